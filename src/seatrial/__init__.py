@@ -1,0 +1,86 @@
+"""seatrial: sea trials for computer-vision models.
+
+    record = seatrial.run("trial.yaml")            # what the command does
+    frame  = seatrial.load_results("results/")     # pandas, one row a cell and stage
+    pre    = seatrial.Preprocess(size=(640, 640))  # the same kernels, for training and serving
+
+Names are loaded on first use, so that `import seatrial` costs next to nothing and loads no backend.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from seatrial.errors import SeatrialError
+    from seatrial.history.frame import load_results
+    from seatrial.history.records import Record
+    from seatrial.kernels.geometry import Geometry
+    from seatrial.kernels.postprocess import (
+        Classification,
+        ClassificationDecoder,
+        DetectionDecoder,
+        Detections,
+        Embedding,
+        EmbeddingDecoder,
+        SegmentationDecoder,
+        SemanticMask,
+    )
+    from seatrial.kernels.preprocess import Preprocess
+    from seatrial.pipeline.decode import decode_image
+    from seatrial.plan.load import load_plan
+    from seatrial.report.run import run
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Classification": "kernels.postprocess",
+    "ClassificationDecoder": "kernels.postprocess",
+    "DetectionDecoder": "kernels.postprocess",
+    "Detections": "kernels.postprocess",
+    "Embedding": "kernels.postprocess",
+    "EmbeddingDecoder": "kernels.postprocess",
+    "Geometry": "kernels.geometry",
+    "Preprocess": "kernels.preprocess",
+    "Record": "history.records",
+    "SeatrialError": "errors",
+    "SegmentationDecoder": "kernels.postprocess",
+    "SemanticMask": "kernels.postprocess",
+    "decode_image": "pipeline.decode",
+    "load_plan": "plan.load",
+    "load_results": "history.frame",
+    "run": "report.run",
+}
+
+__all__ = [
+    "Classification",
+    "ClassificationDecoder",
+    "DetectionDecoder",
+    "Detections",
+    "Embedding",
+    "EmbeddingDecoder",
+    "Geometry",
+    "Preprocess",
+    "Record",
+    "SeatrialError",
+    "SegmentationDecoder",
+    "SemanticMask",
+    "__version__",
+    "decode_image",
+    "load_plan",
+    "load_results",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'seatrial' has no attribute {name!r}")
+    value = getattr(import_module(f"seatrial.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

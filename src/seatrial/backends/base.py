@@ -1,0 +1,113 @@
+"""The Backend protocol, and what opening one takes. Not for: any particular runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import numpy.typing as npt
+
+from seatrial.errors import CellError, ModelError, did_you_mean
+
+# Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
+IO_POLICY = "inputs bound in place, outputs read without a copy, shapes fixed when opened"
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """A tensor as the runtime sees it once opened: all dimensions that are known are ints."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class OpenOptions:
+    """input_shapes fixes dynamic dimensions by input name; threads is the runtime's intra-op pool."""
+
+    threads: int = 1
+    input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Availability:
+    """Whether a backend can run here; where not, why and the cure."""
+
+    name: str
+    ok: bool
+    version: str = ""
+    reason: str = ""
+    cure: str = ""
+
+
+class Backend(Protocol):
+    """An opened model. Use as a context manager; `close` may be called twice."""
+
+    name: str
+
+    @classmethod
+    def open(cls, model: Path, options: OpenOptions) -> Self:
+        """ModelError where the model does not load; BackendUnavailableError where the device is not there."""
+        ...
+
+    def inputs(self) -> list[TensorSpec]: ...
+
+    def outputs(self) -> list[TensorSpec]: ...
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Outputs in the order of outputs(). They are views that the next run overwrites: copy what you keep.
+
+        A feed that is the same memory as in the last call is not bound again.
+        """
+        ...
+
+    def details(self) -> dict[str, str]:
+        """What really runs: runtime version, provider or device, inference precision, threads."""
+        ...
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class Closing:
+    """The context-manager half of a Backend."""
+
+    def close(self) -> None:
+        raise CellError("close is not defined")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> None:
+    """ModelError where the names of the feeds are not the model's input names."""
+    for name in feeds:
+        if name not in known:
+            raise ModelError(
+                f"{model}: the model has no input called {name!r}{did_you_mean(name, list(known))}; its inputs are {', '.join(known)}"
+            )
+    missing = [name for name in known if name not in feeds]
+    if missing:
+        raise ModelError(
+            f"{model}: no values for input(s) {', '.join(missing)}; expected feeds for {', '.join(known)}; a Python "
+            "preprocess stage may return a dict with one array an input"
+        )
+
+
+def bound_key(array: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], str]:
+    """Identity of an array's memory: bind again only where this changes."""
+    return array.__array_interface__["data"][0], array.shape, array.dtype.str

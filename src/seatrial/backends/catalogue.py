@@ -1,0 +1,91 @@
+"""Backend names to backends, and what stands in the way of each on this machine. Imports a runtime only to open it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import cast
+
+from seatrial.backends.base import Availability, Backend, OpenOptions
+from seatrial.errors import BackendUnavailableError
+
+
+@dataclass(frozen=True)
+class _Entry:
+    module: str
+    class_name: str
+    package: str
+    distributions: tuple[str, ...]
+    extra: str
+    provider: str = ""
+
+
+_ORT = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+_ENTRIES = {
+    "onnxruntime-cpu": _Entry("onnxruntime", "OnnxRuntimeBackend", "onnxruntime", _ORT, "cpu"),
+    "onnxruntime-cuda": _Entry(
+        "onnxruntime", "OnnxRuntimeCudaBackend", "onnxruntime", _ORT, "gpu", "CUDAExecutionProvider"
+    ),
+    "onnxruntime-tensorrt": _Entry(
+        "onnxruntime", "OnnxRuntimeTensorRtBackend", "onnxruntime", _ORT, "gpu", "TensorrtExecutionProvider"
+    ),
+    "openvino-cpu": _Entry("openvino", "OpenVinoBackend", "openvino", ("openvino",), "cpu"),
+    "openvino-gpu": _Entry("openvino", "OpenVinoGpuBackend", "openvino", ("openvino",), "cpu"),
+}
+# Names that plans may already use; native TensorRT has no code in this version.
+_LATER = ("tensorrt", "tensorrt-rtx")
+NAMES = (*_ENTRIES, *_LATER, "fake")
+
+
+def availability(name: str) -> Availability:
+    """Whether the backend's packages, provider and device are here. Does not load a model."""
+    if name == "fake":
+        return Availability(name, True, "scripted")
+    if name in _LATER:
+        return Availability(
+            name, False, reason="this version of seatrial does not run native TensorRT",
+            cure="use onnxruntime-tensorrt, which runs TensorRT inside onnxruntime-gpu",
+        )  # fmt: skip
+    entry = _ENTRIES[name]
+    if find_spec(entry.package) is None:
+        return Availability(
+            name, False, reason=f"the package {entry.package} is not installed",
+            cure=f"python -m pip install 'seatrial[{entry.extra}]'",
+        )  # fmt: skip
+    found = _version(entry.distributions)
+    if entry.provider:
+        providers = import_module(entry.package).get_available_providers()
+        if entry.provider not in providers:
+            return Availability(
+                name, False, found, f"this onnxruntime has no {entry.provider}",
+                "install seatrial[gpu] in place of seatrial[cpu], on a machine with an NVIDIA driver",
+            )  # fmt: skip
+    if name == "openvino-gpu" and not any(d.startswith("GPU") for d in import_module("openvino").Core().available_devices):
+        return Availability(name, False, found, "OpenVINO sees no Intel GPU", "install Intel's compute runtime, or use openvino-cpu")
+    return Availability(name, True, found)
+
+
+def open_backend(name: str, model: Path, options: OpenOptions) -> Backend:
+    """Opens a model. BackendUnavailableError names what is missing and the cure."""
+    status = availability(name)
+    if not status.ok:
+        raise BackendUnavailableError(f"backend {name}: {status.reason}; {status.cure}")
+    if name == "fake":
+        from seatrial.backends.fake import FakeBackend
+
+        return FakeBackend.open(model, options)
+    entry = _ENTRIES[name]
+    kind = getattr(import_module(f"seatrial.backends.{entry.module}"), entry.class_name)
+    return cast(Backend, kind.open(model, options))
+
+
+def _version(distributions: tuple[str, ...]) -> str:
+    for name in distributions:
+        try:
+            return f"{name} {version(name)}"
+        except PackageNotFoundError:
+            continue
+    return ""

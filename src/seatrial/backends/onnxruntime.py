@@ -1,0 +1,144 @@
+"""ONNX Runtime through I/O binding: CPU, CUDA and TensorRT providers. Not for: silent fallback between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.errors import BackendUnavailableError, CellError, ModelError
+
+_DTYPES = {
+    "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
+    "tensor(int8)": "int8", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool",
+}  # fmt: skip
+
+
+class OnnxRuntimeBackend(Closing):
+    name: ClassVar[str] = "onnxruntime-cpu"
+    provider: ClassVar[str] = "CPUExecutionProvider"
+
+    def __init__(self, session: Any, model: Path, options: OpenOptions) -> None:
+        self._session = session
+        self._model = model
+        self._options = options
+        self._inputs = [TensorSpec(i.name, _ints(i.shape), _DTYPES.get(i.type, i.type)) for i in session.get_inputs()]
+        self._outputs = [TensorSpec(o.name, _ints(o.shape), _DTYPES.get(o.type, o.type)) for o in session.get_outputs()]
+        self._input_names = [i.name for i in self._inputs]
+        self._binding = session.io_binding()
+        self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
+        # Kept alive for as long as the runtime may write to it.
+        self._preallocated: list[npt.NDArray[Any] | None] = []
+        for spec in self._outputs:
+            self._preallocated.append(self._bind_output(spec))
+
+    @classmethod
+    def open(cls, model: Path, options: OpenOptions) -> Self:
+        import onnxruntime as ort
+
+        if cls.provider not in ort.get_available_providers():
+            raise BackendUnavailableError(
+                f"{cls.name}: this onnxruntime has no {cls.provider}, only {', '.join(ort.get_available_providers())}; "
+                "install seatrial[gpu] in place of seatrial[cpu]"
+            )
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = options.threads
+        settings.inter_op_num_threads = 1
+        settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+        settings.log_severity_level = 3
+        for name, size in _symbolic_sizes(model, options.input_shapes).items():
+            settings.add_free_dimension_override_by_name(name, size)
+        try:
+            session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
+        except Exception as e:  # onnxruntime raises its own types, none with a common public base
+            raise ModelError(f"{model}: onnxruntime cannot load the model: {_first_line(e)}") from e
+        # By default a session that fails later goes on with another provider; here that must be an error.
+        session.disable_fallback()
+        active = session.get_providers()
+        if active[0] != cls.provider:
+            raise BackendUnavailableError(
+                f"{cls.name}: asked for {cls.provider}, but {active[0]} would run; check the driver with 'seatrial doctor'"
+            )
+        return cls(session, model, options)
+
+    def inputs(self) -> list[TensorSpec]:
+        return self._inputs
+
+    def outputs(self) -> list[TensorSpec]:
+        return self._outputs
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        if feeds.keys() != self._bound.keys():
+            check_feeds(self._model, self._input_names, feeds)
+        for name, array in feeds.items():
+            key = bound_key(array)
+            if self._bound.get(name) != key:
+                if not array.flags.c_contiguous:
+                    raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
+                self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+                self._bound[name] = key
+        try:
+            self._session.run_with_iobinding(self._binding)
+        except Exception as e:  # see open()
+            raise CellError(f"onnxruntime failed in a run: {_first_line(e)}") from e
+        if all(a is not None for a in self._preallocated):
+            return list(self._preallocated)  # type: ignore[arg-type]
+        values = self._binding.get_outputs()
+        return [v.numpy() if kept is None else kept for v, kept in zip(values, self._preallocated, strict=True)]
+
+    def details(self) -> dict[str, str]:
+        import onnxruntime as ort
+
+        kept = sum(a is not None for a in self._preallocated)
+        return {
+            "runtime": f"onnxruntime {ort.__version__}",
+            "provider": self.provider,
+            "threads": f"{self._options.threads} intra-op, 1 inter-op",
+            "outputs": f"{kept} of {len(self._outputs)} preallocated",
+        }
+
+    def close(self) -> None:
+        self._binding = self._session = None
+
+    def _bind_output(self, spec: TensorSpec) -> npt.NDArray[Any] | None:
+        """Preallocates an output of known shape; one whose shape depends on the data is the runtime's own."""
+        if all(isinstance(d, int) for d in spec.shape) and spec.dtype in _DTYPES.values():
+            array: npt.NDArray[Any] = np.zeros([d for d in spec.shape if d is not None], spec.dtype)
+            self._binding.bind_output(spec.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+            return array
+        self._binding.bind_output(spec.name, "cpu")
+        return None
+
+
+class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
+    name: ClassVar[str] = "onnxruntime-cuda"
+    provider: ClassVar[str] = "CUDAExecutionProvider"
+
+
+class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
+    name: ClassVar[str] = "onnxruntime-tensorrt"
+    provider: ClassVar[str] = "TensorrtExecutionProvider"
+
+
+def _symbolic_sizes(model: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Size of each named dimension, from the shapes that the inputs will have."""
+    from seatrial.plan.model_file import inspect_model
+
+    sizes: dict[str, int] = {}
+    for tensor in inspect_model(model).inputs:
+        for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False):
+            if isinstance(dimension, str):
+                sizes[dimension] = size
+    return sizes
+
+
+def _ints(shape: list[Any]) -> tuple[int | None, ...]:
+    return tuple(d if isinstance(d, int) else None for d in shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,123 @@
+"""OpenVINO on the CPU or an Intel GPU. Not for: letting the plugin choose device, precision or streams."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy.typing as npt
+
+from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.errors import BackendUnavailableError, CellError, ModelError
+
+
+class OpenVinoBackend(Closing):
+    name: ClassVar[str] = "openvino-cpu"
+    device: ClassVar[str] = "CPU"
+
+    def __init__(self, compiled: Any, model: Path) -> None:
+        self._compiled = compiled
+        self._model = model
+        self._request = compiled.create_infer_request()
+        self._inputs = [_spec(port) for port in compiled.inputs]
+        self._outputs = [_spec(port) for port in compiled.outputs]
+        self._input_names = [i.name for i in self._inputs]
+        self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
+
+    @classmethod
+    def open(cls, model: Path, options: OpenOptions) -> Self:
+        import openvino as ov
+
+        core = ov.Core()
+        if cls.device not in [d.split(".")[0] for d in core.available_devices]:
+            raise BackendUnavailableError(
+                f"{cls.name}: OpenVINO sees no {cls.device}, only {', '.join(core.available_devices) or 'nothing'}; check its driver"
+            )
+        try:
+            network = core.read_model(str(model))
+            shapes = {n: list(s) for n, s in options.input_shapes.items() if n in _input_names(network)}
+            if network.is_dynamic() and shapes:
+                network.reshape(shapes)
+            compiled = core.compile_model(network, cls.device, cls._settings(options))
+        except RuntimeError as e:
+            raise ModelError(f"{model}: OpenVINO cannot load the model: {_reason(e)}") from e
+        used = compiled.get_property("EXECUTION_DEVICES")
+        if [str(d).split(".")[0] for d in used] != [cls.device]:
+            raise BackendUnavailableError(f"{cls.name}: asked for {cls.device}, but OpenVINO would run on {', '.join(used)}")
+        # On CPUs with AMX the plugin would otherwise compute fp32 models in bf16.
+        precision = _type_name(compiled.get_property("INFERENCE_PRECISION_HINT"))
+        if precision != "f32":
+            raise BackendUnavailableError(f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}")
+        return cls(compiled, model)
+
+    @classmethod
+    def _settings(cls, options: OpenOptions) -> dict[str, Any]:
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+        if cls.device == "CPU":
+            settings["INFERENCE_NUM_THREADS"] = options.threads
+        return settings
+
+    def inputs(self) -> list[TensorSpec]:
+        return self._inputs
+
+    def outputs(self) -> list[TensorSpec]:
+        return self._outputs
+
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        import openvino as ov
+
+        if feeds.keys() != self._bound.keys():
+            check_feeds(self._model, self._input_names, feeds)
+        for name, array in feeds.items():
+            key = bound_key(array)
+            if self._bound.get(name) != key:
+                self._request.set_input_tensor(self._input_names.index(name), ov.Tensor(array, shared_memory=True))
+                self._bound[name] = key
+        try:
+            self._request.infer()
+        except RuntimeError as e:
+            raise CellError(f"OpenVINO failed in a run: {_reason(e)}") from e
+        return [self._request.get_output_tensor(i).data for i in range(len(self._outputs))]
+
+    def details(self) -> dict[str, str]:
+        import openvino as ov
+
+        get = self._compiled.get_property
+        return {
+            "runtime": f"openvino {ov.__version__.split('-')[0]}",
+            "device": ", ".join(get("EXECUTION_DEVICES")),
+            "inference_precision": _type_name(get("INFERENCE_PRECISION_HINT")),
+            "threads": f"{get('INFERENCE_NUM_THREADS')} threads, {get('NUM_STREAMS')} stream"
+            if self.device == "CPU"
+            else f"{get('NUM_STREAMS')} stream",
+        }
+
+    def close(self) -> None:
+        self._request = self._compiled = None
+
+
+class OpenVinoGpuBackend(OpenVinoBackend):
+    name: ClassVar[str] = "openvino-gpu"
+    device: ClassVar[str] = "GPU"
+
+
+def _input_names(network: Any) -> set[str]:
+    return {name for port in network.inputs for name in port.get_names()}
+
+
+def _spec(port: Any) -> TensorSpec:
+    shape = tuple(d.get_length() if d.is_static else None for d in port.partial_shape)
+    # A port keeps every name that ever pointed at it; the ONNX name is the shortest stable choice.
+    name = port.any_name if port.get_names() else port.node.friendly_name
+    return TensorSpec(name, shape, port.element_type.to_dtype().name)
+
+
+def _type_name(value: Any) -> str:
+    return value if isinstance(value, str) else str(value.get_type_name())
+
+
+def _reason(error: Exception) -> str:
+    """OpenVINO's messages carry C++ file names first and the reason last."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and ".cpp:" not in line]
+    return (lines[-1] if lines else type(error).__name__)[:300]

@@ -1,0 +1,74 @@
+"""Every error that seatrial raises on purpose. For: exit codes and messages. Not for: bugs, which keep their traceback.
+
+    SeatrialError                    exit code
+    ├── UsageError                   2   the command's words are off
+    ├── PlanError                    4   the trial plan is wrong: file, line, key, what was expected
+    ├── ModelError                   4   a model can't be read, or does not fit the plan
+    ├── DataError                    4   an image or its annotations can't be used
+    ├── CodeRefusedError             4   the plan names Python code and --allow-code is not given
+    ├── BackendUnavailableError      5   a backend or its device is not on this machine
+    ├── ResultsError                 5   results can't be written or read
+    └── CellError                    1   a cell broke while it ran (recorded, never shown as a traceback)
+
+A message says what was expected, what came, and the cure, in one breath.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    PASS = 0
+    FAIL = 1
+    USAGE = 2
+    INCONCLUSIVE = 3
+    BAD_INPUT = 4
+    ENVIRONMENT = 5
+    INTERRUPTED = 130
+
+
+class SeatrialError(Exception):
+    """Base of every deliberate error; its text is for the user."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.FAIL
+
+
+class UsageError(SeatrialError):
+    exit_code = ExitCode.USAGE
+
+
+class PlanError(SeatrialError):
+    exit_code = ExitCode.BAD_INPUT
+
+
+class ModelError(SeatrialError):
+    exit_code = ExitCode.BAD_INPUT
+
+
+class DataError(SeatrialError):
+    exit_code = ExitCode.BAD_INPUT
+
+
+class CodeRefusedError(SeatrialError):
+    exit_code = ExitCode.BAD_INPUT
+
+
+class BackendUnavailableError(SeatrialError):
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class ResultsError(SeatrialError):
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class CellError(SeatrialError):
+    exit_code = ExitCode.FAIL
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """' (did you mean 'x'?)' for the nearest known word, or an empty string where none is near."""
+    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -1,0 +1,149 @@
+"""Budgets against cells: one decision a budget and cell. For: single limits. Not for: the overall verdict (verdict.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import CellRecord, Decision, Measured
+from seatrial.plan.models import Budget, Plan, Where
+from seatrial.stats.sample import quantile_below
+from seatrial.units import format_value
+
+CONFIDENCE = 0.95
+# Latencies of a stage in seconds, one a batch.
+Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
+
+
+def judge_budget(plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
+    """A decision for each cell that the budget is about; one INCONCLUSIVE where no such cell ran."""
+    name = describe(budget)
+    judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
+    reference = reference_cell(plan, cells)
+    decisions = [
+        _judge(budget, name, c, reference, latencies) for c in judged if c.status == "ok"
+    ]
+    failed = [c for c in judged if c.status == "failed"]
+    if failed and not decisions:
+        reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
+        return [_decision(name, budget, "INCONCLUSIVE", None, reason, failed[0].id)]
+    if not judged:
+        return [_decision(name, budget, "INCONCLUSIVE", None, "no cell that ran is concerned; widen 'where'", "")]
+    return decisions
+
+
+def describe(budget: Budget) -> str:
+    """'latency p99 end_to_end batch=1': how tables and records call a budget."""
+    words = [budget.metric]
+    if budget.metric == "latency":
+        words += [budget.percentile, budget.stage or "end_to_end"]
+    for key, values in budget.where.model_dump().items():
+        if values:
+            words.append(f"{key}={','.join(map(str, values))}")
+    return " ".join(words)
+
+
+def concerns(plan: Plan, budget: Budget, cell: CellRecord) -> bool:
+    """Budgets judge the candidates: every pipeline but the reference, unless `where` or a lone pipeline says otherwise."""
+    baseline = baseline_name(plan)
+    if budget.where.pipeline is None and len(plan.pipelines) > 1 and cell.pipeline == baseline:
+        return False
+    return _in_where(budget.where, cell)
+
+
+def _in_where(where: Where, cell: CellRecord) -> bool:
+    return all(
+        values is None or getattr(cell, key) in values
+        for key, values in (
+            ("pipeline", where.pipeline), ("backend", where.backend), ("precision", where.precision),
+            ("batch", where.batch), ("threads", where.threads),
+        )
+    )  # fmt: skip
+
+
+def baseline_name(plan: Plan) -> str:
+    """The pipeline that others are judged against: parity's reference, else regression's, else the first."""
+    if plan.parity and plan.parity.reference.pipeline:
+        return plan.parity.reference.pipeline
+    return plan.regression.against if plan.regression else next(iter(plan.pipelines))
+
+
+def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None = None) -> CellRecord | None:
+    """The reference cell, or the one of the same configuration in another pipeline."""
+    given = plan.parity.reference if plan.parity else None
+    want = {
+        "pipeline": pipeline or baseline_name(plan),
+        "backend": (given and given.backend) or plan.matrix.backends[0],
+        "precision": (given and given.precision) or plan.matrix.precisions[0],
+        "batch": (given and given.batch) or plan.matrix.batch_sizes[0],
+        "threads": (given and given.threads) or plan.matrix.threads[0],
+    }
+    return next((c for c in cells if all(getattr(c, k) == v for k, v in want.items())), None)
+
+
+def _judge(
+    budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies
+) -> Decision:
+    if budget.metric == "latency":
+        return _judge_latency(budget, name, cell, latencies)
+    if budget.metric.endswith("_drop"):
+        return _judge_drop(budget, name, cell, reference)
+    if budget.metric == "agreement":
+        parity = cell.across or cell.parity
+        if parity is None or parity.agreement is None:
+            return _decision(name, budget, "INCONCLUSIVE", None, "no decoded results to compare with the reference", cell.id)
+        return _at_limit(budget, name, cell, Measured(value=parity.agreement, unit="fraction"), f"against {parity.reference}")
+    measured: Measured | None = getattr(cell, budget.metric)
+    if measured is None:
+        return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no {budget.metric.replace('_', ' ')}", cell.id)
+    return _at_limit(budget, name, cell, measured, "")
+
+
+def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
+    stage = budget.stage or "end_to_end"
+    summary = cell.stages.get(stage)
+    if summary is None:
+        return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no stage {stage}", cell.id)
+    quantile = float(budget.percentile[1:]) / 100
+    samples = latencies(cell, stage)
+    value = float(np.quantile(samples, quantile, method="inverted_cdf"))
+    bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE)
+    verdict = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}[bound.answer]
+    return _decision(name, budget, verdict, value, bound.reason, cell.id)
+
+
+def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None) -> Decision:
+    if cell.accuracy is None or reference is None or reference.accuracy is None:
+        missing = "this cell" if cell.accuracy is None else "the reference cell"
+        return _decision(name, budget, "INCONCLUSIVE", None, f"{missing} has no accuracy", cell.id)
+    wanted = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}[budget.metric]
+    if cell.accuracy_name != wanted:
+        return _decision(name, budget, "INCONCLUSIVE", None, f"this task's metric is {cell.accuracy_name}, not {wanted}", cell.id)
+    drop = reference.accuracy.value - cell.accuracy.value
+    verdict = "PASS" if drop <= budget.limit else "FAIL"
+    reason = f"{wanted} {reference.accuracy.value:.3f} → {cell.accuracy.value:.3f} on {cell.accuracy.n} images"
+    return _decision(name, budget, verdict, drop, reason, cell.id)
+
+
+def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, why: str) -> Decision:
+    """A measured value against its limit; where the interval spans the limit, nobody can say."""
+    low, high = measured.interval or (measured.value, measured.value)
+    low, high = (measured.value if low is None else low), (measured.value if high is None else high)
+    limit = budget.limit
+    inside, outside = (high <= limit, low > limit) if budget.side == "max" else (low >= limit, high < limit)
+    verdict = "PASS" if inside else "FAIL" if outside else "INCONCLUSIVE"
+    if measured.interval:
+        spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
+        why = f"{spread} spans the limit" if verdict == "INCONCLUSIVE" else spread
+    elif budget.metric == "cold_start":
+        why = "one start in a fresh process"
+    return _decision(name, budget, verdict, measured.value, why or "exact", cell.id)
+
+
+def _decision(name: str, budget: Budget, verdict: str, value: float | None, reason: str, cell: str) -> Decision:
+    return Decision(
+        check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,  # type: ignore[arg-type]
+        group=name,
+    )  # fmt: skip

@@ -1,0 +1,122 @@
+"""All checks of a trial, and what follows from them. A pure function of plan, cells and samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from seatrial.errors import ExitCode
+from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
+from seatrial.history.records import CellRecord, Decision, ParityResult, Verdict
+from seatrial.plan.models import Plan
+
+# Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
+# see docs/adr/0003. Lock-step pairs will replace it.
+SEPARATE_PROCESS_SD = 0.105
+
+
+def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
+    """Every decision of the trial: cells that broke, parity, budgets, regression."""
+    decisions = [_broken(c) for c in cells if c.status == "failed"]
+    if plan.parity:
+        decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
+    for budget in plan.budgets:
+        decisions += judge_budget(plan, budget, cells, latencies)
+    if plan.regression:
+        decisions += _judge_regression(plan, cells)
+    if not decisions:
+        ran = sum(c.status == "ok" for c in cells)
+        reason = f"all {ran} cells ran; the plan has no budgets and no parity"
+        decisions = [Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")]
+    return decisions
+
+
+def overall(decisions: Sequence[Decision]) -> Verdict:
+    verdicts = {d.verdict for d in decisions}
+    return "FAIL" if "FAIL" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "PASS"
+
+
+def exit_code(verdict: Verdict, cells: Sequence[CellRecord]) -> ExitCode:
+    """The worst of several decides, in the order 5, 4, 1, 3, 0."""
+    codes = {ExitCode(c.exit_code) for c in cells if c.status == "failed"}
+    codes.add({"PASS": ExitCode.PASS, "FAIL": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}[verdict])
+    order = (ExitCode.ENVIRONMENT, ExitCode.BAD_INPUT, ExitCode.FAIL, ExitCode.INCONCLUSIVE, ExitCode.PASS)
+    return next(code for code in order if code in codes)
+
+
+def _broken(cell: CellRecord) -> Decision:
+    return Decision(check="cell runs", verdict="FAIL", reason=cell.reason, cell=cell.id, group="cells run")
+
+
+def _judge_parity(cell: CellRecord) -> list[Decision]:
+    parity = cell.parity
+    if parity is None:
+        return []
+    if parity.note:
+        return [Decision(check="parity", verdict="INCONCLUSIVE", reason=parity.note, cell=cell.id, group="parity")]
+    return [d for d in (_judge_tensors(cell, parity), _judge_agreement(cell, parity)) if d is not None]
+
+
+def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
+    if not parity.tensors:
+        return None
+    check = "parity of raw tensors"
+    broken = next((t for t in parity.tensors if t.nan_mismatch), None)
+    if broken:
+        reason = f"{broken.name}: NaN or infinity on one side only"
+        return Decision(check=check, verdict="FAIL", reason=reason, cell=cell.id, group=check)
+    worst = max(parity.tensors, key=lambda t: t.share_outside)
+    if parity.rtol is None or parity.atol is None:
+        return None
+    verdict: Verdict = "PASS" if worst.share_outside == 0 else "FAIL"
+    reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}, against {parity.reference}"
+    return Decision(
+        check=check, verdict=verdict, value=worst.share_outside, limit=0.0, unit="fraction", reason=reason, cell=cell.id,
+        group=check,
+    )  # fmt: skip
+
+
+def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
+    if parity.agreement is None or parity.least_agreement is None:
+        return None
+    check = "parity of decoded results"
+    verdict: Verdict = "PASS" if parity.agreement >= parity.least_agreement else "FAIL"
+    worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images and verdict == "FAIL" else ""
+    reason = f"{parity.agreement_unit}, against {parity.reference}{worst}"
+    return Decision(
+        check=check, verdict=verdict, value=parity.agreement, limit=parity.least_agreement, unit="fraction", reason=reason,
+        cell=cell.id, group=check,
+    )  # fmt: skip
+
+
+def _judge_regression(plan: Plan, cells: Sequence[CellRecord]) -> list[Decision]:
+    """Slower than the baseline? Separate processes can only show differences far above their own noise."""
+    assert plan.regression
+    margin = math.log1p(plan.regression.margin)
+    noise = 1.96 * SEPARATE_PROCESS_SD
+    decisions = []
+    for name in plan.pipelines:
+        if name == plan.regression.against:
+            continue
+        old, new = reference_cell(plan, cells, plan.regression.against), reference_cell(plan, cells, name)
+        check = f"regression {name} against {plan.regression.against}"
+        if old is None or new is None or not old.stages or not new.stages:
+            decisions.append(Decision(check=check, verdict="INCONCLUSIVE", reason="a cell to compare is missing", group=check))
+            continue
+        effect = math.log(new.stages["end_to_end"].p50.value / old.stages["end_to_end"].p50.value)
+        verdict: Verdict = (
+            "FAIL" if effect - noise > margin else "PASS" if effect + noise < margin else "INCONCLUSIVE"
+        )
+        reason = (
+            f"p50 end to end {math.expm1(effect):+.1%}; medians of separate processes differ by ±{math.expm1(noise):.0%} without any "
+            "change, so smaller differences are not called"
+        )
+        decisions.append(
+            Decision(
+                check=check, verdict=verdict, value=math.expm1(effect), limit=plan.regression.margin, unit="fraction",
+                reason=reason, cell=new.id, group=check,
+            )  # fmt: skip
+        )
+    return decisions
+
+

@@ -1,0 +1,65 @@
+"""Records as a pandas table: one row a cell and stage. Public as seatrial.load_results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seatrial.history.records import CellRecord, Record
+from seatrial.history.store import list_runs, load_record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load_results(path: str | Path) -> pd.DataFrame:
+    """All complete runs below a results folder (or one run) as a table, one row a cell and stage.
+
+    Base units: seconds, bytes, images per second. A failed or skipped cell has one row without a stage, so that it is
+    not overlooked. ResultsError where the folder is missing or a record is damaged.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for run in list_runs(Path(path)):
+        if run.complete:
+            record = load_record(run)
+            rows += [row for cell in record.cells for row in _rows(record, cell)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+COLUMNS = [
+    "run", "created", "machine", "fingerprint", "pipeline", "backend", "precision", "batch", "threads", "status", "reason",
+    "stage", "n", "n_eff", "mean_s", "p50_s", "p50_low_s", "p50_high_s", "p90_s", "p95_s", "p99_s", "share",
+    "throughput_images_per_s", "peak_memory_bytes", "cold_start_s", "model_size_bytes", "accuracy_name", "accuracy",
+    "agreement", "verdict",
+]  # fmt: skip
+
+
+def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
+    common: dict[str, Any] = {
+        "run": record.id, "created": record.created,
+        "machine": record.environment.get("machine"), "fingerprint": record.environment.get("fingerprint"),
+        "pipeline": cell.pipeline, "backend": cell.backend, "precision": cell.precision, "batch": cell.batch,
+        "threads": cell.threads, "status": cell.status, "reason": cell.reason,
+        "throughput_images_per_s": cell.throughput.value if cell.throughput else None,
+        "peak_memory_bytes": cell.peak_memory.value if cell.peak_memory else None,
+        "cold_start_s": cell.cold_start.value if cell.cold_start else None,
+        "model_size_bytes": cell.model_size.value if cell.model_size else None,
+        "accuracy_name": cell.accuracy_name, "accuracy": cell.accuracy.value if cell.accuracy else None,
+        "agreement": cell.parity.agreement if cell.parity else None, "verdict": record.verdict,
+    }  # fmt: skip
+    if not cell.stages:
+        return [common | {"stage": None}]
+    rows = []
+    for stage, s in cell.stages.items():
+        low, high = s.p50.interval or (None, None)
+        rows.append(
+            common
+            | {
+                "stage": stage, "n": s.p50.n, "n_eff": s.p50.n_eff, "mean_s": s.mean.value, "p50_s": s.p50.value,
+                "p50_low_s": low, "p50_high_s": high, "p90_s": s.p90.value, "p95_s": s.p95.value, "p99_s": s.p99.value,
+                "share": s.share,
+            }  # fmt: skip
+        )
+    return rows

@@ -1,0 +1,139 @@
+"""The record of a trial, schema seatrial.record/1. Base units; every value carries its interval, count and warnings.
+
+For: the shape of record.json and of a cell's own file. Not for: where they lie (store.py).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA = "seatrial.record/1"
+Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+class Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(Frozen):
+    """interval's ends may be None where the sample cannot support them; a warning says how many samples would."""
+
+    value: float
+    unit: str
+    interval: tuple[float | None, float | None] | None = None
+    confidence: float | None = None
+    n: int = 1
+    n_eff: int = 1
+    warnings: tuple[str, ...] = ()
+
+
+class StageSummary(Frozen):
+    """One stage of one cell. Times are of a whole batch. `share` is the stage's part of the end-to-end total."""
+
+    mean: Measured
+    p50: Measured
+    p90: Measured
+    p95: Measured
+    p99: Measured
+    share: float
+
+
+class TensorDifference(Frozen):
+    """One raw output against the reference's. share_outside: elements beyond atol + rtol * |reference|."""
+
+    name: str
+    max_abs: float
+    mean_abs: float
+    cosine: float | None
+    sqnr_db: float | None
+    share_outside: float
+    nan_mismatch: bool
+
+
+class ParityResult(Frozen):
+    """This cell against the reference cell of its own pipeline."""
+
+    reference: str
+    rtol: float | None
+    atol: float | None
+    tensors: tuple[TensorDifference, ...] = ()
+    agreement: float | None = None
+    agreement_unit: str = ""
+    least_agreement: float | None = None
+    worst_images: tuple[str, ...] = ()
+    note: str = ""
+
+
+class CellRecord(Frozen):
+    id: str
+    pipeline: str
+    backend: str
+    precision: str
+    batch: int
+    threads: int
+    status: Literal["ok", "failed", "skipped"]
+    reason: str = ""
+    exit_code: int = 0
+    last_output: str = ""
+    stages: dict[str, StageSummary] = {}
+    throughput: Measured | None = None
+    peak_memory: Measured | None = None
+    cold_start: Measured | None = None
+    load: Measured | None = None
+    first_inference: Measured | None = None
+    model_size: Measured | None = None
+    accuracy: Measured | None = None
+    accuracy_name: str = ""
+    parity: ParityResult | None = None
+    across: ParityResult | None = None
+    warm_up: int = 0
+    converged: bool = False
+    affinity: tuple[int, ...] = ()
+    io_policy: str = ""
+    backend_details: dict[str, str] = {}
+    accuracy_by_tag: dict[str, float] = {}
+    warnings: tuple[str, ...] = ()
+    wall_s: float = 0.0
+
+
+class Decision(Frozen):
+    """One check: what was asked, what came, and why that is the verdict."""
+
+    check: str
+    verdict: Verdict
+    value: float | None = None
+    limit: float | None = None
+    unit: str = ""
+    reason: str
+    cell: str = ""
+    group: str = ""
+    evidence: str = ""
+
+
+class Record(Frozen):
+    # `schema` is pydantic's own word; the file says "schema".
+    schema_: Literal["seatrial.record/1"] = SCHEMA
+    id: str
+    created: str
+    kind: Literal["trial", "bench"] = "trial"
+    status: Literal["complete", "interrupted"] = "complete"
+    verdict: Verdict
+    wall_s: float
+    plan: dict[str, Any]
+    images: dict[str, Any]
+    models: dict[str, dict[str, Any]]
+    environment: dict[str, Any]
+    cells: tuple[CellRecord, ...]
+    decisions: tuple[Decision, ...]
+    pictures: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        data = self.model_dump(mode="json")
+        return {"schema": data.pop("schema_"), **data}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Record:
+        return cls.model_validate({"schema_": data.get("schema"), **{k: v for k, v in data.items() if k != "schema"}})

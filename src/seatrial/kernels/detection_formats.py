@@ -1,0 +1,156 @@
+"""What each detector family writes into its output tensors, as candidates in input pixels.
+
+For: raw outputs of one image to (boxes_xyxy, scores, class_ids), before NMS. Not for: NMS, thresholds, source pixels.
+A format is a function in FORMATS; `needs_nms` says whether its candidates overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.reference import F32, I64, sigmoid, softmax
+
+Candidates = tuple[F32, F32, I64]
+
+
+@dataclass(frozen=True)
+class Format:
+    """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped."""
+
+    decode: Callable[[list[F32], tuple[int, int]], Candidates]
+    needs_nms: bool
+    output_ranks: tuple[int, ...]
+    outputs: str
+
+
+def cxcywh_to_xyxy(boxes: F32) -> F32:
+    half = boxes[:, 2:4] / 2
+    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
+
+
+def _best_class(scores: F32) -> tuple[F32, I64]:
+    """Highest score a row and its class; ties go to the lower class; a NaN among the scores makes the row NaN."""
+    if scores.shape[1] == 0:
+        raise ValueError("expected at least one class column in the detector's output, got none")
+    classes = scores.argmax(axis=1)
+    return np.take_along_axis(scores, classes[:, None], 1)[:, 0], classes.astype(np.int64)
+
+
+def _yolov8(outputs: list[F32], _: tuple[int, int]) -> Candidates:
+    """(4 + classes, anchors): cx, cy, w, h in input pixels, then class probabilities. YOLOv8, 9, 11, 12."""
+    head = outputs[0].T
+    return cxcywh_to_xyxy(head[:, :4]), *_best_class(head[:, 4:])
+
+
+def _yolov5(outputs: list[F32], _: tuple[int, int]) -> Candidates:
+    """(anchors, 5 + classes): cx, cy, w, h in input pixels, objectness, class probabilities. YOLOv5, v7."""
+    head = outputs[0]
+    best, classes = _best_class(head[:, 5:])
+    return cxcywh_to_xyxy(head[:, :4]), best * head[:, 4], classes
+
+
+def yolox_grid(input_hw: tuple[int, int], strides: tuple[int, ...] = (8, 16, 32)) -> F32:
+    """(anchors, 3): column, row and stride of each anchor, in the order in which YOLOX flattens its levels."""
+    rows = []
+    for stride in strides:
+        y, x = np.mgrid[0 : input_hw[0] // stride, 0 : input_hw[1] // stride]
+        rows.append(np.stack([x.ravel(), y.ravel(), np.full(x.size, stride)], axis=1))
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _yolox(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
+    """(anchors, 5 + classes), not yet decoded: centre (v + grid) * stride, size exp(v) * stride. YOLOX's export."""
+    head, grid = outputs[0], yolox_grid(input_hw)
+    if len(head) != len(grid):
+        raise ValueError(f"yolox: expected {len(grid)} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(head)}")
+    centre = (head[:, :2] + grid[:, :2]) * grid[:, 2:]
+    with np.errstate(over="ignore"):
+        half = np.exp(head[:, 2:4]) * grid[:, 2:] / 2
+        boxes = np.concatenate([centre - half, centre + half], axis=1)
+    best, classes = _best_class(head[:, 5:])
+    return boxes, best * head[:, 4], classes
+
+
+def _end_to_end(outputs: list[F32], _: tuple[int, int]) -> Candidates:
+    """(detections, 6): x1, y1, x2, y2 in input pixels, score, class. YOLOv10, YOLO26, exports with NMS inside."""
+    head = outputs[0]
+    with np.errstate(invalid="ignore"):
+        classes = np.nan_to_num(head[:, 5]).astype(np.int64)
+    return head[:, :4], head[:, 4], classes
+
+
+def _scaled(boxes: F32, input_hw: tuple[int, int]) -> F32:
+    height, width = input_hw
+    return boxes * np.array([width, height, width, height], np.float32)
+
+
+def _ssd(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
+    """boxes (anchors, 4) as x1, y1, x2, y2 in 0 to 1; scores (anchors, classes) with background as class 0.
+
+    The background's column is dropped, so that class 0 of the result is the first real class.
+    """
+    boxes, scores = outputs
+    if scores.shape[1] < 2:
+        raise ValueError(f"ssd: expected scores of a background and at least one class, got {scores.shape[1]} column(s)")
+    return _scaled(boxes, input_hw), *_best_class(scores[:, 1:])
+
+
+def _detr(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
+    """boxes (queries, 4) as cx, cy, w, h in 0 to 1; logits (queries, classes + 1), the last one 'no object'. DETR."""
+    boxes, logits = outputs
+    return _scaled(cxcywh_to_xyxy(boxes), input_hw), *_best_class(softmax(logits)[:, :-1])
+
+
+def _rtdetr(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
+    """boxes (queries, 4) as cx, cy, w, h in 0 to 1; logits (queries, classes), a sigmoid each. RT-DETR, D-FINE.
+
+    Every query offers every class, as the reference implementations' top-k over the flattened scores does.
+    """
+    boxes, logits = outputs
+    queries, classes = logits.shape
+    flat_boxes = np.repeat(_scaled(cxcywh_to_xyxy(boxes), input_hw), classes, axis=0)
+    return flat_boxes, sigmoid(logits).reshape(-1), np.tile(np.arange(classes, dtype=np.int64), queries)
+
+
+_PAIR = "boxes (B, N, 4) and scores or logits (B, N, classes)"
+FORMATS: dict[str, Format] = {
+    "yolov8": Format(_yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)"),
+    "yolov5": Format(_yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)"),
+    "yolox": Format(_yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded"),
+    "end_to_end": Format(_end_to_end, False, (3,), "one tensor (B, detections, 6)"),
+    "ssd": Format(_ssd, True, (3, 3), _PAIR),
+    "detr": Format(_detr, False, (3, 3), _PAIR),
+    "rtdetr": Format(_rtdetr, False, (3, 3), _PAIR),
+}
+# One anchor-free head served three generations; people look for their own's name.
+FORMATS["yolo11"] = FORMATS["yolov8"]
+FORMATS["yolov10"] = FORMATS["end_to_end"]
+
+
+def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> list[F32]:
+    """The tensors that the format reads, as float32, boxes first. ValueError says what was expected and what came."""
+    form = FORMATS[format_name]
+    shapes = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
+    usable = [o for o in outputs if o.ndim == 3]
+    wanted = len(form.output_ranks)
+    complaint = f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {shapes}"
+    if len(usable) < wanted or (wanted == 1 and len(outputs) != 1):
+        raise ValueError(complaint)
+    if wanted == 2:
+        if len(usable) != 2 or len(usable[0]) != len(usable[1]) or usable[0].shape[1] != usable[1].shape[1]:
+            raise ValueError(complaint)
+        # The boxes are the tensor of width 4; with four classes both are, and the order given decides.
+        if usable[0].shape[2] != 4:
+            usable.reverse()
+        if usable[0].shape[2] != 4:
+            raise ValueError(complaint)
+    least = {"yolov8": (1, 5), "yolo11": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}.get(format_name)
+    if least and usable[0].shape[least[0]] < least[1]:
+        raise ValueError(complaint)
+    if format_name in ("end_to_end", "yolov10") and usable[0].shape[2] != 6:
+        raise ValueError(complaint)
+    return [np.asarray(o, np.float32) for o in usable]

@@ -1,0 +1,110 @@
+"""Where each source pixel lands in the model's input, and the way back. For: boxes and masks. Not for: pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import DataError
+
+# Resizing 1 × 20000 so that its short side is 256 would make 1.3 billion pixels: refuse before memory does.
+MAX_RESIZED_PIXELS = 1 << 28
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The map from source pixels to input pixels: x_input = x_source * scale_x + offset_x; likewise y.
+
+    Coordinates are continuous with pixel edges at integers, so that a scale maps edges to edges exactly.
+    `resized_hw` is the whole source after the resize, `input_hw` the tensor; a crop has negative offsets.
+    """
+
+    source_hw: tuple[int, int]
+    resized_hw: tuple[int, int]
+    input_hw: tuple[int, int]
+    offset_x: int
+    offset_y: int
+
+    @property
+    def scale_x(self) -> float:
+        return self.resized_hw[1] / self.source_hw[1]
+
+    @property
+    def scale_y(self) -> float:
+        return self.resized_hw[0] / self.source_hw[0]
+
+    def to_image(self, boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Boxes (N, 4) in input pixels to source pixels, clipped to the source; a new float32 array."""
+        boxes = _checked(boxes_xyxy)
+        height, width = self.source_hw
+        out = np.empty_like(boxes)
+        out[:, 0::2] = np.clip((boxes[:, 0::2] - self.offset_x) / self.scale_x, 0, width)
+        out[:, 1::2] = np.clip((boxes[:, 1::2] - self.offset_y) / self.scale_y, 0, height)
+        return out.astype(np.float32)
+
+    def to_input(self, boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+        """Boxes (N, 4) in source pixels to input pixels, not clipped; a new float32 array."""
+        boxes = _checked(boxes_xyxy)
+        out = np.empty_like(boxes)
+        out[:, 0::2] = boxes[:, 0::2] * self.scale_x + self.offset_x
+        out[:, 1::2] = boxes[:, 1::2] * self.scale_y + self.offset_y
+        return out.astype(np.float32)
+
+
+def _checked(boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    boxes = np.asarray(boxes_xyxy, dtype=np.float64)
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes_xyxy: expected shape (N, 4), got {boxes.shape}")
+    return boxes
+
+
+def fit(
+    source_hw: tuple[int, int],
+    input_hw: tuple[int, int],
+    mode: str,
+    pad_anchor: str = "center",
+    resize_short: int | None = None,
+) -> Geometry:
+    """The geometry of one preprocessing mode. DataError where the source cannot be fitted.
+
+    letterbox: largest scale that keeps the whole image, aspect kept, the rest padded. stretch: both sides to size.
+    resize_center_crop: short side to `resize_short`, then the centre (torchvision's Resize and CenterCrop).
+    pad: no resize; the image must not be larger than the input.
+    """
+    (h, w), (out_h, out_w) = source_hw, input_hw
+    if mode == "stretch":
+        return Geometry(source_hw, input_hw, input_hw, 0, 0)
+    if mode == "letterbox":
+        ratio = min(out_h / h, out_w / w)
+        # An extreme aspect rounds to zero rows; one row is the least that can be resized to.
+        resized = (min(out_h, max(1, round(h * ratio))), min(out_w, max(1, round(w * ratio))))
+    elif mode == "pad":
+        resized = source_hw
+        if h > out_h or w > out_w:
+            raise DataError(
+                f"mode 'pad' does not resize: expected an image of at most {out_h} × {out_w} (height × width), "
+                f"got {h} × {w}; use mode 'letterbox', a larger size, or leave the image out"
+            )
+    elif mode == "resize_center_crop":
+        short = resize_short or max(out_h, out_w)
+        resized = (short, int(short * w / h)) if h <= w else (int(short * h / w), short)
+        if resized[0] * resized[1] > MAX_RESIZED_PIXELS:
+            raise DataError(
+                f"resizing {h} × {w} (height × width) to a short side of {short} would make {resized[0]} × {resized[1]} "
+                f"pixels, expected at most {MAX_RESIZED_PIXELS}; use mode 'letterbox' or leave the image out"
+            )
+        return Geometry(source_hw, resized, input_hw, _centred(out_w - resized[1]), _centred(out_h - resized[0]))
+    else:
+        raise ValueError(f"mode: expected letterbox, stretch, resize_center_crop or pad, got {mode!r}")
+    spare_h, spare_w = out_h - resized[0], out_w - resized[1]
+    if pad_anchor == "top_left":
+        return Geometry(source_hw, resized, input_hw, 0, 0)
+    # An odd spare row goes to the bottom, as Ultralytics' letterbox rounds (half - 0.1).
+    return Geometry(source_hw, resized, input_hw, spare_w // 2, spare_h // 2)
+
+
+def _centred(spare: int) -> int:
+    """Offset of the centre crop as torchvision rounds it: half to even where it cuts, down where it pads."""
+    return spare // 2 if spare >= 0 else -round(-spare / 2)

@@ -1,0 +1,175 @@
+"""Raw outputs to results in source-image terms: detections, classes, masks, embeddings. Public as seatrial.*Decoder.
+
+Every decoder is called on (outputs, geometries): the model's output tensors with a leading batch, and one Geometry an
+image; it returns one frozen result an image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import did_you_mean
+from seatrial.kernels import reference
+from seatrial.kernels.detection_formats import FORMATS, pick_outputs
+from seatrial.kernels.geometry import Geometry
+
+Outputs = Sequence[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """boxes_xyxy (N, 4) float32 in source pixels, scores (N,) float32 descending, class_ids (N,) int64."""
+
+    boxes_xyxy: npt.NDArray[np.float32]
+    scores: npt.NDArray[np.float32]
+    class_ids: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class Classification:
+    """The k best classes, descending: class_ids (k,) int64, scores (k,) float32."""
+
+    class_ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SemanticMask:
+    """class_ids (H, W) at source size; the largest value of the dtype marks pixels that a crop cut away."""
+
+    class_ids: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """vector (D,) float32."""
+
+    vector: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class DetectionDecoder:
+    """Detector outputs to Detections in source pixels.
+
+    Rules: a candidate counts where its score is above `confidence` (NaN never is) and its box is finite with a
+    positive width and height; NMS suppresses above `iou`; ties keep the tensor's order; then the best
+    `max_detections`; then boxes go to source pixels and are clipped to the image; a box left without area is dropped.
+
+    Args:
+        format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr.
+        confidence, iou: thresholds from 0 to 1.
+        max_detections: most detections an image.
+        class_agnostic: suppress across classes.
+
+    Raises:
+        ValueError: an argument or an output's shape is not as expected.
+    """
+
+    format: str = "yolov8"
+    confidence: float = 0.25
+    iou: float = 0.45
+    max_detections: int = 300
+    class_agnostic: bool = False
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(
+                f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}{did_you_mean(self.format, list(FORMATS))}"
+            )
+        for name in ("confidence", "iou"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected a threshold from 0 to 1, got {getattr(self, name)}")
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections: expected at least 1, got {self.max_detections}")
+
+    def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
+        tensors = pick_outputs(self.format, list(outputs))
+        _check_batch(tensors, geometries)
+        return [self._one([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
+
+    def _one(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
+        form = FORMATS[self.format]
+        boxes, scores, classes = form.decode(rows, geometry.input_hw)
+        keep = scores > self.confidence
+        boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
+        sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores, classes = boxes[sound], scores[sound], classes[sound]
+        if form.needs_nms:
+            chosen = reference.nms(boxes, scores, classes, self.iou, self.class_agnostic, self.max_detections)
+        else:
+            chosen = reference.top_k(scores, self.max_detections)
+        in_image = geometry.to_image(boxes[chosen])
+        visible = (in_image[:, 2] > in_image[:, 0]) & (in_image[:, 3] > in_image[:, 1])
+        return Detections(in_image[visible], scores[chosen][visible], classes[chosen][visible])
+
+
+@dataclass(frozen=True)
+class ClassificationDecoder:
+    """One output (B, classes) to the `top_k` best classes; `activation` is softmax, sigmoid or none."""
+
+    top_k: int = 5
+    activation: str = "softmax"
+
+    def __post_init__(self) -> None:
+        known = ["softmax", "sigmoid", "none"]
+        if self.activation not in known:
+            raise ValueError(
+                f"activation: expected one of {', '.join(known)}, got {self.activation!r}{did_you_mean(self.activation, known)}"
+            )
+        if self.top_k < 1:
+            raise ValueError(f"top_k: expected at least 1, got {self.top_k}")
+
+    def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
+        logits = outputs[0]
+        _check_batch([logits], geometries)
+        rows = logits.reshape(len(logits), -1)
+        if self.activation == "softmax":
+            scores = reference.softmax(rows)
+        elif self.activation == "sigmoid":
+            scores = reference.sigmoid(rows)
+        else:
+            scores = rows.astype(np.float32)
+        best = [reference.top_k(row, self.top_k) for row in scores]
+        return [Classification(ids, row[ids]) for ids, row in zip(best, scores, strict=True)]
+
+
+@dataclass(frozen=True)
+class SegmentationDecoder:
+    """One output (B, classes, h, w) to a class a source pixel: argmax, then nearest to source size."""
+
+    def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[SemanticMask]:
+        scores = outputs[0]
+        if scores.ndim != 4:
+            raise ValueError(f"segmentation: expected one output (B, classes, height, width), got shape {scores.shape}")
+        _check_batch([scores], geometries)
+        return [SemanticMask(reference.argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
+
+
+@dataclass(frozen=True)
+class EmbeddingDecoder:
+    """The first output, flattened an image; `normalize` divides by the Euclidean length (a zero vector stays zero)."""
+
+    normalize: bool = True
+
+    def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Embedding]:
+        vectors = outputs[0]
+        _check_batch([vectors], geometries)
+        rows = vectors.reshape(len(vectors), -1).astype(np.float32)
+        if self.normalize:
+            length = np.linalg.norm(rows, axis=1, keepdims=True)
+            rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+        return [Embedding(row) for row in rows]
+
+
+def _check_batch(tensors: Sequence[npt.NDArray[Any]], geometries: Sequence[Geometry]) -> None:
+    for t in tensors:
+        if t.ndim == 0 or len(t) != len(geometries):
+            raise ValueError(f"expected outputs for {len(geometries)} image(s), got a tensor of shape {t.shape}")

@@ -1,0 +1,138 @@
+"""Readable NumPy, OpenCV and Pillow versions of every kernel: the definition that native kernels must equal.
+
+For: being obviously right. Not for: speed. Each function states its formula; none keeps state.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from seatrial.kernels.geometry import Geometry
+
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+OPENCV_INTERPOLATION = {
+    "linear": cv2.INTER_LINEAR,
+    "nearest": cv2.INTER_NEAREST,
+    "area": cv2.INTER_AREA,
+    "cubic": cv2.INTER_CUBIC,
+}
+# Pillow widens the filter's support on downscale (antialias), as torchvision does with antialias=True.
+PILLOW_INTERPOLATION = {
+    "antialias_linear": Image.Resampling.BILINEAR,
+    "antialias_cubic": Image.Resampling.BICUBIC,
+}
+INTERPOLATIONS = (*OPENCV_INTERPOLATION, *PILLOW_INTERPOLATION)
+
+
+def resize(image_hwc: U8, size_hw: tuple[int, int], interpolation: str) -> U8:
+    """uint8 HWC to uint8 HWC of `size_hw`; a source that has that size already comes back unchanged."""
+    if image_hwc.shape[:2] == size_hw:
+        return image_hwc
+    height, width = size_hw
+    if interpolation in PILLOW_INTERPOLATION:
+        return np.asarray(Image.fromarray(image_hwc).resize((width, height), PILLOW_INTERPOLATION[interpolation]))
+    # Keyword, not position: the third positional argument of cv2.resize is dst, and a wrong one is ignored silently.
+    out: U8 = cv2.resize(image_hwc, (width, height), interpolation=OPENCV_INTERPOLATION[interpolation])
+    return out
+
+
+def place(image_hwc: U8, geometry: Geometry, interpolation: str, pad_value: int) -> U8:
+    """Resizes, then pads or crops to geometry.input_hw. A crop that exceeds the image is padded."""
+    resized = resize(image_hwc, geometry.resized_hw, interpolation)
+    out_h, out_w = geometry.input_hw
+    top, left = geometry.offset_y, geometry.offset_x
+    if (top, left) == (0, 0) and resized.shape[:2] == (out_h, out_w):
+        return resized
+    canvas = np.full((out_h, out_w, image_hwc.shape[2]), pad_value, np.uint8)
+    y0, x0 = max(top, 0), max(left, 0)
+    y1, x1 = min(top + resized.shape[0], out_h), min(left + resized.shape[1], out_w)
+    canvas[y0:y1, x0:x1] = resized[y0 - top : y1 - top, x0 - left : x1 - left]
+    return canvas
+
+
+def normalise(image_hwc: U8, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> F32:
+    """(x * scale - mean) / std in float32, each operation rounded to float32, per channel."""
+    x = image_hwc.astype(np.float32) * np.float32(scale)
+    out: F32 = (x - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
+    return out
+
+
+def softmax(logits: npt.NDArray[np.floating], axis: int = -1) -> F32:
+    """exp(x - max) / sum, in float32; a row with a NaN is NaN."""
+    x = logits.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        e = np.exp(x - x.max(axis=axis, keepdims=True))
+        out: F32 = e / e.sum(axis=axis, keepdims=True)
+    return out
+
+
+def sigmoid(logits: npt.NDArray[np.floating]) -> F32:
+    """1 / (1 + exp(-x)) in float32, without overflow at either end."""
+    x = logits.astype(np.float32)
+    e = np.exp(-np.abs(x))
+    out: F32 = np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(np.float32)
+    return out
+
+
+def top_k(scores: F32, k: int) -> I64:
+    """Indices of the k largest scores, descending; ties by lower index; NaN last."""
+    keyed = np.where(np.isnan(scores), -np.inf, scores)
+    return np.argsort(-keyed, kind="stable")[:k]
+
+
+def iou_one_to_many(box_xyxy: F32, boxes_xyxy: F32) -> F32:
+    """Intersection over union of one box with (N, 4) boxes, float32; zero where the union is empty."""
+    w = np.minimum(box_xyxy[2], boxes_xyxy[:, 2]) - np.maximum(box_xyxy[0], boxes_xyxy[:, 0])
+    h = np.minimum(box_xyxy[3], boxes_xyxy[:, 3]) - np.maximum(box_xyxy[1], boxes_xyxy[:, 1])
+    inter = np.maximum(w, 0) * np.maximum(h, 0)
+    area = (box_xyxy[2] - box_xyxy[0]) * (box_xyxy[3] - box_xyxy[1])
+    areas = (boxes_xyxy[:, 2] - boxes_xyxy[:, 0]) * (boxes_xyxy[:, 3] - boxes_xyxy[:, 1])
+    union = area + areas - inter
+    out: F32 = np.divide(inter, union, out=np.zeros_like(inter), where=union > 0)
+    return out
+
+
+def nms(boxes_xyxy: F32, scores: F32, class_ids: I64, iou: float, class_agnostic: bool, most: int) -> I64:
+    """Greedy non-maximum suppression: indices of the boxes kept, by descending score, ties by lower index.
+
+    A box is suppressed where its IoU with a kept one (of its class, unless agnostic) is above `iou`, not at it.
+    Stops once `most` are kept: what comes later has a lower score and can't push any of them out.
+    """
+    order = top_k(scores, len(scores))
+    kept: list[int] = []
+    while len(order) and len(kept) < most:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        suppressed = iou_one_to_many(boxes_xyxy[best], boxes_xyxy[rest]) > iou
+        if not class_agnostic:
+            suppressed &= class_ids[rest] == class_ids[best]
+        order = rest[~suppressed]
+    return np.asarray(kept, np.int64)
+
+
+def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry, ignore: int = 255) -> U8 | npt.NDArray[np.uint16]:
+    """Class of each source pixel (H, W): argmax over channels, then nearest with half-pixel centres.
+
+    The scores may be smaller than the input by any factor. A source pixel that a crop cut away is `ignore`;
+    ties go to the lower class. uint8 up to 255 classes, else uint16 with 65535 as ignore.
+    """
+    classes = np.argmax(scores_chw, axis=0)
+    wide = scores_chw.shape[0] > 255
+    (in_h, in_w), (h, w) = geometry.input_hw, geometry.source_hw
+    y_in = (np.arange(h) + 0.5) * geometry.scale_y + geometry.offset_y
+    x_in = (np.arange(w) + 0.5) * geometry.scale_x + geometry.offset_x
+    rows = np.floor(y_in * (classes.shape[0] / in_h)).astype(np.int64)
+    columns = np.floor(x_in * (classes.shape[1] / in_w)).astype(np.int64)
+    mask = classes[np.clip(rows, 0, classes.shape[0] - 1)][:, np.clip(columns, 0, classes.shape[1] - 1)]
+    mask = mask.astype(np.uint16 if wide else np.uint8)
+    cut = ((y_in < 0) | (y_in >= in_h))[:, None] | ((x_in < 0) | (x_in >= in_w))[None, :]
+    mask[cut] = 65535 if wide else ignore
+    return mask

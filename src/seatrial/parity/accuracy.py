@@ -1,0 +1,208 @@
+"""Decoded results against ground truth: COCO mAP, top-1, mIoU. For: one number a cell. Not for: limits (gate).
+
+Ground truth is COCO JSON (boxes for detection, polygons or RLE for segmentation) or a CSV with columns image,class.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seatrial.errors import DataError, did_you_mean
+from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.pipeline.images import ImageFile
+from seatrial.pipeline.results import Result
+
+
+@dataclass(frozen=True)
+class Truth:
+    """coco: the file's own structure, cut to the trial's images; classes: class name by image name."""
+
+    path: Path
+    coco: dict[str, Any] | None = None
+    classes: dict[str, str] | None = None
+
+
+def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
+    """DataError where the file is missing or malformed, or an image of the trial is not in it."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class") from None
+    if path.suffix.lower() == ".csv":
+        return Truth(path, classes=_read_classes(path, text, images))
+    return Truth(path, coco=_read_coco(path, text, images))
+
+
+def read_tags(path: Path, images: Sequence[ImageFile]) -> dict[str, list[str]]:
+    """Tags by image name, from a CSV with columns image,tag."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{path}: the tags cannot be read ({e}); expected a CSV with columns image,tag") from None
+    known = {i.name for i in images}
+    tags: dict[str, list[str]] = {}
+    for name, tag in _two_columns(path, text, ("image", "tag")):
+        if name in known:
+            tags.setdefault(name, []).append(tag)
+    return tags
+
+
+def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(text)))
+    if not rows or not set(wanted) <= set(rows[0]):
+        got = ", ".join(map(str, rows[0])) if rows else "an empty file"
+        raise DataError(f"{path}: expected a header line with columns {wanted[0]},{wanted[1]}, got {got}")
+    return [((r[wanted[0]] or "").strip(), (r[wanted[1]] or "").strip()) for r in rows]
+
+
+def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, str]:
+    classes = dict(_two_columns(path, text, ("image", "class")))
+    missing = [i.name for i in images if i.name not in classes]
+    if missing:
+        raise DataError(f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}")
+    return classes
+
+
+def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except ValueError as e:
+        raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
+    if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "annotations", "categories")):
+        raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
+    try:
+        by_name = {str(row["file_name"]): row for row in data["images"]}
+        wanted = {}
+        for image in images:
+            row = by_name.get(image.name) or by_name.get(image.path.name)
+            if row is None:
+                raise DataError(
+                    f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(by_name))}; an image without objects "
+                    "still needs a row in 'images'"
+                )
+            wanted[row["id"]] = row
+        annotations = [
+            {"iscrowd": 0, "area": float(a["bbox"][2]) * float(a["bbox"][3]) if "bbox" in a else 0.0, **a, "id": number}
+            for number, a in enumerate((a for a in data["annotations"] if a["image_id"] in wanted), start=1)
+        ]
+        categories = sorted(data["categories"], key=lambda c: c["id"])
+        names = [str(c["name"]) for c in categories]
+    except (KeyError, TypeError, IndexError, ValueError) as e:
+        raise DataError(f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format") from None
+    if not names:
+        raise DataError(f"{path}: expected at least one category, got none")
+    return {"images": list(wanted.values()), "annotations": annotations, "categories": categories, "info": {}}
+
+
+NO_CATEGORY = -1
+BACKGROUND = ("background", "__background__", "_background_")
+
+
+def category_ids(coco: dict[str, Any], labels: Sequence[str] | None) -> list[int]:
+    """Category id of each model class: by label where any name agrees (else NO_CATEGORY), or else by order of id."""
+    categories = coco["categories"]
+    by_name = {str(c["name"]): int(c["id"]) for c in categories}
+    if labels and any(name in by_name for name in labels):
+        return [by_name.get(name, NO_CATEGORY) for name in labels]
+    return [int(c["id"]) for c in categories]
+
+
+def accuracy(
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+) -> tuple[float, str] | None:
+    """(value from 0 to 1, its name), or None where truth and results don't go together."""
+    first = next((r for r in results if r is not None), None)
+    if isinstance(first, Detections) and truth.coco:
+        return mean_average_precision(truth.coco, images, results, labels), "mAP"
+    if isinstance(first, Classification) and truth.classes:
+        return _top1(truth, images, results, labels), "top-1"
+    if isinstance(first, SemanticMask) and truth.coco:
+        return _mean_iou(truth.coco, images, results, labels), "mIoU"
+    return None
+
+
+def mean_average_precision(
+    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+) -> float:
+    """COCO mAP at IoU 0.50 to 0.95, by pycocotools itself."""
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    ids, image_ids = category_ids(coco, labels), _image_ids(coco, images)
+    found = []
+    for image_id, result in zip(image_ids, results, strict=True):
+        assert isinstance(result, Detections)
+        for box, score, class_id in zip(result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True):
+            if class_id < len(ids) and ids[class_id] != NO_CATEGORY:
+                bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+                found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
+    if not found:
+        return 0.0
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth = COCO()
+        truth.dataset = coco
+        truth.createIndex()
+        judge = COCOeval(truth, truth.loadRes(found), "bbox")
+        judge.params.imgIds = sorted(set(image_ids))
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    return max(0.0, float(judge.stats[0]))
+
+
+def _image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
+    by_name = {str(row["file_name"]): row["id"] for row in coco["images"]}
+    return [by_name[i.name] if i.name in by_name else by_name[i.path.name] for i in images]
+
+
+def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None) -> float:
+    assert truth.classes is not None
+    right = 0
+    for image, result in zip(images, results, strict=True):
+        assert isinstance(result, Classification)
+        best = int(result.class_ids[0])
+        names = {str(best)} | ({labels[best]} if labels and best < len(labels) else set())
+        right += truth.classes[image.name] in names
+    return right / len(images)
+
+
+def _mean_iou(
+    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+) -> float:
+    """Mean over classes of intersection over union, pixels pooled over images.
+
+    Unannotated pixels count as the model's background class where a label says that it has one, else they are not
+    judged. Where annotations overlap, the later one in the file lies on top.
+    """
+    from pycocotools.coco import COCO
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        index = COCO()
+        index.dataset = coco
+        index.createIndex()
+    ids = category_ids(coco, labels)
+    unannotated = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), -1)
+    inter, union = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
+    for image_id, result in zip(_image_ids(coco, images), results, strict=True):
+        assert isinstance(result, SemanticMask)
+        expected = np.full(result.class_ids.shape, unannotated, np.int64)
+        for a in index.loadAnns(index.getAnnIds(imgIds=[image_id])):
+            mask = index.annToMask(a).astype(bool)
+            if mask.shape == expected.shape and a["category_id"] in ids:
+                expected[mask] = ids.index(a["category_id"])
+        judged = expected >= 0
+        for k in range(len(ids)):
+            found, true = (result.class_ids == k) & judged, expected == k
+            inter[k] += int((found & true).sum())
+            union[k] += int((found | true).sum())
+    seen = union > 0
+    return float((inter[seen] / union[seen]).mean()) if seen.any() else 0.0

@@ -1,0 +1,71 @@
+"""Decoded results of one cell against the reference's: how far do users see the same answer?
+
+For: one agreement an image, 0 to 1, by task. Not for: right or wrong (accuracy.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.reference import iou_one_to_many
+from seatrial.pipeline.results import Result
+
+MATCH_IOU = 0.5
+
+
+def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple[list[float], str] | None:
+    """One value an image, and what it means; None where the task has no decoded results."""
+    pairs = [(r, c) for r, c in zip(reference, candidate, strict=True) if r is not None and c is not None]
+    if not pairs or len(pairs) != len(reference):
+        return None
+    first = pairs[0][0]
+    if isinstance(first, Detections):
+        return [_boxes(r, c) for r, c in pairs], "boxes matched (F1 at IoU 0.5, same class)"  # type: ignore[arg-type]
+    if isinstance(first, Classification):
+        return [_top1(r, c) for r, c in pairs], "same top-1 class"  # type: ignore[arg-type]
+    if isinstance(first, SemanticMask):
+        return [_pixels(r, c) for r, c in pairs], "same class, share of pixels"  # type: ignore[arg-type]
+    if isinstance(first, Embedding):
+        return [_cosine(r, c) for r, c in pairs], "cosine similarity"  # type: ignore[arg-type]
+    return None
+
+
+def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
+    """Pairs (reference, candidate, IoU) of the same class at IoU >= 0.5, greedily by IoU, ties by index."""
+    found = []
+    for i, box in enumerate(reference.boxes_xyxy):
+        overlaps = iou_one_to_many(box, candidate.boxes_xyxy)
+        for j in np.nonzero((overlaps >= MATCH_IOU) & (candidate.class_ids == reference.class_ids[i]))[0]:
+            found.append((-float(overlaps[j]), i, int(j)))
+    used_r: set[int] = set()
+    used_c: set[int] = set()
+    pairs = []
+    for negative_iou, i, j in sorted(found):
+        if i not in used_r and j not in used_c:
+            used_r.add(i)
+            used_c.add(j)
+            pairs.append((i, j, -negative_iou))
+    return pairs
+
+
+def _boxes(reference: Detections, candidate: Detections) -> float:
+    total = len(reference) + len(candidate)
+    return 1.0 if total == 0 else 2 * len(match_boxes(reference, candidate)) / total
+
+
+def _top1(reference: Classification, candidate: Classification) -> float:
+    return float(reference.class_ids[0] == candidate.class_ids[0])
+
+
+def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
+    if reference.class_ids.shape != candidate.class_ids.shape:
+        return 0.0
+    return float((reference.class_ids == candidate.class_ids).mean())
+
+
+def _cosine(reference: Embedding, candidate: Embedding) -> float:
+    norms = float(np.linalg.norm(reference.vector) * np.linalg.norm(candidate.vector))
+    return float(reference.vector @ candidate.vector) / norms if norms > 0 else float(norms == 0)

@@ -1,0 +1,56 @@
+"""Raw outputs of one cell against the reference's, element by element. For: numbers. Not for: verdicts (gate)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import TensorDifference
+
+Array = npt.NDArray[Any]
+
+
+def compare_tensors(
+    names: Sequence[str], reference: Sequence[Sequence[Array]], candidate: Sequence[Sequence[Array]], rtol: float, atol: float
+) -> list[TensorDifference]:
+    """Differences of each output over all images; reference[image][output]. ValueError where shapes differ."""
+    rows = []
+    for k, name in enumerate(names):
+        pairs = [(r[k], c[k]) for r, c in zip(reference, candidate, strict=True)]
+        for r, c in pairs:
+            if r.shape != c.shape:
+                raise ValueError(f"output {name}: expected shape {r.shape} as the reference gives, got {c.shape}")
+        flat_r = np.concatenate([np.asarray(r, np.float64).ravel() for r, _ in pairs])
+        flat_c = np.concatenate([np.asarray(c, np.float64).ravel() for _, c in pairs])
+        rows.append(_difference(name, flat_r, flat_c, rtol, atol))
+    return rows
+
+
+def _difference(name: str, reference: Array, candidate: Array, rtol: float, atol: float) -> TensorDifference:
+    finite = np.isfinite(reference) & np.isfinite(candidate)
+    # Infinities of the same sign agree; everything else that is not finite on one side alone never does.
+    same_special = (np.isnan(reference) & np.isnan(candidate)) | (reference == candidate)
+    mismatch = bool((~finite & ~same_special).any())
+    r, c = reference[finite], candidate[finite]
+    if len(r) == 0:
+        return TensorDifference(
+            name=name, max_abs=0.0, mean_abs=0.0, cosine=None, sqnr_db=None,
+            share_outside=float(mismatch), nan_mismatch=mismatch,
+        )  # fmt: skip
+    error = np.abs(r - c)
+    outside = int((error > atol + rtol * np.abs(r)).sum()) + int((~finite & ~same_special).sum())
+    signal, noise = float(r @ r), float(error @ error)
+    norms = float(np.linalg.norm(r) * np.linalg.norm(c))
+    return TensorDifference(
+        name=name,
+        max_abs=float(error.max()),
+        mean_abs=float(error.mean()),
+        cosine=float(r @ c) / norms if norms > 0 else None,
+        # Identical tensors have no noise, and an infinite ratio is not a JSON number.
+        sqnr_db=10 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
+        share_outside=outside / len(reference),
+        nan_mismatch=mismatch,
+    )

@@ -1,0 +1,228 @@
+"""A pipeline from its plan: four named stages that the runner times, and the checks that they fit the model.
+
+For: decode, preprocess and postprocess as callables with fixed buffers. Not for: inference (backends) or timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import ModelError, PlanError, did_you_mean
+from seatrial.kernels.geometry import Geometry, fit
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.kernels.preprocess import Preprocess
+from seatrial.pipeline.decode import DecodeSettings, decode
+from seatrial.pipeline.results import Result
+from seatrial.pipeline.user_code import load_user_function
+from seatrial.plan import models
+from seatrial.plan.model_file import ModelInfo, TensorInfo
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One image's way, batch by batch. `preprocess` writes into `feeds`, whose memory stays the same for a batch size.
+
+    decode(bytes) -> image; preprocess(images, feeds) -> geometries; postprocess(outputs, geometries) -> results.
+    """
+
+    name: str
+    input_name: str
+    output_names: tuple[str, ...]
+    decode: Callable[[bytes], npt.NDArray[np.uint8]]
+    allocate: Callable[[int], dict[str, Array]]
+    preprocess: Callable[[Sequence[npt.NDArray[np.uint8]], dict[str, Array]], list[Geometry]]
+    postprocess: Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]
+    task: str
+
+
+def build_pipeline(
+    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False
+) -> Pipeline:
+    """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not."""
+    where = f"pipelines.{name}"
+    fed = pick_input(where, spec, model)
+    decoder = DecodeSettings(**spec.decode.model_dump())
+    if isinstance(spec.preprocess, models.UserCode):
+        function = load_user_function(spec.preprocess.python, folder, f"{where}.preprocess", allow_code)
+        allocate, pre = _user_preprocess(function, fed.name)
+    else:
+        kernel = preprocess_kernel(spec)
+        check_fit(where, kernel, fed, model)
+        allocate, pre = _kernel_preprocess(kernel, fed.name)
+    outputs = [o.name for o in model.outputs]
+    if isinstance(spec.postprocess, models.UserCode):
+        function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
+        return Pipeline(
+            name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre,
+            _user_postprocess(function, outputs), "user",
+        )  # fmt: skip
+    chosen = _pick_outputs(where, spec.postprocess, model)
+    post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
+    return Pipeline(
+        name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre, post, spec.postprocess.task
+    )
+
+
+def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
+    """The plan's preprocess section as the public kernel, fed with what the decode section gives."""
+    assert isinstance(spec.preprocess, models.Preprocess)
+    settings = spec.preprocess.model_dump()
+    if settings["color"] == "gray" and "mean" not in spec.preprocess.model_fields_set:
+        settings["mean"] = settings["mean"][:1]
+    if settings["color"] == "gray" and "std" not in spec.preprocess.model_fields_set:
+        settings["std"] = settings["std"][:1]
+    try:
+        return Preprocess(**settings, input_color=spec.decode.color)
+    except ValueError as e:
+        raise PlanError(f"preprocess.{e}") from None
+
+
+def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
+    """Class names: the plan's, else the model's own."""
+    given = spec.postprocess.labels if isinstance(spec.postprocess, models.Postprocess) else None
+    if isinstance(given, list):
+        return given
+    if isinstance(given, str):
+        file = folder / given
+        try:
+            return [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+        except (OSError, UnicodeDecodeError) as e:
+            raise PlanError(f"{file}: the labels cannot be read ({e}); expected a text file with one label a line") from None
+    return model.labels()
+
+
+def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInfo:
+    names = [i.name for i in model.inputs]
+    if spec.input is not None:
+        if spec.input not in names:
+            raise ModelError(
+                f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
+                f"its inputs are {', '.join(names)}"
+            )
+        return model.inputs[names.index(spec.input)]
+    if len(names) != 1 and not isinstance(spec.preprocess, models.UserCode):
+        raise ModelError(
+            f"{where}: {model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in "
+            "preprocess feeds one; use a Python preprocess stage that returns a dict with one array an input"
+        )
+    return model.inputs[0]
+
+
+def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo) -> None:
+    """ModelError where the preprocessed tensor is not what the model takes."""
+    expected = fed.shape[1:]
+    agrees = len(fed.shape) == 4 and all(e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int))
+    if not agrees:
+        raise ModelError(
+            f"{where}.preprocess gives {kernel.dtype}{list(kernel.shape)} an image (layout {kernel.layout}), but "
+            f"{model.path} expects {fed}; change size, layout or color{_hint(kernel, fed)}"
+        )
+    if fed.dtype != kernel.dtype:
+        raise ModelError(
+            f"{where}.preprocess.dtype is {kernel.dtype}, but input {fed.name} of {model.path} takes {fed.dtype}; "
+            f"set dtype: {fed.dtype}"
+        )
+
+
+def _hint(kernel: Preprocess, fed: TensorInfo) -> str:
+    if len(fed.shape) != 4:
+        return ""
+    channels_last = fed.shape[3] in (1, 3)
+    sides = fed.shape[1:3] if channels_last else fed.shape[2:4]
+    if channels_last and kernel.layout == "nchw":
+        return ": this model takes layout nhwc"
+    if all(isinstance(s, int) for s in sides) and sides != kernel.size:
+        return f": set size: [{sides[0]}, {sides[1]}]"
+    return ""
+
+
+def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
+    def allocate(batch: int) -> dict[str, Array]:
+        return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype)}
+
+    def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
+        kernel.batch(images, out=feeds[input_name])
+        return [kernel.geometry((i.shape[0], i.shape[1])) for i in images]
+
+    return allocate, preprocess
+
+
+def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any, Any]:
+    def allocate(batch: int) -> dict[str, Array]:
+        return {}
+
+    def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
+        rows: dict[str, list[Array]] = {}
+        for image in images:
+            given = function(image)
+            for key, value in (given if isinstance(given, dict) else {input_name: given}).items():
+                rows.setdefault(key, []).append(np.asarray(value))
+        for key, values in rows.items():
+            batch = np.ascontiguousarray(np.concatenate(values, axis=0))
+            kept = feeds.get(key)
+            if kept is not None and kept.shape == batch.shape and kept.dtype == batch.dtype:
+                kept[...] = batch
+            else:
+                feeds[key] = batch
+        hw = feeds[next(iter(rows))].shape[-2:]
+        return [fit((i.shape[0], i.shape[1]), (int(hw[0]), int(hw[1])), "stretch") for i in images]
+
+    return allocate, preprocess
+
+
+def _pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:
+    names = [o.name for o in model.outputs]
+    for name in spec.outputs or []:
+        if name not in names:
+            raise ModelError(
+                f"{where}.postprocess.outputs: {model.path} has no output called {name!r}{did_you_mean(name, names)}; "
+                f"its outputs are {', '.join(names)}"
+            )
+    return spec.outputs or names
+
+
+def _postprocess(
+    where: str, spec: models.Postprocess, indices: list[int]
+) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
+    decoder: Any
+    if spec.task == "detect":
+        decoder = DetectionDecoder(
+            spec.format or "yolov8", spec.confidence, spec.iou, spec.max_detections, spec.class_agnostic
+        )
+    elif spec.task == "classify":
+        decoder = ClassificationDecoder(spec.top_k, spec.activation)
+    elif spec.task == "segment":
+        decoder = SegmentationDecoder()
+    elif spec.task == "embed":
+        decoder = EmbeddingDecoder(spec.normalize)
+    else:
+        return lambda outputs, geometries: [None] * len(geometries)
+
+    def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
+        try:
+            results: list[Result] = decoder([outputs[i] for i in indices], geometries)
+        except ValueError as e:
+            raise ModelError(f"{where}.postprocess: {e}") from None
+        return results
+
+    return postprocess
+
+
+def _user_postprocess(
+    function: Callable[..., Any], output_names: list[str]
+) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
+    def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
+        results = list(function(dict(zip(output_names, outputs, strict=True)), [g.source_hw for g in geometries]))
+        if len(results) != len(geometries):
+            raise ModelError(f"the Python postprocess gave {len(results)} result(s), expected one an image: {len(geometries)}")
+        return results
+
+    return postprocess

@@ -1,0 +1,197 @@
+"""Encoded bytes to HWC uint8, with every choice that decoders differ in made on purpose.
+
+For: colour order, EXIF orientation, grey, transparency, 16 bits. Not for: resizing. Public as seatrial.decode_image.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from seatrial.errors import DataError
+
+U8 = npt.NDArray[np.uint8]
+_JPEG = b"\xff\xd8\xff"
+# Start-of-frame markers of every JPEG process; DHT, JPG and DAC share the range but start no frame.
+_SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_EXIF_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class DecodeSettings:
+    """color: bgr, rgb or gray. exif: apply or ignore. alpha: drop, black or white. sixteen_bit: scale or refuse."""
+
+    color: str = "bgr"
+    exif: str = "apply"
+    alpha: str = "drop"
+    sixteen_bit: str = "scale"
+
+
+def decode_image(
+    source: bytes | str | Path, *, color: str = "bgr", exif: str = "apply", alpha: str = "drop", sixteen_bit: str = "scale"
+) -> U8:
+    """One encoded image (bytes, or a path) to (height, width, channels) uint8; gray has one channel.
+
+    exif 'apply' turns the image as its orientation tag says. alpha 'drop' keeps the stored colours, 'black' and 'white'
+    composite over that colour. 16-bit images are divided by 257 and rounded, or refused.
+
+    Raises:
+        DataError: the bytes are no image, are cut short, or are CMYK; the message has the path where there is one.
+    """
+    if isinstance(source, bytes):
+        name, data = "image", source
+    else:
+        name, data = str(source), read_bytes(Path(source))
+    problem = find_problem(data)
+    if problem:
+        raise DataError(f"{name}: {problem}")
+    return decode(data, DecodeSettings(color, exif, alpha, sixteen_bit), name)
+
+
+def read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such image") from None
+    except OSError as e:
+        raise DataError(f"{path}: the image cannot be read: {e.strerror}") from None
+
+
+def decode(data: bytes, settings: DecodeSettings, name: str = "image") -> U8:
+    """decode_image without its checks: what the timed stage runs, on images that were checked before."""
+    if data.startswith(_JPEG):
+        image = _decode_jpeg(data, settings)
+    else:
+        image = _decode_other(data, settings, name)
+    if image is None:
+        raise DataError(f"{name}: cannot be decoded; expected a JPEG, PNG, WebP, TIFF or BMP image")
+    return image
+
+
+def _decode_jpeg(data: bytes, settings: DecodeSettings) -> U8 | None:
+    flags = cv2.IMREAD_COLOR if settings.color != "gray" else cv2.IMREAD_GRAYSCALE
+    if settings.exif == "ignore":
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None:
+        return None
+    if settings.color == "rgb":
+        image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return image if image.ndim == 3 else image[..., None]
+
+
+def _decode_other(data: bytes, settings: DecodeSettings, name: str) -> U8 | None:
+    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if raw is None:
+        return None
+    image = _to_eight_bits(raw if raw.ndim == 3 else raw[..., None], settings, name)
+    if image.shape[2] == 4:
+        image = _without_alpha(image, settings.alpha)
+    if settings.exif == "apply":
+        image = turn(image, _orientation(data))
+    return _in_color(image, settings.color)
+
+
+def _to_eight_bits(raw: npt.NDArray[np.generic], settings: DecodeSettings, name: str) -> U8:
+    if raw.dtype == np.uint8:
+        return raw  # type: ignore[return-value]
+    if raw.dtype != np.uint16:
+        raise DataError(f"{name}: expected 8 or 16 bits a channel, got {raw.dtype}; convert the image to PNG or JPEG")
+    if settings.sixteen_bit == "refuse":
+        raise DataError(f"{name}: 16 bits a channel are refused by the plan (decode.sixteen_bit); convert it to 8 bits")
+    # Full scale to full scale: 65535 / 257 = 255. OpenCV's own conversion drops the low byte.
+    return ((raw.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
+def _without_alpha(image: U8, behind: str) -> U8:
+    if behind == "drop":
+        return np.ascontiguousarray(image[..., :3])
+    alpha = image[..., 3:].astype(np.uint32)
+    ground = 255 if behind == "white" else 0
+    return ((image[..., :3] * alpha + ground * (255 - alpha) + 127) // 255).astype(np.uint8)
+
+
+def _in_color(image: U8, color: str) -> U8:
+    gray = image.shape[2] == 1
+    if color == "gray":
+        return image if gray else cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)[..., None]
+    if gray:
+        out: U8 = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+        return out
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color == "rgb" else image
+
+
+def _orientation(data: bytes) -> int:
+    # Opening only reads the header; most files carry no tag and cost one short search.
+    if b"eXIf" not in data and b"Exif" not in data and b"EXIF" not in data and data[:2] not in (b"II", b"MM"):
+        return 1
+    try:
+        with Image.open(io.BytesIO(data)) as header:
+            return int(header.getexif().get(_EXIF_ORIENTATION, 1))
+    except (OSError, SyntaxError, ValueError):
+        return 1
+
+
+def turn(image_hwc: U8, orientation: int) -> U8:
+    """The image as EXIF orientation 1 to 8 says it is to be shown; other values change nothing."""
+    if orientation in (5, 6, 7, 8):
+        image_hwc = image_hwc.transpose(1, 0, 2)
+    if orientation in (2, 3, 6, 7):
+        image_hwc = image_hwc[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image_hwc = image_hwc[::-1]
+    return np.ascontiguousarray(image_hwc)
+
+
+def find_problem(data: bytes) -> str | None:
+    """What is wrong with an encoded image and the cure, or None. Decodes all of it, so that a cut end is found."""
+    if not data:
+        return "the file is empty (0 bytes); copy it again or leave it out"
+    if data.startswith(_JPEG) and jpeg_components(data) == 4:
+        return "CMYK JPEG: its colours depend on a profile that decoders ignore; expected RGB or grey; convert it to RGB"
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            if image.width * image.height > 1 << 30:
+                return f"{image.width} × {image.height} pixels are more than OpenCV decodes (2^30); expected a smaller image"
+            if image.mode == "CMYK":
+                return "the image is CMYK; expected RGB or grey; convert it to RGB"
+            image.load()
+    except UnidentifiedImageError:
+        start = data[:16].decode("ascii", "replace").strip()
+        text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
+        return f"not an image{text}; expected JPEG, PNG, WebP, TIFF or BMP; leave it out or export it again"
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as e:
+        cut = "the image is cut short" if "truncated" in str(e) or isinstance(e, EOFError) else "the image is corrupt"
+        return f"{cut} ({str(e) or type(e).__name__}); copy it again or leave it out"
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+    return None
+
+
+def _is_text(start: bytes) -> bool:
+    return all(b in (9, 10, 13) or 32 <= b < 127 for b in start)
+
+
+def jpeg_components(data: bytes) -> int:
+    """Number of colour components in a JPEG's frame header; 0 where there is none."""
+    at = 2
+    while at + 9 < len(data):
+        if data[at] != 0xFF:
+            return 0
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker in _SOF:
+            return data[at + 9]
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        else:
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0

@@ -1,0 +1,195 @@
+"""A plan file to a checked Plan: `extends` resolved, paths absolute, every error with its line and the nearest word.
+
+For: what can be known from the plan's own text and folder. Not for: opening images or models (pipeline, backends).
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from seatrial.errors import PlanError, did_you_mean
+from seatrial.plan.models import Plan
+from seatrial.plan.source import KeyPath, Source, read_yaml
+
+
+@dataclass(frozen=True)
+class PlanFile:
+    """A checked plan and where it stands. Relative paths in `plan` are relative to `folder`."""
+
+    path: Path
+    plan: Plan
+    text: str
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the plan's meaning: layout and comments don't count."""
+        canonical = json.dumps(self.plan.model_dump(mode="json"), sort_keys=True)
+        return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
+
+    def resolve(self, relative: str) -> Path:
+        return (self.folder / relative).absolute()
+
+
+def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFile:
+    """Reads and checks a plan. PlanError lists every mistake, each with file, line, key and what was expected.
+
+    `changes` maps dotted keys to values laid over the file before the check: how `demo --break` makes its faults.
+    """
+    file = Path(path).absolute()
+    source = read_yaml(file)
+    source.path = Path(path)
+    if not isinstance(source.data, dict):
+        raise PlanError(f"{path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}")
+    _extend_pipelines(source)
+    for dotted_key, value in (changes or {}).items():
+        _lay_over(source.data, dotted_key.split("."), value)
+    try:
+        plan = Plan.model_validate(source.data)
+    except ValidationError as e:
+        lines = list(dict.fromkeys(_message(source, error) for error in e.errors()))
+        raise PlanError("\n".join(lines)) from None
+    problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
+    if problems:
+        raise PlanError("\n".join(problems))
+    return PlanFile(file, plan, source.text)
+
+
+def _lay_over(data: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        data = data.setdefault(key, {})
+    data[keys[-1]] = value
+
+
+def _extend_pipelines(source: Source) -> None:
+    """Replaces each pipeline that extends another by the merge of both, lines included. Cycles are an error."""
+    pipelines = source.data.get("pipelines")
+    if not isinstance(pipelines, dict):
+        return
+    done: dict[str, Any] = {}
+
+    def resolved(name: str, chain: tuple[str, ...]) -> Any:
+        if name in done:
+            return done[name]
+        own = pipelines[name]
+        parent = own.get("extends") if isinstance(own, dict) else None
+        if parent is None:
+            done[name] = own
+            return own
+        at: KeyPath = ("pipelines", name, "extends")
+        if parent not in pipelines:
+            known = [p for p in pipelines if p != name]
+            raise PlanError(
+                f"{source.where(at)}: no pipeline is called {parent!r}{did_you_mean(str(parent), known)}; "
+                f"pipelines are {', '.join(pipelines)}"
+            )
+        if parent in (*chain, name):
+            raise PlanError(f"{source.where(at)}: pipelines extend each other in a circle: {' → '.join((*chain, name, parent))}")
+        base = resolved(parent, (*chain, name))
+        done[name] = _merge(base, own)
+        for key_path, line in list(source.lines.items()):
+            if key_path[:2] == ("pipelines", parent):
+                source.lines.setdefault(("pipelines", name, *key_path[2:]), line)
+        return done[name]
+
+    source.data["pipelines"] = {name: resolved(name, ()) for name in pipelines}
+
+
+def _merge(base: Any, own: Any) -> Any:
+    """Own keys over base's, group by group. A python stage replaces a built-in one whole, and the other way round."""
+    if not (isinstance(base, dict) and isinstance(own, dict)) or ("python" in base) != ("python" in own):
+        return copy.deepcopy(own)
+    merged = copy.deepcopy(base)
+    for key, value in own.items():
+        merged[key] = _merge(base[key], value) if key in base else copy.deepcopy(value)
+    return merged
+
+
+def _message(source: Source, error: Any) -> str:
+    """One pydantic error as 'file:line: key: what was expected, what came (did you mean …?)'."""
+    context = error.get("ctx") or {}
+    at: KeyPath = ()
+    for part in error["loc"]:
+        # A union's branch ('@builtin', 'str', 'list[str]') stands in the location; the user never wrote it.
+        branch = isinstance(part, str) and (part.startswith("@") or part in ("str", "float", "int") or "[" in part)
+        if not branch or (*at, part) in source.lines:
+            at = (*at, part)
+    if "key" in context:
+        at = (*at, str(context["key"]))
+    kind, given = error["type"], error.get("input")
+    if kind == "missing":
+        what = "this key is required"
+    elif kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        what = f"expected one of {', '.join(known) or context['expected']}, got {given!r}{did_you_mean(str(given), known)}"
+    elif kind == "value_error":
+        what = str(context["error"])
+    elif kind in ("unknown_key", "missing_format", "wrong_side", "no_limit", "bad_limit", "only_latency", "repeated"):
+        what = error["msg"]
+    else:
+        what = f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {_short(given)}"
+    return f"{source.where(at)}: {what}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
+    """Names in one part of the plan that must exist in another."""
+    problems: list[tuple[KeyPath, str]] = []
+    names = list(plan.pipelines)
+
+    def pipeline_known(at: KeyPath, name: str | None) -> None:
+        if name is not None and name not in plan.pipelines:
+            problems.append((at, f"no pipeline is called {name!r}{did_you_mean(name, names)}; pipelines are {', '.join(names)}"))
+
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+            problems.append((("pipelines", name), "expected a name of letters, digits, '.', '_' and '-'"))
+    matrix = {
+        "backend": plan.matrix.backends, "precision": plan.matrix.precisions,
+        "batch": plan.matrix.batch_sizes, "threads": plan.matrix.threads,
+    }  # fmt: skip
+    if plan.parity:
+        reference = plan.parity.reference
+        pipeline_known(("parity", "reference", "pipeline"), reference.pipeline)
+        for key, values in matrix.items():
+            given = getattr(reference, key)
+            if given is not None and given not in values:
+                problems.append((("parity", "reference", key), f"{given} is not in the matrix, which has {_words(values)}"))
+    if plan.regression:
+        pipeline_known(("regression", "against"), plan.regression.against)
+        if len(names) == 1:
+            problems.append((("regression",), "a comparison needs a second pipeline; add one with 'extends'"))
+    for i, budget in enumerate(plan.budgets):
+        for name in budget.where.pipeline or []:
+            pipeline_known(("budgets", i, "where", "pipeline"), name)
+        for key, values in matrix.items():
+            for given in getattr(budget.where, key) or []:
+                if given not in values:
+                    problems.append(
+                        (("budgets", i, "where", key), f"no cell has {key} {given}; the matrix has {_words(values)}")
+                    )
+        if budget.metric.endswith("_drop") or budget.metric == "agreement":
+            if plan.parity is None:
+                problems.append((("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference"))
+        if (budget.metric.endswith("_drop") or budget.metric == "accuracy") and plan.images.annotations is None:
+            problems.append((("budgets", i, "metric"), f"'{budget.metric}' needs ground truth: give images.annotations"))
+    return problems
+
+
+def _words(values: list[Any]) -> str:
+    return ", ".join(str(v) for v in values)

@@ -1,0 +1,210 @@
+"""What an ONNX file says about itself, read without trusting it.
+
+For: inputs, outputs, metadata, size, digest; and the check that external data stays in the model's folder. Not for:
+running it (backends). Nothing here loads weights; a path in the file is checked before any loader sees the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+from seatrial.errors import ModelError
+
+FAKE_SUFFIX = ".fake.json"
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """shape holds an int for a fixed dimension, a name for a symbolic one, None for an unknown one."""
+
+    name: str
+    shape: tuple[int | str | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    path: Path
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    metadata: dict[str, str]
+    opset: int
+    size_bytes: int
+    digest: str
+    external_files: tuple[Path, ...] = ()
+
+    def labels(self) -> list[str] | None:
+        """Class names as Ultralytics ('names', a dict) or PaddleX exports ('character', lines) write them."""
+        names = self.metadata.get("names")
+        if names:
+            try:
+                value = ast.literal_eval(names)
+            except (ValueError, SyntaxError, MemoryError, RecursionError):
+                return None
+            if isinstance(value, dict):
+                return [str(value[k]) for k in sorted(value)]
+            return [str(v) for v in value] if isinstance(value, list | tuple) else None
+        if self.metadata.get("character"):
+            return self.metadata["character"].splitlines()
+        return None
+
+
+def inspect_model(path: Path) -> ModelInfo:
+    """Reads an ONNX file's structure. ModelError where it is missing, cut short, not ONNX, or reaches outside its folder."""
+    if path.name.endswith(FAKE_SUFFIX):
+        return _inspect_fake(path)
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    _check_file(path)
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except DecodeError:
+        size = path.stat().st_size
+        raise ModelError(
+            f"{path}: expected an ONNX model, but its {size} bytes cannot be parsed: the file is cut short or is not "
+            "ONNX; copy or export it again"
+        ) from None
+    except OSError as e:
+        raise ModelError(f"{path}: the model cannot be read: {e.strerror or e}") from None
+    if not model.graph.node or not model.graph.output:
+        raise ModelError(f"{path}: expected an ONNX model with nodes and outputs, got an empty graph; export it again")
+    external = _external_files(model, path)
+    weights = {t.name for t in model.graph.initializer}
+    files = [path, *external]
+    return ModelInfo(
+        path=path,
+        inputs=tuple(_tensor_info(v) for v in model.graph.input if v.name not in weights),
+        outputs=tuple(_tensor_info(v) for v in model.graph.output),
+        metadata={p.key: p.value for p in model.metadata_props},
+        opset=max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0),
+        size_bytes=sum(f.stat().st_size for f in files),
+        digest=_digest(files),
+        external_files=tuple(external),
+    )
+
+
+def _check_file(path: Path) -> None:
+    if not path.exists():
+        near = sorted(p.name for p in path.parent.glob("*.onnx"))[:5] if path.parent.is_dir() else []
+        there = f"; that folder has {', '.join(near)}" if near else ""
+        raise ModelError(f"{path}: no such model{there}; paths are relative to the plan's folder")
+    if not path.is_file():
+        raise ModelError(f"{path}: expected a model file, got a folder")
+    if path.stat().st_size == 0:
+        raise ModelError(f"{path}: the model file is empty (0 bytes); copy or export it again")
+
+
+def _digest(files: list[Path]) -> str:
+    total = hashlib.sha256()
+    for file in files:
+        with file.open("rb") as stream:
+            total.update(hashlib.file_digest(stream, "sha256").digest())
+    return "sha256:" + total.hexdigest()
+
+
+def _tensor_info(value: Any) -> TensorInfo:
+    import onnx
+
+    tensor = value.type.tensor_type
+    shape = tuple(
+        d.dim_value if d.HasField("dim_value") else (d.dim_param or None) if d.HasField("dim_param") else None
+        for d in tensor.shape.dim
+    )
+    if tensor.elem_type == onnx.TensorProto.BFLOAT16:
+        return TensorInfo(value.name, shape, "bfloat16")
+    try:
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
+    except KeyError:
+        dtype = "unknown"
+    return TensorInfo(value.name, shape, dtype)
+
+
+def _external_files(model: Any, path: Path) -> list[Path]:
+    """Files that the model's tensors live in, each checked: relative, inside the folder, regular, long enough."""
+    import onnx
+
+    found: dict[Path, None] = {}
+    for tensor in _all_tensors(model.graph, model.functions):
+        if tensor.data_location != onnx.TensorProto.EXTERNAL:
+            continue
+        facts = {e.key: e.value for e in tensor.external_data}
+        found[_checked_external(path, tensor.name, facts)] = None
+    return list(found)
+
+
+def _all_tensors(graph: Any, functions: Any = ()) -> Iterator[Any]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for nodes in (graph.node, *(f.node for f in functions)):
+        for node in nodes:
+            for attribute in node.attribute:
+                if attribute.HasField("t"):
+                    yield attribute.t
+                yield from attribute.tensors
+                for sub in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
+                    yield from _all_tensors(sub)
+
+
+def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
+    location = facts.get("location", "")
+    posix, windows = PurePosixPath(location), PureWindowsPath(location)
+    outside = posix.is_absolute() or windows.is_absolute() or windows.drive or ".." in posix.parts or ".." in windows.parts
+    if not location or outside:
+        raise ModelError(
+            f"{model_path}: refused: the weights of '{tensor}' are said to lie at {location!r}, outside the model's folder; "
+            "expected a relative path inside it; export the model with its data beside it"
+        )
+    file = model_path.parent / posix
+    try:
+        status = os.lstat(file)
+    except OSError:
+        raise ModelError(
+            f"{model_path}: the external data file {file} is missing (weights of '{tensor}'); put it beside the model"
+        ) from None
+    inside = file.resolve().is_relative_to(model_path.parent.resolve())
+    if not stat.S_ISREG(status.st_mode) or not inside:
+        raise ModelError(
+            f"{model_path}: refused: the external data {file} is a link or not a regular file; "
+            "copy the data itself into the model's folder"
+        )
+    try:
+        end = int(facts.get("offset", 0)) + int(facts.get("length", 0))
+    except ValueError:
+        raise ModelError(f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again") from None
+    if status.st_size < end:
+        raise ModelError(
+            f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {status.st_size}; "
+            "copy it again"
+        )
+    return file
+
+
+def _inspect_fake(path: Path) -> ModelInfo:
+    """The fake backend's script, which plays the part of a model in tests."""
+    import json
+
+    _check_file(path)
+    try:
+        script = json.loads(path.read_text("utf-8"))
+        tensors = {
+            side: tuple(
+                TensorInfo(name, tuple(t["shape"]), t.get("dtype", "float32")) for name, t in script[side].items()
+            )
+            for side in ("inputs", "outputs")
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ModelError(f"{path}: expected a fake model's script with inputs and outputs: {e}") from None
+    return ModelInfo(path, tensors["inputs"], tensors["outputs"], {}, 0, path.stat().st_size, _digest([path]))

@@ -1,0 +1,349 @@
+"""The trial plan as frozen pydantic models: every key, its type and its default.
+
+For: the shape of a plan and the checks inside one key group. Not for: files (load.py) or what a machine can do (trial).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
+
+from seatrial import units
+from seatrial.errors import did_you_mean
+
+BackendName = Literal[
+    "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx",
+    "openvino-cpu", "openvino-gpu", "fake",
+]  # fmt: skip
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Stage = Literal["decode", "preprocess", "infer", "postprocess", "end_to_end"]
+Percentile = Literal["p50", "p90", "p95", "p99", "p99.9"]
+Task = Literal["detect", "classify", "segment", "embed", "raw"]
+Metric = Literal[
+    "latency", "throughput", "peak_memory", "cold_start", "model_size",
+    "accuracy", "map_drop", "top1_drop", "miou_drop", "agreement",
+]  # fmt: skip
+
+
+class Strict(BaseModel):
+    """Frozen, and an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            known = [f.alias or name for name, f in cls.model_fields.items()]
+            for key in data:
+                if key not in known and key not in cls.model_fields:
+                    raise PydanticCustomError(
+                        "unknown_key",
+                        "unknown key{near}; known keys are {known}",
+                        {"key": str(key), "near": did_you_mean(str(key), known), "known": ", ".join(known)},
+                    )
+        return data
+
+
+def _quantity(read: Callable[[Any], float], example: str) -> Any:
+    schema = {"anyOf": [{"type": "string"}, {"type": "number"}], "examples": [example]}
+    return Annotated[float, BeforeValidator(lambda v: _positive(read(v), v)), WithJsonSchema(schema)]
+
+
+def _positive(value: float, text: Any) -> float:
+    if value <= 0:
+        raise ValueError(f"expected a quantity above zero, got {text!r}")
+    return value
+
+
+Duration = _quantity(units.duration_s, "30 ms")
+
+
+def _ratio(value: Any) -> float:
+    """A number, or one written as a fraction: 1/255."""
+    if isinstance(value, str) and re.fullmatch(r"\s*[\d.]+\s*/\s*[\d.]+\s*", value):
+        over, under = value.split("/")
+        try:
+            return float(Fraction(over.strip()) / Fraction(under.strip()))
+        except (ValueError, ZeroDivisionError):
+            pass
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"expected a number or a fraction such as 1/255, got {value!r}") from None
+
+
+Ratio = Annotated[
+    float, BeforeValidator(_ratio), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1/255"]})
+]
+
+
+def _triple(value: Any) -> Any:
+    return value if isinstance(value, list | tuple) else [value]
+
+
+Channels = Annotated[tuple[Ratio, ...], BeforeValidator(_triple), Field(min_length=1, max_length=3)]
+
+
+class Images(Strict):
+    """What to run on: a folder (searched deeply) or a list of files, relative to the plan."""
+
+    path: str | list[str] = Field(description="a folder of images, or a list of files")
+    annotations: str | None = Field(None, description="COCO JSON (boxes or polygons), or a CSV with columns image,class")
+    tags: str | None = Field(None, description="a CSV with columns image,tag: slices for the report")
+    limit: PositiveInt | None = Field(None, description="use only the first N images, in order of name")
+
+
+class Decode(Strict):
+    """Encoded file to HWC uint8."""
+
+    color: Literal["bgr", "rgb", "gray"] = "bgr"
+    exif: Literal["apply", "ignore"] = Field("apply", description="turn the image as its EXIF orientation says")
+    alpha: Literal["drop", "black", "white"] = Field("drop", description="what lies behind transparent pixels")
+    sixteen_bit: Literal["scale", "refuse"] = Field("scale", description="16-bit images: value / 257 rounded, or an error")
+
+
+class UserCode(Strict):
+    """A stage that is the user's own function; runs only with --allow-code."""
+
+    python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="mypackage.module:function")
+
+
+class Preprocess(Strict):
+    """HWC uint8 to the model's input tensor."""
+
+    size: Annotated[tuple[PositiveInt, PositiveInt], Field(description="height, width of the input")]
+    mode: Literal["letterbox", "stretch", "resize_center_crop", "pad"] = "letterbox"
+    interpolation: Literal["linear", "nearest", "area", "cubic", "antialias_linear", "antialias_cubic"] = "linear"
+    pad_value: Annotated[int, Field(ge=0, le=255)] = 114
+    pad_anchor: Literal["center", "top_left"] = "center"
+    color: Literal["rgb", "bgr", "gray"] = "rgb"
+    scale: Ratio = 1 / 255
+    mean: Channels = (0.0, 0.0, 0.0)
+    std: Channels = (1.0, 1.0, 1.0)
+    layout: Literal["nchw", "nhwc"] = "nchw"
+    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    resize_short: PositiveInt | None = Field(None, description="with resize_center_crop: the short side after the resize")
+
+
+Threshold = Annotated[float, Field(ge=0, le=1)]
+
+
+class Postprocess(Strict):
+    """Raw outputs to results."""
+
+    task: Task = "raw"
+    format: Literal["yolov5", "yolov8", "yolo11", "yolov10", "yolox", "end_to_end", "ssd", "detr", "rtdetr"] | None = None
+    confidence: Threshold = 0.25
+    iou: Threshold = 0.45
+    max_detections: PositiveInt = 300
+    class_agnostic: bool = False
+    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    top_k: PositiveInt = 5
+    normalize: bool = True
+    outputs: list[str] | None = Field(None, description="the model's outputs to read, in order; by default all")
+    labels: str | list[str] | None = Field(None, description="a file with one label a line, or a list")
+
+    @model_validator(mode="after")
+    def _format_for_detect(self) -> Postprocess:
+        if self.task == "detect" and self.format is None:
+            raise PydanticCustomError(
+                "missing_format", "task 'detect' needs a format: one of {known}",
+                {"key": "format", "known": ", ".join(get_args(get_args(type(self).model_fields["format"].annotation)[0]))},
+            )  # fmt: skip
+        return self
+
+
+def _kind_of_stage(value: Any) -> str:
+    python = "python" in value if isinstance(value, dict) else isinstance(value, UserCode)
+    return "@python" if python else "@builtin"
+
+
+# Told apart by the key 'python', so that an error speaks of one kind only. The '@' tags are cut from messages.
+PreprocessStage = Annotated[
+    Annotated[Preprocess, Tag("@builtin")] | Annotated[UserCode, Tag("@python")], Discriminator(_kind_of_stage)
+]
+PostprocessStage = Annotated[
+    Annotated[Postprocess, Tag("@builtin")] | Annotated[UserCode, Tag("@python")], Discriminator(_kind_of_stage)
+]
+
+
+class Pipeline(Strict):
+    """One version of a whole pipeline. `extends` takes another's keys as a start."""
+
+    model_config = ConfigDict(json_schema_extra={"required": [], "anyOf": [{"required": ["model"]}, {"required": ["extends"]}]})
+
+    extends: str | None = None
+    model: str = Field(description="an ONNX file, relative to the plan")
+    input: str | None = Field(None, description="name of the model's input; needed only where it has several")
+    decode: Decode = Decode()
+    preprocess: PreprocessStage
+    postprocess: PostprocessStage = Postprocess()
+
+
+class Matrix(Strict):
+    """Every combination is a cell; cells that make no sense are skipped with the reason shown."""
+
+    backends: Annotated[list[BackendName], Field(min_length=1)] = ["onnxruntime-cpu"]
+    precisions: Annotated[list[Precision], Field(min_length=1)] = ["fp32"]
+    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
+    threads: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
+
+    @model_validator(mode="after")
+    def _no_repeats(self) -> Matrix:
+        for name in ("backends", "precisions", "batch_sizes", "threads"):
+            values = getattr(self, name)
+            if len(set(values)) != len(values):
+                raise PydanticCustomError("repeated", "a value is given twice: {values}", {"key": name, "values": str(values)})
+        return self
+
+
+def _listed(value: Any) -> Any:
+    return value if value is None or isinstance(value, list) else [value]
+
+
+def _one_or_more(kind: Any) -> Any:
+    return Annotated[list[kind] | None, BeforeValidator(_listed)]
+
+
+class Where(Strict):
+    """Which cells a budget judges; a key left out admits all."""
+
+    pipeline: _one_or_more(str) = None  # type: ignore[valid-type]
+    backend: _one_or_more(BackendName) = None  # type: ignore[valid-type]
+    precision: _one_or_more(Precision) = None  # type: ignore[valid-type]
+    batch: _one_or_more(PositiveInt) = None  # type: ignore[valid-type]
+    threads: _one_or_more(PositiveInt) = None  # type: ignore[valid-type]
+
+
+# metric: (reader, unit in records, the side that limits it)
+METRICS: dict[str, tuple[Callable[[Any], float], str, Literal["max", "min"]]] = {
+    "latency": (units.duration_s, "s", "max"),
+    "throughput": (units.rate_per_s, "images/s", "min"),
+    "peak_memory": (units.size_bytes, "B", "max"),
+    "cold_start": (units.duration_s, "s", "max"),
+    "model_size": (units.size_bytes, "B", "max"),
+    "accuracy": (units.fraction, "fraction", "min"),
+    "map_drop": (units.fraction, "points", "max"),
+    "top1_drop": (units.fraction, "points", "max"),
+    "miou_drop": (units.fraction, "points", "max"),
+    "agreement": (units.fraction, "fraction", "min"),
+}
+
+
+class Budget(Strict):
+    """A limit on one metric. latency and the rest take `max`; throughput, accuracy and agreement take `min`."""
+
+    metric: Metric
+    at: Percentile | None = Field(None, description="latency: which percentile")
+    stage: Stage | None = Field(None, description="latency: which stage; end_to_end by default")
+    where: Where = Where()
+    max: str | float | None = None
+    min: str | float | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Budget:
+        read, _, side = METRICS[self.metric]
+        other = "min" if side == "max" else "max"
+        if getattr(self, other) is not None:
+            raise PydanticCustomError(
+                "wrong_side", "metric '{metric}' takes '{side}', not '{other}'",
+                {"key": other, "metric": self.metric, "side": side, "other": other},
+            )  # fmt: skip
+        given = getattr(self, side)
+        if given is None:
+            raise PydanticCustomError("no_limit", "metric '{metric}' needs '{side}'", {"metric": self.metric, "side": side})
+        try:
+            limit = read(given)
+        except ValueError as e:
+            raise PydanticCustomError("bad_limit", "{why}", {"key": side, "why": str(e)}) from None
+        if limit < 0:
+            raise PydanticCustomError("bad_limit", "expected a limit of zero or more, got {given}", {"key": side, "given": str(given)})
+        if self.metric != "latency":
+            for key in ("at", "stage"):
+                if getattr(self, key) is not None:
+                    raise PydanticCustomError("only_latency", "only metric 'latency' takes '{key}'", {"key": key})
+        return self
+
+    @property
+    def side(self) -> Literal["max", "min"]:
+        return METRICS[self.metric][2]
+
+    @property
+    def unit(self) -> str:
+        return METRICS[self.metric][1]
+
+    @property
+    def limit(self) -> float:
+        """In base units."""
+        return METRICS[self.metric][0](getattr(self, self.side))
+
+    @property
+    def percentile(self) -> str:
+        return self.at or "p50"
+
+
+class ReferenceCell(Strict):
+    """The cell that others are compared with; a key left out is the matrix's first value."""
+
+    pipeline: str | None = None
+    backend: BackendName | None = None
+    precision: Precision | None = None
+    batch: PositiveInt | None = None
+    threads: PositiveInt | None = None
+
+
+class Tolerance(Strict):
+    """Elementwise |a - b| <= atol + rtol * |b|."""
+
+    rtol: Annotated[float, Field(ge=0)] = 1e-3
+    atol: Annotated[float, Field(ge=0)] = 1e-3
+
+
+class Parity(Strict):
+    """What must agree with the reference cell, and how closely."""
+
+    reference: ReferenceCell = ReferenceCell()
+    tolerance: Annotated[
+        Annotated[Literal["auto"], Tag("@auto")] | Annotated[Tolerance, Tag("@tolerance")],
+        Discriminator(lambda v: "@auto" if isinstance(v, str) else "@tolerance"),
+    ] = "auto"
+    agreement: Annotated[float, BeforeValidator(units.fraction), Field(ge=0, le=1)] | None = Field(
+        None, description="least agreement of decoded results with the reference; by default 99 %, int8 and 16-bit 90 %"
+    )
+    images: PositiveInt = Field(16, description="raw tensors are compared on the first N images; decoded results on all")
+
+
+class Regression(Strict):
+    """Is the candidate slower than `against`? Cells of unlike processes tell only large differences apart."""
+
+    against: str
+    margin: Annotated[float, BeforeValidator(units.fraction), Field(gt=0, lt=1)] = 0.02
+    confidence: Annotated[float, BeforeValidator(units.fraction), Field(ge=0.5, lt=1)] = 0.95
+
+
+class Measure(Strict):
+    """How long each cell is measured, and when it is given up."""
+
+    max_time: Duration = 5.0
+    min_samples: PositiveInt = 50
+    timeout: Duration = Field(600.0, description="a cell that takes longer is stopped and marked FAILED")
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Plan(Strict):
+    """A trial plan, version 1."""
+
+    version: Literal[1]
+    images: Annotated[Images, BeforeValidator(lambda v: {"path": v} if isinstance(v, str | list) else v)]
+    pipelines: Annotated[dict[str, Pipeline], Field(min_length=1)]
+    matrix: Matrix = Matrix()
+    budgets: list[Budget] = []
+    parity: Parity | None = None
+    regression: Regression | None = None
+    measure: Measure = Measure()

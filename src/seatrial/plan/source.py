@@ -1,0 +1,138 @@
+"""YAML with line numbers. For: plain values plus the line of every key; duplicate keys refused. Not for: meaning.
+
+PyYAML's node tree is walked here instead of its constructors, so that nothing in a plan can build a Python object.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from seatrial.errors import PlanError
+
+KeyPath = tuple[str | int, ...]
+# Aliases share nodes, so a small file can stand for billions of values; a plan needs a few thousand at most.
+MAX_VALUES = 100_000
+
+
+@dataclass
+class Source:
+    """A plan file's plain values, and the line on which each key path begins."""
+
+    path: Path
+    text: str
+    data: Any = None
+    lines: dict[KeyPath, int] = field(default_factory=dict)
+
+    def line(self, at: KeyPath) -> int | None:
+        """The line of the key path, or of its nearest ancestor."""
+        while at and at not in self.lines:
+            at = at[:-1]
+        return self.lines.get(at)
+
+    def where(self, at: KeyPath) -> str:
+        """'trial.yaml:12: pipelines.candidate.model' for messages."""
+        line = self.line(at)
+        place = f"{self.path}:{line}" if line else str(self.path)
+        return f"{place}: {dotted(at)}" if at else place
+
+
+def dotted(at: KeyPath) -> str:
+    text = ""
+    for part in at:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def read_yaml(path: Path) -> Source:
+    """Reads a YAML file. PlanError where it is missing, not UTF-8, not YAML, or has a duplicate key."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise PlanError(f"{path}: no such plan; write one with 'seatrial init MODEL.onnx'") from None
+    except IsADirectoryError:
+        raise PlanError(f"{path}: expected a plan file, got a folder; name the YAML file in it") from None
+    except UnicodeDecodeError as e:
+        raise PlanError(f"{path}: expected UTF-8 text, got byte {e.object[e.start]:#x} at {e.start}; is it a plan?") from None
+    except OSError as e:
+        raise PlanError(f"{path}: the plan cannot be read: {e.strerror}") from None
+    source = Source(path, text)
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as e:
+        mark = e.problem_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise PlanError(f"{path}{line}: not valid YAML: {e.problem or e.context}; check indentation and quotes") from None
+    except (yaml.YAMLError, RecursionError) as e:
+        raise PlanError(f"{path}: not valid YAML: {str(e).splitlines()[0]}") from None
+    if node is None:
+        raise PlanError(f"{path}: the plan is empty; expected at least version, images and pipelines")
+    source.data = _Values(source).of(node, ())
+    return source
+
+
+class _Values:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.count = 0
+        self.open: set[int] = set()
+
+    def of(self, node: yaml.Node, at: KeyPath) -> Any:
+        self.count += 1
+        line = node.start_mark.line + 1
+        if self.count > MAX_VALUES or id(node) in self.open:
+            raise PlanError(f"{self.source.path}:{line}: aliases expand to too many values; write them out")
+        self.source.lines.setdefault(at, line)
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node)
+        self.open.add(id(node))
+        try:
+            if isinstance(node, yaml.SequenceNode):
+                return [self.of(item, (*at, i)) for i, item in enumerate(node.value)]
+            assert isinstance(node, yaml.MappingNode)
+            return self._mapping(node, at)
+        finally:
+            self.open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, at: KeyPath) -> dict[Any, Any]:
+        out: dict[Any, Any] = {}
+        first_line: dict[Any, int] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise PlanError(f"{self.source.path}:{line}: expected a plain word as key")
+            key = key_node.value
+            if key in out:
+                raise PlanError(
+                    f"{self.source.path}:{line}: {dotted((*at, key))}: duplicate key, first given on line "
+                    f"{first_line[key]}; keep one"
+                )
+            first_line[key] = line
+            self.source.lines[(*at, key)] = line
+            out[key] = self.of(value_node, (*at, key))
+        return out
+
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
+        if node.tag.startswith("tag:yaml.org,2002:"):
+            kind = node.tag.rsplit(":", 1)[1]
+            if kind == "null":
+                return None
+            if kind == "bool":
+                return node.value.lower() in ("true", "yes", "on")
+            if kind == "int":
+                try:
+                    return int(node.value.replace("_", ""), 0)
+                except ValueError:  # 1.1 octal (010) and sexagesimal (1:30) mean a plain word to everyone but YAML
+                    return node.value
+            if kind == "float":
+                try:
+                    return float(node.value.replace("_", ""))
+                except ValueError:
+                    return node.value
+            if kind in ("str", "timestamp", "value", "merge"):
+                return node.value
+        line = node.start_mark.line + 1
+        raise PlanError(f"{self.source.path}:{line}: the tag {node.tag!r} is not allowed in a plan; write a plain value")

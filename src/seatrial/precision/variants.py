@@ -1,0 +1,118 @@
+"""fp32 (the file itself) and int8 (static Q/DQ by onnxruntime.quantization). Not for: other precisions, yet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from seatrial.errors import BackendUnavailableError, ModelError
+from seatrial.plan.model_file import ModelInfo
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on."""
+
+    feeds: Callable[[], Iterator[Feeds]]
+    digest: str
+
+
+def cache_folder() -> Path:
+    """SEATRIAL_CACHE, else the user's cache folder."""
+    given = os.environ.get("SEATRIAL_CACHE")
+    base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial"
+    return base / "precision"
+
+
+def unsupported(precision: str) -> str | None:
+    """Why cells of this precision are skipped, or None where they run."""
+    if precision in MAKERS or precision == "fp32":
+        return None
+    return f"{precision} variants are not made by this version of seatrial; use fp32 or int8"
+
+
+def variant_path(model: ModelInfo, precision: str, calibration_digest: str) -> Path:
+    """Where the variant lies, or will lie: named by everything that it depends on."""
+    if precision == "fp32":
+        return model.path
+    key = json.dumps([model.digest, precision, calibration_digest, _tool_versions(), _INT8_SETTINGS], sort_keys=True)
+    return cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
+
+
+def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
+    """The model file in that precision; made where the cache has none. ModelError where it can't be made."""
+    path = variant_path(model, precision, calibration.digest)
+    if precision == "fp32" or path.is_file():
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        fresh = Path(folder) / "variant.onnx"
+        MAKERS[precision](model, fresh, calibration)
+        # Two makers of the same variant write the same content: whoever is last wins, and nobody sees half a file.
+        fresh.replace(path)
+    return path
+
+
+# Only the heavy operators: a detector's head joins box pixels (0 to 640) and scores (0 to 1) in one tensor, and one
+# scale for both would round every score to zero.
+_INT8_SETTINGS = {
+    "op_types_to_quantize": ["Conv", "ConvTranspose", "MatMul", "Gemm"],
+    "per_channel": True,
+    "weights": "QInt8",
+    "activations": "QUInt8",
+    "calibration": "MinMax",
+}
+
+
+def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
+    if find_spec("onnxruntime") is None:
+        raise BackendUnavailableError(
+            "int8: onnxruntime makes the quantized model and is not installed; python -m pip install 'seatrial[cpu]'"
+        )
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._feeds = calibration.feeds()
+
+        def get_next(self) -> Feeds | None:
+            return next(self._feeds, None)
+
+    # It logs advice that does not apply here ("consider pre-processing"), on the root logger.
+    logging.getLogger().setLevel(logging.ERROR)
+    prepared = out.with_suffix(".prepared.onnx")
+    try:
+        quant_pre_process(str(model.path), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=_INT8_SETTINGS["op_types_to_quantize"], per_channel=True,
+            weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, calibrate_method=CalibrationMethod.MinMax,
+            # 8-bit by 8-bit products saturate in AVX2's 16-bit sums unless weights keep a bit free.
+            reduce_range=False,
+        )  # fmt: skip
+    except Exception as e:  # the quantizer raises bare exceptions of many kinds
+        raise ModelError(f"{model.path}: cannot be quantized to int8: {type(e).__name__}: {str(e)[:300]}") from e
+
+
+def _tool_versions() -> list[str]:
+    try:
+        return [version("onnxruntime")]
+    except PackageNotFoundError:
+        return []
+
+
+MAKERS: dict[str, Callable[[ModelInfo, Path, Calibration], None]] = {"int8": _make_int8}

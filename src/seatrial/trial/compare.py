@@ -1,0 +1,125 @@
+"""A cell's results against its reference cell and the ground truth, as the cell ends. For: evidence. Not for: verdicts."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from seatrial.gate.budgets import baseline_name
+from seatrial.history.records import Measured, ParityResult
+from seatrial.history.store import RunFolder
+from seatrial.parity.accuracy import accuracy
+from seatrial.parity.results import agreement
+from seatrial.parity.tensors import compare_tensors
+from seatrial.parity.tolerance import automatic_tolerance, least_agreement
+from seatrial.pipeline.results import Result, load_results_file
+from seatrial.plan.models import Tolerance
+from seatrial.trial.cells import Cell, is_reference_configuration
+from seatrial.trial.preflight import Ready
+
+
+class Comparer:
+    """Knows every cell's reference; reads results from the run's work folder."""
+
+    def __init__(self, ready: Ready, run: RunFolder, cells: Sequence[Cell]) -> None:
+        self._ready = ready
+        self._run = run
+        self._cells = cells
+        self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
+
+    def compare(self, cell: Cell, output_names: Sequence[str]) -> dict[str, Any]:
+        """The fields accuracy, accuracy_by_tag, parity and across of the cell's record."""
+        results, raw = load_results_file(self._run.work / cell.id / "results.npz")
+        fields = self._accuracy(cell, results)
+        if self._ready.plan.plan.parity is None:
+            return fields
+        own = self._reference_of(cell.pipeline)
+        if own is not None and own.id != cell.id:
+            fields["parity"] = self._against(cell, own, results, raw, output_names)
+        baseline = self._reference_of(baseline_name(self._ready.plan.plan))
+        if baseline is not None and baseline.pipeline != cell.pipeline:
+            fields["across"] = self._across(baseline, results)
+        return fields
+
+    def _reference_of(self, pipeline: str) -> Cell | None:
+        plan = self._ready.plan.plan
+        return next((c for c in self._cells if c.pipeline == pipeline and is_reference_configuration(plan, c)), None)
+
+    def _results_of(self, cell: Cell) -> tuple[list[Result], list[list[Any]]] | None:
+        if cell.id not in self._kept:
+            path = self._run.work / cell.id / "results.npz"
+            if not path.is_file():
+                return None
+            self._kept[cell.id] = load_results_file(path)
+        return self._kept[cell.id]
+
+    def _accuracy(self, cell: Cell, results: list[Result]) -> dict[str, Any]:
+        truth, images, labels = self._ready.truth, self._ready.images, self._ready.labels[cell.pipeline]
+        if truth is None:
+            return {}
+        found = accuracy(truth, images, results, labels)
+        if found is None:
+            return {"accuracy_name": "none: annotations and task do not go together"}
+        value, name = found
+        by_tag: dict[str, list[int]] = defaultdict(list)
+        for i, image in enumerate(images):
+            for tag in self._ready.tags.get(image.name, []):
+                by_tag[tag].append(i)
+        slices = {}
+        for tag, chosen in sorted(by_tag.items()):
+            part = accuracy(truth, [images[i] for i in chosen], [results[i] for i in chosen], labels)
+            if part is not None:
+                slices[tag] = part[0]
+        return {
+            "accuracy": Measured(value=value, unit="fraction", n=len(images), n_eff=len(images)),
+            "accuracy_name": name,
+            "accuracy_by_tag": slices,
+        }
+
+    def _against(
+        self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]], names: Sequence[str]
+    ) -> ParityResult:
+        parity = self._ready.plan.plan.parity
+        assert parity is not None
+        kept = self._results_of(reference)
+        if kept is None:
+            return ParityResult(reference=reference.id, rtol=None, atol=None, note=f"the reference cell {reference.id} did not run")
+        if isinstance(parity.tolerance, Tolerance):
+            tolerance = (parity.tolerance.rtol, parity.tolerance.atol) if cell.precision == reference.precision else None
+        else:
+            tolerance = automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend)
+        rtol, atol = tolerance or (None, None)
+        try:
+            tensors = compare_tensors(names, kept[1], raw, rtol or 0.0, atol or 0.0)
+        except ValueError as e:
+            return ParityResult(reference=reference.id, rtol=rtol, atol=atol, note=str(e))
+        least = parity.agreement if parity.agreement is not None else least_agreement(cell.precision)
+        return self._agreement(ParityResult(reference=reference.id, rtol=rtol, atol=atol, tensors=tuple(tensors)), kept[0], results, least)
+
+    def _across(self, baseline: Cell, results: list[Result]) -> ParityResult | None:
+        """Another pipeline's answers: its tensors may differ on purpose, so only decoded results are compared."""
+        kept = self._results_of(baseline)
+        if kept is None:
+            return None
+        return self._agreement(ParityResult(reference=baseline.id, rtol=None, atol=None), kept[0], results, None)
+
+    def _agreement(
+        self, parity: ParityResult, reference: list[Result], results: list[Result], least: float | None
+    ) -> ParityResult:
+        try:
+            found = agreement(reference, results)
+        except (AttributeError, ValueError):
+            return parity.model_copy(update={"note": "the two pipelines' results are of different kinds"})
+        if found is None:
+            return parity
+        values, unit = found
+        order = np.argsort(values, kind="stable")
+        worst = tuple(self._ready.images[int(i)].name for i in order[:6] if values[int(i)] < 1)
+        return parity.model_copy(
+            update={
+                "agreement": float(np.mean(values)), "agreement_unit": unit, "least_agreement": least, "worst_images": worst,
+            }  # fmt: skip
+        )

@@ -1,0 +1,131 @@
+"""Starts a worker, listens to it, and says how it ended. For: isolation. Not for: what the worker does (worker.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from seatrial.errors import ExitCode
+from seatrial.trial.task import Answer, Task
+from seatrial.units import format_seconds
+
+LAST_OUTPUT_LINES = 20
+
+
+@dataclass(frozen=True)
+class Ended:
+    """answer is None where the process died; reason and last_output then say how."""
+
+    answer: Answer | None
+    reason: str
+    exit_code: int
+    last_output: str
+    wall_s: float
+
+
+def run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]) -> Ended:
+    """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C."""
+    folder = Path(task.answer)
+    folder.mkdir(parents=True, exist_ok=True)
+    task_file = folder / "task.json"
+    task_file.write_text(task.model_dump_json(), "utf-8")
+    (folder / "answer.json").unlink(missing_ok=True)
+    reader, writer = os.pipe()
+    began = time.monotonic()
+    with (folder / "output.log").open("wb") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "seatrial.trial.worker", str(task_file)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,),
+            env={**os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads), "PYTHONUNBUFFERED": "1"},
+            # Its own session: Ctrl-C reaches only us, and we end it together with whatever it started.
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(writer)
+        try:
+            timed_out = _listen(child, reader, began + timeout_s, tell)
+        finally:
+            os.close(reader)
+            _end(child)
+    return _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+
+
+def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Callable[[str, float], None]) -> bool:
+    """Passes progress on until the process ends (False) or the deadline is past (True)."""
+    buffer = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            if not selector.select(min(left, 0.5)):
+                if child.poll() is not None:
+                    return False
+                continue
+            chunk = os.read(reader, 65536)
+            if not chunk:
+                break
+            buffer += chunk
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                with contextlib.suppress(ValueError, KeyError):
+                    word = json.loads(line)
+                    tell(word["step"], word["share"])
+    try:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: float) -> Ended:
+    folder = Path(task.answer)
+    output = _tail(folder / "output.log")
+    if not timed_out:
+        try:
+            answer = Answer.model_validate_json((folder / "answer.json").read_text("utf-8"))
+        except (OSError, ValidationError):
+            pass
+        else:
+            if answer.error:
+                return Ended(None, answer.error, answer.exit_code, output, wall_s)
+            return Ended(answer, "", 0, output, wall_s)
+    if timed_out:
+        reason = f"took longer than {format_seconds(timeout_s)} and was stopped; raise measure.timeout if that is normal"
+    elif code == -signal.SIGKILL:
+        reason = "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
+    elif code < 0:
+        reason = f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
+    else:
+        last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
+        reason = f"ended with exit status {code}: {last}"
+    return Ended(None, reason, int(ExitCode.FAIL), output, wall_s)
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a log. Only its end is read: a process in a loop can print gigabytes."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 16384))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-LAST_OUTPUT_LINES:])

@@ -1,0 +1,282 @@
+"""A trial from plan to verdict: check, start or resume, prepare variants, run cells, judge, record.
+
+For: the order of things. Each step is a module of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from seatrial.backends import IO_POLICY
+from seatrial.errors import ExitCode, ModelError, ResultsError
+from seatrial.gate.budgets import CONFIDENCE, concerns
+from seatrial.gate.verdict import exit_code, judge, overall
+from seatrial.history.records import CellRecord, Decision, Record
+from seatrial.history.store import RunFolder, latest_interrupted, new_run
+from seatrial.plan.load import PlanFile
+from seatrial.plan.model_file import inspect_model
+from seatrial.precision.variants import variant_path
+from seatrial.stats.sample import samples_needed
+from seatrial.timing.environment import environment, machine_name, usable_cores
+from seatrial.trial.cells import Cell, expand, is_reference_configuration
+from seatrial.trial.compare import Comparer
+from seatrial.trial.pictures import draw_pictures
+from seatrial.trial.preflight import Ready, preflight
+from seatrial.trial.process import Ended, run_worker
+from seatrial.trial.samples import load_samples, save_samples
+from seatrial.trial.summarise import measured_fields, stage_seconds
+from seatrial.trial.task import Task
+from seatrial.trial.watch import Watcher
+
+# Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
+CELL_OVERHEAD_S = 2.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial leaves: its record, its folder, and the command's exit code."""
+
+    record: Record
+    run: RunFolder
+    exit_code: ExitCode
+
+
+def run_trial(
+    plan: PlanFile,
+    results: Path,
+    *,
+    allow_code: bool = False,
+    resume: bool = False,
+    watcher: Watcher | None = None,
+) -> Outcome:
+    """Runs a plan. Ctrl-C gives an Outcome with exit code 130 and the cells done so far, which --resume carries on.
+
+    Raises:
+        SeatrialError: the plan, its files or this machine are not fit to run it; nothing was measured.
+        ResultsError: results could not be written; the message says where what was measured is kept.
+    """
+    watcher = watcher or Watcher()
+    began = time.monotonic()
+    ready = preflight(plan, allow_code, watcher.checking)
+    cells = expand(plan, ready.models, len(ready.images), len(usable_cores()))
+    cells = _reference_configurations_first(plan, cells)
+    run, done = _open_run(ready, results, resume)
+    watcher.begins(cells, len(done), _expected_s(plan, cells, done))
+    comparer = Comparer(ready, run, cells)
+    interrupted = False
+    records: dict[str, CellRecord] = {}
+    try:
+        variants = _prepare_variants(ready, run, [c for c in cells if not c.skip and c.id not in done], watcher)
+        for cell in cells:
+            if cell.id in done:
+                records[cell.id] = done[cell.id]
+                continue
+            records[cell.id] = _run_cell(ready, run, cell, variants, comparer, watcher)
+            run.save_cell(records[cell.id])
+            watcher.cell_ends(records[cell.id])
+    except KeyboardInterrupt:
+        interrupted = True
+    except ResultsError as e:
+        raise _rescued(e, records) from e
+    try:
+        return _finish(ready, run, list(records.values()), interrupted, time.monotonic() - began)
+    except ResultsError as e:
+        raise _rescued(e, records) from e
+
+
+def _open_run(ready: Ready, results: Path, resume: bool) -> tuple[RunFolder, dict[str, CellRecord]]:
+    """A new run, or the interrupted one with the cells that need not run again: those that failed are tried once more."""
+    if resume:
+        run = latest_interrupted(results, machine_name(), ready.identity())
+        return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
+    run = new_run(results, machine_name())
+    run.save_start({"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path), **ready.identity()})
+    return run, {}
+
+
+def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[Cell]:
+    """Cells are compared as they end, so what they are compared with comes first."""
+    first = [c for c in cells if is_reference_configuration(plan.plan, c)]
+    return first + [c for c in cells if c not in first]
+
+
+def _expected_s(plan: PlanFile, cells: list[Cell], done: dict[str, CellRecord]) -> float:
+    left = sum(not c.skip and c.id not in done for c in cells)
+    return left * (plan.plan.measure.max_time + CELL_OVERHEAD_S)
+
+
+def _prepare_variants(
+    ready: Ready, run: RunFolder, cells: list[Cell], watcher: Watcher
+) -> dict[tuple[str, str], Path | Ended]:
+    """Model file of each (pipeline, precision). A variant that can't be made fails its cells, not the trial."""
+    made: dict[tuple[str, str], Path | Ended] = {}
+    for cell in cells:
+        key = (cell.pipeline, cell.precision)
+        if key in made:
+            continue
+        info = ready.models[cell.pipeline]
+        digest = _calibration_digest(ready, cell.pipeline)
+        path = variant_path(info, cell.precision, digest)
+        if not path.is_file():
+            task = _task(ready, run, cell, "prepare", info.path).model_copy(update={"calibration_digest": digest})
+            ended = run_worker(task, ready.plan.plan.measure.timeout, _told(watcher, cell))
+            made[key] = Path(ended.answer.variant) if ended.answer else ended
+        else:
+            made[key] = path
+    return made
+
+
+def _calibration_digest(ready: Ready, pipeline: str) -> str:
+    """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
+    spec = ready.plan.plan.pipelines[pipeline]
+    parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]
+    return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _told(watcher: Watcher, cell: Cell) -> Callable[[str, float], None]:
+    return lambda step, share: watcher.step(cell, step, share)
+
+
+def _task(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -> Task:
+    plan = ready.plan.plan
+    return Task(
+        kind=kind,
+        pipeline_name=cell.pipeline,
+        pipeline=plan.pipelines[cell.pipeline].model_dump(mode="json", exclude_unset=True),
+        folder=str(ready.plan.folder),
+        model=str(model),
+        backend=cell.backend,
+        precision=cell.precision,
+        batch=cell.batch,
+        threads=cell.threads,
+        images=[(str(i.path), i.name) for i in ready.images],
+        allow_code=ready.allow_code,
+        max_time_s=plan.measure.max_time,
+        min_samples=plan.measure.min_samples,
+        independent_samples=_independent_samples(ready, cell),
+        seed=plan.measure.seed,
+        raw_images=plan.parity.images if plan.parity else 0,
+        answer=str(run.work / (cell.id if kind == "measure" else f"{kind}.{cell.pipeline}.{cell.precision}")),
+    )
+
+
+def _independent_samples(ready: Ready, cell: Cell) -> int:
+    """Samples that this cell's latency budgets need before they can pass at all."""
+    needed = 0
+    for budget in ready.plan.plan.budgets:
+        if budget.metric == "latency" and concerns(ready.plan.plan, budget, _bare_record(cell)):
+            needed = max(needed, samples_needed(float(budget.percentile[1:]) / 100, CONFIDENCE))
+    return needed
+
+
+def _bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
+    return CellRecord(
+        id=cell.id, pipeline=cell.pipeline, backend=cell.backend, precision=cell.precision, batch=cell.batch,
+        threads=cell.threads, status=status, **fields,
+    )  # fmt: skip
+
+
+def _run_cell(
+    ready: Ready, run: RunFolder, cell: Cell, variants: dict[tuple[str, str], Path | Ended], comparer: Comparer, watcher: Watcher
+) -> CellRecord:
+    if cell.skip:
+        return _bare_record(cell, "skipped", reason=cell.skip)
+    model = variants[(cell.pipeline, cell.precision)]
+    if isinstance(model, Ended):
+        return _failed(cell, model, f"its {cell.precision} model could not be made: ")
+    ended = run_worker(_task(ready, run, cell, "measure", model), ready.plan.plan.measure.timeout, _told(watcher, cell))
+    if ended.answer is None:
+        return _failed(cell, ended)
+    table = load_samples(run, cell.id)
+    fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
+    fields |= comparer.compare(cell, ended.answer.output_names)
+    return _bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
+
+
+def _size(ready: Ready, cell: Cell, model: Path) -> int:
+    info = ready.models[cell.pipeline]
+    try:
+        return info.size_bytes if model == info.path else inspect_model(model).size_bytes
+    except ModelError:
+        return model.stat().st_size
+
+
+def _failed(cell: Cell, ended: Ended, prefix: str = "") -> CellRecord:
+    return _bare_record(
+        cell, "failed", reason=prefix + ended.reason, exit_code=ended.exit_code, last_output=ended.last_output, wall_s=ended.wall_s
+    )
+
+
+def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: bool, wall_s: float) -> Outcome:
+    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
+    plan = ready.plan.plan
+    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage))
+    verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
+    record = Record(
+        id=run.path.name,
+        created=run.start()["created"],
+        status="interrupted" if interrupted else "complete",
+        verdict=verdict,
+        wall_s=round(wall_s, 2),
+        plan={
+            "path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text,
+            "resolved": plan.model_dump(mode="json"),
+        },
+        images={
+            "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],
+            "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
+        },
+        models={name: _model_facts(ready, name) for name in plan.pipelines},
+        environment=environment(),
+        cells=tuple(cells),
+        decisions=tuple(_with_evidence(run, d) for d in decisions),
+        pictures=tuple(draw_pictures(ready, run, cells)) if not interrupted else (),
+        warnings=tuple(ready.warnings),
+    )  # fmt: skip
+    if interrupted:
+        return Outcome(record, run, ExitCode.INTERRUPTED)
+    save_samples(run, cells)
+    run.save_record(record)
+    shutil.rmtree(run.work, ignore_errors=True)
+    return Outcome(record, run, exit_code(verdict, cells))
+
+
+def _with_evidence(run: RunFolder, decision: Decision) -> Decision:
+    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed."""
+    if not decision.cell:
+        return decision
+    total = hashlib.sha256()
+    for path in (run.cells / f"{decision.cell}.json", run.work / decision.cell / "samples.npy"):
+        if path.is_file():
+            total.update(hashlib.sha256(path.read_bytes()).digest())
+    return decision.model_copy(update={"evidence": f"sha256:{total.hexdigest()}"})
+
+
+def _model_facts(ready: Ready, name: str) -> dict[str, Any]:
+    info = ready.models[name]
+    return {
+        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
+        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": ready.labels[name],
+    }  # fmt: skip
+
+
+def _rescued(error: ResultsError, records: dict[str, CellRecord]) -> ResultsError:
+    """Keeps what was measured somewhere else, and says where."""
+    if not records:
+        return error
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="seatrial-rescue-"))
+        for name, cell in records.items():
+            (folder / f"{name}.json").write_text(cell.model_dump_json(indent=1), "utf-8")
+    except OSError:
+        return error
+    return ResultsError(f"{error}\nwhat was measured ({len(records)} cells) is kept in {folder}")

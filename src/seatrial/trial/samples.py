@@ -1,0 +1,36 @@
+"""Raw samples of a run: one .npy a cell while it runs, one Parquet file when it is complete."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import CellRecord
+from seatrial.history.store import RunFolder, write_atomic
+
+
+def load_samples(run: RunFolder, cell_id: str) -> npt.NDArray[np.int64]:
+    """(n, 1 + stages + 1) int64 nanoseconds: start, one a stage, end to end."""
+    table: npt.NDArray[np.int64] = np.load(run.work / cell_id / "samples.npy", allow_pickle=False)
+    return table
+
+
+def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
+    """samples.parquet: cell, iteration, start_ns, and one column a stage in nanoseconds."""
+    import pandas as pd
+
+    frames = []
+    for cell in cells:
+        if cell.status == "ok":
+            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages)]
+            frame = pd.DataFrame(load_samples(run, cell.id), columns=names)
+            frame.insert(0, "iteration", np.arange(len(frame)))
+            frame.insert(0, "cell", cell.id)
+            frames.append(frame)
+    if frames:
+        buffer = io.BytesIO()
+        pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
+        write_atomic(run.path / "samples.parquet", buffer.getvalue())

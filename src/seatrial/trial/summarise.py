@@ -1,0 +1,103 @@
+"""A cell's samples to the numbers in its record. For: arithmetic. Not for: processes or files."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import CellRecord, Measured, StageSummary
+from seatrial.stats.sample import effective_count, percentile_estimate
+from seatrial.trial.task import Answer
+
+QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+CONFIDENCE = 0.95
+BLOCKS = 10
+# Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
+STAGE_SUM_TOLERANCE = 0.02
+
+
+def summarise_stages(table_ns: npt.NDArray[np.int64], stages: list[str]) -> dict[str, StageSummary]:
+    """Table (n, 1 + stages + 1): start, one a stage, end to end, to a summary a stage; seconds a batch."""
+    seconds = table_ns[:, 1:] / 1e9
+    total = float(seconds[:, -1].sum())
+    return {
+        name: _stage(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0)
+        for i, name in enumerate([*stages, "end_to_end"])
+    }
+
+
+def _stage(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
+    n_eff = effective_count(seconds)
+    values = {}
+    for name, quantile in QUANTILES.items():
+        e = percentile_estimate(seconds, quantile, CONFIDENCE, n_eff)
+        values[name] = Measured(
+            value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
+        )
+    return StageSummary(mean=_mean(seconds, "s", n_eff), **values, share=share)
+
+
+def _mean(values: npt.NDArray[np.float64], unit: str, n_eff: int) -> Measured:
+    """Mean with a Student interval over block means, which carry slow drift that single samples hide."""
+    mean, n = float(values.mean()), len(values)
+    interval = None
+    if n >= 2 * BLOCKS:
+        from scipy.special import stdtrit
+
+        blocks = np.array([b.mean() for b in np.array_split(values, BLOCKS)])
+        half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(blocks.std(ddof=1)) / BLOCKS**0.5
+        interval = (mean - half, mean + half)
+    return Measured(value=mean, unit=unit, interval=interval, confidence=CONFIDENCE if interval else None, n=n, n_eff=n_eff)
+
+
+def throughput(table_ns: npt.NDArray[np.int64], batch: int, elapsed_s: float) -> Measured:
+    """Images a second over the whole loop, its interval from the mean time of an iteration."""
+    seconds = table_ns[:, -1] / 1e9
+    mean = _mean(seconds, "s", effective_count(seconds))
+    value = len(seconds) * batch / elapsed_s
+    interval = None
+    if mean.interval and mean.interval[0] and mean.interval[1] and mean.interval[0] > 0:
+        interval = (value * mean.value / mean.interval[1], value * mean.value / mean.interval[0])
+    return Measured(
+        value=value, unit="images/s", interval=interval, confidence=mean.confidence, n=mean.n, n_eff=mean.n_eff
+    )
+
+
+def exact(value: float, unit: str) -> Measured:
+    """A single reading: a size, a peak, one start."""
+    return Measured(value=float(value), unit=unit)
+
+
+def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int) -> dict[str, object]:
+    """The fields of a CellRecord that come from its process."""
+    stages = summarise_stages(table_ns, answer.stages)
+    warnings = []
+    gap = abs(1 - sum(stages[s].share for s in answer.stages))
+    if gap > STAGE_SUM_TOLERANCE:
+        warnings.append(f"the stages add up to {1 - gap:.1%} of the end-to-end time; time is lost between them")
+    if not answer.converged:
+        half = stages["end_to_end"].p50.interval
+        spread = f": p50 known to [{half[0]:.4g}, {half[1]:.4g}] s" if half and half[0] and half[1] else ""
+        warnings.append(f"NOT CONVERGED within {answer.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine")
+    if answer.image_source == "disk":
+        warnings.append("the images did not fit in memory: decode includes reading them from disk")
+    return {
+        "stages": stages,
+        "throughput": throughput(table_ns, batch, answer.elapsed_s),
+        "peak_memory": exact(answer.peak_memory_bytes, "B"),
+        "load": exact(answer.load_s, "s"),
+        "first_inference": exact(answer.first_inference_s, "s"),
+        "cold_start": exact(answer.load_s + answer.first_inference_s, "s"),
+        "model_size": exact(model_bytes, "B"),
+        "warm_up": answer.warm_up,
+        "converged": answer.converged,
+        "affinity": tuple(answer.affinity),
+        "backend_details": answer.backend_details,
+        "warnings": tuple(warnings),
+    }
+
+
+def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:
+    """One stage's samples in seconds, by name."""
+    names = list(record.stages)
+    return table_ns[:, 1 + names.index(stage)] / 1e9

@@ -1,0 +1,55 @@
+"""What a cell's process is told, and what it answers: two JSON files. For: both ends of the process boundary."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Task(BaseModel):
+    """`prepare` makes a precision variant; `measure` runs a cell; `bench` runs a model on made-up inputs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["prepare", "measure", "bench"]
+    pipeline_name: str = ""
+    pipeline: dict[str, Any] = {}
+    folder: str = ""
+    model: str
+    backend: str = ""
+    precision: str = "fp32"
+    batch: int = 1
+    threads: int = 1
+    images: list[tuple[str, str]] = []
+    allow_code: bool = False
+    max_time_s: float = 5.0
+    min_samples: int = 50
+    independent_samples: int = 0
+    seed: int = 0
+    raw_images: int = 0
+    calibration_digest: str = ""
+    input_shapes: dict[str, tuple[int, ...]] = {}
+    answer: str
+    """Folder for answer.json, samples.npy and results.npz."""
+
+
+class Answer(BaseModel):
+    """What a process leaves behind; `error` where it ended on purpose without a result."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error: str = ""
+    exit_code: int = 0
+    variant: str = ""
+    stages: list[str] = []
+    warm_up: int = 0
+    converged: bool = False
+    elapsed_s: float = 0.0
+    load_s: float = 0.0
+    first_inference_s: float = 0.0
+    peak_memory_bytes: int = 0
+    affinity: list[int] = []
+    output_names: list[str] = []
+    backend_details: dict[str, str] = {}
+    image_source: str = "memory"

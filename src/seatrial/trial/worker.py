@@ -1,0 +1,204 @@
+"""One cell's life, in a process of its own: open, first inference, measure, then all results once.
+
+Run as `python -m seatrial.trial.worker TASK.json`. Progress goes to the file descriptor in SEATRIAL_PROGRESS_FD, one
+JSON line each; whatever else is printed is the user's, or a library's, and is kept as the cell's last output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import now_ns
+from seatrial.errors import ExitCode, SeatrialError
+from seatrial.trial.task import Answer, Task
+
+Array = npt.NDArray[Any]
+STAGES = ("decode", "preprocess", "infer", "postprocess")
+CALIBRATION_IMAGES = 64
+
+
+def main() -> int:
+    task = Task.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
+    tell = _teller()
+    try:
+        answer = {"prepare": _prepare, "measure": _measure, "bench": _bench}[task.kind](task, tell)
+    except SeatrialError as e:
+        answer = Answer(error=str(e), exit_code=int(e.exit_code))
+    except MemoryError:
+        answer = Answer(error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
+    Path(task.answer, "answer.json").write_text(answer.model_dump_json(), "utf-8")
+    return 0
+
+
+def _teller() -> Callable[[str, float], None]:
+    descriptor = int(os.environ.get("SEATRIAL_PROGRESS_FD", "-1"))
+
+    def tell(step: str, share: float) -> None:
+        if descriptor >= 0:
+            os.write(descriptor, (json.dumps({"step": step, "share": share}) + "\n").encode())
+
+    return tell
+
+
+def _pin(threads: int) -> list[int]:
+    """Keeps this process on as many cores as it has threads: the last ones, since interrupts prefer the first."""
+    if not hasattr(os, "sched_setaffinity"):
+        return []
+    cores = sorted(os.sched_getaffinity(0))[-threads:]
+    os.sched_setaffinity(0, cores)
+    return cores
+
+
+def _pipeline(task: Task) -> tuple[Any, Any]:
+    from seatrial.pipeline.build import build_pipeline
+    from seatrial.plan import models
+    from seatrial.plan.model_file import inspect_model
+
+    spec = models.Pipeline.model_validate(task.pipeline)
+    folder = Path(task.folder)
+    info = inspect_model((folder / spec.model).absolute())
+    return build_pipeline(task.pipeline_name, spec, info, folder, task.allow_code), info
+
+
+def _image_bytes(task: Task) -> Any:
+    from seatrial.pipeline.images import ImageBytes, ImageFile
+
+    return ImageBytes([ImageFile(Path(path), name) for path, name in task.images])
+
+
+def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
+    from seatrial.precision import Calibration, variant
+
+    pipeline, info = _pipeline(task)
+    data = _image_bytes(task)
+    # Spread over the whole set: neighbours in a folder often look alike.
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), CALIBRATION_IMAGES)).astype(int))
+
+    def feeds() -> Iterator[dict[str, Array]]:
+        for count, index in enumerate(chosen):
+            tell(f"calibrating {task.precision}", count / len(chosen))
+            slot = pipeline.allocate(1)
+            pipeline.preprocess([pipeline.decode(data[int(index)])], slot)
+            yield slot
+
+    path = variant(info, task.precision, Calibration(feeds, task.calibration_digest))
+    return Answer(variant=str(path))
+
+
+def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
+    import cv2
+
+    from seatrial.backends import OpenOptions, open_backend
+    from seatrial.timing.environment import peak_memory_bytes
+    from seatrial.timing.measure import StopRule, image_order, measure
+
+    affinity = _pin(task.threads)
+    cv2.setNumThreads(task.threads)
+    pipeline, _ = _pipeline(task)
+    data = _image_bytes(task)
+    feeds = pipeline.allocate(task.batch)
+    count = len(data)
+    first = [pipeline.decode(data[i % count]) for i in range(task.batch)]
+    geometries = pipeline.preprocess(first, feeds)
+
+    tell("loading", 0.0)
+    began = now_ns()
+    options = OpenOptions(threads=task.threads, input_shapes={name: array.shape for name, array in feeds.items()})
+    with open_backend(task.backend, Path(task.model), options) as backend:
+        loaded = now_ns()
+        outputs = backend.run(feeds)
+        answered = now_ns()
+        pipeline.postprocess(outputs, geometries)  # its errors belong before the measurement, not into it
+
+        order = image_order(count, task.seed)
+
+        def iterate(lap: Callable[[], None]) -> None:
+            images = [pipeline.decode(data[next(order)]) for _ in range(task.batch)]
+            lap()
+            geometries = pipeline.preprocess(images, feeds)
+            lap()
+            outputs = backend.run(feeds)
+            lap()
+            pipeline.postprocess(outputs, geometries)
+            lap()
+
+        rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.independent_samples)
+        measured = measure(iterate, len(STAGES), rule, lambda share: tell("measuring", share))
+        peak = peak_memory_bytes()
+        tell("collecting results", 1.0)
+        np.save(Path(task.answer, "samples.npy"), measured.table_ns)
+        _collect(task, pipeline, backend, feeds, data)
+        return Answer(
+            stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
+            load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
+            affinity=affinity, output_names=[o.name for o in backend.outputs()], backend_details=backend.details(),
+            image_source="memory" if data.in_memory else "disk",
+        )  # fmt: skip
+
+
+def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> None:
+    """Every image once, in order: decoded results of all, raw outputs of the first few."""
+    from seatrial.pipeline.results import save_results
+
+    results: list[Any] = []
+    raw: list[list[Array]] = []
+    for start in range(0, len(data), task.batch):
+        wanted = range(start, min(start + task.batch, len(data)))
+        # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
+        images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + task.batch)]
+        geometries = pipeline.preprocess(images, feeds)
+        outputs = backend.run(feeds)
+        for row in range(len(wanted)):
+            if len(raw) < task.raw_images:
+                raw.append([np.array(o[row]) if o.ndim and len(o) == task.batch else np.array(o) for o in outputs])
+        results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
+    save_results(Path(task.answer, "results.npz"), results, raw)
+
+
+def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
+    """A model alone, on made-up inputs: one stage."""
+    from seatrial.backends import OpenOptions, open_backend
+    from seatrial.timing.environment import peak_memory_bytes
+    from seatrial.timing.measure import StopRule, measure
+
+    affinity = _pin(task.threads)
+    tell("loading", 0.0)
+    began = now_ns()
+    with open_backend(task.backend, Path(task.model), OpenOptions(task.threads, task.input_shapes)) as backend:
+        loaded = now_ns()
+        feeds = {s.name: _made_up(task.input_shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
+        backend.run(feeds)
+        answered = now_ns()
+
+        def iterate(lap: Callable[[], None]) -> None:
+            backend.run(feeds)
+            lap()
+
+        rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.independent_samples)
+        measured = measure(iterate, 1, rule, lambda share: tell("measuring", share))
+        np.save(Path(task.answer, "samples.npy"), measured.table_ns)
+        return Answer(
+            stages=["infer"], warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
+            load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9,
+            peak_memory_bytes=peak_memory_bytes(), affinity=affinity,
+            output_names=[o.name for o in backend.outputs()], backend_details=backend.details(),
+        )  # fmt: skip
+
+
+def _made_up(shape: Sequence[int], dtype: str, seed: int) -> Array:
+    """Uniform 0 to 1 for floats; zeros for the rest, which are a valid index, mask and level."""
+    if np.issubdtype(np.dtype(dtype), np.floating):
+        return np.random.default_rng(seed).random(tuple(shape)).astype(dtype)
+    return np.zeros(tuple(shape), dtype)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

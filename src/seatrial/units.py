@@ -1,0 +1,102 @@
+"""Quantities as people write them, base units inside: seconds, bytes, images per second, fractions.
+
+For: reading '30 ms' and printing 0.03 s as '30.0 ms'. Not for: statistics or rounding of records.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+_NUMBER = re.compile(r"^\s*([+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?)\s*(.*?)\s*$")
+
+SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "sec": 1.0, "min": 60.0, "h": 3600.0}
+BYTES = {
+    "B": 1.0,
+    "kB": 1e3, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12,
+    "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
+}  # fmt: skip
+RATES = {"images/s": 1.0, "image/s": 1.0, "img/s": 1.0, "fps": 1.0, "/s": 1.0}
+POINTS = {"points": 0.01, "point": 0.01, "pt": 0.01, "%": 0.01}
+
+
+def parse(text: str | int | float, units: dict[str, float], example: str, bare: bool = False) -> float:
+    """Base-unit value of a quantity such as '30 ms'.
+
+    `bare` admits a number without a unit, taken as base units. ValueError says what was expected.
+    """
+    match = _NUMBER.match(str(text)) if not isinstance(text, bool) else None
+    if match is None:
+        raise ValueError(f"expected a quantity such as '{example}', got {text!r}")
+    number, unit = float(match[1]), match[2]
+    if unit == "" and bare:
+        factor = 1.0
+    elif unit in units:
+        factor = units[unit]
+    else:
+        what = f"unit {unit!r} is unknown" if unit else "the unit is missing"
+        raise ValueError(f"expected a quantity such as '{example}', got {text!r}: {what}; units are {', '.join(units)}")
+    value = number * factor
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite quantity such as '{example}', got {text!r}")
+    return value
+
+
+def duration_s(text: str | int | float) -> float:
+    return parse(text, SECONDS, "30 ms")
+
+
+def size_bytes(text: str | int | float) -> float:
+    return parse(text, BYTES, "1 GiB")
+
+
+def rate_per_s(text: str | int | float) -> float:
+    return parse(text, RATES, "60 images/s")
+
+
+def fraction(text: str | int | float) -> float:
+    """'2%' is 0.02, '0.5 points' is 0.005, 0.02 is 0.02."""
+    return parse(text, POINTS, "2%", bare=True)
+
+
+def format_seconds(seconds: float) -> str:
+    """Three significant digits in the largest unit that keeps the number at or above one."""
+    return _scaled(seconds, [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")])
+
+
+def format_bytes(count: float) -> str:
+    return _scaled(count, [(2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")])
+
+
+def format_rate(per_second: float) -> str:
+    return f"{_three_digits(per_second)} images/s"
+
+
+def format_value(value: float, unit: str) -> str:
+    """A measured value in the unit that its record names, as a person reads it."""
+    if unit == "s":
+        return format_seconds(value)
+    if unit == "B":
+        return format_bytes(value)
+    if unit == "images/s":
+        return format_rate(value)
+    if unit == "points":
+        return f"{value * 100:.1f} points"
+    if unit == "fraction":
+        return f"{value * 100:.1f} %"
+    return f"{value:.4g} {unit}".strip()
+
+
+def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {steps[0][1]}"
+    # Half a unit of the third digit below, so that 0.9999 s prints as 1.00 s and not as 1000 ms.
+    factor, unit = next(((f, u) for f, u in steps if abs(value) >= f * 0.9995), steps[-1])
+    return f"{_three_digits(value / factor)} {unit}"
+
+
+def _three_digits(x: float) -> str:
+    if x == 0 or not math.isfinite(x):
+        return f"{x:g}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(x)) + 1e-12))
+    return f"{x:.{min(decimals, 6)}f}"
