@@ -82,6 +82,8 @@ def format_value(value: float, unit: str) -> str:
         return format_rate(value)
     if unit == "points":
         return f"{value * 100:.1f} points"
+    if unit == "share outside":
+        return f"{value * 100:.3g} % outside"
     if unit == "fraction":
         return f"{value * 100:.1f} %"
     return f"{value:.4g} {unit}".strip()

@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 import numpy.typing as npt
 
 from seatrial.errors import CellError, ModelError, did_you_mean
+from seatrial.plan.model_file import ModelInfo
 
 # Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
 IO_POLICY = "inputs bound in place, outputs read without a copy, shapes fixed when opened"
@@ -27,10 +28,23 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """input_shapes fixes dynamic dimensions by input name; threads is the runtime's intra-op pool."""
+    """threads is the runtime's intra-op pool; input_shapes fixes dynamic dimensions by input name, and
+    named_sizes says the same by dimension name, for runtimes that ask for that.
+    """
 
     threads: int = 1
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    named_sizes: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def for_shapes(cls, model: ModelInfo, threads: int, input_shapes: Mapping[str, tuple[int, ...]]) -> Self:
+        sizes = {
+            dimension: size
+            for tensor in model.inputs
+            for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False)
+            if isinstance(dimension, str)
+        }
+        return cls(threads, input_shapes, sizes)
 
 
 @dataclass(frozen=True)

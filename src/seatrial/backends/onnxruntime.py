@@ -50,7 +50,7 @@ class OnnxRuntimeBackend(Closing):
         settings.inter_op_num_threads = 1
         settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         settings.log_severity_level = 3
-        for name, size in _symbolic_sizes(model, options.input_shapes).items():
+        for name, size in options.named_sizes.items():
             settings.add_free_dimension_override_by_name(name, size)
         try:
             session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
@@ -122,18 +122,6 @@ class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
 class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
     name: ClassVar[str] = "onnxruntime-tensorrt"
     provider: ClassVar[str] = "TensorrtExecutionProvider"
-
-
-def _symbolic_sizes(model: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Size of each named dimension, from the shapes that the inputs will have."""
-    from seatrial.plan.model_file import inspect_model
-
-    sizes: dict[str, int] = {}
-    for tensor in inspect_model(model).inputs:
-        for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False):
-            if isinstance(dimension, str):
-                sizes[dimension] = size
-    return sizes
 
 
 def _ints(shape: list[Any]) -> tuple[int | None, ...]:

@@ -60,18 +60,18 @@ def _judge_parity(cell: CellRecord) -> list[Decision]:
 def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
     if not parity.tensors:
         return None
-    check = "parity of raw tensors"
+    check = "parity tensors"
     broken = next((t for t in parity.tensors if t.nan_mismatch), None)
     if broken:
         reason = f"{broken.name}: NaN or infinity on one side only"
         return Decision(check=check, verdict="FAIL", reason=reason, cell=cell.id, group=check)
-    worst = max(parity.tensors, key=lambda t: t.share_outside)
     if parity.rtol is None or parity.atol is None:
         return None
-    verdict: Verdict = "PASS" if worst.share_outside == 0 else "FAIL"
-    reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}, against {parity.reference}"
+    worst = max(parity.tensors, key=lambda t: (t.share_outside or 0.0, t.max_abs))
+    verdict: Verdict = "PASS" if not worst.share_outside else "FAIL"
+    reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}"
     return Decision(
-        check=check, verdict=verdict, value=worst.share_outside, limit=0.0, unit="fraction", reason=reason, cell=cell.id,
+        check=check, verdict=verdict, value=worst.share_outside, limit=0.0, unit="share outside", reason=reason, cell=cell.id,
         group=check,
     )  # fmt: skip
 
@@ -79,10 +79,10 @@ def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     if parity.agreement is None or parity.least_agreement is None:
         return None
-    check = "parity of decoded results"
+    check = "parity results"
     verdict: Verdict = "PASS" if parity.agreement >= parity.least_agreement else "FAIL"
     worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images and verdict == "FAIL" else ""
-    reason = f"{parity.agreement_unit}, against {parity.reference}{worst}"
+    reason = f"{parity.agreement_unit}{worst}"
     return Decision(
         check=check, verdict=verdict, value=parity.agreement, limit=parity.least_agreement, unit="fraction", reason=reason,
         cell=cell.id, group=check,

@@ -41,14 +41,17 @@ class StageSummary(Frozen):
 
 
 class TensorDifference(Frozen):
-    """One raw output against the reference's. share_outside: elements beyond atol + rtol * |reference|."""
+    """One raw output against the reference's.
+
+    share_outside: elements beyond atol + rtol * |reference|; None where elementwise closeness is not asked for.
+    """
 
     name: str
     max_abs: float
     mean_abs: float
     cosine: float | None
     sqnr_db: float | None
-    share_outside: float
+    share_outside: float | None
     nan_mismatch: bool
 
 

@@ -14,9 +14,15 @@ Array = npt.NDArray[Any]
 
 
 def compare_tensors(
-    names: Sequence[str], reference: Sequence[Sequence[Array]], candidate: Sequence[Sequence[Array]], rtol: float, atol: float
+    names: Sequence[str],
+    reference: Sequence[Sequence[Array]],
+    candidate: Sequence[Sequence[Array]],
+    tolerance: tuple[float, float] | None,
 ) -> list[TensorDifference]:
-    """Differences of each output over all images; reference[image][output]. ValueError where shapes differ."""
+    """Differences of each output over all images; reference[image][output]. ValueError where shapes differ.
+
+    `tolerance` is (rtol, atol), or None where only the differences' sizes are wanted.
+    """
     rows = []
     for k, name in enumerate(names):
         pairs = [(r[k], c[k]) for r, c in zip(reference, candidate, strict=True)]
@@ -25,11 +31,11 @@ def compare_tensors(
                 raise ValueError(f"output {name}: expected shape {r.shape} as the reference gives, got {c.shape}")
         flat_r = np.concatenate([np.asarray(r, np.float64).ravel() for r, _ in pairs])
         flat_c = np.concatenate([np.asarray(c, np.float64).ravel() for _, c in pairs])
-        rows.append(_difference(name, flat_r, flat_c, rtol, atol))
+        rows.append(_difference(name, flat_r, flat_c, tolerance))
     return rows
 
 
-def _difference(name: str, reference: Array, candidate: Array, rtol: float, atol: float) -> TensorDifference:
+def _difference(name: str, reference: Array, candidate: Array, tolerance: tuple[float, float] | None) -> TensorDifference:
     finite = np.isfinite(reference) & np.isfinite(candidate)
     # Infinities of the same sign agree; everything else that is not finite on one side alone never does.
     same_special = (np.isnan(reference) & np.isnan(candidate)) | (reference == candidate)
@@ -41,7 +47,11 @@ def _difference(name: str, reference: Array, candidate: Array, rtol: float, atol
             share_outside=float(mismatch), nan_mismatch=mismatch,
         )  # fmt: skip
     error = np.abs(r - c)
-    outside = int((error > atol + rtol * np.abs(r)).sum()) + int((~finite & ~same_special).sum())
+    share_outside = None
+    if tolerance is not None:
+        rtol, atol = tolerance
+        outside = int((error > atol + rtol * np.abs(r)).sum()) + int((~finite & ~same_special).sum())
+        share_outside = outside / len(reference)
     signal, noise = float(r @ r), float(error @ error)
     norms = float(np.linalg.norm(r) * np.linalg.norm(c))
     return TensorDifference(
@@ -51,6 +61,6 @@ def _difference(name: str, reference: Array, candidate: Array, rtol: float, atol
         cosine=float(r @ c) / norms if norms > 0 else None,
         # Identical tensors have no noise, and an infinite ratio is not a JSON number.
         sqnr_db=10 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
-        share_outside=outside / len(reference),
+        share_outside=share_outside,
         nan_mismatch=mismatch,
     )

@@ -332,6 +332,9 @@ class Measure(Strict):
 
     max_time: Duration = 5.0
     min_samples: PositiveInt = 50
+    precision: Annotated[float, BeforeValidator(units.fraction), Field(gt=0, lt=1)] = Field(
+        0.01, description="stop early once the end-to-end median is known this closely; 1% by default"
+    )
     timeout: Duration = Field(600.0, description="a cell that takes longer is stopped and marked FAILED")
     seed: Annotated[int, Field(ge=0)] = 0
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import bdtr, bdtrc
 
 from seatrial.units import format_value
 
@@ -37,24 +38,25 @@ def samples_needed(quantile: float, confidence: float) -> int:
     return math.ceil(math.log(1 - confidence) / math.log(quantile) - 1e-9)
 
 
-def effective_count(samples: npt.ArrayLike) -> int:
-    """n / (1 + 2 Σ ρ_k), the count of independent samples that say as much; between 1 and n.
+def effective_count(samples: npt.ArrayLike, quantile: float = 0.5) -> int:
+    """n / (1 + 2 Σ ρ_k): how many independent samples say as much about this quantile; between 1 and n.
 
-    The sum ends where a pair of neighbouring autocorrelations stops being positive (Geyer, 1992).
+    ρ is the autocorrelation of the indicator "above the quantile", which is what the variance of a sample quantile
+    depends on (Sen, 1972): a slow drift of the median need not blur a tail. The sum ends where a pair of neighbouring
+    autocorrelations stops being positive (Geyer, 1992).
     """
     x = np.asarray(samples, np.float64)
     n = len(x)
     if n < 4:
         return n
-    # Ranks, so that one spike of a hundred times the median does not hide everybody else's correlation.
-    ranks = np.argsort(np.argsort(x, kind="stable"), kind="stable").astype(np.float64)
-    ranks -= ranks.mean()
-    variance = float(ranks @ ranks)
+    above = (x > np.quantile(x, quantile, method="inverted_cdf")).astype(np.float64)
+    above -= above.mean()
+    variance = float(above @ above)
     if variance == 0:
         return n
     total = 0.0
     for lag in range(1, min(MAX_LAG, n - 2), 2):
-        pair = float(ranks[:-lag] @ ranks[lag:] + ranks[: -lag - 1] @ ranks[lag + 1 :]) / variance
+        pair = float(above[:-lag] @ above[lag:] + above[: -lag - 1] @ above[lag + 1 :]) / variance
         if pair <= 0:
             break
         total += pair
@@ -75,7 +77,7 @@ def percentile_estimate(
         raise ValueError("expected at least one sample, got none")
     if not 0 < quantile < 1:
         raise ValueError(f"quantile: expected a number between 0 and 1, got {quantile}")
-    independent = n_eff if n_eff is not None else effective_count(samples)
+    independent = n_eff if n_eff is not None else effective_count(samples, quantile)
     value = float(x[min(n - 1, max(0, math.ceil(quantile * n - 1e-9) - 1))])
     low_share, high_share = _interval_shares(independent, quantile, (1 - confidence) / 2)
     low = None if low_share is None else float(x[max(0, math.ceil(low_share * n) - 1)])
@@ -92,8 +94,6 @@ def percentile_estimate(
 
 def _interval_shares(n: int, quantile: float, error: float) -> tuple[float | None, float | None]:
     """Ranks of the interval's ends as shares of n; None where no rank has an error as small."""
-    from scipy.special import bdtr
-
     # P(X_(r) > q) = P(at most r - 1 samples below q); P(X_(s) < q) = 1 - P(at most s - 1 below q).
     at_most = np.asarray(bdtr(np.arange(n + 1, dtype=np.float64), n, quantile))
     low_rank = int(np.searchsorted(at_most, error, side="right"))
@@ -115,10 +115,8 @@ def quantile_below(samples: npt.ArrayLike, quantile: float, limit: float, confid
     yes: were the quantile above the limit, so few samples above it would be seen with probability at most
     1 - confidence. no: likewise with so many. Correlation shrinks both counts to n_eff.
     """
-    from scipy.special import bdtr, bdtrc
-
     x = np.asarray(samples, np.float64)
-    n, n_eff = len(x), effective_count(x)
+    n, n_eff = len(x), effective_count(x, quantile)
     above = int((x > limit).sum())
     # Rounded against the claim that is made, so that shrinking never turns one sample above into none.
     share = n_eff / n

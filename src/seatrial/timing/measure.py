@@ -6,9 +6,9 @@ For: one opened pipeline in one process. Not for: what the samples mean (stats) 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,21 +18,21 @@ from seatrial.stats.sample import effective_count, percentile_estimate
 
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
-# The centre is known well enough when its interval is this narrow, relative to it, on each side.
-CENTRE_TARGET = 0.01
 CAPACITY = 1 << 17
 
 
 @dataclass(frozen=True)
 class StopRule:
-    """Stop at `max_time_ns`; before it where `min_samples` are there and the median is known to CENTRE_TARGET.
+    """Stop at `max_time_ns`; before it where `min_samples` are there and the median is known well enough.
 
-    `independent_samples`, where given, is what the tail budgets need: correlated samples count for less.
+    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails` maps each quantile
+    that a budget limits to the independent samples it needs: correlated ones count for less.
     """
 
     max_time_ns: int
     min_samples: int
-    independent_samples: int = 0
+    precision: float = 0.01
+    tails: Mapping[float, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,12 @@ def measure(iterate: Iteration, stages: int, rule: StopRule, tell: Callable[[flo
 def _enough(end_to_end_ns: npt.NDArray[np.int64], rule: StopRule) -> bool:
     if len(end_to_end_ns) < rule.min_samples:
         return False
-    n_eff = effective_count(end_to_end_ns)
-    if n_eff < rule.independent_samples:
+    if any(effective_count(end_to_end_ns, quantile) < needed for quantile, needed in rule.tails.items()):
         return False
-    centre = percentile_estimate(end_to_end_ns, 0.5, n_eff=n_eff)
+    centre = percentile_estimate(end_to_end_ns, 0.5)
     if centre.low is None or centre.high is None:
         return False
-    return max(centre.high - centre.value, centre.value - centre.low) <= CENTRE_TARGET * centre.value
+    return max(centre.high - centre.value, centre.value - centre.low) <= rule.precision * centre.value
 
 
 def _warm_up(iterate: Iteration, stages: int, max_time_ns: int) -> int:

@@ -93,7 +93,7 @@ class Comparer:
             tolerance = automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend)
         rtol, atol = tolerance or (None, None)
         try:
-            tensors = compare_tensors(names, kept[1], raw, rtol or 0.0, atol or 0.0)
+            tensors = compare_tensors(names, kept[1], raw, tolerance)
         except ValueError as e:
             return ParityResult(reference=reference.id, rtol=rtol, atol=atol, note=str(e))
         least = parity.agreement if parity.agreement is not None else least_agreement(cell.precision)

@@ -162,20 +162,22 @@ def _task(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -> T
         allow_code=ready.allow_code,
         max_time_s=plan.measure.max_time,
         min_samples=plan.measure.min_samples,
-        independent_samples=_independent_samples(ready, cell),
+        precision_target=plan.measure.precision,
+        tails=_tails(ready, cell),
         seed=plan.measure.seed,
         raw_images=plan.parity.images if plan.parity else 0,
         answer=str(run.work / (cell.id if kind == "measure" else f"{kind}.{cell.pipeline}.{cell.precision}")),
     )
 
 
-def _independent_samples(ready: Ready, cell: Cell) -> int:
-    """Samples that this cell's latency budgets need before they can pass at all."""
-    needed = 0
-    for budget in ready.plan.plan.budgets:
-        if budget.metric == "latency" and concerns(ready.plan.plan, budget, _bare_record(cell)):
-            needed = max(needed, samples_needed(float(budget.percentile[1:]) / 100, CONFIDENCE))
-    return needed
+def _tails(ready: Ready, cell: Cell) -> dict[float, int]:
+    """Each quantile that a budget limits in this cell, and the independent samples without which it can't pass."""
+    limited = [
+        float(b.percentile[1:]) / 100
+        for b in ready.plan.plan.budgets
+        if b.metric == "latency" and concerns(ready.plan.plan, b, _bare_record(cell))
+    ]
+    return {quantile: samples_needed(quantile, CONFIDENCE) for quantile in limited}
 
 
 def _bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:

@@ -27,17 +27,16 @@ def summarise_stages(table_ns: npt.NDArray[np.int64], stages: list[str]) -> dict
 
 
 def _stage(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
-    n_eff = effective_count(seconds)
     values = {}
     for name, quantile in QUANTILES.items():
-        e = percentile_estimate(seconds, quantile, CONFIDENCE, n_eff)
+        e = percentile_estimate(seconds, quantile, CONFIDENCE)
         values[name] = Measured(
             value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
         )
-    return StageSummary(mean=_mean(seconds, "s", n_eff), **values, share=share)
+    return StageSummary(mean=_mean(seconds, "s"), **values, share=share)
 
 
-def _mean(values: npt.NDArray[np.float64], unit: str, n_eff: int) -> Measured:
+def _mean(values: npt.NDArray[np.float64], unit: str) -> Measured:
     """Mean with a Student interval over block means, which carry slow drift that single samples hide."""
     mean, n = float(values.mean()), len(values)
     interval = None
@@ -47,20 +46,19 @@ def _mean(values: npt.NDArray[np.float64], unit: str, n_eff: int) -> Measured:
         blocks = np.array([b.mean() for b in np.array_split(values, BLOCKS)])
         half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(blocks.std(ddof=1)) / BLOCKS**0.5
         interval = (mean - half, mean + half)
-    return Measured(value=mean, unit=unit, interval=interval, confidence=CONFIDENCE if interval else None, n=n, n_eff=n_eff)
+    return Measured(value=mean, unit=unit, interval=interval, confidence=CONFIDENCE if interval else None, n=n, n_eff=effective_count(values))
 
 
-def throughput(table_ns: npt.NDArray[np.int64], batch: int, elapsed_s: float) -> Measured:
-    """Images a second over the whole loop, its interval from the mean time of an iteration."""
-    seconds = table_ns[:, -1] / 1e9
-    mean = _mean(seconds, "s", effective_count(seconds))
-    value = len(seconds) * batch / elapsed_s
+def throughput(table_ns: npt.NDArray[np.int64], batch: int) -> Measured:
+    """Images a second of back-to-back batches; what the harness does between two batches is not the pipeline's."""
+    seconds = _mean(table_ns[:, -1] / 1e9, "s")
     interval = None
-    if mean.interval and mean.interval[0] and mean.interval[1] and mean.interval[0] > 0:
-        interval = (value * mean.value / mean.interval[1], value * mean.value / mean.interval[0])
+    if seconds.interval and seconds.interval[0] and seconds.interval[1] and seconds.interval[0] > 0:
+        interval = (batch / seconds.interval[1], batch / seconds.interval[0])
     return Measured(
-        value=value, unit="images/s", interval=interval, confidence=mean.confidence, n=mean.n, n_eff=mean.n_eff
-    )
+        value=batch / seconds.value, unit="images/s", interval=interval, confidence=seconds.confidence, n=seconds.n,
+        n_eff=seconds.n_eff,
+    )  # fmt: skip
 
 
 def exact(value: float, unit: str) -> Measured:
@@ -83,7 +81,7 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
         warnings.append("the images did not fit in memory: decode includes reading them from disk")
     return {
         "stages": stages,
-        "throughput": throughput(table_ns, batch, answer.elapsed_s),
+        "throughput": throughput(table_ns, batch),
         "peak_memory": exact(answer.peak_memory_bytes, "B"),
         "load": exact(answer.load_s, "s"),
         "first_inference": exact(answer.first_inference_s, "s"),

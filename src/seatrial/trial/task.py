@@ -25,7 +25,8 @@ class Task(BaseModel):
     allow_code: bool = False
     max_time_s: float = 5.0
     min_samples: int = 50
-    independent_samples: int = 0
+    precision_target: float = 0.01
+    tails: dict[float, int] = {}
     seed: int = 0
     raw_images: int = 0
     calibration_digest: str = ""

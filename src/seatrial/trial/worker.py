@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
 from seatrial.errors import ExitCode, SeatrialError
+from seatrial.timing.measure import StopRule, image_order, measure
 from seatrial.trial.task import Answer, Task
 
 Array = npt.NDArray[Any]
@@ -55,6 +56,10 @@ def _pin(threads: int) -> list[int]:
     cores = sorted(os.sched_getaffinity(0))[-threads:]
     os.sched_setaffinity(0, cores)
     return cores
+
+
+def _stop_rule(task: Task) -> StopRule:
+    return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, task.tails)
 
 
 def _pipeline(task: Task) -> tuple[Any, Any]:
@@ -97,21 +102,21 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
+    from seatrial.plan.model_file import inspect_model
     from seatrial.timing.environment import peak_memory_bytes
-    from seatrial.timing.measure import StopRule, image_order, measure
 
     affinity = _pin(task.threads)
     cv2.setNumThreads(task.threads)
-    pipeline, _ = _pipeline(task)
+    pipeline, info = _pipeline(task)
     data = _image_bytes(task)
     feeds = pipeline.allocate(task.batch)
     count = len(data)
     first = [pipeline.decode(data[i % count]) for i in range(task.batch)]
     geometries = pipeline.preprocess(first, feeds)
 
+    options = OpenOptions.for_shapes(info, task.threads, {name: array.shape for name, array in feeds.items()})
     tell("loading", 0.0)
     began = now_ns()
-    options = OpenOptions(threads=task.threads, input_shapes={name: array.shape for name, array in feeds.items()})
     with open_backend(task.backend, Path(task.model), options) as backend:
         loaded = now_ns()
         outputs = backend.run(feeds)
@@ -130,8 +135,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             pipeline.postprocess(outputs, geometries)
             lap()
 
-        rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.independent_samples)
-        measured = measure(iterate, len(STAGES), rule, lambda share: tell("measuring", share))
+        measured = measure(iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share))
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
@@ -166,13 +170,14 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
 def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
     """A model alone, on made-up inputs: one stage."""
     from seatrial.backends import OpenOptions, open_backend
+    from seatrial.plan.model_file import inspect_model
     from seatrial.timing.environment import peak_memory_bytes
-    from seatrial.timing.measure import StopRule, measure
 
     affinity = _pin(task.threads)
+    options = OpenOptions.for_shapes(inspect_model(Path(task.model)), task.threads, task.input_shapes)
     tell("loading", 0.0)
     began = now_ns()
-    with open_backend(task.backend, Path(task.model), OpenOptions(task.threads, task.input_shapes)) as backend:
+    with open_backend(task.backend, Path(task.model), options) as backend:
         loaded = now_ns()
         feeds = {s.name: _made_up(task.input_shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
         backend.run(feeds)
@@ -182,8 +187,7 @@ def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
             backend.run(feeds)
             lap()
 
-        rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.independent_samples)
-        measured = measure(iterate, 1, rule, lambda share: tell("measuring", share))
+        measured = measure(iterate, 1, _stop_rule(task), lambda share: tell("measuring", share))
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
         return Answer(
             stages=["infer"], warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,

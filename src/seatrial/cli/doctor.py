@@ -1,0 +1,51 @@
+"""seatrial doctor and backends: what this machine can run, and what would disturb a measurement."""
+
+from __future__ import annotations
+
+from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
+from seatrial.errors import ExitCode
+
+
+@command(examples=["seatrial doctor", "seatrial doctor --json doctor.json"])
+def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
+    """Print what this machine can run and what would disturb a measurement, each with its cure."""
+    from seatrial.backends import availability
+    from seatrial.backends.catalogue import NAMES
+    from seatrial.timing.environment import environment
+    from seatrial.units import format_bytes, format_seconds
+
+    out = console(quiet)
+    facts = environment()
+    out.print(f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}")
+    out.print(f"{facts['kernel']}, Python {facts['python']}, clock step {format_seconds(facts['clock_step_ns'] / 1e9)}", style="dim")
+    out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
+    out.print("\n[bold]Backends[/]")
+    backends = [availability(n) for n in NAMES if n != "fake"]
+    for b in backends:
+        if b.ok:
+            out.print(f"  [green]✓[/] {b.name:<22} {b.version}")
+        else:
+            out.print(f"  [dim]–[/] {b.name:<22} {b.reason}; [dim]{b.cure.replace('[', chr(92) + '[')}[/]")
+    out.print("\n[bold]What would disturb a measurement[/]")
+    for d in facts["disturbances"]:
+        out.print(f"  [yellow]![/] {d['what']}; [dim]{d['cure']}[/]")
+    if not facts["disturbances"]:
+        out.print("  [green]✓[/] nothing found")
+    write_json(json, {"environment": facts, "backends": [vars(b) for b in backends]})
+    return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
+
+
+@command(examples=["seatrial backends", "seatrial backends --json backends.json"])
+def backends(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
+    """List the backends, and for those that cannot run here, why and the cure."""
+    from seatrial.backends import availability
+    from seatrial.backends.catalogue import NAMES
+
+    out = console(quiet)
+    found = [availability(n) for n in NAMES]
+    for b in found:
+        mark = "[green]✓[/]" if b.ok else "[dim]–[/]"
+        text = b.version if b.ok else f"{b.reason}; {b.cure}".replace("[", "\\[")
+        out.print(f"{mark} {b.name:<22} {text}")
+    write_json(json, [vars(b) for b in found])
+    return ExitCode.PASS

@@ -1,0 +1,104 @@
+"""seatrial init and seatrial plan: writing, checking and describing plans."""
+
+from __future__ import annotations
+
+import json as json_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from seatrial.cli.app import DebugOption, JsonOption, QuietOption, app, command, console, write_json
+from seatrial.errors import ExitCode, UsageError
+
+plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
+app.add_typer(plan_app, name="plan")
+
+
+@command(examples=["seatrial init model.onnx", "seatrial init model.onnx --images photos/ --output trial.yaml", "seatrial init model.onnx --output -"])
+def init(
+    model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
+    images: Annotated[str, typer.Option("--images", metavar="FOLDER", help="The images that the plan will name.")] = "images/",
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The plan to write; '-' prints it.")] = Path("trial.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing plan.")] = False,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
+    """Inspect a model and write a commented plan for it."""
+    from seatrial.backends import availability
+    from seatrial.history.store import write_atomic
+    from seatrial.plan.init import guess, plan_text
+    from seatrial.plan.model_file import inspect_model
+
+    info = inspect_model(model)
+    backends = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok] or ["onnxruntime-cpu"]
+    to_file = str(output) != "-"
+    folder = output.absolute().parent if to_file else Path.cwd()
+    text = plan_text(info, folder, _relative(images, folder), backends)
+    out = console(quiet)
+    found = guess(info)
+    if not to_file:
+        print(text, end="")
+    else:
+        if output.exists() and not force:
+            raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
+        write_atomic(output, text.encode())
+        out.print(f"[bold]{model.name}[/]  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}")
+        for tensor in info.inputs:
+            out.print(f"  input   {tensor}", markup=False)
+        for tensor in info.outputs:
+            out.print(f"  output  {tensor}", markup=False)
+        labels = info.labels()
+        if labels:
+            out.print(f"  labels  {', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}", markup=False)
+        for reason in found.why:
+            out.print(f"  [green]✓[/] {reason}")
+        for doubt in found.unsure:
+            out.print(f"  [yellow]?[/] {doubt}")
+        missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
+        out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
+    facts = {
+        "model": str(model), "digest": info.digest, "inputs": list(map(str, info.inputs)), "outputs": list(map(str, info.outputs)),
+        "task": found.task, "format": found.format, "certain": list(found.why), "to_check": list(found.unsure), "plan": text,
+    }  # fmt: skip
+    write_json(json, facts)
+    return ExitCode.PASS
+
+
+def _relative(images: str, folder: Path) -> str:
+    """The images' path as the plan must say it: relative to the plan's folder where that is possible."""
+    path = Path(images)
+    if path.is_absolute() or Path.cwd() == folder:
+        return images
+    return str(path.absolute())
+
+
+@command(group=plan_app, examples=["seatrial plan check trial.yaml", "seatrial plan check trial.yaml --json plan.json"])
+def check(
+    plan: Annotated[Path, typer.Argument(help="The trial plan.", show_default=False)],
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
+    """Check a plan's own words: keys, values, names. Opens no model and no image."""
+    from seatrial.plan import load_plan
+
+    loaded = load_plan(plan)
+    m = loaded.plan.matrix
+    cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
+    console(quiet).print(f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)")
+    write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})
+    return ExitCode.PASS
+
+
+@command(group=plan_app, examples=["seatrial plan schema > trial.schema.json", "seatrial plan schema --json trial.schema.json"])
+def schema(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
+    """Print the plan's JSON Schema, for completion and checks in editors."""
+    from seatrial.plan import Plan
+
+    data = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema()}
+    if json is None and not quiet:
+        print(json_module.dumps(data, indent=1))
+    write_json(json, data)
+    return ExitCode.PASS

@@ -1,0 +1,103 @@
+"""Live progress of a trial: a bar with the time left on a terminal, a line a cell elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TextColumn
+from rich.text import Text
+
+from seatrial.history.records import CellRecord
+from seatrial.report.groups import configuration
+from seatrial.trial.cells import Cell
+from seatrial.trial.watch import Watcher
+from seatrial.units import format_rate, format_seconds
+
+
+class ProgressWatcher(Watcher):
+    """Use as a context manager. `quiet` consoles stay silent."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._bar = Progress(
+            TextColumn("{task.completed:.0f}/{task.total:.0f} cells"), BarColumn(24), TextColumn("{task.description}"),
+            console=out, transient=True,
+        )  # fmt: skip
+        self._task = self._bar.add_task("checking", total=1, visible=True)
+        self._live: Live | None = None
+        self._cells: list[Cell] = []
+        self._ended = 0
+        self._running_s = 0.0
+        self._ran = 0
+        self._guess_s = 0.0
+        self._cell_began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._out.is_terminal and not self._out.quiet:
+            self._live = Live(self._bar, console=self._out, transient=True, refresh_per_second=5)
+            self._live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.__exit__(kind, error, trace)
+
+    def checking(self, what: str) -> None:
+        self._bar.update(self._task, description=f"checking {what}")
+
+    def begins(self, cells: Sequence[Cell], done: int, expected_s: float) -> None:
+        self._cells = list(cells)
+        self._ended = done
+        runnable = sum(not c.skip for c in cells)
+        self._guess_s = expected_s / max(1, runnable - done)
+        self._bar.update(self._task, total=len(cells), completed=done, description="starting")
+        resumed = f", {done} of them done before" if done else ""
+        self._out.print(f"{runnable} cells{resumed}; about {format_seconds(expected_s)}", style="dim")
+        skipped: dict[str, int] = {}
+        for cell in cells:
+            if cell.skip:
+                skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
+        for reason, count in skipped.items():
+            self._out.print(f"skipped {count} cell{'s' if count > 1 else ''}: {reason}", style="dim")
+        self._cell_began = time.monotonic()
+
+    def step(self, cell: Cell, step: str, share: float) -> None:
+        each = self._running_s / self._ran if self._ran else self._guess_s
+        left = sum(not c.skip for c in self._cells[self._ended :])
+        seconds = max(0.0, left * each - (time.monotonic() - self._cell_began))
+        name = f"{cell.pipeline} · {configuration(cell.id)} · {step}"
+        self._bar.update(self._task, description=f"{name} · {_clock(seconds)} left")
+
+    def cell_ends(self, record: CellRecord) -> None:
+        self._ended += 1
+        if record.status != "skipped":
+            self._ran += 1
+            self._running_s += time.monotonic() - self._cell_began
+        self._cell_began = time.monotonic()
+        self._bar.update(self._task, completed=self._ended)
+        if record.status == "skipped":
+            return
+        line = Text()
+        line.append("✓ " if record.status == "ok" else "✗ ", "green" if record.status == "ok" else "bold red")
+        line.append(f"{record.pipeline:<12} {configuration(record.id):<32}")
+        if record.status == "ok":
+            end = record.stages["end_to_end"]
+            assert record.throughput
+            line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {format_seconds(end.p99.value):>8}")
+            line.append(f"  {format_rate(record.throughput.value):>13}  n {end.p50.n}")
+        else:
+            line.append(f" {record.reason}", "red")
+        self._out.print(line)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

@@ -1,0 +1,71 @@
+"""Decisions gathered into the rows that people read: one a check and pipeline, its worst cell in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from seatrial.history.records import CellRecord, Decision
+from seatrial.units import format_value
+
+_SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
+
+
+@dataclass(frozen=True)
+class Row:
+    """worst decides the row's verdict; `cells` is how many decisions it stands for, `bad` how many of them don't pass."""
+
+    worst: Decision
+    pipeline: str
+    cells: int
+    bad: int
+
+    @property
+    def value(self) -> str:
+        return "–" if self.worst.value is None else format_value(self.worst.value, self.worst.unit)
+
+    @property
+    def limit(self) -> str:
+        if self.worst.limit is None:
+            return "–"
+        sign = "≥" if self.lower_is_worse else "≤"
+        return f"{sign} {format_value(self.worst.limit, self.worst.unit)}"
+
+    @property
+    def lower_is_worse(self) -> bool:
+        return lower_is_worse(self.worst)
+
+    @property
+    def where(self) -> str:
+        """The worst cell without its pipeline, which has a column of its own."""
+        return configuration(self.worst.cell)
+
+
+def configuration(cell_id: str) -> str:
+    """'onnxruntime-cpu fp32 b1 t1' of 'baseline.onnxruntime-cpu.fp32.b1.t1'. A pipeline's name may hold dots."""
+    return " ".join(cell_id.rsplit(".", 4)[1:]) if cell_id.count(".") >= 4 else cell_id
+
+
+def lower_is_worse(decision: Decision) -> bool:
+    first = decision.check.split()[0]
+    return first in ("throughput", "accuracy", "agreement") or decision.check == "parity results"
+
+
+def group_decisions(decisions: Sequence[Decision], cells: Sequence[CellRecord]) -> list[Row]:
+    """Rows in the order of the checks; failures and doubts first within a check, then the tightest margin."""
+    pipeline_of = {c.id: c.pipeline for c in cells}
+    groups: dict[tuple[str, str], list[Decision]] = {}
+    for d in decisions:
+        groups.setdefault((d.group or d.check, pipeline_of.get(d.cell, "")), []).append(d)
+    rows = []
+    for (_, pipeline), members in groups.items():
+        worst = min(members, key=_badness)
+        bad = sum(d.verdict != "PASS" for d in members)
+        rows.append(Row(worst, pipeline, len(members), bad))
+    return sorted(rows, key=lambda r: _SEVERITY[r.worst.verdict])
+
+
+def _badness(d: Decision) -> tuple[int, float]:
+    if d.value is None:
+        return _SEVERITY[d.verdict], float("-inf")
+    return _SEVERITY[d.verdict], d.value if lower_is_worse(d) else -d.value

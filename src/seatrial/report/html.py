@@ -1,0 +1,113 @@
+"""report.html: one self-contained page that opens without a network. Verdict first.
+
+For: rendering a complete run. Not for: numbers of its own; every figure stands in record.json or samples.parquet.
+"""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import CellRecord, Record
+from seatrial.history.store import RunFolder, load_record, write_atomic
+from seatrial.report.groups import configuration, group_decisions
+from seatrial.report.plots import distributions, waterfall
+from seatrial.units import format_bytes, format_rate, format_seconds, format_value
+
+FOLDER = Path(__file__).parent
+
+
+def write_report(run: RunFolder) -> Path:
+    """Renders a run's report beside its record; gives its path. ResultsError where it can't be read or written."""
+    path = run.path / "report.html"
+    write_atomic(path, render(run).encode())
+    return path
+
+
+def render(run: RunFolder) -> str:
+    import jinja2
+
+    record = load_record(run)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters.update(seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration)
+    environment.globals.update(format_value=format_value)
+    ok = [c for c in record.cells if c.status == "ok"]
+    ordered = sorted(ok, key=lambda c: (c.batch, c.backend, c.precision, c.threads))
+    seconds = _end_to_end(run, ok)
+    pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
+    return environment.get_template("report.html.j2").render(
+        record=record,
+        css=(FOLDER / "report.css").read_text("utf-8"),
+        rows=group_decisions(record.decisions, record.cells),
+        ok=ordered,
+        failed=[c for c in record.cells if c.status == "failed"],
+        skipped=[c for c in record.cells if c.status == "skipped"],
+        waterfall=waterfall(ordered) if ordered else "",
+        distributions=distributions(ordered, seconds, pipelines) if ordered and seconds else "",
+        heatmaps=[_heatmap(p, ok) for p in pipelines if any(c.pipeline == p for c in ok)],
+        pictures=_pictures(run, record),
+        pipelines=pipelines,
+        warnings=_warnings(record),
+        runtimes=list(dict.fromkeys(" · ".join(c.backend_details.values()) for c in ok)),
+        cores="; ".join(dict.fromkeys(", ".join(map(str, c.affinity)) or "none" for c in ok)),
+    )
+
+
+def _end_to_end(run: RunFolder, cells: list[CellRecord]) -> dict[str, npt.NDArray[np.float64]]:
+    path = run.path / "samples.parquet"
+    if not path.is_file():
+        return {}
+    import pandas as pd
+
+    frame = pd.read_parquet(path, columns=["cell", "end_to_end_ns"])
+    return {c.id: frame.loc[frame["cell"] == c.id, "end_to_end_ns"].to_numpy() / 1e9 for c in cells}
+
+
+def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
+    """Throughput by backend and precision (rows) and batch and threads (columns), shaded by the pipeline's best."""
+    own = [c for c in cells if c.pipeline == pipeline and c.throughput]
+    columns = sorted({(c.batch, c.threads) for c in own})
+    lines = list(dict.fromkeys((c.backend, c.precision) for c in own))
+    best = max(c.throughput.value for c in own if c.throughput)
+    by_key = {(c.backend, c.precision, c.batch, c.threads): c for c in own}
+    rows = []
+    for backend, precision in lines:
+        row = []
+        for batch, threads in columns:
+            cell = by_key.get((backend, precision, batch, threads))
+            value = cell.throughput.value if cell and cell.throughput else None
+            latency = cell.stages["end_to_end"].p50.value if cell else None
+            row.append({"value": value, "latency": latency, "shade": value / best if value else 0})
+        rows.append({"name": f"{backend} {precision}", "cells": row})
+    many = len({t for _, t in columns}) > 1
+    heads = [f"batch {b}" + (f", {t} threads" if many else "") for b, t in columns]
+    return {"pipeline": pipeline, "heads": heads, "rows": rows}
+
+
+def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
+    """Pictures by image, each with its pixels inlined; one that was deleted is left out."""
+    grouped: dict[str, list[dict[str, Any]]] = {}
+    for row in record.pictures:
+        file = (run.path / str(row["file"])).resolve()
+        if file.is_relative_to(run.path.resolve()) and file.is_file():
+            data = base64.b64encode(file.read_bytes()).decode()
+            grouped.setdefault(str(row["image"]), []).append({**row, "src": f"data:image/jpeg;base64,{data}"})
+    return [{"image": image, "sides": sides} for image, sides in grouped.items()]
+
+
+def _warnings(record: Record) -> list[dict[str, str]]:
+    """Every warning once, with the cells that it concerns."""
+    cells: dict[str, list[str]] = {}
+    for text in record.warnings:
+        cells.setdefault(text, [])
+    for cell in record.cells:
+        for text in cell.warnings:
+            cells.setdefault(text.split(" within ")[0] if text.startswith("NOT CONVERGED") else text, []).append(cell.id)
+    return [{"text": text, "cells": ", ".join(found)} for text, found in cells.items()]
