@@ -30,8 +30,12 @@ def main() -> None:
     (out / "images").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(SEED)
     photos = load_photos(HELD_OUT_PHOTOS)
-    coco: dict = {"info": {"description": "seatrial demo: sea marks on free photographs"}, "images": [], "annotations": [],
-                  "categories": [{"id": i + 1, "name": n} for i, n in enumerate(CLASSES)]}
+    coco: dict = {
+        "info": {"description": "seatrial demo: sea marks on free photographs"},
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": i + 1, "name": n} for i, n in enumerate(CLASSES)],
+    }
     tags = ["image,tag"]
     for i in range(COUNT):
         size_hw = SIZES_HW[i % len(SIZES_HW)]
@@ -49,8 +53,16 @@ def main() -> None:
         coco["images"].append({"id": i + 1, "file_name": name, "height": size_hw[0], "width": size_hw[1]})
         for box, c in zip(scene.boxes_xyxy.tolist(), scene.class_ids.tolist()):
             w, h = box[2] - box[0], box[3] - box[1]
-            coco["annotations"].append({"id": len(coco["annotations"]) + 1, "image_id": i + 1, "category_id": c + 1,
-                                        "bbox": [box[0], box[1], w, h], "area": w * h, "iscrowd": 0})
+            coco["annotations"].append(
+                {
+                    "id": len(coco["annotations"]) + 1,
+                    "image_id": i + 1,
+                    "category_id": c + 1,
+                    "bbox": [box[0], box[1], w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
         areas = (scene.boxes_xyxy[:, 2:] - scene.boxes_xyxy[:, :2]).prod(1)
         tags += [f"{name},exif-turned"] * (orientation != 1) + [f"{name},crowded"] * (len(areas) >= 6)
         tags += [f"{name},small-marks"] * bool((areas < 24 * 24).any())

@@ -129,7 +129,7 @@ def _mark(class_id: int, rng: np.random.Generator) -> np.ndarray:
     light = np.linspace(rng.uniform(0.75, 1.2), rng.uniform(0.6, 1.1), side, dtype=np.float32)
     patch[..., :3] *= light[None, :, None]
     patch[..., 3] = alpha
-    return _turn(patch, rng, aspect=rng.uniform(0.8, 1.25), angle=rng.normal(0, 12))
+    return _turn(patch, aspect=rng.uniform(0.8, 1.25), angle=rng.normal(0, 12))
 
 
 def _distractor(rng: np.random.Generator) -> np.ndarray:
@@ -148,10 +148,10 @@ def _distractor(rng: np.random.Generator) -> np.ndarray:
     else:
         alpha[:, side // 5 : side - side // 5] = 255
     patch[..., :3], patch[..., 3] = layer, alpha
-    return _turn(patch, rng, aspect=rng.uniform(0.7, 1.4), angle=rng.uniform(-40, 40))
+    return _turn(patch, aspect=rng.uniform(0.7, 1.4), angle=rng.uniform(-40, 40))
 
 
-def _turn(patch: np.ndarray, rng: np.random.Generator, aspect: float, angle: float) -> np.ndarray:
+def _turn(patch: np.ndarray, aspect: float, angle: float) -> np.ndarray:
     side = patch.shape[0]
     big = int(side * 1.5)
     m = cv2.getRotationMatrix2D((side / 2, side / 2), float(angle), 1.0)

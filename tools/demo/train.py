@@ -30,7 +30,9 @@ STRIDES = (8, 16, 32)
 
 class ConvUnit(nn.Sequential):
     def __init__(self, c_in: int, c_out: int, kernel: int = 3, stride: int = 1) -> None:
-        super().__init__(nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU())
+        super().__init__(
+            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()
+        )
 
 
 class Residual(nn.Module):
@@ -113,9 +115,13 @@ def detection_loss(
         scores = logits.sigmoid()
         pair_scores = scores.gather(2, gt_classes[:, None, :].expand(-1, scores.shape[1], -1))  # B A G
         iou, _ = giou(boxes[:, :, None], gt_boxes[:, None])  # B A G
-        inside = torch.cat(
-            [centres[None, :, None] - gt_boxes[:, None, :, :2], gt_boxes[:, None, :, 2:] - centres[None, :, None]], -1
-        ).amin(-1) > 0
+        inside = (
+            torch.cat(
+                [centres[None, :, None] - gt_boxes[:, None, :, :2], gt_boxes[:, None, :, 2:] - centres[None, :, None]],
+                -1,
+            ).amin(-1)
+            > 0
+        )
         usable = inside & gt_mask[:, None]
         align = pair_scores.sqrt() * iou.clamp(min=0).pow(6) * usable
         top = align.topk(10, dim=1)
@@ -145,7 +151,9 @@ def make_pool(photos: list[np.ndarray], count: int, seed: int) -> list[tuple[np.
     return pool
 
 
-def batch_of(pool: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rows: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, ...]:
+def batch_of(
+    pool: list[tuple[np.ndarray, np.ndarray, np.ndarray]], rows: np.ndarray, rng: np.random.Generator
+) -> tuple[Tensor, ...]:
     most = max(1, *(len(pool[r][2]) for r in rows))
     images = np.empty((len(rows), 3, IMAGE_SIZE, IMAGE_SIZE), np.float32)
     boxes, classes = np.zeros((len(rows), most, 4), np.float32), np.zeros((len(rows), most), np.int64)
@@ -166,7 +174,9 @@ def run_schedule(model: Detector, pool: list, steps: int, batch: int, peak_lr: f
     average = copy.deepcopy(model).eval()
     decayed = [p for p in model.parameters() if p.ndim > 1]
     plain = [p for p in model.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=peak_lr)
+    optimiser = torch.optim.AdamW(
+        [{"params": decayed, "weight_decay": 0.02}, {"params": plain, "weight_decay": 0.0}], lr=peak_lr
+    )
     centres = torch.cat([anchor_centres(IMAGE_SIZE // s, IMAGE_SIZE // s, s)[0] for s in STRIDES], 1).T
     began = time.time()
     for step in range(steps):
@@ -198,22 +208,44 @@ def evaluate(model: Detector, pool: list) -> dict[str, float]:
     import contextlib, io
     import cv2
 
-    truth = {"images": [], "annotations": [], "categories": [{"id": i, "name": n} for i, n in enumerate(CLASSES)], "info": {}}
+    truth = {
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": i, "name": n} for i, n in enumerate(CLASSES)],
+        "info": {},
+    }
     found = []
     for i, (image, boxes, classes) in enumerate(pool):
         truth["images"].append({"id": i, "width": IMAGE_SIZE, "height": IMAGE_SIZE})
         for b, c in zip(boxes, classes):
             w, h = float(b[2] - b[0]), float(b[3] - b[1])
-            truth["annotations"].append({"id": len(truth["annotations"]) + 1, "image_id": i, "category_id": int(c),
-                                         "bbox": [float(b[0]), float(b[1]), w, h], "area": w * h, "iscrowd": 0})
+            truth["annotations"].append(
+                {
+                    "id": len(truth["annotations"]) + 1,
+                    "image_id": i,
+                    "category_id": int(c),
+                    "bbox": [float(b[0]), float(b[1]), w, h],
+                    "area": w * h,
+                    "iscrowd": 0,
+                }
+            )
         with torch.no_grad():
             out = model(torch.from_numpy(image.transpose(2, 0, 1)[None].astype(np.float32) / 255))[0].numpy()
         for c in range(len(CLASSES)):
             rows = np.nonzero(out[4 + c] > 0.01)[0]
-            xywh = np.stack([out[0, rows] - out[2, rows] / 2, out[1, rows] - out[3, rows] / 2, out[2, rows], out[3, rows]], 1)
+            xywh = np.stack(
+                [out[0, rows] - out[2, rows] / 2, out[1, rows] - out[3, rows] / 2, out[2, rows], out[3, rows]], 1
+            )
             if len(rows):
                 for k in np.array(cv2.dnn.NMSBoxes(xywh.tolist(), out[4 + c, rows].tolist(), 0.01, 0.6)).ravel():
-                    found.append({"image_id": i, "category_id": c, "bbox": [float(v) for v in xywh[k]], "score": float(out[4 + c, rows[k]])})
+                    found.append(
+                        {
+                            "image_id": i,
+                            "category_id": c,
+                            "bbox": [float(v) for v in xywh[k]],
+                            "score": float(out[4 + c, rows[k]]),
+                        }
+                    )
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = truth
@@ -226,13 +258,27 @@ def evaluate(model: Detector, pool: list) -> dict[str, float]:
 def export(model: Detector, path: Path, version: str) -> None:
     model = model.eval()
     torch.onnx.export(
-        model, (torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE),), str(path), input_names=["images"], output_names=["output0"],
-        dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}}, opset_version=17, dynamo=False,
+        model,
+        (torch.zeros(2, 3, IMAGE_SIZE, IMAGE_SIZE),),
+        str(path),
+        input_names=["images"],
+        output_names=["output0"],
+        dynamic_axes={"images": {0: "batch"}, "output0": {0: "batch"}},
+        opset_version=17,
+        dynamo=False,
     )
     proto = onnx.load(path)
     # The keys that Ultralytics' exporter writes: `seatrial init` reads them.
-    facts = {"task": "detect", "stride": "32", "batch": "1", "imgsz": str([IMAGE_SIZE] * 2), "names": str(dict(enumerate(CLASSES))),
-             "description": f"seatrial demo sea-mark detector {version}", "version": version, "license": "Apache-2.0"}
+    facts = {
+        "task": "detect",
+        "stride": "32",
+        "batch": "1",
+        "imgsz": str([IMAGE_SIZE] * 2),
+        "names": str(dict(enumerate(CLASSES))),
+        "description": f"seatrial demo sea-mark detector {version}",
+        "version": version,
+        "license": "Apache-2.0",
+    }
     for key, value in facts.items():
         proto.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(proto, full_check=True)

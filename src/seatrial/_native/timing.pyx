@@ -12,7 +12,8 @@ cdef extern from "timing/clock.hpp" namespace "seatrial" nogil:
 
 cdef extern from "timing/samples.hpp" namespace "seatrial" nogil:
     cdef cppclass _StageSamples "seatrial::StageSamples":
-        _StageSamples(size_t capacity, size_t stages) except +
+        # std::length_error and std::bad_alloc alike: the table does not fit.
+        _StageSamples(size_t capacity, size_t stages) except +MemoryError
         cbool begin() noexcept
         void lap() noexcept
         cbool end() noexcept

@@ -112,7 +112,8 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
     for name in feeds:
         if name not in known:
             raise ModelError(
-                f"{model}: the model has no input called {name!r}{did_you_mean(name, list(known))}; its inputs are {', '.join(known)}"
+                f"{model}: the model has no input called {name!r}{did_you_mean(name, list(known))}; "
+                f"its inputs are {', '.join(known)}"
             )
     missing = [name for name in known if name not in feeds]
     if missing:

@@ -63,8 +63,12 @@ def availability(name: str) -> Availability:
                 name, False, found, f"this onnxruntime has no {entry.provider}",
                 "install seatrial[gpu] in place of seatrial[cpu], on a machine with an NVIDIA driver",
             )  # fmt: skip
-    if name == "openvino-gpu" and not any(d.startswith("GPU") for d in import_module("openvino").Core().available_devices):
-        return Availability(name, False, found, "OpenVINO sees no Intel GPU", "install Intel's compute runtime, or use openvino-cpu")
+    if name == "openvino-gpu" and not any(
+        d.startswith("GPU") for d in import_module("openvino").Core().available_devices
+    ):
+        return Availability(
+            name, False, found, "OpenVINO sees no Intel GPU", "install Intel's compute runtime, or use openvino-cpu"
+        )
     return Availability(name, True, found)
 
 

@@ -17,7 +17,7 @@ import signal
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,7 @@ from seatrial.plan.model_file import FAKE_SUFFIX
 
 
 class FakeBackend(Closing):
-    name: ClassVar[str] = "fake"
+    name: str = "fake"
 
     def __init__(self, model: Path, script: dict[str, Any], options: OpenOptions) -> None:
         self._model = model
@@ -82,7 +82,9 @@ class FakeBackend(Closing):
 
     def _specs(self, side: str) -> list[TensorSpec]:
         return [
-            TensorSpec(n, tuple(self._batch if isinstance(d, str) else d for d in t["shape"]), t.get("dtype", "float32"))
+            TensorSpec(
+                n, tuple(self._batch if isinstance(d, str) else d for d in t["shape"]), t.get("dtype", "float32")
+            )
             for n, t in self._script[side].items()
         ]
 

@@ -19,7 +19,7 @@ _DTYPES = {
 
 
 class OnnxRuntimeBackend(Closing):
-    name: ClassVar[str] = "onnxruntime-cpu"
+    name: str = "onnxruntime-cpu"
     provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, session: Any, model: Path, options: OpenOptions) -> None:
@@ -115,12 +115,12 @@ class OnnxRuntimeBackend(Closing):
 
 
 class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
-    name: ClassVar[str] = "onnxruntime-cuda"
+    name: str = "onnxruntime-cuda"
     provider: ClassVar[str] = "CUDAExecutionProvider"
 
 
 class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
-    name: ClassVar[str] = "onnxruntime-tensorrt"
+    name: str = "onnxruntime-tensorrt"
     provider: ClassVar[str] = "TensorrtExecutionProvider"
 
 

@@ -13,7 +13,7 @@ from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 
 class OpenVinoBackend(Closing):
-    name: ClassVar[str] = "openvino-cpu"
+    name: str = "openvino-cpu"
     device: ClassVar[str] = "CPU"
 
     def __init__(self, compiled: Any, model: Path) -> None:
@@ -32,7 +32,8 @@ class OpenVinoBackend(Closing):
         core = ov.Core()
         if cls.device not in [d.split(".")[0] for d in core.available_devices]:
             raise BackendUnavailableError(
-                f"{cls.name}: OpenVINO sees no {cls.device}, only {', '.join(core.available_devices) or 'nothing'}; check its driver"
+                f"{cls.name}: OpenVINO sees no {cls.device}, only {', '.join(core.available_devices) or 'nothing'}; "
+                "check its driver"
             )
         try:
             network = core.read_model(str(model))
@@ -44,11 +45,15 @@ class OpenVinoBackend(Closing):
             raise ModelError(f"{model}: OpenVINO cannot load the model: {_reason(e)}") from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
-            raise BackendUnavailableError(f"{cls.name}: asked for {cls.device}, but OpenVINO would run on {', '.join(used)}")
+            raise BackendUnavailableError(
+                f"{cls.name}: asked for {cls.device}, but OpenVINO would run on {', '.join(used)}"
+            )
         # On CPUs with AMX the plugin would otherwise compute fp32 models in bf16.
         precision = _type_name(compiled.get_property("INFERENCE_PRECISION_HINT"))
         if precision != "f32":
-            raise BackendUnavailableError(f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}")
+            raise BackendUnavailableError(
+                f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}"
+            )
         return cls(compiled, model)
 
     @classmethod
@@ -98,7 +103,7 @@ class OpenVinoBackend(Closing):
 
 
 class OpenVinoGpuBackend(OpenVinoBackend):
-    name: ClassVar[str] = "openvino-gpu"
+    name: str = "openvino-gpu"
     device: ClassVar[str] = "GPU"
 
 

@@ -16,7 +16,9 @@ from rich.console import Console
 
 from seatrial.errors import ExitCode, ResultsError, SeatrialError
 
-JsonOption = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; '-' is standard output.")]
+JsonOption = Annotated[
+    Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; '-' is standard output.")
+]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are kept.")]
@@ -84,7 +86,9 @@ def write_json(path: Path | None, data: Any) -> None:
     try:
         path.write_text(text, "utf-8")
     except OSError as e:
-        raise ResultsError(f"--json {path}: cannot be written: {e.strerror}; name a file in a folder that you may write to") from None
+        raise ResultsError(
+            f"--json {path}: cannot be written: {e.strerror}; name a file in a folder that you may write to"
+        ) from None
 
 
 def _show_version(value: bool) -> None:
@@ -97,7 +101,9 @@ def _show_version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 

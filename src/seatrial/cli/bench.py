@@ -29,11 +29,18 @@ def _backend_names(incomplete: str) -> list[str]:
 )
 def bench(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
-    backend: Annotated[str, typer.Option("--backend", "-b", help="What runs it.", autocompletion=_backend_names)] = "onnxruntime-cpu",
+    backend: Annotated[
+        str, typer.Option("--backend", "-b", help="What runs it.", autocompletion=_backend_names)
+    ] = "onnxruntime-cpu",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images a run.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="The runtime's threads.")] = 1,
-    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="Longest measurement, such as '30 s'.")] = "10 s",
-    shape: Annotated[list[str] | None, typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640.")] = None,
+    max_time: Annotated[
+        str, typer.Option("--max-time", metavar="TIME", help="Longest measurement, such as '30 s'.")
+    ] = "10 s",
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
+    ] = None,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -44,7 +51,9 @@ def bench(
     from seatrial.trial.bench import run_bench
 
     if backend not in NAMES:
-        raise UsageError(f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}")
+        raise UsageError(
+            f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}"
+        )
     try:
         seconds = duration_s(max_time)
     except ValueError as e:
@@ -71,13 +80,20 @@ def bench(
     assert cell.cold_start
     assert cell.load
     assert cell.first_inference
-    table.add_row("throughput", format_rate(cell.throughput.value), f"{latency.p50.n} runs, worth {latency.p50.n_eff} independent ones")
+    table.add_row(
+        "throughput",
+        format_rate(cell.throughput.value),
+        f"{latency.p50.n} runs, worth {latency.p50.n_eff} independent ones",
+    )
     load = f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
     table.add_row("cold start", format_seconds(cell.cold_start.value), load)
     table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
     out.print(f"[bold]{model.name}[/]  {' · '.join(cell.backend_details.values())} · batch {batch}")
     out.print(table)
-    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {', '.join(map(str, cell.affinity)) or '–'}", style="dim")
+    out.print(
+        f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {', '.join(map(str, cell.affinity)) or '–'}",
+        style="dim",
+    )
     for warning in cell.warnings:
         out.print(warning, style="yellow")
     write_json(json, record.to_json())

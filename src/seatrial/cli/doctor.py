@@ -16,8 +16,13 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
 
     out = console(quiet)
     facts = environment()
-    out.print(f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}")
-    out.print(f"{facts['kernel']}, Python {facts['python']}, clock step {format_seconds(facts['clock_step_ns'] / 1e9)}", style="dim")
+    out.print(
+        f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
+    )
+    out.print(
+        f"{facts['kernel']}, Python {facts['python']}, clock step {format_seconds(facts['clock_step_ns'] / 1e9)}",
+        style="dim",
+    )
     out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
     out.print("\n[bold]Backends[/]")
     backends = [availability(n) for n in NAMES if n != "fake"]

@@ -15,11 +15,21 @@ plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_arg
 app.add_typer(plan_app, name="plan")
 
 
-@command(examples=["seatrial init model.onnx", "seatrial init model.onnx --images photos/ --output trial.yaml", "seatrial init model.onnx --output -"])
+@command(
+    examples=[
+        "seatrial init model.onnx",
+        "seatrial init model.onnx --images photos/ --output trial.yaml",
+        "seatrial init model.onnx --output -",
+    ]
+)
 def init(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
-    images: Annotated[str, typer.Option("--images", metavar="FOLDER", help="The images that the plan will name.")] = "images/",
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="The plan to write; '-' prints it.")] = Path("trial.yaml"),
+    images: Annotated[
+        str, typer.Option("--images", metavar="FOLDER", help="The images that the plan will name.")
+    ] = "images/",
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="The plan to write; '-' prints it.")
+    ] = Path("trial.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Overwrite an existing plan.")] = False,
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -59,7 +69,8 @@ def init(
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
     facts = {
-        "model": str(model), "digest": info.digest, "inputs": list(map(str, info.inputs)), "outputs": list(map(str, info.outputs)),
+        "model": str(model), "digest": info.digest, "inputs": list(map(str, info.inputs)),
+        "outputs": list(map(str, info.outputs)),
         "task": found.task, "format": found.format, "certain": list(found.why), "to_check": list(found.unsure), "plan": text,
     }  # fmt: skip
     write_json(json, facts)
@@ -87,12 +98,17 @@ def check(
     loaded = load_plan(plan)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
-    console(quiet).print(f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)")
+    console(quiet).print(
+        f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
+    )
     write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})
     return ExitCode.PASS
 
 
-@command(group=plan_app, examples=["seatrial plan schema > trial.schema.json", "seatrial plan schema --json trial.schema.json"])
+@command(
+    group=plan_app,
+    examples=["seatrial plan schema > trial.schema.json", "seatrial plan schema --json trial.schema.json"],
+)
 def schema(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
     """Print the plan's JSON Schema, for completion and checks in editors."""
     from seatrial.plan import Plan

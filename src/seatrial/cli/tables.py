@@ -28,7 +28,9 @@ def print_record(out: Console, record: Record) -> None:
     unsettled = sum(not c.converged for c in ok)
     if unsettled:
         what = f"{unsettled} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
-        out.print(f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough", style="yellow")
+        out.print(
+            f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough", style="yellow"
+        )
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim")
 
@@ -59,7 +61,11 @@ def stage_table(cells: list[CellRecord]) -> Table:
         if accuracy:
             row.append(f"{c.accuracy.value:.3f}" if c.accuracy else "–")
         table.add_row(*row)
-    star = "; * too few independent samples to bound p99 from above" if any(c.stages["end_to_end"].p99.warnings for c in cells) else ""
+    star = (
+        "; * too few independent samples to bound p99 from above"
+        if any(c.stages["end_to_end"].p99.warnings for c in cells)
+        else ""
+    )
     table.caption = f"stages: median, p50 to p99: end to end, all in milliseconds a batch; n batches{star}"
     table.caption_justify = "left"
     return table
@@ -71,7 +77,14 @@ def _ms(seconds: float) -> str:
 
 def verdict_table(record: Record) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name, justify in (("", "left"), ("check", "left"), ("pipeline", "left"), ("value", "right"), ("limit", "right"), ("why", "left")):
+    for name, justify in (
+        ("", "left"),
+        ("check", "left"),
+        ("pipeline", "left"),
+        ("value", "right"),
+        ("limit", "right"),
+        ("why", "left"),
+    ):
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name in ("", "check", "value", "limit"))  # type: ignore[arg-type]
     for row in group_decisions(record.decisions, record.cells):
         why = row.worst.reason
@@ -81,11 +94,16 @@ def verdict_table(record: Record) -> Table:
         elif row.where:
             why += f" ({row.where})"
         verdict = Text(row.worst.verdict, STYLES[row.worst.verdict])
-        table.add_row(verdict, row.worst.check, row.pipeline, row.value, row.limit, Text(why, "dim" if row.bad == 0 else ""))
+        table.add_row(
+            verdict, row.worst.check, row.pipeline, row.value, row.limit, Text(why, "dim" if row.bad == 0 else "")
+        )
     return table
 
 
 def verdict_line(record: Record) -> Text:
     counts = {v: sum(d.verdict == v for d in record.decisions) for v in STYLES}
     said = ", ".join(f"{n} {v.lower()}" for v, n in counts.items() if n)
-    return Text.assemble((record.verdict, STYLES[record.verdict]), f"  {len(record.decisions)} checks: {said}; {format_seconds(record.wall_s)}")
+    return Text.assemble(
+        (record.verdict, STYLES[record.verdict]),
+        f"  {len(record.decisions)} checks: {said}; {format_seconds(record.wall_s)}",
+    )

@@ -15,11 +15,19 @@ from seatrial.errors import ExitCode, UsageError, did_you_mean
 DEFAULT_RESULTS = Path("results")
 
 
-@command(examples=["seatrial run trial.yaml", "seatrial run trial.yaml --resume", "seatrial run trial.yaml --results /data/trials --json verdict.json"])
+@command(
+    examples=[
+        "seatrial run trial.yaml",
+        "seatrial run trial.yaml --resume",
+        "seatrial run trial.yaml --results /data/trials --json verdict.json",
+    ]
+)
 def run(
     plan: Annotated[Path, typer.Argument(help="The trial plan, a YAML file.", show_default=False)],
     results: ResultsOption = DEFAULT_RESULTS,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on the newest interrupted run of this trial.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Carry on the newest interrupted run of this trial.")
+    ] = False,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let the plan's Python stages run.")] = False,
     json: JsonOption = None,
     quiet: QuietOption = False,
@@ -33,9 +41,13 @@ def run(
 
 @command(examples=["seatrial demo", "seatrial demo --break channel-order", "seatrial demo --break list"])
 def demo(
-    fault: Annotated[str | None, typer.Option("--break", metavar="FAULT", help="Break the candidate; 'list' shows the faults.")] = None,
+    fault: Annotated[
+        str | None, typer.Option("--break", metavar="FAULT", help="Break the candidate; 'list' shows the faults.")
+    ] = None,
     results: ResultsOption = DEFAULT_RESULTS,
-    resume: Annotated[bool, typer.Option("--resume", help="Carry on the newest interrupted run of this trial.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Carry on the newest interrupted run of this trial.")
+    ] = False,
     json: JsonOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -51,7 +63,9 @@ def demo(
         write_json(json, {name: broken.what for name, broken in FAULTS.items()})
         return ExitCode.PASS
     if fault is not None and fault not in FAULTS:
-        raise UsageError(f"--break: expected one of {', '.join(FAULTS)}, got {fault!r}{did_you_mean(fault, list(FAULTS))}")
+        raise UsageError(
+            f"--break: expected one of {', '.join(FAULTS)}, got {fault!r}{did_you_mean(fault, list(FAULTS))}"
+        )
     changes = FAULTS[fault].changes if fault else {}
     if fault:
         out.print(f"broken on purpose: {FAULTS[fault].what}", style="yellow")
@@ -83,11 +97,21 @@ def _run(
     return outcome.exit_code
 
 
-@command(examples=["seatrial report latest", "seatrial report results/host/2026-11-23-0512-c867", "seatrial report latest --output trial.html"])
+@command(
+    examples=[
+        "seatrial report latest",
+        "seatrial report results/host/2026-11-23-0512-c867",
+        "seatrial report latest --output trial.html",
+    ]
+)
 def report(
-    run: Annotated[str, typer.Argument(help="A run's folder, its name or part of it, or 'latest'.", show_default=False)],
+    run: Annotated[
+        str, typer.Argument(help="A run's folder, its name or part of it, or 'latest'.", show_default=False)
+    ],
     results: ResultsOption = DEFAULT_RESULTS,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the page here instead.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the page here instead.")
+    ] = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -134,7 +158,9 @@ def results(
         if not found.complete:
             cells = len(found.finished_cells())
             rows.append({"run": found.path.name, "machine": machine, "verdict": "interrupted", "cells": cells})
-            table.add_row(found.path.name, machine, "interrupted", str(cells), "–", str(found.start().get("plan", "bench")))
+            table.add_row(
+                found.path.name, machine, "interrupted", str(cells), "–", str(found.start().get("plan", "bench"))
+            )
             continue
         try:
             record = load_record(found)
@@ -145,9 +171,25 @@ def results(
         ran = sum(c.status == "ok" for c in record.cells)
         verdict = record.verdict if record.kind == "trial" else "measured"
         plan = str(record.plan.get("path") or next(iter(record.models.values()), {}).get("path", ""))
-        rows.append({"run": record.id, "machine": machine, "verdict": verdict, "cells": ran, "wall_s": record.wall_s, "plan": plan})
+        rows.append(
+            {
+                "run": record.id,
+                "machine": machine,
+                "verdict": verdict,
+                "cells": ran,
+                "wall_s": record.wall_s,
+                "plan": plan,
+            }
+        )
         style = STYLES.get(verdict, "")
-        table.add_row(record.id, machine, f"[{style}]{verdict}[/]" if style else verdict, str(ran), format_seconds(record.wall_s), plan)
+        table.add_row(
+            record.id,
+            machine,
+            f"[{style}]{verdict}[/]" if style else verdict,
+            str(ran),
+            format_seconds(record.wall_s),
+            plan,
+        )
     out = console(quiet)
     if rows:
         out.print(table)

@@ -19,11 +19,17 @@ class Fault:
 
 _CANDIDATE = "pipelines.candidate."
 FAULTS = {
-    "channel-order": Fault("the candidate gets BGR where it was trained on RGB", {_CANDIDATE + "preprocess.color": "bgr"}),
-    "missing-scale": Fault("the candidate gets 0 to 255 where it was trained on 0 to 1", {_CANDIDATE + "preprocess.scale": 1}),
+    "channel-order": Fault(
+        "the candidate gets BGR where it was trained on RGB", {_CANDIDATE + "preprocess.color": "bgr"}
+    ),
+    "missing-scale": Fault(
+        "the candidate gets 0 to 255 where it was trained on 0 to 1", {_CANDIDATE + "preprocess.scale": 1}
+    ),
     "exif-ignored": Fault("the candidate's decoder ignores EXIF orientation", {_CANDIDATE + "decode.exif": "ignore"}),
     "no-nms": Fault("the candidate keeps overlapping boxes (NMS threshold 1)", {_CANDIDATE + "postprocess.iou": 1.0}),
-    "high-threshold": Fault("the candidate drops all but its surest boxes", {_CANDIDATE + "postprocess.confidence": 0.9}),
+    "high-threshold": Fault(
+        "the candidate drops all but its surest boxes", {_CANDIDATE + "postprocess.confidence": 0.9}
+    ),
     "tight-budget": Fault(
         "the latency budget is one millisecond",
         {"budgets": [{"metric": "latency", "at": "p95", "where": {"batch": 1}, "max": "1 ms"}]},

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Decision, Measured
+from seatrial.history.records import CellRecord, Decision, Measured, Verdict
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.stats.sample import quantile_below
 from seatrial.units import format_value
 
 CONFIDENCE = 0.95
+_VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
 # Latencies of a stage in seconds, one a batch.
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
 
@@ -22,9 +23,7 @@ def judge_budget(plan: Plan, budget: Budget, cells: Sequence[CellRecord], latenc
     name = describe(budget)
     judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
-    decisions = [
-        _judge(budget, name, c, reference, latencies) for c in judged if c.status == "ok"
-    ]
+    decisions = [_judge(budget, name, c, reference, latencies) for c in judged if c.status == "ok"]
     failed = [c for c in judged if c.status == "failed"]
     if failed and not decisions:
         reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
@@ -36,7 +35,7 @@ def judge_budget(plan: Plan, budget: Budget, cells: Sequence[CellRecord], latenc
 
 def describe(budget: Budget) -> str:
     """'latency p99 end_to_end batch=1': how tables and records call a budget."""
-    words = [budget.metric]
+    words: list[str] = [budget.metric]
     if budget.metric == "latency":
         words += [budget.percentile, budget.stage or "end_to_end"]
     for key, values in budget.where.model_dump().items():
@@ -83,9 +82,7 @@ def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None
     return next((c for c in cells if all(getattr(c, k) == v for k, v in want.items())), None)
 
 
-def _judge(
-    budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies
-) -> Decision:
+def _judge(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies) -> Decision:
     if budget.metric == "latency":
         return _judge_latency(budget, name, cell, latencies)
     if budget.metric.endswith("_drop"):
@@ -93,11 +90,17 @@ def _judge(
     if budget.metric == "agreement":
         parity = cell.across or cell.parity
         if parity is None or parity.agreement is None:
-            return _decision(name, budget, "INCONCLUSIVE", None, "no decoded results to compare with the reference", cell.id)
-        return _at_limit(budget, name, cell, Measured(value=parity.agreement, unit="fraction"), f"against {parity.reference}")
+            return _decision(
+                name, budget, "INCONCLUSIVE", None, "no decoded results to compare with the reference", cell.id
+            )
+        return _at_limit(
+            budget, name, cell, Measured(value=parity.agreement, unit="fraction"), f"against {parity.reference}"
+        )
     measured: Measured | None = getattr(cell, budget.metric)
     if measured is None:
-        return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no {budget.metric.replace('_', ' ')}", cell.id)
+        return _decision(
+            name, budget, "INCONCLUSIVE", None, f"the cell has no {budget.metric.replace('_', ' ')}", cell.id
+        )
     return _at_limit(budget, name, cell, measured, "")
 
 
@@ -110,7 +113,7 @@ def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Laten
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
     bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE)
-    verdict = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}[bound.answer]
+    verdict = _VERDICTS[bound.answer]
     return _decision(name, budget, verdict, value, bound.reason, cell.id)
 
 
@@ -120,9 +123,11 @@ def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellReco
         return _decision(name, budget, "INCONCLUSIVE", None, f"{missing} has no accuracy", cell.id)
     wanted = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}[budget.metric]
     if cell.accuracy_name != wanted:
-        return _decision(name, budget, "INCONCLUSIVE", None, f"this task's metric is {cell.accuracy_name}, not {wanted}", cell.id)
+        return _decision(
+            name, budget, "INCONCLUSIVE", None, f"this task's metric is {cell.accuracy_name}, not {wanted}", cell.id
+        )
     drop = reference.accuracy.value - cell.accuracy.value
-    verdict = "PASS" if drop <= budget.limit else "FAIL"
+    verdict: Verdict = "PASS" if drop <= budget.limit else "FAIL"
     reason = f"{wanted} {reference.accuracy.value:.3f} → {cell.accuracy.value:.3f} on {cell.accuracy.n} images"
     return _decision(name, budget, verdict, drop, reason, cell.id)
 
@@ -133,7 +138,7 @@ def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, w
     low, high = (measured.value if low is None else low), (measured.value if high is None else high)
     limit = budget.limit
     inside, outside = (high <= limit, low > limit) if budget.side == "max" else (low >= limit, high < limit)
-    verdict = "PASS" if inside else "FAIL" if outside else "INCONCLUSIVE"
+    verdict: Verdict = "PASS" if inside else "FAIL" if outside else "INCONCLUSIVE"
     if measured.interval:
         spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
         why = f"{spread} spans the limit" if verdict == "INCONCLUSIVE" else spread
@@ -142,8 +147,8 @@ def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, w
     return _decision(name, budget, verdict, measured.value, why or "exact", cell.id)
 
 
-def _decision(name: str, budget: Budget, verdict: str, value: float | None, reason: str, cell: str) -> Decision:
+def _decision(name: str, budget: Budget, verdict: Verdict, value: float | None, reason: str, cell: str) -> Decision:
     return Decision(
-        check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,  # type: ignore[arg-type]
+        check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,
         group=name,
     )  # fmt: skip

@@ -27,7 +27,9 @@ def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list
     if not decisions:
         ran = sum(c.status == "ok" for c in cells)
         reason = f"all {ran} cells ran; the plan has no budgets and no parity"
-        decisions = [Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")]
+        decisions = [
+            Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")
+        ]
     return decisions
 
 
@@ -101,22 +103,26 @@ def _judge_regression(plan: Plan, cells: Sequence[CellRecord]) -> list[Decision]
         old, new = reference_cell(plan, cells, plan.regression.against), reference_cell(plan, cells, name)
         check = f"regression {name} against {plan.regression.against}"
         if old is None or new is None or not old.stages or not new.stages:
-            decisions.append(Decision(check=check, verdict="INCONCLUSIVE", reason="a cell to compare is missing", group=check))
+            decisions.append(
+                Decision(check=check, verdict="INCONCLUSIVE", reason="a cell to compare is missing", group=check)
+            )
             continue
         effect = math.log(new.stages["end_to_end"].p50.value / old.stages["end_to_end"].p50.value)
-        verdict: Verdict = (
-            "FAIL" if effect - noise > margin else "PASS" if effect + noise < margin else "INCONCLUSIVE"
-        )
+        verdict: Verdict = "FAIL" if effect - noise > margin else "PASS" if effect + noise < margin else "INCONCLUSIVE"
         reason = (
-            f"p50 end to end {math.expm1(effect):+.1%}; medians of separate processes differ by ±{math.expm1(noise):.0%} without any "
-            "change, so smaller differences are not called"
+            f"p50 end to end {math.expm1(effect):+.1%}; medians of separate processes differ by ±{math.expm1(noise):.0%} "
+            "without any change, so smaller differences are not called"
         )
         decisions.append(
             Decision(
-                check=check, verdict=verdict, value=math.expm1(effect), limit=plan.regression.margin, unit="fraction",
-                reason=reason, cell=new.id, group=check,
-            )  # fmt: skip
+                check=check,
+                verdict=verdict,
+                value=math.expm1(effect),
+                limit=plan.regression.margin,
+                unit="fraction",
+                reason=reason,
+                cell=new.id,
+                group=check,
+            )
         )
     return decisions
-
-

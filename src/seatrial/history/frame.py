@@ -57,9 +57,17 @@ def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
         rows.append(
             common
             | {
-                "stage": stage, "n": s.p50.n, "n_eff": s.p50.n_eff, "mean_s": s.mean.value, "p50_s": s.p50.value,
-                "p50_low_s": low, "p50_high_s": high, "p90_s": s.p90.value, "p95_s": s.p95.value, "p99_s": s.p99.value,
+                "stage": stage,
+                "n": s.p50.n,
+                "n_eff": s.p50.n_eff,
+                "mean_s": s.mean.value,
+                "p50_s": s.p50.value,
+                "p50_low_s": low,
+                "p50_high_s": high,
+                "p90_s": s.p90.value,
+                "p95_s": s.p95.value,
+                "p99_s": s.p99.value,
                 "share": s.share,
-            }  # fmt: skip
+            }
         )
     return rows

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA = "seatrial.record/1"
+SCHEMA: Literal["seatrial.record/1"] = "seatrial.record/1"
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 

@@ -47,7 +47,9 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 def _why(error: OSError) -> str:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return f"the disk is full ({error.strerror}); earlier records are intact; free some space or give --results FOLDER"
+        return (
+            f"the disk is full ({error.strerror}); earlier records are intact; free some space or give --results FOLDER"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission ({error.strerror}); give --results FOLDER with a folder that you may write to"
     return f"{error.strerror or error}; give --results FOLDER with another folder"
@@ -119,7 +121,9 @@ def list_runs(results: Path) -> list[RunFolder]:
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
     """The newest unfinished run of the same trial on this machine. ResultsError where there is none to resume."""
-    runs = [r for r in (list_runs(results) if results.is_dir() else []) if r.path.parent.name == machine and not r.complete]
+    runs = [
+        r for r in (list_runs(results) if results.is_dir() else []) if r.path.parent.name == machine and not r.complete
+    ]
     other = ""
     for run in reversed(runs):
         start = run.start()
@@ -155,12 +159,16 @@ def load_record(run: RunFolder) -> Record:
         raise ResultsError(f"{run.path}: this run is not complete; carry on with 'seatrial run PLAN --resume'")
     data = _read_json(path)
     if data.get("schema") != "seatrial.record/1":
-        raise ResultsError(f"{path}: expected schema seatrial.record/1, got {data.get('schema')!r}; use a newer seatrial")
+        raise ResultsError(
+            f"{path}: expected schema seatrial.record/1, got {data.get('schema')!r}; use a newer seatrial"
+        )
     try:
         return Record.from_json(data)
     except ValidationError as e:
         first = e.errors()[0]
-        raise ResultsError(f"{path}: the record is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise ResultsError(
+            f"{path}: the record is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        ) from None
 
 
 def _json(data: Any) -> bytes:

@@ -66,7 +66,9 @@ def _yolox(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
     """(anchors, 5 + classes), not yet decoded: centre (v + grid) * stride, size exp(v) * stride. YOLOX's export."""
     head, grid = outputs[0], yolox_grid(input_hw)
     if len(head) != len(grid):
-        raise ValueError(f"yolox: expected {len(grid)} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(head)}")
+        raise ValueError(
+            f"yolox: expected {len(grid)} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(head)}"
+        )
     centre = (head[:, :2] + grid[:, :2]) * grid[:, 2:]
     with np.errstate(over="ignore"):
         half = np.exp(head[:, 2:4]) * grid[:, 2:] / 2
@@ -95,7 +97,9 @@ def _ssd(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
     """
     boxes, scores = outputs
     if scores.shape[1] < 2:
-        raise ValueError(f"ssd: expected scores of a background and at least one class, got {scores.shape[1]} column(s)")
+        raise ValueError(
+            f"ssd: expected scores of a background and at least one class, got {scores.shape[1]} column(s)"
+        )
     return _scaled(boxes, input_hw), *_best_class(scores[:, 1:])
 
 

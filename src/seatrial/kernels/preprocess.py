@@ -86,7 +86,9 @@ class Preprocess:
             raise ValueError(f"std: expected finite values other than zero, got {self.std}")
         plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
         if self.dtype == "uint8" and not plain:
-            raise ValueError("dtype: uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16")
+            raise ValueError(
+                "dtype: uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16"
+            )
         object.__setattr__(self, "size", (int(size[0]), int(size[1])))
 
     @property
@@ -117,9 +119,7 @@ class Preprocess:
         self._write(image, out[0])
         return out
 
-    def batch(
-        self, images: Sequence[npt.NDArray[np.uint8]], out: npt.NDArray[Any] | None = None
-    ) -> npt.NDArray[Any]:
+    def batch(self, images: Sequence[npt.NDArray[np.uint8]], out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """Images of any sizes to (len(images), *shape); `out` as in __call__."""
         out = self._checked_out(out, len(images))
         for slot, image in zip(out, images, strict=True):
@@ -173,4 +173,6 @@ class Preprocess:
 
 def _one_of(name: str, value: str, known: Sequence[str]) -> None:
     if value not in known:
-        raise ValueError(f"{name}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), list(known))}")
+        raise ValueError(
+            f"{name}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), list(known))}"
+        )

@@ -60,17 +60,18 @@ def place(image_hwc: U8, geometry: Geometry, interpolation: str, pad_value: int)
 
 def normalise(image_hwc: U8, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> F32:
     """(x * scale - mean) / std in float32, each operation rounded to float32, per channel."""
-    x = image_hwc.astype(np.float32) * np.float32(scale)
-    out: F32 = (x - np.asarray(mean, np.float32)) / np.asarray(std, np.float32)
-    return out
+    scaled: F32 = image_hwc.astype(np.float32) * np.float32(scale)
+    centred: F32 = np.subtract(scaled, np.asarray(mean, np.float32))
+    return np.divide(centred, np.asarray(std, np.float32), dtype=np.float32)
 
 
 def softmax(logits: npt.NDArray[np.floating], axis: int = -1) -> F32:
     """exp(x - max) / sum, in float32; a row with a NaN is NaN."""
     x = logits.astype(np.float32)
     with np.errstate(invalid="ignore"):
-        e = np.exp(x - x.max(axis=axis, keepdims=True))
-        out: F32 = e / e.sum(axis=axis, keepdims=True)
+        e: F32 = np.exp(x - x.max(axis=axis, keepdims=True))
+        total: F32 = e.sum(axis=axis, keepdims=True)
+        out: F32 = np.divide(e, total)
     return out
 
 
@@ -131,8 +132,8 @@ def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry, ignore: int = 
     x_in = (np.arange(w) + 0.5) * geometry.scale_x + geometry.offset_x
     rows = np.floor(y_in * (classes.shape[0] / in_h)).astype(np.int64)
     columns = np.floor(x_in * (classes.shape[1] / in_w)).astype(np.int64)
-    mask = classes[np.clip(rows, 0, classes.shape[0] - 1)][:, np.clip(columns, 0, classes.shape[1] - 1)]
-    mask = mask.astype(np.uint16 if wide else np.uint8)
+    picked = classes[np.clip(rows, 0, classes.shape[0] - 1)][:, np.clip(columns, 0, classes.shape[1] - 1)]
+    mask: U8 | npt.NDArray[np.uint16] = picked.astype(np.uint16 if wide else np.uint8)
     cut = ((y_in < 0) | (y_in >= in_h))[:, None] | ((x_in < 0) | (x_in >= in_w))[None, :]
     mask[cut] = 65535 if wide else ignore
     return mask

@@ -36,7 +36,9 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class") from None
+        raise DataError(
+            f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
+        ) from None
     if path.suffix.lower() == ".csv":
         return Truth(path, classes=_read_classes(path, text, images))
     return Truth(path, coco=_read_coco(path, text, images))
@@ -68,7 +70,9 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> dict[st
     classes = dict(_two_columns(path, text, ("image", "class")))
     missing = [i.name for i in images if i.name not in classes]
     if missing:
-        raise DataError(f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}")
+        raise DataError(
+            f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
+        )
     return classes
 
 
@@ -77,7 +81,9 @@ def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, 
         data = json.loads(text)
     except ValueError as e:
         raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
-    if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "annotations", "categories")):
+    if not isinstance(data, dict) or not all(
+        isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
+    ):
         raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
     try:
         by_name = {str(row["file_name"]): row for row in data["images"]}
@@ -86,8 +92,8 @@ def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, 
             row = by_name.get(image.name) or by_name.get(image.path.name)
             if row is None:
                 raise DataError(
-                    f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(by_name))}; an image without objects "
-                    "still needs a row in 'images'"
+                    f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(by_name))}; an image without "
+                    "objects still needs a row in 'images'"
                 )
             wanted[row["id"]] = row
         annotations = [
@@ -97,7 +103,9 @@ def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, 
         categories = sorted(data["categories"], key=lambda c: c["id"])
         names = [str(c["name"]) for c in categories]
     except (KeyError, TypeError, IndexError, ValueError) as e:
-        raise DataError(f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format") from None
+        raise DataError(
+            f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
+        ) from None
     if not names:
         raise DataError(f"{path}: expected at least one category, got none")
     return {"images": list(wanted.values()), "annotations": annotations, "categories": categories, "info": {}}
@@ -141,7 +149,9 @@ def mean_average_precision(
     found = []
     for image_id, result in zip(image_ids, results, strict=True):
         assert isinstance(result, Detections)
-        for box, score, class_id in zip(result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True):
+        for box, score, class_id in zip(
+            result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
+        ):
             if class_id < len(ids) and ids[class_id] != NO_CATEGORY:
                 bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
                 found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
@@ -169,9 +179,10 @@ def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], 
     right = 0
     for image, result in zip(images, results, strict=True):
         assert isinstance(result, Classification)
-        best = int(result.class_ids[0])
-        names = {str(best)} | ({labels[best]} if labels and best < len(labels) else set())
-        right += truth.classes[image.name] in names
+        best, expected = int(result.class_ids[0]), truth.classes[image.name]
+        # A CSV may name classes by label or by index; a label that is a number ('90') is a label.
+        by_label = labels is not None and expected in labels
+        right += expected == (labels[best] if by_label and labels and best < len(labels) else str(best))
     return right / len(images)
 
 

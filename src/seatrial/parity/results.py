@@ -38,8 +38,8 @@ def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int,
     found = []
     for i, box in enumerate(reference.boxes_xyxy):
         overlaps = iou_one_to_many(box, candidate.boxes_xyxy)
-        for j in np.nonzero((overlaps >= MATCH_IOU) & (candidate.class_ids == reference.class_ids[i]))[0]:
-            found.append((-float(overlaps[j]), i, int(j)))
+        for j in np.nonzero((overlaps >= MATCH_IOU) & (candidate.class_ids == reference.class_ids[i]))[0].tolist():
+            found.append((-float(overlaps[j]), i, j))
     used_r: set[int] = set()
     used_c: set[int] = set()
     pairs = []

@@ -35,7 +35,9 @@ def compare_tensors(
     return rows
 
 
-def _difference(name: str, reference: Array, candidate: Array, tolerance: tuple[float, float] | None) -> TensorDifference:
+def _difference(
+    name: str, reference: Array, candidate: Array, tolerance: tuple[float, float] | None
+) -> TensorDifference:
     finite = np.isfinite(reference) & np.isfinite(candidate)
     # Infinities of the same sign agree; everything else that is not finite on one side alone never does.
     same_special = (np.isnan(reference) & np.isnan(candidate)) | (reference == candidate)

@@ -13,7 +13,9 @@ LEAST_AGREEMENT = {"fp32": 0.99}
 LEAST_AGREEMENT_REDUCED = 0.90
 
 
-def automatic_tolerance(precision: str, reference_precision: str, same_configuration: bool) -> tuple[float, float] | None:
+def automatic_tolerance(
+    precision: str, reference_precision: str, same_configuration: bool
+) -> tuple[float, float] | None:
     """(rtol, atol), or None where only the decoded results are to be judged."""
     if precision != reference_precision:
         return None

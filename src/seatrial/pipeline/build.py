@@ -95,7 +95,9 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
         try:
             return [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
         except (OSError, UnicodeDecodeError) as e:
-            raise PlanError(f"{file}: the labels cannot be read ({e}); expected a text file with one label a line") from None
+            raise PlanError(
+                f"{file}: the labels cannot be read ({e}); expected a text file with one label a line"
+            ) from None
     return model.labels()
 
 
@@ -119,7 +121,9 @@ def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInf
 def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo) -> None:
     """ModelError where the preprocessed tensor is not what the model takes."""
     expected = fed.shape[1:]
-    agrees = len(fed.shape) == 4 and all(e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int))
+    agrees = len(fed.shape) == 4 and all(
+        e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int)
+    )
     if not agrees:
         raise ModelError(
             f"{where}.preprocess gives {kernel.dtype}{list(kernel.shape)} an image (layout {kernel.layout}), but "
@@ -156,7 +160,7 @@ def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
 
 
 def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any, Any]:
-    def allocate(batch: int) -> dict[str, Array]:
+    def allocate(_batch: int) -> dict[str, Array]:
         return {}
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
@@ -204,7 +208,7 @@ def _postprocess(
     elif spec.task == "embed":
         decoder = EmbeddingDecoder(spec.normalize)
     else:
-        return lambda outputs, geometries: [None] * len(geometries)
+        return lambda _outputs, geometries: [None] * len(geometries)
 
     def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
         try:
@@ -222,7 +226,9 @@ def _user_postprocess(
     def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
         results = list(function(dict(zip(output_names, outputs, strict=True)), [g.source_hw for g in geometries]))
         if len(results) != len(geometries):
-            raise ModelError(f"the Python postprocess gave {len(results)} result(s), expected one an image: {len(geometries)}")
+            raise ModelError(
+                f"the Python postprocess gave {len(results)} result(s), expected one an image: {len(geometries)}"
+            )
         return results
 
     return postprocess

@@ -40,7 +40,9 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
         )  # fmt: skip
         for line in child.stdout.splitlines():
             row = json.loads(line)
-            done.append(CheckedImage(Path(row["path"]), tuple(row["source_hw"]), tuple(row["stored_hw"]), row["problem"]))
+            done.append(
+                CheckedImage(Path(row["path"]), tuple(row["source_hw"]), tuple(row["stored_hw"]), row["problem"])
+            )
         if len(done) < len(paths):
             if child.returncode >= 0:
                 raise DataError(f"the image check failed: {child.stderr.strip().splitlines()[-1:] or child.returncode}")
@@ -71,7 +73,9 @@ def main() -> None:
                     row["stored_hw"] = decode(data, DecodeSettings(exif="ignore"), path).shape[:2]
                     said = _said(captured)
                     if said:
-                        row["problem"] = f"the image is corrupt (its decoder says: {said}); copy it again or leave it out"
+                        row["problem"] = (
+                            f"the image is corrupt (its decoder says: {said}); copy it again or leave it out"
+                        )
             except DataError as e:
                 row["problem"] = str(e).removeprefix(f"{path}: ")
             except OSError as e:

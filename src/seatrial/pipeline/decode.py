@@ -34,7 +34,12 @@ class DecodeSettings:
 
 
 def decode_image(
-    source: bytes | str | Path, *, color: str = "bgr", exif: str = "apply", alpha: str = "drop", sixteen_bit: str = "scale"
+    source: bytes | str | Path,
+    *,
+    color: str = "bgr",
+    exif: str = "apply",
+    alpha: str = "drop",
+    sixteen_bit: str = "scale",
 ) -> U8:
     """One encoded image (bytes, or a path) to (height, width, channels) uint8; gray has one channel.
 
@@ -83,7 +88,8 @@ def _decode_jpeg(data: bytes, settings: DecodeSettings) -> U8 | None:
         return None
     if settings.color == "rgb":
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
-    return image if image.ndim == 3 else image[..., None]
+    out: U8 = image if image.ndim == 3 else image[..., None]
+    return out
 
 
 def _decode_other(data: bytes, settings: DecodeSettings, name: str) -> U8 | None:
@@ -154,7 +160,9 @@ def find_problem(data: bytes) -> str | None:
     if not data:
         return "the file is empty (0 bytes); copy it again or leave it out"
     if data.startswith(_JPEG) and jpeg_components(data) == 4:
-        return "CMYK JPEG: its colours depend on a profile that decoders ignore; expected RGB or grey; convert it to RGB"
+        return (
+            "CMYK JPEG: its colours depend on a profile that decoders ignore; expected RGB or grey; convert it to RGB"
+        )
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         with Image.open(io.BytesIO(data)) as image:

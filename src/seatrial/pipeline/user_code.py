@@ -1,8 +1,8 @@
 """A stage that is the user's own function, named 'module:function' in the plan. Runs only where it was allowed.
 
-    preprocess(image_hwc: uint8 array) -> array (1, ...) or dict of input name to array (1, ...)
-    postprocess(outputs: dict of name to array (B, ...), sizes_hw: list of (h, w)) -> list of one result an image
-        (Detections, Classification, SemanticMask, Embedding, or None)
+preprocess(image_hwc: uint8 array) -> array (1, ...) or dict of input name to array (1, ...)
+postprocess(outputs: dict of name to array (B, ...), sizes_hw: list of (h, w)) -> list of one result an image
+    (Detections, Classification, SemanticMask, Embedding, or None)
 """
 
 from __future__ import annotations

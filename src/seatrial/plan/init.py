@@ -44,10 +44,11 @@ def guess(info: ModelInfo) -> Guess:
             f"{info.path}: no input looks like an image (four dimensions); inputs are {', '.join(map(str, info.inputs))}; "
             "write the plan by hand with a Python preprocess stage"
         )
-    why, unsure = [], []
+    why: list[str] = []
+    unsure: list[str] = []
     layout, channels, sides = _layout(image)
     size = _size(info, sides, why, unsure)
-    task, form = _task(info, size, why, unsure)
+    task, form = _task(info, why, unsure)
     detector = task == "detect"
     ultralytics = "stride" in info.metadata
     uint8 = image.dtype == "uint8"
@@ -58,7 +59,9 @@ def guess(info: ModelInfo) -> Guess:
         why.append("metadata of an Ultralytics export: letterbox (classify: crop), RGB, scale 1/255, no mean")
         mean, std = "[0, 0, 0]", "[1, 1, 1]"
     elif not uint8:
-        unsure.append("color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently")
+        unsure.append(
+            "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
+        )
     if uint8:
         mean, std = "[0, 0, 0]", "[1, 1, 1]"
     if channels == 1:
@@ -93,7 +96,7 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], why: list[str], unsure: list[
     return size
 
 
-def _task(info: ModelInfo, size: tuple[int, int], why: list[str], unsure: list[str]) -> tuple[str, str | None]:
+def _task(info: ModelInfo, why: list[str], unsure: list[str]) -> tuple[str, str | None]:
     said = {"detect": "detect", "classify": "classify"}.get(info.metadata.get("task", ""))
     shapes = [o.shape for o in info.outputs]
     form = _detector_format(shapes, said == "detect", len(info.labels() or []))

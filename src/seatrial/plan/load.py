@@ -51,7 +51,9 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     source = read_yaml(file)
     source.path = Path(path)
     if not isinstance(source.data, dict):
-        raise PlanError(f"{path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}")
+        raise PlanError(
+            f"{path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}"
+        )
     _extend_pipelines(source)
     for dotted_key, value in (changes or {}).items():
         _lay_over(source.data, dotted_key.split("."), value)
@@ -95,7 +97,9 @@ def _extend_pipelines(source: Source) -> None:
                 f"pipelines are {', '.join(pipelines)}"
             )
         if parent in (*chain, name):
-            raise PlanError(f"{source.where(at)}: pipelines extend each other in a circle: {' → '.join((*chain, name, parent))}")
+            raise PlanError(
+                f"{source.where(at)}: pipelines extend each other in a circle: {' → '.join((*chain, name, parent))}"
+            )
         base = resolved(parent, (*chain, name))
         done[name] = _merge(base, own)
         for key_path, line in list(source.lines.items()):
@@ -132,7 +136,9 @@ def _message(source: Source, error: Any) -> str:
         what = "this key is required"
     elif kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
-        what = f"expected one of {', '.join(known) or context['expected']}, got {given!r}{did_you_mean(str(given), known)}"
+        what = (
+            f"expected one of {', '.join(known) or context['expected']}, got {given!r}{did_you_mean(str(given), known)}"
+        )
     elif kind == "value_error":
         what = str(context["error"])
     elif kind in ("unknown_key", "missing_format", "wrong_side", "no_limit", "bad_limit", "only_latency", "repeated"):
@@ -154,12 +160,14 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
 
     def pipeline_known(at: KeyPath, name: str | None) -> None:
         if name is not None and name not in plan.pipelines:
-            problems.append((at, f"no pipeline is called {name!r}{did_you_mean(name, names)}; pipelines are {', '.join(names)}"))
+            problems.append(
+                (at, f"no pipeline is called {name!r}{did_you_mean(name, names)}; pipelines are {', '.join(names)}")
+            )
 
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             problems.append((("pipelines", name), "expected a name of letters, digits, '.', '_' and '-'"))
-    matrix = {
+    matrix: dict[str, list[Any]] = {
         "backend": plan.matrix.backends, "precision": plan.matrix.precisions,
         "batch": plan.matrix.batch_sizes, "threads": plan.matrix.threads,
     }  # fmt: skip
@@ -169,7 +177,9 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
         for key, values in matrix.items():
             given = getattr(reference, key)
             if given is not None and given not in values:
-                problems.append((("parity", "reference", key), f"{given} is not in the matrix, which has {_words(values)}"))
+                problems.append(
+                    (("parity", "reference", key), f"{given} is not in the matrix, which has {_words(values)}")
+                )
     if plan.regression:
         pipeline_known(("regression", "against"), plan.regression.against)
         if len(names) == 1:
@@ -183,11 +193,15 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
                     problems.append(
                         (("budgets", i, "where", key), f"no cell has {key} {given}; the matrix has {_words(values)}")
                     )
-        if budget.metric.endswith("_drop") or budget.metric == "agreement":
-            if plan.parity is None:
-                problems.append((("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference"))
+        relative = budget.metric.endswith("_drop") or budget.metric == "agreement"
+        if relative and plan.parity is None:
+            problems.append(
+                (("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference")
+            )
         if (budget.metric.endswith("_drop") or budget.metric == "accuracy") and plan.images.annotations is None:
-            problems.append((("budgets", i, "metric"), f"'{budget.metric}' needs ground truth: give images.annotations"))
+            problems.append(
+                (("budgets", i, "metric"), f"'{budget.metric}' needs ground truth: give images.annotations")
+            )
     return problems
 
 

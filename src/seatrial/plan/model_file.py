@@ -161,7 +161,9 @@ def _all_tensors(graph: Any, functions: Any = ()) -> Iterator[Any]:
 def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
     location = facts.get("location", "")
     posix, windows = PurePosixPath(location), PureWindowsPath(location)
-    outside = posix.is_absolute() or windows.is_absolute() or windows.drive or ".." in posix.parts or ".." in windows.parts
+    outside = (
+        posix.is_absolute() or windows.is_absolute() or windows.drive or ".." in posix.parts or ".." in windows.parts
+    )
     if not location or outside:
         raise ModelError(
             f"{model_path}: refused: the weights of '{tensor}' are said to lie at {location!r}, outside the model's folder; "
@@ -183,7 +185,9 @@ def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> P
     try:
         end = int(facts.get("offset", 0)) + int(facts.get("length", 0))
     except ValueError:
-        raise ModelError(f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again") from None
+        raise ModelError(
+            f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again"
+        ) from None
     if status.st_size < end:
         raise ModelError(
             f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {status.st_size}; "

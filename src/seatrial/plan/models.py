@@ -10,7 +10,17 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PositiveInt,
+    Tag,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from seatrial import units
@@ -50,18 +60,17 @@ class Strict(BaseModel):
         return data
 
 
-def _quantity(read: Callable[[Any], float], example: str) -> Any:
-    schema = {"anyOf": [{"type": "string"}, {"type": "number"}], "examples": [example]}
-    return Annotated[float, BeforeValidator(lambda v: _positive(read(v), v)), WithJsonSchema(schema)]
-
-
 def _positive(value: float, text: Any) -> float:
     if value <= 0:
         raise ValueError(f"expected a quantity above zero, got {text!r}")
     return value
 
 
-Duration = _quantity(units.duration_s, "30 ms")
+Duration = Annotated[
+    float,
+    BeforeValidator(lambda v: _positive(units.duration_s(v), v)),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "examples": ["30 ms"]}),
+]
 
 
 def _ratio(value: Any) -> float:
@@ -79,7 +88,9 @@ def _ratio(value: Any) -> float:
 
 
 Ratio = Annotated[
-    float, BeforeValidator(_ratio), WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1/255"]})
+    float,
+    BeforeValidator(_ratio),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1/255"]}),
 ]
 
 
@@ -94,7 +105,9 @@ class Images(Strict):
     """What to run on: a folder (searched deeply) or a list of files, relative to the plan."""
 
     path: str | list[str] = Field(description="a folder of images, or a list of files")
-    annotations: str | None = Field(None, description="COCO JSON (boxes or polygons), or a CSV with columns image,class")
+    annotations: str | None = Field(
+        None, description="COCO JSON (boxes or polygons), or a CSV with columns image,class"
+    )
     tags: str | None = Field(None, description="a CSV with columns image,tag: slices for the report")
     limit: PositiveInt | None = Field(None, description="use only the first N images, in order of name")
 
@@ -105,7 +118,9 @@ class Decode(Strict):
     color: Literal["bgr", "rgb", "gray"] = "bgr"
     exif: Literal["apply", "ignore"] = Field("apply", description="turn the image as its EXIF orientation says")
     alpha: Literal["drop", "black", "white"] = Field("drop", description="what lies behind transparent pixels")
-    sixteen_bit: Literal["scale", "refuse"] = Field("scale", description="16-bit images: value / 257 rounded, or an error")
+    sixteen_bit: Literal["scale", "refuse"] = Field(
+        "scale", description="16-bit images: value / 257 rounded, or an error"
+    )
 
 
 class UserCode(Strict):
@@ -128,7 +143,9 @@ class Preprocess(Strict):
     std: Channels = (1.0, 1.0, 1.0)
     layout: Literal["nchw", "nhwc"] = "nchw"
     dtype: Literal["float32", "float16", "uint8"] = "float32"
-    resize_short: PositiveInt | None = Field(None, description="with resize_center_crop: the short side after the resize")
+    resize_short: PositiveInt | None = Field(
+        None, description="with resize_center_crop: the short side after the resize"
+    )
 
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
@@ -138,7 +155,9 @@ class Postprocess(Strict):
     """Raw outputs to results."""
 
     task: Task = "raw"
-    format: Literal["yolov5", "yolov8", "yolo11", "yolov10", "yolox", "end_to_end", "ssd", "detr", "rtdetr"] | None = None
+    format: Literal["yolov5", "yolov8", "yolo11", "yolov10", "yolox", "end_to_end", "ssd", "detr", "rtdetr"] | None = (
+        None
+    )
     confidence: Threshold = 0.25
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
@@ -176,7 +195,9 @@ PostprocessStage = Annotated[
 class Pipeline(Strict):
     """One version of a whole pipeline. `extends` takes another's keys as a start."""
 
-    model_config = ConfigDict(json_schema_extra={"required": [], "anyOf": [{"required": ["model"]}, {"required": ["extends"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"required": [], "anyOf": [{"required": ["model"]}, {"required": ["extends"]}]}
+    )
 
     extends: str | None = None
     model: str = Field(description="an ONNX file, relative to the plan")
@@ -199,7 +220,9 @@ class Matrix(Strict):
         for name in ("backends", "precisions", "batch_sizes", "threads"):
             values = getattr(self, name)
             if len(set(values)) != len(values):
-                raise PydanticCustomError("repeated", "a value is given twice: {values}", {"key": name, "values": str(values)})
+                raise PydanticCustomError(
+                    "repeated", "a value is given twice: {values}", {"key": name, "values": str(values)}
+                )
         return self
 
 
@@ -257,13 +280,17 @@ class Budget(Strict):
             )  # fmt: skip
         given = getattr(self, side)
         if given is None:
-            raise PydanticCustomError("no_limit", "metric '{metric}' needs '{side}'", {"metric": self.metric, "side": side})
+            raise PydanticCustomError(
+                "no_limit", "metric '{metric}' needs '{side}'", {"metric": self.metric, "side": side}
+            )
         try:
             limit = read(given)
         except ValueError as e:
             raise PydanticCustomError("bad_limit", "{why}", {"key": side, "why": str(e)}) from None
         if limit < 0:
-            raise PydanticCustomError("bad_limit", "expected a limit of zero or more, got {given}", {"key": side, "given": str(given)})
+            raise PydanticCustomError(
+                "bad_limit", "expected a limit of zero or more, got {given}", {"key": side, "given": str(given)}
+            )
         if self.metric != "latency":
             for key in ("at", "stage"):
                 if getattr(self, key) is not None:
@@ -316,7 +343,9 @@ class Parity(Strict):
     agreement: Annotated[float, BeforeValidator(units.fraction), Field(ge=0, le=1)] | None = Field(
         None, description="least agreement of decoded results with the reference; by default 99 %, int8 and 16-bit 90 %"
     )
-    images: PositiveInt = Field(16, description="raw tensors are compared on the first N images; decoded results on all")
+    images: PositiveInt = Field(
+        16, description="raw tensors are compared on the first N images; decoded results on all"
+    )
 
 
 class Regression(Strict):

@@ -56,7 +56,9 @@ def read_yaml(path: Path) -> Source:
     except IsADirectoryError:
         raise PlanError(f"{path}: expected a plan file, got a folder; name the YAML file in it") from None
     except UnicodeDecodeError as e:
-        raise PlanError(f"{path}: expected UTF-8 text, got byte {e.object[e.start]:#x} at {e.start}; is it a plan?") from None
+        raise PlanError(
+            f"{path}: expected UTF-8 text, got byte {e.object[e.start]:#x} at {e.start}; is it a plan?"
+        ) from None
     except OSError as e:
         raise PlanError(f"{path}: the plan cannot be read: {e.strerror}") from None
     source = Source(path, text)
@@ -65,7 +67,9 @@ def read_yaml(path: Path) -> Source:
     except yaml.MarkedYAMLError as e:
         mark = e.problem_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise PlanError(f"{path}{line}: not valid YAML: {e.problem or e.context}; check indentation and quotes") from None
+        raise PlanError(
+            f"{path}{line}: not valid YAML: {e.problem or e.context}; check indentation and quotes"
+        ) from None
     except (yaml.YAMLError, RecursionError) as e:
         raise PlanError(f"{path}: not valid YAML: {str(e).splitlines()[0]}") from None
     if node is None:
@@ -86,6 +90,9 @@ class _Values:
         if self.count > MAX_VALUES or id(node) in self.open:
             raise PlanError(f"{self.source.path}:{line}: aliases expand to too many values; write them out")
         self.source.lines.setdefault(at, line)
+        if not node.tag.startswith("tag:yaml.org,2002:") or ":python/" in node.tag or node.tag.endswith(":binary"):
+            tag = node.tag.removeprefix("tag:yaml.org,2002:")
+            raise PlanError(f"{self.source.path}:{line}: the tag {tag!r} is not allowed in a plan; write a plain value")
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node)
         self.open.add(id(node))
@@ -116,23 +123,14 @@ class _Values:
         return out
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
-        if node.tag.startswith("tag:yaml.org,2002:"):
-            kind = node.tag.rsplit(":", 1)[1]
-            if kind == "null":
-                return None
-            if kind == "bool":
-                return node.value.lower() in ("true", "yes", "on")
-            if kind == "int":
-                try:
-                    return int(node.value.replace("_", ""), 0)
-                except ValueError:  # 1.1 octal (010) and sexagesimal (1:30) mean a plain word to everyone but YAML
-                    return node.value
-            if kind == "float":
-                try:
-                    return float(node.value.replace("_", ""))
-                except ValueError:
-                    return node.value
-            if kind in ("str", "timestamp", "value", "merge"):
+        kind = node.tag.rsplit(":", 1)[1]
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return node.value.lower() in ("true", "yes", "on")
+        if kind in ("int", "float"):
+            try:
+                return int(node.value.replace("_", ""), 0) if kind == "int" else float(node.value.replace("_", ""))
+            except ValueError:  # YAML 1.1's octal (010) and sexagesimal (1:30) mean a plain word to everyone else
                 return node.value
-        line = node.start_mark.line + 1
-        raise PlanError(f"{self.source.path}:{line}: the tag {node.tag!r} is not allowed in a plan; write a plain value")
+        return node.value

@@ -82,7 +82,13 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
         raise BackendUnavailableError(
             "int8: onnxruntime makes the quantized model and is not installed; python -m pip install 'seatrial[cpu]'"
         )
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

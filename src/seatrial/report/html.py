@@ -36,7 +36,9 @@ def render(run: RunFolder) -> str:
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters.update(seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration)
+    environment.filters.update(
+        seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration
+    )
     environment.globals.update(format_value=format_value)
     ok = [c for c in record.cells if c.status == "ok"]
     ordered = sorted(ok, key=lambda c: (c.batch, c.backend, c.precision, c.threads))
@@ -109,5 +111,7 @@ def _warnings(record: Record) -> list[dict[str, str]]:
         cells.setdefault(text, [])
     for cell in record.cells:
         for text in cell.warnings:
-            cells.setdefault(text.split(" within ")[0] if text.startswith("NOT CONVERGED") else text, []).append(cell.id)
+            cells.setdefault(text.split(" within ")[0] if text.startswith("NOT CONVERGED") else text, []).append(
+                cell.id
+            )
     return [{"text": text, "cells": ", ".join(found)} for text, found in cells.items()]

@@ -62,7 +62,9 @@ def waterfall(cells: Sequence[CellRecord]) -> str:
             width = cell.stages[stage].mean.value / cell.batch * 1e3
             axes.barh(row, width, left=left, color=colour, height=0.62, label=stage if row == 0 else None)
             left += width
-        axes.annotate(f"{left:.3g} ms", (left, row), (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK)
+        axes.annotate(
+            f"{left:.3g} ms", (left, row), (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK
+        )
     axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {configuration(c.id)}" for c in cells])
     axes.invert_yaxis()
     axes.set_xlabel("mean time an image, ms", color=INK, fontsize=9)
@@ -72,7 +74,9 @@ def waterfall(cells: Sequence[CellRecord]) -> str:
     return _svg(figure, "waterfall")
 
 
-def distributions(cells: Sequence[CellRecord], seconds: Mapping[str, npt.NDArray[np.float64]], pipelines: Sequence[str]) -> str:
+def distributions(
+    cells: Sequence[CellRecord], seconds: Mapping[str, npt.NDArray[np.float64]], pipelines: Sequence[str]
+) -> str:
     """End-to-end latency of iterations, one strip a cell, with p50, p90 and p99; the extremes are always drawn."""
     figure, axes = _figure(9.6, 0.9 + 0.4 * len(cells))
     rng = np.random.default_rng(0)
@@ -81,7 +85,11 @@ def distributions(cells: Sequence[CellRecord], seconds: Mapping[str, npt.NDArray
         colour = PIPELINE_COLOURS[list(pipelines).index(cell.pipeline) % len(PIPELINE_COLOURS)]
         # A page of a few hundred kilobytes: a random part of the crowd, but every one of the slowest and fastest.
         ranked = np.sort(ms)
-        shown = ms if len(ms) <= DOTS else np.concatenate([ranked[:20], rng.choice(ranked[20:-80], DOTS - 100, replace=False), ranked[-80:]])
+        shown = (
+            ms
+            if len(ms) <= DOTS
+            else np.concatenate([ranked[:20], rng.choice(ranked[20:-80], DOTS - 100, replace=False), ranked[-80:]])
+        )
         axes.scatter(shown, row + rng.uniform(-0.22, 0.22, len(shown)), s=5, color=colour, alpha=0.35, linewidths=0)
         for quantile, tall in ((0.5, 0.36), (0.9, 0.28), (0.99, 0.2)):
             x = float(np.quantile(ms, quantile, method="inverted_cdf"))

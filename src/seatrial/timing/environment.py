@@ -19,7 +19,16 @@ import psutil
 
 from seatrial._native.timing import clock_step_ns
 
-PACKAGES = ("seatrial", "numpy", "opencv-python-headless", "pillow", "onnx", "onnxruntime", "onnxruntime-gpu", "openvino")
+PACKAGES = (
+    "seatrial",
+    "numpy",
+    "opencv-python-headless",
+    "pillow",
+    "onnx",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,14 @@ def machine_name() -> str:
 def fingerprint() -> str:
     """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, kernel, runtimes."""
     memory_gib = round(psutil.virtual_memory().total / 2**30)
-    parts = [cpu_model(), str(len(usable_cores())), str(memory_gib), platform.machine(), sys.platform, *map(str, packages().items())]
+    parts = [
+        cpu_model(),
+        str(len(usable_cores())),
+        str(memory_gib),
+        platform.machine(),
+        sys.platform,
+        *map(str, packages().items()),
+    ]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
 
 
@@ -101,27 +117,39 @@ def disturbances(facts: dict[str, Any]) -> list[Disturbance]:
     found = []
     load, cores = facts["load_1min"], facts["cores"]
     if load is not None and load > 0.5 * cores:
-        found.append(Disturbance(f"other work is running (load {load} on {cores} cores)", "stop it, or wait until it ends"))
+        found.append(
+            Disturbance(f"other work is running (load {load} on {cores} cores)", "stop it, or wait until it ends")
+        )
     if facts["governor"] not in ("unknown", "performance"):
         found.append(
             Disturbance(
-                f"the CPU governor is '{facts['governor']}': clocks follow the load", "cpupower frequency-set -g performance"
+                f"the CPU governor is '{facts['governor']}': clocks follow the load",
+                "cpupower frequency-set -g performance",
             )
         )
     if facts["smt"] == "on":
         found.append(
-            Disturbance("hyper-threading is on: a neighbour on the same core slows a run", "pin with threads <= physical cores")
+            Disturbance(
+                "hyper-threading is on: a neighbour on the same core slows a run", "pin with threads <= physical cores"
+            )
         )
     if facts["virtual"]:
         found.append(
-            Disturbance("this is a virtual machine: other guests can take its cores", "compare only within one run, interleaved")
+            Disturbance(
+                "this is a virtual machine: other guests can take its cores", "compare only within one run, interleaved"
+            )
         )
     if cores < 2:
-        found.append(Disturbance("one core: the harness and the system share it with the model", "use at least two cores"))
+        found.append(
+            Disturbance("one core: the harness and the system share it with the model", "use at least two cores")
+        )
     limit = facts["cgroup_cpu_limit"]
     if limit is not None and limit < cores:
         found.append(
-            Disturbance(f"a container limit of {limit:g} CPUs throttles {cores} cores in bursts", "raise the limit, or use fewer threads")
+            Disturbance(
+                f"a container limit of {limit:g} CPUs throttles {cores} cores in bursts",
+                "raise the limit, or use fewer threads",
+            )
         )
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
     if battery is not None and battery.power_plugged is False:

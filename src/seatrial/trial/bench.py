@@ -73,7 +73,9 @@ def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]])
     names = [i.name for i in info.inputs]
     for name in given:
         if name not in names:
-            raise UsageError(f"--shape: the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}")
+            raise UsageError(
+                f"--shape: the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}"
+            )
     shapes = {}
     for tensor in info.inputs:
         if tensor.name in given:
@@ -92,7 +94,9 @@ def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]])
             raise ModelError(f"{info.path}: {tensor} has a fixed batch of {own[0]}, not {batch}; give --batch {own[0]}")
         if not all(isinstance(d, int) for d in own):
             example = "x".join(str(d) if isinstance(d, int) else "640" for d in own)
-            raise ModelError(f"{info.path}: {tensor} has dimensions that are not fixed; give --shape {tensor.name}={example}")
+            raise ModelError(
+                f"{info.path}: {tensor} has dimensions that are not fixed; give --shape {tensor.name}={example}"
+            )
         shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
     return shapes
 

@@ -51,7 +51,11 @@ def _why_skipped(
     fixed = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None
     is_fake = model.path.name.endswith(FAKE_SUFFIX)
     if (backend == "fake") != is_fake:
-        return "the fake backend plays scripts, not models" if backend == "fake" else "a fake script runs only on backend fake"
+        return (
+            "the fake backend plays scripts, not models"
+            if backend == "fake"
+            else "a fake script runs only on backend fake"
+        )
     if isinstance(fixed, int) and fixed != batch:
         return f"the model's batch dimension is fixed at {fixed}"
     if threads > cores:

@@ -86,9 +86,13 @@ class Comparer:
         assert parity is not None
         kept = self._results_of(reference)
         if kept is None:
-            return ParityResult(reference=reference.id, rtol=None, atol=None, note=f"the reference cell {reference.id} did not run")
+            return ParityResult(
+                reference=reference.id, rtol=None, atol=None, note=f"the reference cell {reference.id} did not run"
+            )
         if isinstance(parity.tolerance, Tolerance):
-            tolerance = (parity.tolerance.rtol, parity.tolerance.atol) if cell.precision == reference.precision else None
+            tolerance = (
+                (parity.tolerance.rtol, parity.tolerance.atol) if cell.precision == reference.precision else None
+            )
         else:
             tolerance = automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend)
         rtol, atol = tolerance or (None, None)
@@ -97,7 +101,9 @@ class Comparer:
         except ValueError as e:
             return ParityResult(reference=reference.id, rtol=rtol, atol=atol, note=str(e))
         least = parity.agreement if parity.agreement is not None else least_agreement(cell.precision)
-        return self._agreement(ParityResult(reference=reference.id, rtol=rtol, atol=atol, tensors=tuple(tensors)), kept[0], results, least)
+        return self._agreement(
+            ParityResult(reference=reference.id, rtol=rtol, atol=atol, tensors=tuple(tensors)), kept[0], results, least
+        )
 
     def _across(self, baseline: Cell, results: list[Result]) -> ParityResult | None:
         """Another pipeline's answers: its tensors may differ on purpose, so only decoded results are compared."""
@@ -120,6 +126,9 @@ class Comparer:
         worst = tuple(self._ready.images[int(i)].name for i in order[:6] if values[int(i)] < 1)
         return parity.model_copy(
             update={
-                "agreement": float(np.mean(values)), "agreement_unit": unit, "least_agreement": least, "worst_images": worst,
-            }  # fmt: skip
+                "agreement": float(np.mean(values)),
+                "agreement_unit": unit,
+                "least_agreement": least,
+                "worst_images": worst,
+            }
         )

@@ -47,7 +47,14 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
             drawn = _draw(pixels, results[index], ready.labels[name])
             file = f"pictures/{index:04d}-{name}.jpg"
             write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-            rows.append({"image": image.name, "pipeline": name, "file": file, "caption": _caption(results[index], ready.labels[name])})
+            rows.append(
+                {
+                    "image": image.name,
+                    "pipeline": name,
+                    "file": file,
+                    "caption": _caption(results[index], ready.labels[name]),
+                }
+            )
     return rows
 
 

@@ -116,14 +116,14 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
             except SeatrialError as e:
                 problems.append(f"{image.path}: {e}")
                 continue
-            smaller, larger = sorted((geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1]))
+            enlarged = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
             if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):
                 warnings.append(
                     f"{image.name} ({source_hw[0]} × {source_hw[1]}) is reduced to {geometry.resized_hw[0]} × "
                     f"{geometry.resized_hw[1]} pixels by pipeline {name}: little of it is left"
                 )
-            elif larger > 64:
-                warnings.append(f"{image.name} is enlarged {larger:.0f} times by pipeline {name}")
+            elif enlarged > 64:
+                warnings.append(f"{image.name} is enlarged {enlarged:.0f} times by pipeline {name}")
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
     return warnings

@@ -47,7 +47,7 @@ def run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None])
         child = subprocess.Popen(
             [sys.executable, "-m", "seatrial.trial.worker", str(task_file)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,),
-            env={**os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads), "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads)},
             # Its own session: Ctrl-C reaches only us, and we end it together with whatever it started.
             start_new_session=True,
         )  # fmt: skip
@@ -109,7 +109,9 @@ def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: flo
                 return Ended(None, answer.error, answer.exit_code, output, wall_s)
             return Ended(answer, "", 0, output, wall_s)
     if timed_out:
-        reason = f"took longer than {format_seconds(timeout_s)} and was stopped; raise measure.timeout if that is normal"
+        reason = (
+            f"took longer than {format_seconds(timeout_s)} and was stopped; raise measure.timeout if that is normal"
+        )
     elif code == -signal.SIGKILL:
         reason = "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
     elif code < 0:

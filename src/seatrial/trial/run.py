@@ -99,7 +99,9 @@ def _open_run(ready: Ready, results: Path, resume: bool) -> tuple[RunFolder, dic
         run = latest_interrupted(results, machine_name(), ready.identity())
         return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
     run = new_run(results, machine_name())
-    run.save_start({"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path), **ready.identity()})
+    run.save_start(
+        {"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path), **ready.identity()}
+    )
     return run, {}
 
 
@@ -188,7 +190,12 @@ def _bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
 
 
 def _run_cell(
-    ready: Ready, run: RunFolder, cell: Cell, variants: dict[tuple[str, str], Path | Ended], comparer: Comparer, watcher: Watcher
+    ready: Ready,
+    run: RunFolder,
+    cell: Cell,
+    variants: dict[tuple[str, str], Path | Ended],
+    comparer: Comparer,
+    watcher: Watcher,
 ) -> CellRecord:
     if cell.skip:
         return _bare_record(cell, "skipped", reason=cell.skip)
@@ -214,7 +221,12 @@ def _size(ready: Ready, cell: Cell, model: Path) -> int:
 
 def _failed(cell: Cell, ended: Ended, prefix: str = "") -> CellRecord:
     return _bare_record(
-        cell, "failed", reason=prefix + ended.reason, exit_code=ended.exit_code, last_output=ended.last_output, wall_s=ended.wall_s
+        cell,
+        "failed",
+        reason=prefix + ended.reason,
+        exit_code=ended.exit_code,
+        last_output=ended.last_output,
+        wall_s=ended.wall_s,
     )
 
 

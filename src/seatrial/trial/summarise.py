@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,7 +33,13 @@ def _stage(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
     for name, quantile in QUANTILES.items():
         e = percentile_estimate(seconds, quantile, CONFIDENCE)
         values[name] = Measured(
-            value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
+            value=e.value,
+            unit="s",
+            interval=(e.low, e.high),
+            confidence=CONFIDENCE,
+            n=e.n,
+            n_eff=e.n_eff,
+            warnings=e.warnings,
         )
     return StageSummary(mean=_mean(seconds, "s"), **values, share=share)
 
@@ -46,7 +54,14 @@ def _mean(values: npt.NDArray[np.float64], unit: str) -> Measured:
         blocks = np.array([b.mean() for b in np.array_split(values, BLOCKS)])
         half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(blocks.std(ddof=1)) / BLOCKS**0.5
         interval = (mean - half, mean + half)
-    return Measured(value=mean, unit=unit, interval=interval, confidence=CONFIDENCE if interval else None, n=n, n_eff=effective_count(values))
+    return Measured(
+        value=mean,
+        unit=unit,
+        interval=interval,
+        confidence=CONFIDENCE if interval else None,
+        n=n,
+        n_eff=effective_count(values),
+    )
 
 
 def throughput(table_ns: npt.NDArray[np.int64], batch: int) -> Measured:
@@ -66,7 +81,7 @@ def exact(value: float, unit: str) -> Measured:
     return Measured(value=float(value), unit=unit)
 
 
-def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int) -> dict[str, object]:
+def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int) -> dict[str, Any]:
     """The fields of a CellRecord that come from its process."""
     stages = summarise_stages(table_ns, answer.stages)
     warnings = []
@@ -76,7 +91,9 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
     if not answer.converged:
         half = stages["end_to_end"].p50.interval
         spread = f": p50 known to [{half[0]:.4g}, {half[1]:.4g}] s" if half and half[0] and half[1] else ""
-        warnings.append(f"NOT CONVERGED within {answer.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine")
+        warnings.append(
+            f"NOT CONVERGED within {answer.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine"
+        )
     if answer.image_source == "disk":
         warnings.append("the images did not fit in memory: decode includes reading them from disk")
     return {

@@ -102,7 +102,6 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.plan.model_file import inspect_model
     from seatrial.timing.environment import peak_memory_bytes
 
     affinity = _pin(task.threads)

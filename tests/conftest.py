@@ -1,0 +1,77 @@
+"""Workspaces with a scripted model, real images and a plan: what most tests start from."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from seatrial.plan.load import load_plan
+
+CLASSIFIER = {
+    "inputs": {"x": {"shape": ["batch", 3, 8, 8]}},
+    "outputs": {"y": {"shape": ["batch", 3], "values": "channel_mean"}},
+    "latency_ms": [0.2],
+}
+
+
+class Workspace:
+    """A folder with images/, a scripted classifier whose logits are the channel means, and a plan."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "images").mkdir()
+        for i, bgr in enumerate([(200, 20, 20), (20, 200, 20), (20, 20, 200), (10, 90, 180)]):
+            self.image(f"{i}.png", np.full((12, 16, 3), bgr, np.uint8))
+        self.script("model.fake.json")
+
+    def image(self, name: str, pixels: np.ndarray) -> Path:
+        path = self.folder / "images" / name
+        assert cv2.imwrite(str(path), pixels)
+        return path
+
+    def script(self, name: str, **changes: object) -> Path:
+        path = self.folder / name
+        path.write_text(json.dumps(CLASSIFIER | changes))
+        return path
+
+    def plan(self, text: str = "", name: str = "trial.yaml", **parts: str) -> Path:
+        """A plan of two pipelines on the scripted model; `parts` replaces whole sections."""
+        sections = {
+            "images": "{path: images}",
+            "pipelines": "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n"
+            "    postprocess: {task: classify, top_k: 3}\n  candidate: {extends: baseline}",
+            "matrix": "{backends: [fake]}",
+            "parity": "{}",
+            "measure": "{max_time: 200 ms, min_samples: 20, precision: 50%}",
+        } | parts
+        path = self.folder / name
+        path.write_text(text or "version: 1\n" + "".join(f"{k}: {v}\n" for k, v in sections.items() if v))
+        return path
+
+    def load(self, **parts: str):
+        return load_plan(self.plan(**parts))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def seatrial_cli(tmp_path: Path):
+    """Runs the real command in a fresh process, without standard input; the working folder is tmp_path."""
+
+    def call(*arguments: object, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "SEATRIAL_CACHE": str(tmp_path / "cache"), **options.pop("env", {})}
+        return subprocess.run(
+            [sys.executable, "-c", "from seatrial.cli import main; main()", *map(str, arguments)],
+            cwd=cwd or tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
+            check=False, **options,
+        )  # fmt: skip
+
+    return call

@@ -1,0 +1,112 @@
+"""Model files: read without being trusted."""
+
+import os
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from seatrial.errors import ModelError
+from seatrial.plan.model_file import inspect_model
+
+
+def make_model(folder, external=None, metadata=None):
+    weight = numpy_helper.from_array(np.ones((4, 3), np.float32), "w")
+    if external is not None:
+        weight.ClearField("raw_data")
+        weight.data_location = TensorProto.EXTERNAL
+        for key, value in external.items():
+            weight.external_data.add(key=key, value=value)
+    graph = helper.make_graph(
+        [helper.make_node("Gemm", ["x", "w"], ["y"], transB=1)],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    path = folder / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_sound_model_tells_its_tensors_and_digest(tmp_path):
+    info = inspect_model(make_model(tmp_path, metadata={"names": "{1: 'dog', 0: 'cat'}"}))
+    assert str(info.inputs[0]) == "x float32[batch, 3]"
+    assert [o.name for o in info.outputs] == ["y"]
+    assert info.labels() == ["cat", "dog"]
+    assert info.digest.startswith("sha256:")
+    assert info.size_bytes == (tmp_path / "model.onnx").stat().st_size
+
+
+@pytest.mark.parametrize("names", ["__import__('os').system('true')", "{", "[" * 500, "{0: open('x')}"])
+def test_metadata_is_never_run(tmp_path, names):
+    assert inspect_model(make_model(tmp_path, metadata={"names": names})).labels() is None
+
+
+@pytest.mark.parametrize("keep", [0, 1, 10, 60, -1])
+def test_a_model_cut_short_is_told(tmp_path, keep):
+    path = make_model(tmp_path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ModelError, match=r"model.onnx.*(cut short|empty)"):
+        inspect_model(path)
+
+
+def test_other_files_are_no_models(tmp_path):
+    text = tmp_path / "notes.onnx"
+    text.write_text("these are my notes\n" * 20)
+    with pytest.raises(ModelError, match="cut short or is not ONNX"):
+        inspect_model(text)
+    with pytest.raises(ModelError, match="got a folder"):
+        inspect_model(tmp_path)
+    with pytest.raises(ModelError, match=r"no such model; that folder has notes.onnx"):
+        inspect_model(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize(
+    "location", ["/etc/passwd", "../weights.bin", "a/../../weights.bin", "C:\\weights.bin", "..\\weights.bin", ""]
+)
+def test_external_data_outside_the_folder_is_refused(tmp_path, location):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "weights.bin").write_bytes(bytes(48))
+    with pytest.raises(ModelError, match=r"refused.*outside the model's folder"):
+        inspect_model(make_model(tmp_path / "inner", {"location": location}))
+
+
+def test_external_data_through_a_link_is_refused(tmp_path):
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "secret").write_bytes(bytes(48))
+    os.symlink(tmp_path / "secret", tmp_path / "inner" / "weights.bin")
+    with pytest.raises(ModelError, match=r"refused.*link"):
+        inspect_model(make_model(tmp_path / "inner", {"location": "weights.bin"}))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "w.bin").write_bytes(bytes(48))
+    os.symlink(tmp_path / "data", tmp_path / "inner" / "sub")
+    with pytest.raises(ModelError, match="refused"):
+        inspect_model(make_model(tmp_path / "inner", {"location": "sub/w.bin"}))
+
+
+def test_missing_and_short_external_data_are_told(tmp_path):
+    path = make_model(tmp_path, {"location": "weights.bin", "length": "48"})
+    with pytest.raises(ModelError, match=r"weights.bin is missing"):
+        inspect_model(path)
+    (tmp_path / "weights.bin").write_bytes(bytes(10))
+    with pytest.raises(ModelError, match="cut short: expected at least 48 bytes, got 10"):
+        inspect_model(path)
+    (tmp_path / "weights.bin").write_bytes(bytes(48))
+    assert inspect_model(path).size_bytes == path.stat().st_size + 48
+
+
+def test_external_data_counts_in_the_digest(tmp_path):
+    path = make_model(tmp_path, {"location": "weights.bin"})
+    (tmp_path / "weights.bin").write_bytes(bytes(48))
+    before = inspect_model(path).digest
+    (tmp_path / "weights.bin").write_bytes(bytes(47) + b"\1")
+    assert inspect_model(path).digest != before
+
+
+def test_onnx_itself_agrees_that_the_sound_model_is_sound(tmp_path):
+    onnx.checker.check_model(str(make_model(tmp_path)))
