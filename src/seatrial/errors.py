@@ -70,5 +70,6 @@ class CellError(SeatrialError):
 
 def did_you_mean(word: str, known: list[str]) -> str:
     """' (did you mean 'x'?)' for the nearest known word, or an empty string where none is near."""
-    near = get_close_matches(word, known, n=1, cutoff=0.5)
+    begun = [k for k in known if word and k.startswith(word)]
+    near = begun or get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""

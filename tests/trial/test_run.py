@@ -94,15 +94,13 @@ def test_a_cell_that_hangs_is_stopped(workspace):
 
 
 def test_a_failed_reference_makes_parity_inconclusive(workspace):
-    workspace.script("broken.fake.json", fail={"at": 0, "how": "raise"})
-    outcome = trial(
-        workspace,
-        matrix="{backends: [fake], batch_sizes: [1, 2]}",
-        pipelines=ONE.replace("model.fake.json", "batchy.fake.json") if workspace.script(
-            "batchy.fake.json", fail={"at": 1, "how": "kill"}) else "",
-    )  # fmt: skip
-    assert outcome.exit_code == ExitCode.FAIL
-    assert {c.status for c in outcome.record.cells} == {"failed"}
+    """The reference cell (batch 1) dies; batch 2 lives and has nothing to be compared with."""
+    workspace.script("model.fake.json", latency_ms=[0.2], fail={"at": 0, "how": "raise", "batch": 1})
+    outcome = trial(workspace, pipelines=ONE, matrix="{backends: [fake], batch_sizes: [1, 2]}")
+    assert [c.status for c in outcome.record.cells] == ["failed", "ok"]
+    parity = next(d for d in outcome.record.decisions if d.check == "parity")
+    assert (parity.verdict, outcome.exit_code) == ("INCONCLUSIVE", ExitCode.FAIL)
+    assert "did not run" in parity.reason
 
 
 def test_parity_sees_a_channel_swap(workspace):

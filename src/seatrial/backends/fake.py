@@ -4,7 +4,7 @@ A script is a JSON file called *.fake.json:
     {"inputs":  {"x": {"shape": ["batch", 3, 8, 8], "dtype": "float32"}},
      "outputs": {"y": {"shape": ["batch", 3], "values": 0.5}},          # a number or nested list, broadcast
      "latency_ms": [1.0, 2.0],                                           # taken in turn
-     "load_ms": 5, "fail": {"at": 10, "how": "raise"}}                    # raise, segfault, kill, hang or exit
+     "load_ms": 5, "fail": {"at": 10, "how": "raise", "batch": 1}}         # raise, segfault, kill, hang or exit
 "values": "channel_mean" gives the mean of each input channel, so that a test can see what preprocessing did.
 """
 
@@ -57,7 +57,7 @@ class FakeBackend(Closing):
         check_feeds(self._model, list(self._script["inputs"]), feeds)
         deadline_ns = now_ns() + self._latencies_ns[self._runs % len(self._latencies_ns)]
         fail = self._script.get("fail")
-        if fail and self._runs >= fail["at"]:
+        if fail and self._runs >= fail["at"] and fail.get("batch", self._batch) == self._batch:
             _fail(fail)
         self._runs += 1
         first = next(iter(feeds.values()))

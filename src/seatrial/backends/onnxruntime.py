@@ -29,6 +29,7 @@ class OnnxRuntimeBackend(Closing):
         self._inputs = [TensorSpec(i.name, _ints(i.shape), _DTYPES.get(i.type, i.type)) for i in session.get_inputs()]
         self._outputs = [TensorSpec(o.name, _ints(o.shape), _DTYPES.get(o.type, o.type)) for o in session.get_outputs()]
         self._input_names = [i.name for i in self._inputs]
+        self._known = set(self._input_names)
         self._binding = session.io_binding()
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.
@@ -72,7 +73,7 @@ class OnnxRuntimeBackend(Closing):
         return self._outputs
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        if feeds.keys() != self._bound.keys():
+        if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
         for name, array in feeds.items():
             key = bound_key(array)

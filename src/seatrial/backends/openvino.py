@@ -23,6 +23,7 @@ class OpenVinoBackend(Closing):
         self._inputs = [_spec(port) for port in compiled.inputs]
         self._outputs = [_spec(port) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
+        self._known = set(self._input_names)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
 
     @classmethod
@@ -72,7 +73,7 @@ class OpenVinoBackend(Closing):
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         import openvino as ov
 
-        if feeds.keys() != self._bound.keys():
+        if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
         for name, array in feeds.items():
             key = bound_key(array)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
-import click
 import typer
 from rich.console import Console
 
@@ -52,8 +52,11 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
                     traceback.print_exc()
                 print_error(str(e))
                 code = e.exit_code
-            except (KeyboardInterrupt, BrokenPipeError, typer.Exit, click.ClickException):
-                raise
+            except KeyboardInterrupt:
+                print_error("interrupted")
+                code = ExitCode.INTERRUPTED
+            except BrokenPipeError:  # whoever read our output has seen enough
+                os._exit(ExitCode.PASS)
             except Exception as e:
                 if kwargs.get("debug"):
                     raise
@@ -109,17 +112,7 @@ def _root(
 
 
 def main() -> None:
-    """Entry point. Ctrl-C exits with 130, a closed pipe quietly."""
+    """Entry point."""
     from seatrial.cli import bench, doctor, plans, trials  # noqa: F401 - each registers its commands
 
-    try:
-        code = app(standalone_mode=False)
-    except click.ClickException as e:
-        e.show()
-        code = e.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        print_error("interrupted")
-        code = ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        code = ExitCode.PASS
-    sys.exit(int(code or 0))
+    app()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from seatrial.errors import DataError
+
+
+MAX_STRAY_BYTES = 16
 
 
 @dataclass(frozen=True)
@@ -92,8 +96,13 @@ def _said(captured: BinaryIO) -> str:
     captured.seek(0)
     captured.truncate()
     lines = [line.strip() for line in text.splitlines() if "corrupt" in line.lower() or "premature" in line.lower()]
-    # A few stray bytes between markers are harmless, common in camera files, and lose no pixel.
-    return next((line for line in lines if "extraneous bytes before marker" not in line), "")[:120]
+    return next((line for line in lines if not _harmless(line)), "")[:120]
+
+
+def _harmless(line: str) -> bool:
+    """A few stray bytes between markers are common in camera files and lose no pixel; many are lost picture."""
+    stray = re.search(r"(\d+) extraneous bytes before marker", line)
+    return stray is not None and int(stray[1]) <= MAX_STRAY_BYTES
 
 
 if __name__ == "__main__":

@@ -14,13 +14,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from seatrial.errors import DataError
+from seatrial.errors import DataError, did_you_mean
 
 U8 = npt.NDArray[np.uint8]
 _JPEG = b"\xff\xd8\xff"
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 # Start-of-frame markers of every JPEG process; DHT, JPG and DAC share the range but start no frame.
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _EXIF_ORIENTATION = 0x0112
+_CHOICES = {
+    "color": ["bgr", "rgb", "gray"],
+    "exif": ["apply", "ignore"],
+    "alpha": ["drop", "black", "white"],
+    "sixteen_bit": ["scale", "refuse"],
+}
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,14 @@ class DecodeSettings:
     exif: str = "apply"
     alpha: str = "drop"
     sixteen_bit: str = "scale"
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            given = getattr(self, name)
+            if given not in known:
+                raise ValueError(
+                    f"{name}: expected one of {', '.join(known)}, got {given!r}{did_you_mean(str(given), known)}"
+                )
 
 
 def decode_image(
@@ -48,7 +63,9 @@ def decode_image(
 
     Raises:
         DataError: the bytes are no image, are cut short, or are CMYK; the message has the path where there is one.
+        ValueError: an argument is not one of the above; the message names the nearest word.
     """
+    settings = DecodeSettings(color, exif, alpha, sixteen_bit)
     if isinstance(source, bytes):
         name, data = "image", source
     else:
@@ -56,7 +73,7 @@ def decode_image(
     problem = find_problem(data)
     if problem:
         raise DataError(f"{name}: {problem}")
-    return decode(data, DecodeSettings(color, exif, alpha, sixteen_bit), name)
+    return decode(data, settings, name)
 
 
 def read_bytes(path: Path) -> bytes:
@@ -70,10 +87,10 @@ def read_bytes(path: Path) -> bytes:
 
 def decode(data: bytes, settings: DecodeSettings, name: str = "image") -> U8:
     """decode_image without its checks: what the timed stage runs, on images that were checked before."""
-    if data.startswith(_JPEG):
-        image = _decode_jpeg(data, settings)
-    else:
-        image = _decode_other(data, settings, name)
+    try:
+        image = _decode_jpeg(data, settings) if data.startswith(_JPEG) else _decode_other(data, settings, name)
+    except cv2.error:  # a side longer than OpenCV takes (2^20 pixels) is an exception, not None
+        image = None
     if image is None:
         raise DataError(f"{name}: cannot be decoded; expected a JPEG, PNG, WebP, TIFF or BMP image")
     return image
@@ -96,12 +113,25 @@ def _decode_other(data: bytes, settings: DecodeSettings, name: str) -> U8 | None
     raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is None:
         return None
+    tiff = data.startswith(_TIFF)
+    if raw.dtype == np.uint8 and (tiff or (raw.ndim == 2 and b"tRNS" in data)):
+        raw = _with_alpha(raw, data)
     image = _to_eight_bits(raw if raw.ndim == 3 else raw[..., None], settings, name)
     if image.shape[2] == 4:
         image = _without_alpha(image, settings.alpha)
-    if settings.exif == "apply":
-        image = turn(image, _orientation(data))
+    # OpenCV and Pillow turn a TIFF in any case, so that here 'ignore' is the one to turn: back (6 and 8 undo each other).
+    if tiff == (settings.exif == "ignore"):
+        orientation = _orientation(data)
+        image = turn(image, {6: 8, 8: 6}.get(orientation, orientation) if tiff else orientation)
     return _in_color(image, settings.color)
+
+
+def _with_alpha(raw: npt.NDArray[np.generic], data: bytes) -> npt.NDArray[np.generic]:
+    """BGRA by Pillow where there is alpha: OpenCV multiplies a TIFF's colours by it, and drops that of a grey PNG."""
+    with Image.open(io.BytesIO(data)) as image:
+        if image.mode in ("LA", "RGBA") or "transparency" in image.info:
+            return np.asarray(image.convert("RGBA"))[..., [2, 1, 0, 3]]
+    return raw
 
 
 def _to_eight_bits(raw: npt.NDArray[np.generic], settings: DecodeSettings, name: str) -> U8:
@@ -175,7 +205,7 @@ def find_problem(data: bytes) -> str | None:
         start = data[:16].decode("ascii", "replace").strip()
         text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
         return f"not an image{text}; expected JPEG, PNG, WebP, TIFF or BMP; leave it out or export it again"
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as e:
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError) as e:
         cut = "the image is cut short" if "truncated" in str(e) or isinstance(e, EOFError) else "the image is corrupt"
         return f"{cut} ({str(e) or type(e).__name__}); copy it again or leave it out"
     finally:

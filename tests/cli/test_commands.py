@@ -1,0 +1,129 @@
+"""Every command as users call it: help with examples, JSON, quiet, completion."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+import seatrial.demo
+from seatrial.plan.load import load_plan
+
+DEMO = Path(seatrial.demo.__file__).parent
+MODEL = DEMO / "models" / "seamarks-v1.onnx"
+COMMANDS = ["run", "demo", "report", "results", "init", "bench", "doctor", "backends", "plan check", "plan schema"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_examples_and_the_common_options(seatrial_cli, command):
+    done = seatrial_cli(*command.split(), "--help")
+    assert done.returncode == 0
+    assert "Examples:" in done.stdout
+    assert f"seatrial {command}" in done.stdout
+    for option in ("--json", "--quiet", "--debug"):
+        assert option in done.stdout
+
+
+def test_version_help_and_completion(seatrial_cli):
+    assert seatrial_cli("--version").stdout.startswith("seatrial 0.")
+    done = seatrial_cli("--help")
+    assert "130 interrupted" in done.stdout
+    assert "--install-completion" in done.stdout
+
+
+def test_the_schema_is_a_schema_and_knows_the_plan(seatrial_cli):
+    schema = json.loads(seatrial_cli("plan", "schema").stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert schema["additionalProperties"] is False
+    assert "pipelines" in schema["required"]
+    assert "linear" in json.dumps(schema)
+
+
+def test_a_plan_is_checked_without_opening_anything(seatrial_cli, tmp_path):
+    (tmp_path / "p.yaml").write_text("version: 1\nimages: nowhere\npipelines: {a: {model: no.onnx, preprocess: {size: [8, 8]}}}\n")
+    done = seatrial_cli("plan", "check", "p.yaml")
+    assert (done.returncode, "valid; 1 pipeline(s), 1 cells" in done.stdout) == (0, True)
+
+
+def test_init_writes_a_plan_that_runs(seatrial_cli, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for i in range(3):
+        name = f"scene-{i:02d}.jpg"
+        (tmp_path / "photos" / name).write_bytes((DEMO / "images" / name).read_bytes())
+    done = seatrial_cli("init", MODEL, "--images", "photos/")
+    assert done.returncode == 0, done.stderr
+    plan = load_plan(tmp_path / "trial.yaml").plan
+    only = plan.pipelines["baseline"]
+    assert (only.postprocess.task, only.postprocess.format) == ("detect", "yolov8")
+    assert only.preprocess.size == (320, 320)
+    assert only.postprocess.labels[0] == "port_can"
+    assert "Ultralytics" in (tmp_path / "trial.yaml").read_text()
+    text = (tmp_path / "trial.yaml").read_text().replace("max_time: 5 s", "max_time: 300 ms")
+    (tmp_path / "trial.yaml").write_text(text)
+    done = seatrial_cli("run", "trial.yaml", "--json", "out.json", "--quiet")
+    assert done.stdout == ""
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert {c["status"] for c in record["cells"]} == {"ok"}
+    again = seatrial_cli("init", MODEL)
+    assert again.returncode == 2
+    assert "there is a plan already" in again.stderr
+
+
+def test_bench_measures_one_model(seatrial_cli, tmp_path):
+    done = seatrial_cli("bench", MODEL, "--backend", "openvino-cpu", "--batch", "2", "--max-time", "500 ms", "--json", "b.json")
+    assert done.returncode == 0, done.stderr
+    assert "95 % interval" in done.stdout
+    record = json.loads((tmp_path / "b.json").read_text())
+    cell = record["cells"][0]
+    assert (record["kind"], cell["batch"], list(cell["stages"])) == ("bench", 2, ["infer", "end_to_end"])
+    assert cell["throughput"]["value"] == pytest.approx(2 / cell["stages"]["infer"]["mean"]["value"], rel=0.02)
+    assert cell["stages"]["infer"]["p50"]["n"] >= 10
+    assert "b.json" not in seatrial_cli("results").stdout
+
+
+def test_bench_asks_for_a_shape_it_cannot_know(seatrial_cli, tmp_path):
+    from onnx import TensorProto, helper
+
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3, "h", "w"])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "free.onnx").write_bytes(model.SerializeToString())
+    done = seatrial_cli("bench", "free.onnx")
+    assert done.returncode == 4
+    assert "give --shape x=1x3x640x640" in done.stderr
+    done = seatrial_cli("bench", "free.onnx", "--shape", "x=1x3x32x48", "--max-time", "200 ms")
+    assert done.returncode == 0, done.stderr
+    assert seatrial_cli("bench", "free.onnx", "--shape", "x=1x4x32x48").returncode == 2
+    assert seatrial_cli("bench", "free.onnx", "--shape", "z=1").returncode == 2
+
+
+def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
+    done = seatrial_cli("doctor", "--json", "-")
+    assert done.returncode == 0
+    assert "onnxruntime-cpu" in done.stdout
+    listed = seatrial_cli("backends", "--quiet", "--json", "-")
+    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    assert rows["onnxruntime-cpu"]["ok"]
+    assert rows["tensorrt"]["cure"]
+
+
+def test_report_is_rendered_again(workspace, seatrial_cli):
+    assert seatrial_cli("run", workspace.plan()).returncode == 0
+    page = next(workspace.folder.glob("results/*/*/report.html"))
+    before = page.read_text()
+    page.unlink()
+    done = seatrial_cli("report", "latest")
+    assert done.returncode == 0, done.stderr
+    assert page.read_text() == before
+    assert seatrial_cli("report", "latest", "--output", "copy.html").returncode == 0
+    assert (workspace.folder / "copy.html").read_text() == before
+    missing = seatrial_cli("report", "1999")
+    assert (missing.returncode, "no run matches '1999'" in missing.stderr) == (5, True)
+
+
+def test_breaking_the_demo_lists_its_faults(seatrial_cli):
+    done = seatrial_cli("demo", "--break", "list", "--json", "-")
+    assert done.returncode == 0
+    assert {"channel-order", "missing-scale", "exif-ignored"} <= set(json.loads(done.stdout[done.stdout.index("{") :]))

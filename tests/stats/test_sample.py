@@ -1,0 +1,130 @@
+"""Intervals keep their promise: coverage on streams whose quantiles are known, correlated ones too."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.stats.sample import effective_count, percentile_estimate, quantile_below, samples_needed
+
+RUNS = 400
+
+
+def iid(rng, n):
+    return rng.exponential(size=n)
+
+
+def heavy(rng, n):
+    return rng.pareto(1.5, size=n) + 1
+
+
+def bimodal(rng, n):
+    return np.where(rng.random(n) < 0.7, rng.normal(1, 0.1, n), rng.normal(3, 0.2, n))
+
+
+def ar1(rng, n, rho=0.6):
+    x = np.empty(n)
+    x[0] = rng.normal()
+    noise = rng.normal(size=n) * np.sqrt(1 - rho**2)
+    for i in range(1, n):
+        x[i] = rho * x[i - 1] + noise[i]
+    return x
+
+
+TRUTH = {
+    (iid, 0.5): np.log(2), (iid, 0.9): np.log(10), (iid, 0.99): np.log(100),
+    (heavy, 0.5): 2 ** (1 / 1.5), (heavy, 0.9): 10 ** (1 / 1.5),
+    (ar1, 0.5): 0.0, (ar1, 0.9): 1.2815515655446004,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("stream", "quantile"), TRUTH, ids=lambda v: getattr(v, "__name__", v))
+def test_the_interval_covers_the_true_quantile_as_often_as_it_says(stream, quantile):
+    rng = np.random.default_rng(1)
+    n = 1000 if quantile == 0.99 else 400
+    covered = 0
+    for _ in range(RUNS):
+        e = percentile_estimate(stream(rng, n), quantile)
+        assert e.low is not None
+        assert e.high is not None
+        covered += e.low <= TRUTH[stream, quantile] <= e.high
+    # Three standard errors below 95 % for independent samples. An estimated autocorrelation costs a few points more.
+    assert covered / RUNS >= (0.95 - 3 * (0.05 * 0.95 / RUNS) ** 0.5 if stream is not ar1 else 0.89)
+
+
+def test_a_bimodal_median_is_covered():
+    rng = np.random.default_rng(2)
+    truth = float(np.median(bimodal(rng, 2_000_000)))
+    hits = 0
+    for _ in range(RUNS):
+        e = percentile_estimate(bimodal(rng, 300), 0.5)
+        hits += e.low <= truth <= e.high
+    assert hits / RUNS >= 0.915
+
+
+@pytest.mark.parametrize(("quantile", "confidence", "n"), [(0.9, 0.99, 44), (0.95, 0.99, 90), (0.99, 0.99, 459), (0.999, 0.99, 4603), (0.99, 0.95, 299)])
+def test_the_fewest_samples_for_a_tail(quantile, confidence, n):
+    assert samples_needed(quantile, confidence) == n
+    assert 1 - quantile**n >= confidence > 1 - quantile ** (n - 1)
+
+
+def test_too_few_samples_have_no_upper_bound_and_say_how_many_are_missing():
+    e = percentile_estimate(np.arange(100.0), 0.99)
+    assert e.high is None
+    assert "needs 368 independent samples, 268 more than these 100" in e.warnings[0]
+    assert percentile_estimate(np.random.default_rng(0).random(368), 0.99, n_eff=368).high is not None
+
+
+@pytest.mark.parametrize("rho", [0.3, 0.6, 0.9])
+def test_correlated_samples_count_for_less(rho):
+    rng = np.random.default_rng(3)
+    # The indicator of a Gaussian AR(1) at its median has correlation (2 / pi) asin(rho^k).
+    expected = 1 / (1 + 2 * sum(2 / np.pi * np.arcsin(rho**k) for k in range(1, 400)))
+    shares = [effective_count(ar1(rng, 2000, rho)) / 2000 for _ in range(20)]
+    assert np.mean(shares) == pytest.approx(expected, rel=0.25)
+
+
+def test_independent_constant_and_tiny_samples_count_in_full():
+    rng = np.random.default_rng(4)
+    assert np.mean([effective_count(rng.random(500)) for _ in range(30)]) > 400
+    assert effective_count(np.ones(50)) == 50
+    assert effective_count([1.0, 2.0]) == 2
+
+
+@given(st.lists(st.floats(1e-9, 1e3), min_size=1, max_size=200), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_the_estimate_is_a_sample_inside_its_interval(values, quantile):
+    e = percentile_estimate(values, quantile)
+    assert e.value in values
+    assert e.low is None or e.low <= e.value
+    assert e.high is None or e.high >= e.value
+    assert sum(v <= e.value for v in values) >= quantile * len(values) - 1e-6
+
+
+@pytest.mark.parametrize("bad", [0, 1, -0.1, 2])
+def test_quantiles_outside_the_open_unit_interval_are_refused(bad):
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        percentile_estimate([1.0], bad)
+
+
+def test_an_empty_sample_is_refused():
+    with pytest.raises(ValueError, match="at least one"):
+        percentile_estimate([], 0.5)
+
+
+def test_a_budget_is_decided_only_on_evidence():
+    rng = np.random.default_rng(5)
+    assert quantile_below(rng.random(299), 0.99, 2.0, 0.95).answer == "yes"
+    few = quantile_below(rng.random(200), 0.99, 2.0, 0.95)
+    assert few.answer == "unsure"
+    assert "at least 299" in few.reason
+    assert quantile_below(rng.random(300), 0.99, 0.5, 0.95).answer == "no"
+    assert quantile_below(rng.random(300), 0.5, 0.5, 0.95).answer == "unsure"
+
+
+@pytest.mark.parametrize("quantile", [0.5, 0.95])
+def test_a_budget_at_the_true_quantile_is_passed_at_most_one_time_in_twenty(quantile):
+    rng = np.random.default_rng(6)
+    limit = float(-np.log(1 - quantile)) * 0.999  # the true quantile is just above the limit
+    answers = [quantile_below(rng.exponential(size=400), quantile, limit, 0.95).answer for _ in range(RUNS)]
+    assert answers.count("yes") / RUNS <= 0.05 + 3 * (0.05 * 0.95 / RUNS) ** 0.5
+    assert answers.count("no") / RUNS <= 0.05 + 3 * (0.05 * 0.95 / RUNS) ** 0.5

@@ -1,0 +1,85 @@
+"""The house's rules that a reader relies on: who imports whom, what is public, what ships."""
+
+import ast
+import re
+import subprocess
+import sys
+from importlib.metadata import files
+from pathlib import Path
+
+import pytest
+
+import seatrial
+
+PACKAGE = Path(seatrial.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+ROOT = Path(__file__).parent.parent
+HEAVY = {"onnxruntime", "openvino", "matplotlib", "torch", "ray", "pandas", "onnx", "jinja2"}
+
+
+def test_import_is_fast_because_it_loads_next_to_nothing():
+    code = "import sys; before = set(sys.modules); import seatrial; print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert "seatrial" in loaded
+    assert not set(loaded) & (HEAVY | {"numpy", "cv2", "scipy", "pydantic"})
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_packages_are_imported_where_they_are_used(path):
+    top = {
+        (alias.name if isinstance(node, ast.Import) else node.module or "").split(".")[0]
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    assert not top & HEAVY
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_every_module_says_what_it_is_for(path):
+    assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def test_the_cores_know_no_python():
+    for path in (ROOT / "csrc").rglob("*.?pp"):
+        assert "Python.h" not in path.read_text()
+
+
+def test_nothing_builds_with_fast_math_or_unpickles():
+    for path in [*SOURCES, ROOT / "setup.py", *(ROOT / "csrc").rglob("*.?pp")]:
+        text = re.sub(r"#.*|//.*", "", path.read_text())
+        assert "fast-math" not in text
+        assert not re.search(r"\bpickle\b|allow_pickle=True|yaml\.load\(", text)
+
+
+def test_public_names_are_these():
+    assert seatrial.__all__ == [
+        "Classification", "ClassificationDecoder", "DetectionDecoder", "Detections", "Embedding", "EmbeddingDecoder", "Geometry",
+        "Preprocess", "Record", "SeatrialError", "SegmentationDecoder", "SemanticMask", "__version__", "decode_image", "load_plan",
+        "load_results", "run",
+    ]  # fmt: skip
+    for name in seatrial.__all__:
+        assert getattr(seatrial, name) is not None
+    assert set(seatrial.__all__) <= set(dir(seatrial))
+    with pytest.raises(AttributeError, match="no attribute 'Preproces'"):
+        seatrial.Preproces  # noqa: B018
+
+
+def test_every_extension_has_its_stub():
+    for source in (PACKAGE / "_native").glob("*.so"):
+        assert (PACKAGE / "_native" / f"{source.name.split('.')[0]}.pyi").is_file()
+
+
+def test_the_installed_package_ships_its_data_and_no_generated_code():
+    shipped = [str(f) for f in files("seatrial") or []]
+    if not any(f.endswith("demo/trial.yaml") for f in shipped):
+        pytest.skip("an editable install lists no files")
+    assert any(f.endswith("demo/models/seamarks-v2.onnx") for f in shipped)
+    assert any(f.endswith("report/report.html.j2") for f in shipped)
+    assert any(f.endswith("py.typed") for f in shipped)
+    assert not any(f.endswith((".cpp", ".pyx")) for f in shipped)
+
+
+def test_the_demos_models_stay_small():
+    for model in (PACKAGE / "demo" / "models").glob("*.onnx"):
+        assert model.stat().st_size <= 4 << 20
