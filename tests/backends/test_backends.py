@@ -105,7 +105,9 @@ def test_a_model_that_does_not_load_is_told(name, tmp_path):
         open_backend(name, broken, OpenOptions())
 
 
-@pytest.mark.parametrize("name", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "openvino-gpu"])
+@pytest.mark.parametrize(
+    "name", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "openvino-gpu"]
+)
 def test_what_this_machine_lacks_is_an_error_with_its_cure(name):
     status = availability(name)
     if status.ok:
@@ -117,7 +119,9 @@ def test_what_this_machine_lacks_is_an_error_with_its_cure(name):
 
 
 def test_a_missing_package_names_the_extra(monkeypatch):
-    monkeypatch.setattr("seatrial.backends.catalogue.find_spec", lambda name: None if name == "openvino" else find_spec(name))
+    monkeypatch.setattr(
+        "seatrial.backends.catalogue.find_spec", lambda name: None if name == "openvino" else find_spec(name)
+    )
     assert availability("openvino-cpu").cure == "python -m pip install 'seatrial[cpu]'"
 
 

@@ -62,7 +62,8 @@ def test_all_bad_images_are_named_at_once(workspace, seatrial_cli):
 def test_extreme_images_run_and_leave_a_warning(workspace, seatrial_cli, size):
     workspace.image("extreme.png", np.full((*size, 3), 127, np.uint8))
     plan = workspace.plan(
-        pipelines="\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n    postprocess: {task: classify}", parity=""
+        pipelines="\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n    postprocess: {task: classify}",
+        parity="",
     )
     done = seatrial_cli("run", plan, "--json", "out.json")
     assert done.returncode == 0, done.stderr
@@ -127,7 +128,11 @@ def test_a_near_word_is_offered(seatrial_cli):
 def test_a_missing_backend_is_the_environment(workspace, seatrial_cli):
     plan = workspace.plan(matrix="{backends: [fake, onnxruntime-cuda]}")
     told(seatrial_cli("run", plan), 5, "backend onnxruntime-cuda", "install seatrial[gpu]")
-    told(seatrial_cli("bench", DEMO / "models" / "seamarks-v1.onnx", "--backend", "onnxruntime-cuda"), 5, "CUDAExecutionProvider")
+    told(
+        seatrial_cli("bench", DEMO / "models" / "seamarks-v1.onnx", "--backend", "onnxruntime-cuda"),
+        5,
+        "CUDAExecutionProvider",
+    )
 
 
 def test_python_stages_need_leave(workspace, seatrial_cli):

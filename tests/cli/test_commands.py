@@ -39,7 +39,9 @@ def test_the_schema_is_a_schema_and_knows_the_plan(seatrial_cli):
 
 
 def test_a_plan_is_checked_without_opening_anything(seatrial_cli, tmp_path):
-    (tmp_path / "p.yaml").write_text("version: 1\nimages: nowhere\npipelines: {a: {model: no.onnx, preprocess: {size: [8, 8]}}}\n")
+    (tmp_path / "p.yaml").write_text(
+        "version: 1\nimages: nowhere\npipelines: {a: {model: no.onnx, preprocess: {size: [8, 8]}}}\n"
+    )
     done = seatrial_cli("plan", "check", "p.yaml")
     assert (done.returncode, "valid; 1 pipeline(s), 1 cells" in done.stdout) == (0, True)
 
@@ -69,7 +71,9 @@ def test_init_writes_a_plan_that_runs(seatrial_cli, tmp_path):
 
 
 def test_bench_measures_one_model(seatrial_cli, tmp_path):
-    done = seatrial_cli("bench", MODEL, "--backend", "openvino-cpu", "--batch", "2", "--max-time", "500 ms", "--json", "b.json")
+    done = seatrial_cli(
+        "bench", MODEL, "--backend", "openvino-cpu", "--batch", "2", "--max-time", "500 ms", "--json", "b.json"
+    )
     assert done.returncode == 0, done.stderr
     assert "95 % interval" in done.stdout
     record = json.loads((tmp_path / "b.json").read_text())

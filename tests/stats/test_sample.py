@@ -62,7 +62,10 @@ def test_a_bimodal_median_is_covered():
     assert hits / RUNS >= 0.915
 
 
-@pytest.mark.parametrize(("quantile", "confidence", "n"), [(0.9, 0.99, 44), (0.95, 0.99, 90), (0.99, 0.99, 459), (0.999, 0.99, 4603), (0.99, 0.95, 299)])
+@pytest.mark.parametrize(
+    ("quantile", "confidence", "n"),
+    [(0.9, 0.99, 44), (0.95, 0.99, 90), (0.99, 0.99, 459), (0.999, 0.99, 4603), (0.99, 0.95, 299)],
+)
 def test_the_fewest_samples_for_a_tail(quantile, confidence, n):
     assert samples_needed(quantile, confidence) == n
     assert 1 - quantile**n >= confidence > 1 - quantile ** (n - 1)

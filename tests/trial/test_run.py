@@ -35,7 +35,13 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
     record = load_record(outcome.run)
     assert record.to_json() == outcome.record.to_json()
     assert [c.status for c in record.cells] == ["ok"] * 4
-    assert {p.name for p in outcome.run.path.iterdir()} == {"record.json", "run.json", "samples.parquet", "cells", "pictures"}
+    assert {p.name for p in outcome.run.path.iterdir()} == {
+        "record.json",
+        "run.json",
+        "samples.parquet",
+        "cells",
+        "pictures",
+    }
     data = json.loads((outcome.run.path / "record.json").read_text())
     assert data["schema"] == "seatrial.record/1"
     assert all(d["evidence"].startswith("sha256:") for d in data["decisions"] if d["cell"])
@@ -145,7 +151,9 @@ def test_budgets_pass_fail_and_say_when_they_cannot_tell(workspace):
 def test_cells_that_make_no_sense_are_skipped_with_the_reason(workspace):
     workspace.script("model.fake.json", inputs={"x": {"shape": [1, 3, 8, 8]}})
     outcome = trial(
-        workspace, pipelines=ONE, matrix="{backends: [fake], precisions: [fp32, int8, fp16], batch_sizes: [1, 2], threads: [1, 4096]}"
+        workspace,
+        pipelines=ONE,
+        matrix="{backends: [fake], precisions: [fp32, int8, fp16], batch_sizes: [1, 2], threads: [1, 4096]}",
     )
     reasons = {c.id: c.reason for c in outcome.record.cells if c.status == "skipped"}
     assert len(outcome.record.cells) == 12
@@ -242,7 +250,11 @@ def test_records_are_never_rewritten(workspace):
         ({"pipelines": ONE.replace("stretch}", "stretch, dtype: float16}")}, ModelError, "set dtype: float32"),
         ({"pipelines": ONE.replace("stretch}", "stretch, layout: nhwc}")}, ModelError, "change size, layout or color"),
         ({"pipelines": ONE + "\n    input: y"}, ModelError, "no input called 'y'"),
-        ({"pipelines": ONE.replace("{size: [8, 8], mode: stretch}", "{python: 'mine:pre'}")}, CodeRefusedError, "--allow-code"),
+        (
+            {"pipelines": ONE.replace("{size: [8, 8], mode: stretch}", "{python: 'mine:pre'}")},
+            CodeRefusedError,
+            "--allow-code",
+        ),
     ],
 )
 def test_what_does_not_fit_is_told_before_anything_runs(workspace, parts, error, said):
@@ -259,7 +271,9 @@ def test_the_users_own_stages_run_when_allowed(workspace):
         "def post(outputs, sizes):\n    return [Classification(np.array([y.argmax()]), np.array([1.0], np.float32)) for y in outputs['y']]\n"
     )
     mine = "\n  mine:\n    model: model.fake.json\n    preprocess: {python: 'mystages:pre'}\n    postprocess: {python: 'mystages:post'}"
-    plan = workspace.load(pipelines=ONE.replace("only", "baseline") + mine, matrix="{backends: [fake], batch_sizes: [1, 2]}")
+    plan = workspace.load(
+        pipelines=ONE.replace("only", "baseline") + mine, matrix="{backends: [fake], batch_sizes: [1, 2]}"
+    )
     outcome = run_trial(plan, workspace.folder / "results", allow_code=True)
     assert outcome.exit_code == ExitCode.PASS, outcome.record.decisions
     assert next(c for c in outcome.record.cells if c.pipeline == "mine").across.agreement == 1
@@ -275,7 +289,11 @@ def test_results_outlive_a_full_disk(workspace):
         "from seatrial.cli import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "run", str(workspace.plan())], cwd=workspace.folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, "run", str(workspace.plan())],
+        cwd=workspace.folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 5, done.stdout + done.stderr
     assert "cannot be written: the disk is full" in done.stderr

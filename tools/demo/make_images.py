@@ -39,7 +39,8 @@ def main() -> None:
     tags = ["image,tag"]
     for i in range(COUNT):
         size_hw = SIZES_HW[i % len(SIZES_HW)]
-        scene = draw_scene(photos, rng, size_hw, int(rng.integers(2, 8)))
+        # Marks as large as in training once the image is fitted to the model's input.
+        scene = draw_scene(photos, rng, size_hw, int(rng.integers(2, 8)), zoom=max(size_hw) / 320)
         orientation = (6, 3, 8, 6)[i // 8] if i % 8 == 5 else 1
         png = i % 16 == 7
         name = f"scene-{i:02d}.{'png' if png else 'jpg'}"
@@ -65,7 +66,7 @@ def main() -> None:
             )
         areas = (scene.boxes_xyxy[:, 2:] - scene.boxes_xyxy[:, :2]).prod(1)
         tags += [f"{name},exif-turned"] * (orientation != 1) + [f"{name},crowded"] * (len(areas) >= 6)
-        tags += [f"{name},small-marks"] * bool((areas < 24 * 24).any())
+        tags += [f"{name},small-marks"] * bool((areas < (24 * max(size_hw) / 320) ** 2).any())
     (out / "images" / "annotations.json").write_text(json.dumps(coco) + "\n")
     (out / "images" / "tags.csv").write_text("\n".join(tags) + "\n")
 

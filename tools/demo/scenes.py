@@ -39,16 +39,24 @@ def load_photos(names: tuple[str, ...]) -> list[np.ndarray]:
     return [cv2.imread(str(folder / name), cv2.IMREAD_COLOR) for name in names]
 
 
-def draw_scene(photos: list[np.ndarray], rng: np.random.Generator, size_hw: tuple[int, int], marks: int) -> Scene:
-    """One scene: a photograph's crop, some distractors, `marks` marks, then the camera's flaws."""
+def draw_scene(
+    photos: list[np.ndarray], rng: np.random.Generator, size_hw: tuple[int, int], marks: int, zoom: float = 1.0, recolour: float = 0.0
+) -> Scene:
+    """One scene: a photograph's crop, some distractors, `marks` marks `zoom` times as large, then the camera's flaws.
+
+    `recolour` is the share of backgrounds that get another hue or give way to a plain sky: six photographs have too
+    few colours to teach a detector that blue alone is no buoy.
+    """
     canvas = _background(photos, rng, size_hw)
+    if rng.random() < recolour:
+        canvas = np.ascontiguousarray(_recoloured(canvas, rng))
     for _ in range(rng.integers(0, 4)):
-        _paste(canvas, _distractor(rng), rng, [])
+        _paste(canvas, _distractor(rng, zoom), rng, [])
     boxes: list[tuple[float, float, float, float]] = []
     classes: list[int] = []
     for _ in range(marks):
         class_id = int(rng.integers(len(CLASSES)))
-        box = _paste(canvas, _mark(class_id, rng), rng, boxes)
+        box = _paste(canvas, _mark(class_id, rng, zoom), rng, boxes)
         if box is not None:
             boxes.append(box)
             classes.append(class_id)
@@ -72,13 +80,27 @@ def _background(photos: list[np.ndarray], rng: np.random.Generator, size_hw: tup
     return np.clip(crop.astype(np.float32) * gain + rng.uniform(-20, 20), 0, 255)
 
 
+def _recoloured(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    if rng.random() < 0.5:
+        top, bottom = rng.uniform(0, 255, (2, 3))
+        if rng.random() < 0.5:  # dusk to noon
+            top, bottom = (np.array([1.0, rng.uniform(0.4, 0.8), rng.uniform(0.1, 0.6)]) * rng.uniform(30, 230) for _ in range(2))
+        ramp = np.linspace(0, 1, canvas.shape[0])[:, None, None]
+        sky = np.broadcast_to(top * (1 - ramp) + bottom * ramp, canvas.shape)
+        return sky * 0.8 + canvas * 0.2 if rng.random() < 0.7 else sky.copy()
+    hsv = cv2.cvtColor(canvas.astype(np.uint8), cv2.COLOR_BGR2HSV).astype(np.float32)
+    hsv[..., 0] = (hsv[..., 0] + rng.uniform(0, 180)) % 180
+    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.7, 1.6) + rng.uniform(0, 90), 0, 255)
+    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR).astype(np.float64)
+
+
 def _jitter(rng: np.random.Generator, bgr: tuple[int, int, int], amount: float = 22.0) -> tuple[float, float, float]:
     return tuple(float(v) for v in np.clip(np.array(bgr) + rng.uniform(-amount, amount, 3), 0, 255))  # type: ignore[return-value]
 
 
-def _mark(class_id: int, rng: np.random.Generator) -> np.ndarray:
+def _mark(class_id: int, rng: np.random.Generator, zoom: float) -> np.ndarray:
     """One mark as a BGRA patch, float32, at SUPERSAMPLE times its final size."""
-    side = int(np.exp(rng.uniform(np.log(16), np.log(110))) * SUPERSAMPLE)
+    side = int(np.exp(rng.uniform(np.log(16), np.log(110))) * zoom * SUPERSAMPLE)
     white, black = _jitter(rng, (235, 235, 235)), _jitter(rng, (25, 25, 25))
     patch = np.zeros((side, side, 4), np.float32)
     alpha = np.zeros((side, side), np.uint8)
@@ -132,9 +154,9 @@ def _mark(class_id: int, rng: np.random.Generator) -> np.ndarray:
     return _turn(patch, aspect=rng.uniform(0.8, 1.25), angle=rng.normal(0, 12))
 
 
-def _distractor(rng: np.random.Generator) -> np.ndarray:
+def _distractor(rng: np.random.Generator, zoom: float) -> np.ndarray:
     """A plain shape of a colour no mark has: magenta, cyan, grey or brown."""
-    side = int(rng.uniform(20, 90) * SUPERSAMPLE)
+    side = int(rng.uniform(20, 90) * zoom * SUPERSAMPLE)
     colour = _jitter(rng, [(190, 60, 190), (200, 190, 60), (120, 120, 120), (40, 70, 110)][rng.integers(4)])
     patch = np.zeros((side, side, 4), np.float32)
     layer = np.zeros((side, side, 3), np.float32)

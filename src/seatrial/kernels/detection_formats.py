@@ -70,9 +70,8 @@ def _yolox(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
             f"yolox: expected {len(grid)} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(head)}"
         )
     centre = (head[:, :2] + grid[:, :2]) * grid[:, 2:]
-    with np.errstate(over="ignore"):
-        half = np.exp(head[:, 2:4]) * grid[:, 2:] / 2
-        boxes = np.concatenate([centre - half, centre + half], axis=1)
+    half = np.exp(head[:, 2:4]) * grid[:, 2:] / 2
+    boxes = np.concatenate([centre - half, centre + half], axis=1)
     best, classes = _best_class(head[:, 5:])
     return boxes, best * head[:, 4], classes
 
@@ -80,9 +79,9 @@ def _yolox(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
 def _end_to_end(outputs: list[F32], _: tuple[int, int]) -> Candidates:
     """(detections, 6): x1, y1, x2, y2 in input pixels, score, class. YOLOv10, YOLO26, exports with NMS inside."""
     head = outputs[0]
-    with np.errstate(invalid="ignore"):
-        classes = np.nan_to_num(head[:, 5]).astype(np.int64)
-    return head[:, :4], head[:, 4], classes
+    # NaN and infinity name no class: as a score of NaN they never count.
+    named = np.abs(head[:, 5]) < 2**31
+    return head[:, :4], np.where(named, head[:, 4], np.nan), np.where(named, head[:, 5], 0).astype(np.int64)
 
 
 def _scaled(boxes: F32, input_hw: tuple[int, int]) -> F32:
@@ -150,7 +149,7 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
         # The boxes are the tensor of width 4; with four classes both are, and the order given decides.
         if usable[0].shape[2] != 4:
             usable.reverse()
-        if usable[0].shape[2] != 4:
+        if usable[0].shape[2] != 4 or usable[1].shape[2] == 0:
             raise ValueError(complaint)
     least = {"yolov8": (1, 5), "yolo11": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}.get(format_name)
     if least and usable[0].shape[least[0]] < least[1]:

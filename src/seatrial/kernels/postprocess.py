@@ -6,6 +6,7 @@ image; it returns one frozen result an image.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,8 @@ class DetectionDecoder:
     def __post_init__(self) -> None:
         if self.format not in FORMATS:
             raise ValueError(
-                f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}{did_you_mean(self.format, list(FORMATS))}"
+                f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}"
+                f"{did_you_mean(str(self.format), list(FORMATS))}"
             )
         for name in ("confidence", "iou"):
             if not 0 <= getattr(self, name) <= 1:
@@ -96,13 +98,18 @@ class DetectionDecoder:
         return [self._one([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
 
     def _one(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
-        form = FORMATS[self.format]
-        boxes, scores, classes = form.decode(rows, geometry.input_hw)
+        # A broken model's infinities become NaN on the way and are left out below; a warning an image helps nobody.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._in_source(*FORMATS[self.format].decode(rows, geometry.input_hw), geometry)
+
+    def _in_source(
+        self, boxes: reference.F32, scores: reference.F32, classes: reference.I64, geometry: Geometry
+    ) -> Detections:
         keep = scores > self.confidence
         boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
         sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         boxes, scores, classes = boxes[sound], scores[sound], classes[sound]
-        if form.needs_nms:
+        if FORMATS[self.format].needs_nms:
             chosen = reference.nms(boxes, scores, classes, self.iou, self.class_agnostic, self.max_detections)
         else:
             chosen = reference.top_k(scores, self.max_detections)
@@ -122,15 +129,14 @@ class ClassificationDecoder:
         known = ["softmax", "sigmoid", "none"]
         if self.activation not in known:
             raise ValueError(
-                f"activation: expected one of {', '.join(known)}, got {self.activation!r}{did_you_mean(self.activation, known)}"
+                f"activation: expected one of {', '.join(known)}, got {self.activation!r}"
+                f"{did_you_mean(str(self.activation), known)}"
             )
         if self.top_k < 1:
             raise ValueError(f"top_k: expected at least 1, got {self.top_k}")
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
-        logits = outputs[0]
-        _check_batch([logits], geometries)
-        rows = logits.reshape(len(logits), -1)
+        rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
         if self.activation == "softmax":
             scores = reference.softmax(rows)
         elif self.activation == "sigmoid":
@@ -146,10 +152,9 @@ class SegmentationDecoder:
     """One output (B, classes, h, w) to a class a source pixel: argmax, then nearest to source size."""
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[SemanticMask]:
-        scores = outputs[0]
-        if scores.ndim != 4:
+        scores = _first(outputs, geometries, "segmentation: expected one output (B, classes, height, width)")
+        if scores.ndim != 4 or 0 in scores.shape[1:]:
             raise ValueError(f"segmentation: expected one output (B, classes, height, width), got shape {scores.shape}")
-        _check_batch([scores], geometries)
         return [SemanticMask(reference.argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
 
 
@@ -160,13 +165,28 @@ class EmbeddingDecoder:
     normalize: bool = True
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Embedding]:
-        vectors = outputs[0]
-        _check_batch([vectors], geometries)
-        rows = vectors.reshape(len(vectors), -1).astype(np.float32)
+        rows = _rows(outputs, geometries, "embedding: expected an output (B, ...)").astype(np.float32)
         if self.normalize:
-            length = np.linalg.norm(rows, axis=1, keepdims=True)
-            rows = np.divide(rows, length, out=np.zeros_like(rows), where=length > 0)
+            # float64, because float32's squares leave its range long before the values do.
+            length = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+            with np.errstate(invalid="ignore"):
+                rows = np.divide(rows, length, out=np.zeros_like(rows), where=length != 0)
         return [Embedding(row) for row in rows]
+
+
+def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
+    if not outputs:
+        raise ValueError(f"{expected}, got none")
+    _check_batch(outputs[:1], geometries)
+    return outputs[0]
+
+
+def _rows(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
+    """The first output as one row an image."""
+    tensor = _first(outputs, geometries, expected)
+    if tensor.ndim < 2 or 0 in tensor.shape[1:]:
+        raise ValueError(f"{expected}, got shape {tensor.shape}")
+    return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))
 
 
 def _check_batch(tensors: Sequence[npt.NDArray[Any]], geometries: Sequence[Geometry]) -> None:

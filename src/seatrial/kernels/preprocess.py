@@ -69,21 +69,25 @@ class Preprocess:
         _one_of("dtype", self.dtype, DTYPES)
         if self.input_color == "gray" and self.color != "gray":
             raise ValueError("input_color: a one-channel gray image cannot become colour; expected 'bgr' or 'rgb'")
-        if not 0 <= self.pad_value <= 255:
-            raise ValueError(f"pad_value: expected a grey level from 0 to 255, got {self.pad_value}")
-        if self.resize_short is not None and self.resize_short < 1:
-            raise ValueError(f"resize_short: expected a positive number of pixels, got {self.resize_short}")
+        if not isinstance(self.pad_value, int | np.integer) or not 0 <= self.pad_value <= 255:
+            raise ValueError(f"pad_value: expected a whole grey level from 0 to 255, got {self.pad_value}")
+        short = self.resize_short
+        if short is not None and (not isinstance(short, int | np.integer) or short < 1):
+            raise ValueError(f"resize_short: expected a positive whole number of pixels, got {self.resize_short}")
         channels = self.channels
         for name in ("mean", "std"):
-            given = getattr(self, name)
-            values = tuple(float(v) for v in (given if isinstance(given, Sequence) else (given,)))
+            values = tuple(float(v) for v in np.atleast_1d(getattr(self, name)).tolist())
             if channels == 1 and len(values) == 3 and len(set(values)) == 1:
                 values = values[:1]
             if len(values) != channels:
                 raise ValueError(f"{name}: expected {channels} value(s), one a channel, got {len(values)}")
             object.__setattr__(self, name, values)
-        if any(v == 0 or not np.isfinite(v) for v in self.std):
-            raise ValueError(f"std: expected finite values other than zero, got {self.std}")
+        # As float32, which they are used in: there 1e-50 is zero.
+        used = {name: np.array(getattr(self, name)).astype(np.float32) for name in ("scale", "mean", "std")}
+        for name, values32 in used.items():
+            if not np.isfinite(values32).all() or (name == "std" and not values32.all()):
+                wanted = "finite values other than zero" if name == "std" else "finite numbers"
+                raise ValueError(f"{name}: expected {wanted}, got {getattr(self, name)}")
         plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
         if self.dtype == "uint8" and not plain:
             raise ValueError(

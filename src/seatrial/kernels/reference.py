@@ -37,11 +37,15 @@ def resize(image_hwc: U8, size_hw: tuple[int, int], interpolation: str) -> U8:
     if image_hwc.shape[:2] == size_hw:
         return image_hwc
     height, width = size_hw
+    out: U8
     if interpolation in PILLOW_INTERPOLATION:
-        return np.asarray(Image.fromarray(image_hwc).resize((width, height), PILLOW_INTERPOLATION[interpolation]))
-    # Keyword, not position: the third positional argument of cv2.resize is dst, and a wrong one is ignored silently.
-    out: U8 = cv2.resize(image_hwc, (width, height), interpolation=OPENCV_INTERPOLATION[interpolation])
-    return out
+        # Pillow takes one channel only without its axis; OpenCV takes the axis and drops it.
+        pillow = Image.fromarray(image_hwc[..., 0] if image_hwc.shape[2] == 1 else image_hwc)
+        out = np.asarray(pillow.resize((width, height), PILLOW_INTERPOLATION[interpolation]))
+    else:
+        # Keyword, not position: the third positional argument of cv2.resize is dst, and a wrong one is ignored silently.
+        out = cv2.resize(image_hwc, (width, height), interpolation=OPENCV_INTERPOLATION[interpolation])
+    return out if out.ndim == 3 else out[..., None]
 
 
 def place(image_hwc: U8, geometry: Geometry, interpolation: str, pad_value: int) -> U8:
@@ -85,8 +89,7 @@ def sigmoid(logits: npt.NDArray[np.floating]) -> F32:
 
 def top_k(scores: F32, k: int) -> I64:
     """Indices of the k largest scores, descending; ties by lower index; NaN last."""
-    keyed = np.where(np.isnan(scores), -np.inf, scores)
-    return np.argsort(-keyed, kind="stable")[:k]
+    return np.argsort(-scores, kind="stable")[:k]
 
 
 def iou_one_to_many(box_xyxy: F32, boxes_xyxy: F32) -> F32:
@@ -127,13 +130,17 @@ def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry, ignore: int = 
     """
     classes = np.argmax(scores_chw, axis=0)
     wide = scores_chw.shape[0] > 255
-    (in_h, in_w), (h, w) = geometry.input_hw, geometry.source_hw
-    y_in = (np.arange(h) + 0.5) * geometry.scale_y + geometry.offset_y
-    x_in = (np.arange(w) + 0.5) * geometry.scale_x + geometry.offset_x
-    rows = np.floor(y_in * (classes.shape[0] / in_h)).astype(np.int64)
-    columns = np.floor(x_in * (classes.shape[1] / in_w)).astype(np.int64)
-    picked = classes[np.clip(rows, 0, classes.shape[0] - 1)][:, np.clip(columns, 0, classes.shape[1] - 1)]
-    mask: U8 | npt.NDArray[np.uint16] = picked.astype(np.uint16 if wide else np.uint8)
-    cut = ((y_in < 0) | (y_in >= in_h))[:, None] | ((x_in < 0) | (x_in >= in_w))[None, :]
-    mask[cut] = 65535 if wide else ignore
+    (in_h, in_w), (h, w), (resized_h, resized_w) = geometry.input_hw, geometry.source_hw, geometry.resized_hw
+    rows, cut_y = _cells(h, resized_h, geometry.offset_y, in_h, classes.shape[0])
+    columns, cut_x = _cells(w, resized_w, geometry.offset_x, in_w, classes.shape[1])
+    mask: U8 | npt.NDArray[np.uint16] = classes[rows][:, columns].astype(np.uint16 if wide else np.uint8)
+    mask[cut_y[:, None] | cut_x[None, :]] = 65535 if wide else ignore
     return mask
+
+
+def _cells(source: int, resized: int, offset: int, inputs: int, cells: int) -> tuple[I64, npt.NDArray[np.bool_]]:
+    """Along one axis: the cell of each source pixel, and whether a crop cut the pixel away."""
+    # In whole numbers, units of 1 / (2 * source) of an input pixel: a centre on a cell's edge must not be rounded off it.
+    centres = (2 * np.arange(source) + 1) * resized + 2 * source * offset
+    end = 2 * source * inputs
+    return np.clip(centres * cells // end, 0, cells - 1), (centres < 0) | (centres >= end)

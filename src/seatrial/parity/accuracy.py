@@ -59,9 +59,15 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> dict[str, list[str]]:
 
 
 def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
-    rows = list(csv.DictReader(io.StringIO(text)))
-    if not rows or not set(wanted) <= set(rows[0]):
-        got = ", ".join(map(str, rows[0])) if rows else "an empty file"
+    reader = csv.DictReader(io.StringIO(text))
+    try:
+        rows, header = list(reader), reader.fieldnames or []
+    except csv.Error as e:
+        raise DataError(
+            f"{path}: expected a CSV with columns {wanted[0]},{wanted[1]}, but it is malformed ({e})"
+        ) from None
+    if not set(wanted) <= set(header):
+        got = ", ".join(header) if header else "an empty file"
         raise DataError(f"{path}: expected a header line with columns {wanted[0]},{wanted[1]}, got {got}")
     return [((r[wanted[0]] or "").strip(), (r[wanted[1]] or "").strip()) for r in rows]
 
@@ -79,7 +85,7 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> dict[st
 def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, Any]:
     try:
         data = json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
     if not isinstance(data, dict) or not all(
         isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
@@ -96,19 +102,26 @@ def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, 
                     "objects still needs a row in 'images'"
                 )
             wanted[row["id"]] = row
-        annotations = [
-            {"iscrowd": 0, "area": float(a["bbox"][2]) * float(a["bbox"][3]) if "bbox" in a else 0.0, **a, "id": number}
-            for number, a in enumerate((a for a in data["annotations"] if a["image_id"] in wanted), start=1)
-        ]
-        categories = sorted(data["categories"], key=lambda c: c["id"])
-        names = [str(c["name"]) for c in categories]
+        ours = (a for a in data["annotations"] if a["image_id"] in wanted)
+        annotations = [_annotation(a, number) for number, a in enumerate(ours, start=1)]
+        categories = sorted(
+            ({**c, "id": int(c["id"]), "name": str(c["name"])} for c in data["categories"]), key=lambda c: c["id"]
+        )
     except (KeyError, TypeError, IndexError, ValueError) as e:
         raise DataError(
             f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
         ) from None
-    if not names:
+    if not categories:
         raise DataError(f"{path}: expected at least one category, got none")
     return {"images": list(wanted.values()), "annotations": annotations, "categories": categories, "info": {}}
+
+
+def _annotation(row: dict[str, Any], number: int) -> dict[str, Any]:
+    area = 0.0
+    if "bbox" in row:
+        _, _, width, height = (float(v) for v in row["bbox"])
+        area = width * height
+    return {"iscrowd": 0, "area": area, **row, "id": number, "category_id": int(row["category_id"])}
 
 
 NO_CATEGORY = -1
@@ -130,11 +143,14 @@ def accuracy(
     """(value from 0 to 1, its name), or None where truth and results don't go together."""
     first = next((r for r in results if r is not None), None)
     if isinstance(first, Detections) and truth.coco:
+        without = sum("bbox" not in a for a in truth.coco["annotations"])
+        if without:
+            raise DataError(f"{truth.path}: {without} annotation(s) have no bbox, which detection is judged by")
         return mean_average_precision(truth.coco, images, results, labels), "mAP"
     if isinstance(first, Classification) and truth.classes:
         return _top1(truth, images, results, labels), "top-1"
     if isinstance(first, SemanticMask) and truth.coco:
-        return _mean_iou(truth.coco, images, results, labels), "mIoU"
+        return _mean_iou(truth, images, results, labels), "mIoU"
     return None
 
 
@@ -152,7 +168,7 @@ def mean_average_precision(
         for box, score, class_id in zip(
             result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
         ):
-            if class_id < len(ids) and ids[class_id] != NO_CATEGORY:
+            if 0 <= class_id < len(ids) and ids[class_id] != NO_CATEGORY:
                 bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
                 found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
     if not found:
@@ -187,7 +203,7 @@ def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], 
 
 
 def _mean_iou(
-    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
 ) -> float:
     """Mean over classes of intersection over union, pixels pooled over images.
 
@@ -196,6 +212,8 @@ def _mean_iou(
     """
     from pycocotools.coco import COCO
 
+    coco = truth.coco
+    assert coco is not None
     with contextlib.redirect_stdout(io.StringIO()):
         index = COCO()
         index.dataset = coco
@@ -203,12 +221,24 @@ def _mean_iou(
     ids = category_ids(coco, labels)
     unannotated = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), -1)
     inter, union = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
-    for image_id, result in zip(_image_ids(coco, images), results, strict=True):
+    for image, image_id, result in zip(images, _image_ids(coco, images), results, strict=True):
         assert isinstance(result, SemanticMask)
-        expected = np.full(result.class_ids.shape, unannotated, np.int64)
+        height, width = result.class_ids.shape
+        expected = np.full((height, width), unannotated, np.int64)
         for a in index.loadAnns(index.getAnnIds(imgIds=[image_id])):
-            mask = index.annToMask(a).astype(bool)
-            if mask.shape == expected.shape and a["category_id"] in ids:
+            try:
+                mask = index.annToMask(a).astype(bool)
+            except Exception as e:  # pycocotools raises bare Exception, KeyError, IndexError or TypeError
+                raise DataError(
+                    f"{truth.path}: an annotation of {image.name} gives no mask ({type(e).__name__}: {e}); expected "
+                    "polygons or RLE in 'segmentation', and the image's 'height' and 'width'"
+                ) from None
+            if mask.shape != expected.shape:
+                raise DataError(
+                    f"{truth.path}: {image.name} is annotated at {mask.shape[0]} × {mask.shape[1]} (height × width), but "
+                    f"decodes to {height} × {width}; if EXIF turns it, set decode.exif: ignore"
+                )
+            if a["category_id"] in ids:
                 expected[mask] = ids.index(a["category_id"])
         judged = expected >= 0
         for k in range(len(ids)):

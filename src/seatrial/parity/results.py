@@ -67,5 +67,7 @@ def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
 
 
 def _cosine(reference: Embedding, candidate: Embedding) -> float:
-    norms = float(np.linalg.norm(reference.vector) * np.linalg.norm(candidate.vector))
-    return float(reference.vector @ candidate.vector) / norms if norms > 0 else float(norms == 0)
+    r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
+    norms = float(np.linalg.norm(r) * np.linalg.norm(c))
+    # A zero vector has no direction: it agrees with another zero vector only. NaN and infinity agree with nothing.
+    return float(r @ c) / norms if 0 < norms < np.inf else float(not r.any() and not c.any())

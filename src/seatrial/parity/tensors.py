@@ -41,19 +41,19 @@ def _difference(
     finite = np.isfinite(reference) & np.isfinite(candidate)
     # Infinities of the same sign agree; everything else that is not finite on one side alone never does.
     same_special = (np.isnan(reference) & np.isnan(candidate)) | (reference == candidate)
-    mismatch = bool((~finite & ~same_special).any())
+    mismatched = int((~finite & ~same_special).sum())
     r, c = reference[finite], candidate[finite]
-    if len(r) == 0:
-        return TensorDifference(
-            name=name, max_abs=0.0, mean_abs=0.0, cosine=None, sqnr_db=None,
-            share_outside=float(mismatch), nan_mismatch=mismatch,
-        )  # fmt: skip
     error = np.abs(r - c)
     share_outside = None
     if tolerance is not None:
         rtol, atol = tolerance
-        outside = int((error > atol + rtol * np.abs(r)).sum()) + int((~finite & ~same_special).sum())
-        share_outside = outside / len(reference)
+        outside = int((error > atol + rtol * np.abs(r)).sum()) + mismatched
+        share_outside = outside / max(1, len(reference))
+    if len(r) == 0:
+        return TensorDifference(
+            name=name, max_abs=0.0, mean_abs=0.0, cosine=None, sqnr_db=None,
+            share_outside=share_outside, nan_mismatch=mismatched > 0,
+        )  # fmt: skip
     signal, noise = float(r @ r), float(error @ error)
     norms = float(np.linalg.norm(r) * np.linalg.norm(c))
     return TensorDifference(
@@ -64,5 +64,5 @@ def _difference(
         # Identical tensors have no noise, and an infinite ratio is not a JSON number.
         sqnr_db=10 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
         share_outside=share_outside,
-        nan_mismatch=mismatch,
+        nan_mismatch=mismatched > 0,
     )

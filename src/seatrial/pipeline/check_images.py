@@ -12,13 +12,13 @@ import re
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from seatrial.errors import DataError
-
 
 MAX_STRAY_BYTES = 16
 
@@ -39,7 +39,7 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
     while len(done) < len(paths):
         rest = [str(p) for p in paths[len(done) :]]
         child = subprocess.run(
-            [sys.executable, "-m", "seatrial.pipeline.check_images"],
+            [sys.executable, "-P", "-m", "seatrial.pipeline.check_images"],
             input=json.dumps(rest), capture_output=True, text=True, check=False,
         )  # fmt: skip
         for line in child.stdout.splitlines():
@@ -64,6 +64,8 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
 def main() -> None:
     from seatrial.pipeline.decode import DecodeSettings, decode, find_problem
 
+    # Pillow's "Corrupt EXIF data" speaks of a tag, not of a pixel.
+    warnings.simplefilter("ignore")
     with tempfile.TemporaryFile() as captured:
         # libjpeg only prints what it thinks of broken data, then returns grey; its words are the evidence.
         os.dup2(captured.fileno(), 2)

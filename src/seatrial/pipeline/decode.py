@@ -170,7 +170,7 @@ def _orientation(data: bytes) -> int:
     try:
         with Image.open(io.BytesIO(data)) as header:
             return int(header.getexif().get(_EXIF_ORIENTATION, 1))
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # as in find_problem; a tag that can't be read turns nothing
         return 1
 
 
@@ -205,7 +205,8 @@ def find_problem(data: bytes) -> str | None:
         start = data[:16].decode("ascii", "replace").strip()
         text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
         return f"not an image{text}; expected JPEG, PNG, WebP, TIFF or BMP; leave it out or export it again"
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError, RuntimeError) as e:
+    # Pillow raises whatever a broken field leads it to: OSError, SyntaxError, OverflowError, RuntimeError, and more.
+    except Exception as e:
         cut = "the image is cut short" if "truncated" in str(e) or isinstance(e, EOFError) else "the image is corrupt"
         return f"{cut} ({str(e) or type(e).__name__}); copy it again or leave it out"
     finally:

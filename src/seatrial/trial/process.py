@@ -45,7 +45,8 @@ def run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None])
     began = time.monotonic()
     with (folder / "output.log").open("wb") as log:
         child = subprocess.Popen(
-            [sys.executable, "-m", "seatrial.trial.worker", str(task_file)],
+            # -P: a file in the working folder must not stand in for a package.
+            [sys.executable, "-P", "-m", "seatrial.trial.worker", str(task_file)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,),
             env={**os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads)},
             # Its own session: Ctrl-C reaches only us, and we end it together with whatever it started.

