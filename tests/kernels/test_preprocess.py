@@ -254,7 +254,7 @@ def test_another_image_is_refused(image):
         ({"color": "grey"}, "color: .*(did you mean 'gray'?)"),
         ({"input_color": "rbg"}, "input_color: .*(did you mean 'rgb'?)"),
         ({"layout": "nhcw"}, "layout: .*(did you mean 'nhwc'?)"),
-        ({"dtype": "float"}, "dtype: .*(did you mean 'float16'?)"),
+        ({"dtype": "float"}, "dtype: .*(did you mean 'float32'?)"),
         ({"dtype": 3}, "dtype: expected one of float32, float16, uint8, got 3"),
         ({"dtype": "uint8"}, "dtype: uint8 keeps raw levels"),
         ({"dtype": "uint8", "scale": 1, "mean": (0, 0, 1)}, "dtype: uint8 keeps raw levels"),

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn
+from rich.table import Column
 from rich.text import Text
 
 from seatrial.history.records import CellRecord
@@ -25,11 +25,13 @@ class ProgressWatcher(Watcher):
     def __init__(self, out: Console) -> None:
         self._out = out
         self._bar = Progress(
-            TextColumn("{task.completed:.0f}/{task.total:.0f} cells"), BarColumn(24), TextColumn("{task.description}"),
-            console=out, transient=True,
-        )  # fmt: skip
+            TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
+            BarColumn(24),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            console=out,
+            transient=True,
+        )
         self._task = self._bar.add_task("checking", total=1, visible=True)
-        self._live: Live | None = None
         self._cells: list[Cell] = []
         self._ended = 0
         self._running_s = 0.0
@@ -39,15 +41,13 @@ class ProgressWatcher(Watcher):
 
     def __enter__(self) -> Self:
         if self._out.is_terminal and not self._out.quiet:
-            self._live = Live(self._bar, console=self._out, transient=True, refresh_per_second=5)
-            self._live.__enter__()
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._live:
-            self._live.__exit__(kind, error, trace)
+        self._bar.stop()
 
     def checking(self, what: str) -> None:
         self._bar.update(self._task, description=f"checking {what}")
@@ -73,7 +73,7 @@ class ProgressWatcher(Watcher):
         left = sum(not c.skip for c in self._cells[self._ended :])
         seconds = max(0.0, left * each - (time.monotonic() - self._cell_began))
         name = f"{cell.pipeline} · {configuration(cell.id)} · {step}"
-        self._bar.update(self._task, description=f"{name} · {_clock(seconds)} left")
+        self._bar.update(self._task, description=f"{_clock(seconds)} left · {name}")
 
     def cell_ends(self, record: CellRecord) -> None:
         self._ended += 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -17,7 +20,7 @@ def print_record(out: Console, record: Record) -> None:
     """Stages of every cell, then the checks, then the verdict: what matters most stands last, above the prompt."""
     ok = [c for c in record.cells if c.status == "ok"]
     if ok:
-        out.print(stage_table(ok))
+        out.print(stage_table(ok, out.width))
     for cell in record.cells:
         if cell.status == "failed":
             out.print(Text(f"✗ {cell.pipeline} · {configuration(cell.id)}: {cell.reason}", "red"))
@@ -25,6 +28,7 @@ def print_record(out: Console, record: Record) -> None:
                 out.print(Text(f"    {line}", "dim"))
     if record.kind == "trial":
         out.print(verdict_table(record))
+        print_reasons(out, record)
     unsettled = sum(not c.converged for c in ok)
     if unsettled:
         what = f"{unsettled} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
@@ -38,37 +42,46 @@ def print_record(out: Console, record: Record) -> None:
 _SHORT = {"preprocess": "pre", "postprocess": "post"}
 
 
-def stage_table(cells: list[CellRecord]) -> Table:
-    """Median of each stage, then the whole: milliseconds a batch."""
+def stage_table(cells: list[CellRecord], width: int) -> Table:
+    """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
     names = [s for s in cells[0].stages if s != "end_to_end"]
     accuracy = next((c.accuracy_name for c in cells if c.accuracy), "")
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column("cell", no_wrap=True)
-    for name in (*(_SHORT.get(n, n) for n in names), "p50", "p90", "p99", "n", "images/s", "memory", "cold start"):
-        table.add_column(name, justify="right", no_wrap=True)
+    columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {configuration(c.id)}"}
+    columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
+    columns["p50"] = lambda c: _ms(c.stages["end_to_end"].p50.value)
+    columns["p90"] = lambda c: _ms(c.stages["end_to_end"].p90.value)
+    columns["p99"] = lambda c: _ms(c.stages["end_to_end"].p99.value) + _star(c)
+    columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
+    columns["images/s"] = lambda c: format_rate(c.throughput.value).removesuffix(" images/s") if c.throughput else "–"
+    columns["memory"] = lambda c: format_bytes(c.peak_memory.value) if c.peak_memory else "–"
+    columns["cold start"] = lambda c: format_seconds(c.cold_start.value) if c.cold_start else "–"
     if accuracy:
-        table.add_column(accuracy, justify="right", no_wrap=True)
+        columns[accuracy] = lambda c: f"{c.accuracy.value:.3f}" if c.accuracy else "–"
+    for dispensable in ("cold start", "memory", "p90", "n", *(_SHORT.get(n, n) for n in names)):
+        if _width_of(columns, cells) > width:
+            del columns[dispensable]
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="left" if name == "cell" else "right", no_wrap=True)
     for c in cells:
-        end = c.stages["end_to_end"]
-        assert c.throughput
-        assert c.peak_memory
-        assert c.cold_start
-        row = [f"{c.pipeline} {configuration(c.id)}"]
-        row += [_ms(c.stages[n].p50.value) for n in names]
-        row += [_ms(end.p50.value), _ms(end.p90.value), _ms(end.p99.value) + ("*" if end.p99.warnings else "")]
-        row += [str(end.p50.n), format_rate(c.throughput.value).removesuffix(" images/s")]
-        row += [format_bytes(c.peak_memory.value), format_seconds(c.cold_start.value)]
-        if accuracy:
-            row.append(f"{c.accuracy.value:.3f}" if c.accuracy else "–")
-        table.add_row(*row)
-    star = (
-        "; * too few independent samples to bound p99 from above"
-        if any(c.stages["end_to_end"].p99.warnings for c in cells)
-        else ""
-    )
-    table.caption = f"stages: median, p50 to p99: end to end, all in milliseconds a batch; n batches{star}"
+        table.add_row(*(text(c) for text in columns.values()))
+    star = "; * too few independent samples to bound p99 from above" if any(map(_star, cells)) else ""
+    policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
+    table.caption = f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{star}\nI/O: {policies}"
     table.caption_justify = "left"
     return table
+
+
+def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:
+    return sum(max(len(name), *(len(text(c)) for c in cells)) + 1 for name, text in columns.items())
+
+
+def _star(cell: CellRecord) -> str:
+    return "*" if cell.stages["end_to_end"].p99.warnings else ""
+
+
+def _stage_ms(stage: str, cell: CellRecord) -> str:
+    return _ms(cell.stages[stage].p50.value)
 
 
 def _ms(seconds: float) -> str:
@@ -76,28 +89,27 @@ def _ms(seconds: float) -> str:
 
 
 def verdict_table(record: Record) -> Table:
+    """One line a check and pipeline: the value of its worst cell, and how many cells it stands for."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name, justify in (
-        ("", "left"),
-        ("check", "left"),
-        ("pipeline", "left"),
-        ("value", "right"),
-        ("limit", "right"),
-        ("why", "left"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name in ("", "check", "value", "limit"))  # type: ignore[arg-type]
+    for name in ("", "check", "pipeline", "value", "limit", "cells"):
+        right = name in ("value", "limit", "cells")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "check", overflow="fold")
     for row in group_decisions(record.decisions, record.cells):
-        why = row.worst.reason
-        if row.cells > 1:
-            count = f"{row.bad} of {row.cells} cells do not pass; worst" if row.bad else f"worst of {row.cells} cells"
-            why += f" ({count}: {row.where})"
-        elif row.where:
-            why += f" ({row.where})"
         verdict = Text(row.worst.verdict, STYLES[row.worst.verdict])
-        table.add_row(
-            verdict, row.worst.check, row.pipeline, row.value, row.limit, Text(why, "dim" if row.bad == 0 else "")
-        )
+        count = f"{row.bad}/{row.cells}" if row.bad else str(row.cells)
+        table.add_row(verdict, row.worst.check, row.pipeline, row.value, row.limit, count)
     return table
+
+
+def print_reasons(out: Console, record: Record) -> None:
+    """Why each check that did not pass did not."""
+    for row in group_decisions(record.decisions, record.cells):
+        if row.bad:
+            where = f"{row.bad} of {row.cells} cells; worst {row.where}" if row.cells > 1 else row.where
+            text = Text.assemble((row.worst.verdict, STYLES[row.worst.verdict]), f" {row.worst.check}")
+            text.append(f" · {row.pipeline}" if row.pipeline else "")
+            text.append(f": {row.worst.reason}" + (f" ({where})" if where else ""))
+            out.print(text)
 
 
 def verdict_line(record: Record) -> Text:

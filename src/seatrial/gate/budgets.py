@@ -14,6 +14,11 @@ from seatrial.units import format_value
 
 CONFIDENCE = 0.95
 _VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
+_SINGLE_READINGS = {
+    "cold_start": "one start in a fresh process",
+    "peak_memory": "most resident memory of the cell's process",
+    "model_size": "the model's file and its external data",
+}
 # Latencies of a stage in seconds, one a batch.
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
 
@@ -142,9 +147,9 @@ def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, w
     if measured.interval:
         spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
         why = f"{spread} spans the limit" if verdict == "INCONCLUSIVE" else spread
-    elif budget.metric == "cold_start":
-        why = "one start in a fresh process"
-    return _decision(name, budget, verdict, measured.value, why or "exact", cell.id)
+    elif budget.metric == "accuracy":
+        why = f"{cell.accuracy_name} on {measured.n} images"
+    return _decision(name, budget, verdict, measured.value, why or _SINGLE_READINGS[budget.metric], cell.id)
 
 
 def _decision(name: str, budget: Budget, verdict: Verdict, value: float | None, reason: str, cell: str) -> Decision:

@@ -143,7 +143,7 @@ def find_run(text: str, results: Path) -> RunFolder:
         return RunFolder(path)
     runs = list_runs(results)
     if text == "latest" and runs:
-        return runs[-1]
+        return next((r for r in reversed(runs) if r.complete), runs[-1])
     matches = [r for r in runs if text in r.path.name]
     if len(matches) == 1:
         return matches[0]
