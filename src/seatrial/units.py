@@ -100,5 +100,6 @@ def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
 def _three_digits(x: float) -> str:
     if x == 0 or not math.isfinite(x):
         return f"{x:g}"
-    decimals = max(0, 2 - math.floor(math.log10(abs(x)) + 1e-12))
-    return f"{x:.{min(decimals, 6)}f}"
+    # Rounded first: 0.9996 has three digits as 1.00, not as 1.000.
+    exponent = int(f"{abs(x):.2e}".partition("e")[2])
+    return f"{x:.{min(max(0, 2 - exponent), 6)}f}"

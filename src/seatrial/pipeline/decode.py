@@ -92,7 +92,9 @@ def decode(data: bytes, settings: DecodeSettings, name: str = "image") -> U8:
     except cv2.error:  # a side longer than OpenCV takes (2^20 pixels) is an exception, not None
         image = None
     if image is None:
-        raise DataError(f"{name}: cannot be decoded; expected a JPEG, PNG, WebP, TIFF or BMP image")
+        raise DataError(
+            f"{name}: cannot be decoded; expected a sound JPEG, PNG, WebP, TIFF or BMP image; copy it again or leave it out"
+        )
     return image
 
 
