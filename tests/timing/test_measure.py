@@ -17,7 +17,7 @@ def spin(microseconds):
 
 
 def quiet(share):
-    assert 0 <= share
+    assert share >= 0
 
 
 def test_it_stops_once_the_median_is_known():
