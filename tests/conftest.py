@@ -9,8 +9,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from seatrial.plan.load import load_plan
+
+# Hypothesis' default deadline is a timed test in disguise; shared machines miss it.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 CLASSIFIER = {
     "inputs": {"x": {"shape": ["batch", 3, 8, 8]}},

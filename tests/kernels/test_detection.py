@@ -158,6 +158,20 @@ def test_two_outputs_of_width_four_are_taken_in_order():
     assert_found(decode("ssd", [boxes, scores]), [((0, 0, 32, 32), 0.8, 1)])
 
 
+@pytest.mark.parametrize("name", ["ssd", "detr", "rtdetr"])
+def test_fractions_are_of_width_and_height(name):
+    half = ((SIDE / 2, SIDE / 4, SIDE, SIDE / 2), 0.9, 1)
+    found = decode(name, ENCODERS[name]([half]), fit((20, 100), (20, 100), "pad"))
+    assert_found(found, [((50, 5, 100, 10), 0.9, 1)])
+
+
+def test_yolox_counts_its_grid_row_by_row():
+    head = np.zeros((1, 42, 6), np.float32)  # 4 × 8, 2 × 4 and 1 × 2 anchors in 32 × 64 pixels
+    head[0, [8 + 2, 32 + 4 + 3, 40 + 1]] = [(0.5, 0.5, 0, 0, 1, score) for score in (0.9, 0.8, 0.7)]
+    expected = [((16, 8, 24, 16), 0.9, 0), ((48, 16, 64, 32), 0.8, 0), ((32, 0, 64, 32), 0.7, 0)]
+    assert_found(decode("yolox", [head], fit((32, 64), (32, 64), "pad")), expected)
+
+
 def test_a_query_of_rtdetr_may_name_two_classes():
     logits = f32((np.log(0.8 / 0.2), -9, np.log(0.6 / 0.4)))[None]
     box = (16, 16, 48, 48)

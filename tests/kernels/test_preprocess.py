@@ -43,7 +43,8 @@ def bordered(bgr, size, interpolation=cv2.INTER_LINEAR, anchor="center", pad=114
 def test_letterbox_is_resize_border_and_blob(source_hw, interpolation):
     image = noise(*source_hw)
     blob = cv2.dnn.blobFromImage(bordered(image, (40, 40), OPENCV[interpolation]), 1 / 255, swapRB=True)
-    np.testing.assert_array_equal(Preprocess(size=(40, 40), interpolation=interpolation)(image), blob)
+    # Older versions of OpenCV scale in double: one rounding less.
+    np.testing.assert_allclose(Preprocess(size=(40, 40), interpolation=interpolation)(image), blob, rtol=2e-7)
 
 
 @pytest.mark.parametrize("size", [(32, 64), (64, 32), (33, 47), (1, 1), (1, 9)])

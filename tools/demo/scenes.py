@@ -40,16 +40,10 @@ def load_photos(names: tuple[str, ...]) -> list[np.ndarray]:
 
 
 def draw_scene(
-    photos: list[np.ndarray], rng: np.random.Generator, size_hw: tuple[int, int], marks: int, zoom: float = 1.0, recolour: float = 0.0
+    photos: list[np.ndarray], rng: np.random.Generator, size_hw: tuple[int, int], marks: int, zoom: float = 1.0
 ) -> Scene:
-    """One scene: a photograph's crop, some distractors, `marks` marks `zoom` times as large, then the camera's flaws.
-
-    `recolour` is the share of backgrounds that get another hue or give way to a plain sky: six photographs have too
-    few colours to teach a detector that blue alone is no buoy.
-    """
+    """One scene: a photograph's crop, some distractors, `marks` marks `zoom` times as large, then the camera's flaws."""
     canvas = _background(photos, rng, size_hw)
-    if rng.random() < recolour:
-        canvas = np.ascontiguousarray(_recoloured(canvas, rng))
     for _ in range(rng.integers(0, 4)):
         _paste(canvas, _distractor(rng, zoom), rng, [])
     boxes: list[tuple[float, float, float, float]] = []
@@ -78,20 +72,6 @@ def _background(photos: list[np.ndarray], rng: np.random.Generator, size_hw: tup
         crop = crop[:, ::-1]
     gain = rng.uniform(0.6, 1.2) * rng.uniform(0.9, 1.1, 3)
     return np.clip(crop.astype(np.float32) * gain + rng.uniform(-20, 20), 0, 255)
-
-
-def _recoloured(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    if rng.random() < 0.5:
-        top, bottom = rng.uniform(0, 255, (2, 3))
-        if rng.random() < 0.5:  # dusk to noon
-            top, bottom = (np.array([1.0, rng.uniform(0.4, 0.8), rng.uniform(0.1, 0.6)]) * rng.uniform(30, 230) for _ in range(2))
-        ramp = np.linspace(0, 1, canvas.shape[0])[:, None, None]
-        sky = np.broadcast_to(top * (1 - ramp) + bottom * ramp, canvas.shape)
-        return sky * 0.8 + canvas * 0.2 if rng.random() < 0.7 else sky.copy()
-    hsv = cv2.cvtColor(canvas.astype(np.uint8), cv2.COLOR_BGR2HSV).astype(np.float32)
-    hsv[..., 0] = (hsv[..., 0] + rng.uniform(0, 180)) % 180
-    hsv[..., 1] = np.clip(hsv[..., 1] * rng.uniform(0.7, 1.6) + rng.uniform(0, 90), 0, 255)
-    return cv2.cvtColor(hsv.astype(np.uint8), cv2.COLOR_HSV2BGR).astype(np.float64)
 
 
 def _jitter(rng: np.random.Generator, bgr: tuple[int, int, int], amount: float = 22.0) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """Trains the demo's detector on a CPU and exports its two versions to ONNX.
 
-    python tools/demo/train.py --out src/seatrial/demo/models       # about 30 minutes on two cores
+    python tools/demo/train.py --out src/seatrial/demo/models       # about 25 minutes on two cores
 
 Needs torch and scikit-image beside seatrial's own packages. One run gives both versions: v1 is the network
 after a short schedule, v2 after a longer one that starts from v1. The seed is fixed; the score reached is
@@ -142,11 +142,11 @@ def detection_loss(
     return class_loss + 2.5 * box_loss
 
 
-def make_pool(photos: list[np.ndarray], count: int, seed: int, recolour: float = 0.0) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def make_pool(photos: list[np.ndarray], count: int, seed: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(seed)
     pool = []
     for _ in range(count):
-        s = draw_scene(photos, rng, (IMAGE_SIZE, IMAGE_SIZE), int(rng.integers(1, 9)), recolour=recolour)
+        s = draw_scene(photos, rng, (IMAGE_SIZE, IMAGE_SIZE), int(rng.integers(1, 9)))
         pool.append((s.image_bgr[..., ::-1].copy(), s.boxes_xyxy, s.class_ids))
     return pool
 
@@ -295,7 +295,7 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(SEED)
     print(time.strftime("%X"), "drawing scenes", flush=True)
-    pool = make_pool(load_photos(TRAIN_PHOTOS), args.pool, SEED, recolour=0.6)
+    pool = make_pool(load_photos(TRAIN_PHOTOS), args.pool, SEED)
     held_out = make_pool(load_photos(HELD_OUT_PHOTOS), 300, SEED + 1)
     model = Detector().to(memory_format=torch.channels_last)
     print(sum(p.numel() for p in model.parameters()), "parameters", flush=True)

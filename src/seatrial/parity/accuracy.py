@@ -197,8 +197,10 @@ def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], 
         assert isinstance(result, Classification)
         best, expected = int(result.class_ids[0]), truth.classes[image.name]
         # A CSV may name classes by label or by index; a label that is a number ('90') is a label.
-        by_label = labels is not None and expected in labels
-        right += expected == (labels[best] if by_label and labels and best < len(labels) else str(best))
+        if labels and expected in labels:
+            right += best < len(labels) and labels[best] == expected
+        else:
+            right += str(best) == expected
     return right / len(images)
 
 

@@ -17,11 +17,17 @@ MATCH_IOU = 0.5
 
 
 def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple[list[float], str] | None:
-    """One value an image, and what it means; None where the task has no decoded results."""
+    """One value an image, and what it means; None where the task has no decoded results.
+
+    ValueError where results are of different kinds: a class and a box both have class_ids, but don't compare.
+    """
     pairs = [(r, c) for r, c in zip(reference, candidate, strict=True) if r is not None and c is not None]
     if not pairs or len(pairs) != len(reference):
         return None
     first = pairs[0][0]
+    other = next((x for pair in pairs for x in pair if type(x) is not type(first)), None)
+    if other is not None:
+        raise ValueError(f"expected results of one kind, {type(first).__name__}, got {type(other).__name__}")
     if isinstance(first, Detections):
         return [_boxes(r, c) for r, c in pairs], "boxes matched (F1 at IoU 0.5, same class)"  # type: ignore[arg-type]
     if isinstance(first, Classification):

@@ -6,6 +6,7 @@ Run as `python -m seatrial.pipeline.check_images < paths.json > report.json`.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -62,6 +63,8 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
 
 
 def main() -> None:
+    from PIL import Image
+
     from seatrial.pipeline.decode import DecodeSettings, decode, find_problem
 
     # Pillow's "Corrupt EXIF data" speaks of a tag, not of a pixel.
@@ -76,7 +79,10 @@ def main() -> None:
                 row["problem"] = find_problem(data)
                 if not row["problem"]:
                     row["source_hw"] = decode(data, DecodeSettings(), path).shape[:2]
-                    row["stored_hw"] = decode(data, DecodeSettings(exif="ignore"), path).shape[:2]
+                    with Image.open(io.BytesIO(data)) as header:
+                        # Pillow gives a TIFF's size as its tag turns it.
+                        turned = header.format == "TIFF" and header.getexif().get(0x0112) in (5, 6, 7, 8)
+                        row["stored_hw"] = row["source_hw"][::-1] if turned else (header.height, header.width)
                     said = _said(captured)
                     if said:
                         row["problem"] = (
