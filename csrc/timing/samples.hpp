@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 #include <vector>
 
 #include "clock.hpp"
@@ -14,7 +15,7 @@ class StageSamples {
   public:
     // Touches every page now, so that no page fault falls into a timed section.
     StageSamples(std::size_t capacity, std::size_t stages)
-        : capacity_(capacity), stages_(stages), row_length_(stages + 2), table_(capacity * row_length_, 0) {}
+        : capacity_(capacity), stages_(stages), row_length_(stages + 2), table_(checked_size(capacity, row_length_), 0) {}
 
     // Starts a row. False where the table is full; the row is then not recorded.
     bool begin() noexcept {
@@ -54,6 +55,12 @@ class StageSamples {
     const std::int64_t* data() const noexcept { return table_.data(); }
 
   private:
+    static std::size_t checked_size(std::size_t rows, std::size_t row_length) {
+        // A product that wraps round would give a small table and rows far behind its end.
+        if (row_length < 2 || rows > SIZE_MAX / sizeof(std::int64_t) / row_length) throw std::bad_alloc();
+        return rows * row_length;
+    }
+
     std::int64_t* row() noexcept { return table_.data() + rows_ * row_length_; }
 
     std::size_t capacity_, stages_, row_length_;

@@ -54,6 +54,11 @@ def rate_per_s(text: str | int | float) -> float:
     return parse(text, RATES, "60 images/s")
 
 
+def points(text: str | int | float) -> float:
+    """'0.5 points' is 0.005. The unit is needed: 0.5 alone could be half a point or fifty."""
+    return parse(text, POINTS, "0.5 points")
+
+
 def fraction(text: str | int | float) -> float:
     """'2%' is 0.02, '0.5 points' is 0.005, 0.02 is 0.02."""
     return parse(text, POINTS, "2%", bare=True)

@@ -80,9 +80,10 @@ def test_an_empty_table_is_refused(shape):
         StageSamples(*shape)
 
 
-def test_an_impossible_table_is_a_memory_error():
+@pytest.mark.parametrize("shape", [(1 << 61, 4), (1 << 61, 6), (1 << 62, 2), (4, (1 << 63) - 1)])
+def test_an_impossible_table_is_a_memory_error(shape):
     with pytest.raises(MemoryError):
-        StageSamples(1 << 61, 4)
+        StageSamples(*shape)
 
 
 def test_the_array_is_a_copy():

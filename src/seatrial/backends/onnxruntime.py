@@ -51,6 +51,9 @@ class OnnxRuntimeBackend(Closing):
         settings.inter_op_num_threads = 1
         settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
         settings.log_severity_level = 3
+        if cls.provider != "CPUExecutionProvider":
+            # Nodes that the device cannot run would otherwise go to the CPU without a word.
+            settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         for name, size in options.named_sizes.items():
             settings.add_free_dimension_override_by_name(name, size)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,12 +16,12 @@ class OpenVinoBackend(Closing):
     name: str = "openvino-cpu"
     device: ClassVar[str] = "CPU"
 
-    def __init__(self, compiled: Any, model: Path) -> None:
+    def __init__(self, compiled: Any, model: Path, wanted: Collection[str]) -> None:
         self._compiled = compiled
         self._model = model
         self._request = compiled.create_infer_request()
-        self._inputs = [_spec(port) for port in compiled.inputs]
-        self._outputs = [_spec(port) for port in compiled.outputs]
+        self._inputs = [_spec(port, wanted) for port in compiled.inputs]
+        self._outputs = [_spec(port, wanted) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
@@ -55,7 +55,7 @@ class OpenVinoBackend(Closing):
             raise BackendUnavailableError(
                 f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}"
             )
-        return cls(compiled, model)
+        return cls(compiled, model, options.input_shapes.keys())
 
     @classmethod
     def _settings(cls, options: OpenOptions) -> dict[str, Any]:
@@ -112,10 +112,11 @@ def _input_names(network: Any) -> set[str]:
     return {name for port in network.inputs for name in port.get_names()}
 
 
-def _spec(port: Any) -> TensorSpec:
+def _spec(port: Any, wanted: Collection[str]) -> TensorSpec:
+    """A port keeps every name that an Identity or a fusion ever gave it: the one that the caller uses goes first."""
     shape = tuple(d.get_length() if d.is_static else None for d in port.partial_shape)
-    # A port keeps every name that ever pointed at it; the ONNX name is the shortest stable choice.
-    name = port.any_name if port.get_names() else port.node.friendly_name
+    names = sorted(port.get_names(), key=lambda n: (n not in wanted, n)) or [port.node.friendly_name]
+    name = names[0]
     return TensorSpec(name, shape, port.element_type.to_dtype().name)
 
 

@@ -57,6 +57,10 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     columns["cold start"] = lambda c: format_seconds(c.cold_start.value) if c.cold_start else "–"
     if accuracy:
         columns[accuracy] = lambda c: f"{c.accuracy.value:.3f}" if c.accuracy else "–"
+    if any(c.across and c.across.agreement is not None for c in cells):
+        columns["agrees"] = lambda c: (
+            f"{c.across.agreement:.1%}" if c.across and c.across.agreement is not None else "–"
+        )
     for dispensable in ("cold start", "memory", "p90", "n", *(_SHORT.get(n, n) for n in names)):
         if _width_of(columns, cells) > width:
             del columns[dispensable]
@@ -66,8 +70,11 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     for c in cells:
         table.add_row(*(text(c) for text in columns.values()))
     star = "; * too few independent samples to bound p99 from above" if any(map(_star, cells)) else ""
+    agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
     policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
-    table.caption = f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{star}\nI/O: {policies}"
+    table.caption = (
+        f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}{star}\nI/O: {policies}"
+    )
     table.caption_justify = "left"
     return table
 

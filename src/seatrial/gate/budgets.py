@@ -9,10 +9,9 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Decision, Measured, Verdict
 from seatrial.plan.models import Budget, Plan, Where
-from seatrial.stats.sample import quantile_below
+from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below
 from seatrial.units import format_value
 
-CONFIDENCE = 0.95
 _VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
 _SINGLE_READINGS = {
     "cold_start": "one start in a fresh process",
@@ -139,6 +138,9 @@ def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellReco
 
 def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, why: str) -> Decision:
     """A measured value against its limit; where the interval spans the limit, nobody can say."""
+    if budget.metric == "throughput" and not measured.interval:
+        why = f"an interval needs {2 * BLOCKS} batches, got {measured.n}; raise measure.max_time"
+        return _decision(name, budget, "INCONCLUSIVE", measured.value, why, cell.id)
     low, high = measured.interval or (measured.value, measured.value)
     low, high = (measured.value if low is None else low), (measured.value if high is None else high)
     limit = budget.limit

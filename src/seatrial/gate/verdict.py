@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from scipy.special import ndtri
+
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
 from seatrial.history.records import CellRecord, Decision, ParityResult, Verdict
+from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Plan
 
 # Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
@@ -18,15 +21,16 @@ SEPARATE_PROCESS_SD = 0.105
 def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
     """Every decision of the trial: cells that broke, parity, budgets, regression."""
     decisions = [_broken(c) for c in cells if c.status == "failed"]
+    decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
     if plan.parity:
-        decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
+        decisions += [d for c in cells if (d := _judge_across(plan, c)) is not None]
     for budget in plan.budgets:
         decisions += judge_budget(plan, budget, cells, latencies)
     if plan.regression:
         decisions += _judge_regression(plan, cells)
     if not decisions:
         ran = sum(c.status == "ok" for c in cells)
-        reason = f"all {ran} cells ran; the plan has no budgets and no parity"
+        reason = f"all {ran} cells ran; there was nothing to judge: no budget, no second cell to compare"
         decisions = [
             Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")
         ]
@@ -91,11 +95,42 @@ def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     )  # fmt: skip
 
 
+def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
+    """A candidate's answers against the reference pipeline's, by the plan's limit.
+
+    A better version answers differently on purpose, so there is no limit by default; but where nothing else in the plan
+    (a drop or accuracy or agreement budget) says whose answers are right, nobody may call the candidate fit.
+    """
+    across = cell.across
+    if cell.status != "ok" or across is None or across.agreement is None:
+        return None
+    check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
+    assert plan.parity
+    limit = plan.parity.agreement
+    worst = f"; worst: {', '.join(across.worst_images[:3])}" if across.worst_images else ""
+    fields = {
+        "check": check,
+        "value": across.agreement,
+        "limit": limit,
+        "unit": "fraction",
+        "cell": cell.id,
+        "group": check,
+    }
+    if limit is not None:
+        verdict: Verdict = "PASS" if across.agreement >= limit else "FAIL"
+        return Decision(verdict=verdict, reason=across.agreement_unit + (worst if verdict == "FAIL" else ""), **fields)
+    judged = any(b.metric in ("agreement", "accuracy") or b.metric.endswith("_drop") for b in plan.budgets)
+    if judged or across.agreement >= least_agreement(cell.precision):
+        return None
+    reason = f"{across.agreement_unit}, and nothing says who is right; set parity.agreement, or give annotations and a budget"
+    return Decision(verdict="INCONCLUSIVE", reason=reason + worst, **fields)
+
+
 def _judge_regression(plan: Plan, cells: Sequence[CellRecord]) -> list[Decision]:
     """Slower than the baseline? Separate processes can only show differences far above their own noise."""
     assert plan.regression
     margin = math.log1p(plan.regression.margin)
-    noise = 1.96 * SEPARATE_PROCESS_SD
+    noise = float(ndtri(0.5 + plan.regression.confidence / 2)) * SEPARATE_PROCESS_SD
     decisions = []
     for name in plan.pipelines:
         if name == plan.regression.against:

@@ -155,6 +155,11 @@ class SegmentationDecoder:
         scores = _first(outputs, geometries, "segmentation: expected one output (B, classes, height, width)")
         if scores.ndim != 4 or 0 in scores.shape[1:]:
             raise ValueError(f"segmentation: expected one output (B, classes, height, width), got shape {scores.shape}")
+        if scores.shape[1] < 2:
+            raise ValueError(
+                f"segmentation: expected at least two classes to choose from, got shape {scores.shape}; a model with one "
+                "channel needs a Python postprocess stage that applies its threshold"
+            )
         return [SemanticMask(reference.argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
 
 

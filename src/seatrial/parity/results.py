@@ -6,6 +6,7 @@ For: one agreement an image, 0 to 1, by task. Not for: right or wrong (accuracy.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -37,6 +38,25 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple
     if isinstance(first, Embedding):
         return [_cosine(r, c) for r, c in pairs], "cosine similarity"  # type: ignore[arg-type]
     return None
+
+
+def relabelled(results: Sequence[Result], own: Sequence[str] | None, other: Sequence[str] | None) -> list[Result]:
+    """The results with class ids of `other`'s label order; unchanged where either has no labels or both are the same.
+
+    A class that `other` does not know gets an id beyond its labels, which matches nothing.
+    """
+    if not own or not other or list(own) == list(other) or not set(own) & set(other):
+        return list(results)
+    ids = np.array([list(other).index(name) if name in other else len(other) + i for i, name in enumerate(own)])
+    out: list[Result] = []
+    for result in results:
+        if isinstance(result, Detections | Classification | SemanticMask):
+            known = result.class_ids < len(ids)
+            moved = np.where(known, ids[np.where(known, result.class_ids, 0)], result.class_ids)
+            out.append(replace(result, class_ids=moved.astype(result.class_ids.dtype)))
+        else:
+            out.append(result)
+    return out
 
 
 def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:

@@ -9,7 +9,8 @@ import copy
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +23,15 @@ from seatrial.plan.source import KeyPath, Source, read_yaml
 
 @dataclass(frozen=True)
 class PlanFile:
-    """A checked plan and where it stands. Relative paths in `plan` are relative to `folder`."""
+    """A checked plan and where it stands. Relative paths in `plan` are relative to `folder`.
+
+    `changes` are the values that were laid over the file's text.
+    """
 
     path: Path
     plan: Plan
     text: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
@@ -65,7 +70,7 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
-    return PlanFile(file, plan, source.text)
+    return PlanFile(file, plan, source.text, changes or {})
 
 
 def _lay_over(data: dict[str, Any], keys: list[str], value: Any) -> None:
@@ -167,6 +172,10 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
             problems.append((("pipelines", name), "expected a name of letters, digits, '.', '_' and '-'"))
+    if plan.measure.timeout <= plan.measure.max_time:
+        problems.append(
+            (("measure", "timeout"), "expected more than max_time: a cell also loads, warms up and collects results")
+        )
     matrix: dict[str, list[Any]] = {
         "backend": plan.matrix.backends, "precision": plan.matrix.precisions,
         "batch": plan.matrix.batch_sizes, "threads": plan.matrix.threads,

@@ -252,9 +252,9 @@ METRICS: dict[str, tuple[Callable[[Any], float], str, Literal["max", "min"]]] = 
     "cold_start": (units.duration_s, "s", "max"),
     "model_size": (units.size_bytes, "B", "max"),
     "accuracy": (units.fraction, "fraction", "min"),
-    "map_drop": (units.fraction, "points", "max"),
-    "top1_drop": (units.fraction, "points", "max"),
-    "miou_drop": (units.fraction, "points", "max"),
+    "map_drop": (units.points, "points", "max"),
+    "top1_drop": (units.points, "points", "max"),
+    "miou_drop": (units.points, "points", "max"),
     "agreement": (units.fraction, "fraction", "min"),
 }
 

@@ -56,6 +56,7 @@ def render(run: RunFolder) -> str:
         heatmaps=[_heatmap(p, ok) for p in pipelines if any(c.pipeline == p for c in ok)],
         pictures=_pictures(run, record),
         pipelines=pipelines,
+        baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
         warnings=_warnings(record),
         runtimes=list(dict.fromkeys(" · ".join(c.backend_details.values()) for c in ok)),
         cores="; ".join(dict.fromkeys(", ".join(map(str, c.affinity)) or "none" for c in ok)),

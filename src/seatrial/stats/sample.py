@@ -16,6 +16,10 @@ from scipy.special import bdtr, bdtrc
 from seatrial.units import format_value
 
 F64 = npt.NDArray[np.float64]
+# Two-sided intervals and one-sided decisions alike.
+CONFIDENCE = 0.95
+# Block means carry the slow drift that single samples hide; ten are the fewest that give a usable spread.
+BLOCKS = 10
 # Correlation is looked for up to this lag; a longer memory is drift, which no single run can average out.
 MAX_LAG = 200
 
@@ -54,13 +58,14 @@ def effective_count(samples: npt.ArrayLike, quantile: float = 0.5) -> int:
     variance = float(above @ above)
     if variance == 0:
         return n
-    total = 0.0
-    for lag in range(1, min(MAX_LAG, n - 2), 2):
-        pair = float(above[:-lag] @ above[lag:] + above[: -lag - 1] @ above[lag + 1 :]) / variance
+    pairs = 0.0
+    for lag in range(0, min(MAX_LAG, n - 2), 2):
+        pair = float(above[: n - lag] @ above[lag:] + above[: n - lag - 1] @ above[lag + 1 :]) / variance
         if pair <= 0:
             break
-        total += pair
-    return max(1, min(n, int(n / (1 + 2 * total))))
+        pairs += pair
+    # The first pair holds lag 0, which is 1: 1 + 2 Σ ρ = 2 Σ pairs - 1.
+    return max(1, min(n, int(n / max(1.0, 2 * pairs - 1) + 1e-9)))
 
 
 def percentile_estimate(

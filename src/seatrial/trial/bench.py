@@ -58,9 +58,14 @@ def run_bench(
     run.save_cell(cell)
     save_samples(run, [cell])
     record = Record(
-        id=run.path.name, created=created, kind="bench", verdict="PASS", wall_s=round(ended.wall_s, 2), plan={},
+        id=run.path.name, created=created, kind="bench", verdict="PASS", wall_s=round(ended.wall_s, 2), plan={"path": "", "digest": "", "text": "", "resolved": None},
         images={"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}},
-        models={"bench": {"path": str(model), "digest": info.digest, "size_bytes": info.size_bytes}},
+        models={
+            "bench": {
+                "path": str(model), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
+                "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
+            }
+        },
         environment=environment(), cells=(cell,), decisions=(),
     )  # fmt: skip
     run.save_record(record)

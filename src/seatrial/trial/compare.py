@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from seatrial.errors import SeatrialError
 from seatrial.gate.budgets import baseline_name
 from seatrial.history.records import Measured, ParityResult
 from seatrial.history.store import RunFolder
 from seatrial.parity.accuracy import accuracy
-from seatrial.parity.results import agreement
+from seatrial.parity.results import agreement, relabelled
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import automatic_tolerance, least_agreement
 from seatrial.pipeline.results import Result, load_results_file
@@ -30,18 +31,30 @@ class Comparer:
         self._cells = cells
         self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
 
-    def compare(self, cell: Cell, output_names: Sequence[str]) -> dict[str, Any]:
-        """The fields accuracy, accuracy_by_tag, parity and across of the cell's record."""
+    def compare(self, cell: Cell) -> dict[str, Any]:
+        """The fields accuracy, accuracy_by_tag, parity and across of the cell's record.
+
+        Nothing that was measured is lost to a comparison: what can't be compared becomes a note, and INCONCLUSIVE.
+        """
+        try:
+            return self._compare(cell)
+        except SeatrialError as e:
+            why = str(e)
+        except Exception as e:  # results of the user's own stage can be anything
+            why = f"the results cannot be compared: {type(e).__name__}: {e}"
+        return {"parity": ParityResult(reference="", rtol=None, atol=None, note=why)}
+
+    def _compare(self, cell: Cell) -> dict[str, Any]:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
         fields = self._accuracy(cell, results)
         if self._ready.plan.plan.parity is None:
             return fields
         own = self._reference_of(cell.pipeline)
         if own is not None and own.id != cell.id:
-            fields["parity"] = self._against(cell, own, results, raw, output_names)
+            fields["parity"] = self._against(cell, own, results, raw)
         baseline = self._reference_of(baseline_name(self._ready.plan.plan))
         if baseline is not None and baseline.pipeline != cell.pipeline:
-            fields["across"] = self._across(baseline, results)
+            fields["across"] = self._across(cell, baseline, results)
         return fields
 
     def _reference_of(self, pipeline: str) -> Cell | None:
@@ -79,9 +92,8 @@ class Comparer:
             "accuracy_by_tag": slices,
         }
 
-    def _against(
-        self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]], names: Sequence[str]
-    ) -> ParityResult:
+    def _against(self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
+        names = [o.name for o in self._ready.models[cell.pipeline].outputs]
         parity = self._ready.plan.plan.parity
         assert parity is not None
         kept = self._results_of(reference)
@@ -94,7 +106,9 @@ class Comparer:
                 (parity.tolerance.rtol, parity.tolerance.atol) if cell.precision == reference.precision else None
             )
         else:
-            tolerance = automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend)
+            tolerance = automatic_tolerance(
+                cell.precision, reference.precision, _same_but_for_precision(cell, reference)
+            )
         rtol, atol = tolerance or (None, None)
         try:
             tensors = compare_tensors(names, kept[1], raw, tolerance)
@@ -105,11 +119,12 @@ class Comparer:
             ParityResult(reference=reference.id, rtol=rtol, atol=atol, tensors=tuple(tensors)), kept[0], results, least
         )
 
-    def _across(self, baseline: Cell, results: list[Result]) -> ParityResult | None:
+    def _across(self, cell: Cell, baseline: Cell, results: list[Result]) -> ParityResult | None:
         """Another pipeline's answers: its tensors may differ on purpose, so only decoded results are compared."""
         kept = self._results_of(baseline)
         if kept is None:
             return None
+        results = relabelled(results, self._ready.labels[cell.pipeline], self._ready.labels[baseline.pipeline])
         return self._agreement(ParityResult(reference=baseline.id, rtol=None, atol=None), kept[0], results, None)
 
     def _agreement(
@@ -132,3 +147,8 @@ class Comparer:
                 "worst_images": worst,
             }
         )
+
+
+def _same_but_for_precision(cell: Cell, reference: Cell) -> bool:
+    """Another batch size or thread count makes a runtime sum in another order, as another runtime does."""
+    return (cell.backend, cell.batch, cell.threads) == (reference.backend, reference.batch, reference.threads)

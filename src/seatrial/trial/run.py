@@ -18,14 +18,14 @@ from typing import Any
 
 from seatrial.backends import IO_POLICY
 from seatrial.errors import ExitCode, ModelError, ResultsError
-from seatrial.gate.budgets import CONFIDENCE, concerns
+from seatrial.gate.budgets import concerns
 from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Decision, Record
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import inspect_model
 from seatrial.precision.variants import variant_path
-from seatrial.stats.sample import samples_needed
+from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.timing.environment import environment, machine_name, usable_cores
 from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
@@ -207,7 +207,7 @@ def _run_cell(
         return _failed(cell, ended)
     table = load_samples(run, cell.id)
     fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
-    fields |= comparer.compare(cell, ended.answer.output_names)
+    fields |= comparer.compare(cell)
     return _bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
 
 
@@ -243,7 +243,7 @@ def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: 
         wall_s=round(wall_s, 2),
         plan={
             "path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text,
-            "resolved": plan.model_dump(mode="json"),
+            "resolved": plan.model_dump(mode="json"), "changes": dict(ready.plan.changes),
         },
         images={
             "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],

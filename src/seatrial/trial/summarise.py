@@ -8,12 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Measured, StageSummary
-from seatrial.stats.sample import effective_count, percentile_estimate
+from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
 from seatrial.trial.task import Answer
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
-CONFIDENCE = 0.95
-BLOCKS = 10
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
 STAGE_SUM_TOLERANCE = 0.02
 

@@ -51,6 +51,5 @@ class Answer(BaseModel):
     first_inference_s: float = 0.0
     peak_memory_bytes: int = 0
     affinity: list[int] = []
-    output_names: list[str] = []
     backend_details: dict[str, str] = {}
     image_source: str = "memory"

@@ -142,7 +142,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         return Answer(
             stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
             load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
-            affinity=affinity, output_names=[o.name for o in backend.outputs()], backend_details=backend.details(),
+            affinity=affinity, backend_details=backend.details(),
             image_source="memory" if data.in_memory else "disk",
         )  # fmt: skip
 
@@ -192,7 +192,7 @@ def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
             stages=["infer"], warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
             load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9,
             peak_memory_bytes=peak_memory_bytes(), affinity=affinity,
-            output_names=[o.name for o in backend.outputs()], backend_details=backend.details(),
+            backend_details=backend.details(),
         )  # fmt: skip
 
 
