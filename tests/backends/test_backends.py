@@ -128,7 +128,7 @@ def test_a_missing_package_names_the_extra(monkeypatch):
 def test_every_backend_of_a_plan_is_in_the_catalogue():
     from typing import get_args
 
-    from seatrial.plan.models import BackendName
+    from seatrial.plan.fields import BackendName
 
     assert set(get_args(BackendName)) == set(NAMES)
 

@@ -37,7 +37,7 @@ def test_it_stops_at_its_time_and_says_so():
 
 
 def test_tail_budgets_keep_it_going():
-    rule = StopRule(20_000_000_000, 10, 0.9, {0.95: 59})
+    rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95, 59),))
     assert len(measure(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns) >= 59
 
 

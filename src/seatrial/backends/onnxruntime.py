@@ -85,6 +85,10 @@ class OnnxRuntimeBackend(Closing):
                     raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
                 self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
                 self._bound[name] = key
+        for spec, kept in zip(self._outputs, self._preallocated, strict=True):
+            if kept is None:
+                # A bound output keeps the shape of its first run; this one's depends on the data.
+                self._binding.bind_output(spec.name, "cpu")
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as e:  # see open()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import json
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,9 +37,31 @@ app = typer.Typer(
 )
 
 
-def console(quiet: bool = False) -> Console:
-    """Standard output. Without a terminal there is no width to ask for, and 80 columns would break every table."""
-    return Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else 128)
+class PatientConsole(Console):
+    """A console whose reader may leave: what is measured goes on, only the printing stops."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # Python would complain about the pipe once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError:  # a full disk behind a redirection
+            self.quiet = True
+
+
+def console(quiet: bool = False, json: Path | None = None) -> Console:
+    """Where people read: standard output, or standard error where `--json -` has the other to itself.
+
+    Without a terminal there is no width to ask for, and 80 columns would break every table.
+    """
+    aside = str(json) == "-"
+    stream = sys.stderr if aside else sys.stdout
+    if stream is None:
+        return PatientConsole(quiet=True, file=io.StringIO())
+    return PatientConsole(quiet=quiet, highlight=False, stderr=aside, width=None if stream.isatty() else 128)
 
 
 def command(*, group: typer.Typer = app, name: str | None = None, examples: list[str]) -> Callable[[Any], Any]:
@@ -46,7 +71,9 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
-                code = function(*args, **kwargs)
+                check_json(kwargs.get("json"))
+                with _ended_politely():
+                    code = function(*args, **kwargs)
             except SeatrialError as e:
                 if kwargs.get("debug"):
                     traceback.print_exc()
@@ -76,6 +103,36 @@ def print_error(text: str) -> None:
     for number, line in enumerate(text.splitlines() or [""]):
         stream.print("[bold red]error:[/] " if number == 0 else "       ", end="")
         stream.print(line, markup=False)
+
+
+@contextlib.contextmanager
+def _ended_politely() -> Iterator[None]:
+    """A cancelled job or a closed terminal ends like Ctrl-C: what is done is kept."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def check_json(path: Path | None) -> None:
+    """Fails before the work, not after it, where `--json FILE` can't be written."""
+    if path is None or str(path) == "-":
+        return
+    existed = path.exists()
+    try:
+        path.open("ab").close()
+        if not existed:
+            path.unlink()
+    except OSError as e:
+        raise ResultsError(
+            f"--json {path}: cannot be written: {e.strerror}; name a file in a folder that you may write to"
+        ) from None
 
 
 def write_json(path: Path | None, data: Any) -> None:
@@ -113,6 +170,9 @@ def _root(
 
 def main() -> None:
     """Entry point."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark, not a crash
     from seatrial.cli import bench, doctor, plans, trials  # noqa: F401 - each registers its commands
 
     app()

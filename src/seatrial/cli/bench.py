@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
 from seatrial.errors import ExitCode, UsageError, did_you_mean
@@ -61,8 +62,8 @@ def bench(
     if seconds <= 0:
         raise UsageError(f"--max-time: expected a time above zero, got {max_time!r}")
     shapes = dict(_shape(text) for text in shape or [])
-    out = console(quiet)
-    with out.status("loading") if out.is_terminal else _Silent() as status:
+    out = console(quiet, json)
+    with out.status("loading") as status:
         record = run_bench(
             model, backend, batch=batch, threads=threads, max_time_s=seconds, shapes=shapes, results=results,
             tell=lambda step, share: status.update(f"{step} {share:.0%}"),
@@ -88,27 +89,18 @@ def bench(
     load = f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
     table.add_row("cold start", format_seconds(cell.cold_start.value), load)
     table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
-    out.print(f"[bold]{model.name}[/]  {' · '.join(cell.backend_details.values())} · batch {batch}")
+    out.print(
+        Text.assemble((model.name, "bold"), f"  {' · '.join(cell.backend_details.values())} · batch {cell.batch}")
+    )
     out.print(table)
     out.print(
         f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {', '.join(map(str, cell.affinity)) or '–'}",
         style="dim",
     )
     for warning in cell.warnings:
-        out.print(warning, style="yellow")
+        out.print(warning, style="yellow", markup=False)
     write_json(json, record.to_json())
     return ExitCode.PASS
-
-
-class _Silent:
-    def __enter__(self) -> _Silent:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def update(self, text: str) -> None:
-        """Nobody looks on."""
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

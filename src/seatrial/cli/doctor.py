@@ -14,7 +14,7 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
     from seatrial.timing.environment import environment
     from seatrial.units import format_bytes, format_seconds
 
-    out = console(quiet)
+    out = console(quiet, json)
     facts = environment()
     out.print(
         f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
@@ -46,7 +46,7 @@ def backends(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOp
     from seatrial.backends import availability
     from seatrial.backends.catalogue import NAMES
 
-    out = console(quiet)
+    out = console(quiet, json)
     found = [availability(n) for n in NAMES]
     for b in found:
         mark = "[green]✓[/]" if b.ok else "[dim]–[/]"

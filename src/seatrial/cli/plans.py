@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, app, command, console, write_json
 from seatrial.errors import ExitCode, UsageError
@@ -46,7 +47,7 @@ def init(
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
     text = plan_text(info, folder, _relative(images, folder), backends)
-    out = console(quiet)
+    out = console(quiet, json)
     found = guess(info)
     if not to_file:
         print(text, end="")
@@ -54,7 +55,7 @@ def init(
         if output.exists() and not force:
             raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
         write_atomic(output, text.encode())
-        out.print(f"[bold]{model.name}[/]  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}")
+        out.print(Text.assemble((model.name, "bold"), f"  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}"))
         for tensor in info.inputs:
             out.print(f"  input   {tensor}", markup=False)
         for tensor in info.outputs:
@@ -63,9 +64,9 @@ def init(
         if labels:
             out.print(f"  labels  {', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}", markup=False)
         for reason in found.why:
-            out.print(f"  [green]✓[/] {reason}")
+            out.print(Text.assemble(("  ✓ ", "green"), reason))
         for doubt in found.unsure:
-            out.print(f"  [yellow]?[/] {doubt}")
+            out.print(Text.assemble(("  ? ", "yellow"), doubt))
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
     facts = {
@@ -98,7 +99,7 @@ def check(
     loaded = load_plan(plan)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
-    console(quiet).print(
+    console(quiet, json).print(
         f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
     )
     write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})

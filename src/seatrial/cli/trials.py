@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
-from seatrial.errors import ExitCode, UsageError, did_you_mean
+from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
+from seatrial.history.store import RunFolder, load_record
 
 DEFAULT_RESULTS = Path("results")
 
@@ -36,7 +39,8 @@ def run(
     """Run a trial plan: every cell, parity, budgets, verdict, report."""
     from seatrial.plan import load_plan
 
-    return _run(load_plan(plan), console(quiet), results, resume, allow_code, json, f"seatrial run {plan} --resume")
+    again = ["seatrial", "run", str(plan), "--resume", *_again(results), *(["--allow-code"] if allow_code else [])]
+    return _run(load_plan(plan), console(quiet, json), results, resume, allow_code, json, shlex.join(again))
 
 
 @command(examples=["seatrial demo", "seatrial demo --break channel-order", "seatrial demo --break list"])
@@ -56,7 +60,7 @@ def demo(
     from seatrial.demo import FAULTS, PLAN
     from seatrial.plan import load_plan
 
-    out = console(quiet)
+    out = console(quiet, json)
     if fault == "list":
         for name, broken in FAULTS.items():
             out.print(f"[bold]{name:<16}[/] {broken.what}")
@@ -69,8 +73,12 @@ def demo(
     changes = FAULTS[fault].changes if fault else {}
     if fault:
         out.print(f"broken on purpose: {FAULTS[fault].what}", style="yellow")
-    again = "seatrial demo" + (f" --break {fault}" if fault else "") + " --resume"
-    return _run(load_plan(PLAN, changes), out, results, resume, False, json, again)
+    again = ["seatrial", "demo", *(["--break", fault] if fault else []), "--resume", *_again(results)]
+    return _run(load_plan(PLAN, changes), out, results, resume, False, json, shlex.join(again))
+
+
+def _again(results: Path) -> list[str]:
+    return ["--results", str(results)] if results != DEFAULT_RESULTS else []
 
 
 def _run(
@@ -90,10 +98,13 @@ def _run(
     out.print()
     if outcome.record.status == "interrupted":
         done = sum(c.status != "skipped" for c in outcome.record.cells)
-        out.print(f"[bold yellow]interrupted[/]; {done} cells are kept in {outcome.run.path}; carry on with: {again}")
+        out.print(
+            Text.assemble(("interrupted", "bold yellow"), f"; {done} of {len(outcome.record.cells)} cells are kept")
+        )
+        out.print(f"carry on with: {again}", markup=False, soft_wrap=True)
         return outcome.exit_code
     out.print(verdict_line(outcome.record))
-    out.print(f"report: {outcome.run.path / 'report.html'}", soft_wrap=True)
+    out.print(f"report: {outcome.run.path / 'report.html'}", markup=False, soft_wrap=True)
     return outcome.exit_code
 
 
@@ -118,10 +129,10 @@ def report(
 ) -> ExitCode:
     """Print a run's tables again and render its report.html anew."""
     from seatrial.cli.tables import print_record, verdict_line
-    from seatrial.history.store import find_run, load_record, write_atomic
+    from seatrial.history.store import find_run, write_atomic
     from seatrial.report.html import render, write_report
 
-    out = console(quiet)
+    out = console(quiet, json)
     found = find_run(run, results)
     record = load_record(found)
     print_record(out, record)
@@ -132,7 +143,7 @@ def report(
     out.print()
     if record.kind == "trial":
         out.print(verdict_line(record))
-    out.print(f"report: {path}", soft_wrap=True)
+    out.print(f"report: {path}", markup=False, soft_wrap=True)
     return ExitCode.PASS
 
 
@@ -145,8 +156,7 @@ def results(
 ) -> ExitCode:
     """List the runs that are kept, with their verdicts."""
     from seatrial.cli.tables import STYLES
-    from seatrial.errors import ResultsError
-    from seatrial.history.store import list_runs, load_record
+    from seatrial.history.store import list_runs
     from seatrial.units import format_seconds
 
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
@@ -154,46 +164,37 @@ def results(
         table.add_column(name)
     rows = []
     for found in list_runs(results):
-        machine = found.path.parent.name
-        if not found.complete:
-            cells = len(found.finished_cells())
-            rows.append({"run": found.path.name, "machine": machine, "verdict": "interrupted", "cells": cells})
-            table.add_row(
-                found.path.name, machine, "interrupted", str(cells), "–", str(found.start().get("plan", "bench"))
-            )
-            continue
-        try:
-            record = load_record(found)
-        except ResultsError as e:
-            rows.append({"run": found.path.name, "machine": machine, "verdict": "unreadable", "why": str(e)})
-            table.add_row(found.path.name, machine, "[red]unreadable[/]", "–", "–", str(e))
-            continue
-        ran = sum(c.status == "ok" for c in record.cells)
-        verdict = record.verdict if record.kind == "trial" else "measured"
-        plan = str(record.plan.get("path") or next(iter(record.models.values()), {}).get("path", ""))
-        rows.append(
-            {
-                "run": record.id,
-                "machine": machine,
-                "verdict": verdict,
-                "cells": ran,
-                "wall_s": record.wall_s,
-                "plan": plan,
-            }
-        )
-        style = STYLES.get(verdict, "")
-        table.add_row(
-            record.id,
-            machine,
-            f"[{style}]{verdict}[/]" if style else verdict,
-            str(ran),
-            format_seconds(record.wall_s),
-            plan,
-        )
-    out = console(quiet)
+        row = _listed(found)
+        rows.append(row)
+        verdict = str(row["verdict"])
+        took = format_seconds(float(str(row["wall_s"]))) if "wall_s" in row else "–"
+        cells = [Text(str(row["run"])), Text(str(row["machine"])), Text(verdict, STYLES.get(verdict, ""))]
+        table.add_row(*cells, str(row.get("cells", "–")), took, Text(str(row.get("plan", row.get("why", "")))))
+    out = console(quiet, json)
     if rows:
         out.print(table)
     else:
-        out.print(f"no runs in {results}; 'seatrial demo' makes the first one")
+        out.print(f"no runs in {results}; 'seatrial demo' makes the first one", markup=False)
     write_json(json, rows)
     return ExitCode.PASS
+
+
+def _listed(found: RunFolder) -> dict[str, object]:
+    """One run as a row; a damaged or unfinished one must not hide the others."""
+    row: dict[str, object] = {"run": found.path.name, "machine": found.path.parent.name}
+    try:
+        if found.complete:
+            record = load_record(found)
+            ran = sum(c.status == "ok" for c in record.cells)
+            verdict = record.verdict if record.kind == "trial" else "measured"
+            plan = record.plan.get("path") or next(iter(record.models.values()), {}).get("path", "")
+            return row | {"verdict": verdict, "cells": ran, "wall_s": record.wall_s, "plan": str(plan)}
+        start = found.start()
+    except ResultsError as e:
+        return row | {"verdict": "unreadable", "why": str(e)}
+    state = "running" if found.running else "interrupted"
+    return row | {
+        "verdict": state,
+        "cells": len(found.finished_cells()),
+        "plan": str(start.get("plan", start.get("bench", ""))),
+    }

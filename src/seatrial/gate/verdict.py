@@ -21,6 +21,8 @@ SEPARATE_PROCESS_SD = 0.105
 def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
     """Every decision of the trial: cells that broke, parity, budgets, regression."""
     decisions = [_broken(c) for c in cells if c.status == "failed"]
+    decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
+    decisions += [_nan(c) for c in cells if c.nan_outputs]
     decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
     if plan.parity:
         decisions += [d for c in cells if (d := _judge_across(plan, c)) is not None]
@@ -52,6 +54,22 @@ def exit_code(verdict: Verdict, cells: Sequence[CellRecord]) -> ExitCode:
 
 def _broken(cell: CellRecord) -> Decision:
     return Decision(check="cell runs", verdict="FAIL", reason=cell.reason, cell=cell.id, group="cells run")
+
+
+def _never_ran(pipeline: str, cells: Sequence[CellRecord]) -> Decision | None:
+    """A pipeline whose every cell was skipped was not tried, and what was not tried is not fit."""
+    own = [c for c in cells if c.pipeline == pipeline]
+    if not own or any(c.status != "skipped" for c in own):
+        return None
+    reason = f"no cell of pipeline {pipeline} ran: {'; '.join(dict.fromkeys(c.reason for c in own))}"
+    return Decision(check="cells run", verdict="INCONCLUSIVE", reason=reason, group="cells run")
+
+
+def _nan(cell: CellRecord) -> Decision:
+    reason = f"NaN in {', '.join(cell.nan_outputs)}: look for overflow in reduced precision, or broken weights"
+    return Decision(
+        check="outputs without NaN", verdict="FAIL", reason=reason, cell=cell.id, group="outputs without NaN"
+    )
 
 
 def _judge_parity(cell: CellRecord) -> list[Decision]:

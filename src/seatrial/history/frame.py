@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seatrial.errors import ResultsError
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import list_runs, load_record
 
@@ -21,7 +22,12 @@ def load_results(path: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     rows: list[dict[str, Any]] = []
-    for run in list_runs(Path(path)):
+    runs = list_runs(Path(path))
+    if not runs:
+        raise ResultsError(
+            f"{path}: no runs in this folder; expected a results folder, a machine's folder in it, or one run"
+        )
+    for run in runs:
         if run.complete:
             record = load_record(run)
             rows += [row for cell in record.cells for row in _rows(record, cell)]

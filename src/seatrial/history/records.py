@@ -91,6 +91,8 @@ class CellRecord(Frozen):
     accuracy_name: str = ""
     parity: ParityResult | None = None
     across: ParityResult | None = None
+    nan_outputs: tuple[str, ...] = ()
+    """Outputs that held a NaN on some image."""
     warm_up: int = 0
     converged: bool = False
     affinity: tuple[int, ...] = ()

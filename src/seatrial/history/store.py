@@ -1,6 +1,6 @@
 """Where records lie: results/<machine>/<date>-<id>/. Written once, whole or not at all.
 
-    run.json          written first: plan, environment, images; what --resume needs
+    run.json          written first: environment, and plan, images, models and truth by digest: what --resume compares
     cells/ID.json     as each cell ends
     samples.parquet   raw samples: one row an iteration
     record.json       last: its presence means that the run is complete
@@ -11,12 +11,15 @@ For: atomic writes, finding runs, resuming. Not for: what is in a record (record
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import fcntl
 import json
 import os
 import secrets
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,10 +45,11 @@ def write_atomic(path: Path, content: bytes) -> None:
             Path(name).unlink(missing_ok=True)
             raise
     except OSError as e:
-        raise ResultsError(f"{path}: cannot be written: {_why(e)}") from e
+        raise ResultsError(f"{path}: cannot be written: {why_not_written(e)}") from e
 
 
-def _why(error: OSError) -> str:
+def why_not_written(error: OSError) -> str:
+    """The reason and the cure, for people."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return (
             f"the disk is full ({error.strerror}); earlier records are intact; free some space or give --results FOLDER"
@@ -93,6 +97,29 @@ class RunFolder:
             raise ResultsError(f"{self.path / 'record.json'}: a record is never rewritten; start a new run")
         write_atomic(self.path / "record.json", _json(record.to_json()))
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Held while the run goes on, by the kernel: it ends with the process, however that ends."""
+        with (self.path / ".lock").open("w") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ResultsError(
+                    f"{self.path}: this run is still going on in another process; wait for it, or stop it"
+                ) from None
+            yield
+        if self.complete:
+            (self.path / ".lock").unlink(missing_ok=True)
+
+    @property
+    def running(self) -> bool:
+        """Whether another process holds the lock."""
+        try:
+            with self.locked():
+                return False
+        except (ResultsError, OSError):
+            return True
+
     @property
     def complete(self) -> bool:
         return (self.path / "record.json").is_file()
@@ -106,7 +133,7 @@ def new_run(results: Path, machine: str) -> RunFolder:
         run.cells.mkdir(parents=True)
         run.work.mkdir()
     except OSError as e:
-        raise ResultsError(f"{run.path}: the results folder cannot be made: {_why(e)}") from None
+        raise ResultsError(f"{run.path}: the results folder cannot be made: {why_not_written(e)}") from None
     return run
 
 
@@ -116,7 +143,8 @@ def list_runs(results: Path) -> list[RunFolder]:
         return [RunFolder(results)]
     if not results.is_dir():
         raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
-    return [RunFolder(p.parent) for p in sorted(results.glob("*/*/run.json"), key=lambda p: p.parent.name)]
+    starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
+    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: p.parent.name)]
 
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
@@ -126,11 +154,14 @@ def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) ->
     ]
     other = ""
     for run in reversed(runs):
-        start = run.start()
+        try:
+            start = run.start()
+        except ResultsError:  # somebody else's damage is no reason not to find ours
+            continue
         differs = [key for key, value in identity.items() if start.get(key) != value]
         if not differs:
             return run
-        other = f" ({run.path.name} is unfinished, but its {' and '.join(differs).replace('_', ' ')} differ)"
+        other = other or f" ({run.path.name} is unfinished, but its {' and '.join(differs).replace('_', ' ')} differ)"
     raise ResultsError(f"{results / machine}: no interrupted run of this trial to resume{other}; run without --resume")
 
 

@@ -9,6 +9,8 @@ import contextlib
 import csv
 import io
 import json
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +44,67 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
     if path.suffix.lower() == ".csv":
         return Truth(path, classes=_read_classes(path, text, images))
     return Truth(path, coco=_read_coco(path, text, images))
+
+
+def check_truth(
+    truth: Truth,
+    images: Sequence[ImageFile],
+    sizes_hw: Sequence[tuple[int, int]],
+    task: str,
+    labels: Sequence[str] | None,
+) -> list[str]:
+    """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
+    wanted = {"detect": "coco", "segment": "coco", "classify": "classes"}.get(task)
+    if wanted is None:
+        return []
+    if getattr(truth, wanted) is None:
+        form = "COCO JSON" if wanted == "coco" else "a CSV with columns image,class"
+        raise DataError(
+            f"{truth.path}: a pipeline of task '{task}' is judged by {form}; give that, or leave images.annotations out"
+        )
+    if truth.classes is not None:
+        return _check_classes(truth, images, labels)
+    assert truth.coco is not None
+    names = {str(c["name"]) for c in truth.coco["categories"]}
+    if labels and not names & set(labels):
+        raise DataError(
+            f"{truth.path}: no category is called like any of the model's labels ({', '.join(list(labels)[:5])}); "
+            f"categories are {', '.join(sorted(names)[:5])}; rename one side"
+        )
+    known = {c["id"] for c in truth.coco["categories"]}
+    needed = "bbox" if task == "detect" else "segmentation"
+    for a in truth.coco["annotations"]:
+        box = a.get("bbox", [0, 0, 0, 0])
+        if needed not in a or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
+            raise DataError(
+                f"{truth.path}: an annotation of image {a['image_id']} has no sound '{needed}', which task '{task}' needs"
+            )
+        if a["category_id"] not in known:
+            raise DataError(
+                f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
+            )
+    said = {row["id"]: (row.get("height"), row.get("width")) for row in truth.coco["images"]}
+    unlike = [
+        i.name for i, hw, row in zip(images, sizes_hw, _image_ids(truth.coco, images), strict=True)
+        if None not in said[row] and said[row] != tuple(hw)
+    ]  # fmt: skip
+    if unlike:
+        return [
+            f"{len(unlike)} image(s) have another size than the annotations say, first {unlike[0]}: "
+            "is EXIF orientation applied on both sides?"
+        ]
+    return []
+
+
+def _check_classes(truth: Truth, images: Sequence[ImageFile], labels: Sequence[str] | None) -> list[str]:
+    assert truth.classes is not None
+    for image in images:
+        name = truth.classes[image.name]
+        if labels and name not in labels and not (name.isdigit() and int(name) < len(labels)):
+            raise DataError(
+                f"{truth.path}: {image.name} is of class {name!r}, which is no label{did_you_mean(name, list(labels))}"
+            )
+    return []
 
 
 def read_tags(path: Path, images: Sequence[ImageFile]) -> dict[str, list[str]]:
@@ -93,9 +156,11 @@ def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, 
         raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
     try:
         by_name = {str(row["file_name"]): row for row in data["images"]}
+        names = Counter(i.path.name for i in images)
         wanted = {}
         for image in images:
-            row = by_name.get(image.name) or by_name.get(image.path.name)
+            # A base name stands for the image only where no other image has it.
+            row = by_name.get(image.name) or (by_name.get(image.path.name) if names[image.path.name] == 1 else None)
             if row is None:
                 raise DataError(
                     f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(by_name))}; an image without "
@@ -142,6 +207,8 @@ def accuracy(
 ) -> tuple[float, str] | None:
     """(value from 0 to 1, its name), or None where truth and results don't go together."""
     first = next((r for r in results if r is not None), None)
+    if any(type(r) is not type(first) for r in results):
+        return None
     if isinstance(first, Detections) and truth.coco:
         without = sum("bbox" not in a for a in truth.coco["annotations"])
         if without:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,8 @@ def relabelled(results: Sequence[Result], own: Sequence[str] | None, other: Sequ
         if isinstance(result, Detections | Classification | SemanticMask):
             known = result.class_ids < len(ids)
             moved = np.where(known, ids[np.where(known, result.class_ids, 0)], result.class_ids)
-            out.append(replace(result, class_ids=moved.astype(result.class_ids.dtype)))
+            moved_ids: Any = moved.astype(result.class_ids.dtype)
+            out.append(replace(result, class_ids=moved_ids))
         else:
             out.append(result)
     return out

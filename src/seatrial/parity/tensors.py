@@ -43,24 +43,31 @@ def _difference(
     same_special = (np.isnan(reference) & np.isnan(candidate)) | (reference == candidate)
     mismatched = int((~finite & ~same_special).sum())
     r, c = reference[finite], candidate[finite]
-    error = np.abs(r - c)
+    with np.errstate(over="ignore"):
+        error = np.minimum(np.abs(r - c), np.finfo(np.float64).max)
     share_outside = None
     if tolerance is not None:
         rtol, atol = tolerance
-        outside = int((error > atol + rtol * np.abs(r)).sum()) + mismatched
+        with np.errstate(over="ignore"):
+            outside = int((error > atol + rtol * np.abs(r)).sum()) + mismatched
         share_outside = outside / max(1, len(reference))
     if len(r) == 0:
         return TensorDifference(
             name=name, max_abs=0.0, mean_abs=0.0, cosine=None, sqnr_db=None,
             share_outside=share_outside, nan_mismatch=mismatched > 0,
         )  # fmt: skip
-    signal, noise = float(r @ r), float(error @ error)
-    norms = float(np.linalg.norm(r) * np.linalg.norm(c))
+    # Scaled to at most one, so that squares of huge values don't overflow.
+    size = max(float(np.abs(r).max()), float(np.abs(c).max())) or 1.0
+    with np.errstate(over="ignore"):
+        unit_r, unit_c = r / size, c / size
+        unit_error = np.abs(unit_r - unit_c)
+    signal, noise = float(unit_r @ unit_r), float(unit_error @ unit_error)
+    norms = float(np.linalg.norm(unit_r) * np.linalg.norm(unit_c))
     return TensorDifference(
         name=name,
         max_abs=float(error.max()),
-        mean_abs=float(error.mean()),
-        cosine=float(r @ c) / norms if norms > 0 else None,
+        mean_abs=float((error / len(error)).sum()),
+        cosine=float(unit_r @ unit_c) / norms if norms > 0 else None,
         # Identical tensors have no noise, and an infinite ratio is not a JSON number.
         sqnr_db=10 * float(np.log10(signal / noise)) if signal > 0 and noise > 0 else None,
         share_outside=share_outside,

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
-from seatrial.kernels.geometry import Geometry, fit
+from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
 from seatrial.pipeline.decode import DecodeSettings, decode
-from seatrial.pipeline.results import Result
+from seatrial.pipeline.results import Result, checked_result
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import models
 from seatrial.plan.model_file import ModelInfo, TensorInfo
@@ -64,6 +64,8 @@ def build_pipeline(
             name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre,
             _user_postprocess(function, outputs), "user",
         )  # fmt: skip
+    if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
+        pre = _needing_geometry(where, pre)
     chosen = _pick_outputs(where, spec.postprocess, model)
     post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
     return Pipeline(
@@ -93,7 +95,8 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
     if isinstance(given, str):
         file = folder / given
         try:
-            return [line.strip() for line in file.read_text("utf-8").splitlines() if line.strip()]
+            # A blank line in the middle is a class without a name: dropping it would shift all that follow.
+            return [line.strip() for line in file.read_text("utf-8-sig").rstrip().splitlines()]
         except (OSError, UnicodeDecodeError) as e:
             raise PlanError(
                 f"{file}: the labels cannot be read ({e}); expected a text file with one label a line"
@@ -103,19 +106,17 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
 
 def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInfo:
     names = [i.name for i in model.inputs]
-    if spec.input is not None:
-        if spec.input not in names:
-            raise ModelError(
-                f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
-                f"its inputs are {', '.join(names)}"
-            )
-        return model.inputs[names.index(spec.input)]
+    if spec.input is not None and spec.input not in names:
+        raise ModelError(
+            f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
+            f"its inputs are {', '.join(names)}"
+        )
     if len(names) != 1 and not isinstance(spec.preprocess, models.UserCode):
         raise ModelError(
             f"{where}: {model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in "
             "preprocess feeds one; use a Python preprocess stage that returns a dict with one array an input"
         )
-    return model.inputs[0]
+    return model.inputs[names.index(spec.input)] if spec.input is not None else model.inputs[0]
 
 
 def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo) -> None:
@@ -165,10 +166,20 @@ def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
         rows: dict[str, list[Array]] = {}
+        geometries = []
         for image in images:
-            given = function(image)
+            given, geometry = _user_tensor(function(image))
             for key, value in (given if isinstance(given, dict) else {input_name: given}).items():
-                rows.setdefault(key, []).append(np.asarray(value))
+                array = np.asarray(value)
+                if array.ndim == 0 or len(array) != 1 or array.dtype.kind not in "fiub":
+                    raise PlanError(
+                        f"the Python preprocess gave {array.dtype} of shape {array.shape} for input {key}; expected numbers of "
+                        "shape (1, …), one image with its batch dimension"
+                    )
+                rows.setdefault(key, []).append(array)
+            geometries.append(geometry or Geometry(image.shape[:2], image.shape[:2], image.shape[:2], 0, 0))
+        if not rows:
+            raise PlanError("the Python preprocess gave no input; expected an array, or a dict of input name to array")
         for key, values in rows.items():
             batch = np.ascontiguousarray(np.concatenate(values, axis=0))
             kept = feeds.get(key)
@@ -176,10 +187,36 @@ def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any
                 kept[...] = batch
             else:
                 feeds[key] = batch
-        hw = feeds[next(iter(rows))].shape[-2:]
-        return [fit((i.shape[0], i.shape[1]), (int(hw[0]), int(hw[1])), "stretch") for i in images]
+        return geometries
 
     return allocate, preprocess
+
+
+def _needing_geometry(where: str, preprocess: Any) -> Any:
+    """A built-in decoder brings boxes and masks back to the image, and only the user's function knows how it got here."""
+
+    def checked(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
+        geometries: list[Geometry] = preprocess(images, feeds)
+        if any(g.input_hw == g.source_hw for g in geometries) and not any(_holds(feeds, g) for g in geometries):
+            raise PlanError(
+                f"{where}.preprocess: a built-in postprocess needs to know where pixels went; return (array, "
+                "seatrial.Geometry), for instance from seatrial.Preprocess.geometry, or use a Python postprocess"
+            )
+        return geometries
+
+    return checked
+
+
+def _holds(feeds: dict[str, Array], geometry: Geometry) -> bool:
+    """Whether a tensor has the geometry's size, so that no resize is a possible truth."""
+    return any(geometry.input_hw in (a.shape[1:3], a.shape[2:4]) for a in feeds.values() if a.ndim == 4)
+
+
+def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
+    """What a Python preprocess returned: the tensor(s), with the Geometry where it is one of two."""
+    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Geometry):
+        return given
+    return given, None
 
 
 def _pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:
@@ -224,11 +261,12 @@ def _user_postprocess(
     function: Callable[..., Any], output_names: list[str]
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
     def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
-        results = list(function(dict(zip(output_names, outputs, strict=True)), [g.source_hw for g in geometries]))
-        if len(results) != len(geometries):
-            raise ModelError(
-                f"the Python postprocess gave {len(results)} result(s), expected one an image: {len(geometries)}"
+        given = function(dict(zip(output_names, outputs, strict=True)), [g.source_hw for g in geometries])
+        if not isinstance(given, list | tuple) or len(given) != len(geometries):
+            count = f"{len(given)} result(s)" if isinstance(given, list | tuple) else type(given).__name__
+            raise PlanError(
+                f"the Python postprocess gave {count}; expected a list of one result an image: {len(geometries)}"
             )
-        return results
+        return [checked_result(r) for r in given]
 
     return postprocess

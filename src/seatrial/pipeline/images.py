@@ -75,7 +75,7 @@ def digest_images(images: list[ImageFile]) -> str:
     """sha256 over names and contents: the same images give the same digest wherever they lie."""
     total = hashlib.sha256()
     for image in images:
-        total.update(image.name.encode() + b"\0")
+        total.update(image.name.encode("utf-8", "surrogateescape") + b"\0")
         with image.path.open("rb") as stream:
             total.update(hashlib.file_digest(stream, "sha256").digest())
     return "sha256:" + total.hexdigest()

@@ -12,9 +12,45 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import PlanError
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 
 Result = Detections | Classification | SemanticMask | Embedding | None
+
+
+def checked_result(result: Any) -> Result:
+    """One result of a user's own stage, as its plain kind with sound arrays. PlanError says what is wrong with it."""
+    kind = next((k for k in (Detections, Classification, SemanticMask, Embedding) if isinstance(result, k)), None)
+    if result is None:
+        return None
+    if kind is None:
+        raise PlanError(
+            f"the Python postprocess gave a {type(result).__name__}; expected seatrial.Detections, Classification, "
+            "SemanticMask, Embedding or None for each image"
+        )
+    values = {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__}
+    for name, value in values.items():
+        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+            raise PlanError(
+                f"the Python postprocess gave {kind.__name__}.{name} of {value.dtype}; expected finite numbers"
+            )
+    if kind is Detections:
+        count = len(values["scores"]) if values["scores"].ndim == 1 else -1
+        sound = values["boxes_xyxy"].shape == (count, 4) and values["class_ids"].shape == (count,)
+    elif kind is Classification:
+        sound = (
+            values["class_ids"].ndim == 1
+            and values["scores"].shape == values["class_ids"].shape
+            and values["scores"].size > 0
+        )
+    else:
+        sound = next(iter(values.values())).ndim == (2 if kind is SemanticMask else 1)
+    if not sound:
+        shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
+        raise PlanError(
+            f"the Python postprocess gave {kind.__name__} of {shapes}; see seatrial.{kind.__name__} for the shapes"
+        )
+    return kind(**values)
 
 
 def save_results(path: Path, results: Sequence[Result], raw: Sequence[Sequence[npt.NDArray[Any]]]) -> None:

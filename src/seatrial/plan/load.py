@@ -95,7 +95,7 @@ def _extend_pipelines(source: Source) -> None:
             done[name] = own
             return own
         at: KeyPath = ("pipelines", name, "extends")
-        if parent not in pipelines:
+        if not isinstance(parent, str) or parent not in pipelines:
             known = [p for p in pipelines if p != name]
             raise PlanError(
                 f"{source.where(at)}: no pipeline is called {parent!r}{did_you_mean(str(parent), known)}; "
@@ -170,8 +170,8 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             )
 
     for name in names:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
-            problems.append((("pipelines", name), "expected a name of letters, digits, '.', '_' and '-'"))
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+            problems.append((("pipelines", name), "expected a name of at most 64 letters, digits, '.', '_' and '-'"))
     if plan.measure.timeout <= plan.measure.max_time:
         problems.append(
             (("measure", "timeout"), "expected more than max_time: a cell also loads, warms up and collects results")

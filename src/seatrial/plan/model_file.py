@@ -52,7 +52,9 @@ class ModelInfo:
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 return None
             if isinstance(value, dict):
-                return [str(value[k]) for k in sorted(value)]
+                return [
+                    str(value[k]) for k in sorted(value, key=str if any(isinstance(k, str) for k in value) else None)
+                ]
             return [str(v) for v in value] if isinstance(value, list | tuple) else None
         if self.metadata.get("character"):
             return self.metadata["character"].splitlines()
@@ -172,7 +174,7 @@ def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> P
     file = model_path.parent / posix
     try:
         status = os.lstat(file)
-    except OSError:
+    except (OSError, ValueError):
         raise ModelError(
             f"{model_path}: the external data file {file} is missing (weights of '{tensor}'); put it beside the model"
         ) from None
@@ -188,7 +190,7 @@ def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> P
         raise ModelError(
             f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again"
         ) from None
-    if status.st_size < end:
+    if end < 0 or int(facts.get("offset", 0)) < 0 or status.st_size < end:
         raise ModelError(
             f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {status.st_size}; "
             "copy it again"

@@ -5,32 +5,27 @@ For: the shape of a plan and the checks inside one key group. Not for: files (lo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    PositiveInt,
-    Tag,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
 from seatrial import units
-from seatrial.errors import did_you_mean
+from seatrial.plan.fields import (
+    BackendName,
+    Backends,
+    Channels,
+    Counts,
+    Duration,
+    Names,
+    Percent,
+    Precision,
+    Precisions,
+    Ratio,
+    Strict,
+)
 
-BackendName = Literal[
-    "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx",
-    "openvino-cpu", "openvino-gpu", "fake",
-]  # fmt: skip
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
 Stage = Literal["decode", "preprocess", "infer", "postprocess", "end_to_end"]
 Percentile = Literal["p50", "p90", "p95", "p99", "p99.9"]
 Task = Literal["detect", "classify", "segment", "embed", "raw"]
@@ -38,67 +33,6 @@ Metric = Literal[
     "latency", "throughput", "peak_memory", "cold_start", "model_size",
     "accuracy", "map_drop", "top1_drop", "miou_drop", "agreement",
 ]  # fmt: skip
-
-
-class Strict(BaseModel):
-    """Frozen, and an unknown key is an error that names the nearest known one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _known_keys(cls, data: Any) -> Any:
-        if isinstance(data, dict):
-            known = [f.alias or name for name, f in cls.model_fields.items()]
-            for key in data:
-                if key not in known and key not in cls.model_fields:
-                    raise PydanticCustomError(
-                        "unknown_key",
-                        "unknown key{near}; known keys are {known}",
-                        {"key": str(key), "near": did_you_mean(str(key), known), "known": ", ".join(known)},
-                    )
-        return data
-
-
-def _positive(value: float, text: Any) -> float:
-    if value <= 0:
-        raise ValueError(f"expected a quantity above zero, got {text!r}")
-    return value
-
-
-Duration = Annotated[
-    float,
-    BeforeValidator(lambda v: _positive(units.duration_s(v), v)),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}], "examples": ["30 ms"]}),
-]
-
-
-def _ratio(value: Any) -> float:
-    """A number, or one written as a fraction: 1/255."""
-    if isinstance(value, str) and re.fullmatch(r"\s*[\d.]+\s*/\s*[\d.]+\s*", value):
-        over, under = value.split("/")
-        try:
-            return float(Fraction(over.strip()) / Fraction(under.strip()))
-        except (ValueError, ZeroDivisionError):
-            pass
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"expected a number or a fraction such as 1/255, got {value!r}") from None
-
-
-Ratio = Annotated[
-    float,
-    BeforeValidator(_ratio),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "string"}], "examples": ["1/255"]}),
-]
-
-
-def _triple(value: Any) -> Any:
-    return value if isinstance(value, list | tuple) else [value]
-
-
-Channels = Annotated[tuple[Ratio, ...], BeforeValidator(_triple), Field(min_length=1, max_length=3)]
 
 
 class Images(Strict):
@@ -201,7 +135,9 @@ class Pipeline(Strict):
 
     extends: str | None = None
     model: str = Field(description="an ONNX file, relative to the plan")
-    input: str | None = Field(None, description="name of the model's input; needed only where it has several")
+    input: str | None = Field(
+        None, description="name of the model's image input: what a Python preprocess stage's plain array is fed to"
+    )
     decode: Decode = Decode()
     preprocess: PreprocessStage
     postprocess: PostprocessStage = Postprocess()
@@ -210,10 +146,10 @@ class Pipeline(Strict):
 class Matrix(Strict):
     """Every combination is a cell; cells that make no sense are skipped with the reason shown."""
 
-    backends: Annotated[list[BackendName], Field(min_length=1)] = ["onnxruntime-cpu"]
-    precisions: Annotated[list[Precision], Field(min_length=1)] = ["fp32"]
-    batch_sizes: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
-    threads: Annotated[list[PositiveInt], Field(min_length=1)] = [1]
+    backends: Backends = ["onnxruntime-cpu"]
+    precisions: Precisions = ["fp32"]
+    batch_sizes: Counts = [1]
+    threads: Counts = [1]
 
     @model_validator(mode="after")
     def _no_repeats(self) -> Matrix:
@@ -226,22 +162,14 @@ class Matrix(Strict):
         return self
 
 
-def _listed(value: Any) -> Any:
-    return value if value is None or isinstance(value, list) else [value]
-
-
-def _one_or_more(kind: Any) -> Any:
-    return Annotated[list[kind] | None, BeforeValidator(_listed)]
-
-
 class Where(Strict):
     """Which cells a budget judges; a key left out admits all."""
 
-    pipeline: _one_or_more(str) = None  # type: ignore[valid-type]
-    backend: _one_or_more(BackendName) = None  # type: ignore[valid-type]
-    precision: _one_or_more(Precision) = None  # type: ignore[valid-type]
-    batch: _one_or_more(PositiveInt) = None  # type: ignore[valid-type]
-    threads: _one_or_more(PositiveInt) = None  # type: ignore[valid-type]
+    pipeline: Names | None = None
+    backend: Backends | None = None
+    precision: Precisions | None = None
+    batch: Counts | None = None
+    threads: Counts | None = None
 
 
 # metric: (reader, unit in records, the side that limits it)
@@ -290,6 +218,10 @@ class Budget(Strict):
         if limit < 0:
             raise PydanticCustomError(
                 "bad_limit", "expected a limit of zero or more, got {given}", {"key": side, "given": str(given)}
+            )
+        if METRICS[self.metric][1] in ("fraction", "points") and limit > 1:
+            raise PydanticCustomError(
+                "bad_limit", "expected at most 100%, got {given}; write 75% or 0.75", {"key": side, "given": str(given)}
             )
         if self.metric != "latency":
             for key in ("at", "stage"):
@@ -340,7 +272,7 @@ class Parity(Strict):
         Annotated[Literal["auto"], Tag("@auto")] | Annotated[Tolerance, Tag("@tolerance")],
         Discriminator(lambda v: "@auto" if isinstance(v, str) else "@tolerance"),
     ] = "auto"
-    agreement: Annotated[float, BeforeValidator(units.fraction), Field(ge=0, le=1)] | None = Field(
+    agreement: Annotated[Percent, Field(ge=0, le=1)] | None = Field(
         None, description="least agreement of decoded results with the reference; by default 99 %, int8 and 16-bit 90 %"
     )
     images: PositiveInt = Field(
@@ -352,8 +284,8 @@ class Regression(Strict):
     """Is the candidate slower than `against`? Cells of unlike processes tell only large differences apart."""
 
     against: str
-    margin: Annotated[float, BeforeValidator(units.fraction), Field(gt=0, lt=1)] = 0.02
-    confidence: Annotated[float, BeforeValidator(units.fraction), Field(ge=0.5, lt=1)] = 0.95
+    margin: Annotated[Percent, Field(gt=0, lt=1)] = 0.02
+    confidence: Annotated[Percent, Field(ge=0.5, lt=1)] = 0.95
 
 
 class Measure(Strict):
@@ -361,18 +293,23 @@ class Measure(Strict):
 
     max_time: Duration = 5.0
     min_samples: PositiveInt = 50
-    precision: Annotated[float, BeforeValidator(units.fraction), Field(gt=0, lt=1)] = Field(
+    precision: Annotated[Percent, Field(gt=0, lt=1)] = Field(
         0.01, description="stop early once the end-to-end median is known this closely; 1% by default"
     )
     timeout: Duration = Field(600.0, description="a cell that takes longer is stopped and marked FAILED")
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+_PATHS = BeforeValidator(
+    lambda v: {"path": v} if isinstance(v, str | list) else v, json_schema_input_type=str | list[str] | Images
+)
+
+
 class Plan(Strict):
     """A trial plan, version 1."""
 
     version: Literal[1]
-    images: Annotated[Images, BeforeValidator(lambda v: {"path": v} if isinstance(v, str | list) else v)]
+    images: Annotated[Images, _PATHS]
     pipelines: Annotated[dict[str, Pipeline], Field(min_length=1)]
     matrix: Matrix = Matrix()
     budgets: list[Budget] = []

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy.typing as npt
 
-from seatrial.errors import BackendUnavailableError, ModelError
+from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
 from seatrial.plan.model_file import ModelInfo
 
 Feeds = Mapping[str, npt.NDArray[Any]]
@@ -57,7 +57,14 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
     path = variant_path(model, precision, calibration.digest)
     if precision == "fp32" or path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as e:
+        raise ResultsError(
+            f"{path.parent}: the cache of {precision} models cannot be written: {e.strerror}; set SEATRIAL_CACHE to a "
+            "folder that you may write to"
+        ) from None
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         fresh = Path(folder) / "variant.onnx"
         MAKERS[precision](model, fresh, calibration)
@@ -68,12 +75,13 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
 
 # Only the heavy operators: a detector's head joins box pixels (0 to 640) and scores (0 to 1) in one tensor, and one
 # scale for both would round every score to zero.
-_INT8_SETTINGS = {
+_INT8_SETTINGS: dict[str, Any] = {
     "op_types_to_quantize": ["Conv", "ConvTranspose", "MatMul", "Gemm"],
     "per_channel": True,
     "weights": "QInt8",
     "activations": "QUInt8",
     "calibration": "MinMax",
+    "reduce_range": False,
 }
 
 
@@ -82,6 +90,7 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
         raise BackendUnavailableError(
             "int8: onnxruntime makes the quantized model and is not installed; python -m pip install 'seatrial[cpu]'"
         )
+    import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,
@@ -102,23 +111,41 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     prepared = out.with_suffix(".prepared.onnx")
     try:
-        quant_pre_process(str(model.path), str(prepared), skip_symbolic_shape=True)
+        # From memory: by path, the quantizer looks for external data beside its own temporary copy.
+        quant_pre_process(onnx.load(str(model.path)), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_INT8_SETTINGS["op_types_to_quantize"], per_channel=True,
             weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, calibrate_method=CalibrationMethod.MinMax,
-            # 8-bit by 8-bit products saturate in AVX2's 16-bit sums unless weights keep a bit free.
+            # Full-range weights: CPUs without VNNI may saturate in 16-bit sums, which parity then shows.
             reduce_range=False,
         )  # fmt: skip
+        _check_quantized(model, out)
+    except ModelError:
+        raise
     except Exception as e:  # the quantizer raises bare exceptions of many kinds
         raise ModelError(f"{model.path}: cannot be quantized to int8: {type(e).__name__}: {str(e)[:300]}") from e
 
 
+def _check_quantized(model: ModelInfo, out: Path) -> None:
+    import onnx
+
+    if not any(n.op_type == "QuantizeLinear" for n in onnx.load(str(out), load_external_data=False).graph.node):
+        operators = ", ".join(_INT8_SETTINGS["op_types_to_quantize"])
+        raise ModelError(
+            f"{model.path}: nothing to quantize: int8 applies to {operators}, and the model has none; use fp32"
+        )
+
+
 def _tool_versions() -> list[str]:
-    try:
-        return [version("onnxruntime")]
-    except PackageNotFoundError:
-        return []
+    """Of whatever makes the calibration inputs or the variant."""
+    found = []
+    for name in ("seatrial", "onnxruntime", "onnxruntime-gpu", "onnx", "opencv-python-headless", "pillow"):
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 MAKERS: dict[str, Callable[[ModelInfo, Path, Calibration], None]] = {"int8": _make_int8}

@@ -6,9 +6,9 @@ For: one opened pipeline in one process. Not for: what the samples mean (stats) 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,14 +25,14 @@ CAPACITY = 1 << 17
 class StopRule:
     """Stop at `max_time_ns`; before it where `min_samples` are there and the median is known well enough.
 
-    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails` maps each quantile
-    that a budget limits to the independent samples it needs: correlated ones count for less.
+    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails` lists, for each
+    budget, the table's column, the quantile and the independent samples it needs: correlated ones count for less.
     """
 
     max_time_ns: int
     min_samples: int
     precision: float = 0.01
-    tails: Mapping[float, int] = field(default_factory=dict)
+    tails: tuple[tuple[int, float, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def measure(iterate: Iteration, stages: int, rule: StopRule, tell: Callable[[flo
             if now - began >= rule.max_time_ns or len(samples) == CAPACITY:
                 break
             if len(samples) >= next_look:
-                if _enough(samples.to_array()[:, -1], rule):
+                if _enough(samples.to_array(), rule):
                     converged = True
                     break
                 # Few looks, each at half as many samples again: looking often would stop on luck.
@@ -77,15 +77,15 @@ def measure(iterate: Iteration, stages: int, rule: StopRule, tell: Callable[[flo
                 next_word = now + 200_000_000
         elapsed = now_ns() - began
     table = samples.to_array()
-    return Measurement(table, warm_up, elapsed, converged or _enough(table[:, -1], rule))
+    return Measurement(table, warm_up, elapsed, converged or _enough(table, rule))
 
 
-def _enough(end_to_end_ns: npt.NDArray[np.int64], rule: StopRule) -> bool:
-    if len(end_to_end_ns) < rule.min_samples:
+def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule) -> bool:
+    if len(table_ns) < rule.min_samples:
         return False
-    if any(effective_count(end_to_end_ns, quantile) < needed for quantile, needed in rule.tails.items()):
+    if any(effective_count(table_ns[:, column], quantile) < needed for column, quantile, needed in rule.tails):
         return False
-    centre = percentile_estimate(end_to_end_ns, 0.5)
+    centre = percentile_estimate(table_ns[:, -1], 0.5)
     if centre.low is None or centre.high is None:
         return False
     return max(centre.high - centre.value, centre.value - centre.low) <= rule.precision * centre.value

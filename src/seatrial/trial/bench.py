@@ -38,18 +38,26 @@ def run_bench(
         raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
     info = inspect_model(model)
     input_shapes = fixed_shapes(info, batch, shapes)
+    # A given shape says the batch too: images a run is what throughput counts.
+    batch = max([batch, *(shape[0] for shape in shapes.values() if shape)])
     run = new_run(results, machine_name())
     created = datetime.now(UTC).isoformat(timespec="seconds")
+    machine = environment()
     run.save_start({"created": created, "bench": str(model), "model_digest": info.digest})
     cell_id = f"bench.{backend}.fp32.b{batch}.t{threads}"
     task = Task(
-        kind="bench", model=str(model.absolute()), backend=backend, batch=batch, threads=threads, max_time_s=max_time_s,
+        kind="bench", model=str(model.absolute()), model_info=info, backend=backend, batch=batch, threads=threads,
+        max_time_s=max_time_s,
         input_shapes=input_shapes, answer=str(run.work / cell_id),
     )  # fmt: skip
-    ended = run_worker(task, max_time_s * 10 + 600, tell)
-    if ended.answer is None:
+    try:
+        ended = run_worker(task, max_time_s * 10 + 600, tell)
+        if ended.answer is None:
+            raise _error(model, ended)
+    except BaseException:
+        # There is nothing to resume in a single measurement.
         shutil.rmtree(run.path, ignore_errors=True)
-        raise _error(model, ended)
+        raise
     table = load_samples(run, cell_id)
     cell = CellRecord(
         id=cell_id, pipeline="bench", backend=backend, precision="fp32", batch=batch, threads=threads, status="ok",
@@ -58,7 +66,12 @@ def run_bench(
     run.save_cell(cell)
     save_samples(run, [cell])
     record = Record(
-        id=run.path.name, created=created, kind="bench", verdict="PASS", wall_s=round(ended.wall_s, 2), plan={"path": "", "digest": "", "text": "", "resolved": None},
+        id=run.path.name,
+        created=created,
+        kind="bench",
+        verdict="PASS",
+        wall_s=round(ended.wall_s, 2),
+        plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}},
         images={"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}},
         models={
             "bench": {
@@ -66,7 +79,9 @@ def run_bench(
                 "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
             }
         },
-        environment=environment(), cells=(cell,), decisions=(),
+        environment=machine,
+        cells=(cell,),
+        decisions=(),
     )  # fmt: skip
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)
@@ -90,6 +105,10 @@ def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]])
             )
             if not fits:
                 raise UsageError(f"--shape: {tensor} cannot take {'x'.join(map(str, shape))}")
+            if shape and batch not in (1, shape[0]):
+                raise UsageError(
+                    f"--batch {batch} and --shape {tensor.name}={'x'.join(map(str, shape))} disagree; give one of them"
+                )
             shapes[tensor.name] = shape
             continue
         own = list(tensor.shape)

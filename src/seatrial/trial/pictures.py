@@ -42,6 +42,8 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
     for index in _most_telling(ready, cells, len(ready.images)):
         image = ready.images[index]
         for name, results in drawable.items():
+            if results[index] is None:
+                continue
             spec = plan.pipelines[name]
             pixels = decode(read_bytes(image.path), DecodeSettings(exif=spec.decode.exif), image.name)
             drawn = _draw(pixels, results[index], ready.labels[name])

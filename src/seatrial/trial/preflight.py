@@ -5,19 +5,22 @@ For: failing in seconds, with every mistake named, instead of after an hour. Not
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
-from seatrial.parity.accuracy import Truth, load_truth, read_tags
+from seatrial.parity.accuracy import Truth, check_truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
 from seatrial.plan import models
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, inspect_model
+from seatrial.timing.environment import fingerprint
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Ready:
     sizes_hw: list[tuple[int, int]]
     truth: Truth | None
     tags: dict[str, list[str]]
+    truth_digest: str
+    code_digests: dict[str, str]
     warnings: list[str]
 
     def identity(self) -> dict[str, Any]:
@@ -41,6 +46,9 @@ class Ready:
             "plan_digest": self.plan.digest,
             "images_digest": self.images_digest,
             "model_digests": {name: m.digest for name, m in self.models.items()},
+            "truth_digest": self.truth_digest,
+            "code_digests": self.code_digests,
+            "machine_fingerprint": fingerprint(),
         }
 
 
@@ -59,18 +67,48 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     warnings = _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
+    labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
+    if truth is not None:
+        for name, spec in plan.plan.pipelines.items():
+            if isinstance(spec.postprocess, models.Postprocess):
+                sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
+                warnings += check_truth(truth, images, sizes, spec.postprocess.task, labels[name])
     return Ready(
         plan=plan,
         allow_code=allow_code,
         models=infos,
-        labels={name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()},
+        labels=labels,
         images=images,
         images_digest=digest_images(images),
         sizes_hw=[c.source_hw for c in checked],
         truth=truth,
         tags=read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else {},
+        code_digests=_code_digests(plan),
+        truth_digest=_digest_of(plan, [spec_images.annotations, spec_images.tags], labels),
         warnings=warnings,
     )
+
+
+def _digest_of(plan: PlanFile, files: list[str | None], labels: dict[str, list[str] | None]) -> str:
+    """Of what results are judged by: annotations, tags and labels."""
+    total = hashlib.sha256(json.dumps(labels, sort_keys=True).encode())
+    for name in files:
+        if name is not None:
+            total.update(hashlib.sha256(plan.resolve(name).read_bytes()).digest())
+    return "sha256:" + total.hexdigest()
+
+
+def _code_digests(plan: PlanFile) -> dict[str, str]:
+    """Of the module files that hold the user's stages, by pipeline; modules that they import in turn are not followed."""
+    digests = {}
+    for name, spec in plan.plan.pipelines.items():
+        total = hashlib.sha256()
+        for stage in (spec.preprocess, spec.postprocess):
+            if isinstance(stage, models.UserCode):
+                file = plan.folder / (stage.python.partition(":")[0].replace(".", "/") + ".py")
+                total.update(stage.python.encode() + (file.read_bytes() if file.is_file() else b""))
+                digests[name] = "sha256:" + total.hexdigest()
+    return digests
 
 
 def _check_backends(plan: PlanFile) -> None:

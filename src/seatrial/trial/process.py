@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from seatrial.errors import ExitCode
+from seatrial.errors import ExitCode, ResultsError
+from seatrial.history.store import why_not_written
 from seatrial.trial.task import Answer, Task
 from seatrial.units import format_seconds
 
@@ -35,7 +36,17 @@ class Ended:
 
 
 def run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]) -> Ended:
-    """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C."""
+    """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
+
+    ResultsError where its folder can't be written.
+    """
+    try:
+        return _run_worker(task, timeout_s, tell)
+    except OSError as e:
+        raise ResultsError(f"{task.answer}: cannot be written: {why_not_written(e)}") from e
+
+
+def _run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]) -> Ended:
     folder = Path(task.answer)
     folder.mkdir(parents=True, exist_ok=True)
     task_file = folder / "task.json"
@@ -91,9 +102,9 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
-    if child.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child.pid, signal.SIGKILL)
+    """Ends the whole group: a user's stage may have started processes that outlive the worker."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
     child.wait()
 
 
@@ -110,9 +121,7 @@ def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: flo
                 return Ended(None, answer.error, answer.exit_code, output, wall_s)
             return Ended(answer, "", 0, output, wall_s)
     if timed_out:
-        reason = (
-            f"took longer than {format_seconds(timeout_s)} and was stopped; raise measure.timeout if that is normal"
-        )
+        reason = f"took longer than {format_seconds(timeout_s)} and was stopped; give it more time (measure.timeout in a plan) if that is normal"
     elif code == -signal.SIGKILL:
         reason = "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
     elif code < 0:

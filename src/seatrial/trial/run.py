@@ -23,7 +23,7 @@ from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Decision, Record
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
-from seatrial.plan.model_file import inspect_model
+from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.precision.variants import variant_path
 from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.timing.environment import environment, machine_name, usable_cores
@@ -34,7 +34,7 @@ from seatrial.trial.preflight import Ready, preflight
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.samples import load_samples, save_samples
 from seatrial.trial.summarise import measured_fields, stage_seconds
-from seatrial.trial.task import Task
+from seatrial.trial.task import CALIBRATION_IMAGES, Task
 from seatrial.trial.watch import Watcher
 
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
@@ -69,8 +69,15 @@ def run_trial(
     ready = preflight(plan, allow_code, watcher.checking)
     cells = expand(plan, ready.models, len(ready.images), len(usable_cores()))
     cells = _reference_configurations_first(plan, cells)
-    run, done = _open_run(ready, results, resume)
-    watcher.begins(cells, len(done), _expected_s(plan, cells, done))
+    run, done = _open_run(ready, results, resume, environment())
+    with run.locked():
+        return _run_cells(ready, run, cells, done, watcher, began)
+
+
+def _run_cells(
+    ready: Ready, run: RunFolder, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
+) -> Outcome:
+    watcher.begins(cells, len(done), _expected_s(ready.plan, cells, done))
     comparer = Comparer(ready, run, cells)
     interrupted = False
     records: dict[str, CellRecord] = {}
@@ -93,15 +100,16 @@ def run_trial(
         raise _rescued(e, records) from e
 
 
-def _open_run(ready: Ready, results: Path, resume: bool) -> tuple[RunFolder, dict[str, CellRecord]]:
+def _open_run(
+    ready: Ready, results: Path, resume: bool, machine: dict[str, Any]
+) -> tuple[RunFolder, dict[str, CellRecord]]:
     """A new run, or the interrupted one with the cells that need not run again: those that failed are tried once more."""
     if resume:
         run = latest_interrupted(results, machine_name(), ready.identity())
         return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
     run = new_run(results, machine_name())
-    run.save_start(
-        {"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path), **ready.identity()}
-    )
+    start = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path)}
+    run.save_start(start | ready.identity() | {"environment": machine})
     return run, {}
 
 
@@ -129,7 +137,9 @@ def _prepare_variants(
         digest = _calibration_digest(ready, cell.pipeline)
         path = variant_path(info, cell.precision, digest)
         if not path.is_file():
-            task = _task(ready, run, cell, "prepare", info.path).model_copy(update={"calibration_digest": digest})
+            task = _task(ready, run, cell, "prepare", info.path).model_copy(
+                update={"calibration_digest": digest, "batch": _fixed_batch(info)}
+            )
             ended = run_worker(task, ready.plan.plan.measure.timeout, _told(watcher, cell))
             made[key] = Path(ended.answer.variant) if ended.answer else ended
         else:
@@ -137,10 +147,16 @@ def _prepare_variants(
     return made
 
 
-def _calibration_digest(ready: Ready, pipeline: str) -> str:
+def _fixed_batch(info: ModelInfo) -> int:
+    first = info.inputs[0].shape[0] if info.inputs and info.inputs[0].shape else None
+    return first if isinstance(first, int) else 1
+
+
+def _calibration_digest(ready: Ready, name: str) -> str:
     """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
-    spec = ready.plan.plan.pipelines[pipeline]
+    spec = ready.plan.plan.pipelines[name]
     parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]
+    parts += [str(CALIBRATION_IMAGES), ready.code_digests.get(name, "")]
     return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -156,6 +172,7 @@ def _task(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -> T
         pipeline=plan.pipelines[cell.pipeline].model_dump(mode="json", exclude_unset=True),
         folder=str(ready.plan.folder),
         model=str(model),
+        model_info=ready.models[cell.pipeline],
         backend=cell.backend,
         precision=cell.precision,
         batch=cell.batch,
@@ -172,14 +189,14 @@ def _task(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -> T
     )
 
 
-def _tails(ready: Ready, cell: Cell) -> dict[float, int]:
-    """Each quantile that a budget limits in this cell, and the independent samples without which it can't pass."""
+def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float, int]]:
+    """Each stage and quantile that a budget limits in this cell, and the independent samples it can't pass without."""
     limited = [
-        float(b.percentile[1:]) / 100
+        (b.stage or "end_to_end", float(b.percentile[1:]) / 100)
         for b in ready.plan.plan.budgets
         if b.metric == "latency" and concerns(ready.plan.plan, b, _bare_record(cell))
     ]
-    return {quantile: samples_needed(quantile, CONFIDENCE) for quantile in limited}
+    return [(stage, quantile, samples_needed(quantile, CONFIDENCE)) for stage, quantile in limited]
 
 
 def _bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
@@ -235,6 +252,7 @@ def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: 
     plan = ready.plan.plan
     decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage))
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
+    pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
     record = Record(
         id=run.path.name,
         created=run.start()["created"],
@@ -250,11 +268,12 @@ def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: 
             "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
         },
         models={name: _model_facts(ready, name) for name in plan.pipelines},
-        environment=environment(),
+        # Of before the first cell: by now the load is our own.
+        environment=run.start()["environment"],
         cells=tuple(cells),
         decisions=tuple(_with_evidence(run, d) for d in decisions),
-        pictures=tuple(draw_pictures(ready, run, cells)) if not interrupted else (),
-        warnings=tuple(ready.warnings),
+        pictures=pictures,
+        warnings=warnings,
     )  # fmt: skip
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
@@ -264,14 +283,30 @@ def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: 
     return Outcome(record, run, exit_code(verdict, cells))
 
 
+def _pictures(
+    ready: Ready, run: RunFolder, cells: list[CellRecord]
+) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
+    try:
+        return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
+    except ResultsError:
+        raise
+    except Exception as e:
+        return (), (*ready.warnings, f"the pictures could not be drawn: {type(e).__name__}: {e}")
+
+
 def _with_evidence(run: RunFolder, decision: Decision) -> Decision:
-    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed."""
+    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed.
+
+    sha256 over sha256(cells/ID.json) and sha256 of the cell's samples: int64 nanoseconds, little-endian, row by row, in
+    the column order of samples.parquet from start_ns on.
+    """
     if not decision.cell:
         return decision
-    total = hashlib.sha256()
-    for path in (run.cells / f"{decision.cell}.json", run.work / decision.cell / "samples.npy"):
-        if path.is_file():
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+    total = hashlib.sha256(hashlib.sha256((run.cells / f"{decision.cell}.json").read_bytes()).digest())
+    if (run.work / decision.cell / "samples.npy").is_file():
+        table = load_samples(run, decision.cell).astype("<i8")
+        total.update(hashlib.sha256(table.tobytes()).digest())
     return decision.model_copy(update={"evidence": f"sha256:{total.hexdigest()}"})
 
 

@@ -6,6 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from seatrial.plan.model_file import ModelInfo
+
+CALIBRATION_IMAGES = 64
+
 
 class Task(BaseModel):
     """`prepare` makes a precision variant; `measure` runs a cell; `bench` runs a model on made-up inputs."""
@@ -17,6 +21,8 @@ class Task(BaseModel):
     pipeline: dict[str, Any] = {}
     folder: str = ""
     model: str
+    model_info: ModelInfo
+    """The pipeline's own model, read by the parent: parsing it here would count as the cell's memory."""
     backend: str = ""
     precision: str = "fp32"
     batch: int = 1
@@ -26,7 +32,8 @@ class Task(BaseModel):
     max_time_s: float = 5.0
     min_samples: int = 50
     precision_target: float = 0.01
-    tails: dict[float, int] = {}
+    tails: list[tuple[str, float, int]] = []
+    """stage, quantile and the independent samples that a budget on it needs."""
     seed: int = 0
     raw_images: int = 0
     calibration_digest: str = ""
@@ -51,5 +58,6 @@ class Answer(BaseModel):
     first_inference_s: float = 0.0
     peak_memory_bytes: int = 0
     affinity: list[int] = []
+    nan_outputs: list[str] = []
     backend_details: dict[str, str] = {}
     image_source: str = "memory"

@@ -6,12 +6,14 @@ JSON line each; whatever else is printed is the user's, or a library's, and is k
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +21,17 @@ import numpy.typing as npt
 from seatrial._native.timing import now_ns
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.timing.measure import StopRule, image_order, measure
-from seatrial.trial.task import Answer, Task
+from seatrial.trial.task import CALIBRATION_IMAGES, Answer, Task
+
+if TYPE_CHECKING:
+    from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
 STAGES = ("decode", "preprocess", "infer", "postprocess")
-CALIBRATION_IMAGES = 64
 
 
 def main() -> int:
+    _die_with_parent()
     task = Task.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
     tell = _teller()
     try:
@@ -37,6 +42,13 @@ def main() -> int:
         answer = Answer(error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
     Path(task.answer, "answer.json").write_text(answer.model_dump_json(), "utf-8")
     return 0
+
+
+def _die_with_parent() -> None:
+    """Linux: this process is killed when whoever started it goes, so that a cancelled job leaves nothing running."""
+    if sys.platform == "linux":
+        PR_SET_PDEATHSIG = 1
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _teller() -> Callable[[str, float], None]:
@@ -50,27 +62,39 @@ def _teller() -> Callable[[str, float], None]:
 
 
 def _pin(threads: int) -> list[int]:
-    """Keeps this process on as many cores as it has threads: the last ones, since interrupts prefer the first."""
+    """Keeps this process on as many cores as it has threads: the last ones, since interrupts prefer the first.
+
+    Hyper-threads of one core share its arithmetic units, so one of each physical core is taken first.
+    """
     if not hasattr(os, "sched_setaffinity"):
         return []
-    cores = sorted(os.sched_getaffinity(0))[-threads:]
+    usable = sorted(os.sched_getaffinity(0), reverse=True)
+    first_of_core = {_siblings(core): core for core in reversed(usable)}
+    preferred = [core for core in usable if first_of_core[_siblings(core)] == core]
+    cores = sorted((preferred + [core for core in usable if core not in preferred])[:threads])
     os.sched_setaffinity(0, cores)
     return cores
 
 
+def _siblings(core: int) -> str:
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text("utf-8")
+    except OSError:
+        return str(core)
+
+
 def _stop_rule(task: Task) -> StopRule:
-    return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, task.tails)
+    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
+    tails = tuple((columns[stage], quantile, needed) for stage, quantile, needed in task.tails)
+    return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails)
 
 
-def _pipeline(task: Task) -> tuple[Any, Any]:
+def _pipeline(task: Task) -> Pipeline:
     from seatrial.pipeline.build import build_pipeline
     from seatrial.plan import models
-    from seatrial.plan.model_file import inspect_model
 
     spec = models.Pipeline.model_validate(task.pipeline)
-    folder = Path(task.folder)
-    info = inspect_model((folder / spec.model).absolute())
-    return build_pipeline(task.pipeline_name, spec, info, folder, task.allow_code), info
+    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
 
 
 def _image_bytes(task: Task) -> Any:
@@ -82,7 +106,7 @@ def _image_bytes(task: Task) -> Any:
 def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
     from seatrial.precision import Calibration, variant
 
-    pipeline, info = _pipeline(task)
+    pipeline = _pipeline(task)
     data = _image_bytes(task)
     # Spread over the whole set: neighbours in a folder often look alike.
     chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), CALIBRATION_IMAGES)).astype(int))
@@ -90,11 +114,12 @@ def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
     def feeds() -> Iterator[dict[str, Array]]:
         for count, index in enumerate(chosen):
             tell(f"calibrating {task.precision}", count / len(chosen))
-            slot = pipeline.allocate(1)
-            pipeline.preprocess([pipeline.decode(data[int(index)])], slot)
+            # As many times over as a fixed batch dimension wants.
+            slot = pipeline.allocate(task.batch)
+            pipeline.preprocess([pipeline.decode(data[int(index)])] * task.batch, slot)
             yield slot
 
-    path = variant(info, task.precision, Calibration(feeds, task.calibration_digest))
+    path = variant(task.model_info, task.precision, Calibration(feeds, task.calibration_digest))
     return Answer(variant=str(path))
 
 
@@ -106,14 +131,16 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
 
     affinity = _pin(task.threads)
     cv2.setNumThreads(task.threads)
-    pipeline, info = _pipeline(task)
+    pipeline = _pipeline(task)
     data = _image_bytes(task)
     feeds = pipeline.allocate(task.batch)
     count = len(data)
     first = [pipeline.decode(data[i % count]) for i in range(task.batch)]
     geometries = pipeline.preprocess(first, feeds)
 
-    options = OpenOptions.for_shapes(info, task.threads, {name: array.shape for name, array in feeds.items()})
+    options = OpenOptions.for_shapes(
+        task.model_info, task.threads, {name: array.shape for name, array in feeds.items()}
+    )
     tell("loading", 0.0)
     began = now_ns()
     with open_backend(task.backend, Path(task.model), options) as backend:
@@ -138,42 +165,52 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
-        _collect(task, pipeline, backend, feeds, data)
+        nan_outputs = _collect(task, pipeline, backend, feeds, data)
         return Answer(
             stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
             load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
-            affinity=affinity, backend_details=backend.details(),
+            affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
             image_source="memory" if data.in_memory else "disk",
         )  # fmt: skip
 
 
-def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> None:
-    """Every image once, in order: decoded results of all, raw outputs of the first few."""
+def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
+    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN."""
     from seatrial.pipeline.results import save_results
 
     results: list[Any] = []
     raw: list[list[Array]] = []
+    names = [o.name for o in backend.outputs()]
+    nan_outputs: dict[str, None] = {}
     for start in range(0, len(data), task.batch):
         wanted = range(start, min(start + task.batch, len(data)))
         # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
         images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + task.batch)]
         geometries = pipeline.preprocess(images, feeds)
         outputs = backend.run(feeds)
+        for name, output in zip(names, outputs, strict=True):
+            if output.dtype.kind == "f" and np.isnan(output).any():
+                nan_outputs[name] = None
         for row in range(len(wanted)):
             if len(raw) < task.raw_images:
-                raw.append([np.array(o[row]) if o.ndim and len(o) == task.batch else np.array(o) for o in outputs])
+                raw.append([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
         results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
     save_results(Path(task.answer, "results.npz"), results, raw)
+    return list(nan_outputs)
+
+
+def _kept(output: Array) -> Array:
+    """A copy, since the next run overwrites it; text has no differences to measure and is left out."""
+    return np.array(output) if output.dtype.kind in "fiub" else np.zeros(0)
 
 
 def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
     """A model alone, on made-up inputs: one stage."""
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.plan.model_file import inspect_model
     from seatrial.timing.environment import peak_memory_bytes
 
     affinity = _pin(task.threads)
-    options = OpenOptions.for_shapes(inspect_model(Path(task.model)), task.threads, task.input_shapes)
+    options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
     tell("loading", 0.0)
     began = now_ns()
     with open_backend(task.backend, Path(task.model), options) as backend:
