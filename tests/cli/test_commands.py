@@ -1,14 +1,18 @@
 """Every command as users call it: help with examples, JSON, quiet, completion."""
 
 import json
+import re
 from pathlib import Path
 
+import jsonschema
 import pytest
+import yaml
 
 import seatrial.demo
 from seatrial.plan.load import load_plan
 
 DEMO = Path(seatrial.demo.__file__).parent
+ROOT = Path(__file__).parent.parent.parent
 MODEL = DEMO / "models" / "seamarks-v1.onnx"
 COMMANDS = ["run", "demo", "report", "results", "init", "bench", "doctor", "backends", "plan check", "plan schema"]
 
@@ -35,7 +39,13 @@ def test_the_schema_is_a_schema_and_knows_the_plan(seatrial_cli):
     assert schema["$schema"].endswith("2020-12/schema")
     assert schema["additionalProperties"] is False
     assert "pipelines" in schema["required"]
-    assert "linear" in json.dumps(schema)
+    for text in (
+        (DEMO / "trial.yaml").read_text(),
+        *re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "plan.md").read_text(), re.S),
+    ):
+        jsonschema.validate(yaml.safe_load(text), schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(yaml.safe_load((DEMO / "trial.yaml").read_text().replace("letterbox", "ltterbox")), schema)
 
 
 def test_a_plan_is_checked_without_opening_anything(seatrial_cli, tmp_path):
@@ -81,7 +91,19 @@ def test_bench_measures_one_model(seatrial_cli, tmp_path):
     assert (record["kind"], cell["batch"], list(cell["stages"])) == ("bench", 2, ["infer", "end_to_end"])
     assert cell["throughput"]["value"] == pytest.approx(2 / cell["stages"]["infer"]["mean"]["value"], rel=0.02)
     assert cell["stages"]["infer"]["p50"]["n"] >= 10
-    assert "b.json" not in seatrial_cli("results").stdout
+    assert "measured" in seatrial_cli("results").stdout
+    done = seatrial_cli("report", "latest")
+    assert done.returncode == 0, done.stderr
+    page = next(tmp_path.glob("results/*/*/report.html")).read_text()
+    assert "alone, on made-up inputs" in page
+    assert "PASS" not in page
+    shaped = seatrial_cli(
+        "bench", MODEL, "--shape", "images=3x3x320x320", "--max-time", "300 ms", "--json", "-", "--quiet"
+    )
+    cell = json.loads(shaped.stdout)["cells"][0]
+    assert cell["batch"] == 3
+    assert cell["throughput"]["value"] == pytest.approx(3 / cell["stages"]["infer"]["mean"]["value"], rel=0.02)
+    assert seatrial_cli("bench", MODEL, "--shape", "images=3x3x320x320", "--batch", "2").returncode == 2
 
 
 def test_bench_asks_for_a_shape_it_cannot_know(seatrial_cli, tmp_path):
@@ -131,3 +153,31 @@ def test_breaking_the_demo_lists_its_faults(seatrial_cli):
     done = seatrial_cli("demo", "--break", "list", "--json", "-")
     assert done.returncode == 0
     assert {"channel-order", "missing-scale", "exif-ignored"} <= set(json.loads(done.stdout[done.stdout.index("{") :]))
+
+
+def test_json_on_standard_output_stands_alone(workspace, seatrial_cli):
+    done = seatrial_cli("run", workspace.plan(), "--json", "-")
+    assert json.loads(done.stdout)["verdict"] == "PASS"
+    assert "report:" in done.stderr
+
+
+def test_a_reader_that_leaves_does_not_stop_the_trial(workspace):
+    import subprocess
+    import sys
+
+    command = f"{sys.executable} -c 'from seatrial.cli import main; main()' run {workspace.plan()} | head -c 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=workspace.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(workspace.folder.glob("results/*/*/report.html"))
+
+
+def test_names_with_brackets_and_a_terminal_without_unicode(workspace, seatrial_cli):
+    done = seatrial_cli("run", workspace.plan(), "--results", "out[v2][/b]", env={"PYTHONIOENCODING": "ascii"})
+    assert done.returncode == 0, done.stderr
+    assert "report: out[v2][/b]/" in done.stdout
+    assert "out[v2][/b]" in str(next(workspace.folder.glob("out*/*/*/report.html")))
+    from seatrial.history.frame import load_results
+
+    machine = next(workspace.folder.glob("out*/*"))
+    assert len(load_results(machine)) == 10

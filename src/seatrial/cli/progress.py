@@ -52,14 +52,14 @@ class ProgressWatcher(Watcher):
     def checking(self, what: str) -> None:
         self._bar.update(self._task, description=f"checking {what}")
 
-    def begins(self, cells: Sequence[Cell], done: int, expected_s: float) -> None:
+    def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
         self._cells = list(cells)
         self._ended = done
         runnable = sum(not c.skip for c in cells)
         self._guess_s = expected_s / max(1, runnable - done)
         self._bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
-        self._out.print(f"{runnable} cells{resumed}; about {format_seconds(expected_s)}", style="dim")
+        self._out.print(f"{images} images, {runnable} cells{resumed}; about {format_seconds(expected_s)}", style="dim")
         skipped: dict[str, int] = {}
         for cell in cells:
             if cell.skip:

@@ -159,7 +159,7 @@ class Preprocess:
         if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != channels or 0 in array.shape:
             raise ValueError(
                 f"image: expected uint8 of shape (height, width, {channels}) for input_color '{self.input_color}', "
-                f"got {array.dtype} of shape {array.shape}; decode with seatrial.decode or convert it first"
+                f"got {array.dtype} of shape {array.shape}; decode with seatrial.decode_image or convert it first"
             )
         # OpenCV takes only some strides and Pillow none; one copy here beats silent garbage there.
         return np.ascontiguousarray(array)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
+from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
@@ -67,6 +68,7 @@ def build_pipeline(
     if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
         pre = _needing_geometry(where, pre)
     chosen = _pick_outputs(where, spec.postprocess, model)
+    _check_outputs(where, spec.postprocess, [o for o in model.outputs if o.name in chosen], model)
     post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
     return Pipeline(
         name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre, post, spec.postprocess.task
@@ -217,6 +219,26 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Geometry):
         return given
     return given, None
+
+
+def _check_outputs(where: str, spec: models.Postprocess, outputs: list[TensorInfo], model: ModelInfo) -> None:
+    """ModelError where the shapes in the model's file already rule the task's format out; symbolic ones are left to a run."""
+    if spec.task != "detect" or spec.format is None:
+        return
+    form = FORMATS[spec.format]
+    ranks = [len(o.shape) for o in outputs]
+    said = f"{where}.postprocess.format is {spec.format}, which reads {form.outputs}, but {model.path} gives "
+    if 0 not in ranks and (
+        ranks.count(3) < len(form.output_ranks) or (len(form.output_ranks) == 1 and len(ranks) != 1)
+    ):
+        raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
+    if len(form.output_ranks) == 1 and all(isinstance(d, int) for d in outputs[0].shape[1:]):
+        _, rows, columns = outputs[0].shape
+        anchors_last = spec.format in ("yolov8", "yolo11")
+        anchors_first = spec.format in ("yolov5", "yolox")
+        if (anchors_last and rows > columns) or (anchors_first and columns > rows):  # type: ignore[operator]
+            other = "yolov5 or yolox" if anchors_last else "yolov8"
+            raise ModelError(f"{said}{outputs[0]}: anchors and classes look swapped; did you mean {other}?")
 
 
 def _pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:

@@ -13,7 +13,7 @@ from seatrial.plan.load import PlanFile
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
 # Encoded bytes are read before timing starts, so that a slow disk is not taken for a slow decoder.
-MEMORY_LIMIT_BYTES = 1 << 30
+MEMORY_LIMIT_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)

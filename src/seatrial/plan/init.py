@@ -34,10 +34,17 @@ class Guess:
     batch_fixed: int | None
     why: tuple[str, ...]
     unsure: tuple[str, ...]
+    resize_short: int | None
+    interpolation: str
 
 
 def guess(info: ModelInfo) -> Guess:
     """Reads task, layout and size from metadata and shapes. ModelError where no input looks like an image."""
+    if len(info.inputs) > 1:
+        raise ModelError(
+            f"{info.path}: the model has {len(info.inputs)} inputs ({', '.join(map(str, info.inputs))}), and a built-in "
+            "preprocess feeds one; write the plan by hand with a Python preprocess stage that returns a dict (docs/plan.md)"
+        )
     image = next((i for i in info.inputs if len(i.shape) == 4), None)
     if image is None:
         raise ModelError(
@@ -53,10 +60,16 @@ def guess(info: ModelInfo) -> Guess:
     ultralytics = "stride" in info.metadata
     uint8 = image.dtype == "uint8"
     mode, mean, std = ("letterbox", "[0, 0, 0]", "[1, 1, 1]") if detector or ultralytics else ("stretch", *IMAGENET)
+    short, interpolation = None, "linear"
     if task == "classify":
         mode = "resize_center_crop"
-    if ultralytics:
-        why.append("metadata of an Ultralytics export: letterbox (classify: crop), RGB, scale 1/255, no mean")
+    if ultralytics and task == "classify":
+        short, interpolation = min(size), "antialias_linear"
+        unsure.append(
+            "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+        )
+    elif ultralytics:
+        why.append("metadata of an Ultralytics export: letterbox, RGB, scale 1/255, no mean")
         mean, std = "[0, 0, 0]", "[1, 1, 1]"
     elif not uint8:
         unsure.append(
@@ -71,7 +84,7 @@ def guess(info: ModelInfo) -> Guess:
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     return Guess(
         task, form, size, layout, image.dtype, "gray" if channels == 1 else "rgb", mode, mean, std,
-        "1" if uint8 else "1/255", batch, tuple(why), tuple(unsure),
+        "1" if uint8 else "1/255", batch, tuple(why), tuple(unsure), short, interpolation,
     )  # fmt: skip
 
 
@@ -97,7 +110,13 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], why: list[str], unsure: list[
 
 
 def _task(info: ModelInfo, why: list[str], unsure: list[str]) -> tuple[str, str | None]:
-    said = {"detect": "detect", "classify": "classify"}.get(info.metadata.get("task", ""))
+    known = info.metadata.get("task", "")
+    if known in ("pose", "obb", "segment"):
+        unsure.append(
+            f"task raw: the metadata says '{known}', which has no built-in postprocess; use a Python stage for its results"
+        )
+        return "raw", None
+    said = {"detect": "detect", "classify": "classify"}.get(known)
     shapes = [o.shape for o in info.outputs]
     form = _detector_format(shapes, said == "detect", len(info.labels() or []))
     if said:
@@ -150,7 +169,6 @@ def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[st
         post += [f"format: {g.format}", "confidence: 0.25", "iou: 0.45"]
     if g.task == "classify":
         post += ["top_k: 5", f"activation: {_activation(info)}"]
-    inputs = [i for i in info.inputs if len(i.shape) == 4]
     lines = [
         f"# A trial of {info.path.name}; written by seatrial init. Inputs and outputs of the model:",
         *facts,
@@ -162,12 +180,12 @@ def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[st
         "pipelines:",
         "  baseline:",
         f"    model: {json.dumps(model)}",
-        *([f"    input: {json.dumps(inputs[0].name)}"] if len(info.inputs) > 1 else []),
         "    decode: {color: bgr, exif: apply}",
         "    preprocess:",
         f"      size: [{g.size[0]}, {g.size[1]}]               # height, width",
         f"      mode: {g.mode}   # letterbox, stretch, resize_center_crop or pad",
-        "      interpolation: linear       # linear, nearest, area, cubic, antialias_linear, antialias_cubic",
+        f"      interpolation: {g.interpolation}       # linear, nearest, area, cubic, antialias_linear, antialias_cubic",
+        *([f"      resize_short: {g.resize_short}"] if g.resize_short else []),
         *(["      pad_value: 114"] if g.mode == "letterbox" else []),
         f"      color: {g.color}                  # the order that the model expects",
         f"      scale: {g.scale}               # (pixel * scale - mean) / std",

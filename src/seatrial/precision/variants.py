@@ -111,8 +111,12 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     prepared = out.with_suffix(".prepared.onnx")
     try:
-        # From memory: by path, the quantizer looks for external data beside its own temporary copy.
-        quant_pre_process(onnx.load(str(model.path)), str(prepared), skip_symbolic_shape=True)
+        source = model.path
+        if model.external_files:
+            # The quantizer looks for external data beside its own temporary copies: give it one whole file.
+            source = out.with_suffix(".whole.onnx")
+            onnx.save(onnx.load(str(model.path)), str(source))
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantize_static(
             str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ,
             op_types_to_quantize=_INT8_SETTINGS["op_types_to_quantize"], per_channel=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -121,7 +122,9 @@ def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: flo
                 return Ended(None, answer.error, answer.exit_code, output, wall_s)
             return Ended(answer, "", 0, output, wall_s)
     if timed_out:
-        reason = f"took longer than {format_seconds(timeout_s)} and was stopped; give it more time (measure.timeout in a plan) if that is normal"
+        reason = (
+            f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise measure.timeout"
+        )
     elif code == -signal.SIGKILL:
         reason = "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
     elif code < 0:
@@ -140,4 +143,5 @@ def _tail(path: Path) -> str:
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     return "\n".join(text.splitlines()[-LAST_OUTPUT_LINES:])

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seatrial.backends import IO_POLICY
-from seatrial.errors import ExitCode, ModelError, ResultsError
+from seatrial.errors import ModelError, ResultsError
 from seatrial.gate.budgets import concerns
-from seatrial.gate.verdict import exit_code, judge, overall
-from seatrial.history.records import CellRecord, Decision, Record
+from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, inspect_model
@@ -29,25 +26,16 @@ from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.timing.environment import environment, machine_name, usable_cores
 from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
-from seatrial.trial.pictures import draw_pictures
+from seatrial.trial.conclude import Outcome, conclude
 from seatrial.trial.preflight import Ready, preflight
 from seatrial.trial.process import Ended, run_worker
-from seatrial.trial.samples import load_samples, save_samples
-from seatrial.trial.summarise import measured_fields, stage_seconds
+from seatrial.trial.samples import load_samples
+from seatrial.trial.summarise import measured_fields
 from seatrial.trial.task import CALIBRATION_IMAGES, Task
 from seatrial.trial.watch import Watcher
 
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
 CELL_OVERHEAD_S = 2.5
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial leaves: its record, its folder, and the command's exit code."""
-
-    record: Record
-    run: RunFolder
-    exit_code: ExitCode
 
 
 def run_trial(
@@ -77,7 +65,7 @@ def run_trial(
 def _run_cells(
     ready: Ready, run: RunFolder, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
 ) -> Outcome:
-    watcher.begins(cells, len(done), _expected_s(ready.plan, cells, done))
+    watcher.begins(cells, len(done), len(ready.images), _expected_s(ready.plan, cells, done))
     comparer = Comparer(ready, run, cells)
     interrupted = False
     records: dict[str, CellRecord] = {}
@@ -95,7 +83,7 @@ def _run_cells(
     except ResultsError as e:
         raise _rescued(e, records) from e
     try:
-        return _finish(ready, run, list(records.values()), interrupted, time.monotonic() - began)
+        return conclude(ready, run, list(records.values()), interrupted, time.monotonic() - began)
     except ResultsError as e:
         raise _rescued(e, records) from e
 
@@ -245,77 +233,6 @@ def _failed(cell: Cell, ended: Ended, prefix: str = "") -> CellRecord:
         last_output=ended.last_output,
         wall_s=ended.wall_s,
     )
-
-
-def _finish(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: bool, wall_s: float) -> Outcome:
-    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
-    plan = ready.plan.plan
-    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage))
-    verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
-    pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
-    record = Record(
-        id=run.path.name,
-        created=run.start()["created"],
-        status="interrupted" if interrupted else "complete",
-        verdict=verdict,
-        wall_s=round(wall_s, 2),
-        plan={
-            "path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text,
-            "resolved": plan.model_dump(mode="json"), "changes": dict(ready.plan.changes),
-        },
-        images={
-            "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],
-            "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
-        },
-        models={name: _model_facts(ready, name) for name in plan.pipelines},
-        # Of before the first cell: by now the load is our own.
-        environment=run.start()["environment"],
-        cells=tuple(cells),
-        decisions=tuple(_with_evidence(run, d) for d in decisions),
-        pictures=pictures,
-        warnings=warnings,
-    )  # fmt: skip
-    if interrupted:
-        return Outcome(record, run, ExitCode.INTERRUPTED)
-    save_samples(run, cells)
-    run.save_record(record)
-    shutil.rmtree(run.work, ignore_errors=True)
-    return Outcome(record, run, exit_code(verdict, cells))
-
-
-def _pictures(
-    ready: Ready, run: RunFolder, cells: list[CellRecord]
-) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
-    """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
-    try:
-        return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
-    except ResultsError:
-        raise
-    except Exception as e:
-        return (), (*ready.warnings, f"the pictures could not be drawn: {type(e).__name__}: {e}")
-
-
-def _with_evidence(run: RunFolder, decision: Decision) -> Decision:
-    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed.
-
-    sha256 over sha256(cells/ID.json) and sha256 of the cell's samples: int64 nanoseconds, little-endian, row by row, in
-    the column order of samples.parquet from start_ns on.
-    """
-    if not decision.cell:
-        return decision
-    total = hashlib.sha256(hashlib.sha256((run.cells / f"{decision.cell}.json").read_bytes()).digest())
-    if (run.work / decision.cell / "samples.npy").is_file():
-        table = load_samples(run, decision.cell).astype("<i8")
-        total.update(hashlib.sha256(table.tobytes()).digest())
-    return decision.model_copy(update={"evidence": f"sha256:{total.hexdigest()}"})
-
-
-def _model_facts(ready: Ready, name: str) -> dict[str, Any]:
-    info = ready.models[name]
-    return {
-        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
-        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": ready.labels[name],
-    }  # fmt: skip
 
 
 def _rescued(error: ResultsError, records: dict[str, CellRecord]) -> ResultsError:

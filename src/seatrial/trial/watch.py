@@ -12,7 +12,7 @@ class Watcher:
     def checking(self, what: str) -> None:
         """A step before the first cell, such as 'images'."""
 
-    def begins(self, cells: Sequence[Cell], done: int, expected_s: float) -> None:
+    def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
         """The cells are known; `done` of them come from an earlier, interrupted run."""
 
     def step(self, cell: Cell, step: str, share: float) -> None:

@@ -1,0 +1,97 @@
+"""The end of a trial: judge, bind decisions to their evidence, draw, record, clean up. Not for: running cells."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.errors import ExitCode, ResultsError
+from seatrial.gate.verdict import exit_code, judge, overall
+from seatrial.history.records import CellRecord, Decision, Record
+from seatrial.history.store import RunFolder
+from seatrial.trial.pictures import draw_pictures
+from seatrial.trial.preflight import Ready
+from seatrial.trial.samples import load_samples, save_samples
+from seatrial.trial.summarise import stage_seconds
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial leaves: its record, its folder, and the command's exit code."""
+
+    record: Record
+    run: RunFolder
+    exit_code: ExitCode
+
+
+def conclude(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: bool, wall_s: float) -> Outcome:
+    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
+    plan = ready.plan.plan
+    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage))
+    verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
+    pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
+    record = Record(
+        id=run.path.name,
+        created=run.start()["created"],
+        status="interrupted" if interrupted else "complete",
+        verdict=verdict,
+        wall_s=round(wall_s, 2),
+        plan={
+            "path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text,
+            "resolved": plan.model_dump(mode="json"), "changes": dict(ready.plan.changes),
+        },
+        images={
+            "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],
+            "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
+        },
+        models={name: _model_facts(ready, name) for name in plan.pipelines},
+        # Of before the first cell: by now the load is our own.
+        environment=run.start()["environment"],
+        cells=tuple(cells),
+        decisions=tuple(_with_evidence(run, d) for d in decisions),
+        pictures=pictures,
+        warnings=warnings,
+    )  # fmt: skip
+    if interrupted:
+        return Outcome(record, run, ExitCode.INTERRUPTED)
+    save_samples(run, cells)
+    run.save_record(record)
+    shutil.rmtree(run.work, ignore_errors=True)
+    return Outcome(record, run, exit_code(verdict, cells))
+
+
+def _pictures(
+    ready: Ready, run: RunFolder, cells: list[CellRecord]
+) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+    """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
+    try:
+        return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
+    except ResultsError:
+        raise
+    except Exception as e:
+        return (), (*ready.warnings, f"the pictures could not be drawn: {type(e).__name__}: {e}")
+
+
+def _with_evidence(run: RunFolder, decision: Decision) -> Decision:
+    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed.
+
+    sha256 over sha256(cells/ID.json) and sha256 of the cell's samples: int64 nanoseconds, little-endian, row by row, in
+    the column order of samples.parquet from start_ns on.
+    """
+    if not decision.cell:
+        return decision
+    total = hashlib.sha256(hashlib.sha256((run.cells / f"{decision.cell}.json").read_bytes()).digest())
+    if (run.work / decision.cell / "samples.npy").is_file():
+        table = load_samples(run, decision.cell).astype("<i8")
+        total.update(hashlib.sha256(table.tobytes()).digest())
+    return decision.model_copy(update={"evidence": f"sha256:{total.hexdigest()}"})
+
+
+def _model_facts(ready: Ready, name: str) -> dict[str, Any]:
+    info = ready.models[name]
+    return {
+        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
+        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": ready.labels[name],
+    }  # fmt: skip

@@ -1,0 +1,233 @@
+"""Trials that must not pass: wrong answers, NaN, pipelines that never ran; and evidence that can be checked again."""
+
+import hashlib
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from onnx import TensorProto, helper
+
+from seatrial.errors import DataError, ExitCode, ModelError, ResultsError
+from seatrial.history.store import RunFolder, list_runs
+from seatrial.trial import Watcher, run_trial
+
+BASE = "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
+
+
+def trial(workspace, **parts):
+    allow = parts.pop("allow_code", False)
+    return run_trial(workspace.load(**parts), workspace.folder / "results", allow_code=allow)
+
+
+def decision(outcome, check):
+    return next(d for d in outcome.record.decisions if d.check == check)
+
+
+@pytest.mark.parametrize(
+    ("parity", "verdict"), [("{}", "INCONCLUSIVE"), ("{agreement: 90%}", "FAIL"), ("{agreement: 20%}", "PASS")]
+)
+def test_a_candidate_that_contradicts_the_baseline_never_just_passes(workspace, parity, verdict):
+    swapped = BASE + "\n  candidate: {extends: baseline, preprocess: {color: bgr}}"
+    outcome = trial(workspace, pipelines=swapped, parity=parity)
+    judged = decision(outcome, "agreement with baseline")
+    assert (judged.verdict, judged.value) == (verdict, 0.25)
+    assert outcome.record.verdict == verdict
+
+
+def test_classes_are_compared_by_label_not_by_number(workspace):
+    workspace.script("turned.fake.json", outputs={"y": {"shape": ["batch", 3], "values": "channel_mean"}})
+    named = BASE.replace("task: classify", "task: classify, labels: [red, green, blue]")
+    other = (
+        "\n  candidate: {extends: baseline, model: turned.fake.json, preprocess: {color: bgr}, "
+        "postprocess: {labels: [blue, green, red]}}"
+    )
+    outcome = trial(workspace, pipelines=named + other)
+    assert outcome.record.cells[1].across.agreement == 1
+    assert outcome.exit_code == ExitCode.PASS
+
+
+def test_nan_in_an_output_fails(workspace):
+    workspace.script("nan.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("nan")}})
+    outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: nan.fake.json}")
+    assert decision(outcome, "outputs without NaN").verdict == "FAIL"
+    assert outcome.exit_code == ExitCode.FAIL
+
+
+def test_a_pipeline_that_never_ran_is_not_fit(workspace):
+    workspace.script("two.fake.json", inputs={"x": {"shape": [2, 3, 8, 8]}})
+    outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: two.fake.json}")
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
+    assert (
+        "no cell of pipeline candidate ran: the model's batch dimension is fixed at 2"
+        in decision(outcome, "cells run").reason
+    )
+
+
+def test_too_few_batches_for_a_throughput_are_inconclusive(workspace):
+    workspace.script("model.fake.json", latency_ms=[60])
+    outcome = trial(
+        workspace, pipelines=BASE, parity="", budgets="[{metric: throughput, min: 1 images/s}]",
+        measure="{max_time: 300 ms, min_samples: 3}",
+    )  # fmt: skip
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
+    assert "an interval needs 20 batches" in outcome.record.decisions[0].reason
+
+
+def test_evidence_can_be_computed_again_from_what_is_kept(workspace):
+    outcome = trial(workspace, matrix="{backends: [fake], batch_sizes: [1, 2]}")
+    samples = pd.read_parquet(outcome.run.path / "samples.parquet")
+    checked = 0
+    for d in outcome.record.decisions:
+        own = samples[samples["cell"] == d.cell].drop(columns=["cell", "iteration"])
+        cell = hashlib.sha256((outcome.run.path / "cells" / f"{d.cell}.json").read_bytes()).digest()
+        total = hashlib.sha256(cell)
+        total.update(hashlib.sha256(np.ascontiguousarray(own.to_numpy("<i8")).tobytes()).digest())
+        assert d.evidence == f"sha256:{total.hexdigest()}"
+        checked += 1
+    assert checked > 0
+
+
+USER = {
+    "good": ("return [Classification(np.array([1]), np.array([0.5], np.float32))] * len(sizes)", "ok", ""),
+    "none": ("return None", "failed", "gave NoneType; expected a list of one result an image"),
+    "short": ("return []", "failed", "gave 0 result(s)"),
+    "other": ("return [3] * len(sizes)", "failed", "gave a int; expected seatrial.Detections"),
+    "empty": ("return [Classification(np.array([]), np.array([]))] * len(sizes)", "failed", "Classification of"),
+    "objects": (
+        "return [Classification(np.array([object()]), np.array([1.0]))] * len(sizes)",
+        "failed",
+        "expected finite numbers",
+    ),
+    "nan": (
+        "return [Detections(np.full((1, 4), np.nan), np.ones(1), np.ones(1, int))] * len(sizes)",
+        "failed",
+        "finite numbers",
+    ),
+    "leave": ("sys.exit(0)", "failed", "exit status 0"),
+}
+
+
+@pytest.mark.parametrize("name", USER)
+def test_what_a_users_stage_gives_is_checked_in_its_cell(workspace, name):
+    body, status, said = USER[name]
+    (workspace.folder / "stages.py").write_text(
+        f"import sys\nimport numpy as np\nfrom seatrial import Classification, Detections\ndef post(outputs, sizes):\n    {body}\n"
+    )
+    mine = BASE.replace("{task: classify}", "{python: 'stages:post'}").replace("baseline", "mine")
+    outcome = trial(workspace, pipelines=BASE + mine, parity="{agreement: 0%}", allow_code=True)
+    cell = outcome.record.cells[1]
+    assert cell.status == status, cell.reason
+    assert said in cell.reason
+    assert outcome.run.complete
+
+
+def test_boxes_of_a_users_preprocess_need_its_geometry(workspace):
+    head = [[[0.5, 0.5, 4, 4, 0.9, 0]]]
+    workspace.script("head.fake.json", outputs={"y": {"shape": ["batch", 1, 6], "values": head}})
+    stages = workspace.folder / "stages2.py"
+    stages.write_text(
+        "import numpy as np, seatrial\nkernel = seatrial.Preprocess(size=(8, 8))\n"
+        "def bare(image):\n    return kernel(image)\n"
+        "def told(image):\n    return kernel(image), kernel.geometry(image.shape[:2])\n"
+    )
+    form = "    postprocess: {task: detect, format: end_to_end}"
+    plan = "\n  only:\n    model: head.fake.json\n    preprocess: {python: 'stages2:NAME'}\n" + form
+    bare = trial(workspace, pipelines=plan.replace("NAME", "bare"), parity="", allow_code=True)
+    assert "return (array, seatrial.Geometry)" in bare.record.cells[0].reason
+    assert bare.exit_code == ExitCode.BAD_INPUT
+    assert (
+        trial(workspace, pipelines=plan.replace("NAME", "told"), parity="", allow_code=True).exit_code == ExitCode.PASS
+    )
+
+
+def test_a_run_that_goes_on_is_not_resumed_by_another(workspace):
+    class Meddler(Watcher):
+        error = None
+
+        def cell_ends(self, record):
+            if self.error is None:
+                try:
+                    run_trial(plan, results, resume=True)
+                except ResultsError as e:
+                    self.error = e
+
+    plan, results = workspace.load(), workspace.folder / "results"
+    meddler = Meddler()
+    outcome = run_trial(plan, results, watcher=meddler)
+    assert outcome.exit_code == ExitCode.PASS
+    assert "still going on in another process" in str(meddler.error)
+    assert not outcome.run.running
+
+
+def test_a_damaged_neighbour_does_not_stop_a_resume(workspace):
+    class Stop(Watcher):
+        def cell_ends(self, record):
+            raise KeyboardInterrupt
+
+    plan, results = workspace.load(), workspace.folder / "results"
+    first = run_trial(plan, results, watcher=Stop())
+    damaged = RunFolder(first.run.path.with_name("2999-01-01-000000-dead"))
+    damaged.cells.mkdir(parents=True)
+    (damaged.path / "run.json").write_text("")
+    assert run_trial(plan, results, resume=True).run.path == first.run.path
+    assert len(list_runs(results / first.run.path.parent.name)) == 2
+
+
+@pytest.mark.parametrize(
+    ("truth", "said"),
+    [
+        ("image,class\n0.png,red\n1.png,bleu\n2.png,red\n3.png,red\n", "1.png is of class 'bleu', which is no label (did you mean 'blue'?)"),
+        ({"images": [], "annotations": [], "categories": [{"id": 1, "name": "red"}]}, "no image called '0.png'"),
+    ],
+)  # fmt: skip
+def test_truth_that_cannot_judge_is_told_before_anything_runs(workspace, truth, said):
+    name = "truth.csv" if isinstance(truth, str) else "truth.json"
+    (workspace.folder / name).write_text(truth if isinstance(truth, str) else json.dumps(truth))
+    named = BASE.replace("task: classify", "task: classify, labels: [red, green, blue]")
+    with pytest.raises(DataError) as caught:
+        trial(workspace, images=f"{{path: images, annotations: {name}}}", pipelines=named, parity="")
+    assert said in str(caught.value)
+    assert not (workspace.folder / "results").exists()
+
+
+def nonzero_model(path):
+    graph = helper.make_graph(
+        [helper.make_node("NonZero", ["x"], ["y"])], "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.INT64, [4, "found"])],
+    )  # fmt: skip
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+
+
+def test_outputs_whose_shape_depends_on_the_data(workspace):
+    nonzero_model(workspace.folder / "nz.onnx")
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    pixels[:3] = 9
+    workspace.image("part.png", pixels)
+    outcome = trial(
+        workspace,
+        pipelines="\n  nz:\n    model: nz.onnx\n    preprocess: {size: [8, 8]}",
+        matrix="{backends: onnxruntime-cpu}",
+        parity="",
+    )
+    assert outcome.record.cells[0].status == "ok", outcome.record.cells[0].reason
+
+
+def test_an_int8_cell_is_never_plain_fp32(workspace):
+    nonzero_model(workspace.folder / "nz.onnx")
+    outcome = trial(
+        workspace, pipelines="\n  nz:\n    model: nz.onnx\n    preprocess: {size: [8, 8]}", parity="",
+        matrix="{backends: onnxruntime-cpu, precisions: int8}",
+    )  # fmt: skip
+    assert "nothing to quantize" in outcome.record.cells[0].reason
+
+
+@pytest.mark.parametrize(("form", "said"), [("yolov5", "did you mean yolov8?"), ("detr", "boxes (B, N, 4)")])
+def test_a_format_that_the_models_shapes_rule_out_is_told_at_once(workspace, form, said):
+    workspace.script("head.fake.json", outputs={"y": {"shape": ["batch", 9, 84]}})
+    plan = f"\n  only:\n    model: head.fake.json\n    preprocess: {{size: [8, 8]}}\n    postprocess: {{task: detect, format: {form}}}"
+    with pytest.raises(ModelError) as caught:
+        trial(workspace, pipelines=plan, parity="")
+    assert said in str(caught.value)
