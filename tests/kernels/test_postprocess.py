@@ -199,7 +199,7 @@ def test_a_stretched_mask_is_pillows_nearest(source_hw):
 
 
 @pytest.mark.parametrize(
-    ("classes", "dtype", "ignore"), [(1, "u1", 255), (255, "u1", 255), (256, "u2", 65535), (300, "u2", 65535)]
+    ("classes", "dtype", "ignore"), [(2, "u1", 255), (255, "u1", 255), (256, "u2", 65535), (300, "u2", 65535)]
 )
 def test_cut_pixels_carry_the_largest_value(classes, dtype, ignore):
     scores = np.zeros((1, classes, 4, 4), np.float32)
