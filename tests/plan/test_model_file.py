@@ -60,7 +60,7 @@ def test_other_files_are_no_models(tmp_path):
     text.write_text("these are my notes\n" * 20)
     with pytest.raises(ModelError, match="cut short or is not ONNX"):
         inspect_model(text)
-    with pytest.raises(ModelError, match="got a folder"):
+    with pytest.raises(ModelError, match="a folder, a pipe or a device"):
         inspect_model(tmp_path)
     with pytest.raises(ModelError, match=r"no such model; that folder has notes.onnx"):
         inspect_model(tmp_path / "model.onnx")

@@ -173,6 +173,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark, not a crash
-    from seatrial.cli import bench, doctor, plans, trials  # noqa: F401 - each registers its commands
-
+    try:
+        from seatrial.cli import bench, doctor, plans, trials  # noqa: F401 - each registers its commands
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
     app()

@@ -56,7 +56,7 @@ class TensorDifference(Frozen):
 
 
 class ParityResult(Frozen):
-    """This cell against the reference cell of its own pipeline."""
+    """This cell against a reference cell: its own pipeline's (`parity`), or the reference pipeline's (`across`)."""
 
     reference: str
     rtol: float | None

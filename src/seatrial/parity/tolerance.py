@@ -1,6 +1,6 @@
 """How close is close enough, where the plan says 'auto': by precision, and whether the runtime is the same one.
 
-Sources: design note on parity; the fp32 pair is PyTorch's own test tolerance. For: defaults. Not for: measured floors.
+The fp32 pair is PyTorch's own test tolerance (torch.testing). For: defaults. Not for: measured floors.
 """
 
 from __future__ import annotations

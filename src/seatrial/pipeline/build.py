@@ -34,14 +34,10 @@ class Pipeline:
     decode(bytes) -> image; preprocess(images, feeds) -> geometries; postprocess(outputs, geometries) -> results.
     """
 
-    name: str
-    input_name: str
-    output_names: tuple[str, ...]
     decode: Callable[[bytes], npt.NDArray[np.uint8]]
     allocate: Callable[[int], dict[str, Array]]
     preprocess: Callable[[Sequence[npt.NDArray[np.uint8]], dict[str, Array]], list[Geometry]]
     postprocess: Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]
-    task: str
 
 
 def build_pipeline(
@@ -61,18 +57,14 @@ def build_pipeline(
     outputs = [o.name for o in model.outputs]
     if isinstance(spec.postprocess, models.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
-        return Pipeline(
-            name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre,
-            _user_postprocess(function, outputs), "user",
-        )  # fmt: skip
-    if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
-        pre = _needing_geometry(where, pre)
-    chosen = _pick_outputs(where, spec.postprocess, model)
-    _check_outputs(where, spec.postprocess, [o for o in model.outputs if o.name in chosen], model)
-    post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
-    return Pipeline(
-        name, fed.name, tuple(outputs), lambda data: decode(data, decoder), allocate, pre, post, spec.postprocess.task
-    )
+        post = _user_postprocess(function, outputs)
+    else:
+        if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
+            pre = _needing_geometry(where, pre)
+        chosen = _pick_outputs(where, spec.postprocess, model)
+        _check_outputs(where, spec.postprocess, [o for o in model.outputs if o.name in chosen], model)
+        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
+    return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
 
 
 def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
@@ -86,6 +78,10 @@ def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
     try:
         return Preprocess(**settings, input_color=spec.decode.color)
     except ValueError as e:
+        if spec.decode.color == "gray" and spec.preprocess.color != "gray":
+            raise PlanError(
+                "decode.color is gray, and a one-channel image cannot become colour; use bgr, or preprocess.color: gray"
+            ) from None
         raise PlanError(f"preprocess.{e}") from None
 
 

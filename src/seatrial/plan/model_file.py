@@ -1,7 +1,7 @@
 """What an ONNX file says about itself, read without trusting it.
 
 For: inputs, outputs, metadata, size, digest; and the check that external data stays in the model's folder. Not for:
-running it (backends). Nothing here loads weights; a path in the file is checked before any loader sees the file.
+running it (backends). Nothing here runs the model; a path in the file is checked before any loader sees the file.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def _check_file(path: Path) -> None:
         there = f"; that folder has {', '.join(near)}" if near else ""
         raise ModelError(f"{path}: no such model{there}; paths are relative to the plan's folder")
     if not path.is_file():
-        raise ModelError(f"{path}: expected a model file, got a folder")
+        raise ModelError(f"{path}: expected a model file, got something else (a folder, a pipe or a device)")
     if path.stat().st_size == 0:
         raise ModelError(f"{path}: the model file is empty (0 bytes); copy or export it again")
 

@@ -49,6 +49,8 @@ def dotted(at: KeyPath) -> str:
 
 def read_yaml(path: Path) -> Source:
     """Reads a YAML file. PlanError where it is missing, not UTF-8, not YAML, or has a duplicate key."""
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise PlanError(f"{path}: expected a plan file, got a pipe or a device")
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

@@ -66,7 +66,7 @@ def machine_name() -> str:
 
 
 def fingerprint() -> str:
-    """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, kernel, runtimes."""
+    """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, system, packages."""
     memory_gib = round(psutil.virtual_memory().total / 2**30)
     parts = [
         cpu_model(),

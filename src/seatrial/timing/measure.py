@@ -108,7 +108,7 @@ def _warm_up(iterate: Iteration, stages: int, max_time_ns: int) -> int:
 
 
 def windows_agree(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> bool:
-    """Two windows of latencies look alike: no falling trend, no different spread (statistics.md, warm-up)."""
+    """Two windows of latencies look alike: no falling trend, no different spread (first value, mean and median)."""
     q1, q3 = np.quantile(second, [0.25, 0.75])
     starts_calm = first[0] <= q3 + 1.5 * (q3 - q1)
     mean_alike = -0.5 <= first.mean() / second.mean() - 1 <= 0.1

@@ -122,17 +122,30 @@ def _prepare_variants(
         if key in made:
             continue
         info = ready.models[cell.pipeline]
+        if cell.precision == "fp32":
+            made[key] = info.path
+            continue
         digest = _calibration_digest(ready, cell.pipeline)
-        path = variant_path(info, cell.precision, digest)
-        if not path.is_file():
-            task = _task(ready, run, cell, "prepare", info.path).model_copy(
-                update={"calibration_digest": digest, "batch": _fixed_batch(info)}
-            )
-            ended = run_worker(task, ready.plan.plan.measure.timeout, _told(watcher, cell))
-            made[key] = Path(ended.answer.variant) if ended.answer else ended
-        else:
-            made[key] = path
+        cached = variant_path(info, cell.precision, digest)
+        if _sound(cached):
+            made[key] = cached
+            continue
+        cached.unlink(missing_ok=True)
+        task = _task(ready, run, cell, "prepare", info.path).model_copy(
+            update={"calibration_digest": digest, "batch": _fixed_batch(info)}
+        )
+        ended = run_worker(task, ready.plan.plan.measure.timeout, _told(watcher, cell))
+        made[key] = Path(ended.answer.variant) if ended.answer else ended
     return made
+
+
+def _sound(cached: Path) -> bool:
+    """Whether a cached variant is there and whole."""
+    try:
+        inspect_model(cached)
+    except ModelError:
+        return False
+    return True
 
 
 def _fixed_batch(info: ModelInfo) -> int:
