@@ -5,7 +5,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from seatrial.report.run import run_and_report
+from seatrial.report.html import write_report
+from seatrial.trial import run_trial
 
 
 class Page(HTMLParser):
@@ -33,7 +34,8 @@ class Page(HTMLParser):
 
 
 def page_of(workspace, **parts):
-    outcome = run_and_report(workspace.load(**parts), workspace.folder / "results")
+    outcome = run_trial(workspace.load(**parts), workspace.folder / "results")
+    write_report(outcome.run)
     text = (outcome.run.path / "report.html").read_text()
     page = Page()
     page.feed(text)

@@ -308,3 +308,14 @@ def test_a_results_folder_that_cannot_be_made_is_told(workspace, seatrial_cli):
     assert done.returncode == 5
     assert "blocked" in done.stderr
     assert "--results FOLDER" in done.stderr
+
+
+def test_the_python_function_does_what_the_command_does(workspace, monkeypatch):
+    import seatrial
+
+    monkeypatch.chdir(workspace.folder)
+    record = seatrial.run(workspace.plan())
+    assert record.verdict == "PASS"
+    assert next(workspace.folder.glob("results/*/*/report.html")).is_file()
+    with pytest.raises(seatrial.SeatrialError, match="no such plan"):
+        seatrial.run("nothing.yaml")

@@ -87,11 +87,12 @@ def _run(
     from seatrial.cli.progress import ProgressWatcher
     from seatrial.cli.tables import print_record, verdict_line
     from seatrial.plan import PlanFile
-    from seatrial.report.run import run_and_report
+    from seatrial.report.html import write_report
+    from seatrial.trial import run_trial
 
     assert isinstance(plan, PlanFile)
     with ProgressWatcher(out) as watcher:
-        outcome = run_and_report(plan, results, allow_code=allow_code, resume=resume, watcher=watcher)
+        outcome = run_trial(plan, results, allow_code=allow_code, resume=resume, watcher=watcher)
     out.print()
     print_record(out, outcome.record)
     write_json(json, outcome.record.to_json())
@@ -104,7 +105,8 @@ def _run(
         out.print(f"carry on with: {again}", markup=False, soft_wrap=True)
         return outcome.exit_code
     out.print(verdict_line(outcome.record))
-    out.print(f"report: {outcome.run.path / 'report.html'}", markup=False, soft_wrap=True)
+    # Last: on a full disk the verdict is said and recorded, only its page is missing.
+    out.print(f"report: {write_report(outcome.run)}", markup=False, soft_wrap=True)
     return outcome.exit_code
 
 

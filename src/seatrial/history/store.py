@@ -56,7 +56,7 @@ def why_not_written(error: OSError) -> str:
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"no permission ({error.strerror}); give --results FOLDER with a folder that you may write to"
-    return f"{error.strerror or error}; name another place that you may write to"
+    return f"{error.strerror or error}; name a place that you may write to, such as --results FOLDER"
 
 
 @dataclass(frozen=True)

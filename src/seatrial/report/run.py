@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from seatrial.history.records import Record
-from seatrial.plan.load import PlanFile, load_plan
+from seatrial.plan.load import load_plan
 from seatrial.report.html import write_report
-from seatrial.trial import Outcome, Watcher, run_trial
+from seatrial.trial import run_trial
 
 DEFAULT_RESULTS = Path("results")
 
@@ -27,17 +27,8 @@ def run(
         SeatrialError: the plan, its files or this machine are not fit to run it, or results cannot be written.
         KeyboardInterrupt: Ctrl-C; the cells done so far are kept for `resume`.
     """
-    outcome = run_and_report(load_plan(plan), Path(results), allow_code=allow_code, resume=resume)
+    outcome = run_trial(load_plan(plan), Path(results), allow_code=allow_code, resume=resume)
     if outcome.record.status == "interrupted":
         raise KeyboardInterrupt
+    write_report(outcome.run)
     return outcome.record
-
-
-def run_and_report(
-    plan: PlanFile, results: Path, *, allow_code: bool = False, resume: bool = False, watcher: Watcher | None = None
-) -> Outcome:
-    """run_trial, then the report where the run is complete."""
-    outcome = run_trial(plan, results, allow_code=allow_code, resume=resume, watcher=watcher)
-    if outcome.run.complete:
-        write_report(outcome.run)
-    return outcome
