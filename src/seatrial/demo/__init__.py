@@ -32,6 +32,6 @@ FAULTS = {
     ),
     "tight-budget": Fault(
         "the latency budget is one millisecond",
-        {"budgets": [{"metric": "latency", "at": "p95", "where": {"batch": 1}, "max": "1 ms"}]},
+        {"budgets": [{"metric": "latency", "at": "p90", "where": {"batch": 1}, "max": "1 ms"}]},
     ),
 }
