@@ -2,6 +2,7 @@
 
 import pytest
 
+from seatrial.demo import FAULTS, PLAN
 from seatrial.errors import PlanError
 from seatrial.plan.load import load_plan
 
@@ -143,6 +144,15 @@ def test_the_digest_ignores_layout_and_comments_but_not_meaning(workspace):
 
 
 def test_changes_are_laid_over_the_file(workspace):
-    plan = load_plan(workspace.plan(), {"pipelines.candidate.preprocess.color": "bgr"}).plan
+    laid_over = {"pipelines.candidate.preprocess.color": "bgr", "budgets.0.max": "1 ms"}
+    plan = load_plan(workspace.plan(budgets="[{metric: latency, max: 30 ms}]"), laid_over).plan
+    assert plan.budgets[0].limit == 0.001
     assert plan.pipelines["candidate"].preprocess.color == "bgr"
     assert plan.pipelines["baseline"].preprocess.color == "rgb"
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_every_fault_of_the_demo_changes_a_valid_plan(fault):
+    broken, sound = load_plan(PLAN, FAULTS[fault].changes), load_plan(PLAN)
+    assert broken.digest != sound.digest
+    assert broken.changes

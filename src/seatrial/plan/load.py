@@ -73,10 +73,11 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     return PlanFile(file, plan, source.text, changes or {})
 
 
-def _lay_over(data: dict[str, Any], keys: list[str], value: Any) -> None:
+def _lay_over(data: Any, keys: list[str], value: Any) -> None:
+    """Sets what a dotted key names; a number counts into a list: 'budgets.0.max'."""
     for key in keys[:-1]:
-        data = data.setdefault(key, {})
-    data[keys[-1]] = value
+        data = data[int(key)] if isinstance(data, list) else data.setdefault(key, {})
+    data[int(keys[-1]) if isinstance(data, list) else keys[-1]] = value
 
 
 def _extend_pipelines(source: Source) -> None:
