@@ -7,7 +7,8 @@ import pytest
 
 from seatrial.errors import DataError
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
-from seatrial.parity.accuracy import accuracy, load_truth, read_tags
+from seatrial.parity.accuracy import accuracy
+from seatrial.parity.truth import load_truth, read_tags
 from seatrial.pipeline.images import ImageFile
 
 # pycocotools' own mask decoder on NumPy 2.

@@ -13,7 +13,7 @@ from typing import Any
 
 from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
-from seatrial.parity.accuracy import Truth, check_truth, load_truth, read_tags
+from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
