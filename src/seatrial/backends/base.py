@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Protocol, Self
 
 import numpy.typing as npt
 
-from seatrial.errors import CellError, ModelError, did_you_mean
+from seatrial.errors import ModelError, did_you_mean
 from seatrial.plan.model_file import ModelInfo
 
 # Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
@@ -92,11 +93,11 @@ class Backend(Protocol):
     ) -> None: ...
 
 
-class Closing:
+class Closing(ABC):
     """The context-manager half of a Backend."""
 
-    def close(self) -> None:
-        raise CellError("close is not defined")
+    @abstractmethod
+    def close(self) -> None: ...
 
     def __enter__(self) -> Self:
         return self

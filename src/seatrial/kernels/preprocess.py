@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,6 @@ from seatrial.errors import DataError, did_you_mean
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import Geometry, fit
 
-Mode = Literal["letterbox", "stretch", "resize_center_crop", "pad"]
 MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nchw", "nhwc")
