@@ -5,6 +5,7 @@ SEATRIAL_SANITIZE=address,undefined builds with sanitizers; SEATRIAL_DEBUG=1 bui
 
 import os
 import sys
+from pathlib import Path
 
 from Cython.Build import cythonize
 from setuptools import Extension, setup
@@ -17,22 +18,34 @@ if sys.platform == "win32":
     link_args: list[str] = []
 else:
     # No -march: a wheel runs on any CPU of its architecture. No -ffast-math: see docs/adr/0001.
-    compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-g1", "-fvisibility=hidden"]
-    link_args = []
+    # No contraction: a product and a sum round twice on every machine, as in the reference.
+    compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-ffp-contract=off"]
+    compile_args += ["-g1", "-fvisibility=hidden"]
+    link_args = ["-pthread"]
     if sanitize:
         compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
         link_args += [f"-fsanitize={sanitize}"]
 
-extensions = [
-    Extension(
-        "seatrial._native.timing",
-        ["src/seatrial/_native/timing.pyx"],
+headers = [str(p) for p in sorted(Path("csrc").rglob("*")) if p.suffix in (".hpp", ".inl")]
+
+
+def extension(name: str, *sources: str) -> Extension:
+    return Extension(
+        f"seatrial._native.{name}",
+        [f"src/seatrial/_native/{name}.pyx", *sources],
         include_dirs=["csrc"],
-        depends=["csrc/timing/clock.hpp", "csrc/timing/samples.hpp"],
+        depends=headers,
         language="c++",
         extra_compile_args=compile_args,
         extra_link_args=link_args,
-    ),
+    )
+
+
+# Every level's file is compiled everywhere; on another architecture it is empty.
+kernels = [
+    "csrc/dispatch.cpp",
+    *(str(p) for d in ("preprocess", "postprocess") for p in sorted(Path("csrc", d).glob("*.cpp"))),
 ]
+extensions = [extension("timing"), extension("kernels", *kernels)]
 
 setup(ext_modules=cythonize(extensions, language_level=3))

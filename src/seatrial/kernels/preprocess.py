@@ -10,13 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import DataError, did_you_mean
-from seatrial.kernels import reference
+from seatrial.kernels import native, reference
 from seatrial.kernels.geometry import Geometry, fit
+from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
 MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nchw", "nhwc")
-DTYPES = ("float32", "float16", "uint8")
+DTYPES = ("float32", "float16", "uint8", "int8")
+ENGINES = ("native", "reference")
 ANCHORS = ("center", "top_left")
 
 
@@ -31,10 +33,16 @@ class Preprocess:
         pad_value: grey level 0 to 255 of the padding, before scaling.
         pad_anchor: center, or top_left as YOLOX and many mobile pipelines do.
         color: what the model expects: rgb, bgr or gray (one channel, BT.601 as OpenCV's cvtColor).
-        input_color: what the images are; OpenCV decodes to bgr.
+        input_color: what the images are: bgr (as OpenCV decodes), rgb, bgra, rgba (alpha is dropped), gray, nv12 or i420.
+        yuv_matrix, yuv_range: bt601 or bt709, limited or full: how nv12 and i420 become colours.
         scale, mean, std: (x * scale - mean) / std in float32; mean and std per channel in the order of `color`.
         layout: nchw or nhwc.
-        dtype: float32, float16 (rounded from float32) or uint8 (needs scale 1, mean 0, std 1).
+        dtype: float32, float16 (rounded from float32), uint8 or int8. Without quant_scale, uint8 keeps raw levels and
+            needs scale 1, mean 0, std 1.
+        quant_scale, zero_point: for uint8 and int8: round(value / quant_scale) + zero_point, saturated, as ONNX's
+            QuantizeLinear.
+        engine: native (C++, one pass), or reference (OpenCV, Pillow and NumPy: slower, for checking). linear, nearest,
+            area and both antialias give the same tensor; cubic at most one level of 255 apart.
         resize_short: with resize_center_crop, the short side after the resize; by default size / 0.875.
 
     Raises:
@@ -54,6 +62,11 @@ class Preprocess:
     layout: str = "nchw"
     dtype: str = "float32"
     resize_short: int | None = None
+    yuv_matrix: str = "bt601"
+    yuv_range: str = "limited"
+    quant_scale: float | None = None
+    zero_point: int = 0
+    engine: str = "native"
 
     def __post_init__(self) -> None:
         size = tuple(self.size) if isinstance(self.size, Sequence) else (self.size, self.size)
@@ -63,7 +76,10 @@ class Preprocess:
         _one_of("interpolation", self.interpolation, reference.INTERPOLATIONS)
         _one_of("pad_anchor", self.pad_anchor, ANCHORS)
         _one_of("color", self.color, COLORS)
-        _one_of("input_color", self.input_color, COLORS)
+        _one_of("input_color", self.input_color, INPUT_COLORS)
+        _one_of("yuv_matrix", self.yuv_matrix, MATRICES)
+        _one_of("yuv_range", self.yuv_range, RANGES)
+        _one_of("engine", self.engine, ENGINES)
         _one_of("layout", self.layout, LAYOUTS)
         _one_of("dtype", self.dtype, DTYPES)
         if self.input_color == "gray" and self.color != "gray":
@@ -87,15 +103,36 @@ class Preprocess:
             if not np.isfinite(values32).all() or (name == "std" and not values32.all()):
                 wanted = "finite values other than zero" if name == "std" else "finite numbers"
                 raise ValueError(f"{name}: expected {wanted}, got {getattr(self, name)}")
-        plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
-        if self.dtype == "uint8" and not plain:
-            raise ValueError(
-                "dtype: uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16"
-            )
+        self._check_quantisation()
         object.__setattr__(self, "size", (int(size[0]), int(size[1])))
+
+    def _check_quantisation(self) -> None:
+        if self.quant_scale is None:
+            plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
+            if self.dtype == "uint8" and not plain:
+                raise ValueError(
+                    "dtype: uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16, or a "
+                    "quant_scale"
+                )
+            if self.dtype == "int8":
+                raise ValueError("dtype: int8 needs a quant_scale; expected the model's input scale and zero_point")
+            if self.zero_point:
+                raise ValueError(f"zero_point: expected a quant_scale with it, got zero_point {self.zero_point} alone")
+            return
+        if self.dtype not in ("uint8", "int8"):
+            raise ValueError(f"quant_scale: expected dtype uint8 or int8 with it, got {self.dtype}")
+        # As float32, which it is used in.
+        if not 0 < np.float32(self.quant_scale) < np.inf:
+            raise ValueError(f"quant_scale: expected a positive finite number, got {self.quant_scale}")
+        limits = np.iinfo(self.dtype)
+        if not isinstance(self.zero_point, int | np.integer) or not limits.min <= self.zero_point <= limits.max:
+            raise ValueError(
+                f"zero_point: expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {self.zero_point}"
+            )
 
     @property
     def channels(self) -> int:
+        """Of the tensor."""
         return 1 if self.color == "gray" else 3
 
     @property
@@ -112,56 +149,73 @@ class Preprocess:
         short = self.resize_short or round(min(self.size) / 0.875)
         return fit((h, w), self.size, self.mode, self.pad_anchor, short)
 
-    def __call__(self, image_hwc: npt.NDArray[np.uint8], out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """One HWC (or HW grey) uint8 image, any strides, to (1, *shape). Writes into `out` where given and returns it.
+    def __call__(self, image: ImageLike, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
+        """One image to (1, *shape). Writes into `out` where given and returns it.
+
+        The image is uint8: (H, W, C) of any strides, (H, W) grey, or NV12 and I420 as (H * 3 / 2, W) or as planes.
 
         ValueError where the image or `out` has another shape or dtype than expected; DataError where it can't be fitted.
         """
-        image = self._checked(image_hwc)
-        out = self._checked_out(out, 1)
-        self._write(image, out[0])
+        return self.batch([image], out)
+
+    def batch(
+        self, images: Sequence[ImageLike], out: npt.NDArray[Any] | None = None, threads: int = 1
+    ) -> npt.NDArray[Any]:
+        """Images of any sizes to (len(images), *shape); `out` as in __call__.
+
+        The native engine works on at most `threads` threads, without the GIL; the reference on one, whatever is asked.
+        """
+        if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+            raise ValueError(f"threads: expected a positive whole number, got {threads!r}")
+        checked = [checked_image(image, self.input_color) for image in images]
+        geometries = [self.geometry(size_of(image)) for image in checked]
+        out = self._checked_out(out, len(checked))
+        if self.engine == "native":
+            self._native(checked, geometries, out, int(threads))
+        else:
+            for slot, image, geometry in zip(out, checked, geometries, strict=True):
+                self._reference(image, geometry, slot)
         return out
 
-    def batch(self, images: Sequence[npt.NDArray[np.uint8]], out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
-        """Images of any sizes to (len(images), *shape); `out` as in __call__."""
-        out = self._checked_out(out, len(images))
-        for slot, image in zip(out, images, strict=True):
-            self._write(self._checked(image), slot)
-        return out
+    def _native(
+        self, images: list[U8 | Planes], geometries: list[Geometry], out: npt.NDArray[Any], threads: int
+    ) -> None:
+        planar = self.layout == "nchw"
+        values = native.values_for(
+            self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point,
+            planar, self._makes_gray, self._reverses,
+        )  # fmt: skip
+        native.preprocess(
+            images, geometries, out, values,
+            interpolation=self.interpolation, pad_value=self.pad_value, planar=planar,
+            yuv=(self.yuv_matrix, self.yuv_range), threads=threads,
+        )  # fmt: skip
 
-    def _write(self, image_hwc: npt.NDArray[np.uint8], slot: npt.NDArray[Any]) -> None:
-        placed = reference.place(
-            image_hwc, self.geometry((image_hwc.shape[0], image_hwc.shape[1])), self.interpolation, self.pad_value
+    def _reference(self, image: U8 | Planes, geometry: Geometry, slot: npt.NDArray[Any]) -> None:
+        if isinstance(image, Planes):
+            image = reference.yuv_to_bgr(image, self.yuv_matrix, self.yuv_range)
+        # OpenCV takes only some strides and Pillow none; one copy here beats silent garbage there.
+        image_hwc = np.ascontiguousarray(image[..., :3])
+        placed = reference.place(image_hwc, geometry, self.interpolation, self.pad_value)
+        if self._makes_gray:
+            coloured = reference.gray(placed, self._reverses)
+        else:
+            coloured = placed[..., ::-1] if self._reverses else placed
+        values = reference.to_values(
+            coloured, self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point
         )
-        coloured = self._recoloured(placed)
-        values: npt.NDArray[Any] = coloured
-        if self.dtype != "uint8":
-            values = reference.normalise(coloured, self.scale, self.mean, self.std)
         slot[...] = values.transpose(2, 0, 1) if self.layout == "nchw" else values
 
-    def _recoloured(self, image_hwc: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        if self.color == self.input_color:
-            return image_hwc
+    @property
+    def _makes_gray(self) -> bool:
+        return self.color == "gray" and self.input_color != "gray"
+
+    @property
+    def _reverses(self) -> bool:
+        """Whether the image's channels run R, G, B where B, G, R is wanted, or the other way; for grey: run R, G, B."""
         if self.color == "gray":
-            import cv2
-
-            code = cv2.COLOR_BGR2GRAY if self.input_color == "bgr" else cv2.COLOR_RGB2GRAY
-            gray: npt.NDArray[np.uint8] = cv2.cvtColor(image_hwc, code)[..., None]
-            return gray
-        return image_hwc[..., ::-1]
-
-    def _checked(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        channels = 1 if self.input_color == "gray" else 3
-        array = np.asarray(image)
-        if array.ndim == 2 and channels == 1:
-            array = array[..., None]
-        if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != channels or 0 in array.shape:
-            raise ValueError(
-                f"image: expected uint8 of shape (height, width, {channels}) for input_color '{self.input_color}', "
-                f"got {array.dtype} of shape {array.shape}; decode with seatrial.decode_image or convert it first"
-            )
-        # OpenCV takes only some strides and Pillow none; one copy here beats silent garbage there.
-        return np.ascontiguousarray(array)
+            return self.input_color in ("rgb", "rgba")
+        return (self.input_color in ("rgb", "rgba")) != (self.color == "rgb")
 
     def _checked_out(self, out: npt.NDArray[Any] | None, count: int) -> npt.NDArray[Any]:
         expected = (count, *self.shape)

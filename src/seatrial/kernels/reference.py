@@ -13,6 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from seatrial.kernels.geometry import Geometry
+from seatrial.kernels.images import Planes, yuv_coefficients
 
 F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
@@ -39,13 +40,24 @@ def resize(image_hwc: U8, size_hw: tuple[int, int], interpolation: str) -> U8:
     height, width = size_hw
     out: U8
     if interpolation in PILLOW_INTERPOLATION:
-        # Pillow takes one channel only without its axis; OpenCV takes the axis and drops it.
-        pillow = Image.fromarray(image_hwc[..., 0] if image_hwc.shape[2] == 1 else image_hwc)
-        out = np.asarray(pillow.resize((width, height), PILLOW_INTERPOLATION[interpolation]))
+        out = _antialiased(image_hwc, size_hw, PILLOW_INTERPOLATION[interpolation])
     else:
         # Keyword, not position: the third positional argument of cv2.resize is dst, and a wrong one is ignored silently.
         out = cv2.resize(image_hwc, (width, height), interpolation=OPENCV_INTERPOLATION[interpolation])
     return out if out.ndim == 3 else out[..., None]
+
+
+def _antialiased(image_hwc: U8, size_hw: tuple[int, int], filter: Image.Resampling) -> U8:
+    """Pillow's resize, one axis at a time in the order that Pillow 13 chooses; older ones always took the width first.
+
+    Each pass rounds to uint8, so that the order shows: up to a few levels where both axes change much.
+    """
+    (source_h, source_w), (height, width) = image_hwc.shape[:2], size_hw
+    less_high, less_wide = source_h - height, source_w - width
+    between = (source_w, height) if less_high > 0 and less_high > 2 * less_wide else (width, source_h)
+    # Pillow takes one channel only without its axis; OpenCV takes the axis and drops it.
+    pillow = Image.fromarray(image_hwc[..., 0] if image_hwc.shape[2] == 1 else image_hwc)
+    return np.asarray(pillow.resize(between, filter).resize((width, height), filter))
 
 
 def place(image_hwc: U8, geometry: Geometry, interpolation: str, pad_value: int) -> U8:
@@ -62,11 +74,55 @@ def place(image_hwc: U8, geometry: Geometry, interpolation: str, pad_value: int)
     return canvas
 
 
+def gray(image_hwc: U8, reversed: bool) -> U8:
+    """(H, W, 1): BT.601 luma of B, G, R, or of R, G, B where reversed, as OpenCV rounds it."""
+    out: U8 = cv2.cvtColor(np.ascontiguousarray(image_hwc), cv2.COLOR_RGB2GRAY if reversed else cv2.COLOR_BGR2GRAY)
+    return out[..., None]
+
+
 def normalise(image_hwc: U8, scale: float, mean: tuple[float, ...], std: tuple[float, ...]) -> F32:
     """(x * scale - mean) / std in float32, each operation rounded to float32, per channel."""
     scaled: F32 = image_hwc.astype(np.float32) * np.float32(scale)
     centred: F32 = np.subtract(scaled, np.asarray(mean, np.float32))
     return np.divide(centred, np.asarray(std, np.float32), dtype=np.float32)
+
+
+def quantise(values: F32, scale: float, zero_point: int, dtype: str) -> npt.NDArray[Any]:
+    """ONNX QuantizeLinear: round(x / scale) with halves to even, plus zero_point, saturated to uint8 or int8."""
+    limits = np.iinfo(dtype)
+    with np.errstate(over="ignore"):
+        levels = np.rint(np.divide(values, np.float32(scale))) + np.float32(zero_point)
+    return np.clip(levels, limits.min, limits.max).astype(dtype)
+
+
+def to_values(
+    image_hwc: U8,
+    scale: float,
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    dtype: str,
+    quant_scale: float | None,
+    zero_point: int,
+) -> npt.NDArray[Any]:
+    """Levels to the tensor's numbers: float32 by normalise, then rounded to float16 or quantised; raw uint8 as they are."""
+    if dtype == "uint8" and quant_scale is None:
+        return image_hwc
+    with np.errstate(over="ignore"):
+        values = normalise(image_hwc, scale, mean, std)
+        return values.astype(dtype) if quant_scale is None else quantise(values, quant_scale, zero_point, dtype)
+
+
+def yuv_to_bgr(planes: Planes, matrix: str, value_range: str) -> U8:
+    """(H, W, 3) from half-resolution chroma, each chroma sample repeated over 2 × 2 pixels, in 20-bit fixed point."""
+    offset, y_gain, u_to_b, u_to_g, v_to_g, v_to_r = yuv_coefficients(matrix, value_range)
+    height, width = planes.y.shape
+    u, v = (
+        np.repeat(np.repeat(p, 2, axis=0), 2, axis=1)[:height, :width].astype(np.int32) - 128
+        for p in (planes.u, planes.v)
+    )
+    luma = np.maximum(planes.y.astype(np.int32) - offset, 0) * y_gain + (1 << 19)
+    bgr = np.stack([luma + u_to_b * u, luma + u_to_g * u + v_to_g * v, luma + v_to_r * v], axis=-1) >> 20
+    return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
 def softmax(logits: npt.NDArray[np.floating], axis: int = -1) -> F32:

@@ -1,0 +1,2 @@
+#include "loops.hpp"
+namespace seatrial { extern const LoopKernels avx2_loops = {}; }

@@ -1,0 +1,2 @@
+#pragma once
+namespace seatrial { struct LoopKernels {}; }

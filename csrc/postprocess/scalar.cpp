@@ -1,0 +1,2 @@
+#include "loops.hpp"
+namespace seatrial { extern const LoopKernels scalar_loops = {}; }

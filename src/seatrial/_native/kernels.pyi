@@ -1,0 +1,61 @@
+"""The native kernels: addresses and sizes in, nothing checked. Use seatrial.kernels, which checks."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.geometry import Geometry
+
+def simd_levels() -> tuple[str, ...]:
+    """The instruction sets that this machine has kernels for, the best one last."""
+
+def simd_level() -> str | None:
+    """The one in use: SEATRIAL_SIMD's, else the best; None where SEATRIAL_SIMD names none that this machine has."""
+
+def select_simd(name: str) -> None:
+    """Uses another one from now on, in every thread. ValueError where this machine does not have it."""
+
+class Values:
+    """How a pixel's levels become values. tables: (channels, 256) of the output's dtype; floats: the same before rounding
+    to float16, or None for bytes; scale, mean, std: the arithmetic that made them; gray: three channels become one;
+    reversed: output channel c is the source's 2 - c."""
+
+    def __init__(
+        self,
+        tables: npt.NDArray[Any],
+        floats: npt.NDArray[np.float32] | None,
+        scale: float,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        *,
+        planar: bool,
+        gray: bool,
+        reversed: bool,
+    ) -> None: ...
+
+class Jobs:
+    """A list of images and of the places in memory that their tensors go to."""
+
+    def add(
+        self,
+        pixels: int,
+        row_stride: int,
+        height: int,
+        width: int,
+        channels: int,
+        reversed: bool,
+        chroma: tuple[int, int, int, int, tuple[int, ...]] | None,
+        geometry: Geometry,
+        interpolation: int,
+        pad: int,
+        out: int,
+        channel_stride: int,
+        row_stride_out: int,
+        kept: object,
+    ) -> None:
+        """pixels, out and the first two of chroma (u, v, row stride, pixel step, coefficients) are addresses; strides are
+        bytes; interpolation counts through preprocess.hpp's enum; kept is whatever must stay alive."""
+
+    def run(self, values: Values, threads: int) -> None:
+        """All images, on at most `threads` threads, without the GIL. MemoryError where a few rows don't fit."""
