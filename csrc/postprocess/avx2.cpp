@@ -1,2 +1,155 @@
+// AVX2, by hand where the compiler does not find it: the rest of portable.inl is compiled for AVX2 as it is.
+#include "../target.hpp"
+
+#if SEATRIAL_X86
+
+#include <immintrin.h>
+
+#include <cstring>
+
 #include "loops.hpp"
-namespace seatrial { extern const LoopKernels avx2_loops = {}; }
+
+TARGET_BEGIN("avx2,fma,f16c")
+
+namespace seatrial::avx2 {
+
+#include "portable.inl"
+
+inline __m256 nan_where(__m256 values, __m256 is_nan) { return _mm256_or_ps(values, is_nan); }
+
+inline void best_of_columns_simd(const float* values, std::int64_t stride, std::int64_t rows, std::int64_t count,
+                                 float* best) {
+    std::int64_t i = 0;
+    // Blocks whose running best stays in the first cache, while each row is read in one piece.
+    for (; i + 8 <= count; i += 8) _mm256_storeu_ps(best + i, _mm256_loadu_ps(values + i));
+    for (std::int64_t r = 1; r < rows; r += 4) {
+        const float* row = values + r * stride;
+        // A row twice is as good as once: the last step repeats its first.
+        const std::int64_t s1 = r + 1 < rows ? stride : 0, s2 = r + 2 < rows ? 2 * stride : 0, s3 = r + 3 < rows ? 3 * stride : 0;
+        for (i = 0; i + 8 <= count; i += 8) {
+            const __m256 a = _mm256_loadu_ps(row + i), b = _mm256_loadu_ps(row + s1 + i);
+            const __m256 c = _mm256_loadu_ps(row + s2 + i), d = _mm256_loadu_ps(row + s3 + i);
+            const __m256 old = _mm256_loadu_ps(best + i);
+            // One comparison asks two registers. All bits set is a NaN.
+            const __m256 is_nan = _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q), _mm256_cmp_ps(c, d, _CMP_UNORD_Q));
+            const __m256 highest = _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
+            // The second operand is returned where one is NaN: an old NaN stays.
+            _mm256_storeu_ps(best + i, nan_where(_mm256_max_ps(highest, old), is_nan));
+        }
+    }
+    best_of_columns_from(values, stride, rows, i, count, best);
+}
+
+inline float best_of_row_simd(const float* values, std::int64_t count) {
+    if (count < 8) return best_of_row(values, count);
+    __m256 best = _mm256_loadu_ps(values), is_nan = _mm256_cmp_ps(best, best, _CMP_UNORD_Q);
+    for (std::int64_t i = 8; i < count; i += 8) {
+        // The last step overlaps the one before.
+        const __m256 v = _mm256_loadu_ps(values + (i + 8 <= count ? i : count - 8));
+        is_nan = _mm256_or_ps(is_nan, _mm256_cmp_ps(v, v, _CMP_UNORD_Q));
+        best = _mm256_max_ps(v, best);
+    }
+    best = nan_where(best, is_nan);
+    if (_mm256_movemask_ps(is_nan)) return __builtin_nanf("");
+    __m128 four = _mm_max_ps(_mm256_castps256_ps128(best), _mm256_extractf128_ps(best, 1));
+    four = _mm_max_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_max_ss(four, _mm_shuffle_ps(four, four, 1)));
+}
+
+inline std::int64_t above_simd(const float* values, std::int64_t count, float threshold, std::int32_t* indices) {
+    const __m256 limit = _mm256_set1_ps(threshold);
+    std::int64_t i = 0, found = 0;
+    for (; i + 8 <= count; i += 8) {
+        auto mask = static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(_mm256_loadu_ps(values + i), limit, _CMP_GT_OQ)));
+        for (; mask; mask &= mask - 1) indices[found++] = static_cast<std::int32_t>(i) + __builtin_ctz(mask);
+    }
+    return above_from(values, i, count, threshold, indices, found);
+}
+
+inline void suppress_simd(const BoxColumns& boxes, std::int64_t kept, std::int64_t begin, std::int64_t end, float iou,
+                          bool class_agnostic) {
+    const BoxColumns b = boxes;
+    const __m256 x1 = _mm256_set1_ps(b.x1[kept]), y1 = _mm256_set1_ps(b.y1[kept]);
+    const __m256 x2 = _mm256_set1_ps(b.x2[kept]), y2 = _mm256_set1_ps(b.y2[kept]), area = _mm256_set1_ps(b.area[kept]);
+    const __m256i class_id = _mm256_set1_epi32(b.class_id[kept]);
+    const __m256 zero = _mm256_setzero_ps(), limit = _mm256_set1_ps(iou);
+    std::int64_t i = begin;
+    for (; i + 8 <= end; i += 8) {
+        const __m256 w = _mm256_sub_ps(_mm256_min_ps(x2, _mm256_loadu_ps(b.x2 + i)), _mm256_max_ps(x1, _mm256_loadu_ps(b.x1 + i)));
+        const __m256 h = _mm256_sub_ps(_mm256_min_ps(y2, _mm256_loadu_ps(b.y2 + i)), _mm256_max_ps(y1, _mm256_loadu_ps(b.y1 + i)));
+        __m256 candidates = _mm256_and_ps(_mm256_cmp_ps(w, zero, _CMP_GT_OQ), _mm256_cmp_ps(h, zero, _CMP_GT_OQ));
+        if (!class_agnostic) {
+            const __m256i theirs = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b.class_id + i));
+            candidates = _mm256_and_ps(candidates, _mm256_castsi256_ps(_mm256_cmpeq_epi32(class_id, theirs)));
+        }
+        // Most boxes do not meet, and without an intersection the IoU is not above a threshold of zero or more.
+        if (!_mm256_movemask_ps(candidates)) continue;
+        const __m256 intersection = _mm256_mul_ps(w, h);
+        const __m256 united = _mm256_sub_ps(_mm256_add_ps(area, _mm256_loadu_ps(b.area + i)), intersection);
+        const __m256 over = _mm256_and_ps(
+            _mm256_cmp_ps(united, zero, _CMP_GT_OQ),
+            _mm256_cmp_ps(_mm256_div_ps(intersection, united), limit, _CMP_GT_OQ));
+        auto mask = static_cast<unsigned>(_mm256_movemask_ps(_mm256_and_ps(over, candidates)));
+        for (; mask; mask &= mask - 1) b.dead[i + __builtin_ctz(mask)] = 1;
+    }
+    suppress(b, kept, i, end, iou, class_agnostic);
+}
+
+inline void argmax_of_columns_simd(const void* scores, std::int64_t stride, std::int64_t rows, std::int64_t count,
+                                   std::uint16_t* classes) {
+    const auto* values = static_cast<const float*>(scores);
+    constexpr std::int64_t BLOCK = 1024;
+    alignas(32) float best[BLOCK];
+    alignas(32) std::int32_t at[BLOCK];
+    std::int64_t begin = 0;
+    for (; begin + 16 <= count; begin += BLOCK) {
+        const float* block = values + begin;
+        const std::int64_t size = (count - begin < BLOCK ? count - begin : BLOCK) / 16 * 16;
+        std::memcpy(best, block, static_cast<std::size_t>(size) * sizeof(float));
+        std::memset(at, 0, static_cast<std::size_t>(size) * sizeof(std::int32_t));
+        for (std::int64_t r = 1; r < rows; r += 2) {
+            const float* row = block + r * stride;
+            const std::int64_t next = r + 1 < rows ? stride : 0;  // a row twice is as good as once
+            const __m256i first = _mm256_set1_epi32(static_cast<int>(r));
+            const __m256i second = _mm256_set1_epi32(static_cast<int>(next ? r + 1 : r));
+            for (std::int64_t i = 0; i < size; i += 8) {
+                __m256 top = _mm256_load_ps(best + i);
+                __m256i index = _mm256_load_si256(reinterpret_cast<const __m256i*>(at + i));
+                const auto better = [&](__m256 v, __m256i r_of_v) {
+                    // Higher, or the first NaN.
+                    const __m256 higher = _mm256_and_ps(_mm256_cmp_ps(v, top, _CMP_NLE_UQ), _mm256_cmp_ps(top, top, _CMP_ORD_Q));
+                    top = _mm256_blendv_ps(top, v, higher);
+                    index = _mm256_blendv_epi8(index, r_of_v, _mm256_castps_si256(higher));
+                };
+                better(_mm256_loadu_ps(row + i), first);
+                better(_mm256_loadu_ps(row + next + i), second);
+                _mm256_store_ps(best + i, top);
+                _mm256_store_si256(reinterpret_cast<__m256i*>(at + i), index);
+            }
+        }
+        for (std::int64_t i = 0; i < size; i += 16) {
+            const __m256i words = _mm256_packus_epi32(
+                _mm256_load_si256(reinterpret_cast<const __m256i*>(at + i)),
+                _mm256_load_si256(reinterpret_cast<const __m256i*>(at + i + 8)));
+            _mm256_storeu_si256(reinterpret_cast<__m256i*>(classes + begin + i), _mm256_permute4x64_epi64(words, 0b11011000));
+        }
+    }
+    argmax_of_columns_from(values, stride, rows, count / 16 * 16, count, classes);
+}
+
+}  // namespace seatrial::avx2
+
+TARGET_END
+
+namespace seatrial {
+
+extern const LoopKernels avx2_loops = {
+    avx2::best_of_columns_simd, avx2::best_of_row_simd, avx2::above_simd, avx2::suppress_simd, avx2::exponentials,
+    avx2::sigmoids, avx2::sum, avx2::divide,
+    {avx2::argmax_of_columns_simd, avx2::argmax_of_columns<double>, avx2::argmax_of_columns<std::int32_t>,
+     avx2::argmax_of_columns<std::int64_t>, avx2::argmax_of_columns<std::uint8_t>},
+};
+
+}  // namespace seatrial
+
+#endif

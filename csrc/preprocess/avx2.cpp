@@ -78,28 +78,45 @@ inline void halve_simd(const std::uint8_t* upper, const std::uint8_t* lower, std
     halve_from(upper, lower, channels, i, count, pixels);
 }
 
+// Four pixels of words in pairs (first tap, second tap), times the weights, to 16-bit values in order.
+inline void store_linear(__m256i even, __m256i odd, const std::int16_t* weights, std::int16_t* out) {
+    const __m256i a = _mm256_srai_epi32(_mm256_madd_epi16(even, load32(weights)), 4);
+    const __m256i b = _mm256_srai_epi32(_mm256_madd_epi16(odd, load32(weights + 16)), 4);
+    store32(out, _mm256_packs_epi32(a, b));
+}
+
 inline void linear_columns_simd(const std::uint8_t* source, std::int64_t bytes, int channels, const LinearTaps& taps,
                                 std::int16_t* out) {
+    if (taps.picks) {
+        // One load serves two pixels. The last group writes into the slack. Copies of the pointers: the compiler can't
+        // know that `out` does not overwrite them.
+        const auto *windows = taps.windows, *end = windows + (taps.count + 3) / 4 * 2;
+        const auto* picks = taps.picks;
+        const auto* weights = taps.weights;
+        for (; windows != end; windows += 2, picks += 64, weights += 32, out += 16) {
+            const __m256i four = pair(load16(source + windows[0]), load16(source + windows[1]));
+            store_linear(_mm256_shuffle_epi8(four, load32(picks)), _mm256_shuffle_epi8(four, load32(picks + 32)), weights, out);
+        }
+        return;
+    }
     std::int64_t i = 0;
     if (channels != 1) {
-        // Both taps of a pixel are within 8 bytes: as words in pairs (first, second), a pair a channel. Two pixels lie
-        // in each half of a register.
-        const __m256i low = both(
+        // Both taps of a pixel are within 8 bytes; two pixels lie in each half of a register.
+        const __m256i even = both(
             channels == 3 ? _mm_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1)
                           : _mm_setr_epi8(0, -1, 4, -1, 1, -1, 5, -1, 2, -1, 6, -1, 3, -1, 7, -1));
-        const __m256i high = _mm256_add_epi8(low, _mm256_andnot_si256(_mm256_cmpgt_epi8(_mm256_setzero_si256(), low),
-                                                                     _mm256_set1_epi8(8)));
+        const __m256i odd = both(
+            channels == 3 ? _mm_setr_epi8(8, -1, 11, -1, 9, -1, 12, -1, 10, -1, 13, -1, -1, -1, -1, -1)
+                          : _mm_setr_epi8(8, -1, 12, -1, 9, -1, 13, -1, 10, -1, 14, -1, 11, -1, 15, -1));
         const auto two = [&](const std::int32_t* at) {
             return _mm_castpd_si128(_mm_loadh_pd(
                 _mm_castsi128_pd(load8(source + at[0])), reinterpret_cast<const double*>(source + at[1])));
         };
-        for (; i + 4 <= taps.count && taps.offsets[i + 3] + 8 <= bytes; i += 4) {
-            const std::int32_t at[4] = {taps.offsets[i], taps.offsets[i + 2], taps.offsets[i + 1], taps.offsets[i + 3]};
-            const __m256i four = pair(two(at), two(at + 2));  // pixels 0, 2 and 1, 3
-            const __m256i first = _mm256_madd_epi16(_mm256_shuffle_epi8(four, low), load32(taps.weights + 8 * i));
-            const __m256i second = _mm256_madd_epi16(_mm256_shuffle_epi8(four, high), load32(taps.weights + 8 * i + 16));
-            const __m256i words = _mm256_packs_epi32(_mm256_srai_epi32(first, 4), _mm256_srai_epi32(second, 4));
-            store32(out + 4 * i, _mm256_permute4x64_epi64(words, 0b11011000));
+        const auto* offsets = taps.offsets;
+        const auto* weights = taps.weights;
+        for (const std::int64_t count = taps.count; i + 4 <= count && offsets[i + 3] + 8 <= bytes; i += 4) {
+            const __m256i four = pair(two(offsets + i), two(offsets + i + 2));
+            store_linear(_mm256_shuffle_epi8(four, even), _mm256_shuffle_epi8(four, odd), weights + 8 * i, out + 4 * i);
         }
     }
     linear_columns_from(source, bytes, channels, taps, i, out);
@@ -165,11 +182,12 @@ inline void filter_columns_simd(const std::uint8_t* source, std::int64_t bytes, 
     if (channels != 1) {
         const FourTaps four(channels);
         const __m128i half = _mm_set1_epi32(1 << 21);
-        for (; i < taps.count; ++i) {
-            const int groups = (taps.lengths[i] + 3) / 4;
-            if (taps.offsets[i] + static_cast<std::int64_t>(4 * channels) * (groups - 1) + 16 > bytes) break;
-            const std::uint8_t* p = source + taps.offsets[i];
-            const std::int16_t *high = taps.high + 4 * taps.groups * i, *low = taps.low + 4 * taps.groups * i;
+        const FilterTaps t = taps;  // a copy: the compiler can't know that `pixels` does not overwrite it
+        for (; i < t.count; ++i) {
+            const int groups = (t.lengths[i] + 3) / 4;
+            if (t.offsets[i] + static_cast<std::int64_t>(4 * channels) * (groups - 1) + 16 > bytes) break;
+            const std::uint8_t* p = source + t.offsets[i];
+            const std::int16_t *high = t.high + 4 * t.groups * i, *low = t.low + 4 * t.groups * i;
             __m256i upper = _mm256_setzero_si256(), lower = upper;
             for (int g = 0; g < groups; ++g) {
                 const __m256i words = four.words(p + 4 * channels * g);

@@ -80,7 +80,8 @@ inline void linear_columns_from(const std::uint8_t* source, std::int64_t bytes, 
         const std::int64_t first = taps.offsets[i];
         // The last pixel has no neighbour; its second weight is zero.
         const std::int64_t second = first + channels < bytes ? first + channels : first;
-        const int w0 = taps.weights[8 * i], w1 = taps.weights[8 * i + 1];
+        const std::int16_t* weights = taps.weights + 8 * (i / 4 * 4 + GROUP_ORDER[i % 4]);
+        const int w0 = weights[0], w1 = weights[1];
         for (int c = 0; c < channels; ++c)
             out[step * i + c] = static_cast<std::int16_t>((source[first + c] * w0 + source[second + c] * w1) >> 4);
     }

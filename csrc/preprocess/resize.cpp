@@ -88,15 +88,61 @@ struct HalvedRows : Base {
     std::vector<std::uint8_t> kept;
 };
 
+// The columns' taps as the row kernels take them.
+struct LinearTables {
+    LinearTables(const TwoTaps& taps, int channels, std::int64_t bytes)
+        : offsets(byte_offsets(taps.first, channels)), count(static_cast<std::int64_t>(offsets.size())) {
+        const std::int64_t groups = (count + 3) / 4;
+        weights.assign(static_cast<std::size_t>(32 * groups), 0);
+        for (std::int64_t i = 0; i < count; ++i) {
+            std::int16_t* pairs = weights.data() + 8 * place(i);
+            for (int lane = 0; lane < 4; ++lane) {
+                pairs[2 * lane] = taps.weights[2 * i];
+                pairs[2 * lane + 1] = taps.weights[2 * i + 1];
+            }
+            copies = copies && taps.weights[2 * i + 1] == 0;
+        }
+        if (channels != 1 && bytes >= WINDOW) find_windows(channels, bytes);
+    }
+
+    LinearTaps view() const {
+        return {offsets.data(), weights.data(), windows.data(), picks.empty() ? nullptr : picks.data(), count};
+    }
+
+    std::vector<std::int32_t> offsets, windows;
+    std::vector<std::int16_t> weights;
+    std::vector<std::uint8_t> picks;
+    std::int64_t count;
+    bool copies = true;  // all weight on first taps
+
+  private:
+    static constexpr std::int64_t WINDOW = 16;
+
+    static std::int64_t place(std::int64_t i) { return i / 4 * 4 + GROUP_ORDER[i % 4]; }
+
+    void find_windows(int channels, std::int64_t bytes) {
+        windows.assign(static_cast<std::size_t>((count + 3) / 4 * 2), 0);
+        picks.assign(weights.size() * 2, 0x80);  // a byte of zero
+        for (std::int64_t i = 0; i < count; ++i) {
+            std::int32_t& window = windows[static_cast<std::size_t>(i / 2)];
+            // Not past the end of the row: the last windows begin earlier.
+            if (i % 2 == 0) window = static_cast<std::int32_t>(std::min<std::int64_t>(offsets[i], bytes - WINDOW));
+            const std::int64_t first = offsets[i] - window;
+            const bool alone = offsets[i] + channels >= bytes;  // the last pixel has no neighbour
+            if (first + (alone ? 1 : 2) * channels > WINDOW) return picks.clear();
+            std::uint8_t* pick = picks.data() + 16 * place(i);
+            for (int c = 0; c < channels; ++c) {
+                pick[4 * c] = static_cast<std::uint8_t>(first + c);
+                if (!alone) pick[4 * c + 2] = static_cast<std::uint8_t>(first + channels + c);
+            }
+        }
+    }
+};
+
 struct LinearRows : Base {
     LinearRows(const RowKernels& kernels, SourceRows& source, const Axis& columns, const Axis& rows, const TwoTaps& x,
                TwoTaps y)
-        : Base(kernels, source, columns, rows), offsets(byte_offsets(x.first, channels)), down(std::move(y)) {
-        for (std::int64_t i = 0; i < columns.count; ++i) {
-            for (int repeat = 0; repeat < 4; ++repeat)
-                weights.insert(weights.end(), {x.weights[2 * i], x.weights[2 * i + 1]});
-            copies = copies && x.weights[2 * i + 1] == 0;
-        }
+        : Base(kernels, source, columns, rows), across_taps(x, channels, source.bytes()), down(std::move(y)) {
         for (auto& slot : slots) slot.values = row_of<std::int16_t>(values);
     }
 
@@ -105,9 +151,9 @@ struct LinearRows : Base {
         const int w0 = down.weights[2 * i], w1 = down.weights[2 * i + 1];
         const std::int64_t first = std::clamp<std::int64_t>(down.first[i], 0, rows.source - 1);
         const std::int64_t second = std::clamp<std::int64_t>(down.first[i] + 1, 0, rows.source - 1);
-        if (copies && w1 == 0) {
+        if (across_taps.copies && w1 == 0) {
             // An odd whole factor hits pixel centres: all weight on one pixel gives that pixel.
-            k.gather(source.row(first), source.bytes(), channels, offsets.data(), columns.count, pixels.data());
+            k.gather(source.row(first), source.bytes(), channels, across_taps.offsets.data(), columns.count, pixels.data());
             return pixels.data();
         }
         // A row without weight is neither read nor resized.
@@ -128,16 +174,13 @@ struct LinearRows : Base {
         for (auto& slot : slots)
             if (slot.y == y) return slot.values.data();
         Slot& slot = slots[slots[0].y == keep ? 1 : 0];
-        const LinearTaps taps{offsets.data(), weights.data(), columns.count};
-        k.linear_columns(source.row(y), source.bytes(), channels, taps, slot.values.data());
+        k.linear_columns(source.row(y), source.bytes(), channels, across_taps.view(), slot.values.data());
         slot.y = y;
         return slot.values.data();
     }
 
-    std::vector<std::int32_t> offsets;
-    std::vector<std::int16_t> weights;
+    LinearTables across_taps;
     TwoTaps down;
-    bool copies = true;
     Slot slots[2];
 };
 

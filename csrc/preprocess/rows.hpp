@@ -14,12 +14,19 @@ namespace seatrial {
 
 constexpr std::size_t ROW_SLACK = 64;
 
-// Two taps a pixel. `weights` holds the pair (first, second) four times a pixel: one for each byte of a pixel row.
+// Two taps a pixel, in groups of four pixels; tables are zero-filled to whole groups.
 struct LinearTaps {
     const std::int32_t* offsets;  // bytes from the row's start to the first tap
-    const std::int16_t* weights;  // 11-bit fixed point, 8 a pixel
+    // The pair (first, second) in 11-bit fixed point, once for each byte of a pixel row: 8 a pixel. In a group the pixels
+    // come as 0, 2, 1, 3: where two registers' words are packed, they fall in order.
+    const std::int16_t* weights;
+    // Where every two neighbours' taps lie within 16 bytes (null otherwise): `windows` has the start of these for pixels 0
+    // and 2 of a group; `picks`, in the order of the weights, says which bytes of it become the pairs as 16-bit words.
+    const std::int32_t* windows;
+    const std::uint8_t* picks;
     std::int64_t count;
 };
+constexpr int GROUP_ORDER[4] = {0, 2, 1, 3};  // its own inverse
 
 // N taps a pixel, in groups of four. Weights are split as high * 2^11 + low with 0 <= low < 2^11, so that products stay
 // exact in 16-bit multiplications: Pillow's weights have 22 bits.

@@ -59,3 +59,36 @@ class Jobs:
 
     def run(self, values: Values, threads: int) -> None:
         """All images, on at most `threads` threads, without the GIL. MemoryError where a few rows don't fit."""
+
+def detect(
+    format: str,
+    first: npt.NDArray[np.float32],
+    second: npt.NDArray[np.float32] | None,
+    input_hw: tuple[int, int],
+    confidence: float,
+    iou: float,
+    class_agnostic: bool,
+    geometry: Geometry,
+    boxes_xyxy: npt.NDArray[np.float32],
+    scores: npt.NDArray[np.float32],
+    class_ids: npt.NDArray[np.int64],
+) -> int:
+    """Detections of one image, written into the last three arrays, (N, 4) and (N,): how many of at most N."""
+
+def classify(
+    logits: npt.NDArray[np.float32],
+    activation: str,
+    class_ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """The k best of each row (B, classes) into the last two arrays, (B, k)."""
+
+def argmax_mask(
+    scores: npt.NDArray[Any],
+    rows: npt.NDArray[np.int64],
+    columns: npt.NDArray[np.int64],
+    ignore: int,
+    mask: npt.NDArray[Any],
+) -> None:
+    """Scores (classes, cell rows, cell columns) of float32, float64, int32, int64 or uint8, contiguous, to a mask (H, W) of
+    uint8 or uint16: the cell of each source row and column, -1 for `ignore`."""

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc's kernels to Python: forwards addresses and sizes that seatrial.kernels has checked; nothing else.
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uintptr_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uintptr_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
@@ -9,9 +9,12 @@ import numpy as np
 cdef extern from "kernels.hpp" namespace "seatrial" nogil:
     cdef cppclass RowKernels:
         pass
+    cdef cppclass LoopKernels:
+        pass
     cdef cppclass Kernels:
         const char* name
         const RowKernels& rows
+        const LoopKernels& loops
     const Kernels* const* _available "seatrial::available"(size_t* count) noexcept
     const Kernels* _active "seatrial::active"() noexcept
     cbool _select "seatrial::select"(const char* name) noexcept
@@ -66,6 +69,58 @@ cdef extern from "preprocess/preprocess.hpp" namespace "seatrial" nogil:
     Form _cheapest_form "seatrial::cheapest_form"(const CValues& values, const float* floats) noexcept
     void _preprocess_batch "seatrial::preprocess_batch"(
         const RowKernels& kernels, const Job* jobs, size_t count, const CValues& values, int threads) except +
+
+cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
+    cdef enum class Format:
+        yolov8
+        yolov5
+        yolox
+        end_to_end
+        ssd
+        detr
+        rtdetr
+    cdef enum class Activation:
+        softmax
+        sigmoid
+        none
+    cdef enum class ScoreType:
+        f32
+        f64
+        i32
+        i64
+        u8
+    cdef struct DetectorOutput:
+        Format format
+        const float* first
+        const float* second
+        int64_t anchors, classes, input_height, input_width
+    cdef struct DetectionRules:
+        float confidence, iou
+        int64_t most
+        cbool class_agnostic
+    cdef struct ToImage:
+        double scale_x, scale_y, offset_x, offset_y, width, height
+    cdef struct DetectionArrays:
+        float* boxes_xyxy
+        float* scores
+        int64_t* class_ids
+    cdef struct MaskJob:
+        ScoreType type
+        const void* scores
+        int64_t classes, cell_rows, cell_columns
+        const int64_t* rows
+        const int64_t* columns
+        int64_t height, width
+        cbool wide
+        uint16_t ignore
+        void* mask
+    int64_t _detect "seatrial::detect"(
+        const LoopKernels& kernels, const DetectorOutput& output, const DetectionRules& rules, const ToImage& to_image,
+        const DetectionArrays& out) except +
+    void _classify "seatrial::classify"(
+        const LoopKernels& kernels, const float* logits, int64_t rows, int64_t classes, Activation activation,
+        int64_t k, int64_t* class_ids, float* scores) except +
+    void _argmax_mask "seatrial::argmax_mask"(const LoopKernels& kernels, const MaskJob& job) except +
 
 
 def simd_levels() -> tuple:
@@ -155,3 +210,73 @@ cdef class Jobs:
         cdef const Kernels* level = _level()
         with nogil:
             _preprocess_batch(level.rows, self.jobs.data(), self.jobs.size(), values.c, threads)
+
+
+def detect(
+    str format, const float[:, ::1] first, const float[:, ::1] second, input_hw, float confidence, float iou,
+    bint class_agnostic, geometry, float[:, ::1] boxes_xyxy, float[::1] scores, int64_t[::1] class_ids,
+) -> int:
+    cdef const Kernels* level = _level()
+    cdef DetectorOutput output
+    formats = {
+        "yolov8": Format.yolov8, "yolov5": Format.yolov5, "yolox": Format.yolox, "end_to_end": Format.end_to_end,
+        "ssd": Format.ssd, "detr": Format.detr, "rtdetr": Format.rtdetr,
+    }
+    output.format = formats[format]
+    output.anchors, output.classes = first.shape[0], 0
+    output.input_height, output.input_width = input_hw
+    if output.format == Format.yolov8:
+        output.anchors, output.classes = first.shape[1], first.shape[0] - 4
+    elif output.format == Format.yolov5 or output.format == Format.yolox:
+        output.classes = first.shape[1] - 5
+    elif second is not None:
+        output.classes = second.shape[1]
+    if output.anchors == 0:
+        return 0
+    output.first = &first[0, 0]
+    output.second = NULL
+    if second is not None:
+        output.second = &second[0, 0]
+    cdef DetectionRules rules = DetectionRules(confidence, iou, scores.shape[0], class_agnostic)
+    cdef ToImage to_image = ToImage(
+        geometry.scale_x, geometry.scale_y, geometry.offset_x, geometry.offset_y,
+        geometry.source_hw[1], geometry.source_hw[0],
+    )
+    cdef DetectionArrays out = DetectionArrays(&boxes_xyxy[0, 0], &scores[0], &class_ids[0])
+    cdef int64_t found
+    with nogil:
+        found = _detect(level.loops, output, rules, to_image, out)
+    return found
+
+
+def classify(const float[:, ::1] logits, str activation, int64_t[:, ::1] class_ids, float[:, ::1] scores) -> None:
+    cdef const Kernels* level = _level()
+    cdef Activation kind = {
+        "softmax": Activation.softmax, "sigmoid": Activation.sigmoid, "none": Activation.none
+    }[activation]
+    if logits.shape[0] == 0:
+        return
+    with nogil:
+        _classify(
+            level.loops, &logits[0, 0], logits.shape[0], logits.shape[1], kind, class_ids.shape[1], &class_ids[0, 0],
+            &scores[0, 0])
+
+
+def argmax_mask(scores, const int64_t[::1] rows, const int64_t[::1] columns, int ignore, mask) -> None:
+    cdef const Kernels* level = _level()
+    cdef MaskJob job
+    types = {
+        "float32": ScoreType.f32, "float64": ScoreType.f64, "int32": ScoreType.i32, "int64": ScoreType.i64,
+        "uint8": ScoreType.u8,
+    }
+    job.type = types[scores.dtype.name]
+    job.classes, job.cell_rows, job.cell_columns = scores.shape
+    job.rows, job.columns = &rows[0], &columns[0]
+    job.height, job.width = rows.shape[0], columns.shape[0]
+    job.wide, job.ignore = mask.dtype.itemsize == 2, ignore
+    cdef uintptr_t address = scores.ctypes.data
+    job.scores = <const void*>address
+    address = mask.ctypes.data
+    job.mask = <void*>address
+    with nogil:
+        _argmax_mask(level.loops, job)

@@ -12,19 +12,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.reference import F32, I64, sigmoid, softmax
+from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
 
 Candidates = tuple[F32, F32, I64]
 
 
+def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
+    """Nothing to check beyond pick_outputs."""
+
+
 @dataclass(frozen=True)
 class Format:
-    """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped."""
+    """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped.
 
+    `name` is the native kernel's; `check` raises ValueError where shapes that pick_outputs let through do not fit.
+    """
+
+    name: str
     decode: Callable[[list[F32], tuple[int, int]], Candidates]
     needs_nms: bool
     output_ranks: tuple[int, ...]
     outputs: str
+    check: Callable[[list[F32], tuple[int, int]], None] = _sound
 
 
 def cxcywh_to_xyxy(boxes: F32) -> F32:
@@ -34,8 +43,6 @@ def cxcywh_to_xyxy(boxes: F32) -> F32:
 
 def _best_class(scores: F32) -> tuple[F32, I64]:
     """Highest score a row and its class; ties go to the lower class; a NaN among the scores makes the row NaN."""
-    if scores.shape[1] == 0:
-        raise ValueError("expected at least one class column in the detector's output, got none")
     classes = scores.argmax(axis=1)
     return np.take_along_axis(scores, classes[:, None], 1)[:, 0], classes.astype(np.int64)
 
@@ -53,24 +60,31 @@ def _yolov5(outputs: list[F32], _: tuple[int, int]) -> Candidates:
     return cxcywh_to_xyxy(head[:, :4]), best * head[:, 4], classes
 
 
-def yolox_grid(input_hw: tuple[int, int], strides: tuple[int, ...] = (8, 16, 32)) -> F32:
+YOLOX_STRIDES = (8, 16, 32)
+
+
+def yolox_grid(input_hw: tuple[int, int]) -> F32:
     """(anchors, 3): column, row and stride of each anchor, in the order in which YOLOX flattens its levels."""
     rows = []
-    for stride in strides:
+    for stride in YOLOX_STRIDES:
         y, x = np.mgrid[0 : input_hw[0] // stride, 0 : input_hw[1] // stride]
         rows.append(np.stack([x.ravel(), y.ravel(), np.full(x.size, stride)], axis=1))
     return np.concatenate(rows).astype(np.float32)
 
 
+def _check_yolox(outputs: list[F32], input_hw: tuple[int, int]) -> None:
+    expected = sum((input_hw[0] // stride) * (input_hw[1] // stride) for stride in YOLOX_STRIDES)
+    if len(outputs[0]) != expected:
+        raise ValueError(
+            f"yolox: expected {expected} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(outputs[0])}"
+        )
+
+
 def _yolox(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
     """(anchors, 5 + classes), not yet decoded: centre (v + grid) * stride, size exp(v) * stride. YOLOX's export."""
     head, grid = outputs[0], yolox_grid(input_hw)
-    if len(head) != len(grid):
-        raise ValueError(
-            f"yolox: expected {len(grid)} anchors for an input of {input_hw[0]} × {input_hw[1]}, got {len(head)}"
-        )
     centre = (head[:, :2] + grid[:, :2]) * grid[:, 2:]
-    half = np.exp(head[:, 2:4]) * grid[:, 2:] / 2
+    half = exp32(head[:, 2:4]) * grid[:, 2:] / 2
     boxes = np.concatenate([centre - half, centre + half], axis=1)
     best, classes = _best_class(head[:, 5:])
     return boxes, best * head[:, 4], classes
@@ -89,16 +103,20 @@ def _scaled(boxes: F32, input_hw: tuple[int, int]) -> F32:
     return boxes * np.array([width, height, width, height], np.float32)
 
 
+def _check_two_columns(outputs: list[F32], _: tuple[int, int]) -> None:
+    columns = outputs[1].shape[1]
+    if columns < 2:
+        raise ValueError(
+            f"expected scores of at least one class beside background or 'no object', got {columns} column(s)"
+        )
+
+
 def _ssd(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
     """boxes (anchors, 4) as x1, y1, x2, y2 in 0 to 1; scores (anchors, classes) with background as class 0.
 
     The background's column is dropped, so that class 0 of the result is the first real class.
     """
     boxes, scores = outputs
-    if scores.shape[1] < 2:
-        raise ValueError(
-            f"ssd: expected scores of a background and at least one class, got {scores.shape[1]} column(s)"
-        )
     return _scaled(boxes, input_hw), *_best_class(scores[:, 1:])
 
 
@@ -121,13 +139,13 @@ def _rtdetr(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
 
 _PAIR = "boxes (B, N, 4) and scores or logits (B, N, classes)"
 FORMATS: dict[str, Format] = {
-    "yolov8": Format(_yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)"),
-    "yolov5": Format(_yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)"),
-    "yolox": Format(_yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded"),
-    "end_to_end": Format(_end_to_end, False, (3,), "one tensor (B, detections, 6)"),
-    "ssd": Format(_ssd, True, (3, 3), _PAIR),
-    "detr": Format(_detr, False, (3, 3), _PAIR),
-    "rtdetr": Format(_rtdetr, False, (3, 3), _PAIR),
+    "yolov8": Format("yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)"),
+    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)"),
+    "yolox": Format("yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox),
+    "end_to_end": Format("end_to_end", _end_to_end, False, (3,), "one tensor (B, detections, 6)"),
+    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns),
+    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns),
+    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR),
 }
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import did_you_mean
-from seatrial.kernels import reference
+from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.detection_formats import FORMATS, pick_outputs
 from seatrial.kernels.geometry import Geometry
 
+ENGINES = ("native", "reference")
 Outputs = Sequence[npt.NDArray[Any]]
 
 
@@ -69,6 +70,7 @@ class DetectionDecoder:
         confidence, iou: thresholds from 0 to 1.
         max_detections: most detections an image.
         class_agnostic: suppress across classes.
+        engine: native (C++), or reference (NumPy); both give the same detections, bit for bit.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected.
@@ -79,8 +81,10 @@ class DetectionDecoder:
     iou: float = 0.45
     max_detections: int = 300
     class_agnostic: bool = False
+    engine: str = "native"
 
     def __post_init__(self) -> None:
+        _check_engine(self.engine)
         if self.format not in FORMATS:
             raise ValueError(
                 f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}"
@@ -95,9 +99,19 @@ class DetectionDecoder:
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
         tensors = pick_outputs(self.format, list(outputs))
         _check_batch(tensors, geometries)
-        return [self._one([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
+        decode = self._native if self.engine == "native" else self._reference
+        return [decode([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
 
-    def _one(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
+    def _native(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
+        form = FORMATS[self.format]
+        form.check(rows, geometry.input_hw)
+        found = native_postprocess.detect(
+            form.name, rows, geometry, self.confidence, self.iou, self.class_agnostic, self.max_detections
+        )
+        return Detections(*found)
+
+    def _reference(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
+        FORMATS[self.format].check(rows, geometry.input_hw)
         # A broken model's infinities become NaN on the way and are left out below; a warning an image helps nobody.
         with np.errstate(over="ignore", invalid="ignore"):
             return self._in_source(*FORMATS[self.format].decode(rows, geometry.input_hw), geometry)
@@ -120,12 +134,17 @@ class DetectionDecoder:
 
 @dataclass(frozen=True)
 class ClassificationDecoder:
-    """One output (B, classes) to the `top_k` best classes; `activation` is softmax, sigmoid or none."""
+    """One output (B, classes) to the `top_k` best classes; `activation` is softmax, sigmoid or none.
+
+    Ties go to the lower class; NaN comes last. Engines: native (C++) and reference (NumPy), which agree bit for bit.
+    """
 
     top_k: int = 5
     activation: str = "softmax"
+    engine: str = "native"
 
     def __post_init__(self) -> None:
+        _check_engine(self.engine)
         known = ["softmax", "sigmoid", "none"]
         if self.activation not in known:
             raise ValueError(
@@ -137,6 +156,9 @@ class ClassificationDecoder:
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
         rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
+        if self.engine == "native":
+            ids, scores = native_postprocess.classify(rows, self.activation, self.top_k)
+            return [Classification(i, s) for i, s in zip(ids, scores, strict=True)]
         if self.activation == "softmax":
             scores = reference.softmax(rows)
         elif self.activation == "sigmoid":
@@ -149,7 +171,15 @@ class ClassificationDecoder:
 
 @dataclass(frozen=True)
 class SegmentationDecoder:
-    """One output (B, classes, h, w) to a class a source pixel: argmax, then nearest to source size."""
+    """One output (B, classes, h, w) to a class a source pixel: argmax, then nearest to source size.
+
+    Engines: native (C++) and reference (NumPy), which agree exactly.
+    """
+
+    engine: str = "native"
+
+    def __post_init__(self) -> None:
+        _check_engine(self.engine)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[SemanticMask]:
         scores = _first(outputs, geometries, "segmentation: expected one output (B, classes, height, width)")
@@ -160,7 +190,8 @@ class SegmentationDecoder:
                 f"segmentation: expected at least two classes to choose from, got shape {scores.shape}; a model with one "
                 "channel needs a Python postprocess stage that applies its threshold"
             )
-        return [SemanticMask(reference.argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
+        argmax_mask = native_postprocess.argmax_mask if self.engine == "native" else reference.argmax_mask
+        return [SemanticMask(argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -177,6 +208,13 @@ class EmbeddingDecoder:
             with np.errstate(invalid="ignore"):
                 rows = np.divide(rows, length, out=np.zeros_like(rows), where=length != 0)
         return [Embedding(row) for row in rows]
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise ValueError(
+            f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}{did_you_mean(str(engine), list(ENGINES))}"
+        )
 
 
 def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:

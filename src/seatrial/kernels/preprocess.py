@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import DataError, did_you_mean
-from seatrial.kernels import native, reference
+from seatrial.kernels import native_preprocess, reference
 from seatrial.kernels.geometry import Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
@@ -181,11 +181,11 @@ class Preprocess:
         self, images: list[U8 | Planes], geometries: list[Geometry], out: npt.NDArray[Any], threads: int
     ) -> None:
         planar = self.layout == "nchw"
-        values = native.values_for(
+        values = native_preprocess.values_for(
             self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point,
             planar, self._makes_gray, self._reverses,
         )  # fmt: skip
-        native.preprocess(
+        native_preprocess.preprocess(
             images, geometries, out, values,
             interpolation=self.interpolation, pad_value=self.pad_value, planar=planar,
             yuv=(self.yuv_matrix, self.yuv_range), threads=threads,

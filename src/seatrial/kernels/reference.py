@@ -125,21 +125,51 @@ def yuv_to_bgr(planes: Planes, matrix: str, value_range: str) -> U8:
     return np.clip(bgr, 0, 255).astype(np.uint8)
 
 
-def softmax(logits: npt.NDArray[np.floating], axis: int = -1) -> F32:
-    """exp(x - max) / sum, in float32; a row with a NaN is NaN."""
+def exp32(x: F32) -> F32:
+    """exp in float32 whose every operation is written down, so that any machine and the native kernel give the same bits.
+
+    Cody and Waite: x = n ln 2 + r with |r| <= ln 2 / 2, ln 2 in two parts so that n * 0.693359375 is exact; the polynomial is
+    the one of Cephes' expf. Less than 1 ulp from the true value; NumPy's own exp differs from one processor to the next.
+    """
+    f = np.float32
+    clipped = np.clip(np.nan_to_num(x, nan=0.0), f(-104), f(89))
+    n = np.rint(clipped * f(1.44269504088896341))
+    r = (clipped - n * f(0.693359375)) - n * f(-2.12194440e-4)
+    p = np.full_like(r, f(1.9875691500e-4))
+    for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
+        p = p * r + f(c)
+    with np.errstate(over="ignore"):
+        out: F32 = np.ldexp((p * (r * r) + r) + f(1), n.astype(np.int32))
+    return np.where(np.isnan(x), x, out)
+
+
+def _sum16(values: F32) -> F32:
+    """Sum over the last axis in 16 float64 sums, element i in sum i % 16, added in halves; rounded to float32."""
+    missing = -values.shape[-1] % 16
+    padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float64)
+    lanes = padded.reshape(*values.shape[:-1], -1, 16)
+    total = np.zeros((*values.shape[:-1], 16))
+    for step in range(lanes.shape[-2]):
+        total = total + lanes[..., step, :]
+    for width in (8, 4, 2, 1):
+        total = total[..., :width] + total[..., width:]
+    return total.astype(np.float32)
+
+
+def softmax(logits: npt.NDArray[np.floating]) -> F32:
+    """exp(x - max) / sum over the last axis, in float32; a row with a NaN is NaN."""
     x = logits.astype(np.float32)
     with np.errstate(invalid="ignore"):
-        e: F32 = np.exp(x - x.max(axis=axis, keepdims=True))
-        total: F32 = e.sum(axis=axis, keepdims=True)
-        out: F32 = np.divide(e, total)
+        e = exp32(x - x.max(axis=-1, keepdims=True))
+        out: F32 = np.divide(e, _sum16(e))
     return out
 
 
 def sigmoid(logits: npt.NDArray[np.floating]) -> F32:
     """1 / (1 + exp(-x)) in float32, without overflow at either end."""
     x = logits.astype(np.float32)
-    e = np.exp(-np.abs(x))
-    out: F32 = np.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(np.float32)
+    e = exp32(-np.abs(x))
+    out: F32 = np.where(x >= 0, np.float32(1), e) / (np.float32(1) + e)
     return out
 
 
@@ -178,25 +208,39 @@ def nms(boxes_xyxy: F32, scores: F32, class_ids: I64, iou: float, class_agnostic
     return np.asarray(kept, np.int64)
 
 
-def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry, ignore: int = 255) -> U8 | npt.NDArray[np.uint16]:
+def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry) -> U8 | npt.NDArray[np.uint16]:
     """Class of each source pixel (H, W): argmax over channels, then nearest with half-pixel centres.
 
-    The scores may be smaller than the input by any factor. A source pixel that a crop cut away is `ignore`;
-    ties go to the lower class. uint8 up to 255 classes, else uint16 with 65535 as ignore.
+    The scores may be smaller than the input by any factor. A source pixel that a crop cut away is 255;
+    ties go to the lower class. uint8 up to 255 classes, else uint16 with 65535 for 255.
     """
     classes = np.argmax(scores_chw, axis=0)
-    wide = scores_chw.shape[0] > 255
-    (in_h, in_w), (h, w), (resized_h, resized_w) = geometry.input_hw, geometry.source_hw, geometry.resized_hw
-    rows, cut_y = _cells(h, resized_h, geometry.offset_y, in_h, classes.shape[0])
-    columns, cut_x = _cells(w, resized_w, geometry.offset_x, in_w, classes.shape[1])
+    wide, ignored = mask_kind(scores_chw.shape[0])
+    rows, columns = cells(geometry, classes.shape)
     mask: U8 | npt.NDArray[np.uint16] = classes[rows][:, columns].astype(np.uint16 if wide else np.uint8)
-    mask[cut_y[:, None] | cut_x[None, :]] = 65535 if wide else ignore
+    mask[(rows < 0)[:, None] | (columns < 0)[None, :]] = ignored
     return mask
 
 
-def _cells(source: int, resized: int, offset: int, inputs: int, cells: int) -> tuple[I64, npt.NDArray[np.bool_]]:
-    """Along one axis: the cell of each source pixel, and whether a crop cut the pixel away."""
+def mask_kind(classes: int) -> tuple[bool, int]:
+    """Whether a mask of so many classes needs uint16, and which value is left for 'no class': the dtype's largest."""
+    if classes > 65535:
+        raise ValueError(f"segmentation: expected at most 65535 classes, got {classes}")
+    return classes > 255, 65535 if classes > 255 else 255
+
+
+def cells(geometry: Geometry, cells_hw: tuple[int, ...]) -> tuple[I64, I64]:
+    """The row and the column of scores that each source row and column takes; -1 where a crop cut it away."""
+    (in_h, in_w), (h, w), (resized_h, resized_w) = geometry.input_hw, geometry.source_hw, geometry.resized_hw
+    return (
+        _cells(h, resized_h, geometry.offset_y, in_h, cells_hw[0]),
+        _cells(w, resized_w, geometry.offset_x, in_w, cells_hw[1]),
+    )
+
+
+def _cells(source: int, resized: int, offset: int, inputs: int, count: int) -> I64:
     # In whole numbers, units of 1 / (2 * source) of an input pixel: a centre on a cell's edge must not be rounded off it.
-    centres = (2 * np.arange(source) + 1) * resized + 2 * source * offset
+    centres = (2 * np.arange(source, dtype=np.int64) + 1) * resized + 2 * source * offset
     end = 2 * source * inputs
-    return np.clip(centres * cells // end, 0, cells - 1), (centres < 0) | (centres >= end)
+    nearest = np.clip(centres * count // end, 0, count - 1)
+    return np.where((centres < 0) | (centres >= end), -1, nearest)

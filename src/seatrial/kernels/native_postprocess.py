@@ -1,0 +1,67 @@
+"""Output tensors to the native postprocessing kernels: dtypes, contiguity, sizes. Not for: rules or results (postprocess)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native import kernels
+from seatrial.kernels import reference
+from seatrial.kernels.geometry import Geometry
+from seatrial.kernels.reference import F32, I64
+
+_MASK_DTYPES = {
+    **{name: name for name in ("float32", "float64", "int32", "int64", "uint8")},
+    **{"float16": "float32", "bool": "uint8", "int8": "int32", "int16": "int32", "uint16": "int32", "uint32": "int64"},
+}
+
+
+def detect(
+    format_name: str,
+    rows: list[F32],
+    geometry: Geometry,
+    confidence: float,
+    iou: float,
+    class_agnostic: bool,
+    most: int,
+) -> tuple[F32, F32, I64]:
+    """Boxes (N, 4) in source pixels, scores and classes (N,) of one image; `rows` are the format's tensors without batch."""
+    first, second = rows[0], rows[1] if len(rows) == 2 else None
+    anchors = first.shape[1] if format_name == "yolov8" else first.shape[0]
+    if format_name == "rtdetr" and second is not None:
+        anchors *= second.shape[1]
+    room = max(1, min(most, anchors))
+    boxes, scores, classes = np.empty((room, 4), np.float32), np.empty(room, np.float32), np.empty(room, np.int64)
+    found = kernels.detect(
+        format_name, np.ascontiguousarray(first), None if second is None else np.ascontiguousarray(second),
+        geometry.input_hw, confidence, iou, class_agnostic, geometry, boxes, scores, classes,
+    )  # fmt: skip
+    # Copies: a result that is kept must not keep room for the most that there could have been.
+    return boxes[:found].copy(), scores[:found].copy(), classes[:found].copy()
+
+
+def classify(rows: npt.NDArray[Any], activation: str, k: int) -> tuple[I64, F32]:
+    """(B, k) class ids and scores of rows (B, classes)."""
+    k = min(k, rows.shape[1])
+    class_ids, scores = np.empty((len(rows), k), np.int64), np.empty((len(rows), k), np.float32)
+    kernels.classify(np.ascontiguousarray(rows, np.float32), activation, class_ids, scores)
+    return class_ids, scores
+
+
+def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[Any]:
+    """As reference.argmax_mask. ValueError for a dtype that has no order."""
+    name = scores_chw.dtype.name
+    if name == "uint64":
+        # The top bit flipped: the same order in signed numbers.
+        scores = np.ascontiguousarray(scores_chw ^ np.uint64(1 << 63)).view(np.int64)
+    elif name in _MASK_DTYPES:
+        scores = np.ascontiguousarray(scores_chw, _MASK_DTYPES[name])
+    else:
+        raise ValueError(f"segmentation: expected scores of a float or integer dtype, got {scores_chw.dtype}")
+    wide, ignore = reference.mask_kind(scores.shape[0])
+    rows, columns = reference.cells(geometry, scores.shape[1:])
+    mask = np.empty(geometry.source_hw, np.uint16 if wide else np.uint8)
+    kernels.argmax_mask(scores, rows, columns, ignore, mask)
+    return mask
