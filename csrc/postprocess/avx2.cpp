@@ -17,27 +17,32 @@ namespace seatrial::avx2 {
 
 inline __m256 nan_where(__m256 values, __m256 is_nan) { return _mm256_or_ps(values, is_nan); }
 
+// Four rows a step, so that the running best is loaded and stored once for four.
 inline void best_of_columns_simd(const float* values, std::int64_t stride, std::int64_t rows, std::int64_t count,
-                                 float* best) {
-    std::int64_t i = 0;
-    // Blocks whose running best stays in the first cache, while each row is read in one piece.
-    for (; i + 8 <= count; i += 8) _mm256_storeu_ps(best + i, _mm256_loadu_ps(values + i));
-    for (std::int64_t r = 1; r < rows; r += 4) {
+                                 float* best, std::int32_t* start) {
+    const std::int64_t whole = count / 8 * 8;
+    std::memcpy(best, values, static_cast<std::size_t>(whole) * sizeof(float));
+    std::memset(start, 0, static_cast<std::size_t>(whole) * sizeof(std::int32_t));
+    for (std::int64_t r = 0; r < rows; r += 4) {
         const float* row = values + r * stride;
-        // A row twice is as good as once: the last step repeats its first.
-        const std::int64_t s1 = r + 1 < rows ? stride : 0, s2 = r + 2 < rows ? 2 * stride : 0, s3 = r + 3 < rows ? 3 * stride : 0;
-        for (i = 0; i + 8 <= count; i += 8) {
+        // The last step may have fewer than four: a row twice is as good as once.
+        const std::int64_t s1 = r + 1 < rows ? stride : 0, s2 = r + 2 < rows ? 2 * stride : s1, s3 = r + 3 < rows ? 3 * stride : s2;
+        const __m256i from = _mm256_set1_epi32(static_cast<int>(r));
+        for (std::int64_t i = 0; i < whole; i += 8) {
             const __m256 a = _mm256_loadu_ps(row + i), b = _mm256_loadu_ps(row + s1 + i);
             const __m256 c = _mm256_loadu_ps(row + s2 + i), d = _mm256_loadu_ps(row + s3 + i);
             const __m256 old = _mm256_loadu_ps(best + i);
+            auto* at = reinterpret_cast<__m256i*>(start + i);
             // One comparison asks two registers. All bits set is a NaN.
             const __m256 is_nan = _mm256_or_ps(_mm256_cmp_ps(a, b, _CMP_UNORD_Q), _mm256_cmp_ps(c, d, _CMP_UNORD_Q));
             const __m256 highest = _mm256_max_ps(_mm256_max_ps(a, b), _mm256_max_ps(c, d));
+            const __m256i higher = _mm256_castps_si256(_mm256_cmp_ps(highest, old, _CMP_GT_OQ));
             // The second operand is returned where one is NaN: an old NaN stays.
             _mm256_storeu_ps(best + i, nan_where(_mm256_max_ps(highest, old), is_nan));
+            _mm256_storeu_si256(at, _mm256_blendv_epi8(_mm256_loadu_si256(at), from, higher));
         }
     }
-    best_of_columns_from(values, stride, rows, i, count, best);
+    best_of_columns_from(values, stride, rows, whole, count, best, start);
 }
 
 inline float best_of_row_simd(const float* values, std::int64_t count) {
@@ -95,6 +100,51 @@ inline void suppress_simd(const BoxColumns& boxes, std::int64_t kept, std::int64
     suppress(b, kept, i, end, iou, class_agnostic);
 }
 
+// exponential() of portable.inl, eight at a time: the compiler leaves it scalar.
+inline __m256 all(float v) { return _mm256_set1_ps(v); }
+inline __m256 two_to(__m256i n) { return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23)); }
+
+inline __m256 exponential_simd(__m256 x) {
+    // The second operand is returned where one is NaN: NaN stays NaN to the end, whatever the conversion makes of it.
+    const __m256 c = _mm256_min_ps(all(89.0f), _mm256_max_ps(all(-104.0f), x));
+    const __m256 n = _mm256_round_ps(_mm256_mul_ps(c, all(LOG2_E)), _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    const __m256 r = _mm256_sub_ps(_mm256_sub_ps(c, _mm256_mul_ps(n, all(LN2_HIGH))), _mm256_mul_ps(n, all(LN2_LOW)));
+    __m256 p = all(EXP_POLYNOMIAL[0]);
+    for (int i = 1; i < 6; ++i) p = _mm256_add_ps(_mm256_mul_ps(p, r), all(EXP_POLYNOMIAL[i]));
+    const __m256 y = _mm256_add_ps(_mm256_add_ps(_mm256_mul_ps(p, _mm256_mul_ps(r, r)), r), all(1.0f));
+    const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+    return _mm256_mul_ps(_mm256_mul_ps(y, two_to(half)), two_to(_mm256_sub_epi32(whole, half)));
+}
+
+inline void exponentials_simd(const float* values, float shift, std::int64_t count, float* out) {
+    const __m256 s = _mm256_set1_ps(shift);
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8)
+        _mm256_storeu_ps(out + i, exponential_simd(_mm256_sub_ps(_mm256_loadu_ps(values + i), s)));
+    exponentials(values + i, shift, count - i, out + i);
+}
+
+inline void sigmoids_simd(const float* values, std::int64_t count, float* out) {
+    const __m256 one = _mm256_set1_ps(1.0f), sign = _mm256_set1_ps(-0.0f);
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
+        const __m256 x = _mm256_loadu_ps(values + i), e = exponential_simd(_mm256_or_ps(x, sign));
+        const __m256 above_zero = _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_GE_OQ);
+        _mm256_storeu_ps(out + i, _mm256_div_ps(_mm256_blendv_ps(e, one, above_zero), _mm256_add_ps(one, e)));
+    }
+    sigmoids(values + i, count - i, out + i);
+}
+
+inline double sum_simd(const float* values, std::int64_t count) {
+    __m256d lanes[4] = {};
+    std::int64_t i = 0;
+    for (; i + 16 <= count; i += 16)
+        for (int l = 0; l < 4; ++l) lanes[l] = _mm256_add_pd(lanes[l], _mm256_cvtps_pd(_mm_loadu_ps(values + i + 4 * l)));
+    alignas(32) double lane[16];
+    for (int l = 0; l < 4; ++l) _mm256_store_pd(lane + 4 * l, lanes[l]);
+    return sum_of_lanes(lane, values + i, count - i);
+}
+
 inline void argmax_of_columns_simd(const void* scores, std::int64_t stride, std::int64_t rows, std::int64_t count,
                                    std::uint16_t* classes) {
     const auto* values = static_cast<const float*>(scores);
@@ -144,8 +194,8 @@ TARGET_END
 namespace seatrial {
 
 extern const LoopKernels avx2_loops = {
-    avx2::best_of_columns_simd, avx2::best_of_row_simd, avx2::above_simd, avx2::suppress_simd, avx2::exponentials,
-    avx2::sigmoids, avx2::sum, avx2::divide,
+    avx2::best_of_columns_simd, avx2::best_of_row_simd, avx2::above_simd, avx2::suppress_simd, avx2::exponentials_simd,
+    avx2::sigmoids_simd, avx2::sum_simd, avx2::divide,
     {avx2::argmax_of_columns_simd, avx2::argmax_of_columns<double>, avx2::argmax_of_columns<std::int32_t>,
      avx2::argmax_of_columns<std::int64_t>, avx2::argmax_of_columns<std::uint8_t>},
 };

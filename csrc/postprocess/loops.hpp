@@ -17,9 +17,11 @@ struct BoxColumns {
 };
 
 struct LoopKernels {
-    // best[i] = the highest of values[r * stride + i] over `rows` rows; NaN where one of them is.
+    // best[i] = the highest of values[r * stride + i] over `rows` rows; NaN where one of them is. No row before start[i]
+    // holds it, and one of the next four does (undefined for NaN).
     void (*best_of_columns)(
-        const float* values, std::int64_t stride, std::int64_t rows, std::int64_t count, float* best);
+        const float* values, std::int64_t stride, std::int64_t rows, std::int64_t count, float* best,
+        std::int32_t* start);
     // The same over one row.
     float (*best_of_row)(const float* values, std::int64_t count);
     // Indices of the values above the threshold, ascending; their number. `indices` has room for `count`.

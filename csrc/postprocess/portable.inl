@@ -1,19 +1,21 @@
 // The loops in plain C++: see ../preprocess/portable.inl for how this file is used.
 
 inline void best_of_columns_from(const float* values, std::int64_t stride, std::int64_t rows, std::int64_t begin,
-                                 std::int64_t count, float* best) {
-    for (std::int64_t i = begin; i < count; ++i) best[i] = values[i];
+                                 std::int64_t count, float* best, std::int32_t* start) {
+    for (std::int64_t i = begin; i < count; ++i) best[i] = values[i], start[i] = 0;
     for (std::int64_t r = 1; r < rows; ++r)
         for (std::int64_t i = begin; i < count; ++i) {
             const float v = values[r * stride + i];
-            // A NaN is never below: once there, it stays.
-            best[i] = best[i] != best[i] || !(v <= best[i]) ? (best[i] != best[i] ? best[i] : v) : best[i];
+            // A NaN is not below anything, and nothing is above it: once there, it stays.
+            const bool higher = best[i] == best[i] && !(v <= best[i]);
+            best[i] = higher ? v : best[i];
+            start[i] = higher ? static_cast<std::int32_t>(r) : start[i];
         }
 }
 
 inline void best_of_columns(const float* values, std::int64_t stride, std::int64_t rows, std::int64_t count,
-                            float* best) {
-    best_of_columns_from(values, stride, rows, 0, count, best);
+                            float* best, std::int32_t* start) {
+    best_of_columns_from(values, stride, rows, 0, count, best, start);
 }
 
 inline float best_of_row(const float* values, std::int64_t count) {
@@ -64,18 +66,18 @@ inline float power_of_two(std::int32_t n) {
 
 // exp by Cody and Waite's reduction and Cephes' polynomial, each operation rounded to float32: the same bits on every
 // machine, less than 1 ulp from the true value. See reference.exp32.
+constexpr float LOG2_E = 1.44269504088896341f, LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
+constexpr float EXP_POLYNOMIAL[6] = {1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f,
+                                     4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f};
+
 inline float exponential(float x) {
     float c = x < -104.0f ? -104.0f : x;
     c = c > 89.0f ? 89.0f : c;
     c = x == x ? c : 0.0f;
-    const float n = rounded(c * 1.44269504088896341f);
-    const float r = (c - n * 0.693359375f) - n * -2.12194440e-4f;
-    float p = 1.9875691500e-4f;
-    p = p * r + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
+    const float n = rounded(c * LOG2_E);
+    const float r = (c - n * LN2_HIGH) - n * LN2_LOW;
+    float p = EXP_POLYNOMIAL[0];
+    for (int i = 1; i < 6; ++i) p = p * r + EXP_POLYNOMIAL[i];
     const float y = (p * (r * r) + r) + 1.0f;
     // In two steps: 2^n alone leaves the range that y * 2^n is in.
     const auto whole = static_cast<std::int32_t>(n), half = whole >> 1;
@@ -94,15 +96,20 @@ inline void sigmoids(const float* values, std::int64_t count, float* out) {
     }
 }
 
+// Adds the last elements, fewer than 16, and then the lanes in halves.
+inline double sum_of_lanes(double* lane, const float* values, std::int64_t count) {
+    for (std::int64_t l = 0; l < count; ++l) lane[l] += static_cast<double>(values[l]);
+    for (int width = 8; width; width /= 2)
+        for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
+    return lane[0];
+}
+
 inline double sum(const float* values, std::int64_t count) {
     double lane[16] = {};
     std::int64_t i = 0;
     for (; i + 16 <= count; i += 16)
         for (int l = 0; l < 16; ++l) lane[l] += static_cast<double>(values[i + l]);
-    for (int l = 0; i < count; ++i, ++l) lane[l] += static_cast<double>(values[i]);
-    for (int width = 8; width; width /= 2)
-        for (int l = 0; l < width; ++l) lane[l] += lane[l + width];
-    return lane[0];
+    return sum_of_lanes(lane, values + i, count - i);
 }
 
 inline void divide(const float* values, float divisor, std::int64_t count, float* out) {

@@ -155,23 +155,30 @@ FORMATS["yolov10"] = FORMATS["end_to_end"]
 def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> list[F32]:
     """The tensors that the format reads, as float32, boxes first. ValueError says what was expected and what came."""
     form = FORMATS[format_name]
-    shapes = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
-    usable = [o for o in outputs if o.ndim == 3]
     wanted = len(form.output_ranks)
-    complaint = f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {shapes}"
-    if len(usable) < wanted or (wanted == 1 and len(outputs) != 1):
-        raise ValueError(complaint)
-    if wanted == 2:
-        if len(usable) != 2 or len(usable[0]) != len(usable[1]) or usable[0].shape[1] != usable[1].shape[1]:
-            raise ValueError(complaint)
+    usable = [o for o in outputs if o.ndim == 3]
+    if wanted == 2 and len(usable) == 2 and usable[0].shape[2] != 4:
         # The boxes are the tensor of width 4; with four classes both are, and the order given decides.
-        if usable[0].shape[2] != 4:
-            usable.reverse()
-        if usable[0].shape[2] != 4 or usable[1].shape[2] == 0:
-            raise ValueError(complaint)
-    least = {"yolov8": (1, 5), "yolo11": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}.get(format_name)
-    if least and usable[0].shape[least[0]] < least[1]:
-        raise ValueError(complaint)
-    if format_name in ("end_to_end", "yolov10") and usable[0].shape[2] != 6:
-        raise ValueError(complaint)
+        usable.reverse()
+    if not _fits(form, usable, len(outputs)):
+        shapes = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
+        raise ValueError(
+            f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {shapes}"
+        )
     return [np.asarray(o, np.float32) for o in usable]
+
+
+# The axis of one image's boxes and classes, and the least it has: boxes, objectness and one class.
+_LEAST = {"yolov8": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}
+
+
+def _fits(form: Format, usable: list[npt.NDArray[np.floating]], given: int) -> bool:
+    if len(form.output_ranks) == 2:
+        boxes_first = len(usable) == 2 and usable[0].shape[2] == 4 and usable[1].shape[2] > 0
+        return boxes_first and usable[0].shape[:2] == usable[1].shape[:2]
+    if given != 1 or len(usable) != 1:
+        return False
+    if form.name == "end_to_end":
+        return usable[0].shape[2] == 6
+    axis, least = _LEAST[form.name]
+    return usable[0].shape[axis] >= least
