@@ -239,7 +239,8 @@ inline void to_gray_simd(const std::uint8_t* pixels, bool reversed, std::int64_t
     const int blue = reversed ? 9798 : 3735, red = reversed ? 3735 : 9798;
     const __m256i outer = _mm256_set1_epi32(blue | red << 16), green = _mm256_set1_epi32(19235);
     const __m256i bytes = _mm256_set1_epi32(0x00ff00ff), byte = _mm256_set1_epi32(0xff);
-    for (std::int64_t i = 0; i < count; i += 8) {  // into the slack
+    std::int64_t i = 0;
+    for (; i + 8 <= count; i += 8) {
         const __m256i quads = load32(pixels + 4 * i);
         const __m256i sum = _mm256_add_epi32(
             _mm256_madd_epi16(_mm256_and_si256(quads, bytes), outer),
@@ -248,6 +249,7 @@ inline void to_gray_simd(const std::uint8_t* pixels, bool reversed, std::int64_t
         const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(level), _mm256_extracti128_si256(level, 1));
         _mm_storel_epi64(reinterpret_cast<__m128i*>(gray + i), _mm_packus_epi16(words, words));
     }
+    to_gray_from(pixels, reversed, i, count, gray);
 }
 
 template <Form FORM>
@@ -265,53 +267,60 @@ inline void store_values(std::uint16_t* out, __m256 values) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_cvtps_ph(values, _MM_FROUND_TO_NEAREST_INT));
 }
 
+// Byte `byte` of each 4-byte pixel, as 32-bit numbers.
+inline __m256i byte_mask(int byte) {
+    const auto b = static_cast<char>(byte);
+    return both(_mm_setr_epi8(b, -1, -1, -1, static_cast<char>(b + 4), -1, -1, -1, static_cast<char>(b + 8), -1, -1, -1,
+                              static_cast<char>(b + 12), -1, -1, -1));
+}
+
 template <typename T, Form FORM>
-inline void plane_of(const std::uint8_t* pixels, int step, std::int64_t count, const Channel& channel, T* out) {
+inline void plane_of(const std::uint8_t* pixels, int step, int byte, std::int64_t count, const Channel& channel, T* out) {
     const __m256 scale = _mm256_set1_ps(channel.scale), mean = _mm256_set1_ps(channel.mean);
     const __m256 std = _mm256_set1_ps(channel.std), reciprocal = _mm256_set1_ps(channel.reciprocal);
-    const __m256i byte = _mm256_set1_epi32(0xff);
+    const __m256i mask = byte_mask(byte);
     std::int64_t i = 0;
     for (; i + 8 <= count; i += 8) {
-        const __m256i levels = step == 4 ? _mm256_and_si256(load32(pixels + 4 * i), byte)
+        const __m256i levels = step == 4 ? _mm256_shuffle_epi8(load32(pixels + 4 * i), mask)
                                          : _mm256_cvtepu8_epi32(load8(pixels + i));
         store_values(out + i, valued<FORM>(levels, scale, mean, std, reciprocal));
     }
-    plane_from<T>(pixels, step, i, count, channel, out);
+    plane_from<T>(pixels, step, byte, i, count, channel, out);
 }
 
 template <typename T>
-inline void plane_simd(const std::uint8_t* pixels, int step, std::int64_t count, Form form, const Channel& channel,
-                       void* out) {
+inline void plane_simd(const std::uint8_t* pixels, int step, int byte, std::int64_t count, Form form,
+                       const Channel& channel, void* out) {
     T* values = static_cast<T*>(out);
     switch (form) {
-        case Form::scale: return plane_of<T, Form::scale>(pixels, step, count, channel, values);
-        case Form::scale_mean: return plane_of<T, Form::scale_mean>(pixels, step, count, channel, values);
-        case Form::scale_mean_std: return plane_of<T, Form::scale_mean_std>(pixels, step, count, channel, values);
-        default: return plane<T>(pixels, step, count, form, channel, out);
+        case Form::scale: return plane_of<T, Form::scale>(pixels, step, byte, count, channel, values);
+        case Form::scale_mean: return plane_of<T, Form::scale_mean>(pixels, step, byte, count, channel, values);
+        case Form::scale_mean_std: return plane_of<T, Form::scale_mean_std>(pixels, step, byte, count, channel, values);
+        default: return plane<T>(pixels, step, byte, count, form, channel, out);
     }
 }
 
-inline void plane_bytes(const std::uint8_t* pixels, int step, std::int64_t count, Form form, const Channel& channel,
-                        void* out) {
+inline void plane_bytes(const std::uint8_t* pixels, int step, int byte, std::int64_t count, Form form,
+                        const Channel& channel, void* out) {
     auto* values = static_cast<std::uint8_t*>(out);
     std::int64_t i = 0;
     if (form == Form::add) {
         const __m128i added = _mm_set1_epi8(static_cast<char>(static_cast<const std::uint8_t*>(channel.table)[0]));
-        const __m256i byte = _mm256_set1_epi32(0xff);
+        const __m256i mask = byte_mask(byte);
         for (; i + 16 <= count; i += 16) {
             __m128i levels;
             if (step == 1) {
                 levels = load16(pixels + i);
             } else {
                 const __m256i words = _mm256_packus_epi32(
-                    _mm256_and_si256(load32(pixels + 4 * i), byte), _mm256_and_si256(load32(pixels + 4 * i + 32), byte));
+                    _mm256_shuffle_epi8(load32(pixels + 4 * i), mask), _mm256_shuffle_epi8(load32(pixels + 4 * i + 32), mask));
                 const __m256i ordered = _mm256_permute4x64_epi64(words, 0b11011000);
                 levels = _mm_packus_epi16(_mm256_castsi256_si128(ordered), _mm256_extracti128_si256(ordered, 1));
             }
             _mm_storeu_si128(reinterpret_cast<__m128i*>(values + i), _mm_add_epi8(levels, added));
         }
     }
-    plane_from<std::uint8_t>(pixels, step, i, count, channel, out);
+    plane_from<std::uint8_t>(pixels, step, byte, i, count, channel, out);
 }
 
 // Eight pixels a step: 24 values, whose channels repeat every three registers.

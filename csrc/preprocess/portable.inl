@@ -203,24 +203,30 @@ inline void box_round(const std::int32_t* sums, float scale, std::int64_t count,
 }
 
 // 15-bit BT.601, as OpenCV's cvtColor.
-inline void to_gray(const std::uint8_t* pixels, bool reversed, std::int64_t count, std::uint8_t* gray) {
+inline void to_gray_from(const std::uint8_t* pixels, bool reversed, std::int64_t begin, std::int64_t count,
+                         std::uint8_t* gray) {
     const int blue = reversed ? 9798 : 3735, red = reversed ? 3735 : 9798;
-    for (std::int64_t i = 0; i < count; ++i)
+    for (std::int64_t i = begin; i < count; ++i)
         gray[i] = static_cast<std::uint8_t>(
             (pixels[4 * i] * blue + pixels[4 * i + 1] * 19235 + pixels[4 * i + 2] * red + (1 << 14)) >> 15);
 }
 
-template <typename T>
-inline void plane_from(const std::uint8_t* pixels, int step, std::int64_t begin, std::int64_t count,
-                       const Channel& channel, void* out) {
-    const T* table = static_cast<const T*>(channel.table);
-    T* values = static_cast<T*>(out);
-    for (std::int64_t i = begin; i < count; ++i) values[i] = table[pixels[step * i]];
+inline void to_gray(const std::uint8_t* pixels, bool reversed, std::int64_t count, std::uint8_t* gray) {
+    to_gray_from(pixels, reversed, 0, count, gray);
 }
 
 template <typename T>
-inline void plane(const std::uint8_t* pixels, int step, std::int64_t count, Form, const Channel& channel, void* out) {
-    plane_from<T>(pixels, step, 0, count, channel, out);
+inline void plane_from(const std::uint8_t* pixels, int step, int byte, std::int64_t begin, std::int64_t count,
+                       const Channel& channel, void* out) {
+    const T* table = static_cast<const T*>(channel.table);
+    T* values = static_cast<T*>(out);
+    for (std::int64_t i = begin; i < count; ++i) values[i] = table[pixels[step * i + byte]];
+}
+
+template <typename T>
+inline void plane(const std::uint8_t* pixels, int step, int byte, std::int64_t count, Form, const Channel& channel,
+                  void* out) {
+    plane_from<T>(pixels, step, byte, 0, count, channel, out);
 }
 
 template <typename T>

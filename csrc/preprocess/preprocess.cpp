@@ -49,7 +49,7 @@ class TensorRows {
         }
         for (int c = 0; c < values_.channels; ++c) {
             const int from = values_.channels == 3 && reversed_ ? 2 - c : c;
-            k_.plane[type](pixels + from, step, count, values_.form, values_.channel[c], at(c, y, begin));
+            k_.plane[type](pixels, step, from, count, values_.form, values_.channel[c], at(c, y, begin));
         }
     }
 

@@ -1,8 +1,9 @@
 // The row kernels of preprocessing: one table of function pointers an instruction set.
 //
-// A *pixel row* has 1 byte a pixel (grey) or 4 (three channels and a spare byte, whose value is undefined). Pixel rows,
-// and the rows between the two passes of a resize, live in the pass's own memory, where a kernel may read and write up to
-// ROW_SLACK bytes past the end. It never reads or writes a byte outside a source row or an output row.
+// A *pixel row* has 1 byte a pixel (grey) or 4 (three channels and a spare byte, whose value is undefined). A kernel
+// reads nothing past the end of a source row or a pixel row, which may be the caller's own, and writes nothing past the
+// end of the tensor's. The rows it makes itself, and those between the passes of a resize, live in the pass's own memory,
+// where it may go up to ROW_SLACK elements past the end.
 #pragma once
 
 #include <cstddef>
@@ -83,9 +84,10 @@ struct RowKernels {
 
     // Pixel row to values.
     void (*to_gray)(const std::uint8_t* pixels, bool reversed, std::int64_t count, std::uint8_t* gray);
-    // One channel: `step` bytes from pixel to pixel (1 or 4). Indexed by ElementType.
+    // One channel, the `byte`-th of pixels of `step` bytes (1 or 4). Indexed by ElementType.
     void (*plane[3])(
-        const std::uint8_t* pixels, int step, std::int64_t count, Form form, const Channel& channel, void* out);
+        const std::uint8_t* pixels, int step, int byte, std::int64_t count, Form form, const Channel& channel,
+        void* out);
     // Three channels, interleaved; `order` says which byte of a pixel is output channel c.
     void (*packed[3])(
         const std::uint8_t* pixels, const int* order, std::int64_t count, Form form, const Channel* channels, void* out);
