@@ -19,10 +19,9 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
     out.print(
         f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
     )
-    out.print(
-        f"{facts['kernel']}, Python {facts['python']}, clock step {format_seconds(facts['clock_step_ns'] / 1e9)}",
-        style="dim",
-    )
+    clock_step = format_seconds(facts["clock_step_ns"] / 1e9)
+    out.print(f"{facts['kernel']}, Python {facts['python']}, clock step {clock_step}", style="dim")
+    out.print(f"kernels: {_levels(facts['simd'])}", style="dim")
     out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
     out.print("\n[bold]Backends[/]")
     backends = [availability(n) for n in NAMES if n != "fake"]
@@ -38,6 +37,14 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
         out.print("  [green]✓[/] nothing found")
     write_json(json, {"environment": facts, "backends": [vars(b) for b in backends]})
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
+
+
+def _levels(active: str) -> str:
+    """The SIMD level in use, and the others that SEATRIAL_SIMD may name."""
+    from seatrial._native.kernels import simd_levels
+
+    others = [level for level in simd_levels() if level != active]
+    return active + (f" (SEATRIAL_SIMD: also {', '.join(others)})" if others else "")
 
 
 @command(examples=["seatrial backends", "seatrial backends --json backends.json"])

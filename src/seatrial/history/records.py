@@ -69,6 +69,18 @@ class ParityResult(Frozen):
     note: str = ""
 
 
+class EngineComparison(Frozen):
+    """One stage with native and with reference kernels, on the cell's own images and outputs, in interleaved rounds.
+
+    difference: the largest absolute one between the two input tensors; None for decoded results. same: bit for bit.
+    """
+
+    native: Measured
+    reference: Measured
+    same: bool
+    difference: float | None = None
+
+
 class CellRecord(Frozen):
     id: str
     pipeline: str
@@ -98,6 +110,10 @@ class CellRecord(Frozen):
     affinity: tuple[int, ...] = ()
     io_policy: str = ""
     backend_details: dict[str, str] = {}
+    engine: Literal["native", "reference"] = "native"
+    """Which kernels pre- and postprocessed here."""
+    engines: dict[str, EngineComparison] = {}
+    """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
     accuracy_by_tag: dict[str, float] = {}
     warnings: tuple[str, ...] = ()
     wall_s: float = 0.0

@@ -173,12 +173,12 @@ _LEAST = {"yolov8": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}
 
 
 def _fits(form: Format, usable: list[npt.NDArray[np.floating]], given: int) -> bool:
+    shapes: list[tuple[int, ...]] = [o.shape for o in usable]
     if len(form.output_ranks) == 2:
-        boxes_first = len(usable) == 2 and usable[0].shape[2] == 4 and usable[1].shape[2] > 0
-        return boxes_first and usable[0].shape[:2] == usable[1].shape[:2]
-    if given != 1 or len(usable) != 1:
+        return len(shapes) == 2 and shapes[0][2] == 4 and shapes[1][2] > 0 and shapes[0][:2] == shapes[1][:2]
+    if given != 1 or len(shapes) != 1:
         return False
     if form.name == "end_to_end":
-        return usable[0].shape[2] == 6
+        return shapes[0][2] == 6
     axis, least = _LEAST[form.name]
-    return usable[0].shape[axis] >= least
+    return shapes[0][axis] >= least

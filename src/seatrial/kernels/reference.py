@@ -122,7 +122,8 @@ def yuv_to_bgr(planes: Planes, matrix: str, value_range: str) -> U8:
     )
     luma = np.maximum(planes.y.astype(np.int32) - offset, 0) * y_gain + (1 << 19)
     bgr = np.stack([luma + u_to_b * u, luma + u_to_g * u + v_to_g * v, luma + v_to_r * v], axis=-1) >> 20
-    return np.clip(bgr, 0, 255).astype(np.uint8)
+    out: U8 = np.clip(bgr, 0, 255).astype(np.uint8)
+    return out
 
 
 def exp32(x: F32) -> F32:

@@ -41,9 +41,12 @@ class Pipeline:
 
 
 def build_pipeline(
-    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False
+    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False, threads: int = 1
 ) -> Pipeline:
-    """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not."""
+    """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not.
+
+    A batch's images are preprocessed on at most `threads` threads.
+    """
     where = f"pipelines.{name}"
     fed = pick_input(where, spec, model)
     decoder = DecodeSettings(**spec.decode.model_dump())
@@ -53,7 +56,7 @@ def build_pipeline(
     else:
         kernel = preprocess_kernel(spec)
         check_fit(where, kernel, fed, model)
-        allocate, pre = _kernel_preprocess(kernel, fed.name)
+        allocate, pre = _kernel_preprocess(kernel, fed.name, threads)
     outputs = [o.name for o in model.outputs]
     if isinstance(spec.postprocess, models.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
@@ -63,7 +66,7 @@ def build_pipeline(
             pre = _needing_geometry(where, pre)
         chosen = _pick_outputs(where, spec.postprocess, model)
         _check_outputs(where, spec.postprocess, [o for o in model.outputs if o.name in chosen], model)
-        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen])
+        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine)
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
 
 
@@ -76,7 +79,7 @@ def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
     if settings["color"] == "gray" and "std" not in spec.preprocess.model_fields_set:
         settings["std"] = settings["std"][:1]
     try:
-        return Preprocess(**settings, input_color=spec.decode.color)
+        return Preprocess(**settings, input_color=spec.decode.color, engine=spec.engine)
     except ValueError as e:
         if spec.decode.color == "gray" and spec.preprocess.color != "gray":
             raise PlanError(
@@ -147,12 +150,12 @@ def _hint(kernel: Preprocess, fed: TensorInfo) -> str:
     return ""
 
 
-def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
+def _kernel_preprocess(kernel: Preprocess, input_name: str, threads: int) -> tuple[Any, Any]:
     def allocate(batch: int) -> dict[str, Array]:
         return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype)}
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
-        kernel.batch(images, out=feeds[input_name])
+        kernel.batch(images, out=feeds[input_name], threads=threads)
         return [kernel.geometry((i.shape[0], i.shape[1])) for i in images]
 
     return allocate, preprocess
@@ -249,17 +252,17 @@ def _pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> lis
 
 
 def _postprocess(
-    where: str, spec: models.Postprocess, indices: list[int]
+    where: str, spec: models.Postprocess, indices: list[int], engine: str
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
     decoder: Any
     if spec.task == "detect":
         decoder = DetectionDecoder(
-            spec.format or "yolov8", spec.confidence, spec.iou, spec.max_detections, spec.class_agnostic
+            spec.format or "yolov8", spec.confidence, spec.iou, spec.max_detections, spec.class_agnostic, engine
         )
     elif spec.task == "classify":
-        decoder = ClassificationDecoder(spec.top_k, spec.activation)
+        decoder = ClassificationDecoder(spec.top_k, spec.activation, engine)
     elif spec.task == "segment":
-        decoder = SegmentationDecoder()
+        decoder = SegmentationDecoder(engine)
     elif spec.task == "embed":
         decoder = EmbeddingDecoder(spec.normalize)
     else:

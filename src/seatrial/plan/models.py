@@ -76,7 +76,12 @@ class Preprocess(Strict):
     mean: Channels = (0.0, 0.0, 0.0)
     std: Channels = (1.0, 1.0, 1.0)
     layout: Literal["nchw", "nhwc"] = "nchw"
-    dtype: Literal["float32", "float16", "uint8"] = "float32"
+    dtype: Literal["float32", "float16", "uint8", "int8"] = "float32"
+    quant_scale: Ratio | None = Field(
+        None,
+        description="with uint8 and int8: round(value / quant_scale) + zero_point, as the model's input is quantised",
+    )
+    zero_point: int = 0
     resize_short: PositiveInt | None = Field(
         None, description="with resize_center_crop: the short side after the resize"
     )
@@ -137,6 +142,9 @@ class Pipeline(Strict):
     model: str = Field(description="an ONNX file, relative to the plan")
     input: str | None = Field(
         None, description="name of the model's image input: what a Python preprocess stage's plain array is fed to"
+    )
+    engine: Literal["native", "reference"] = Field(
+        "native", description="kernels of pre- and postprocessing: C++, or OpenCV, Pillow and NumPy for checking"
     )
     decode: Decode = Decode()
     preprocess: PreprocessStage

@@ -54,6 +54,7 @@ def render(run: RunFolder) -> str:
         waterfall=waterfall(ordered) if ordered else "",
         distributions=distributions(ordered, seconds, pipelines) if ordered and seconds else "",
         heatmaps=[_heatmap(p, ok) for p in pipelines if any(c.pipeline == p for c in ok)],
+        engines=_engines(ok),
         pictures=_pictures(run, record),
         pipelines=pipelines,
         baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
@@ -92,6 +93,19 @@ def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
     many = len({t for _, t in columns}) > 1
     heads = [f"batch {b}" + (f", {t} threads" if many else "") for b, t in columns]
     return {"pipeline": pipeline, "heads": heads, "rows": rows}
+
+
+def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
+    """Native against reference kernels, a row a pipeline, batch, threads and stage: of the first cell that has both."""
+    rows: dict[tuple[str, int, int, str], dict[str, Any]] = {}
+    for cell in cells:
+        for stage, e in cell.engines.items():
+            key = (cell.pipeline, cell.batch, cell.threads, stage)
+            native, reference = e.native.value, e.reference.value
+            ratio = reference / native if native else None
+            row = {"cell": cell, "stage": stage, "native": native, "reference": reference, "ratio": ratio}
+            rows.setdefault(key, row | {"same": e.same, "difference": e.difference})
+    return [rows[key] for key in sorted(rows, key=lambda k: (k[1], k[2], k[0], k[3] == "postprocess"))]
 
 
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import psutil
 
+from seatrial._native.kernels import simd_level, simd_levels
 from seatrial._native.timing import clock_step_ns
 
 PACKAGES = (
@@ -56,6 +57,7 @@ def environment() -> dict[str, Any]:
         "cgroup_cpu_limit": _cgroup_cpu_limit(),
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         "clock_step_ns": clock_step_ns(),
+        "simd": simd_level() or "none",
     }
     return facts | {"disturbances": [vars(d) for d in disturbances(facts)]}
 
@@ -66,7 +68,7 @@ def machine_name() -> str:
 
 
 def fingerprint() -> str:
-    """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, system, packages."""
+    """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, system, packages, SIMD level."""
     memory_gib = round(psutil.virtual_memory().total / 2**30)
     parts = [
         cpu_model(),
@@ -75,6 +77,7 @@ def fingerprint() -> str:
         platform.machine(),
         sys.platform,
         *map(str, packages().items()),
+        simd_level() or "none",
     ]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
 
@@ -138,6 +141,12 @@ def disturbances(facts: dict[str, Any]) -> list[Disturbance]:
             Disturbance(
                 "this is a virtual machine: other guests can take its cores", "compare only within one run, interleaved"
             )
+        )
+    best = simd_levels()[-1]
+    if facts["simd"] != best:
+        level = os.environ.get("SEATRIAL_SIMD", facts["simd"])
+        found.append(
+            Disturbance(f"SEATRIAL_SIMD={level}: kernels do without this machine's {best}", "unset SEATRIAL_SIMD")
         )
     if cores < 2:
         found.append(

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from seatrial._native.kernels import simd_level, simd_levels
 from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
 from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
@@ -112,6 +114,11 @@ def _code_digests(plan: PlanFile) -> dict[str, str]:
 
 
 def _check_backends(plan: PlanFile) -> None:
+    if simd_level() is None:
+        raise BackendUnavailableError(
+            f"SEATRIAL_SIMD: expected one of {', '.join(simd_levels())} on this machine, got "
+            f"{os.environ.get('SEATRIAL_SIMD')!r}; unset it for the best one"
+        )
     missing = [a for a in map(availability, plan.plan.matrix.backends) if not a.ok]
     if missing:
         raise BackendUnavailableError("\n".join(f"backend {a.name}: {a.reason}; {a.cure}" for a in missing))

@@ -225,7 +225,7 @@ def _run_cell(
         return _failed(cell, ended)
     table = load_samples(run, cell.id)
     fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
-    fields |= comparer.compare(cell)
+    fields |= comparer.compare(cell) | {"engine": ready.plan.plan.pipelines[cell.pipeline].engine}
     return _bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Measured, StageSummary
+from seatrial.history.records import CellRecord, EngineComparison, Measured, StageSummary
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
-from seatrial.trial.task import Answer
+from seatrial.trial.task import Answer, StageEngines
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
@@ -94,6 +94,8 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
         )
     if answer.image_source == "disk":
         warnings.append("the images did not fit in memory: decode includes reading them from disk")
+    if answer.engines_problem:
+        warnings.append(f"native and reference kernels could not be compared: {answer.engines_problem}")
     return {
         "stages": stages,
         "throughput": throughput(table_ns, batch),
@@ -107,8 +109,24 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
         "converged": answer.converged,
         "affinity": tuple(answer.affinity),
         "backend_details": answer.backend_details,
+        "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
         "warnings": tuple(warnings),
     }
+
+
+def _compared(times: StageEngines) -> EngineComparison:
+    def median(durations_ns: list[int]) -> Measured:
+        e = percentile_estimate(np.array(durations_ns) / 1e9, 0.5, CONFIDENCE)
+        return Measured(
+            value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
+        )  # fmt: skip
+
+    return EngineComparison(
+        native=median(times.native_ns),
+        reference=median(times.reference_ns),
+        same=times.same,
+        difference=times.difference,
+    )
 
 
 def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:

@@ -42,6 +42,20 @@ class Task(BaseModel):
     """Folder for answer.json, samples.npy and results.npz."""
 
 
+class StageEngines(BaseModel):
+    """One stage's times with both kinds of kernels, in interleaved rounds, and whether they gave the same.
+
+    difference: the largest absolute one between tensors, or None for decoded results; same: bit for bit.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    native_ns: list[int]
+    reference_ns: list[int]
+    same: bool
+    difference: float | None = None
+
+
 class Answer(BaseModel):
     """What a process leaves behind; `error` where it ended on purpose without a result."""
 
@@ -61,3 +75,5 @@ class Answer(BaseModel):
     nan_outputs: list[str] = []
     backend_details: dict[str, str] = {}
     image_source: str = "memory"
+    engines: dict[str, StageEngines] = {}
+    engines_problem: str = ""

@@ -21,12 +21,13 @@ import numpy.typing as npt
 from seatrial._native.timing import now_ns
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.timing.measure import StopRule, image_order, measure
-from seatrial.trial.task import CALIBRATION_IMAGES, Answer, Task
+from seatrial.trial.task import CALIBRATION_IMAGES, Answer, StageEngines, Task
 
 if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
+_OTHER = {"native": "reference", "reference": "native"}
 STAGES = ("decode", "preprocess", "infer", "postprocess")
 
 
@@ -89,12 +90,13 @@ def _stop_rule(task: Task) -> StopRule:
     return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails)
 
 
-def _pipeline(task: Task) -> Pipeline:
+def _pipeline(task: Task, engine: str | None = None) -> Pipeline:
+    """The task's pipeline; `engine` replaces the plan's own."""
     from seatrial.pipeline.build import build_pipeline
     from seatrial.plan import models
 
-    spec = models.Pipeline.model_validate(task.pipeline)
-    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
+    spec = models.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
+    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code, task.threads)
 
 
 def _image_bytes(task: Task) -> Any:
@@ -166,12 +168,36 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
         nan_outputs = _collect(task, pipeline, backend, feeds, data)
+        engines, problem = {}, ""
+        try:
+            engines = _engines(task, pipeline, backend, feeds, first)
+        except (SeatrialError, MemoryError, ValueError) as e:
+            problem = str(e) or type(e).__name__  # the cell's own measurement stands
         return Answer(
             stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
             load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
             affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
-            image_source="memory" if data.in_memory else "disk",
+            image_source="memory" if data.in_memory else "disk", engines=engines,
+            engines_problem=problem,
         )  # fmt: skip
+
+
+def _engines(
+    task: Task, pipeline: Pipeline, backend: Any, feeds: dict[str, Array], images: list[npt.NDArray[np.uint8]]
+) -> dict[str, StageEngines]:
+    """The built-in stages with the other kernels too. A user's own function has no other kernels."""
+    from seatrial.trial.engines import compare_engines
+
+    built_in = [s for s in ("preprocess", "postprocess") if "python" not in task.pipeline[s]]
+    if task.pipeline["postprocess"].get("task") in ("raw", "embed"):
+        built_in = [s for s in built_in if s != "postprocess"]  # the same NumPy code in both
+    if not built_in:
+        return {}
+    own, other = task.pipeline.get("engine", "native"), _pipeline(task, _OTHER[task.pipeline.get("engine", "native")])
+    geometries = pipeline.preprocess(images, feeds)
+    outputs = [np.array(o) for o in backend.run(feeds)]
+    pair = {own: pipeline, _OTHER[own]: other}
+    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, task.batch, built_in)
 
 
 def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
