@@ -152,9 +152,9 @@ bool overlaps(Format format) {
 }
 
 // Descending score; ties keep their order. Scores are above a confidence of zero or more, so that their bits, read as
-// whole numbers, have the order of their values: a radix sort of three 11-bit digits, which has no branch to mispredict.
+// whole numbers, have the order of their values: a radix sort by bytes, which has no branch to mispredict.
 std::vector<Candidate> sorted_by_score(const std::vector<Candidate>& found) {
-    constexpr std::uint32_t BITS = 11, DIGITS = 3, MASK = (1u << BITS) - 1;
+    constexpr std::uint32_t BITS = 8, DIGITS = 4, MASK = (1u << BITS) - 1;
     struct Key {
         std::uint32_t descending, index;
     };
@@ -211,6 +211,7 @@ float in_image(float v, double offset, double scale, double size) {
 std::int64_t detect(
     const LoopKernels& k, const DetectorOutput& o, const DetectionRules& rules, const ToImage& to, const DetectionArrays& out) {
     Candidates candidates;
+    candidates.found.reserve(1024);
     switch (o.format) {
         case Format::yolov8: yolov8(k, o, rules.confidence, candidates); break;
         case Format::yolov5: yolov5(k, o, rules.confidence, candidates); break;

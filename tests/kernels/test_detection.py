@@ -272,8 +272,16 @@ def test_another_shape_is_refused(name, shapes):
     ("name", "shapes", "message"),
     [
         ("yolox", [(1, 85, 7)], "yolox: expected 84 anchors for an input of 64 × 64, got 85"),
-        ("ssd", [(1, 9, 4), (1, 9, 1)], "ssd: expected scores of a background and at least one class, got 1 column"),
-        ("detr", [(1, 9, 4), (1, 9, 1)], "expected at least one class column in the detector's output, got none"),
+        (
+            "ssd",
+            [(1, 9, 4), (1, 9, 1)],
+            r"expected scores of at least one class beside background or 'no object', got 1 column\(s\)",
+        ),
+        (
+            "detr",
+            [(1, 9, 4), (1, 9, 1)],
+            r"expected scores of at least one class beside background or 'no object', got 1 column\(s\)",
+        ),
         ("yolov8", [(2, 6, 10)], r"expected outputs for 1 image\(s\), got a tensor of shape \(2, 6, 10\)"),
     ],
 )

@@ -57,6 +57,11 @@ def picture(height, width, input_color, seed=0):
     return noise(height, width, CHANNELS[input_color], seed=seed)
 
 
+def of_channels(input_color):
+    """Settings that keep raw levels of as many channels as come."""
+    return (GRAY if input_color == "gray" else PLAIN) | {"input_color": input_color}
+
+
 def by_reference(kernel, image):
     return dataclasses.replace(kernel, engine="reference")(image)
 
@@ -140,7 +145,7 @@ def fits(kernel, image):
     return resized[0] * resized[1] < 1 << 20  # a long image's crop is a large resize: slow, and no other code
 
 
-@settings(max_examples=1000)
+@settings(max_examples=700)
 @given(case=cases(EXACT))
 def test_it_equals_the_reference(case):
     kernel, image = case
@@ -148,7 +153,7 @@ def test_it_equals_the_reference(case):
     assert_same_bits(kernel(image), by_reference(kernel, image))
 
 
-@settings(max_examples=400)
+@settings(max_examples=300)
 @given(case=cases(["cubic"]))
 def test_cubic_is_at_most_one_level_off_and_the_same_at_every_simd_level(case, simd):
     kernel, image = case
@@ -210,11 +215,7 @@ def test_odd_shapes_equal_the_reference(interpolation, input_color, source_hw, s
 def test_opencvs_interpolations_are_opencvs(shapes, interpolation, channels, seed):
     (height, width), size = shapes
     image = noise(height, width, channels, seed=seed)
-    kernel = (
-        Preprocess(size=size, interpolation=interpolation, **PLAIN)
-        if channels == 3
-        else Preprocess(size=size, interpolation=interpolation, input_color="gray", **GRAY)
-    )
+    kernel = Preprocess(size=size, interpolation=interpolation, **of_channels("gray" if channels == 1 else "bgr"))
     expected = cv2.resize(image, size[::-1], interpolation=OPENCV[interpolation]).reshape(*size, channels)
     np.testing.assert_array_equal(kernel(image)[0], expected)
 
@@ -242,11 +243,7 @@ def test_antialias_is_pillows(interpolation, channels, source_hw, size):
     if less_high > 0 and less_high > 2 * less_wide and int(PIL.__version__.split(".")[0]) < 13:
         pytest.skip("before Pillow 13 the width always went first")
     image = noise(*source_hw, channels)
-    kernel = (
-        Preprocess(size=size, interpolation=interpolation, **PLAIN)
-        if channels == 3
-        else Preprocess(size=size, interpolation=interpolation, input_color="gray", **GRAY)
-    )
+    kernel = Preprocess(size=size, interpolation=interpolation, **of_channels("gray" if channels == 1 else "bgr"))
     pillow = Image.fromarray(image if channels == 3 else image[..., 0]).resize(size[::-1], PILLOW[interpolation])
     error = np.abs(kernel(image)[0].astype(int) - np.asarray(pillow).reshape(*size, channels))
     assert error.max() <= 1
@@ -371,18 +368,14 @@ MEMORY = {
 @pytest.mark.parametrize("memory", MEMORY)
 @pytest.mark.parametrize("input_color", ["bgr", "rgba", "gray"])
 @pytest.mark.parametrize("interpolation", ["linear", "nearest", "area", "antialias_cubic"])
-@pytest.mark.parametrize("size", [(16, 24), (33, 44), (70, 50)])
-def test_strides_of_the_image_do_not_matter(memory, input_color, interpolation, size):
+def test_strides_of_the_image_do_not_matter(memory, input_color, interpolation):
     image = picture(33, 44, input_color)
-    given_image = MEMORY[memory](image)
-    np.testing.assert_array_equal(given_image, image)
-    kernel = (
-        Preprocess(size=size, interpolation=interpolation, input_color="gray", **GRAY)
-        if input_color == "gray"
-        else Preprocess(size=size, interpolation=interpolation, input_color=input_color, **PLAIN)
-    )
-    np.testing.assert_array_equal(kernel(given_image), by_reference(kernel, image))
-    np.testing.assert_array_equal(given_image, image)
+    strided = MEMORY[memory](image)
+    np.testing.assert_array_equal(strided, image)
+    for size in ((16, 24), (33, 44), (70, 50)):
+        kernel = Preprocess(size=size, interpolation=interpolation, **of_channels(input_color))
+        assert_same_bits(kernel(strided), by_reference(kernel, image))
+    np.testing.assert_array_equal(strided, image)
 
 
 @pytest.mark.parametrize("memory", [k for k in MEMORY if "channels" not in k])
@@ -633,11 +626,11 @@ if sys.argv[1] == "check":
     sys.exit()
 
 interpolation, sizes, skip_same_size = sys.argv[1], eval(sys.argv[2]), sys.argv[3].split()
-layouts = ("nchw", "float32"), ("nhwc", "float32"), ("nchw", "float16"), ("nhwc", "uint8"), ("nchw", "uint8")
+layouts = ("nchw", "float32"), ("nhwc", "float32"), ("nchw", "uint8"), ("nhwc", "uint8"), ("nchw", "float16")
 done = 0
 for color in ("bgr", "bgra", "gray", "nv12", "i420"):
     for model in ("gray",) if color == "gray" else ("rgb", "gray"):
-        for layout, dtype in layouts:
+        for layout, dtype in layouts if color == "bgr" and model == "rgb" else layouts[::3]:
             for source, size, mode in sizes:
                 if color in skip_same_size and source == size:
                     continue
@@ -696,9 +689,12 @@ def test_the_guard_guards(before):
 # ---- Sizes beyond 31 bits ----
 
 
+MAP_NORESERVE = 0x4000  # Linux's; Python's mmap knows it from 3.13 on
+
+
 def untouched(size):
     """Bytes of zero that take no memory until they are written."""
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
     return np.frombuffer(memory, np.uint8)
 
 
@@ -759,10 +755,6 @@ def test_more_than_two_billion_rows(interpolation):
     np.testing.assert_array_equal(got, np.broadcast_to(row, (16, 8, 3)))
 
 
-def of_channels(input_color):
-    return GRAY | {"input_color": "gray"} if input_color == "gray" else PLAIN | {"input_color": input_color}
-
-
 @pytest.mark.parametrize(("input_color", "width"), [("gray", 2**31 - 1), ("bgr", 715827882), ("bgra", 536870911)])
 @pytest.mark.parametrize("interpolation", ["nearest", "linear"])
 def test_the_longest_row(input_color, width, interpolation):
@@ -770,7 +762,8 @@ def test_the_longest_row(input_color, width, interpolation):
     assert width * channels <= 2**31 - 1 < (width + 1) * channels
     row = untouched(width * channels).reshape(1, width, channels)
     centre = (out_w - 0.5) * width / out_w - 0.5 if interpolation == "linear" else (out_w - 1) * width / out_w
-    row[0, int(centre) - 2 : int(centre) + 4] = 200
+    # OpenCV rounds the place to float32: at two billion it knows every 128th pixel.
+    row[0, int(centre) - 200 : int(centre) + 200] = 200
     got = Preprocess(size=(1, out_w), interpolation=interpolation, **of_channels(input_color))(row)
     np.testing.assert_array_equal(got[0, 0, :, 0], [0] * (out_w - 1) + [200])
 

@@ -43,8 +43,9 @@ def bordered(bgr, size, interpolation=cv2.INTER_LINEAR, anchor="center", pad=114
 def test_letterbox_is_resize_border_and_blob(source_hw, interpolation):
     image = noise(*source_hw)
     blob = cv2.dnn.blobFromImage(bordered(image, (40, 40), OPENCV[interpolation]), 1 / 255, swapRB=True)
-    # Older versions of OpenCV scale in double: one rounding less.
-    np.testing.assert_allclose(Preprocess(size=(40, 40), interpolation=interpolation)(image), blob, rtol=2e-7)
+    # Older versions of OpenCV scale in double: one rounding less. Its cubic depends on whether it was built with Intel's IPP.
+    tolerance = {"rtol": 0, "atol": 1.001 / 255} if interpolation == "cubic" else {"rtol": 2e-7}
+    np.testing.assert_allclose(Preprocess(size=(40, 40), interpolation=interpolation)(image), blob, **tolerance)
 
 
 @pytest.mark.parametrize("size", [(32, 64), (64, 32), (33, 47), (1, 1), (1, 9)])
@@ -256,7 +257,7 @@ def test_another_image_is_refused(image):
         ({"input_color": "rbg"}, "input_color: .*(did you mean 'rgb'?)"),
         ({"layout": "nhcw"}, "layout: .*(did you mean 'nhwc'?)"),
         ({"dtype": "float"}, "dtype: .*(did you mean 'float32'?)"),
-        ({"dtype": 3}, "dtype: expected one of float32, float16, uint8, got 3"),
+        ({"dtype": 3}, "dtype: expected one of float32, float16, uint8, int8, got 3"),
         ({"dtype": "uint8"}, "dtype: uint8 keeps raw levels"),
         ({"dtype": "uint8", "scale": 1, "mean": (0, 0, 1)}, "dtype: uint8 keeps raw levels"),
         ({"input_color": "gray"}, "input_color: a one-channel gray image cannot become colour"),

@@ -16,6 +16,9 @@ def simd_level() -> str | None:
 def select_simd(name: str) -> None:
     """Uses another one from now on, in every thread. ValueError where this machine does not have it."""
 
+def read_rows(pixels: npt.NDArray[np.uint8], rows: npt.NDArray[np.int64]) -> int:
+    """Loads once from every 64-byte line of the rows of (H, row bytes), contiguous; gives the sum of what it loaded."""
+
 class Values:
     """How a pixel's levels become values. tables: (channels, 256) of the output's dtype; floats: the same before rounding
     to float16, or None for bytes; scale, mean, std: the arithmetic that made them; gray: three channels become one;

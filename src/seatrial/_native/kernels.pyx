@@ -19,6 +19,10 @@ cdef extern from "kernels.hpp" namespace "seatrial" nogil:
     const Kernels* _active "seatrial::active"() noexcept
     cbool _select "seatrial::select"(const char* name) noexcept
 
+cdef extern from "floor.hpp" namespace "seatrial" nogil:
+    int64_t _read_rows "seatrial::read_rows"(
+        const uint8_t* pixels, Py_ssize_t row_stride, int64_t row_bytes, const int64_t* rows, int64_t count) noexcept
+
 cdef extern from "preprocess/preprocess.hpp" namespace "seatrial" nogil:
     cdef enum class Interpolation:
         nearest
@@ -137,6 +141,17 @@ def simd_level():
 def select_simd(str name) -> None:
     if not _select(name.encode()):
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())} on this machine, got {name!r}")
+
+
+def read_rows(const uint8_t[:, ::1] pixels, const int64_t[::1] rows) -> int:
+    cdef int64_t total
+    if rows.shape[0] == 0 or pixels.shape[1] == 0:
+        return 0
+    if np.min(rows) < 0 or np.max(rows) >= pixels.shape[0]:
+        raise IndexError(f"rows: expected indices from 0 to {pixels.shape[0] - 1}, got {np.min(rows)} to {np.max(rows)}")
+    with nogil:
+        total = _read_rows(&pixels[0, 0], pixels.strides[0], pixels.shape[1], &rows[0], rows.shape[0])
+    return total
 
 
 cdef const Kernels* _level() except NULL:
