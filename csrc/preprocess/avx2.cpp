@@ -274,6 +274,13 @@ inline __m256i byte_mask(int byte) {
                               static_cast<char>(b + 12), -1, -1, -1));
 }
 
+// Asks for the output's cache line a page ahead, for writing. Stores retire in order, and those of an output that has
+// left the caches would wait for one line after another: measured, half the time of a whole letterbox to 640 x 640. In
+// whole numbers, since the address may lie past the end; a prefetch of such a one does nothing.
+inline void prefetch_output(const void* out) {
+    __builtin_prefetch(reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(out) + 4096), 1);
+}
+
 template <typename T, Form FORM>
 inline void plane_of(const std::uint8_t* pixels, int step, int byte, std::int64_t count, const Channel& channel, T* out) {
     const __m256 scale = _mm256_set1_ps(channel.scale), mean = _mm256_set1_ps(channel.mean);
@@ -283,6 +290,7 @@ inline void plane_of(const std::uint8_t* pixels, int step, int byte, std::int64_
     for (; i + 8 <= count; i += 8) {
         const __m256i levels = step == 4 ? _mm256_shuffle_epi8(load32(pixels + 4 * i), mask)
                                          : _mm256_cvtepu8_epi32(load8(pixels + i));
+        if (i * sizeof(T) % 64 == 0) prefetch_output(out + i);
         store_values(out + i, valued<FORM>(levels, scale, mean, std, reciprocal));
     }
     plane_from<T>(pixels, step, byte, i, count, channel, out);
@@ -346,6 +354,7 @@ inline void packed_of(const std::uint8_t* pixels, const int* order, std::int64_t
         const __m128i first = _mm_shuffle_epi8(load16(pixels + 4 * i), mask);
         const __m128i second = _mm_shuffle_epi8(load16(pixels + 4 * i + 16), mask);
         const __m128i bytes[3] = {first, _mm_alignr_epi8(second, _mm_slli_si128(first, 4), 12), _mm_srli_si128(second, 4)};
+        prefetch_output(out + 3 * i);
         for (int r = 0; r < 3; ++r)
             store_values(out + 3 * i + 8 * r, valued<FORM>(_mm256_cvtepu8_epi32(bytes[r]), scale[r], mean[r], std[r], reciprocal[r]));
     }
