@@ -25,7 +25,7 @@ from seatrial.kernels.preprocess import Preprocess
 U8 = npt.NDArray[np.uint8]
 F32 = npt.NDArray[np.float32]
 Work = Callable[[], object]
-IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INPUT = 640
 PAD = 114
 
@@ -155,13 +155,13 @@ def _imagenet(image: U8) -> Contest:
     height, width = rgb.shape[:2]
     kernel = Preprocess(
         size=(224, 224), mode="resize_center_crop", resize_short=256, interpolation="antialias_linear", input_color="rgb",
-        **IMAGENET,
+        mean=IMAGENET_MEAN, std=IMAGENET_STD,
     )  # fmt: skip
     out = np.zeros((1, *kernel.shape), np.float32)
     g = kernel.geometry((height, width))
     box = (-g.offset_x, -g.offset_y, 224 - g.offset_x, 224 - g.offset_y)
     pillow = Image.fromarray(rgb)
-    mean, std = (np.array(IMAGENET[name], np.float32) for name in ("mean", "std"))
+    mean, std = np.array(IMAGENET_MEAN, np.float32), np.array(IMAGENET_STD, np.float32)
 
     def with_pillow() -> Any:
         crop = pillow.resize((g.resized_hw[1], g.resized_hw[0]), Image.Resampling.BILINEAR).crop(box)
@@ -184,7 +184,7 @@ def _torchvision(rgb: U8) -> Work:
             v2.Resize(256, antialias=True),
             v2.CenterCrop(224),
             v2.ToDtype(torch.float32, scale=True),
-            v2.Normalize(list(IMAGENET["mean"]), list(IMAGENET["std"])),
+            v2.Normalize(list(IMAGENET_MEAN), list(IMAGENET_STD)),
         ]
     )
     tensor = torch.from_numpy(np.ascontiguousarray(rgb.transpose(2, 0, 1)))[None]

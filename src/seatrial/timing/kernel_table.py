@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seatrial.timing.kernel_contests import Contest
 from seatrial.stats.sample import Estimate
+from seatrial.timing.kernel_contests import Contest
 from seatrial.timing.race import Race, race
 
 OURS, FLOOR = "seatrial", "memory floor"

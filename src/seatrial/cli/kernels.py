@@ -1,0 +1,105 @@
+"""seatrial bench-kernels: our pre- and postprocessing kernels against OpenCV, Pillow and NumPy, on the user's machine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
+from seatrial.errors import DataError, ExitCode, UsageError
+from seatrial.units import duration_s, format_seconds
+
+LARGEST_SIDE = 20000
+
+
+@command(
+    name="bench-kernels",
+    examples=[
+        "seatrial bench-kernels",
+        "seatrial bench-kernels --image street.jpg --size 1920x1200 --size 4096x3000",
+        "seatrial bench-kernels --max-time 500ms --json kernels.json",
+    ],
+)
+def bench_kernels(
+    image: Annotated[
+        Path | None,
+        typer.Option("--image", help="A photograph of yours; by default one of the demo's.", show_default=False),
+    ] = None,
+    size: Annotated[
+        list[str] | None,
+        typer.Option("--size", metavar="WxH", help="Image size to preprocess; may be repeated. [default: VGA to 4K]"),
+    ] = None,
+    max_time: Annotated[
+        str, typer.Option("--max-time", metavar="TIME", help="Longest measurement of one comparison.")
+    ] = "1 s",
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
+    """Race the native kernels against what people write without them; ratios of interleaved rounds, one thread."""
+    import cv2
+
+    from seatrial._native.kernels import simd_level
+    from seatrial.demo import PHOTOGRAPH
+    from seatrial.pipeline.decode import decode_image
+    from seatrial.timing.environment import environment
+    from seatrial.timing.kernel_contests import contests
+    from seatrial.timing.kernel_table import run_contest
+
+    sizes = [_size(text) for text in size or ("640x480", "1280x720", "1920x1080", "3840x2160")]
+    try:
+        seconds = duration_s(max_time)
+    except ValueError as e:
+        raise UsageError(f"--max-time: {e}") from None
+    try:
+        encoded = (image or PHOTOGRAPH).read_bytes()
+    except OSError as e:
+        raise DataError(f"{image}: the photograph cannot be read ({e.strerror}); expected an image file") from None
+    photograph = decode_image(encoded)
+    out = console(quiet, json)
+    facts = environment()
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    lines = []
+    try:
+        for contest in contests(photograph, sizes):
+            with out.status(f"{contest.name} …"):
+                lines += run_contest(contest, seconds)
+    finally:
+        cv2.setNumThreads(threads)
+    table = Table(title=f"kernels: {simd_level()} on {facts['cpu']}", title_justify="left", box=None, pad_edge=False)
+    for column, right in (("work", 0), ("seatrial", 1), ("against", 0), ("theirs", 1), ("ratio", 1), ("95 %", 1)):
+        table.add_column(column, justify="right" if right else "left", no_wrap=bool(right))
+    for n, line in enumerate(lines):
+        low, high = ("?" if v is None else f"{v:.2f}" for v in line.interval)
+        first = n == 0 or lines[n - 1].work != line.work
+        against = line.peer if line.is_floor else f"{line.peer} ({line.group})"
+        ratio = f"[dim]{line.ratio:.2f} × it[/]" if line.is_floor else f"[bold]{line.ratio:.1f} × faster[/]"
+        table.add_row(
+            line.work if first else "", format_seconds(line.ours_s), against, format_seconds(line.theirs_s), ratio,
+            f"{low} – {high}",
+        )  # fmt: skip
+    out.print(table)
+    out.print(
+        "Ratios compare within one run; the times are this machine's, today. 'memory floor': each needed cache line read "
+        "once and the output written once; nothing can be faster.",
+        style="dim",
+    )
+    for d in facts["disturbances"]:
+        out.print(f"note: {d['what']}; {d['cure']}", style="yellow")
+    write_json(json, {"environment": facts, "lines": [vars(line) for line in lines]})
+    return ExitCode.PASS
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,6})\s*[x×]\s*(\d{1,6})", text.strip())
+    width, height = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise UsageError(
+            f"--size: expected WIDTHxHEIGHT of 1 to {LARGEST_SIDE} pixels, such as 1920x1080, got {text!r}"
+        )
+    return width, height
