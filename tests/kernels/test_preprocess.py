@@ -43,7 +43,7 @@ def bordered(bgr, size, interpolation=cv2.INTER_LINEAR, anchor="center", pad=114
 def test_letterbox_is_resize_border_and_blob(source_hw, interpolation):
     image = noise(*source_hw)
     blob = cv2.dnn.blobFromImage(bordered(image, (40, 40), OPENCV[interpolation]), 1 / 255, swapRB=True)
-    # Older versions of OpenCV scale in double: one rounding less. Its cubic depends on whether it was built with Intel's IPP.
+    # Older versions of OpenCV scale in double: one rounding less. Its cubic depends on Intel's IPP.
     tolerance = {"rtol": 0, "atol": 1.001 / 255} if interpolation == "cubic" else {"rtol": 2e-7}
     np.testing.assert_allclose(Preprocess(size=(40, 40), interpolation=interpolation)(image), blob, **tolerance)
 

@@ -75,6 +75,8 @@ def guess(info: ModelInfo) -> Guess:
         unsure.append(
             "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
         )
+    if image.dtype == "int8":
+        unsure.append("int8 input: quant_scale and zero_point are guessed; the model's converter printed the true ones")
     if uint8:
         mean, std = "[0, 0, 0]", "[1, 1, 1]"
     if channels == 1:
@@ -193,6 +195,7 @@ def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[st
         f"      std: {g.std}",
         f"      layout: {g.layout}",
         f"      dtype: {g.dtype}",
+        *(["      quant_scale: 1/255", "      zero_point: -128"] if g.dtype == "int8" else []),
         "    postprocess:",
         *(f"      {line}" for line in post),
         *([f"      labels: {json.dumps(labels, ensure_ascii=False)}"] if labels and len(labels) <= 100 else []),
