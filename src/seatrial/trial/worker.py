@@ -186,18 +186,20 @@ def _engines(
     task: Task, pipeline: Pipeline, backend: Any, feeds: dict[str, Array], images: list[npt.NDArray[np.uint8]]
 ) -> dict[str, StageEngines]:
     """The built-in stages with the other kernels too. A user's own function has no other kernels."""
+    from seatrial.plan import models
     from seatrial.trial.engines import compare_engines
 
-    built_in = [s for s in ("preprocess", "postprocess") if "python" not in task.pipeline[s]]
-    if task.pipeline["postprocess"].get("task") in ("raw", "embed"):
-        built_in = [s for s in built_in if s != "postprocess"]  # the same NumPy code in both
-    if not built_in:
+    spec = models.Pipeline.model_validate(task.pipeline)
+    stages = ["preprocess"] if isinstance(spec.preprocess, models.Preprocess) else []
+    # Raw outputs and embeddings are the same NumPy code in both.
+    if isinstance(spec.postprocess, models.Postprocess) and spec.postprocess.task not in ("raw", "embed"):
+        stages.append("postprocess")
+    if not stages:
         return {}
-    own, other = task.pipeline.get("engine", "native"), _pipeline(task, _OTHER[task.pipeline.get("engine", "native")])
+    pair = {spec.engine: pipeline, _OTHER[spec.engine]: _pipeline(task, _OTHER[spec.engine])}
     geometries = pipeline.preprocess(images, feeds)
     outputs = [np.array(o) for o in backend.run(feeds)]
-    pair = {own: pipeline, _OTHER[own]: other}
-    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, task.batch, built_in)
+    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, task.batch, stages)
 
 
 def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
