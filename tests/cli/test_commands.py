@@ -9,12 +9,13 @@ import pytest
 import yaml
 
 import seatrial.demo
+from seatrial._native.kernels import simd_level
 from seatrial.plan.load import load_plan
 
 DEMO = Path(seatrial.demo.__file__).parent
 ROOT = Path(__file__).parent.parent.parent
 MODEL = DEMO / "models" / "seamarks-v1.onnx"
-COMMANDS = ["run", "demo", "report", "results", "init", "bench", "doctor", "backends", "plan check", "plan schema"]
+COMMANDS = ["run", "demo", "report", "results", "init", "bench", "bench-kernels", "doctor", "backends", "plan check", "plan schema"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -129,10 +130,52 @@ def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
     done = seatrial_cli("doctor", "--json", "-")
     assert done.returncode == 0
     assert "onnxruntime-cpu" in done.stdout
+    assert "kernels: " in seatrial_cli("doctor").stdout
+    assert json.loads(done.stdout[done.stdout.index("{") :])["environment"]["simd"] == simd_level()
     listed = seatrial_cli("backends", "--quiet", "--json", "-")
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert rows["onnxruntime-cpu"]["ok"]
     assert rows["tensorrt"]["cure"]
+
+
+def test_bench_kernels_races_on_the_users_picture(seatrial_cli, tmp_path):
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(tmp_path / "mine.png"), np.zeros((30, 40, 3), np.uint8))
+    ended = seatrial_cli(
+        "bench-kernels", "--image", "mine.png", "--size", "64x48", "--max-time", "1ms", "--json", "k.json"
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "letterbox 64 × 48" in ended.stdout
+    assert "memory floor" in ended.stdout
+    lines = json.loads((tmp_path / "k.json").read_text())["lines"]
+    assert {line["work"].split()[0] for line in lines} == {
+        "letterbox",
+        "ImageNet",
+        "batch",
+        "YOLOv8",
+        "softmax",
+        "argmax",
+    }
+    assert all(line["ratio"] > 0 and line["n"] >= 11 for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--size", "12"], 2, "--size: expected WIDTHxHEIGHT"),
+        (["--size", "0x5"], 2, "--size: expected WIDTHxHEIGHT"),
+        (["--size", "99999x5"], 2, "of 1 to 20000 pixels"),
+        (["--max-time", "soon"], 2, "--max-time"),
+        (["--image", "none.jpg"], 4, "none.jpg: the photograph cannot be read"),
+        (["--image", "text.jpg"], 4, "not an image"),
+    ],
+)
+def test_bench_kernels_says_what_is_wrong(seatrial_cli, tmp_path, arguments, code, said):
+    (tmp_path / "text.jpg").write_text("hello")
+    ended = seatrial_cli("bench-kernels", *arguments)
+    assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
 
 
 def test_report_is_rendered_again(workspace, seatrial_cli):
