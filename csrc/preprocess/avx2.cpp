@@ -48,7 +48,7 @@ inline void gather_simd(const std::uint8_t* source, std::int64_t bytes, int chan
     std::int64_t i = 0;
     if (channels != 1)
         // Offsets never fall: once four bytes do not fit into the row, they do not fit for the rest.
-        for (; i < count && offsets[i] + 4 <= bytes; ++i) std::memcpy(pixels + 4 * i, source + offsets[i], 4);
+        for (; i < count && offsets[i] <= bytes - 4; ++i) std::memcpy(pixels + 4 * i, source + offsets[i], 4);
     gather_from(source, channels, offsets, i, count, pixels);
 }
 
@@ -114,7 +114,7 @@ inline void linear_columns_simd(const std::uint8_t* source, std::int64_t bytes, 
         };
         const auto* offsets = taps.offsets;
         const auto* weights = taps.weights;
-        for (const std::int64_t count = taps.count; i + 4 <= count && offsets[i + 3] + 8 <= bytes; i += 4) {
+        for (const std::int64_t count = taps.count; i + 4 <= count && offsets[i + 3] <= bytes - 8; i += 4) {
             const __m256i four = pair(two(offsets + i), two(offsets + i + 2));
             store_linear(_mm256_shuffle_epi8(four, even), _mm256_shuffle_epi8(four, odd), weights + 8 * i, out + 4 * i);
         }
@@ -168,7 +168,7 @@ inline void cubic_columns_simd(const std::uint8_t* source, std::int64_t bytes, i
     std::int64_t i = 0;
     if (channels != 1) {
         const FourTaps four(channels);
-        for (; i < taps.count && taps.offsets[i] + 16 <= bytes; ++i) {
+        for (; i < taps.count && taps.offsets[i] <= bytes - 16; ++i) {
             const __m128i sum = FourTaps::total(FourTaps::times(four.words(source + taps.offsets[i]), taps.high + 4 * taps.groups * i));
             _mm_storeu_si128(reinterpret_cast<__m128i*>(out + 4 * i), sum);
         }

@@ -28,7 +28,7 @@ inline void gather_simd(const std::uint8_t* source, std::int64_t bytes, int chan
     std::int64_t i = 0;
     if (channels != 1)
         // Offsets never fall: once four bytes do not fit into the row, they do not fit for the rest.
-        for (; i < count && offsets[i] + 4 <= bytes; ++i) std::memcpy(pixels + 4 * i, source + offsets[i], 4);
+        for (; i < count && offsets[i] <= bytes - 4; ++i) std::memcpy(pixels + 4 * i, source + offsets[i], 4);
     gather_from(source, channels, offsets, i, count, pixels);
 }
 
@@ -82,7 +82,7 @@ inline void linear_columns_simd(const std::uint8_t* source, std::int64_t bytes, 
         static const std::uint8_t three[16] = {0, 255, 3, 255, 1, 255, 4, 255, 2, 255, 5, 255, 255, 255, 255, 255};
         static const std::uint8_t four[16] = {0, 255, 4, 255, 1, 255, 5, 255, 2, 255, 6, 255, 3, 255, 7, 255};
         const uint8x16_t pick = vld1q_u8(channels == 3 ? three : four);
-        for (; i + 4 <= taps.count && taps.offsets[i + 3] + 8 <= bytes; i += 4)
+        for (; i + 4 <= taps.count && taps.offsets[i + 3] <= bytes - 8; i += 4)
             for (int place = 0; place < 4; ++place) {
                 const int pixel = GROUP_ORDER[place];
                 const uint8x8_t both_taps = vld1_u8(source + taps.offsets[i + pixel]);
@@ -132,7 +132,7 @@ inline void cubic_columns_simd(const std::uint8_t* source, std::int64_t bytes, i
     if (channels != 1) {
         const FourTaps four(channels);
         int16x4_t words[4];
-        for (; i < taps.count && taps.offsets[i] + 16 <= bytes; ++i) {
+        for (; i < taps.count && taps.offsets[i] <= bytes - 16; ++i) {
             four.words(source + taps.offsets[i], words);
             const int16x4_t weights = vld1_s16(taps.high + 4 * taps.groups * i);
             for (int c = 0; c < 4; ++c) out[4 * i + c] = vaddvq_s32(vmull_s16(words[c], weights));

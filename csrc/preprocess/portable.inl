@@ -185,19 +185,20 @@ inline void area_round(const float* sums, std::int64_t count, std::uint8_t* pixe
     for (std::int64_t i = 0; i < count; ++i) pixels[i] = clamped(static_cast<std::int32_t>(std::nearbyintf(sums[i])));
 }
 
-// OpenCV's area for a whole factor: the sum of a box times 1 / area, halves to even.
+// OpenCV's area for a whole factor: the sum of a box times 1 / area, halves to even. In 64 bits: OpenCV's own 32 overflow
+// where a box has more than 2^23 pixels.
 inline void box_add(const std::uint8_t* source, int channels, int factor, bool first, std::int64_t count,
-                    std::int32_t* sums) {
+                    std::int64_t* sums) {
     const int step = lanes(channels);
     for (std::int64_t i = 0; i < count; ++i)
         for (int c = 0; c < channels; ++c) {
-            std::int32_t sum = first ? 0 : sums[step * i + c];
+            std::int64_t sum = first ? 0 : sums[step * i + c];
             for (int f = 0; f < factor; ++f) sum += source[(i * factor + f) * channels + c];
             sums[step * i + c] = sum;
         }
 }
 
-inline void box_round(const std::int32_t* sums, float scale, std::int64_t count, std::uint8_t* pixels) {
+inline void box_round(const std::int64_t* sums, float scale, std::int64_t count, std::uint8_t* pixels) {
     for (std::int64_t i = 0; i < count; ++i)
         pixels[i] = clamped(static_cast<std::int32_t>(std::nearbyintf(static_cast<float>(sums[i]) * scale)));
 }

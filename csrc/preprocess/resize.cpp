@@ -342,7 +342,7 @@ struct HeightFirstRows : Base {
 struct BoxRows : Base {
     BoxRows(const RowKernels& kernels, SourceRows& source, const Axis& columns, const Axis& rows)
         : Base(kernels, source, columns, rows), wide(static_cast<int>(columns.source / columns.resized)),
-          high(rows.source / rows.resized), sums(row_of<std::int32_t>(values)) {}
+          high(rows.source / rows.resized), sums(row_of<std::int64_t>(values)) {}
 
     const std::uint8_t* row(std::int64_t y) override {
         for (std::int64_t i = 0; i < high; ++i)
@@ -353,7 +353,7 @@ struct BoxRows : Base {
 
     int wide;
     std::int64_t high;
-    std::vector<std::int32_t> sums;
+    std::vector<std::int64_t> sums;
 };
 
 struct AreaRows : Base {

@@ -79,8 +79,8 @@ struct RowKernels {
     void (*area_add)(const float* row, float weight, bool first, std::int64_t count, float* sums);
     void (*area_round)(const float* sums, std::int64_t count, std::uint8_t* pixels);
     void (*box_add)(
-        const std::uint8_t* source, int channels, int factor, bool first, std::int64_t count, std::int32_t* sums);
-    void (*box_round)(const std::int32_t* sums, float scale, std::int64_t count, std::uint8_t* pixels);
+        const std::uint8_t* source, int channels, int factor, bool first, std::int64_t count, std::int64_t* sums);
+    void (*box_round)(const std::int64_t* sums, float scale, std::int64_t count, std::uint8_t* pixels);
 
     // Pixel row to values.
     void (*to_gray)(const std::uint8_t* pixels, bool reversed, std::int64_t count, std::uint8_t* gray);

@@ -15,7 +15,19 @@ from seatrial.plan.load import load_plan
 DEMO = Path(seatrial.demo.__file__).parent
 ROOT = Path(__file__).parent.parent.parent
 MODEL = DEMO / "models" / "seamarks-v1.onnx"
-COMMANDS = ["run", "demo", "report", "results", "init", "bench", "bench-kernels", "doctor", "backends", "plan check", "plan schema"]
+COMMANDS = [
+    "run",
+    "demo",
+    "report",
+    "results",
+    "init",
+    "bench",
+    "bench-kernels",
+    "doctor",
+    "backends",
+    "plan check",
+    "plan schema",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -139,7 +139,7 @@ def simd_level():
 
 
 def select_simd(str name) -> None:
-    if not _select(name.encode()):
+    if name not in simd_levels() or not _select(name.encode()):
         raise ValueError(f"SIMD level: expected one of {', '.join(simd_levels())} on this machine, got {name!r}")
 
 

@@ -165,7 +165,9 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
         raise ValueError(
             f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {shapes}"
         )
-    return [np.asarray(o, np.float32) for o in usable]
+    # What leaves float32's range becomes infinite, and infinite boxes are left out by rule.
+    with np.errstate(over="ignore"):
+        return [np.asarray(o, np.float32) for o in usable]
 
 
 # The axis of one image's boxes and classes, and the least it has: boxes, objectness and one class.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seatrial._native.kernels import Jobs, Values
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import Geometry
-from seatrial.kernels.images import U8, Planes, yuv_coefficients
+from seatrial.kernels.images import U8, Planes, size_of, yuv_coefficients
 
 # In the order of preprocess.hpp's enum.
 INTERPOLATIONS = ("nearest", "linear", "area", "cubic", "antialias_linear", "antialias_cubic")
@@ -41,7 +41,8 @@ def values_for(
     tables = np.ascontiguousarray(values[:, 0].T)
     floats = None
     if dtype in ("float32", "float16"):
-        floats = np.ascontiguousarray(reference.normalise(levels, scale, mean, std)[:, 0].T)
+        with np.errstate(over="ignore"):
+            floats = np.ascontiguousarray(reference.normalise(levels, scale, mean, std)[:, 0].T)
     return Values(tables, floats, scale, mean, std, planar=planar, gray=gray, reversed=reversed)
 
 
@@ -69,12 +70,11 @@ def preprocess(
     kind = INTERPOLATIONS.index(interpolation)
     jobs = Jobs()
     for i, (image, geometry) in enumerate(zip(images, geometries, strict=True)):
+        _check_row(image)
         pixels, reversed, chroma = _addressed(image)
         height, width, channels = pixels.shape
-        if width * channels > _LONGEST_ROW:
-            raise ValueError(f"image: expected rows of at most {_LONGEST_ROW} bytes, got {width} pixels of {channels}")
         for kept in (pixels, *(chroma or ())):
-            if np.may_share_memory(kept, target):
+            if np.may_share_memory(kept, target) and _overlap(kept, target):
                 raise ValueError("out: expected memory of its own, got an array that overlaps the image")
         given = None
         if chroma is not None:
@@ -88,6 +88,24 @@ def preprocess(
     jobs.run(values, threads)
     if not direct:
         out[...] = target
+
+
+def _check_row(image: U8 | Planes) -> None:
+    """ValueError for a row whose byte offsets leave int32. Rows of planes become four bytes a pixel on the way."""
+    height_width = size_of(image)
+    channels = 4 if isinstance(image, Planes) else image.shape[2]
+    if height_width[1] * channels > _LONGEST_ROW:
+        raise ValueError(
+            f"image: expected rows of at most {_LONGEST_ROW} bytes, got {height_width[1]} pixels of {channels}; cut it up"
+        )
+
+
+def _overlap(image: npt.NDArray[Any], out: npt.NDArray[Any]) -> bool:
+    """Whether a byte belongs to both; an overlap too tangled to rule out counts as one."""
+    try:
+        return np.shares_memory(image, out, max_work=10_000)  # type: ignore[arg-type]  # any number is taken
+    except np.exceptions.TooHardError:
+        return True
 
 
 def _writable_in_place(out: npt.NDArray[Any], planar: bool) -> bool:

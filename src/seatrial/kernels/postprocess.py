@@ -93,8 +93,9 @@ class DetectionDecoder:
         for name in ("confidence", "iou"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: expected a threshold from 0 to 1, got {getattr(self, name)}")
-        if self.max_detections < 1:
-            raise ValueError(f"max_detections: expected at least 1, got {self.max_detections}")
+            # A NumPy scalar would make NumPy compare in its own precision.
+            object.__setattr__(self, name, float(getattr(self, name)))
+        _check_count("max_detections", self.max_detections)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
         tensors = pick_outputs(self.format, list(outputs))
@@ -151,8 +152,7 @@ class ClassificationDecoder:
                 f"activation: expected one of {', '.join(known)}, got {self.activation!r}"
                 f"{did_you_mean(str(self.activation), known)}"
             )
-        if self.top_k < 1:
-            raise ValueError(f"top_k: expected at least 1, got {self.top_k}")
+        _check_count("top_k", self.top_k)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
         rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
@@ -208,6 +208,11 @@ class EmbeddingDecoder:
             with np.errstate(invalid="ignore"):
                 rows = np.divide(rows, length, out=np.zeros_like(rows), where=length != 0)
         return [Embedding(row) for row in rows]
+
+
+def _check_count(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
 def _check_engine(engine: str) -> None:

@@ -96,13 +96,15 @@ class Preprocess:
                 values = values[:1]
             if len(values) != channels:
                 raise ValueError(f"{name}: expected {channels} value(s), one a channel, got {len(values)}")
-            object.__setattr__(self, name, values)
+            # -0.0 is 0.0: they are equal, and so must be what they do.
+            object.__setattr__(self, name, tuple(v + 0.0 for v in values))
         # As float32, which they are used in: there 1e-50 is zero.
         used = {name: np.array(getattr(self, name)).astype(np.float32) for name in ("scale", "mean", "std")}
         for name, values32 in used.items():
             if not np.isfinite(values32).all() or (name == "std" and not values32.all()):
                 wanted = "finite values other than zero" if name == "std" else "finite numbers"
                 raise ValueError(f"{name}: expected {wanted}, got {getattr(self, name)}")
+        object.__setattr__(self, "scale", float(self.scale) + 0.0)
         self._check_quantisation()
         object.__setattr__(self, "size", (int(size[0]), int(size[1])))
 
@@ -171,7 +173,7 @@ class Preprocess:
         geometries = [self.geometry(size_of(image)) for image in checked]
         out = self._checked_out(out, len(checked))
         if self.engine == "native":
-            self._native(checked, geometries, out, int(threads))
+            self._native(checked, geometries, out, min(int(threads), max(1, len(checked))))
         else:
             for slot, image, geometry in zip(out, checked, geometries, strict=True):
                 self._reference(image, geometry, slot)

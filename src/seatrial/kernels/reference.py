@@ -148,10 +148,9 @@ def _sum16(values: F32) -> F32:
     """Sum over the last axis in 16 float64 sums, element i in sum i % 16, added in halves; rounded to float32."""
     missing = -values.shape[-1] % 16
     padded = np.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, missing)]).astype(np.float64)
-    lanes = padded.reshape(*values.shape[:-1], -1, 16)
     total = np.zeros((*values.shape[:-1], 16))
-    for step in range(lanes.shape[-2]):
-        total = total + lanes[..., step, :]
+    for begin in range(0, padded.shape[-1], 16):
+        total = total + padded[..., begin : begin + 16]
     for width in (8, 4, 2, 1):
         total = total[..., :width] + total[..., width:]
     return total.astype(np.float32)
