@@ -4,7 +4,6 @@ SEATRIAL_SANITIZE=address,undefined builds with sanitizers; SEATRIAL_DEBUG=1 bui
 """
 
 import os
-import sys
 from pathlib import Path
 
 from Cython.Build import cythonize
@@ -13,18 +12,14 @@ from setuptools import Extension, setup
 sanitize = os.environ.get("SEATRIAL_SANITIZE", "")
 debug = os.environ.get("SEATRIAL_DEBUG") == "1"
 
-if sys.platform == "win32":
-    compile_args = ["/std:c++17", "/W3", "/Od" if debug else "/O2"]
-    link_args: list[str] = []
-else:
-    # No -march: a wheel runs on any CPU of its architecture. No -ffast-math: see docs/adr/0001.
-    # No contraction: a product and a sum round twice on every machine, as in the reference.
-    compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-ffp-contract=off"]
-    compile_args += ["-g1", "-fvisibility=hidden"]
-    link_args = ["-pthread"]
-    if sanitize:
-        compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-        link_args += [f"-fsanitize={sanitize}"]
+# No -march: a wheel runs on any CPU of its architecture. No -ffast-math: see docs/adr/0001.
+# No contraction: a product and a sum round twice on every machine, as in the reference.
+compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-ffp-contract=off"]
+compile_args += ["-g1", "-fvisibility=hidden"]
+link_args = ["-pthread"]
+if sanitize:
+    compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    link_args += [f"-fsanitize={sanitize}"]
 
 headers = [str(p) for p in sorted(Path("csrc").rglob("*")) if p.suffix in (".hpp", ".inl")]
 

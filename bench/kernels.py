@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 
 import cv2
+import skimage.data
 
-from seatrial.demo import PHOTOGRAPH
 from seatrial.timing.environment import cpu_model
 from seatrial.timing.kernel_contests import contests
 from seatrial.timing.kernel_table import run_contest
@@ -25,9 +25,10 @@ AT_LEAST = {
     ("letterbox 1920 × 1080", "buffers reused"): 2.5, ("letterbox 3840 × 2160", "buffers reused"): 1.5,
     **{(f"ImageNet eval {w} × {h}", "as written"): 4 for w, h in SIZES},
     ("batch of 32 letterboxes, 2 threads", "itself"): 1.8,
-    ("YOLOv8 head 84 × 8400, 600 candidates", "NumPy, vectorised"): 15,
-    ("softmax and top 5 of 64 × 1000", "argsort"): 5, ("softmax and top 5 of 64 × 1000", "argpartition"): 5,
-    ("argmax of 21 × 512 × 512 to 1920 × 1080", "NumPy and OpenCV"): 5,
+    ("YOLOv8 head 84 × 8400, 600 candidates", "vectorised"): 15,
+    ("softmax and top 5 of 64 × 1000", "as written"): 5, ("softmax and top 5 of 64 × 1000", "tuned by hand"): 5,
+    ("argmax of 21 × 512 × 512 to 1920 × 1080", "as written"): 5,
+    ("argmax of 21 × 512 × 512 to 1920 × 1080", "tuned by hand"): 5,
 }  # fmt: skip
 AT_MOST = {**{f"letterbox {w} × {h}": 1.6 for w, h in SIZES}, "YOLOv8 head 84 × 8400, 600 candidates": 2}
 
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--max-time", type=float, default=3.0, help="seconds a contest")
     given = parser.parse_args()
     cv2.setNumThreads(1)
-    photograph = cv2.imread(str(PHOTOGRAPH))
+    photograph = cv2.cvtColor(skimage.data.coffee(), cv2.COLOR_RGB2BGR)
     for run in range(given.runs):
         print(f"\nRun {run + 1}, {cpu_model()}, OpenCV {cv2.__version__}\n")
         print("| work | ours | against | theirs | ratio | 95 % | target |\n|---|---|---|---|---|---|---|")

@@ -6,7 +6,7 @@
 #include "kernels.hpp"
 #include "target.hpp"
 
-#if SEATRIAL_X86 && defined(__GNUC__)
+#if SEATRIAL_X86
 #include <cpuid.h>
 #endif
 
@@ -29,15 +29,11 @@ const Kernels scalar{"scalar", scalar_rows, scalar_loops};
 const Kernels avx2{"avx2", avx2_rows, avx2_loops};
 
 bool has_avx2() noexcept {
-#if defined(__GNUC__)
     // Asks the operating system too: without its support the registers' upper halves are lost at a context switch.
     __builtin_cpu_init();
     unsigned a = 0, b = 0, c = 0, d = 0;
     const bool f16c = __get_cpuid(1, &a, &b, &c, &d) && (c & (1u << 29));
     return f16c && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#else
-    return false;
-#endif
 }
 #elif SEATRIAL_NEON
 const Kernels neon{"neon", neon_rows, neon_loops};

@@ -12,13 +12,12 @@
 #elif defined(__GNUC__)
 #define TARGET_BEGIN(isa) _Pragma("GCC push_options") SEATRIAL_PRAGMA(GCC target(isa))
 #define TARGET_END _Pragma("GCC pop_options")
-#else  // MSVC takes every intrinsic anywhere
-#define TARGET_BEGIN(isa)
-#define TARGET_END
+#else
+#error "The kernels need GCC or Clang"
 #endif
 
-#if defined(__x86_64__) || defined(_M_X64)
+#if defined(__x86_64__)
 #define SEATRIAL_X86 1
-#elif defined(__aarch64__) || defined(_M_ARM64)
+#elif defined(__aarch64__)
 #define SEATRIAL_NEON 1
 #endif

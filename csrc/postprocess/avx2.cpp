@@ -11,7 +11,7 @@
 
 TARGET_BEGIN("avx2,fma,f16c")
 
-namespace seatrial::avx2 {
+namespace seatrial::loops::avx2 {
 
 #include "portable.inl"
 
@@ -187,17 +187,17 @@ inline void argmax_of_columns_simd(const void* scores, std::int64_t stride, std:
     argmax_of_columns_from(values, stride, rows, count / 16 * 16, count, classes);
 }
 
-}  // namespace seatrial::avx2
+}  // namespace seatrial::loops::avx2
 
 TARGET_END
 
 namespace seatrial {
 
 extern const LoopKernels avx2_loops = {
-    avx2::best_of_columns_simd, avx2::best_of_row_simd, avx2::above_simd, avx2::suppress_simd, avx2::exponentials_simd,
-    avx2::sigmoids_simd, avx2::sum_simd, avx2::divide,
-    {avx2::argmax_of_columns_simd, avx2::argmax_of_columns<double>, avx2::argmax_of_columns<std::int32_t>,
-     avx2::argmax_of_columns<std::int64_t>, avx2::argmax_of_columns<std::uint8_t>},
+    loops::avx2::best_of_columns_simd, loops::avx2::best_of_row_simd, loops::avx2::above_simd, loops::avx2::suppress_simd, loops::avx2::exponentials_simd,
+    loops::avx2::sigmoids_simd, loops::avx2::sum_simd, loops::avx2::divide,
+    {loops::avx2::argmax_of_columns_simd, loops::avx2::argmax_of_columns<double>, loops::avx2::argmax_of_columns<std::int32_t>,
+     loops::avx2::argmax_of_columns<std::int64_t>, loops::avx2::argmax_of_columns<std::uint8_t>},
 };
 
 }  // namespace seatrial

@@ -9,7 +9,7 @@
 
 #include "loops.hpp"
 
-namespace seatrial::neon {
+namespace seatrial::loops::neon {
 
 #include "portable.inl"
 
@@ -66,15 +66,15 @@ inline void sigmoids_simd(const float* values, std::int64_t count, float* out) {
     sigmoids(values + i, count - i, out + i);
 }
 
-}  // namespace seatrial::neon
+}  // namespace seatrial::loops::neon
 
 namespace seatrial {
 
 extern const LoopKernels neon_loops = {
-    neon::best_of_columns_simd, neon::best_of_row_simd, neon::above, neon::suppress, neon::exponentials_simd,
-    neon::sigmoids_simd, neon::sum, neon::divide,
-    {neon::argmax_of_columns<float>, neon::argmax_of_columns<double>, neon::argmax_of_columns<std::int32_t>,
-     neon::argmax_of_columns<std::int64_t>, neon::argmax_of_columns<std::uint8_t>},
+    loops::neon::best_of_columns_simd, loops::neon::best_of_row_simd, loops::neon::above, loops::neon::suppress, loops::neon::exponentials_simd,
+    loops::neon::sigmoids_simd, loops::neon::sum, loops::neon::divide,
+    {loops::neon::argmax_of_columns<float>, loops::neon::argmax_of_columns<double>, loops::neon::argmax_of_columns<std::int32_t>,
+     loops::neon::argmax_of_columns<std::int64_t>, loops::neon::argmax_of_columns<std::uint8_t>},
 };
 
 }  // namespace seatrial

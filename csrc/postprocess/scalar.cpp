@@ -3,19 +3,19 @@
 
 #include "loops.hpp"
 
-namespace seatrial::scalar {
+namespace seatrial::loops::scalar {
 
 #include "portable.inl"
 
-}  // namespace seatrial::scalar
+}  // namespace seatrial::loops::scalar
 
 namespace seatrial {
 
 extern const LoopKernels scalar_loops = {
-    scalar::best_of_columns, scalar::best_of_row, scalar::above, scalar::suppress, scalar::exponentials,
-    scalar::sigmoids, scalar::sum, scalar::divide,
-    {scalar::argmax_of_columns<float>, scalar::argmax_of_columns<double>, scalar::argmax_of_columns<std::int32_t>,
-     scalar::argmax_of_columns<std::int64_t>, scalar::argmax_of_columns<std::uint8_t>},
+    loops::scalar::best_of_columns, loops::scalar::best_of_row, loops::scalar::above, loops::scalar::suppress, loops::scalar::exponentials,
+    loops::scalar::sigmoids, loops::scalar::sum, loops::scalar::divide,
+    {loops::scalar::argmax_of_columns<float>, loops::scalar::argmax_of_columns<double>, loops::scalar::argmax_of_columns<std::int32_t>,
+     loops::scalar::argmax_of_columns<std::int64_t>, loops::scalar::argmax_of_columns<std::uint8_t>},
 };
 
 }  // namespace seatrial

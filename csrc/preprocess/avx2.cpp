@@ -12,7 +12,7 @@
 
 TARGET_BEGIN("avx2,fma,f16c")
 
-namespace seatrial::avx2 {
+namespace seatrial::rows::avx2 {
 
 #include "portable.inl"
 
@@ -393,20 +393,20 @@ inline void packed_bytes(const std::uint8_t* pixels, const int* order, std::int6
     packed_from<std::uint8_t>(pixels, order, i, count, channels, out);
 }
 
-}  // namespace seatrial::avx2
+}  // namespace seatrial::rows::avx2
 
 TARGET_END
 
 namespace seatrial {
 
 extern const RowKernels avx2_rows = {
-    avx2::widen_simd, avx2::yuv_to_pixels,
-    avx2::gather_simd, avx2::halve_simd, avx2::linear_columns_simd, avx2::linear_rows_simd, avx2::cubic_columns_simd,
-    avx2::cubic_rows, avx2::filter_columns_simd, avx2::filter_rows_simd, avx2::area_columns, avx2::area_add,
-    avx2::area_round, avx2::box_add, avx2::box_round,
-    avx2::to_gray_simd,
-    {avx2::plane_simd<float>, avx2::plane_simd<std::uint16_t>, avx2::plane_bytes},
-    {avx2::packed_simd<float>, avx2::packed_simd<std::uint16_t>, avx2::packed_bytes},
+    rows::avx2::widen_simd, rows::avx2::yuv_to_pixels,
+    rows::avx2::gather_simd, rows::avx2::halve_simd, rows::avx2::linear_columns_simd, rows::avx2::linear_rows_simd, rows::avx2::cubic_columns_simd,
+    rows::avx2::cubic_rows, rows::avx2::filter_columns_simd, rows::avx2::filter_rows_simd, rows::avx2::area_columns, rows::avx2::area_add,
+    rows::avx2::area_round, rows::avx2::box_add, rows::avx2::box_round,
+    rows::avx2::to_gray_simd,
+    {rows::avx2::plane_simd<float>, rows::avx2::plane_simd<std::uint16_t>, rows::avx2::plane_bytes},
+    {rows::avx2::packed_simd<float>, rows::avx2::packed_simd<std::uint16_t>, rows::avx2::packed_bytes},
 };
 
 }  // namespace seatrial

@@ -10,7 +10,7 @@
 
 #include "rows.hpp"
 
-namespace seatrial::neon {
+namespace seatrial::rows::neon {
 
 #include "portable.inl"
 
@@ -286,18 +286,18 @@ inline void packed_simd(const std::uint8_t* pixels, const int* order, std::int64
     }
 }
 
-}  // namespace seatrial::neon
+}  // namespace seatrial::rows::neon
 
 namespace seatrial {
 
 extern const RowKernels neon_rows = {
-    neon::widen_simd, neon::yuv_to_pixels,
-    neon::gather_simd, neon::halve_simd, neon::linear_columns_simd, neon::linear_rows_simd, neon::cubic_columns_simd,
-    neon::cubic_rows, neon::filter_columns_simd, neon::filter_rows_simd, neon::area_columns, neon::area_add,
-    neon::area_round, neon::box_add, neon::box_round,
-    neon::to_gray_simd,
-    {neon::plane_simd<float>, neon::plane_simd<std::uint16_t>, neon::plane<std::uint8_t>},
-    {neon::packed_simd<float>, neon::packed_simd<std::uint16_t>, neon::packed<std::uint8_t>},
+    rows::neon::widen_simd, rows::neon::yuv_to_pixels,
+    rows::neon::gather_simd, rows::neon::halve_simd, rows::neon::linear_columns_simd, rows::neon::linear_rows_simd, rows::neon::cubic_columns_simd,
+    rows::neon::cubic_rows, rows::neon::filter_columns_simd, rows::neon::filter_rows_simd, rows::neon::area_columns, rows::neon::area_add,
+    rows::neon::area_round, rows::neon::box_add, rows::neon::box_round,
+    rows::neon::to_gray_simd,
+    {rows::neon::plane_simd<float>, rows::neon::plane_simd<std::uint16_t>, rows::neon::plane<std::uint8_t>},
+    {rows::neon::packed_simd<float>, rows::neon::packed_simd<std::uint16_t>, rows::neon::packed<std::uint8_t>},
 };
 
 }  // namespace seatrial

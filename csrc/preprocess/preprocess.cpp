@@ -140,14 +140,15 @@ void preprocess(const RowKernels& kernels, const Job& job, const Values& values)
 
 void preprocess_batch(const RowKernels& kernels, const Job* jobs, std::size_t count, const Values& values, int threads) {
     std::atomic<std::size_t> next{0};
+    std::atomic<bool> failed{false};
     std::exception_ptr error;
     std::mutex error_lock;
     const auto work = [&] {
-        for (std::size_t i; (i = next++) < count;) try {
+        for (std::size_t i; !failed && (i = next++) < count;) try {
                 preprocess(kernels, jobs[i], values);
             } catch (...) {
                 const std::lock_guard<std::mutex> held(error_lock);
-                error = std::current_exception();
+                if (!failed.exchange(true)) error = std::current_exception();
                 return;
             }
     };

@@ -4,22 +4,22 @@
 
 #include "rows.hpp"
 
-namespace seatrial::scalar {
+namespace seatrial::rows::scalar {
 
 #include "portable.inl"
 
-}  // namespace seatrial::scalar
+}  // namespace seatrial::rows::scalar
 
 namespace seatrial {
 
 extern const RowKernels scalar_rows = {
-    scalar::widen, scalar::yuv_to_pixels,
-    scalar::gather, scalar::halve, scalar::linear_columns, scalar::linear_rows, scalar::cubic_columns,
-    scalar::cubic_rows, scalar::filter_columns, scalar::filter_rows, scalar::area_columns, scalar::area_add,
-    scalar::area_round, scalar::box_add, scalar::box_round,
-    scalar::to_gray,
-    {scalar::plane<float>, scalar::plane<std::uint16_t>, scalar::plane<std::uint8_t>},
-    {scalar::packed<float>, scalar::packed<std::uint16_t>, scalar::packed<std::uint8_t>},
+    rows::scalar::widen, rows::scalar::yuv_to_pixels,
+    rows::scalar::gather, rows::scalar::halve, rows::scalar::linear_columns, rows::scalar::linear_rows, rows::scalar::cubic_columns,
+    rows::scalar::cubic_rows, rows::scalar::filter_columns, rows::scalar::filter_rows, rows::scalar::area_columns, rows::scalar::area_add,
+    rows::scalar::area_round, rows::scalar::box_add, rows::scalar::box_round,
+    rows::scalar::to_gray,
+    {rows::scalar::plane<float>, rows::scalar::plane<std::uint16_t>, rows::scalar::plane<std::uint8_t>},
+    {rows::scalar::packed<float>, rows::scalar::packed<std::uint16_t>, rows::scalar::packed<std::uint8_t>},
 };
 
 }  // namespace seatrial

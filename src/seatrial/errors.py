@@ -6,7 +6,7 @@
     ├── ModelError                   4   a model can't be read, or does not fit the plan
     ├── DataError                    4   an image or its annotations can't be used
     ├── CodeRefusedError             4   the plan names Python code and --allow-code is not given
-    ├── BackendUnavailableError      5   a backend or its device is not on this machine
+    ├── BackendUnavailableError      5   a backend, its device or a SIMD level is not on this machine
     ├── ResultsError                 5   results can't be written or read
     └── CellError                    1   a cell broke while it ran (recorded, never shown as a traceback)
 

@@ -180,14 +180,46 @@ def test_bench_kernels_races_on_the_users_picture(seatrial_cli, tmp_path):
         (["--size", "0x5"], 2, "--size: expected WIDTHxHEIGHT"),
         (["--size", "99999x5"], 2, "of 1 to 20000 pixels"),
         (["--max-time", "soon"], 2, "--max-time"),
+        (["--max-time", "-1s"], 2, "--max-time: expected more than zero"),
         (["--image", "none.jpg"], 4, "none.jpg: the photograph cannot be read"),
-        (["--image", "text.jpg"], 4, "not an image"),
+        (["--image", "text.jpg"], 4, "text.jpg: not an image"),
     ],
 )
 def test_bench_kernels_says_what_is_wrong(seatrial_cli, tmp_path, arguments, code, said):
     (tmp_path / "text.jpg").write_text("hello")
     ended = seatrial_cli("bench-kernels", *arguments)
     assert (ended.returncode, said in ended.stderr) == (code, True), ended.stderr
+
+
+@pytest.mark.parametrize(("command", "code"), [("bench-kernels", 5), ("doctor", 0), ("run trial.yaml", 5)])
+def test_a_simd_level_that_is_not_here(workspace, seatrial_cli, command, code):
+    workspace.plan()
+    done = seatrial_cli(*command.split(), env={"SEATRIAL_SIMD": "AVX9"})
+    assert done.returncode == code, done.stderr
+    said = done.stdout + done.stderr
+    assert "SEATRIAL_SIMD" in said
+    assert ("got 'AVX9'" in said) == (code == 5)
+    if code == 0:
+        assert "none: SEATRIAL_SIMD=AVX9 is not one of scalar" in said
+        assert "native kernels refuse to run" in said
+
+
+@pytest.mark.parametrize(
+    ("preprocess", "said"),
+    [
+        ("dtype: int8", "trial.yaml:6: pipelines.only.preprocess.dtype: int8 needs a quant_scale"),
+        ("dtype: int8, quant_scale: 0", "pipelines.only.preprocess.quant_scale: expected a positive finite number"),
+        ("std: [0, 1, 1]", "pipelines.only.preprocess.std: expected finite values other than zero"),
+        ("dtype: uint8", "pipelines.only.preprocess.dtype: uint8 keeps raw levels"),
+    ],
+)
+def test_a_plan_is_checked_with_its_kernels(workspace, seatrial_cli, preprocess, said):
+    plan = workspace.plan(
+        pipelines=f"\n  only:\n    model: model.fake.json\n    preprocess: {{size: [8, 8], {preprocess}}}", parity=""
+    )
+    for command in (["plan", "check"], ["run"]):
+        done = seatrial_cli(*command, plan)
+        assert (done.returncode, said in done.stderr) == (4, True), done.stderr
 
 
 def test_report_is_rendered_again(workspace, seatrial_cli):

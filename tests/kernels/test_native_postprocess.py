@@ -460,7 +460,7 @@ def test_too_many_classes_are_refused(engine):
 
 @pytest.mark.parametrize("dtype", [np.complex64, "datetime64[s]", "S3"])
 def test_scores_without_an_order_are_refused(dtype):
-    with pytest.raises(ValueError, match="^segmentation: expected scores of a float or integer dtype, got"):
+    with pytest.raises(ValueError, match="^outputs: expected numbers of at most 64 bits, got an array of"):
         SegmentationDecoder()([np.zeros((1, 2, 3, 3), dtype)], [SQUARE])
 
 

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from seatrial.demo import PHOTOGRAPH
+from seatrial.demo import PICTURE
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.postprocess import DetectionDecoder
 from seatrial.timing import kernel_contests
@@ -47,13 +47,13 @@ def test_a_line_names_the_fastest_of_its_group_and_turns_a_floor_round():
 
 @pytest.mark.parametrize("size_wh", [(640, 480), (1280, 720), (1920, 1080), (333, 777)])
 def test_all_letterboxes_give_the_same_tensor(size_wh):
-    image = cv2.resize(cv2.imread(str(PHOTOGRAPH)), size_wh)
+    image = cv2.resize(cv2.imread(str(PICTURE)), size_wh)
     contest = kernel_contests._letterbox(image)
     ours = contest.ours().copy()
     for name, work in contest.groups["as written"].items():
         np.testing.assert_allclose(work(), ours, atol=0.51 / 255 if "Params" in name else 1e-6, err_msg=name)
     shared = contest.ours()
-    for name, work in contest.groups["buffers reused"].items():
+    for name, work in (contest.groups["buffers reused"] | contest.groups["tuned by hand"]).items():
         shared.fill(-1)
         work()
         if "Params" in name or "NumPy" in name:  # blobFromImage has no place to write into
@@ -69,7 +69,7 @@ def test_the_floor_knows_which_rows_a_linear_resize_reads():
 
 
 def test_both_imagenet_pipelines_agree():
-    contest = kernel_contests._imagenet(cv2.imread(str(PHOTOGRAPH)))
+    contest = kernel_contests._imagenet(cv2.imread(str(PICTURE)))
     np.testing.assert_allclose(contest.groups["as written"]["Pillow resize, crop, NumPy"](), contest.ours(), atol=1e-5)
 
 
@@ -86,14 +86,15 @@ def test_all_decoders_find_the_same_boxes():
 
 
 def test_the_other_contenders_agree_too():
-    found = {c.name.split()[0]: c for c in contests(cv2.imread(str(PHOTOGRAPH)), [(64, 48)])}
+    found = {c.name.split()[0]: c for c in contests(cv2.imread(str(PICTURE)), [(64, 48)])}
     ids, scores = found["softmax"].ours()
     for group in found["softmax"].groups.values():
         for work in group.values():
             best, p = work()
             np.testing.assert_array_equal(best, ids)
             np.testing.assert_allclose(p, scores, rtol=2e-6)
-    mask = found["argmax"].groups["NumPy and OpenCV"]["NumPy argmax, OpenCV nearest"]()
-    # OpenCV's nearest takes the pixel left of the centre's; ours the one at it.
-    assert (found["argmax"].ours()[0].class_ids == mask).mean() > 0.2
-    assert found["argmax"].floor() == found["argmax"].floor()
+    ours = found["argmax"].ours()[0].class_ids
+    for group in found["argmax"].groups.values():
+        for name, work in group.items():
+            # At the edge of a cell OpenCV rounds in fixed point, ours in whole numbers.
+            assert (ours == work()).mean() > 0.95, name

@@ -1,8 +1,11 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc's kernels to Python: forwards addresses and sizes that seatrial.kernels has checked; nothing else.
+from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uintptr_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
+
+import os
 
 import numpy as np
 
@@ -157,8 +160,6 @@ def read_rows(const uint8_t[:, ::1] pixels, const int64_t[::1] rows) -> int:
 cdef const Kernels* _level() except NULL:
     cdef const Kernels* level = _active()
     if level == NULL:
-        import os
-
         raise ValueError(
             f"SEATRIAL_SIMD: expected one of {', '.join(simd_levels())} on this machine, got "
             f"{os.environ.get('SEATRIAL_SIMD')!r}; unset it for the best one"
@@ -205,7 +206,9 @@ cdef class Jobs:
         chroma, geometry, int interpolation, int pad, uintptr_t out, Py_ssize_t channel_stride, Py_ssize_t row_stride_out, kept,
     ):
         cdef Job job
-        job.image = Image(<const uint8_t*>pixels, row_stride, height, width, channels, reversed, NULL, NULL, 0, 0)
+        job.image = Image(
+            <const uint8_t*>pixels, row_stride, height, width, channels, reversed, NULL, NULL, 0, 0, YuvCoefficients(0, 0, 0, 0, 0, 0)
+        )
         if chroma is not None:
             u, v, stride, step, k = chroma
             job.image.u = <const uint8_t*><uintptr_t>u
@@ -223,8 +226,19 @@ cdef class Jobs:
 
     def run(self, Values values, int threads):
         cdef const Kernels* level = _level()
-        with nogil:
-            _preprocess_batch(level.rows, self.jobs.data(), self.jobs.size(), values.c, threads)
+        cdef size_t done = 0, some
+        try:
+            while done < self.jobs.size():
+                # A few images at a time, so that Ctrl-C need not wait for all.
+                some = min(self.jobs.size() - done, <size_t>(8 * threads))
+                with nogil:
+                    _preprocess_batch(level.rows, self.jobs.data() + done, some, values.c, threads)
+                done += some
+                PyErr_CheckSignals()
+        except MemoryError:
+            raise MemoryError(
+                "preprocess: not even a few rows of an image fit into memory; use fewer threads or smaller images"
+            ) from None
 
 
 def detect(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import ExitCode
 
@@ -44,6 +46,8 @@ def _levels(active: str) -> str:
     from seatrial._native.kernels import simd_levels
 
     others = [level for level in simd_levels() if level != active]
+    if active == "none":
+        return f"none: SEATRIAL_SIMD={os.environ.get('SEATRIAL_SIMD')} is not one of {', '.join(others)}"
     return active + (f" (SEATRIAL_SIMD: also {', '.join(others)})" if others else "")
 
 

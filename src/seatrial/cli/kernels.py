@@ -27,11 +27,11 @@ LARGEST_SIDE = 20000
 def bench_kernels(
     image: Annotated[
         Path | None,
-        typer.Option("--image", help="A photograph of yours; by default one of the demo's.", show_default=False),
+        typer.Option("--image", help="A photograph of yours; by default a picture of the demo's.", show_default=False),
     ] = None,
     size: Annotated[
         list[str] | None,
-        typer.Option("--size", metavar="WxH", help="Image size to preprocess; may be repeated. [default: VGA to 4K]"),
+        typer.Option("--size", metavar="WxH", help="Image size to preprocess; may be repeated; VGA to 4K by default."),
     ] = None,
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="Longest measurement of one comparison.")
@@ -44,22 +44,29 @@ def bench_kernels(
     import cv2
 
     from seatrial._native.kernels import simd_level
-    from seatrial.demo import PHOTOGRAPH
+    from seatrial.demo import PICTURE
+    from seatrial.kernels.simd import check_simd
     from seatrial.pipeline.decode import decode_image
     from seatrial.timing.environment import environment
     from seatrial.timing.kernel_contests import contests
     from seatrial.timing.kernel_table import run_contest
 
+    check_simd()
     sizes = [_size(text) for text in size or ("640x480", "1280x720", "1920x1080", "3840x2160")]
     try:
         seconds = duration_s(max_time)
     except ValueError as e:
         raise UsageError(f"--max-time: {e}") from None
+    if seconds <= 0:
+        raise UsageError(f"--max-time: expected more than zero, got {max_time}")
     try:
-        encoded = (image or PHOTOGRAPH).read_bytes()
+        encoded = (image or PICTURE).read_bytes()
     except OSError as e:
         raise DataError(f"{image}: the photograph cannot be read ({e.strerror}); expected an image file") from None
-    photograph = decode_image(encoded)
+    try:
+        photograph = decode_image(encoded)
+    except DataError as e:
+        raise DataError(f"{image}: {str(e).removeprefix('image: ')}") from None
     out = console(quiet, json)
     facts = environment()
     threads = cv2.getNumThreads()
@@ -73,7 +80,7 @@ def bench_kernels(
         cv2.setNumThreads(threads)
     table = Table(title=f"kernels: {simd_level()} on {facts['cpu']}", title_justify="left", box=None, pad_edge=False)
     for column, right in (("work", 0), ("seatrial", 1), ("against", 0), ("theirs", 1), ("ratio", 1), ("95 %", 1)):
-        table.add_column(column, justify="right" if right else "left", no_wrap=bool(right))
+        table.add_column(column, justify="right" if right else "left", no_wrap=bool(right), overflow="fold")
     for n, line in enumerate(lines):
         low, high = ("?" if v is None else f"{v:.2f}" for v in line.interval)
         first = n == 0 or lines[n - 1].work != line.work

@@ -94,9 +94,11 @@ def check(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Check a plan's own words: keys, values, names. Opens no model and no image."""
+    from seatrial.pipeline.build import check_kernels
     from seatrial.plan import load_plan
 
     loaded = load_plan(plan)
+    check_kernels(loaded)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
     console(quiet, json).print(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PLAN = Path(__file__).parent / "trial.yaml"
-PHOTOGRAPH = Path(__file__).parent / "images" / "scene-00.jpg"
+PICTURE = Path(__file__).parent / "images" / "scene-00.jpg"
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,8 @@ class CellRecord(Frozen):
     affinity: tuple[int, ...] = ()
     io_policy: str = ""
     backend_details: dict[str, str] = {}
-    engine: Literal["native", "reference"] = "native"
-    """Which kernels pre- and postprocessed here."""
+    engine: Literal["native", "reference"] = "reference"
+    """Which kernels pre- and postprocessed here; records from before there were native ones do not say."""
     engines: dict[str, EngineComparison] = {}
     """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
     accuracy_by_tag: dict[str, float] = {}

@@ -27,6 +27,14 @@ class Geometry:
     offset_x: int
     offset_y: int
 
+    def __post_init__(self) -> None:
+        # Kernels divide by these sides.
+        if min(*self.source_hw, *self.resized_hw, *self.input_hw) < 1:
+            raise ValueError(
+                f"Geometry: expected sides of at least one pixel, got source {self.source_hw}, resized {self.resized_hw}, "
+                f"input {self.input_hw}"
+            )
+
     @property
     def scale_x(self) -> float:
         return self.resized_hw[1] / self.source_hw[1]

@@ -51,15 +51,13 @@ def classify(rows: npt.NDArray[Any], activation: str, k: int) -> tuple[I64, F32]
 
 
 def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[Any]:
-    """As reference.argmax_mask. ValueError for a dtype that has no order."""
+    """As reference.argmax_mask; for numbers of at most 64 bits."""
     name = scores_chw.dtype.name
     if name == "uint64":
         # The top bit flipped: the same order in signed numbers.
         scores = np.ascontiguousarray(scores_chw ^ np.uint64(1 << 63)).view(np.int64)
-    elif name in _MASK_DTYPES:
-        scores = np.ascontiguousarray(scores_chw, _MASK_DTYPES[name])
     else:
-        raise ValueError(f"segmentation: expected scores of a float or integer dtype, got {scores_chw.dtype}")
+        scores = np.ascontiguousarray(scores_chw, _MASK_DTYPES[name])
     wide, ignore = reference.mask_kind(scores.shape[0])
     rows, columns = reference.cells(geometry, scores.shape[1:])
     mask = np.empty(geometry.source_hw, np.uint16 if wide else np.uint8)

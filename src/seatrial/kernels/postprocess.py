@@ -14,12 +14,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import did_you_mean
 from seatrial.kernels import native_postprocess, reference
+from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
 from seatrial.kernels.detection_formats import FORMATS, pick_outputs
 from seatrial.kernels.geometry import Geometry
 
-ENGINES = ("native", "reference")
 Outputs = Sequence[npt.NDArray[Any]]
 
 
@@ -84,21 +83,18 @@ class DetectionDecoder:
     engine: str = "native"
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine)
-        if self.format not in FORMATS:
-            raise ValueError(
-                f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}"
-                f"{did_you_mean(str(self.format), list(FORMATS))}"
-            )
+        one_of("engine", self.engine, ENGINES)
+        one_of("format", self.format, list(FORMATS))
         for name in ("confidence", "iou"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"{name}: expected a threshold from 0 to 1, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not is_number(value) or not 0 <= value <= 1:
+                raise ValueError(f"{name}: expected a threshold from 0 to 1, got {value!r}")
             # A NumPy scalar would make NumPy compare in its own precision.
-            object.__setattr__(self, name, float(getattr(self, name)))
+            object.__setattr__(self, name, float(value))
         _check_count("max_detections", self.max_detections)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
-        tensors = pick_outputs(self.format, list(outputs))
+        tensors = pick_outputs(self.format, _arrays(outputs, geometries))
         _check_batch(tensors, geometries)
         decode = self._native if self.engine == "native" else self._reference
         return [decode([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
@@ -145,17 +141,14 @@ class ClassificationDecoder:
     engine: str = "native"
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine)
-        known = ["softmax", "sigmoid", "none"]
-        if self.activation not in known:
-            raise ValueError(
-                f"activation: expected one of {', '.join(known)}, got {self.activation!r}"
-                f"{did_you_mean(str(self.activation), known)}"
-            )
+        one_of("engine", self.engine, ENGINES)
+        one_of("activation", self.activation, ["softmax", "sigmoid", "none"])
         _check_count("top_k", self.top_k)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
         rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
+        with np.errstate(over="ignore"):
+            rows = rows.astype(np.float32)
         if self.engine == "native":
             ids, scores = native_postprocess.classify(rows, self.activation, self.top_k)
             return [Classification(i, s) for i, s in zip(ids, scores, strict=True)]
@@ -164,7 +157,7 @@ class ClassificationDecoder:
         elif self.activation == "sigmoid":
             scores = reference.sigmoid(rows)
         else:
-            scores = rows.astype(np.float32)
+            scores = rows
         best = [reference.top_k(row, self.top_k) for row in scores]
         return [Classification(ids, row[ids]) for ids, row in zip(best, scores, strict=True)]
 
@@ -179,7 +172,7 @@ class SegmentationDecoder:
     engine: str = "native"
 
     def __post_init__(self) -> None:
-        _check_engine(self.engine)
+        one_of("engine", self.engine, ENGINES)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[SemanticMask]:
         scores = _first(outputs, geometries, "segmentation: expected one output (B, classes, height, width)")
@@ -211,22 +204,30 @@ class EmbeddingDecoder:
 
 
 def _check_count(name: str, value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+    if not is_whole(value) or value < 1:
         raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
-def _check_engine(engine: str) -> None:
-    if engine not in ENGINES:
-        raise ValueError(
-            f"engine: expected one of {', '.join(ENGINES)}, got {engine!r}{did_you_mean(str(engine), list(ENGINES))}"
-        )
+def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
+    """The outputs as a list of real arrays. ValueError, with the cure, for what people pass instead."""
+    if isinstance(outputs, dict | np.ndarray) or not isinstance(outputs, Sequence):
+        cure = "give list(outputs.values())" if isinstance(outputs, dict) else "wrap it in a list"
+        raise ValueError(f"outputs: expected a list of arrays, one an output, got {type(outputs).__name__}; {cure}")
+    if isinstance(geometries, Geometry):
+        raise ValueError("geometries: expected a list with one Geometry an image, got a Geometry; wrap it in a list")
+    arrays = [np.asarray(o) for o in outputs]
+    for a in arrays:
+        if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
+            raise ValueError(f"outputs: expected numbers of at most 64 bits, got an array of {a.dtype}")
+    return arrays
 
 
 def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
-    if not outputs:
+    arrays = _arrays(outputs, geometries)
+    if not arrays:
         raise ValueError(f"{expected}, got none")
-    _check_batch(outputs[:1], geometries)
-    return outputs[0]
+    _check_batch(arrays[:1], geometries)
+    return arrays[0]
 
 
 def _rows(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import DataError, did_you_mean
+from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
+from seatrial.kernels.arguments import ENGINES, is_whole, one_of
 from seatrial.kernels.geometry import Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
@@ -18,7 +19,6 @@ MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
 COLORS = ("rgb", "bgr", "gray")
 LAYOUTS = ("nchw", "nhwc")
 DTYPES = ("float32", "float16", "uint8", "int8")
-ENGINES = ("native", "reference")
 ANCHORS = ("center", "top_left")
 
 
@@ -69,44 +69,34 @@ class Preprocess:
     engine: str = "native"
 
     def __post_init__(self) -> None:
-        size = tuple(self.size) if isinstance(self.size, Sequence) else (self.size, self.size)
-        if len(size) != 2 or not all(isinstance(v, int | np.integer) and v > 0 for v in size):
-            raise ValueError(f"size: expected (height, width) of positive integers, got {self.size!r}")
-        _one_of("mode", self.mode, MODES)
-        _one_of("interpolation", self.interpolation, reference.INTERPOLATIONS)
-        _one_of("pad_anchor", self.pad_anchor, ANCHORS)
-        _one_of("color", self.color, COLORS)
-        _one_of("input_color", self.input_color, INPUT_COLORS)
-        _one_of("yuv_matrix", self.yuv_matrix, MATRICES)
-        _one_of("yuv_range", self.yuv_range, RANGES)
-        _one_of("engine", self.engine, ENGINES)
-        _one_of("layout", self.layout, LAYOUTS)
-        _one_of("dtype", self.dtype, DTYPES)
+        self._set("size", _checked_size(self.size))
+        if not isinstance(self.dtype, str) and self.dtype in (np.float32, np.float16, np.uint8, np.int8):
+            self._set("dtype", np.dtype(self.dtype).name)
+        words = {
+            "mode": MODES, "interpolation": reference.INTERPOLATIONS, "pad_anchor": ANCHORS, "color": COLORS,
+            "input_color": INPUT_COLORS, "yuv_matrix": MATRICES, "yuv_range": RANGES, "engine": ENGINES,
+            "layout": LAYOUTS, "dtype": DTYPES,
+        }  # fmt: skip
+        for name, known in words.items():
+            one_of(name, getattr(self, name), known)
         if self.input_color == "gray" and self.color != "gray":
             raise ValueError("input_color: a one-channel gray image cannot become colour; expected 'bgr' or 'rgb'")
-        if not isinstance(self.pad_value, int | np.integer) or not 0 <= self.pad_value <= 255:
-            raise ValueError(f"pad_value: expected a whole grey level from 0 to 255, got {self.pad_value}")
+        if not is_whole(self.pad_value) or not 0 <= self.pad_value <= 255:
+            raise ValueError(f"pad_value: expected a whole grey level from 0 to 255, got {self.pad_value!r}")
         short = self.resize_short
-        if short is not None and (not isinstance(short, int | np.integer) or short < 1):
-            raise ValueError(f"resize_short: expected a positive whole number of pixels, got {self.resize_short}")
-        channels = self.channels
+        if short is not None and (not is_whole(short) or short < 1):
+            raise ValueError(f"resize_short: expected a positive whole number of pixels, got {short!r}")
+        self._set("scale", _numbers("scale", self.scale, 1)[0])
         for name in ("mean", "std"):
-            values = tuple(float(v) for v in np.atleast_1d(getattr(self, name)).tolist())
-            if channels == 1 and len(values) == 3 and len(set(values)) == 1:
-                values = values[:1]
-            if len(values) != channels:
-                raise ValueError(f"{name}: expected {channels} value(s), one a channel, got {len(values)}")
-            # -0.0 is 0.0: they are equal, and so must be what they do.
-            object.__setattr__(self, name, tuple(v + 0.0 for v in values))
+            values = _numbers(name, getattr(self, name), self.channels)
+            self._set(name, values)
         # As float32, which they are used in: there 1e-50 is zero.
-        used = {name: np.array(getattr(self, name)).astype(np.float32) for name in ("scale", "mean", "std")}
-        for name, values32 in used.items():
-            if not np.isfinite(values32).all() or (name == "std" and not values32.all()):
-                wanted = "finite values other than zero" if name == "std" else "finite numbers"
-                raise ValueError(f"{name}: expected {wanted}, got {getattr(self, name)}")
-        object.__setattr__(self, "scale", float(self.scale) + 0.0)
+        if not all(map(np.float32, self.std)):
+            raise ValueError(f"std: expected finite values other than zero, got {self.std}")
         self._check_quantisation()
-        object.__setattr__(self, "size", (int(size[0]), int(size[1])))
+
+    def _set(self, name: str, value: object) -> None:
+        object.__setattr__(self, name, value)
 
     def _check_quantisation(self) -> None:
         if self.quant_scale is None:
@@ -123,14 +113,19 @@ class Preprocess:
             return
         if self.dtype not in ("uint8", "int8"):
             raise ValueError(f"quant_scale: expected dtype uint8 or int8 with it, got {self.dtype}")
-        # As float32, which it is used in.
-        if not 0 < np.float32(self.quant_scale) < np.inf:
+        (scale,) = _numbers("quant_scale", self.quant_scale, 1)
+        if np.float32(scale) <= 0:
             raise ValueError(f"quant_scale: expected a positive finite number, got {self.quant_scale}")
+        self._set("quant_scale", scale)
+        zero_point: Any = self.zero_point
+        if isinstance(zero_point, np.ndarray) and zero_point.size == 1:  # as ONNX's initialisers come
+            zero_point = zero_point.reshape(-1)[0]
         limits = np.iinfo(self.dtype)
-        if not isinstance(self.zero_point, int | np.integer) or not limits.min <= self.zero_point <= limits.max:
+        if not is_whole(zero_point) or not limits.min <= zero_point <= limits.max:
             raise ValueError(
-                f"zero_point: expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {self.zero_point}"
+                f"zero_point: expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {zero_point!r}"
             )
+        self._set("zero_point", int(zero_point))
 
     @property
     def channels(self) -> int:
@@ -145,6 +140,8 @@ class Preprocess:
 
     def geometry(self, source_hw: tuple[int, int]) -> Geometry:
         """How an image of (height, width) lies in the tensor. DataError where it cannot be fitted."""
+        if len(source_hw) != 2:
+            raise ValueError(f"source_hw: expected (height, width), got {tuple(source_hw)}; give image.shape[:2]")
         h, w = (int(v) for v in source_hw)
         if h < 1 or w < 1:
             raise DataError(f"expected an image of at least 1 × 1 pixels, got {h} × {w}")
@@ -167,16 +164,23 @@ class Preprocess:
 
         The native engine works on at most `threads` threads, without the GIL; the reference on one, whatever is asked.
         """
-        if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        if not is_whole(threads) or threads < 1:
             raise ValueError(f"threads: expected a positive whole number, got {threads!r}")
-        checked = [checked_image(image, self.input_color) for image in images]
-        geometries = [self.geometry(size_of(image)) for image in checked]
+        checked, geometries = [], []
+        for i, image in enumerate(images):
+            try:
+                checked.append(checked_image(image, self.input_color))
+                geometries.append(self.geometry(size_of(checked[-1])))
+            except (ValueError, DataError) as e:
+                raise type(e)(
+                    f"image {i} of the batch: {str(e).removeprefix('image: ')}" if len(images) > 1 else str(e)
+                ) from None
         out = self._checked_out(out, len(checked))
         if self.engine == "native":
             self._native(checked, geometries, out, min(int(threads), max(1, len(checked))))
         else:
-            for slot, image, geometry in zip(out, checked, geometries, strict=True):
-                self._reference(image, geometry, slot)
+            for slot, one, geometry in zip(out, checked, geometries, strict=True):
+                self._reference(one, geometry, slot)
         return out
 
     def _native(
@@ -223,15 +227,41 @@ class Preprocess:
         expected = (count, *self.shape)
         if out is None:
             return np.empty(expected, self.dtype)
+        if not isinstance(out, np.ndarray):
+            raise ValueError(
+                f"out: expected a NumPy array of {self.dtype} and shape {expected}, got {type(out).__name__}"
+            )
         if out.shape != expected or out.dtype != self.dtype:
             raise ValueError(f"out: expected {self.dtype} of shape {expected}, got {out.dtype} of shape {out.shape}")
         if not out.flags.writeable:
             raise ValueError("out: expected a writeable array, got a read-only one")
+        if count > 1 and out.strides[0] == 0:
+            raise ValueError("out: expected a slot for each image, got one that all share (a batch stride of zero)")
         return out
 
 
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
+def _checked_size(size: Any) -> tuple[int, int]:
+    given = tuple(size) if isinstance(size, Sequence | np.ndarray) else (size, size)
+    if len(given) != 2 or not all(is_whole(v) and v > 0 for v in given):
+        raise ValueError(f"size: expected (height, width) of positive integers, got {size!r}")
+    return int(given[0]), int(given[1])
+
+
+def _numbers(name: str, given: Any, count: int) -> tuple[float, ...]:
+    """`count` floats that are finite in float32, which they are used in; -0.0 becomes 0.0, so that equals act alike."""
+    try:
+        array = np.asarray(given)
+        values = [float(v) for v in array.reshape(-1)] if array.dtype.kind in "fiu" else []
+    except (TypeError, ValueError):
+        values = []
+    if count == 1 and len(values) == 3 and len(set(values)) == 1:
+        values = values[:1]
+    if not values:
+        raise ValueError(f"{name}: expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
+    if len(values) != count:
+        raise ValueError(f"{name}: expected {count} value(s), one a channel, got {len(values)}")
+    if not all(abs(v) <= float(np.finfo(np.float32).max) for v in values):
         raise ValueError(
-            f"{name}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), list(known))}"
+            f"{name}: expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"
         )
+    return tuple(v + 0.0 for v in values)

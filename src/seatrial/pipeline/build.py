@@ -22,6 +22,7 @@ from seatrial.pipeline.decode import DecodeSettings, decode
 from seatrial.pipeline.results import Result, checked_result
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import models
+from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 Array = npt.NDArray[Any]
@@ -41,12 +42,9 @@ class Pipeline:
 
 
 def build_pipeline(
-    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False, threads: int = 1
+    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False
 ) -> Pipeline:
-    """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not.
-
-    A batch's images are preprocessed on at most `threads` threads.
-    """
+    """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not."""
     where = f"pipelines.{name}"
     fed = pick_input(where, spec, model)
     decoder = DecodeSettings(**spec.decode.model_dump())
@@ -56,7 +54,7 @@ def build_pipeline(
     else:
         kernel = preprocess_kernel(spec)
         check_fit(where, kernel, fed, model)
-        allocate, pre = _kernel_preprocess(kernel, fed.name, threads)
+        allocate, pre = _kernel_preprocess(kernel, fed.name)
     outputs = [o.name for o in model.outputs]
     if isinstance(spec.postprocess, models.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
@@ -83,9 +81,23 @@ def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
     except ValueError as e:
         if spec.decode.color == "gray" and spec.preprocess.color != "gray":
             raise PlanError(
-                "decode.color is gray, and a one-channel image cannot become colour; use bgr, or preprocess.color: gray"
+                "decode.color: gray gives one channel, which cannot become colour; use bgr, or preprocess.color: gray"
             ) from None
         raise PlanError(f"preprocess.{e}") from None
+
+
+def check_kernels(plan: PlanFile) -> None:
+    """PlanError with file and line where a built-in preprocess has values that do not go together. Opens nothing."""
+    problems = []
+    for name, spec in plan.plan.pipelines.items():
+        if isinstance(spec.preprocess, models.Preprocess):
+            try:
+                preprocess_kernel(spec)
+            except PlanError as e:
+                key, _, what = str(e).partition(": ")
+                problems.append(f"{plan.where(('pipelines', name, *key.split('.')))}: {what}")
+    if problems:
+        raise PlanError("\n".join(dict.fromkeys(problems)))
 
 
 def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
@@ -150,12 +162,13 @@ def _hint(kernel: Preprocess, fed: TensorInfo) -> str:
     return ""
 
 
-def _kernel_preprocess(kernel: Preprocess, input_name: str, threads: int) -> tuple[Any, Any]:
+def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
     def allocate(batch: int) -> dict[str, Array]:
         return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype)}
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
-        kernel.batch(images, out=feeds[input_name], threads=threads)
+        # One thread: runtimes keep theirs spinning on the cell's cores between two runs, and more would wait for them.
+        kernel.batch(images, out=feeds[input_name])
         return [kernel.geometry((i.shape[0], i.shape[1])) for i in images]
 
     return allocate, preprocess

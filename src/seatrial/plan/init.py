@@ -36,6 +36,7 @@ class Guess:
     unsure: tuple[str, ...]
     resize_short: int | None
     interpolation: str
+    quantised: tuple[float, int] | None
 
 
 def guess(info: ModelInfo) -> Guess:
@@ -75,8 +76,17 @@ def guess(info: ModelInfo) -> Guess:
         unsure.append(
             "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
         )
+    quantised: tuple[float, int] | None = None
     if image.dtype == "int8":
-        unsure.append("int8 input: quant_scale and zero_point are guessed; the model's converter printed the true ones")
+        quantised = info.input_quantisation.get(image.name)
+        if quantised:
+            why.append("quant_scale and zero_point stand in the model, behind its input")
+        else:
+            # Any other mean and std would leave the range that this pair covers.
+            quantised, mean, std = (1 / 255, -128), "[0, 0, 0]", "[1, 1, 1]"
+            unsure.append(
+                "int8 input: quant_scale and zero_point are guessed for values from 0 to 1; ask its converter"
+            )
     if uint8:
         mean, std = "[0, 0, 0]", "[1, 1, 1]"
     if channels == 1:
@@ -86,7 +96,7 @@ def guess(info: ModelInfo) -> Guess:
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     return Guess(
         task, form, size, layout, image.dtype, "gray" if channels == 1 else "rgb", mode, mean, std,
-        "1" if uint8 else "1/255", batch, tuple(why), tuple(unsure), short, interpolation,
+        "1" if uint8 else "1/255", batch, tuple(why), tuple(unsure), short, interpolation, quantised,
     )  # fmt: skip
 
 
@@ -195,7 +205,7 @@ def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[st
         f"      std: {g.std}",
         f"      layout: {g.layout}",
         f"      dtype: {g.dtype}",
-        *(["      quant_scale: 1/255", "      zero_point: -128"] if g.dtype == "int8" else []),
+        *([f"      quant_scale: {g.quantised[0]:.9g}", f"      zero_point: {g.quantised[1]}"] if g.quantised else []),
         "    postprocess:",
         *(f"      {line}" for line in post),
         *([f"      labels: {json.dumps(labels, ensure_ascii=False)}"] if labels and len(labels) <= 100 else []),

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from seatrial.errors import PlanError, did_you_mean
 from seatrial.plan.models import Plan
-from seatrial.plan.source import KeyPath, Source, read_yaml
+from seatrial.plan.source import KeyPath, Source, dotted, read_yaml
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,11 @@ class PlanFile:
     plan: Plan
     text: str
     changes: Mapping[str, Any] = field(default_factory=dict)
+    source: Source | None = field(default=None, compare=False, repr=False)
+
+    def where(self, at: KeyPath) -> str:
+        """'trial.yaml:12: pipelines.candidate.model' for messages."""
+        return self.source.where(at) if self.source else f"{self.path}: {dotted(at)}"
 
     @property
     def folder(self) -> Path:
@@ -70,7 +75,7 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
-    return PlanFile(file, plan, source.text, changes or {})
+    return PlanFile(file, plan, source.text, changes or {}, source)
 
 
 def _lay_over(data: Any, keys: list[str], value: Any) -> None:

@@ -11,7 +11,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -42,6 +42,8 @@ class ModelInfo:
     size_bytes: int
     digest: str
     external_files: tuple[Path, ...] = ()
+    input_quantisation: dict[str, tuple[float, int]] = field(default_factory=dict)
+    """Scale and zero point of inputs that a DequantizeLinear reads."""
 
     def labels(self) -> list[str] | None:
         """Class names as Ultralytics ('names', a dict) or PaddleX exports ('character', lines) write them."""
@@ -93,7 +95,30 @@ def inspect_model(path: Path) -> ModelInfo:
         size_bytes=sum(f.stat().st_size for f in files),
         digest=_digest(files),
         external_files=tuple(external),
+        input_quantisation=_input_quantisation(model.graph),
     )
+
+
+def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
+    """Per input that goes into a DequantizeLinear with one scale for the whole tensor, held in the file itself."""
+    import onnx
+
+    inputs = {v.name for v in graph.input}
+    small = {
+        t.name: t
+        for t in graph.initializer
+        if t.data_location != onnx.TensorProto.EXTERNAL and list(t.dims) in ([], [1])
+    }
+    found = {}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and node.input[0] in inputs and node.input[1] in small:
+            zero = small.get(node.input[2]) if len(node.input) > 2 else None
+            scale = float(onnx.numpy_helper.to_array(small[node.input[1]]).reshape(-1)[0])
+            found[node.input[0]] = (
+                scale,
+                int(onnx.numpy_helper.to_array(zero).reshape(-1)[0]) if zero is not None else 0,
+            )
+    return found
 
 
 def _check_file(path: Path) -> None:

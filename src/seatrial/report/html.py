@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Record
+from seatrial.history.records import CellRecord, EngineComparison, Record
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import configuration, group_decisions
 from seatrial.report.plots import distributions, waterfall
@@ -96,16 +96,27 @@ def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
 
 
 def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
-    """Native against reference kernels, a row a pipeline, batch, threads and stage: of the first cell that has both."""
-    rows: dict[tuple[str, int, int, str], dict[str, Any]] = {}
+    """Native against reference kernels: a row a pipeline, batch, threads and stage, over all cells that share them.
+
+    Times are of the cell with the median ratio; a difference is the worst of all, with its cell.
+    """
+    groups: dict[tuple[int, int, str, str], list[tuple[CellRecord, EngineComparison]]] = {}
     for cell in cells:
-        for stage, e in cell.engines.items():
-            key = (cell.pipeline, cell.batch, cell.threads, stage)
-            native, reference = e.native.value, e.reference.value
-            ratio = reference / native if native else None
-            row = {"cell": cell, "stage": stage, "native": native, "reference": reference, "ratio": ratio}
-            rows.setdefault(key, row | {"same": e.same, "difference": e.difference})
-    return [rows[key] for key in sorted(rows, key=lambda k: (k[1], k[2], k[0], k[3] == "postprocess"))]
+        for stage, compared in cell.engines.items():
+            groups.setdefault((cell.batch, cell.threads, cell.pipeline, stage), []).append((cell, compared))
+    rows = []
+    for (batch, threads, pipeline, stage), members in groups.items():
+        by_ratio = sorted(members, key=lambda m: m[1].reference.value / max(m[1].native.value, 1e-12))
+        cell, e = by_ratio[len(by_ratio) // 2]
+        unlike = [m for m in members if not m[1].same]
+        worst = max(unlike, key=lambda m: m[1].difference or 0.0) if unlike else None
+        rows.append({
+            "pipeline": pipeline, "stage": stage, "batch": batch, "threads": threads, "cells": len(members),
+            "engine": cell.engine, "in_cell": cell.stages[stage].p50.value, "native": e.native, "reference": e.reference,
+            "ratio": e.reference.value / e.native.value if e.native.value else None, "unlike": len(unlike),
+            "difference": worst[1].difference if worst else None, "where": worst[0].id if worst else "",
+        })  # fmt: skip
+    return sorted(rows, key=lambda r: (r["batch"], r["threads"], r["pipeline"], r["stage"] == "postprocess"))
 
 
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:

@@ -145,9 +145,9 @@ def disturbances(facts: dict[str, Any]) -> list[Disturbance]:
     best = simd_levels()[-1]
     if facts["simd"] != best:
         level = os.environ.get("SEATRIAL_SIMD", facts["simd"])
-        found.append(
-            Disturbance(f"SEATRIAL_SIMD={level}: kernels do without this machine's {best}", "unset SEATRIAL_SIMD")
-        )
+        # None: the name is unknown here, and no native kernel runs.
+        lost = f"kernels do without this machine's {best}" if simd_level() else "native kernels refuse to run"
+        found.append(Disturbance(f"SEATRIAL_SIMD={level}: {lost}", "unset SEATRIAL_SIMD"))
     if cores < 2:
         found.append(
             Disturbance("one core: the harness and the system share it with the model", "use at least two cores")

@@ -19,8 +19,9 @@ from seatrial.trial.task import StageEngines
 
 Array = npt.NDArray[Any]
 LEAST_ROUNDS, MOST_ROUNDS = 5, 50
-# A quarter of a second tells a factor of two; a slow reference on huge images gets its five rounds.
-TIME_NS = 250_000_000
+# A quarter of a second tells a factor of two. Five rounds where that is too short, but no more than two seconds of them:
+# huge images must not run a cell into its timeout.
+TIME_NS, MOST_TIME_NS = 250_000_000, 2_000_000_000
 
 
 def compare_engines(
@@ -29,13 +30,13 @@ def compare_engines(
     images: Sequence[npt.NDArray[np.uint8]],
     outputs: Sequence[Array],
     geometries: Sequence[Geometry],
-    batch: int,
+    feeds: dict[str, Array],
     stages: Sequence[str],
 ) -> dict[str, StageEngines]:
-    """The stages named, each with both pipelines, in rounds that take turns in going first. Nothing is allocated by us."""
+    """The stages named, each with both pipelines, in rounds that take turns in going first. `feeds` is overwritten."""
     found = {}
     if "preprocess" in stages:
-        own, other = native.allocate(batch), reference.allocate(batch)
+        own, other = feeds, {name: np.zeros_like(array) for name, array in feeds.items()}
         times = _interleaved(lambda: native.preprocess(images, own), lambda: reference.preprocess(images, other))
         gaps = [_largest_gap(own[name], other[name]) for name in own]
         same = all(np.array_equal(own[name], other[name], equal_nan=own[name].dtype.kind == "f") for name in own)
@@ -54,9 +55,10 @@ def compare_engines(
 def _interleaved(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[list[int], list[int]]:
     durations: tuple[list[int], list[int]] = ([], [])
     first(), second()  # warm
-    end = now_ns() + TIME_NS
+    start = now_ns()
     for turn in range(MOST_ROUNDS):
-        if turn >= LEAST_ROUNDS and now_ns() > end:
+        spent = now_ns() - start
+        if spent > (TIME_NS if turn >= LEAST_ROUNDS else MOST_TIME_NS) and turn:
             break
         for side, work in ((0, first), (1, second)) if turn % 2 == 0 else ((1, second), (0, first)):
             began = now_ns()

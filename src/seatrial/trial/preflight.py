@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial._native.kernels import simd_level, simd_levels
 from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
+from seatrial.kernels.simd import check_simd
 from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
-from seatrial.pipeline.build import build_pipeline, check_fit, labels_of, pick_input, preprocess_kernel
+from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
 from seatrial.plan import models
@@ -56,6 +55,7 @@ class Ready:
 
 def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None]) -> Ready:
     """Checks the whole plan against this machine and folder. Raises the first kind of error found, all of its kind."""
+    check_kernels(plan)
     checking("backends")
     _check_backends(plan)
     checking("models")
@@ -114,11 +114,7 @@ def _code_digests(plan: PlanFile) -> dict[str, str]:
 
 
 def _check_backends(plan: PlanFile) -> None:
-    if simd_level() is None:
-        raise BackendUnavailableError(
-            f"SEATRIAL_SIMD: expected one of {', '.join(simd_levels())} on this machine, got "
-            f"{os.environ.get('SEATRIAL_SIMD')!r}; unset it for the best one"
-        )
+    check_simd()
     missing = [a for a in map(availability, plan.plan.matrix.backends) if not a.ok]
     if missing:
         raise BackendUnavailableError("\n".join(f"backend {a.name}: {a.reason}; {a.cure}" for a in missing))

@@ -215,6 +215,18 @@ def _run_cell(
     comparer: Comparer,
     watcher: Watcher,
 ) -> CellRecord:
+    record = _ran(ready, run, cell, variants, comparer, watcher)
+    return record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine})
+
+
+def _ran(
+    ready: Ready,
+    run: RunFolder,
+    cell: Cell,
+    variants: dict[tuple[str, str], Path | Ended],
+    comparer: Comparer,
+    watcher: Watcher,
+) -> CellRecord:
     if cell.skip:
         return _bare_record(cell, "skipped", reason=cell.skip)
     model = variants[(cell.pipeline, cell.precision)]
@@ -225,7 +237,7 @@ def _run_cell(
         return _failed(cell, ended)
     table = load_samples(run, cell.id)
     fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
-    fields |= comparer.compare(cell) | {"engine": ready.plan.plan.pipelines[cell.pipeline].engine}
+    fields |= comparer.compare(cell)
     return _bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
 
 

@@ -96,7 +96,7 @@ def _pipeline(task: Task, engine: str | None = None) -> Pipeline:
     from seatrial.plan import models
 
     spec = models.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
-    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code, task.threads)
+    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
 
 
 def _image_bytes(task: Task) -> Any:
@@ -171,8 +171,8 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         engines, problem = {}, ""
         try:
             engines = _engines(task, pipeline, backend, feeds, first)
-        except (SeatrialError, MemoryError, ValueError) as e:
-            problem = str(e) or type(e).__name__  # the cell's own measurement stands
+        except Exception as e:  # whatever it is, the cell's own measurement stands
+            problem = f"{type(e).__name__}: {e}"
         return Answer(
             stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
             load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
@@ -199,7 +199,7 @@ def _engines(
     pair = {spec.engine: pipeline, _OTHER[spec.engine]: _pipeline(task, _OTHER[spec.engine])}
     geometries = pipeline.preprocess(images, feeds)
     outputs = [np.array(o) for o in backend.run(feeds)]
-    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, task.batch, stages)
+    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, feeds, stages)
 
 
 def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
