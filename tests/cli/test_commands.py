@@ -165,7 +165,7 @@ def test_bench_kernels_races_on_the_users_picture(seatrial_cli, tmp_path):
     assert {line["work"].split()[0] for line in lines} == {
         "letterbox",
         "ImageNet",
-        "batch",
+        "32",
         "YOLOv8",
         "softmax",
         "argmax",

@@ -227,10 +227,14 @@ cdef class Jobs:
     def run(self, Values values, int threads):
         cdef const Kernels* level = _level()
         cdef size_t done = 0, some
+        cdef int64_t pixels
         try:
             while done < self.jobs.size():
-                # A few images at a time, so that Ctrl-C need not wait for all.
-                some = min(self.jobs.size() - done, <size_t>(8 * threads))
+                # A quarter of a second's work at a time, so that Ctrl-C need not wait for all.
+                some, pixels = 0, 0
+                while done + some < self.jobs.size() and (some < <size_t>threads or pixels < (1 << 27)):
+                    pixels += self.jobs[done + some].image.height * self.jobs[done + some].image.width
+                    some += 1
                 with nogil:
                     _preprocess_batch(level.rows, self.jobs.data() + done, some, values.c, threads)
                 done += some

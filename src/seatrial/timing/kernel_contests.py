@@ -47,7 +47,8 @@ def contests(photograph_bgr: U8, sizes_wh: Sequence[tuple[int, int]]) -> Iterato
         yield _letterbox(image)
     for width, height in sizes_wh:
         yield _imagenet(_resized(photograph_bgr, width, height))
-    yield _threads(_resized(photograph_bgr, *sizes_wh[0]))
+    for width, height in sizes_wh:
+        yield _threads(_resized(photograph_bgr, width, height))
     yield _yolo_head()
     yield _softmax_top_k()
     yield _argmax_mask()
@@ -206,7 +207,7 @@ def _threads(image: U8) -> Contest:
     images = [image] * 32
     out = np.zeros((32, *kernel.shape), np.float32)
     return Contest(
-        "batch of 32 letterboxes, 2 threads", lambda: kernel.batch(images, out=out, threads=2),
+        f"32 letterboxes {image.shape[1]} × {image.shape[0]}, 2 threads", lambda: kernel.batch(images, out=out, threads=2),
         {"itself": {"1 thread": lambda: kernel.batch(images, out=out)}},
     )  # fmt: skip
 
