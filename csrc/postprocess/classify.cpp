@@ -4,7 +4,7 @@
 #include <numeric>
 #include <vector>
 
-#include "loops.hpp"
+#include "softmax.hpp"
 
 namespace seatrial {
 
@@ -81,8 +81,7 @@ void classify(
     for (std::int64_t r = 0; r < rows; ++r, logits += classes, class_ids += k, scores += k) {
         const float* values = activated.data();
         if (activation == Activation::softmax) {
-            kernels.exponentials(logits, kernels.best_of_row(logits, classes), classes, activated.data());
-            kernels.divide(values, static_cast<float>(kernels.sum(values, classes)), classes, activated.data());
+            softmax(kernels, logits, classes, activated.data());
         } else if (activation == Activation::sigmoid) {
             kernels.sigmoids(logits, classes, activated.data());
         } else {

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "loops.hpp"
+#include "softmax.hpp"
 
 namespace seatrial {
 
@@ -118,11 +118,6 @@ void add_scaled_centre(const DetectorOutput& o, std::int64_t i, float score, std
     const float half_w = box[2] / 2, half_h = box[3] / 2;
     candidates.add_corners(
         (box[0] - half_w) * w, (box[1] - half_h) * h, (box[0] + half_w) * w, (box[1] + half_h) * h, score, class_id);
-}
-
-void softmax(const LoopKernels& k, const float* logits, std::int64_t count, float* out) {
-    k.exponentials(logits, k.best_of_row(logits, count), count, out);
-    k.divide(out, static_cast<float>(k.sum(out, count)), count, out);
 }
 
 void detr(const LoopKernels& k, const DetectorOutput& o, float confidence, Candidates& candidates) {

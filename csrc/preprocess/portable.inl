@@ -4,9 +4,6 @@
 
 inline std::uint8_t clamped(std::int32_t v) { return static_cast<std::uint8_t>(v < 0 ? 0 : v > 255 ? 255 : v); }
 
-// A pixel of a pixel row: bytes a pixel for `channels` of the source.
-inline int lanes(int channels) { return channels == 1 ? 1 : 4; }
-
 inline void widen(const std::uint8_t* source, std::int64_t count, std::uint8_t* pixels) {
     for (std::int64_t i = 0; i < count; ++i) {
         pixels[4 * i] = source[3 * i];

@@ -15,6 +15,9 @@ namespace seatrial {
 
 constexpr std::size_t ROW_SLACK = 64;
 
+// Bytes of a pixel in a pixel row, for `channels` of the source.
+constexpr int lanes(int channels) { return channels == 1 ? 1 : 4; }
+
 // Two taps a pixel, in groups of four pixels; tables are zero-filled to whole groups.
 struct LinearTaps {
     const std::int32_t* offsets;  // bytes from the row's start to the first tap
