@@ -182,6 +182,12 @@ def test_an_image_of_a_batch_is_named():
         Preprocess(size=(4, 4))(bad)
 
 
+@pytest.mark.parametrize("images", [None, 5, "image.jpg", {1: 2}])
+def test_a_batch_is_a_list(images):
+    with pytest.raises(ValueError, match="images: expected a list of images, got"):
+        Preprocess(size=(4, 4)).batch(images)
+
+
 def test_slots_that_share_memory_and_no_array():
     images = [np.zeros((4, 4, 3), np.uint8)] * 2
     kernel = Preprocess(size=(4, 4))

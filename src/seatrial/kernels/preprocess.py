@@ -166,7 +166,10 @@ class Preprocess:
         """
         if not is_whole(threads) or threads < 1:
             raise ValueError(f"threads: expected a positive whole number, got {threads!r}")
-        checked, geometries = [], []
+        if not isinstance(images, Sequence | np.ndarray) or isinstance(images, str | bytes):
+            raise ValueError(f"images: expected a list of images, got {type(images).__name__}")
+        checked: list[U8 | Planes] = []
+        geometries: list[Geometry] = []
         for i, image in enumerate(images):
             try:
                 checked.append(checked_image(image, self.input_color))
