@@ -16,7 +16,7 @@ debug = os.environ.get("SEATRIAL_DEBUG") == "1"
 # No contraction: a product and a sum round twice on every machine, as in the reference.
 compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-ffp-contract=off"]
 compile_args += ["-g1", "-fvisibility=hidden"]
-link_args = ["-pthread"]
+link_args = ["-pthread", "-ldl"]
 if sanitize:
     compile_args += [f"-fsanitize={sanitize}", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     link_args += [f"-fsanitize={sanitize}"]
@@ -41,6 +41,8 @@ kernels = [
     "csrc/dispatch.cpp",
     *(str(p) for d in ("preprocess", "postprocess") for p in sorted(Path("csrc", d).glob("*.cpp"))),
 ]
-extensions = [extension("timing"), extension("kernels", *kernels)]
+loops = ["csrc/timing/loops.cpp"]
+ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
+extensions = [extension("timing", *loops), extension("ort", *ort), extension("kernels", *kernels)]
 
-setup(ext_modules=cythonize(extensions, language_level=3))
+setup(ext_modules=cythonize(extensions, language_level=3, include_path=["src"]))

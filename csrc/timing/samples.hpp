@@ -1,11 +1,13 @@
-// A table of stage times, one row an iteration. All memory is taken before the first sample; nothing allocates,
-// locks or throws between begin() and end(). Not for statistics: it only keeps what the clock said.
+// A table of stage times, one row a request, in memory that its owner gives. Nothing allocates, locks or throws between
+// begin() and end(). Not for statistics: it only keeps what the clock said.
+//
+// The memory may be shared with another process: the count of whole rows stands in its first word and is published
+// after each row, so that whoever outlives this process still finds every row that was finished.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <new>
-#include <vector>
 
 #include "clock.hpp"
 
@@ -13,16 +15,32 @@ namespace seatrial {
 
 class StageSamples {
   public:
-    // Touches every page now, so that no page fault falls into a timed section.
-    StageSamples(std::size_t capacity, std::size_t stages)
-        : capacity_(capacity), stages_(stages), row_length_(stages + 2), table_(checked_size(capacity, row_length_), 0) {}
+    // Words of the table's head: the row count, and a cache line to itself.
+    static constexpr std::size_t kHeadWords = 8;
 
-    // Starts a row. False where the table is full; the row is then not recorded.
-    bool begin() noexcept {
+    // int64 words that a table takes. Throws std::bad_alloc where the product does not fit: one that wraps round would
+    // give a small table and rows far behind its end.
+    static std::size_t words(std::size_t capacity, std::size_t stages) {
+        const std::size_t row_length = stages + 2;
+        if (row_length < 2 || capacity > (SIZE_MAX / sizeof(std::int64_t) - kHeadWords) / row_length) throw std::bad_alloc();
+        return kHeadWords + capacity * row_length;
+    }
+
+    // Writes every word now, so that no first page fault falls into a timed section.
+    StageSamples(std::int64_t* memory, std::size_t capacity, std::size_t stages) noexcept
+        : memory_(memory), capacity_(capacity), stages_(stages), row_length_(stages + 2) {
+        for (std::size_t i = 0; i < kHeadWords + capacity * row_length_; ++i) memory[i] = 0;
+    }
+
+    // Starts a row now. False where the table is full; the row is then not recorded.
+    bool begin() noexcept { return begin_at(now_ns()); }
+
+    // Starts a row at a given time: a request's latency counts from its scheduled arrival, which may be past.
+    bool begin_at(std::int64_t start_ns) noexcept {
         open_ = rows_ < capacity_;
         lap_ = 0;
-        last_ = now_ns();
-        if (open_) row()[0] = last_;
+        last_ = start_ns;
+        if (open_) row()[0] = start_ns;
         return open_;
     }
 
@@ -37,34 +55,32 @@ class StageSamples {
     // Ends the row. The end-to-end time comes from a reading of its own, not from a sum. False, and the row is
     // dropped, unless every stage was ended exactly once.
     bool end() noexcept {
-        const std::int64_t t = now_ns();
+        last_ = now_ns();
         const bool complete = open_ && lap_ == stages_;
         if (complete) {
-            row()[row_length_ - 1] = t - row()[0];
+            row()[row_length_ - 1] = last_ - row()[0];
             ++rows_;
+            __atomic_store_n(memory_, static_cast<std::int64_t>(rows_), __ATOMIC_RELEASE);
         }
         open_ = false;
         return complete;
     }
 
-    std::size_t rows() const noexcept { return rows_; }
+    // The last reading that was taken.
+    std::int64_t last_ns() const noexcept { return last_; }
+    bool full() const noexcept { return rows_ == capacity_; }
+    std::size_t rows() const noexcept { return static_cast<std::size_t>(__atomic_load_n(memory_, __ATOMIC_ACQUIRE)); }
     std::size_t capacity() const noexcept { return capacity_; }
     std::size_t stages() const noexcept { return stages_; }
     std::size_t row_length() const noexcept { return row_length_; }
     // Row-major: start, one duration a stage, end to end; nanoseconds.
-    const std::int64_t* data() const noexcept { return table_.data(); }
+    const std::int64_t* data() const noexcept { return memory_ + kHeadWords; }
 
   private:
-    static std::size_t checked_size(std::size_t rows, std::size_t row_length) {
-        // A product that wraps round would give a small table and rows far behind its end.
-        if (row_length < 2 || rows > SIZE_MAX / sizeof(std::int64_t) / row_length) throw std::bad_alloc();
-        return rows * row_length;
-    }
+    std::int64_t* row() noexcept { return memory_ + kHeadWords + rows_ * row_length_; }
 
-    std::int64_t* row() noexcept { return table_.data() + rows_ * row_length_; }
-
+    std::int64_t* memory_;
     std::size_t capacity_, stages_, row_length_;
-    std::vector<std::int64_t> table_;
     std::size_t rows_ = 0, lap_ = 0;
     std::int64_t last_ = 0;
     bool open_ = false;

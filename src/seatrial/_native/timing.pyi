@@ -1,3 +1,6 @@
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,8 +13,17 @@ def clock_step_ns(tries: int = 1000) -> int:
 class StageSamples:
     """A preallocated table of stage times; a row goes begin(), lap() once a stage, end()."""
 
-    def __init__(self, capacity: int, stages: int) -> None:
-        """MemoryError where the table does not fit; ValueError where capacity or stages < 1."""
+    def __init__(self, capacity: int, stages: int, memory: Any = None) -> None:
+        """memory: a writable buffer of 8 * words(capacity, stages) bytes, which another process may share; else its own.
+
+        MemoryError where the table does not fit; ValueError where capacity or stages < 1, or memory is too small.
+        """
+    @staticmethod
+    def words(capacity: int, stages: int) -> int:
+        """int64 words that a table takes."""
+    @staticmethod
+    def read(memory: Any, stages: int) -> npt.NDArray[np.int64]:
+        """The whole rows in a table's memory, whoever filled it and however that process ended; as to_array()."""
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
@@ -23,5 +35,58 @@ class StageSamples:
         """Ends the current stage and starts the next at the same reading."""
     def end(self) -> bool:
         """Ends the row; False, and the row is dropped, where a stage is missing or one too many."""
-    def to_array(self) -> npt.NDArray[np.int64]:
-        """Copy of the rows, (rows, 1 + stages + 1) int64 nanoseconds: start, one a stage, end to end."""
+    def to_array(self, first: int = 0) -> npt.NDArray[np.int64]:
+        """Copy of the rows from `first` on, (rows, 1 + stages + 1) int64 nanoseconds: start, one a stage, end to end."""
+
+class Work:
+    """One request that a loop can time."""
+
+    def check(self) -> None:
+        """Raises what made the last request fail, once."""
+
+class SpinWork(Work):
+    """Keeps a core busy for service_ns a request; request `stall_at` takes stall_ns longer, request `fail_at` fails."""
+
+    def __init__(self, service_ns: int = 0, stall_at: int = -1, stall_ns: int = 0, fail_at: int = -1) -> None: ...
+
+class PythonWork(Work):
+    """A Python callable that calls lap() at the end of each of its stages. What it raises ends the loop."""
+
+    def __init__(self, iterate: Callable[[Callable[[], None]], None]) -> None: ...
+
+class MixWork(Work):
+    """Several kinds of requests, taken by the numbers in `order`, over and over."""
+
+    def __init__(self, works: Sequence[Work], order: npt.ArrayLike) -> None: ...
+
+class Halt:
+    """Ends a loop from another thread, after the current request."""
+
+    def ask(self) -> None: ...
+    @property
+    def asked(self) -> bool: ...
+
+def closed_loop(
+    work: Work, samples: StageSamples, *, deadline_ns: int, most: int = -1, gap_ns: int = 0, halt: Halt | None = None
+) -> str:
+    """One client's requests, one after another, each followed by gap_ns of sleep. Holds no GIL.
+
+    Ends with 'count' after `most`, 'deadline' (no request starts after it), 'asked' by halt, or 'full' of samples. Raises
+    what a request raised; the rows before it stay.
+    """
+
+def closed_loops(
+    works: Sequence[Work], samples: Sequence[StageSamples], *, deadline_ns: int, most: int = -1, gap_ns: int = 0,
+    halt: Halt | None = None,
+) -> str:
+    """A closed loop for each client, on threads of their own, started together."""
+
+def open_loop(
+    works: Sequence[Work], samples: Sequence[StageSamples], arrivals_ns: npt.ArrayLike, *, first_ns: int, deadline_ns: int,
+    halt: Halt | None = None,
+) -> str:
+    """Requests due at first_ns + arrivals_ns, taken in order by whichever server (a thread a work) is free.
+
+    A row starts when its request was due; its first stage is the wait until a server took it. A request that was not taken
+    before the deadline has no row. ValueError where arrivals do not ascend.
+    """

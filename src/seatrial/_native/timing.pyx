@@ -1,6 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc/timing to Python: checks sizes, forwards calls, nothing else.
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint8_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
 
@@ -10,18 +11,30 @@ cdef extern from "timing/clock.hpp" namespace "seatrial" nogil:
     int64_t _now_ns "seatrial::now_ns"() noexcept
     int64_t _clock_step_ns "seatrial::clock_step_ns"(int tries) noexcept
 
-cdef extern from "timing/samples.hpp" namespace "seatrial" nogil:
-    cdef cppclass _StageSamples "seatrial::StageSamples":
-        # std::length_error and std::bad_alloc alike: the table does not fit.
-        _StageSamples(size_t capacity, size_t stages) except +MemoryError
-        cbool begin() noexcept
-        void lap() noexcept
-        cbool end() noexcept
-        size_t rows() noexcept
-        size_t capacity() noexcept
-        size_t stages() noexcept
-        size_t row_length() noexcept
-        const int64_t* data() noexcept
+cdef extern from "<atomic>" namespace "std" nogil:
+    cdef cppclass atomic_bool "std::atomic<bool>":
+        void store(cbool value) noexcept
+        cbool load() noexcept
+
+cdef extern from "timing/loops.hpp" namespace "seatrial" nogil:
+    cdef enum class CEnded "seatrial::Ended"(int):
+        count
+        deadline
+        asked
+        full
+        failed
+    cdef cppclass CUntil "seatrial::Until":
+        int64_t deadline_ns, most
+        atomic_bool* asked
+    CEnded c_closed_loop "seatrial::closed_loop"(
+        CWork work, CStageSamples& samples, CUntil until, int64_t gap_ns) noexcept
+    CEnded c_closed_loops "seatrial::closed_loops"(
+        const CWork* works, CStageSamples** samples, size_t clients, CUntil until, int64_t gap_ns) except +
+    CEnded c_open_loop "seatrial::open_loop"(
+        const CWork* works, CStageSamples** samples, size_t servers, const int64_t* arrivals_ns, int64_t count,
+        int64_t first_ns, CUntil until) except +
+
+_ENDED = ("count", "deadline", "asked", "full", "failed")
 
 
 def now_ns() -> int:
@@ -38,15 +51,32 @@ def clock_step_ns(int tries=1000) -> int:
 
 
 cdef class StageSamples:
-    cdef _StageSamples* table
-
-    def __cinit__(self, Py_ssize_t capacity, Py_ssize_t stages):
-        if capacity < 1 or stages < 1:
-            raise ValueError(f"capacity and stages must be at least 1, got {capacity} and {stages}")
-        self.table = new _StageSamples(capacity, stages)
+    def __cinit__(self, Py_ssize_t capacity, Py_ssize_t stages, memory=None):
+        cdef size_t words = StageSamples.words(capacity, stages)
+        self.memory = np.empty(words, np.int64) if memory is None else np.frombuffer(memory, np.int64)
+        cdef int64_t[::1] view = self.memory
+        if <size_t>view.shape[0] < words:
+            raise ValueError(f"memory: expected at least {words * 8} bytes, got {view.shape[0] * 8}")
+        self.table = new CStageSamples(&view[0], capacity, stages)
 
     def __dealloc__(self):
         del self.table
+
+    @staticmethod
+    def words(Py_ssize_t capacity, Py_ssize_t stages) -> int:
+        if capacity < 1 or stages < 1:
+            raise ValueError(f"capacity and stages must be at least 1, got {capacity} and {stages}")
+        return CStageSamples.words(capacity, stages)
+
+    @staticmethod
+    def read(memory, Py_ssize_t stages):
+        # Of whoever filled it, dead or alive: its first word counts the whole rows; the head is one cache line.
+        words = np.frombuffer(memory, np.int64)
+        rows = int(words[0])
+        length = stages + 2
+        if not 0 <= rows <= (len(words) - 8) // length:
+            raise ValueError(f"memory: expected a table of {stages} stages, got a count of {rows} rows in {len(words)} words")
+        return words[8 : 8 + rows * length].reshape(rows, length).copy()
 
     def __len__(self) -> int:
         return self.table.rows()
@@ -59,18 +89,194 @@ cdef class StageSamples:
     def stages(self) -> int:
         return self.table.stages()
 
-    cpdef bint begin(self):
+    def begin(self) -> bool:
         return self.table.begin()
 
-    cpdef void lap(self) noexcept:
+    def lap(self) -> None:
         self.table.lap()
 
-    cpdef bint end(self):
+    def end(self) -> bool:
         return self.table.end()
 
-    def to_array(self):
-        out = np.empty((self.table.rows(), self.table.row_length()), dtype=np.int64)
+    def to_array(self, Py_ssize_t first=0):
+        cdef Py_ssize_t rows = self.table.rows(), length = self.table.row_length()
+        if not 0 <= first <= rows:
+            raise ValueError(f"first: expected 0 to {rows}, the number of rows, got {first}")
+        out = np.empty((rows - first, length), dtype=np.int64)
         cdef int64_t[:, ::1] view = out
         if view.shape[0]:
-            memcpy(&view[0, 0], self.table.data(), view.shape[0] * view.shape[1] * sizeof(int64_t))
+            memcpy(&view[0, 0], self.table.data() + first * length, view.shape[0] * view.shape[1] * sizeof(int64_t))
         return out
+
+
+cdef class Work:
+    cpdef void check(self) except *:
+        pass
+
+
+cdef class SpinWork(Work):
+    cdef CSpin spin
+
+    def __cinit__(self, int64_t service_ns=0, int64_t stall_at=-1, int64_t stall_ns=0, int64_t fail_at=-1):
+        self.spin.service_ns = service_ns
+        self.spin.stall_at = stall_at
+        self.spin.stall_ns = stall_ns
+        self.spin.fail_at = fail_at
+        self.c.call = CSpin.call
+        self.c.self = &self.spin
+
+    cpdef void check(self) except *:
+        if self.spin.done == self.spin.fail_at:
+            raise RuntimeError(f"request {self.spin.fail_at} was told to fail")
+
+
+cdef int _call_python(void* self, CStageSamples& samples) noexcept nogil:
+    with gil:
+        work = <PythonWork>self
+        work.lapper.table = &samples
+        try:
+            work.iterate(work.lap)
+        except BaseException as e:
+            work.error = e
+        work.lapper.table = NULL
+        return 0 if work.error is None else 1
+
+
+cdef class _Lapper:
+    # The table changes from loop to loop; the callable that a stage calls stays the same.
+    cdef CStageSamples* table
+
+    def __call__(self):
+        if self.table:
+            self.table.lap()
+
+
+cdef class PythonWork(Work):
+    cdef object iterate, lap, error
+    cdef _Lapper lapper
+
+    def __cinit__(self, iterate):
+        self.iterate = iterate
+        self.lapper = _Lapper()
+        self.lap = self.lapper
+        self.c.call = _call_python
+        self.c.self = <void*>self
+
+    cpdef void check(self) except *:
+        if self.error is not None:
+            error, self.error = self.error, None
+            raise error
+
+
+cdef class MixWork(Work):
+    cdef CMix mix
+    cdef CWork* kinds
+    cdef object order, works
+
+    def __cinit__(self, works, order):
+        self.works = list(works)
+        self.order = np.ascontiguousarray(order, np.uint8)
+        if not self.works or not len(self.order):
+            raise ValueError(f"expected works and an order, got {len(self.works)} and {len(self.order)}")
+        if self.order.max() >= len(self.works):
+            raise ValueError(f"order: expected numbers below {len(self.works)}, got {self.order.max()}")
+        cdef const uint8_t[::1] view = self.order
+        self.kinds = _works(self.works)
+        self.mix.kinds = self.kinds
+        self.mix.order = &view[0]
+        self.mix.length = view.shape[0]
+        self.c.call = CMix.call
+        self.c.self = &self.mix
+
+    def __dealloc__(self):
+        free(self.kinds)
+
+    cpdef void check(self) except *:
+        cdef Work work
+        for work in self.works:
+            work.check()
+
+
+cdef CWork* _works(list works) except NULL:
+    cdef CWork* array = <CWork*>malloc(max(1, len(works)) * sizeof(CWork))
+    cdef Work work
+    if not array:
+        raise MemoryError
+    for i, work in enumerate(works):
+        array[i] = work.c
+    return array
+
+
+cdef class Halt:
+    cdef atomic_bool flag
+
+    def __cinit__(self):
+        self.flag.store(False)
+
+    def ask(self):
+        self.flag.store(True)
+
+    @property
+    def asked(self):
+        return self.flag.load()
+
+
+cdef CUntil _until(int64_t deadline_ns, int64_t most, Halt halt):
+    cdef CUntil until
+    until.deadline_ns = deadline_ns
+    until.most = most
+    until.asked = &halt.flag if halt is not None else NULL
+    return until
+
+
+def closed_loop(Work work not None, StageSamples samples not None, *, int64_t deadline_ns, int64_t most=-1,
+                int64_t gap_ns=0, Halt halt=None) -> str:
+    cdef CUntil until = _until(deadline_ns, most, halt)
+    cdef CEnded ended
+    with nogil:
+        ended = c_closed_loop(work.c, samples.table[0], until, gap_ns)
+    work.check()
+    return _ENDED[<int>ended]
+
+
+def closed_loops(works, samples, *, int64_t deadline_ns, int64_t most=-1, int64_t gap_ns=0, Halt halt=None) -> str:
+    return _many(works, samples, None, 0, _until(deadline_ns, most, halt), gap_ns)
+
+
+def open_loop(works, samples, arrivals_ns, *, int64_t first_ns, int64_t deadline_ns, Halt halt=None) -> str:
+    arrivals = np.ascontiguousarray(arrivals_ns, np.int64)
+    if (np.diff(arrivals) < 0).any():
+        raise ValueError("arrivals_ns: expected ascending times")
+    return _many(works, samples, arrivals, first_ns, _until(deadline_ns, -1, halt), 0)
+
+
+cdef str _many(works, samples, arrivals, int64_t first_ns, CUntil until, int64_t gap_ns):
+    works, samples = list(works), list(samples)
+    if not works or len(works) != len(samples):
+        raise ValueError(f"expected one table for each of at least one work, got {len(works)} and {len(samples)}")
+    cdef size_t clients = len(works)
+    cdef const int64_t[::1] due
+    cdef StageSamples table
+    cdef CEnded ended
+    cdef CWork* array = _works(works)
+    cdef CStageSamples** tables = <CStageSamples**>malloc(clients * sizeof(CStageSamples*))
+    try:
+        if not tables:
+            raise MemoryError
+        for i, table in enumerate(samples):
+            tables[i] = table.table
+        if arrivals is None:
+            with nogil:
+                ended = c_closed_loops(array, tables, clients, until, gap_ns)
+        elif len(arrivals):
+            due = arrivals
+            with nogil:
+                ended = c_open_loop(array, tables, clients, &due[0], due.shape[0], first_ns, until)
+        else:
+            ended = CEnded.count
+    finally:
+        free(array)
+        free(tables)
+    for work in works:
+        (<Work>work).check()
+    return _ENDED[<int>ended]

@@ -1,0 +1,86 @@
+// A model loaded by ONNX Runtime, and requests to it whose inputs and outputs are bound before they are timed.
+// Knows shapes and element types as ONNX numbers them; names for them are Python's.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "../timing/work.hpp"
+#include "api.hpp"
+
+namespace seatrial::ort {
+
+struct Port {
+    std::string name;
+    int type = 0;                     // ONNXTensorElementDataType; 0: not a tensor
+    std::vector<std::int64_t> shape;  // -1: known only in a run
+};
+
+struct SessionSettings {
+    int threads = 1;  // of one operator; operators run one after another
+    std::string provider = "CPUExecutionProvider";
+    std::vector<std::pair<std::string, std::int64_t>> named_sizes;
+};
+
+class LoadedModel {
+  public:
+    // Throws Error with ONNX Runtime's own words.
+    LoadedModel(const Library& library, const std::string& path, const SessionSettings& settings);
+    ~LoadedModel();
+    LoadedModel(const LoadedModel&) = delete;
+    LoadedModel& operator=(const LoadedModel&) = delete;
+
+    const std::vector<Port>& inputs() const { return inputs_; }
+    const std::vector<Port>& outputs() const { return outputs_; }
+    const Library& library() const { return library_; }
+    Session* session() const { return session_; }
+
+  private:
+    const Library& library_;
+    Session* session_ = nullptr;
+    std::vector<Port> inputs_, outputs_;
+};
+
+// One client's buffers. Several requests may run at once on one LoadedModel; one request runs once at a time.
+class Request {
+  public:
+    explicit Request(const LoadedModel& model);
+    ~Request();
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+
+    // The memory stays the caller's, and must live as long as runs use it.
+    void bind_input(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
+    void bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
+    // ONNX Runtime gives the memory of this output, anew each run: its shape depends on the data.
+    void leave_output(std::size_t index);
+
+    // One inference. False: error() says why.
+    bool run() noexcept;
+    const std::string& error() const { return error_; }
+
+    // An output that was left to ONNX Runtime: fetch() after a run, then shape and data until the next fetch.
+    void fetch();
+    Port fetched_port(std::size_t index) const;
+    const void* fetched_data(std::size_t index) const;
+
+    // For the timing loops: self is a Request.
+    static int call(void* self, StageSamples& samples) noexcept;
+
+  private:
+    void release_fetched() noexcept;
+    void bind(std::vector<Value*>& values, std::size_t index, const Port& port, void* data, std::size_t bytes,
+              const std::vector<std::int64_t>& shape);
+
+    const LoadedModel& model_;
+    const Api& api_;
+    Binding* binding_ = nullptr;
+    MemoryInfo* host_ = nullptr;
+    std::vector<Value*> inputs_, outputs_, fetched_;
+    std::vector<const char*> left_;
+    std::string error_;
+};
+
+}  // namespace seatrial::ort

@@ -1,0 +1,153 @@
+#include "loops.hpp"
+
+#include <algorithm>
+#include <thread>
+#include <vector>
+
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
+namespace seatrial {
+
+namespace {
+
+// A sleeping thread wakes some tens of microseconds late, which would be charged to the request. The rest is waited
+// for awake; longer than this would keep a core busy that the model may need.
+constexpr std::int64_t kAwakeNs = 60'000;
+
+// By default Linux lets a timer be late by 50 µs to save power.
+void ask_for_exact_timers() noexcept {
+#if defined(__linux__)
+    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+#endif
+}
+
+void sleep_until_ns(std::int64_t t) noexcept {
+#if defined(_WIN32)
+    std::this_thread::sleep_for(std::chrono::nanoseconds(t - now_ns()));
+#else
+    timespec at{static_cast<time_t>(t / 1'000'000'000), static_cast<long>(t % 1'000'000'000)};
+#if defined(__APPLE__)
+    const std::int64_t left = t - now_ns();
+    if (left > 0) {
+        at = {static_cast<time_t>(left / 1'000'000'000), static_cast<long>(left % 1'000'000'000)};
+        nanosleep(&at, nullptr);
+    }
+#else
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr) != 0) {
+    }
+#endif
+#endif
+}
+
+inline void relax() noexcept {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+bool was_asked(const Until& until) noexcept { return until.asked && until.asked->load(std::memory_order_relaxed); }
+
+// Waits in slices, so that a request to end is heard. False where it was heard.
+bool wait_until_ns(std::int64_t due, const Until& until) noexcept {
+    constexpr std::int64_t slice = 50'000'000;
+    std::int64_t now = now_ns();
+    while (due - now > kAwakeNs) {
+        sleep_until_ns(std::min(due - kAwakeNs, now + slice));
+        if (was_asked(until)) return false;
+        now = now_ns();
+    }
+    while (now < due) {
+        relax();
+        now = now_ns();
+    }
+    return true;
+}
+
+// Threads run `body(client)`, the first client's in the calling thread, and start together.
+template <typename Body>
+Ended on_threads(std::size_t clients, const Body& body) {
+    std::vector<Ended> ended(clients, Ended::count);
+    std::atomic<std::size_t> ready{0};
+    std::atomic<bool> go{false}, given_up{false};
+    std::vector<std::thread> others;
+    others.reserve(clients);
+    const auto one = [&](std::size_t client) {
+        ask_for_exact_timers();
+        ready.fetch_add(1);
+        while (!go.load(std::memory_order_acquire)) {
+            if (given_up.load(std::memory_order_relaxed)) return;
+            std::this_thread::yield();
+        }
+        ended[client] = body(client);
+    };
+    try {
+        for (std::size_t client = 1; client < clients; ++client) others.emplace_back(one, client);
+    } catch (...) {
+        given_up = true;
+        for (auto& thread : others) thread.join();
+        throw;
+    }
+    while (ready.load() + 1 < clients) std::this_thread::yield();
+    go.store(true, std::memory_order_release);
+    one(0);
+    for (auto& thread : others) thread.join();
+    return *std::max_element(ended.begin(), ended.end());
+}
+
+}  // namespace
+
+Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept {
+    std::int64_t now = now_ns();
+    for (std::int64_t done = 0; done != until.most; ++done) {
+        if (samples.full()) return Ended::full;
+        if (now >= until.deadline_ns) return Ended::deadline;
+        if (was_asked(until)) return Ended::asked;
+        samples.begin();
+        if (work.call(work.self, samples)) return Ended::failed;
+        samples.end();
+        now = samples.last_ns();
+        if (gap_ns > 0) {
+            sleep_until_ns(now + gap_ns);
+            now = now_ns();
+        }
+    }
+    return Ended::count;
+}
+
+Ended closed_loops(const Work* works, StageSamples* const* samples, std::size_t clients, Until until, std::int64_t gap_ns) {
+    return on_threads(clients, [&](std::size_t c) noexcept { return closed_loop(works[c], *samples[c], until, gap_ns); });
+}
+
+Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t servers, const std::int64_t* arrivals_ns,
+                std::int64_t count, std::int64_t first_ns, Until until) {
+    std::atomic<std::int64_t> next{0};
+    std::atomic<bool> broken{false};
+    const auto serve = [&](std::size_t server) noexcept {
+        StageSamples& own = *samples[server];
+        for (;;) {
+            if (broken.load(std::memory_order_relaxed)) return Ended::count;
+            if (own.full()) return Ended::full;
+            if (was_asked(until)) return Ended::asked;
+            if (now_ns() >= until.deadline_ns) return Ended::deadline;
+            const std::int64_t i = next.fetch_add(1);
+            if (i >= count) return Ended::count;
+            const std::int64_t due = first_ns + arrivals_ns[i];
+            if (due >= until.deadline_ns) return Ended::deadline;
+            if (!wait_until_ns(due, until)) return Ended::asked;
+            own.begin_at(due);
+            own.lap();
+            if (works[server].call(works[server].self, own)) {
+                broken.store(true, std::memory_order_relaxed);
+                return Ended::failed;
+            }
+            own.end();
+        }
+    };
+    return on_threads(servers, serve);
+}
+
+}  // namespace seatrial

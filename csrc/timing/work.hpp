@@ -1,0 +1,56 @@
+// What a loop times: one request, as a function and the thing that it works on. Not for knowing what the thing is.
+#pragma once
+
+#include <cstdint>
+
+#include "clock.hpp"
+#include "samples.hpp"
+
+namespace seatrial {
+
+// `call` does one request and ends each of its stages with samples.lap(). Nonzero: the request failed, and the loop ends.
+// It must not throw; its type does not say so, since Cython's functions cannot.
+struct Work {
+    int (*call)(void* self, StageSamples& samples);
+    void* self;
+};
+
+// Work of known cost: what the loops themselves cost, and whether they see a stall that is known to be there.
+struct Spin {
+    std::int64_t service_ns = 0;
+    std::int64_t stall_at = -1;  // the request, from 0, that takes stall_ns longer
+    std::int64_t stall_ns = 0;
+    std::int64_t fail_at = -1;
+    std::int64_t done = 0;
+
+    static int call(void* self, StageSamples& samples) noexcept {
+        Spin& spin = *static_cast<Spin*>(self);
+        const std::int64_t wanted = spin.service_ns + (spin.done == spin.stall_at ? spin.stall_ns : 0);
+        if (spin.done == spin.fail_at) return 1;
+        ++spin.done;
+        if (wanted > 0) {
+            const std::int64_t until = now_ns() + wanted;
+            while (now_ns() < until) {
+            }
+        }
+        samples.lap();
+        return 0;
+    }
+};
+
+// Several kinds of requests in a given order, over and over: a mix of input shapes.
+struct Mix {
+    const Work* kinds;
+    const std::uint8_t* order;
+    std::int64_t length;
+    std::int64_t next = 0;
+
+    static int call(void* self, StageSamples& samples) noexcept {
+        Mix& mix = *static_cast<Mix*>(self);
+        const Work& kind = mix.kinds[mix.order[mix.next]];
+        if (++mix.next == mix.length) mix.next = 0;
+        return kind.call(kind.self, samples);
+    }
+};
+
+}  // namespace seatrial

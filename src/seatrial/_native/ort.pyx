@@ -1,0 +1,155 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
+# Joins csrc/ort to Python: a model loaded through ONNX Runtime's C API, and requests to it with bound buffers.
+from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_SIMPLE
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+from libcpp cimport bool as cbool
+from libcpp.memory cimport shared_ptr
+from libcpp.pair cimport pair
+from libcpp.string cimport string
+from libcpp.vector cimport vector
+
+import numpy as np
+
+from seatrial._native.timing cimport CStageSamples, CWork, Work
+
+cdef extern from "ort/api.hpp" namespace "seatrial::ort" nogil:
+    cdef cppclass CLibrary "seatrial::ort::Library":
+        string version
+        @staticmethod
+        const CLibrary& load(const string& path) except +
+
+cdef extern from "ort/session.hpp" namespace "seatrial::ort" nogil:
+    cdef cppclass CPort "seatrial::ort::Port":
+        string name
+        int type
+        vector[int64_t] shape
+    cdef cppclass CSettings "seatrial::ort::SessionSettings":
+        int threads
+        string provider
+        vector[pair[string, int64_t]] named_sizes
+    cdef cppclass CModel "seatrial::ort::LoadedModel":
+        CModel(const CLibrary& library, const string& path, const CSettings& settings) except +
+        const vector[CPort]& inputs()
+        const vector[CPort]& outputs()
+    cdef cppclass CRequest "seatrial::ort::Request":
+        CRequest(const CModel& model) except +
+        void bind_input(size_t index, void* data, size_t bytes, const vector[int64_t]& shape) except +
+        void bind_output(size_t index, void* data, size_t bytes, const vector[int64_t]& shape) except +
+        void leave_output(size_t index) except +
+        cbool run() noexcept
+        const string& error()
+        void fetch() except +
+        CPort fetched_port(size_t index) except +
+        const void* fetched_data(size_t index) except +
+        @staticmethod
+        int call(void* self, CStageSamples& samples) noexcept
+
+# By the numbers of ONNX's TensorProto.DataType, which ONNX Runtime shares.
+_DTYPES = {
+    1: "float32", 2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 6: "int32", 7: "int64", 9: "bool", 10: "float16",
+    11: "float64", 12: "uint32", 13: "uint64",
+}
+
+
+def library_version(str path) -> str:
+    return CLibrary.load(path.encode()).version.decode()
+
+
+cdef list _ports(vector[CPort] ports):
+    return [
+        (p.name.decode(), tuple(None if d < 0 else d for d in p.shape), _DTYPES.get(p.type, "unknown")) for p in ports
+    ]
+
+
+cdef class LoadedModel:
+    cdef CModel* model
+
+    def __cinit__(self, str library, str path, int threads=1, str provider="CPUExecutionProvider", named_sizes=None):
+        cdef CSettings settings
+        settings.threads = threads
+        settings.provider = provider.encode()
+        for name, size in (named_sizes or {}).items():
+            settings.named_sizes.push_back(pair[string, int64_t](<string>name.encode(), <int64_t>size))
+        cdef string file = path.encode()
+        cdef const CLibrary* lib = &CLibrary.load(library.encode())
+        with nogil:
+            self.model = new CModel(lib[0], file, settings)
+
+    def __dealloc__(self):
+        del self.model
+
+    @property
+    def inputs(self):
+        return _ports(self.model.inputs())
+
+    @property
+    def outputs(self):
+        return _ports(self.model.outputs())
+
+
+cdef class Request(Work):
+    cdef CRequest* request
+    cdef LoadedModel loaded
+    cdef dict kept
+
+    def __cinit__(self, LoadedModel model not None):
+        self.loaded = model
+        self.kept = {}
+        self.request = new CRequest(model.model[0])
+        self.c.call = CRequest.call
+        self.c.self = self.request
+
+    def __dealloc__(self):
+        del self.request
+
+    cdef vector[int64_t] _checked(self, array, ports, Py_ssize_t index, bint writable) except *:
+        if not 0 <= index < len(ports):
+            raise IndexError(f"expected an index below {len(ports)}, got {index}")
+        name, shape, dtype = ports[index]
+        if array.dtype.name != dtype:
+            raise ValueError(f"{name}: expected {dtype}, got {array.dtype.name}")
+        if not array.flags.c_contiguous or (writable and not array.flags.writeable):
+            raise ValueError(f"{name}: expected a contiguous{' writable' if writable else ''} array")
+        fits = len(shape) == array.ndim and all(d is None or d == s for d, s in zip(shape, array.shape))
+        if not fits:
+            raise ValueError(f"{name}: expected shape {['?' if d is None else d for d in shape]}, got {list(array.shape)}")
+        return array.shape
+
+    def bind_input(self, Py_ssize_t index, array):
+        cdef vector[int64_t] shape = self._checked(array, self.loaded.inputs, index, False)
+        cdef size_t data = array.ctypes.data
+        self.request.bind_input(index, <void*>data, array.nbytes, shape)
+        self.kept["input", index] = array
+
+    def bind_output(self, Py_ssize_t index, array):
+        cdef vector[int64_t] shape = self._checked(array, self.loaded.outputs, index, True)
+        cdef size_t data = array.ctypes.data
+        self.request.bind_output(index, <void*>data, array.nbytes, shape)
+        self.kept["output", index] = array
+
+    def leave_output(self, Py_ssize_t index):
+        self.request.leave_output(index)
+
+    def run(self):
+        cdef cbool ok
+        with nogil:
+            ok = self.request.run()
+        if not ok:
+            self.check()
+
+    cpdef void check(self) except *:
+        if not self.request.error().empty():
+            raise RuntimeError(self.request.error().decode(errors="replace"))
+
+    def fetch(self, Py_ssize_t index):
+        self.request.fetch()
+        cdef CPort port = self.request.fetched_port(index)
+        name = _DTYPES.get(port.type)
+        if name is None:
+            raise ValueError(f"output {index} is of ONNX type {port.type}, which has no NumPy dtype")
+        out = np.empty(tuple(port.shape), name)
+        cdef size_t target = out.ctypes.data
+        if out.nbytes:
+            memcpy(<void*>target, self.request.fetched_data(index), out.nbytes)
+        return out
