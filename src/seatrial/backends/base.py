@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy.typing as npt
 
+from seatrial._native.timing import PythonWork, Work
 from seatrial.errors import ModelError, did_you_mean
-from seatrial.plan.model_file import ModelInfo
+
+if TYPE_CHECKING:
+    from seatrial.plan.model_file import ModelInfo
 
 # Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
 IO_POLICY = "inputs bound in place, outputs read without a copy, shapes fixed when opened"
@@ -29,23 +32,27 @@ class TensorSpec:
 
 @dataclass(frozen=True)
 class OpenOptions:
-    """threads is the runtime's intra-op pool; input_shapes fixes dynamic dimensions by input name, and
-    named_sizes says the same by dimension name, for runtimes that ask for that.
+    """threads is the runtime's intra-op pool, of each client; input_shapes fixes dynamic dimensions by input name, and
+    named_sizes says the same by dimension name, for runtimes that ask for that. clients says how many requests will run
+    at once: `another()` gives each its own.
     """
 
     threads: int = 1
+    clients: int = 1
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     named_sizes: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def for_shapes(cls, model: ModelInfo, threads: int, input_shapes: Mapping[str, tuple[int, ...]]) -> Self:
+    def for_shapes(
+        cls, model: ModelInfo, threads: int, input_shapes: Mapping[str, tuple[int, ...]], clients: int = 1
+    ) -> Self:
         sizes = {
             dimension: size
             for tensor in model.inputs
             for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False)
             if isinstance(dimension, str)
         }
-        return cls(threads, input_shapes, sizes)
+        return cls(threads, clients, input_shapes, sizes)
 
 
 @dataclass(frozen=True)
@@ -80,8 +87,16 @@ class Backend(Protocol):
         """
         ...
 
+    def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
+        """One inference on these feeds, bound now, for the timing loops. It keeps the feeds and this backend alive."""
+        ...
+
+    def another(self) -> Self:
+        """Requests of another client on the same loaded model, which may run while this one's do."""
+        ...
+
     def details(self) -> dict[str, str]:
-        """What really runs: runtime version, provider or device, inference precision, threads."""
+        """What really runs: runtime version, provider or device, inference precision, threads, and what calls it."""
         ...
 
     def close(self) -> None: ...
@@ -94,10 +109,22 @@ class Backend(Protocol):
 
 
 class Closing(ABC):
-    """The context-manager half of a Backend."""
+    """What backends have in common: they close, and can be timed."""
 
     @abstractmethod
     def close(self) -> None: ...
+
+    @abstractmethod
+    def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]: ...
+
+    def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
+        """By way of `run`, with the interpreter; a backend without it overrides this."""
+
+        def once(lap: Callable[[], None]) -> None:
+            self.run(feeds)
+            lap()
+
+        return PythonWork(once)
 
     def __enter__(self) -> Self:
         return self

@@ -72,8 +72,18 @@ def availability(name: str) -> Availability:
     return Availability(name, True, found)
 
 
-def open_backend(name: str, model: Path, options: OpenOptions) -> Backend:
-    """Opens a model. BackendUnavailableError names what is missing and the cure."""
+def has_native_loop(name: str) -> bool:
+    """Whether the backend can be called without the interpreter here: ONNX Runtime, where its library lies in the wheel."""
+    from seatrial.backends.onnxruntime_native import NATIVE, library_path
+
+    return name in NATIVE and library_path() is not None
+
+
+def open_backend(name: str, model: Path, options: OpenOptions, native: bool = False) -> Backend:
+    """Opens a model; `native`: so that it is called without the interpreter, see has_native_loop.
+
+    BackendUnavailableError names what is missing and the cure.
+    """
     status = availability(name)
     if not status.ok:
         raise BackendUnavailableError(f"backend {name}: {status.reason}; {status.cure}")
@@ -81,6 +91,10 @@ def open_backend(name: str, model: Path, options: OpenOptions) -> Backend:
         from seatrial.backends.fake import FakeBackend
 
         return FakeBackend.open(model, options)
+    if native:
+        from seatrial.backends.onnxruntime_native import NATIVE
+
+        return NATIVE[name].open(model, options)
     entry = _ENTRIES[name]
     kind = getattr(import_module(f"seatrial.backends.{entry.module}"), entry.class_name)
     return cast(Backend, kind.open(model, options))

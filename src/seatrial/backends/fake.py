@@ -4,7 +4,8 @@ A script is a JSON file called *.fake.json:
     {"inputs":  {"x": {"shape": ["batch", 3, 8, 8], "dtype": "float32"}},
      "outputs": {"y": {"shape": ["batch", 3], "values": 0.5}},          # a number or nested list, broadcast
      "latency_ms": [1.0, 2.0],                                           # taken in turn
-     "load_ms": 5, "fail": {"at": 10, "how": "raise", "batch": 1}}         # raise, segfault, kill, hang or exit
+     "stall": {"at": 20, "ms": 50},                                      # one request that takes so much longer
+    "load_ms": 5, "fail": {"at": 10, "how": "raise", "batch": 1}}         # raise, segfault, kill, hang or exit
 "values": "channel_mean" gives the mean of each input channel, so that a test can see what preprocessing did.
 """
 
@@ -34,6 +35,7 @@ class FakeBackend(Closing):
     def __init__(self, model: Path, script: dict[str, Any], options: OpenOptions) -> None:
         self._model = model
         self._script = script
+        self._options = options
         self._batch = next((s[0] for s in options.input_shapes.values()), 1)
         self._threads = options.threads
         self._runs = 0
@@ -59,12 +61,18 @@ class FakeBackend(Closing):
         fail = self._script.get("fail")
         if fail and self._runs >= fail["at"] and fail.get("batch", self._batch) == self._batch:
             _fail(fail)
+        stall = self._script.get("stall")
+        if stall and self._runs == stall["at"]:
+            deadline_ns += int(stall["ms"] * 1e6)
         self._runs += 1
         first = next(iter(feeds.values()))
         outputs = [self._output(t, first) for t in self._script["outputs"].values()]
         while now_ns() < deadline_ns:
             pass
         return outputs
+
+    def another(self) -> Self:
+        return type(self)(self._model, self._script, self._options)
 
     def details(self) -> dict[str, str]:
         return {"runtime": "fake", "threads": str(self._threads)}

@@ -1,4 +1,7 @@
-"""ONNX Runtime through I/O binding: CPU, CUDA and TensorRT providers. Not for: silent fallback between them."""
+"""ONNX Runtime through Python's I/O binding: CPU, CUDA and TensorRT providers. Not for: silent fallback between them.
+
+Its C API, without the interpreter, is onnxruntime_native.py.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +63,7 @@ class OnnxRuntimeBackend(Closing):
         try:
             session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
         except Exception as e:  # onnxruntime raises its own types, none with a common public base
-            raise ModelError(f"{model}: onnxruntime cannot load the model: {_first_line(e)}") from e
+            raise ModelError(f"{model}: onnxruntime cannot load the model: {first_line(e)}") from e
         # By default a session that fails later goes on with another provider; here that must be an error.
         session.disable_fallback()
         active = session.get_providers()
@@ -93,11 +96,14 @@ class OnnxRuntimeBackend(Closing):
         try:
             self._session.run_with_iobinding(self._binding)
         except Exception as e:  # see open()
-            raise CellError(f"onnxruntime failed in a run: {_first_line(e)}") from e
+            raise CellError(f"onnxruntime failed in a run: {first_line(e)}") from e
         if all(a is not None for a in self._preallocated):
             return list(self._preallocated)  # type: ignore[arg-type]
         values = self._binding.get_outputs()
         return [v.numpy() if kept is None else kept for v, kept in zip(values, self._preallocated, strict=True)]
+
+    def another(self) -> Self:
+        return type(self)(self._session, self._model, self._options)
 
     def details(self) -> dict[str, str]:
         import onnxruntime as ort
@@ -108,6 +114,7 @@ class OnnxRuntimeBackend(Closing):
             "provider": self.provider,
             "threads": f"{self._options.threads} intra-op, 1 inter-op",
             "outputs": f"{kept} of {len(self._outputs)} preallocated",
+            "called": "from Python",
         }
 
     def close(self) -> None:
@@ -137,7 +144,7 @@ def _ints(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(d if isinstance(d, int) else None for d in shape)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """The reason, without terminal colours and the C++ places that stand in its middle."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
     text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ .*?\) ?(?:const )?(?:\[with .*?\] )?", "", text)

@@ -19,6 +19,7 @@ class OpenVinoBackend(Closing):
     def __init__(self, compiled: Any, model: Path, wanted: Collection[str]) -> None:
         self._compiled = compiled
         self._model = model
+        self._wanted = wanted
         self._request = compiled.create_infer_request()
         self._inputs = [_spec(port, wanted) for port in compiled.inputs]
         self._outputs = [_spec(port, wanted) for port in compiled.outputs]
@@ -59,10 +60,14 @@ class OpenVinoBackend(Closing):
 
     @classmethod
     def _settings(cls, options: OpenOptions) -> dict[str, Any]:
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+        # A stream serves one request at a time; the threads are of all streams together.
+        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": str(options.clients)}
         if cls.device == "CPU":
-            settings["INFERENCE_NUM_THREADS"] = options.threads
+            settings["INFERENCE_NUM_THREADS"] = options.threads * options.clients
         return settings
+
+    def another(self) -> Self:
+        return type(self)(self._compiled, self._model, self._wanted)
 
     def inputs(self) -> list[TensorSpec]:
         return self._inputs
@@ -94,9 +99,9 @@ class OpenVinoBackend(Closing):
             "runtime": f"openvino {ov.__version__.split('-')[0]}",
             "device": ", ".join(get("EXECUTION_DEVICES")),
             "inference_precision": _type_name(get("INFERENCE_PRECISION_HINT")),
-            "threads": f"{get('INFERENCE_NUM_THREADS')} threads, {get('NUM_STREAMS')} stream"
+            "threads": f"{get('INFERENCE_NUM_THREADS')} threads, {get('NUM_STREAMS')} stream(s)"
             if self.device == "CPU"
-            else f"{get('NUM_STREAMS')} stream",
+            else f"{get('NUM_STREAMS')} stream(s)",
         }
 
     def close(self) -> None:

@@ -27,6 +27,9 @@ class Task(BaseModel):
     precision: str = "fp32"
     batch: int = 1
     threads: int = 1
+    clients: int = 1
+    native: bool = False
+    """Whether the backend is to be called without the interpreter, where it can be."""
     images: list[tuple[str, str]] = []
     allow_code: bool = False
     max_time_s: float = 5.0

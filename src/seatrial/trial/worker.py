@@ -6,12 +6,10 @@ JSON line each; whatever else is printed is the user's, or a library's, and is k
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,19 +18,21 @@ import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
 from seatrial.errors import ExitCode, SeatrialError
-from seatrial.timing.measure import StopRule, image_order, measure
+from seatrial.timing.measure import StopRule, measure
+from seatrial.trial.child import die_with_parent, pin
+from seatrial.trial.opened import STAGES, build, image_bytes, open_pipeline
 from seatrial.trial.task import CALIBRATION_IMAGES, Answer, StageEngines, Task
+from seatrial.trial.turns import made_up
 
 if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
 _OTHER = {"native": "reference", "reference": "native"}
-STAGES = ("decode", "preprocess", "infer", "postprocess")
 
 
 def main() -> int:
-    _die_with_parent()
+    die_with_parent()
     task = Task.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
     tell = _teller()
     try:
@@ -45,13 +45,6 @@ def main() -> int:
     return 0
 
 
-def _die_with_parent() -> None:
-    """Linux: this process is killed when whoever started it goes, so that a cancelled job leaves nothing running."""
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def _teller() -> Callable[[str, float], None]:
     descriptor = int(os.environ.get("SEATRIAL_PROGRESS_FD", "-1"))
 
@@ -62,54 +55,17 @@ def _teller() -> Callable[[str, float], None]:
     return tell
 
 
-def _pin(threads: int) -> list[int]:
-    """Keeps this process on as many cores as it has threads: the last ones, since interrupts prefer the first.
-
-    Hyper-threads of one core share its arithmetic units, so one of each physical core is taken first.
-    """
-    if not hasattr(os, "sched_setaffinity"):
-        return []
-    usable = sorted(os.sched_getaffinity(0), reverse=True)
-    first_of_core = {_siblings(core): core for core in reversed(usable)}
-    preferred = [core for core in usable if first_of_core[_siblings(core)] == core]
-    cores = sorted((preferred + [core for core in usable if core not in preferred])[:threads])
-    os.sched_setaffinity(0, cores)
-    return cores
-
-
-def _siblings(core: int) -> str:
-    try:
-        return Path(f"/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list").read_text("utf-8")
-    except OSError:
-        return str(core)
-
-
 def _stop_rule(task: Task) -> StopRule:
     columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
     tails = tuple((columns[stage], quantile, needed) for stage, quantile, needed in task.tails)
     return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails)
 
 
-def _pipeline(task: Task, engine: str | None = None) -> Pipeline:
-    """The task's pipeline; `engine` replaces the plan's own."""
-    from seatrial.pipeline.build import build_pipeline
-    from seatrial.plan import models
-
-    spec = models.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
-    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
-
-
-def _image_bytes(task: Task) -> Any:
-    from seatrial.pipeline.images import ImageBytes, ImageFile
-
-    return ImageBytes([ImageFile(Path(path), name) for path, name in task.images])
-
-
 def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
     from seatrial.precision import Calibration, variant
 
-    pipeline = _pipeline(task)
-    data = _image_bytes(task)
+    pipeline = build(task)
+    data = image_bytes(task)
     # Spread over the whole set: neighbours in a folder often look alike.
     chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), CALIBRATION_IMAGES)).astype(int))
 
@@ -126,44 +82,15 @@ def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
 
 
 def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
-    import cv2
-
-    from seatrial.backends import OpenOptions, open_backend
     from seatrial.timing.environment import peak_memory_bytes
 
-    affinity = _pin(task.threads)
-    cv2.setNumThreads(task.threads)
-    pipeline = _pipeline(task)
-    data = _image_bytes(task)
-    feeds = pipeline.allocate(task.batch)
-    count = len(data)
-    first = [pipeline.decode(data[i % count]) for i in range(task.batch)]
-    geometries = pipeline.preprocess(first, feeds)
-
-    options = OpenOptions.for_shapes(
-        task.model_info, task.threads, {name: array.shape for name, array in feeds.items()}
-    )
-    tell("loading", 0.0)
-    began = now_ns()
-    with open_backend(task.backend, Path(task.model), options) as backend:
-        loaded = now_ns()
-        outputs = backend.run(feeds)
-        answered = now_ns()
-        pipeline.postprocess(outputs, geometries)  # its errors belong before the measurement, not into it
-
-        order = image_order(count, task.seed)
-
-        def iterate(lap: Callable[[], None]) -> None:
-            images = [pipeline.decode(data[next(order)]) for _ in range(task.batch)]
-            lap()
-            geometries = pipeline.preprocess(images, feeds)
-            lap()
-            outputs = backend.run(feeds)
-            lap()
-            pipeline.postprocess(outputs, geometries)
-            lap()
-
-        measured = measure(iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share))
+    affinity = pin(task.threads)
+    opened = open_pipeline(task, tell)
+    pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
+    with opened.backend as backend:
+        measured = measure(
+            opened.iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share)
+        )
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
@@ -175,7 +102,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             problem = f"{type(e).__name__}: {e}"
         return Answer(
             stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
-            load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9, peak_memory_bytes=peak,
+            load_s=opened.load_s, first_inference_s=opened.first_inference_s, peak_memory_bytes=peak,
             affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
             image_source="memory" if data.in_memory else "disk", engines=engines,
             engines_problem=problem,
@@ -196,7 +123,7 @@ def _engines(
         stages.append("postprocess")
     if not stages:
         return {}
-    pair = {spec.engine: pipeline, _OTHER[spec.engine]: _pipeline(task, _OTHER[spec.engine])}
+    pair = {spec.engine: pipeline, _OTHER[spec.engine]: build(task, _OTHER[spec.engine])}
     geometries = pipeline.preprocess(images, feeds)
     outputs = [np.array(o) for o in backend.run(feeds)]
     return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, feeds, stages)
@@ -237,13 +164,13 @@ def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
     from seatrial.backends import OpenOptions, open_backend
     from seatrial.timing.environment import peak_memory_bytes
 
-    affinity = _pin(task.threads)
+    affinity = pin(task.threads)
     options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
     tell("loading", 0.0)
     began = now_ns()
     with open_backend(task.backend, Path(task.model), options) as backend:
         loaded = now_ns()
-        feeds = {s.name: _made_up(task.input_shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
+        feeds = {s.name: made_up(task.input_shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
         backend.run(feeds)
         answered = now_ns()
 
@@ -259,13 +186,6 @@ def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
             peak_memory_bytes=peak_memory_bytes(), affinity=affinity,
             backend_details=backend.details(),
         )  # fmt: skip
-
-
-def _made_up(shape: Sequence[int], dtype: str, seed: int) -> Array:
-    """Uniform 0 to 1 for floats; zeros for the rest, which are a valid index, mask and level."""
-    if np.issubdtype(np.dtype(dtype), np.floating):
-        return np.random.default_rng(seed).random(tuple(shape)).astype(dtype)
-    return np.zeros(tuple(shape), dtype)
 
 
 if __name__ == "__main__":
