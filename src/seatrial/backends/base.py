@@ -46,13 +46,7 @@ class OpenOptions:
     def for_shapes(
         cls, model: ModelInfo, threads: int, input_shapes: Mapping[str, tuple[int, ...]], clients: int = 1
     ) -> Self:
-        sizes = {
-            dimension: size
-            for tensor in model.inputs
-            for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False)
-            if isinstance(dimension, str)
-        }
-        return cls(threads, clients, input_shapes, sizes)
+        return cls(threads, clients, input_shapes, model.named_sizes(input_shapes))
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.ort import LoadedModel, Port, Request, library_version
+from seatrial._native.ort import LoadedModel, Request, library_version
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
 from seatrial.backends.onnxruntime import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
+
+if TYPE_CHECKING:
+    from seatrial._native.ort import Port
 
 
 def library_path() -> Path | None:

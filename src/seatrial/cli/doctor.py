@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import ExitCode
@@ -22,7 +23,13 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
         f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
     )
     clock_step = format_seconds(facts["clock_step_ns"] / 1e9)
-    out.print(f"{facts['kernel']}, Python {facts['python']}, clock step {clock_step}", style="dim")
+    out.print(
+        f"{facts['kernel']}, Python {facts['python']}, clock {facts['clock_source']}, step {clock_step}", style="dim"
+    )
+    out.print(f"clocks and memory: {_settings(facts)}", style="dim")
+    out.print(f"container: {_share(facts)}", style="dim")
+    for gpu in facts["gpus"]:
+        out.print(f"GPU: {_gpu(gpu)}", style="dim")
     out.print(f"kernels: {_levels(facts['simd'])}", style="dim")
     out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
     out.print("\n[bold]Backends[/]")
@@ -39,6 +46,33 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
         out.print("  [green]✓[/] nothing found")
     write_json(json, {"environment": facts, "backends": [vars(b) for b in backends]})
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
+
+
+def _settings(facts: dict[str, Any]) -> str:
+    """Settings of the machine that shift timings, as far as they can be read."""
+    span = facts["frequency_range_mhz"]
+    known = [
+        *(f"{name} {facts[name]}" for name in ("governor", "turbo", "smt") if facts[name] != "unknown"),
+        *([f"{span[0]} to {span[1]} MHz"] if span else []),
+        *([f"{facts['numa_nodes']} NUMA node(s)"] if facts["numa_nodes"] else []),
+        f"transparent huge pages {facts['transparent_huge_pages']}",
+    ]
+    return ", ".join(known)
+
+
+def _share(facts: dict[str, Any]) -> str:
+    """What of the machine is ours."""
+    from seatrial.units import format_bytes
+
+    cpus, memory = facts["cgroup_cpu_limit"], facts["cgroup_memory_limit_bytes"]
+    limits = [*([f"{cpus:g} CPUs"] if cpus else []), *([format_bytes(memory)] if memory else [])]
+    free = f"{format_bytes(facts['memory_available_bytes'])} of memory free"
+    return f"{facts['container']}, {'limited to ' + ' and '.join(limits) if limits else 'no limits'}, {free}"
+
+
+def _gpu(gpu: dict[str, Any]) -> str:
+    clocks = f", {gpu['sm_clock_mhz']} of {gpu['max_sm_clock_mhz']} MHz" if gpu["sm_clock_mhz"] else ""
+    return f"{gpu['name']}, driver {gpu['driver']}{clocks}"
 
 
 def _levels(active: str) -> str:

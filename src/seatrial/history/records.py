@@ -133,12 +133,63 @@ class Decision(Frozen):
     evidence: str = ""
 
 
+ComparisonVerdict = Literal["REGRESSION", "IMPROVED", "EQUIVALENT", "INCONCLUSIVE"]
+
+
+class Pair(Frozen):
+    """One round of fresh processes. effect: ln of B over the mean of A and A again; control: ln(A again / A), what
+    nothing at all looks like.
+
+    within_se: standard error of the effect from its own blocks. values: the metric of each side in seconds, launched: the
+    sides in the order in which their processes were started.
+    """
+
+    effect: float
+    control: float | None
+    within_se: float
+    values: dict[str, float]
+    launched: tuple[str, ...]
+    burst: int
+    blocks: int
+    wall_s: float
+
+
+class Comparison(Frozen):
+    """B against A in one metric and stage. `change` is B / A - 1 with its interval: above 0, B takes longer."""
+
+    a: str
+    b: str
+    metric: str
+    stage: str
+    design: Literal["lock-step", "separate runs"]
+    verdict: ComparisonVerdict
+    reason: str
+    margin: float
+    change: Measured
+    a_value: Measured
+    b_value: Measured
+    p_value: float
+    p_adjusted: float
+    """Benjamini-Hochberg over the metrics that were judged together."""
+    detectable: float | None = None
+    """The least change that these pairs would have found four times in five."""
+    pairs_sd: float | None = None
+    noise_floor: float | None = None
+    """The same of A against A, in the same rounds: no margin below it can be judged."""
+    noise_sd: float | None = None
+    control: Measured | None = None
+    """A against itself: what the harness sees where nothing differs."""
+    pairs: tuple[Pair, ...] = ()
+    details: dict[str, dict[str, str]] = {}
+    warnings: tuple[str, ...] = ()
+
+
 class Record(Frozen):
     # `schema` is pydantic's own word; the file says "schema".
     schema_: Literal["seatrial.record/1"] = SCHEMA
     id: str
     created: str
-    kind: Literal["trial", "bench"] = "trial"
+    kind: Literal["trial", "bench", "compare"] = "trial"
     status: Literal["complete", "interrupted"] = "complete"
     verdict: Verdict
     wall_s: float
@@ -148,6 +199,7 @@ class Record(Frozen):
     environment: dict[str, Any]
     cells: tuple[CellRecord, ...]
     decisions: tuple[Decision, ...]
+    comparisons: tuple[Comparison, ...] = ()
     pictures: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -10,7 +10,7 @@ import ast
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -44,6 +44,15 @@ class ModelInfo:
     external_files: tuple[Path, ...] = ()
     input_quantisation: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of inputs that a DequantizeLinear reads."""
+
+    def named_sizes(self, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """Sizes of symbolic dimensions under given input shapes. A name with two sizes, such as '?', says nothing."""
+        sizes: dict[str, set[int]] = {}
+        for tensor in self.inputs:
+            for dimension, size in zip(tensor.shape, input_shapes.get(tensor.name, ()), strict=False):
+                if isinstance(dimension, str):
+                    sizes.setdefault(dimension, set()).add(size)
+        return {name: values.pop() for name, values in sizes.items() if len(values) == 1}
 
     def labels(self) -> list[str] | None:
         """Class names as Ultralytics ('names', a dict) or PaddleX exports ('character', lines) write them."""
@@ -144,8 +153,9 @@ def _tensor_info(value: Any) -> TensorInfo:
     import onnx
 
     tensor = value.type.tensor_type
+    # Some exporters write -1 where the format has a field of its own for what is not known.
     shape = tuple(
-        d.dim_value if d.HasField("dim_value") else (d.dim_param or None) if d.HasField("dim_param") else None
+        (d.dim_value if d.dim_value >= 0 else None) if d.HasField("dim_value") else d.dim_param or None
         for d in tensor.shape.dim
     )
     if tensor.elem_type == onnx.TensorProto.BFLOAT16:

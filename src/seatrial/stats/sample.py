@@ -22,6 +22,8 @@ CONFIDENCE = 0.95
 BLOCKS = 10
 # Correlation is looked for up to this lag; a longer memory is drift, which no single run can average out.
 MAX_LAG = 200
+# How a tail clusters cannot be seen in fewer samples than these above the quantile.
+LEAST_IN_TAIL = 20
 
 
 @dataclass(frozen=True)
@@ -46,26 +48,37 @@ def effective_count(samples: npt.ArrayLike, quantile: float = 0.5) -> int:
     """n / (1 + 2 Σ ρ_k): how many independent samples say as much about this quantile; between 1 and n.
 
     ρ is the autocorrelation of the indicator "above the quantile", which is what the variance of a sample quantile
-    depends on (Sen, 1972): a slow drift of the median need not blur a tail. The sum ends where a pair of neighbouring
-    autocorrelations stops being positive (Geyer, 1992).
+    depends on (Sen, 1972): a slow drift of the median need not blur a tail. A quantile with fewer than twenty samples
+    beyond it borrows the ρ of the nearest that has them, seldom smaller than its own. The sum ends where a pair of
+    neighbouring autocorrelations stops being positive (Geyer, 1992), and counts for nothing where independent samples
+    would often show as much. A memory that is long but weak, such as a slow drift with a tenth of the variance, is only
+    partly seen in a few hundred samples.
     """
     x = np.asarray(samples, np.float64)
     n = len(x)
     if n < 4:
         return n
+    least = min(0.5, LEAST_IN_TAIL / n)
+    quantile = min(max(quantile, least), 1 - least)
     above = (x > np.quantile(x, quantile, method="inverted_cdf")).astype(np.float64)
     above -= above.mean()
     variance = float(above @ above)
     if variance == 0:
         return n
-    pairs = 0.0
+    # 1 + 2 Σ ρ = 2 Σ pairs - 1, since the first pair holds lag 0.
+    memory, lags = -1.0, 0
     for lag in range(0, min(MAX_LAG, n - 2), 2):
         pair = float(above[: n - lag] @ above[lag:] + above[: n - lag - 1] @ above[lag + 1 :]) / variance
+        # Taking the sample's own mean away lowers every autocorrelation but lag 0 by about memory / n.
+        pair += (2 if lag else 1) * max(1.0, memory) / n
         if pair <= 0:
             break
-        pairs += pair
-    # The first pair holds lag 0, which is 1: 1 + 2 Σ ρ = 2 Σ pairs - 1.
-    return max(1, min(n, int(n / max(1.0, 2 * pairs - 1) + 1e-9)))
+        memory += 2 * pair
+        lags = lag + 1
+    # Independent samples show 1 ± 2 √(lags / n).
+    if memory <= 1 + 2 * math.sqrt(lags / n):
+        return n
+    return max(1, min(n, int(n / memory + 1e-9)))
 
 
 def percentile_estimate(
@@ -85,8 +98,8 @@ def percentile_estimate(
     independent = n_eff if n_eff is not None else effective_count(samples, quantile)
     value = float(x[min(n - 1, max(0, math.ceil(quantile * n - 1e-9) - 1))])
     low_share, high_share = _interval_shares(independent, quantile, (1 - confidence) / 2)
-    low = None if low_share is None else float(x[max(0, math.ceil(low_share * n) - 1)])
-    high = None if high_share is None else float(x[min(n - 1, math.ceil(high_share * n) - 1)])
+    low = None if low_share is None else float(x[math.floor(low_share * n + 1e-9)])
+    high = None if high_share is None else float(x[min(n - 1, math.ceil(high_share * n - 1e-9) - 1)])
     warnings: list[str] = []
     if high is None:
         needed = samples_needed(quantile, 1 - (1 - confidence) / 2)
@@ -98,12 +111,16 @@ def percentile_estimate(
 
 
 def _interval_shares(n: int, quantile: float, error: float) -> tuple[float | None, float | None]:
-    """Ranks of the interval's ends as shares of n; None where no rank has an error as small."""
+    """Shares of the samples below the low end, and up to the high end; None where no rank has an error as small.
+
+    Of more samples than n, the low end is the next one above its share: with r - 1 of n below, counting the r-th itself
+    as below would move the end towards the middle by up to a whole rank of n.
+    """
     # P(X_(r) > q) = P(at most r - 1 samples below q); P(X_(s) < q) = 1 - P(at most s - 1 below q).
     at_most = np.asarray(bdtr(np.arange(n + 1, dtype=np.float64), n, quantile))
     low_rank = int(np.searchsorted(at_most, error, side="right"))
     high_rank = int(np.searchsorted(at_most, 1 - error, side="left")) + 1
-    return (low_rank / n if low_rank >= 1 else None), (high_rank / n if high_rank <= n else None)
+    return ((low_rank - 1) / n if low_rank >= 1 else None), (high_rank / n if high_rank <= n else None)
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,31 @@ import os
 import platform
 import re
 import sys
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import psutil
 
-from seatrial._native.kernels import simd_level, simd_levels
+from seatrial._native.kernels import simd_level
 from seatrial._native.timing import clock_step_ns
+from seatrial.timing import cgroups, machine
+from seatrial.timing.disturbances import Disturbance, disturbances
+from seatrial.timing.machine import cpu_model
 
+__all__ = [
+    "Disturbance",
+    "comparable_facts",
+    "cpu_model",
+    "disturbances",
+    "environment",
+    "fingerprint",
+    "machine_name",
+    "packages",
+    "peak_memory_bytes",
+    "usable_cores",
+]
+
+# What decodes, prepares or runs a model here: another version of one is another thing measured.
 PACKAGES = (
     "seatrial",
     "numpy",
@@ -28,36 +43,50 @@ PACKAGES = (
     "onnx",
     "onnxruntime",
     "onnxruntime-gpu",
+    "onnxruntime-openvino",
     "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+    "nvidia-cuda-runtime",
+    "nvidia-cuda-runtime-cu12",
+    "nvidia-cudnn-cu12",
+    "nvidia-cudnn-cu13",
 )
-
-
-@dataclass(frozen=True)
-class Disturbance:
-    """Something that makes timings here less certain, and its cure."""
-
-    what: str
-    cure: str
+# Recorded, but nothing here runs on it.
+BYSTANDERS = ("torch",)
 
 
 def environment() -> dict[str, Any]:
     """Facts about this machine and installation, as they go into a record."""
+    cores = usable_cores()
+    memory = machine.memory_info()
     facts = {
         "machine": machine_name(),
         "fingerprint": fingerprint(),
         "cpu": cpu_model(),
-        "cores": len(usable_cores()),
+        "cores": len(cores),
+        "numa_nodes": machine.numa_nodes(cores),
         "memory_bytes": psutil.virtual_memory().total,
+        "memory_available_bytes": _memory_available_bytes(memory),
+        "swap_used_bytes": memory.get("SwapTotal", 0) - memory.get("SwapFree", 0),
         "kernel": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "packages": packages(),
-        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") or "unknown",
-        "smt": {"1": "on", "0": "off"}.get(_read("/sys/devices/system/cpu/smt/active"), "unknown"),
-        "virtual": _is_virtual(),
-        "cgroup_cpu_limit": _cgroup_cpu_limit(),
+        "packages": packages() | packages(BYSTANDERS),
+        "governor": machine.governor(cores[0]),
+        "frequency_range_mhz": machine.frequency_range_mhz(cores[0]),
+        "turbo": machine.turbo(),
+        "smt": machine.smt(),
+        "virtual": machine.is_virtual(),
+        "container": machine.container(),
+        "cgroup_cpu_limit": cgroups.tightest_cpu_limit(),
+        "cgroup_memory_limit_bytes": cgroups.tightest_memory_limit_bytes(),
         "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "on_battery": _on_battery(),
+        "transparent_huge_pages": machine.transparent_huge_pages(),
+        "clock_source": machine.clock_source(),
         "clock_step_ns": clock_step_ns(),
         "simd": simd_level() or "none",
+        "gpus": [vars(gpu) for gpu in machine.gpus()],
     }
     return facts | {"disturbances": [vars(d) for d in disturbances(facts)]}
 
@@ -68,18 +97,35 @@ def machine_name() -> str:
 
 
 def fingerprint() -> str:
-    """Twelve hex digits that change when results stop being comparable: CPU, cores, memory, system, packages, SIMD level."""
-    memory_gib = round(psutil.virtual_memory().total / 2**30)
-    parts = [
-        cpu_model(),
-        str(len(usable_cores())),
-        str(memory_gib),
-        platform.machine(),
-        sys.platform,
-        *map(str, packages().items()),
-        simd_level() or "none",
-    ]
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
+    """Twelve hex digits that change when results stop being comparable: hardware, share of it, clock policy, runtimes."""
+    return hashlib.sha256(repr(sorted(comparable_facts().items())).encode()).hexdigest()[:12]
+
+
+def comparable_facts() -> dict[str, Any]:
+    """What the fingerprint is of: facts that shift timings and that nothing but a person changes.
+
+    Left out, because they move while a run goes on and would split a history (or refuse --resume) for nothing: load,
+    free memory, swap, clocks of the moment, and the range of clocks, which thermal daemons narrow. Left out, because
+    they do not shift timings by themselves: the kind of container, the memory limit, the clock source. The kernel's
+    release is left out because a patch a week would leave no history; a step that it causes is the history's to find.
+    """
+    cores = usable_cores()
+    return {
+        "cpu": cpu_model(),
+        "cores": len(cores),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
+        "architecture": platform.machine(),
+        "system": sys.platform,
+        "packages": sorted(packages().items()),
+        "simd": simd_level() or "none",
+        "governor": machine.governor(cores[0]),
+        "turbo": machine.turbo(),
+        "smt": machine.smt(),
+        "numa_nodes": machine.numa_nodes(cores),
+        "cgroup_cpu_limit": cgroups.tightest_cpu_limit(),
+        "transparent_huge_pages": machine.transparent_huge_pages(),
+        "gpus": [(gpu.name, gpu.driver) for gpu in machine.gpus()],
+    }
 
 
 def usable_cores() -> list[int]:
@@ -89,16 +135,9 @@ def usable_cores() -> list[int]:
     return list(range(os.cpu_count() or 1))
 
 
-def cpu_model() -> str:
-    for line in _read("/proc/cpuinfo").splitlines():
-        if line.startswith("model name"):
-            return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
-
-
-def packages() -> dict[str, str]:
+def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
+    for name in names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -108,79 +147,19 @@ def packages() -> dict[str, str]:
 
 def peak_memory_bytes() -> int:
     """Most memory that this process ever held resident. The kernel's ru_maxrss would include the parent's before exec."""
-    match = re.search(r"VmHWM:\s+(\d+) kB", _read("/proc/self/status"))
+    match = re.search(r"VmHWM:\s+(\d+) kB", machine.read("proc/self/status"))
     if match:
         return int(match[1]) * 1024
     memory = psutil.Process().memory_info()
     return int(getattr(memory, "peak_wset", memory.rss))
 
 
-def disturbances(facts: dict[str, Any]) -> list[Disturbance]:
-    """What on this machine would disturb a measurement."""
-    found = []
-    load, cores = facts["load_1min"], facts["cores"]
-    if load is not None and load > 0.5 * cores:
-        found.append(
-            Disturbance(f"other work is running (load {load} on {cores} cores)", "stop it, or wait until it ends")
-        )
-    if facts["governor"] not in ("unknown", "performance"):
-        found.append(
-            Disturbance(
-                f"the CPU governor is '{facts['governor']}': clocks follow the load",
-                "cpupower frequency-set -g performance",
-            )
-        )
-    if facts["smt"] == "on":
-        found.append(
-            Disturbance(
-                "hyper-threading is on: a neighbour on the same core slows a run", "pin with threads <= physical cores"
-            )
-        )
-    if facts["virtual"]:
-        found.append(
-            Disturbance(
-                "this is a virtual machine: other guests can take its cores", "compare only within one run, interleaved"
-            )
-        )
-    best = simd_levels()[-1]
-    if facts["simd"] != best:
-        level = os.environ.get("SEATRIAL_SIMD", facts["simd"])
-        # None: the name is unknown here, and no native kernel runs.
-        lost = f"kernels do without this machine's {best}" if simd_level() else "native kernels refuse to run"
-        found.append(Disturbance(f"SEATRIAL_SIMD={level}: {lost}", "unset SEATRIAL_SIMD"))
-    if cores < 2:
-        found.append(
-            Disturbance("one core: the harness and the system share it with the model", "use at least two cores")
-        )
-    limit = facts["cgroup_cpu_limit"]
-    if limit is not None and limit < cores:
-        found.append(
-            Disturbance(
-                f"a container limit of {limit:g} CPUs throttles {cores} cores in bursts",
-                "raise the limit, or use fewer threads",
-            )
-        )
+def _memory_available_bytes(memory: dict[str, int]) -> int:
+    on_machine = memory.get("MemAvailable", psutil.virtual_memory().available)
+    in_group = cgroups.least_memory_left_bytes()
+    return on_machine if in_group is None else min(on_machine, in_group)
+
+
+def _on_battery() -> bool:
     battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
-    if battery is not None and battery.power_plugged is False:
-        found.append(Disturbance("running on battery: clocks are reduced", "plug the machine in"))
-    if psutil.virtual_memory().available < 1 << 30:
-        found.append(Disturbance("less than 1 GiB of memory is free: cells may be killed", "close other programs"))
-    return found
-
-
-def _is_virtual() -> bool:
-    return "hypervisor" in _read("/proc/cpuinfo")
-
-
-def _cgroup_cpu_limit() -> float | None:
-    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
-    if quota.isdigit() and period.isdigit():
-        return int(quota) / int(period)
-    return None
-
-
-def _read(path: str) -> str:
-    try:
-        return Path(path).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        return ""
+    return battery is not None and battery.power_plugged is False

@@ -125,14 +125,19 @@ def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: flo
         reason = (
             f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise measure.timeout"
         )
-    elif code == -signal.SIGKILL:
-        reason = "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
-    elif code < 0:
-        reason = f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
     else:
-        last = output.strip().splitlines()[-1] if output.strip() else "it printed nothing"
-        reason = f"ended with exit status {code}: {last}"
+        reason = last_words(code, folder / "output.log")
     return Ended(None, reason, int(ExitCode.FAIL), output, wall_s)
+
+
+def last_words(code: int, log: Path) -> str:
+    """How a process that left no answer ended, for people."""
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
+    output = _tail(log).strip()
+    return f"ended with exit status {code}: {output.splitlines()[-1] if output else 'it printed nothing'}"
 
 
 def _tail(path: Path) -> str:

@@ -1,0 +1,138 @@
+"""Does `seatrial compare` call what is there, and nothing that is not? Real models against themselves and slowed copies.
+
+    python bench/compare_power.py --same 100 --slower-5 40 --slower-2 40 --separate 20 MODEL.onnx=x:1x3x224x224 ...
+
+A model is slowed by arithmetic: a branch of matrix products whose result is one more output, sized by timing it beside the
+model. Prints a line a comparison and a table; one core, and nothing else should run. `--separate` prints how far medians of
+separate processes lie apart, for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from seatrial._native.timing import StageSamples, closed_loop, now_ns
+from seatrial.trial.lockstep import Side, run_round
+from seatrial.trial.subjects import model_side
+from seatrial.trial.turns import open_work
+from seatrial.trial.versus import Question, compare_sides
+
+WIDTH, HEIGHT = 192, 8
+
+
+def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool = False) -> Path:
+    """The model with so many products of a HEIGHT × WIDTH matrix that depends on its input; `alone`: only those."""
+    proto = onnx.load(model)
+    graph, source = proto.graph, proto.graph.input[0].name
+    rng = np.random.default_rng(0)
+    weights = (rng.normal(size=(WIDTH, WIDTH)) / math.sqrt(WIDTH)).astype(np.float32)
+    nodes = [
+        helper.make_node("ReduceMean", [source], ["extra_mean"], keepdims=0),
+        helper.make_node("Mul", ["extra_mean", "extra_seed"], ["extra_0"]),
+    ]
+    for i in range(products):
+        nodes.append(helper.make_node("MatMul", [f"extra_{i}", "extra_weights"], [f"extra_{i + 1}"]))
+    nodes.append(helper.make_node("ReduceMean", [f"extra_{products}"], ["extra_output"], keepdims=0))
+    if alone:
+        del graph.node[:], graph.output[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend([
+        onnx.numpy_helper.from_array(weights, "extra_weights"),
+        onnx.numpy_helper.from_array(rng.normal(size=(HEIGHT, WIDTH)).astype(np.float32), "extra_seed"),
+    ])
+    graph.output.append(helper.make_tensor_value_info("extra_output", TensorProto.FLOAT, []))
+    onnx.save(proto, target)
+    return target
+
+
+def median_s(side: Side, requests: int = 60) -> float:
+    work, stages, _ = open_work(side.task)
+    samples = StageSamples(requests, len(stages))
+    closed_loop(work, StageSamples(10, len(stages)), deadline_ns=now_ns() + 10**10, most=10)
+    closed_loop(work, samples, deadline_ns=now_ns() + 60 * 10**9, most=requests)
+    return float(np.median(samples.to_array()[:, -1])) / 1e9
+
+
+def slowed(model: Path, shapes: dict[str, tuple[int, ...]], share: float, folder: Path) -> Path:
+    probe = with_more_arithmetic(model, 200, folder / "probe.onnx", alone=True)
+    ratios = [
+        median_s(model_side(probe, shapes=shapes)) / 200 / median_s(model_side(model, shapes=shapes)) for _ in range(9)
+    ]
+    products = max(1, round(share / float(np.median(ratios))))
+    return with_more_arithmetic(model, products, folder / f"{model.stem}-slower-{share:g}.onnx")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("models", nargs="+", help="MODEL.onnx=INPUT:1x3x224x224")
+    for name in ("same", "slower-5", "slower-2", "separate"):
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    subjects = []
+    for text in args.models:
+        path, _, rest = text.partition("=")
+        name, _, shape = rest.partition(":")
+        subjects.append((Path(path), {name: tuple(map(int, shape.split("x")))}))
+    folder = Path(tempfile.mkdtemp())
+    lines = []
+    for kind, share, margin, count in (
+        ("same", 0.0, 0.02, args.same), ("slower-5", 0.05, 0.02, args.slower_5), ("slower-2", 0.02, 0.01, args.slower_2)
+    ):  # fmt: skip
+        copies = [slowed(m, s, share, folder) if share and count else m for m, s in subjects]
+        for n in range(count):
+            i = n % len(subjects)
+            model, shapes = subjects[i]
+            began = time.monotonic()
+            sides = model_side(model, shapes=shapes), model_side(copies[i], shapes=shapes)
+            question = Question(margin=margin, seed=n, max_time_s=110.0)
+            (c,) = compare_sides(*sides, question, folder / "work", ("A", "B"))
+            took = time.monotonic() - began
+            low, high = c.change.interval or (None, None)
+            line = {
+                "kind": kind, "model": model.stem, "verdict": c.verdict, "change": c.change.value, "low": low, "high": high,
+                "pairs": len(c.pairs), "sd": c.pairs_sd, "noise_floor": c.noise_floor, "seconds": took,
+                "effects": [p.effect for p in c.pairs], "control": [p.control for p in c.pairs],
+                "a_s": c.a_value.value, "within_se": float(np.median([p.within_se for p in c.pairs])),
+            }  # fmt: skip
+            lines.append(line)
+            print(
+                f"{kind:9} {model.stem[:24]:24} {c.verdict:12} {c.change.value:+.2%} sd {c.pairs_sd:.2%} "
+                f"floor {c.noise_floor or 0:.2%} {len(c.pairs)} pairs {took:.0f} s", flush=True,
+            )  # fmt: skip
+            if args.json:
+                args.json.write_text(json.dumps(lines))
+    print()
+    for kind in dict.fromkeys(line["kind"] for line in lines):
+        own = [line for line in lines if line["kind"] == kind]
+        print(kind, dict(Counter(line["verdict"] for line in own)), f"of {len(own)}")
+        about = [np.median(line["effects"]) if kind != "same" else 0.0 for line in own]
+        effects = np.concatenate([np.array(line["effects"]) - a for line, a in zip(own, about, strict=True)])
+        seconds, changes = [line["seconds"] for line in own], [line["change"] for line in own]
+        print(f"  sd of {len(effects)} pair effects {effects.std(ddof=1):.2%}; mean change {np.mean(changes):+.2%}")
+        print(f"  seconds a comparison: median {np.median(seconds):.0f}, longest {max(seconds):.0f}")
+    if args.separate:
+        logs = []
+        for n in range(args.separate):
+            model, shapes = subjects[n % len(subjects)]
+            values = []
+            for _ in range(2):
+                side = Side("a", model_side(model, shapes=shapes).task)
+                r = run_round([side], folder / "one", n, blocks=50, least_requests=200)
+                values.append(np.median(r.blocks_ns["a"][:, :, -1]))
+            logs.append(math.log(values[1] / values[0]))
+        print(f"separate processes, medians of 200: sd of ln ratio {np.std(logs, ddof=1):.2%} over {len(logs)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""Lock-step pairs: fresh processes, all loaded and warm, that take turns in short bursts while the others sleep.
+
+A slow minute of the machine hits every side alike, and launches are part of what is sampled: see docs/adr/0008. For:
+running one round of sides and handing back their bursts. Not for: what the difference means (stats/compare.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import StageSamples
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, SeatrialError, UsageError
+from seatrial.trial.process import last_words
+from seatrial.trial.turns import COMMAND, DONE
+from seatrial.units import format_seconds
+
+I64 = npt.NDArray[np.int64]
+# Short turns and many blocks: what disturbs longer than a block hits all sides, and the median over blocks drops the rest.
+BLOCKS = 40
+# A burst is as short as hides the hand-over: the first inference after a sleep has cold caches and is not kept.
+BURST_S = 0.012
+LEAST_BURST, MOST_BURST = 3, 64
+WARM_UP_S = 0.15
+LOAD_TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one process runs. `task` is what turns.py reads; `python` the interpreter that runs it."""
+
+    name: str
+    task: Mapping[str, Any]
+    python: str = sys.executable
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Round:
+    """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole. order: who began each block.
+
+    launched: the sides in the order in which their processes were started.
+    """
+
+    blocks_ns: dict[str, I64]
+    stages: list[str]
+    launched: list[str]
+    burst: int
+    details: dict[str, dict[str, Any]]
+    wall_s: float
+
+
+def run_round(
+    sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
+    tell: Callable[[float], None] = lambda _: None,
+) -> Round:  # fmt: skip
+    """One process a side, started in random order; `blocks` blocks in which each side has one turn.
+
+    least_requests: how many a side must have answered at the end, which may make bursts longer.
+
+    Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
+
+    Raises:
+        SeatrialError: a side could not load or broke; the message has its name and its last words.
+    """
+    began = time.monotonic()
+    rng = random.Random(seed)
+    launch = list(sides)
+    rng.shuffle(launch)
+    with contextlib.ExitStack() as stack:
+        turners: dict[str, _Turner] = {}
+        longest = max(MOST_BURST, -(-least_requests // blocks))
+        for side in launch:
+            turners[side.name] = stack.enter_context(_turner(side, folder, blocks * (longest + 1)))
+        for turner in turners.values():
+            turner.await_reply(LOAD_TIMEOUT_S)
+        unlike = {tuple(t.facts()["stages"]) for t in turners.values()}
+        if len(unlike) > 1:
+            raise UsageError(f"the sides have different stages and cannot be compared: {unlike}")
+        names = [s.name for s in sides]
+        slowest_s = max(_warm_up(turners[name]) for name in names)
+        burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
+        burst = max(burst, -(-least_requests // blocks))
+        for number, order in enumerate(_orders(names, blocks, rng)):
+            for name in order:
+                turners[name].turn(burst)
+            if number % 8 == 7:
+                tell((number + 1) / blocks)
+        for turner in turners.values():
+            turner.quit()
+        facts = {name: turners[name].facts() for name in names}
+        stages = facts[names[0]]["stages"]
+        tables = {name: _bursts(turners[name].table(len(stages)), blocks, burst) for name in names}
+    return Round(tables, stages, [s.name for s in launch], burst, facts, time.monotonic() - began)
+
+
+def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
+    for number in range(blocks):
+        if number % 2 == 0:
+            order = rng.sample(names, len(names))
+            yield order
+        else:
+            yield order[::-1]
+
+
+def _warm_up(turner: _Turner) -> float:
+    """Runs alone for a while; gives the seconds of one request at its end."""
+    count, spent = 1, 0.0
+    while True:
+        began = time.monotonic()
+        turner.command(b"w", count)
+        took = time.monotonic() - began
+        spent += took
+        if spent >= WARM_UP_S and count >= 4:
+            return took / count
+        count = min(MOST_BURST, count * 2)
+
+
+def _bursts(rows: I64, blocks: int, burst: int) -> I64:
+    """(blocks, burst, stages + 1): the first request of each turn is left out."""
+    return rows[:, 1:].reshape(blocks, burst + 1, -1)[:, 1:]
+
+
+class _Turner:
+    """The parent's end of one process."""
+
+    def __init__(
+        self, side: Side, child: subprocess.Popen[bytes], commands: int, replies: int, memory: int, files: Path
+    ) -> None:
+        self.side = side
+        self._child = child
+        self._commands = commands
+        self._replies = replies
+        self._memory = memory
+        self._files = files
+
+    def turn(self, burst: int) -> None:
+        # One more than is kept: it wakes the caches.
+        self.command(b"t", burst + 1)
+
+    def command(self, letter: bytes, count: int) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the reply that does not come says why
+            os.write(self._commands, COMMAND.pack(letter, count))
+        self.await_reply(LOAD_TIMEOUT_S)
+
+    def quit(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._commands, COMMAND.pack(b"q", 0))
+
+    def await_reply(self, timeout_s: float) -> None:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            if not selector.select(timeout_s):
+                raise CellError(f"{self.side.name}: gave no answer within {format_seconds(timeout_s)} and was stopped")
+        if os.read(self._replies, 1) != DONE:
+            raise self._broken()
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            facts: dict[str, Any] = json.loads(self._files.with_suffix(".json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts
+
+    def table(self, stages: int) -> I64:
+        size = os.fstat(self._memory).st_size
+        return StageSamples.read(os.pread(self._memory, size, 0), stages)
+
+    def _broken(self) -> SeatrialError:
+        facts = self.facts()
+        if facts.get("error"):
+            kinds = {4: ModelError, 5: BackendUnavailableError}
+            return kinds.get(int(facts["exit_code"]), CellError)(f"{self.side.name}: {facts['error']}")
+        code = self._child.wait()
+        return CellError(f"{self.side.name}: {last_words(code, self._files.with_suffix('.log'))}")
+
+
+@contextlib.contextmanager
+def _turner(side: Side, folder: Path, capacity: int) -> Iterator[_Turner]:
+    """Starts a side's process; ends it and everything that it started on the way out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = folder / side.name
+    task_file = files.with_suffix(".task")
+    answer = files.with_suffix(".json")
+    answer.unlink(missing_ok=True)
+    task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
+    with contextlib.ExitStack() as stack:
+        command_end, commands = _pipe(stack)
+        replies, reply_end = _pipe(stack)
+        memory = os.memfd_create(f"seatrial-{side.name}")
+        stack.callback(os.close, memory)
+        # Room for any number of stages that a side may have; pages that are never written cost nothing.
+        os.ftruncate(memory, 8 * StageSamples.words(capacity, side.task.get("stages", 8)))
+        log = stack.enter_context(files.with_suffix(".log").open("wb"))
+        child = subprocess.Popen(
+            [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file), str(command_end), str(reply_end), str(memory)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
+            env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment}, start_new_session=True,
+        )  # fmt: skip
+        stack.callback(_end, child)
+        os.close(command_end)
+        os.close(reply_end)
+        yield _Turner(side, child, commands, replies, memory, files)
+
+
+def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+    reader, writer = os.pipe()
+    for end in (reader, writer):
+        stack.callback(_close, end)
+    return reader, writer
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL)
+    child.wait()
