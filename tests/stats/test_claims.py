@@ -1,12 +1,12 @@
 """The simulated figures that the design for comparisons rests on, from one noise model.
 
 A launch multiplies every latency of its process by exp(N(0, 1 %)). Within a launch the ln latency is AR(1) with
-correlation 0.3 and sd 0.6 %, and one iteration in a hundred takes 1.75 times as long. The machine drifts by 2 % from the
-first launch of a session to the last of twenty. 1000 iterations a launch, nothing ever changed between A and B.
+correlation 0.3 and sd 0.6 %, and one iteration in a hundred takes 1.75 times as long. The machine drifts by 2 % from
+the first launch of a session to the last of twenty. 1000 iterations a launch, no true change between A and B.
 
-What each figure depends on: 97 % on the launches' 1 % being some 40 times the error of a rank test of 1000 against 1000
-iterations, 67 % on the size of the spikes, which hide the launches from Welch's test (73 % at 1.6 times, 57 % at twice as
-long), 52 % on the drift being twice the launches' sd, and 5 % on none of it.
+What each figure depends on: 97 % on the difference between two launches being some 50 times what a rank test of 1000
+against 1000 iterations takes for its error, 67 % on the size of the spikes, which hide the launches from Welch's test
+(73 % at 1.6 times as long), 52 % on the drift being twice the launches' sd, and 5 % on none of it.
 """
 
 from collections import Counter
@@ -36,7 +36,7 @@ def processes(rng, count):
 
 
 def sessions(rng, count):
-    """ln medians (count, 20) of the launches of a session, in order. 1000 iterations know a median to 0.03 %: exactly."""
+    """ln medians (count, 20) of a session's launches, in order; 1000 iterations know one to 0.03 %, so taken as exact."""
     return LAUNCH_SD * rng.normal(size=(count, 20)) + SESSION_DRIFT * np.linspace(0, 1, 20)
 
 

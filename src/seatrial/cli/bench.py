@@ -15,7 +15,7 @@ from seatrial.errors import ExitCode, UsageError, did_you_mean
 from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
 
 
-def _backend_names(incomplete: str) -> list[str]:
+def backend_names(incomplete: str) -> list[str]:
     from seatrial.backends.catalogue import NAMES
 
     return [n for n in NAMES if n.startswith(incomplete)]
@@ -31,7 +31,7 @@ def _backend_names(incomplete: str) -> list[str]:
 def bench(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="What runs it.", autocompletion=_backend_names)
+        str, typer.Option("--backend", "-b", help="What runs it.", autocompletion=backend_names)
     ] = "onnxruntime-cpu",
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images a run.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=1, help="The runtime's threads.")] = 1,
@@ -61,7 +61,7 @@ def bench(
         raise UsageError(f"--max-time: {e}") from None
     if seconds <= 0:
         raise UsageError(f"--max-time: expected a time above zero, got {max_time!r}")
-    shapes = dict(_shape(text) for text in shape or [])
+    shapes = shapes_of(shape)
     out = console(quiet, json)
     with out.status("loading") as status:
         record = run_bench(
@@ -101,6 +101,11 @@ def bench(
         out.print(warning, style="yellow", markup=False)
     write_json(json, record.to_json())
     return ExitCode.PASS
+
+
+def shapes_of(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
+    """`--shape NAME=SHAPE`, given any number of times."""
+    return dict(_shape(text) for text in texts or [])
 
 
 def _shape(text: str) -> tuple[str, tuple[int, ...]]:

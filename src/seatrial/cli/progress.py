@@ -12,8 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
-from seatrial.history.records import CellRecord
-from seatrial.report.groups import configuration
+from seatrial.history.records import CellRecord, configuration
 from seatrial.trial.cells import Cell
 from seatrial.trial.watch import Watcher
 from seatrial.units import format_rate, format_seconds

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.history.records import CellRecord, Record
-from seatrial.report.groups import configuration, group_decisions
+from seatrial.history.records import CellRecord, Record, configuration
+from seatrial.report.groups import group_decisions
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}

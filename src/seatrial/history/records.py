@@ -119,6 +119,11 @@ class CellRecord(Frozen):
     wall_s: float = 0.0
 
 
+def configuration(cell_id: str) -> str:
+    """'onnxruntime-cpu fp32 b1 t1' of 'baseline.onnxruntime-cpu.fp32.b1.t1'. A pipeline's name may hold dots."""
+    return " ".join(cell_id.rsplit(".", 4)[1:]) if cell_id.count(".") >= 4 else cell_id
+
+
 class Decision(Frozen):
     """One check: what was asked, what came, and why that is the verdict."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seatrial.history.records import CellRecord, Decision
+from seatrial.history.records import CellRecord, Decision, configuration
 from seatrial.units import format_value
 
 _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
@@ -39,11 +39,6 @@ class Row:
     def where(self) -> str:
         """The worst cell without its pipeline, which has a column of its own."""
         return configuration(self.worst.cell)
-
-
-def configuration(cell_id: str) -> str:
-    """'onnxruntime-cpu fp32 b1 t1' of 'baseline.onnxruntime-cpu.fp32.b1.t1'. A pipeline's name may hold dots."""
-    return " ".join(cell_id.rsplit(".", 4)[1:]) if cell_id.count(".") >= 4 else cell_id
 
 
 def lower_is_worse(decision: Decision) -> bool:

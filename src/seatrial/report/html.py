@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, EngineComparison, Record
+from seatrial.history.records import CellRecord, EngineComparison, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
-from seatrial.report.groups import configuration, group_decisions
+from seatrial.report.groups import group_decisions
 from seatrial.report.plots import distributions, waterfall
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 

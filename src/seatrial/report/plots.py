@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord
-from seatrial.report.groups import configuration
+from seatrial.history.records import CellRecord, configuration
 from seatrial.units import format_seconds
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.

@@ -1,6 +1,6 @@
 """A against B from a few pairs of fresh processes: effect, interval, exact test, verdict.
 
-For: paired ln ratios, one number a pair of processes. Not for: one sample (sample.py), how long to measure (stopping.py).
+For: paired ln ratios, one number a pair of processes. Not for: one sample (sample.py), when to stop (stopping.py).
 Pairs are few and nobody knows the shape of their spread, so ranks decide: the only assumption is that d_k is symmetric
 about the true effect, which taking turns in random order provides (Hollander, Wolfe and Chicken, Nonparametric
 Statistical Methods, 2013, chapter 3).
@@ -91,7 +91,7 @@ def paired_effect(d: npt.ArrayLike, confidence: float = 0.95) -> PairedEffect:
 
 
 def hodges_lehmann(d: npt.ArrayLike) -> float:
-    """Median of the Walsh averages (d_i + d_j) / 2, i <= j: nearly the mean's precision, with little of its fear of outliers."""
+    """Median of the Walsh averages (d_i + d_j) / 2, i <= j: nearly as precise as the mean, and robust."""
     return float(np.median(_walsh_averages(_finite(d))))
 
 
@@ -114,8 +114,8 @@ def signed_rank_p(d: npt.ArrayLike) -> float:
 
     Exact up to 64 pairs: every sign is a fair coin given the sizes |d|. Equal sizes share their mid-rank. Zeros are
     ranked with the rest and then set aside: were they dropped first, moving every pair further from zero could make an
-    effect less significant (Pratt, 1959). Above 64 pairs a normal approximation, with the variance of the very ranks, is
-    off by less than 0.003.
+    effect less significant (Pratt, 1959). Above 64 pairs a normal approximation, with the variance of the ranks that
+    are there, is off by less than 0.003.
     """
     x = _finite(d)
     size, place, count = np.unique(np.abs(x), return_inverse=True, return_counts=True)
@@ -172,7 +172,7 @@ def _as_said(effect: PairedEffect, lower_is_better: bool) -> str:
 def _missing(pairs: int, worse: float, half_width: float, delta: float) -> str:
     """What would settle it: the interval has to clear zero, where the effect is past the margin, else the margin."""
     room = delta - abs(worse) if abs(worse) < delta else abs(worse)
-    # The half-width shrinks with the root of the number of pairs. Compared as roots, since the room may be next to nothing.
+    # The half-width shrinks with the root of the pairs. Compared as roots, since the room may be next to nothing.
     if half_width > math.sqrt(MOST_PAIRS / pairs) * room:
         return f"more than {max(MOST_PAIRS, pairs)} pairs would be needed: raise the margin or quiet the machine"
     needed = max(pairs + 1, math.ceil(pairs * (half_width / room) ** 2))
@@ -247,7 +247,7 @@ def _total_alpha(looks: int, nominal: float) -> float:
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values, in the order given: those at or below q are discoveries of which a share q may be false.
 
-    Benjamini and Hochberg, 1995. ValueError for anything outside 0 to 1: one NaN would pass for the smallest or largest.
+    Benjamini and Hochberg, 1995. ValueError for anything outside 0 to 1: a NaN would sort as the largest.
     """
     p = np.asarray(p_values, np.float64)
     if not bool(((p >= 0) & (p <= 1)).all()):
@@ -264,9 +264,9 @@ def launch_modal(medians: npt.ArrayLike) -> bool:
     """Do launches, one positive number each, fall into two groups far apart against the spread inside them?
 
     The widest gap between neighbours that leaves two launches or more on either side has to be 1 + 36/n times the pooled
-    sd inside the two sides, and 1 % of the median. Cutting a normal sample at its widest gap makes the sides look tight, the
-    more so the fewer there are; that factor keeps false alarms under 1 % from 8 launches up. Below 6 the answer is no.
-    Of two equally likely groups ten sds apart, 8 launches show 88 %, 12 more than 97 %. Three groups are not seen.
+    sd inside the two sides, and 1 % of the median. Cutting a normal sample at its widest gap makes the sides look tight,
+    the more so the fewer there are; that factor keeps false alarms under 1 % from 8 launches up. Below 6 the answer is
+    no. Two groups ten sds apart are found in 88 % of cases with 8 launches, over 97 % with 12. Three groups are not seen.
     """
     x = np.sort(_finite(medians))
     n = len(x)

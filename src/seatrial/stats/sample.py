@@ -69,8 +69,6 @@ def effective_count(samples: npt.ArrayLike, quantile: float = 0.5) -> int:
     memory, lags = -1.0, 0
     for lag in range(0, min(MAX_LAG, n - 2), 2):
         pair = float(above[: n - lag] @ above[lag:] + above[: n - lag - 1] @ above[lag + 1 :]) / variance
-        # Taking the sample's own mean away lowers every autocorrelation but lag 0 by about memory / n.
-        pair += (2 if lag else 1) * max(1.0, memory) / n
         if pair <= 0:
             break
         memory += 2 * pair
@@ -78,7 +76,9 @@ def effective_count(samples: npt.ArrayLike, quantile: float = 0.5) -> int:
     # Independent samples show 1 ± 2 √(lags / n).
     if memory <= 1 + 2 * math.sqrt(lags / n):
         return n
-    return max(1, min(n, int(n / memory + 1e-9)))
+    # Taking the sample's own mean away lowered each of those autocorrelations by about memory / n, and 2 Σ ρ by this.
+    memory += 2 * lags * memory / n
+    return max(1, int(n / memory + 1e-9))
 
 
 def percentile_estimate(

@@ -25,10 +25,10 @@ def windows_agree(first: npt.ArrayLike, second: npt.ArrayLike) -> bool:
     """Two windows of latencies in a row look alike: the warm-up is over.
 
     The first value is no outlier of the second window (at most Q3 + 1.5 IQR: still falling), and against the second
-    window the first one's mean lies within -50 % / +10 %, its quartiles and median within 5 %, and its MAD within 10 % of the
-    median. The MAD is held against the median since its own ratio is luck: at 20 samples it swings by a third. For
-    the same reason each tolerance is at least one step of the clock, and the IQR at least 1 % of the median: constant
-    or coarse readings agree.
+    window the first one's mean lies within -50 % / +10 %, its quartiles and median within 5 %, and its MAD within 10 %
+    of the median. The MAD is held against the median since its own ratio is luck: at 20 samples it swings by a third.
+    Each tolerance is at least one step of the clock, and the IQR at least 1 % of the median, so that constant or coarse
+    readings agree.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if not len(a) or not len(b):
@@ -65,7 +65,7 @@ class CentreRule:
     The interval is Student's over the means of blocks of at least five autocorrelation times, ten blocks or more. Looking
     again and again would stop on luck, so looks come at geometric counts (50, 75, 113, ...), and the k-th spends
     alpha / (k (k + 1)), which sums to alpha however many there are. One rule serves one stream: it counts its looks.
-    It is about the mean, which a rare spike moves and the median ignores: where spikes are, it stops late, never early.
+    It is about the mean, which a rare spike moves and the median ignores: with spikes it stops late rather than early.
     """
 
     def __init__(self, target: float = 0.01, alpha: float = 0.05, first_look: int = 50) -> None:
@@ -102,15 +102,15 @@ class CentreRule:
 
 
 def tail_enough(n_eff: int, quantile: float, confidence: float, above: int = 0) -> bool:
-    """Do as many independent samples bound the quantile from above at this confidence, by the (above + 1)-th largest?"""
+    """Do as many independent samples bound the quantile from above, by the (above + 1)-th largest of them?"""
     return n_eff >= tail_samples_needed(quantile, confidence, above)
 
 
 def tail_samples_needed(quantile: float, confidence: float, above: int = 0) -> int:
     """Fewest independent samples of which `above` may lie above a limit, and the quantile is still below it.
 
-    With h below and t above: I_p(h, t + 1) = P(Binomial(h + t, 1 - p) <= t) <= 1 - confidence. At 99 % and t = 0: 44 for
-    p90, 90 for p95, 459 for p99, 4603 for p99.9.
+    With h below and t above: I_p(h, t + 1) = P(Binomial(h + t, 1 - p) <= t) <= 1 - confidence. At 99 % and t = 0: 44
+    for p90, 90 for p95, 459 for p99, 4603 for p99.9.
     """
     if not 0 < quantile < 1 or not 0 < confidence < 1 or above < 0:
         raise ValueError(

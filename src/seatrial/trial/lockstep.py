@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, SeatrialError, UsageError
+from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.process import last_words
 from seatrial.trial.turns import COMMAND, DONE
 from seatrial.units import format_seconds
@@ -61,6 +62,7 @@ class Round:
     launched: list[str]
     burst: int
     details: dict[str, dict[str, Any]]
+    noise: NoiseReport
     wall_s: float
 
 
@@ -95,17 +97,19 @@ def run_round(
         slowest_s = max(_warm_up(turners[name]) for name in names)
         burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
         burst = max(burst, -(-least_requests // blocks))
-        for number, order in enumerate(_orders(names, blocks, rng)):
-            for name in order:
-                turners[name].turn(burst)
-            if number % 8 == 7:
-                tell((number + 1) / blocks)
+        cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
+        with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
+            for number, order in enumerate(_orders(names, blocks, rng)):
+                for name in order:
+                    turners[name].turn(burst)
+                if number % 8 == 7:
+                    tell((number + 1) / blocks)
         for turner in turners.values():
             turner.quit()
         facts = {name: turners[name].facts() for name in names}
         stages = facts[names[0]]["stages"]
         tables = {name: _bursts(turners[name].table(len(stages)), blocks, burst) for name in names}
-    return Round(tables, stages, [s.name for s in launch], burst, facts, time.monotonic() - began)
+    return Round(tables, stages, [s.name for s in launch], burst, facts, watch.report(), time.monotonic() - began)
 
 
 def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
@@ -147,6 +151,10 @@ class _Turner:
         self._replies = replies
         self._memory = memory
         self._files = files
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     def turn(self, burst: int) -> None:
         # One more than is kept: it wakes the caches.

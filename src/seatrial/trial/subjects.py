@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import seatrial
 from seatrial.backends import availability
-from seatrial.errors import BackendUnavailableError, UsageError
-from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
+from seatrial.errors import BackendUnavailableError, CellError, PlanError, UsageError, did_you_mean
+from seatrial.history.store import RunFolder
+from seatrial.plan.model_file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.timing.environment import usable_cores
-from seatrial.trial.bench import fixed_shapes
+from seatrial.trial.cells import Cell
 from seatrial.trial.lockstep import Side
+from seatrial.trial.preflight import Ready
+from seatrial.trial.prepare import prepare_variants, task_for
+from seatrial.trial.process import Ended
+from seatrial.trial.shapes import fixed_shapes
+from seatrial.trial.watch import Watcher
 
+OWN_VERSION = version("seatrial")
 # What the other interpreter is asked: can it run a side with its own packages, and with ours lent to it?
 _QUESTION = """
 import importlib.util, json, sys
@@ -57,7 +66,8 @@ def model_side(
     if python is None:
         check_backend(backend)
         return Side(model.stem, task)
-    return Side(model.stem, task, python, lent_environment(python, backend))
+    other = inspect_interpreter(python)
+    return Side(model.stem, task, other.path, lent_environment(other, backend))
 
 
 def check_threads(threads: int) -> None:
@@ -70,6 +80,74 @@ def check_backend(backend: str) -> None:
     status = availability(backend)
     if not status.ok:
         raise BackendUnavailableError(f"backend {backend}: {status.reason}; {status.cure}")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One side of a comparison with what its record says about it."""
+
+    label: str
+    side: Side
+    model: dict[str, Any]
+
+
+def model_subject(model: Path, **options: Any) -> Subject:
+    """As model_side."""
+    side = model_side(model, **options)
+    return Subject(_label(model.name, side), side, model_facts(inspect_model(model)))
+
+
+def _label(name: str, side: Side) -> str:
+    where = f" by {side.python}" if side.python != sys.executable else ""
+    return f"{name} on {side.task['backend']}{where}"
+
+
+def pipeline_subject(
+    ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None = None, batch: int | None = None,
+    threads: int | None = None, native: bool = True, python: str | None = None,
+) -> Subject:  # fmt: skip
+    """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise.
+
+    Raises:
+        PlanError: the plan has no such pipeline.
+        CellError: its model could not be made in the matrix's first precision.
+    """
+    plan = ready.plan.plan
+    if pipeline not in plan.pipelines:
+        raise PlanError(
+            f"{ready.plan.path}: no pipeline is called {pipeline!r}{did_you_mean(pipeline, list(plan.pipelines))}; "
+            f"expected one of {', '.join(plan.pipelines)}"
+        )
+    m = plan.matrix
+    backend = backend or m.backends[0]
+    cell = Cell(pipeline, backend, m.precisions[0], batch or m.batch_sizes[0], threads or m.threads[0])
+    check_threads(cell.threads)
+    check_backend(cell.backend)
+    key = (pipeline, cell.precision)
+    model = prepare_variants(ready, run, [cell], Watcher())[key]
+    if isinstance(model, Ended):
+        raise CellError(f"{pipeline}: its {cell.precision} model could not be made: {model.reason}")
+    task = task_for(ready, run, cell, "measure", model).model_copy(update={"native": native})
+    side_task = {
+        "pipeline": task.model_dump(mode="json"),
+        "threads": cell.threads,
+        "backend": backend,
+        "native": native,
+    }
+    other = inspect_interpreter(python) if python else None
+    environment = lent_environment(other, backend, whole=True) if other else {}
+    side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
+    where = f" by {side.python}" if other else ""
+    label = f"{pipeline} ({backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    return Subject(label, side, model_facts(ready.models[pipeline]))
+
+
+def model_facts(info: ModelInfo) -> dict[str, Any]:
+    """As a record has them."""
+    return {
+        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
+        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -103,23 +181,32 @@ def inspect_interpreter(python: str) -> Interpreter:
     return Interpreter(str(path), facts["python"], facts["tag"], facts["versions"], facts["found"])
 
 
-def lent_environment(python: str, backend: str) -> dict[str, str]:
-    """Environment variables with which `python` can run a side. It needs its runtime and NumPy; seatrial itself is lent to
-    it where it has none, so that an old environment can be measured as it is."""
-    other = inspect_interpreter(python)
+def lent_environment(other: Interpreter, backend: str, whole: bool = False) -> dict[str, str]:
+    """Environment variables with which another interpreter can run a side.
+
+    A model alone needs its runtime and NumPy; seatrial itself is lent to it where it has none, so that an old environment
+    can be measured as it is. `whole`: a pipeline needs all of seatrial's packages there.
+    """
     runtime = backend.split("-")[0]
     missing = [name for name in ("numpy", runtime) if not other.found.get(name, True)]
     if missing:
         raise BackendUnavailableError(
-            f"{python}: has no {' and no '.join(missing)}; install it there: {other.path} -m pip install {' '.join(missing)}"
+            f"{other.path}: has no {' and no '.join(missing)}; install what is missing there: "
+            f"{other.path} -m pip install {' '.join(missing)}"
         )
-    if other.versions.get("seatrial") == seatrial.__version__:
+    if other.versions.get("seatrial") == OWN_VERSION:
         return {}
-    if other.tag != sys.implementation.cache_tag:
+    if whole or other.tag != sys.implementation.cache_tag:
+        why = (
+            "a pipeline needs it with its packages"
+            if whole
+            else f"this one's ({sys.implementation.cache_tag}) cannot be lent"
+        )
         raise BackendUnavailableError(
-            f"{python}: is Python {other.version} without seatrial {seatrial.__version__}, and this one's "
-            f"({sys.implementation.cache_tag}) cannot be lent to it; install it there: {other.path} -m pip install seatrial"
+            f"{other.path}: Python {other.version} has no seatrial {OWN_VERSION}, and {why}; "
+            f"install it there: {other.path} -m pip install seatrial"
         )
     folder = Path(tempfile.mkdtemp(prefix="seatrial-lent-"))
-    (folder / "seatrial").symlink_to(Path(seatrial.__file__).parent)
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    (folder / "seatrial").symlink_to(Path(__file__).parents[1])
     return {"PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)}

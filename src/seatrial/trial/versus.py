@@ -85,11 +85,10 @@ def compare_sides(
             while len(rounds) < look:
                 if rounds and time.monotonic() - began + rounds[-1].wall_s > question.max_time_s:
                     return _judged(rounds, question, alpha, labels, out_of_time=True)
-                done = len(rounds)
-                rounds.append(run_round(
-                    sides, folder, question.seed * 1000 + done, blocks=blocks, least_requests=_requests_needed(question),
-                    tell=lambda share, done=done: tell(f"round {done + 1}", (done + share) / LOOKS[0]),
-                ))  # fmt: skip
+                seed = question.seed * 1000 + len(rounds)
+                needed = _requests_needed(question)
+                told = _told(tell, len(rounds))
+                rounds.append(run_round(sides, folder, seed, blocks=blocks, least_requests=needed, tell=told))
             comparisons = _judged(rounds, question, alpha, labels)
             if all(c.verdict != "INCONCLUSIVE" for c in comparisons):
                 break
@@ -97,6 +96,10 @@ def compare_sides(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return comparisons
+
+
+def _told(tell: Tell, done: int) -> Callable[[float], None]:
+    return lambda share: tell(f"round {done + 1}", min(1.0, (done + share) / LOOKS[0]))
 
 
 def _requests_needed(question: Question) -> int:
@@ -173,16 +176,25 @@ def _comparison(
     warnings = list(effect.warnings)
     if verdict in ("REGRESSION", "IMPROVED") and adjusted > question.alpha:
         verdict = "INCONCLUSIVE"
-        reason += f"; among {len(question.metrics)} metrics such a difference is luck too often (adjusted p {adjusted:.2g})"
+        reason += (
+            f"; among {len(question.metrics)} metrics such a difference is luck too often (adjusted p {adjusted:.2g})"
+        )
     if floor is not None and floor > np.log1p(question.margin) and verdict != "INCONCLUSIVE":
         verdict = "INCONCLUSIVE"
-        reason += f"; A against itself differs by up to {np.expm1(floor):.1%}, so a margin below that cannot be judged here"
+        reason += (
+            f"; A against itself differs by up to {np.expm1(floor):.1%}, so a margin below that cannot be judged here"
+        )
     if out_of_time and verdict == "INCONCLUSIVE":
-        reason += f"; NOT CONVERGED: the time of {question.max_time_s:g} s was up after {len(pairs)} rounds, raise --max-time"
+        reason += (
+            f"; NOT CONVERGED: the time of {question.max_time_s:g} s was up after {len(pairs)} rounds, raise --max-time"
+        )
     for name in (A, B):
         if launch_modal([p.values[name] for p in pairs]):
-            warnings.append(f"LAUNCH-MODAL: launches of {name.upper()} fall into two groups; more launches would be needed")
+            warnings.append(
+                f"LAUNCH-MODAL: launches of {name.upper()} fall into two groups; more launches would be needed"
+            )
     warnings += _launch_order(pairs, question.margin)
+    warnings += _disturbed(rounds)
     return Comparison(
         a=labels[0], b=labels[1], metric=metric, stage=stage, design="lock-step", verdict=verdict, reason=reason,
         margin=question.margin, change=_change(effect), a_value=_side(pairs, A, question), b_value=_side(pairs, B, question),
@@ -205,6 +217,15 @@ def _launch_order(pairs: Sequence[Pair], margin: float) -> list[str]:
     return [f"the side that is launched second is {abs(second):.1%} {'slower' if second > 0 else 'faster'} on average"]
 
 
+def _disturbed(rounds: Sequence[Round]) -> list[str]:
+    """A line a cure: how many rounds were disturbed that way, and how the first of them was."""
+    by_cure: dict[str, list[str]] = {}
+    for r in rounds:
+        for d in r.noise.disturbances:
+            by_cure.setdefault(d.cure, []).append(d.what)
+    return [f"in {len(what)} of {len(rounds)} rounds: {what[0]}; {cure}" for cure, what in by_cure.items()]
+
+
 def _change(effect: PairedEffect) -> Measured:
     ends = tuple(None if end is None else float(np.expm1(end)) for end in (effect.low, effect.high))
     return Measured(
@@ -224,4 +245,8 @@ def _side(pairs: Sequence[Pair], name: str, question: Question) -> Measured:
 
 
 def _details(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {**facts["details"], "load": f"{facts['load_s']:.3g} s", "cores": ", ".join(map(str, facts["affinity"])) or "any"}
+    return {
+        **facts["details"],
+        "load": f"{facts['load_s']:.3g} s",
+        "cores": ", ".join(map(str, facts["affinity"])) or "any",
+    }

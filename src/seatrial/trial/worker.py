@@ -88,9 +88,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
     opened = open_pipeline(task, tell)
     pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
     with opened.backend as backend:
-        measured = measure(
-            opened.iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share)
-        )
+        measured = measure(opened.iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share))
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)

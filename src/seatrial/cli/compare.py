@@ -1,0 +1,260 @@
+"""seatrial compare: is B slower than A?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.bench import backend_names, shapes_of
+from seatrial.errors import ExitCode, UsageError
+from seatrial.history.records import Comparison, Measured, Record
+from seatrial.units import duration_s, format_seconds, fraction
+
+STYLES = {
+    "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
+}  # fmt: skip
+PLAN_SUFFIXES = (".yaml", ".yml")
+Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
+
+
+@command(
+    examples=[
+        "seatrial compare detector-v1.onnx detector-v2.onnx",
+        "seatrial compare model.onnx --backend-a onnxruntime-cpu --backend-b openvino-cpu --margin 5%",
+        "seatrial compare model.onnx --python-a old-venv/ --python-b new-venv/",
+        "seatrial compare trial.yaml:baseline trial.yaml:candidate --metric p50 --metric p90",
+        "seatrial compare demo",
+        "seatrial compare results/host/2026-11-22-010000-ab12 latest",
+    ]
+)
+def compare(
+    a: Annotated[
+        str, typer.Argument(help="A model, PLAN or PLAN:PIPELINE, 'demo', or a stored run.", show_default=False)
+    ],
+    b: Annotated[
+        str | None,
+        typer.Argument(help="The same for B; without it, A again, or a plan's second pipeline.", show_default=False),
+    ] = None,
+    margin: Annotated[str, typer.Option("--margin", help="The least change that matters.")] = "2%",
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", help="p50, p90, p95, p99 or mean; may be repeated; p50 by default."),
+    ] = None,
+    stage: Annotated[
+        str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default="end_to_end")
+    ] = "",
+    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="No round starts after it.")] = "90 s",
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a run.", show_default="1")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="The runtime's threads.", show_default="1")
+    ] = None,
+    shape: Annotated[
+        list[str] | None,
+        typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
+    ] = None,
+    backend: Backend = None,
+    backend_a: Backend = None,
+    backend_b: Backend = None,
+    python_a: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs A.", show_default=False),
+    ] = None,
+    python_b: Annotated[
+        str | None,
+        typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs B.", show_default=False),
+    ] = None,
+    loop: Annotated[
+        str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
+    ] = "native",
+    seed: Annotated[int, typer.Option("--seed", help="Orders and made-up inputs follow from it.")] = 0,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
+    results: ResultsOption = Path("results"),
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
+    """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
+    from seatrial.gate.verdict import exit_code
+    from seatrial.history.store import new_run
+    from seatrial.report.html import write_report
+    from seatrial.timing.environment import machine_name
+    from seatrial.trial.comparison import run_comparison
+
+    question = _question(margin, metric, stage, max_time, seed)
+    if loop not in ("native", "python"):
+        raise UsageError(f"--loop: expected native or python, got {loop!r}")
+    options = {
+        "batch": batch, "threads": threads, "native": loop == "native", "shapes": shapes_of(shape), "allow_code": allow_code
+    }  # fmt: skip
+    out = console(quiet, json)
+    run = new_run(results, machine_name())
+    try:
+        with out.status("checking") as status:
+            if _is_stored(a):
+                record = _stored(a, b or "latest", results, run, question)
+            else:
+                first, second = _subjects(
+                    (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
+                )
+                record = run_comparison(
+                    run, first, second, question, lambda step, share: status.update(f"{step}, {share:.0%} of 8 rounds")
+                )
+    except BaseException:
+        if not run.complete:
+            import shutil
+
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    for c in record.comparisons:
+        print_comparison(out, c)
+    for d in record.environment.get("disturbances", [])[:3]:
+        out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
+    write_json(json, record.to_json())
+    _print_verdict(out, record)
+    out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    return exit_code(record.verdict, ())
+
+
+def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, seed: int) -> Any:
+    from seatrial.trial.versus import Question
+
+    try:
+        share = fraction(margin)
+    except ValueError as e:
+        raise UsageError(f"--margin: {e}") from None
+    try:
+        seconds = duration_s(max_time)
+    except ValueError as e:
+        raise UsageError(f"--max-time: {e}") from None
+    if seconds <= 0:
+        raise UsageError(f"--max-time: expected a time above zero, got {max_time!r}")
+    question = Question(share, tuple(dict.fromkeys(metric or ["p50"])), stage, seconds, seed=seed)
+    question.check()
+    return question
+
+
+def _is_plan(text: str) -> bool:
+    return text.partition(":")[0] == "demo" or Path(text.rpartition(":")[0] or text).suffix in PLAN_SUFFIXES
+
+
+def _split(text: str) -> tuple[str, str]:
+    """PLAN and the pipeline behind its colon, or ''."""
+    if text.endswith(PLAN_SUFFIXES):
+        return text, ""
+    path, _, name = text.partition(":") if text.startswith("demo") else text.rpartition(":")
+    return path, name
+
+
+def _is_stored(text: str) -> bool:
+    from seatrial.plan.model_file import FAKE_SUFFIX
+
+    return not _is_plan(text) and not text.endswith((".onnx", FAKE_SUFFIX))
+
+
+def _stored(a: str, b: str, results: Path, run: Any, question: Any) -> Record:
+    from seatrial.history.store import find_run, load_record
+    from seatrial.trial.comparison import compare_stored
+
+    if not _is_stored(b):
+        raise UsageError(f"expected B to be a stored run as A is, got {b!r}; compare two models, or two runs")
+    first, second = (load_record(find_run(text, results)) for text in (a, b))
+    return compare_stored(run, first, second, question)
+
+
+def _subjects(
+    a: tuple[str, Any, Any], b: tuple[str | None, Any, Any], options: dict[str, Any], run: Any
+) -> tuple[Any, Any]:
+    other = b[0] if b[0] is not None else a[0]
+    if _is_stored(other):
+        raise UsageError(
+            f"expected B to be a model or a plan, as A is, got {other!r}; name a .onnx file or a .yaml plan"
+        )
+    return _subject(*a, options, run, 0), _subject(other, *b[1:], options, run, 1)
+
+
+def _subject(
+    text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
+) -> Any:
+    from seatrial.trial.subjects import model_subject
+
+    if not _is_plan(text):
+        given = {k: v for k, v in options.items() if k != "allow_code" and v is not None}
+        return model_subject(Path(text), backend=backend or "onnxruntime-cpu", python=python, **given)
+    return _pipeline(text, backend, python, options, run, position)
+
+
+def _pipeline(
+    text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
+) -> Any:
+    """PLAN alone stands for its first pipeline as A, and for its second as B."""
+    from seatrial.demo import PLAN
+    from seatrial.gate.budgets import baseline_name
+    from seatrial.plan import load_plan
+    from seatrial.trial.preflight import preflight
+    from seatrial.trial.subjects import pipeline_subject
+
+    path, _, name = (
+        (text, "", "")
+        if text.endswith(PLAN_SUFFIXES)
+        else text.partition(":")
+        if text[:4] == "demo"
+        else text.rpartition(":")
+    )
+    plan = load_plan(PLAN if path == "demo" else Path(path))
+    if options["shapes"]:
+        raise UsageError("--shape: a plan's preprocess stage gives the shapes; compare models to set them")
+    names = list(plan.plan.pipelines)
+    if not name:
+        baseline = baseline_name(plan.plan)
+        others = [n for n in names if n != baseline] or [baseline]
+        name = (baseline, others[0])[position]
+    ready = preflight(plan, options["allow_code"], lambda _: None)
+    return pipeline_subject(
+        ready, run, name, backend=backend, batch=options["batch"], threads=options["threads"], native=options["native"],
+        python=python,
+    )  # fmt: skip
+
+
+def print_comparison(out: Console, c: Comparison) -> None:
+    """Both sides, the change with its interval, and A against itself beside it."""
+    out.print(Text.assemble(("A ", "bold"), c.a, ("   B ", "bold"), c.b))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_row(
+        f"{c.metric} {c.stage}", f"A {format_seconds(c.a_value.value)}", f"B {format_seconds(c.b_value.value)}"
+    )
+    table.add_row("B against A", f"{c.change.value:+.2%}", _span(c.change))
+    if c.control:
+        table.add_row("A against A", f"{c.control.value:+.2%}", _span(c.control))
+    if c.noise_floor is not None:
+        spread = (
+            f"pairs' sd {c.pairs_sd:.2%}, A against A {c.noise_sd:.2%}"
+            if c.pairs_sd is not None and c.noise_sd is not None
+            else ""
+        )
+        table.add_row("noise floor", f"{c.noise_floor:.2%}", spread)
+    if c.detectable is not None:
+        count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
+        table.add_row("detectable", f"{c.detectable:.2%}", count)
+    out.print(table)
+    for warning in c.warnings:
+        out.print(warning, style="yellow", markup=False)
+
+
+def _span(m: Measured) -> str:
+    if not m.interval or m.interval[0] is None or m.interval[1] is None:
+        return "; ".join(m.warnings)
+    return f"{m.confidence:.1%} interval {m.interval[0]:+.2%} to {m.interval[1]:+.2%}"
+
+
+def _print_verdict(out: Console, record: Record) -> None:
+    for c in record.comparisons:
+        what = f"{c.metric}: " if len(record.comparisons) > 1 else ""
+        out.print(Text.assemble((c.verdict, STYLES[c.verdict]), f"  {what}{c.reason}"), soft_wrap=True)
+    style = {"PASS": "bold green", "FAIL": "bold red"}.get(record.verdict, "bold yellow")
+    out.print(Text.assemble((record.verdict, style), f"  {format_seconds(record.wall_s)}"))

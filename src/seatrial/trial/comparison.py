@@ -1,0 +1,135 @@
+"""A comparison from subjects to record: lock-step rounds of what can run, or two stored runs side by side.
+
+For: `seatrial compare`. Not for: the rounds (versus.py) or what subjects are (subjects.py).
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from scipy.special import ndtri
+
+from seatrial.errors import ResultsError
+from seatrial.gate.verdict import SEPARATE_PROCESS_SD, overall
+from seatrial.history.records import CellRecord, Comparison, Decision, Measured, Record, Verdict, configuration
+from seatrial.history.store import RunFolder
+from seatrial.stats.compare import PairedEffect, judge
+from seatrial.timing.environment import environment
+from seatrial.trial.subjects import Subject
+from seatrial.trial.versus import Question, Tell, compare_sides
+
+_VERDICTS: dict[str, Verdict] = {
+    "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
+}  # fmt: skip
+
+
+def run_comparison(run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell) -> Record:
+    """Compares in lock-step, and writes the record into the run's folder. What failed leaves no folder behind."""
+    began = time.monotonic()
+    machine = environment()
+    try:
+        run.save_start({"created": _now(), "compare": [a.label, b.label]})
+        comparisons = compare_sides(a.side, b.side, question, run.work / "rounds", (a.label, b.label), tell)
+    except BaseException:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, time.monotonic() - began)
+
+
+def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:
+    """Two runs that were measured at different times: only what is far above the noise of separate processes is called.
+
+    ResultsError where they were measured on unlike machines, or have no configuration in common.
+    """
+    began = time.monotonic()
+    question.check()
+    _check_alike(a, b)
+    theirs = {configuration(c.id): c for c in b.cells if c.status == "ok"}
+    pairs = [(c, theirs[configuration(c.id)]) for c in a.cells if c.status == "ok" and configuration(c.id) in theirs]
+    if not pairs:
+        raise ResultsError(f"{a.id} and {b.id}: no configuration was measured in both; nothing can be compared")
+    comparisons = [_separately(x, y, m, question) for x, y in pairs for m in question.metrics]
+    models = {"a": next(iter(a.models.values())), "b": next(iter(b.models.values()))}
+    run.save_start({"created": _now(), "compare": [a.id, b.id]})
+    return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
+
+
+def decision(c: Comparison) -> Decision:
+    """A comparison as a check: slower than the margin fails, and what is not known is not passed."""
+    return Decision(
+        check=f"{c.metric} {c.stage} against {c.a}", verdict=_VERDICTS[c.verdict], value=c.change.value, limit=c.margin,
+        unit="fraction", reason=c.reason, group=f"{c.metric} {c.stage} of {c.b}",
+    )  # fmt: skip
+
+
+def _recorded(
+    run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float
+) -> Record:
+    decisions = tuple(map(decision, comparisons))
+    record = Record(
+        id=run.path.name, created=run.start()["created"], kind="compare", verdict=overall(decisions), wall_s=round(wall_s, 2),
+        plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
+        environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons),
+    )  # fmt: skip
+    run.save_record(record)
+    shutil.rmtree(run.work, ignore_errors=True)
+    return record
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _check_alike(a: Record, b: Record) -> None:
+    if a.environment["fingerprint"] == b.environment["fingerprint"]:
+        return
+    unlike = [
+        f"{key.replace('_', ' ')} ({a.environment.get(key)} and {b.environment.get(key)})"
+        for key in ("cpu", "cores", "governor", "smt", "turbo", "cgroup_cpu_limit", "python", "simd")
+        if a.environment.get(key) != b.environment.get(key)
+    ]
+    mine, other = a.environment.get("packages", {}), b.environment.get("packages", {})
+    unlike += [
+        f"{n} ({mine.get(n)} and {other.get(n)})" for n in sorted({*mine, *other}) if mine.get(n) != other.get(n)
+    ]
+    raise ResultsError(
+        f"{a.id} and {b.id} were measured on unlike machines: they differ in {', '.join(unlike) or 'what is not recorded'}; "
+        "compare the models themselves here: seatrial compare A.onnx B.onnx"
+    )
+
+
+def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -> Comparison:
+    stage = question.stage or ("end_to_end" if len(a.stages) > 2 else next(iter(a.stages)))
+    if stage not in a.stages or stage not in b.stages:
+        raise ResultsError(f"stage {stage!r} was not measured in both; expected one of {', '.join(a.stages)}")
+    x, y = getattr(a.stages[stage], metric), getattr(b.stages[stage], metric)
+    effect = math.log(y.value / x.value)
+    confidence = 1 - question.alpha
+    half = float(ndtri(0.5 + confidence / 2)) * SEPARATE_PROCESS_SD
+    p_value = float(2 * ndtri_tail(abs(effect) / SEPARATE_PROCESS_SD))
+    known = PairedEffect(effect, effect - half, effect + half, confidence, p_value, 1, half, SEPARATE_PROCESS_SD)
+    verdict, reason = judge(known, question.margin)
+    reason = reason.partition("; the margin")[0]
+    reason += (
+        f"; the margin is {question.margin:.3g}; medians of separate processes differ by ±{math.expm1(half):.0%} without any "
+        "change, so that smaller ones are not called: compare the models themselves, in lock-step"
+    )
+    change = Measured(
+        value=math.expm1(effect), unit="fraction", interval=(math.expm1(known.low or 0), math.expm1(known.high or 0)),
+        confidence=confidence,
+    )  # fmt: skip
+    return Comparison(
+        a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
+        margin=question.margin, change=change, a_value=x, b_value=y, p_value=p_value, p_adjusted=p_value,
+        noise_floor=math.expm1(half), details={"a": a.backend_details, "b": b.backend_details},
+    )  # fmt: skip
+
+
+def ndtri_tail(z: float) -> float:
+    """The normal distribution's upper tail."""
+    return 0.5 * math.erfc(z / math.sqrt(2))

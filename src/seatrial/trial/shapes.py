@@ -1,0 +1,43 @@
+"""Shapes of made-up inputs: the model's own, with what the user gives for what it leaves open."""
+
+from __future__ import annotations
+
+from seatrial.errors import ModelError, UsageError, did_you_mean
+from seatrial.plan.model_file import ModelInfo
+
+
+def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shape of every input: the model's own, the first dimension from `batch`, the rest from `given`."""
+    names = [i.name for i in info.inputs]
+    for name in given:
+        if name not in names:
+            raise UsageError(
+                f"--shape: the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}"
+            )
+    shapes = {}
+    for tensor in info.inputs:
+        if tensor.name in given:
+            shape = given[tensor.name]
+            fits = len(shape) == len(tensor.shape) and all(
+                not isinstance(d, int) or d == s for d, s in zip(tensor.shape, shape, strict=False)
+            )
+            if not fits:
+                raise UsageError(f"--shape: {tensor} cannot take {'x'.join(map(str, shape))}")
+            if shape and batch not in (1, shape[0]):
+                raise UsageError(
+                    f"--batch {batch} and --shape {tensor.name}={'x'.join(map(str, shape))} disagree; give one of them"
+                )
+            shapes[tensor.name] = shape
+            continue
+        own = list(tensor.shape)
+        if own and not isinstance(own[0], int):
+            own[0] = batch
+        elif own and own[0] != batch and len(own) > 1:
+            raise ModelError(f"{info.path}: {tensor} has a fixed batch of {own[0]}, not {batch}; give --batch {own[0]}")
+        if not all(isinstance(d, int) for d in own):
+            example = "x".join(str(d) if isinstance(d, int) else "640" for d in own)
+            raise ModelError(
+                f"{info.path}: {tensor} has dimensions that are not fixed; give --shape {tensor.name}={example}"
+            )
+        shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
+    return shapes
