@@ -64,12 +64,26 @@ def median_s(side: Side, requests: int = 60) -> float:
 
 
 def slowed(model: Path, shapes: dict[str, tuple[int, ...]], share: float, folder: Path) -> Path:
+    """Sized by what lock-step rounds see of two sizes: the branch costs something before its first product."""
     probe = with_more_arithmetic(model, 200, folder / "probe.onnx", alone=True)
-    ratios = [
-        median_s(model_side(probe, shapes=shapes)) / 200 / median_s(model_side(model, shapes=shapes)) for _ in range(9)
-    ]
-    products = max(1, round(share / float(np.median(ratios))))
-    return with_more_arithmetic(model, products, folder / f"{model.stem}-slower-{share:g}.onnx")
+    base = model_side(model, shapes=shapes)
+    one = float(np.median([median_s(model_side(probe, shapes=shapes)) / 200 / median_s(base) for _ in range(9)]))
+    target = folder / f"{model.stem}-slower-{share:g}.onnx"
+    sizes = [max(1, round(share / one / 2)), max(3, round(share / one * 1.2))]
+    seen = []
+    for products in sizes:
+        with_more_arithmetic(model, products, target)
+        effects = []
+        for seed in range(6):
+            sides = [Side("a", base.task), Side("b", model_side(target, shapes=shapes).task)]
+            r = run_round(sides, folder / "sizing", 1000 * products + seed)
+            logs = [np.log(np.median(r.blocks_ns[name][:, :, -1], axis=1)) for name in "ab"]
+            effects.append(float(np.median(logs[1] - logs[0])))
+        seen.append(math.expm1(float(np.median(effects))))
+    slope = (seen[1] - seen[0]) / (sizes[1] - sizes[0])
+    products = max(0, round(sizes[1] + (share - seen[1]) / slope))
+    print(f"sizing {model.stem}: {sizes} products take {seen[0]:.2%} and {seen[1]:.2%} more; {products} are taken", flush=True)
+    return with_more_arithmetic(model, products, target)
 
 
 def main() -> None:

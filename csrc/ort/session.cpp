@@ -1,5 +1,7 @@
 #include "session.hpp"
 
+#include <algorithm>
+
 namespace seatrial::ort {
 
 namespace {
@@ -143,25 +145,33 @@ void Request::bind_output(std::size_t index, void* data, std::size_t bytes, cons
     const Port& port = model_.outputs().at(index);
     bind(outputs_, index, port, data, bytes, shape);
     model_.library().check(api_.BindOutput(binding_, port.name.c_str(), outputs_[index]));
+    left_.erase(std::remove(left_.begin(), left_.end(), index), left_.end());
+    note(index);
 }
 
 void Request::leave_output(std::size_t index) {
     const Port& port = model_.outputs().at(index);
     model_.library().check(api_.BindOutputToDevice(binding_, port.name.c_str(), host_));
-    left_.push_back(port.name.c_str());
+    if (std::find(left_.begin(), left_.end(), index) == left_.end()) left_.push_back(index);
+    note(index);
+}
+
+void Request::note(std::size_t output) {
+    if (std::find(order_.begin(), order_.end(), output) == order_.end()) order_.push_back(output);
 }
 
 bool Request::run() noexcept {
     Status* status = nullptr;
     // A bound output would keep the shape of its last run.
-    for (const char* name : left_)
-        if (!status) status = api_.BindOutputToDevice(binding_, name, host_);
+    for (const std::size_t index : left_)
+        if (!status) status = api_.BindOutputToDevice(binding_, model_.outputs()[index].name.c_str(), host_);
     if (!status) status = api_.RunWithBinding(model_.session(), nullptr, binding_);
     if (!status) return true;
     try {
         error_ = api_.GetErrorMessage(status);
+        if (error_.empty()) error_ = "no reason given";
     } catch (...) {
-        error_.clear();  // no memory for the words
+        error_ = "out of memory";  // short enough to need none
     }
     api_.ReleaseStatus(status);
     return false;
@@ -184,15 +194,21 @@ void Request::fetch() {
     model_.library().check(api_.AllocatorFree(allocator, values));
 }
 
+Value* Request::fetched_value(std::size_t index) const {
+    const auto place = std::find(order_.begin(), order_.end(), index) - order_.begin();
+    if (static_cast<std::size_t>(place) >= fetched_.size()) throw Error("output " + std::to_string(index) + " was not bound");
+    return fetched_[static_cast<std::size_t>(place)];
+}
+
 Port Request::fetched_port(std::size_t index) const {
     Held<TensorInfo> info(api_.ReleaseTensorTypeAndShapeInfo);
-    model_.library().check(api_.GetTensorTypeAndShape(fetched_.at(index), &info.pointer));
+    model_.library().check(api_.GetTensorTypeAndShape(fetched_value(index), &info.pointer));
     return described(model_.library(), info.pointer);
 }
 
 const void* Request::fetched_data(std::size_t index) const {
     void* data = nullptr;
-    model_.library().check(api_.GetTensorMutableData(fetched_.at(index), &data));
+    model_.library().check(api_.GetTensorMutableData(fetched_value(index), &data));
     return data;
 }
 

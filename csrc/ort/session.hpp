@@ -60,8 +60,10 @@ class Request {
     // One inference. False: error() says why.
     bool run() noexcept;
     const std::string& error() const { return error_; }
+    // The same, once: a later run that succeeds leaves it empty.
+    std::string take_error() noexcept { return std::exchange(error_, std::string()); }
 
-    // An output that was left to ONNX Runtime: fetch() after a run, then shape and data until the next fetch.
+    // An output that was bound or left to ONNX Runtime: fetch() after a run, then shape and data until the next fetch.
     void fetch();
     Port fetched_port(std::size_t index) const;
     const void* fetched_data(std::size_t index) const;
@@ -71,6 +73,8 @@ class Request {
 
   private:
     void release_fetched() noexcept;
+    void note(std::size_t output);
+    Value* fetched_value(std::size_t index) const;
     void bind(std::vector<Value*>& values, std::size_t index, const Port& port, void* data, std::size_t bytes,
               const std::vector<std::int64_t>& shape);
 
@@ -79,7 +83,8 @@ class Request {
     Binding* binding_ = nullptr;
     MemoryInfo* host_ = nullptr;
     std::vector<Value*> inputs_, outputs_, fetched_;
-    std::vector<const char*> left_;
+    std::vector<std::size_t> order_;  // outputs as ONNX Runtime gives them back: in the order of their first binding
+    std::vector<std::size_t> left_;
     std::string error_;
 };
 

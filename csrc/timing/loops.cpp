@@ -16,12 +16,27 @@ namespace {
 // for awake; longer than this would keep a core busy that the model may need.
 constexpr std::int64_t kAwakeNs = 60'000;
 
-// By default Linux lets a timer be late by 50 µs to save power.
-void ask_for_exact_timers() noexcept {
+// By default Linux lets a timer be late by 50 µs to save power. The calling thread gets its own slack back, since threads
+// that it makes later would inherit this one.
+class ExactTimers {
+  public:
+    ExactTimers() noexcept {
 #if defined(__linux__)
-    prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
+        before_ = prctl(PR_GET_TIMERSLACK, 0UL, 0UL, 0UL, 0UL);
+        prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
 #endif
-}
+    }
+    ~ExactTimers() {
+#if defined(__linux__)
+        if (before_ > 0) prctl(PR_SET_TIMERSLACK, static_cast<unsigned long>(before_), 0UL, 0UL, 0UL);
+#endif
+    }
+    ExactTimers(const ExactTimers&) = delete;
+    ExactTimers& operator=(const ExactTimers&) = delete;
+
+  private:
+    int before_ = 0;
+};
 
 void sleep_until_ns(std::int64_t t) noexcept {
 #if defined(_WIN32)
@@ -51,19 +66,21 @@ inline void relax() noexcept {
 
 bool was_asked(const Until& until) noexcept { return until.asked && until.asked->load(std::memory_order_relaxed); }
 
-// Waits in slices, so that a request to end is heard. False where it was heard.
-bool wait_until_ns(std::int64_t due, const Until& until) noexcept {
+// Sleeps in slices, so that a request to end is heard. False where it was heard.
+template <typename Over>
+bool sleep_until_ns(std::int64_t t, const Over& over) noexcept {
     constexpr std::int64_t slice = 50'000'000;
-    std::int64_t now = now_ns();
-    while (due - now > kAwakeNs) {
-        sleep_until_ns(std::min(due - kAwakeNs, now + slice));
-        if (was_asked(until)) return false;
-        now = now_ns();
+    for (std::int64_t now = now_ns(); now < t; now = now_ns()) {
+        sleep_until_ns(std::min(t, now + slice));
+        if (over()) return false;
     }
-    while (now < due) {
-        relax();
-        now = now_ns();
-    }
+    return true;
+}
+
+template <typename Over>
+bool wait_until_ns(std::int64_t due, const Over& over) noexcept {
+    if (!sleep_until_ns(due - kAwakeNs, over)) return false;
+    while (now_ns() < due) relax();
     return true;
 }
 
@@ -76,7 +93,7 @@ Ended on_threads(std::size_t clients, const Body& body) {
     std::vector<std::thread> others;
     others.reserve(clients);
     const auto one = [&](std::size_t client) {
-        ask_for_exact_timers();
+        const ExactTimers exact;
         ready.fetch_add(1);
         while (!go.load(std::memory_order_acquire)) {
             if (given_up.load(std::memory_order_relaxed)) return;
@@ -98,38 +115,51 @@ Ended on_threads(std::size_t clients, const Body& body) {
     return *std::max_element(ended.begin(), ended.end());
 }
 
-}  // namespace
-
-Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept {
-    std::int64_t now = now_ns();
+// `broken`: another client failed.
+Ended closed(Work work, StageSamples& samples, const Until& until, std::int64_t gap_ns, std::atomic<bool>& broken) noexcept {
+    const auto over = [&] { return was_asked(until) || broken.load(std::memory_order_relaxed); };
     for (std::int64_t done = 0; done != until.most; ++done) {
         if (samples.full()) return Ended::full;
-        if (now >= until.deadline_ns) return Ended::deadline;
-        if (was_asked(until)) return Ended::asked;
+        if (over()) return was_asked(until) ? Ended::asked : Ended::count;
+        // The row's own start is what the deadline holds for: a thread may lose its core between two readings.
         samples.begin();
-        if (work.call(work.self, samples)) return Ended::failed;
+        if (samples.last_ns() >= until.deadline_ns) return Ended::deadline;
+        if (work.call(work.self, samples)) {
+            broken.store(true, std::memory_order_relaxed);
+            return Ended::failed;
+        }
         samples.end();
-        now = samples.last_ns();
         if (gap_ns > 0) {
-            sleep_until_ns(now + gap_ns);
-            now = now_ns();
+            const std::int64_t now = samples.last_ns();
+            sleep_until_ns(gap_ns < until.deadline_ns - now ? now + gap_ns : until.deadline_ns, over);
         }
     }
     return Ended::count;
 }
 
+}  // namespace
+
+Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept {
+    std::atomic<bool> broken{false};
+    return closed(work, samples, until, gap_ns, broken);
+}
+
 Ended closed_loops(const Work* works, StageSamples* const* samples, std::size_t clients, Until until, std::int64_t gap_ns) {
-    return on_threads(clients, [&](std::size_t c) noexcept { return closed_loop(works[c], *samples[c], until, gap_ns); });
+    std::atomic<bool> broken{false};
+    return on_threads(clients, [&](std::size_t c) noexcept { return closed(works[c], *samples[c], until, gap_ns, broken); });
 }
 
 Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t servers, const std::int64_t* arrivals_ns,
                 std::int64_t count, std::int64_t first_ns, Until until) {
     std::atomic<std::int64_t> next{0};
     std::atomic<bool> broken{false};
+    const auto over = [&] { return was_asked(until) || broken.load(std::memory_order_relaxed); };
     const auto serve = [&](std::size_t server) noexcept {
         StageSamples& own = *samples[server];
         for (;;) {
             if (broken.load(std::memory_order_relaxed)) return Ended::count;
+            // Asked first: a table that is just large enough for all requests is no reason to end.
+            if (next.load(std::memory_order_relaxed) >= count) return Ended::count;
             if (own.full()) return Ended::full;
             if (was_asked(until)) return Ended::asked;
             if (now_ns() >= until.deadline_ns) return Ended::deadline;
@@ -137,7 +167,7 @@ Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t ser
             if (i >= count) return Ended::count;
             const std::int64_t due = first_ns + arrivals_ns[i];
             if (due >= until.deadline_ns) return Ended::deadline;
-            if (!wait_until_ns(due, until)) return Ended::asked;
+            if (!wait_until_ns(due, over)) return was_asked(until) ? Ended::asked : Ended::count;
             own.begin_at(due);
             own.lap();
             if (works[server].call(works[server].self, own)) {

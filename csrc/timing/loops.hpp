@@ -23,10 +23,11 @@ struct Until {
     std::atomic<bool>* asked;  // set from elsewhere: end after the current request; may be null
 };
 
-// One client, back to back; `gap_ns` of sleep follow each request where it is above 0.
+// One client, back to back; `gap_ns` of sleep follow each request where it is above 0, but not past the deadline.
 Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept;
 
-// `clients` real threads in a closed loop each. All start together and none starts a request after the deadline.
+// `clients` real threads in a closed loop each. All start together and none starts a request after the deadline, or after
+// one of them failed.
 // Throws std::system_error where a thread cannot be made.
 Ended closed_loops(const Work* works, StageSamples* const* samples, std::size_t clients, Until until, std::int64_t gap_ns);
 

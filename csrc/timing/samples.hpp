@@ -18,11 +18,11 @@ class StageSamples {
     // Words of the table's head: the row count, and a cache line to itself.
     static constexpr std::size_t kHeadWords = 8;
 
-    // int64 words that a table takes. Throws std::bad_alloc where the product does not fit: one that wraps round would
-    // give a small table and rows far behind its end.
+    // int64 words that a table takes. Throws std::bad_alloc where their bytes are more than any object may have: a product
+    // that wraps round would give a small table and rows far behind its end.
     static std::size_t words(std::size_t capacity, std::size_t stages) {
         const std::size_t row_length = stages + 2;
-        if (row_length < 2 || capacity > (SIZE_MAX / sizeof(std::int64_t) - kHeadWords) / row_length) throw std::bad_alloc();
+        if (row_length < 2 || capacity > (PTRDIFF_MAX / sizeof(std::int64_t) - kHeadWords) / row_length) throw std::bad_alloc();
         return kHeadWords + capacity * row_length;
     }
 

@@ -20,14 +20,18 @@ struct Spin {
     std::int64_t service_ns = 0;
     std::int64_t stall_at = -1;  // the request, from 0, that takes stall_ns longer
     std::int64_t stall_ns = 0;
-    std::int64_t fail_at = -1;
+    std::int64_t fail_at = -1;  // the request, from 0, that fails; those after it do not
     std::int64_t done = 0;
+    bool failed = false;
 
     static int call(void* self, StageSamples& samples) noexcept {
         Spin& spin = *static_cast<Spin*>(self);
-        const std::int64_t wanted = spin.service_ns + (spin.done == spin.stall_at ? spin.stall_ns : 0);
-        if (spin.done == spin.fail_at) return 1;
-        ++spin.done;
+        const std::int64_t request = spin.done++;
+        if (request == spin.fail_at) {
+            spin.failed = true;
+            return 1;
+        }
+        const std::int64_t wanted = spin.service_ns + (request == spin.stall_at ? spin.stall_ns : 0);
         if (wanted > 0) {
             const std::int64_t until = now_ns() + wanted;
             while (now_ns() < until) {

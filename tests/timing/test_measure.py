@@ -5,9 +5,9 @@ import gc
 import numpy as np
 import pytest
 
-from seatrial._native.timing import now_ns
+from seatrial._native.timing import PythonWork, StageSamples, now_ns
 from seatrial.timing.environment import disturbances, environment, fingerprint, peak_memory_bytes
-from seatrial.timing.measure import StopRule, image_order, measure, windows_agree
+from seatrial.timing.measure import StopRule, image_order, measure
 
 
 def spin(microseconds):
@@ -20,8 +20,12 @@ def quiet(share):
     assert share >= 0
 
 
+def measure_python(iterate, stages, rule, tell):
+    return measure(PythonWork(iterate), stages, rule, tell)
+
+
 def test_it_stops_once_the_median_is_known():
-    result = measure(lambda lap: (spin(200), lap()), 1, StopRule(20_000_000_000, 30, 0.5), quiet)
+    result = measure_python(lambda lap: (spin(200), lap()), 1, StopRule(20_000_000_000, 30, 0.5), quiet)
     assert result.converged
     assert 30 <= len(result.table_ns) < 2000
     assert result.warm_up >= 40
@@ -30,7 +34,7 @@ def test_it_stops_once_the_median_is_known():
 
 def test_it_stops_at_its_time_and_says_so():
     state = np.random.default_rng(0)
-    result = measure(lambda lap: (spin(state.choice([50, 5000])), lap()), 1, StopRule(150_000_000, 10, 1e-6), quiet)
+    result = measure_python(lambda lap: (spin(state.choice([50, 5000])), lap()), 1, StopRule(150_000_000, 10, 1e-6), quiet)
     assert not result.converged
     assert result.elapsed_ns >= 150_000_000
     assert len(result.table_ns) >= 10
@@ -38,16 +42,16 @@ def test_it_stops_at_its_time_and_says_so():
 
 def test_tail_budgets_keep_it_going():
     rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95, 59),))
-    assert len(measure(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns) >= 59
+    assert len(measure_python(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns) >= 59
 
 
 def test_the_collector_is_paused_and_comes_back():
     seen = []
-    measure(lambda lap: (seen.append(gc.isenabled()), spin(50), lap()), 1, StopRule(20_000_000, 5, 0.9), quiet)
+    measure_python(lambda lap: (seen.append(gc.isenabled()), spin(50), lap()), 1, StopRule(20_000_000, 5, 0.9), quiet)
     assert seen[-1] is False
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        measure(lambda lap: 1 / 0, 1, StopRule(20_000_000, 5, 0.9), quiet)
+        measure_python(lambda lap: 1 / 0, 1, StopRule(20_000_000, 5, 0.9), quiet)
     assert gc.isenabled()
 
 

@@ -37,4 +37,4 @@ class Request(Work):
     def run(self) -> None:
         """One inference, without the GIL. RuntimeError in ONNX Runtime's words."""
     def fetch(self, index: int) -> npt.NDArray[Any]:
-        """Copy of the last run's output."""
+        """Copy of the last run's output, by the model's number of it. RuntimeError where it was neither bound nor left."""

@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc/ort to Python: a model loaded through ONNX Runtime's C API, and requests to it with bound buffers.
+cimport cython
 from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_SIMPLE
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
@@ -38,7 +39,7 @@ cdef extern from "ort/session.hpp" namespace "seatrial::ort" nogil:
         void bind_output(size_t index, void* data, size_t bytes, const vector[int64_t]& shape) except +
         void leave_output(size_t index) except +
         cbool run() noexcept
-        const string& error()
+        string take_error() noexcept
         void fetch() except +
         CPort fetched_port(size_t index) except +
         const void* fetched_data(size_t index) except +
@@ -88,6 +89,8 @@ cdef class LoadedModel:
         return _ports(self.model.outputs())
 
 
+# Collected in a cycle, a request is still released before the model and the arrays that it uses.
+@cython.no_gc_clear
 cdef class Request(Work):
     cdef CRequest* request
     cdef LoadedModel loaded
@@ -107,8 +110,9 @@ cdef class Request(Work):
         if not 0 <= index < len(ports):
             raise IndexError(f"expected an index below {len(ports)}, got {index}")
         name, shape, dtype = ports[index]
-        if array.dtype.name != dtype:
-            raise ValueError(f"{name}: expected {dtype}, got {array.dtype.name}")
+        # A name does not tell the byte order.
+        if array.dtype.name != dtype or not array.dtype.isnative:
+            raise ValueError(f"{name}: expected {dtype}, got {array.dtype.name if array.dtype.name != dtype else array.dtype.str}")
         if not array.flags.c_contiguous or (writable and not array.flags.writeable):
             raise ValueError(f"{name}: expected a contiguous{' writable' if writable else ''} array")
         fits = len(shape) == array.ndim and all(d is None or d == s for d, s in zip(shape, array.shape))
@@ -139,8 +143,9 @@ cdef class Request(Work):
             self.check()
 
     cpdef void check(self) except *:
-        if not self.request.error().empty():
-            raise RuntimeError(self.request.error().decode(errors="replace"))
+        cdef string reason = self.request.take_error()
+        if not reason.empty():
+            raise RuntimeError(reason.decode(errors="replace"))
 
     def fetch(self, Py_ssize_t index):
         self.request.fetch()

@@ -23,6 +23,7 @@ cdef extern from "timing/work.hpp" namespace "seatrial" nogil:
         void* self
     cdef cppclass CSpin "seatrial::Spin":
         int64_t service_ns, stall_at, stall_ns, fail_at, done
+        cbool failed
         @staticmethod
         int call(void* self, CStageSamples& samples) noexcept
     cdef cppclass CMix "seatrial::Mix":

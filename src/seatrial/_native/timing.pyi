@@ -16,14 +16,18 @@ class StageSamples:
     def __init__(self, capacity: int, stages: int, memory: Any = None) -> None:
         """memory: a writable buffer of 8 * words(capacity, stages) bytes, which another process may share; else its own.
 
-        MemoryError where the table does not fit; ValueError where capacity or stages < 1, or memory is too small.
+        MemoryError where the table does not fit; ValueError where capacity or stages < 1, or memory is too small or not
+        aligned to 8 bytes.
         """
     @staticmethod
     def words(capacity: int, stages: int) -> int:
         """int64 words that a table takes."""
     @staticmethod
     def read(memory: Any, stages: int) -> npt.NDArray[np.int64]:
-        """The whole rows in a table's memory, whoever filled it and however that process ended; as to_array()."""
+        """The whole rows in a table's memory, whoever filled it and however that process ended; as to_array().
+
+        ValueError where the memory cannot hold as many rows as its first word says.
+        """
     def __len__(self) -> int: ...
     @property
     def capacity(self) -> int: ...
@@ -45,7 +49,7 @@ class Work:
         """Raises what made the last request fail, once."""
 
 class SpinWork(Work):
-    """Keeps a core busy for service_ns a request; request `stall_at` takes stall_ns longer, request `fail_at` fails."""
+    """Keeps a core busy for service_ns a request; request `stall_at`, from 0, takes stall_ns longer, `fail_at` fails."""
 
     def __init__(self, service_ns: int = 0, stall_at: int = -1, stall_ns: int = 0, fail_at: int = -1) -> None: ...
 
@@ -55,7 +59,7 @@ class PythonWork(Work):
     def __init__(self, iterate: Callable[[Callable[[], None]], None]) -> None: ...
 
 class MixWork(Work):
-    """Several kinds of requests, taken by the numbers in `order`, over and over."""
+    """Several kinds of requests, taken by the numbers in `order`, over and over. At most 256 kinds can be named."""
 
     def __init__(self, works: Sequence[Work], order: npt.ArrayLike) -> None: ...
 
@@ -72,14 +76,17 @@ def closed_loop(
     """One client's requests, one after another, each followed by gap_ns of sleep. Holds no GIL.
 
     Ends with 'count' after `most`, 'deadline' (no request starts after it), 'asked' by halt, or 'full' of samples. Raises
-    what a request raised; the rows before it stay.
+    what a request raised; the rows before it stay. A gap ends early at the deadline, and where halt is asked.
     """
 
 def closed_loops(
     works: Sequence[Work], samples: Sequence[StageSamples], *, deadline_ns: int, most: int = -1, gap_ns: int = 0,
     halt: Halt | None = None,
 ) -> str:
-    """A closed loop for each client, on threads of their own, started together."""
+    """A closed loop for each client, on threads of their own, started together. No work or table may be given twice.
+
+    A request that fails ends the other clients after their current request; the first client's error is raised.
+    """
 
 def open_loop(
     works: Sequence[Work], samples: Sequence[StageSamples], arrivals_ns: npt.ArrayLike, *, first_ns: int, deadline_ns: int,
@@ -88,5 +95,5 @@ def open_loop(
     """Requests due at first_ns + arrivals_ns, taken in order by whichever server (a thread a work) is free.
 
     A row starts when its request was due; its first stage is the wait until a server took it. A request that was not taken
-    before the deadline has no row. ValueError where arrivals do not ascend.
+    before the deadline has no row. ValueError where arrivals do not ascend, or a work or table is given twice.
     """

@@ -55,6 +55,8 @@ cdef class StageSamples:
         cdef size_t words = StageSamples.words(capacity, stages)
         self.memory = np.empty(words, np.int64) if memory is None else np.frombuffer(memory, np.int64)
         cdef int64_t[::1] view = self.memory
+        if not self.memory.flags.aligned:
+            raise ValueError("memory: expected an address that is a multiple of 8")
         if <size_t>view.shape[0] < words:
             raise ValueError(f"memory: expected at least {words * 8} bytes, got {view.shape[0] * 8}")
         self.table = new CStageSamples(&view[0], capacity, stages)
@@ -71,8 +73,10 @@ cdef class StageSamples:
     @staticmethod
     def read(memory, Py_ssize_t stages):
         # Of whoever filled it, dead or alive: its first word counts the whole rows; the head is one cache line.
+        if stages < 1:
+            raise ValueError(f"stages must be at least 1, got {stages}")
         words = np.frombuffer(memory, np.int64)
-        rows = int(words[0])
+        rows = int(words[0]) if len(words) else 0
         length = stages + 2
         if not 0 <= rows <= (len(words) - 8) // length:
             raise ValueError(f"memory: expected a table of {stages} stages, got a count of {rows} rows in {len(words)} words")
@@ -126,7 +130,8 @@ cdef class SpinWork(Work):
         self.c.self = &self.spin
 
     cpdef void check(self) except *:
-        if self.spin.done == self.spin.fail_at:
+        if self.spin.failed:
+            self.spin.failed = False
             raise RuntimeError(f"request {self.spin.fail_at} was told to fail")
 
 
@@ -175,11 +180,16 @@ cdef class MixWork(Work):
 
     def __cinit__(self, works, order):
         self.works = list(works)
-        self.order = np.ascontiguousarray(order, np.uint8)
-        if not self.works or not len(self.order):
-            raise ValueError(f"expected works and an order, got {len(self.works)} and {len(self.order)}")
-        if self.order.max() >= len(self.works):
-            raise ValueError(f"order: expected numbers below {len(self.works)}, got {self.order.max()}")
+        given = np.asarray(order)
+        if not self.works or not given.size:
+            raise ValueError(f"expected works and an order, got {len(self.works)} and {given.size}")
+        if given.ndim != 1 or given.dtype.kind not in "iu":
+            raise ValueError(f"order: expected a row of whole numbers, got {given.ndim} dimensions of {given.dtype}")
+        # Before they become bytes, which would wrap round.
+        if not 0 <= given.min() <= given.max() < min(256, len(self.works)):
+            raise ValueError(
+                f"order: expected numbers from 0 to {min(256, len(self.works)) - 1}, got {given.min()} to {given.max()}")
+        self.order = np.ascontiguousarray(given, np.uint8)
         cdef const uint8_t[::1] view = self.order
         self.kinds = _works(self.works)
         self.mix.kinds = self.kinds
@@ -192,19 +202,39 @@ cdef class MixWork(Work):
         free(self.kinds)
 
     cpdef void check(self) except *:
-        cdef Work work
-        for work in self.works:
-            work.check()
+        _check_all(self.works)
 
 
 cdef CWork* _works(list works) except NULL:
-    cdef CWork* array = <CWork*>malloc(max(1, len(works)) * sizeof(CWork))
     cdef Work work
+    for work in works:
+        _ready(work)
+    cdef CWork* array = <CWork*>malloc(max(1, len(works)) * sizeof(CWork))
     if not array:
         raise MemoryError
     for i, work in enumerate(works):
         array[i] = work.c
     return array
+
+
+cdef int _ready(Work work) except -1:
+    if work is None or work.c.call == NULL:
+        raise TypeError(f"expected work that a loop can call, got {'None' if work is None else type(work).__name__}")
+    return 0
+
+
+# The first error is raised; the others are forgotten, so that none is left for a later loop to raise.
+cdef int _check_all(list works) except -1:
+    first = None
+    for work in works:
+        try:
+            (<Work>work).check()
+        except BaseException as e:
+            if first is None:
+                first = e
+    if first is not None:
+        raise first
+    return 0
 
 
 cdef class Halt:
@@ -233,6 +263,7 @@ def closed_loop(Work work not None, StageSamples samples not None, *, int64_t de
                 int64_t gap_ns=0, Halt halt=None) -> str:
     cdef CUntil until = _until(deadline_ns, most, halt)
     cdef CEnded ended
+    _ready(work)
     with nogil:
         ended = c_closed_loop(work.c, samples.table[0], until, gap_ns)
     work.check()
@@ -245,8 +276,11 @@ def closed_loops(works, samples, *, int64_t deadline_ns, int64_t most=-1, int64_
 
 def open_loop(works, samples, arrivals_ns, *, int64_t first_ns, int64_t deadline_ns, Halt halt=None) -> str:
     arrivals = np.ascontiguousarray(arrivals_ns, np.int64)
-    if (np.diff(arrivals) < 0).any():
+    # Compared, not subtracted, which may wrap round.
+    if arrivals.ndim != 1 or (arrivals[1:] < arrivals[: max(0, len(arrivals) - 1)]).any():
         raise ValueError("arrivals_ns: expected ascending times")
+    if len(arrivals) and not 0 <= int(first_ns) + int(arrivals.min()) <= int(first_ns) + int(arrivals.max()) < 2**63:
+        raise ValueError("arrivals_ns: expected times that the clock can show")
     return _many(works, samples, arrivals, first_ns, _until(deadline_ns, -1, halt), 0)
 
 
@@ -254,10 +288,16 @@ cdef str _many(works, samples, arrivals, int64_t first_ns, CUntil until, int64_t
     works, samples = list(works), list(samples)
     if not works or len(works) != len(samples):
         raise ValueError(f"expected one table for each of at least one work, got {len(works)} and {len(samples)}")
+    # Two threads in one table would write behind its end.
+    if len({id(each) for each in (*works, *samples)}) != 2 * len(works):
+        raise ValueError("expected works and tables of their own for each client, got one of them twice")
     cdef size_t clients = len(works)
     cdef const int64_t[::1] due
     cdef StageSamples table
     cdef CEnded ended
+    for table in samples:
+        if table is None:
+            raise TypeError("expected tables, got None")
     cdef CWork* array = _works(works)
     cdef CStageSamples** tables = <CStageSamples**>malloc(clients * sizeof(CStageSamples*))
     try:
@@ -277,6 +317,5 @@ cdef str _many(works, samples, arrivals, int64_t first_ns, CUntil until, int64_t
     finally:
         free(array)
         free(tables)
-    for work in works:
-        (<Work>work).check()
+    _check_all(works)
     return _ENDED[<int>ended]

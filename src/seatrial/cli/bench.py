@@ -1,18 +1,35 @@
-"""seatrial bench: one model in one configuration."""
+"""seatrial bench: one model or pipeline, under one or several loads."""
 
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.app import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    ResultsOption,
+    command,
+    console,
+    print_error,
+    write_json,
+)
 from seatrial.errors import ExitCode, UsageError, did_you_mean
+from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
 from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
+
+SCENARIOS = ("single-stream", "multi-stream", "offline", "server", "paced")
+MLPERF = ("mlperf-single-stream", "mlperf-multi-stream", "mlperf-offline", "mlperf-server")
+SPIKES_SHOWN = 3
 
 
 def backend_names(incomplete: str) -> list[str]:
@@ -26,90 +43,395 @@ def backend_names(incomplete: str) -> list[str]:
         "seatrial bench model.onnx",
         "seatrial bench model.onnx --backend openvino-cpu --batch 4 --threads 2",
         "seatrial bench detector.onnx --shape x=1x3x640x640 --max-time 30s --json bench.json",
+        "seatrial bench trial.yaml:candidate --scenario server --rate 20",
+        "seatrial bench model.onnx --scenario server --find-rate --latency-bound 50ms@p99 --max-time 60s",
+        "seatrial bench model.onnx --scenario multi-stream --clients 1,2,4",
+        "seatrial bench model.onnx --scenario paced --gap 0ms,5ms,50ms",
+        "seatrial bench detector.onnx --mix x=1x3x320x320@3 --mix x=1x3x640x640@1",
     ]
 )
 def bench(
-    model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
+    model: Annotated[str, typer.Argument(help="An ONNX file, PLAN, PLAN:PIPELINE, or 'demo'.", show_default=False)],
     backend: Annotated[
-        str, typer.Option("--backend", "-b", help="What runs it.", autocompletion=backend_names)
-    ] = "onnxruntime-cpu",
-    batch: Annotated[int, typer.Option("--batch", min=1, help="Images a run.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="The runtime's threads.")] = 1,
+        str | None,
+        typer.Option(
+            "--backend", "-b", help="What runs it.", autocompletion=backend_names, show_default="onnxruntime-cpu"
+        ),
+    ] = None,
+    batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a request.", show_default="1")] = None,
+    threads: Annotated[
+        int | None, typer.Option("--threads", min=1, help="The runtime's threads, of each client.", show_default="1")
+    ] = None,
+    scenario: Annotated[
+        str, typer.Option("--scenario", help=f"How requests come: {', '.join((*SCENARIOS, *MLPERF))}.")
+    ] = "single-stream",
+    clients: Annotated[
+        str,
+        typer.Option("--clients", metavar="N[,N…]", help="Requests at once, each client its own; several: a sweep."),
+    ] = "",
+    rate: Annotated[
+        str, typer.Option("--rate", metavar="QPS[,QPS…]", help="Requests a second of the server scenario.")
+    ] = "",
+    arrivals: Annotated[
+        str,
+        typer.Option("--arrivals", metavar="KIND|FILE", help="poisson, constant, or a file of seconds, one a line."),
+    ] = "poisson",
+    gap: Annotated[
+        str, typer.Option("--gap", metavar="TIME[,TIME…]", help="Idle time behind each request of the paced scenario.")
+    ] = "",
+    find_rate: Annotated[
+        bool, typer.Option("--find-rate", help="Search for the highest rate that holds --latency-bound.")
+    ] = False,
+    latency_bound: Annotated[str, typer.Option("--latency-bound", metavar="TIME@pN", help="Such as 50ms@p99.")] = "",
+    percentile: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--percentile", metavar="pN", help="Ask for one more, such as p99.9; refused where there are too few."
+        ),
+    ] = None,
     max_time: Annotated[
-        str, typer.Option("--max-time", metavar="TIME", help="Longest measurement, such as '30 s'.")
+        str, typer.Option("--max-time", metavar="TIME", help="Longest measurement of each load, such as '30 s'.")
     ] = "10 s",
     shape: Annotated[
         list[str] | None,
         typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
     ] = None,
+    mix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--mix", metavar="NAME=SHAPE@WEIGHT", help="One shape of a mix, with its weight; give two or more."
+        ),
+    ] = None,
+    loop: Annotated[
+        str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
+    ] = "native",
+    seed: Annotated[int, typer.Option("--seed", help="Arrivals, orders and made-up inputs follow from it.")] = 0,
+    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Measure one model alone, on made-up inputs, in a fresh process."""
-    from seatrial.backends.catalogue import NAMES
-    from seatrial.trial.bench import run_bench
+    """Measure one model on made-up inputs, or a plan's pipeline on its images, in fresh processes, under a load."""
+    from seatrial.history.store import new_run
+    from seatrial.report.html import write_report
+    from seatrial.timing.environment import machine_name
+    from seatrial.trial.bench import Sweep, run_bench
 
-    if backend not in NAMES:
+    if loop not in ("native", "python"):
+        raise UsageError(f"--loop: expected native or python, got {loop!r}")
+    check_backend_name(backend)
+    seconds = _time("--max-time", max_time)
+    shapes = shapes_of(shape)
+    loads = _loads(scenario, clients, rate, arrivals, gap, find_rate, latency_bound, mix)
+    sweep = Sweep(loads, seconds, tuple(_percentile("--percentile", p)[0] for p in percentile or ()), seed)
+    out = console(quiet, json)
+    run = new_run(results, machine_name())
+    try:
+        with out.status("checking") as status:
+            options: dict[str, Any] = {
+                "backend": backend,
+                "batch": batch,
+                "threads": threads,
+                "native": loop == "native",
+            }
+            subject = _subject(model, options, shapes, bool(mix), allow_code, run)
+            outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
+    except BaseException:
+        if not run.complete:
+            shutil.rmtree(run.path, ignore_errors=True)
+        raise
+    record = outcome.record
+    for number, cell in enumerate(record.cells):
+        if number:
+            out.print()
+        print_cell(out, Path(model).name, cell)
+    _print_sweep(out, record.cells)
+    for d in record.environment.get("disturbances", [])[:3]:
+        out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
+    write_json(json, record.to_json())
+    out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    if outcome.problem:
+        print_error(outcome.problem)
+    return outcome.exit_code
+
+
+def check_backend_name(backend: str | None) -> None:
+    from seatrial.backends.catalogue import NAMES
+
+    if backend is not None and backend not in NAMES:
         raise UsageError(
             f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}"
         )
+
+
+def _subject(
+    text: str, options: dict[str, Any], shapes: dict[str, tuple[int, ...]], mixed: bool, allow_code: bool, run: Any
+) -> Any:
+    from seatrial.cli.subjects import is_plan, pipeline_name, plan_of
+    from seatrial.trial.bench import model_bench, pipeline_bench
+    from seatrial.trial.preflight import preflight
+
+    if not is_plan(text):
+        given = {
+            "backend": options["backend"] or "onnxruntime-cpu", "batch": options["batch"] or 1,
+            "threads": options["threads"] or 1, "native": options["native"],
+        }  # fmt: skip
+        return model_bench(Path(text), shapes=shapes, open_shapes=mixed, **given)
+    if shapes or mixed:
+        raise UsageError("--shape and --mix: a plan's preprocess stage gives the shapes; give a model to set them")
+    plan = plan_of(text)
+    ready = preflight(plan, allow_code, lambda _: None)
+    return pipeline_bench(ready, run, pipeline_name(text, plan, 0), **options)
+
+
+def _loads(
+    scenario: str,
+    clients: str,
+    rate: str,
+    arrivals: str,
+    gap: str,
+    find_rate: bool,
+    latency_bound: str,
+    mix: list[str] | None,
+) -> list[Any]:
+    """Every load that the options ask for, and a UsageError for options that do not go together."""
+    from seatrial.trial.task import Load
+
+    known = (*SCENARIOS, *MLPERF)
+    if scenario not in known:
+        raise UsageError(
+            f"--scenario: expected one of {', '.join(known)}, got {scenario!r}{did_you_mean(scenario, list(known))}"
+        )
+    server = scenario in ("server", "mlperf-server")
+    for name, given, where in (
+        ("--rate", rate, server), ("--find-rate", find_rate, scenario == "server"),
+        ("--latency-bound", latency_bound, server), ("--gap", gap, scenario == "paced"),
+        ("--arrivals", arrivals != "poisson", scenario == "server"),
+    ):  # fmt: skip
+        if given and not where:
+            scenarios = "paced" if name == "--gap" else "server"
+            raise UsageError(f"{name} belongs to --scenario {scenarios}, not {scenario}")
+    counts = [_count(c) for c in clients.split(",")] if clients else [1]
+    if scenario in ("single-stream", "paced") and counts != [1]:
+        raise UsageError(f"--clients: {scenario} has one client; use --scenario multi-stream or server")
+    fields: dict[str, Any] = {"mix": _mix(mix)}
+    if scenario.startswith("mlperf-"):
+        fields |= {"mlperf": scenario, "scenario": "mlperf"}
+    else:
+        fields["scenario"] = scenario
+    if server and arrivals not in ("poisson", "constant"):
+        from seatrial.timing.arrivals import read_trace
+
+        fields |= {"arrivals": "trace", "arrivals_s": read_trace(Path(arrivals))}
+        if rate or find_rate:
+            raise UsageError("--rate and --find-rate: a recorded trace has its own rate; leave them away, or the trace")
+    elif server:
+        fields["arrivals"] = arrivals
+    if latency_bound:
+        fields |= _bound(latency_bound)
+    if find_rate:
+        if not latency_bound:
+            raise UsageError("--find-rate needs --latency-bound, such as 50ms@p99")
+        if rate:
+            raise UsageError("--find-rate looks for the rate itself; leave --rate away")
+    elif latency_bound and scenario == "server":
+        raise UsageError("--latency-bound is what --find-rate searches with; give --find-rate too")
+    rates: list[float | None] = [_rate(r) for r in rate.split(",")] if rate else [None]
+    if server and not rate and not find_rate and fields.get("arrivals") != "trace":
+        raise UsageError(
+            "--scenario server needs --rate, such as 20 requests a second, or --find-rate with --latency-bound"
+        )
+    gaps = [_time("--gap", g, zero=True) for g in gap.split(",")] if gap else [0.0]
+    if scenario == "paced" and not gap:
+        raise UsageError("--scenario paced needs --gap, such as 20ms, or several: 0ms,5ms,50ms")
+    return [(Load(**fields, rate=r, gap_s=g), c) for c in counts for r in rates for g in gaps]
+
+
+def _count(text: str) -> int:
+    if not text.strip().isdigit() or int(text) < 1:
+        raise UsageError(f"--clients: expected whole numbers from 1 on, such as 1,2,4, got {text!r}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
     try:
-        seconds = duration_s(max_time)
+        value = float(text.strip().removesuffix("/s").strip())
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e7:
+        raise UsageError(f"--rate: expected requests a second above 0 and below 10 million, such as 20, got {text!r}")
+    return value
+
+
+def _time(option: str, text: str, zero: bool = False) -> float:
+    try:
+        seconds = duration_s(text)
     except ValueError as e:
-        raise UsageError(f"--max-time: {e}") from None
-    if seconds <= 0:
-        raise UsageError(f"--max-time: expected a time above zero, got {max_time!r}")
-    shapes = shapes_of(shape)
-    out = console(quiet, json)
-    with out.status("loading") as status:
-        record = run_bench(
-            model, backend, batch=batch, threads=threads, max_time_s=seconds, shapes=shapes, results=results,
-            tell=lambda step, share: status.update(f"{step} {share:.0%}"),
-        )  # fmt: skip
-    cell = record.cells[0]
-    latency = cell.stages["infer"]
+        raise UsageError(f"{option}: {e}") from None
+    if seconds < 0 or (seconds == 0 and not zero):
+        raise UsageError(f"{option}: expected a time {'of zero or more' if zero else 'above zero'}, got {text!r}")
+    return seconds
+
+
+def _percentile(option: str, text: str) -> tuple[str, float]:
+    match = re.fullmatch(r"[pP](\d{1,2}(?:\.\d{1,4})?)", text.strip())
+    if match is None or not 0 < float(match[1]) < 100:
+        raise UsageError(f"{option}: expected a percentile such as p99 or p99.9, got {text!r}")
+    return f"p{float(match[1]):g}", float(match[1]) / 100
+
+
+def _bound(text: str) -> dict[str, float]:
+    time, at, percentile = text.partition("@")
+    if not at:
+        raise UsageError(f"--latency-bound: expected a time and its percentile, such as 50ms@p99, got {text!r}")
+    return {
+        "bound_s": _time("--latency-bound", time), "bound_quantile": _percentile("--latency-bound", percentile)[1]
+    }  # fmt: skip
+
+
+def _mix(texts: list[str] | None) -> list[tuple[dict[str, tuple[int, ...]], float]]:
+    """Shapes of one input; a model with several gives them as NAME=SHAPE;NAME=SHAPE@WEIGHT."""
+    mix = []
+    for text in texts or []:
+        shapes, _, weight = text.partition("@")
+        try:
+            value = float(weight or 1)
+        except ValueError:
+            value = -1.0
+        if not value > 0:
+            raise UsageError(f"--mix: expected NAME=SHAPE@WEIGHT with a weight above 0, got {text!r}")
+        mix.append((shapes_of(shapes.split(";"), "--mix"), value))
+    if len(mix) == 1:
+        raise UsageError("--mix: one shape is no mix; give --mix again, or use --shape")
+    return mix
+
+
+def shapes_of(texts: Sequence[str] | None, option: str = "--shape") -> dict[str, tuple[int, ...]]:
+    """`--shape NAME=SHAPE`, given any number of times."""
+    return dict(_shape(text, option) for text in texts or [])
+
+
+def _shape(text: str, option: str) -> tuple[str, tuple[int, ...]]:
+    match = re.fullmatch(r"(.+)=(\d+(?:[x,]\d+)*)", text)
+    if match is None:
+        raise UsageError(f"{option}: expected NAME=SHAPE such as x=1x3x640x640, got {text!r}")
+    return match[1], tuple(int(v) for v in re.split("[x,]", match[2]))
+
+
+def print_cell(out: Console, name: str, cell: CellRecord) -> None:
+    """What ran, its latencies with their intervals, and what only this load shows."""
+    load = cell.load_result or LoadResult(scenario="single-stream")
+    scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
+    out.print(
+        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(cell.backend_details.values())} · batch {cell.batch}")
+    )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("p50", "p90", "p99"):
-        value = getattr(latency, name)
-        low, high = value.interval
-        span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
-        table.add_row(name, format_seconds(value.value), "; ".join([span, *value.warnings]))
+    latency = cell.stages.get("end_to_end")
+    if latency and not load.curve:
+        for p in ("p50", "p90", "p99"):
+            _add(table, p, getattr(latency, p))
+        for asked, value in load.percentiles.items():
+            _add(table, asked, value)
+        for asked, why in load.refused.items():
+            table.add_row(asked, "–", Text(why, "yellow"))
+        for stage in ("queue", "service"):
+            if stage in cell.stages:
+                summary = cell.stages[stage]
+                tail = f"median; p99 {format_seconds(summary.p99.value)}"
+                table.add_row(stage, format_seconds(summary.p50.value), tail)
+        _add_stages(table, cell)
+    if cell.throughput and not load.curve:
+        _add_throughput(table, cell, load)
+    if load.bound:
+        table.add_row("highest rate", *_found(load))
+    for s in load.shapes:
+        first = f"first run {format_seconds(s.first.value)}; p99 {format_seconds(s.p99.value)}; {s.p50.n} runs"
+        table.add_row(s.shape, format_seconds(s.p50.value), first)
+    if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
+        load_text = (
+            f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
+        )
+        table.add_row("cold start", format_seconds(cell.cold_start.value), load_text)
+    if cell.peak_memory and cell.peak_memory.value:
+        table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
+    if load.python_path:
+        more = load.python_path["python_p50_s"] - load.python_path["native_p50_s"]
+        same = "the same outputs" if load.python_path["same_outputs"] else "OTHER OUTPUTS"
+        table.add_row(
+            "by Python", format_seconds(load.python_path["python_p50_s"]), f"{same}; {more * 1e6:+.1f} µs a request"
+        )
+    for key, value in load.official.items():
+        table.add_row("LoadGen", str(value), key)
+    out.print(table)
+    for point in load.curve:
+        _print_point(out, point)
+    cores = ", ".join(map(str, cell.affinity)) or "–"
+    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
+    _print_spikes(out, cell)
+    for warning in cell.warnings:
+        out.print(warning, style="yellow", markup=False)
+
+
+def _print_point(out: Console, point: RatePoint) -> None:
+    mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
+    times = "  ".join(f"{p} {format_seconds(getattr(point, p).value):>8}" for p in ("p50", "p90", "p99"))
+    unserved = f", {point.unserved} unserved" if point.unserved else ""
+    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
+
+
+def _add(table: Table, name: str, value: Measured) -> None:
+    low, high = value.interval or (None, None)
+    span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
+    table.add_row(name, format_seconds(value.value), "; ".join([span, *value.warnings]))
+
+
+def _add_stages(table: Table, cell: CellRecord) -> None:
+    names = [s for s in cell.stages if s not in ("end_to_end", "queue", "service")]
+    if len(names) > 1:
+        medians = [f"{s} {format_seconds(cell.stages[s].p50.value)}" for s in names]
+        table.add_row("stages", "", "; ".join(medians))
+
+
+def _add_throughput(table: Table, cell: CellRecord, load: LoadResult) -> None:
     assert cell.throughput
-    assert cell.peak_memory
-    assert cell.cold_start
-    assert cell.load
-    assert cell.first_inference
+    latency = cell.stages["end_to_end"].p50
+    low, high = cell.throughput.interval or (None, None)
+    span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
     table.add_row(
         "throughput",
         format_rate(cell.throughput.value),
-        f"{latency.p50.n} runs, worth {latency.p50.n_eff} independent ones",
+        f"{span}{latency.n} runs, worth {latency.n_eff} independent ones",
     )
-    load = f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
-    table.add_row("cold start", format_seconds(cell.cold_start.value), load)
-    table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
-    out.print(
-        Text.assemble((model.name, "bold"), f"  {' · '.join(cell.backend_details.values())} · batch {cell.batch}")
-    )
-    out.print(table)
-    out.print(
-        f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {', '.join(map(str, cell.affinity)) or '–'}",
-        style="dim",
-    )
-    for warning in cell.warnings:
-        out.print(warning, style="yellow", markup=False)
-    write_json(json, record.to_json())
-    return ExitCode.PASS
 
 
-def shapes_of(texts: list[str] | None) -> dict[str, tuple[int, ...]]:
-    """`--shape NAME=SHAPE`, given any number of times."""
-    return dict(_shape(text) for text in texts or [])
+def _found(load: LoadResult) -> tuple[str, str]:
+    if load.found_rate is None:
+        return "none", f"no rate that was tried held {load.bound}; the lowest was {load.curve[-1].offered_per_s:.3g}/s"
+    _, high = load.found_rate.interval or (None, None)
+    above = f"{high:.4g}/s did not" if high else "nothing above it was tried"
+    return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
 
 
-def _shape(text: str) -> tuple[str, tuple[int, ...]]:
-    match = re.fullmatch(r"(.+)=(\d+(?:[x,]\d+)*)", text)
-    if match is None:
-        raise UsageError(f"--shape: expected NAME=SHAPE such as x=1x3x640x640, got {text!r}")
-    return match[1], tuple(int(v) for v in re.split("[x,]", match[2]))
+def _print_spikes(out: Console, cell: CellRecord) -> None:
+    for s in cell.spikes[:SPIKES_SHOWN]:
+        causes = "; ".join(s.causes)
+        out.print(f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", style="dim", markup=False)
+    if len(cell.spikes) > SPIKES_SHOWN:
+        out.print(f"and {len(cell.spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
+
+
+def _print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
+    """The knee of a sweep over clients."""
+    from seatrial.timing.search import knee
+
+    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
+    counts = [load.clients for load in loads]
+    if len(set(counts)) < 2 or len(set(counts)) != len(counts):
+        return
+    rates = [load.requests_per_s.value for load in loads if load.requests_per_s]
+    base = rates[counts.index(min(counts))] / min(counts)
+    out.print()
+    for count, value in zip(counts, rates, strict=True):
+        out.print(f"{count} client(s): {value:.4g} requests/s, {value / base / count:.0%} of {count} × one client's")
+    out.print(f"knee: {knee(counts, rates)} client(s) give 95 % of the best throughput; more only wait")

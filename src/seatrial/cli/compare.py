@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
 from seatrial.cli.bench import backend_names, shapes_of
-from seatrial.errors import ExitCode, UsageError
+from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Comparison, Measured, Record
 from seatrial.units import duration_s, format_seconds, fraction
 
@@ -84,20 +86,30 @@ def compare(
     from seatrial.history.store import new_run
     from seatrial.report.html import write_report
     from seatrial.timing.environment import machine_name
-    from seatrial.trial.comparison import run_comparison
+    from seatrial.trial.comparison import compare_stored, run_comparison
 
     question = _question(margin, metric, stage, max_time, seed)
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}")
     options = {
-        "batch": batch, "threads": threads, "native": loop == "native", "shapes": shapes_of(shape), "allow_code": allow_code
+        "batch": batch, "threads": threads, "native": loop == "native", "shapes": shapes_of(shape), "seed": seed,
+        "allow_code": allow_code,
     }  # fmt: skip
     out = console(quiet, json)
+    if _is_stored(a):
+        _refuse_for_stored({
+            "--backend": backend, "--backend-a": backend_a, "--backend-b": backend_b, "--python-a": python_a,
+            "--python-b": python_b, "--batch": batch, "--threads": threads, "--shape": shape,
+        })  # fmt: skip
+        first_run, second_run = _stored(a, b or "latest", results)
+    else:
+        _check_kinds(a, b if b is not None else a)
+    made = [folder for folder in (results / machine_name(), results) if not folder.exists()]
     run = new_run(results, machine_name())
     try:
         with out.status("checking") as status:
             if _is_stored(a):
-                record = _stored(a, b or "latest", results, run, question)
+                record = compare_stored(run, first_run, second_run, question)
             else:
                 first, second = _subjects(
                     (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
@@ -107,9 +119,7 @@ def compare(
                 )
     except BaseException:
         if not run.complete:
-            import shutil
-
-            shutil.rmtree(run.path, ignore_errors=True)
+            _take_back(run.path, made)
         raise
     for c in record.comparisons:
         print_comparison(out, c)
@@ -147,34 +157,58 @@ def _split(text: str) -> tuple[str, str]:
     """PLAN and the pipeline behind its colon, or ''."""
     if text.endswith(PLAN_SUFFIXES):
         return text, ""
-    path, _, name = text.partition(":") if text.startswith("demo") else text.rpartition(":")
+    path, _, name = text.partition(":") if text.partition(":")[0] == "demo" else text.rpartition(":")
     return path, name
 
 
 def _is_stored(text: str) -> bool:
     from seatrial.plan.model_file import FAKE_SUFFIX
 
-    return not _is_plan(text) and not text.endswith((".onnx", FAKE_SUFFIX))
+    return not _is_plan(text) and not text.lower().endswith((".onnx", FAKE_SUFFIX))
 
 
-def _stored(a: str, b: str, results: Path, run: Any, question: Any) -> Record:
+def _stored(a: str, b: str, results: Path) -> tuple[Record, Record]:
     from seatrial.history.store import find_run, load_record
-    from seatrial.trial.comparison import compare_stored
 
     if not _is_stored(b):
         raise UsageError(f"expected B to be a stored run as A is, got {b!r}; compare two models, or two runs")
-    first, second = (load_record(find_run(text, results)) for text in (a, b))
-    return compare_stored(run, first, second, question)
+    found = []
+    for text in (a, b):
+        try:
+            found.append(find_run(text, results))
+        except ResultsError as e:
+            raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml), and as a stored run: {e}") from None
+    return load_record(found[0]), load_record(found[1])
+
+
+def _refuse_for_stored(given: dict[str, Any]) -> None:
+    for option, value in given.items():
+        if value is not None:
+            raise UsageError(f"{option}: a stored run is measured already; compare models or plans to choose it")
+
+
+def _check_kinds(a: str, b: str) -> None:
+    """UsageError where B is not of A's kind: their stages differ, so that nothing could be compared."""
+    kinds = ["a plan" if _is_plan(text) else "a stored run" if _is_stored(text) else "a model" for text in (a, b)]
+    if kinds[0] != kinds[1]:
+        raise UsageError(
+            f"expected B to be {kinds[0]}, as A is, got {kinds[1]}, {b!r}; a model has the one stage infer, a pipeline has "
+            "decode, preprocess, infer and postprocess: compare two models, two pipelines or two runs"
+        )
+
+
+def _take_back(run: Path, made: list[Path]) -> None:
+    """Removes the run's folder, and those above it that were made for it and hold nothing else."""
+    shutil.rmtree(run, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for folder in made:
+            folder.rmdir()
 
 
 def _subjects(
     a: tuple[str, Any, Any], b: tuple[str | None, Any, Any], options: dict[str, Any], run: Any
 ) -> tuple[Any, Any]:
     other = b[0] if b[0] is not None else a[0]
-    if _is_stored(other):
-        raise UsageError(
-            f"expected B to be a model or a plan, as A is, got {other!r}; name a .onnx file or a .yaml plan"
-        )
     return _subject(*a, options, run, 0), _subject(other, *b[1:], options, run, 1)
 
 
@@ -199,13 +233,7 @@ def _pipeline(
     from seatrial.trial.preflight import preflight
     from seatrial.trial.subjects import pipeline_subject
 
-    path, _, name = (
-        (text, "", "")
-        if text.endswith(PLAN_SUFFIXES)
-        else text.partition(":")
-        if text[:4] == "demo"
-        else text.rpartition(":")
-    )
+    path, name = _split(text)
     plan = load_plan(PLAN if path == "demo" else Path(path))
     if options["shapes"]:
         raise UsageError("--shape: a plan's preprocess stage gives the shapes; compare models to set them")

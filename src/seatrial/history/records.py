@@ -81,6 +81,67 @@ class EngineComparison(Frozen):
     difference: float | None = None
 
 
+class Spike(Frozen):
+    """A request far slower than the rest, and what the kernel counted while it ran. at_s: since the first request."""
+
+    at_s: float
+    duration_s: float
+    times_median: float
+    causes: tuple[str, ...]
+
+
+class RatePoint(Frozen):
+    """One offered rate of a search. holds: whether the bound is held: yes, no, or too few requests to say."""
+
+    offered_per_s: float
+    achieved_per_s: float
+    n: int
+    unserved: int
+    p50: Measured
+    p90: Measured
+    p99: Measured
+    tail: Measured
+    """The percentile that the bound names. Requests that were never served count as slower than any other."""
+    holds: Literal["yes", "no", "unsure"]
+
+
+class ShapeResult(Frozen):
+    """One shape of a mix. first: the first run of this shape in a fresh process, with whatever it had to allocate."""
+
+    shape: str
+    weight: float
+    first: Measured
+    p50: Measured
+    p99: Measured
+
+
+class LoadResult(Frozen):
+    """How requests came, and what only a load can show. unserved: requests that nobody had taken when the time was up."""
+
+    scenario: str
+    clients: int = 1
+    rate_per_s: float | None = None
+    arrivals: str = ""
+    gap_s: float = 0.0
+    requests_per_s: Measured | None = None
+    unserved: int = 0
+    ended: str = ""
+    called: str = ""
+    """native: without the interpreter; python: from Python."""
+    shapes: tuple[ShapeResult, ...] = ()
+    bound: str = ""
+    found_rate: Measured | None = None
+    """The highest rate that held the bound, and as its interval's end the lowest that did not."""
+    curve: tuple[RatePoint, ...] = ()
+    percentiles: dict[str, Measured] = {}
+    """Those that were asked for by name, and in `refused` why one cannot be given."""
+    refused: dict[str, str] = {}
+    python_path: dict[str, Any] = {}
+    """The same model by the runtime's Python binding: p50_s, and whether its outputs are the same bits."""
+    official: dict[str, Any] = {}
+    """What MLPerf LoadGen itself printed, where it ran the load."""
+
+
 class CellRecord(Frozen):
     id: str
     pipeline: str
@@ -115,12 +176,22 @@ class CellRecord(Frozen):
     engines: dict[str, EngineComparison] = {}
     """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
     accuracy_by_tag: dict[str, float] = {}
+    load_result: LoadResult | None = None
+    noise: dict[str, Any] = {}
+    """What disturbed the measurement while it ran: see docs/records.md."""
+    spikes: tuple[Spike, ...] = ()
     warnings: tuple[str, ...] = ()
     wall_s: float = 0.0
 
 
 def configuration(cell_id: str) -> str:
-    """'onnxruntime-cpu fp32 b1 t1' of 'baseline.onnxruntime-cpu.fp32.b1.t1'. A pipeline's name may hold dots."""
+    """'onnxruntime-cpu fp32 b1 t1' of 'baseline.onnxruntime-cpu.fp32.b1.t1'. A pipeline's name may hold dots.
+
+    A load stands behind a '@': 'bench.onnxruntime-cpu.fp32.b1.t1@server-20'.
+    """
+    cell_id, _, load = cell_id.partition("@")
+    if load:
+        return f"{configuration(cell_id)} {load}"
     return " ".join(cell_id.rsplit(".", 4)[1:]) if cell_id.count(".") >= 4 else cell_id
 
 

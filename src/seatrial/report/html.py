@@ -15,10 +15,14 @@ import numpy.typing as npt
 from seatrial.history.records import CellRecord, EngineComparison, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions
+from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.plots import distributions, waterfall
+from seatrial.timing.search import knee
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 
 FOLDER = Path(__file__).parent
+MOST_TIMELINES = 24
+MOST_SPIKES = 12
 
 
 def write_report(run: RunFolder) -> Path:
@@ -42,7 +46,8 @@ def render(run: RunFolder) -> str:
     environment.globals.update(format_value=format_value)
     ok = [c for c in record.cells if c.status == "ok"]
     ordered = sorted(ok, key=lambda c: (c.batch, c.backend, c.precision, c.threads))
-    seconds = _end_to_end(run, ok)
+    tables = _starts_and_latencies(run, ok)
+    seconds = {name: table[:, 1] for name, table in tables.items()}
     pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
     return environment.get_template("report.html.j2").render(
         record=record,
@@ -53,6 +58,12 @@ def render(run: RunFolder) -> str:
         skipped=[c for c in record.cells if c.status == "skipped"],
         waterfall=waterfall(ordered) if ordered else "",
         distributions=distributions(ordered, seconds, pipelines) if ordered and seconds else "",
+        timeline=timeline(timed, tables) if (timed := [c for c in ordered if c.id in tables][:MOST_TIMELINES]) else "",
+        subject=_subject(record),
+        searches=[(c, rate_curve(c.load_result)) for c in ordered if c.load_result and c.load_result.curve],
+        clients=_scaling(ordered),
+        comparisons=[(c, pair_effects(c) if c.pairs else "") for c in record.comparisons],
+        spikes=_spikes(ordered),
         heatmaps=[_heatmap(p, ok) for p in pipelines if any(c.pipeline == p for c in ok)],
         engines=_engines(ok),
         pictures=_pictures(run, record),
@@ -64,14 +75,40 @@ def render(run: RunFolder) -> str:
     )
 
 
-def _end_to_end(run: RunFolder, cells: list[CellRecord]) -> dict[str, npt.NDArray[np.float64]]:
+def _starts_and_latencies(run: RunFolder, cells: list[CellRecord]) -> dict[str, npt.NDArray[np.float64]]:
+    """(n, 2) seconds a cell: when each request began, and how long it took."""
     path = run.path / "samples.parquet"
     if not path.is_file():
         return {}
     import pandas as pd
 
-    frame = pd.read_parquet(path, columns=["cell", "end_to_end_ns"])
-    return {c.id: frame.loc[frame["cell"] == c.id, "end_to_end_ns"].to_numpy() / 1e9 for c in cells}
+    frame = pd.read_parquet(path, columns=["cell", "start_ns", "end_to_end_ns"])
+    tables = {c.id: frame.loc[frame["cell"] == c.id, ["start_ns", "end_to_end_ns"]].to_numpy() / 1e9 for c in cells}
+    return {name: table for name, table in tables.items() if len(table)}
+
+
+def _subject(record: Record) -> str:
+    """What a bench measured, or a comparison compared."""
+    if record.comparisons:
+        return f"{record.comparisons[0].b} against {record.comparisons[0].a}"
+    name, model = next(iter(record.models.items()))
+    file = str(model["path"]).split("/")[-1]
+    return f"pipeline {name} with {file}" if record.images.get("count") else f"{file} alone, on made-up inputs"
+
+
+def _scaling(cells: list[CellRecord]) -> str:
+    """Drawn where a bench swept over clients and nothing else."""
+    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
+    counts = [load.clients for load in loads]
+    if len(set(counts)) < 2 or len(set(counts)) != len(counts):
+        return ""
+    return scaling(cells, knee(counts, [load.requests_per_s.value for load in loads if load.requests_per_s]))
+
+
+def _spikes(cells: list[CellRecord]) -> list[dict[str, Any]]:
+    """The slowest outliers of all cells, with their causes."""
+    rows = [{"cell": c, "spike": s} for c in cells for s in c.spikes]
+    return sorted(rows, key=lambda r: -r["spike"].times_median)[:MOST_SPIKES]  # type: ignore[attr-defined]
 
 
 def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ INK, FAINT = "#1f2933", "#9aa5b1"
 DOTS = 400
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
+def figure_of(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -32,7 +32,7 @@ def _figure(width: float, height: float) -> tuple[Any, Any]:
     return figure, axes
 
 
-def _svg(figure: Any, name: str) -> str:
+def svg_of(figure: Any, name: str) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
@@ -53,7 +53,7 @@ def _svg(figure: Any, name: str) -> str:
 
 def waterfall(cells: Sequence[CellRecord]) -> str:
     """Mean time of each stage an image, one bar a cell, stages laid end to end: where the time goes."""
-    figure, axes = _figure(9.6, 0.9 + 0.34 * len(cells))
+    figure, axes = figure_of(9.6, 0.9 + 0.34 * len(cells))
     for row, cell in enumerate(cells):
         left = 0.0
         for stage, colour in STAGE_COLOURS.items():
@@ -71,14 +71,14 @@ def waterfall(cells: Sequence[CellRecord]) -> str:
     axes.margins(x=0.12, y=0.01)
     axes.set_xlim(left=0)
     figure.legend(loc="outside upper right", ncols=4, frameon=False, fontsize=9)
-    return _svg(figure, "waterfall")
+    return svg_of(figure, "waterfall")
 
 
 def distributions(
     cells: Sequence[CellRecord], seconds: Mapping[str, npt.NDArray[np.float64]], pipelines: Sequence[str]
 ) -> str:
     """End-to-end latency of iterations, one strip a cell, with p50, p90 and p99; the extremes are always drawn."""
-    figure, axes = _figure(9.6, 0.9 + 0.4 * len(cells))
+    figure, axes = figure_of(9.6, 0.9 + 0.4 * len(cells))
     rng = np.random.default_rng(0)
     for row, cell in enumerate(cells):
         ms = seconds[cell.id] * 1e3
@@ -93,6 +93,11 @@ def distributions(
         axes.scatter(shown, row + rng.uniform(-0.22, 0.22, len(shown)), s=5, color=colour, alpha=0.35, linewidths=0)
         for quantile, tall in ((0.5, 0.36), (0.9, 0.28), (0.99, 0.2)):
             x = float(np.quantile(ms, quantile, method="inverted_cdf"))
+            low, high = getattr(cell.stages["end_to_end"], f"p{quantile * 100:g}").interval or (None, None)
+            if low and high:
+                axes.plot(
+                    [low * 1e3, high * 1e3], [row, row], color=INK, linewidth=5, alpha=0.25, solid_capstyle="butt"
+                )
             axes.plot([x, x], [row - tall, row + tall], color=INK, linewidth=1.4)
     axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {configuration(c.id)}" for c in cells])
     axes.invert_yaxis()
@@ -104,5 +109,9 @@ def distributions(
     axes.minorticks_off()
     axes.grid(axis="x", color="#e4e7eb", linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_xlabel("latency of a batch, end to end; long to short marks: p50, p90, p99", color=INK, fontsize=9)
-    return _svg(figure, "distributions")
+    axes.set_xlabel(
+        "latency of a batch, end to end; long to short marks: p50, p90, p99; bars: their 95 % intervals",
+        color=INK,
+        fontsize=9,
+    )
+    return svg_of(figure, "distributions")

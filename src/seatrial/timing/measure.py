@@ -1,6 +1,7 @@
-"""The measuring loop: warm up, time every stage of every batch, stop when there is enough.
+"""The measuring loop: warm up, time every stage of every request, stop when there is enough.
 
-For: one opened pipeline in one process. Not for: what the samples mean (stats) or several processes (trial).
+For: one client in a closed loop, in one process. Not for: what the samples mean (stats), loads (loads.py), or several
+processes (trial).
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import StageSamples, now_ns
-from seatrial.stats.sample import effective_count, percentile_estimate
+from seatrial._native.timing import StageSamples, Work, closed_loop, now_ns
+from seatrial.stats.sample import CONFIDENCE, effective_count, percentile_estimate
+from seatrial.stats.stopping import windows_agree
 
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
 CAPACITY = 1 << 17
+# The loop comes back this often to say how far it is.
+WORD_NS = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -37,87 +41,86 @@ class StopRule:
 
 @dataclass(frozen=True)
 class Measurement:
-    """table_ns: (iterations, 1 + stages + 1) int64: start, one a stage, end to end. warm_up is how many were thrown away."""
+    """table_ns: (iterations, 1 + stages + 1) int64: start, one a stage, end to end. warm_up is how many were thrown away.
+
+    ended: 'converged', 'deadline' or 'full'.
+    """
 
     table_ns: npt.NDArray[np.int64]
     warm_up: int
     elapsed_ns: int
     converged: bool
+    ended: str
 
 
-# Runs one iteration; calls lap() once at the end of each stage.
-Iteration = Callable[[Callable[[], None]], None]
+def measure(
+    work: Work, stages: int, rule: StopRule, tell: Callable[[float], None], *, samples: StageSamples | None = None,
+    gap_ns: int = 0,
+) -> Measurement:  # fmt: skip
+    """Warms up, then samples until the rule says stop. `tell` hears the share of the time used, between requests.
 
-
-def measure(iterate: Iteration, stages: int, rule: StopRule, tell: Callable[[float], None]) -> Measurement:
-    """Warms up, then samples until the rule says stop. `tell` hears the share of the time used, between iterations."""
-    warm_up = _warm_up(iterate, stages, rule.max_time_ns // 3)
-    samples = StageSamples(CAPACITY, stages)
-    lap = samples.lap
-    converged = False
-    with _collector_paused():
+    samples: the table to fill, which another process may share; gap_ns: sleep behind each request.
+    """
+    warmed = warm_up(work, stages, rule.max_time_ns // 3, gap_ns)
+    # Not `or`: an empty table is false.
+    samples = StageSamples(CAPACITY, stages) if samples is None else samples
+    looks = 0
+    with collector_paused():
         began = now_ns()
+        end = began + rule.max_time_ns
         next_look = rule.min_samples
-        next_word = began
         while True:
-            samples.begin()
-            iterate(lap)
-            samples.end()
-            now = now_ns()
-            if now - began >= rule.max_time_ns or len(samples) == CAPACITY:
-                break
-            if len(samples) >= next_look:
-                if _enough(samples.to_array(), rule):
-                    converged = True
+            ended = closed_loop(
+                work,
+                samples,
+                deadline_ns=min(end, now_ns() + WORD_NS),
+                most=max(0, next_look - len(samples)),
+                gap_ns=gap_ns,
+            )
+            if ended == "count":
+                looks += 1
+                if _enough(samples.to_array(), rule, looks):
+                    ended = "converged"
                     break
                 # Few looks, each at half as many samples again: looking often would stop on luck.
                 next_look = int(len(samples) * 1.5) + 1
-            if now >= next_word:
-                tell((now - began) / rule.max_time_ns)
-                next_word = now + 200_000_000
+            elif ended != "deadline":
+                break
+            if now_ns() >= end:
+                ended = "deadline"
+                break
+            tell((now_ns() - began) / rule.max_time_ns)
         elapsed = now_ns() - began
     table = samples.to_array()
-    return Measurement(table, warm_up, elapsed, converged or _enough(table, rule))
+    return Measurement(table, warmed, elapsed, ended == "converged" or _enough(table, rule, looks + 1), ended)
 
 
-def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule) -> bool:
+def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int) -> bool:
+    """Whether the rule is met at this look, the first being 1: each spends alpha / (k (k + 1)), so that all spend alpha."""
     if len(table_ns) < rule.min_samples:
         return False
     if any(effective_count(table_ns[:, column], quantile) < needed for column, quantile, needed in rule.tails):
         return False
-    centre = percentile_estimate(table_ns[:, -1], 0.5)
+    centre = percentile_estimate(table_ns[:, -1], 0.5, 1 - (1 - CONFIDENCE) / (look * (look + 1)))
     if centre.low is None or centre.high is None:
         return False
     return max(centre.high - centre.value, centre.value - centre.low) <= rule.precision * centre.value
 
 
-def _warm_up(iterate: Iteration, stages: int, max_time_ns: int) -> int:
-    """Iterations until two windows in a row agree, the cap, or the time is up; returns how many ran."""
+def warm_up(work: Work, stages: int, max_time_ns: int, gap_ns: int = 0) -> int:
+    """Requests until two windows in a row agree, the cap, or the time is up; returns how many ran."""
     samples = StageSamples(WARM_UP_CAP, stages)
-    began = now_ns()
-    while len(samples) < WARM_UP_CAP and now_ns() - began < max_time_ns:
-        samples.begin()
-        iterate(samples.lap)
-        samples.end()
-        count = len(samples)
-        if count >= 2 * WARM_UP_WINDOW and count % WARM_UP_WINDOW == 0:
+    deadline = now_ns() + max_time_ns
+    while closed_loop(work, samples, deadline_ns=deadline, most=WARM_UP_WINDOW, gap_ns=gap_ns) == "count":
+        if len(samples) >= 2 * WARM_UP_WINDOW:
             recent = samples.to_array()[-2 * WARM_UP_WINDOW :, -1].astype(np.float64)
             if windows_agree(recent[:WARM_UP_WINDOW], recent[WARM_UP_WINDOW:]):
                 break
     return len(samples)
 
 
-def windows_agree(first: npt.NDArray[np.float64], second: npt.NDArray[np.float64]) -> bool:
-    """Two windows of latencies look alike: no falling trend, no different spread (first value, mean and median)."""
-    q1, q3 = np.quantile(second, [0.25, 0.75])
-    starts_calm = first[0] <= q3 + 1.5 * (q3 - q1)
-    mean_alike = -0.5 <= first.mean() / second.mean() - 1 <= 0.1
-    median_alike = abs(np.median(first) / np.median(second) - 1) <= 0.05
-    return bool(starts_calm and mean_alike and median_alike)
-
-
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Python's cycle collector would run inside whichever stage crosses its threshold, and be charged to it."""
     gc.collect()
     was_on = gc.isenabled()

@@ -55,6 +55,13 @@ class NoiseReport:
     disturbances: tuple[Disturbance, ...] = ()
     timeline: Timeline = field(default=Timeline((), np.zeros((0, len(COLUMNS)), np.int64)), repr=False, compare=False)
 
+    def between(self, first_ns: int, last_ns: int) -> NoiseReport:
+        """Of a part of the watched time, with a reading before it and one behind it where there are."""
+        times = self.timeline.time_ns
+        first = max(0, int(np.searchsorted(times, first_ns, side="right")) - 1)
+        last = int(np.searchsorted(times, last_ns, side="left")) + 1
+        return summarise(Timeline(self.timeline.cores, self.timeline.table[first:last]), self.own_cost_s)
+
     def to_dict(self) -> dict[str, Any]:
         """For a record: all but the timeline."""
         plain = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "timeline"}

@@ -1,95 +1,274 @@
-"""One model in one configuration, on made-up inputs, in a fresh process: `seatrial bench MODEL`."""
+"""One model or pipeline under one or several loads, each in a fresh process: `seatrial bench`.
+
+For: cells, their records, and what is kept where a process dies or the user has seen enough. Not for: the loads themselves
+(loads.py, in the process) or their arithmetic (summarise.py).
+"""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from seatrial.backends import IO_POLICY, availability
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, SeatrialError, UsageError
-from seatrial.history.records import CellRecord, Record
-from seatrial.history.store import new_run
-from seatrial.plan.model_file import inspect_model
-from seatrial.timing.environment import environment, machine_name, usable_cores
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.backends import IO_POLICY
+from seatrial.errors import BackendUnavailableError, CellError, ExitCode, ModelError, SeatrialError, UsageError
+from seatrial.history.records import CellRecord, Record, Spike
+from seatrial.history.store import RunFolder
+from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
+from seatrial.stats.sample import CONFIDENCE, samples_needed
+from seatrial.timing.environment import environment, usable_cores
+from seatrial.timing.noise import NoiseReport, attribute_spikes
+from seatrial.trial.load_results import load_fields
+from seatrial.trial.mlperf import check_loadgen
+from seatrial.trial.opened import stage_names
+from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
-from seatrial.trial.samples import load_samples, save_samples
+from seatrial.trial.samples import save_samples
 from seatrial.trial.shapes import fixed_shapes
+from seatrial.trial.shared import SharedSamples, merged
+from seatrial.trial.subjects import check_backend, model_facts, pipeline_cell
 from seatrial.trial.summarise import measured_fields
-from seatrial.trial.task import Task
+from seatrial.trial.task import Answer, Load, Task
+
+I64 = npt.NDArray[np.int64]
+CAPACITY = 1 << 17
+MOST_SPIKES = 20
+Tell = Callable[[str, float], None]
 
 
-def run_bench(
-    model: Path, backend: str, *, batch: int, threads: int, max_time_s: float, shapes: dict[str, tuple[int, ...]],
-    results: Path, tell: Callable[[str, float], None],
-) -> Record:  # fmt: skip
-    """Measures the model alone: one stage, `infer`. The record is written like a trial's.
+@dataclass(frozen=True)
+class BenchSubject:
+    """What is measured, as a task without a load, and what the record says about it."""
+
+    name: str
+    task: Task
+    model: dict[str, Any]
+    model_bytes: int
+    images: dict[str, Any]
+    plan: dict[str, Any]
+
+
+NO_PLAN: dict[str, Any] = {"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}
+
+
+def model_bench(
+    model: Path, backend: str, *, batch: int, threads: int, shapes: dict[str, tuple[int, ...]], native: bool,
+    open_shapes: bool = False,
+) -> BenchSubject:  # fmt: skip
+    """A model alone, on made-up inputs. open_shapes: a mix will give them.
 
     Raises:
-        ModelError: the model can't be read, or has a dynamic dimension that neither batch nor `shapes` fixes.
+        ModelError: it can't be read, or has a dynamic dimension that neither batch nor `shapes` fixes.
         BackendUnavailableError: the backend is not on this machine.
-        CellError: the process died; the message has its last words.
     """
-    status = availability(backend)
-    if not status.ok:
-        raise BackendUnavailableError(f"backend {backend}: {status.reason}; {status.cure}")
-    cores = len(usable_cores())
-    if threads > cores:
-        raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
     info = inspect_model(model)
-    input_shapes = fixed_shapes(info, batch, shapes)
+    if model.name.endswith(FAKE_SUFFIX):
+        backend = "fake"
+    check_backend(backend)
+    input_shapes = {} if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
     batch = max([batch, *(shape[0] for shape in shapes.values() if shape)])
-    run = new_run(results, machine_name())
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    machine = environment()
-    run.save_start({"created": created, "bench": str(model), "model_digest": info.digest})
-    cell_id = f"bench.{backend}.fp32.b{batch}.t{threads}"
     task = Task(
         kind="bench", model=str(model.absolute()), model_info=info, backend=backend, batch=batch, threads=threads,
-        max_time_s=max_time_s,
-        input_shapes=input_shapes, answer=str(run.work / cell_id),
+        native=native, input_shapes=input_shapes, answer="",
     )  # fmt: skip
+    images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
+    return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN)
+
+
+def pipeline_bench(
+    ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None, batch: int | None, threads: int | None, native: bool
+) -> BenchSubject:  # fmt: skip
+    """A plan's pipeline on its images, in the first configuration of the matrix unless said otherwise."""
+    cell, task = pipeline_cell(ready, run, pipeline, backend=backend, batch=batch, threads=threads, native=native)
+    info = ready.models[pipeline]
+    images = {"count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images]}
+    plan = NO_PLAN | {"path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text}
+    size = Path(task.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
+    return BenchSubject(pipeline, task.model_copy(update={"kind": "bench"}), model_facts(info), size, images, plan)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'."""
+
+    loads: Sequence[tuple[Load, int]]
+    max_time_s: float
+    percentiles: tuple[str, ...] = ()
+    seed: int = 0
+
+    def check(self, threads: int) -> None:
+        cores = len(usable_cores())
+        if threads > cores:
+            raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
+        for load, clients in self.loads:
+            if clients * threads > cores and load.scenario in ("multi-stream", "offline") and clients > 4 * cores:
+                raise UsageError(
+                    f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
+                    f"give at most {4 * cores}"
+                )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """problem: why it did not go to its end; what was measured before is in the record all the same."""
+
+    record: Record
+    exit_code: ExitCode
+    problem: str = ""
+
+
+def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
+    """A cell a load. A process that dies, or Ctrl-C, leaves the samples so far, marked.
+
+    Raises:
+        SeatrialError: nothing could be measured at all; the message has the process's last words. No folder is left.
+    """
+    sweep.check(subject.task.threads)
+    if any(load.mlperf for load, _ in sweep.loads):
+        check_loadgen()
+    began = time.monotonic()
+    machine = environment()
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    cells: list[CellRecord] = []
+    problem, code = "", ExitCode.PASS
     try:
-        ended = run_worker(task, max_time_s * 10 + 600, tell)
-        if ended.answer is None:
-            raise _error(model, ended)
+        run.save_start({"created": created, "bench": subject.task.model, "model_digest": subject.model["digest"]})
+        for load, clients in sweep.loads:
+            try:
+                cells.append(_cell(run, subject, sweep, load, clients, tell))
+            except _CutShortError as e:
+                problem, code = str(e), e.code
+                cells.append(e.cell)
+                break
+            run.save_cell(cells[-1])
+    except KeyboardInterrupt:
+        if not cells:
+            shutil.rmtree(run.path, ignore_errors=True)
+            raise
+        problem, code = "interrupted", ExitCode.INTERRUPTED
     except BaseException:
         # There is nothing to resume in a single measurement.
         shutil.rmtree(run.path, ignore_errors=True)
         raise
-    table = load_samples(run, cell_id)
-    cell = CellRecord(
-        id=cell_id, pipeline="bench", backend=backend, precision="fp32", batch=batch, threads=threads, status="ok",
-        io_policy=IO_POLICY, wall_s=ended.wall_s, **measured_fields(ended.answer, table, batch, info.size_bytes),
-    )  # fmt: skip
-    run.save_cell(cell)
-    save_samples(run, [cell])
+    save_samples(run, cells)
+    missing = any(c.load_result and c.load_result.refused for c in cells)
+    if missing and code is ExitCode.PASS:
+        code = ExitCode.INCONCLUSIVE
     record = Record(
-        id=run.path.name,
-        created=created,
-        kind="bench",
-        verdict="PASS",
-        wall_s=round(ended.wall_s, 2),
-        plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}},
-        images={"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}},
-        models={
-            "bench": {
-                "path": str(model), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
-                "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
-            }
-        },
-        environment=machine,
-        cells=(cell,),
-        decisions=(),
+        id=run.path.name, created=created, kind="bench", status="complete" if not problem else "interrupted",
+        verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE", wall_s=round(time.monotonic() - began, 2),
+        plan=subject.plan, images=subject.images, models={subject.name: subject.model},
+        environment=machine, cells=tuple(cells), decisions=(),
+        warnings=(problem,) if problem else (),
     )  # fmt: skip
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)
-    return record
+    return Outcome(record, code, problem)
 
 
-def _error(model: Path, ended: Ended) -> SeatrialError:
-    kinds = {4: ModelError, 5: BackendUnavailableError}
-    text = ended.reason if str(model) in ended.reason else f"{model}: {ended.reason}"
+class _CutShortError(Exception):
+    """A cell whose process ended before its time, with what it had measured."""
+
+    def __init__(self, cell: CellRecord, reason: str, code: ExitCode) -> None:
+        super().__init__(reason)
+        self.cell = cell
+        self.code = code
+
+
+def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clients: int, tell: Tell) -> CellRecord:
+    cell_id = _cell_id(subject, load, clients)
+    asked = [float(p[1:]) / 100 for p in sweep.percentiles]
+    task = subject.task.model_copy(update={
+        "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
+        "capacity": CAPACITY // clients, "tails": [("end_to_end", q, samples_needed(q, (1 + CONFIDENCE) / 2)) for q in asked],
+    })  # fmt: skip
+    shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
+    try:
+        try:
+            ended = run_worker(task, sweep.max_time_s * 10 + 600, tell, shared)
+        except KeyboardInterrupt:
+            ended = Ended(None, "interrupted", int(ExitCode.INTERRUPTED), "", 0.0)
+            if not any(map(len, shared.read())):
+                raise
+        tables = shared.read()
+    finally:
+        shared.close()
+    table = merged(tables)
+    if ended.answer is None and not len(table):
+        raise _error(task, ended)
+    (run.work / cell_id).mkdir(parents=True, exist_ok=True)
+    np.save(run.work / cell_id / "samples.npy", table)
+    answer = ended.answer or Answer(stages=stage_names(task), ended="died")
+    cell = _record(subject, task, cell_id, ended, answer, table, tables, sweep.percentiles)
+    if ended.answer is None:
+        reason = f"{ended.reason}; the {len(table)} requests before it are kept"
+        cell = cell.model_copy(
+            update={
+                "status": "failed",
+                "reason": reason,
+                "exit_code": ended.exit_code,
+                "last_output": ended.last_output,
+            }
+        )
+        raise _CutShortError(cell, reason, ExitCode(ended.exit_code))
+    return cell
+
+
+def _cell_id(subject: BenchSubject, load: Load, clients: int) -> str:
+    t = subject.task
+    base = f"{subject.name}.{t.backend}.{t.precision}.b{t.batch}.t{t.threads}"
+    words = [load.mlperf or load.scenario] if load.scenario != "single-stream" else []
+    words += [f"c{clients}"] if clients > 1 or load.scenario in ("multi-stream", "offline") else []
+    words += [f"{load.rate:g}"] if load.rate and load.bound_s is None else []
+    words += [f"{load.gap_s * 1e3:g}ms"] if load.scenario == "paced" else []
+    words += ["mix"] if load.mix else []
+    return f"{base}@{'-'.join(words)}" if words else base
+
+
+def _record(
+    subject: BenchSubject, task: Task, cell_id: str, ended: Ended, answer: Answer, table: I64, tables: Sequence[I64],
+    percentiles: Sequence[str],
+) -> CellRecord:  # fmt: skip
+    fields = measured_fields(answer, table, task.batch, subject.model_bytes)
+    fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
+    noise = _of_the_measurement(ended.noise, table)
+    warnings = fields["warnings"] + tuple(f"{d.what}; {d.cure}" for d in (noise.disturbances if noise else ()))
+    return CellRecord(
+        id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
+        threads=task.threads, status="ok", io_policy=IO_POLICY, wall_s=ended.wall_s, engine="native",
+        **(fields | {"warnings": warnings}), noise=noise.to_dict() if noise else {}, spikes=_spikes(table, noise),
+    )  # fmt: skip
+
+
+def _of_the_measurement(noise: NoiseReport | None, table: I64) -> NoiseReport | None:
+    """The watch without loading and warming up."""
+    if noise is None or not len(table):
+        return None
+    return noise.between(int(table[0, 0]), int((table[:, 0] + table[:, -1]).max()))
+
+
+def _spikes(table: I64, noise: NoiseReport | None) -> tuple[Spike, ...]:
+    if noise is None or len(table) < 20:
+        return ()
+    found = attribute_spikes(table[:, 0], table[:, -1], noise.timeline, MOST_SPIKES)
+    first = int(table[0, 0])
+    return tuple(
+        Spike(
+            at_s=(s.start_ns - first) / 1e9, duration_s=s.duration_s, times_median=s.times_median, causes=s.causes
+        )
+        for s in found
+    )  # fmt: skip
+
+
+def _error(task: Task, ended: Ended) -> SeatrialError:
+    kinds = {2: UsageError, 4: ModelError, 5: BackendUnavailableError}
+    text = ended.reason if task.model in ended.reason or ended.exit_code == 2 else f"{task.model}: {ended.reason}"
     return kinds.get(ended.exit_code, CellError)(text)

@@ -14,11 +14,11 @@ from typing import Any
 
 from scipy.special import ndtri
 
-from seatrial.errors import ResultsError
+from seatrial.errors import ResultsError, UsageError, did_you_mean
 from seatrial.gate.verdict import SEPARATE_PROCESS_SD, overall
 from seatrial.history.records import CellRecord, Comparison, Decision, Measured, Record, Verdict, configuration
 from seatrial.history.store import RunFolder
-from seatrial.stats.compare import PairedEffect, judge
+from seatrial.stats.compare import PairedEffect, benjamini_hochberg, judge
 from seatrial.timing.environment import environment
 from seatrial.trial.subjects import Subject
 from seatrial.trial.versus import Question, Tell, compare_sides
@@ -44,16 +44,18 @@ def run_comparison(run: RunFolder, a: Subject, b: Subject, question: Question, t
 def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:
     """Two runs that were measured at different times: only what is far above the noise of separate processes is called.
 
-    ResultsError where they were measured on unlike machines, or have no configuration in common.
+    Raises:
+        UsageError: the question cannot be asked of them, or both are the same run.
+        ResultsError: they were measured on unlike machines, or have no configuration in common.
     """
     began = time.monotonic()
     question.check()
+    if a.id == b.id:
+        raise UsageError(f"expected two runs, got {a.id} twice; name another one, 'seatrial results' lists them")
     _check_alike(a, b)
-    theirs = {configuration(c.id): c for c in b.cells if c.status == "ok"}
-    pairs = [(c, theirs[configuration(c.id)]) for c in a.cells if c.status == "ok" and configuration(c.id) in theirs]
-    if not pairs:
-        raise ResultsError(f"{a.id} and {b.id}: no configuration was measured in both; nothing can be compared")
-    comparisons = [_separately(x, y, m, question) for x, y in pairs for m in question.metrics]
+    comparisons = _adjusted(
+        [_separately(x, y, m, question) for x, y in _matched(a, b) for m in question.metrics], question.alpha
+    )
     models = {"a": next(iter(a.models.values())), "b": next(iter(b.models.values()))}
     run.save_start({"created": _now(), "compare": [a.id, b.id]})
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
@@ -85,7 +87,46 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
+    """The same pipelines in the same configurations; where each run has one pipeline only, its name may differ."""
+    mine, theirs = ([c for c in r.cells if c.status == "ok"] for r in (a, b))
+    for record, cells in ((a, mine), (b, theirs)):
+        if not cells:
+            what = (
+                "a comparison, which has no cells of its own" if record.kind == "compare" else "without a cell that ran"
+            )
+            raise ResultsError(f"{record.id} is {what}; expected a run of 'seatrial run' or 'seatrial bench'")
+    one_each = len({c.pipeline for c in mine}) == len({c.pipeline for c in theirs}) == 1
+    key = (lambda c: configuration(c.id)) if one_each else (lambda c: c.id)
+    by_key = {key(c): c for c in theirs}
+    pairs = [(c, by_key[key(c)]) for c in mine if key(c) in by_key]
+    if not pairs:
+        names = [", ".join(key(c) for c in cells[:4]) + (", ..." if cells[4:] else "") for cells in (mine, theirs)]
+        raise ResultsError(
+            f"{a.id} and {b.id}: no configuration was measured in both: one has {names[0]}, the other {names[1]}; "
+            "compare the models themselves, in lock-step"
+        )
+    return pairs
+
+
+def _adjusted(comparisons: list[Comparison], alpha: float) -> list[Comparison]:
+    """Many cells are judged at once: what would be luck among so many is not called."""
+    judged = []
+    for c, p in zip(comparisons, benjamini_hochberg([c.p_value for c in comparisons]), strict=True):
+        changes: dict[str, Any] = {"p_adjusted": p}
+        if c.verdict in ("REGRESSION", "IMPROVED") and p > alpha:
+            changes["verdict"] = "INCONCLUSIVE"
+            changes["reason"] = (
+                f"{c.reason}; among {len(comparisons)} comparisons such a difference is luck too often (adjusted p {p:.2g})"
+            )
+        judged.append(c.model_copy(update=changes))
+    return judged
+
+
 def _check_alike(a: Record, b: Record) -> None:
+    for r in (a, b):
+        if "fingerprint" not in r.environment:
+            raise ResultsError(f"{r.id}: its record does not say on which machine it was measured; run it again")
     if a.environment["fingerprint"] == b.environment["fingerprint"]:
         return
     unlike = [
@@ -106,7 +147,10 @@ def _check_alike(a: Record, b: Record) -> None:
 def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -> Comparison:
     stage = question.stage or ("end_to_end" if len(a.stages) > 2 else next(iter(a.stages)))
     if stage not in a.stages or stage not in b.stages:
-        raise ResultsError(f"stage {stage!r} was not measured in both; expected one of {', '.join(a.stages)}")
+        both = [s for s in a.stages if s in b.stages]
+        raise UsageError(
+            f"--stage: expected one of {', '.join(both)}, which were measured in both, got {stage!r}{did_you_mean(stage, both)}"
+        )
     x, y = getattr(a.stages[stage], metric), getattr(b.stages[stage], metric)
     effect = math.log(y.value / x.value)
     confidence = 1 - question.alpha
@@ -116,7 +160,7 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     verdict, reason = judge(known, question.margin)
     reason = reason.partition("; the margin")[0]
     reason += (
-        f"; the margin is {question.margin:.3g}; medians of separate processes differ by ±{math.expm1(half):.0%} without any "
+        f"; the margin is {100 * question.margin:.3g} %; medians of separate processes differ by ±{100 * math.expm1(half):.0f} % without any "
         "change, so that smaller ones are not called: compare the models themselves, in lock-step"
     )
     change = Measured(

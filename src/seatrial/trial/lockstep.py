@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import selectors
@@ -15,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, SeatrialError, UsageError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, SeatrialError, UsageError
+from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.process import last_words
 from seatrial.trial.turns import COMMAND, DONE
@@ -42,17 +44,21 @@ LOAD_TIMEOUT_S = 600.0
 
 @dataclass(frozen=True)
 class Side:
-    """What one process runs. `task` is what turns.py reads; `python` the interpreter that runs it."""
+    """What one process runs. `task` is what turns.py reads; `python` the interpreter that runs it.
+
+    name: of its files and of its column in a Round; label: what errors call it, the name where there is none.
+    """
 
     name: str
     task: Mapping[str, Any]
     python: str = sys.executable
     environment: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
 
 
 @dataclass(frozen=True)
 class Round:
-    """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole. order: who began each block.
+    """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole.
 
     launched: the sides in the order in which their processes were started.
     """
@@ -77,8 +83,19 @@ def run_round(
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
 
     Raises:
-        SeatrialError: a side could not load or broke; the message has its name and its last words.
+        UsageError: the sides have different stages.
+        ResultsError: the folder cannot be written.
+        SeatrialError: a side could not load or broke; the message has its label and its last words.
     """
+    try:
+        return _run_round(sides, folder, seed, blocks, least_requests, tell)
+    except OSError as e:
+        raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
+
+
+def _run_round(
+    sides: Sequence[Side], folder: Path, seed: int, blocks: int, least_requests: int, tell: Callable[[float], None]
+) -> Round:
     began = time.monotonic()
     rng = random.Random(seed)
     launch = list(sides)
@@ -90,9 +107,7 @@ def run_round(
             turners[side.name] = stack.enter_context(_turner(side, folder, blocks * (longest + 1)))
         for turner in turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
-        unlike = {tuple(t.facts()["stages"]) for t in turners.values()}
-        if len(unlike) > 1:
-            raise UsageError(f"the sides have different stages and cannot be compared: {unlike}")
+        _check_stages(turners.values())
         names = [s.name for s in sides]
         slowest_s = max(_warm_up(turners[name]) for name in names)
         burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
@@ -112,6 +127,13 @@ def run_round(
     return Round(tables, stages, [s.name for s in launch], burst, facts, watch.report(), time.monotonic() - began)
 
 
+def _check_stages(turners: Iterable[_Turner]) -> None:
+    stages = {t.label: ", ".join(t.facts()["stages"]) for t in turners}
+    if len(set(stages.values())) > 1:
+        said = "; ".join(f"{label}: {own}" for label, own in sorted(stages.items()))
+        raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")
+
+
 def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
     for number in range(blocks):
         if number % 2 == 0:
@@ -122,15 +144,16 @@ def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[
 
 
 def _warm_up(turner: _Turner) -> float:
-    """Runs alone for a while; gives the seconds of one request at its end."""
-    count, spent = 1, 0.0
+    """Runs alone for a while; gives the seconds of one request, of the turn that was disturbed least."""
+    count, spent, least_s = 1, 0.0, math.inf
     while True:
         began = time.monotonic()
         turner.command(b"w", count)
         took = time.monotonic() - began
         spent += took
+        least_s = min(least_s, took / count)
         if spent >= WARM_UP_S and count >= 4:
-            return took / count
+            return least_s
         count = min(MOST_BURST, count * 2)
 
 
@@ -156,6 +179,10 @@ class _Turner:
     def pid(self) -> int:
         return self._child.pid
 
+    @property
+    def label(self) -> str:
+        return self.side.label or self.side.name
+
     def turn(self, burst: int) -> None:
         # One more than is kept: it wakes the caches.
         self.command(b"t", burst + 1)
@@ -173,7 +200,7 @@ class _Turner:
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
             if not selector.select(timeout_s):
-                raise CellError(f"{self.side.name}: gave no answer within {format_seconds(timeout_s)} and was stopped")
+                raise CellError(f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped")
         if os.read(self._replies, 1) != DONE:
             raise self._broken()
 
@@ -192,9 +219,10 @@ class _Turner:
         facts = self.facts()
         if facts.get("error"):
             kinds = {4: ModelError, 5: BackendUnavailableError}
-            return kinds.get(int(facts["exit_code"]), CellError)(f"{self.side.name}: {facts['error']}")
-        code = self._child.wait()
-        return CellError(f"{self.side.name}: {last_words(code, self._files.with_suffix('.log'))}")
+            return kinds.get(int(facts["exit_code"]), CellError)(f"{self.label}: {facts['error']}")
+        # Its output goes with the round's folder, so that nobody can be sent there.
+        ended = last_words(self._child.wait(), self._files.with_suffix(".log")).partition("; the cell's last output")[0]
+        return CellError(f"{self.label}: {ended}")
 
 
 @contextlib.contextmanager
@@ -206,35 +234,35 @@ def _turner(side: Side, folder: Path, capacity: int) -> Iterator[_Turner]:
     answer = files.with_suffix(".json")
     answer.unlink(missing_ok=True)
     task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
-    with contextlib.ExitStack() as stack:
-        command_end, commands = _pipe(stack)
-        replies, reply_end = _pipe(stack)
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as theirs:
+        command_end, commands = _pipe(theirs, stack)
+        replies, reply_end = _pipe(stack, theirs)
         memory = os.memfd_create(f"seatrial-{side.name}")
         stack.callback(os.close, memory)
         # Room for any number of stages that a side may have; pages that are never written cost nothing.
         os.ftruncate(memory, 8 * StageSamples.words(capacity, side.task.get("stages", 8)))
         log = stack.enter_context(files.with_suffix(".log").open("wb"))
-        child = subprocess.Popen(
-            [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file), str(command_end), str(reply_end), str(memory)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
-            env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment}, start_new_session=True,
-        )  # fmt: skip
+        words = [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file)]
+        try:
+            child = subprocess.Popen(
+                [*words, str(command_end), str(reply_end), str(memory)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
+                env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
+                start_new_session=True,
+            )  # fmt: skip
+        except OSError as e:
+            label = side.label or side.name
+            raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None
         stack.callback(_end, child)
-        os.close(command_end)
-        os.close(reply_end)
+        theirs.close()
         yield _Turner(side, child, commands, replies, memory, files)
 
 
-def _pipe(stack: contextlib.ExitStack) -> tuple[int, int]:
+def _pipe(reader_stack: contextlib.ExitStack, writer_stack: contextlib.ExitStack) -> tuple[int, int]:
     reader, writer = os.pipe()
-    for end in (reader, writer):
-        stack.callback(_close, end)
+    reader_stack.callback(os.close, reader)
+    writer_stack.callback(os.close, writer)
     return reader, writer
-
-
-def _close(descriptor: int) -> None:
-    with contextlib.suppress(OSError):
-        os.close(descriptor)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:

@@ -22,6 +22,12 @@ Array = npt.NDArray[Any]
 STAGES = ("decode", "preprocess", "infer", "postprocess")
 
 
+def stage_names(task: Task) -> list[str]:
+    """The stages of a task's samples, in order: a server's begin with the wait for it."""
+    names = list(STAGES) if task.pipeline else ["infer"]
+    return ["queue", *names] if task.load.scenario == "server" else names
+
+
 @dataclass
 class OpenedPipeline:
     """One client's: feeds are its own buffers, order its own sequence of images. load_s and first_inference_s are of the

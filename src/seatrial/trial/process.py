@@ -12,13 +12,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.store import why_not_written
+from seatrial.timing.noise import NoiseReport, NoiseWatch
+from seatrial.trial.child import cores_for
+from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import Answer, Task
 from seatrial.units import format_seconds
 
@@ -34,20 +37,26 @@ class Ended:
     exit_code: int
     last_output: str
     wall_s: float
+    noise: NoiseReport | None = None
 
 
-def run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]) -> Ended:
+def run_worker(
+    task: Task, timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None = None
+) -> Ended:
     """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
 
+    shared: memory for its samples, which the caller can read however it ends. What measures is watched for disturbances.
     ResultsError where its folder can't be written.
     """
     try:
-        return _run_worker(task, timeout_s, tell)
+        return _run_worker(task, timeout_s, tell, shared)
     except OSError as e:
         raise ResultsError(f"{task.answer}: cannot be written: {why_not_written(e)}") from e
 
 
-def _run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]) -> Ended:
+def _run_worker(
+    task: Task, timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None
+) -> Ended:
     folder = Path(task.answer)
     folder.mkdir(parents=True, exist_ok=True)
     task_file = folder / "task.json"
@@ -59,18 +68,25 @@ def _run_worker(task: Task, timeout_s: float, tell: Callable[[str, float], None]
         child = subprocess.Popen(
             # -P: a file in the working folder must not stand in for a package.
             [sys.executable, "-P", "-m", "seatrial.trial.worker", str(task_file)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer,),
-            env={**os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads)},
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            pass_fds=(writer, *([shared.descriptor] if shared else [])),
+            env={
+                **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
+                **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
+            },
             # Its own session: Ctrl-C reaches only us, and we end it together with whatever it started.
             start_new_session=True,
         )  # fmt: skip
         os.close(writer)
+        watch = NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients))
         try:
-            timed_out = _listen(child, reader, began + timeout_s, tell)
+            with watch if task.kind != "prepare" else contextlib.nullcontext():
+                timed_out = _listen(child, reader, began + timeout_s, tell)
         finally:
             os.close(reader)
             _end(child)
-    return _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+    ended = _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+    return replace(ended, noise=watch.report()) if task.kind != "prepare" else ended
 
 
 def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Callable[[str, float], None]) -> bool:

@@ -24,8 +24,9 @@ def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
 
     frames = []
     for cell in cells:
-        if cell.status == "ok":
-            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages)]
+        if cell.stages:
+            # A server's service time is its end to end without the wait, not a column of its own.
+            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != "service")]
             frame = pd.DataFrame(load_samples(run, cell.id), columns=names)
             frame.insert(0, "iteration", np.arange(len(frame)))
             frame.insert(0, "cell", cell.id)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends import availability
+from seatrial.backends.catalogue import NAMES
 from seatrial.errors import BackendUnavailableError, CellError, PlanError, UsageError, did_you_mean
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, ModelInfo, inspect_model
@@ -25,6 +26,7 @@ from seatrial.trial.preflight import Ready
 from seatrial.trial.prepare import prepare_variants, task_for
 from seatrial.trial.process import Ended
 from seatrial.trial.shapes import fixed_shapes
+from seatrial.trial.task import Task
 from seatrial.trial.watch import Watcher
 
 OWN_VERSION = version("seatrial")
@@ -55,6 +57,7 @@ def model_side(
         UsageError: more threads than cores.
     """
     check_threads(threads)
+    check_name(backend)
     info = inspect_model(model)
     if model.name.endswith(FAKE_SUFFIX):
         backend = "fake"
@@ -76,7 +79,15 @@ def check_threads(threads: int) -> None:
         raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
 
 
+def check_name(backend: str) -> None:
+    if backend not in NAMES:
+        raise UsageError(
+            f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}"
+        )
+
+
 def check_backend(backend: str) -> None:
+    check_name(backend)
     status = availability(backend)
     if not status.ok:
         raise BackendUnavailableError(f"backend {backend}: {status.reason}; {status.cure}")
@@ -102,11 +113,11 @@ def _label(name: str, side: Side) -> str:
     return f"{name} on {side.task['backend']}{where}"
 
 
-def pipeline_subject(
+def pipeline_cell(
     ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None = None, batch: int | None = None,
-    threads: int | None = None, native: bool = True, python: str | None = None,
-) -> Subject:  # fmt: skip
-    """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise.
+    threads: int | None = None, native: bool = True,
+) -> tuple[Cell, Task]:  # fmt: skip
+    """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise, and its task.
 
     Raises:
         PlanError: the plan has no such pipeline.
@@ -119,26 +130,28 @@ def pipeline_subject(
             f"expected one of {', '.join(plan.pipelines)}"
         )
     m = plan.matrix
-    backend = backend or m.backends[0]
-    cell = Cell(pipeline, backend, m.precisions[0], batch or m.batch_sizes[0], threads or m.threads[0])
+    cell = Cell(pipeline, backend or m.backends[0], m.precisions[0], batch or m.batch_sizes[0], threads or m.threads[0])
     check_threads(cell.threads)
     check_backend(cell.backend)
-    key = (pipeline, cell.precision)
-    model = prepare_variants(ready, run, [cell], Watcher())[key]
+    model = prepare_variants(ready, run, [cell], Watcher())[pipeline, cell.precision]
     if isinstance(model, Ended):
         raise CellError(f"{pipeline}: its {cell.precision} model could not be made: {model.reason}")
-    task = task_for(ready, run, cell, "measure", model).model_copy(update={"native": native})
+    return cell, task_for(ready, run, cell, "measure", model).model_copy(update={"native": native})
+
+
+def pipeline_subject(
+    ready: Ready, run: RunFolder, pipeline: str, *, python: str | None = None, **options: Any
+) -> Subject:  # fmt: skip
+    """As pipeline_cell; `python` is the interpreter that runs it."""
+    cell, task = pipeline_cell(ready, run, pipeline, **options)
     side_task = {
-        "pipeline": task.model_dump(mode="json"),
-        "threads": cell.threads,
-        "backend": backend,
-        "native": native,
-    }
+        "pipeline": task.model_dump(mode="json"), "threads": cell.threads, "backend": cell.backend, "native": task.native
+    }  # fmt: skip
     other = inspect_interpreter(python) if python else None
-    environment = lent_environment(other, backend, whole=True) if other else {}
+    environment = lent_environment(other, cell.backend, whole=True) if other else {}
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
-    label = f"{pipeline} ({backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
     return Subject(label, side, model_facts(ready.models[pipeline]))
 
 
@@ -162,23 +175,26 @@ class Interpreter:
 
 
 def inspect_interpreter(python: str) -> Interpreter:
-    """BackendUnavailableError where it cannot be run."""
+    """BackendUnavailableError where it cannot be run. A bare name such as python3.12 is looked for in PATH."""
     path = Path(python) / "bin" / "python" if Path(python).is_dir() else Path(python)
+    # Not resolved: what a virtual environment's link points to is the interpreter without the environment.
+    path = path.absolute() if len(path.parts) > 1 or path.exists() else path
     try:
         done = subprocess.run(
             [str(path), "-P", "-c", _QUESTION],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         facts = json.loads(done.stdout)
+        found = Interpreter(str(path), facts["python"], facts["tag"], facts["versions"], facts["found"])
     except OSError as e:
         raise BackendUnavailableError(
             f"{python}: cannot be run ({e.strerror}); expected a Python interpreter or a virtual environment's folder"
         ) from None
-    except (ValueError, subprocess.TimeoutExpired):
+    except (ValueError, TypeError, KeyError, subprocess.TimeoutExpired):
         raise BackendUnavailableError(
             f"{python}: did not answer like a Python 3.11 or newer; expected an interpreter or a virtual environment's folder"
         ) from None
-    return Interpreter(str(path), facts["python"], facts["tag"], facts["versions"], facts["found"])
+    return found
 
 
 def lent_environment(other: Interpreter, backend: str, whole: bool = False) -> dict[str, str]:
@@ -194,7 +210,8 @@ def lent_environment(other: Interpreter, backend: str, whole: bool = False) -> d
             f"{other.path}: has no {' and no '.join(missing)}; install what is missing there: "
             f"{other.path} -m pip install {' '.join(missing)}"
         )
-    if other.versions.get("seatrial") == OWN_VERSION:
+    # Its metadata alone may be in sight, without the package: an editable install beside a shared site-packages.
+    if other.found.get("seatrial") and other.versions.get("seatrial") == OWN_VERSION:
         return {}
     if whole or other.tag != sys.implementation.cache_tag:
         why = (

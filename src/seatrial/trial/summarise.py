@@ -21,12 +21,12 @@ def summarise_stages(table_ns: npt.NDArray[np.int64], stages: list[str]) -> dict
     seconds = table_ns[:, 1:] / 1e9
     total = float(seconds[:, -1].sum())
     return {
-        name: _stage(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0)
+        name: stage_summary(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0)
         for i, name in enumerate([*stages, "end_to_end"])
     }
 
 
-def _stage(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
+def stage_summary(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
     values = {}
     for name, quantile in QUANTILES.items():
         e = percentile_estimate(seconds, quantile, CONFIDENCE)

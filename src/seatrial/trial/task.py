@@ -11,8 +11,31 @@ from seatrial.plan.model_file import ModelInfo
 CALIBRATION_IMAGES = 64
 
 
+Scenario = Literal["single-stream", "multi-stream", "offline", "server", "paced"]
+
+
+class Load(BaseModel):
+    """How requests come. rate: of the server scenario; arrivals_s replaces it by recorded times since the first request.
+
+    bound_s and bound_quantile: search for the highest rate that holds them. mix: input shapes with their weights.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scenario: Scenario | Literal["mlperf"] = "single-stream"
+    mlperf: str = ""
+    rate: float | None = None
+    arrivals: Literal["poisson", "constant", "trace"] = "poisson"
+    arrivals_s: list[float] = []
+    gap_s: float = 0.0
+    bound_s: float | None = None
+    bound_quantile: float = 0.99
+    mix: list[tuple[dict[str, tuple[int, ...]], float]] = []
+    cross_check: bool = True
+
+
 class Task(BaseModel):
-    """`prepare` makes a precision variant; `measure` runs a cell; `bench` runs a model on made-up inputs."""
+    """`prepare` makes a precision variant; `measure` runs a cell; `bench` runs a model or a pipeline under a load."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +64,9 @@ class Task(BaseModel):
     raw_images: int = 0
     calibration_digest: str = ""
     input_shapes: dict[str, tuple[int, ...]] = {}
+    load: Load = Load()
+    capacity: int = 1 << 17
+    """Rows of each client's table of samples, where they are shared with the parent."""
     answer: str
     """Folder for answer.json, samples.npy and results.npz."""
 
@@ -57,6 +83,18 @@ class StageEngines(BaseModel):
     reference_ns: list[int]
     same: bool
     difference: float | None = None
+
+
+class Point(BaseModel):
+    """One rate of a search: which rows of the samples are its own, and what the bound's test said."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    offered_per_s: float
+    first_row_ns: int
+    last_row_ns: int
+    arrivals: int
+    holds: Literal["yes", "no", "unsure"]
 
 
 class Answer(BaseModel):
@@ -80,3 +118,12 @@ class Answer(BaseModel):
     image_source: str = "memory"
     engines: dict[str, StageEngines] = {}
     engines_problem: str = ""
+    ended: str = ""
+    unserved: int = 0
+    called: str = ""
+    first_ns: int = 0
+    shape_order: list[int] = []
+    shape_first_s: list[float] = []
+    points: list[Point] = []
+    python_path: dict[str, Any] = {}
+    official: dict[str, Any] = {}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, did_you_mean
 from seatrial.history.records import Comparison, Measured, Pair
 from seatrial.stats.compare import (
     LOOKS,
@@ -55,10 +55,13 @@ class Question:
     def check(self) -> None:
         """UsageError where it cannot be asked."""
         unknown = [m for m in self.metrics if m not in METRICS]
-        if unknown:
-            raise UsageError(f"--metric: expected one of {', '.join(METRICS)}, got {unknown[0]!r}")
+        if unknown or not self.metrics:
+            got = f"{unknown[0]!r}{did_you_mean(unknown[0], list(METRICS))}" if unknown else "none"
+            raise UsageError(f"--metric: expected one of {', '.join(METRICS)}, got {got}")
         if not 0 < self.margin < 1:
-            raise UsageError(f"--margin: expected a share above 0 and below 100 %, got {self.margin * 100:g} %")
+            raise UsageError(
+                f"--margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got {self.margin * 100:g} %"
+            )
 
 
 Tell = Callable[[str, float], None]
@@ -74,7 +77,8 @@ def compare_sides(
         SeatrialError: a side could not load, or broke.
     """
     question.check()
-    sides = [Side(name, s.task, s.python, s.environment) for name, s in ((A, a), (B, b), (CONTROL, a))]
+    called = {A: f"A, {labels[0]}", B: f"B, {labels[1]}", CONTROL: f"A again, {labels[0]}"}
+    sides = [Side(n, s.task, s.python, s.environment, called[n]) for n, s in ((A, a), (B, b), (CONTROL, a))]
     alpha = nominal_alpha(len(LOOKS), question.alpha)
     began = time.monotonic()
     rounds: list[Round] = []
@@ -89,6 +93,8 @@ def compare_sides(
                 needed = _requests_needed(question)
                 told = _told(tell, len(rounds))
                 rounds.append(run_round(sides, folder, seed, blocks=blocks, least_requests=needed, tell=told))
+                # After one round, not after eight.
+                _stage_and_columns(rounds[0].stages, question)
             comparisons = _judged(rounds, question, alpha, labels)
             if all(c.verdict != "INCONCLUSIVE" for c in comparisons):
                 break
@@ -118,10 +124,7 @@ def _more_blocks(comparisons: Sequence[Comparison], blocks: int) -> int:
 def _judged(
     rounds: Sequence[Round], question: Question, alpha: float, labels: tuple[str, str], out_of_time: bool = False
 ) -> list[Comparison]:
-    stage = question.stage or ("end_to_end" if len(rounds[0].stages) > 1 else rounds[0].stages[0])
-    columns = [*rounds[0].stages, "end_to_end"]
-    if stage not in columns:
-        raise UsageError(f"--stage: expected one of {', '.join(columns)}, got {stage!r}")
+    stage, columns = _stage_and_columns(rounds[0].stages, question)
     measured = {m: [_pair(r, m, columns.index(stage)) for r in rounds] for m in question.metrics}
     effects = {m: paired_effect([p.effect for p in pairs], 1 - alpha) for m, pairs in measured.items()}
     adjusted = benjamini_hochberg([e.p_value for e in effects.values()])
@@ -129,6 +132,14 @@ def _judged(
         _comparison(metric, stage, pairs, effects[metric], adjusted[i], rounds, question, labels, out_of_time)
         for i, (metric, pairs) in enumerate(measured.items())
     ]
+
+
+def _stage_and_columns(stages: list[str], question: Question) -> tuple[str, list[str]]:
+    columns = [*stages, "end_to_end"]
+    stage = question.stage or ("end_to_end" if len(stages) > 1 else stages[0])
+    if stage not in columns:
+        raise UsageError(f"--stage: expected one of {', '.join(columns)}, got {stage!r}{did_you_mean(stage, columns)}")
+    return stage, columns
 
 
 def _pair(r: Round, metric: str, column: int) -> Pair:
@@ -186,7 +197,8 @@ def _comparison(
         )
     if out_of_time and verdict == "INCONCLUSIVE":
         reason += (
-            f"; NOT CONVERGED: the time of {question.max_time_s:g} s was up after {len(pairs)} rounds, raise --max-time"
+            f"; NOT CONVERGED: the time of {question.max_time_s:g} s was up after {len(pairs)} "
+            f"round{'s' if len(pairs) > 1 else ''}, raise --max-time"
         )
     for name in (A, B):
         if launch_modal([p.values[name] for p in pairs]):
@@ -198,10 +210,16 @@ def _comparison(
     return Comparison(
         a=labels[0], b=labels[1], metric=metric, stage=stage, design="lock-step", verdict=verdict, reason=reason,
         margin=question.margin, change=_change(effect), a_value=_side(pairs, A, question), b_value=_side(pairs, B, question),
-        p_value=effect.p_value, p_adjusted=adjusted, detectable=float(np.expm1(effect.detectable)), pairs_sd=effect.sd,
-        noise_floor=None if floor is None else float(np.expm1(floor)), noise_sd=control.sd, control=_change(control),
+        p_value=effect.p_value, p_adjusted=adjusted, detectable=_known(float(np.expm1(effect.detectable))),
+        pairs_sd=_known(effect.sd), noise_floor=None if floor is None else float(np.expm1(floor)), noise_sd=_known(control.sd),
+        control=_change(control),
         pairs=tuple(pairs), details={n: _details(rounds[-1].details[n]) for n in (A, B)}, warnings=tuple(warnings),
     )  # fmt: skip
+
+
+def _known(value: float) -> float | None:
+    """None for what a lone pair cannot tell: JSON has no NaN."""
+    return value if np.isfinite(value) else None
 
 
 def _launch_order(pairs: Sequence[Pair], margin: float) -> list[str]:

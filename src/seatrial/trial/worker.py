@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import now_ns
+from seatrial._native.timing import PythonWork
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.timing.measure import StopRule, measure
 from seatrial.trial.child import die_with_parent, pin
+from seatrial.trial.loads import run_load
 from seatrial.trial.opened import STAGES, build, image_bytes, open_pipeline
 from seatrial.trial.task import CALIBRATION_IMAGES, Answer, StageEngines, Task
-from seatrial.trial.turns import made_up
 
 if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
@@ -36,7 +36,7 @@ def main() -> int:
     task = Task.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
     tell = _teller()
     try:
-        answer = {"prepare": _prepare, "measure": _measure, "bench": _bench}[task.kind](task, tell)
+        answer = {"prepare": _prepare, "measure": _measure, "bench": run_load}[task.kind](task, tell)
     except SeatrialError as e:
         answer = Answer(error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
@@ -88,7 +88,9 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
     opened = open_pipeline(task, tell)
     pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
     with opened.backend as backend:
-        measured = measure(opened.iterate, len(STAGES), _stop_rule(task), lambda share: tell("measuring", share))
+        measured = measure(
+            PythonWork(opened.iterate), len(STAGES), _stop_rule(task), lambda share: tell("measuring", share)
+        )
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
@@ -155,35 +157,6 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
 def _kept(output: Array) -> Array:
     """A copy, since the next run overwrites it; text has no differences to measure and is left out."""
     return np.array(output) if output.dtype.kind in "fiub" else np.zeros(0)
-
-
-def _bench(task: Task, tell: Callable[[str, float], None]) -> Answer:
-    """A model alone, on made-up inputs: one stage."""
-    from seatrial.backends import OpenOptions, open_backend
-    from seatrial.timing.environment import peak_memory_bytes
-
-    affinity = pin(task.threads)
-    options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
-    tell("loading", 0.0)
-    began = now_ns()
-    with open_backend(task.backend, Path(task.model), options) as backend:
-        loaded = now_ns()
-        feeds = {s.name: made_up(task.input_shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
-        backend.run(feeds)
-        answered = now_ns()
-
-        def iterate(lap: Callable[[], None]) -> None:
-            backend.run(feeds)
-            lap()
-
-        measured = measure(iterate, 1, _stop_rule(task), lambda share: tell("measuring", share))
-        np.save(Path(task.answer, "samples.npy"), measured.table_ns)
-        return Answer(
-            stages=["infer"], warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
-            load_s=(loaded - began) / 1e9, first_inference_s=(answered - loaded) / 1e9,
-            peak_memory_bytes=peak_memory_bytes(), affinity=affinity,
-            backend_details=backend.details(),
-        )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -1,0 +1,407 @@
+"""Verdicts from rounds: synthetic ones, whose true answer is known, in place of processes."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from seatrial.errors import CellError, UsageError
+from seatrial.history.records import Comparison
+from seatrial.stats.compare import benjamini_hochberg, nominal_alpha
+from seatrial.timing.counters import COLUMNS
+from seatrial.timing.disturbances import Disturbance
+from seatrial.timing.noise_report import summarise
+from seatrial.timing.timeline import Timeline
+from seatrial.trial import lockstep, versus
+from seatrial.trial.lockstep import Round, Side
+from seatrial.trial.versus import BLOCKS, METRICS, MOST_BLOCKS, Question, compare_sides
+
+ALPHA = nominal_alpha(3, 0.05)
+LABELS = ("old.onnx", "new.onnx")
+QUIET = summarise(Timeline((1,), np.zeros((2, len(COLUMNS)), np.int64)))
+SIDE = Side("m", {"threads": 1})
+
+
+def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), noise=QUIET, wall_s=0.0) -> Round:
+    """Tables in seconds: (blocks, burst) for one stage, which is the whole too, or (blocks, burst, stages + 1)."""
+    tables = {}
+    for name, table in (("a", a), ("b", b), ("control", control)):
+        table = np.asarray(table, float)
+        columns = np.stack([table, table], axis=2) if table.ndim == 2 else table
+        tables[name] = np.round(columns * 1e9).astype(np.int64)
+    facts = {"details": {"runtime": "made up"}, "load_s": 0.25, "affinity": [1], "stages": list(stages)}
+    return Round(
+        tables, list(stages), list(launched), tables["a"].shape[1], {n: facts for n in tables}, noise, wall_s
+    )
+
+
+def flat(seconds, blocks=8, burst=3):
+    return np.full((blocks, burst), seconds)
+
+
+def rounds_of(effects: Sequence[float], controls: Sequence[float] | float = 0.0) -> list[Round]:
+    """A takes a second, A again e^control, and B e^effect against the mean of the two."""
+    controls = [controls] * len(effects) if isinstance(controls, float) else controls
+    return [
+        a_round(flat(1.0), flat(np.exp(d + c / 2)), flat(np.exp(c))) for d, c in zip(effects, controls, strict=True)
+    ]
+
+
+def judged(rounds, out_of_time=False, **asked) -> list[Comparison]:
+    return versus._judged(rounds, Question(**asked), ALPHA, LABELS, out_of_time)
+
+
+# From tables to one number a round
+
+
+def test_the_effect_is_b_against_the_mean_of_both_launches_of_a():
+    pair = versus._pair(a_round(flat(1.0), flat(1.3), flat(1.21)), "p50", 0)
+    assert pair.effect == pytest.approx(np.log(1.3 / 1.1))
+    assert pair.control == pytest.approx(np.log(1.21))
+    assert pair.values == pytest.approx({"a": 1.0, "b": 1.3, "control": 1.21})
+    assert (pair.blocks, pair.burst, pair.within_se, pair.launched) == (8, 3, 0, ("a", "b", "control"))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("metric", ["p50", "mean"])
+def test_a_steady_drift_cancels_in_mirrored_blocks(seed, metric):
+    """Each turn is 1 % slower than the one before it, over 36 turns: B is 5 % slower all the same, in every unit."""
+    tables = {name: np.zeros((12, 3)) for name in ("a", "b", "control")}
+    turn = 0
+    for block, order in enumerate(lockstep._orders(list(tables), 12, random.Random(seed))):
+        for name in order:
+            tables[name][block] = 1.01**turn * (1.05 if name == "b" else 1.0)
+            turn += 1
+    logs = {name: versus._logs(table, metric) for name, table in tables.items()}
+    units = logs["b"] - (logs["a"] + logs["control"]) / 2
+    assert units == pytest.approx(np.full(6, np.log(1.05)), abs=1e-12)
+    assert logs["control"] - logs["a"] == pytest.approx(np.zeros(6), abs=1e-12)
+    single = np.log(tables["b"][:, 0] / tables["a"][:, 0])
+    assert np.ptp(single) > 0.01, "blocks on their own do show who ran behind whom"
+
+
+@pytest.mark.parametrize("metric", ["p90", "p95", "p99"])
+def test_tails_are_of_all_requests_of_a_round(metric):
+    """Bursts of three hold no p99: the order statistic is of the 120 together."""
+    rng = np.random.default_rng(7)
+    a, b, control = (rng.lognormal(0, 0.3, (40, 3)) for _ in range(3))
+    pair = versus._pair(a_round(a, b, control), metric, 0)
+    rank = int(np.ceil(float(metric[1:]) / 100 * 120)) - 1
+    expected = {n: np.sort(t.ravel())[rank] for n, t in (("a", a), ("b", b), ("control", control))}
+    assert pair.values == pytest.approx(expected, rel=1e-8)
+    assert pair.effect == pytest.approx(np.log(expected["b"] / np.sqrt(expected["a"] * expected["control"])), abs=1e-7)
+    assert pair.within_se == 0
+
+
+def test_one_slow_burst_does_not_move_the_median_and_does_move_the_tail_and_the_mean():
+    slow = flat(1.0, blocks=40)
+    slow[11] = 9.0
+    r = a_round(flat(1.0, blocks=40), slow, flat(1.0, blocks=40))
+    effects = {m: versus._pair(r, m, 0) for m in METRICS}
+    assert [effects[m].effect for m in ("p50", "p90", "p95")] == [0, 0, 0]
+    assert effects["p99"].effect == pytest.approx(np.log(9))
+    assert effects["mean"].values["b"] == pytest.approx(1.2)
+
+
+@pytest.mark.parametrize(
+    ("stage", "said", "slower"), [("", "end_to_end", 1.5), ("infer", "infer", 2.0), ("decode", "decode", 1.0)]
+)
+def test_a_pipeline_is_judged_end_to_end_unless_a_stage_is_named(stage, said, slower):
+    a = np.dstack([flat(1.0), flat(1.0), flat(2.0)])
+    b = np.dstack([flat(1.0), flat(2.0), flat(3.0)])
+    rounds = [a_round(a, b, a, stages=("decode", "infer"))] * 8
+    (c,) = judged(rounds, stage=stage)
+    assert (c.stage, c.change.value) == (said, pytest.approx(slower - 1))
+
+
+# Verdicts
+
+
+@pytest.mark.parametrize(
+    ("effects", "verdict"),
+    [
+        ([0.05] * 8, "REGRESSION"),
+        ([-0.05] * 8, "IMPROVED"),
+        ([0.001, -0.001] * 4, "EQUIVALENT"),
+        ([0.015] * 8, "EQUIVALENT"),
+        ([0.2, -0.2] * 4, "INCONCLUSIVE"),
+        # Surely slower, by less than the margin as best known and more than it at the interval's end.
+        ([0.010, 0.012, 0.014, 0.016, 0.022, 0.024, 0.026, 0.028], "INCONCLUSIVE"),
+        ([0.5] * 6, "INCONCLUSIVE"),
+        ([0.5] * 7, "REGRESSION"),
+    ],
+)
+def test_verdicts(effects, verdict):
+    (c,) = judged(rounds_of(effects))
+    assert c.verdict == verdict, c.reason
+    assert c.change.value == pytest.approx(np.expm1(np.median(effects)), abs=0.003)
+
+
+def test_what_a_comparison_says_of_itself():
+    (c,) = judged(rounds_of([0.05, 0.051] * 4, [0.001, -0.001] * 4))
+    assert (c.a, c.b, c.metric, c.stage, c.design, c.margin) == (*LABELS, "p50", "infer", "lock-step", 0.02)
+    assert c.change.confidence == pytest.approx(1 - ALPHA)
+    assert c.change.confidence == pytest.approx(0.9779, abs=1e-4), "Pocock's three looks at 5 % in all"
+    assert c.control.confidence == c.change.confidence
+    low, high = c.change.interval
+    assert np.expm1(0.049) < low <= c.change.value <= high < np.expm1(0.052)
+    assert (c.a_value.confidence, c.a_value.unit, c.a_value.n) == (0.95, "s", 8)
+    assert c.a_value.value == pytest.approx(1)
+    assert c.b_value.value == pytest.approx(np.exp(0.0505), rel=1e-3)
+    assert c.p_value == pytest.approx(2 / 2**8)
+    assert c.details["b"] == {"runtime": "made up", "load": "0.25 s", "cores": "1"}
+    assert c.warnings == ()
+    assert Comparison.model_validate(json.loads(json.dumps(c.model_dump(mode="json"), allow_nan=False))) == c
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 7])
+def test_too_few_rounds_have_no_floor_and_a_record_without_nan(count):
+    (c,) = judged(rounds_of([0.05] * count), out_of_time=True)
+    json.dumps(c.model_dump(mode="json"), allow_nan=False)
+    assert (c.noise_floor is None) == (count < 7)
+    assert (c.verdict == "INCONCLUSIVE") == (count < 7)
+    if count == 1:
+        assert (c.detectable, c.pairs_sd, c.noise_sd) == (None, None, None)
+        assert "needs 6 more pairs" in c.reason
+    assert ("NOT CONVERGED" in c.reason) == (count < 7)
+
+
+@pytest.mark.parametrize(
+    ("controls", "margin", "verdict"),
+    [
+        (0.0, 0.02, "REGRESSION"),
+        ([0.03, -0.03] * 4, 0.02, "INCONCLUSIVE"),
+        ([0.03, -0.03] * 4, 0.1, "REGRESSION"),
+    ],
+)
+def test_a_margin_below_what_a_differs_from_itself_cannot_be_judged(controls, margin, verdict):
+    (c,) = judged(rounds_of([0.5] * 8, controls), margin=margin)
+    assert c.verdict == verdict, c.reason
+    assert ("A against itself differs by up to" in c.reason) == (verdict == "INCONCLUSIVE")
+    # 2.8 · 1.48 · MAD / √8
+    floor = 0.0 if controls == 0.0 else np.expm1(2.8 * 1.48 * 0.03 / np.sqrt(8))
+    assert c.noise_floor == pytest.approx(floor)
+
+
+def test_metrics_judged_together_share_the_chance_of_a_false_alarm():
+    """The median alone is slower, in seven of eight rounds: p 0.016 by itself, and nothing among five metrics."""
+
+    def bursts(middle, last):
+        # What the middle request gains the first one loses, so that the mean stands still; the tail is the last.
+        return np.tile([1.5 - middle, middle, last], (40, 1))
+
+    rounds = []
+    for k, d in enumerate((-0.001, 0.03, 0.031, 0.032, 0.033, 0.034, 0.035, 0.036)):
+        b = bursts(0.8 * np.exp(d), 1 + 0.001 * (-1) ** k)
+        rounds.append(a_round(bursts(0.8, 1), b, bursts(0.8, 1)))
+    (alone,) = judged(rounds)
+    together = judged(rounds, metrics=METRICS)
+    assert [c.metric for c in together] == list(METRICS)
+    assert [c.p_adjusted for c in together] == pytest.approx(benjamini_hochberg([c.p_value for c in together]))
+    assert (alone.verdict, alone.p_value, alone.p_adjusted) == ("REGRESSION", 4 / 2**8, 4 / 2**8)
+    first = together[0]
+    assert (first.verdict, first.p_value, first.p_adjusted) == ("INCONCLUSIVE", 4 / 2**8, 5 * 4 / 2**8)
+    assert "among 5 metrics such a difference is luck too often (adjusted p 0.078)" in first.reason
+
+
+@pytest.mark.parametrize(
+    ("a_modes", "b_modes", "said"),
+    [((1.0, 1.0), (1.0, 1.0), []), ((1.0, 1.1), (1.0, 1.0), ["A"]), ((1.0, 1.1), (1.0, 1.1), ["A", "B"])],
+)
+def test_launches_in_two_groups_are_told_for_the_side_that_has_them(a_modes, b_modes, said):
+    wobble = 1 + np.random.default_rng(0).normal(0, 0.0005, 8)
+    rounds = [
+        a_round(flat(a_modes[k % 2] * wobble[k]), flat(b_modes[k % 2] * wobble[-k]), flat(1.0)) for k in range(8)
+    ]
+    (c,) = judged(rounds)
+    told = [w for w in c.warnings if "launches of" in w]
+    assert told == [f"LAUNCH-MODAL: launches of {s} fall into two groups; more launches would be needed" for s in said]
+
+
+@pytest.mark.parametrize(("second_pays", "said"), [(0.0, ""), (0.05, "5.0% slower"), (-0.05, "5.0% faster")])
+def test_what_it_costs_to_be_launched_second_is_told_beyond_the_margin(second_pays, said):
+    """A first or B first by turns: whoever comes second pays."""
+    rounds = []
+    for k in range(8):
+        b_second = k % 2 == 0
+        launched = ("a", "control", "b") if b_second else ("b", "control", "a")
+        slower = np.exp(second_pays if b_second else -second_pays)
+        rounds.append(a_round(flat(1.0), flat(slower), flat(1.0), launched=launched))
+    (c,) = judged(rounds, margin=0.02)
+    told = [w for w in c.warnings if "launched second" in w]
+    assert told == ([f"the side that is launched second is {said} on average"] if said else [])
+
+
+def test_disturbances_are_told_once_a_cure_with_how_often():
+    steal = replace(QUIET, disturbances=(Disturbance("stolen 1 ms", "a machine of its own"),))
+    both = replace(QUIET, disturbances=(*steal.disturbances, Disturbance("heat", "cool it")))
+    rounds = [replace(r, noise=n) for r, n in zip(rounds_of([0.0] * 8), [QUIET, steal, both] + [QUIET] * 5, strict=True)]
+    (c,) = judged(rounds)
+    assert c.warnings == ("in 2 of 8 rounds: stolen 1 ms; a machine of its own", "in 1 of 8 rounds: heat; cool it")
+
+
+# Questions that cannot be asked
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"metrics": ("p42",)}, "--metric: expected one of p50, p90, p95, p99, mean, got 'p42'"),
+        ({"metrics": ("p50", "men")}, "got 'men' (did you mean 'mean'?)"),
+        ({"metrics": ()}, "got none"),
+        ({"margin": 0.0}, "--margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got 0 %"),
+        ({"margin": -0.01}, "got -1 %"),
+        ({"margin": 1.0}, "got 100 %"),
+        ({"margin": 2.0}, "such as 2% or 0.02, got 200 %"),
+        ({"margin": float("nan")}, "got nan %"),
+        ({"margin": float("inf")}, "got inf %"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_before_anything_runs(tmp_path, monkeypatch, asked, said):
+    monkeypatch.setattr(versus, "run_round", lambda *_, **__: pytest.fail("a round was started"))
+    with pytest.raises(UsageError) as caught:
+        compare_sides(SIDE, SIDE, Question(**asked), tmp_path / "rounds", LABELS)
+    assert said in str(caught.value)
+
+
+class Rounds:
+    """Stands in for run_round: hands out prepared rounds and keeps what was asked for."""
+
+    def __init__(self, rounds):
+        self.rounds = list(rounds)
+        self.asked = []
+
+    def __call__(self, sides, folder, seed, *, blocks, least_requests, tell):
+        folder.mkdir(parents=True, exist_ok=True)
+        self.asked.append({"seed": seed, "blocks": blocks, "least": least_requests, "sides": sides})
+        tell(0.5)
+        tell(1.0)
+        return self.rounds[len(self.asked) - 1]
+
+
+@pytest.fixture
+def compared(tmp_path, monkeypatch):
+    def call(rounds, told=None, **asked):
+        made = Rounds(rounds)
+        monkeypatch.setattr(versus, "run_round", made)
+        tell = (lambda step, share: told.append((step, share))) if told is not None else (lambda *_: None)
+        found = compare_sides(SIDE, SIDE, Question(**asked), tmp_path / "rounds", LABELS, tell)
+        assert not (tmp_path / "rounds").exists()
+        return made.asked, found
+
+    return call
+
+
+def test_a_stage_that_is_not_there_is_told_after_one_round(compared):
+    with pytest.raises(UsageError, match=r"--stage: expected one of infer, end_to_end, got 'inferr' \(did you mean 'infer'"):
+        compared([*rounds_of([0.0]), None], stage="inferr")
+
+
+# How many rounds
+
+
+@pytest.mark.parametrize(
+    ("effects", "rounds", "verdict"),
+    [
+        ([0.05] * 16, 8, "REGRESSION"),
+        ([0.0] * 16, 8, "EQUIVALENT"),
+        ([0.03] * 6 + [-0.02, -0.01] + [0.03] * 8, 12, "REGRESSION"),
+        ([0.1, -0.1] * 8, 16, "INCONCLUSIVE"),
+        ([-0.31] * 2 + [0.3] * 8 + [0.5] * 6, 16, "REGRESSION"),
+    ],
+)
+def test_rounds_go_on_until_there_is_a_verdict(compared, effects, rounds, verdict):
+    asked, (c,) = compared(rounds_of(effects))
+    assert (len(asked), c.verdict, len(c.pairs)) == (rounds, verdict, rounds), c.reason
+    assert [r["seed"] for r in asked] == list(range(rounds))
+    assert "NOT CONVERGED" not in c.reason
+
+
+def test_every_metric_needs_its_verdict(compared):
+    """The median is settled at once; the tail never is."""
+    rounds = []
+    for k in range(16):
+        b = flat(1.0)
+        b[:, 2] = 1.0 + 0.4 * (k % 2)
+        a = flat(1.0)
+        a[:, 2] = 1.2
+        rounds.append(a_round(a, b, a))
+    asked, found = compared(rounds, metrics=("p50", "p90"))
+    assert [(c.metric, c.verdict, len(c.pairs)) for c in found] == [
+        ("p50", "EQUIVALENT", 16), ("p90", "INCONCLUSIVE", 16)
+    ]  # fmt: skip
+    assert len(asked) == 16
+
+
+@pytest.mark.parametrize(
+    ("last_takes_s", "effects", "verdict", "said"),
+    [
+        ([1e6], [0.5], "INCONCLUSIVE", "NOT CONVERGED: the time of 90 s was up after 1 round, raise --max-time"),
+        ([0, 0, 1e6], [0.5] * 3, "INCONCLUSIVE", "NOT CONVERGED: the time of 90 s was up after 3 rounds"),
+        ([0] * 9 + [1e6], [0.1, -0.1] * 5, "INCONCLUSIVE", "was up after 10 rounds"),
+        # Settled all the same: nothing is missing.
+        ([0] * 6 + [1e6], [0.5] * 7, "REGRESSION", ""),
+        ([0] * 7 + [1e6], [0.5] * 8, "REGRESSION", ""),
+    ],
+)
+def test_no_round_starts_that_would_end_after_the_time(compared, last_takes_s, effects, verdict, said):
+    rounds = [replace(r, wall_s=s) for r, s in zip(rounds_of(effects), last_takes_s, strict=True)]
+    asked, (c,) = compared(rounds)
+    assert (len(asked), c.verdict) == (len(rounds), verdict)
+    assert said in c.reason
+    assert ("NOT CONVERGED" in c.reason) == bool(said)
+
+
+@pytest.mark.parametrize(
+    ("within", "between", "blocks"),
+    [
+        # What blurs a round's own number is cured by more blocks, what differs between launches by more launches.
+        (0.3, 0.0, [BLOCKS, 2 * BLOCKS, MOST_BLOCKS]),
+        (0.0, 0.1, [BLOCKS] * 3),
+    ],
+)
+def test_the_rounds_that_follow_are_longer_where_that_helps(compared, within, between, blocks):
+    rng = np.random.default_rng(1)
+    rounds = []
+    for k in range(16):
+        b = np.exp(rng.normal(0, within, (40, 1)) + between * (-1) ** k) * np.ones((1, 3))
+        rounds.append(a_round(flat(1.0, 40), b, flat(1.0, 40)))
+    asked, (c,) = compared(rounds)
+    assert c.verdict == "INCONCLUSIVE"
+    assert [asked[k]["blocks"] for k in (0, 8, 12)] == blocks
+    assert asked[7]["blocks"] == blocks[0]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "least"), [(("p50",), 1), (("mean",), 1), (("p90",), 29), (("p95", "p50"), 59), (("p99",), 299)]
+)
+def test_a_tail_asks_for_the_requests_that_can_hold_it(compared, metrics, least):
+    """p^n <= 5 %: fewer would seldom have a request beyond the percentile."""
+    asked, _ = compared(rounds_of([0.0] * 8), metrics=metrics)
+    assert {r["least"] for r in asked} == {least}
+
+
+def test_sides_seeds_and_progress(compared):
+    told = []
+    asked, _ = compared(rounds_of([0.0] * 8), told=told, seed=7)
+    assert [r["seed"] for r in asked] == [7000 + k for k in range(8)]
+    assert [s.name for s in asked[0]["sides"]] == ["a", "b", "control"]
+    assert [s.label for s in asked[0]["sides"]] == ["A, old.onnx", "B, new.onnx", "A again, old.onnx"]
+    assert told[0] == ("round 1", 0.5 / 8)
+    assert told[-1] == ("round 8", 1.0)
+    assert [share for _, share in told] == sorted(share for _, share in told)
+
+
+def test_a_round_that_breaks_leaves_no_files(tmp_path, monkeypatch):
+    def breaks(sides, folder, seed, **_):
+        folder.mkdir(parents=True)
+        (folder / "b.log").write_text("last words")
+        raise CellError("B: it broke")
+
+    monkeypatch.setattr(versus, "run_round", breaks)
+    with pytest.raises(CellError, match="B: it broke"):
+        compare_sides(SIDE, SIDE, Question(), tmp_path / "rounds", LABELS)
+    assert list(tmp_path.iterdir()) == []
