@@ -46,10 +46,12 @@ def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool =
     if alone:
         del graph.node[:], graph.output[:], graph.initializer[:]
     graph.node.extend(nodes)
-    graph.initializer.extend([
-        onnx.numpy_helper.from_array(weights, "extra_weights"),
-        onnx.numpy_helper.from_array(rng.normal(size=(HEIGHT, WIDTH)).astype(np.float32), "extra_seed"),
-    ])
+    graph.initializer.extend(
+        [
+            onnx.numpy_helper.from_array(weights, "extra_weights"),
+            onnx.numpy_helper.from_array(rng.normal(size=(HEIGHT, WIDTH)).astype(np.float32), "extra_seed"),
+        ]
+    )
     graph.output.append(helper.make_tensor_value_info("extra_output", TensorProto.FLOAT, []))
     onnx.save(proto, target)
     return target
@@ -82,7 +84,10 @@ def slowed(model: Path, shapes: dict[str, tuple[int, ...]], share: float, folder
         seen.append(math.expm1(float(np.median(effects))))
     slope = (seen[1] - seen[0]) / (sizes[1] - sizes[0])
     products = max(0, round(sizes[1] + (share - seen[1]) / slope))
-    print(f"sizing {model.stem}: {sizes} products take {seen[0]:.2%} and {seen[1]:.2%} more; {products} are taken", flush=True)
+    print(
+        f"sizing {model.stem}: {sizes} products take {seen[0]:.2%} and {seen[1]:.2%} more; {products} are taken",
+        flush=True,
+    )
     return with_more_arithmetic(model, products, target)
 
 

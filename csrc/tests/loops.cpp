@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include <unistd.h>
+
 #include "../timing/loops.hpp"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -276,6 +278,8 @@ void threads_come_and_go() {
 }  // namespace
 
 int main() {
+    // A loop that does not end ends here.
+    alarm(120);
     const long before = allocations.load();
     const auto probe = std::make_unique<Client>(1, 1, spinning(0));
     // A counter that counts nothing would agree with everything below.

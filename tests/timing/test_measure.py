@@ -5,9 +5,10 @@ import gc
 import numpy as np
 import pytest
 
-from seatrial._native.timing import PythonWork, StageSamples, now_ns
+from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
+from seatrial.stats.stopping import windows_agree
 from seatrial.timing.environment import disturbances, environment, fingerprint, peak_memory_bytes
-from seatrial.timing.measure import StopRule, image_order, measure
+from seatrial.timing.measure import StopRule, image_order, measure, warm_up
 
 
 def spin(microseconds):
@@ -43,6 +44,61 @@ def test_it_stops_at_its_time_and_says_so():
 def test_tail_budgets_keep_it_going():
     rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95, 59),))
     assert len(measure_python(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns) >= 59
+
+
+def test_a_gap_separates_each_request_from_the_next_and_is_not_its_time():
+    gap_ns, service_ns = 3_000_000, 200_000
+    table = measure(SpinWork(service_ns), 1, StopRule(150_000_000, 12, 1e-9), quiet, gap_ns=gap_ns).table_ns
+    ends, starts = table[:-1, 0] + table[:-1, -1], table[1:, 0]
+    assert (starts - ends >= gap_ns).all()
+    assert len(table) <= 150_000_000 / (gap_ns + service_ns) + 1
+    # On any machine some request is not disturbed: its time has no gap in it.
+    assert table[:, -1].min() < gap_ns
+
+
+def test_a_gap_longer_than_the_time_ends_with_it():
+    result = measure(SpinWork(1000), 1, StopRule(60_000_000, 5, 1e-9), quiet, gap_ns=3_600_000_000_000)
+    assert (result.ended, len(result.table_ns)) == ("deadline", 1)
+    assert warm_up(SpinWork(1000), 1, 20_000_000, 3_600_000_000_000) == 1
+
+
+def test_samples_go_to_the_table_that_was_given_and_others_can_read_it():
+    capacity = 1 << 12
+    memory = bytearray(8 * StageSamples.words(capacity, 1))
+    shared = StageSamples(capacity, 1, memory)
+    seen = []
+    result = measure(
+        SpinWork(100_000), 1, StopRule(500_000_000, 30, 1e-9),
+        lambda share: seen.append(len(StageSamples.read(memory, 1))), samples=shared,
+    )  # fmt: skip
+    assert len(result.table_ns) == len(shared)
+    assert np.array_equal(StageSamples.read(memory, 1), result.table_ns)
+    assert seen == sorted(seen), "rows are there while it runs, not only at the end"
+    assert seen[0] > 0
+
+
+def test_a_full_table_ends_it_and_keeps_every_row():
+    result = measure(
+        SpinWork(20_000), 1, StopRule(20_000_000_000, 10, 1e-9), quiet, samples=StageSamples(64, 1)
+    )
+    assert (result.ended, result.converged, len(result.table_ns)) == ("full", False, 64)
+    assert result.elapsed_ns < 20_000_000_000
+    assert (np.diff(result.table_ns[:, 0]) > 0).all()
+
+
+def test_a_request_that_fails_leaves_the_rows_before_it_in_the_shared_table():
+    calls = []
+
+    def fails_late(lap):
+        calls.append(1)
+        if len(calls) > 60:
+            raise ZeroDivisionError
+        lap()
+
+    shared = StageSamples(1 << 10, 1)
+    with pytest.raises(ZeroDivisionError):
+        measure(PythonWork(fails_late), 1, StopRule(5_000_000_000, 200, 1e-9), quiet, samples=shared)
+    assert 0 < len(shared) <= 20
 
 
 def test_the_collector_is_paused_and_comes_back():

@@ -34,7 +34,7 @@ def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), no
         tables[name] = np.round(columns * 1e9).astype(np.int64)
     facts = {"details": {"runtime": "made up"}, "load_s": 0.25, "affinity": [1], "stages": list(stages)}
     return Round(
-        tables, list(stages), list(launched), tables["a"].shape[1], {n: facts for n in tables}, noise, wall_s
+        tables, list(stages), list(launched), tables["a"].shape[1], dict.fromkeys(tables, facts), noise, wall_s
     )
 
 
@@ -213,9 +213,7 @@ def test_metrics_judged_together_share_the_chance_of_a_false_alarm():
 )
 def test_launches_in_two_groups_are_told_for_the_side_that_has_them(a_modes, b_modes, said):
     wobble = 1 + np.random.default_rng(0).normal(0, 0.0005, 8)
-    rounds = [
-        a_round(flat(a_modes[k % 2] * wobble[k]), flat(b_modes[k % 2] * wobble[-k]), flat(1.0)) for k in range(8)
-    ]
+    rounds = [a_round(flat(a_modes[k % 2] * wobble[k]), flat(b_modes[k % 2] * wobble[-k]), flat(1.0)) for k in range(8)]
     (c,) = judged(rounds)
     told = [w for w in c.warnings if "launches of" in w]
     assert told == [f"LAUNCH-MODAL: launches of {s} fall into two groups; more launches would be needed" for s in said]
@@ -238,7 +236,9 @@ def test_what_it_costs_to_be_launched_second_is_told_beyond_the_margin(second_pa
 def test_disturbances_are_told_once_a_cure_with_how_often():
     steal = replace(QUIET, disturbances=(Disturbance("stolen 1 ms", "a machine of its own"),))
     both = replace(QUIET, disturbances=(*steal.disturbances, Disturbance("heat", "cool it")))
-    rounds = [replace(r, noise=n) for r, n in zip(rounds_of([0.0] * 8), [QUIET, steal, both] + [QUIET] * 5, strict=True)]
+    rounds = [
+        replace(r, noise=n) for r, n in zip(rounds_of([0.0] * 8), [QUIET, steal, both] + [QUIET] * 5, strict=True)
+    ]
     (c,) = judged(rounds)
     assert c.warnings == ("in 2 of 8 rounds: stolen 1 ms; a machine of its own", "in 1 of 8 rounds: heat; cool it")
 
@@ -296,7 +296,9 @@ def compared(tmp_path, monkeypatch):
 
 
 def test_a_stage_that_is_not_there_is_told_after_one_round(compared):
-    with pytest.raises(UsageError, match=r"--stage: expected one of infer, end_to_end, got 'inferr' \(did you mean 'infer'"):
+    with pytest.raises(
+        UsageError, match=r"--stage: expected one of infer, end_to_end, got 'inferr' \(did you mean 'infer'"
+    ):
         compared([*rounds_of([0.0]), None], stage="inferr")
 
 

@@ -19,6 +19,7 @@ from seatrial.errors import BackendUnavailableError, CellError, ModelError
 _DTYPES = {
     "tensor(float)": "float32", "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(uint8)": "uint8",
     "tensor(int8)": "int8", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool",
+    "tensor(uint16)": "uint16", "tensor(int16)": "int16", "tensor(uint32)": "uint32", "tensor(uint64)": "uint64",
 }  # fmt: skip
 
 
@@ -121,8 +122,11 @@ class OnnxRuntimeBackend(Closing):
         self._binding = self._session = None
 
     def _bind_output(self, spec: TensorSpec) -> npt.NDArray[Any] | None:
-        """Preallocates an output of known shape; one whose shape depends on the data is the runtime's own."""
-        if all(isinstance(d, int) for d in spec.shape) and spec.dtype in _DTYPES.values():
+        """Preallocates an output of known shape; one whose shape depends on the data is the runtime's own.
+
+        No dimensions stand for a scalar, or for a rank that only a run decides.
+        """
+        if spec.shape and all(isinstance(d, int) for d in spec.shape) and spec.dtype in _DTYPES.values():
             array: npt.NDArray[Any] = np.zeros([d for d in spec.shape if d is not None], spec.dtype)
             self._binding.bind_output(spec.name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
             return array

@@ -119,7 +119,8 @@ class NativeOnnxRuntimeBackend(Closing):
         request = Request(self._loaded)
         kept: list[npt.NDArray[Any] | None] = []
         for i, spec in enumerate(self._outputs):
-            if all(d is not None for d in spec.shape):
+            # No dimensions: a scalar, or a tensor whose rank only a run decides; ONNX Runtime does not say which.
+            if spec.shape and all(d is not None for d in spec.shape):
                 kept.append(np.zeros([d for d in spec.shape if d is not None], spec.dtype))
                 request.bind_output(i, kept[-1])  # type: ignore[arg-type]
             else:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -30,6 +31,9 @@ from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server", "paced")
 MLPERF = ("mlperf-single-stream", "mlperf-multi-stream", "mlperf-offline", "mlperf-server")
 SPIKES_SHOWN = 3
+LONGEST_S = 24 * 3600.0
+LARGEST_TENSOR = 1 << 31
+Value = TypeVar("Value")
 
 
 def backend_names(incomplete: str) -> list[str]:
@@ -105,7 +109,7 @@ def bench(
     loop: Annotated[
         str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
     ] = "native",
-    seed: Annotated[int, typer.Option("--seed", help="Arrivals, orders and made-up inputs follow from it.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Arrivals, orders and made-up inputs follow from it.")] = 0,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
@@ -119,10 +123,14 @@ def bench(
     from seatrial.trial.bench import Sweep, run_bench
 
     if loop not in ("native", "python"):
-        raise UsageError(f"--loop: expected native or python, got {loop!r}")
+        raise UsageError(
+            f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}"
+        )
     check_backend_name(backend)
     seconds = _time("--max-time", max_time)
     shapes = shapes_of(shape)
+    if find_rate and percentile:
+        raise UsageError("--percentile: a search has many rates; the percentile to hold stands in --latency-bound")
     loads = _loads(scenario, clients, rate, arrivals, gap, find_rate, latency_bound, mix)
     sweep = Sweep(loads, seconds, tuple(_percentile("--percentile", p)[0] for p in percentile or ()), seed)
     out = console(quiet, json)
@@ -179,7 +187,10 @@ def _subject(
         }  # fmt: skip
         return model_bench(Path(text), shapes=shapes, open_shapes=mixed, **given)
     if shapes or mixed:
-        raise UsageError("--shape and --mix: a plan's preprocess stage gives the shapes; give a model to set them")
+        raise UsageError(
+            f"--shape and --mix: the preprocess stages of {text.rpartition(':')[0] or text} give the shapes; leave them away, "
+            "or give an ONNX model instead of a plan"
+        )
     plan = plan_of(text)
     ready = preflight(plan, allow_code, lambda _: None)
     return pipeline_bench(ready, run, pipeline_name(text, plan, 0), **options)
@@ -210,11 +221,13 @@ def _loads(
         ("--arrivals", arrivals != "poisson", scenario == "server"),
     ):  # fmt: skip
         if given and not where:
-            scenarios = "paced" if name == "--gap" else "server"
-            raise UsageError(f"{name} belongs to --scenario {scenarios}, not {scenario}")
-    counts = [_count(c) for c in clients.split(",")] if clients else [1]
-    if scenario in ("single-stream", "paced") and counts != [1]:
-        raise UsageError(f"--clients: {scenario} has one client; use --scenario multi-stream or server")
+            scenarios = {"--gap": "paced", "--rate": "server or mlperf-server", "--latency-bound": "server or mlperf-server"}
+            raise UsageError(
+                f"{name} belongs to --scenario {scenarios.get(name, 'server')}, not {scenario}; change one of the two"
+            )
+    counts = _several("--clients", clients, _count, str) if clients else [1]
+    if scenario in ("single-stream", "paced", "mlperf-single-stream") and counts != [1]:
+        raise UsageError(f"--clients: {scenario} has one client; use --scenario multi-stream or server for more")
     fields: dict[str, Any] = {"mix": _mix(mix)}
     if scenario.startswith("mlperf-"):
         fields |= {"mlperf": scenario, "scenario": "mlperf"}
@@ -223,9 +236,14 @@ def _loads(
     if server and arrivals not in ("poisson", "constant"):
         from seatrial.timing.arrivals import read_trace
 
-        fields |= {"arrivals": "trace", "arrivals_s": read_trace(Path(arrivals))}
         if rate or find_rate:
             raise UsageError("--rate and --find-rate: a recorded trace has its own rate; leave them away, or the trace")
+        if not Path(arrivals).exists():
+            near = did_you_mean(arrivals, ["poisson", "constant"])
+            raise UsageError(
+                f"--arrivals: expected poisson, constant or a file of seconds, one a line; no file is called {arrivals!r}{near}"
+            )
+        fields |= {"arrivals": "trace", "arrivals_s": read_trace(Path(arrivals))}
     elif server:
         fields["arrivals"] = arrivals
     if latency_bound:
@@ -237,19 +255,29 @@ def _loads(
             raise UsageError("--find-rate looks for the rate itself; leave --rate away")
     elif latency_bound and scenario == "server":
         raise UsageError("--latency-bound is what --find-rate searches with; give --find-rate too")
-    rates: list[float | None] = [_rate(r) for r in rate.split(",")] if rate else [None]
+    rates: list[float | None] = [*_several("--rate", rate, _rate, "{:g}".format)] if rate else [None]
     if server and not rate and not find_rate and fields.get("arrivals") != "trace":
         raise UsageError(
             "--scenario server needs --rate, such as 20 requests a second, or --find-rate with --latency-bound"
         )
-    gaps = [_time("--gap", g, zero=True) for g in gap.split(",")] if gap else [0.0]
+    gaps = _several("--gap", gap, lambda g: _time("--gap", g, zero=True), lambda s: f"{s * 1e3:g}ms") if gap else [0.0]
     if scenario == "paced" and not gap:
         raise UsageError("--scenario paced needs --gap, such as 20ms, or several: 0ms,5ms,50ms")
     return [(Load(**fields, rate=r, gap_s=g), c) for c in counts for r in rates for g in gaps]
 
 
+def _several(option: str, text: str, parse: Callable[[str], Value], show: Callable[[Value], str]) -> list[Value]:
+    """Values with commas between them. UsageError for one that comes twice: cells of a sweep are told apart by them."""
+    values = [parse(part) for part in text.split(",")]
+    shown = [show(value) for value in values]
+    twice = next((s for s in shown if shown.count(s) > 1), "")
+    if twice:
+        raise UsageError(f"{option}: expected different values, got {twice} twice in {text!r}; leave one away")
+    return values
+
+
 def _count(text: str) -> int:
-    if not text.strip().isdigit() or int(text) < 1:
+    if re.fullmatch(r"\s*0*[1-9][0-9]{0,5}\s*", text) is None:
         raise UsageError(f"--clients: expected whole numbers from 1 on, such as 1,2,4, got {text!r}")
     return int(text)
 
@@ -271,13 +299,15 @@ def _time(option: str, text: str, zero: bool = False) -> float:
         raise UsageError(f"{option}: {e}") from None
     if seconds < 0 or (seconds == 0 and not zero):
         raise UsageError(f"{option}: expected a time {'of zero or more' if zero else 'above zero'}, got {text!r}")
+    if seconds > LONGEST_S:
+        raise UsageError(f"{option}: expected a time of at most 24 h, got {text!r}")
     return seconds
 
 
 def _percentile(option: str, text: str) -> tuple[str, float]:
     match = re.fullmatch(r"[pP](\d{1,2}(?:\.\d{1,4})?)", text.strip())
     if match is None or not 0 < float(match[1]) < 100:
-        raise UsageError(f"{option}: expected a percentile such as p99 or p99.9, got {text!r}")
+        raise UsageError(f"{option}: expected a percentile between p0 and p100, such as p99 or p99.9, got {text!r}")
     return f"p{float(match[1]):g}", float(match[1]) / 100
 
 
@@ -294,13 +324,15 @@ def _mix(texts: list[str] | None) -> list[tuple[dict[str, tuple[int, ...]], floa
     """Shapes of one input; a model with several gives them as NAME=SHAPE;NAME=SHAPE@WEIGHT."""
     mix = []
     for text in texts or []:
-        shapes, _, weight = text.partition("@")
+        shapes, _, weight = text.rpartition("@") if "@" in text else (text, "", "1")
         try:
-            value = float(weight or 1)
+            value = float(weight)
         except ValueError:
             value = -1.0
-        if not value > 0:
-            raise UsageError(f"--mix: expected NAME=SHAPE@WEIGHT with a weight above 0, got {text!r}")
+        if not 0 < value < 1e9:
+            raise UsageError(
+                f"--mix: expected NAME=SHAPE@WEIGHT with a weight above 0, such as x=1x3x640x640@2, got {text!r}"
+            )
         mix.append((shapes_of(shapes.split(";"), "--mix"), value))
     if len(mix) == 1:
         raise UsageError("--mix: one shape is no mix; give --mix again, or use --shape")
@@ -309,14 +341,24 @@ def _mix(texts: list[str] | None) -> list[tuple[dict[str, tuple[int, ...]], floa
 
 def shapes_of(texts: Sequence[str] | None, option: str = "--shape") -> dict[str, tuple[int, ...]]:
     """`--shape NAME=SHAPE`, given any number of times."""
-    return dict(_shape(text, option) for text in texts or [])
+    pairs = [_shape(text, option) for text in texts or []]
+    names = [name for name, _ in pairs]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError(f"{option}: expected one shape for input {name!r}, got {names.count(name)}; leave one away")
+    return dict(pairs)
 
 
 def _shape(text: str, option: str) -> tuple[str, tuple[int, ...]]:
-    match = re.fullmatch(r"(.+)=(\d+(?:[x,]\d+)*)", text)
+    match = re.fullmatch(r"(.+)=([0-9]{1,9}(?:[x,][0-9]{1,9})*)", text.strip())
     if match is None:
         raise UsageError(f"{option}: expected NAME=SHAPE such as x=1x3x640x640, got {text!r}")
-    return match[1], tuple(int(v) for v in re.split("[x,]", match[2]))
+    shape = tuple(int(v) for v in re.split("[x,]", match[2]))
+    if not 0 < math.prod(shape) <= LARGEST_TENSOR:
+        raise UsageError(
+            f"{option}: expected dimensions from 1 on and at most {LARGEST_TENSOR:,} elements, got {text!r}"
+        )
+    return match[1], shape
 
 
 def print_cell(out: Console, name: str, cell: CellRecord) -> None:
@@ -347,7 +389,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         table.add_row("highest rate", *_found(load))
     for s in load.shapes:
         first = f"first run {format_seconds(s.first.value)}; p99 {format_seconds(s.p99.value)}; {s.p50.n} runs"
-        table.add_row(s.shape, format_seconds(s.p50.value), first)
+        table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
     if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
         load_text = (
             f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
@@ -362,7 +404,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
             "by Python", format_seconds(load.python_path["python_p50_s"]), f"{same}; {more * 1e6:+.1f} µs a request"
         )
     for key, value in load.official.items():
-        table.add_row("LoadGen", str(value), key)
+        table.add_row("LoadGen", Text(str(value)), Text(key))
     out.print(table)
     for point in load.curve:
         _print_point(out, point)
@@ -406,8 +448,11 @@ def _add_throughput(table: Table, cell: CellRecord, load: LoadResult) -> None:
 
 
 def _found(load: LoadResult) -> tuple[str, str]:
+    if not load.curve:
+        return "none", "it ended before a first rate was measured"
     if load.found_rate is None:
-        return "none", f"no rate that was tried held {load.bound}; the lowest was {load.curve[-1].offered_per_s:.3g}/s"
+        lowest = min(p.offered_per_s for p in load.curve)
+        return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
     _, high = load.found_rate.interval or (None, None)
     above = f"{high:.4g}/s did not" if high else "nothing above it was tried"
     return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
@@ -422,10 +467,11 @@ def _print_spikes(out: Console, cell: CellRecord) -> None:
 
 
 def _print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
-    """The knee of a sweep over clients."""
+    """The knee of a sweep over clients that send as fast as they can."""
     from seatrial.timing.search import knee
 
-    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
+    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
+    loads = [load for load in loads if load.scenario in ("multi-stream", "offline")]
     counts = [load.clients for load in loads]
     if len(set(counts)) < 2 or len(set(counts)) != len(counts):
         return

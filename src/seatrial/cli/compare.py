@@ -21,7 +21,6 @@ from seatrial.units import duration_s, format_seconds, fraction
 STYLES = {
     "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
 }  # fmt: skip
-PLAN_SUFFIXES = (".yaml", ".yml")
 Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
 
 
@@ -74,7 +73,7 @@ def compare(
     loop: Annotated[
         str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
     ] = "native",
-    seed: Annotated[int, typer.Option("--seed", help="Orders and made-up inputs follow from it.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Orders and made-up inputs follow from it.")] = 0,
     allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
@@ -101,9 +100,9 @@ def compare(
             "--backend": backend, "--backend-a": backend_a, "--backend-b": backend_b, "--python-a": python_a,
             "--python-b": python_b, "--batch": batch, "--threads": threads, "--shape": shape,
         })  # fmt: skip
-        first_run, second_run = _stored(a, b or "latest", results)
+        first_run, second_run = _stored(a, "latest" if b is None else b, results)
     else:
-        _check_kinds(a, b if b is not None else a)
+        _check_kinds(a, a if b is None else b)
     made = [folder for folder in (results / machine_name(), results) if not folder.exists()]
     run = new_run(results, machine_name())
     try:
@@ -149,35 +148,23 @@ def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, 
     return question
 
 
-def _is_plan(text: str) -> bool:
-    return text.partition(":")[0] == "demo" or Path(text.rpartition(":")[0] or text).suffix in PLAN_SUFFIXES
-
-
-def _split(text: str) -> tuple[str, str]:
-    """PLAN and the pipeline behind its colon, or ''."""
-    if text.endswith(PLAN_SUFFIXES):
-        return text, ""
-    path, _, name = text.partition(":") if text.partition(":")[0] == "demo" else text.rpartition(":")
-    return path, name
-
-
 def _is_stored(text: str) -> bool:
+    from seatrial.cli.subjects import is_plan
     from seatrial.plan.model_file import FAKE_SUFFIX
 
-    return not _is_plan(text) and not text.lower().endswith((".onnx", FAKE_SUFFIX))
+    return not is_plan(text) and not text.lower().endswith((".onnx", FAKE_SUFFIX))
 
 
 def _stored(a: str, b: str, results: Path) -> tuple[Record, Record]:
     from seatrial.history.store import find_run, load_record
 
-    if not _is_stored(b):
-        raise UsageError(f"expected B to be a stored run as A is, got {b!r}; compare two models, or two runs")
+    _check_kinds(a, b)
     found = []
     for text in (a, b):
         try:
             found.append(find_run(text, results))
         except ResultsError as e:
-            raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml), and as a stored run: {e}") from None
+            raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml); as a stored run: {e}") from None
     return load_record(found[0]), load_record(found[1])
 
 
@@ -189,11 +176,13 @@ def _refuse_for_stored(given: dict[str, Any]) -> None:
 
 def _check_kinds(a: str, b: str) -> None:
     """UsageError where B is not of A's kind: their stages differ, so that nothing could be compared."""
-    kinds = ["a plan" if _is_plan(text) else "a stored run" if _is_stored(text) else "a model" for text in (a, b)]
+    from seatrial.cli.subjects import is_plan
+
+    kinds = ["plan" if is_plan(text) else "stored run" if _is_stored(text) else "model" for text in (a, b)]
     if kinds[0] != kinds[1]:
         raise UsageError(
-            f"expected B to be {kinds[0]}, as A is, got {kinds[1]}, {b!r}; a model has the one stage infer, a pipeline has "
-            "decode, preprocess, infer and postprocess: compare two models, two pipelines or two runs"
+            f"expected A and B of one kind, got a {kinds[0]}, {a!r}, and a {kinds[1]}, {b!r}; "
+            "compare two models (.onnx), two plans (.yaml) or two stored runs"
         )
 
 
@@ -215,9 +204,10 @@ def _subjects(
 def _subject(
     text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
 ) -> Any:
+    from seatrial.cli.subjects import is_plan
     from seatrial.trial.subjects import model_subject
 
-    if not _is_plan(text):
+    if not is_plan(text):
         given = {k: v for k, v in options.items() if k != "allow_code" and v is not None}
         return model_subject(Path(text), backend=backend or "onnxruntime-cpu", python=python, **given)
     return _pipeline(text, backend, python, options, run, position)
@@ -227,21 +217,14 @@ def _pipeline(
     text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
 ) -> Any:
     """PLAN alone stands for its first pipeline as A, and for its second as B."""
-    from seatrial.demo import PLAN
-    from seatrial.gate.budgets import baseline_name
-    from seatrial.plan import load_plan
+    from seatrial.cli.subjects import pipeline_name, plan_of
     from seatrial.trial.preflight import preflight
     from seatrial.trial.subjects import pipeline_subject
 
-    path, name = _split(text)
-    plan = load_plan(PLAN if path == "demo" else Path(path))
+    plan = plan_of(text)
     if options["shapes"]:
         raise UsageError("--shape: a plan's preprocess stage gives the shapes; compare models to set them")
-    names = list(plan.plan.pipelines)
-    if not name:
-        baseline = baseline_name(plan.plan)
-        others = [n for n in names if n != baseline] or [baseline]
-        name = (baseline, others[0])[position]
+    name = pipeline_name(text, plan, position)
     ready = preflight(plan, options["allow_code"], lambda _: None)
     return pipeline_subject(
         ready, run, name, backend=backend, batch=options["batch"], threads=options["threads"], native=options["native"],

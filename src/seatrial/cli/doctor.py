@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import ExitCode
 
+if TYPE_CHECKING:
+    from seatrial.trial.harness import Harness
 
-@command(examples=["seatrial doctor", "seatrial doctor --json doctor.json"])
-def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
+
+@command(examples=["seatrial doctor", "seatrial doctor --measure", "seatrial doctor --json doctor.json"])
+def doctor(
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Also measure the harness itself here: about half a minute.")
+    ] = False,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
     """Print what this machine can run and what would disturb a measurement, each with its cure."""
     from seatrial.backends import availability
     from seatrial.backends.catalogue import NAMES
@@ -44,7 +57,9 @@ def doctor(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
         out.print(f"  [yellow]![/] {d['what']}; [dim]{d['cure']}[/]")
     if not facts["disturbances"]:
         out.print("  [green]✓[/] nothing found")
-    write_json(json, {"environment": facts, "backends": [vars(b) for b in backends]})
+    harness = _measured(out) if measure else None
+    facts_of = {"environment": facts, "backends": [vars(b) for b in backends]}
+    write_json(json, facts_of | ({"harness": harness.to_dict()} if harness else {}))
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
 
 
@@ -73,6 +88,33 @@ def _share(facts: dict[str, Any]) -> str:
 def _gpu(gpu: dict[str, Any]) -> str:
     clocks = f", {gpu['sm_clock_mhz']} of {gpu['max_sm_clock_mhz']} MHz" if gpu["sm_clock_mhz"] else ""
     return f"{gpu['name']}, driver {gpu['driver']}{clocks}"
+
+
+def _measured(out: Console) -> Harness:
+    """What the harness costs and sees here."""
+    from seatrial.trial.harness import measure_harness
+    from seatrial.units import format_seconds
+
+    out.print("\n[bold]The harness itself[/]")
+    with out.status("measuring") as status:
+        h = measure_harness(lambda step, share: status.update(f"{step} {share:.0%}"))
+    c = h.comparison
+    out.print(f"  clock         step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
+    out.print(
+        f"  loop          {h.native_loop_ns:.0f} ns a request that does nothing; {h.python_loop_ns:.0f} ns through Python"
+    )
+    late = " and ".join(format_seconds(ns / 1e9) for ns in h.wake_late_ns)
+    out.print(f"  timers        a request in an open loop begins {late} late (p50 and p99), which counts as queueing")
+    low, high = c.change.interval or (None, None)
+    span = f"{low:+.2%} to {high:+.2%}" if low is not None and high is not None else "?"
+    out.print(
+        f"  A against A   {c.change.value:+.2%}, interval {span}, pairs' sd {c.pairs_sd or 0:.2%}, {len(c.pairs)} rounds"
+    )
+    if c.noise_floor is not None:
+        out.print(f"  noise floor   {c.noise_floor:.2%}: 'seatrial compare' can judge no smaller margin here today")
+    for warning in c.warnings:
+        out.print(f"  [yellow]![/] {warning}")
+    return h
 
 
 def _levels(active: str) -> str:

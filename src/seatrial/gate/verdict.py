@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-
-from scipy.special import ndtri
 
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
-from seatrial.history.records import CellRecord, Decision, ParityResult, Verdict
+from seatrial.history.records import CellRecord, Comparison, Decision, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Plan
 
-# Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
-# see docs/adr/0003. Lock-step pairs will replace it.
-SEPARATE_PROCESS_SD = 0.105
+_COMPARED: dict[str, Verdict] = {
+    "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
+}  # fmt: skip
 
 
-def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
+def judge(
+    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, comparisons: Sequence[Comparison] = ()
+) -> list[Decision]:
     """Every decision of the trial: cells that broke, parity, budgets, regression."""
     decisions = [_broken(c) for c in cells if c.status == "failed"]
     decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
@@ -29,7 +28,7 @@ def judge(plan: Plan, cells: Sequence[CellRecord], latencies: Latencies) -> list
     for budget in plan.budgets:
         decisions += judge_budget(plan, budget, cells, latencies)
     if plan.regression:
-        decisions += _judge_regression(plan, cells)
+        decisions += _judge_regression(plan, cells, comparisons)
     if not decisions:
         ran = sum(c.status == "ok" for c in cells)
         reason = f"all {ran} cells ran; there was nothing to judge: no budget, no second cell to compare"
@@ -144,38 +143,30 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     return Decision(verdict="INCONCLUSIVE", reason=reason + worst, **fields)
 
 
-def _judge_regression(plan: Plan, cells: Sequence[CellRecord]) -> list[Decision]:
-    """Slower than the baseline? Separate processes can only show differences far above their own noise."""
+def comparison_decision(c: Comparison) -> Decision:
+    """A comparison as a check: slower than the margin fails, and what is not known is not passed."""
+    return Decision(
+        check=f"{c.metric} {c.stage} against {c.a}", verdict=_COMPARED[c.verdict], value=c.change.value, limit=c.margin,
+        unit="fraction", reason=c.reason, group=f"{c.metric} {c.stage} of {c.b}",
+    )  # fmt: skip
+
+
+def _judge_regression(plan: Plan, cells: Sequence[CellRecord], comparisons: Sequence[Comparison]) -> list[Decision]:
+    """Slower than the baseline? Judged from lock-step rounds; the cells' own figures are from separate processes."""
     assert plan.regression
-    margin = math.log1p(plan.regression.margin)
-    noise = float(ndtri(0.5 + plan.regression.confidence / 2)) * SEPARATE_PROCESS_SD
+    against = plan.regression.against
+    by_pipeline = {c.b: c for c in comparisons}
     decisions = []
     for name in plan.pipelines:
-        if name == plan.regression.against:
+        if name == against:
             continue
-        old, new = reference_cell(plan, cells, plan.regression.against), reference_cell(plan, cells, name)
-        check = f"regression {name} against {plan.regression.against}"
-        if old is None or new is None or not old.stages or not new.stages:
-            decisions.append(
-                Decision(check=check, verdict="INCONCLUSIVE", reason="a cell to compare is missing", group=check)
-            )
-            continue
-        effect = math.log(new.stages["end_to_end"].p50.value / old.stages["end_to_end"].p50.value)
-        verdict: Verdict = "FAIL" if effect - noise > margin else "PASS" if effect + noise < margin else "INCONCLUSIVE"
-        reason = (
-            f"p50 end to end {math.expm1(effect):+.1%}; medians of separate processes differ by ±{math.expm1(noise):.0%} "
-            "without any change, so smaller differences are not called"
-        )
-        decisions.append(
-            Decision(
-                check=check,
-                verdict=verdict,
-                value=math.expm1(effect),
-                limit=plan.regression.margin,
-                unit="fraction",
-                reason=reason,
-                cell=new.id,
-                group=check,
-            )
-        )
+        cell = reference_cell(plan, cells, name)
+        where = {"cell": cell.id} if cell else {}
+        check = f"regression {name} against {against}"
+        if name in by_pipeline:
+            decision = comparison_decision(by_pipeline[name])
+            decisions.append(decision.model_copy(update={"check": check, "group": check, **where}))
+        else:
+            reason = "no comparison was made: the reference configuration did not run in both pipelines"
+            decisions.append(Decision(check=check, verdict="INCONCLUSIVE", reason=reason, group=check, **where))
     return decisions

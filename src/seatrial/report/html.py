@@ -97,7 +97,8 @@ def _subject(record: Record) -> str:
 
 
 def _scaling(cells: list[CellRecord]) -> str:
-    """Drawn where a bench swept over clients and nothing else."""
+    """Drawn where a bench swept over clients that send as fast as they can, and over nothing else."""
+    cells = [c for c in cells if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
     loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
     counts = [load.clients for load in loads]
     if len(set(counts)) < 2 or len(set(counts)) != len(counts):

@@ -22,7 +22,9 @@ def poisson(rate_per_s: float, duration_s: float, seed: int) -> I64:
     expected = rate_per_s * duration_s
     gaps_s = rng.exponential(1 / rate_per_s, math.ceil(expected + 10 * math.sqrt(expected) + 10))
     offsets_ns = (np.cumsum(gaps_s) * 1e9).astype(np.int64)
-    return np.asarray(offsets_ns[: max(1, int(np.searchsorted(offsets_ns, duration_s * 1e9)))])
+    # A rate far below one in the whole time must not wait for its first arrival for hours.
+    within = max(1, int(np.searchsorted(offsets_ns, duration_s * 1e9)))
+    return np.asarray(np.minimum(offsets_ns[:within], int(duration_s * 1e9)))
 
 
 def constant(rate_per_s: float, duration_s: float) -> I64:
@@ -46,19 +48,29 @@ def read_trace(path: Path) -> list[float]:
     DataError says where the file is not like that.
     """
     try:
-        rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if row and row[0].strip()]
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: the arrival trace cannot be read ({e}); expected seconds, one a line") from None
+        # Line by line, so that a stray quotation mark cannot swallow the lines behind it.
+        lines = [next(csv.reader([line]), []) for line in path.read_text("utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError, csv.Error) as e:
+        why = e.strerror if isinstance(e, OSError) else e
+        raise DataError(f"{path}: the arrival trace cannot be read ({why}); expected seconds, one a line") from None
+    rows = [(number, row[0].strip()) for number, row in enumerate(lines, 1) if row and row[0].strip()]
     seconds: list[float] = []
-    for number, row in enumerate(rows, 1):
+    for place, (number, text) in enumerate(rows):
         try:
-            seconds.append(float(row[0]))
+            value = float(text)
         except ValueError:
-            if number == 1:
+            if place == 0:
                 continue
-            raise DataError(f"{path}: line {number}: expected seconds, got {row[0]!r}") from None
-        if not math.isfinite(seconds[-1]) or (len(seconds) > 1 and seconds[-1] < seconds[-2]):
-            raise DataError(f"{path}: line {number}: expected ascending times in seconds, got {row[0]}; sort the trace")
+            raise DataError(
+                f"{path}: line {number}: expected a time in seconds, got {text!r}; the first column must hold numbers"
+            ) from None
+        if not math.isfinite(value):
+            raise DataError(f"{path}: line {number}: expected a finite time in seconds, got {text}; correct that line")
+        if seconds and value < seconds[-1]:
+            raise DataError(
+                f"{path}: line {number}: expected ascending times, got {text} behind {seconds[-1]:.10g}; sort the trace"
+            )
+        seconds.append(value)
     if len(seconds) < 2:
         raise DataError(f"{path}: expected at least two arrival times in seconds, one a line, got {len(seconds)}")
     return seconds

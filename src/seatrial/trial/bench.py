@@ -6,10 +6,11 @@ For: cells, their records, and what is kept where a process dies or the user has
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,14 @@ import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
 from seatrial.errors import BackendUnavailableError, CellError, ExitCode, ModelError, SeatrialError, UsageError
-from seatrial.history.records import CellRecord, Record, Spike
+from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
-from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
+from seatrial.plan.model_file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.timing.environment import environment, usable_cores
-from seatrial.timing.noise import NoiseReport, attribute_spikes
 from seatrial.trial.load_results import load_fields
 from seatrial.trial.mlperf import check_loadgen
+from seatrial.trial.noise_fields import noise_fields
 from seatrial.trial.opened import stage_names
 from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
@@ -36,10 +37,14 @@ from seatrial.trial.shared import SharedSamples, merged
 from seatrial.trial.subjects import check_backend, model_facts, pipeline_cell
 from seatrial.trial.summarise import measured_fields
 from seatrial.trial.task import Answer, Load, Task
+from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 CAPACITY = 1 << 17
-MOST_SPIKES = 20
+# A search goes through many rates; pages that nobody writes cost nothing.
+SEARCH_CAPACITY = 1 << 20
+# Arrivals of one load: 80 MB of times.
+MOST_ARRIVALS = 10_000_000
 Tell = Callable[[str, float], None]
 
 
@@ -72,7 +77,8 @@ def model_bench(
     if model.name.endswith(FAKE_SUFFIX):
         backend = "fake"
     check_backend(backend)
-    input_shapes = {} if open_shapes else fixed_shapes(info, batch, shapes)
+    _check_inputs(info)
+    input_shapes = dict(shapes) if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
     batch = max([batch, *(shape[0] for shape in shapes.values() if shape)])
     task = Task(
@@ -81,6 +87,17 @@ def model_bench(
     )  # fmt: skip
     images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
     return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN)
+
+
+def _check_inputs(info: ModelInfo) -> None:
+    """ModelError for an input whose values cannot be made up."""
+    for tensor in info.inputs:
+        if tensor.dtype in ("object", "unknown"):
+            kind = "strings" if tensor.dtype == "object" else "no tensor of numbers"
+            raise ModelError(
+                f"{info.path}: input {tensor.name!r} takes {kind}, and bench makes up numbers only; measure it in a plan "
+                "whose preprocess stage is a Python function that gives this input: seatrial bench PLAN:PIPELINE --allow-code"
+            )
 
 
 def pipeline_bench(
@@ -109,11 +126,31 @@ class Sweep:
         if threads > cores:
             raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
         for load, clients in self.loads:
-            if clients * threads > cores and load.scenario in ("multi-stream", "offline") and clients > 4 * cores:
+            if clients > 4 * cores:
                 raise UsageError(
                     f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
                     f"give at most {4 * cores}"
                 )
+            self._check_arrivals(load)
+
+    def _check_arrivals(self, load: Load) -> None:
+        """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
+        rate, name = load.rate, f"--rate {load.rate:g}" if load.rate else "--arrivals"
+        if load.arrivals_s:
+            span = load.arrivals_s[-1] - load.arrivals_s[0]
+            rate = (len(load.arrivals_s) - 1) / span if span else len(load.arrivals_s) / self.max_time_s
+        requests = (rate or 1 / self.max_time_s) * self.max_time_s
+        time = format_seconds(self.max_time_s)
+        if requests > MOST_ARRIVALS:
+            raise UsageError(
+                f"{name} is {requests:.2g} requests in --max-time {time}; expected at most {MOST_ARRIVALS:.0e}; "
+                "lower the rate or the time"
+            )
+        if load.rate and requests < 1:
+            raise UsageError(
+                f"{name} is {requests:.2g} requests in --max-time {time}; expected at least one; raise --max-time to "
+                f"{math.ceil(1 / load.rate)} s or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -132,6 +169,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         SeatrialError: nothing could be measured at all; the message has the process's last words. No folder is left.
     """
     sweep.check(subject.task.threads)
+    sweep = replace(sweep, loads=[(_with_whole_shapes(load, subject.task), clients) for load, clients in sweep.loads])
     if any(load.mlperf for load, _ in sweep.loads):
         check_loadgen()
     began = time.monotonic()
@@ -147,6 +185,12 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
             except _CutShortError as e:
                 problem, code = str(e), e.code
                 cells.append(e.cell)
+                break
+            except SeatrialError as e:
+                if not cells:
+                    raise
+                # The loads before it were measured to their end.
+                problem, code = f"{_cell_id(subject, load, clients)}: {e}", e.exit_code
                 break
             run.save_cell(cells[-1])
     except KeyboardInterrupt:
@@ -174,6 +218,17 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     return Outcome(record, code, problem)
 
 
+def _with_whole_shapes(load: Load, task: Task) -> Load:
+    """A mix's shapes with those of the inputs that it does not name. UsageError or ModelError where it does not fit."""
+    mix = []
+    for shapes, weight in load.mix:
+        try:
+            mix.append((fixed_shapes(task.model_info, task.batch, {**task.input_shapes, **shapes}), weight))
+        except (UsageError, ModelError) as e:
+            raise type(e)(str(e).replace("--shape", "--mix")) from None
+    return load.model_copy(update={"mix": mix})
+
+
 class _CutShortError(Exception):
     """A cell whose process ended before its time, with what it had measured."""
 
@@ -188,7 +243,8 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     asked = [float(p[1:]) / 100 for p in sweep.percentiles]
     task = subject.task.model_copy(update={
         "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
-        "capacity": CAPACITY // clients, "tails": [("end_to_end", q, samples_needed(q, (1 + CONFIDENCE) / 2)) for q in asked],
+        "capacity": (CAPACITY if load.bound_s is None else SEARCH_CAPACITY) // clients,
+        "tails": [("end_to_end", q, samples_needed(q, (1 + CONFIDENCE) / 2)) for q in asked],
     })  # fmt: skip
     shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
     try:
@@ -202,8 +258,11 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     finally:
         shared.close()
     table = merged(tables)
+    ended = replace(ended, reason=ended.reason.replace("measure.timeout", "--max-time"))
     if ended.answer is None and not len(table):
         raise _error(task, ended)
+    if not len(table):
+        raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
     (run.work / cell_id).mkdir(parents=True, exist_ok=True)
     np.save(run.work / cell_id / "samples.npy", table)
     answer = ended.answer or Answer(stages=stage_names(task), ended="died")
@@ -239,32 +298,11 @@ def _record(
 ) -> CellRecord:  # fmt: skip
     fields = measured_fields(answer, table, task.batch, subject.model_bytes)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
-    noise = _of_the_measurement(ended.noise, table)
-    warnings = fields["warnings"] + tuple(f"{d.what}; {d.cure}" for d in (noise.disturbances if noise else ()))
+    fields |= noise_fields(ended.noise, table, fields["warnings"])
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
         threads=task.threads, status="ok", io_policy=IO_POLICY, wall_s=ended.wall_s, engine="native",
-        **(fields | {"warnings": warnings}), noise=noise.to_dict() if noise else {}, spikes=_spikes(table, noise),
-    )  # fmt: skip
-
-
-def _of_the_measurement(noise: NoiseReport | None, table: I64) -> NoiseReport | None:
-    """The watch without loading and warming up."""
-    if noise is None or not len(table):
-        return None
-    return noise.between(int(table[0, 0]), int((table[:, 0] + table[:, -1]).max()))
-
-
-def _spikes(table: I64, noise: NoiseReport | None) -> tuple[Spike, ...]:
-    if noise is None or len(table) < 20:
-        return ()
-    found = attribute_spikes(table[:, 0], table[:, -1], noise.timeline, MOST_SPIKES)
-    first = int(table[0, 0])
-    return tuple(
-        Spike(
-            at_s=(s.start_ns - first) / 1e9, duration_s=s.duration_s, times_median=s.times_median, causes=s.causes
-        )
-        for s in found
+        **fields,
     )  # fmt: skip
 
 

@@ -15,17 +15,17 @@ from typing import Any
 from scipy.special import ndtri
 
 from seatrial.errors import ResultsError, UsageError, did_you_mean
-from seatrial.gate.verdict import SEPARATE_PROCESS_SD, overall
-from seatrial.history.records import CellRecord, Comparison, Decision, Measured, Record, Verdict, configuration
+from seatrial.gate.verdict import comparison_decision, overall
+from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
 from seatrial.stats.compare import PairedEffect, benjamini_hochberg, judge
 from seatrial.timing.environment import environment
 from seatrial.trial.subjects import Subject
 from seatrial.trial.versus import Question, Tell, compare_sides
 
-_VERDICTS: dict[str, Verdict] = {
-    "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
-}  # fmt: skip
+# Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
+# see docs/adr/0003.
+SEPARATE_PROCESS_SD = 0.105
 
 
 def run_comparison(run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell) -> Record:
@@ -61,18 +61,10 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
 
 
-def decision(c: Comparison) -> Decision:
-    """A comparison as a check: slower than the margin fails, and what is not known is not passed."""
-    return Decision(
-        check=f"{c.metric} {c.stage} against {c.a}", verdict=_VERDICTS[c.verdict], value=c.change.value, limit=c.margin,
-        unit="fraction", reason=c.reason, group=f"{c.metric} {c.stage} of {c.b}",
-    )  # fmt: skip
-
-
 def _recorded(
     run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float
 ) -> Record:
-    decisions = tuple(map(decision, comparisons))
+    decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
         id=run.path.name, created=run.start()["created"], kind="compare", verdict=overall(decisions), wall_s=round(wall_s, 2),
         plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
@@ -160,8 +152,9 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     verdict, reason = judge(known, question.margin)
     reason = reason.partition("; the margin")[0]
     reason += (
-        f"; the margin is {100 * question.margin:.3g} %; medians of separate processes differ by ±{100 * math.expm1(half):.0f} % without any "
-        "change, so that smaller ones are not called: compare the models themselves, in lock-step"
+        f"; the margin is {100 * question.margin:.3g} %; medians of separate processes differ by "
+        f"±{100 * math.expm1(half):.0f} % without any change, so that smaller ones are not called: "
+        "compare the models themselves, in lock-step"
     )
     change = Measured(
         value=math.expm1(effect), unit="fraction", interval=(math.expm1(known.low or 0), math.expm1(known.high or 0)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.verdict import exit_code, judge, overall
-from seatrial.history.records import CellRecord, Decision, Record
+from seatrial.history.records import CellRecord, Comparison, Decision, Record
 from seatrial.history.store import RunFolder
 from seatrial.trial.pictures import draw_pictures
 from seatrial.trial.preflight import Ready
@@ -26,10 +27,17 @@ class Outcome:
     exit_code: ExitCode
 
 
-def conclude(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted: bool, wall_s: float) -> Outcome:
+def conclude(
+    ready: Ready,
+    run: RunFolder,
+    cells: list[CellRecord],
+    comparisons: Sequence[Comparison],
+    interrupted: bool,
+    wall_s: float,
+) -> Outcome:
     """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
     plan = ready.plan.plan
-    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage))
+    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage), comparisons)
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
     record = Record(
@@ -51,6 +59,7 @@ def conclude(ready: Ready, run: RunFolder, cells: list[CellRecord], interrupted:
         environment=run.start()["environment"],
         cells=tuple(cells),
         decisions=tuple(_with_evidence(run, d) for d in decisions),
+        comparisons=tuple(comparisons),
         pictures=pictures,
         warnings=warnings,
     )  # fmt: skip

@@ -33,21 +33,29 @@ def load_fields(
     rate = requests_per_s(table)
     asked, refused = _percentiles(table[:, -1] / 1e9, percentiles)
     found = bracket([(p.offered_per_s, p.holds) for p in answer.points])
-    more = list(warnings)
+    # A process that died had no time to converge, and there is no plan whose keys could be changed.
+    more = [
+        w.replace("measure.max_time", "--max-time") for w in warnings
+        if answer.ended != "died" or not w.startswith("NOT CONVERGED")
+    ]  # fmt: skip
     if answer.unserved:
         more.append(
             f"{answer.unserved} of {answer.unserved + len(table)} requests were never served: the rate is above what "
-            f"{task.clients} client(s) can do; the percentiles are of the served ones only"
+            f"{task.clients} client(s) can do; the percentiles are of the served ones only; lower --rate, or raise --clients"
         )
     if answer.ended == "full":
-        more.append(f"the table of samples was full after {len(table)} requests; the rest of the time was not measured")
+        more.append(
+            f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
+            "lower --max-time"
+        )
     path = answer.python_path
     if path and not path["same_outputs"]:
         more.append("the C API and the Python binding gave different outputs for the same input")
+    shapes = _shapes(task, answer, tables)
     result = LoadResult(
         scenario=load.mlperf or load.scenario, clients=task.clients, rate_per_s=load.rate,
         arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s, requests_per_s=rate,
-        unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=_shapes(task, answer, tables),
+        unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=tuple(s for s, _ in shapes),
         bound="" if load.bound_s is None else f"{format_seconds(load.bound_s)}@p{load.bound_quantile * 100:g}",
         found_rate=_found(found.held, found.failed, answer) if load.bound_s is not None else None,
         curve=tuple(_point(p, table, load.bound_quantile) for p in answer.points), percentiles=asked, refused=refused,
@@ -56,8 +64,8 @@ def load_fields(
     fields: dict[str, Any] = {"load_result": result, "warnings": tuple(more)}
     if load.scenario == "server":
         fields["stages"] = stages | {"service": service_summary(table)}
-    if load.scenario != "single-stream" and rate is not None:
-        fields["throughput"] = _times(rate, task.batch)
+    if (load.scenario != "single-stream" or shapes) and rate is not None:
+        fields["throughput"] = _times(rate, _images_a_request(task, shapes))
     return fields
 
 
@@ -90,7 +98,14 @@ def service_summary(table: I64) -> StageSummary:
     return stage_summary(seconds, float(seconds.sum()) / total if total else 0.0)
 
 
-def _times(rate: Measured, batch: int) -> Measured:
+def _images_a_request(task: Task, shapes: Sequence[tuple[ShapeResult, int]]) -> float:
+    """The batch; of a mix, whose shapes may differ in it, the mean."""
+    if not shapes:
+        return task.batch
+    return sum(s.p50.n * batch for s, batch in shapes) / sum(s.p50.n for s, _ in shapes)
+
+
+def _times(rate: Measured, batch: float) -> Measured:
     low, high = rate.interval or (None, None)
     return rate.model_copy(update={
         "value": rate.value * batch, "unit": "images/s",
@@ -121,16 +136,15 @@ def _measured(e: Estimate) -> Measured:
     )  # fmt: skip
 
 
-def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> tuple[ShapeResult, ...]:
+def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> list[tuple[ShapeResult, int]]:
+    """Each shape that came, with its batch."""
     mix = task.load.mix
     if not mix or not answer.shape_order:
-        return ()
+        return []
     orders = np.array(answer.shape_order).reshape(len(tables), -1)
-    # Warm-up took its share of the order before the first row; every client goes on where it was.
     durations: list[list[float]] = [[] for _ in mix]
     for client, rows in enumerate(tables):
-        skipped = answer.warm_up if client == 0 else 0
-        kinds = orders[client][(skipped + np.arange(len(rows))) % orders.shape[1]]
+        kinds = orders[client][np.arange(len(rows)) % orders.shape[1]]
         for kind in range(len(mix)):
             durations[kind] += list(rows[kinds == kind, -1] / 1e9)
     results = []
@@ -140,8 +154,9 @@ def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> tuple[ShapeRes
             continue
         name = ", ".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         p50, p99 = (_measured(percentile_estimate(seconds, q, CONFIDENCE)) for q in (0.5, 0.99))
-        results.append(ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99))
-    return tuple(results)
+        result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
+        results.append((result, next((s[0] for s in shapes.values() if s), 1)))
+    return results
 
 
 def _found(held: float | None, failed: float | None, answer: Answer) -> Measured | None:

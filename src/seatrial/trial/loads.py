@@ -29,7 +29,7 @@ from seatrial._native.timing import (
     open_loop,
 )
 from seatrial.errors import UsageError
-from seatrial.stats.sample import CONFIDENCE, quantile_below, samples_needed
+from seatrial.stats.sample import CONFIDENCE, effective_count, quantile_below, samples_needed
 from seatrial.stats.stopping import CentreRule
 from seatrial.timing import arrivals
 from seatrial.timing.measure import StopRule, collector_paused, measure, warm_up
@@ -49,6 +49,8 @@ GRACE_S = 1.0
 WARM_UP_S = 2.0
 MIX_LENGTH = 4096
 LEAST_PROBE_S = 1.0
+# Of one rate of a search: a model of a few microseconds would fill the table of samples with the first rates.
+MOST_PROBE_REQUESTS = 1 << 15
 
 
 @dataclass
@@ -60,9 +62,20 @@ class Opened:
     load_s: float
     first_s: float
     called: str
-    shape_order: list[int] = field(default_factory=list)
+    shape_orders: list[I64] = field(default_factory=list)
     shape_first_s: list[float] = field(default_factory=list)
     feeds: dict[str, npt.NDArray[Any]] | None = None
+    unmeasured: list[int] = field(default_factory=list)
+    """Requests that each client has sent before those in its table."""
+
+    def sent(self, client: int, count: int) -> None:
+        self.unmeasured = self.unmeasured or [0] * len(self.works)
+        self.unmeasured[client] += count
+
+    def shape_order(self) -> list[int]:
+        """Each client's order of shapes, one behind the other, from the first row of its table on."""
+        orders = zip(self.shape_orders, self.unmeasured or [0] * len(self.works), strict=False)
+        return [int(i) for order, sent in orders for i in np.roll(order, -sent)]
 
 
 def run_load(task: Task, tell: Tell) -> Answer:
@@ -80,7 +93,7 @@ def run_load(task: Task, tell: Tell) -> Answer:
         python_path = _python_path(task, opened) if opened.called == "native" and opened.feeds else {}
         return Answer(
             stages=names, load_s=opened.load_s, first_inference_s=opened.first_s, peak_memory_bytes=peak, affinity=affinity,
-            backend_details=backend.details(), called=opened.called, shape_order=opened.shape_order,
+            backend_details=backend.details(), called=opened.called, shape_order=opened.shape_order(),
             shape_first_s=opened.shape_first_s, python_path=python_path, **fields,
         )  # fmt: skip
 
@@ -128,9 +141,7 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
         for client in range(task.clients)
     ]
     works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
-    # One client only keeps its rows in the order of its shapes; with more, rows are known by client.
-    order = [int(i) for o in orders for i in o]
-    return Opened(works, backend, load_s, firsts[0], called, order, firsts)
+    return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
 
 
 def _once_s(work: Work) -> float:
@@ -158,6 +169,7 @@ def _single(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
         samples=tables[0],
         gap_ns=gap_ns,
     )
+    opened.sent(0, measured.warm_up)
     return {
         "warm_up": measured.warm_up, "converged": measured.converged, "elapsed_s": measured.elapsed_ns / 1e9,
         "ended": measured.ended,
@@ -170,7 +182,7 @@ def _tails(task: Task) -> tuple[tuple[int, float, int], ...]:
 
 def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
     """Clients back to back, until the mean is known: theirs is the throughput."""
-    warmed = _warm_up(task, opened.works, tables[0].stages)
+    warmed = _warm_up(task, opened, tables[0].stages)
     rule = CentreRule(task.precision_target, 1 - CONFIDENCE, max(task.min_samples, 50))
     halt = Halt()
     began = now_ns()
@@ -181,7 +193,10 @@ def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) ->
         nonlocal enough
         tell("measuring", min(1.0, (now_ns() - began) / (task.max_time_s * 1e9)))
         if sum(map(len, tables)) >= rule.next_look and not enough:
-            enough = rule.look(merged([t.to_array() for t in tables])[:, -1]).enough
+            latencies = merged([t.to_array() for t in tables])[:, -1]
+            enough = rule.look(latencies).enough and all(
+                effective_count(latencies, quantile) >= needed for _, quantile, needed in task.tails
+            )
             if enough:
                 halt.ask()
 
@@ -196,14 +211,17 @@ def _server(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     load = task.load
     if load.bound_s is not None:
         return _search(task, opened, tables, tell)
-    warmed = _warm_up(task, opened.works, tables[0].stages)
+    warmed = _warm_up(task, opened, tables[0].stages)
     due_ns = _arrivals(task, load.rate or 0.0, task.max_time_s, task.seed)
     began = now_ns()
     ended, first_ns = _serve(opened.works, tables, due_ns, lambda share: tell("serving", share))
     served = sum(map(len, tables))
+    if ended == "full":
+        # Of those that were due while there was room: the others were not refused, only not recorded.
+        due_ns = due_ns[: int(np.searchsorted(due_ns, now_ns() - first_ns))]
     return {
         "warm_up": warmed, "converged": True, "elapsed_s": (now_ns() - began) / 1e9, "ended": ended,
-        "unserved": len(due_ns) - served, "first_ns": first_ns,
+        "unserved": max(0, len(due_ns) - served), "first_ns": first_ns,
     }  # fmt: skip
 
 
@@ -232,25 +250,34 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     """Rates one after another, each by as many requests as the bound's percentile needs, until the time is up."""
     assert task.load.bound_s is not None
     quantile, bound_s = task.load.bound_quantile, task.load.bound_s
-    warmed = _warm_up(task, opened.works, tables[0].stages)
+    warmed = _warm_up(task, opened, tables[0].stages)
     began = now_ns()
     deadline = began + int(task.max_time_s * 1e9)
-    capacity = _capacity(opened.works, tables[0].stages, bound_s, quantile)
-    needed = samples_needed(quantile, CONFIDENCE)
+    capacity = _capacity(opened, tables[0].stages, bound_s, quantile)
+    # Half as many again: arrivals are random, and correlated latencies count for less.
+    needed = 1.6 * samples_needed(quantile, CONFIDENCE)
     points: list[Point] = []
     tried: list[tuple[float, Holds]] = []
-    converged = False
+    converged, ended = False, ""
     for rate, answer in rates_to_try(capacity):
+        if not points and needed / rate > task.max_time_s:
+            raise UsageError(
+                f"--find-rate: one rate needs {needed:.0f} requests to tell p{quantile * 100:g}, which take "
+                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; --max-time is {format_seconds(task.max_time_s)}: "
+                f"give {math.ceil(10 * needed / rate)} s, or a lower percentile"
+            )
         latencies_s: list[float] = []
         holds: Holds = "unsure"
         for _ in range(REPEATS):
             left_s = (deadline - now_ns()) / 1e9
-            duration_s = max(LEAST_PROBE_S, 1.6 * needed / rate)
+            duration_s = max(needed / rate, min(LEAST_PROBE_S, task.max_time_s, MOST_PROBE_REQUESTS / rate))
             if points and duration_s > left_s:
                 break
             tell(f"{rate:.3g} requests/s", 1 - max(0.0, left_s) / task.max_time_s)
             due_ns = _arrivals(task, rate, duration_s, task.seed + len(points))
-            _, first_ns = _serve(opened.works, tables, due_ns, lambda _: None)
+            ended, first_ns = _serve(opened.works, tables, due_ns, lambda _: None)
+            if ended == "full":
+                break
             rows = merged([t.to_array() for t in tables])
             rows = rows[rows[:, 0] >= first_ns]
             latencies_s += [*(rows[:, -1] / 1e9), *[math.inf] * (len(due_ns) - len(rows))]
@@ -261,7 +288,7 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
             ))  # fmt: skip
             if holds != "unsure":
                 break
-        if not latencies_s:
+        if not latencies_s or ended == "full":
             break
         tried.append((rate, holds))
         answer(holds)
@@ -270,15 +297,17 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     found = bracket(tried)
     return {
         "warm_up": warmed, "converged": converged and found.held is not None, "elapsed_s": (now_ns() - began) / 1e9,
-        "ended": "converged" if converged else "deadline", "points": points,
+        "ended": "converged" if converged else "full" if ended == "full" else "deadline", "points": points,
     }  # fmt: skip
 
 
-def _capacity(works: list[Work], stages: int, bound_s: float, quantile: float) -> float:
+def _capacity(opened: Opened, stages: int, bound_s: float, quantile: float) -> float:
     """Requests a second without idle time. UsageError where even requests that come alone break the bound."""
+    works = opened.works
     # No queue: the stage that holds the wait in the real tables is not there.
     alone = StageSamples(4096, stages - 1)
     closed_loop(works[0], alone, deadline_ns=now_ns() + 10**9, most=4096)
+    opened.sent(0, len(alone))
     latencies = alone.to_array()[:, -1] / 1e9
     if len(latencies) and float(np.median(latencies)) > bound_s:
         raise UsageError(
@@ -288,14 +317,20 @@ def _capacity(works: list[Work], stages: int, bound_s: float, quantile: float) -
     tables = [StageSamples(1 << 15, stages - 1) for _ in works]
     began = now_ns()
     closed_loops(works, tables, deadline_ns=began + 10**9)
-    return sum(map(len, tables)) / ((now_ns() - began) / 1e9)
+    elapsed_s = (now_ns() - began) / 1e9
+    for client, table in enumerate(tables):
+        opened.sent(client, len(table))
+    return sum(map(len, tables)) / elapsed_s
 
 
-def _warm_up(task: Task, works: list[Work], stages: int) -> int:
-    """Each client's own buffers, one client after another."""
+def _warm_up(task: Task, opened: Opened, stages: int) -> int:
+    """Each client's own buffers, one client after another; returns how many requests ran."""
     inner = stages - 1 if task.load.scenario == "server" else stages
     budget_ns = int(min(WARM_UP_S, task.max_time_s / 3) * 1e9)
-    return sum(warm_up(work, inner, budget_ns // len(works)) for work in works)
+    warmed = [warm_up(work, inner, budget_ns // len(opened.works)) for work in opened.works]
+    for client, count in enumerate(warmed):
+        opened.sent(client, count)
+    return sum(warmed)
 
 
 def _beside(loop: Callable[[], str], poll: Callable[[], None]) -> str:
@@ -323,11 +358,14 @@ def _beside(loop: Callable[[], str], poll: Callable[[], None]) -> str:
 def _mlperf(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
     from seatrial.trial.mlperf import run_loadgen
 
-    warmed = _warm_up(task, opened.works, tables[0].stages)
     began = now_ns()
-    official = run_loadgen(task, opened.works, tables, tell)
+    warmed = _warm_up(task, opened, tables[0].stages)
+    per_s = warmed / ((now_ns() - began) / 1e9) * len(opened.works)
+    began = now_ns()
+    official, full = run_loadgen(task, opened.works, tables, per_s, tell)
     return {
-        "warm_up": warmed, "converged": True, "elapsed_s": (now_ns() - began) / 1e9, "ended": "count", "official": official
+        "warm_up": warmed, "converged": True, "elapsed_s": (now_ns() - began) / 1e9, "ended": "full" if full else "count",
+        "official": official,
     }  # fmt: skip
 
 

@@ -36,21 +36,32 @@ def check_loadgen() -> None:
 
 
 def run_loadgen(
-    task: Task, works: list[Work], tables: list[StageSamples], tell: Callable[[str, float], None]
-) -> dict[str, Any]:
-    """Runs one LoadGen performance test; gives its summary's results by LoadGen's own names."""
+    task: Task, works: list[Work], tables: list[StageSamples], per_s: float, tell: Callable[[str, float], None]
+) -> tuple[dict[str, Any], bool]:
+    """Runs one LoadGen performance test; gives its summary's results by LoadGen's own names, and whether a table was full.
+
+    per_s: about how many samples a second all clients can do.
+    """
     check_loadgen()
     import mlperf_loadgen as lg
 
     scenario = task.load.mlperf.removeprefix("mlperf-")
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
     problems: list[BaseException] = []
+    full = False
+
+    def once(client: int) -> None:
+        # LoadGen goes on where our table is full; an answer without work behind it would be an untrue result.
+        nonlocal full
+        if closed_loop(works[client], tables[client], deadline_ns=FOREVER_NS, most=1) == "full":
+            full = True
+            closed_loop(works[client], StageSamples(1, tables[client].stages), deadline_ns=FOREVER_NS, most=1)
 
     def answer(client: int, samples: Any) -> None:
         for sample in samples:
             if not problems:
                 try:
-                    closed_loop(works[client], tables[client], deadline_ns=FOREVER_NS, most=1)
+                    once(client)
                 except BaseException as e:  # LoadGen waits for every sample, also for those that failed
                     problems.append(e)
             lg.QuerySamplesComplete([lg.QuerySampleResponse(sample.id, 0, 0)])
@@ -79,7 +90,9 @@ def run_loadgen(
         try:
             # An empty file of its own: LoadGen would read 'audit.config' from the working folder.
             audit = Path(folder, "audit.config")
-            lg.StartTestWithLogSettings(sut, qsl, _settings(lg, task, scenario), _log_settings(lg, folder), str(audit))
+            lg.StartTestWithLogSettings(
+                sut, qsl, _settings(lg, task, scenario, per_s), _log_settings(lg, folder), str(audit)
+            )
         finally:
             lg.DestroyQSL(qsl)
             lg.DestroySUT(sut)
@@ -87,10 +100,10 @@ def run_loadgen(
                 waiting.put(None)
         if problems:
             raise problems[0]
-        return _summary(Path(folder, "mlperf_log_summary.txt"))
+        return _summary(Path(folder, "mlperf_log_summary.txt")), full
 
 
-def _settings(lg: Any, task: Task, scenario: str) -> Any:
+def _settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = {
@@ -107,7 +120,7 @@ def _settings(lg: Any, task: Task, scenario: str) -> Any:
         settings.server_target_latency_percentile = task.load.bound_quantile if task.load.bound_s else SERVER_QUANTILE
     if scenario == "offline":
         # One query holds all samples: as many as fit into the time at the speed that the warm-up saw.
-        settings.offline_expected_qps = task.load.rate or 100.0
+        settings.offline_expected_qps = per_s
         settings.max_duration_ms = 0
     return settings
 

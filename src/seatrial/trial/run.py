@@ -13,7 +13,7 @@ from typing import Any
 
 from seatrial.backends import IO_POLICY
 from seatrial.errors import ModelError, ResultsError
-from seatrial.history.records import CellRecord
+from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import inspect_model
@@ -21,15 +21,20 @@ from seatrial.timing.environment import environment, machine_name, usable_cores
 from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
 from seatrial.trial.conclude import Outcome, conclude
+from seatrial.trial.lockstep import Side
+from seatrial.trial.noise_fields import noise_fields
 from seatrial.trial.preflight import Ready, preflight
 from seatrial.trial.prepare import bare_record, prepare_variants, task_for, told
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.samples import load_samples
 from seatrial.trial.summarise import measured_fields
+from seatrial.trial.versus import Question, compare_sides
 from seatrial.trial.watch import Watcher
 
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
 CELL_OVERHEAD_S = 2.5
+# Eight rounds in lock-step of a pipeline of some 10 ms.
+COMPARISON_S = 40.0
 
 
 def run_trial(
@@ -63,6 +68,7 @@ def _run_cells(
     comparer = Comparer(ready, run, cells)
     interrupted = False
     records: dict[str, CellRecord] = {}
+    comparisons: list[Comparison] = []
     try:
         variants = prepare_variants(ready, run, [c for c in cells if not c.skip and c.id not in done], watcher)
         for cell in cells:
@@ -72,14 +78,46 @@ def _run_cells(
             records[cell.id] = _run_cell(ready, run, cell, variants, comparer, watcher)
             run.save_cell(records[cell.id])
             watcher.cell_ends(records[cell.id])
+        comparisons = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
     except ResultsError as e:
         raise _rescued(e, records) from e
     try:
-        return conclude(ready, run, list(records.values()), interrupted, time.monotonic() - began)
+        return conclude(ready, run, list(records.values()), comparisons, interrupted, time.monotonic() - began)
     except ResultsError as e:
         raise _rescued(e, records) from e
+
+
+def _regressions(
+    ready: Ready, run: RunFolder, cells: list[Cell], variants: dict[tuple[str, str], Path | Ended],
+    records: dict[str, CellRecord], watcher: Watcher,
+) -> list[Comparison]:  # fmt: skip
+    """Every other pipeline against the regression's baseline, in lock-step, in the reference configuration."""
+    asked = ready.plan.plan.regression
+    if asked is None:
+        return []
+    own = {
+        c.pipeline: c for c in cells if is_reference_configuration(ready.plan.plan, c) and records[c.id].status == "ok"
+    }
+    baseline = own.pop(asked.against, None)
+    question = Question(margin=asked.margin, alpha=1 - asked.confidence, seed=ready.plan.plan.measure.seed)
+    if baseline is None:
+        return []
+    comparisons = []
+    for name, cell in own.items():
+        # A resumed run prepared only what was left to run.
+        made = variants | prepare_variants(ready, run, [baseline, cell], watcher)
+        a, b = (_side(ready, run, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
+        folder = run.work / f"regression.{name}"
+        comparisons += compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
+    return comparisons
+
+
+def _side(ready: Ready, run: RunFolder, cell: Cell, model: Path | Ended) -> Side:
+    assert isinstance(model, Path)
+    task = task_for(ready, run, cell, "measure", model).model_dump(mode="json")
+    return Side(cell.pipeline, {"pipeline": task, "threads": cell.threads, "backend": cell.backend, "native": False})
 
 
 def _open_run(
@@ -103,7 +141,8 @@ def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[C
 
 def _expected_s(plan: PlanFile, cells: list[Cell], done: dict[str, CellRecord]) -> float:
     left = sum(not c.skip and c.id not in done for c in cells)
-    return left * (plan.plan.measure.max_time + CELL_OVERHEAD_S)
+    compared = len(plan.plan.pipelines) - 1 if plan.plan.regression else 0
+    return left * (plan.plan.measure.max_time + CELL_OVERHEAD_S) + compared * COMPARISON_S
 
 
 def _run_cell(
@@ -138,6 +177,7 @@ def _ran(
         return _failed(cell, ended)
     table = load_samples(run, cell.id)
     fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
+    fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
     return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
 

@@ -147,7 +147,7 @@ def pipeline_subject(
     side_task = {
         "pipeline": task.model_dump(mode="json"), "threads": cell.threads, "backend": cell.backend, "native": task.native
     }  # fmt: skip
-    other = inspect_interpreter(python) if python else None
+    other = None if python is None else inspect_interpreter(python)
     environment = lent_environment(other, cell.backend, whole=True) if other else {}
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
@@ -188,11 +188,11 @@ def inspect_interpreter(python: str) -> Interpreter:
         found = Interpreter(str(path), facts["python"], facts["tag"], facts["versions"], facts["found"])
     except OSError as e:
         raise BackendUnavailableError(
-            f"{python}: cannot be run ({e.strerror}); expected a Python interpreter or a virtual environment's folder"
+            f"{python!r} cannot be run ({e.strerror}); expected a Python interpreter or a virtual environment's folder"
         ) from None
     except (ValueError, TypeError, KeyError, subprocess.TimeoutExpired):
         raise BackendUnavailableError(
-            f"{python}: did not answer like a Python 3.11 or newer; expected an interpreter or a virtual environment's folder"
+            f"{python!r} did not answer like a Python 3.11 or newer; expected an interpreter or a virtual environment's folder"
         ) from None
     return found
 

@@ -34,7 +34,7 @@ def main() -> int:
     except SeatrialError as e:
         _say(task, error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
-        _say(task, error="out of memory", exit_code=int(ExitCode.FAIL))
+        _say(task, error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
     else:
         return 0
     os.write(replies, FAILED)

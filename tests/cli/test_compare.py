@@ -1,0 +1,667 @@
+"""`seatrial compare` as users call it: verdicts and exit codes, what is refused and how, and what is left behind."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from onnx import TensorProto, helper
+from typer.testing import CliRunner
+
+from seatrial.cli import compare as compare_command
+from seatrial.cli.app import app
+from seatrial.errors import CellError
+from seatrial.history.records import Record
+from seatrial.history.store import RunFolder
+from seatrial.timing.counters import COLUMNS
+from seatrial.timing.environment import machine_name
+from seatrial.timing.noise_report import summarise
+from seatrial.timing.timeline import Timeline
+from seatrial.trial import versus
+from seatrial.trial.lockstep import Round
+
+PLAN = """version: 1
+images: {path: images}
+pipelines:
+  baseline:
+    model: fast.fake.json
+    preprocess: {size: [8, 8], mode: stretch}
+    postprocess: {task: classify, top_k: 3}
+  candidate: {extends: baseline, model: slow.fake.json}
+  third: {extends: baseline}
+matrix: {backends: [fake]}
+"""
+
+
+def script(path, **changes):
+    path.write_text(
+        json.dumps(
+            {
+                "inputs": {"x": {"shape": ["batch", 3, 8, 8]}},
+                "outputs": {"y": {"shape": ["batch", 3], "values": "channel_mean"}},
+            }
+            | changes
+        )
+    )
+
+
+def relu(path, shape):
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path.write_bytes(model.SerializeToString())
+
+
+def fill(folder):
+    """What the tests' words name."""
+    script(folder / "fast.fake.json", latency_ms=[0.03])
+    script(folder / "slow.fake.json", latency_ms=[0.06])
+    # The median is a third faster, and three in ten are four times slower.
+    script(folder / "uneven.fake.json", latency_ms=[0.02] * 7 + [0.12] * 3)
+    script(folder / "broken.fake.json", latency_ms=[0.03], fail={"at": 5, "how": "segfault"})
+    relu(folder / "relu.onnx", ["n", 3, 8, 8])
+    relu(folder / "free.onnx", ["n", 3, "h", "w"])
+    relu(folder / "fixed.onnx", [1, 3, 8, 8])
+    (folder / "cut.onnx").write_bytes((folder / "relu.onnx").read_bytes()[:40])
+    (folder / "text.txt").write_text("dear diary")
+    (folder / "images").mkdir()
+    cv2.imwrite(str(folder / "images" / "0.png"), np.full((12, 16, 3), 90, np.uint8))
+    (folder / "trial.yaml").write_text(PLAN)
+    (folder / "single.yaml").write_text(PLAN[: PLAN.index("  candidate")] + "matrix: {backends: [fake]}\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """One folder for the real runs, which are dear; nobody changes what is in it."""
+    return fill(tmp_path_factory.mktemp("desk"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(fill(tmp_path))
+    return tmp_path
+
+
+def command(folder, *words, **options):
+    """The real command, in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from seatrial.cli import main; main()", *map(str, words)],
+        cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False, **options,
+    )  # fmt: skip
+
+
+def compare(*words):
+    """The same command inside this process, where starting it would cost more than what is tested."""
+    assert compare_command, "importing it registers it"
+    done = CliRunner().invoke(app, ["compare", *map(str, words)], prog_name="seatrial")
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    assert "Traceback" not in done.output
+    return done
+
+
+def left(folder, results="results"):
+    return sorted(str(p.relative_to(folder)) for p in (folder / results).rglob("*"))
+
+
+class Rounds:
+    """Stands in for run_round: B's latency over A's, round by round, and who was asked to run."""
+
+    def __init__(self, ratios):
+        self.ratios = ratios
+        self.sides = []
+
+    def __call__(self, sides, folder, seed, *, blocks, least_requests, tell):
+        self.sides = sides
+        ratio = self.ratios[seed % 1000 % len(self.ratios)]
+        stages = ["decode", "preprocess", "infer", "postprocess"] if "pipeline" in sides[0].task else ["infer"]
+        base = np.full((blocks, 3, len(stages) + 1), 1_000_000)
+        facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": stages}
+        tables = {"a": base, "b": (base * ratio).astype(np.int64), "control": base}
+        quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
+        return Round(tables, stages, ["a", "b", "control"], 3, dict.fromkeys(tables, facts), quiet, 0.0)
+
+
+@pytest.fixture
+def rounds(monkeypatch):
+    def call(*ratios):
+        made = Rounds(ratios or (1.0,))
+        monkeypatch.setattr(versus, "run_round", made)
+        return made
+
+    return call
+
+
+def test_help_has_examples_and_the_common_options():
+    done = compare("--help")
+    assert done.exit_code == 0
+    for said in ("Examples:", "seatrial compare detector-v1.onnx", "--json", "--quiet", "--debug", "--python-b"):
+        assert said in done.stdout
+
+
+# Real comparisons
+
+
+@pytest.fixture(scope="module")
+def mixed(desk):
+    """B's median is faster and its tail slower."""
+    words = ("compare", "fast.fake.json", "uneven.fake.json", "--metric", "p50", "--metric", "p90", "--margin", "15%")
+    return command(desk, *words, "--results", "mixed", "--json", "mixed.json"), desk
+
+
+def test_a_real_comparison_has_a_verdict_for_each_metric(mixed):
+    done, folder = mixed
+    assert done.returncode == 1, done.stdout + done.stderr
+    record = Record.from_json(json.loads((folder / "mixed.json").read_text()))
+    assert [(c.metric, c.stage, c.verdict) for c in record.comparisons] == [
+        ("p50", "infer", "IMPROVED"), ("p90", "infer", "REGRESSION")
+    ]  # fmt: skip
+    assert record.comparisons[0].change.value == pytest.approx(-1 / 3, abs=0.1)
+    assert record.comparisons[1].change.value == pytest.approx(3, abs=1)
+    for c in record.comparisons:
+        assert len(c.pairs) >= 8
+        assert c.noise_floor < np.log(1.15)
+        assert c.a_value.value >= 30e-6
+        assert {p.launched[0] for p in c.pairs} <= {"a", "b", "control"}
+        assert c.details["a"]["runtime"] == "fake"
+    assert [(d.verdict, d.limit, d.unit) for d in record.decisions] == [
+        ("PASS", 0.15, "fraction"), ("FAIL", 0.15, "fraction")
+    ]  # fmt: skip
+    for said in ("A fast.fake.json on fake", "B uneven.fake.json on fake", "A against A", "noise floor", "FAIL"):
+        assert said in done.stdout
+    assert "IMPROVED  p50: B is" in done.stdout
+    assert "REGRESSION  p90: B is" in done.stdout
+
+
+def test_its_record_is_one_like_any_other(mixed):
+    _, folder = mixed
+    data = json.loads((folder / "mixed.json").read_text())
+    assert (data["schema"], data["kind"], data["verdict"], data["cells"]) == (
+        "seatrial.record/1",
+        "compare",
+        "FAIL",
+        [],
+    )
+    assert Record.from_json(data).to_json() == data
+    (run,) = (folder / "mixed" / machine_name()).iterdir()
+    assert json.loads((run / "record.json").read_text()) == data
+    assert run.name == data["id"]
+    assert {p.name for p in run.iterdir()} == {"run.json", "record.json", "report.html", "cells"}
+    assert {m["path"] for m in data["models"].values()} == {"fast.fake.json", "uneven.fake.json"}
+    assert data["environment"]["fingerprint"]
+
+
+def test_it_is_listed_and_reported(mixed):
+    _, folder = mixed
+    done = command(folder, "results", "--results", "mixed", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert row["run"] in done.stderr
+    done = command(folder, "report", "latest", "--results", "mixed", "--output", "again.html")
+    assert done.returncode == 0, done.stderr
+    page = (folder / "again.html").read_text()
+    assert "p50 infer against fast.fake.json on fake" in page
+    assert "p90 infer against fast.fake.json on fake" in page
+
+
+def test_a_model_against_itself_is_equivalent(desk):
+    done = command(desk, "compare", "fast.fake.json", "--margin", "30%", "--results", "equal", "--json", "-")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = Record.from_json(json.loads(done.stdout))
+    (c,) = record.comparisons
+    assert (c.verdict, record.verdict, c.a, c.b) == ("EQUIVALENT", "PASS", c.b, "fast.fake.json on fake")
+    assert abs(c.change.value) < 0.1
+    assert "EQUIVALENT" in done.stderr
+
+
+def test_a_real_model_on_two_runtimes_out_of_time(desk):
+    done = command(
+        desk, "compare", "relu.onnx", "--backend-b", "openvino-cpu", "--max-time", "1 ms", "--results", "short",
+        "--json", "short.json", "--quiet",
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (3, ""), done.stdout + done.stderr
+    (c,) = Record.from_json(json.loads((desk / "short.json").read_text())).comparisons
+    assert (c.a, c.b) == ("relu.onnx on onnxruntime-cpu", "relu.onnx on openvino-cpu")
+    assert c.verdict == "INCONCLUSIVE"
+    assert "NOT CONVERGED: the time of 0.001 s was up after 1 round, raise --max-time" in c.reason
+    assert (c.detectable, c.pairs_sd, c.noise_sd, c.noise_floor) == (None, None, None, None)
+    assert len(c.pairs) == 1
+
+
+def test_pipelines_of_a_plan_in_one_real_round(desk):
+    done = command(
+        desk, "compare", "trial.yaml", "--stage", "infer", "--max-time", "1ms", "--results", "plan", "--json", "-"
+    )
+    assert done.returncode == 3, done.stdout + done.stderr
+    (c,) = Record.from_json(json.loads(done.stdout)).comparisons
+    assert (c.a, c.b, c.stage) == ("baseline (fake fp32 b1 t1)", "candidate (fake fp32 b1 t1)", "infer")
+    assert c.b_value.value > c.a_value.value >= 30e-6
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
+def test_whoever_ends_the_command_ends_its_processes(desk, how):
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from seatrial.cli import main; main()", "compare", "slow.fake.json", "--results", how.name],
+        cwd=desk, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    sides = []
+    deadline = time.monotonic() + 120
+    while len(sides) < 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+        sides = psutil.Process(child.pid).children(recursive=True)
+    assert len(sides) == 3
+    os.kill(child.pid, how)
+    said, _ = child.communicate(timeout=120)
+    assert child.returncode == (130 if how == signal.SIGINT else -signal.SIGKILL), said
+    assert "Traceback" not in said
+    assert psutil.wait_procs(sides, timeout=60)[1] == []
+    if how == signal.SIGINT:
+        assert "interrupted" in said
+        assert not (desk / how.name).exists(), "it was made for this run, and nothing is kept of it"
+    assert not list(desk.glob(f"{how.name}/*/*/record.json"))
+
+
+def test_a_side_that_breaks_ends_the_comparison_and_leaves_nothing(desk):
+    done = command(desk, "compare", "fast.fake.json", "broken.fake.json", "--results", "broken")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: B, broken.fake.json on fake: crashed with SIGSEGV inside native code\n"
+    assert not (desk / "broken").exists()
+
+
+@pytest.fixture(scope="module")
+def benched(desk):
+    """A run as the real `seatrial bench` leaves it, and a second one that differs by its name."""
+    done = command(desk, "bench", "slow.fake.json", "--backend", "fake", "--max-time", "50 ms", "--results", "benched")
+    assert done.returncode == 0, done.stderr
+    folder = desk / "benched" / machine_name()
+    (first,) = folder.iterdir()
+    second = folder / "2099-01-01-000000-cafe"
+    shutil.copytree(first, second)
+    data = json.loads((second / "record.json").read_text())
+    (second / "record.json").write_text(json.dumps(data | {"id": second.name}))
+    return folder
+
+
+# Verdicts and their exit codes, with rounds made up
+
+
+@pytest.mark.parametrize(
+    ("ratios", "code", "verdict"),
+    [
+        ((1.2,), 1, "REGRESSION"),
+        ((0.8,), 0, "IMPROVED"),
+        ((1.001, 0.999), 0, "EQUIVALENT"),
+        ((1.2, 0.8), 3, "INCONCLUSIVE"),
+    ],
+)
+def test_exit_codes(here, rounds, ratios, code, verdict):
+    rounds(*ratios)
+    done = compare("fast.fake.json", "slow.fake.json", "--json", "out.json")
+    assert (done.exit_code, verdict in done.stdout) == (code, True), done.output
+    assert json.loads((here / "out.json").read_text())["comparisons"][0]["verdict"] == verdict
+    assert compare("fast.fake.json", "slow.fake.json", "--quiet").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "a", "b"),
+    [
+        (["trial.yaml"], "baseline", "candidate"),
+        (["trial.yaml:third"], "third", "third"),
+        (["trial.yaml:third", "trial.yaml:baseline"], "third", "baseline"),
+        (["trial.yaml:", "trial.yaml"], "baseline", "candidate"),
+        (["trial.yaml", "trial.yaml:third"], "baseline", "third"),
+        (["single.yaml"], "baseline", "baseline"),
+        (["demo"], "baseline", "candidate"),
+        (["demo:candidate", "demo:baseline"], "candidate", "baseline"),
+    ],
+)
+def test_plans_and_their_pipelines(here, rounds, words, a, b):
+    rounds(1.0)
+    done = compare(*words, "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    (c,) = json.loads((here / "out.json").read_text())["comparisons"]
+    assert (c["a"].split()[0], c["b"].split()[0], c["stage"]) == (a, b, "end_to_end")
+
+
+def test_what_is_asked_for_reaches_the_sides(here, rounds):
+    made = rounds(1.0)
+    done = compare(
+        "relu.onnx", "--batch", 2, "--seed", 7, "--loop", "python", "--backend", "openvino-cpu", "--backend-b",
+        "onnxruntime-cpu", "--json", "out.json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    sides = {s.name: s.task for s in made.sides}
+    assert [sides[n]["backend"] for n in ("a", "b", "control")] == ["openvino-cpu", "onnxruntime-cpu", "openvino-cpu"]
+    for task in sides.values():
+        assert (task["input_shapes"]["x"], task["seed"], task["native"]) == ((2, 3, 8, 8), 7, False)
+    compare("trial.yaml", "--batch", 3, "--seed", 7)
+    assert [s.task["pipeline"]["batch"] for s in made.sides] == [3, 3, 3]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("gone.onnx", 4, "gone.onnx: no such model; that folder has cut.onnx, "),
+        ("gone.fake.json", 4, "gone.fake.json: no such model"),
+        ("fast.fake.json gone.fake.json", 4, "gone.fake.json: no such model"),
+        ("cut.onnx", 4, "cut.onnx: expected an ONNX model, but its 40 bytes cannot be parsed"),
+        ("gone.yaml", 4, "gone.yaml: no such plan; write one with 'seatrial init MODEL.onnx'"),
+        ("gone", 5, "'gone' is no model (.onnx) and no plan (.yaml); as a stored run: results: no such results folder"),
+        ("model.pt", 5, "'model.pt' is no model (.onnx) and no plan (.yaml); as a stored run: "),
+        ("trial.yaml:candidat", 4, "'candidat' (did you mean 'candidate'?); expected one of baseline, candidate, third"),
+        ("trial.yaml trial.yaml:x", 4, "no pipeline is called 'x'; expected one of baseline, candidate, third"),
+        ("demo:candidat", 4, "'candidat' (did you mean 'candidate'?)"),
+        (
+            "fast.fake.json trial.yaml", 2,
+            "expected A and B of one kind, got a model, 'fast.fake.json', and a plan, 'trial.yaml'; compare two models",
+        ),
+        ("trial.yaml fast.fake.json", 2, "got a plan, 'trial.yaml', and a model, 'fast.fake.json'"),
+        ("fast.fake.json latest", 2, "got a model, 'fast.fake.json', and a stored run, 'latest'"),
+        ("text.txt fast.fake.json", 2, "got a stored run, 'text.txt', and a model, 'fast.fake.json'"),
+        ("relu.onnx --backend nonsense", 2, "--backend: expected one of onnxruntime-cpu, onnxruntime-cuda, "),
+        ("relu.onnx --backend-b onnx", 2, "got 'onnx' (did you mean 'onnxruntime-cpu'?)"),
+        ("trial.yaml --backend-a fak", 2, "got 'fak' (did you mean 'fake'?)"),
+        ("relu.onnx --backend-b onnxruntime-cuda", 5, "backend onnxruntime-cuda: this onnxruntime has no CUDA"),
+        ("relu.onnx --threads 9999", 2, "--threads: expected at most "),
+        ("trial.yaml --threads 9999", 2, "--threads: expected at most "),
+        ("relu.onnx --threads 0", 2, "--threads"),
+        ("relu.onnx --batch 0", 2, "--batch"),
+        ("relu.onnx --seed -1", 2, "--seed"),
+        ("fixed.onnx --batch 2", 4, "has a fixed batch of 1, not 2; give --batch 1"),
+        ("free.onnx", 4, "give --shape x=1x3x640x640"),
+        ("relu.onnx --shape x", 2, "--shape: expected NAME=SHAPE such as x=1x3x640x640, got 'x'"),
+        ("relu.onnx --shape z=1x3", 2, "no input called 'z'; inputs are x"),
+        ("trial.yaml --shape x=1x3", 2, "--shape: a plan's preprocess stage gives the shapes"),
+        ("relu.onnx --metric nonsense", 2, "--metric: expected one of p50, p90, p95, p99, mean, got 'nonsense'"),
+        ("relu.onnx --metric p50 --metric P90", 2, "got 'P90' (did you mean 'p90'?)"),
+        ("relu.onnx --margin 0", 2, "--margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got 0 %"),
+        ("relu.onnx --margin -1%", 2, "got -1 %"),
+        ("relu.onnx --margin 5", 2, "such as 2% or 0.02, got 500 %"),
+        ("relu.onnx --margin 100%", 2, "got 100 %"),
+        ("relu.onnx --margin abc", 2, "--margin: expected a quantity such as '2%', got 'abc'"),
+        ("relu.onnx --margin nan", 2, "--margin: expected a quantity such as '2%', got 'nan'"),
+        ("relu.onnx --max-time 0", 2, "--max-time: expected a quantity such as '30 ms', got '0': the unit is missing"),
+        ("relu.onnx --max-time 0s", 2, "--max-time: expected a time above zero, got '0s'"),
+        ("relu.onnx --max-time -1s", 2, "--max-time: expected a time above zero, got '-1s'"),
+        ("relu.onnx --max-time soon", 2, "--max-time: expected a quantity such as '30 ms', got 'soon'"),
+        ("relu.onnx --loop nonsense", 2, "--loop: expected native or python, got 'nonsense'"),
+        ("relu.onnx --python-b nothing", 5, "'nothing' cannot be run (No such file or directory); expected a Python"),
+        ("relu.onnx --python-b text.txt", 5, "'text.txt' cannot be run (Permission denied); expected a Python"),
+        ("relu.onnx --python-b images", 5, "'images' cannot be run (No such file or directory)"),
+        ("relu.onnx --python-b /bin/true", 5, "'/bin/true' did not answer like a Python 3.11 or newer"),
+        ("trial.yaml --python-b nothing", 5, "'nothing' cannot be run"),
+        ("relu.onnx --results text.txt", 5, "text.txt"),
+        ("relu.onnx --json /proc/x.json", 5, "--json /proc/x.json: cannot be written"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_compared_is_told_before_a_process_is_started(here, monkeypatch, words, code, said):
+    monkeypatch.setattr(versus, "run_round", lambda *_, **__: pytest.fail("a round was started"))
+    before = sorted(here.rglob("*"))
+    done = compare(*words.split())
+    assert (done.exit_code, said in done.stderr) == (code, True), done.output
+    assert done.stdout == ""
+    assert sorted(here.rglob("*")) == before, "nothing is left"
+
+
+def test_the_real_command_refuses_in_the_same_words(here, seatrial_cli):
+    done = seatrial_cli("compare", "trial.yaml:candidat")
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr.startswith("error: ")
+    assert "did you mean 'candidate'" in done.stderr
+    assert not (here / "results").exists()
+
+
+def test_an_environment_without_the_runtime(here):
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", "bare"], check=True)
+    done = compare("relu.onnx", "--python-b", "bare")
+    assert done.exit_code == 5
+    python = here / "bare" / "bin" / "python"
+    assert f"{python}: has no numpy and no onnxruntime; install what is missing there: {python} -m pip" in done.stderr
+    assert left(here) == []
+
+
+def test_a_stage_that_is_not_there(here, rounds):
+    rounds(1.0)
+    done = compare("trial.yaml", "--stage", "infr")
+    assert done.exit_code == 2
+    assert (
+        "--stage: expected one of decode, preprocess, infer, postprocess, end_to_end, got 'infr' (did you"
+        in done.stderr
+    )
+    assert left(here) == []
+
+
+def test_a_failed_comparison_takes_back_its_own_folders_and_no_others(here, monkeypatch):
+    def breaks(sides, folder, *_, **__):
+        folder.mkdir(parents=True)
+        (folder / "b.log").write_text("last words")
+        raise CellError("B: it broke")
+
+    monkeypatch.setattr(versus, "run_round", breaks)
+    (here / "kept").mkdir()
+    (here / "earlier" / "other" / "run").mkdir(parents=True)
+    for results, before in (("new", []), ("kept", []), ("earlier", ["earlier/other", "earlier/other/run"])):
+        done = compare("fast.fake.json", "--results", results)
+        assert (done.exit_code, "B: it broke" in done.stderr) == (1, True)
+        assert left(here, results) == before
+    assert not (here / "new").exists()
+    assert (here / "kept").exists()
+
+
+def test_a_disk_that_is_full(desk):
+    """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600));"
+        "from seatrial.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "slow.fake.json", "--max-time", "1ms", "--results", "full"],
+        cwd=desk, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "cannot be written: the disk is full" in done.stderr
+    assert not (desk / "full").exists()
+
+
+# Stored runs
+
+
+@pytest.fixture
+def stored(benched, tmp_path, monkeypatch):
+    """Copies of the two runs, the second with its record changed: stored(edit) gives their names."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*edits):
+        first, second = sorted(p.name for p in benched.iterdir())
+        shutil.rmtree(tmp_path / "results", ignore_errors=True)
+        shutil.copytree(benched, tmp_path / "results" / benched.name)
+        for name, edit in zip((second, first), edits, strict=False):
+            path = tmp_path / "results" / benched.name / name / "record.json"
+            data = json.loads(path.read_text())
+            edit(data)
+            path.write_text(json.dumps(data))
+        return first, second
+
+    return call
+
+
+def times(factor, cell=0):
+    def edit(data):
+        for stage in data["cells"][cell]["stages"].values():
+            for metric in ("mean", "p50", "p90", "p95", "p99"):
+                stage[metric]["value"] *= factor
+
+    return edit
+
+
+def level(data):
+    """A round number in place of what was measured."""
+    for stage in data["cells"][0]["stages"].values():
+        stage["p50"]["value"] = 1e-3
+
+
+@pytest.mark.parametrize(
+    ("factor", "code", "verdict"),
+    [(2.0, 1, "REGRESSION"), (0.5, 0, "IMPROVED"), (1.03, 3, "INCONCLUSIVE"), (1.0, 3, "INCONCLUSIVE")],
+)
+def test_stored_runs_are_called_only_far_above_the_noise_of_processes(stored, tmp_path, factor, code, verdict):
+    first, second = stored(lambda d: (level(d), times(factor)(d)), level)
+    done = compare(first, second, "--json", "out.json")
+    assert done.exit_code == code, done.output
+    record = Record.from_json(json.loads((tmp_path / "out.json").read_text()))
+    (c,) = record.comparisons
+    assert (c.verdict, c.design, c.stage) == (verdict, "separate runs", "infer")
+    assert c.change.value == pytest.approx(factor - 1)
+    assert "medians of separate processes differ by ±23 % without any change" in c.reason
+    assert "the margin is 2 %" in c.reason
+    assert len(list((tmp_path / "results").glob("*/*/record.json"))) == 3
+    assert Record.from_json(record.to_json()) == record
+
+
+def test_b_is_the_latest_run_where_it_is_not_named(stored):
+    done = compare(stored()[0])
+    assert done.exit_code == 3, done.output
+    assert "compare the models themselves, in lock-step" in done.stdout
+
+
+def renamed(name):
+    def edit(data):
+        (cell,) = data["cells"]
+        cell["id"], cell["pipeline"] = cell["id"].replace("bench", name, 1), name
+
+    return edit
+
+
+def two_pipelines(candidate_s):
+    """A trial's record: baseline at a millisecond, and a candidate in the same configuration."""
+
+    def edit(data):
+        renamed("baseline")(data)
+        level(data)
+        data["cells"].append(json.loads(json.dumps(data["cells"][0]).replace("baseline", "candidate")))
+        for stage in data["cells"][1]["stages"].values():
+            stage["p50"]["value"] = candidate_s
+
+    return edit
+
+
+def test_a_pipeline_is_compared_with_itself_and_not_with_its_neighbour(stored, tmp_path):
+    """Both runs hold a candidate ten times as slow as the baseline: nothing has changed from one run to the other."""
+    first, second = stored(two_pipelines(10e-3), two_pipelines(10e-3))
+    done = compare(first, second, "--json", "out.json")
+    assert done.exit_code == 3, done.output
+    comparisons = json.loads((tmp_path / "out.json").read_text())["comparisons"]
+    assert [c["b"].split(".")[0] for c in comparisons] == ["baseline", "candidate"]
+    assert [(c["a"] == c["b"], c["change"]["value"]) for c in comparisons] == [(True, 0.0), (True, 0.0)]
+
+
+def test_single_pipelines_may_have_other_names(stored):
+    first, second = stored(lambda d: (renamed("new")(d), level(d)), level)
+    done = compare(first, second)
+    assert done.exit_code == 3, done.output
+    assert "B new.fake.fp32.b1.t1" in done.stdout
+
+
+def test_many_configurations_share_the_chance_of_a_false_alarm(stored, tmp_path):
+    """27 % slower is 2.3 standard deviations of separate processes: something in one cell, and luck in one of eight."""
+
+    def eight(factor):
+        def edit(data):
+            (cell,) = data["cells"]
+            level(data)
+            text = json.dumps(cell)
+            data["cells"] = [json.loads(text.replace(".b1.", f".b{k}.")) for k in range(1, 9)]
+            times(factor)(data)
+
+        return edit
+
+    first, second = stored(eight(1.27), eight(1.0))
+    done = compare(first, second, "--json", "out.json")
+    assert done.exit_code == 3, done.output
+    c = json.loads((tmp_path / "out.json").read_text())["comparisons"][0]
+    assert c["p_adjusted"] == pytest.approx(8 * c["p_value"])
+    assert c["p_value"] < 0.05 < c["p_adjusted"]
+    assert "among 8 comparisons such a difference is luck too often" in c["reason"]
+    first, second = stored(lambda d: (level(d), times(1.27)(d)), level)
+    assert compare(first, second).exit_code == 1
+
+
+def other_machine(data):
+    data["environment"] |= {"fingerprint": "0" * 12, "cpu": "Another CPU", "cores": 64}
+    data["environment"]["packages"]["onnxruntime"] = "9.9.9"
+
+
+@pytest.mark.parametrize(
+    ("edit", "words", "code", "said"),
+    [
+        (other_machine, [], 5, ["were measured on unlike machines: they differ in cpu (", "and Another CPU), cores (",
+                                "onnxruntime (", "and 9.9.9); compare the models themselves here: seatrial compare A.onnx"]),
+        (lambda d: d["environment"].update(fingerprint="0" * 12), [], 5, ["they differ in what is not recorded"]),
+        (lambda d: d["environment"].pop("fingerprint"), [], 5, ["does not say on which machine it was measured"]),
+        (lambda d: d["cells"][0].update(id="bench.fake.fp32.b2.t1"), [], 5,
+         ["no configuration was measured in both: one has fake fp32 b1 t1, the other fake fp32 b2 t1; compare the models"]),
+        (lambda d: d["cells"][0].update(status="failed"), [], 5,
+         ["is without a cell that ran; expected a run of 'seatrial run' or 'seatrial bench'"]),
+        (lambda d: d.update(kind="compare", cells=[]), [], 5, ["is a comparison, which has no cells of its own"]),
+        (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/1, got"]),
+        (lambda d: d.pop("cells"), [], 5, ["the record is damaged at cells"]),
+        (level, ["--stage", "decode"], 2, ["--stage: expected one of infer, end_to_end, which were measured in both, got"]),
+        (level, ["--margin", "0"], 2, ["--margin: expected a share above 0"]),
+        (level, ["--backend-b", "fake"], 2, ["--backend-b: a stored run is measured already; compare models or plans"]),
+        (level, ["--python-a", "x"], 2, ["--python-a: a stored run is measured already"]),
+        (level, ["--batch", "2"], 2, ["--batch: a stored run is measured already"]),
+    ],
+)  # fmt: skip
+def test_stored_runs_that_cannot_be_compared(stored, tmp_path, edit, words, code, said):
+    first, second = stored(edit)
+    before = left(tmp_path)
+    done = compare(first, second, *words)
+    assert done.exit_code == code, done.output
+    for part in said:
+        assert part in done.stderr, done.stderr
+    assert left(tmp_path) == before, "nothing is left in results"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["latest", "latest"], 2, "expected two runs, got "),
+        (["latest"], 2, "twice; name another one, 'seatrial results' lists them"),
+        (["latest", "1999"], 5, "no run matches '1999' in results; expected a run's folder, 'latest', or one of "),
+        (["20", "latest"], 5, "several runs match '20'"),
+    ],
+)
+def test_runs_that_cannot_be_told(stored, tmp_path, words, code, said):
+    stored()
+    before = left(tmp_path)
+    done = compare(*words)
+    assert (done.exit_code, said in done.stderr) == (code, True), done.output
+    assert left(tmp_path) == before
+
+
+def test_an_interrupted_run_cannot_be_compared(stored, tmp_path):
+    first, second = stored()
+    run = RunFolder(tmp_path / "results" / machine_name() / second)
+    (run.path / "record.json").unlink()
+    done = compare(first, second)
+    assert (done.exit_code, "this run is not complete; carry on with" in done.stderr) == (5, True), done.output
+
+
+def test_words_in_brackets_are_not_markup(here, rounds):
+    rounds(1.2)
+    name = "[red]x[bold].fake.json"
+    (here / "fast.fake.json").rename(here / name)
+    done = compare(name, "slow.fake.json")
+    assert done.exit_code == 1, done.output
+    assert f"A {name} on fake" in done.stdout
