@@ -156,6 +156,7 @@ def mixed(desk):
     return command(desk, *words, "--results", "mixed", "--json", "mixed.json"), desk
 
 
+@pytest.mark.slow
 def test_a_real_comparison_has_a_verdict_for_each_metric(mixed):
     done, folder = mixed
     assert done.returncode == 1, done.stdout + done.stderr
@@ -180,6 +181,7 @@ def test_a_real_comparison_has_a_verdict_for_each_metric(mixed):
     assert "REGRESSION  p90: B is" in done.stdout
 
 
+@pytest.mark.slow
 def test_its_record_is_one_like_any_other(mixed):
     _, folder = mixed
     data = json.loads((folder / "mixed.json").read_text())
@@ -198,6 +200,7 @@ def test_its_record_is_one_like_any_other(mixed):
     assert data["environment"]["fingerprint"]
 
 
+@pytest.mark.slow
 def test_it_is_listed_and_reported(mixed):
     _, folder = mixed
     done = command(folder, "results", "--results", "mixed", "--json", "-")
@@ -211,6 +214,7 @@ def test_it_is_listed_and_reported(mixed):
     assert "p90 infer against fast.fake.json on fake" in page
 
 
+@pytest.mark.slow
 def test_a_model_against_itself_is_equivalent(desk):
     done = command(desk, "compare", "fast.fake.json", "--margin", "30%", "--results", "equal", "--json", "-")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -616,6 +620,10 @@ def other_machine(data):
         (lambda d: d.update(kind="compare", cells=[]), [], 5, ["is a comparison, which has no cells of its own"]),
         (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/1, got"]),
         (lambda d: d.pop("cells"), [], 5, ["the record is damaged at cells"]),
+        (times(0), [], 5, ["bench.fake.fp32.b1.t1: expected a p50 of infer above zero in both runs, got ", " and 0 s; a rec"]),
+        (times(-1), [], 5, ["above zero in both runs"]),
+        (lambda d: d["cells"][0].update(stages={}), [], 5, ["is without a cell that ran"]),
+        (lambda d: d["environment"].update(fingerprint="x", packages=None), [], 5, ["on unlike machines: they differ in numpy"]),
         (level, ["--stage", "decode"], 2, ["--stage: expected one of infer, end_to_end, which were measured in both, got"]),
         (level, ["--margin", "0"], 2, ["--margin: expected a share above 0"]),
         (level, ["--backend-b", "fake"], 2, ["--backend-b: a stored run is measured already; compare models or plans"]),

@@ -56,7 +56,7 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     comparisons = _adjusted(
         [_separately(x, y, m, question) for x, y in _matched(a, b) for m in question.metrics], question.alpha
     )
-    models = {"a": next(iter(a.models.values())), "b": next(iter(b.models.values()))}
+    models = {name: next(iter(r.models.values()), {}) for name, r in (("a", a), ("b", b))}
     run.save_start({"created": _now(), "compare": [a.id, b.id]})
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
 
@@ -81,7 +81,7 @@ def _now() -> str:
 
 def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     """The same pipelines in the same configurations; where each run has one pipeline only, its name may differ."""
-    mine, theirs = ([c for c in r.cells if c.status == "ok"] for r in (a, b))
+    mine, theirs = ([c for c in r.cells if c.status == "ok" and c.stages] for r in (a, b))
     for record, cells in ((a, mine), (b, theirs)):
         if not cells:
             what = (
@@ -126,7 +126,7 @@ def _check_alike(a: Record, b: Record) -> None:
         for key in ("cpu", "cores", "governor", "smt", "turbo", "cgroup_cpu_limit", "python", "simd")
         if a.environment.get(key) != b.environment.get(key)
     ]
-    mine, other = a.environment.get("packages", {}), b.environment.get("packages", {})
+    mine, other = (r.environment.get("packages") or {} for r in (a, b))
     unlike += [
         f"{n} ({mine.get(n)} and {other.get(n)})" for n in sorted({*mine, *other}) if mine.get(n) != other.get(n)
     ]
@@ -144,6 +144,11 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
             f"--stage: expected one of {', '.join(both)}, which were measured in both, got {stage!r}{did_you_mean(stage, both)}"
         )
     x, y = getattr(a.stages[stage], metric), getattr(b.stages[stage], metric)
+    if not 0 < min(x.value, y.value) <= max(x.value, y.value) < math.inf:
+        raise ResultsError(
+            f"{a.id}: expected a {metric} of {stage} above zero in both runs, got {x.value:g} s and {y.value:g} s; "
+            "a record is damaged: restore it or run it again"
+        )
     effect = math.log(y.value / x.value)
     confidence = 1 - question.alpha
     half = float(ndtri(0.5 + confidence / 2)) * SEPARATE_PROCESS_SD
