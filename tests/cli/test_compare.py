@@ -621,6 +621,7 @@ def other_machine(data):
         (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/1, got"]),
         (lambda d: d.pop("cells"), [], 5, ["the record is damaged at cells"]),
         (times(0), [], 5, ["bench.fake.fp32.b1.t1: expected a p50 of infer above zero in both runs, got ", " and 0 s; a rec"]),
+        (lambda d: d.update(models={}), [], 5, ["does not say which model was measured; run it again"]),
         (times(-1), [], 5, ["above zero in both runs"]),
         (lambda d: d["cells"][0].update(stages={}), [], 5, ["is without a cell that ran"]),
         (lambda d: d["environment"].update(fingerprint="x", packages=None), [], 5, ["on unlike machines: they differ in numpy"]),

@@ -5,7 +5,7 @@ import pytest
 
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import exit_code, judge, overall
-from seatrial.history.records import CellRecord, Decision, Measured, ParityResult, TensorDifference
+from seatrial.history.records import CellRecord, Comparison, Decision, Measured, ParityResult, TensorDifference
 from seatrial.plan.models import Plan
 from seatrial.trial.summarise import summarise_stages, throughput
 
@@ -130,11 +130,33 @@ def test_parity(parity, expected):
 
 
 @pytest.mark.parametrize(
-    ("new_ms", "verdict"), [(10.2, "INCONCLUSIVE"), (11.5, "INCONCLUSIVE"), (20, "FAIL"), (5, "PASS")]
+    ("called", "verdict"),
+    [("REGRESSION", "FAIL"), ("IMPROVED", "PASS"), ("EQUIVALENT", "PASS"), ("INCONCLUSIVE", "INCONCLUSIVE")],
 )
-def test_a_regression_between_unlike_processes_is_called_only_far_above_their_noise(new_ms, verdict):
+def test_a_regression_is_judged_from_its_comparison_not_from_the_cells(called, verdict):
     p = plan(regression={"against": "old", "margin": "2%"})
-    assert verdicts(p, cell("old", 10), cell("new", new_ms)) == [verdict]
+    # The cells alone would say otherwise: twice as slow, in separate processes.
+    found = judge(p, [cell("old", 10), cell("new", 20)], latencies, [comparison(called)])
+    assert [d.verdict for d in found] == [verdict]
+    assert found[0].check == "regression new against old"
+    assert found[0].reason == "because"
+    assert found[0].limit == 0.02
+    assert found[0].cell == "new.onnxruntime-cpu.fp32.b1.t1"
+
+
+def test_a_regression_without_its_comparison_is_inconclusive():
+    p = plan(regression={"against": "old", "margin": "2%"})
+    (found,) = judge(p, [cell("old", 10), cell("new", 10)], latencies)
+    assert found.verdict == "INCONCLUSIVE"
+    assert "no comparison was made" in found.reason
+
+
+def comparison(verdict):
+    return Comparison(
+        a="old", b="new", metric="p50", stage="end_to_end", design="lock-step", verdict=verdict, reason="because", margin=0.02,
+        change=Measured(value=0.05, unit="fraction"), a_value=Measured(value=0.01, unit="s"),
+        b_value=Measured(value=0.0105, unit="s"), p_value=0.01, p_adjusted=0.01,
+    )  # fmt: skip
 
 
 def decision(verdict):

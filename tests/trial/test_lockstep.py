@@ -1,5 +1,6 @@
 """Rounds of real processes on scripted models: who turns when, what is kept, and how a side that breaks is told."""
 
+import math
 import os
 import random
 import time
@@ -281,3 +282,18 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=8, tell=lambda _: seen.extend(children()))
     assert len(seen) == 2
     assert psutil.wait_procs(seen, timeout=30)[1] == []
+
+
+@pytest.mark.parametrize(
+    ("blocks", "block_s", "budget_s", "given"),
+    [
+        (40, 0.05, math.inf, 40),
+        (40, 0.05, 2.0, 40),
+        (40, 0.1, 2.0, 20),
+        (40, 0.1, 1.55, 14),
+        (40, 3.0, 2.0, 8),
+        (4, 3.0, 2.0, 4),
+    ],
+)
+def test_a_slow_model_gets_as_many_blocks_as_fit_into_its_time(blocks, block_s, budget_s, given):
+    assert lockstep._affordable(blocks, block_s, budget_s) == given

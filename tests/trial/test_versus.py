@@ -274,7 +274,7 @@ class Rounds:
         self.rounds = list(rounds)
         self.asked = []
 
-    def __call__(self, sides, folder, seed, *, blocks, least_requests, tell):
+    def __call__(self, sides, folder, seed, *, blocks, least_requests, budget_s, tell):
         folder.mkdir(parents=True, exist_ok=True)
         self.asked.append({"seed": seed, "blocks": blocks, "least": least_requests, "sides": sides})
         tell(0.5)

@@ -26,6 +26,11 @@ def print_record(out: Console, record: Record) -> None:
             out.print(Text(f"✗ {cell.pipeline} · {configuration(cell.id)}: {cell.reason}", "red"))
             for line in cell.last_output.splitlines()[-4:]:
                 out.print(Text(f"    {line}", "dim"))
+    if record.comparisons:
+        from seatrial.cli.compare import print_comparison
+
+        for c in record.comparisons:
+            print_comparison(out, c)
     if record.kind == "trial":
         out.print(verdict_table(record))
         print_reasons(out, record)

@@ -143,7 +143,7 @@ def report(
         write_atomic(output, render(found).encode())
     path = output or write_report(found)
     out.print()
-    if record.kind == "trial":
+    if record.kind != "bench":
         out.print(verdict_line(record))
     out.print(f"report: {path}", markup=False, soft_wrap=True)
     return ExitCode.PASS
@@ -188,7 +188,7 @@ def _listed(found: RunFolder) -> dict[str, object]:
         if found.complete:
             record = load_record(found)
             ran = sum(c.status == "ok" for c in record.cells)
-            verdict = record.verdict if record.kind == "trial" else "measured"
+            verdict = "measured" if record.kind == "bench" else record.verdict
             plan = record.plan.get("path") or next(iter(record.models.values()), {}).get("path", "")
             return row | {"verdict": verdict, "cells": ran, "wall_s": record.wall_s, "plan": str(plan)}
         start = found.start()

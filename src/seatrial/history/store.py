@@ -175,7 +175,7 @@ def find_run(text: str, results: Path) -> RunFolder:
     runs = list_runs(results)
     if text == "latest" and runs:
         return next((r for r in reversed(runs) if r.complete), runs[-1])
-    matches = [r for r in runs if text in r.path.name]
+    matches = [r for r in runs if r.path.name == text] or [r for r in runs if text in r.path.name]
     if len(matches) == 1:
         return matches[0]
     names = ", ".join(r.path.name for r in (matches or runs)[-5:]) or "none"

@@ -132,9 +132,9 @@ def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
 
 def _check_file(path: Path) -> None:
     if not path.exists():
-        near = sorted(p.name for p in path.parent.glob("*.onnx"))[:5] if path.parent.is_dir() else []
+        near = sorted(p.name for p in path.parent.glob("*.onnx") if p.is_file())[:5] if path.parent.is_dir() else []
         there = f"; that folder has {', '.join(near)}" if near else ""
-        raise ModelError(f"{path}: no such model{there}; paths are relative to the plan's folder")
+        raise ModelError(f"{path}: no such model{there}; paths in a plan are relative to its folder")
     if not path.is_file():
         raise ModelError(f"{path}: expected a model file, got something else (a folder, a pipe or a device)")
     if path.stat().st_size == 0:

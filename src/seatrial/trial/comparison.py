@@ -56,7 +56,7 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     comparisons = _adjusted(
         [_separately(x, y, m, question) for x, y in _matched(a, b) for m in question.metrics], question.alpha
     )
-    models = {name: next(iter(r.models.values()), {}) for name, r in (("a", a), ("b", b))}
+    models = {"a": next(iter(a.models.values())), "b": next(iter(b.models.values()))}
     run.save_start({"created": _now(), "compare": [a.id, b.id]})
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
 
@@ -119,6 +119,8 @@ def _check_alike(a: Record, b: Record) -> None:
     for r in (a, b):
         if "fingerprint" not in r.environment:
             raise ResultsError(f"{r.id}: its record does not say on which machine it was measured; run it again")
+        if not r.models:
+            raise ResultsError(f"{r.id}: its record does not say which model was measured; run it again")
     if a.environment["fingerprint"] == b.environment["fingerprint"]:
         return
     unlike = [

@@ -37,6 +37,8 @@ I64 = npt.NDArray[np.int64]
 BLOCKS = 40
 # A burst is as short as hides the hand-over: the first inference after a sleep has cold caches and is not kept.
 BURST_S = 0.012
+# Fewer would leave the median over blocks to chance.
+LEAST_BLOCKS = 8
 LEAST_BURST, MOST_BURST = 3, 64
 WARM_UP_S = 0.15
 LOAD_TIMEOUT_S = 600.0
@@ -74,11 +76,12 @@ class Round:
 
 def run_round(
     sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
-    tell: Callable[[float], None] = lambda _: None,
+    tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
 ) -> Round:  # fmt: skip
     """One process a side, started in random order; `blocks` blocks in which each side has one turn.
 
-    least_requests: how many a side must have answered at the end, which may make bursts longer.
+    least_requests: how many a side must have answered at the end, which may make bursts longer. budget_s: a slow model gets
+    fewer blocks, so that its turns fit into it; never fewer than LEAST_BLOCKS.
 
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
 
@@ -88,14 +91,15 @@ def run_round(
         SeatrialError: a side could not load or broke; the message has its label and its last words.
     """
     try:
-        return _run_round(sides, folder, seed, blocks, least_requests, tell)
+        return _run_round(sides, folder, seed, blocks, least_requests, tell, budget_s)
     except OSError as e:
         raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
 
 
 def _run_round(
-    sides: Sequence[Side], folder: Path, seed: int, blocks: int, least_requests: int, tell: Callable[[float], None]
-) -> Round:
+    sides: Sequence[Side], folder: Path, seed: int, blocks: int, least_requests: int, tell: Callable[[float], None],
+    budget_s: float,
+) -> Round:  # fmt: skip
     began = time.monotonic()
     rng = random.Random(seed)
     launch = list(sides)
@@ -111,7 +115,9 @@ def _run_round(
         names = [s.name for s in sides]
         slowest_s = max(_warm_up(turners[name]) for name in names)
         burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
-        burst = max(burst, -(-least_requests // blocks))
+        blocks = _affordable(blocks, (burst + 1) * slowest_s * len(names), budget_s)
+        # As many as the table has room for; a tail that has too few requests all the same has no interval.
+        burst = min(longest, max(burst, -(-least_requests // blocks)))
         cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
         with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
             for number, order in enumerate(_orders(names, blocks, rng)):
@@ -132,6 +138,13 @@ def _check_stages(turners: Iterable[_Turner]) -> None:
     if len(set(stages.values())) > 1:
         said = "; ".join(f"{label}: {own}" for label, own in sorted(stages.items()))
         raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")
+
+
+def _affordable(blocks: int, block_s: float, budget_s: float) -> int:
+    """Blocks that fit into the time: an even number, since each has its mirror image."""
+    if blocks * block_s <= budget_s:
+        return blocks
+    return max(min(blocks, LEAST_BLOCKS), int(budget_s / block_s) // 2 * 2)
 
 
 def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:

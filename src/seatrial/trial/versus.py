@@ -83,6 +83,7 @@ def compare_sides(
     began = time.monotonic()
     rounds: list[Round] = []
     blocks = BLOCKS
+    budget_s = question.max_time_s / LOOKS[0]
     comparisons: list[Comparison] = []
     try:
         for look in LOOKS:
@@ -92,7 +93,9 @@ def compare_sides(
                 seed = question.seed * 1000 + len(rounds)
                 needed = _requests_needed(question)
                 told = _told(tell, len(rounds))
-                rounds.append(run_round(sides, folder, seed, blocks=blocks, least_requests=needed, tell=told))
+                rounds.append(
+                    run_round(sides, folder, seed, blocks=blocks, least_requests=needed, tell=told, budget_s=budget_s)
+                )
                 # After one round, not after eight.
                 _stage_and_columns(rounds[0].stages, question)
             comparisons = _judged(rounds, question, alpha, labels)
@@ -182,10 +185,10 @@ def _comparison(
     controls = [p.control for p in pairs if p.control is not None]
     control = paired_effect(controls, effect.confidence)
     # What A against itself was seen to do, from its own spread and from where its middle lies.
-    floor = control.detectable if len(pairs) >= LEAST_PAIRS else None
+    floor = max(control.detectable, abs(control.effect)) if len(pairs) >= LEAST_PAIRS else None
     verdict, reason = judge(effect, question.margin)
     warnings = list(effect.warnings)
-    if verdict in ("REGRESSION", "IMPROVED") and adjusted > question.alpha:
+    if verdict in ("REGRESSION", "IMPROVED") and adjusted > 1 - effect.confidence:
         verdict = "INCONCLUSIVE"
         reason += (
             f"; among {len(question.metrics)} metrics such a difference is luck too often (adjusted p {adjusted:.2g})"
@@ -193,7 +196,7 @@ def _comparison(
     if floor is not None and floor > np.log1p(question.margin) and verdict != "INCONCLUSIVE":
         verdict = "INCONCLUSIVE"
         reason += (
-            f"; A against itself differs by up to {np.expm1(floor):.1%}, so a margin below that cannot be judged here"
+            f"; the noise floor, from A against itself, is {np.expm1(floor):.1%}: no margin below it can be judged here"
         )
     if out_of_time and verdict == "INCONCLUSIVE":
         reason += (
