@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -78,5 +79,29 @@ def seatrial_cli(tmp_path: Path):
             cwd=cwd or tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
             check=False, **options,
         )  # fmt: skip
+
+    return call
+
+
+@dataclass(frozen=True)
+class Done:
+    code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="session")
+def bench():
+    """`seatrial bench` in this process, in the working folder: no imports to pay for. What it measures has processes as ever."""
+    from typer.testing import CliRunner
+
+    from seatrial.cli import bench as _registers  # noqa: F401
+    from seatrial.cli.app import app
+
+    def call(*arguments: object) -> Done:
+        result = CliRunner().invoke(app, ["bench", *map(str, arguments)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Done(result.exit_code, result.stdout, result.stderr)
 
     return call

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
-from seatrial.stats.stopping import windows_agree
 from seatrial.timing.environment import disturbances, environment, fingerprint, peak_memory_bytes
 from seatrial.timing.measure import StopRule, image_order, measure, warm_up
 
@@ -116,20 +115,6 @@ def test_every_image_comes_once_a_round_in_changing_order():
     assert len({tuple(r) for r in rounds}) > 1
     again = image_order(5, seed=3)
     assert [next(again) for _ in range(5)] == rounds[0]
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "agree"),
-    [
-        (np.full(20, 10.0), np.full(20, 10.0), True),
-        (np.linspace(30, 10, 20), np.full(20, 10.0), False),  # still falling
-        (np.full(20, 12.0), np.full(20, 10.0), False),
-        (np.full(20, 10.2), np.full(20, 10.0), False),  # first value outside a window without any spread
-        (np.linspace(9.9, 10.1, 20), np.linspace(10.1, 9.9, 20), True),
-    ],
-)
-def test_warm_up_ends_when_two_windows_agree(first, second, agree):
-    assert windows_agree(first, second) == agree
 
 
 def test_the_environment_names_the_machine_and_its_disturbances():

@@ -180,7 +180,7 @@ def test_too_few_rounds_have_no_floor_and_a_record_without_nan(count):
 def test_a_margin_below_what_a_differs_from_itself_cannot_be_judged(controls, margin, verdict):
     (c,) = judged(rounds_of([0.5] * 8, controls), margin=margin)
     assert c.verdict == verdict, c.reason
-    assert ("A against itself differs by up to" in c.reason) == (verdict == "INCONCLUSIVE")
+    assert ("from A against itself" in c.reason) == (verdict == "INCONCLUSIVE")
     # 2.8 · 1.48 · MAD / √8
     floor = 0.0 if controls == 0.0 else np.expm1(2.8 * 1.48 * 0.03 / np.sqrt(8))
     assert c.noise_floor == pytest.approx(floor)

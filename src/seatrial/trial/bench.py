@@ -41,6 +41,7 @@ from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 CAPACITY = 1 << 17
+MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
 # A search goes through many rates; pages that nobody writes cost nothing.
 SEARCH_CAPACITY = 1 << 20
 # Arrivals of one load: 80 MB of times.
@@ -298,10 +299,10 @@ def _record(
 ) -> CellRecord:  # fmt: skip
     fields = measured_fields(answer, table, task.batch, subject.model_bytes)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
-    fields |= noise_fields(ended.noise, table, fields["warnings"])
+    fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
-        threads=task.threads, status="ok", io_policy=IO_POLICY, wall_s=ended.wall_s, engine="native",
+        threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s, engine="native",
         **fields,
     )  # fmt: skip
 

@@ -58,7 +58,7 @@ def load_fields(
         unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=tuple(s for s, _ in shapes),
         bound="" if load.bound_s is None else f"{format_seconds(load.bound_s)}@p{load.bound_quantile * 100:g}",
         found_rate=_found(found.held, found.failed, answer) if load.bound_s is not None else None,
-        curve=tuple(_point(p, table, load.bound_quantile) for p in answer.points), percentiles=asked, refused=refused,
+        curve=_curve(answer.points, table, load.bound_quantile), percentiles=asked, refused=refused,
         python_path=path, official=answer.official,
     )  # fmt: skip
     fields: dict[str, Any] = {"load_result": result, "warnings": tuple(more)}
@@ -172,16 +172,25 @@ def _found(held: float | None, failed: float | None, answer: Answer) -> Measured
     )  # fmt: skip
 
 
-def _point(p: Point, table: I64, quantile: float) -> RatePoint:
-    rows = table[(table[:, 0] >= p.first_row_ns) & (table[:, 0] <= p.last_row_ns)]
-    seconds = rows[:, -1] / 1e9
-    unserved = p.arrivals - len(rows)
+def _curve(points: Sequence[Point], table: I64, quantile: float) -> tuple[RatePoint, ...]:
+    """One point a rate, in the order in which they were tried: an edge that was measured again is one rate."""
+    by_rate: dict[float, list[Point]] = {}
+    for p in points:
+        by_rate.setdefault(p.offered_per_s, []).append(p)
+    return tuple(_point(group, table, quantile) for group in by_rate.values())
+
+
+def _point(group: Sequence[Point], table: I64, quantile: float) -> RatePoint:
+    rows = [table[(table[:, 0] >= p.first_row_ns) & (table[:, 0] <= p.last_row_ns)] for p in group]
+    seconds = np.concatenate([r[:, -1] for r in rows]) / 1e9
+    unserved = sum(p.arrivals for p in group) - len(seconds)
     # Sorted last, as the test had them; the slowest that was served stands for them in the figures.
     padded = np.concatenate([seconds, np.full(unserved, seconds.max() if len(seconds) else 0.0)])
-    ends = rows[:, 0] + rows[:, -1]
-    window = (int(ends.max()) - p.first_row_ns) / 1e9 if len(rows) else 1.0
+    spans = [int((r[:, 0] + r[:, -1]).max()) - p.first_row_ns for p, r in zip(group, rows, strict=True) if len(r)]
+    window = sum(spans) / 1e9 or 1.0
+    p, rows_served = group[-1], len(seconds)
     p50, p90, p99, tail = (_measured(percentile_estimate(padded, q, CONFIDENCE)) for q in (0.5, 0.9, 0.99, quantile))
     return RatePoint(
-        offered_per_s=p.offered_per_s, achieved_per_s=len(rows) / window, n=len(rows), unserved=unserved, p50=p50, p90=p90,
+        offered_per_s=p.offered_per_s, achieved_per_s=rows_served / window, n=rows_served, unserved=unserved, p50=p50, p90=p90,
         p99=p99, tail=tail, holds=p.holds,
     )  # fmt: skip

@@ -23,6 +23,8 @@ from seatrial.trial.task import Task
 # Of the official rules, where no other is asked for.
 SERVER_QUANTILE, SERVER_BOUND_NS = 0.99, 100_000_000
 LIBRARY_SIZE = 64
+# LoadGen makes all its queries before it sends the first; each takes some hundred bytes.
+MOST_QUERIES = 1_000_000
 FOREVER_NS = 1 << 62
 _LINE = re.compile(r"^\s*(.+?)\s*:\s*(.+?)\s*$")
 
@@ -113,13 +115,16 @@ def _settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
     duration_ms = max(1, int(task.max_time_s * 1000))
     settings.min_duration_ms = settings.max_duration_ms = duration_ms
     settings.min_query_count = 1
-    settings.single_stream_expected_latency_ns = 1_000_000
+    # From these LoadGen sees how many queries to make: with too few of them the shortest duration is missed.
+    per_s = min(per_s, MOST_QUERIES / task.max_time_s)
+    settings.single_stream_expected_latency_ns = max(1, int(1e9 / per_s))
+    settings.multi_stream_expected_latency_ns = max(1, int(settings.multi_stream_samples_per_query * 1e9 / per_s))
     if scenario == "server":
         settings.server_target_qps = task.load.rate
         settings.server_target_latency_ns = int(task.load.bound_s * 1e9) if task.load.bound_s else SERVER_BOUND_NS
         settings.server_target_latency_percentile = task.load.bound_quantile if task.load.bound_s else SERVER_QUANTILE
     if scenario == "offline":
-        # One query holds all samples: as many as fit into the time at the speed that the warm-up saw.
+        # One query holds all samples.
         settings.offline_expected_qps = per_s
         settings.max_duration_ms = 0
     return settings
@@ -144,7 +149,7 @@ def _summary(path: Path) -> dict[str, Any]:
         if line.startswith("Test Parameters Used"):
             break
         match = _LINE.match(line)
-        if match and not match[1].startswith(("=", "*")):
+        if match and match[2].strip() and not match[1].startswith(("=", "*")):
             found[match[1]] = _number(match[2])
     return found
 

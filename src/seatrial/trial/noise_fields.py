@@ -16,11 +16,18 @@ MOST_SPIKES = 20
 LEAST_FOR_SPIKES = 20
 
 
-def noise_fields(watched: NoiseReport | None, table_ns: I64, warnings: tuple[str, ...]) -> dict[str, Any]:
-    """noise, spikes and the warnings with what was noticed, of the time from the first request to the last."""
+def noise_fields(
+    watched: NoiseReport | None, table_ns: I64, warnings: tuple[str, ...], queued: bool = False
+) -> dict[str, Any]:
+    """noise, spikes and the warnings with what was noticed, of the time from the first request to the last.
+
+    queued: the first stage is a wait for others; a request is then looked at from its end on, since what hit the request
+    before it explains the wait, and not what happened to itself.
+    """
     if watched is None or not len(table_ns):
         return {}
-    starts, durations = table_ns[:, 0], table_ns[:, -1]
+    wait = table_ns[:, 1] if queued else 0
+    starts, durations = table_ns[:, 0] + wait, table_ns[:, -1] - wait
     noise = watched.between(int(starts[0]), int((starts + durations).max()))
     more = tuple(f"{d.what}; {d.cure}" for d in noise.disturbances)
     return {"noise": noise.to_dict(), "spikes": _spikes(starts, durations, noise), "warnings": (*warnings, *more)}
