@@ -118,7 +118,7 @@ class Rounds:
         self.ratios = ratios
         self.sides = []
 
-    def __call__(self, sides, folder, seed, *, blocks, least_requests, tell):
+    def __call__(self, sides, folder, seed, *, blocks, least_requests, budget_s, enough, tell):
         self.sides = sides
         ratio = self.ratios[seed % 1000 % len(self.ratios)]
         stages = ["decode", "preprocess", "infer", "postprocess"] if "pipeline" in sides[0].task else ["infer"]

@@ -49,11 +49,13 @@ def test_the_page_needs_nothing_from_outside(workspace):
     assert not re.search(r"https?://(?!www\.w3\.org/|purl\.org|creativecommons\.org)", text)
     assert "<script" not in text
     assert len(page.ids) == len(set(page.ids))
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 3
     assert len(text) < 2_000_000
 
 
-@pytest.mark.parametrize("section", ["verdict", "stages", "latency", "throughput", "pictures", "cells", "environment"])
+@pytest.mark.parametrize(
+    "section", ["verdict", "stages", "latency", "timeline", "throughput", "pictures", "cells", "environment"]
+)
 def test_every_section_is_there(workspace, section):
     _, page, _ = page_of(workspace)
     assert section in page.ids

@@ -123,9 +123,7 @@ def bench(
     from seatrial.trial.bench import Sweep, run_bench
 
     if loop not in ("native", "python"):
-        raise UsageError(
-            f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}"
-        )
+        raise UsageError(f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}")
     check_backend_name(backend)
     seconds = _time("--max-time", max_time)
     shapes = shapes_of(shape)
@@ -221,7 +219,11 @@ def _loads(
         ("--arrivals", arrivals != "poisson", scenario == "server"),
     ):  # fmt: skip
         if given and not where:
-            scenarios = {"--gap": "paced", "--rate": "server or mlperf-server", "--latency-bound": "server or mlperf-server"}
+            scenarios = {
+                "--gap": "paced",
+                "--rate": "server or mlperf-server",
+                "--latency-bound": "server or mlperf-server",
+            }
             raise UsageError(
                 f"{name} belongs to --scenario {scenarios.get(name, 'server')}, not {scenario}; change one of the two"
             )
@@ -345,7 +347,9 @@ def shapes_of(texts: Sequence[str] | None, option: str = "--shape") -> dict[str,
     names = [name for name, _ in pairs]
     for name in names:
         if names.count(name) > 1:
-            raise UsageError(f"{option}: expected one shape for input {name!r}, got {names.count(name)}; leave one away")
+            raise UsageError(
+                f"{option}: expected one shape for input {name!r}, got {names.count(name)}; leave one away"
+            )
     return dict(pairs)
 
 
@@ -459,11 +463,14 @@ def _found(load: LoadResult) -> tuple[str, str]:
 
 
 def _print_spikes(out: Console, cell: CellRecord) -> None:
-    for s in cell.spikes[:SPIKES_SHOWN]:
+    from seatrial.report.load_plots import worth_telling
+
+    spikes = worth_telling(cell.spikes)
+    for s in spikes[:SPIKES_SHOWN]:
         causes = "; ".join(s.causes)
         out.print(f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", style="dim", markup=False)
-    if len(cell.spikes) > SPIKES_SHOWN:
-        out.print(f"and {len(cell.spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
+    if len(spikes) > SPIKES_SHOWN:
+        out.print(f"and {len(spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
 
 
 def _print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:

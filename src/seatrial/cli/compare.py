@@ -50,7 +50,7 @@ def compare(
     stage: Annotated[
         str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default="end_to_end")
     ] = "",
-    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="No round starts after it.")] = "90 s",
+    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="No round starts after it.")] = "60 s",
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a run.", show_default="1")] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="The runtime's threads.", show_default="1")

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, EngineComparison, Record, configuration
+from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions
-from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
+from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline, worth_telling
 from seatrial.report.plots import distributions, waterfall
 from seatrial.timing.search import knee
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
@@ -49,22 +49,28 @@ def render(run: RunFolder) -> str:
     tables = _starts_and_latencies(run, ok)
     seconds = {name: table[:, 1] for name, table in tables.items()}
     pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
+    # The requests of a search came at many rates: their curve tells what a mean over all of them would hide.
+    steady = [c for c in ordered if not (c.load_result and c.load_result.curve)]
     return environment.get_template("report.html.j2").render(
         record=record,
         css=(FOLDER / "report.css").read_text("utf-8"),
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
+        steady=steady,
+        waits=any("queue" in c.stages for c in steady),
+        loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],
         skipped=[c for c in record.cells if c.status == "skipped"],
-        waterfall=waterfall(ordered) if ordered else "",
-        distributions=distributions(ordered, seconds, pipelines) if ordered and seconds else "",
+        waterfall=waterfall(steady) if steady else "",
+        distributions=distributions(steady, seconds, pipelines) if steady and seconds else "",
         timeline=timeline(timed, tables) if (timed := [c for c in ordered if c.id in tables][:MOST_TIMELINES]) else "",
         subject=_subject(record),
         searches=[(c, rate_curve(c.load_result)) for c in ordered if c.load_result and c.load_result.curve],
         clients=_scaling(ordered),
         comparisons=[(c, pair_effects(c) if c.pairs else "") for c in record.comparisons],
         spikes=_spikes(ordered),
-        heatmaps=[_heatmap(p, ok) for p in pipelines if any(c.pipeline == p for c in ok)],
+        # A bench's cells differ in their loads, which a map of configurations has no room for.
+        heatmaps=[_heatmap(p, ok) for p in pipelines if record.kind != "bench" and any(c.pipeline == p for c in ok)],
         engines=_engines(ok),
         pictures=_pictures(run, record),
         pipelines=pipelines,
@@ -76,14 +82,17 @@ def render(run: RunFolder) -> str:
 
 
 def _starts_and_latencies(run: RunFolder, cells: list[CellRecord]) -> dict[str, npt.NDArray[np.float64]]:
-    """(n, 2) seconds a cell: when each request began, and how long it took."""
+    """(n, 3) seconds a cell: when each request began, or was due; how long it took; and how much of that was waiting."""
     path = run.path / "samples.parquet"
     if not path.is_file():
         return {}
     import pandas as pd
+    import pyarrow.parquet as pq
 
-    frame = pd.read_parquet(path, columns=["cell", "start_ns", "end_to_end_ns"])
-    tables = {c.id: frame.loc[frame["cell"] == c.id, ["start_ns", "end_to_end_ns"]].to_numpy() / 1e9 for c in cells}
+    names = ["start_ns", "end_to_end_ns", "queue_ns"]
+    frame = pd.read_parquet(path, columns=["cell", *(n for n in names if n in pq.read_schema(path).names)])
+    frame = frame.reindex(columns=["cell", *names]).fillna({"queue_ns": 0})
+    tables = {c.id: frame.loc[frame["cell"] == c.id, names].to_numpy(float) / 1e9 for c in cells}
     return {name: table for name, table in tables.items() if len(table)}
 
 
@@ -106,9 +115,18 @@ def _scaling(cells: list[CellRecord]) -> str:
     return scaling(cells, knee(counts, [load.requests_per_s.value for load in loads if load.requests_per_s]))
 
 
+def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:
+    """Cells of which there is more to tell than their latencies."""
+    loads = [(c, c.load_result) for c in cells if c.load_result and not c.load_result.curve]
+    return [
+        (c, r) for c, r in loads
+        if r.scenario != "single-stream" or r.shapes or r.percentiles or r.refused or r.official or r.python_path
+    ]  # fmt: skip
+
+
 def _spikes(cells: list[CellRecord]) -> list[dict[str, Any]]:
     """The slowest outliers of all cells, with their causes."""
-    rows = [{"cell": c, "spike": s} for c in cells for s in c.spikes]
+    rows = [{"cell": c, "spike": s} for c in cells for s in worth_telling(c.spikes)]
     return sorted(rows, key=lambda r: -r["spike"].times_median)[:MOST_SPIKES]  # type: ignore[attr-defined]
 
 
@@ -171,11 +189,14 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
 def _warnings(record: Record) -> list[dict[str, str]]:
     """Every warning once, with the cells that it concerns."""
     cells: dict[str, list[str]] = {}
+    told = {c.reason for c in record.cells if c.status == "failed"}
     for text in record.warnings:
-        cells.setdefault(text, [])
+        if text not in told:
+            cells.setdefault(text, [])
+    unknown = [w for c in record.cells for w in c.warnings if w.startswith("NOT CONVERGED")]
     for cell in record.cells:
         for text in cell.warnings:
-            cells.setdefault(text.split(" within ")[0] if text.startswith("NOT CONVERGED") else text, []).append(
-                cell.id
-            )
+            # Of many cells, one line says it; what to do about it is the same for all.
+            said = text.startswith("NOT CONVERGED") and len(unknown) > 1
+            cells.setdefault(f"NOT CONVERGED; {text.rpartition('; ')[2]}" if said else text, []).append(cell.id)
     return [{"text": text, "cells": ", ".join(found)} for text, found in cells.items()]

@@ -10,20 +10,24 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Comparison, LoadResult, configuration
+from seatrial.history.records import CellRecord, Comparison, LoadResult, Spike, configuration
 from seatrial.report.plots import FAINT, INK, PIPELINE_COLOURS, figure_of, svg_of
 from seatrial.units import format_seconds
 
 MOST_POINTS = 1500
 HOLDS = {"yes": "#009E73", "no": "#D55E00", "unsure": "#E69F00"}
+# Of the median: a fifth above it is what a person would call a spike.
+LEAST_TOLD = 1.2
 BAND, CONTROL = "#eef1f4", "#9aa5b1"
 
 
 def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.float64]]) -> str:
-    """Latency of each request by when it started; one row a cell, spikes ringed. tables_s: (n, 2) start and latency."""
+    """Latency of each request by when it started; one row a cell, spikes ringed. tables_s: (n, 3) start, latency, wait."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 0.5 + 0.95 * len(cells)), layout="constrained")
+    # A row of its own has room to show how high a spike is; of many, where they are must do.
+    height = max(0.95, 2.2 / len(cells))
+    figure = Figure(figsize=(9.6, 0.5 + height * len(cells)), layout="constrained")
     rows = figure.subplots(len(cells), 1, squeeze=False)[:, 0]
     for axes, cell in zip(rows, cells, strict=True):
         table = tables_s[cell.id]
@@ -34,11 +38,15 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
         step = max(1, len(crowd) // MOST_POINTS)
         shown = np.sort(np.concatenate([np.sort(crowd)[::step], slow]))
         axes.scatter(at_s[shown], ms[shown], s=3, color=PIPELINE_COLOURS[0], alpha=0.5, linewidths=0)
-        for s in cell.spikes:
+        # A spike of a server is one of its service: it is known by when that began.
+        began_s = table[:, 0] + table[:, 2]
+        for s in worth_telling(cell.spikes):
             known = s.causes and s.causes != ("unexplained",)
+            row = int(np.argmin(np.abs(began_s - began_s[0] - s.at_s)))
             axes.scatter(
-                [s.at_s], [s.duration_s * 1e3], s=36, facecolors="none", edgecolors=HOLDS["no"] if known else FAINT
-            )
+                [at_s[row]], [ms[row]], s=36, facecolors="none", edgecolors=HOLDS["no"] if known else FAINT,
+                clip_on=False, zorder=3,
+            )  # fmt: skip
         axes.set_yscale("log")
         axes.set_title(f"{cell.pipeline} · {configuration(cell.id)}", loc="left", fontsize=9, color=INK)
         low, high = float(ms.min()) * 0.9, float(ms.max()) * 1.2
@@ -54,6 +62,11 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
         axes.spines["bottom"].set_color(FAINT)
     rows[-1].set_xlabel("seconds since the first request", color=INK, fontsize=9)
     return svg_of(figure, "timeline")
+
+
+def worth_telling(spikes: Sequence[Spike]) -> list[Spike]:
+    """Without those that only stand out because all others are the same to a few microseconds."""
+    return [s for s in spikes if s.times_median >= LEAST_TOLD]
 
 
 def rate_curve(load: LoadResult) -> str:

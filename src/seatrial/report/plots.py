@@ -14,7 +14,13 @@ from seatrial.history.records import CellRecord, configuration
 from seatrial.units import format_seconds
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
-STAGE_COLOURS = {"decode": "#56B4E9", "preprocess": "#E69F00", "infer": "#0072B2", "postprocess": "#009E73"}
+STAGE_COLOURS = {
+    "queue": "#9aa5b1",
+    "decode": "#56B4E9",
+    "preprocess": "#E69F00",
+    "infer": "#0072B2",
+    "postprocess": "#009E73",
+}
 PIPELINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT = "#1f2933", "#9aa5b1"
 DOTS = 400

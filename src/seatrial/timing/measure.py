@@ -70,21 +70,23 @@ def measure(
         end = began + rule.max_time_ns
         next_look = rule.min_samples
         while True:
+            left = max(0, next_look - len(samples))
+            # A deadline would cut the gap before it short: with gaps, the loop comes back after a number of requests.
             ended = closed_loop(
                 work,
                 samples,
-                deadline_ns=min(end, now_ns() + WORD_NS),
-                most=max(0, next_look - len(samples)),
+                deadline_ns=end if gap_ns else min(end, now_ns() + WORD_NS),
+                most=min(left, _requests_a_word(samples, gap_ns)) if gap_ns else left,
                 gap_ns=gap_ns,
             )
-            if ended == "count":
+            if ended == "count" and len(samples) >= next_look:
                 looks += 1
                 if _enough(samples.to_array(), rule, looks):
                     ended = "converged"
                     break
                 # Few looks, each at half as many samples again: looking often would stop on luck.
                 next_look = int(len(samples) * 1.5) + 1
-            elif ended != "deadline":
+            elif ended not in ("deadline", "count"):
                 break
             if now_ns() >= end:
                 ended = "deadline"
@@ -93,6 +95,11 @@ def measure(
         elapsed = now_ns() - began
     table = samples.to_array()
     return Measurement(table, warmed, elapsed, ended == "converged" or _enough(table, rule, looks + 1), ended)
+
+
+def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
+    last = samples.to_array(len(samples) - 1)[:, -1] if len(samples) else [0]
+    return max(1, WORD_NS // (gap_ns + int(last[0])))
 
 
 def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int) -> bool:

@@ -133,6 +133,13 @@ class Sweep:
                     f"give at most {4 * cores}"
                 )
             self._check_arrivals(load)
+        for name in self.percentiles:
+            needed = samples_needed(_quantile(name), (1 + CONFIDENCE) / 2)
+            if needed > CAPACITY:
+                raise UsageError(
+                    f"--percentile {name}: expected one that {CAPACITY:,} samples can bound, the most that are kept; this one "
+                    f"needs {needed:,}; ask for p99.99 or lower"
+                )
 
     def _check_arrivals(self, load: Load) -> None:
         """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
@@ -241,7 +248,7 @@ class _CutShortError(Exception):
 
 def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clients: int, tell: Tell) -> CellRecord:
     cell_id = _cell_id(subject, load, clients)
-    asked = [float(p[1:]) / 100 for p in sweep.percentiles]
+    asked = [_quantile(p) for p in sweep.percentiles]
     task = subject.task.model_copy(update={
         "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
         "capacity": (CAPACITY if load.bound_s is None else SEARCH_CAPACITY) // clients,
@@ -282,6 +289,10 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     return cell
 
 
+def _quantile(name: str) -> float:
+    return float(name[1:]) / 100
+
+
 def _cell_id(subject: BenchSubject, load: Load, clients: int) -> str:
     t = subject.task
     base = f"{subject.name}.{t.backend}.{t.precision}.b{t.batch}.t{t.threads}"
@@ -300,10 +311,13 @@ def _record(
     fields = measured_fields(answer, table, task.batch, subject.model_bytes)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
     fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
+    if task.load.mix:
+        # The larger shape is no outlier of the smaller.
+        fields["spikes"] = ()
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
-        threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s, engine="native",
-        **fields,
+        threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
+        engine="native", **fields,
     )  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
 
 
 def load_fields(
@@ -32,12 +33,17 @@ def load_fields(
     load = task.load
     rate = requests_per_s(table)
     asked, refused = _percentiles(table[:, -1] / 1e9, percentiles)
-    found = bracket([(p.offered_per_s, p.holds) for p in answer.points])
+    curve = _curve(answer.points, table, load.bound_quantile)
+    # By the last word on each rate: one that was measured again until it was sure was unsure before.
+    found = bracket([(p.offered_per_s, p.holds) for p in curve])
     # A process that died had no time to converge, and there is no plan whose keys could be changed.
+    cap = "NOT CONVERGED"
     more = [
-        w.replace("measure.max_time", "--max-time") for w in warnings
-        if answer.ended != "died" or not w.startswith("NOT CONVERGED")
-    ]  # fmt: skip
+        w.replace("measure.max_time", "--max-time") for w in warnings if answer.ended != "died" or not w.startswith(cap)
+    ]
+    if load.bound_s is not None:
+        # The median of all rates together is nobody's question.
+        more = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in more]
     if answer.unserved:
         more.append(
             f"{answer.unserved} of {answer.unserved + len(table)} requests were never served: the rate is above what "
@@ -58,7 +64,7 @@ def load_fields(
         unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=tuple(s for s, _ in shapes),
         bound="" if load.bound_s is None else f"{format_seconds(load.bound_s)}@p{load.bound_quantile * 100:g}",
         found_rate=_found(found.held, found.failed, answer) if load.bound_s is not None else None,
-        curve=_curve(answer.points, table, load.bound_quantile), percentiles=asked, refused=refused,
+        curve=curve, percentiles=asked, refused=refused,
         python_path=path, official=answer.official,
     )  # fmt: skip
     fields: dict[str, Any] = {"load_result": result, "warnings": tuple(more)}
@@ -87,7 +93,8 @@ def requests_per_s(table: I64) -> Measured | None:
     rates = counts / (np.diff(marks) / 1e9)
     half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(rates.std(ddof=1)) / BLOCKS**0.5
     return Measured(
-        value=value, unit="requests/s", interval=(value - half, value + half), confidence=CONFIDENCE, n=len(table), n_eff=BLOCKS
+        value=value, unit="requests/s", interval=(max(0.0, value - half), value + half), confidence=CONFIDENCE,
+        n=len(table), n_eff=BLOCKS,
     )  # fmt: skip
 
 
@@ -163,9 +170,7 @@ def _found(held: float | None, failed: float | None, answer: Answer) -> Measured
     if held is None:
         return None
     own = [p for p in answer.points if p.offered_per_s == held]
-    warnings = (
-        () if answer.converged else ("NOT CONVERGED: the time was up before the bracket was narrow; raise --max-time",)
-    )
+    warnings = () if answer.converged else (f"NOT CONVERGED: {SEARCH_CUT}",)
     return Measured(
         value=held, unit="requests/s", interval=(held, failed), confidence=CONFIDENCE, n=sum(p.arrivals for p in own),
         n_eff=len(answer.points), warnings=warnings,

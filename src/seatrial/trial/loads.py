@@ -28,7 +28,7 @@ from seatrial._native.timing import (
     now_ns,
     open_loop,
 )
-from seatrial.errors import UsageError
+from seatrial.errors import CellError, UsageError
 from seatrial.stats.sample import CONFIDENCE, effective_count, quantile_below, samples_needed
 from seatrial.stats.stopping import CentreRule
 from seatrial.timing import arrivals
@@ -49,6 +49,7 @@ GRACE_S = 1.0
 WARM_UP_S = 2.0
 MIX_LENGTH = 4096
 LEAST_PROBE_S = 1.0
+SLOW_S = 1.0
 # Of one rate of a search: a model of a few microseconds would fill the table of samples with the first rates.
 MOST_PROBE_REQUESTS = 1 << 15
 
@@ -90,7 +91,7 @@ def run_load(task: Task, tell: Tell) -> Answer:
     with opened.backend as backend:
         fields = _SCENARIOS[task.load.scenario](task, opened, tables, tell)
         peak = peak_memory_bytes()
-        python_path = _python_path(task, opened) if opened.called == "native" and opened.feeds else {}
+        python_path = _python_path(task, opened, peak) if opened.called == "native" and opened.feeds else {}
         return Answer(
             stages=names, load_s=opened.load_s, first_inference_s=opened.first_s, peak_memory_bytes=peak, affinity=affinity,
             backend_details=backend.details(), called=opened.called, shape_order=opened.shape_order(),
@@ -134,7 +135,7 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
             backend.another().work({n: made_up(shape, dtypes[n], task.seed + client) for n, shape in shapes.items()})
             for shapes, _ in mix
         ])  # fmt: skip
-    firsts = [_once_s(work) for work in kinds[0]]
+    firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
     weights = np.array([weight for _, weight in mix])
     orders = [
         np.random.default_rng(task.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
@@ -144,9 +145,15 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
     return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
 
 
-def _once_s(work: Work) -> float:
+def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     samples = StageSamples(1, 1)
-    closed_loop(work, samples, deadline_ns=1 << 62, most=1)
+    try:
+        closed_loop(work, samples, deadline_ns=1 << 62, most=1)
+    except RuntimeError as e:
+        shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
+        raise CellError(
+            f"--mix {shape}: the model does not run on this shape: {str(e).strip()}; leave it away"
+        ) from None
     return float(samples.to_array()[0, -1]) / 1e9
 
 
@@ -216,12 +223,11 @@ def _server(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     began = now_ns()
     ended, first_ns = _serve(opened.works, tables, due_ns, lambda share: tell("serving", share))
     served = sum(map(len, tables))
-    if ended == "full":
-        # Of those that were due while there was room: the others were not refused, only not recorded.
-        due_ns = due_ns[: int(np.searchsorted(due_ns, now_ns() - first_ns))]
+    # Where the table was full, those behind were not refused, only not recorded.
+    unserved = 0 if ended == "full" else len(due_ns) - served
     return {
         "warm_up": warmed, "converged": True, "elapsed_s": (now_ns() - began) / 1e9, "ended": ended,
-        "unserved": max(0, len(due_ns) - served), "first_ns": first_ns,
+        "unserved": unserved, "first_ns": first_ns,
     }  # fmt: skip
 
 
@@ -253,7 +259,7 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     warmed = _warm_up(task, opened, tables[0].stages)
     began = now_ns()
     deadline = began + int(task.max_time_s * 1e9)
-    capacity = _capacity(opened, tables[0].stages, bound_s, quantile)
+    capacity = _capacity(opened, tables[0].stages, bound_s, quantile, min(1.0, task.max_time_s / 8))
     # Half as many again: arrivals are random, and correlated latencies count for less.
     needed = 1.6 * samples_needed(quantile, CONFIDENCE)
     points: list[Point] = []
@@ -270,7 +276,7 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
         holds: Holds = "unsure"
         for _ in range(REPEATS):
             left_s = (deadline - now_ns()) / 1e9
-            duration_s = max(needed / rate, min(LEAST_PROBE_S, task.max_time_s, MOST_PROBE_REQUESTS / rate))
+            duration_s = max(needed / rate, min(LEAST_PROBE_S, task.max_time_s / 10, MOST_PROBE_REQUESTS / rate))
             if points and duration_s > left_s:
                 break
             tell(f"{rate:.3g} requests/s", 1 - max(0.0, left_s) / task.max_time_s)
@@ -301,12 +307,12 @@ def _search(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     }  # fmt: skip
 
 
-def _capacity(opened: Opened, stages: int, bound_s: float, quantile: float) -> float:
+def _capacity(opened: Opened, stages: int, bound_s: float, quantile: float, duration_s: float) -> float:
     """Requests a second without idle time. UsageError where even requests that come alone break the bound."""
-    works = opened.works
+    works, duration_ns = opened.works, int(duration_s * 1e9)
     # No queue: the stage that holds the wait in the real tables is not there.
     alone = StageSamples(4096, stages - 1)
-    closed_loop(works[0], alone, deadline_ns=now_ns() + 10**9, most=4096)
+    closed_loop(works[0], alone, deadline_ns=now_ns() + duration_ns, most=4096)
     opened.sent(0, len(alone))
     latencies = alone.to_array()[:, -1] / 1e9
     if len(latencies) and float(np.median(latencies)) > bound_s:
@@ -316,7 +322,7 @@ def _capacity(opened: Opened, stages: int, bound_s: float, quantile: float) -> f
         )
     tables = [StageSamples(1 << 15, stages - 1) for _ in works]
     began = now_ns()
-    closed_loops(works, tables, deadline_ns=began + 10**9)
+    closed_loops(works, tables, deadline_ns=began + duration_ns)
     elapsed_s = (now_ns() - began) / 1e9
     for client, table in enumerate(tables):
         opened.sent(client, len(table))
@@ -375,11 +381,17 @@ _SCENARIOS: dict[str, Callable[[Task, Opened, list[StageSamples], Tell], dict[st
 }  # fmt: skip
 
 
-def _python_path(task: Task, opened: Opened) -> dict[str, Any]:
+def _python_path(task: Task, opened: Opened, peak_bytes: int) -> dict[str, Any]:
     """The same model by the runtime's Python binding, in turns with the native loop: same bits, and what it adds."""
     from seatrial.backends import OpenOptions, open_backend
 
-    if not task.load.cross_check or not opened.feeds:
+    # It adds microseconds: nothing to a request of seconds. And a second session may want as much memory as the first.
+    if (
+        not task.load.cross_check
+        or not opened.feeds
+        or opened.first_s > SLOW_S
+        or 1.2 * peak_bytes > _available_bytes()
+    ):
         return {}
     began = time.monotonic()
     options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
@@ -395,3 +407,9 @@ def _python_path(task: Task, opened: Opened) -> dict[str, Any]:
                 closed_loop(work, samples[name], deadline_ns=1 << 62, most=5)
     medians = {f"{name}_p50_s": float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
     return {"same_outputs": bool(same), **medians}
+
+
+def _available_bytes() -> float:
+    import psutil
+
+    return float(psutil.virtual_memory().available)

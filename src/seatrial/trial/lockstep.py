@@ -33,6 +33,7 @@ from seatrial.trial.turns import COMMAND, DONE
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
+Enough = Callable[[Mapping[str, I64]], bool]
 # Short turns and many blocks: what disturbs longer than a block hits all sides, and the median over blocks drops the rest.
 BLOCKS = 40
 # A burst is as short as hides the hand-over: the first inference after a sleep has cold caches and is not kept.
@@ -41,6 +42,8 @@ BURST_S = 0.012
 LEAST_BLOCKS = 8
 LEAST_BURST, MOST_BURST = 3, 64
 WARM_UP_S = 0.15
+# Where requests vary much, a round goes on, up to so many times its blocks.
+MOST_TIMES = 3
 LOAD_TIMEOUT_S = 600.0
 
 
@@ -76,12 +79,14 @@ class Round:
 
 def run_round(
     sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
-    tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
+    tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf, enough: Enough = lambda _: True,
 ) -> Round:  # fmt: skip
     """One process a side, started in random order; `blocks` blocks in which each side has one turn.
 
-    least_requests: how many a side must have answered at the end, which may make bursts longer. budget_s: a slow model gets
-    fewer blocks, so that its turns fit into it; never fewer than LEAST_BLOCKS.
+    least_requests: how many a side must have answered at the end, which may make bursts longer. budget_s: loading and turns
+    are to fit into it; a slow model gets fewer blocks, but never fewer than LEAST_BLOCKS. enough: hears the blocks so far, as
+    a Round has them, and may ask for more, up to MOST_TIMES as many and within the budget; it must not look at what the
+    sides' difference is, only at how well it is known.
 
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
 
@@ -91,14 +96,14 @@ def run_round(
         SeatrialError: a side could not load or broke; the message has its label and its last words.
     """
     try:
-        return _run_round(sides, folder, seed, blocks, least_requests, tell, budget_s)
+        return _run_round(sides, folder, seed, blocks, least_requests, tell, budget_s, enough)
     except OSError as e:
         raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
 
 
 def _run_round(
     sides: Sequence[Side], folder: Path, seed: int, blocks: int, least_requests: int, tell: Callable[[float], None],
-    budget_s: float,
+    budget_s: float, enough: Enough,
 ) -> Round:  # fmt: skip
     began = time.monotonic()
     rng = random.Random(seed)
@@ -108,28 +113,38 @@ def _run_round(
         turners: dict[str, _Turner] = {}
         longest = max(MOST_BURST, -(-least_requests // blocks))
         for side in launch:
-            turners[side.name] = stack.enter_context(_turner(side, folder, blocks * (longest + 1)))
+            turners[side.name] = stack.enter_context(_turner(side, folder, MOST_TIMES * blocks * (longest + 1)))
         for turner in turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = [s.name for s in sides]
         slowest_s = max(_warm_up(turners[name]) for name in names)
         burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
-        blocks = _affordable(blocks, (burst + 1) * slowest_s * len(names), budget_s)
+        block_s = (burst + 1) * slowest_s * len(names)
+        left_s = max(0.0, budget_s - (time.monotonic() - began))
+        most = _affordable(MOST_TIMES * blocks, block_s, left_s)
+        blocks = _affordable(blocks, block_s, left_s)
         # As many as the table has room for; a tail that has too few requests all the same has no interval.
         burst = min(longest, max(burst, -(-least_requests // blocks)))
+        stages = turners[names[0]].facts()["stages"]
         cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
+        done = 0
         with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
-            for number, order in enumerate(_orders(names, blocks, rng)):
-                for name in order:
-                    turners[name].turn(burst)
-                if number % 8 == 7:
-                    tell((number + 1) / blocks)
+            while True:
+                step = min(blocks, most - done)
+                for number, order in enumerate(_orders(names, step, rng)):
+                    for name in order:
+                        turners[name].turn(burst)
+                    if number % 8 == 7:
+                        tell(min(1.0, (done + number + 1) / blocks))
+                done += step
+                tables = {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
+                late = time.monotonic() - began >= budget_s
+                if done >= most or late or enough(tables):
+                    break
         for turner in turners.values():
             turner.quit()
         facts = {name: turners[name].facts() for name in names}
-        stages = facts[names[0]]["stages"]
-        tables = {name: _bursts(turners[name].table(len(stages)), blocks, burst) for name in names}
     return Round(tables, stages, [s.name for s in launch], burst, facts, watch.report(), time.monotonic() - began)
 
 

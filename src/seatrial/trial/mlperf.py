@@ -93,7 +93,7 @@ def run_loadgen(
             # An empty file of its own: LoadGen would read 'audit.config' from the working folder.
             audit = Path(folder, "audit.config")
             lg.StartTestWithLogSettings(
-                sut, qsl, _settings(lg, task, scenario, per_s), _log_settings(lg, folder), str(audit)
+                sut, qsl, loadgen_settings(lg, task, scenario, per_s), _log_settings(lg, folder), str(audit)
             )
         finally:
             lg.DestroyQSL(qsl)
@@ -105,7 +105,7 @@ def run_loadgen(
         return _summary(Path(folder, "mlperf_log_summary.txt")), full
 
 
-def _settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
+def loadgen_settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = {
@@ -117,8 +117,9 @@ def _settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
     settings.min_query_count = 1
     # From these LoadGen sees how many queries to make: with too few of them the shortest duration is missed.
     per_s = min(per_s, MOST_QUERIES / task.max_time_s)
-    settings.single_stream_expected_latency_ns = max(1, int(1e9 / per_s))
-    settings.multi_stream_expected_latency_ns = max(1, int(settings.multi_stream_samples_per_query * 1e9 / per_s))
+    # Half, since warming up also looked at its samples.
+    settings.single_stream_expected_latency_ns = max(1, int(0.5e9 / per_s))
+    settings.multi_stream_expected_latency_ns = max(1, int(settings.multi_stream_samples_per_query * 0.5e9 / per_s))
     if scenario == "server":
         settings.server_target_qps = task.load.rate
         settings.server_target_latency_ns = int(task.load.bound_s * 1e9) if task.load.bound_s else SERVER_BOUND_NS

@@ -36,6 +36,8 @@ from seatrial.trial.lockstep import BLOCKS, Round, Side, run_round
 F64 = npt.NDArray[np.float64]
 A, B, CONTROL = "a", "b", "control"
 MOST_BLOCKS = 4 * BLOCKS
+# Launches differ by some 0.3 %; a round whose own error is as large as that needs no more blocks.
+WITHIN_TARGET = 0.0035
 METRICS = ("p50", "p90", "p95", "p99", "mean")
 # Below this many pairs no interval at the looks' level exists.
 LEAST_PAIRS = 7
@@ -48,7 +50,7 @@ class Question:
     margin: float = 0.02
     metrics: tuple[str, ...] = ("p50",)
     stage: str = ""
-    max_time_s: float = 90.0
+    max_time_s: float = 60.0
     alpha: float = 0.05
     seed: int = 0
 
@@ -83,7 +85,8 @@ def compare_sides(
     began = time.monotonic()
     rounds: list[Round] = []
     blocks = BLOCKS
-    budget_s = question.max_time_s / LOOKS[0]
+    # So that the first look's rounds fit into the time with some to spare.
+    budget_s = 0.9 * question.max_time_s / LOOKS[0]
     comparisons: list[Comparison] = []
     try:
         for look in LOOKS:
@@ -94,7 +97,16 @@ def compare_sides(
                 needed = _requests_needed(question)
                 told = _told(tell, len(rounds))
                 rounds.append(
-                    run_round(sides, folder, seed, blocks=blocks, least_requests=needed, tell=told, budget_s=budget_s)
+                    run_round(
+                        sides,
+                        folder,
+                        seed,
+                        blocks=blocks,
+                        least_requests=needed,
+                        tell=told,
+                        budget_s=budget_s,
+                        enough=_well_known,
+                    )
                 )
                 # After one round, not after eight.
                 _stage_and_columns(rounds[0].stages, question)
@@ -115,6 +127,12 @@ def _requests_needed(question: Question) -> int:
     """A round's requests a side: enough that its tail percentile has a sample beyond it."""
     tails = [float(m[1:]) / 100 for m in question.metrics if m.startswith("p")]
     return max((samples_needed(q, CONFIDENCE) for q in tails if q > 0.5), default=1)
+
+
+def _well_known(blocks_ns: Mapping[str, npt.NDArray[np.int64]]) -> bool:
+    """Whether a round's own error is small beside what launches differ by: from the spread of blocks, not from the effect."""
+    logs = {name: _logs(table[:, :, -1] / 1e9, "p50") for name, table in blocks_ns.items()}
+    return within_pair_se(logs[B] - (logs[A] + logs[CONTROL]) / 2) <= WITHIN_TARGET
 
 
 def _more_blocks(comparisons: Sequence[Comparison], blocks: int) -> int:
