@@ -38,7 +38,7 @@ class Bare:
         subprocess.run(["cc", "-O2", "-w", "-shared", "-fPIC", str(source), "-o", str(shared), "-ldl"], check=True)
         self.library = ctypes.CDLL(str(shared))
         self.library.bare_total_ns.restype = ctypes.c_int64
-        (name, _, _), (output, shape, _) = loaded.inputs[0], loaded.outputs[0]
+        (name, _, _), (output, _, _) = loaded.inputs[0], loaded.outputs[0]
         # An output whose size the file leaves open: one run says it.
         request = Request(loaded)
         request.bind_input(0, x)
@@ -124,7 +124,7 @@ def loadgen_round(request: Request, folder: Path) -> tuple[np.ndarray, dict[str,
     return samples.to_array()[:, -1], {"p50": found["50.00"], "p90": found["90.00"]}
 
 
-def compare(model: Path, name: str, shape: tuple[int, ...], folder: Path) -> None:
+def compare(model: Path, shape: tuple[int, ...], folder: Path) -> None:
     x = np.random.default_rng(0).random(shape).astype(np.float32)
     bare = Bare(folder, model, x, open_ours(model, x)[0])
     _, request = open_ours(model, x, bare.y)
@@ -163,9 +163,10 @@ def compare(model: Path, name: str, shape: tuple[int, ...], folder: Path) -> Non
     for p, q in (("p50", 0.5), ("p90", 0.9)):
         inner = np.array([np.quantile(d, q, method="inverted_cdf") for d in durations["LoadGen, timed by us"]])
         said = np.array([o[p] for o in official])
+        own = np.median(said - inner)
         print(
-            f"  LoadGen says {p} {np.median(said) / 1e6:.4f} ms: its own part is {np.median(said - inner) / 1e3:.1f} µs a request "
-            f"(queue, Python binding, completion); × bare without it {np.median((said - np.median(said - inner)) / base[q]):.4f}"
+            f"  LoadGen says {p} {np.median(said) / 1e6:.4f} ms, of which {own / 1e3:.1f} µs a request are its own (queue, Python "
+            f"binding, completion); without them × bare {np.median((said - own) / base[q]):.4f}"
         )
 
 
@@ -175,8 +176,8 @@ def main() -> None:
         overhead(folder)
         for text in sys.argv[1:]:
             path, _, rest = text.partition("=")
-            tensor, _, shape = rest.partition(":")
-            compare(Path(path), tensor, tuple(map(int, shape.split("x"))), folder)
+            _, _, shape = rest.partition(":")
+            compare(Path(path), tuple(map(int, shape.split("x"))), folder)
 
 
 if __name__ == "__main__":

@@ -413,7 +413,9 @@ def test_a_round_that_breaks_leaves_no_files(tmp_path, monkeypatch):
 def test_a_round_goes_on_where_its_own_error_is_large(spread, known):
     """Only the blocks' spread counts: the effect itself is as large as one likes."""
     rng = np.random.default_rng(0)
-    blocks = {name: (flat(1.0, blocks=40) * np.exp(spread * rng.normal(size=(40, 1)))) for name in ("a", "b", "control")}
+    blocks = {
+        name: (flat(1.0, blocks=40) * np.exp(spread * rng.normal(size=(40, 1)))) for name in ("a", "b", "control")
+    }
     blocks["b"] *= 1.7
     tables = {name: np.repeat((b * 1e9).astype(np.int64)[:, :, None], 2, axis=2) for name, b in blocks.items()}
     assert versus._well_known(tables) == known

@@ -129,7 +129,10 @@ class NativeOnnxRuntimeBackend(Closing):
         return request, kept
 
     def _bind(
-        self, request: Request, feeds: Mapping[str, npt.NDArray[Any]], bound: dict[str, tuple[int, tuple[int, ...], str]]
+        self,
+        request: Request,
+        feeds: Mapping[str, npt.NDArray[Any]],
+        bound: dict[str, tuple[int, tuple[int, ...], str]],
     ) -> None:
         check_feeds(self._model, self._input_names, feeds)
         for index, name in enumerate(self._input_names):

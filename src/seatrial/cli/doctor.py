@@ -92,12 +92,13 @@ def _gpu(gpu: dict[str, Any]) -> str:
 
 def _measured(out: Console) -> Harness:
     """What the harness costs and sees here."""
+    from seatrial.demo import MODEL
     from seatrial.trial.harness import measure_harness
     from seatrial.units import format_seconds
 
     out.print("\n[bold]The harness itself[/]")
     with out.status("measuring") as status:
-        h = measure_harness(lambda step, share: status.update(f"{step} {share:.0%}"))
+        h = measure_harness(MODEL, lambda step, share: status.update(f"{step} {share:.0%}"))
     c = h.comparison
     out.print(f"  clock         step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
     out.print(

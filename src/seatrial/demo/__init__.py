@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 PLAN = Path(__file__).parent / "trial.yaml"
+MODEL = Path(__file__).parent / "models" / "seamarks-v1.onnx"
 PICTURE = Path(__file__).parent / "images" / "scene-00.jpg"
 
 

@@ -36,7 +36,7 @@ WAKE_RATE, WAKE_S = 200.0, 2.0
 @dataclass(frozen=True)
 class Harness:
     """Nanoseconds. *_loop_ns: a whole iteration on work that does nothing, median of rounds. wake_late_ns: how late an
-    open loop begins a request that nothing keeps waiting (p50, p99). comparison: the bundled model against itself."""
+    open loop begins a request that nothing keeps waiting (p50, p99). comparison: a model against itself."""
 
     clock_step_ns: int
     clock_read_ns: float
@@ -50,16 +50,14 @@ class Harness:
         return plain | {"comparison": self.comparison.model_dump(mode="json")}
 
 
-def measure_harness(tell: Callable[[str, float], None]) -> Harness:
-    """About half a minute. BackendUnavailableError where onnxruntime is not there for the comparison."""
-    from seatrial.demo import PLAN
-
+def measure_harness(model: Path, tell: Callable[[str, float], None]) -> Harness:
+    """About half a minute; `model` is compared with itself. BackendUnavailableError where onnxruntime is not there for the comparison."""
     tell("the clock and the loops", 0.0)
     native = _iteration_ns(SpinWork())
     python = _iteration_ns(PythonWork(lambda lap: lap()))
     tell("timers", 0.0)
     late = _lateness_ns()
-    side = model_side(PLAN.parent / "models" / "seamarks-v1.onnx")
+    side = model_side(model)
     with tempfile.TemporaryDirectory() as folder:
         (comparison,) = compare_sides(side, side, Question(), Path(folder, "rounds"), ("A", "A again"), tell)
     return Harness(clock_step_ns(), _clock_read_ns(), native, python, late, comparison)

@@ -85,8 +85,10 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
     warnings = []
     gap = abs(1 - sum(stages[s].share for s in answer.stages))
     if gap > STAGE_SUM_TOLERANCE:
-        warnings.append(f"the stages add up to {1 - gap:.1%} of the end-to-end time; the rest lies between them, such as "
-            "waiting for the interpreter where several clients run Python")
+        warnings.append(
+            f"the stages add up to {1 - gap:.1%} of the end-to-end time; the rest lies between them, such as "
+            "waiting for the interpreter where several clients run Python"
+        )
     if not answer.converged:
         half = stages["end_to_end"].p50.interval
         spread = f": p50 known to [{half[0]:.4g}, {half[1]:.4g}] s" if half and half[0] and half[1] else ""
