@@ -165,8 +165,8 @@ def compare(model: Path, shape: tuple[int, ...], folder: Path) -> None:
         said = np.array([o[p] for o in official])
         own = np.median(said - inner)
         print(
-            f"  LoadGen says {p} {np.median(said) / 1e6:.4f} ms, of which {own / 1e3:.1f} µs a request are its own (queue, Python "
-            f"binding, completion); without them × bare {np.median((said - own) / base[q]):.4f}"
+            f"  LoadGen says {p} {np.median(said) / 1e6:.4f} ms, of which {own / 1e3:.1f} µs a request are its own "
+            f"(queue, Python binding, completion); without them × bare {np.median((said - own) / base[q]):.4f}"
         )
 
 

@@ -51,7 +51,10 @@ class Harness:
 
 
 def measure_harness(model: Path, tell: Callable[[str, float], None]) -> Harness:
-    """About half a minute; `model` is compared with itself. BackendUnavailableError where onnxruntime is not there for the comparison."""
+    """About half a minute; `model` is compared with itself.
+
+    BackendUnavailableError where onnxruntime is not there for the comparison.
+    """
     tell("the clock and the loops", 0.0)
     native = _iteration_ns(SpinWork())
     python = _iteration_ns(PythonWork(lambda lap: lap()))
