@@ -96,6 +96,9 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="MODEL.onnx=INPUT:1x3x224x224")
     for name in ("same", "slower-5", "slower-2", "separate"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
+    parser.add_argument(
+        "--max-time", type=float, default=60.0, metavar="S", help="of a comparison (default: 60, the command's)"
+    )
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     subjects = []
@@ -114,7 +117,7 @@ def main() -> None:
             model, shapes = subjects[i]
             began = time.monotonic()
             sides = model_side(model, shapes=shapes), model_side(copies[i], shapes=shapes)
-            question = Question(margin=margin, seed=n, max_time_s=110.0)
+            question = Question(margin=margin, seed=n, max_time_s=args.max_time)
             (c,) = compare_sides(*sides, question, folder / "work", ("A", "B"))
             took = time.monotonic() - began
             low, high = c.change.interval or (None, None)

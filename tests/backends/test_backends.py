@@ -85,6 +85,14 @@ def test_onnxruntime_refuses_a_strided_input():
         backend.run({"images": feeds()["images"][:, ::-1]})
 
 
+def test_onnxruntime_refuses_the_other_byte_order():
+    with (
+        opened("onnxruntime-cpu") as backend,
+        pytest.raises(CellError, match="expected this machine's byte order, got >f4"),
+    ):
+        backend.run({"images": feeds()["images"].astype(">f4")})
+
+
 @pytest.mark.parametrize("name", REAL)
 def test_the_details_say_what_runs(name):
     with opened(name) as backend:

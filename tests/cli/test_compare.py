@@ -118,7 +118,7 @@ class Rounds:
         self.ratios = ratios
         self.sides = []
 
-    def __call__(self, sides, folder, seed, *, blocks, least_requests, budget_s, enough, tell):
+    def __call__(self, sides, folder, seed, *, blocks, launch, **_):
         self.sides = sides
         ratio = self.ratios[seed % 1000 % len(self.ratios)]
         stages = ["decode", "preprocess", "infer", "postprocess"] if "pipeline" in sides[0].task else ["infer"]
@@ -126,7 +126,7 @@ class Rounds:
         facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": stages}
         tables = {"a": base, "b": (base * ratio).astype(np.int64), "control": base}
         quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
-        return Round(tables, stages, ["a", "b", "control"], 3, dict.fromkeys(tables, facts), quiet, 0.0)
+        return Round(tables, stages, list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
 
 
 @pytest.fixture
@@ -210,8 +210,9 @@ def test_it_is_listed_and_reported(mixed):
     done = command(folder, "report", "latest", "--results", "mixed", "--output", "again.html")
     assert done.returncode == 0, done.stderr
     page = (folder / "again.html").read_text()
-    assert "p50 infer against fast.fake.json on fake" in page
-    assert "p90 infer against fast.fake.json on fake" in page
+    assert "p50 of infer" in page
+    assert "p90 of infer" in page
+    assert "Checks" not in page, "the first section says it"
 
 
 @pytest.mark.slow
@@ -227,21 +228,21 @@ def test_a_model_against_itself_is_equivalent(desk):
 
 def test_a_real_model_on_two_runtimes_out_of_time(desk):
     done = command(
-        desk, "compare", "relu.onnx", "--backend-b", "openvino-cpu", "--max-time", "1 ms", "--results", "short",
+        desk, "compare", "relu.onnx", "--backend-b", "openvino-cpu", "--max-time", "1 s", "--results", "short",
         "--json", "short.json", "--quiet",
     )  # fmt: skip
     assert (done.returncode, done.stdout) == (3, ""), done.stdout + done.stderr
     (c,) = Record.from_json(json.loads((desk / "short.json").read_text())).comparisons
     assert (c.a, c.b) == ("relu.onnx on onnxruntime-cpu", "relu.onnx on openvino-cpu")
     assert c.verdict == "INCONCLUSIVE"
-    assert "NOT CONVERGED: the time of 0.001 s was up after 1 round, raise --max-time" in c.reason
+    assert "NOT CONVERGED: the time of 1 s was up after 1 round, raise --max-time" in c.reason
     assert (c.detectable, c.pairs_sd, c.noise_sd, c.noise_floor) == (None, None, None, None)
     assert len(c.pairs) == 1
 
 
 def test_pipelines_of_a_plan_in_one_real_round(desk):
     done = command(
-        desk, "compare", "trial.yaml", "--stage", "infer", "--max-time", "1ms", "--results", "plan", "--json", "-"
+        desk, "compare", "trial.yaml", "--stage", "infer", "--max-time", "2s", "--results", "plan", "--json", "-"
     )
     assert done.returncode == 3, done.stdout + done.stderr
     (c,) = Record.from_json(json.loads(done.stdout)).comparisons
@@ -470,11 +471,11 @@ def test_a_disk_that_is_full(desk):
         "from seatrial.cli import main; main()"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, "compare", "slow.fake.json", "--max-time", "1ms", "--results", "full"],
+        [sys.executable, "-c", code, "compare", "slow.fake.json", "--max-time", "1s", "--results", "full"],
         cwd=desk, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 5, done.stdout + done.stderr
-    assert "cannot be written: the disk is full" in done.stderr
+    assert "the system gives no pipe, file or memory for its process: File too large" in done.stderr
     assert not (desk / "full").exists()
 
 
@@ -527,16 +528,80 @@ def test_stored_runs_are_called_only_far_above_the_noise_of_processes(stored, tm
     (c,) = record.comparisons
     assert (c.verdict, c.design, c.stage) == (verdict, "separate runs", "infer")
     assert c.change.value == pytest.approx(factor - 1)
-    assert "medians of separate processes differ by ±23 % without any change" in c.reason
+    assert "separate processes differ by ±23 % without any change" in c.reason
     assert "the margin is 2 %" in c.reason
     assert len(list((tmp_path / "results").glob("*/*/record.json"))) == 3
     assert Record.from_json(record.to_json()) == record
 
 
 def test_b_is_the_latest_run_where_it_is_not_named(stored):
-    done = compare(stored()[0])
+    """Twice: the first comparison is a run too, but none that could be compared."""
+    first = stored()[0]
+    for _ in range(2):
+        done = compare(first)
+        assert done.exit_code == 3, done.output
+        assert "compare the models themselves, in lock-step" in done.stdout
+
+
+def unbounded(data):
+    data["cells"][0]["stages"]["infer"]["p50"]["interval"] = [1e-3, None]
+
+
+def unserved(data):
+    data["cells"][0]["load_result"]["unserved"] = 7
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),
+        (unserved, "A left 7 requests unserved, which its figures know nothing of"),
+    ],
+)
+def test_a_stored_figure_that_is_not_known_calls_nothing(stored, edit, said):
+    first, second = stored(lambda d: (level(d), times(100.0)(d)), lambda d: (level(d), edit(d)))
+    done = compare(first, second)
     assert done.exit_code == 3, done.output
-    assert "compare the models themselves, in lock-step" in done.stdout
+    assert said in " ".join(done.stdout.split())
+
+
+def test_a_vague_stored_figure_calls_less(stored, tmp_path):
+    def vague(data):
+        data["cells"][0]["stages"]["infer"]["p50"]["interval"] = [0.4e-3, 2.5e-3]
+
+    assert compare(*stored(lambda d: (level(d), times(1.5)(d)), level)).exit_code == 1
+    first, second = stored(lambda d: (level(d), times(1.5)(d)), lambda d: (level(d), vague(d)))
+    assert compare(first, second).exit_code == 3
+
+
+def other_shapes(data):
+    data["images"]["made_up_inputs"] = {"x": [1, 3, 640, 640]}
+
+
+def a_search(data):
+    point = {
+        "offered_per_s": 1.0, "achieved_per_s": 1.0, "n": 1, "unserved": 0, "holds": "yes",
+        **{name: {"value": 1.0, "unit": "s"} for name in ("p50", "p90", "p99", "tail")},
+    }  # fmt: skip
+    data["cells"][0]["load_result"]["curve"] = [point]
+
+
+def a_trace(data):
+    data["cells"][0]["load_result"]["arrivals"] = "constant"
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (other_shapes, "were measured on unlike inputs"),
+        (a_search, "a search for a rate went through rates of its own in each run; bench both at one --rate"),
+        (a_trace, "no configuration was measured in both"),
+    ],
+)
+def test_stored_runs_that_measured_something_else_are_refused(stored, edit, said):
+    done = compare(*stored(edit))
+    assert done.exit_code == 5, done.output
+    assert said in " ".join(done.stderr.split())
 
 
 def renamed(name):

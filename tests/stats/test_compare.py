@@ -109,7 +109,7 @@ def test_what_an_effect_reports():
     assert e.pairs == 8
     assert e.effect == pytest.approx(0.02)
     assert e.slowdown == pytest.approx(math.exp(0.02) - 1)
-    assert e.detectable == pytest.approx(2.8 * 1.48 * 0.005 / math.sqrt(8))
+    assert e.detectable == pytest.approx(2.8 * 1.48 * 0.005 / math.sqrt(8), rel=1e-3)
     assert e.sd == pytest.approx(np.std([1, 2, 3, 2, 5, 2, 1, 2], ddof=1) / 100)
     assert e.p_value == 2 / 2**8
     assert e.warnings == ()
@@ -169,33 +169,27 @@ def test_a_verdict_of_known_numbers(effect, low, high, verdict):
 
 
 @given(st.floats(-0.1, 0.1), st.floats(0, 0.1), st.floats(0, 0.1), st.floats(0.001, 0.2))
-def test_swapping_sides_or_the_sense_of_better_mirrors_the_verdict(effect, below, above, margin):
+def test_swapping_sides_mirrors_the_verdict(effect, below, above, margin):
     mirrored = {"REGRESSION": "IMPROVED", "IMPROVED": "REGRESSION"}
     one = known(effect, effect - below, effect + above)
     other = known(-effect, -effect - above, -effect + below)
     verdict = judge(one, margin)[0]
     assert judge(other, margin)[0] == mirrored.get(verdict, verdict)
-    assert judge(one, margin, lower_is_better=False)[0] == mirrored.get(verdict, verdict)
-    assert judge(other, margin, lower_is_better=False)[0] == verdict
 
 
 def test_reasons_are_for_people():
     e = known(math.log(1.014), math.log(1.009), math.log(1.019))
     assert judge(e, 0.02)[1] == "B is 1.4 % slower (95 % interval 0.9 % to 1.9 %); the margin is 2 %"
-    # Fewer images a second: the same words, though the ratio is below one.
-    rate = known(-math.log(1.05), -math.log(1.06), -math.log(1.04))
-    assert judge(rate, 0.02, lower_is_better=False) == (
-        "REGRESSION", "B is 5.0 % slower (95 % interval 4.0 % to 6.0 %); the margin is 2 %",
-    )  # fmt: skip
-    assert judge(rate, 0.02)[1].startswith("B is 5.0 % faster (95 % interval 4.0 % to 6.0 %)")
+    faster = known(-math.log(1.05), -math.log(1.06), -math.log(1.04))
+    assert judge(faster, 0.02) == ("IMPROVED", "B is 5.0 % faster (95 % interval 4.0 % to 6.0 %); the margin is 2 %")
     assert judge(known(0.0, -0.03, 0.03), 0.02)[1].startswith("B is as fast as A (95 % interval")
 
 
 def test_an_open_question_says_what_would_settle_it():
-    # 0.0198 is a margin of 2 % in ln; the half-width has to shrink from 0.03 to it: 12 (0.03 / 0.0198)^2 = 27.5.
-    assert judge(known(0.0, -0.03, 0.03), 0.02)[1].endswith("about 28 pairs would settle it, 16 more than these 12")
+    # 0.0198 is a margin of 2 % in ln; the half-width has to shrink from 0.022 to it: 12 (0.022 / 0.0198)^2 = 14.8.
+    assert judge(known(0.0, -0.022, 0.022), 0.02)[1].endswith("about 15 pairs would settle it, 3 more than these 12")
     at_the_edge = judge(known(math.log(1.02) - 1e-15, 0.01, 0.03), 0.02)[1]
-    assert at_the_edge.endswith("more than 64 pairs would be needed: raise the margin or quiet the machine")
+    assert at_the_edge.endswith("more than 16 pairs would be needed: raise the margin or quiet the machine")
 
 
 def test_the_number_of_pairs_it_asks_for_usually_settles_it():
@@ -242,11 +236,11 @@ def test_what_to_add_follows_the_larger_part_of_the_spread():
     assert what_to_add(between_pairs_sd=0.010, within_pair_se=0.009) == "blocks"
 
 
-def test_the_error_within_a_pair_is_the_spread_of_its_median():
+def test_the_error_within_a_pair_is_the_spread_of_its_estimate():
     rng = np.random.default_rng(5)
     rows = rng.normal(0, 0.02, (2000, 40))
     said = np.mean([within_pair_se(row) for row in rows])
-    assert said == pytest.approx(np.median(rows, axis=1).std(), rel=0.08)
+    assert said == pytest.approx(np.std([hodges_lehmann(row) for row in rows]), rel=0.08)
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

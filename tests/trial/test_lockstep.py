@@ -190,18 +190,13 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
 
 
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
-    warm_up = lockstep._warm_up
-
-    def impatient(turner):
-        # Loading had all its time; a turn of three requests of 0.2 ms gets a second.
-        monkeypatch.setattr(lockstep, "LOAD_TIMEOUT_S", 1.0)
-        return warm_up(turner)
-
-    monkeypatch.setattr(lockstep, "_warm_up", impatient)
+    monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) or 0.001)
     good = side(workspace.folder / "model.fake.json", "a")
-    bad = side(workspace.script("bad.fake.json", fail={"at": 5, "how": "hang"}), "b")
+    bad = side(workspace.script("bad.fake.json", fail={"at": 12, "how": "hang"}), "b")
     began = time.monotonic()
-    with pytest.raises(CellError, match=r"^b: gave no answer within 1\.00 s and was stopped$"):
+    said = r"^b: gave no answer within 1\.30 s and was stopped; run it alone, with 'seatrial bench', to see where it hangs$"
+    with pytest.raises(CellError, match=said):
         run_round([good, bad], tmp_path / "round", 0)
     assert time.monotonic() - began < 60
     assert children() == []
@@ -285,15 +280,49 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "block_s", "budget_s", "given"),
+    ("asked", "request_s", "least", "left_s", "blocks", "most", "burst"),
     [
-        (40, 0.05, math.inf, 40),
-        (40, 0.05, 2.0, 40),
-        (40, 0.1, 2.0, 20),
-        (40, 0.1, 1.55, 14),
-        (40, 3.0, 2.0, 8),
-        (4, 3.0, 2.0, 4),
+        # A block is three sides of a burst and one request that wakes the caches.
+        (40, 0.004, 1, math.inf, 40, 120, 3),
+        (40, 0.004, 1, 2.0, 40, 40, 3),
+        (40, 0.004, 1, 1.0, 20, 20, 3),
+        (40, 0.0002, 1, math.inf, 40, 120, 60),
+        (40, 0.00001, 1, math.inf, 40, 120, 64),
+        (40, 0.09, 1, 2.0, 8, 8, 3),
+        # A slow request needs no others beside it.
+        (40, 1.0, 1, 2.0, 8, 8, 1),
+        (40, 1.0, 1, 120.0, 20, 20, 1),
+        # A tail's requests: eight a turn of 10 ms take 0.27 s a block, which is known before the blocks are counted.
+        (40, 0.01, 299, math.inf, 40, 120, 8),
+        (40, 0.01, 299, 6.0, 38, 38, 8),
+        (40, 0.0001, 299, 0.2, 10, 10, 64),
+        (2, 0.02, 1, math.inf, 2, 6, 3),
     ],
 )
-def test_a_slow_model_gets_as_many_blocks_as_fit_into_its_time(blocks, block_s, budget_s, given):
-    assert lockstep._affordable(blocks, block_s, budget_s) == given
+def test_a_round_spends_its_time_on_blocks_of_bursts(asked, request_s, least, left_s, blocks, most, burst):
+    plan = lockstep._plan(asked, request_s, least, 3, left_s)
+    assert (plan.blocks, plan.most, plan.burst) == (blocks, most, burst)
+    assert plan.block_s == pytest.approx(3 * (burst + 1) * request_s)
+    assert plan.blocks * plan.burst >= least
+
+
+def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tmp_path, quick):
+    model = workspace.script("m.fake.json", latency_ms=[20])
+    told = []
+
+    def refuse(seconds):
+        told.append(seconds)
+        raise UsageError("too long")
+
+    with pytest.raises(UsageError, match="too long"):
+        run_round([side(model)], tmp_path / "round", 0, blocks=100, check_time=refuse)
+    # 100 blocks of four requests of 20 ms.
+    assert 8 <= told[0] < 12
+    assert children() == []
+
+
+def test_the_order_of_starts_can_be_given(workspace, tmp_path, quick):
+    sides = [side(workspace.folder / "model.fake.json", name) for name in NAMES]
+    found = run_round(sides, tmp_path / "round", 0, blocks=2, launch=NAMES[::-1])
+    assert found.launched == list(NAMES[::-1])
+    assert list(found.blocks_ns) == list(NAMES)

@@ -4,6 +4,11 @@ import json
 
 import pytest
 
+from seatrial.errors import CellError, PlanError
+from seatrial.plan import load_plan
+from seatrial.trial import run as trial_run
+from seatrial.trial.versus import CutShortError
+
 
 @pytest.fixture
 def slower(workspace):
@@ -43,3 +48,32 @@ def test_without_the_baselines_cell_it_is_inconclusive(slower, seatrial_cli):
     assert d["verdict"] == "INCONCLUSIVE"
     assert "the reference configuration did not run in both pipelines" in d["reason"]
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_side_that_dies_in_the_comparison_costs_the_comparison_only(slower, workspace, tmp_path, monkeypatch, cut):
+    """Three loaded copies may not fit where one did: the cells stand, and nothing passes."""
+
+    def dies(a, b, question, folder, labels, tell):
+        assert (question.time_option, question.max_time_s) == ("regression.max_time", 60.0)
+        broken = CellError("B, candidate: was killed by signal 9 (SIGKILL)")
+        raise CutShortError([], broken) if cut else broken
+
+    monkeypatch.setattr(trial_run, "compare_sides", dies)
+    outcome = trial_run.run_trial(load_plan(slower), tmp_path / "results")
+    assert {c.status for c in outcome.record.cells} == {"ok"}
+    assert (outcome.run.path / "record.json").is_file()
+    (d,) = [d for d in outcome.record.decisions if d.check.startswith("regression")]
+    assert d.verdict == "INCONCLUSIVE"
+    assert ("was killed by signal 9" in d.reason) == (not cut)
+    assert outcome.exit_code == 3
+
+
+@pytest.mark.parametrize(("confidence", "ok"), [("99.99%", True), ("99.999%", False)])
+def test_a_confidence_that_no_number_of_rounds_gives_is_refused(workspace, confidence, ok):
+    plan = workspace.plan(regression=f"{{against: baseline, confidence: {confidence}}}")
+    if ok:
+        load_plan(plan)
+        return
+    with pytest.raises(PlanError, match=r"regression\.confidence.*99\.99"):
+        load_plan(plan)

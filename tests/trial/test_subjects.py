@@ -19,11 +19,14 @@ from seatrial.trial.preflight import preflight
 from seatrial.trial.subjects import (
     OWN_VERSION,
     Interpreter,
+    Subject,
+    called_alike,
     inspect_interpreter,
     lent_environment,
     model_side,
     model_subject,
     pipeline_subject,
+    told_apart,
 )
 
 PACKAGES = Path(sysconfig.get_paths()["purelib"])
@@ -246,24 +249,56 @@ def test_an_interpreter_that_lacks_what_a_side_needs(other, backend, whole, said
 
 
 @pytest.mark.parametrize(
-    ("other", "lent"),
+    ("other", "whole", "lent"),
     [
-        (an_interpreter(["numpy", "seatrial"], OWN_VERSION), False),
-        (an_interpreter(["numpy"]), True),
-        (an_interpreter(["numpy", "seatrial"], "0.0.1"), True),
+        # Its own would be other loops: a difference that is not the runtime's.
+        (an_interpreter(["numpy", "seatrial"], OWN_VERSION), False, True),
+        (an_interpreter(["numpy"]), False, True),
+        (an_interpreter(["numpy", "seatrial"], "0.0.1"), False, True),
         # Metadata without the package: an editable install in a site-packages that is only pointed at.
-        (an_interpreter(["numpy"], OWN_VERSION), True),
+        (an_interpreter(["numpy"], OWN_VERSION), False, True),
+        # What cannot be lent: to a pipeline, or to another version of Python.
+        (an_interpreter(["numpy", "seatrial"], OWN_VERSION), True, False),
+        (an_interpreter(["numpy", "seatrial"], OWN_VERSION, "cpython-399"), False, False),
     ],
 )
-def test_seatrial_is_lent_where_it_is_missing(monkeypatch, other, lent):
+def test_seatrial_is_lent_and_none_of_our_packages_with_it(monkeypatch, other, whole, lent):
     monkeypatch.setenv("PYTHONPATH", "/mine")
-    given = lent_environment(other, "fake")
-    assert list(given) == (["PYTHONPATH"] if lent else [])
-    if lent:
-        folder, rest = given["PYTHONPATH"].split(os.pathsep)
-        assert rest == "/mine"
-        assert [p.name for p in Path(folder).iterdir()] == ["seatrial"], "and none of the packages beside it"
-        assert (Path(folder) / "seatrial" / "trial" / "turns.py").is_file()
+    given = lent_environment(other, "fake", whole)
+    assert list(given) == ["PYTHONPATH"]
+    if not lent:
+        assert given["PYTHONPATH"] == ""
+        return
+    folder = given["PYTHONPATH"]
+    assert [p.name for p in Path(folder).iterdir()] == ["seatrial"], "and none of the packages beside it"
+    assert (Path(folder) / "seatrial" / "trial" / "turns.py").is_file()
+
+
+def a_subject(path, label="m.onnx on fake"):
+    return Subject(label, Side("m", {}), {"path": path})
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "labels"),
+    [
+        ("/x/old/m.onnx", "/x/new/m.onnx", ("old/m.onnx: m.onnx on fake", "new/m.onnx: m.onnx on fake")),
+        ("/x/1/v/m.onnx", "/x/2/v/m.onnx", ("1/v/m.onnx: m.onnx on fake", "2/v/m.onnx: m.onnx on fake")),
+        ("/m.onnx", "/x/m.onnx", ("/m.onnx: m.onnx on fake", "x/m.onnx: m.onnx on fake")),
+        ("/x/m.onnx", "/x/m.onnx", ("m.onnx on fake",) * 2),
+    ],
+)
+def test_files_of_one_name_are_told_apart(a, b, labels):
+    assert tuple(s.label for s in told_apart(a_subject(a), a_subject(b))) == labels
+
+
+def test_sides_are_called_alike():
+    native, python = (Side(n, {"native": n == "a", "pipeline": {"native": n == "a"}}) for n in "ab")
+    assert called_alike(native, native) == (native, native, "")
+    assert called_alike(python, python) == (python, python, "")
+    for sides, without in (((native, python), "B"), ((python, native), "A")):
+        a, b, said = called_alike(*sides)
+        assert not any(s.task["native"] or s.task["pipeline"]["native"] for s in (a, b))
+        assert said.startswith(f"both sides are called from Python: {without} has no native loop")
 
 
 def in_one_round(relu, environment, tmp_path, monkeypatch, **options):

@@ -88,6 +88,9 @@ class OnnxRuntimeBackend(Closing):
             if self._bound.get(name) != key:
                 if not array.flags.c_contiguous:
                     raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
+                # The runtime is told a type and an address, and neither tells the order of bytes.
+                if not array.dtype.isnative:
+                    raise CellError(f"input {name}: expected this machine's byte order, got {array.dtype.str}")
                 self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
                 self._bound[name] = key
         for spec, kept in zip(self._outputs, self._preallocated, strict=True):

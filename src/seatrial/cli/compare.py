@@ -12,7 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.app import (
+    DebugOption,
+    JsonOption,
+    QuietOption,
+    ResultsOption,
+    command,
+    console,
+    print_error,
+    write_json,
+)
 from seatrial.cli.bench import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Comparison, Measured, Record
@@ -50,7 +59,9 @@ def compare(
     stage: Annotated[
         str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default="end_to_end")
     ] = "",
-    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="No round starts after it.")] = "60 s",
+    max_time: Annotated[
+        str, typer.Option("--max-time", metavar="TIME", help="No round starts that would end after it.")
+    ] = "60 s",
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a run.", show_default="1")] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="The runtime's threads.", show_default="1")
@@ -99,12 +110,15 @@ def compare(
         _refuse_for_stored({
             "--backend": backend, "--backend-a": backend_a, "--backend-b": backend_b, "--python-a": python_a,
             "--python-b": python_b, "--batch": batch, "--threads": threads, "--shape": shape,
+            "--loop": None if loop == "native" else loop, "--allow-code": allow_code or None,
         })  # fmt: skip
         first_run, second_run = _stored(a, "latest" if b is None else b, results)
     else:
         _check_kinds(a, a if b is None else b)
-    made = [folder for folder in (results / machine_name(), results) if not folder.exists()]
+    folder = results / machine_name()
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     run = new_run(results, machine_name())
+    cut = None
     try:
         with out.status("checking") as status:
             if _is_stored(a):
@@ -113,9 +127,7 @@ def compare(
                 first, second = _subjects(
                     (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
                 )
-                record = run_comparison(
-                    run, first, second, question, lambda step, share: status.update(f"{step}, {share:.0%} of 8 rounds")
-                )
+                record, cut = run_comparison(run, first, second, question, _progress(status, question))
     except BaseException:
         if not run.complete:
             _take_back(run.path, made)
@@ -127,7 +139,21 @@ def compare(
     write_json(json, record.to_json())
     _print_verdict(out, record)
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    if cut:
+        print_error(f"{cut}; the rounds before it are kept")
+        return ExitCode.INTERRUPTED if cut.interrupted else cut.exit_code
     return exit_code(record.verdict, ())
+
+
+def _progress(status: Any, question: Any) -> Any:
+    looks = question.looks
+
+    def tell(step: str, share: float) -> None:
+        # Behind the first look nobody knows how many there will be.
+        of = f"{share:.0%} of the {looks[0]} before the first verdict" if share < 1 else f"at most {looks[-1]}"
+        status.update(f"{step}, {of}")
+
+    return tell
 
 
 def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, seed: int) -> Any:
@@ -162,7 +188,7 @@ def _stored(a: str, b: str, results: Path) -> tuple[Record, Record]:
     found = []
     for text in (a, b):
         try:
-            found.append(find_run(text, results))
+            found.append(find_run(text, results, but="compare"))
         except ResultsError as e:
             raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml); as a stored run: {e}") from None
     return load_record(found[0]), load_record(found[1])

@@ -36,5 +36,5 @@ def _split(text: str) -> tuple[str, str]:
     """PLAN and the pipeline behind its colon, or ''."""
     if text.endswith(PLAN_SUFFIXES):
         return text, ""
-    path, _, name = text.partition(":") if text.startswith("demo") else text.rpartition(":")
+    path, _, name = text.partition(":") if text.partition(":")[0] == "demo" else text.rpartition(":")
     return path, name

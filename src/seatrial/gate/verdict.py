@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
@@ -16,9 +17,13 @@ _COMPARED: dict[str, Verdict] = {
 
 
 def judge(
-    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, comparisons: Sequence[Comparison] = ()
-) -> list[Decision]:
-    """Every decision of the trial: cells that broke, parity, budgets, regression."""
+    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, comparisons: Sequence[Comparison] = (),
+    not_compared: Mapping[str, str] = MappingProxyType({}),
+) -> list[Decision]:  # fmt: skip
+    """Every decision of the trial: cells that broke, parity, budgets, regression.
+
+    not_compared: why pipelines could not be compared with the regression's baseline, by their names.
+    """
     decisions = [_broken(c) for c in cells if c.status == "failed"]
     decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
     decisions += [_nan(c) for c in cells if c.nan_outputs]
@@ -28,7 +33,7 @@ def judge(
     for budget in plan.budgets:
         decisions += judge_budget(plan, budget, cells, latencies)
     if plan.regression:
-        decisions += _judge_regression(plan, cells, comparisons)
+        decisions += _judge_regression(plan, cells, comparisons, not_compared)
     if not decisions:
         ran = sum(c.status == "ok" for c in cells)
         reason = f"all {ran} cells ran; there was nothing to judge: no budget, no second cell to compare"
@@ -151,7 +156,9 @@ def comparison_decision(c: Comparison) -> Decision:
     )  # fmt: skip
 
 
-def _judge_regression(plan: Plan, cells: Sequence[CellRecord], comparisons: Sequence[Comparison]) -> list[Decision]:
+def _judge_regression(
+    plan: Plan, cells: Sequence[CellRecord], comparisons: Sequence[Comparison], not_compared: Mapping[str, str]
+) -> list[Decision]:
     """Slower than the baseline? Judged from lock-step rounds; the cells' own figures are from separate processes."""
     assert plan.regression
     against = plan.regression.against
@@ -167,6 +174,7 @@ def _judge_regression(plan: Plan, cells: Sequence[CellRecord], comparisons: Sequ
             decision = comparison_decision(by_pipeline[name])
             decisions.append(decision.model_copy(update={"check": check, "group": check, **where}))
         else:
-            reason = "no comparison was made: the reference configuration did not run in both pipelines"
+            why = not_compared.get(name, "the reference configuration did not run in both pipelines")
+            reason = f"no comparison was made: {why}"
             decisions.append(Decision(check=check, verdict="INCONCLUSIVE", reason=reason, group=check, **where))
     return decisions

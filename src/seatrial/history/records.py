@@ -216,18 +216,20 @@ class Pair(Frozen):
     """One round of fresh processes. effect: ln of B over the mean of A and A again; control: ln(A again / A), what
     nothing at all looks like.
 
-    within_se: standard error of the effect from its own blocks. values: the metric of each side in seconds, launched: the
-    sides in the order in which their processes were started.
+    within_se: standard error of the effect from its own blocks; of a tail, which is not in a block, None. values: the
+    metric of each side in seconds; launched: the sides in the order in which their processes were started; disturbances:
+    what else the machine did.
     """
 
     effect: float
     control: float | None
-    within_se: float
+    within_se: float | None
     values: dict[str, float]
     launched: tuple[str, ...]
     burst: int
     blocks: int
     wall_s: float
+    disturbances: tuple[str, ...] = ()
 
 
 class Comparison(Frozen):
@@ -248,14 +250,18 @@ class Comparison(Frozen):
     p_adjusted: float
     """Benjamini-Hochberg over the metrics that were judged together."""
     detectable: float | None = None
-    """The least change that these pairs would have found four times in five."""
+    """The least change that these pairs would have told from none four times in five."""
     pairs_sd: float | None = None
     noise_floor: float | None = None
     """The same of A against A, in the same rounds: no margin below it can be judged."""
     noise_sd: float | None = None
     control: Measured | None = None
     """A against itself: what the harness sees where nothing differs."""
+    launched_second: float | None = None
+    """By what share the side whose process is started later is slower, or faster where negative."""
     pairs: tuple[Pair, ...] = ()
+    asked: dict[str, Any] = {}
+    """The question's seed, longest time and confidence, and each side's batch, threads, input shapes and interpreter."""
     details: dict[str, dict[str, str]] = {}
     warnings: tuple[str, ...] = ()
 

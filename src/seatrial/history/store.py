@@ -165,8 +165,8 @@ def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) ->
     raise ResultsError(f"{results / machine}: no interrupted run of this trial to resume{other}; run without --resume")
 
 
-def find_run(text: str, results: Path) -> RunFolder:
-    """A run by its folder, its record.json, its name or a unique part of it, or 'latest'."""
+def find_run(text: str, results: Path, but: str = "") -> RunFolder:
+    """A run by its folder, its record.json, its name or a unique part of it, or 'latest', which is of no kind `but`."""
     path = Path(text)
     if path.is_file():
         path = path.parent
@@ -174,13 +174,22 @@ def find_run(text: str, results: Path) -> RunFolder:
         return RunFolder(path)
     runs = list_runs(results)
     if text == "latest" and runs:
-        return next((r for r in reversed(runs) if r.complete), runs[-1])
+        wanted = [r for r in runs if not but or _kind(r) != but] or runs
+        return next((r for r in reversed(wanted) if r.complete), wanted[-1])
     matches = [r for r in runs if r.path.name == text] or [r for r in runs if text in r.path.name]
     if len(matches) == 1:
         return matches[0]
     names = ", ".join(r.path.name for r in (matches or runs)[-5:]) or "none"
     what = "several runs match" if matches else "no run matches"
     raise ResultsError(f"{what} {text!r} in {results}; expected a run's folder, 'latest', or one of {names}")
+
+
+def _kind(run: RunFolder) -> str:
+    """'trial', 'bench' or 'compare', without reading the record of a damaged run."""
+    try:
+        return load_record(run).kind
+    except ResultsError:
+        return ""
 
 
 def load_record(run: RunFolder) -> Record:

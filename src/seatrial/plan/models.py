@@ -289,11 +289,12 @@ class Parity(Strict):
 
 
 class Regression(Strict):
-    """Is the candidate slower than `against`? Cells of unlike processes tell only large differences apart."""
+    """Is the candidate slower than `against`? Judged in the reference configuration, from processes that take turns."""
 
     against: str
     margin: Annotated[Percent, Field(gt=0, lt=1)] = 0.02
-    confidence: Annotated[Percent, Field(ge=0.5, lt=1)] = 0.95
+    confidence: Annotated[Percent, Field(ge=0.5, le=0.9999)] = 0.95
+    max_time: Duration = Field(60.0, description="longest comparison of one candidate; 60 s by default")
 
 
 class Measure(Strict):

@@ -26,13 +26,11 @@ Verdict = Literal["REGRESSION", "IMPROVED", "EQUIVALENT", "INCONCLUSIVE"]
 LOOKS = (8, 12, 16)
 # Above this the normal approximation is off by less than 0.003 in p, and by less than 7 % of p from 0.01 up.
 EXACT_UP_TO = 64
-# Normal sd over MAD, and standard error of a median over that of a mean, both for a normal sample.
+# Normal sd over MAD, and standard error of a Hodges-Lehmann estimate over that of a mean, both for a normal sample.
 MAD_TO_SD = 1.48
-MEDIAN_TO_MEAN = 1.2533
-# Effects of this many standard errors are found 80 % of the time by a two-sided test at 5 %: 1.96 + 0.84.
-DETECTABLE_ERRORS = 2.8
-# A session of more pairs than this takes longer than quieting the machine.
-MOST_PAIRS = 64
+HODGES_LEHMANN_TO_MEAN = 1.0233
+# How often a true effect of the `detectable` size is told from zero.
+POWER = 0.8
 LEAST_LAUNCHES = 6
 LEAST_IN_A_MODE = 2
 LEAST_MODE_GAP = 0.01
@@ -42,7 +40,8 @@ LEAST_MODE_GAP = 0.01
 class PairedEffect:
     """ln(B/A) with its interval. A None side needs more pairs, and a warning says how many.
 
-    detectable: the smallest true effect that as many pairs of this spread would find 80 % of the time.
+    detectable: the smallest true effect that as many pairs of this spread would tell from zero 80 % of the time, at this
+    confidence: (z_(1 - alpha/2) + 0.84) standard errors, from 1.48 · MAD (2.8 of them at 95 %).
     sd: the spread of the pairs, which holds the error within each pair too. Both are NaN for a lone pair.
     """
 
@@ -84,7 +83,9 @@ def paired_effect(d: npt.ArrayLike, confidence: float = 0.95) -> PairedEffect:
         confidence=confidence,
         p_value=signed_rank_p(x),
         pairs=n,
-        detectable=DETECTABLE_ERRORS * MAD_TO_SD * mad / math.sqrt(n) if n > 1 else math.nan,
+        detectable=float(ndtri((1 + confidence) / 2) + ndtri(POWER)) * MAD_TO_SD * mad / math.sqrt(n)
+        if n > 1
+        else math.nan,
         sd=float(x.std(ddof=1)) if n > 1 else math.nan,
         warnings=tuple(warnings),
     )
@@ -133,8 +134,9 @@ def signed_rank_p(d: npt.ArrayLike) -> float:
     return min(1.0, 2 * float(ndtr((smaller + 1 - total / 2) / spread)))
 
 
-def judge(effect: PairedEffect, margin: float, lower_is_better: bool = True) -> tuple[Verdict, str]:
-    """Verdict on B against A, and the reason in one breath. A change below the margin is nobody's business.
+def judge(effect: PairedEffect, margin: float) -> tuple[Verdict, str]:
+    """Verdict on B against A, where less is better, and the reason in one breath. A change below the margin is nobody's
+    business.
 
     REGRESSION: surely worse, by the margin or more as best known. IMPROVED: likewise better. EQUIVALENT: surely within
     the margin. Else INCONCLUSIVE, with what is missing. The margin is symmetric in the ratio: "2 % faster" means that A
@@ -143,46 +145,52 @@ def judge(effect: PairedEffect, margin: float, lower_is_better: bool = True) -> 
     if not (math.isfinite(margin) and margin > 0):
         raise ValueError(f"margin: expected a finite share above zero such as 0.02 for 2 %, got {margin}")
     delta = math.log1p(margin)
-    if effect.low is None or effect.high is None:
-        return "INCONCLUSIVE", f"{_as_said(effect, lower_is_better)}; {_too_few(effect.pairs, effect.confidence)}"
-    low, high = (effect.low, effect.high) if lower_is_better else (-effect.high, -effect.low)
-    worse = effect.effect if lower_is_better else -effect.effect
-    said = f"{_as_said(effect, lower_is_better)}; the margin is {100 * margin:.3g} %"
-    if low > 0 and worse >= delta:
+    theta, low, high = effect.effect, effect.low, effect.high
+    if low is None or high is None:
+        return "INCONCLUSIVE", f"{as_said(effect)}; {_too_few(effect.pairs, effect.confidence)}"
+    said = f"{as_said(effect)}; the margin is {100 * margin:.3g} %"
+    if low > 0 and theta >= delta:
         return "REGRESSION", said
-    if high < 0 and worse <= -delta:
+    if high < 0 and theta <= -delta:
         return "IMPROVED", said
     if -delta < low and high < delta:
         return "EQUIVALENT", said
-    return "INCONCLUSIVE", f"{said}; {_missing(effect.pairs, worse, max(high - worse, worse - low), delta)}"
+    return "INCONCLUSIVE", f"{said}; {_missing(effect.pairs, theta, max(high - theta, theta - low), delta)}"
 
 
-def _as_said(effect: PairedEffect, lower_is_better: bool) -> str:
-    worse = effect.effect if lower_is_better else -effect.effect
-    word = "slower" if worse > 0 else "faster"
+def as_said(effect: PairedEffect) -> str:
+    """'B is 3.1 % slower (95 % interval 2.2 % to 4.0 %)'."""
+    word = "slower" if effect.effect > 0 else "faster"
     # Seen from B's side, so that "faster" has a positive number and its interval the same sign.
     side = 1.0 if effect.effect >= 0 else -1.0
-    said = f"B is {_percent(math.expm1(abs(worse)))} {word}" if worse else "B is as fast as A"
+    said = f"B is {_percent(math.expm1(abs(effect.effect)))} {word}" if effect.effect else "B is as fast as A"
     if effect.low is None or effect.high is None:
         return said
     low, high = sorted((math.expm1(side * effect.low), math.expm1(side * effect.high)))
     return f"{said} ({100 * effect.confidence:.3g} % interval {_percent(low)} to {_percent(high)})"
 
 
-def _missing(pairs: int, worse: float, half_width: float, delta: float) -> str:
+def _missing(pairs: int, theta: float, half_width: float, delta: float) -> str:
     """What would settle it: the interval has to clear zero, where the effect is past the margin, else the margin."""
-    room = delta - abs(worse) if abs(worse) < delta else abs(worse)
+    room = delta - abs(theta) if abs(theta) < delta else abs(theta)
     # The half-width shrinks with the root of the pairs. Compared as roots, since the room may be next to nothing.
-    if half_width > math.sqrt(MOST_PAIRS / pairs) * room:
-        return f"more than {max(MOST_PAIRS, pairs)} pairs would be needed: raise the margin or quiet the machine"
+    most = LOOKS[-1]
+    if pairs >= most or half_width > math.sqrt(most / pairs) * room:
+        return f"more than {max(most, pairs)} pairs would be needed: raise the margin or quiet the machine"
     needed = max(pairs + 1, math.ceil(pairs * (half_width / room) ** 2))
     return f"about {needed} pairs would settle it, {needed - pairs} more than these {pairs}"
 
 
-def _too_few(pairs: int, confidence: float) -> str:
-    least = pairs
+def least_pairs(confidence: float) -> int:
+    """Fewest pairs that have an interval at this confidence: 6 for 95 %, 8 for 99 %."""
+    least = 1
     while _largest_rejected(least, _error(confidence)) < 0:
         least += 1
+    return least
+
+
+def _too_few(pairs: int, confidence: float) -> str:
+    least = least_pairs(confidence)
     noun = "pair" if least - pairs == 1 else "pairs"
     return f"an interval at {100 * confidence:.3g} % takes {least} pairs: needs {least - pairs} more {noun}"
 
@@ -203,9 +211,9 @@ def what_to_add(between_pairs_sd: float, within_pair_se: float) -> Literal["bloc
 
 
 def within_pair_se(block_effects: npt.ArrayLike) -> float:
-    """Standard error of a pair's d, the median of its blocks' ln(B/A). Blocks are taken as independent."""
+    """Standard error of a pair's d, the Hodges-Lehmann estimate of its blocks' ln(B/A), taken as independent."""
     x = _finite(block_effects)
-    return MEDIAN_TO_MEAN * MAD_TO_SD * float(np.median(np.abs(x - np.median(x)))) / math.sqrt(len(x))
+    return HODGES_LEHMANN_TO_MEAN * MAD_TO_SD * float(np.median(np.abs(x - np.median(x)))) / math.sqrt(len(x))
 
 
 def nominal_alpha(looks: int = len(LOOKS), alpha: float = 0.05) -> float:

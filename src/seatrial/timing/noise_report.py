@@ -148,7 +148,7 @@ def _disturbances(r: NoiseReport) -> Iterator[Disturbance]:
         )
     if (r.major_faults or 0) > MAJOR_FAULTS_PER_S * r.watched_s:
         yield Disturbance(
-            f"{r.major_faults:,} major page faults: memory was read from the disk",
+            f"{r.major_faults:,} major page fault{'s' if r.major_faults != 1 else ''}: memory was read from the disk",
             "warm up longer, free memory, turn swap off",
         )
     if (r.minor_faults or 0) > MINOR_FAULTS_PER_S * r.watched_s:

@@ -22,7 +22,7 @@ from seatrial.backends import IO_POLICY
 from seatrial.errors import BackendUnavailableError, CellError, ExitCode, ModelError, SeatrialError, UsageError
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
-from seatrial.plan.model_file import FAKE_SUFFIX, ModelInfo, inspect_model
+from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
 from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.timing.environment import environment, usable_cores
 from seatrial.trial.load_results import load_fields
@@ -32,7 +32,7 @@ from seatrial.trial.opened import stage_names
 from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.samples import save_samples
-from seatrial.trial.shapes import fixed_shapes
+from seatrial.trial.shapes import check_inputs, fixed_shapes
 from seatrial.trial.shared import SharedSamples, merged
 from seatrial.trial.subjects import check_backend, model_facts, pipeline_cell
 from seatrial.trial.summarise import measured_fields
@@ -78,7 +78,7 @@ def model_bench(
     if model.name.endswith(FAKE_SUFFIX):
         backend = "fake"
     check_backend(backend)
-    _check_inputs(info)
+    check_inputs(info)
     input_shapes = dict(shapes) if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
     batch = max([batch, *(shape[0] for shape in shapes.values() if shape)])
@@ -88,17 +88,6 @@ def model_bench(
     )  # fmt: skip
     images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
     return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN)
-
-
-def _check_inputs(info: ModelInfo) -> None:
-    """ModelError for an input whose values cannot be made up."""
-    for tensor in info.inputs:
-        if tensor.dtype in ("object", "unknown"):
-            kind = "strings" if tensor.dtype == "object" else "no tensor of numbers"
-            raise ModelError(
-                f"{info.path}: input {tensor.name!r} takes {kind}, and bench makes up numbers only; measure it in a plan "
-                "whose preprocess stage is a Python function that gives this input: seatrial bench PLAN:PIPELINE --allow-code"
-            )
 
 
 def pipeline_bench(

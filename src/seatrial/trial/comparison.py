@@ -10,35 +10,85 @@ import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 
 from seatrial.errors import ResultsError, UsageError, did_you_mean
 from seatrial.gate.verdict import comparison_decision, overall
 from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
-from seatrial.stats.compare import PairedEffect, benjamini_hochberg, judge
+from seatrial.stats.compare import PairedEffect, as_said, judge
 from seatrial.timing.environment import environment
-from seatrial.trial.subjects import Subject
-from seatrial.trial.versus import Question, Tell, compare_sides
+from seatrial.trial.lockstep import Side
+from seatrial.trial.subjects import Subject, called_alike, told_apart
+from seatrial.trial.versus import CutShortError, Question, Tell, adjusted, compare_sides
 
 # Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
 # see docs/adr/0003.
 SEPARATE_PROCESS_SD = 0.105
 
 
-def run_comparison(run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell) -> Record:
-    """Compares in lock-step, and writes the record into the run's folder. What failed leaves no folder behind."""
+def run_comparison(
+    run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell
+) -> tuple[Record, CutShortError | None]:
+    """Compares in lock-step, and writes the record into the run's folder.
+
+    Rounds that were done before a side broke, or before Ctrl-C, are kept in a record that says so, and what ended them is
+    given beside it; where there is none, the folder goes too.
+
+    Raises:
+        UsageError: the sides differ in their batch, or no verdict would fit into the time.
+        SeatrialError: a side could not load, or broke in the first round.
+    """
     began = time.monotonic()
     machine = environment()
+    cut: CutShortError | None = None
     try:
+        _check_batch(a, b)
+        a, b = told_apart(a, b)
+        mine, theirs, said = called_alike(a.side, b.side)
         run.save_start({"created": _now(), "compare": [a.label, b.label]})
-        comparisons = compare_sides(a.side, b.side, question, run.work / "rounds", (a.label, b.label), tell)
+        comparisons = compare_sides(mine, theirs, question, run.work / "rounds", (a.label, b.label), tell)
+    except CutShortError as e:
+        comparisons, cut = e.comparisons, e
     except BaseException:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
-    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, time.monotonic() - began)
+    comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
+    wall_s = time.monotonic() - began
+    status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
+    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status), cut
+
+
+def _check_batch(a: Subject, b: Subject) -> None:
+    batches = a.side.task["batch"], b.side.task["batch"]
+    if batches[0] != batches[1]:
+        raise UsageError(
+            f"expected the same batch on both sides, got {batches[0]} of A and {batches[1]} of B: times are of a batch; "
+            "give --batch"
+        )
+
+
+def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: str) -> Comparison:
+    """What was asked, and what a reader of the verdict should know of its two sides."""
+    asked: dict[str, Any] = {
+        "max_time_s": question.max_time_s, "confidence": 1 - question.alpha, "seed": question.seed,
+        "a": _asked_of(a), "b": _asked_of(b),
+    }  # fmt: skip
+    warnings = [said] if said else []
+    runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
+    if a.python != b.python and runtimes[0] == runtimes[1]:
+        warnings.append(f"both interpreters run {runtimes[0]}: what differs is not the runtime's version")
+    return c.model_copy(update={"asked": asked, "warnings": (*warnings, *c.warnings)})
+
+
+def _asked_of(side: Side) -> dict[str, Any]:
+    shapes = side.task.get("input_shapes", {})
+    return {
+        "batch": side.task["batch"], "threads": side.task["threads"], "backend": side.task["backend"], "python": side.python,
+        "input_shapes": {name: list(shape) for name, shape in shapes.items()}, "native_loop": side.task["native"],
+    }  # fmt: skip
 
 
 def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:
@@ -46,27 +96,32 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
 
     Raises:
         UsageError: the question cannot be asked of them, or both are the same run.
-        ResultsError: they were measured on unlike machines, or have no configuration in common.
+        ResultsError: they were measured on unlike machines or inputs, or have no configuration in common.
     """
     began = time.monotonic()
     question.check()
     if a.id == b.id:
         raise UsageError(f"expected two runs, got {a.id} twice; name another one, 'seatrial results' lists them")
     _check_alike(a, b)
-    comparisons = _adjusted(
-        [_separately(x, y, m, question) for x, y in _matched(a, b) for m in question.metrics], question.alpha
-    )
-    models = {"a": next(iter(a.models.values())), "b": next(iter(b.models.values()))}
+    pairs = _matched(a, b)
+    comparisons = adjusted([_separately(x, y, m, question) for x, y in pairs for m in question.metrics], question.alpha)
+    models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
     run.save_start({"created": _now(), "compare": [a.id, b.id]})
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
 
 
+def _model_of(record: Record, cell: CellRecord) -> dict[str, Any]:
+    return record.models.get(cell.pipeline) or next(iter(record.models.values()))
+
+
 def _recorded(
-    run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float
-) -> Record:
+    run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float,
+    status: Literal["complete", "interrupted"] = "complete",
+) -> Record:  # fmt: skip
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
-        id=run.path.name, created=run.start()["created"], kind="compare", verdict=overall(decisions), wall_s=round(wall_s, 2),
+        id=run.path.name, created=run.start()["created"], kind="compare", status=status, verdict=overall(decisions),
+        wall_s=round(wall_s, 2),
         plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
         environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons),
     )  # fmt: skip
@@ -82,6 +137,10 @@ def _now() -> str:
 def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     """The same pipelines in the same configurations; where each run has one pipeline only, its name may differ."""
     mine, theirs = ([c for c in r.cells if c.status == "ok" and c.stages] for r in (a, b))
+    if any(c.load_result and c.load_result.curve for c in (*mine, *theirs)):
+        raise ResultsError(
+            f"{a.id} and {b.id}: a search for a rate went through rates of its own in each run; bench both at one --rate"
+        )
     for record, cells in ((a, mine), (b, theirs)):
         if not cells:
             what = (
@@ -89,7 +148,10 @@ def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
             )
             raise ResultsError(f"{record.id} is {what}; expected a run of 'seatrial run' or 'seatrial bench'")
     one_each = len({c.pipeline for c in mine}) == len({c.pipeline for c in theirs}) == 1
-    key = (lambda c: configuration(c.id)) if one_each else (lambda c: c.id)
+
+    def key(c: CellRecord) -> str:
+        return " ".join([configuration(c.id) if one_each else c.id, *_load_words(c)])
+
     by_key = {key(c): c for c in theirs}
     pairs = [(c, by_key[key(c)]) for c in mine if key(c) in by_key]
     if not pairs:
@@ -101,21 +163,21 @@ def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     return pairs
 
 
-def _adjusted(comparisons: list[Comparison], alpha: float) -> list[Comparison]:
-    """Many cells are judged at once: what would be luck among so many is not called."""
-    judged = []
-    for c, p in zip(comparisons, benjamini_hochberg([c.p_value for c in comparisons]), strict=True):
-        changes: dict[str, Any] = {"p_adjusted": p}
-        if c.verdict in ("REGRESSION", "IMPROVED") and p > alpha:
-            changes["verdict"] = "INCONCLUSIVE"
-            changes["reason"] = (
-                f"{c.reason}; among {len(comparisons)} comparisons such a difference is luck too often (adjusted p {p:.2g})"
-            )
-        judged.append(c.model_copy(update=changes))
-    return judged
+def _load_words(c: CellRecord) -> list[str]:
+    """What else tells loads apart than the cell's name does."""
+    load = c.load_result
+    if not load:
+        return []
+    return [w for w in (load.arrivals, *(f"{s.shape}@{s.weight:.3g}" for s in load.shapes)) if w]
 
 
 def _check_alike(a: Record, b: Record) -> None:
+    inputs = [r.images.get("digest") or r.images.get("made_up_inputs") for r in (a, b)]
+    if inputs[0] != inputs[1]:
+        what = " and ".join(map(str, inputs)) if a.images.get("made_up_inputs") else "their images differ"
+        raise ResultsError(
+            f"{a.id} and {b.id} were measured on unlike inputs ({what}); expected the same: run one of them again"
+        )
     for r in (a, b):
         if "fingerprint" not in r.environment:
             raise ResultsError(f"{r.id}: its record does not say on which machine it was measured; run it again")
@@ -153,16 +215,22 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
         )
     effect = math.log(y.value / x.value)
     confidence = 1 - question.alpha
-    half = float(ndtri(0.5 + confidence / 2)) * SEPARATE_PROCESS_SD
-    p_value = float(2 * ndtri_tail(abs(effect) / SEPARATE_PROCESS_SD))
-    known = PairedEffect(effect, effect - half, effect + half, confidence, p_value, 1, half, SEPARATE_PROCESS_SD)
-    verdict, reason = judge(known, question.margin)
-    reason = reason.partition("; the margin")[0]
-    reason += (
-        f"; the margin is {100 * question.margin:.3g} %; medians of separate processes differ by "
-        f"±{100 * math.expm1(half):.0f} % without any change, so that smaller ones are not called: "
+    z = float(ndtri(0.5 + confidence / 2))
+    own = [_relative_error(m, z) for m in (x, y)]
+    # What launches differ by, and what each run knew of its own figure.
+    sd = math.sqrt(SEPARATE_PROCESS_SD**2 + sum(e**2 for e in own))
+    half = z * sd
+    p_value = float(2 * ndtr(-abs(effect) / sd))
+    known = PairedEffect(effect, effect - half, effect + half, confidence, p_value, 1, half, sd)
+    verdict = judge(known, question.margin)[0]
+    reason = (
+        f"{as_said(known)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
+        f"±{100 * math.expm1(z * SEPARATE_PROCESS_SD):.0f} % without any change, so that smaller ones are not called: "
         "compare the models themselves, in lock-step"
     )
+    why_not = _why_not_known(a, b, x, y, metric, stage)
+    if why_not:
+        verdict, reason = "INCONCLUSIVE", f"{reason}; {why_not}"
     change = Measured(
         value=math.expm1(effect), unit="fraction", interval=(math.expm1(known.low or 0), math.expm1(known.high or 0)),
         confidence=confidence,
@@ -170,10 +238,23 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     return Comparison(
         a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
         margin=question.margin, change=change, a_value=x, b_value=y, p_value=p_value, p_adjusted=p_value,
-        noise_floor=math.expm1(half), details={"a": a.backend_details, "b": b.backend_details},
+        noise_floor=math.expm1(z * SEPARATE_PROCESS_SD), details={"a": a.backend_details, "b": b.backend_details},
     )  # fmt: skip
 
 
-def ndtri_tail(z: float) -> float:
-    """The normal distribution's upper tail."""
-    return 0.5 * math.erfc(z / math.sqrt(2))
+def _relative_error(m: Measured, z: float) -> float:
+    """Standard error of ln of a stored figure, from its interval; 0 where it has none, which _why_not_known tells."""
+    low, high = m.interval or (None, None)
+    if not low or high is None:
+        return 0.0
+    return math.log(high / low) / (2 * z)
+
+
+def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str) -> str:
+    """Why nothing can be called, whatever the figures say; '' where it can."""
+    for name, cell, m in (("A", a, x), ("B", b, y)):
+        if m.interval is None or None in m.interval:
+            return f"{name}'s {metric} of {stage} has no interval: it needs more samples than the {m.n} that were taken"
+        if cell.load_result and cell.load_result.unserved:
+            return f"{name} left {cell.load_result.unserved} requests unserved, which its figures know nothing of"
+    return ""

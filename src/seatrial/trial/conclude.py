@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,12 +32,18 @@ def conclude(
     run: RunFolder,
     cells: list[CellRecord],
     comparisons: Sequence[Comparison],
+    not_compared: Mapping[str, str],
     interrupted: bool,
     wall_s: float,
 ) -> Outcome:
-    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
+    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file.
+
+    not_compared: why pipelines could not be compared with the regression's baseline, by their names.
+    """
     plan = ready.plan.plan
-    decisions = judge(plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage), comparisons)
+    decisions = judge(
+        plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage), comparisons, not_compared
+    )
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
     record = Record(

@@ -29,22 +29,27 @@ from seatrial.errors import BackendUnavailableError, CellError, ModelError, Resu
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.process import last_words
+from seatrial.trial.shared import anonymous_file
 from seatrial.trial.turns import COMMAND, DONE
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
-Enough = Callable[[Mapping[str, I64]], bool]
+Enough = Callable[[Mapping[str, I64], list[str]], bool]
 # Short turns and many blocks: what disturbs longer than a block hits all sides, and the median over blocks drops the rest.
 BLOCKS = 40
 # A burst is as short as hides the hand-over: the first inference after a sleep has cold caches and is not kept.
 BURST_S = 0.012
 # Fewer would leave the median over blocks to chance.
 LEAST_BLOCKS = 8
-LEAST_BURST, MOST_BURST = 3, 64
+# A request that takes longer than SLOW_S wakes its caches by itself, and is a burst of its own.
+LEAST_BURST, MOST_BURST, SLOW_S = 3, 64, 0.1
 WARM_UP_S = 0.15
 # Where requests vary much, a round goes on, up to so many times its blocks.
 MOST_TIMES = 3
-LOAD_TIMEOUT_S = 600.0
+# Loading may build an engine; a turn that takes so much longer than the warm-up said is stuck.
+LOAD_TIMEOUT_S, LEAST_TURN_TIMEOUT_S, STUCK = 600.0, 30.0, 100
+LISTEN_S = 0.5
+MOST_STAGES = 8
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,17 @@ class Round:
 
 def run_round(
     sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
-    tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf, enough: Enough = lambda _: True,
+    launch: Sequence[str] = (), tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
+    enough: Enough = lambda _blocks, _stages: True, check_time: Callable[[float], None] = lambda _: None,
 ) -> Round:  # fmt: skip
     """One process a side, started in random order; `blocks` blocks in which each side has one turn.
 
-    least_requests: how many a side must have answered at the end, which may make bursts longer. budget_s: loading and turns
-    are to fit into it; a slow model gets fewer blocks, but never fewer than LEAST_BLOCKS. enough: hears the blocks so far, as
-    a Round has them, and may ask for more, up to MOST_TIMES as many and within the budget; it must not look at what the
-    sides' difference is, only at how well it is known.
+    least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts
+    by name, where it is not to be random. budget_s: loading and turns are to fit into it; a slow model gets fewer blocks,
+    but never fewer than LEAST_BLOCKS, or than least_requests take. check_time: hears, before the first turn, how many
+    seconds all turns will take, and may raise. enough: hears the blocks so far and the stages, as a Round has them, and may
+    ask for more, up to MOST_TIMES as many and within the budget; it must not look at what the sides' difference is, only at
+    how well it is known.
 
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
 
@@ -95,57 +103,71 @@ def run_round(
         ResultsError: the folder cannot be written.
         SeatrialError: a side could not load or broke; the message has its label and its last words.
     """
-    try:
-        return _run_round(sides, folder, seed, blocks, least_requests, tell, budget_s, enough)
-    except OSError as e:
-        raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
-
-
-def _run_round(
-    sides: Sequence[Side], folder: Path, seed: int, blocks: int, least_requests: int, tell: Callable[[float], None],
-    budget_s: float, enough: Enough,
-) -> Round:  # fmt: skip
     began = time.monotonic()
     rng = random.Random(seed)
-    launch = list(sides)
-    rng.shuffle(launch)
+    by_name = {side.name: side for side in sides}
+    starts = list(launch) or list(by_name)
+    if not launch:
+        rng.shuffle(starts)
     with contextlib.ExitStack() as stack:
         turners: dict[str, _Turner] = {}
         longest = max(MOST_BURST, -(-least_requests // blocks))
-        for side in launch:
-            turners[side.name] = stack.enter_context(_turner(side, folder, MOST_TIMES * blocks * (longest + 1)))
+        for name in starts:
+            turners[name] = stack.enter_context(_turner(by_name[name], folder, MOST_TIMES * blocks * (longest + 1)))
         for turner in turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
-        names = [s.name for s in sides]
+        names = list(by_name)
         slowest_s = max(_warm_up(turners[name]) for name in names)
-        burst = int(min(MOST_BURST, max(LEAST_BURST, round(BURST_S / slowest_s))))
-        block_s = (burst + 1) * slowest_s * len(names)
         left_s = max(0.0, budget_s - (time.monotonic() - began))
-        most = _affordable(MOST_TIMES * blocks, block_s, left_s)
-        blocks = _affordable(blocks, block_s, left_s)
-        # As many as the table has room for; a tail that has too few requests all the same has no interval.
-        burst = min(longest, max(burst, -(-least_requests // blocks)))
+        plan = _plan(blocks, slowest_s, least_requests, len(names), left_s)
+        burst, most = plan.burst, plan.most
+        check_time(plan.blocks * plan.block_s)
         stages = turners[names[0]].facts()["stages"]
         cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
+        for turner in turners.values():
+            turner.timeout_s = max(LEAST_TURN_TIMEOUT_S, STUCK * (burst + 1) * slowest_s)
         done = 0
         with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
             while True:
-                step = min(blocks, most - done)
+                step = min(plan.blocks, most - done)
                 for number, order in enumerate(_orders(names, step, rng)):
                     for name in order:
                         turners[name].turn(burst)
                     if number % 8 == 7:
-                        tell(min(1.0, (done + number + 1) / blocks))
+                        tell(min(1.0, (done + number + 1) / plan.blocks))
                 done += step
                 tables = {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
                 late = time.monotonic() - began >= budget_s
-                if done >= most or late or enough(tables):
+                if done >= most or late or enough(tables, stages):
                     break
         for turner in turners.values():
             turner.quit()
         facts = {name: turners[name].facts() for name in names}
-    return Round(tables, stages, [s.name for s in launch], burst, facts, watch.report(), time.monotonic() - began)
+    return Round(tables, stages, starts, burst, facts, watch.report(), time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """blocks to begin with, of which at most `most`; burst requests are kept of each turn, and block_s seconds go by."""
+
+    blocks: int
+    most: int
+    burst: int
+    block_s: float
+
+
+def _plan(blocks: int, request_s: float, least_requests: int, sides: int, left_s: float) -> _Plan:
+    """How a round spends its time: bursts as short as hide the hand-over, or as long as a tail's requests ask for."""
+    least = LEAST_BURST if request_s < SLOW_S else 1
+    burst = int(min(MOST_BURST, max(least, round(BURST_S / request_s))))
+    burst = max(burst, -(-least_requests // blocks))
+    block_s = (burst + 1) * request_s * sides
+    # Even numbers, since each block has its mirror image.
+    affordable = int(left_s / block_s) // 2 * 2 if left_s < MOST_TIMES * blocks * block_s else MOST_TIMES * blocks
+    needed = -(-max(min(blocks, LEAST_BLOCKS), -(-least_requests // burst)) // 2) * 2
+    now = min(blocks, max(needed, affordable))
+    return _Plan(now, max(now, affordable), burst, block_s)
 
 
 def _check_stages(turners: Iterable[_Turner]) -> None:
@@ -153,13 +175,6 @@ def _check_stages(turners: Iterable[_Turner]) -> None:
     if len(set(stages.values())) > 1:
         said = "; ".join(f"{label}: {own}" for label, own in sorted(stages.items()))
         raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")
-
-
-def _affordable(blocks: int, block_s: float, budget_s: float) -> int:
-    """Blocks that fit into the time: an even number, since each has its mirror image."""
-    if blocks * block_s <= budget_s:
-        return blocks
-    return max(min(blocks, LEAST_BLOCKS), int(budget_s / block_s) // 2 * 2)
 
 
 def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
@@ -180,7 +195,7 @@ def _warm_up(turner: _Turner) -> float:
         took = time.monotonic() - began
         spent += took
         least_s = min(least_s, took / count)
-        if spent >= WARM_UP_S and count >= 4:
+        if spent >= WARM_UP_S and (count >= 4 or least_s >= SLOW_S):
             return least_s
         count = min(MOST_BURST, count * 2)
 
@@ -202,6 +217,7 @@ class _Turner:
         self._replies = replies
         self._memory = memory
         self._files = files
+        self.timeout_s = LOAD_TIMEOUT_S
 
     @property
     def pid(self) -> int:
@@ -218,17 +234,25 @@ class _Turner:
     def command(self, letter: bytes, count: int) -> None:
         with contextlib.suppress(BrokenPipeError):  # the reply that does not come says why
             os.write(self._commands, COMMAND.pack(letter, count))
-        self.await_reply(LOAD_TIMEOUT_S)
+        self.await_reply(self.timeout_s)
 
     def quit(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._commands, COMMAND.pack(b"q", 0))
 
     def await_reply(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
-            if not selector.select(timeout_s):
-                raise CellError(f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped")
+            while not selector.select(LISTEN_S):
+                # A helper that it forked keeps the pipe open, so that its death may leave no end of file behind.
+                if self._child.poll() is not None:
+                    raise self._broken()
+                if time.monotonic() > deadline:
+                    raise CellError(
+                        f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped; run it alone, "
+                        "with 'seatrial bench', to see where it hangs"
+                    )
         if os.read(self._replies, 1) != DONE:
             raise self._broken()
 
@@ -256,20 +280,28 @@ class _Turner:
 @contextlib.contextmanager
 def _turner(side: Side, folder: Path, capacity: int) -> Iterator[_Turner]:
     """Starts a side's process; ends it and everything that it started on the way out."""
-    folder.mkdir(parents=True, exist_ok=True)
     files = folder / side.name
-    task_file = files.with_suffix(".task")
-    answer = files.with_suffix(".json")
-    answer.unlink(missing_ok=True)
-    task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
+    task_file, answer, log_file = (files.with_suffix(suffix) for suffix in (".task", ".json", ".log"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        answer.unlink(missing_ok=True)
+        task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
+        log_file.touch()
+    except OSError as e:
+        raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
     with contextlib.ExitStack() as stack, contextlib.ExitStack() as theirs:
-        command_end, commands = _pipe(theirs, stack)
-        replies, reply_end = _pipe(stack, theirs)
-        memory = os.memfd_create(f"seatrial-{side.name}")
-        stack.callback(os.close, memory)
-        # Room for any number of stages that a side may have; pages that are never written cost nothing.
-        os.ftruncate(memory, 8 * StageSamples.words(capacity, side.task.get("stages", 8)))
-        log = stack.enter_context(files.with_suffix(".log").open("wb"))
+        try:
+            command_end, commands = _pipe(theirs, stack)
+            replies, reply_end = _pipe(stack, theirs)
+            memory = anonymous_file()
+            stack.callback(os.close, memory)
+            # Room for any number of stages that a side may have; the child writes as much as it has of them.
+            os.ftruncate(memory, 8 * StageSamples.words(capacity, MOST_STAGES))
+            log = stack.enter_context(log_file.open("wb"))
+        except OSError as e:
+            raise ResultsError(
+                f"{side.label or side.name}: the system gives no pipe, file or memory for its process: {e.strerror}"
+            ) from e
         words = [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file)]
         try:
             child = subprocess.Popen(

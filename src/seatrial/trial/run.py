@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends import IO_POLICY
-from seatrial.errors import ModelError, ResultsError
+from seatrial.errors import ModelError, ResultsError, SeatrialError
 from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
@@ -28,7 +28,7 @@ from seatrial.trial.prepare import bare_record, prepare_variants, task_for, told
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.samples import load_samples
 from seatrial.trial.summarise import measured_fields
-from seatrial.trial.versus import Question, compare_sides
+from seatrial.trial.versus import CutShortError, Question, adjusted, compare_sides
 from seatrial.trial.watch import Watcher
 
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
@@ -69,6 +69,7 @@ def _run_cells(
     interrupted = False
     records: dict[str, CellRecord] = {}
     comparisons: list[Comparison] = []
+    problems: dict[str, SeatrialError] = {}
     try:
         variants = prepare_variants(ready, run, [c for c in cells if not c.skip and c.id not in done], watcher)
         for cell in cells:
@@ -78,13 +79,14 @@ def _run_cells(
             records[cell.id] = _run_cell(ready, run, cell, variants, comparer, watcher)
             run.save_cell(records[cell.id])
             watcher.cell_ends(records[cell.id])
-        comparisons = _regressions(ready, run, cells, variants, records, watcher)
+        comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
     except ResultsError as e:
         raise _rescued(e, records) from e
     try:
-        return conclude(ready, run, list(records.values()), comparisons, interrupted, time.monotonic() - began)
+        cut = {name: str(e) for name, e in problems.items()}
+        return conclude(ready, run, list(records.values()), comparisons, cut, interrupted, time.monotonic() - began)
     except ResultsError as e:
         raise _rescued(e, records) from e
 
@@ -92,32 +94,49 @@ def _run_cells(
 def _regressions(
     ready: Ready, run: RunFolder, cells: list[Cell], variants: dict[tuple[str, str], Path | Ended],
     records: dict[str, CellRecord], watcher: Watcher,
-) -> list[Comparison]:  # fmt: skip
-    """Every other pipeline against the regression's baseline, in lock-step, in the reference configuration."""
+) -> tuple[list[Comparison], dict[str, SeatrialError]]:  # fmt: skip
+    """Every other pipeline against the regression's baseline, in lock-step, in the reference configuration.
+
+    And what kept pipelines from being compared, by name: the trial's other results stand.
+    """
     asked = ready.plan.plan.regression
     if asked is None:
-        return []
+        return [], {}
     own = {
         c.pipeline: c for c in cells if is_reference_configuration(ready.plan.plan, c) and records[c.id].status == "ok"
     }
     baseline = own.pop(asked.against, None)
-    question = Question(margin=asked.margin, alpha=1 - asked.confidence, seed=ready.plan.plan.measure.seed)
     if baseline is None:
-        return []
-    comparisons = []
+        return [], {}
+    question = Question(
+        margin=asked.margin, max_time_s=asked.max_time, alpha=1 - asked.confidence, seed=ready.plan.plan.measure.seed,
+        time_option="regression.max_time",
+    )  # fmt: skip
+    comparisons: list[Comparison] = []
+    problems: dict[str, SeatrialError] = {}
     for name, cell in own.items():
         # A resumed run prepared only what was left to run.
         made = variants | prepare_variants(ready, run, [baseline, cell], watcher)
         a, b = (_side(ready, run, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
         folder = run.work / f"regression.{name}"
-        comparisons += compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
-    return comparisons
+        try:
+            comparisons += compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
+        except ResultsError:
+            raise
+        except CutShortError as e:
+            if e.interrupted:
+                raise KeyboardInterrupt from e
+            comparisons += e.comparisons
+        except SeatrialError as e:
+            problems[name] = e
+    return adjusted(comparisons, 1 - question.confidence), problems
 
 
 def _side(ready: Ready, run: RunFolder, cell: Cell, model: Path | Ended) -> Side:
     assert isinstance(model, Path)
     task = task_for(ready, run, cell, "measure", model).model_dump(mode="json")
-    return Side(cell.pipeline, {"pipeline": task, "threads": cell.threads, "backend": cell.backend, "native": False})
+    facts = {"threads": cell.threads, "backend": cell.backend, "batch": cell.batch, "native": False}
+    return Side(cell.pipeline, {"pipeline": task, **facts})
 
 
 def _open_run(

@@ -6,6 +6,17 @@ from seatrial.errors import ModelError, UsageError, did_you_mean
 from seatrial.plan.model_file import ModelInfo
 
 
+def check_inputs(info: ModelInfo) -> None:
+    """ModelError for an input whose values cannot be made up."""
+    for tensor in info.inputs:
+        if tensor.dtype in ("object", "unknown"):
+            kind = "strings" if tensor.dtype == "object" else "no tensor of numbers that NumPy has"
+            raise ModelError(
+                f"{info.path}: input {tensor.name!r} takes {kind}, and only numbers can be made up; measure it in a plan whose "
+                "preprocess stage is a Python function that gives this input: PLAN:PIPELINE --allow-code"
+            )
+
+
 def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """Shape of every input: the model's own, the first dimension from `batch`, the rest from `given`."""
     names = [i.name for i in info.inputs]

@@ -28,7 +28,7 @@ class SharedSamples:
 
     @classmethod
     def create(cls, clients: int, capacity: int, stages: int) -> SharedSamples:
-        shared = cls(_anonymous_file(), clients, capacity, stages)
+        shared = cls(anonymous_file(), clients, capacity, stages)
         # Pages that nobody writes cost nothing.
         os.ftruncate(shared.descriptor, clients * shared._bytes)
         return shared
@@ -65,7 +65,7 @@ def merged(tables: Sequence[I64]) -> I64:
     return np.asarray(rows[np.argsort(rows[:, 0], kind="stable")])
 
 
-def _anonymous_file() -> int:
+def anonymous_file() -> int:
     if hasattr(os, "memfd_create"):
         return os.memfd_create("seatrial-samples")
     with tempfile.TemporaryFile() as stream:
