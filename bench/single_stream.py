@@ -71,12 +71,17 @@ def open_ours(model: Path, x: np.ndarray, like: np.ndarray | None = None) -> tup
     return loaded, request
 
 
-def overhead(folder: Path) -> None:
-    """Nanoseconds that the timed loop adds to a call, over a loop with no clock in it."""
+def identity_model(folder: Path) -> Path:
     tensors = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 8]) for n in "xy"]
     graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "identity", tensors[:1], tensors[1:])
     path = folder / "identity.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def overhead(folder: Path) -> None:
+    """Nanoseconds that the timed loop adds to a call, over a loop with no clock in it."""
+    path = identity_model(folder)
     x = np.zeros((1, 8), np.float32)
     bare = Bare(folder, path, x, open_ours(path, x)[0])
     _, request = open_ours(path, x, bare.y)

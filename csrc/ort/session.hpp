@@ -57,9 +57,8 @@ class Request {
     // ONNX Runtime gives the memory of this output, anew each run: its shape depends on the data.
     void leave_output(std::size_t index);
 
-    // One inference. False: error() says why.
+    // One inference. False: take_error() says why.
     bool run() noexcept;
-    const std::string& error() const { return error_; }
     // The same, once: a later run that succeeds leaves it empty.
     std::string take_error() noexcept { return std::exchange(error_, std::string()); }
 

@@ -174,8 +174,10 @@ void closed_loops_fill_their_tables() {
             CHECK(client->probe.spin.done == 1500);
             check_rows(*client, 20'000);
         }
+        // Whoever is full first ends the others.
         CHECK(clients.closed({kForever, -1, nullptr}) == Ended::full);
-        CHECK(clients.rows() == count * 2000);
+        CHECK(clients.rows() > count * 1500 - count && clients.rows() <= count * 2000);
+        CHECK(std::any_of(clients.all.begin(), clients.all.end(), [](const auto& c) { return c->samples.full(); }));
     }
 }
 
@@ -257,6 +259,29 @@ void a_far_arrival_does_not_hold_a_request_to_end() {
     CHECK(servers.rows() == 1);
 }
 
+std::atomic<int> known{0}, most_known{0};
+
+// Each thread is entered once before its first request and left once behind its last, whatever ended the loop.
+void threads_are_entered_and_left() {
+    const auto enter = []() -> void* {
+        most_known = std::max(most_known.load(), ++known);
+        return &known;
+    };
+    const auto leave = [](void* token) {
+        CHECK(token == &known);
+        --known;
+    };
+    Clients clients(3, 50, 2, spinning(0));
+    clients.prepare();
+    for (Work& work : clients.works) work.enter = enter, work.leave = leave;
+    const Until until{kForever, 20, nullptr};
+    CHECK(closed_loops(clients.works.data(), clients.tables.data(), 3, until, 0) == Ended::count);
+    CHECK(known == 0 && most_known >= 1);
+    const std::vector<std::int64_t> due(40, 0);
+    CHECK(open_loop(clients.works.data(), clients.tables.data(), 3, due.data(), 40, 0, until) == Ended::count);
+    CHECK(known == 0);
+}
+
 void a_mix_keeps_its_order() {
     Spin kinds[3];
     const Work works[3] = {{Spin::call, &kinds[0]}, {Spin::call, &kinds[1]}, {Spin::call, &kinds[2]}};
@@ -270,7 +295,7 @@ void a_mix_keeps_its_order() {
 void threads_come_and_go() {
     for (int i = 0; i < 200; ++i) {
         Clients clients(3, 2, 1, spinning(0));
-        CHECK(clients.closed({kForever, -1, nullptr}) == Ended::full);
+        CHECK(clients.closed({kForever, 2, nullptr}) == Ended::count);
         CHECK(clients.rows() == 6);
     }
 }
@@ -291,6 +316,7 @@ int main() {
     who_fails_ends_the_others();
     open_loops_serve_each_request_once();
     a_far_arrival_does_not_hold_a_request_to_end();
+    threads_are_entered_and_left();
     a_mix_keeps_its_order();
     threads_come_and_go();
     std::printf("the loops keep their rows and order%s (%.1f s)\n", SEATRIAL_SANITIZED ? "" : ", and allocate nothing",

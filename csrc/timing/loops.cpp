@@ -86,7 +86,7 @@ bool wait_until_ns(std::int64_t due, const Over& over) noexcept {
 
 // Threads run `body(client)`, the first client's in the calling thread, and start together.
 template <typename Body>
-Ended on_threads(std::size_t clients, const Body& body) {
+Ended on_threads(const Work* works, std::size_t clients, const Body& body) {
     std::vector<Ended> ended(clients, Ended::count);
     std::atomic<std::size_t> ready{0};
     std::atomic<bool> go{false}, given_up{false};
@@ -94,6 +94,7 @@ Ended on_threads(std::size_t clients, const Body& body) {
     others.reserve(clients);
     const auto one = [&](std::size_t client) {
         const ExactTimers exact;
+        const OnThread known(works[client]);
         ready.fetch_add(1);
         while (!go.load(std::memory_order_acquire)) {
             if (given_up.load(std::memory_order_relaxed)) return;
@@ -110,22 +111,27 @@ Ended on_threads(std::size_t clients, const Body& body) {
     }
     while (ready.load() + 1 < clients) std::this_thread::yield();
     go.store(true, std::memory_order_release);
+    // It finds `go` set, and is as ready as the others.
     one(0);
     for (auto& thread : others) thread.join();
     return *std::max_element(ended.begin(), ended.end());
 }
 
-// `broken`: another client failed.
-Ended closed(Work work, StageSamples& samples, const Until& until, std::int64_t gap_ns, std::atomic<bool>& broken) noexcept {
-    const auto over = [&] { return was_asked(until) || broken.load(std::memory_order_relaxed); };
+// `ended`: another client failed, or its table is full. The others end too: what they went on to measure would be another
+// load, of fewer clients.
+Ended closed(Work work, StageSamples& samples, const Until& until, std::int64_t gap_ns, std::atomic<bool>& ended) noexcept {
+    const auto over = [&] { return was_asked(until) || ended.load(std::memory_order_relaxed); };
     for (std::int64_t done = 0; done != until.most; ++done) {
-        if (samples.full()) return Ended::full;
+        if (samples.full()) {
+            ended.store(true, std::memory_order_relaxed);
+            return Ended::full;
+        }
         if (over()) return was_asked(until) ? Ended::asked : Ended::count;
         // The row's own start is what the deadline holds for: a thread may lose its core between two readings.
         samples.begin();
         if (samples.last_ns() >= until.deadline_ns) return Ended::deadline;
         if (work.call(work.self, samples)) {
-            broken.store(true, std::memory_order_relaxed);
+            ended.store(true, std::memory_order_relaxed);
             return Ended::failed;
         }
         samples.end();
@@ -140,27 +146,31 @@ Ended closed(Work work, StageSamples& samples, const Until& until, std::int64_t 
 }  // namespace
 
 Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept {
-    std::atomic<bool> broken{false};
-    return closed(work, samples, until, gap_ns, broken);
+    std::atomic<bool> ended{false};
+    return closed(work, samples, until, gap_ns, ended);
 }
 
 Ended closed_loops(const Work* works, StageSamples* const* samples, std::size_t clients, Until until, std::int64_t gap_ns) {
-    std::atomic<bool> broken{false};
-    return on_threads(clients, [&](std::size_t c) noexcept { return closed(works[c], *samples[c], until, gap_ns, broken); });
+    std::atomic<bool> ended{false};
+    return on_threads(works, clients,
+                      [&](std::size_t c) noexcept { return closed(works[c], *samples[c], until, gap_ns, ended); });
 }
 
 Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t servers, const std::int64_t* arrivals_ns,
                 std::int64_t count, std::int64_t first_ns, Until until) {
     std::atomic<std::int64_t> next{0};
-    std::atomic<bool> broken{false};
-    const auto over = [&] { return was_asked(until) || broken.load(std::memory_order_relaxed); };
+    std::atomic<bool> ended{false};
+    const auto over = [&] { return was_asked(until) || ended.load(std::memory_order_relaxed); };
     const auto serve = [&](std::size_t server) noexcept {
         StageSamples& own = *samples[server];
         for (;;) {
-            if (broken.load(std::memory_order_relaxed)) return Ended::count;
+            if (ended.load(std::memory_order_relaxed)) return Ended::count;
             // Asked first: a table that is just large enough for all requests is no reason to end.
             if (next.load(std::memory_order_relaxed) >= count) return Ended::count;
-            if (own.full()) return Ended::full;
+            if (own.full()) {
+                ended.store(true, std::memory_order_relaxed);
+                return Ended::full;
+            }
             if (was_asked(until)) return Ended::asked;
             if (now_ns() >= until.deadline_ns) return Ended::deadline;
             const std::int64_t i = next.fetch_add(1);
@@ -171,13 +181,13 @@ Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t ser
             own.begin_at(due);
             own.lap();
             if (works[server].call(works[server].self, own)) {
-                broken.store(true, std::memory_order_relaxed);
+                ended.store(true, std::memory_order_relaxed);
                 return Ended::failed;
             }
             own.end();
         }
     };
-    return on_threads(servers, serve);
+    return on_threads(works, servers, serve);
 }
 
 }  // namespace seatrial

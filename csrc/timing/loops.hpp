@@ -27,13 +27,13 @@ struct Until {
 Ended closed_loop(Work work, StageSamples& samples, Until until, std::int64_t gap_ns) noexcept;
 
 // `clients` real threads in a closed loop each. All start together and none starts a request after the deadline, or after
-// one of them failed.
+// one of them failed or had no room left for its rows.
 // Throws std::system_error where a thread cannot be made.
 Ended closed_loops(const Work* works, StageSamples* const* samples, std::size_t clients, Until until, std::int64_t gap_ns);
 
 // `count` requests, due at first_ns + arrivals_ns[i] in ascending order, taken in that order by whichever of `servers`
 // threads is free. Each row starts when its request was due, and its first stage is the wait until a thread took it.
-// A request that no thread took before the deadline is not served and has no row.
+// A request that no thread took before the deadline is not served and has no row; nor is one behind a full table.
 Ended open_loop(const Work* works, StageSamples* const* samples, std::size_t servers, const std::int64_t* arrivals_ns,
                 std::int64_t count, std::int64_t first_ns, Until until);
 

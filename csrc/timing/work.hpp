@@ -11,8 +11,26 @@ namespace seatrial {
 // `call` does one request and ends each of its stages with samples.lap(). Nonzero: the request failed, and the loop ends.
 // It must not throw; its type does not say so, since Cython's functions cannot.
 struct Work {
-    int (*call)(void* self, StageSamples& samples);
-    void* self;
+    int (*call)(void* self, StageSamples& samples) = nullptr;
+    void* self = nullptr;
+    // Around all requests of a thread, for whoever has to know the thread, as an interpreter does: else it would be made
+    // known and forgotten again in every request. `leave` gets what `enter` gave. Both may be null.
+    void* (*enter)() = nullptr;
+    void (*leave)(void* token) = nullptr;
+};
+
+class OnThread {
+  public:
+    explicit OnThread(const Work& work) noexcept : leave_(work.leave), token_(work.enter ? work.enter() : nullptr) {}
+    ~OnThread() {
+        if (leave_) leave_(token_);
+    }
+    OnThread(const OnThread&) = delete;
+    OnThread& operator=(const OnThread&) = delete;
+
+  private:
+    void (*leave_)(void* token);
+    void* token_;
 };
 
 // Work of known cost: what the loops themselves cost, and whether they see a stall that is known to be there.

@@ -1,14 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc/ort to Python: a model loaded through ONNX Runtime's C API, and requests to it with bound buffers.
 cimport cython
-from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_SIMPLE
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 from libcpp cimport bool as cbool
-from libcpp.memory cimport shared_ptr
 from libcpp.pair cimport pair
 from libcpp.string cimport string
 from libcpp.vector cimport vector
+
+from os import fsencode
 
 import numpy as np
 
@@ -54,7 +54,7 @@ _DTYPES = {
 
 
 def library_version(str path) -> str:
-    return CLibrary.load(path.encode()).version.decode()
+    return CLibrary.load(fsencode(path)).version.decode()
 
 
 cdef list _ports(vector[CPort] ports):
@@ -72,8 +72,8 @@ cdef class LoadedModel:
         settings.provider = provider.encode()
         for name, size in (named_sizes or {}).items():
             settings.named_sizes.push_back(pair[string, int64_t](<string>name.encode(), <int64_t>size))
-        cdef string file = path.encode()
-        cdef const CLibrary* lib = &CLibrary.load(library.encode())
+        cdef string file = fsencode(path)
+        cdef const CLibrary* lib = &CLibrary.load(fsencode(library))
         with nogil:
             self.model = new CModel(lib[0], file, settings)
 

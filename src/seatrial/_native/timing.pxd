@@ -21,6 +21,8 @@ cdef extern from "timing/work.hpp" namespace "seatrial" nogil:
     cdef cppclass CWork "seatrial::Work":
         int (*call)(void* self, CStageSamples& samples) noexcept
         void* self
+        void* (*enter)() noexcept
+        void (*leave)(void* token) noexcept
     cdef cppclass CSpin "seatrial::Spin":
         int64_t service_ns, stall_at, stall_ns, fail_at, done
         cbool failed

@@ -135,6 +135,39 @@ cdef class SpinWork(Work):
             raise RuntimeError(f"request {self.spin.fail_at} was told to fail")
 
 
+cdef extern from "Python.h" nogil:
+    ctypedef struct PyThreadState:
+        pass
+    ctypedef enum PyGILState_STATE:
+        pass
+    PyGILState_STATE PyGILState_Ensure()
+    void PyGILState_Release(PyGILState_STATE state)
+    PyThreadState* PyEval_SaveThread()
+    void PyEval_RestoreThread(PyThreadState* thread)
+
+
+cdef struct _KnownThread:
+    PyGILState_STATE state
+    PyThreadState* thread
+
+
+# A thread that the interpreter knows keeps its state, and users' thread-local caches, from request to request.
+cdef void* _enter_python() noexcept nogil:
+    cdef _KnownThread* known = <_KnownThread*>malloc(sizeof(_KnownThread))
+    if known:
+        known.state = PyGILState_Ensure()
+        known.thread = PyEval_SaveThread()
+    return known
+
+
+cdef void _leave_python(void* token) noexcept nogil:
+    cdef _KnownThread* known = <_KnownThread*>token
+    if known:
+        PyEval_RestoreThread(known.thread)
+        PyGILState_Release(known.state)
+        free(known)
+
+
 cdef int _call_python(void* self, CStageSamples& samples) noexcept nogil:
     with gil:
         work = <PythonWork>self
@@ -166,6 +199,8 @@ cdef class PythonWork(Work):
         self.lap = self.lapper
         self.c.call = _call_python
         self.c.self = <void*>self
+        self.c.enter = _enter_python
+        self.c.leave = _leave_python
 
     cpdef void check(self) except *:
         if self.error is not None:
@@ -197,6 +232,9 @@ cdef class MixWork(Work):
         self.mix.length = view.shape[0]
         self.c.call = CMix.call
         self.c.self = &self.mix
+        # All are of one backend, so that one of them speaks for the others.
+        self.c.enter = self.kinds[0].enter
+        self.c.leave = self.kinds[0].leave
 
     def __dealloc__(self):
         free(self.kinds)
