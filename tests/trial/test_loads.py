@@ -24,8 +24,8 @@ from seatrial.history.store import new_run
 from seatrial.plan.model_file import inspect_model
 from seatrial.stats.sample import samples_needed
 from seatrial.timing import arrivals
-from seatrial.trial.bench import Sweep, model_bench, run_bench
-from seatrial.trial.loads import Opened, _search, _server
+from seatrial.trial.bench import LoadPoint, Sweep, model_bench, run_bench
+from seatrial.trial.loads import Opened, _server
 from seatrial.trial.mlperf import loadgen_settings, run_loadgen
 from seatrial.trial.task import Load, Task
 
@@ -257,10 +257,14 @@ def test_a_server_that_cannot_keep_up_says_what_was_never_served(measured):
     served = run.cells[0]["stages"]["end_to_end"]["p50"]["n"]
     assert run.load["unserved"] == 200 - served > 0
     assert run.load["requests_per_s"]["value"] <= 1 / 0.010
-    warning = next(w for w in run.cells[0]["warnings"] if "never served" in w)
-    assert warning.startswith(f"{200 - served} of 200 requests were never served")
-    assert "lower --rate, or raise --clients" in warning
-    assert warning in " ".join(run.stdout.split())
+    warnings = run.cells[0]["warnings"]
+    overload = next(w for w in warnings if w.startswith("OVERLOADED: "))
+    assert "of the time that 1 client(s) have, so that the queue grows for as long as the run lasts" in overload
+    assert "lower --rate, or raise --clients" in overload
+    warning = next(w for w in warnings if "not begun" in w)
+    assert warning.startswith(f"{200 - served} of 200 requests were not begun when the time was up")
+    assert all(w in " ".join(run.stdout.split()) for w in (overload, warning))
+    assert run.cells[0]["converged"] is False
     assert (np.diff(run.samples()["start_ns"]) == 2_500_000).all(), "in the order in which they came, none left out"
 
 
@@ -304,16 +308,18 @@ def test_the_highest_rate_under_a_bound(measured):
     # The first rate tried is 0.6 of what the server could do back to back on this machine, at this minute.
     capacity = curve[0]["offered_per_s"] / 0.6
     assert capacity <= 500.5
-    assert capacity / 3 < found["value"] < 500
-    assert run.load["bound"] == "25.0 ms@p90"
-    held = [p["offered_per_s"] for p in curve if p["holds"] == "yes"]
-    assert found["value"] in held
-    failed = [p["offered_per_s"] for p in curve if p["holds"] == "no"]
-    assert found["interval"][1] is None or found["interval"][1] > found["value"]
-    assert all(f > found["value"] for f in failed)
+    assert capacity / 5 < found["value"] < 500
+    assert (run.load["bound_s"], run.load["bound_quantile"]) == (0.025, 0.9)
+    assert found["confidence"] == pytest.approx(0.9)
+    low, high = found["interval"]
+    assert high <= 501, "faster than a request every 2 ms the queue grows, whatever the bound"
+    if low is not None:
+        assert low == found["value"] < high
+        assert [p["holds"] for p in curve if p["offered_per_s"] == low] == ["yes"]
     rates = [p["offered_per_s"] for p in curve]
     assert len(set(rates)) == len(rates) >= 2, "a rate that was tried again is one point"
-    assert sum(p["n"] for p in curve) == len(run.samples()), "every request belongs to one rate"
+    # Every request belongs to one rate; the first tenth, in which the queue fills up, is not judged.
+    assert 0.85 * len(run.samples()) < sum(p["n"] for p in curve) < len(run.samples())
     for point in curve:
         assert point["n"] + point["unserved"] >= samples_needed(0.9, 0.95)
         assert point["p50"]["value"] <= point["p90"]["value"] <= point["p99"]["value"]
@@ -326,7 +332,7 @@ def test_the_highest_rate_under_a_bound(measured):
     [
         ("1ms@p90", "--latency-bound 1.00 ms@p90: no rate can hold it: with nothing else to do, half of the requests take more "
          "than"),
-        ("25ms@p99.99", "--find-rate: one rate needs 47930 requests to tell p99.99, which take"),
+        ("25ms@p99.99", "--find-rate: one rate needs 61669 requests to tell p99.99, which take"),
     ],
 )  # fmt: skip
 def test_a_search_that_can_find_nothing_is_refused(measured, bound, said):
@@ -424,7 +430,7 @@ def test_loads_that_were_measured_survive_one_that_was_not(folder):
     model = script("fleeting", latency_ms=RESTLESS)
     run = new_run(Path("fleeting"), "here")
     subject = model_bench(model, "fake", batch=1, threads=1, shapes={}, native=False)
-    sweep = Sweep([(Load(scenario="paced", gap_s=gap), 1) for gap in (0.001, 0.002)], 0.5)
+    sweep = Sweep([LoadPoint(Load(scenario="paced", gap_s=gap)) for gap in (0.001, 0.002)], 0.5)
 
     def tell(step, share):
         if step == "measuring":
@@ -580,7 +586,7 @@ def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_re
     table = StageSamples(600, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)
     opened = opened_spin(100_000)
-    fields = _search(bench_task(load=load, max_time_s=2.0), opened, [table], lambda *_: None)
+    fields = _server(bench_task(load=load, max_time_s=2.0), opened, [table], lambda *_: None)
     assert (fields["ended"], fields["converged"], len(table)) == ("full", False, 600)
     assert all(p.holds == "yes" for p in fields["points"]), "a rate with requests that found no room was not slow"
     assert opened.unmeasured[0] > fields["warm_up"], "what was sent to see the capacity came before the table too"

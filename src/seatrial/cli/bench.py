@@ -66,14 +66,25 @@ def bench(
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a request.", show_default="1")] = None,
     threads: Annotated[
-        int | None, typer.Option("--threads", min=1, help="The runtime's threads, of each client.", show_default="1")
-    ] = None,
+        str,
+        typer.Option(
+            "--threads",
+            metavar="N[,N…]",
+            help="The runtime's threads, of each client; several: a sweep.",
+            show_default="1",
+        ),
+    ] = "",
     scenario: Annotated[
         str, typer.Option("--scenario", help=f"How requests come: {', '.join((*SCENARIOS, *MLPERF))}.")
     ] = "single-stream",
     clients: Annotated[
         str,
-        typer.Option("--clients", metavar="N[,N…]", help="Requests at once, each client its own; several: a sweep."),
+        typer.Option(
+            "--clients",
+            metavar="N[,N…]",
+            help="Requests at once, each client its own; several: a sweep.",
+            show_default="1; offline: as many as keep all cores busy",
+        ),
     ] = "",
     rate: Annotated[
         str, typer.Option("--rate", metavar="QPS[,QPS…]", help="Requests a second of the server scenario.")
@@ -131,7 +142,8 @@ def bench(
     shapes = shapes_of(shape)
     if find_rate and percentile:
         raise UsageError("--percentile: a search has many rates; the percentile to hold stands in --latency-bound")
-    loads = _loads(scenario, clients, rate, arrivals, gap, find_rate, latency_bound, mix)
+    thread_counts = _several("--threads", threads, lambda t: _count("--threads", t), str) if threads else [None]
+    loads = _loads(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix)
     sweep = Sweep(loads, seconds, tuple(_percentile("--percentile", p)[0] for p in percentile or ()), seed)
     out = console(quiet, json)
     run = new_run(results, machine_name())
@@ -140,7 +152,7 @@ def bench(
             options: dict[str, Any] = {
                 "backend": backend,
                 "batch": batch,
-                "threads": threads,
+                "threads": thread_counts[0],
                 "native": loop == "native",
             }
             subject = _subject(model, options, shapes, bool(mix), allow_code, run)
@@ -199,6 +211,7 @@ def _subject(
 def _loads(
     scenario: str,
     clients: str,
+    threads: Sequence[int | None],
     rate: str,
     arrivals: str,
     gap: str,
@@ -207,6 +220,7 @@ def _loads(
     mix: list[str] | None,
 ) -> list[Any]:
     """Every load that the options ask for, and a UsageError for options that do not go together."""
+    from seatrial.trial.bench import LoadPoint
     from seatrial.trial.task import Load
 
     known = (*SCENARIOS, *MLPERF)
@@ -229,7 +243,7 @@ def _loads(
             raise UsageError(
                 f"{name} belongs to --scenario {scenarios.get(name, 'server')}, not {scenario}; change one of the two"
             )
-    counts = _several("--clients", clients, _count, str) if clients else [1]
+    counts = _several("--clients", clients, lambda c: _count("--clients", c), str) if clients else [1]
     if scenario in ("single-stream", "paced", "mlperf-single-stream") and counts != [1]:
         raise UsageError(f"--clients: {scenario} has one client; use --scenario multi-stream or server for more")
     fields: dict[str, Any] = {"mix": _mix(mix)}
@@ -261,13 +275,22 @@ def _loads(
         raise UsageError("--latency-bound is what --find-rate searches with; give --find-rate too")
     rates: list[float | None] = [*_several("--rate", rate, _rate, "{:g}".format)] if rate else [None]
     if server and not rate and not find_rate and fields.get("arrivals") != "trace":
-        raise UsageError(
-            "--scenario server needs --rate, such as 20 requests a second, or --find-rate with --latency-bound"
-        )
+        search = ", or --find-rate with --latency-bound" if scenario == "server" else ""
+        raise UsageError(f"--scenario {scenario} needs --rate, such as 20 requests a second{search}")
     gaps = _several("--gap", gap, lambda g: _time("--gap", g, zero=True), lambda s: f"{s * 1e3:g}ms") if gap else [0.0]
     if scenario == "paced" and not gap:
         raise UsageError("--scenario paced needs --gap, such as 20ms, or several: 0ms,5ms,50ms")
-    return [(Load(**fields, rate=r, gap_s=g), c) for c in counts for r in rates for g in gaps]
+    return [
+        LoadPoint(Load(**fields, rate=r, gap_s=g), _offline_clients(t) if scenario == "offline" and not clients else c, t)
+        for t in threads for c in counts for r in rates for g in gaps
+    ]  # fmt: skip
+
+
+def _offline_clients(threads: int | None) -> int:
+    """As many as keep all cores busy: all samples are there, and only the throughput counts."""
+    from seatrial.timing.environment import usable_cores
+
+    return max(1, len(usable_cores()) // (threads or 1))
 
 
 def _several(option: str, text: str, parse: Callable[[str], Value], show: Callable[[Value], str]) -> list[Value]:
@@ -280,9 +303,9 @@ def _several(option: str, text: str, parse: Callable[[str], Value], show: Callab
     return values
 
 
-def _count(text: str) -> int:
+def _count(option: str, text: str) -> int:
     if re.fullmatch(r"\s*0*[1-9][0-9]{0,5}\s*", text) is None:
-        raise UsageError(f"--clients: expected whole numbers from 1 on, such as 1,2,4, got {text!r}")
+        raise UsageError(f"{option}: expected whole numbers from 1 on, such as 1,2,4, got {text!r}")
     return int(text)
 
 
@@ -386,7 +409,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         for stage in ("queue", "service"):
             if stage in cell.stages:
                 summary = cell.stages[stage]
-                tail = f"median; p99 {format_seconds(summary.p99.value)}"
+                tail = f"median; p99 {_if_known(summary.p99)}"
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
     if cell.throughput and not load.curve:
@@ -394,7 +417,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if load.bound:
         table.add_row("highest rate", *_found(load))
     for s in load.shapes:
-        first = f"first run {format_seconds(s.first.value)}; p99 {format_seconds(s.p99.value)}; {s.p50.n} runs"
+        first = f"first run {format_seconds(s.first.value)}; p99 {_if_known(s.p99)}; {s.p50.n} runs"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
     if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
         load_text = (
@@ -425,9 +448,14 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
 
 def _print_point(out: Console, point: RatePoint) -> None:
     mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
-    times = "  ".join(f"{p} {format_seconds(getattr(point, p).value):>8}" for p in ("p50", "p90", "p99"))
+    times = "  ".join(f"{p} {_if_known(getattr(point, p)):>8}" for p in ("p50", "p90", "p99"))
     unserved = f", {point.unserved} unserved" if point.unserved else ""
     out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
+
+
+def _if_known(value: Measured) -> str:
+    """A percentile whose upper end is not known, for want of samples, is no figure to print without that word."""
+    return format_seconds(value.value) if value.interval and value.interval[1] is not None else "too few"
 
 
 def _add(table: Table, name: str, value: Measured) -> None:
@@ -462,7 +490,7 @@ def _found(load: LoadResult) -> tuple[str, str]:
         lowest = min(p.offered_per_s for p in load.curve)
         return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
     _, high = load.found_rate.interval or (None, None)
-    above = f"{high:.4g}/s did not" if high else "nothing above it was tried"
+    above = f"{high:.4g}/s does not" if high else "no rate was shown not to"
     return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
 
 
@@ -479,16 +507,19 @@ def _print_spikes(out: Console, cell: CellRecord) -> None:
 
 def _print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
     """The knee of a sweep over clients that send as fast as they can."""
-    from seatrial.timing.search import knee
+    from seatrial.report.load_plots import throughput_knee
 
-    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
-    loads = [load for load in loads if load.scenario in ("multi-stream", "offline")]
+    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
+    swept = [c for c in swept if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
+    loads = [c.load_result for c in swept if c.load_result]
     counts = [load.clients for load in loads]
-    if len(set(counts)) < 2 or len(set(counts)) != len(counts):
+    if len(set(counts)) < 2 or len(set(counts)) != len(counts) or len({c.threads for c in swept}) > 1:
         return
     rates = [load.requests_per_s.value for load in loads if load.requests_per_s]
     base = rates[counts.index(min(counts))] / min(counts)
     out.print()
     for count, value in zip(counts, rates, strict=True):
         out.print(f"{count} client(s): {value:.4g} requests/s, {value / base / count:.0%} of {count} × one client's")
-    out.print(f"knee: {knee(counts, rates)} client(s) give 95 % of the best throughput; more only wait")
+    fewest, surely = throughput_knee(loads)
+    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
+    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")

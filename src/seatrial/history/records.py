@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from seatrial.units import format_seconds
+
 SCHEMA: Literal["seatrial.record/1"] = "seatrial.record/1"
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -106,7 +108,8 @@ class RatePoint(Frozen):
 
 
 class ShapeResult(Frozen):
-    """One shape of a mix. first: the first run of this shape in a fresh process, with whatever it had to allocate."""
+    """One shape of a mix. first: the first run of this shape, with whatever it had to allocate; of the shape that is named
+    first it is the process's first run too, and of the others what the shapes before them left to allocate."""
 
     shape: str
     weight: float
@@ -129,9 +132,12 @@ class LoadResult(Frozen):
     called: str = ""
     """native: without the interpreter; python: from Python."""
     shapes: tuple[ShapeResult, ...] = ()
-    bound: str = ""
+    bound_s: float | None = None
+    bound_quantile: float | None = None
+    """The latency that a search asked for, and the share of the requests that must hold it."""
     found_rate: Measured | None = None
-    """The highest rate that held the bound, and as its interval's end the lowest that did not."""
+    """The highest rate that held the bound, again on new requests; and as its interval's end the lowest that was shown not
+    to."""
     curve: tuple[RatePoint, ...] = ()
     percentiles: dict[str, Measured] = {}
     """Those that were asked for by name, and in `refused` why one cannot be given."""
@@ -140,6 +146,13 @@ class LoadResult(Frozen):
     """The same model by the runtime's Python binding: p50_s, and whether its outputs are the same bits."""
     official: dict[str, Any] = {}
     """What MLPerf LoadGen itself printed, where it ran the load."""
+
+    @property
+    def bound(self) -> str:
+        """As it is asked for: 25.0 ms@p90."""
+        if self.bound_s is None or self.bound_quantile is None:
+            return ""
+        return f"{format_seconds(self.bound_s)}@p{self.bound_quantile * 100:g}"
 
 
 class CellRecord(Frozen):

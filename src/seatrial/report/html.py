@@ -15,9 +15,8 @@ import numpy.typing as npt
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions
-from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline, worth_telling
+from seatrial.report.load_plots import pair_effects, rate_curve, scaling, throughput_knee, timeline, worth_telling
 from seatrial.report.plots import distributions, waterfall
-from seatrial.timing.search import knee
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 
 FOLDER = Path(__file__).parent
@@ -112,7 +111,7 @@ def _scaling(cells: list[CellRecord]) -> str:
     counts = [load.clients for load in loads]
     if len(set(counts)) < 2 or len(set(counts)) != len(counts):
         return ""
-    return scaling(cells, knee(counts, [load.requests_per_s.value for load in loads if load.requests_per_s]))
+    return scaling(cells, throughput_knee(loads))
 
 
 def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Comparison, LoadResult, Spike, configuration
 from seatrial.report.plots import FAINT, INK, PIPELINE_COLOURS, figure_of, svg_of
+from seatrial.timing.search import knee
 from seatrial.units import format_seconds
 
 MOST_POINTS = 1500
@@ -90,9 +91,11 @@ def rate_curve(load: LoadResult) -> str:
             )
     for p in points:
         axes.scatter([p.offered_per_s], [p.tail.value * 1e3], s=34, color=HOLDS[p.holds], zorder=3)
-    axes.axhline(_bound_ms(load), color=INK, linewidth=1, linestyle=(0, (4, 3)))
+    assert load.bound_s is not None
+    bound_ms = load.bound_s * 1e3
+    axes.axhline(bound_ms, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"bound {load.bound}", (0.005, _bound_ms(load)), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
+        f"bound {load.bound}", (0.005, bound_ms), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
         fontsize=9, color=INK,
     )  # fmt: skip
     if load.found_rate and load.found_rate.interval and load.found_rate.interval[0]:
@@ -101,19 +104,25 @@ def rate_curve(load: LoadResult) -> str:
     axes.set_yscale("log")
     _plain_log_ticks(axes)
     axes.set_xlabel(
-        "offered requests a second; shaded: highest rate that held to lowest that did not", color=INK, fontsize=9
+        "offered requests a second; shaded: highest rate that held to lowest that was shown not to",
+        color=INK,
+        fontsize=9,
     )
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0.0, 0.9))
     return svg_of(figure, "rate-curve")
 
 
-def _bound_ms(load: LoadResult) -> float:
-    from seatrial.units import duration_s
+def throughput_knee(loads: Sequence[LoadResult]) -> tuple[int, int]:
+    """Clients that may be, and that surely are, enough for 95 % of the best throughput."""
+    intervals = []
+    for m in (load.requests_per_s for load in loads):
+        assert m
+        low, high = m.interval or (None, None)
+        intervals.append((m.value if low is None else low, m.value if high is None else high))
+    return knee([load.clients for load in loads], intervals)
 
-    return duration_s(load.bound.partition("@")[0]) * 1e3
 
-
-def scaling(cells: Sequence[CellRecord], knee: int) -> str:
+def scaling(cells: Sequence[CellRecord], knee: tuple[int, int]) -> str:
     """Throughput by clients, the line that each client's full share would give, and the knee."""
     figure, axes = figure_of(9.6, 3.2)
     loads = sorted((c.load_result for c in cells if c.load_result), key=lambda r: r.clients)
@@ -125,8 +134,9 @@ def scaling(cells: Sequence[CellRecord], knee: int) -> str:
     for n, m in points:
         low, high = m.interval or (m.value, m.value)
         axes.plot([n, n], [low, high], color="#0072B2", linewidth=4, alpha=0.3)
-    axes.axvline(knee, color=HOLDS["no"], linewidth=1)
-    axes.annotate("knee", (knee, 0), (4, 4), textcoords="offset points", fontsize=9, color=HOLDS["no"])
+    for clients in set(knee):
+        axes.axvline(clients, color=HOLDS["no"], linewidth=1)
+    axes.annotate("knee", (knee[0], 0), (4, 4), textcoords="offset points", fontsize=9, color=HOLDS["no"])
     axes.set_xticks(counts)
     axes.set_xlim(0, counts[-1] * 1.05)
     axes.set_ylim(bottom=0)

@@ -101,11 +101,6 @@ class CentreRule:
         return self._last
 
 
-def tail_enough(n_eff: int, quantile: float, confidence: float, above: int = 0) -> bool:
-    """Do as many independent samples bound the quantile from above, by the (above + 1)-th largest of them?"""
-    return n_eff >= tail_samples_needed(quantile, confidence, above)
-
-
 def tail_samples_needed(quantile: float, confidence: float, above: int = 0) -> int:
     """Fewest independent samples of which `above` may lie above a limit, and the quantile is still below it.
 

@@ -20,6 +20,7 @@ from seatrial.stats.stopping import windows_agree
 
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
+LEAST_WARM_UP_NS = 100_000_000
 CAPACITY = 1 << 17
 # The loop comes back this often to say how far it is.
 WORD_NS = 200_000_000
@@ -81,7 +82,7 @@ def measure(
             )
             if ended == "count" and len(samples) >= next_look:
                 looks += 1
-                if _enough(samples.to_array(), rule, looks):
+                if enough(samples.to_array(), rule, looks):
                     ended = "converged"
                     break
                 # Few looks, each at half as many samples again: looking often would stop on luck.
@@ -94,7 +95,7 @@ def measure(
             tell((now_ns() - began) / rule.max_time_ns)
         elapsed = now_ns() - began
     table = samples.to_array()
-    return Measurement(table, warmed, elapsed, ended == "converged" or _enough(table, rule, looks + 1), ended)
+    return Measurement(table, warmed, elapsed, ended == "converged" or enough(table, rule, looks + 1), ended)
 
 
 def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
@@ -102,7 +103,7 @@ def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
     return max(1, WORD_NS // (gap_ns + int(last[0])))
 
 
-def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int) -> bool:
+def enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int = 1) -> bool:
     """Whether the rule is met at this look, the first being 1: each spends alpha / (k (k + 1)), so that all spend alpha."""
     if len(table_ns) < rule.min_samples:
         return False
@@ -115,15 +116,24 @@ def _enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int) -> bool:
 
 
 def warm_up(work: Work, stages: int, max_time_ns: int, gap_ns: int = 0) -> int:
-    """Requests until two windows in a row agree, the cap, or the time is up; returns how many ran."""
-    samples = StageSamples(WARM_UP_CAP, stages)
-    deadline = now_ns() + max_time_ns
-    while closed_loop(work, samples, deadline_ns=deadline, most=WARM_UP_WINDOW, gap_ns=gap_ns) == "count":
-        if len(samples) >= 2 * WARM_UP_WINDOW:
-            recent = samples.to_array()[-2 * WARM_UP_WINDOW :, -1].astype(np.float64)
-            if windows_agree(recent[:WARM_UP_WINDOW], recent[WARM_UP_WINDOW:]):
-                break
-    return len(samples)
+    """Requests until two windows in a row agree, the cap, or the time is up; returns how many ran.
+
+    Not before LEAST_WARM_UP_NS: a model of microseconds would be through before the governor has seen it.
+    """
+    began = now_ns()
+    deadline = began + max_time_ns
+    least = min(deadline, began + LEAST_WARM_UP_NS)
+    before, count = None, 0
+    while True:
+        window = StageSamples(WARM_UP_WINDOW, stages)
+        ended = closed_loop(work, window, deadline_ns=deadline, most=WARM_UP_WINDOW, gap_ns=gap_ns)
+        count += len(window)
+        if ended != "count":
+            return count
+        latest = window.to_array()[:, -1].astype(np.float64)
+        if now_ns() >= least and (count >= WARM_UP_CAP or (before is not None and windows_agree(before, latest))):
+            return count
+        before = latest
 
 
 @contextmanager

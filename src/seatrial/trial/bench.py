@@ -32,7 +32,7 @@ from seatrial.trial.opened import stage_names
 from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.samples import save_samples
-from seatrial.trial.shapes import check_inputs, fixed_shapes
+from seatrial.trial.shapes import batch_of, check_inputs, fixed_shapes
 from seatrial.trial.shared import SharedSamples, merged
 from seatrial.trial.subjects import check_backend, model_facts, pipeline_cell
 from seatrial.trial.summarise import measured_fields
@@ -42,10 +42,10 @@ from seatrial.units import format_seconds
 I64 = npt.NDArray[np.int64]
 CAPACITY = 1 << 17
 MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
-# A search goes through many rates; pages that nobody writes cost nothing.
+# A search goes through many rates.
 SEARCH_CAPACITY = 1 << 20
-# Arrivals of one load: 80 MB of times.
-MOST_ARRIVALS = 10_000_000
+# Of one load: each client's table holds all of them, since nobody knows who will serve how many.
+MOST_ARRIVALS = 2_000_000
 Tell = Callable[[str, float], None]
 
 
@@ -81,7 +81,7 @@ def model_bench(
     check_inputs(info)
     input_shapes = dict(shapes) if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
-    batch = max([batch, *(shape[0] for shape in shapes.values() if shape)])
+    batch = batch_of(info, shapes, batch)
     task = Task(
         kind="bench", model=str(model.absolute()), model_info=info, backend=backend, batch=batch, threads=threads,
         native=native, input_shapes=input_shapes, answer="",
@@ -103,19 +103,32 @@ def pipeline_bench(
 
 
 @dataclass(frozen=True)
+class LoadPoint:
+    """One load of a sweep. threads: of each client; None: as many as the subject has."""
+
+    load: Load
+    clients: int = 1
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
 class Sweep:
     """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'."""
 
-    loads: Sequence[tuple[Load, int]]
+    loads: Sequence[LoadPoint]
     max_time_s: float
     percentiles: tuple[str, ...] = ()
     seed: int = 0
 
-    def check(self, threads: int) -> None:
+    def check(self, subject_threads: int) -> None:
+        """UsageError where it asks for more than the machine, the time or the memory has."""
         cores = len(usable_cores())
-        if threads > cores:
-            raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
-        for load, clients in self.loads:
+        for point in self.loads:
+            load, clients, threads = point.load, point.clients, point.threads or subject_threads
+            if threads > cores:
+                raise UsageError(
+                    f"--threads: expected at most {cores}, the cores that this process may use, got {threads}"
+                )
             if clients > 4 * cores:
                 raise UsageError(
                     f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
@@ -132,11 +145,8 @@ class Sweep:
 
     def _check_arrivals(self, load: Load) -> None:
         """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
-        rate, name = load.rate, f"--rate {load.rate:g}" if load.rate else "--arrivals"
-        if load.arrivals_s:
-            span = load.arrivals_s[-1] - load.arrivals_s[0]
-            rate = (len(load.arrivals_s) - 1) / span if span else len(load.arrivals_s) / self.max_time_s
-        requests = (rate or 1 / self.max_time_s) * self.max_time_s
+        name = f"--rate {load.rate:g}" if load.rate else "--arrivals"
+        requests = _arrivals_per_s(load, self.max_time_s) * self.max_time_s
         time = format_seconds(self.max_time_s)
         if requests > MOST_ARRIVALS:
             raise UsageError(
@@ -166,8 +176,8 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         SeatrialError: nothing could be measured at all; the message has the process's last words. No folder is left.
     """
     sweep.check(subject.task.threads)
-    sweep = replace(sweep, loads=[(_with_whole_shapes(load, subject.task), clients) for load, clients in sweep.loads])
-    if any(load.mlperf for load, _ in sweep.loads):
+    sweep = replace(sweep, loads=[replace(p, load=_with_whole_shapes(p.load, subject.task)) for p in sweep.loads])
+    if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()
     began = time.monotonic()
     machine = environment()
@@ -176,9 +186,11 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     problem, code = "", ExitCode.PASS
     try:
         run.save_start({"created": created, "bench": subject.task.model, "model_digest": subject.model["digest"]})
-        for load, clients in sweep.loads:
+        for point in sweep.loads:
+            task = subject.task.model_copy(update={"threads": point.threads or subject.task.threads})
+            own = replace(subject, task=task)
             try:
-                cells.append(_cell(run, subject, sweep, load, clients, tell))
+                cells.append(_cell(run, own, sweep, point.load, point.clients, tell))
             except _CutShortError as e:
                 problem, code = str(e), e.code
                 cells.append(e.cell)
@@ -187,7 +199,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
                 if not cells:
                     raise
                 # The loads before it were measured to their end.
-                problem, code = f"{_cell_id(subject, load, clients)}: {e}", e.exit_code
+                problem, code = f"{_cell_id(own, point.load, point.clients)}: {e}", e.exit_code
                 break
             run.save_cell(cells[-1])
     except KeyboardInterrupt:
@@ -240,7 +252,7 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     asked = [_quantile(p) for p in sweep.percentiles]
     task = subject.task.model_copy(update={
         "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
-        "capacity": (CAPACITY if load.bound_s is None else SEARCH_CAPACITY) // clients,
+        "capacity": _capacity(load, clients, sweep.max_time_s),
         "tails": [("end_to_end", q, samples_needed(q, (1 + CONFIDENCE) / 2)) for q in asked],
     })  # fmt: skip
     shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
@@ -265,6 +277,8 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     answer = ended.answer or Answer(stages=stage_names(task), ended="died")
     cell = _record(subject, task, cell_id, ended, answer, table, tables, sweep.percentiles)
     if ended.answer is None:
+        # Nobody was left to tell these.
+        cell = cell.model_copy(update=dict.fromkeys(("load", "first_inference", "cold_start", "peak_memory")))
         reason = f"{ended.reason}; the {len(table)} requests before it are kept"
         cell = cell.model_copy(
             update={
@@ -276,6 +290,24 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
         )
         raise _CutShortError(cell, reason, ExitCode(ended.exit_code))
     return cell
+
+
+def _capacity(load: Load, clients: int, max_time_s: float) -> int:
+    """Rows of each client's table."""
+    if load.bound_s is not None and load.scenario == "server":
+        return SEARCH_CAPACITY // clients
+    if load.scenario == "server":
+        # Poisson arrivals may be ten standard deviations more than are expected.
+        expected = _arrivals_per_s(load, max_time_s) * max_time_s
+        return max(CAPACITY // clients, math.ceil(expected + 10 * math.sqrt(expected) + 10))
+    return CAPACITY // clients
+
+
+def _arrivals_per_s(load: Load, max_time_s: float) -> float:
+    if not load.arrivals_s:
+        return load.rate or 1 / max_time_s
+    span = load.arrivals_s[-1] - load.arrivals_s[0]
+    return (len(load.arrivals_s) - 1) / span if span else len(load.arrivals_s) / max_time_s
 
 
 def _quantile(name: str) -> float:
@@ -306,7 +338,7 @@ def _record(
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
         threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
-        engine="native", **fields,
+        engine=task.pipeline.get("engine", "native"), **fields,
     )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,15 @@ import numpy.typing as npt
 
 from seatrial.history.records import LoadResult, Measured, RatePoint, ShapeResult, StageSummary
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate, samples_needed
-from seatrial.timing.search import bracket
+from seatrial.timing.search import ERROR
+from seatrial.trial.shapes import batch_of
 from seatrial.trial.summarise import exact, stage_summary
 from seatrial.trial.task import Answer, Point, Task
-from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
+# Fewer requests say little about how busy a server is.
+LEAST_FOR_LOAD = 20
 SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
 
 
@@ -31,48 +34,81 @@ def load_fields(
 ) -> dict[str, Any]:
     """Fields of a CellRecord that a load adds or replaces: load_result, throughput, a server's service stage, warnings."""
     load = task.load
+    searched = load.scenario == "server" and load.bound_s is not None
     rate = requests_per_s(table)
-    asked, refused = _percentiles(table[:, -1] / 1e9, percentiles)
-    curve = _curve(answer.points, table, load.bound_quantile)
-    # By the last word on each rate: one that was measured again until it was sure was unsure before.
-    found = bracket([(p.offered_per_s, p.holds) for p in curve])
-    # A process that died had no time to converge, and there is no plan whose keys could be changed.
-    cap = "NOT CONVERGED"
-    more = [
-        w.replace("measure.max_time", "--max-time") for w in warnings if answer.ended != "died" or not w.startswith(cap)
-    ]
-    if load.bound_s is not None:
-        # The median of all rates together is nobody's question.
-        more = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in more]
-    if answer.unserved:
-        more.append(
-            f"{answer.unserved} of {answer.unserved + len(table)} requests were never served: the rate is above what "
-            f"{task.clients} client(s) can do; the percentiles are of the served ones only; lower --rate, or raise --clients"
-        )
-    if answer.ended == "full":
-        more.append(
-            f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
-            "lower --max-time"
-        )
-    path = answer.python_path
-    if path and not path["same_outputs"]:
-        more.append("the C API and the Python binding gave different outputs for the same input")
+    busy = _overload(task, table) if load.scenario == "server" and not searched else ""
+    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles)
+    if busy:
+        asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
     shapes = _shapes(task, answer, tables)
     result = LoadResult(
         scenario=load.mlperf or load.scenario, clients=task.clients, rate_per_s=load.rate,
-        arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s, requests_per_s=rate,
+        arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s,
+        # Over all rates of a search it would be nobody's question.
+        requests_per_s=None if searched else rate,
         unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=tuple(s for s, _ in shapes),
-        bound="" if load.bound_s is None else f"{format_seconds(load.bound_s)}@p{load.bound_quantile * 100:g}",
-        found_rate=_found(found.held, found.failed, answer) if load.bound_s is not None else None,
-        curve=curve, percentiles=asked, refused=refused,
-        python_path=path, official=answer.official,
+        bound_s=load.bound_s if searched else None, bound_quantile=load.bound_quantile if searched else None,
+        found_rate=_found(answer) if searched else None, curve=_curve(answer.points, table, load.bound_quantile),
+        percentiles=asked, refused=refused, python_path=answer.python_path, official=answer.official,
     )  # fmt: skip
-    fields: dict[str, Any] = {"load_result": result, "warnings": tuple(more)}
+    fields: dict[str, Any] = {
+        "load_result": result,
+        "warnings": (*_about_time(warnings, answer, searched), *_about_the_load(task, answer, table, busy)),
+    }
     if load.scenario == "server":
         fields["stages"] = stages | {"service": service_summary(table)}
-    if (load.scenario != "single-stream" or shapes) and rate is not None:
+    if searched:
+        fields["throughput"] = None
+    elif (load.scenario != "single-stream" or shapes) and rate is not None:
         fields["throughput"] = _times(rate, _images_a_request(task, shapes))
     return fields
+
+
+def _about_time(warnings: Sequence[str], answer: Answer, searched: bool) -> list[str]:
+    """What was said of a cell, in a bench's words: there is no plan whose keys could be changed."""
+    cap = "NOT CONVERGED"
+    # A process that died had no time to converge.
+    said = [w for w in warnings if answer.ended != "died" or not w.startswith(cap)]
+    if searched:
+        said = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in said]
+    return [w.replace("measure.max_time", "--max-time") for w in said]
+
+
+def _about_the_load(task: Task, answer: Answer, table: I64, busy: str) -> Iterator[str]:
+    if busy:
+        yield f"OVERLOADED: {busy}; lower --rate, or raise --clients"
+    if answer.unserved:
+        yield (
+            f"{answer.unserved} of {answer.unserved + len(table)} requests were not begun when the time was up; the stages' "
+            "percentiles are of the others"
+        )
+    if answer.ended == "full":
+        yield (
+            f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
+            "lower --max-time"
+        )
+    if task.load.mlperf == "mlperf-server":
+        yield "the percentiles here are of the service alone; LoadGen's latency counts from its own schedule"
+    if answer.python_path and not answer.python_path["same_outputs"]:
+        yield "the C API and the Python binding gave different outputs for the same input"
+    if answer.python_path_problem:
+        yield f"the Python binding could not be held against the native loop: {answer.python_path_problem}"
+
+
+def _overload(task: Task, table: I64) -> str:
+    """Why a server's latencies say nothing but how long it ran; '' where its clients keep up."""
+    if len(table) < LEAST_FOR_LOAD:
+        return ""
+    service_s = (table[:, -1] - table[:, 1]) / 1e9
+    span_s = (int(table[-1, 0]) - int(table[0, 0])) / 1e9
+    rate = (len(table) - 1) / span_s if span_s else 0.0
+    used = rate * float(service_s.mean()) / task.clients
+    if used < 1:
+        return ""
+    return (
+        f"{rate:.4g} requests a second take {used:.0%} of the time that {task.clients} client(s) have, so that the queue grows "
+        "for as long as the run lasts"
+    )
 
 
 def requests_per_s(table: I64) -> Measured | None:
@@ -120,26 +156,48 @@ def _times(rate: Measured, batch: float) -> Measured:
     })  # fmt: skip
 
 
-def _percentiles(seconds: F64, names: Sequence[str]) -> tuple[dict[str, Measured], dict[str, str]]:
+def _percentiles(seconds: F64, unserved: int, names: Sequence[str]) -> tuple[dict[str, Measured], dict[str, str]]:
     """Those that the sample can bound, and why not for those that it cannot."""
     asked, refused = {}, {}
     for name in names:
         quantile = float(name[1:]) / 100
-        e = percentile_estimate(seconds, quantile, CONFIDENCE)
+        e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE)
         if e.high is None:
             needed = samples_needed(quantile, (1 + CONFIDENCE) / 2)
             refused[name] = (
                 f"{name} is refused: it needs {needed} independent samples, {needed - e.n_eff} more than these {e.n_eff} "
                 f"(of {e.n}); raise --max-time"
             )
+        elif math.isinf(e.high):
+            refused[name] = (
+                f"{name} is refused: it may lie among the {unserved} requests that were never served; lower --rate"
+            )
         else:
             asked[name] = _measured(e)
     return asked, refused
 
 
+def _with_unserved(seconds: F64, unserved: int) -> F64:
+    """Latencies in the order of arrival: who was never served waited longest, and came last."""
+    return np.concatenate([seconds, np.full(unserved, math.inf)])
+
+
 def _measured(e: Estimate) -> Measured:
     return Measured(
         value=e.value, unit="s", interval=(e.low, e.high), confidence=e.confidence, n=e.n, n_eff=e.n_eff, warnings=e.warnings
+    )  # fmt: skip
+
+
+def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
+    """A quantile where some were never served: an end among those is not known, and a value there is at least the slowest."""
+    if not len(seconds):
+        return Measured(value=0.0, unit="s", warnings=("no request was served",))
+    e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE)
+    low, high = (None if end is None or math.isinf(end) else end for end in (e.low, e.high))
+    lost = (f"{unserved} requests were never served",) if high is None and unserved else ()
+    value = float(seconds.max()) if math.isinf(e.value) else e.value
+    return Measured(
+        value=value, unit="s", interval=(low, high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=(*lost, *e.warnings)
     )  # fmt: skip
 
 
@@ -162,18 +220,21 @@ def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> list[tuple[Sha
         name = ", ".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         p50, p99 = (_measured(percentile_estimate(seconds, q, CONFIDENCE)) for q in (0.5, 0.99))
         result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
-        results.append((result, next((s[0] for s in shapes.values() if s), 1)))
+        results.append((result, batch_of(task.model_info, shapes, 1)))
     return results
 
 
-def _found(held: float | None, failed: float | None, answer: Answer) -> Measured | None:
-    if held is None:
+def _found(answer: Answer) -> Measured | None:
+    """The rate that held, with the lowest that was shown not to: each end may be wrong with 5 %."""
+    if answer.held is None:
         return None
-    own = [p for p in answer.points if p.offered_per_s == held]
-    warnings = () if answer.converged else (f"NOT CONVERGED: {SEARCH_CUT}",)
+    own = [p for p in answer.points if p.offered_per_s == answer.held]
+    warnings = [] if answer.converged else [f"NOT CONVERGED: {SEARCH_CUT}"]
+    if not answer.confirmed:
+        warnings.append("there was no time to confirm it on new requests: it may have been luck")
     return Measured(
-        value=held, unit="requests/s", interval=(held, failed), confidence=CONFIDENCE, n=sum(p.arrivals for p in own),
-        n_eff=len(answer.points), warnings=warnings,
+        value=answer.held, unit="requests/s", interval=(answer.held if answer.confirmed else None, answer.broke),
+        confidence=1 - 2 * ERROR, n=sum(p.arrivals for p in own), warnings=tuple(warnings),
     )  # fmt: skip
 
 
@@ -189,12 +250,10 @@ def _point(group: Sequence[Point], table: I64, quantile: float) -> RatePoint:
     rows = [table[(table[:, 0] >= p.first_row_ns) & (table[:, 0] <= p.last_row_ns)] for p in group]
     seconds = np.concatenate([r[:, -1] for r in rows]) / 1e9
     unserved = sum(p.arrivals for p in group) - len(seconds)
-    # Sorted last, as the test had them; the slowest that was served stands for them in the figures.
-    padded = np.concatenate([seconds, np.full(unserved, seconds.max() if len(seconds) else 0.0)])
     spans = [int((r[:, 0] + r[:, -1]).max()) - p.first_row_ns for p, r in zip(group, rows, strict=True) if len(r)]
     window = sum(spans) / 1e9 or 1.0
     p, rows_served = group[-1], len(seconds)
-    p50, p90, p99, tail = (_measured(percentile_estimate(padded, q, CONFIDENCE)) for q in (0.5, 0.9, 0.99, quantile))
+    p50, p90, p99, tail = (_among_unserved(seconds, unserved, q) for q in (0.5, 0.9, 0.99, quantile))
     return RatePoint(
         offered_per_s=p.offered_per_s, achieved_per_s=rows_served / window, n=rows_served, unserved=unserved, p50=p50, p90=p90,
         p99=p99, tail=tail, holds=p.holds,

@@ -121,9 +121,13 @@ class Answer(BaseModel):
     ended: str = ""
     unserved: int = 0
     called: str = ""
-    first_ns: int = 0
     shape_order: list[int] = []
     shape_first_s: list[float] = []
     points: list[Point] = []
+    held: float | None = None
+    broke: float | None = None
+    confirmed: bool = False
+    """Of a search: the highest rate that held, the lowest that was shown not to, and whether the former held again."""
     python_path: dict[str, Any] = {}
+    python_path_problem: str = ""
     official: dict[str, Any] = {}

@@ -1,0 +1,67 @@
+"""A model's native loop against its runtime's Python binding: the same bits, and what the binding adds.
+
+For: a second opinion behind a load. Not for: anything that the load's own results would depend on.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seatrial._native.timing import StageSamples, closed_loop
+from seatrial.errors import SeatrialError
+from seatrial.timing.cgroups import least_memory_left_bytes
+from seatrial.trial.task import Task
+
+if TYPE_CHECKING:
+    from seatrial.trial.loads import Opened
+
+# The binding adds microseconds: nothing to a request of seconds.
+SLOW_S = 1.0
+LONGEST_S = 2.0
+
+
+def cross_check(task: Task, opened: Opened, peak_bytes: int) -> tuple[dict[str, Any], str]:
+    """What was found, and what kept it from being found; both are empty where there is nothing to check.
+
+    A second session may want as much memory as the first: where that may not be there, nobody looks.
+    """
+    skip = not task.load.cross_check or opened.called != "native" or not opened.feeds or opened.first_s > SLOW_S
+    if skip or 1.2 * peak_bytes > _available_bytes():
+        return {}, ""
+    try:
+        return _in_turns(task, opened), ""
+    except (SeatrialError, MemoryError, RuntimeError) as e:
+        # The load's own measurement stands.
+        return {}, str(e) or type(e).__name__
+
+
+def _in_turns(task: Task, opened: Opened) -> dict[str, Any]:
+    from seatrial.backends import OpenOptions, open_backend
+
+    began = time.monotonic()
+    options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
+    assert opened.feeds
+    with open_backend(task.backend, Path(task.model), options) as other:
+        same = all(
+            np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+            for x, y in zip(opened.backend.run(opened.feeds), other.run(opened.feeds), strict=True)
+        )
+        works = {"native": opened.works[0], "python": other.work(opened.feeds)}
+        samples = {name: StageSamples(4096, 1) for name in works}
+        while len(samples["python"]) < 500 and time.monotonic() - began < LONGEST_S:
+            for name, work in works.items():
+                closed_loop(work, samples[name], deadline_ns=1 << 62, most=5)
+    medians = {f"{name}_p50_s": float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
+    return {"same_outputs": bool(same), **medians}
+
+
+def _available_bytes() -> float:
+    import psutil
+
+    left = least_memory_left_bytes()
+    available = float(psutil.virtual_memory().available)
+    return available if left is None else min(available, left)
