@@ -106,7 +106,11 @@ def main() -> None:
         path, _, rest = text.partition("=")
         name, _, shape = rest.partition(":")
         subjects.append((Path(path), {name: tuple(map(int, shape.split("x")))}))
-    folder = Path(tempfile.mkdtemp())
+    with tempfile.TemporaryDirectory() as name:
+        study(args, subjects, Path(name))
+
+
+def study(args: argparse.Namespace, subjects: list[tuple[Path, dict[str, tuple[int, ...]]]], folder: Path) -> None:
     lines = []
     for kind, share, margin, count in (
         ("same", 0.0, 0.02, args.same), ("slower-5", 0.05, 0.02, args.slower_5), ("slower-2", 0.02, 0.01, args.slower_2)
@@ -129,7 +133,7 @@ def main() -> None:
             }  # fmt: skip
             lines.append(line)
             print(
-                f"{kind:9} {model.stem[:24]:24} {c.verdict:12} {c.change.value:+.2%} sd {c.pairs_sd:.2%} "
+                f"{kind:9} {model.stem[:24]:24} {c.verdict:12} {c.change.value:+.2%} sd {c.pairs_sd or 0:.2%} "
                 f"floor {c.noise_floor or 0:.2%} {len(c.pairs)} pairs {took:.0f} s", flush=True,
             )  # fmt: skip
             if args.json:
@@ -141,10 +145,14 @@ def main() -> None:
         about = [np.median(line["effects"]) if kind != "same" else 0.0 for line in own]
         effects = np.concatenate([np.array(line["effects"]) - a for line, a in zip(own, about, strict=True)])
         seconds, changes = [line["seconds"] for line in own], [line["change"] for line in own]
-        print(f"  sd of {len(effects)} pair effects {effects.std(ddof=1):.2%}; mean change {np.mean(changes):+.2%}")
+        about_what = "zero" if kind == "same" else "their comparison's median"
+        print(
+            f"  sd of {len(effects)} pair effects about {about_what} {effects.std(ddof=1):.2%}; mean change {np.mean(changes):+.2%}"
+        )
+        print(f"  comparisons of fewer than eight pairs: {sum(line['pairs'] < 8 for line in own)}")
         print(f"  seconds a comparison: median {np.median(seconds):.0f}, longest {max(seconds):.0f}")
     if args.separate:
-        logs = []
+        logs, requests = [], []
         for n in range(args.separate):
             model, shapes = subjects[n % len(subjects)]
             values = []
@@ -152,8 +160,12 @@ def main() -> None:
                 side = Side("a", model_side(model, shapes=shapes).task)
                 r = run_round([side], folder / "one", n, blocks=50, least_requests=200)
                 values.append(np.median(r.blocks_ns["a"][:, :, -1]))
+                requests.append(r.blocks_ns["a"][:, :, -1].size)
             logs.append(math.log(values[1] / values[0]))
-        print(f"separate processes, medians of 200: sd of ln ratio {np.std(logs, ddof=1):.2%} over {len(logs)}")
+        print(
+            f"separate processes, medians of {min(requests)} to {max(requests)} requests: sd of ln ratio "
+            f"{np.std(logs, ddof=1):.2%} over {len(logs)} pairs"
+        )
 
 
 if __name__ == "__main__":

@@ -20,10 +20,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from seatrial._native.timing import SpinWork, StageSamples
+from seatrial.history.records import LoadResult
 from seatrial.history.store import new_run
 from seatrial.plan.model_file import inspect_model
+from seatrial.report.load_plots import throughput_knee
 from seatrial.stats.sample import samples_needed
 from seatrial.timing import arrivals
+from seatrial.timing.environment import usable_cores
 from seatrial.trial.bench import LoadPoint, Sweep, model_bench, run_bench
 from seatrial.trial.loads import Opened, _server
 from seatrial.trial.mlperf import loadgen_settings, run_loadgen
@@ -161,7 +164,9 @@ def test_a_sweep_over_clients(measured, cell):
 def test_a_sweep_over_clients_names_its_knee(measured):
     run = measured(CLIENTS)
     rates = [c["load_result"]["requests_per_s"]["value"] for c in run.cells]
-    knee = 1 if rates[0] >= 0.95 * rates[1] else 2
+    # Which it is depends on the machine's minute; that it is what the intervals say does not.
+    may, surely = throughput_knee([LoadResult.model_validate(c["load_result"]) for c in run.cells])
+    knee = str(may) if may == surely else f"{may} to {surely}"
     assert f"knee: {knee} client(s) give 95 % of the best throughput" in run.stdout
     assert f"1 client(s): {rates[0]:.4g} requests/s, 100% of 1 × one client's" in run.stdout
     assert "Throughput by clients" in (run.folder / "report.html").read_text()
@@ -171,10 +176,32 @@ def test_offline_is_about_throughput(measured):
     run = measured("steady.fake.json --scenario offline --max-time 400ms --batch 4")
     assert run.code == 0, run.stderr
     rate = run.load["requests_per_s"]
-    assert 0 < rate["value"] <= 1 / 0.002
+    # All samples are there: without --clients every core has one.
+    cores = len(usable_cores())
+    assert run.load["clients"] == cores
+    assert 0 < rate["value"] <= cores / 0.002
     assert rate["interval"][0] <= rate["value"] <= rate["interval"][1]
     assert run.cells[0]["throughput"]["value"] == pytest.approx(4 * rate["value"])
-    assert "offline-c1" in run.stdout
+    assert f"offline-c{cores}" in run.stdout
+
+
+@pytest.mark.skipif(len(usable_cores()) < 2, reason="one core")
+def test_a_sweep_over_threads(measured):
+    run = measured("small.onnx --threads 1,2 --max-time 300ms")
+    assert run.code == 0, run.stderr
+    assert [(c["id"], c["threads"]) for c in run.cells] == [
+        (f"bench.onnxruntime-cpu.fp32.b1.t{n}", n) for n in (1, 2)
+    ]  # fmt: skip
+    assert [len(c["affinity"]) for c in run.cells] == [1, 2]
+    assert all(c["backend_details"]["threads"].startswith(f"{c['threads']} intra-op") for c in run.cells)
+
+
+def test_peak_memory_is_without_the_tables_of_samples(measured):
+    """A search's tables have 25 MB more than a single stream's."""
+    single, search = (
+        measured(w).cells[0]["peak_memory"]["value"] for w in ("steady.fake.json --max-time 300ms", SEARCH)
+    )
+    assert abs(search - single) < 15e6
 
 
 def test_gaps_have_a_cell_each_and_are_kept(measured):
@@ -398,6 +425,8 @@ def test_what_was_measured_outlives_the_process(measured, how, said):
     # 340 in all, of which one opened it and 40 to 300 warmed it up.
     assert 39 <= count <= 299
     assert cell["stages"]["infer"]["p50"]["n"] == count
+    # Nobody was left to tell these, and zero would be a figure.
+    assert [cell[name] for name in ("load", "first_inference", "cold_start", "peak_memory")] == [None] * 4
     assert said in cell["reason"]
     assert f"the {count} requests before it are kept" in cell["reason"]
     assert cell["reason"] in run.stderr
@@ -588,7 +617,8 @@ def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_re
     opened = opened_spin(100_000)
     fields = _server(bench_task(load=load, max_time_s=2.0), opened, [table], lambda *_: None)
     assert (fields["ended"], fields["converged"], len(table)) == ("full", False, 600)
-    assert all(p.holds == "yes" for p in fields["points"]), "a rate with requests that found no room was not slow"
+    assert sum(p.arrivals for p in fields["points"]) <= 600, "a rate with requests that found no room is no point"
+    assert fields["held"] is None or not fields["confirmed"]
     assert opened.unmeasured[0] > fields["warm_up"], "what was sent to see the capacity came before the table too"
 
 

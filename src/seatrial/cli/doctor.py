@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import ExitCode
@@ -114,7 +115,7 @@ def _measured(out: Console) -> Harness:
     if c.noise_floor is not None:
         out.print(f"  noise floor   {c.noise_floor:.2%}: 'seatrial compare' can judge no smaller margin here today")
     for warning in c.warnings:
-        out.print(f"  [yellow]![/] {warning}")
+        out.print(Text.assemble("  ", ("!", "yellow"), f" {warning}"))
     return h
 
 

@@ -101,6 +101,12 @@ def percentile_estimate(
     low = None if low_share is None else float(x[math.floor(low_share * n + 1e-9)])
     high = None if high_share is None else float(x[min(n - 1, math.ceil(high_share * n - 1e-9) - 1)])
     warnings: list[str] = []
+    if low is None:
+        needed = samples_needed(1 - quantile, 1 - (1 - confidence) / 2)
+        warnings.append(
+            f"p{quantile * 100:g} has no lower bound at {confidence:.0%}: it needs {needed} independent samples, "
+            f"{needed - independent} more than these {independent}"
+        )
     if high is None:
         needed = samples_needed(quantile, 1 - (1 - confidence) / 2)
         warnings.append(

@@ -28,7 +28,7 @@ def noise_fields(
         return {}
     wait = table_ns[:, 1] if queued else 0
     starts, durations = table_ns[:, 0] + wait, table_ns[:, -1] - wait
-    noise = watched.between(int(starts[0]), int((starts + durations).max()))
+    noise = watched.between(int(starts.min()), int((starts + durations).max()))
     more = tuple(f"{d.what}; {d.cure}" for d in noise.disturbances)
     return {"noise": noise.to_dict(), "spikes": _spikes(starts, durations, noise), "warnings": (*warnings, *more)}
 
@@ -39,7 +39,7 @@ def _spikes(starts: I64, durations: I64, noise: NoiseReport) -> tuple[Spike, ...
     found = attribute_spikes(starts, durations, noise.timeline, MOST_SPIKES)
     return tuple(
         Spike(
-            at_s=(s.start_ns - int(starts[0])) / 1e9, duration_s=s.duration_s, times_median=s.times_median, causes=s.causes
+            at_s=(s.start_ns - int(starts.min())) / 1e9, duration_s=s.duration_s, times_median=s.times_median, causes=s.causes
         )
         for s in found
     )  # fmt: skip
