@@ -1,6 +1,7 @@
 """Model files: read without being trusted."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -64,6 +65,16 @@ def test_other_files_are_no_models(tmp_path):
         inspect_model(tmp_path)
     with pytest.raises(ModelError, match=r"no such model; that folder has notes.onnx"):
         inspect_model(tmp_path / "model.onnx")
+
+
+@pytest.mark.parametrize("name", [b"m\xff.onnx", b"m\n.onnx"])
+def test_a_path_that_nobody_could_write_down_is_refused(tmp_path, name):
+    path = Path(os.fsdecode(os.path.join(os.fsencode(tmp_path), name)))
+    make_model(tmp_path).rename(path)
+    with pytest.raises(ModelError, match="expected a path in UTF-8 without control characters.*rename"):
+        inspect_model(path)
+    make_model(tmp_path).rename(tmp_path / "é\u3000模型 🚢.onnx")
+    inspect_model(tmp_path / "é\u3000模型 🚢.onnx")
 
 
 @pytest.mark.parametrize(

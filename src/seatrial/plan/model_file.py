@@ -10,6 +10,7 @@ import ast
 import hashlib
 import os
 import stat
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -139,6 +140,12 @@ def _check_file(path: Path) -> None:
         raise ModelError(f"{path}: expected a model file, got something else (a folder, a pipe or a device)")
     if path.stat().st_size == 0:
         raise ModelError(f"{path}: the model file is empty (0 bytes); copy or export it again")
+    # Cs: what Python makes of bytes that are no UTF-8.
+    if any(unicodedata.category(c) in ("Cs", "Cc") for c in str(path.absolute())):
+        raise ModelError(
+            f"{str(path.absolute())!r}: expected a path in UTF-8 without control characters, which runtimes and records can "
+            "name; rename the file or its folder"
+        )
 
 
 def _digest(files: list[Path]) -> str:
