@@ -147,7 +147,8 @@ def study(args: argparse.Namespace, subjects: list[tuple[Path, dict[str, tuple[i
         seconds, changes = [line["seconds"] for line in own], [line["change"] for line in own]
         about_what = "zero" if kind == "same" else "their comparison's median"
         print(
-            f"  sd of {len(effects)} pair effects about {about_what} {effects.std(ddof=1):.2%}; mean change {np.mean(changes):+.2%}"
+            f"  sd of {len(effects)} pair effects about {about_what} {effects.std(ddof=1):.2%}; "
+            f"mean change {np.mean(changes):+.2%}"
         )
         print(f"  comparisons of fewer than eight pairs: {sum(line['pairs'] < 8 for line in own)}")
         print(f"  seconds a comparison: median {np.median(seconds):.0f}, longest {max(seconds):.0f}")

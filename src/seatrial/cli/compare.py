@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +32,8 @@ from seatrial.units import duration_s, format_seconds, fraction
 STYLES = {
     "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
 }  # fmt: skip
+# What a page takes behind the last round: of --max-time, which is the command's.
+REPORT_S = 2.0
 Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
 
 
@@ -60,7 +64,12 @@ def compare(
         str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default="end_to_end")
     ] = "",
     max_time: Annotated[
-        str, typer.Option("--max-time", metavar="TIME", help="No round starts that would end after it.")
+        str,
+        typer.Option(
+            "--max-time",
+            metavar="TIME",
+            help="No round starts that would end after it, report included.",
+        ),
     ] = "60 s",
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a run.", show_default="1")] = None,
     threads: Annotated[
@@ -98,6 +107,7 @@ def compare(
     from seatrial.timing.environment import machine_name
     from seatrial.trial.comparison import compare_stored, run_comparison
 
+    began = time.monotonic()
     question = _question(margin, metric, stage, max_time, seed)
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}")
@@ -127,6 +137,7 @@ def compare(
                 first, second = _subjects(
                     (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
                 )
+                question = replace(question, spent_s=min(time.monotonic() - began + REPORT_S, question.max_time_s / 5))
                 record, cut = run_comparison(run, first, second, question, _progress(status, question))
     except BaseException:
         if not run.complete:

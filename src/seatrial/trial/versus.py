@@ -54,7 +54,8 @@ MOST_CONFIDENCE = 0.9999
 class Question:
     """What is asked of A and B. margin: a share such as 0.02; max_time_s: no round starts that would end after it.
 
-    alpha: of all looks together. time_option: what a user would change to give it more time.
+    alpha: of all looks together. time_option: what a user would change to give it more time; spent_s: what of it is not for
+    rounds.
     """
 
     margin: float = 0.02
@@ -64,6 +65,7 @@ class Question:
     alpha: float = 0.05
     seed: int = 0
     time_option: str = "--max-time"
+    spent_s: float = 0.0
 
     @property
     def looks(self) -> tuple[int, ...]:
@@ -134,8 +136,9 @@ def _rounds_to_verdicts(
 ) -> list[Comparison]:  # fmt: skip
     began = time.monotonic()
     looks = question.looks
+    left_s = max(0.0, question.max_time_s - question.spent_s)
     # So that the first look's rounds fit into the time with some to spare.
-    budget_s = 0.9 * question.max_time_s / looks[0]
+    budget_s = 0.9 * left_s / looks[0]
     blocks = BLOCKS
     comparisons: list[Comparison] = []
 
@@ -145,7 +148,7 @@ def _rounds_to_verdicts(
 
     for look in looks:
         while len(rounds) < look:
-            if rounds and time.monotonic() - began + rounds[-1].wall_s > question.max_time_s:
+            if rounds and time.monotonic() - began + rounds[-1].wall_s > left_s:
                 return _judged(rounds, question, labels, out_of_time=True)
             rounds.append(
                 run_round(
