@@ -53,7 +53,7 @@ class RateSearch:
         self._began = now_ns()
         self._points: list[Point] = []
         self._full = False
-        self._service_s = self._least_service_s = 0.0
+        self._service_s, self._least_service_s = 0.0, math.inf
 
     def run(self) -> dict[str, Any]:
         capacity = self._capacity()
@@ -61,7 +61,7 @@ class RateSearch:
         found = find_rate(capacity, self._try, self._confirm)
         sure = found.confirmed and found.complete
         # Shown without sending it: faster than they are served, requests wait longer and longer.
-        too_fast = len(self._works) / self._least_service_s if self._least_service_s else math.inf
+        too_fast = len(self._works) / self._least_service_s if 0 < self._least_service_s < math.inf else math.inf
         broke = min(found.failed or math.inf, too_fast)
         return {
             "converged": sure, "elapsed_s": (now_ns() - self._began) / 1e9, "points": self._points, "held": found.held,
@@ -163,7 +163,7 @@ class RateSearch:
         )
         judged = _Judged(rows, count)
         if len(judged.service_s):
-            self._least_service_s = max(self._least_service_s, _utilisation(judged.service_s, 1.0, 1)[0])
+            self._least_service_s = min(self._least_service_s, _utilisation(judged.service_s, 1.0, 1)[0])
         return judged
 
 
