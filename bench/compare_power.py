@@ -36,8 +36,11 @@ def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool =
     graph, source = proto.graph, proto.graph.input[0].name
     rng = np.random.default_rng(0)
     weights = (rng.normal(size=(WIDTH, WIDTH)) / math.sqrt(WIDTH)).astype(np.float32)
+    rank = len(graph.input[0].type.tensor_type.shape.dim)
+    # It hangs on one element of the input: else it would be computed once, when the model is loaded.
     nodes = [
-        helper.make_node("ReduceMean", [source], ["extra_mean"], keepdims=0),
+        helper.make_node("Slice", [source, "extra_starts", "extra_ends"], ["extra_corner"]),
+        helper.make_node("ReduceMean", ["extra_corner"], ["extra_mean"], keepdims=0),
         helper.make_node("Mul", ["extra_mean", "extra_seed"], ["extra_0"]),
     ]
     for i in range(products):
@@ -48,6 +51,8 @@ def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool =
     graph.node.extend(nodes)
     graph.initializer.extend(
         [
+            onnx.numpy_helper.from_array(np.zeros(rank, np.int64), "extra_starts"),
+            onnx.numpy_helper.from_array(np.ones(rank, np.int64), "extra_ends"),
             onnx.numpy_helper.from_array(weights, "extra_weights"),
             onnx.numpy_helper.from_array(rng.normal(size=(HEIGHT, WIDTH)).astype(np.float32), "extra_seed"),
         ]
@@ -66,28 +71,32 @@ def median_s(side: Side, requests: int = 60) -> float:
 
 
 def slowed(model: Path, shapes: dict[str, tuple[int, ...]], share: float, folder: Path) -> Path:
-    """Sized by what lock-step rounds see of two sizes: the branch costs something before its first product."""
+    """Sized until lock-step rounds see about that share: what a branch costs beside a model is not what it costs alone."""
     probe = with_more_arithmetic(model, 200, folder / "probe.onnx", alone=True)
     base = model_side(model, shapes=shapes)
     one = float(np.median([median_s(model_side(probe, shapes=shapes)) / 200 / median_s(base) for _ in range(9)]))
     target = folder / f"{model.stem}-slower-{share:g}.onnx"
-    sizes = [max(1, round(share / one / 2)), max(3, round(share / one * 1.2))]
-    seen = []
-    for products in sizes:
+
+    def seen(products: int) -> float:
         with_more_arithmetic(model, products, target)
         effects = []
-        for seed in range(6):
+        for seed in range(8):
             sides = [Side("a", base.task), Side("b", model_side(target, shapes=shapes).task)]
             r = run_round(sides, folder / "sizing", 1000 * products + seed)
             logs = [np.log(np.median(r.blocks_ns[name][:, :, -1], axis=1)) for name in "ab"]
             effects.append(float(np.median(logs[1] - logs[0])))
-        seen.append(math.expm1(float(np.median(effects))))
-    slope = (seen[1] - seen[0]) / (sizes[1] - sizes[0])
-    products = max(0, round(sizes[1] + (share - seen[1]) / slope))
-    print(
-        f"sizing {model.stem}: {sizes} products take {seen[0]:.2%} and {seen[1]:.2%} more; {products} are taken",
-        flush=True,
-    )
+        return math.expm1(float(np.median(effects)))
+
+    products, tried = max(1, round(share / one)), {}
+    for _ in range(4):
+        tried[products] = seen(products)
+        if abs(tried[products] - share) < 0.05 * share:
+            break
+        products = max(1, products + round((share - tried[products]) / one))
+        if products in tried:
+            break
+    products = min(tried, key=lambda n: abs(tried[n] - share))
+    print(f"sizing {model.stem}: {products} products take {tried[products]:.2%} more", flush=True)
     return with_more_arithmetic(model, products, target)
 
 

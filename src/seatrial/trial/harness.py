@@ -31,6 +31,7 @@ from seatrial.trial.versus import Question, compare_sides
 REQUESTS = 100_000
 ROUNDS = 11
 WAKE_RATE, WAKE_S = 200.0, 2.0
+COMPARED_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ def measure_harness(model: Path, tell: Callable[[str, float], None]) -> Harness:
     late = _lateness_ns()
     side = model_side(model)
     with tempfile.TemporaryDirectory() as folder:
-        (comparison,) = compare_sides(side, side, Question(), Path(folder, "rounds"), ("A", "A again"), tell)
+        (comparison,) = compare_sides(
+            side, side, Question(max_time_s=COMPARED_S), Path(folder, "rounds"), ("A", "A again"), tell
+        )
     return Harness(clock_step_ns(), _clock_read_ns(), native, python, late, comparison)
 
 

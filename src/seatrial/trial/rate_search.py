@@ -215,4 +215,5 @@ def _utilisation(service_s: F64, rate: float, clients: int) -> tuple[float, floa
     mean = float(service_s.mean())
     # Of normal means; service times of neighbours are alike too.
     error = 1.96 * float(service_s.std()) / math.sqrt(effective_count(service_s)) if len(service_s) > 1 else 0.0
-    return rate * (mean - error) / clients, rate * (mean + error) / clients
+    # No mean is below its smallest part, whatever a few slow ones do to the error.
+    return rate * max(mean - error, float(service_s.min())) / clients, rate * (mean + error) / clients
