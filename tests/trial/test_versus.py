@@ -244,6 +244,12 @@ def test_what_it_costs_to_be_launched_second_is_told_beyond_the_margin(second_pa
     assert c.launched_second == pytest.approx(np.expm1(second_pays), abs=1e-9)
 
 
+def test_rounds_that_lie_close_by_luck_do_not_promise_to_find_next_to_nothing():
+    (c,) = judged(rounds_of([0.0, 0.0, 0.0001, -0.0001, 0.0, 0.004, -0.004, 0.005]))
+    low, high = c.change.interval
+    assert c.detectable == pytest.approx((high - low) / 2, rel=0.01)
+
+
 def test_disturbances_are_told_once_a_cure_with_how_often():
     steal = replace(QUIET, disturbances=(Disturbance("stolen 1 ms", "a machine of its own"),))
     both = replace(QUIET, disturbances=(*steal.disturbances, Disturbance("heat", "cool it")))

@@ -319,7 +319,7 @@ def _comparison(
     return Comparison(
         a=labels[0], b=labels[1], metric=metric, stage=stage, design="lock-step", verdict=verdict, reason=reason,
         margin=question.margin, change=_change(effect), a_value=a_value, b_value=b_value,
-        p_value=effect.p_value, p_adjusted=effect.p_value, detectable=_known(float(np.expm1(effect.detectable))),
+        p_value=effect.p_value, p_adjusted=effect.p_value, detectable=_detectable(effect),
         pairs_sd=_known(effect.sd), noise_floor=None if floor is None else float(np.expm1(floor)), noise_sd=_known(control.sd),
         control=_change(control), launched_second=_launched_second(pairs), pairs=tuple(pairs),
         details={n: _details(rounds[-1].details[n]) for n in (A, B)},
@@ -358,6 +358,12 @@ def _warnings(
             "change, which is of bursts in turns: latencies have more than one mode; look at the distributions of 'bench'"
         )
     yield from _disturbed(rounds)
+
+
+def _detectable(effect: PairedEffect) -> float | None:
+    """A share. Where the middle rounds happen to lie close together, not less than half the interval, which sees them all."""
+    half = (effect.high - effect.low) / 2 if effect.high is not None and effect.low is not None else 0.0
+    return _known(float(np.expm1(max(effect.detectable, half))))
 
 
 def _known(value: float) -> float | None:
