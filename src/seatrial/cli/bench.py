@@ -31,6 +31,7 @@ from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server", "paced")
 MLPERF = ("mlperf-single-stream", "mlperf-multi-stream", "mlperf-offline", "mlperf-server")
 SPIKES_SHOWN = 3
+NOT_BOUNDED = "*: too few independent samples to bound it from above"
 LONGEST_S = 24 * 3600.0
 LARGEST_TENSOR = 1 << 31
 # Of LoadGen's summary; the record and the report have all of it.
@@ -439,6 +440,10 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     out.print(table)
     for point in load.curve:
         _print_point(out, point)
+    marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
+    marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
+    if any(_if_known(m).endswith("*") for m in marked):
+        out.print(NOT_BOUNDED, style="dim")
     cores = ", ".join(map(str, cell.affinity)) or "–"
     out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
     _print_spikes(out, cell)
@@ -448,14 +453,15 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
 
 def _print_point(out: Console, point: RatePoint) -> None:
     mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
-    times = "  ".join(f"{p} {_if_known(getattr(point, p)):>8}" for p in ("p50", "p90", "p99"))
+    times = "  ".join(f"{p} {_if_known(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
     unserved = f", {point.unserved} unserved" if point.unserved else ""
     out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
 
 
 def _if_known(value: Measured) -> str:
-    """A percentile whose upper end is not known, for want of samples, is no figure to print without that word."""
-    return format_seconds(value.value) if value.interval and value.interval[1] is not None else "too few"
+    """A percentile whose upper end is not known, for want of samples, is marked: see NOT_BOUNDED."""
+    known = value.interval and value.interval[1] is not None
+    return format_seconds(value.value) + ("" if known else "*")
 
 
 def _add(table: Table, name: str, value: Measured) -> None:
