@@ -69,7 +69,7 @@ CASES = [
     ("m.fake.json --scenario server --rate 20,5,20.0", 2, "--rate: expected different values, got 20 twice in '20,5,20.0'; "
      "leave one away"),
     ("m.fake.json --scenario server --rate 0.01 --max-time 10s", 2, "--rate 0.01 is 0.1 requests in --max-time 10.0 s; expected "
-     "at least one; raise --max-time to 100 s or more"),
+     "at least 1; raise --max-time to 100 s or more"),
     ("m.fake.json --scenario server --rate 5e6 --max-time 1min", 2, "--rate 5e+06 is 3e+08 requests in --max-time 60.0 s; "
      "expected at most 2e+06; lower the rate or the time"),
     # Arrivals
@@ -80,7 +80,7 @@ CASES = [
     ("m.fake.json --scenario server --arrivals words.txt", 4, "words.txt: line 2: expected a time in seconds, got 'soon'"),
     ("m.fake.json --scenario server --arrivals .", 4, ".: the arrival trace cannot be read (Is a directory); expected seconds, "
      "one a line"),
-    ("m.fake.json --scenario server --arrivals dense.txt", 2, "--arrivals is 1e+10 requests in --max-time 10.0 s; expected at "
+    ("m.fake.json --scenario server --arrivals dense.txt", 2, "--arrivals is 2e+10 requests in --max-time 10.0 s; expected at "
      "most 2e+06"),
     # Bounds
     ("m.fake.json --scenario server --find-rate", 2, "--find-rate needs --latency-bound, such as 50ms@p99"),

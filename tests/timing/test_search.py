@@ -82,6 +82,10 @@ def test_out_of_time_before_it_is_confirmed():
     answers = iter(["yes", "yes", None])
     found = find_rate(100.0, lambda _: next(answers), lambda *_: None)
     assert found == Found(78.0, None)
+    # 60 was not confirmed, and there was no time for the one below, which nobody sent: it is no result.
+    tries, confirms = iter(["yes", "no", None]), iter(["unsure", None])
+    found = find_rate(100.0, lambda _: next(tries), lambda *_: next(confirms))
+    assert found == Found(None, 78.0)
     assert find_rate(100.0, lambda _: None, lambda *_: "yes") == Found(None, None)
 
 

@@ -34,7 +34,7 @@ def queue(rng, rate, count, jitter=0.0):
 def true_rate(bound_s):
     """The rate at which the bound's quantile of the steady state is at the bound, from long queues."""
     rates = np.linspace(20, 98, 40)
-    quantiles = [np.quantile(queue(np.random.default_rng(1), r, 60_000)[0], QUANTILE) for r in rates]
+    quantiles = [np.quantile(queue(np.random.default_rng(1), r, 60_000, jitter=0.5)[0], QUANTILE) for r in rates]
     return rates[bisect(np.maximum.accumulate(quantiles), bound_s)]
 
 
@@ -52,7 +52,7 @@ def searched(seed, bound_s, guess=100.0, max_time_s=60.0):
         nonlocal left_s
         count = max(count, int(share * max_time_s * rate))
         left_s -= count / rate
-        latencies, service = queue(rng, rate, count)
+        latencies, service = queue(rng, rate, count, jitter=0.5)
         return latencies[int(count * FILLING) :], service[int(count * FILLING) :]
 
     def try_rate(rate):
@@ -85,7 +85,7 @@ def test_what_is_found_holds_and_what_is_said_to_break_breaks(truth, guess):
     assert sum(f < truth - 2 for f in failed) <= 8
     # A minute of a 10 ms model is some 2,000 requests, whose latencies go together: what can be shown is not all that is so.
     assert len(held) > 45
-    assert np.median(held) > 0.55 * truth
+    assert np.median(held) > 0.45 * truth
 
 
 def test_more_time_comes_nearer_to_the_truth(truth):

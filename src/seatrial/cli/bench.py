@@ -31,7 +31,7 @@ from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server", "paced")
 MLPERF = ("mlperf-single-stream", "mlperf-multi-stream", "mlperf-offline", "mlperf-server")
 SPIKES_SHOWN = 3
-NOT_BOUNDED = "*: too few independent samples to bound it from above"
+NOT_BOUNDED = "*: too few independent samples, or too many requests unserved, to bound it from above"
 LONGEST_S = 24 * 3600.0
 LARGEST_TENSOR = 1 << 31
 # Of LoadGen's summary; the record and the report have all of it.
@@ -282,16 +282,9 @@ def _loads(
     if scenario == "paced" and not gap:
         raise UsageError("--scenario paced needs --gap, such as 20ms, or several: 0ms,5ms,50ms")
     return [
-        LoadPoint(Load(**fields, rate=r, gap_s=g), _offline_clients(t) if scenario == "offline" and not clients else c, t)
+        LoadPoint(Load(**fields, rate=r, gap_s=g), None if scenario == "offline" and not clients else c, t)
         for t in threads for c in counts for r in rates for g in gaps
     ]  # fmt: skip
-
-
-def _offline_clients(threads: int | None) -> int:
-    """As many as keep all cores busy: all samples are there, and only the throughput counts."""
-    from seatrial.timing.environment import usable_cores
-
-    return max(1, len(usable_cores()) // (threads or 1))
 
 
 def _several(option: str, text: str, parse: Callable[[str], Value], show: Callable[[Value], str]) -> list[Value]:

@@ -128,6 +128,8 @@ class LoadResult(Frozen):
     gap_s: float = 0.0
     requests_per_s: Measured | None = None
     unserved: int = 0
+    overloaded: bool = False
+    """The clients had more to do than time: latencies say how long the load lasted."""
     ended: str = ""
     called: str = ""
     """native: without the interpreter; python: from Python."""

@@ -109,7 +109,7 @@ def _scaling(cells: list[CellRecord]) -> str:
     cells = [c for c in cells if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
     loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
     counts = [load.clients for load in loads]
-    if len(set(counts)) < 2 or len(set(counts)) != len(counts):
+    if len(set(counts)) < 2 or len(set(counts)) != len(counts) or len({c.threads for c in cells}) > 1:
         return ""
     return scaling(cells, throughput_knee(loads))
 

@@ -43,7 +43,7 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
         began_s = table[:, 0] + table[:, 2]
         for s in worth_telling(cell.spikes):
             known = s.causes and s.causes != ("unexplained",)
-            row = int(np.argmin(np.abs(began_s - began_s[0] - s.at_s)))
+            row = int(np.argmin(np.abs(began_s - began_s.min() - s.at_s)))
             axes.scatter(
                 [at_s[row]], [ms[row]], s=36, facecolors="none", edgecolors=HOLDS["no"] if known else FAINT,
                 clip_on=False, zorder=3,

@@ -28,7 +28,9 @@ LEAST_SHARE = 1e-3
 
 @dataclass(frozen=True)
 class Found:
-    """held: the highest rate that held; failed: the lowest that was shown not to; confirmed: held again, on new requests.
+    """held: the highest rate that held, of those that were sent; failed: the lowest that was shown not to.
+
+    confirmed: it held again, on new requests.
 
     complete: the time was enough to make the bracket narrow and to confirm.
     """
@@ -74,7 +76,7 @@ def find_rate(
         candidate = max(below, default=candidate / NARROW**2)
         held = candidate if candidate >= capacity_per_s * LEAST_SHARE else None
         candidate = held
-    return Found(held, failed)
+    return Found(held if (held, "yes") in tried else None, failed)
 
 
 def _next_rate(tried: Sequence[tuple[float, Holds]], capacity_per_s: float) -> float | None:

@@ -24,6 +24,7 @@ from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
 from seatrial.stats.sample import CONFIDENCE, samples_needed
+from seatrial.timing import arrivals
 from seatrial.timing.environment import environment, usable_cores
 from seatrial.trial.load_results import load_fields
 from seatrial.trial.mlperf import check_loadgen
@@ -104,10 +105,10 @@ def pipeline_bench(
 
 @dataclass(frozen=True)
 class LoadPoint:
-    """One load of a sweep. threads: of each client; None: as many as the subject has."""
+    """One load of a sweep. threads: of each client; None: as many as the subject has. clients: None: what fills the cores."""
 
     load: Load
-    clients: int = 1
+    clients: int | None = 1
     threads: int | None = None
 
 
@@ -124,7 +125,8 @@ class Sweep:
         """UsageError where it asks for more than the machine, the time or the memory has."""
         cores = len(usable_cores())
         for point in self.loads:
-            load, clients, threads = point.load, point.clients, point.threads or subject_threads
+            load, threads = point.load, point.threads or subject_threads
+            clients = _clients(point, threads)
             if threads > cores:
                 raise UsageError(
                     f"--threads: expected at most {cores}, the cores that this process may use, got {threads}"
@@ -134,7 +136,7 @@ class Sweep:
                     f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
                     f"give at most {4 * cores}"
                 )
-            self._check_arrivals(load)
+            self._check_arrivals(load, clients)
         for name in self.percentiles:
             needed = samples_needed(_quantile(name), (1 + CONFIDENCE) / 2)
             if needed > CAPACITY:
@@ -143,20 +145,27 @@ class Sweep:
                     f"needs {needed:,}; ask for p99.99 or lower"
                 )
 
-    def _check_arrivals(self, load: Load) -> None:
+    def _check_arrivals(self, load: Load, clients: int) -> None:
         """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
         name = f"--rate {load.rate:g}" if load.rate else "--arrivals"
-        requests = _arrivals_per_s(load, self.max_time_s) * self.max_time_s
-        time = format_seconds(self.max_time_s)
-        if requests > MOST_ARRIVALS:
+        requests, time = _arrivals_in(load, self.max_time_s), format_seconds(self.max_time_s)
+        if requests * clients > MOST_ARRIVALS:
+            room = f", and each of {clients} clients needs room for all of them" if clients > 1 else ""
             raise UsageError(
-                f"{name} is {requests:.2g} requests in --max-time {time}; expected at most {MOST_ARRIVALS:.0e}; "
+                f"{name} is {requests:.2g} requests in --max-time {time}{room}; expected at most "
+                f"{MOST_ARRIVALS / clients:.2g}; "
                 "lower the rate or the time"
             )
-        if load.rate and requests < 1:
+        # A server may also be started by LoadGen, which has arrivals of its own.
+        least, gap_s = 0, 0.0
+        if load.rate:
+            least, gap_s = 1, 1 / load.rate
+        elif load.arrivals_s:
+            least, gap_s = 2, load.arrivals_s[1] - load.arrivals_s[0]
+        if requests < least:
             raise UsageError(
-                f"{name} is {requests:.2g} requests in --max-time {time}; expected at least one; raise --max-time to "
-                f"{math.ceil(1 / load.rate)} s or more"
+                f"{name} is {requests:.2g} requests in --max-time {time}; expected at least {least}; raise --max-time to "
+                f"{math.ceil(gap_s)} s or more"
             )
 
 
@@ -190,7 +199,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
             task = subject.task.model_copy(update={"threads": point.threads or subject.task.threads})
             own = replace(subject, task=task)
             try:
-                cells.append(_cell(run, own, sweep, point.load, point.clients, tell))
+                cells.append(_cell(run, own, sweep, point.load, _clients(point, task.threads), tell))
             except _CutShortError as e:
                 problem, code = str(e), e.code
                 cells.append(e.cell)
@@ -199,7 +208,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
                 if not cells:
                     raise
                 # The loads before it were measured to their end.
-                problem, code = f"{_cell_id(own, point.load, point.clients)}: {e}", e.exit_code
+                problem, code = f"{_cell_id(own, point.load, _clients(point, task.threads))}: {e}", e.exit_code
                 break
             run.save_cell(cells[-1])
     except KeyboardInterrupt:
@@ -225,6 +234,10 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)
     return Outcome(record, code, problem)
+
+
+def _clients(point: LoadPoint, threads: int) -> int:
+    return point.clients or max(1, len(usable_cores()) // threads)
 
 
 def _with_whole_shapes(load: Load, task: Task) -> Load:
@@ -298,16 +311,19 @@ def _capacity(load: Load, clients: int, max_time_s: float) -> int:
         return SEARCH_CAPACITY // clients
     if load.scenario == "server":
         # Poisson arrivals may be ten standard deviations more than are expected.
-        expected = _arrivals_per_s(load, max_time_s) * max_time_s
+        expected = _arrivals_in(load, max_time_s)
         return max(CAPACITY // clients, math.ceil(expected + 10 * math.sqrt(expected) + 10))
     return CAPACITY // clients
 
 
-def _arrivals_per_s(load: Load, max_time_s: float) -> float:
+def _arrivals_in(load: Load, time_s: float) -> float:
+    """How many requests come in that time; of a random load, how many are expected."""
     if not load.arrivals_s:
-        return load.rate or 1 / max_time_s
-    span = load.arrivals_s[-1] - load.arrivals_s[0]
-    return (len(load.arrivals_s) - 1) / span if span else len(load.arrivals_s) / max_time_s
+        return (load.rate or 0.0) * time_s
+    # A short trace comes again and again: counted before it is made, so that no memory goes on what will be refused.
+    span_s = load.arrivals_s[-1] - load.arrivals_s[0]
+    most = len(load.arrivals_s) * math.ceil(time_s / span_s) if span_s else len(load.arrivals_s)
+    return most if most > 20 * MOST_ARRIVALS else len(arrivals.trace(load.arrivals_s, time_s))
 
 
 def _quantile(name: str) -> float:

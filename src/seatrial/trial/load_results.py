@@ -12,6 +12,7 @@ import numpy.typing as npt
 from seatrial.history.records import LoadResult, Measured, RatePoint, ShapeResult, StageSummary
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate, samples_needed
 from seatrial.timing.search import ERROR
+from seatrial.trial.server import utilisation
 from seatrial.trial.shapes import batch_of
 from seatrial.trial.summarise import exact, stage_summary
 from seatrial.trial.task import Answer, Point, Task
@@ -46,7 +47,8 @@ def load_fields(
         arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s,
         # Over all rates of a search it would be nobody's question.
         requests_per_s=None if searched else rate,
-        unserved=answer.unserved, ended=answer.ended, called=answer.called, shapes=tuple(s for s, _ in shapes),
+        unserved=answer.unserved, overloaded=bool(busy), ended=answer.ended, called=answer.called,
+        shapes=tuple(s for s, _ in shapes),
         bound_s=load.bound_s if searched else None, bound_quantile=load.bound_quantile if searched else None,
         found_rate=_found(answer) if searched else None, curve=_curve(answer.points, table, load.bound_quantile),
         percentiles=asked, refused=refused, python_path=answer.python_path, official=answer.official,
@@ -101,13 +103,14 @@ def _overload(task: Task, table: I64) -> str:
         return ""
     service_s = (table[:, -1] - table[:, 1]) / 1e9
     span_s = (int(table[-1, 0]) - int(table[0, 0])) / 1e9
-    rate = (len(table) - 1) / span_s if span_s else 0.0
-    used = rate * float(service_s.mean()) / task.clients
-    if used < 1:
+    # What was asked for, where it is known: random arrivals are a few percent more or fewer.
+    rate = task.load.rate or ((len(table) - 1) / span_s if span_s else 0.0)
+    least, most = utilisation(service_s, rate, task.clients)
+    if least < 1:
         return ""
     return (
-        f"{rate:.4g} requests a second take {used:.0%} of the time that {task.clients} client(s) have, so that the queue grows "
-        "for as long as the run lasts"
+        f"{rate:.4g} requests a second take {(least + most) / 2:.0%} of the time that {task.clients} client(s) have, so that "
+        "the queue grows for as long as the run lasts"
     )
 
 

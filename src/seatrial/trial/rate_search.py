@@ -17,7 +17,7 @@ from seatrial.errors import UsageError
 from seatrial.stats.sample import effective_count, quantile_below
 from seatrial.stats.stopping import tail_samples_needed
 from seatrial.timing.search import ERROR, MOST_LOOKS, Holds, find_rate
-from seatrial.trial.server import due_times, serve
+from seatrial.trial.server import due_times, serve, utilisation
 from seatrial.trial.shared import merged
 from seatrial.trial.task import Point, Task
 from seatrial.units import format_seconds
@@ -59,7 +59,7 @@ class RateSearch:
         capacity = self._capacity()
         self._check_time(capacity)
         found = find_rate(capacity, self._try, self._confirm)
-        sure = found.confirmed and found.complete
+        sure = found.complete and (found.confirmed or found.held is None)
         # Shown without sending it: faster than they are served, requests wait longer and longer.
         too_fast = len(self._works) / self._least_service_s if 0 < self._least_service_s < math.inf else math.inf
         broke = min(found.failed or math.inf, too_fast)
@@ -153,17 +153,19 @@ class RateSearch:
         if ended == "full":
             self._full = True
             return None
-        judged_from = first_ns + int(due_ns[int(len(due_ns) * FILLING)])
+        first_judged = due_ns[int(len(due_ns) * FILLING)]
+        judged_from = first_ns + int(first_judged)
         rows = merged([t.to_array() for t in self._tables])
         rows = rows[rows[:, 0] >= judged_from]
-        count = len(due_ns) - int(len(due_ns) * FILLING)
+        # Two may be due in the same nanosecond.
+        count = int((due_ns >= first_judged).sum())
         last_ns = first_ns + int(due_ns[-1])
         self._points.append(
             Point(offered_per_s=rate, first_row_ns=judged_from, last_row_ns=last_ns, arrivals=count, holds="unsure")
         )
         judged = _Judged(rows, count)
         if len(judged.service_s):
-            self._least_service_s = min(self._least_service_s, _utilisation(judged.service_s, 1.0, 1)[0])
+            self._least_service_s = min(self._least_service_s, utilisation(judged.service_s, 1.0, 1)[0])
         return judged
 
 
@@ -171,22 +173,23 @@ def bound_holds(
     latencies_s: F64, service_s: F64, rate: float, clients: int, quantile: float, bound_s: float, error: float
 ) -> Holds:
     """What one rate's requests say. error: how often a "yes" may be wrong; a "no" is wrong with ERROR in a whole search."""
-    if quantile_below(latencies_s, quantile, bound_s, 1 - ERROR / MOST_LOOKS).answer == "no":
+    # Of all that may be tried and confirmed, by either way of saying no.
+    error_of_no = ERROR / (4 * MOST_LOOKS)
+    if quantile_below(latencies_s, quantile, bound_s, 1 - error_of_no).answer == "no":
         return "no"
-    least, most = _utilisation(service_s, rate, clients)
-    if least >= 1:
+    if utilisation(service_s, rate, clients, 1 - error_of_no)[0] >= 1:
         return "no"
     # A queue that may be growing is no queue that was seen to hold.
-    if most >= 1 or quantile_below(latencies_s, quantile, bound_s, 1 - error).answer != "yes":
+    if utilisation(service_s, rate, clients)[1] >= 1:
         return "unsure"
-    return "yes"
+    return "yes" if quantile_below(latencies_s, quantile, bound_s, 1 - error).answer == "yes" else "unsure"
 
 
 def looks_confirmable(
     latencies_s: F64, service_s: F64, rate: float, clients: int, quantile: float, bound_s: float, requests: float
 ) -> bool:
     """Whether so many requests of the kind would pass the test, were the share above the bound what it is here."""
-    if _utilisation(service_s, rate, clients)[1] >= 1:
+    if utilisation(service_s, rate, clients)[1] >= 1:
         return False
     independent = requests * effective_count(latencies_s, quantile) / len(latencies_s)
     may_be = 1 - quantile
@@ -206,14 +209,3 @@ class _Judged:
 def _requests_needed(quantile: float, error: float, above: int) -> int:
     """Some more than independent requests: latencies of neighbours in a queue are alike."""
     return math.ceil(1.3 * tail_samples_needed(quantile, 1 - error, above))
-
-
-def _utilisation(service_s: F64, rate: float, clients: int) -> tuple[float, float]:
-    """Share of the clients' time that the requests take, as a 95 % interval. From 1 on, the queue grows without end."""
-    if not len(service_s):
-        return 1.0, 1.0
-    mean = float(service_s.mean())
-    # Of normal means; service times of neighbours are alike too.
-    error = 1.96 * float(service_s.std()) / math.sqrt(effective_count(service_s)) if len(service_s) > 1 else 0.0
-    # No mean is below its smallest part, whatever a few slow ones do to the error.
-    return rate * max(mean - error, float(service_s.min())) / clients, rate * (mean + error) / clients

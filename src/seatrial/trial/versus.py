@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import CellError, UsageError, did_you_mean
+from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError, did_you_mean
 from seatrial.history.records import Comparison, Measured, Pair
 from seatrial.stats.compare import (
     LOOKS,
@@ -68,6 +68,10 @@ class Question:
     spent_s: float = 0.0
 
     @property
+    def left_s(self) -> float:
+        return max(0.0, self.max_time_s - self.spent_s)
+
+    @property
     def looks(self) -> tuple[int, ...]:
         """Counts of rounds after which it may be answered: those at which there is an interval."""
         looks: tuple[int, ...] = LOOKS
@@ -104,6 +108,7 @@ class CutShortError(CellError):
         self.interrupted = isinstance(cause, KeyboardInterrupt)
         super().__init__("interrupted" if self.interrupted else str(cause))
         self.comparisons = comparisons
+        self.ended_with = ExitCode.INTERRUPTED if self.interrupted else getattr(cause, "exit_code", ExitCode.FAIL)
 
 
 def compare_sides(
@@ -122,8 +127,8 @@ def compare_sides(
     rounds: list[Round] = []
     try:
         return _rounds_to_verdicts(sides, question, folder, labels, tell, rounds)
-    except (CellError, KeyboardInterrupt) as e:
-        if not rounds:
+    except (SeatrialError, KeyboardInterrupt) as e:
+        if not rounds or isinstance(e, UsageError):
             raise
         why = str(e) or "interrupted"
         raise CutShortError(_judged(rounds, question, labels, cut=why), e) from e
@@ -136,7 +141,7 @@ def _rounds_to_verdicts(
 ) -> list[Comparison]:  # fmt: skip
     began = time.monotonic()
     looks = question.looks
-    left_s = max(0.0, question.max_time_s - question.spent_s)
+    left_s = question.left_s
     # So that the first look's rounds fit into the time with some to spare.
     budget_s = 0.9 * left_s / looks[0]
     blocks = BLOCKS
@@ -148,7 +153,7 @@ def _rounds_to_verdicts(
 
     for look in looks:
         while len(rounds) < look:
-            if rounds and time.monotonic() - began + rounds[-1].wall_s > left_s:
+            if rounds and time.monotonic() - began + _next_round_s(rounds[-1], blocks, budget_s) > left_s:
                 return _judged(rounds, question, labels, out_of_time=True)
             rounds.append(
                 run_round(
@@ -173,6 +178,12 @@ def _rounds_to_verdicts(
     return comparisons
 
 
+def _next_round_s(last: Round, blocks: int, budget_s: float) -> float:
+    """As long as the last one, or longer where it is to have more blocks; none takes much longer than its budget."""
+    grown = last.wall_s * blocks / len(last.blocks_ns[A])
+    return max(last.wall_s, min(grown, budget_s))
+
+
 def _launch_order(seed: int, number: int) -> list[str]:
     """Random, and every second round the mirror image of the one before: B is launched behind A as often as before it."""
     order = random.Random(f"{seed} {number // 2}").sample([A, B, CONTROL], 3)
@@ -185,10 +196,10 @@ def _check_time(turns_s: float, question: Question) -> None:
     By the turns of a round alone: how long loading takes differs, the first time most of all.
     """
     least_s = question.looks[0] * turns_s
-    if least_s > question.max_time_s:
+    if least_s > question.left_s:
         raise UsageError(
             f"{question.time_option}: a round of these takes {format_seconds(turns_s)} and what loading takes, and the first "
-            f"verdict {question.looks[0]} of them: expected {math.ceil(1.5 * least_s)} s or more, got "
+            f"verdict {question.looks[0]} of them: expected {math.ceil(1.5 * least_s + question.spent_s)} s or more, got "
             f"{question.max_time_s:g} s; {'p50' if _requests_needed(question) > 1 else 'a smaller batch'} takes less"
         )
 
