@@ -554,11 +554,16 @@ def unserved(data):
     data["cells"][0]["load_result"]["unserved"] = 7
 
 
+def overloaded(data):
+    data["cells"][0]["load_result"]["overloaded"] = True
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
         (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),
         (unserved, "A left 7 requests unserved, which its figures know nothing of"),
+        (overloaded, "A was overloaded: its latencies say how long it ran"),
     ],
 )
 def test_a_stored_figure_that_is_not_known_calls_nothing(stored, edit, said):
@@ -566,6 +571,17 @@ def test_a_stored_figure_that_is_not_known_calls_nothing(stored, edit, said):
     done = compare(first, second)
     assert done.exit_code == 3, done.output
     assert said in " ".join(done.stdout.split())
+
+
+def below_zero(data):
+    data["cells"][0]["stages"]["infer"]["mean"]["interval"] = [-1e-3, 3e-3]
+
+
+def test_a_stored_mean_whose_interval_reaches_below_zero_calls_nothing(stored):
+    """What one request of a hundred times the usual length makes of ten block means."""
+    done = compare(*stored(lambda d: times(100.0)(d), below_zero), "--metric", "mean")
+    assert done.exit_code == 3, done.output
+    assert "A's mean of infer has no interval" in " ".join(done.stdout.split())
 
 
 def test_a_vague_stored_figure_calls_less(stored, tmp_path):

@@ -5,7 +5,9 @@ from bisect import bisect
 import numpy as np
 import pytest
 
+from seatrial.plan.model_file import inspect_model
 from seatrial.timing.search import ERROR, find_rate
+from seatrial.trial.load_results import _overload
 from seatrial.trial.rate_search import (
     FILLING,
     MAY_BE_ABOVE,
@@ -17,6 +19,7 @@ from seatrial.trial.rate_search import (
     bound_holds,
     looks_confirmable,
 )
+from seatrial.trial.task import Load, Task
 
 SERVICE_S, QUANTILE = 0.01, 0.9
 
@@ -104,6 +107,26 @@ def test_a_rate_above_the_capacity_is_never_held_however_wide_the_bound():
     assert bound_holds(latencies, service, 99.9, 1, QUANTILE, 10.0, ERROR) != "yes"
     latencies, service = queue(rng, 60.0, 400)
     assert bound_holds(latencies, service, 60.0, 1, QUANTILE, 10.0, ERROR) == "yes"
+
+
+@pytest.fixture
+def a_task(workspace):
+    info = inspect_model(workspace.folder / "model.fake.json")
+    return lambda rate: Task(
+        kind="bench", model="m", model_info=info, answer="", load=Load(scenario="server", rate=rate)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "busy"), [(95.0, 0.0), (120.0, 1.0)])
+def test_a_server_is_called_overloaded_where_it_is_and_not_where_chance_makes_it_look_so(a_task, rate, busy):
+    """At 95 % the arrivals of ten seconds are often more than the server does in ten seconds; at 120 % always."""
+    rng, called = np.random.default_rng(3), []
+    for _ in range(60):
+        latencies, service = queue(rng, rate, 1000, jitter=0.3)
+        due = np.cumsum(rng.exponential(1 / rate, 1000))
+        rows = np.stack([due, latencies - service, service, latencies], axis=1)
+        called.append(bool(_overload(a_task(rate), (rows * 1e9).astype(np.int64))))
+    assert np.mean(called) == busy
 
 
 def test_requests_that_nobody_served_break_the_bound():

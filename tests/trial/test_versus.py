@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from seatrial.errors import CellError, UsageError
+from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
 from seatrial.stats.compare import benjamini_hochberg, least_pairs, nominal_alpha
 from seatrial.timing.counters import COLUMNS
@@ -436,9 +436,15 @@ def test_the_first_round_that_breaks_leaves_nothing(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("cause", "said"), [(CellError("B: it broke"), "B: it broke"), (KeyboardInterrupt(), "interrupted")]
+    ("cause", "said", "code"),
+    [
+        (CellError("B: it broke"), "B: it broke", 1),
+        (ResultsError("the disk is full"), "the disk is full", 5),
+        (ModelError("B: gone"), "B: gone", 4),
+        (KeyboardInterrupt(), "interrupted", 130),
+    ],
 )
-def test_rounds_before_a_break_are_kept_and_call_nothing(tmp_path, monkeypatch, cause, said):
+def test_rounds_before_a_break_are_kept_and_call_nothing(tmp_path, monkeypatch, cause, said, code):
     made = Rounds(rounds_of([0.5] * 7))
     made.then = cause
     monkeypatch.setattr(versus, "run_round", made)
@@ -448,6 +454,7 @@ def test_rounds_before_a_break_are_kept_and_call_nothing(tmp_path, monkeypatch, 
     assert (c.verdict, len(c.pairs)) == ("INCONCLUSIVE", 7)
     assert c.reason.endswith(f"NOT CONVERGED: ended after 7 rounds: {said}")
     assert caught.value.interrupted == isinstance(cause, KeyboardInterrupt)
+    assert caught.value.ended_with == code
     assert list(tmp_path.iterdir()) == []
 
 
