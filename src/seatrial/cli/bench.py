@@ -429,7 +429,9 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     for key, value in load.official.items():
         if _LOADGEN_SHOWN.match(key):
             nanoseconds = key.endswith(" (ns)") and isinstance(value, int)
-            table.add_row("LoadGen", format_seconds(value / 1e9) if nanoseconds else Text(str(value)), key)
+            table.add_row(
+                "LoadGen", format_seconds(value / 1e9) if nanoseconds else Text(str(value)), key.removesuffix(" (ns)")
+            )
     out.print(table)
     for point in load.curve:
         _print_point(out, point)

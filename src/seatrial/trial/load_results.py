@@ -55,7 +55,7 @@ def load_fields(
     )  # fmt: skip
     fields: dict[str, Any] = {
         "load_result": result,
-        "warnings": (*_about_time(warnings, answer, searched), *_about_the_load(task, answer, table, busy)),
+        "warnings": (*_about_time(warnings, answer, searched, busy), *_about_the_load(task, answer, table, busy)),
     }
     if load.scenario == "server":
         fields["stages"] = stages | {"service": service_summary(table)}
@@ -66,11 +66,11 @@ def load_fields(
     return fields
 
 
-def _about_time(warnings: Sequence[str], answer: Answer, searched: bool) -> list[str]:
+def _about_time(warnings: Sequence[str], answer: Answer, searched: bool, busy: str) -> list[str]:
     """What was said of a cell, in a bench's words: there is no plan whose keys could be changed."""
     cap = "NOT CONVERGED"
-    # A process that died had no time to converge.
-    said = [w for w in warnings if answer.ended != "died" or not w.startswith(cap)]
+    # A process that died had no time to converge, and to a queue that grows more time would do no good.
+    said = [w for w in warnings if not w.startswith(cap) or not (answer.ended == "died" or busy)]
     if searched:
         said = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in said]
     return [w.replace("measure.max_time", "--max-time") for w in said]

@@ -200,7 +200,7 @@ def _check_time(turns_s: float, question: Question) -> None:
         raise UsageError(
             f"{question.time_option}: a round of these takes {format_seconds(turns_s)} and what loading takes, and the first "
             f"verdict {question.looks[0]} of them: expected {math.ceil(1.5 * least_s + question.spent_s)} s or more, got "
-            f"{question.max_time_s:g} s; {'p50' if _requests_needed(question) > 1 else 'a smaller batch'} takes less"
+            f"{question.max_time_s:g} s{'; p50 takes less' if _requests_needed(question) > 1 else ''}"
         )
 
 
