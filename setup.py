@@ -12,7 +12,7 @@ from setuptools import Extension, setup
 sanitize = os.environ.get("SEATRIAL_SANITIZE", "")
 debug = os.environ.get("SEATRIAL_DEBUG") == "1"
 
-# No -march: a wheel runs on any CPU of its architecture. No -ffast-math: see docs/adr/0001.
+# No -march: a wheel runs on any CPU of its architecture. No -ffast-math: docs/adr/0001-native-build.md says why.
 # No contraction: a product and a sum round twice on every machine, as in the reference.
 compile_args = ["-std=c++17", "-Wall", "-Wextra", "-O0" if debug else "-O3", "-ffp-contract=off"]
 compile_args += ["-g1", "-fvisibility=hidden"]

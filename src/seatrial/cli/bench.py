@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from seatrial.cli.app import (
     DebugOption,
@@ -24,18 +21,14 @@ from seatrial.cli.app import (
     print_error,
     write_json,
 )
+from seatrial.cli.bench_text import print_cell, print_sweep
 from seatrial.errors import ExitCode, UsageError, did_you_mean
-from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
-from seatrial.units import duration_s, format_bytes, format_rate, format_seconds
+from seatrial.units import duration_s
 
 SCENARIOS = ("single-stream", "multi-stream", "offline", "server", "paced")
 MLPERF = ("mlperf-single-stream", "mlperf-multi-stream", "mlperf-offline", "mlperf-server")
-SPIKES_SHOWN = 3
-NOT_BOUNDED = "*: too few independent samples, or too many requests unserved, to bound it from above"
 LONGEST_S = 24 * 3600.0
 LARGEST_TENSOR = 1 << 31
-# Of LoadGen's summary; the record and the report have all of it.
-_LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o|(50|90|99)\.00 percentile latency")
 Value = TypeVar("Value")
 
 
@@ -167,7 +160,7 @@ def bench(
         if number:
             out.print()
         print_cell(out, Path(model).name, cell)
-    _print_sweep(out, record.cells)
+    print_sweep(out, record.cells)
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
     write_json(json, record.to_json())
@@ -382,145 +375,3 @@ def _shape(text: str, option: str) -> tuple[str, tuple[int, ...]]:
             f"{option}: expected dimensions from 1 on and at most {LARGEST_TENSOR:,} elements, got {text!r}"
         )
     return match[1], shape
-
-
-def print_cell(out: Console, name: str, cell: CellRecord) -> None:
-    """What ran, its latencies with their intervals, and what only this load shows."""
-    load = cell.load_result or LoadResult(scenario="single-stream")
-    scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
-    out.print(
-        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(cell.backend_details.values())} · batch {cell.batch}")
-    )
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    latency = cell.stages.get("end_to_end")
-    if latency and not load.curve:
-        for p in ("p50", "p90", "p99"):
-            _add(table, p, getattr(latency, p))
-        for asked, value in load.percentiles.items():
-            _add(table, asked, value)
-        for asked, why in load.refused.items():
-            table.add_row(asked, "–", Text(why, "yellow"))
-        for stage in ("queue", "service"):
-            if stage in cell.stages:
-                summary = cell.stages[stage]
-                tail = f"median; p99 {_if_known(summary.p99)}"
-                table.add_row(stage, format_seconds(summary.p50.value), tail)
-        _add_stages(table, cell)
-    if cell.throughput and not load.curve:
-        _add_throughput(table, cell, load)
-    if load.bound:
-        table.add_row("highest rate", *_found(load))
-    for s in load.shapes:
-        first = f"first run {format_seconds(s.first.value)}; p99 {_if_known(s.p99)}; {s.p50.n} runs"
-        table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
-    if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
-        load_text = (
-            f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
-        )
-        table.add_row("cold start", format_seconds(cell.cold_start.value), load_text)
-    if cell.peak_memory and cell.peak_memory.value:
-        table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
-    if load.python_path:
-        more = load.python_path["python_p50_s"] - load.python_path["native_p50_s"]
-        same = "the same outputs" if load.python_path["same_outputs"] else "OTHER OUTPUTS"
-        table.add_row(
-            "by Python", format_seconds(load.python_path["python_p50_s"]), f"{same}; {more * 1e6:+.1f} µs a request"
-        )
-    for key, value in load.official.items():
-        if _LOADGEN_SHOWN.match(key):
-            nanoseconds = key.endswith(" (ns)") and isinstance(value, int)
-            table.add_row(
-                "LoadGen", format_seconds(value / 1e9) if nanoseconds else Text(str(value)), key.removesuffix(" (ns)")
-            )
-    out.print(table)
-    for point in load.curve:
-        _print_point(out, point)
-    marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
-    marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
-    if any(_if_known(m).endswith("*") for m in marked):
-        out.print(NOT_BOUNDED, style="dim")
-    cores = ", ".join(map(str, cell.affinity)) or "–"
-    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
-    _print_spikes(out, cell)
-    for warning in cell.warnings:
-        out.print(warning, style="yellow", markup=False)
-
-
-def _print_point(out: Console, point: RatePoint) -> None:
-    mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
-    times = "  ".join(f"{p} {_if_known(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
-    unserved = f", {point.unserved} unserved" if point.unserved else ""
-    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
-
-
-def _if_known(value: Measured) -> str:
-    """A percentile whose upper end is not known, for want of samples, is marked: see NOT_BOUNDED."""
-    known = value.interval and value.interval[1] is not None
-    return format_seconds(value.value) + ("" if known else "*")
-
-
-def _add(table: Table, name: str, value: Measured) -> None:
-    low, high = value.interval or (None, None)
-    span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
-    table.add_row(name, format_seconds(value.value), "; ".join([span, *value.warnings]))
-
-
-def _add_stages(table: Table, cell: CellRecord) -> None:
-    names = [s for s in cell.stages if s not in ("end_to_end", "queue", "service")]
-    if len(names) > 1:
-        medians = [f"{s} {format_seconds(cell.stages[s].p50.value)}" for s in names]
-        table.add_row("stages", "", "; ".join(medians))
-
-
-def _add_throughput(table: Table, cell: CellRecord, load: LoadResult) -> None:
-    assert cell.throughput
-    latency = cell.stages["end_to_end"].p50
-    low, high = cell.throughput.interval or (None, None)
-    span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
-    table.add_row(
-        "throughput",
-        format_rate(cell.throughput.value),
-        f"{span}{latency.n} runs, worth {latency.n_eff} independent ones",
-    )
-
-
-def _found(load: LoadResult) -> tuple[str, str]:
-    if not load.curve:
-        return "none", "it ended before a first rate was measured"
-    if load.found_rate is None:
-        lowest = min(p.offered_per_s for p in load.curve)
-        return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
-    _, high = load.found_rate.interval or (None, None)
-    above = f"{high:.4g}/s does not" if high else "no rate was shown not to"
-    return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
-
-
-def _print_spikes(out: Console, cell: CellRecord) -> None:
-    from seatrial.report.load_plots import worth_telling
-
-    spikes = worth_telling(cell.spikes)
-    for s in spikes[:SPIKES_SHOWN]:
-        causes = "; ".join(s.causes)
-        out.print(f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", style="dim", markup=False)
-    if len(spikes) > SPIKES_SHOWN:
-        out.print(f"and {len(spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
-
-
-def _print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
-    """The knee of a sweep over clients that send as fast as they can."""
-    from seatrial.report.load_plots import throughput_knee
-
-    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
-    swept = [c for c in swept if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
-    loads = [c.load_result for c in swept if c.load_result]
-    counts = [load.clients for load in loads]
-    if len(set(counts)) < 2 or len(set(counts)) != len(counts) or len({c.threads for c in swept}) > 1:
-        return
-    rates = [load.requests_per_s.value for load in loads if load.requests_per_s]
-    base = rates[counts.index(min(counts))] / min(counts)
-    out.print()
-    for count, value in zip(counts, rates, strict=True):
-        out.print(f"{count} client(s): {value:.4g} requests/s, {value / base / count:.0%} of {count} × one client's")
-    fewest, surely = throughput_knee(loads)
-    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
-    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")
