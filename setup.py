@@ -43,6 +43,12 @@ kernels = [
 ]
 loops = ["csrc/timing/loops.cpp"]
 ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
-extensions = [extension("timing", *loops), extension("ort", *ort), extension("kernels", *kernels)]
+statistics = ["csrc/statistics/average_precision.cpp"]
+extensions = [
+    extension("timing", *loops),
+    extension("ort", *ort),
+    extension("kernels", *kernels),
+    extension("statistics", *statistics),
+]
 
 setup(ext_modules=cythonize(extensions, language_level=3, include_path=["src"]))

@@ -1,4 +1,4 @@
-"""Decoded results against ground truth: COCO mAP, top-1, mIoU. For: one number a cell. Not for: limits (gate)."""
+"""Decoded results against ground truth, image by image. For: matching. Not for: the figure itself (evaluation.py), limits."""
 
 from __future__ import annotations
 
@@ -11,15 +11,27 @@ import numpy as np
 
 from seatrial.errors import DataError
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.parity.evaluation import (
+    IOU_THRESHOLDS,
+    RECALL_LEVELS,
+    BoxEvaluation,
+    ClassMatches,
+    Evaluation,
+    MeanEvaluation,
+    PixelEvaluation,
+)
 from seatrial.parity.truth import BACKGROUND, NO_CATEGORY, Truth, category_ids, image_ids
 from seatrial.pipeline.images import ImageFile
 from seatrial.pipeline.results import Result
 
+MOST_DETECTIONS = 100
+ANY_AREA = [0.0, 1e10]
 
-def accuracy(
+
+def evaluate(
     truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
-) -> tuple[float, str] | None:
-    """(value from 0 to 1, its name), or None where truth and results don't go together."""
+) -> Evaluation | None:
+    """What is right on each image, or None where truth and results don't go together."""
     first = next((r for r in results if r is not None), None)
     if any(type(r) is not type(first) for r in results):
         return None
@@ -27,24 +39,25 @@ def accuracy(
         without = sum("bbox" not in a for a in truth.coco["annotations"])
         if without:
             raise DataError(f"{truth.path}: {without} annotation(s) have no bbox, which detection is judged by")
-        return mean_average_precision(truth.coco, images, results, labels), "mAP"
+        return _boxes(truth.coco, images, results, labels)
     if isinstance(first, Classification) and truth.classes:
-        return _top1(truth, images, results, labels), "top-1"
+        return MeanEvaluation("top-1", np.array(_top1(truth, images, results, labels), np.float64))
     if isinstance(first, SemanticMask) and truth.coco:
-        return _mean_iou(truth, images, results, labels), "mIoU"
+        return _pixels(truth, images, results, labels)
     return None
 
 
-def mean_average_precision(
+def _boxes(
     coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
-) -> float:
-    """COCO mAP at IoU 0.50 to 0.95, by pycocotools itself."""
+) -> BoxEvaluation:
+    """Detections matched at COCO's thresholds by pycocotools itself."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
     ids = category_ids(coco, labels)
+    own_ids = image_ids(coco, images)
     found = []
-    for image_id, result in zip(image_ids(coco, images), results, strict=True):
+    for image_id, result in zip(own_ids, results, strict=True):
         assert isinstance(result, Detections)
         for box, score, class_id in zip(
             result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
@@ -52,38 +65,69 @@ def mean_average_precision(
             if 0 <= class_id < len(ids) and ids[class_id] != NO_CATEGORY:
                 bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
                 found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
-    if not found:
-        return 0.0
     with contextlib.redirect_stdout(io.StringIO()):
-        truth = COCO()
+        truth, theirs = COCO(), COCO()
         truth.dataset = coco
         truth.createIndex()
-        judge = COCOeval(truth, truth.loadRes(found), "bbox")
-        judge.params.imgIds = sorted(set(image_ids(coco, images)))
+        if found:
+            theirs = truth.loadRes(found)
+        judge = COCOeval(truth, theirs, "bbox")
+        judge.params.imgIds = sorted(set(own_ids))
+        judge.params.iouThrs, judge.params.recThrs = IOU_THRESHOLDS, RECALL_LEVELS
+        judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
+        judge.params.maxDets = [MOST_DETECTIONS]
         judge.evaluate()
-        judge.accumulate()
-        judge.summarize()
-    return max(0.0, float(judge.stats[0]))
+    place = {image_id: i for i, image_id in enumerate(own_ids)}
+    by_category: dict[int, list[dict[str, Any]]] = {int(c): [] for c in judge.params.catIds}
+    for matched in judge.evalImgs:
+        if matched is not None:
+            by_category[int(matched["category_id"])].append(matched)
+    return BoxEvaluation(tuple(_class_matches(c, rows, place) for c, rows in by_category.items()), len(images))
 
 
-def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None) -> float:
+def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[Any, int]) -> ClassMatches:
+    """One category's images, as pycocotools gives them, in its own order: equal scores stay as they come."""
+    objects = np.zeros(len(place))
+    image: list[int] = []
+    score: list[float] = []
+    matched: list[int] = []
+    ignored: list[int] = []
+    bits = 1 << np.arange(len(IOU_THRESHOLDS))
+    for row in rows:
+        at = place[row["image_id"]]
+        objects[at] += int((np.asarray(row["gtIgnore"]) == 0).sum())
+        count = len(row["dtScores"])
+        image += [at] * count
+        score += [float(v) for v in row["dtScores"]]
+        matched += (bits @ (np.asarray(row["dtMatches"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
+        ignored += (bits @ (np.asarray(row["dtIgnore"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
+    order = np.argsort(-np.array(score, np.float64), kind="stable")
+    return ClassMatches(
+        category, np.array(image, np.int32)[order], np.array(score, np.float64)[order], np.array(matched, np.uint32)[order],
+        np.array(ignored, np.uint32)[order], objects,
+    )  # fmt: skip
+
+
+def _top1(
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+) -> list[bool]:
     assert truth.classes is not None
-    right = 0
+    right = []
     for image, result in zip(images, results, strict=True):
         assert isinstance(result, Classification)
         best, expected = int(result.class_ids[0]), truth.classes[image.name]
         # A CSV may name classes by label or by index; a label that is a number ('90') is a label.
         if labels and expected in labels:
-            right += best < len(labels) and labels[best] == expected
+            right.append(best < len(labels) and labels[best] == expected)
         else:
-            right += str(best) == expected
-    return right / len(images)
+            right.append(str(best) == expected)
+    return right
 
 
-def _mean_iou(
+def _pixels(
     truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
-) -> float:
-    """Mean over classes of intersection over union, pixels pooled over images.
+) -> PixelEvaluation:
+    """Intersection and union of each class on each image.
 
     Unannotated pixels count as the model's background class where a label says that it has one, else they are not
     judged. Where annotations overlap, the later one in the file lies on top.
@@ -98,8 +142,8 @@ def _mean_iou(
         index.createIndex()
     ids = category_ids(coco, labels)
     unannotated = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), -1)
-    inter, union = np.zeros(len(ids), np.int64), np.zeros(len(ids), np.int64)
-    for image, image_id, result in zip(images, image_ids(coco, images), results, strict=True):
+    inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
+    for at, (image, image_id, result) in enumerate(zip(images, image_ids(coco, images), results, strict=True)):
         assert isinstance(result, SemanticMask)
         height, width = result.class_ids.shape
         expected = np.full((height, width), unannotated, np.int64)
@@ -121,7 +165,6 @@ def _mean_iou(
         judged = expected >= 0
         for k in range(len(ids)):
             found, true = (result.class_ids == k) & judged, expected == k
-            inter[k] += int((found & true).sum())
-            union[k] += int((found | true).sum())
-    seen = union > 0
-    return float((inter[seen] / union[seen]).mean()) if seen.any() else 0.0
+            inter[at, k] = (found & true).sum()
+            union[at, k] = (found | true).sum()
+    return PixelEvaluation(tuple(ids), inter, union)

@@ -1,0 +1,198 @@
+"""What is right and wrong on each image, kept so that a figure can be made of any of them, in any number.
+
+For: mAP, top-1 and mIoU of weighted images, as the bootstrap draws them. Not for: how results are matched with the truth
+(accuracy.py), how sure a figure is (stats/resample.py), limits (gate).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.statistics import average_precision
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U32 = npt.NDArray[np.uint32]
+
+# COCO's: mAP is a mean over these, and over as many levels of recall.
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
+
+
+class Evaluation(Protocol):
+    """One cell's results against the truth."""
+
+    @property
+    def metric(self) -> str:
+        """mAP, top-1 or mIoU."""
+
+    @property
+    def images(self) -> int: ...
+
+    @property
+    def right(self) -> F64:
+        """(images,): how much is right on each; what a lost image would lose."""
+
+    def weighted(self, weights: F64) -> F64:
+        """weights (samples, images), how often each image counts, to (samples,); NaN where nothing is there to be found."""
+
+    def with_copy(self, image: int, found: bool) -> Evaluation:
+        """One image more, a copy of another; where not `found`, nothing on it is right."""
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """As rows of evaluations.parquet: what the figure is made of, by image."""
+
+
+def value_of(evaluation: Evaluation, chosen: Sequence[int] | None = None) -> float | None:
+    """The figure, of all images or of those chosen; None where it is undefined: nothing is there to be found."""
+    weights = np.ones((1, evaluation.images)) if chosen is None else np.zeros((1, evaluation.images))
+    if chosen is not None:
+        weights[0, list(chosen)] = 1
+    value = float(evaluation.weighted(weights)[0])
+    return None if np.isnan(value) else value
+
+
+@dataclass(frozen=True)
+class MeanEvaluation:
+    """The mean of one value an image, 0 to 1: top-1."""
+
+    metric: str
+    values: F64
+
+    @property
+    def images(self) -> int:
+        return len(self.values)
+
+    @property
+    def right(self) -> F64:
+        return self.values
+
+    def weighted(self, weights: F64) -> F64:
+        drawn = weights.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(drawn > 0, weights @ self.values / drawn, np.nan))
+
+    def with_copy(self, image: int, found: bool) -> MeanEvaluation:
+        return replace(self, values=np.append(self.values, self.values[image] if found else 0.0))
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        return {"image": list(names), "value": self.values}
+
+
+@dataclass(frozen=True)
+class ClassMatches:
+    """One category's detections, best score first; image: whose they are; bit t of matched and ignored: at threshold t.
+
+    objects (images,): how many there are to be found.
+    """
+
+    category: int
+    image: npt.NDArray[np.int32]
+    score: F64
+    matched: U32
+    ignored: U32
+    objects: F64
+
+    def with_copy(self, image: int, found: bool) -> ClassMatches:
+        new, objects = len(self.objects), np.append(self.objects, self.objects[image])
+        again = np.flatnonzero(self.image == image) if found else np.empty(0, np.int64)
+        # Behind the image's own, so that scores stay in order.
+        own = np.insert(np.arange(len(self.image)), again + 1, again)
+        images = np.insert(self.image, again + 1, new)
+        return ClassMatches(
+            self.category, images.astype(np.int32), self.score[own], self.matched[own], self.ignored[own], objects
+        )
+
+
+@dataclass(frozen=True)
+class BoxEvaluation:
+    """COCO's mAP. A category without an object on the images that are drawn has no part in the mean, as in pycocotools."""
+
+    classes: tuple[ClassMatches, ...]
+    images: int
+    metric: str = "mAP"
+
+    @property
+    def right(self) -> F64:
+        """Objects found, counted at each threshold; an image of nothing but misses is told from an empty one."""
+        total = np.zeros(self.images)
+        for c in self.classes:
+            hits = np.bitwise_count(c.matched & ~c.ignored).astype(np.float64)
+            total += np.bincount(c.image, hits, minlength=self.images) + 1e-6 * c.objects
+        return total
+
+    def weighted(self, weights: F64) -> F64:
+        weights = np.ascontiguousarray(weights, np.float64)
+        judged = [c for c in self.classes if c.objects.any()]
+        if not judged:
+            return np.full(len(weights), np.nan)
+        by_class = np.stack(
+            [
+                average_precision(
+                    c.image, c.matched, c.ignored, weights @ c.objects, weights, len(IOU_THRESHOLDS), RECALL_LEVELS
+                ).mean(axis=1)
+                for c in judged
+            ]
+        )
+        there = ~np.isnan(by_class)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(there, by_class, 0).sum(axis=0) / there.sum(axis=0))
+
+    def with_copy(self, image: int, found: bool) -> BoxEvaluation:
+        return replace(self, classes=tuple(c.with_copy(image, found) for c in self.classes), images=self.images + 1)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        """A row a detection, then a row an image and category that has objects."""
+        rows: dict[str, list[Any]] = {k: [] for k in ("image", "category", "score", "matched", "ignored", "objects")}
+        for c in self.classes:
+            there = np.flatnonzero(c.objects)
+            rows["image"] += [names[i] for i in (*c.image.tolist(), *there.tolist())]
+            rows["category"] += [c.category] * (len(c.image) + len(there))
+            rows["score"] += [*c.score.tolist(), *[None] * len(there)]
+            rows["matched"] += [*c.matched.tolist(), *[None] * len(there)]
+            rows["ignored"] += [*c.ignored.tolist(), *[None] * len(there)]
+            rows["objects"] += [*[None] * len(c.image), *c.objects[there].tolist()]
+        return rows
+
+
+@dataclass(frozen=True)
+class PixelEvaluation:
+    """mIoU: per class, pixels pooled over images; classes that neither side has are left out. Arrays are (images, classes)."""
+
+    categories: tuple[int, ...]
+    intersection: F64
+    union: F64
+    metric: str = "mIoU"
+
+    @property
+    def images(self) -> int:
+        return len(self.union)
+
+    @property
+    def right(self) -> F64:
+        return np.asarray(self.intersection.sum(axis=1))
+
+    def weighted(self, weights: F64) -> F64:
+        inter, union = weights @ self.intersection, weights @ self.union
+        there = union > 0
+        with np.errstate(invalid="ignore"):
+            iou = np.where(there, inter / union, 0.0)
+            return np.asarray(iou.sum(axis=1) / np.where(there.any(axis=1), there.sum(axis=1), np.nan))
+
+    def with_copy(self, image: int, found: bool) -> PixelEvaluation:
+        inter = self.intersection[image] if found else np.zeros(len(self.categories))
+        return replace(
+            self, intersection=np.vstack([self.intersection, inter]), union=np.vstack([self.union, self.union[image]])
+        )
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        i, k = np.nonzero(self.union)
+        return {
+            "image": [names[n] for n in i], "category": [self.categories[n] for n in k],
+            "intersection": self.intersection[i, k], "union": self.union[i, k],
+        }  # fmt: skip
