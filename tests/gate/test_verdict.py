@@ -1,11 +1,14 @@
 """From evidence to verdict: a pure function, one case a line."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Comparison, Decision, Measured, ParityResult, TensorDifference
+from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation
 from seatrial.plan.models import Plan
 from seatrial.trial.summarise import summarise_stages, throughput
 
@@ -84,16 +87,109 @@ def test_a_budget_whose_cells_all_failed_is_inconclusive_and_the_failure_fails()
     assert overall(decisions) == "FAIL"
 
 
-@pytest.mark.parametrize(("old", "new", "verdict"), [(0.60, 0.598, "PASS"), (0.60, 0.59, "FAIL"), (0.5, 0.7, "PASS")])
-def test_an_accuracy_drop_is_against_the_reference(old, new, verdict):
-    p = plan(
-        images={"path": "i", "annotations": "a.json"}, parity={}, budgets=[{"metric": "map_drop", "max": "0.5 points"}]
-    )
-    cells = [
-        cell(n, accuracy=Measured(value=v, unit="fraction", n=9), accuracy_name="mAP")
-        for n, v in (("old", old), ("new", new))
-    ]
-    assert verdicts(p, *cells) == [verdict]
+def of_images(share, images=100, metric="top-1"):
+    """So many images right, the same ones first."""
+    return MeanEvaluation(metric, (np.arange(images) < round(share * images)).astype(float))
+
+
+DROP = {"metric": "top1_drop", "max": "0.5 points"}
+LEAST = {"metric": "accuracy", "min": "90%"}
+
+
+@pytest.mark.parametrize(
+    ("budget", "old", "new", "verdict", "said"),
+    [
+        (DROP, of_images(0.6, 1000), of_images(0.6, 1000), "PASS", "top-1 0.600 → 0.600 on 1000 images"),
+        (DROP, of_images(0.6, 1000), of_images(0.7, 1000), "PASS", "paired over images"),
+        (DROP, of_images(0.6, 1000), of_images(0.5, 1000), "FAIL", "drop"),
+        # Nothing was lost on 30 images; one in ten may be lost all the same.
+        (DROP, of_images(1, 30), of_images(1, 30), "INCONCLUSIVE", "images would decide"),
+        (DROP, of_images(0.6, 1000), of_images(0.597, 1000), "INCONCLUSIVE", "spans the limit"),
+        (DROP, of_images(0, 1000), of_images(0, 1000), "INCONCLUSIVE", "the reference itself finds nothing right"),
+        (DROP, of_images(0.6, 1000), None, "INCONCLUSIVE", "no accuracy"),
+        (DROP, None, of_images(0.6, 1000), "INCONCLUSIVE", "the reference cell has no top-1"),
+        (DROP, of_images(0.6, metric="mAP"), of_images(0.6, metric="mAP"), "INCONCLUSIVE", "is mAP, not top-1"),
+        # 0.05 ^ (1 / 11) = 76 %.
+        (LEAST, None, of_images(1, 11), "INCONCLUSIVE", "76.2 to 100.0 % at 95% a side, which spans the limit; about 29"),
+        (LEAST, None, of_images(1, 29), "PASS", "top-1 on 29 images"),
+        (LEAST, None, of_images(0.5, 40), "FAIL", "top-1 on 40 images"),
+        (LEAST, None, PixelEvaluation((0,), np.zeros((3, 1)), np.zeros((3, 1))), "INCONCLUSIVE", "mIoU is undefined"),
+        ({"metric": "miou_drop", "max": "1 point"}, PixelEvaluation((0,), np.zeros((3, 1)), np.zeros((3, 1))),
+         PixelEvaluation((0,), np.zeros((3, 1)), np.zeros((3, 1))), "INCONCLUSIVE", "mIoU is undefined"),
+    ],
+)  # fmt: skip
+def test_accuracy_is_judged_by_what_so_many_images_can_show(budget, old, new, verdict, said):
+    p = plan(images={"path": "i", "annotations": "a.json"}, parity={}, budgets=[budget])
+    found = {"old": old, "new": new}
+    decisions = judge(p, [cell("old"), cell("new")], latencies, lambda c: found[c.pipeline])
+    (d,) = [d for d in decisions if d.check.startswith(budget["metric"])]
+    assert (d.verdict, said in d.reason) == (verdict, True), d.reason
+    assert d.against == (cell("old").id if budget["metric"].endswith("drop") else "")
+
+
+@pytest.mark.parametrize(
+    ("where", "cells", "expected"),
+    [
+        ({"batch": [1, 2]}, [cell(), cell(batch=2)], {"PASS": 2}),
+        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
+        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="failed", stages={}, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
+        ({}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1}),
+        ({"backend": "onnxruntime-cpu"}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1}),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_budget_names_is_not_passed_over(where, cells, expected):
+    p = plan(names=["new"], budgets=[{"metric": "latency", "max": "1 s", "where": where}])
+    decisions = [d for d in judge(p, cells, latencies) if d.check.startswith("latency")]
+    assert Counter(d.verdict for d in decisions) == expected
+    assert all("why" in d.reason for d in decisions if d.verdict == "INCONCLUSIVE")
+
+
+def test_a_value_that_one_of_two_candidates_never_ran_is_not_passed_over():
+    p = plan(names=["old", "new", "newer"], budgets=[{"metric": "latency", "max": "1 s", "where": {"batch": [1, 2]}}])
+    cells = [cell(n, batch=b) for n in ("old", "new", "newer") for b in (1, 2)]
+    cells[-1] = cell("newer", batch=2, status="skipped", stages={}, reason="why")
+    decisions = [d for d in judge(p, cells, latencies) if d.check.startswith("latency")]
+    assert Counter(d.verdict for d in decisions) == {"PASS": 3, "INCONCLUSIVE": 1}
+    assert "pipeline=newer" in decisions[-1].reason
+
+
+MATCHED = {
+    "agreement": 1.0,
+    "agreement_unit": "u",
+    "agreement_n": 300,
+    "agreement_of": "boxes",
+    "agreement_interval": (0.995, 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("budgets", "across", "expected"),
+    [
+        ([], MATCHED, "PASS"),
+        # Nobody says whose answers are right.
+        ([], MATCHED | {"agreement": 0.7, "agreement_interval": (0.6, 0.8)}, "INCONCLUSIVE"),
+        ([], MATCHED | {"agreement_n": 3, "agreement_interval": (0.37, 1)}, "INCONCLUSIVE"),
+        ([], MATCHED | {"reference_empty": True}, "INCONCLUSIVE"),
+        # A budget that judges this very cell says it; one on another pipeline or precision does not.
+        ([{"metric": "accuracy", "min": "90%"}], MATCHED | {"agreement": 0.7}, None),
+        (
+            [{"metric": "accuracy", "min": "90%", "where": {"precision": "int8"}}],
+            MATCHED | {"agreement": 0.7},
+            "INCONCLUSIVE",
+        ),
+        (
+            [{"metric": "accuracy", "min": "90%", "where": {"pipeline": "old"}}],
+            MATCHED | {"agreement": 0.7},
+            "INCONCLUSIVE",
+        ),
+        ([{"metric": "latency", "max": "1 s"}], MATCHED | {"agreement": 0.7}, "INCONCLUSIVE"),
+    ],
+)
+def test_a_candidate_that_answers_otherwise_needs_somebody_who_says_who_is_right(budgets, across, expected):
+    p = plan(parity={}, budgets=budgets)
+    judged = cell(across=ParityResult(reference="old.b.fp32.b1.t1", rtol=None, atol=None, **across))
+    found = [d.verdict for d in judge(p, [cell("old"), judged], latencies) if d.check.startswith("agreement with")]
+    assert found == ([] if expected is None else [expected])
 
 
 def tensor(**fields):
@@ -119,8 +215,44 @@ def tensor(**fields):
             ["PASS"],
         ),  # nothing to check: all cells ran
         ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None, nan_mismatch=True),)}, ["FAIL"]),
-        ({"rtol": None, "atol": None, "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
-        ({"rtol": None, "atol": None, "agreement": 0.85, "least_agreement": 0.9}, ["FAIL"]),
+        ({"rtol": None, "atol": None, **MATCHED, "least_agreement": 0.99}, ["PASS"]),
+        ({"rtol": None, "atol": None, **MATCHED, "agreement_interval": None, "least_agreement": 0.9}, ["INCONCLUSIVE"]),
+        (
+            {"rtol": None, "atol": None, **MATCHED, "agreement_interval": (0.8, 1), "least_agreement": 0.9},
+            ["INCONCLUSIVE"],
+        ),
+        (
+            {"rtol": None, "atol": None, "agreement": 0.8, "agreement_interval": (0.7, 0.89), "least_agreement": 0.9},
+            ["FAIL"],
+        ),
+        (
+            {"rtol": None, "atol": None, "agreement": 0.8, "agreement_interval": (0.7, 0.95), "least_agreement": 0.9},
+            ["INCONCLUSIVE"],
+        ),
+        ({"rtol": None, "atol": None, **MATCHED, "reference_empty": True, "least_agreement": 0.9}, ["INCONCLUSIVE"]),
+        # The same numbers give the same results, however few.
+        (
+            {
+                "rtol": 1e-3,
+                "atol": 1e-3,
+                "tensors": (tensor(),),
+                **MATCHED,
+                "agreement_interval": (0.4, 1),
+                "least_agreement": 0.9,
+            },
+            ["PASS", "PASS"],
+        ),
+        (
+            {
+                "rtol": 1e-3,
+                "atol": 1e-3,
+                "tensors": (tensor(share_outside=0.1),),
+                **MATCHED,
+                "agreement_interval": (0.4, 1),
+                "least_agreement": 0.9,
+            },
+            ["FAIL", "INCONCLUSIVE"],
+        ),
         ({"rtol": None, "atol": None, "note": "no reference"}, ["INCONCLUSIVE"]),
     ],
 )
@@ -136,7 +268,7 @@ def test_parity(parity, expected):
 def test_a_regression_is_judged_from_its_comparison_not_from_the_cells(called, verdict):
     p = plan(regression={"against": "old", "margin": "2%"})
     # The cells alone would say otherwise: twice as slow, in separate processes.
-    found = judge(p, [cell("old", 10), cell("new", 20)], latencies, [comparison(called)])
+    found = judge(p, [cell("old", 10), cell("new", 20)], latencies, comparisons=[comparison(called)])
     assert [d.verdict for d in found] == [verdict]
     assert found[0].check == "regression new against old"
     assert found[0].reason == "because"

@@ -109,7 +109,10 @@ TWO = (box(FULL), box(FAR, 7))
 @pytest.mark.parametrize("labels", [LABELS, None, ["unheard", "of"]])
 def test_map_is_as_counted_by_hand(truth, annotations, detections, value, labels):
     loaded, images = truth(coco(*annotations))
-    assert accuracy(loaded, images, [found(*detections)], labels) == (value if value is None else pytest.approx(value), "mAP")
+    assert accuracy(loaded, images, [found(*detections)], labels) == (
+        value if value is None else pytest.approx(value),
+        "mAP",
+    )
 
 
 def test_labels_decide_over_the_order_of_ids(truth):
@@ -158,7 +161,10 @@ NAMED = ["background", "buoy", "tug"]
 )
 def test_miou_is_as_counted_by_hand(truth, annotations, mask, labels, value):
     loaded, images = truth(coco(*annotations))
-    assert accuracy(loaded, images, [SemanticMask(mask)], labels) == (value if value is None else pytest.approx(value), "mIoU")
+    assert accuracy(loaded, images, [SemanticMask(mask)], labels) == (
+        value if value is None else pytest.approx(value),
+        "mIoU",
+    )
 
 
 def test_miou_pools_pixels_over_images(truth):

@@ -22,9 +22,10 @@ def found(*boxes, classes=None, scores=None):
 
 
 def f1(reference, candidate):
-    values, unit = agreement([reference], [candidate])
-    assert unit == "boxes matched (F1 at IoU 0.5, same class)"
-    return values[0]
+    found = agreement([reference], [candidate])
+    assert found.unit == "boxes matched (F1 over all boxes at IoU 0.5, same class)"
+    assert found.value in (None, pytest.approx(found.by_image[0]))
+    return found.by_image[0]
 
 
 @pytest.mark.parametrize(
@@ -124,17 +125,89 @@ def top(*class_ids):
     ],
 )
 def test_other_tasks_agree_as_counted_by_hand(reference, candidate, expected, unit):
-    values, said = agreement([reference], [candidate])
-    assert values == [pytest.approx(expected)]
-    assert said == unit
+    said = agreement([reference], [candidate])
+    assert said.by_image == pytest.approx([expected])
+    assert said.value == pytest.approx(expected)
+    assert said.unit == unit
 
 
-def test_one_value_an_image_in_order():
-    values, _ = agreement([found(A), found(A, B), found()], [found(B), found(B), found()])
-    assert values == [0, pytest.approx(2 / 3), 1]
+def test_one_value_an_image_in_order_and_boxes_counted_over_all():
+    both = agreement([found(A), found(A, B), found()], [found(B), found(B), found()])
+    assert both.by_image.tolist() == [0, pytest.approx(2 / 3), 1]
+    assert both.value == 2 * 1 / (3 + 2)
+    assert both.count == 2.5
 
 
-@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None]), ([found(A), None], [found(A), None])])
+NAMES = [f"{i}.png" for i in range(10)]
+
+
+def test_empty_images_do_not_make_boxes_agree():
+    reference = [found(A, B), found(C), found(), *[found()] * 7]
+    candidate = [found(A, B), found(C), found(A), *[found()] * 7]
+    both = agreement(reference, candidate)
+    assert both.value == pytest.approx(6 / 7)
+    assert both.said(NAMES) == "3 of 3 boxes matched, 1 extra in 2.png; 7 images empty on both sides"
+    low, high = both.interval(0)
+    assert low < 0.9 < high
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "said"),
+    [
+        ([found(A)], [found()], "0 of 1 boxes matched, 1 missing in 0.png"),
+        ([found(A, B), found(A)], [found(), found(B, C)], "0 of 3 boxes matched, 2 extra most in 1.png, 3 missing most in 0.png"),
+        ([found()], [found()], "0 of 0 boxes matched; 1 image empty on both sides"),
+        ([top(1), top(1)], [top(1), top(2)], "1 of 2 images alike in full"),
+        ([top(1), None], [top(1), top(2)], "1 of 2 images alike in full; 1 image with a result on one side only, first 1.png"),
+        ([top(1), None], [top(1), None], "1 of 1 images alike in full; 1 image without a result on either side"),
+        ([found(A), None], [found(A), found(B)], "1 of 1 boxes matched, 1 extra in 1.png; 1 image with a result on one side only, first 1.png"),
+    ],
+)  # fmt: skip
+def test_what_was_matched_is_said(reference, candidate, said):
+    assert agreement(reference, candidate).said(NAMES) == said
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "value"),
+    [([top(1), None], [top(1), top(1)], 0.5), ([top(1), top(1)], [None, top(1)], 0.5), ([top(1), None], [top(1), None], 1.0),
+     ([found(A), None], [found(A), found(B)], 2 / 3), ([vector(1, 0), None], [vector(1, 0), vector(1, 0)], 0.5)],
+)  # fmt: skip
+def test_a_result_on_one_side_only_is_a_disagreement(reference, candidate, value):
+    assert agreement(reference, candidate).value == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("reference", "empty"),
+    [([found(), found()], True), ([found(), found(A)], False), ([None, None], True), ([None, top(1)], False)],
+)
+def test_a_reference_without_results_is_told(reference, empty):
+    candidate = (
+        [found(A), found(A)]
+        if empty or len(reference[1:]) and isinstance(reference[1], Detections)
+        else [top(1), top(1)]
+    )
+    assert agreement(reference, candidate).reference_empty == empty
+
+
+def test_bounds_of_agreement_are_exact_for_boxes_that_all_match():
+    low, high = agreement([found(A)] * 30, [found(A)] * 30).interval(0)
+    assert (low, high) == (pytest.approx(0.05 ** (1 / 30)), 1)
+
+
+def test_boxes_that_fail_together_count_for_fewer():
+    many = found(*[(20 * i, 0, 20 * i + 10, 10) for i in range(10)])
+    scattered = agreement([many] * 20, [found(*many.boxes_xyxy[1:])] * 20)
+    together = agreement([many] * 20, [found()] * 2 + [many] * 18)
+    assert scattered.value > together.value - 0.06
+    assert together.interval(0)[0] < scattered.interval(0)[0] - 0.05
+
+
+def test_shares_of_pixels_have_bounds_that_one_lost_image_widens():
+    low, high = agreement([mask([1, 2, 3, 4])] * 12, [mask([1, 2, 3, 5])] * 12).interval(0)
+    assert low < 0.75 <= high
+
+
+@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None])])
 def test_nothing_decoded_is_no_agreement(reference, candidate):
     assert agreement(reference, candidate) is None
 
@@ -144,10 +217,10 @@ def test_nothing_decoded_is_no_agreement(reference, candidate):
     [
         ([found(A)], [], "shorter"),
         ([vector(1, 2)], [vector(1, 2, 3)], "mismatch"),
-        ([found(A)], [top(1)], "expected results of one kind, Detections, got Classification"),
-        ([top(1)], [found(A)], "expected results of one kind, Classification, got Detections"),
-        ([mask([1])], [top(1)], "expected results of one kind, SemanticMask, got Classification"),
-        ([vector(1), top(1)], [vector(1), top(1)], "expected results of one kind, Embedding, got Classification"),
+        ([found(A)], [top(1)], "expected results of one kind, got Classification and Detections"),
+        ([top(1)], [found(A)], "expected results of one kind, got Classification and Detections"),
+        ([mask([1])], [top(1)], "expected results of one kind, got Classification and SemanticMask"),
+        ([vector(1), top(1)], [vector(1), top(1)], "expected results of one kind, got Classification and Embedding"),
     ],
 )
 def test_results_that_do_not_compare_are_refused(reference, candidate, message):

@@ -177,7 +177,7 @@ def test_shares_have_the_exact_bounds(trials, data):
 
 
 @pytest.mark.parametrize(
-    ("share", "limit", "trials"), [(1.0, 0.9, 29), (1.0, 0.99, 299), (0.95, 0.9, 115), (0.9, 0.9, None), (0.0, 0.5, 5)]
+    ("share", "limit", "trials"), [(1.0, 0.9, 29), (1.0, 0.99, 299), (0.95, 0.9, 101), (0.9, 0.9, None), (0.0, 0.5, 5)]
 )
 def test_trials_to_decide(share, limit, trials):
     found = trials_to_decide(share, limit, CONFIDENCE)
@@ -186,7 +186,12 @@ def test_trials_to_decide(share, limit, trials):
 
 @pytest.mark.parametrize(
     ("images", "value", "limit", "edge", "extra", "needed"),
-    [(100, 0.0, 0.01, 0.02, 0.0, 400), (10, 0.0, 0.1, 0.0, 0.4, 40), (10, 0.1, 0.1, 0.2, 0.0, None), (10, 0, 1, None, 0, None)],
+    [
+        (100, 0.0, 0.01, 0.02, 0.0, 400),
+        (10, 0.0, 0.1, 0.0, 0.4, 40),
+        (10, 0.1, 0.1, 0.2, 0.0, None),
+        (10, 0, 1, None, 0, None),
+    ],
 )
 def test_images_to_decide(images, value, limit, edge, extra, needed):
     found = images_to_decide(images, value, limit, edge, extra)

@@ -25,7 +25,13 @@ def decision(outcome, check):
 
 
 @pytest.mark.parametrize(
-    ("parity", "verdict"), [("{}", "INCONCLUSIVE"), ("{agreement: 90%}", "FAIL"), ("{agreement: 20%}", "PASS")]
+    ("parity", "verdict"),
+    [
+        ("{}", "INCONCLUSIVE"),
+        ("{agreement: 90%}", "FAIL"),
+        ("{agreement: 1%}", "PASS"),
+        ("{agreement: 20%}", "INCONCLUSIVE"),
+    ],
 )
 def test_a_candidate_that_contradicts_the_baseline_never_just_passes(workspace, parity, verdict):
     swapped = BASE + "\n  candidate: {extends: baseline, preprocess: {color: bgr}}"

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.gate.accuracy import Judged, judge_accuracy, judge_drop
+from seatrial.gate.agreement import agreement_verdict
 from seatrial.history.records import CellRecord, Decision, Measured, Verdict
+from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below
 from seatrial.units import format_value
@@ -20,20 +24,46 @@ _SINGLE_READINGS = {
 }
 # Latencies of a stage in seconds, one a batch.
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
+# A cell's results against the truth; None where there is no truth, or none for its task.
+Evaluations = Callable[[CellRecord], Evaluation | None]
+_METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}
 
 
-def judge_budget(plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies) -> list[Decision]:
-    """A decision for each cell that the budget is about; one INCONCLUSIVE where no such cell ran."""
+def judge_budget(
+    plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations
+) -> list[Decision]:
+    """A decision for each cell that the budget is about; one INCONCLUSIVE where no such cell ran, and one for each value
+    that `where` names and no such cell has."""
     name = describe(budget)
     judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
-    decisions = [_judge(budget, name, c, reference, latencies) for c in judged if c.status == "ok"]
+    seed = plan.measure.seed
+    decisions = [_judge(budget, name, c, reference, latencies, evaluations, seed) for c in judged if c.status == "ok"]
+    decisions += _never_ran(plan, budget, name, cells) if decisions else []
     failed = [c for c in judged if c.status == "failed"]
     if failed and not decisions:
         reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
         return [_decision(name, budget, "INCONCLUSIVE", None, reason, failed[0].id)]
     if not judged:
         return [_decision(name, budget, "INCONCLUSIVE", None, "no cell that ran is concerned; widen 'where'", "")]
+    return decisions
+
+
+def _never_ran(plan: Plan, budget: Budget, name: str, cells: Sequence[CellRecord]) -> list[Decision]:
+    """Combinations that `where` names, in pipelines that the budget judges, of which no cell ran: nothing is known of them."""
+    named = {key: values for key, values in budget.where.model_dump().items() if values and key != "pipeline"}
+    concerned = [c for c in cells if concerns(plan, budget, c)]
+    pipelines = budget.where.pipeline or [p for p in plan.pipelines if any(c.pipeline == p for c in concerned)]
+    decisions = []
+    for pipeline, *values in product(pipelines, *named.values()):
+        want = dict(zip(named, values, strict=True)) | {"pipeline": pipeline}
+        own = [c for c in concerned if all(getattr(c, key) == value for key, value in want.items())]
+        if any(c.status == "ok" for c in own):
+            continue
+        which = " ".join(f"{key}={value}" for key, value in want.items())
+        why = "; ".join(dict.fromkeys(c.reason for c in own)) or "it is not in the matrix"
+        reason = f"no cell of {which} ran, which the budget names: {why}"
+        decisions.append(_decision(name, budget, "INCONCLUSIVE", None, reason, own[0].id if own else ""))
     return decisions
 
 
@@ -86,20 +116,18 @@ def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None
     return next((c for c in cells if all(getattr(c, k) == v for k, v in want.items())), None)
 
 
-def _judge(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies) -> Decision:
+def _judge(
+    budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
+    evaluations: Evaluations, seed: int,
+) -> Decision:  # fmt: skip
     if budget.metric == "latency":
         return _judge_latency(budget, name, cell, latencies)
-    if budget.metric.endswith("_drop"):
-        return _judge_drop(budget, name, cell, reference)
+    if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
+        judged = _judge_evaluated(budget, cell, reference, evaluations, seed)
+        against = reference.id if reference and budget.metric != "accuracy" else ""
+        return _decision(name, budget, judged.verdict, judged.value, judged.reason, cell.id, against)
     if budget.metric == "agreement":
-        parity = cell.across or cell.parity
-        if parity is None or parity.agreement is None:
-            return _decision(
-                name, budget, "INCONCLUSIVE", None, "no decoded results to compare with the reference", cell.id
-            )
-        return _at_limit(
-            budget, name, cell, Measured(value=parity.agreement, unit="fraction"), f"against {parity.reference}"
-        )
+        return _judge_agreement(budget, name, cell)
     measured: Measured | None = getattr(cell, budget.metric)
     if measured is None:
         return _decision(
@@ -121,19 +149,33 @@ def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Laten
     return _decision(name, budget, verdict, value, bound.reason, cell.id)
 
 
-def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None) -> Decision:
-    if cell.accuracy is None or reference is None or reference.accuracy is None:
-        missing = "this cell" if cell.accuracy is None else "the reference cell"
-        return _decision(name, budget, "INCONCLUSIVE", None, f"{missing} has no accuracy", cell.id)
-    wanted = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}[budget.metric]
-    if cell.accuracy_name != wanted:
-        return _decision(
-            name, budget, "INCONCLUSIVE", None, f"this task's metric is {cell.accuracy_name}, not {wanted}", cell.id
+def _judge_evaluated(
+    budget: Budget, cell: CellRecord, reference: CellRecord | None, evaluations: Evaluations, seed: int
+) -> Judged:
+    own = evaluations(cell)
+    if own is None:
+        return Judged(
+            "INCONCLUSIVE", None, cell.accuracy_name or "this cell has no accuracy: the plan names no annotations"
         )
-    drop = reference.accuracy.value - cell.accuracy.value
-    verdict: Verdict = "PASS" if drop <= budget.limit else "FAIL"
-    reason = f"{wanted} {reference.accuracy.value:.3f} → {cell.accuracy.value:.3f} on {cell.accuracy.n} images"
-    return _decision(name, budget, verdict, drop, reason, cell.id)
+    if budget.metric == "accuracy":
+        return judge_accuracy(own, budget.limit, seed)
+    wanted = _METRIC_OF_DROP[budget.metric]
+    if own.metric != wanted:
+        return Judged("INCONCLUSIVE", None, f"this task's metric is {own.metric}, not {wanted}")
+    theirs = evaluations(reference) if reference is not None and reference.status == "ok" else None
+    if theirs is None or theirs.metric != wanted:
+        return Judged("INCONCLUSIVE", None, f"the reference cell has no {wanted}")
+    return judge_drop(theirs, own, budget.limit, seed)
+
+
+def _judge_agreement(budget: Budget, name: str, cell: CellRecord) -> Decision:
+    parity = cell.across or cell.parity
+    if parity is None or parity.agreement is None:
+        why = "no decoded results to compare with the reference"
+        return _decision(name, budget, "INCONCLUSIVE", None, why, cell.id)
+    verdict, reason = agreement_verdict(parity, budget.limit)
+    reason = f"{reason}, against {parity.reference}"
+    return _decision(name, budget, verdict, parity.agreement, reason, cell.id, parity.reference)
 
 
 def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, why: str) -> Decision:
@@ -149,13 +191,13 @@ def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, w
     if measured.interval:
         spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
         why = f"{spread} spans the limit" if verdict == "INCONCLUSIVE" else spread
-    elif budget.metric == "accuracy":
-        why = f"{cell.accuracy_name} on {measured.n} images"
     return _decision(name, budget, verdict, measured.value, why or _SINGLE_READINGS[budget.metric], cell.id)
 
 
-def _decision(name: str, budget: Budget, verdict: Verdict, value: float | None, reason: str, cell: str) -> Decision:
+def _decision(
+    name: str, budget: Budget, verdict: Verdict, value: float | None, reason: str, cell: str, against: str = ""
+) -> Decision:
     return Decision(
         check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,
-        group=name,
+        against=against, group=name,
     )  # fmt: skip

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from seatrial.errors import ExitCode
-from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
+from seatrial.gate.agreement import agreement_verdict
+from seatrial.gate.budgets import Evaluations, Latencies, concerns, judge_budget, reference_cell
 from seatrial.history.records import CellRecord, Comparison, Decision, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
-from seatrial.plan.models import Plan
+from seatrial.plan.models import Budget, Plan
 
 _COMPARED: dict[str, Verdict] = {
     "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
@@ -17,7 +18,8 @@ _COMPARED: dict[str, Verdict] = {
 
 
 def judge(
-    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, comparisons: Sequence[Comparison] = (),
+    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations = lambda _cell: None,
+    comparisons: Sequence[Comparison] = (),
     not_compared: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Decision]:  # fmt: skip
     """Every decision of the trial: cells that broke, parity, budgets, regression.
@@ -31,7 +33,7 @@ def judge(
     if plan.parity:
         decisions += [d for c in cells if (d := _judge_across(plan, c)) is not None]
     for budget in plan.budgets:
-        decisions += judge_budget(plan, budget, cells, latencies)
+        decisions += judge_budget(plan, budget, cells, latencies, evaluations)
     if plan.regression:
         decisions += _judge_regression(plan, cells, comparisons, not_compared)
     if not decisions:
@@ -107,45 +109,43 @@ def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     if parity.agreement is None or parity.least_agreement is None:
         return None
+    # Results made from the same numbers are the same whatever their count.
+    alike = bool(parity.tensors) and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
+    verdict, reason = agreement_verdict(parity, parity.least_agreement, counted=not alike)
     check = "parity results"
-    verdict: Verdict = "PASS" if parity.agreement >= parity.least_agreement else "FAIL"
-    worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images and verdict == "FAIL" else ""
-    reason = f"{parity.agreement_unit}{worst}"
     return Decision(
         check=check, verdict=verdict, value=parity.agreement, limit=parity.least_agreement, unit="fraction", reason=reason,
-        cell=cell.id, group=check,
+        cell=cell.id, against=parity.reference, group=check,
     )  # fmt: skip
 
 
 def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     """A candidate's answers against the reference pipeline's, by the plan's limit.
 
-    A better version answers differently on purpose, so there is no limit by default; but where nothing else in the plan
-    (a drop or accuracy or agreement budget) says whose answers are right, nobody may call the candidate fit.
+    A better version answers differently on purpose, so by default it may; but where no budget on this very cell says whose
+    answers are right, nobody may call it fit unless both answer alike.
     """
     across = cell.across
     if cell.status != "ok" or across is None or across.agreement is None:
         return None
-    check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
     assert plan.parity
     limit = plan.parity.agreement
-    worst = f"; worst: {', '.join(across.worst_images[:3])}" if across.worst_images else ""
-    fields = {
-        "check": check,
-        "value": across.agreement,
-        "limit": limit,
-        "unit": "fraction",
-        "cell": cell.id,
-        "group": check,
-    }
-    if limit is not None:
-        verdict: Verdict = "PASS" if across.agreement >= limit else "FAIL"
-        return Decision(verdict=verdict, reason=across.agreement_unit + (worst if verdict == "FAIL" else ""), **fields)
-    judged = any(b.metric in ("agreement", "accuracy") or b.metric.endswith("_drop") for b in plan.budgets)
-    if judged or across.agreement >= least_agreement(cell.precision):
+    if limit is None and any(_says_who_is_right(b) and concerns(plan, b, cell) for b in plan.budgets):
         return None
-    reason = f"{across.agreement_unit}, and nothing says who is right; set parity.agreement, or give annotations and a budget"
-    return Decision(verdict="INCONCLUSIVE", reason=reason + worst, **fields)
+    least = limit if limit is not None else least_agreement(cell.precision)
+    verdict, reason = agreement_verdict(across, least)
+    if limit is None and verdict != "PASS":
+        verdict = "INCONCLUSIVE"
+        reason += "; nothing says who is right: set parity.agreement, or give annotations and a budget on this cell"
+    check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
+    return Decision(
+        check=check, verdict=verdict, value=across.agreement, limit=least, unit="fraction", reason=reason, cell=cell.id,
+        against=across.reference, group=check,
+    )  # fmt: skip
+
+
+def _says_who_is_right(budget: Budget) -> bool:
+    return budget.metric in ("agreement", "accuracy") or budget.metric.endswith("_drop")
 
 
 def comparison_decision(c: Comparison) -> Decision:

@@ -68,6 +68,15 @@ class ParityResult(Frozen):
     agreement_unit: str = ""
     least_agreement: float | None = None
     worst_images: tuple[str, ...] = ()
+    agreement_interval: tuple[float | None, float | None] | None = None
+    """One-sided bounds at 95 % each, from so many results."""
+    agreement_n: float = 0.0
+    agreement_of: str = ""
+    """What was counted, and how many of it: boxes, images."""
+    matched: str = ""
+    """3 of 3 boxes matched, 1 extra in night.jpg; 7 images empty on both sides."""
+    reference_empty: bool = False
+    """The reference detects nothing anywhere: there is nothing to agree with."""
     note: str = ""
 
 
@@ -190,7 +199,10 @@ class CellRecord(Frozen):
     """Which kernels pre- and postprocessed here; records from before there were native ones do not say."""
     engines: dict[str, EngineComparison] = {}
     """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
-    accuracy_by_tag: dict[str, float] = {}
+    accuracy_by_tag: dict[str, float | None] = {}
+    """None where it is undefined: nothing to be found on the tag's images."""
+    seen: str = ""
+    """What the pipeline found on all images, in words."""
     load_result: LoadResult | None = None
     noise: dict[str, Any] = {}
     """What disturbed the measurement while it ran: see docs/records.md."""
@@ -220,6 +232,8 @@ class Decision(Frozen):
     unit: str = ""
     reason: str
     cell: str = ""
+    against: str = ""
+    """The reference cell, where the value is of two cells."""
     group: str = ""
     evidence: str = ""
 

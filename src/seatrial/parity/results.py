@@ -1,44 +1,160 @@
 """Decoded results of one cell against the reference's: how far do users see the same answer?
 
-For: one agreement an image, 0 to 1, by task. Not for: right or wrong (accuracy.py).
+For: what agrees on each image, counted in boxes or images. Not for: right or wrong (accuracy.py), limits (gate).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 from seatrial.kernels.reference import iou_one_to_many
 from seatrial.pipeline.results import Result
+from seatrial.stats.resample import resampled, share_high, share_low
+from seatrial.stats.sample import CONFIDENCE
 
+F64 = npt.NDArray[np.float64]
 MATCH_IOU = 0.5
 
 
-def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple[list[float], str] | None:
-    """One value an image, and what it means; None where the task has no decoded results.
+@dataclass(frozen=True)
+class Agreement:
+    """agree / of, each summed over images, is the agreement: over boxes F1, 2 · matched / (reference's + candidate's).
 
+    agree, of: (images,); an image that is empty on both sides has 0 of 0, and counts for nothing. unit: what agrees;
+    counted: boxes or images; reference_empty: the reference has no result anywhere.
+    """
+
+    agree: F64
+    of: F64
+    unit: str
+    counted: str
+    reference_empty: bool = False
+    matched: tuple[tuple[int, int, int], ...] = ()
+    """Of boxes, by image: matched, the reference's, the candidate's."""
+    one_sided: tuple[int, ...] = ()
+    """Images of which one side alone has a result, which agree in nothing."""
+    neither: int = 0
+    """Images of which no side has a result."""
+
+    @property
+    def value(self) -> float | None:
+        total = float(self.of.sum())
+        return float(self.agree.sum()) / total if total else None
+
+    @property
+    def count(self) -> float:
+        """How many boxes or images were compared. A matched box is one, though it is in both sides."""
+        return float(self.of.sum()) / (2 if self.counted == "boxes" else 1)
+
+    @property
+    def by_image(self) -> F64:
+        """1 where there is nothing to disagree on."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(self.of > 0, self.agree / self.of, 1.0))
+
+    def interval(self, seed: int) -> tuple[float | None, float | None]:
+        """One-sided bounds at 95 % each. Shares of boxes or images are exact; boxes that fail together, on the same images,
+        count for fewer (Rao and Scott, 1981). Means of shares are drawn again, with an image that agrees in nothing."""
+        value = self.value
+        if value is None:
+            return None, None
+        if self.counted == "boxes" or set(self.agree.tolist()) <= {0.0, 1.0}:
+            n = self.count / self._design_effect(value)
+            return share_low(value * n, n, CONFIDENCE), share_high(value * n, n, CONFIDENCE)
+        own = resampled(_mean_of(self.agree), len(self.agree), seed)
+        lost = resampled(_mean_of(np.append(self.agree, 0.0)), len(self.agree) + 1, seed)
+        return own.low(CONFIDENCE, with_extreme=lost), own.high(CONFIDENCE)
+
+    def _design_effect(self, value: float) -> float:
+        """How much wider the share scatters over images than over as many boxes of their own; at least 1."""
+        if self.counted == "images":
+            return 1.0
+        images = int((self.of > 0).sum())
+        if images < 2 or not 0 < value < 1:
+            return 1.0
+        scatter = float(((self.agree - value * self.of) ** 2).sum()) / float(self.of.sum()) ** 2 * images / (images - 1)
+        return max(1.0, scatter / (value * (1 - value) / self.count))
+
+    def said(self, names: Sequence[str]) -> str:
+        """'3 of 3 boxes matched, 1 extra in night.jpg; 7 images empty on both sides'."""
+        parts = [self._boxes_said(names) if self.counted == "boxes" else self._images_said(names)]
+        if self.one_sided:
+            parts.append(
+                f"{_images(len(self.one_sided))} with a result on one side only, first {names[self.one_sided[0]]}"
+            )
+        if self.neither:
+            parts.append(f"{_images(self.neither)} without a result on either side")
+        return "; ".join(parts)
+
+    def _boxes_said(self, names: Sequence[str]) -> str:
+        matched, theirs, own = (sum(m[k] for m in self.matched) for k in range(3))
+        said = f"{matched} of {theirs} boxes matched"
+        for count, word, side in ((own - matched, "extra", 2), (theirs - matched, "missing", 1)):
+            if count:
+                where = max(range(len(self.matched)), key=lambda i: self.matched[i][side] - self.matched[i][0])
+                said += f", {count} {word} {'in' if count == 1 else 'most in'} {names[where]}"
+        empty = sum(m == (0, 0, 0) for m in self.matched) - self.neither
+        return said + (f"; {_images(empty)} empty on both sides" if empty > 0 else "")
+
+    def _images_said(self, names: Sequence[str]) -> str:
+        alike = int((self.agree >= self.of).sum()) - self.neither
+        return f"{alike} of {len(self.agree) - self.neither} images alike in full"
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _mean_of(values: F64) -> Any:
+    return lambda weights: weights @ values / weights.sum(axis=1)
+
+
+def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agreement | None:
+    """What agrees on each image; None where the task has no decoded results.
+
+    Where one side alone has a result for an image (user code may give None), they disagree on it.
     ValueError where results are of different kinds: a class and a box both have class_ids, but don't compare.
     """
-    pairs = [(r, c) for r, c in zip(reference, candidate, strict=True) if r is not None and c is not None]
-    if not pairs or len(pairs) != len(reference):
+    pairs = list(zip(reference, candidate, strict=True))
+    kinds = {type(x) for pair in pairs for x in pair if x is not None}
+    if not kinds:
         return None
-    first = pairs[0][0]
-    other = next((x for pair in pairs for x in pair if type(x) is not type(first)), None)
-    if other is not None:
-        raise ValueError(f"expected results of one kind, {type(first).__name__}, got {type(other).__name__}")
-    if isinstance(first, Detections):
-        return [_boxes(r, c) for r, c in pairs], "boxes matched (F1 at IoU 0.5, same class)"  # type: ignore[arg-type]
-    if isinstance(first, Classification):
-        return [_top1(r, c) for r, c in pairs], "same top-1 class"  # type: ignore[arg-type]
-    if isinstance(first, SemanticMask):
-        return [_pixels(r, c) for r, c in pairs], "same class, share of pixels"  # type: ignore[arg-type]
-    if isinstance(first, Embedding):
-        return [_cosine(r, c) for r, c in pairs], "cosine similarity"  # type: ignore[arg-type]
-    return None
+    if len(kinds) > 1:
+        raise ValueError(f"expected results of one kind, got {' and '.join(sorted(k.__name__ for k in kinds))}")
+    kind = kinds.pop()
+    one_sided = tuple(i for i, (r, c) in enumerate(pairs) if (r is None) != (c is None))
+    neither = sum(r is None and c is None for r, c in pairs)
+    sides: dict[str, Any] = {"one_sided": one_sided, "neither": neither}
+    if kind is Detections:
+        return _boxes(pairs, sides)
+    compared: dict[type, tuple[Callable[[Any, Any], float], str]] = {
+        Classification: (_top1, "same top-1 class"),
+        SemanticMask: (_pixels, "same class, share of pixels"),
+        Embedding: (_cosine, "cosine similarity"),
+    }
+    alike, unit = compared[kind]
+    agree = [0.0 if r is None or c is None else alike(r, c) for r, c in pairs]
+    of = [0.0 if r is None and c is None else 1.0 for r, c in pairs]
+    return Agreement(np.array(agree), np.array(of), unit, "images", all(r is None for r in reference), **sides)
+
+
+def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
+    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+    rows = []
+    for r, c in pairs:
+        ours, theirs = (x if isinstance(x, Detections) else nothing for x in (r, c))
+        rows.append((len(match_boxes(ours, theirs)), len(ours), len(theirs)))
+    counts = np.array(rows, np.float64).reshape(-1, 3)
+    unit = "boxes matched (F1 over all boxes at IoU 0.5, same class)"
+    return Agreement(
+        2 * counts[:, 0], counts[:, 1] + counts[:, 2], unit, "boxes", not counts[:, 1].any(), tuple(rows), **sides
+    )
 
 
 def relabelled(results: Sequence[Result], own: Sequence[str] | None, other: Sequence[str] | None) -> list[Result]:
@@ -77,11 +193,6 @@ def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int,
             used_c.add(j)
             pairs.append((i, j, -negative_iou))
     return pairs
-
-
-def _boxes(reference: Detections, candidate: Detections) -> float:
-    total = len(reference) + len(candidate)
-    return 1.0 if total == 0 else 2 * len(match_boxes(reference, candidate)) / total
 
 
 def _top1(reference: Classification, candidate: Classification) -> float:

@@ -146,7 +146,7 @@ def trials_to_decide(share: float, limit: float, confidence: float) -> int | Non
             return trials
         if share < limit and share_high(share * trials, trials, confidence) < limit:
             return trials
-        trials = math.ceil(trials * 1.1)
+        trials = max(trials + 1, int(trials * 1.02))
     return None
 
 

@@ -9,15 +9,19 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import SeatrialError
+from seatrial.gate.accuracy import accuracy_interval, undefined
 from seatrial.gate.budgets import baseline_name
 from seatrial.history.records import Measured, ParityResult
 from seatrial.history.store import RunFolder
-from seatrial.parity.accuracy import accuracy
+from seatrial.parity.accuracy import evaluate
+from seatrial.parity.evaluation import Evaluation, value_of
 from seatrial.parity.results import agreement, relabelled
+from seatrial.parity.seen import seen
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import automatic_tolerance, least_agreement
 from seatrial.pipeline.results import Result, load_results_file
 from seatrial.plan.models import Tolerance
+from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.cells import Cell, is_reference_configuration
 from seatrial.trial.preflight import Ready
 
@@ -30,9 +34,10 @@ class Comparer:
         self._run = run
         self._cells = cells
         self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
+        self._evaluations: dict[str, Evaluation | None] = {}
 
     def compare(self, cell: Cell) -> dict[str, Any]:
-        """The fields accuracy, accuracy_by_tag, parity and across of the cell's record.
+        """The fields seen, accuracy, accuracy_by_tag, parity and across of the cell's record.
 
         Nothing that was measured is lost to a comparison: what can't be compared becomes a note, and INCONCLUSIVE.
         """
@@ -46,7 +51,7 @@ class Comparer:
 
     def _compare(self, cell: Cell) -> dict[str, Any]:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
-        fields = self._accuracy(cell, results)
+        fields = {"seen": seen(results, self._ready.labels[cell.pipeline]), **self._accuracy(cell)}
         if self._ready.plan.plan.parity is None:
             return fields
         own = self._reference_of(cell.pipeline)
@@ -69,27 +74,40 @@ class Comparer:
             self._kept[cell.id] = load_results_file(path)
         return self._kept[cell.id]
 
-    def _accuracy(self, cell: Cell, results: list[Result]) -> dict[str, Any]:
-        truth, images, labels = self._ready.truth, self._ready.images, self._ready.labels[cell.pipeline]
-        if truth is None:
+    def evaluation(self, cell_id: str) -> Evaluation | None:
+        """The cell's results against the truth, image by image; None where there is no truth, or none for its task."""
+        if cell_id not in self._evaluations:
+            cell = next(c for c in self._cells if c.id == cell_id)
+            path = self._run.work / cell_id / "results.npz"
+            truth = self._ready.truth
+            found = None
+            if truth is not None and path.is_file():
+                results, _ = load_results_file(path)
+                found = evaluate(truth, self._ready.images, results, self._ready.labels[cell.pipeline])
+            self._evaluations[cell_id] = found
+        return self._evaluations[cell_id]
+
+    def _accuracy(self, cell: Cell) -> dict[str, Any]:
+        if self._ready.truth is None:
             return {}
-        found = accuracy(truth, images, results, labels)
+        found = self.evaluation(cell.id)
         if found is None:
             return {"accuracy_name": "none: annotations and task do not go together"}
-        value, name = found
+        value = value_of(found)
+        if value is None:
+            return {"accuracy_name": undefined(found.metric)}
         by_tag: dict[str, list[int]] = defaultdict(list)
-        for i, image in enumerate(images):
+        for i, image in enumerate(self._ready.images):
             for tag in self._ready.tags.get(image.name, []):
                 by_tag[tag].append(i)
-        slices = {}
-        for tag, chosen in sorted(by_tag.items()):
-            part = accuracy(truth, [images[i] for i in chosen], [results[i] for i in chosen], labels)
-            if part is not None:
-                slices[tag] = part[0]
+        n = found.images
+        interval = accuracy_interval(found, self._ready.plan.plan.measure.seed)
         return {
-            "accuracy": Measured(value=value, unit="fraction", n=len(images), n_eff=len(images)),
-            "accuracy_name": name,
-            "accuracy_by_tag": slices,
+            "accuracy": Measured(
+                value=value, unit="fraction", interval=interval, confidence=2 * CONFIDENCE - 1, n=n, n_eff=n
+            ),
+            "accuracy_name": found.metric,
+            "accuracy_by_tag": {tag: value_of(found, chosen) for tag, chosen in sorted(by_tag.items())},
         }
 
     def _against(self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
@@ -136,15 +154,24 @@ class Comparer:
             return parity.model_copy(update={"note": "the two pipelines' results are of different kinds"})
         if found is None:
             return parity
-        values, unit = found
-        order = np.argsort(values, kind="stable")
-        worst = tuple(self._ready.images[int(i)].name for i in order[:6] if values[int(i)] < 1)
+        value = found.value
+        if value is None:
+            # Empty on both sides throughout: they agree, and nobody has seen anything.
+            value = 1.0
+        by_image = found.by_image
+        order = np.argsort(by_image, kind="stable")
+        names = [i.name for i in self._ready.images]
         return parity.model_copy(
             update={
-                "agreement": float(np.mean(values)),
-                "agreement_unit": unit,
+                "agreement": value,
+                "agreement_unit": found.unit,
+                "agreement_interval": found.interval(self._ready.plan.plan.measure.seed),
+                "agreement_n": found.count,
+                "agreement_of": found.counted,
+                "matched": found.said(names),
+                "reference_empty": found.reference_empty,
                 "least_agreement": least,
-                "worst_images": worst,
+                "worst_images": tuple(names[int(i)] for i in order[:6] if by_image[int(i)] < 1),
             }
         )
 

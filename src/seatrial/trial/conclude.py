@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.errors import ExitCode, ResultsError
+from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Comparison, Decision, Record
 from seatrial.history.store import RunFolder
@@ -31,6 +32,7 @@ def conclude(
     ready: Ready,
     run: RunFolder,
     cells: list[CellRecord],
+    evaluations: Evaluations,
     comparisons: Sequence[Comparison],
     not_compared: Mapping[str, str],
     interrupted: bool,
@@ -42,7 +44,12 @@ def conclude(
     """
     plan = ready.plan.plan
     decisions = judge(
-        plan, cells, lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage), comparisons, not_compared
+        plan,
+        cells,
+        lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage),
+        evaluations,
+        comparisons,
+        not_compared,
     )
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))

@@ -86,7 +86,10 @@ def _run_cells(
         raise _rescued(e, records) from e
     try:
         cut = {name: str(e) for name, e in problems.items()}
-        return conclude(ready, run, list(records.values()), comparisons, cut, interrupted, time.monotonic() - began)
+        return conclude(
+            ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
+            time.monotonic() - began,
+        )  # fmt: skip
     except ResultsError as e:
         raise _rescued(e, records) from e
 

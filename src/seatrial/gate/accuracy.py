@@ -1,0 +1,120 @@
+"""Accuracy, and its drop against a reference, against limits: by what so many images can show.
+
+For: a verdict with its reason from two Evaluations. Not for: which cells are judged (budgets.py), or the bounds themselves
+(stats/resample.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from seatrial.history.records import Verdict
+from seatrial.parity.evaluation import Evaluation, MeanEvaluation, value_of
+from seatrial.stats.resample import (
+    Resampled,
+    images_to_decide,
+    resampled,
+    share_high,
+    share_low,
+    trials_to_decide,
+)
+from seatrial.stats.sample import CONFIDENCE
+
+
+@dataclass(frozen=True)
+class Judged:
+    """value: accuracy, or the drop of it; None where it is undefined."""
+
+    verdict: Verdict
+    value: float | None
+    reason: str
+
+
+def accuracy_interval(evaluation: Evaluation, seed: int) -> tuple[float | None, float | None]:
+    """One-sided bounds at 95 % each, those that a budget is judged by. The upper one needs no image that is lost."""
+    if isinstance(evaluation, MeanEvaluation):
+        right, n = float(evaluation.values.sum()), evaluation.images
+        return share_low(right, n, CONFIDENCE), share_high(right, n, CONFIDENCE)
+    own = _of(evaluation, seed)
+    return own.low(CONFIDENCE, _of(_lost(evaluation), seed)), own.high(CONFIDENCE)
+
+
+def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judged:
+    """PASS where even the lower bound reaches `least`, FAIL where not even the upper one does."""
+    value = value_of(evaluation)
+    if value is None:
+        return Judged("INCONCLUSIVE", None, undefined(evaluation.metric))
+    low, high = accuracy_interval(evaluation, seed)
+    bounds = (
+        f"{evaluation.metric} on {evaluation.images} images, {_range(low, high, 'fraction')} at {CONFIDENCE:.0%} a side"
+    )
+    if value >= least and low is not None and low >= least:
+        return Judged("PASS", value, bounds)
+    if value < least and high is not None and high < least:
+        return Judged("FAIL", value, bounds)
+    if isinstance(evaluation, MeanEvaluation):
+        needed = trials_to_decide(value, least, CONFIDENCE)
+    else:
+        needed = _needed(evaluation.images, value, least, low, high)
+    return Judged("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
+
+
+def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -> Judged:
+    """PASS where even the upper bound of the drop stays within `most`, FAIL where even the lower one is beyond it."""
+    before, after = value_of(reference), value_of(own)
+    if before is None or after is None:
+        return Judged("INCONCLUSIVE", None, undefined(own.metric))
+    drop = before - after
+    said = f"{own.metric} {before:.3f} → {after:.3f} on {own.images} images"
+    if before == 0:
+        return Judged(
+            "INCONCLUSIVE", drop, f"{said}: the reference itself finds nothing right, so that nothing can drop; check its "
+            "labels, preprocessing and annotations",
+        )  # fmt: skip
+    plain = _of(reference, seed).minus(_of(own, seed))
+    worst = int(np.argmax(reference.right))
+    lost = _of(reference.with_copy(worst, found=True), seed).minus(_of(own.with_copy(worst, found=False), seed))
+    low, high = plain.low(CONFIDENCE), plain.high(CONFIDENCE, with_extreme=lost)
+    bounds = f"{said}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
+    if drop <= most and high is not None and high <= most:
+        return Judged("PASS", drop, bounds)
+    if drop > most and low is not None and low > most:
+        return Judged("FAIL", drop, bounds)
+    extra = 0.0 if high is None else max(0.0, high - (plain.high(CONFIDENCE) or high))
+    needed = _needed(own.images, drop, most, low, high, extra)
+    return Judged("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
+
+
+def undefined(metric: str) -> str:
+    return f"{metric} is undefined: the annotations hold nothing to be found on these images; annotate them, or take others"
+
+
+def _of(evaluation: Evaluation, seed: int) -> Resampled:
+    return resampled(evaluation.weighted, evaluation.images, seed)
+
+
+def _lost(evaluation: Evaluation) -> Evaluation:
+    """With one image more, like the one with most that is right, of which nothing is found."""
+    return evaluation.with_copy(int(np.argmax(evaluation.right)), found=False)
+
+
+def _needed(
+    images: int, value: float, limit: float, low: float | None, high: float | None, extra: float = 0.0
+) -> int | None:
+    edge = low if (low is not None and (value >= limit) == (low < limit)) else high
+    plain = None if edge is None else edge - extra if edge > value else edge
+    return images_to_decide(images, value, limit, plain, extra)
+
+
+def _more(needed: int | None) -> str:
+    if needed is None:
+        return "the value lies so near the limit that more images would hardly tell"
+    return f"about {needed:,} images would decide"
+
+
+def _range(low: float | None, high: float | None, unit: str) -> str:
+    scale, sign = 100, " points" if unit == "points" else " %"
+    ends = ["?" if v is None else f"{scale * v:.1f}" for v in (low, high)]
+    return f"{ends[0]} to {ends[1]}{sign}"

@@ -1,0 +1,52 @@
+"""What a pipeline found on all images, in words: the first look that tells a broken one. Not for: right or wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.pipeline.results import Result
+
+
+def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
+    """'3 boxes on 11 images, 8 of them empty, median score 0.79'. '' where the task has no decoded results."""
+    there = [r for r in results if r is not None]
+    images = f"{len(results)} image{'' if len(results) == 1 else 's'}"
+    if not there:
+        return ""
+    none = f", {len(results) - len(there)} without a result" if len(there) < len(results) else ""
+    boxes = [r for r in there if isinstance(r, Detections)]
+    if boxes:
+        count, empty = sum(map(len, boxes)), sum(len(r) == 0 for r in boxes)
+        score = f", median score {np.median(np.concatenate([r.scores for r in boxes])):.2f}" if count else ""
+        some = f", {empty} of them empty" if empty else ""
+        return f"{count} box{'' if count == 1 else 'es'} on {images}{some}{score}{none}"
+    best = [r for r in there if isinstance(r, Classification)]
+    if best:
+        common, count = Counter(int(r.class_ids[0]) for r in best).most_common(1)[0]
+        kinds = len({int(r.class_ids[0]) for r in best})
+        score = np.median([float(r.scores[0]) for r in best])
+        return (
+            f"{kinds} class{'' if kinds == 1 else 'es'} on {images}, most often {_name(common, labels)} ({count}), "
+            f"median top score {score:.2f}{none}"
+        )
+    masks = [r for r in there if isinstance(r, SemanticMask)]
+    if masks:
+        pixels = Counter[int]()
+        for mask in masks:
+            ids, counts = np.unique(mask.class_ids, return_counts=True)
+            pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+        common, count = pixels.most_common(1)[0]
+        share = count / max(1, pixels.total())
+        return (
+            f"{len(pixels)} classes on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels){none}"
+        )
+    vectors = [r.vector for r in there if isinstance(r, Embedding)]
+    return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
+
+
+def _name(class_id: int, labels: Sequence[str] | None) -> str:
+    return labels[class_id] if labels and 0 <= class_id < len(labels) and labels[class_id] else f"class {class_id}"
