@@ -64,6 +64,12 @@ class Workspace:
         return load_plan(self.plan(**parts))
 
 
+@pytest.fixture(scope="session")
+def make_workspace() -> type[Workspace]:
+    """For fixtures that several tests share."""
+    return Workspace
+
+
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)

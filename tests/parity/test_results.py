@@ -177,15 +177,15 @@ def test_a_result_on_one_side_only_is_a_disagreement(reference, candidate, value
 
 
 @pytest.mark.parametrize(
-    ("reference", "empty"),
-    [([found(), found()], True), ([found(), found(A)], False), ([None, None], True), ([None, top(1)], False)],
+    ("reference", "candidate", "empty"),
+    [
+        ([found(), found()], [found(A), found()], True),
+        ([found(), found(A)], [found(), found()], False),
+        ([None, None], [top(1), top(1)], True),
+        ([None, top(1)], [top(1), top(1)], False),
+    ],
 )
-def test_a_reference_without_results_is_told(reference, empty):
-    candidate = (
-        [found(A), found(A)]
-        if empty or len(reference[1:]) and isinstance(reference[1], Detections)
-        else [top(1), top(1)]
-    )
+def test_a_reference_without_results_is_told(reference, candidate, empty):
     assert agreement(reference, candidate).reference_empty == empty
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from seatrial.errors import DataError, ExitCode, ModelError, ResultsError
-from seatrial.history.store import RunFolder, list_runs
+from seatrial.history.store import RunFolder, list_runs, load_record
 from seatrial.trial import Watcher, run_trial
 
 BASE = "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
@@ -80,18 +81,113 @@ def test_too_few_batches_for_a_throughput_are_inconclusive(workspace):
     assert "an interval needs 20 batches" in outcome.record.decisions[0].reason
 
 
-def test_evidence_can_be_computed_again_from_what_is_kept(workspace):
-    outcome = trial(workspace, matrix="{backends: [fake], batch_sizes: [1, 2]}")
-    samples = pd.read_parquet(outcome.run.path / "samples.parquet")
-    checked = 0
-    for d in outcome.record.decisions:
-        own = samples[samples["cell"] == d.cell].drop(columns=["cell", "iteration"])
-        cell = hashlib.sha256((outcome.run.path / "cells" / f"{d.cell}.json").read_bytes()).digest()
-        total = hashlib.sha256(cell)
-        total.update(hashlib.sha256(np.ascontiguousarray(own.to_numpy("<i8")).tobytes()).digest())
-        assert d.evidence == f"sha256:{total.hexdigest()}"
-        checked += 1
-    assert checked > 0
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, make_workspace):
+    """A complete run with truth, two pipelines and two batch sizes."""
+    workspace = make_workspace(tmp_path_factory.mktemp("judged"))
+    (workspace.folder / "truth.csv").write_text("image,class\n0.png,blue\n1.png,green\n2.png,red\n3.png,blue\n")
+    labels = BASE.replace("task: classify", "task: classify, labels: [red, green, blue]")
+    return trial(
+        workspace, images="{path: images, annotations: truth.csv}", pipelines=labels + "\n  candidate: {extends: baseline}",
+        matrix="{backends: [fake], batch_sizes: [1, 2]}", budgets="[{metric: top1_drop, max: 99 points}]",
+    )  # fmt: skip
+
+
+def test_evidence_is_found_again_in_what_is_kept(judged):
+    record = load_record(judged.run)
+    assert record.to_json() == json.loads(json.dumps(judged.record.to_json()))
+    assert record.rules == "seatrial.rules/2"
+    assert all(d.evidence.startswith("sha256:") for d in record.decisions if d.cell)
+    drop = next(d for d in record.decisions if d.check.startswith("top1_drop"))
+    assert drop.against == record.cells[0].id
+
+
+def _edited(path, change):
+    data = json.loads(path.read_text())
+    change(data)
+    path.write_text(json.dumps(data))
+
+
+def _first(name, **fields):
+    def change(data):
+        d = next(d for d in data["decisions"] if d["check"].startswith(name))
+        d.update(fields)
+
+    return change
+
+
+def _cut(name):
+    def change(folder):
+        frame = pd.read_parquet(folder / name)
+        frame.iloc[:-1].to_parquet(folder / name, index=False)
+
+    return change
+
+
+TAMPERED = {
+    "a verdict": lambda f: _edited(f / "record.json", _first("top1_drop", verdict="FAIL")),
+    "a value": lambda f: _edited(f / "record.json", _first("top1_drop", value=0.5)),
+    "a limit": lambda f: _edited(f / "record.json", _first("top1_drop", limit=0.5)),
+    "the rules": lambda f: _edited(f / "record.json", lambda d: d.update(rules="seatrial.rules/9")),
+    "the plan": lambda f: _edited(f / "record.json", lambda d: d["plan"].update(text="version: 1")),
+    "a model": lambda f: _edited(f / "record.json", lambda d: d["models"]["candidate"].update(digest="sha256:0")),
+    "the truth": lambda f: _edited(f / "record.json", lambda d: d["images"].update(truth_digest="sha256:0")),
+    "the reference's cell": lambda f: _edited(
+        f / "cells" / "baseline.fake.fp32.b1.t1.json", lambda d: d.update(warm_up=0)
+    ),
+    "a cell": lambda f: _edited(f / "cells" / "candidate.fake.fp32.b2.t1.json", lambda d: d.update(warm_up=0)),
+    "samples": _cut("samples.parquet"),
+    "evaluations": _cut("evaluations.parquet"),
+    "no samples": lambda f: (f / "samples.parquet").unlink(),
+    "no evaluations": lambda f: (f / "evaluations.parquet").unlink(),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_what_was_changed_after_the_run_is_told_when_it_is_loaded(judged, tmp_path, what):
+    copy = RunFolder(tmp_path / judged.run.path.name)
+    shutil.copytree(judged.run.path, copy.path)
+    load_record(copy)
+    TAMPERED[what](copy.path)
+    with pytest.raises(ResultsError, match="does not follow from the run's files"):
+        load_record(copy)
+    assert load_record(copy, check=False).kind == "trial"
+
+
+def test_records_from_before_the_rules_had_a_name_load_and_are_checked_by_their_own_digest(judged, tmp_path):
+    copy = RunFolder(tmp_path / judged.run.path.name)
+    shutil.copytree(judged.run.path, copy.path)
+    samples = pd.read_parquet(copy.path / "samples.parquet")
+
+    def as_before(data):
+        del data["rules"]
+        for d in data["decisions"]:
+            del d["against"]
+            own = samples[samples["cell"] == d["cell"]].drop(columns=["cell", "iteration"])
+            total = hashlib.sha256(hashlib.sha256((copy.cells / f"{d['cell']}.json").read_bytes()).digest())
+            total.update(hashlib.sha256(np.ascontiguousarray(own.to_numpy("<i8")).tobytes()).digest())
+            d["evidence"] = f"sha256:{total.hexdigest()}"
+
+    _edited(copy.path / "record.json", as_before)
+    assert load_record(copy).rules == ""
+    TAMPERED["a cell"](copy.path)
+    with pytest.raises(ResultsError, match="does not follow"):
+        load_record(copy)
+
+
+def test_what_a_bootstrap_draws_is_kept(judged):
+    rows = pd.read_parquet(judged.run.path / "evaluations.parquet")
+    own = rows[rows["cell"] == "candidate.fake.fp32.b1.t1"]
+    assert dict(zip(own["image"], own["value"], strict=True)) == {
+        "0.png": 1.0,
+        "1.png": 1.0,
+        "2.png": 1.0,
+        "3.png": 0.0,
+    }
+
+
+def test_the_run_says_what_the_pipelines_saw(judged):
+    assert judged.record.cells[0].seen == "3 classes on 4 images, most often red (2), median top score 0.50"
 
 
 USER = {

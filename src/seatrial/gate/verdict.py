@@ -12,6 +12,8 @@ from seatrial.history.records import CellRecord, Comparison, Decision, ParityRes
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Budget, Plan
 
+# What a record says it was judged by. A change that could turn a verdict gets a new number.
+RULES = "seatrial.rules/2"
 _COMPARED: dict[str, Verdict] = {
     "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
 }  # fmt: skip

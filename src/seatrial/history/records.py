@@ -303,6 +303,8 @@ class Record(Frozen):
     kind: Literal["trial", "bench", "compare"] = "trial"
     status: Literal["complete", "interrupted"] = "complete"
     verdict: Verdict
+    rules: str = ""
+    """Which rules judged it, such as seatrial.rules/2; records from before they had a name do not say."""
     wall_s: float
     plan: dict[str, Any]
     images: dict[str, Any]

@@ -3,6 +3,7 @@
     run.json          written first: environment, and plan, images, models and truth by digest: what --resume compares
     cells/ID.json     as each cell ends
     samples.parquet   raw samples: one row an iteration
+    evaluations.parquet   what was right on each image, where there is truth
     record.json       last: its presence means that the run is complete
     report.html       can be made again from the rest
 
@@ -27,6 +28,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seatrial.errors import ResultsError
+from seatrial.history.evidence import Evidence
 from seatrial.history.records import CellRecord, Record
 
 
@@ -187,13 +189,16 @@ def find_run(text: str, results: Path, but: str = "") -> RunFolder:
 def _kind(run: RunFolder) -> str:
     """'trial', 'bench' or 'compare', without reading the record of a damaged run."""
     try:
-        return load_record(run).kind
+        return load_record(run, check=False).kind
     except ResultsError:
         return ""
 
 
-def load_record(run: RunFolder) -> Record:
-    """The record of a complete run. ResultsError where it is missing, damaged or of an unknown schema."""
+def load_record(run: RunFolder, check: bool = True) -> Record:
+    """The record of a complete run. ResultsError where it is missing, damaged or of an unknown schema.
+
+    check: whether its decisions still follow from its files, which takes reading all samples; not for lists of many runs.
+    """
     path = run.path / "record.json"
     if not path.is_file():
         raise ResultsError(f"{run.path}: this run is not complete; carry on with 'seatrial run PLAN --resume'")
@@ -203,12 +208,15 @@ def load_record(run: RunFolder) -> Record:
             f"{path}: expected schema seatrial.record/1, got {data.get('schema')!r}; use a newer seatrial"
         )
     try:
-        return Record.from_json(data)
+        record = Record.from_json(data)
     except ValidationError as e:
         first = e.errors()[0]
         raise ResultsError(
             f"{path}: the record is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from None
+    if check:
+        Evidence(run.path).check(record)
+    return record
 
 
 def _json(data: Any) -> bytes:

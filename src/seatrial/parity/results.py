@@ -83,7 +83,7 @@ class Agreement:
 
     def said(self, names: Sequence[str]) -> str:
         """'3 of 3 boxes matched, 1 extra in night.jpg; 7 images empty on both sides'."""
-        parts = [self._boxes_said(names) if self.counted == "boxes" else self._images_said(names)]
+        parts = [self._boxes_said(names) if self.counted == "boxes" else self._images_said()]
         if self.one_sided:
             parts.append(
                 f"{_images(len(self.one_sided))} with a result on one side only, first {names[self.one_sided[0]]}"
@@ -102,7 +102,7 @@ class Agreement:
         empty = sum(m == (0, 0, 0) for m in self.matched) - self.neither
         return said + (f"; {_images(empty)} empty on both sides" if empty > 0 else "")
 
-    def _images_said(self, names: Sequence[str]) -> str:
+    def _images_said(self) -> str:
         alike = int((self.agree >= self.of).sum()) - self.neither
         return f"{alike} of {len(self.agree) - self.neither} images alike in full"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,13 @@ from typing import Any
 
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
-from seatrial.gate.verdict import exit_code, judge, overall
-from seatrial.history.records import CellRecord, Comparison, Decision, Record
+from seatrial.gate.verdict import RULES, exit_code, judge, overall
+from seatrial.history.evidence import Evidence
+from seatrial.history.records import CellRecord, Comparison, Record
 from seatrial.history.store import RunFolder
 from seatrial.trial.pictures import draw_pictures
 from seatrial.trial.preflight import Ready
-from seatrial.trial.samples import load_samples, save_samples
+from seatrial.trial.samples import load_samples, save_evaluations, save_samples
 from seatrial.trial.summarise import stage_seconds
 
 
@@ -66,12 +66,14 @@ def conclude(
         images={
             "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],
             "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
+            "truth_digest": ready.truth_digest,
         },
         models={name: _model_facts(ready, name) for name in plan.pipelines},
         # Of before the first cell: by now the load is our own.
         environment=run.start()["environment"],
         cells=tuple(cells),
-        decisions=tuple(_with_evidence(run, d) for d in decisions),
+        rules=RULES,
+        decisions=tuple(decisions),
         comparisons=tuple(comparisons),
         pictures=pictures,
         warnings=warnings,
@@ -79,6 +81,8 @@ def conclude(
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
     save_samples(run, cells)
+    save_evaluations(run, cells, [i.name for i in ready.images], evaluations)
+    record = _with_evidence(run, record)
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)
     return Outcome(record, run, exit_code(verdict, cells))
@@ -96,19 +100,11 @@ def _pictures(
         return (), (*ready.warnings, f"the pictures could not be drawn: {type(e).__name__}: {e}")
 
 
-def _with_evidence(run: RunFolder, decision: Decision) -> Decision:
-    """Binds a decision to the cell's record and samples, so that neither can be changed unnoticed.
-
-    sha256 over sha256(cells/ID.json) and sha256 of the cell's samples: int64 nanoseconds, little-endian, row by row, in
-    the column order of samples.parquet from start_ns on.
-    """
-    if not decision.cell:
-        return decision
-    total = hashlib.sha256(hashlib.sha256((run.cells / f"{decision.cell}.json").read_bytes()).digest())
-    if (run.work / decision.cell / "samples.npy").is_file():
-        table = load_samples(run, decision.cell).astype("<i8")
-        total.update(hashlib.sha256(table.tobytes()).digest())
-    return decision.model_copy(update={"evidence": f"sha256:{total.hexdigest()}"})
+def _with_evidence(run: RunFolder, record: Record) -> Record:
+    """Binds each decision to all that it follows from, read back from the files that are kept."""
+    evidence = Evidence(run.path)
+    decisions = tuple(d.model_copy(update={"evidence": evidence.digest(record, d)}) for d in record.decisions)
+    return record.model_copy(update={"decisions": decisions})
 
 
 def _model_facts(ready: Ready, name: str) -> dict[str, Any]:

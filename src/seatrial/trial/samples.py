@@ -1,15 +1,18 @@
-"""Raw samples of a run: one .npy a cell while it runs, one Parquet file when it is complete."""
+"""Raw samples and evaluations of a run: one .npy a cell while it runs, Parquet files when it is complete."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder, write_atomic
+from seatrial.parity.evaluation import Evaluation
+
+EVALUATION_COLUMNS = ("value", "category", "score", "matched", "ignored", "objects", "intersection", "union")
 
 
 def load_samples(run: RunFolder, cell_id: str) -> npt.NDArray[np.int64]:
@@ -35,3 +38,29 @@ def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
         buffer = io.BytesIO()
         pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
         write_atomic(run.path / "samples.parquet", buffer.getvalue())
+
+
+def save_evaluations(
+    run: RunFolder,
+    cells: Sequence[CellRecord],
+    images: Sequence[str],
+    evaluation: Callable[[CellRecord], Evaluation | None],
+) -> None:
+    """evaluations.parquet: cell, image, and what is right there: what a bootstrap over images draws. See docs/records.md."""
+    import pandas as pd
+
+    frames = []
+    for cell in cells:
+        found = evaluation(cell) if cell.status == "ok" else None
+        if found is not None:
+            frame = pd.DataFrame(found.columns(images))
+            frame.insert(0, "cell", cell.id)
+            frames.append(
+                frame.reindex(columns=["cell", "image", *EVALUATION_COLUMNS]).astype(
+                    dict.fromkeys(EVALUATION_COLUMNS, "float64")
+                )
+            )
+    if frames:
+        buffer = io.BytesIO()
+        pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
+        write_atomic(run.path / "evaluations.parquet", buffer.getvalue())

@@ -1,0 +1,112 @@
+"""What a decision rests on, as one digest: written with it, and made again where a record is loaded.
+
+For: telling that a cell, a sample, a match, a figure, a limit or the verdict itself was changed after the run. Not for: who
+changed it, or a forger who makes the digests anew: nothing here is signed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from seatrial.errors import ResultsError
+from seatrial.history.records import Decision, Record
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The files of one run that its decisions rest on, read once."""
+
+    folder: Path
+
+    def digest(self, record: Record, decision: Decision) -> str:
+        """sha256 over all that the decision follows from: see docs/records.md. '' where it is of no cell."""
+        if not decision.cell:
+            return ""
+        if not record.rules:
+            return self._digest_before_rules(decision)
+        ids = sorted({decision.cell, decision.against} - {""})
+        pipeline = decision.cell.rsplit(".", 4)[0]
+        parts = {
+            "rules": record.rules,
+            "decision": decision.model_dump(mode="json", exclude={"evidence"}),
+            "plan": record.plan, "images": record.images, "models": record.models,
+            "cells": {i: self._cell(i).hex() for i in ids},
+            "samples": {i: self._samples(i).hex() for i in ids},
+            "evaluations": {i: _rows(self._evaluations.get(i)).hex() for i in ids},
+            "comparisons": [c.model_dump(mode="json") for c in record.comparisons if c.b == pipeline],
+        }  # fmt: skip
+        return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()
+
+    def check(self, record: Record) -> None:
+        """ResultsError where a decision's evidence is not what its files give."""
+        for d in record.decisions:
+            if d.evidence and d.evidence != self.digest(record, d):
+                raise ResultsError(
+                    f"{self.folder}: the decision {d.check!r} of {d.cell} does not follow from the run's files: record.json, "
+                    "cells/, samples.parquet or evaluations.parquet were changed after the run; restore them, or run the "
+                    "trial again"
+                )
+
+    def _cell(self, cell_id: str) -> bytes:
+        try:
+            return hashlib.sha256((self.folder / "cells" / f"{cell_id}.json").read_bytes()).digest()
+        except OSError:
+            return b"missing"
+
+    def _samples(self, cell_id: str) -> bytes:
+        table = self._tables.get(cell_id)
+        return b"none" if table is None else hashlib.sha256(table.tobytes()).digest()
+
+    def _digest_before_rules(self, decision: Decision) -> str:
+        total = hashlib.sha256(self._cell(decision.cell))
+        if decision.cell in self._tables:
+            total.update(self._samples(decision.cell))
+        return "sha256:" + total.hexdigest()
+
+    @cached_property
+    def _tables(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Each cell's samples as little-endian int64, row by row, from start_ns on."""
+        frames = _by_cell(self.folder / "samples.parquet")
+        return {
+            name: np.ascontiguousarray(f.drop(columns=["cell", "iteration"]).dropna(axis=1, how="all").to_numpy("<i8"))
+            for name, f in frames.items()
+        }
+
+    @cached_property
+    def _evaluations(self) -> Mapping[str, pd.DataFrame]:
+        return _by_cell(self.folder / "evaluations.parquet")
+
+
+def _by_cell(path: Path) -> dict[str, pd.DataFrame]:
+    if not path.is_file():
+        return {}
+    try:
+        frame = pd.read_parquet(path)
+        return {str(name): rows for name, rows in frame.groupby("cell", sort=False)}
+    except (OSError, ValueError, KeyError) as e:
+        raise ResultsError(f"{path}: cannot be read ({e}); restore it, or run the trial again") from None
+
+
+def _rows(frame: pd.DataFrame | None) -> bytes:
+    """Of a cell's evaluation: images by name, all else as float64; what is not there is the same NaN everywhere."""
+    if frame is None:
+        return b"none"
+    total = hashlib.sha256("\0".join(frame["image"]).encode())
+    for name in frame.columns.drop(["cell", "image"]):
+        values = frame[name].to_numpy("<f8")
+        total.update(name.encode() + np.where(np.isnan(values), np.nan, values).tobytes())
+    return total.digest()
+
+
+def _canonical(data: Any) -> bytes:
+    return json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
