@@ -32,6 +32,7 @@ def print_record(out: Console, record: Record) -> None:
         for c in record.comparisons:
             print_comparison(out, c)
     if record.kind == "trial":
+        print_seen(out, record)
         out.print(verdict_table(record))
         print_reasons(out, record)
     unsettled = sum(not c.converged for c in ok)
@@ -42,6 +43,30 @@ def print_record(out: Console, record: Record) -> None:
         )
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim")
+
+
+def print_seen(out: Console, record: Record) -> None:
+    """What each pipeline found, and how right that is, once where its cells agree: a broken pipeline shows here first."""
+    seen: dict[tuple[str, str], list[CellRecord]] = {}
+    for c in record.cells:
+        if c.status == "ok" and (c.seen or c.accuracy_note):
+            seen.setdefault((c.pipeline, c.seen), []).append(c)
+    for (pipeline, what), cells in seen.items():
+        kinds = sum(p == pipeline for p, _ in seen)
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        where = "" if kinds == 1 else f" ({configuration(cells[0].id)}{more})"
+        said = "; ".join(filter(None, (what, _accuracy_said(cells[0]))))
+        out.print(f"saw: {pipeline}{where}: {said}", style="dim", markup=False)
+    for note in dict.fromkeys(c.accuracy_note for c in record.cells if c.accuracy_note):
+        out.print(f"no accuracy: {note}", style="yellow", markup=False)
+
+
+def _accuracy_said(cell: CellRecord) -> str:
+    if cell.accuracy is None:
+        return ""
+    low, high = cell.accuracy.interval or (None, None)
+    between = "" if low is None or high is None else f" ({low:.2f} to {high:.2f} on {cell.accuracy.n} images)"
+    return f"{cell.accuracy_name} {cell.accuracy.value:.3f}{between}"
 
 
 _SHORT = {"preprocess": "pre", "postprocess": "post"}
@@ -61,7 +86,9 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     columns["memory"] = lambda c: format_bytes(c.peak_memory.value) if c.peak_memory else "–"
     columns["cold start"] = lambda c: format_seconds(c.cold_start.value) if c.cold_start else "–"
     if accuracy:
-        columns[accuracy] = lambda c: f"{c.accuracy.value:.3f}" if c.accuracy else "–"
+        columns[accuracy] = lambda c: (
+            f"{c.accuracy.value:.3f}" if c.accuracy else "undefined" if c.accuracy_note else "–"
+        )
     if any(c.across and c.across.agreement is not None for c in cells):
         columns["agrees"] = lambda c: (
             f"{c.across.agreement:.1%}" if c.across and c.across.agreement is not None else "–"

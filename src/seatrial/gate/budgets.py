@@ -155,7 +155,7 @@ def _judge_evaluated(
     own = evaluations(cell)
     if own is None:
         return Judged(
-            "INCONCLUSIVE", None, cell.accuracy_name or "this cell has no accuracy: the plan names no annotations"
+            "INCONCLUSIVE", None, cell.accuracy_note or "this cell has no accuracy: the plan names no annotations"
         )
     if budget.metric == "accuracy":
         return judge_accuracy(own, budget.limit, seed)

@@ -186,6 +186,8 @@ class CellRecord(Frozen):
     model_size: Measured | None = None
     accuracy: Measured | None = None
     accuracy_name: str = ""
+    accuracy_note: str = ""
+    """Why there is none, though the plan names annotations: undefined, or of another task."""
     parity: ParityResult | None = None
     across: ParityResult | None = None
     nan_outputs: tuple[str, ...] = ()

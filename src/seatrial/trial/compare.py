@@ -92,10 +92,10 @@ class Comparer:
             return {}
         found = self.evaluation(cell.id)
         if found is None:
-            return {"accuracy_name": "none: annotations and task do not go together"}
+            return {"accuracy_note": "the annotations and the pipeline's results do not go together"}
         value = value_of(found)
         if value is None:
-            return {"accuracy_name": undefined(found.metric)}
+            return {"accuracy_name": found.metric, "accuracy_note": undefined(found.metric)}
         by_tag: dict[str, list[int]] = defaultdict(list)
         for i, image in enumerate(self._ready.images):
             for tag in self._ready.tags.get(image.name, []):
