@@ -24,7 +24,7 @@ class ImageFile:
     name: str
 
 
-def find_images(plan: PlanFile) -> list[ImageFile]:
+def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[str]]:
     """The plan's images in order of name (a folder) or as listed. DataError where a path is missing or has none."""
     spec = plan.plan.images
     if isinstance(spec.path, str):
@@ -40,7 +40,7 @@ def find_images(plan: PlanFile) -> list[ImageFile]:
                 raise DataError(f"{image.path}: no such image (listed in images.path of {plan.path})")
     if not found:
         raise DataError(f"{plan.path}: images.path lists no image; expected at least one")
-    return found[: spec.limit]
+    return found[: spec.limit], []
 
 
 def _in_folder(folder: Path) -> list[ImageFile]:

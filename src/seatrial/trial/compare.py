@@ -83,7 +83,7 @@ class Comparer:
             found = None
             if truth is not None and path.is_file():
                 results, _ = load_results_file(path)
-                found = evaluate(truth, self._ready.images, results, self._ready.labels[cell.pipeline])
+                found = evaluate(truth, self._ready.images, results, self._ready.class_maps[cell.pipeline])
             self._evaluations[cell_id] = found
         return self._evaluations[cell_id]
 

@@ -1,0 +1,188 @@
+"""A COCO JSON file, read and cut to the trial's images. For: its own faults, each named. Not for: what a task needs of it.
+
+Image ids match by what they say: 7, 7.0 and "7" are one id, as files written by unlike tools have them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import DataError, count_of, did_you_mean, named
+from seatrial.parity.names import fold
+from seatrial.pipeline.images import ImageFile
+
+# What tools call a category 0 that stands for no object.
+_NO_OBJECT = ("none", "object", "objects", "background")
+
+
+@dataclass(frozen=True)
+class CocoTruth:
+    """data: the file's structure cut to the trial's images, ids of images 1, 2, … in the trial's order.
+
+    placeholders: ids of categories that only group the others.
+    """
+
+    data: dict[str, Any]
+    placeholders: frozenset[int]
+    warnings: tuple[str, ...]
+
+
+def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
+    """DataError where the file is malformed, gives something twice, lacks an image, or matches none of its annotations."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
+    if not isinstance(data, dict) or not all(
+        isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
+    ):
+        raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
+    try:
+        listed = _rows_by_name(path, data["images"])
+        rows = _rows_of(path, listed, images)
+        categories = _categories(path, data["categories"])
+        annotations, warnings = _annotations(path, data, rows)
+        used = {_id(a["category_id"]) for a in data["annotations"] if isinstance(a.get("category_id"), int | str)}
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as e:
+        raise DataError(
+            f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
+        ) from None
+    if not annotations:
+        warnings.append(f"none of the trial's {count_of(len(images), 'image')} has an object in the truth: no accuracy")
+    cut = {
+        "images": [{**row, "id": i} for i, row in enumerate(rows, start=1)],
+        "annotations": annotations,
+        "categories": categories,
+        "info": {},
+    }
+    return CocoTruth(cut, _placeholders(categories, used), tuple(warnings))
+
+
+def image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
+    """COCO id of each image, by its name below the images' folder, else by its base name."""
+    by_name = {str(row["file_name"]): row["id"] for row in coco["images"]}
+    return [by_name[i.name] if i.name in by_name else by_name[i.path.name] for i in images]
+
+
+def _id(value: Any) -> str:
+    """One text for an id however it is written: '7' for 7, 7.0 and '7'."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"expected a number or a text as id, got {value!r}")
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"expected a whole number as id, got {value!r}")
+        value = int(value)
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    return int(_id(value))
+
+
+def _rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    by_name: dict[str, dict[str, Any]] = {}
+    name_of: dict[str, str] = {}
+    for row in rows:
+        name, key = str(row["file_name"]), _id(row["id"])
+        if name in by_name:
+            raise DataError(
+                f"{path}: 'images' lists {name!r} twice (ids {by_name[name]['id']!r} and {row['id']!r}); keep one row an image"
+            )
+        if key in name_of:
+            raise DataError(
+                f"{path}: 'images' gives id {row['id']!r} to {name_of[key]!r} and to {name!r}; expected one id each"
+            )
+        by_name[name], name_of[key] = row, name
+    return by_name
+
+
+def _rows_of(path: Path, listed: dict[str, dict[str, Any]], images: Sequence[ImageFile]) -> list[dict[str, Any]]:
+    """The row of each image of the trial."""
+    bases = Counter(i.path.name for i in images)
+    found = []
+    for image in images:
+        # A base name stands for the image only where no other image has it.
+        row = listed.get(image.name) or (listed.get(image.path.name) if bases[image.path.name] == 1 else None)
+        if row is None:
+            raise DataError(
+                f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(listed))}; an image without "
+                "objects still needs a row in 'images'"
+            )
+        found.append(row)
+    return found
+
+
+def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    categories = sorted(({**c, "id": _number(c["id"]), "name": str(c["name"])} for c in rows), key=lambda c: c["id"])
+    if not categories:
+        raise DataError(f"{path}: expected at least one category, got none")
+    for a, b in pairwise(categories):
+        if a["id"] == b["id"]:
+            raise DataError(
+                f"{path}: 'categories' gives id {a['id']} to {a['name']!r} and to {b['name']!r}; expected one id each"
+            )
+    return categories
+
+
+def _annotations(
+    path: Path, data: dict[str, Any], rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Those of the trial's images, with the images' new ids; and what is to be said about the others."""
+    ids = {_id(row["id"]): row["id"] for row in data["images"]}
+    ours = {_id(row["id"]): i for i, row in enumerate(rows, start=1)}
+    kept: list[dict[str, Any]] = []
+    strays, retyped = [], 0
+    for a in data["annotations"]:
+        key = _id(a["image_id"])
+        if key in ours:
+            kept.append(_annotation(a, len(kept) + 1, ours[key]))
+            retyped += isinstance(a["image_id"], str) != isinstance(ids[key], str)
+        elif key not in ids:
+            strays.append(a["image_id"])
+    warnings = []
+    if strays:
+        total = len(data["annotations"])
+        said = (
+            f"{len(strays)} of {total} annotations name an image_id that no row of 'images' has "
+            f"({named([repr(i) for i in dict.fromkeys(strays)], 2)}; ids are {named([repr(i) for i in ids.values()], 2)})"
+        )
+        if not kept:
+            raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; write both ids alike")
+        warnings.append(f"{said}: they are left out")
+    if retyped:
+        warnings.append(
+            f"image ids of {count_of(retyped, 'annotation')} are text on one side, numbers on the other: matched by value"
+        )
+    return kept, warnings
+
+
+def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:
+    """As pycocotools takes it: every field that it reads is there, and null is what the field is without a value."""
+    area = 0.0
+    if "bbox" in row:
+        _, _, width, height = (float(v) for v in row["bbox"])
+        area = width * height
+    given = {k: v for k, v in row.items() if v is not None}
+    fields = {"iscrowd": 0, "area": area, **given}
+    return fields | {
+        "id": number,
+        "image_id": image_id,
+        "category_id": _number(row["category_id"]),
+        "area": float(fields["area"]),
+        "iscrowd": int(fields["iscrowd"]),
+    }
+
+
+def _placeholders(categories: list[dict[str, Any]], used: set[str]) -> frozenset[int]:
+    """A category 0 without any annotation in the file that the others stand under, or that says that it is none."""
+    first, *others = categories
+    if first["id"] != 0 or "0" in used or not others:
+        return frozenset()
+    groups = {c.get("supercategory") for c in others} == {first["name"]}
+    return frozenset({0} if groups or fold(first["name"]) in _NO_OBJECT else ())
