@@ -183,7 +183,7 @@ BROKEN = [
     (encode(RGB, "WEBP")[:-20], "the image is corrupt"),
     (encode(RGB, "TIFF")[:-20], "the image is cut short"),
     (encode(RGB, "BMP")[:-20], "the image is cut short"),
-    (encode(RGB, "ICO"), "expected a sound JPEG, PNG, WebP, TIFF or BMP image"),
+    (encode(RGB, "ICO"), "expected a sound JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF"),
     (encode(Image.new("L", (1 << 21, 1)), "BMP"), "cannot be decoded"),
     (encode(Image.new("L", (1, 1 << 21)), "PNG"), "cannot be decoded"),
     (

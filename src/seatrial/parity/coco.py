@@ -1,6 +1,7 @@
 """A COCO JSON file, read and cut to the trial's images. For: its own faults, each named. Not for: what a task needs of it.
 
-Image ids match by what they say: 7, 7.0 and "7" are one id, as files written by unlike tools have them.
+Ids are numbers or texts: 7 and 7.0 are one, 7 and "7" are not, and annotations that differ from their image in that alone
+are refused, since every other tool drops them without a word.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
 
 
 def _id(value: Any) -> str:
-    """One text for an id however it is written: '7' for 7, 7.0 and '7'."""
+    """An id's text: '7' for 7, 7.0 and '7'."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"expected a number or a text as id, got {value!r}")
     if isinstance(value, float):
@@ -133,33 +134,38 @@ def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _annotations(
     path: Path, data: dict[str, Any], rows: list[dict[str, Any]]
 ) -> tuple[list[dict[str, Any]], list[str]]:
-    """Those of the trial's images, with the images' new ids; and what is to be said about the others."""
+    """Those of the trial's images, with the images' new ids; and what is to be said about the others.
+
+    DataError where ids are the same but for their type, or where nothing is left for the trial's images.
+    """
     ids = {_id(row["id"]): row["id"] for row in data["images"]}
     ours = {_id(row["id"]): i for i, row in enumerate(rows, start=1)}
     kept: list[dict[str, Any]] = []
-    strays, retyped = [], 0
+    retyped, strays = [], []
     for a in data["annotations"]:
-        key = _id(a["image_id"])
-        if key in ours:
+        given, key = a["image_id"], _id(a["image_id"])
+        if key not in ids:
+            strays.append(given)
+        elif isinstance(given, str) != isinstance(ids[key], str):
+            retyped.append(given)
+        elif key in ours:
             kept.append(_annotation(a, len(kept) + 1, ours[key]))
-            retyped += isinstance(a["image_id"], str) != isinstance(ids[key], str)
-        elif key not in ids:
-            strays.append(a["image_id"])
-    warnings = []
-    if strays:
-        total = len(data["annotations"])
-        said = (
-            f"{len(strays)} of {total} annotations name an image_id that no row of 'images' has "
-            f"({named([repr(i) for i in dict.fromkeys(strays)], 2)}; ids are {named([repr(i) for i in ids.values()], 2)})"
-        )
-        if not kept:
-            raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; write both ids alike")
-        warnings.append(f"{said}: they are left out")
+    unmatched = retyped + strays
+    if not unmatched:
+        return kept, []
+    said = (
+        f"{len(unmatched)} of {count_of(len(data['annotations']), 'annotation')} name an image_id that no row of 'images' has: "
+        f"{_examples(unmatched)}, where 'images' has {_examples(list(ids.values()))}"
+    )
     if retyped:
-        warnings.append(
-            f"image ids of {count_of(retyped, 'annotation')} are text on one side, numbers on the other: matched by value"
-        )
-    return kept, warnings
+        raise DataError(f"{path}: {said}; text and numbers are not one id: write both sides alike")
+    if not kept:
+        raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; use the ids of 'images'")
+    return kept, [f"{said}: they are left out"]
+
+
+def _examples(ids: Sequence[Any]) -> str:
+    return named([repr(i) for i in dict.fromkeys(ids)], 2)
 
 
 def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
+from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, named
 from seatrial.kernels.simd import check_simd
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
@@ -72,6 +72,11 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     checking("images")
     images, warnings = find_images(plan)
     checked = check_images([i.path for i in images])
+    several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
+    if several:
+        warnings.append(
+            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {named(several)}"
+        )
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
