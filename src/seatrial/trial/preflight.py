@@ -14,16 +14,18 @@ from typing import Any
 from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, named
 from seatrial.kernels.simd import check_simd
-from seatrial.parity.classes import ClassMap, map_classes
-from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.relabel import Relabelling
+from seatrial.parity.truth import Truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
-from seatrial.pipeline.class_count import check_labels, head_classes
+from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
 from seatrial.plan import models
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.timing.environment import fingerprint
+from seatrial.trial.class_checks import label_notes, map_truth, relabellings_of
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Ready:
     sizes_hw: list[tuple[int, int]]
     truth: Truth | None
     class_maps: dict[str, ClassMap | None]
+    relabellings: dict[str, Relabelling]
     tags: dict[str, list[str]]
     truth_digest: str
     code_digests: dict[str, str]
@@ -67,10 +70,13 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     for name, spec in plan.plan.pipelines.items():
         _check_pipeline(name, spec, infos[name], plan)
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
+    warnings = []
     for name, spec in plan.plan.pipelines.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
+        warnings += label_notes(name, spec, infos[name], labels[name])
     checking("images")
-    images, warnings = find_images(plan)
+    images, told = find_images(plan)
+    warnings += told
     checked = check_images([i.path for i in images])
     several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
     if several:
@@ -82,8 +88,10 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
-        told, class_maps = _check_truth(plan, truth, images, checked, infos, labels)
+        told, class_maps = map_truth(plan, truth, images, checked, infos, labels)
         warnings += told
+    relabellings, told = relabellings_of(plan, infos, labels)
+    warnings += told
     tags, told = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
     warnings += told
     return Ready(
@@ -96,62 +104,12 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         sizes_hw=[c.source_hw for c in checked],
         truth=truth,
         class_maps=class_maps,
+        relabellings=relabellings,
         tags=tags,
         code_digests=_code_digests(plan),
         truth_digest=_digest_of(plan, [spec_images.annotations, spec_images.tags], labels),
         warnings=warnings,
     )
-
-
-def _check_truth(
-    plan: PlanFile,
-    truth: Truth,
-    images: list[ImageFile],
-    checked: list[CheckedImage],
-    infos: dict[str, ModelInfo],
-    labels: dict[str, list[str] | None],
-) -> tuple[list[str], dict[str, ClassMap | None]]:
-    """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
-    told: dict[str, list[str]] = {}
-    maps: dict[str, ClassMap | None] = {}
-    for name, spec in plan.plan.pipelines.items():
-        post, maps[name] = spec.postprocess, None
-        builtin = isinstance(post, models.Postprocess)
-        if isinstance(post, models.Postprocess):
-            if post.task in ("raw", "embed"):
-                continue
-            sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for text in check_truth(truth, images, sizes, post.task):
-                told.setdefault(text, []).append(name)
-        class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
-        try:
-            found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
-        except DataError as e:
-            if builtin or class_ids is not None:
-                raise DataError(f"{e} (pipelines.{name})") from None
-            # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
-            told.setdefault(f"accuracy is not computed: {e}", []).append(name)
-            continue
-        maps[name] = found
-        for text in found.warnings:
-            told.setdefault(text, []).append(name)
-    several = len(plan.plan.pipelines) > 1
-    lines = [f"{', '.join(names)}: {text}" if several else text for text, names in told.items()]
-    return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
-
-
-def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[str]:
-    """A drop between pipelines that know unlike parts of the truth is no drop of what they do."""
-    if truth.coco is None:
-        return []
-    marked = {int(a["category_id"]) for a in truth.coco["annotations"]}
-    known = {name: marked & {i for i in m.ids if i is not None} for name, m in maps.items() if m is not None}
-    if len({frozenset(k) for k in known.values()}) < 2:
-        return []
-    counts = ", ".join(f"{name} {len(k)}" for name, k in known.items())
-    return [
-        f"the pipelines know unlike classes of the truth's {len(marked)} ({counts}): their accuracies do not compare"
-    ]
 
 
 def _digest_of(plan: PlanFile, files: list[str | None], labels: dict[str, list[str] | None]) -> str:
@@ -213,6 +171,7 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
         if isinstance(spec.preprocess, models.UserCode):
             continue
         kernel = preprocess_kernel(spec)
+        reduced, enlarged = [], []
         for image, size in zip(images, checked, strict=True):
             source_hw = size.source_hw if spec.decode.exif == "apply" else size.stored_hw
             try:
@@ -220,14 +179,20 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
             except SeatrialError as e:
                 problems.append(f"{image.path}: {e}")
                 continue
-            enlarged = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
+            scale = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
             if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):
-                warnings.append(
-                    f"{image.name} ({source_hw[0]} × {source_hw[1]}) is reduced to {geometry.resized_hw[0]} × "
-                    f"{geometry.resized_hw[1]} pixels by pipeline {name}: little of it is left"
-                )
-            elif enlarged > 64:
-                warnings.append(f"{image.name} is enlarged {enlarged:.0f} times by pipeline {name}")
+                sizes = (f"{hw[0]} × {hw[1]}" for hw in (source_hw, geometry.resized_hw))
+                reduced.append(f"{image.name} ({' to '.join(sizes)} pixels)")
+            elif scale > 64:
+                enlarged.append(f"{image.name} ({scale:.0f} times)")
+        if reduced:
+            warnings.append(
+                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: {named(reduced)}"
+            )
+        if enlarged:
+            warnings.append(
+                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {named(enlarged)}"
+            )
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
     return warnings
