@@ -48,7 +48,7 @@ def map_categories(
     else:
         ids, how = _by_order_told(truth, known, head, told), "order"
     ids += [None] * ((count or 0) - len(ids))
-    told += _unmatched(truth, known, labels, ids)
+    told += _unmatched(truth, known, labels, ids, how)
     if labels and class_ids is not None:
         told += _contradictions(known, labels, ids)
     left_out = truth.placeholders - set(known.ids)
@@ -198,7 +198,7 @@ def _category_of(truth: Truth, value: str | int, known: _Categories) -> int:
     )
 
 
-def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: Ids) -> list[str]:
+def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
     """What has no partner, on both sides. DataError where no category that is annotated here has one."""
     marked = _annotated(truth)
     name_of = dict(zip(known.ids, known.names, strict=True))
@@ -229,8 +229,11 @@ def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: 
             f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {named(free)}; what is found of them "
             "is not judged"
         )
-    elif not labels and None in ids:
-        told.append(f"{ids.count(None)} of the model's {len(ids)} classes are no category of the truth")
+    # COCO's numbering has gaps, which are no classes.
+    gaps = [k for k in range(len(ids)) if k + (len(ids) == 90) not in COCO80] if how == "coco91" else []
+    unnamed = [k for k, i in enumerate(ids) if i is None and k not in gaps and not labels]
+    if unnamed:
+        told.append(f"{len(unnamed)} of the model's {len(ids)} classes are no category of the truth")
     return told
 
 

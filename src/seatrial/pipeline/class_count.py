@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seatrial.errors import ModelError
+from seatrial.errors import ModelError, count_of
 from seatrial.plan import models
 from seatrial.plan.model_file import ModelInfo, TensorInfo
 
@@ -64,11 +64,13 @@ def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Se
     if not labels or count is None or len(labels) == count:
         return
     post = spec.postprocess
-    given = f"{where}.postprocess.labels" if post.labels is not None else f"the names in {model.path}"
+    given = (
+        f"{where}.postprocess.labels has" if post.labels is not None else f"{where}: the metadata of {model.path} names"
+    )
     task = f"task {post.task}" if isinstance(post, models.Postprocess) else ""
     form = f", format {post.format}" if isinstance(post, models.Postprocess) and post.task == "detect" else ""
     raise ModelError(
-        f"{given} are {len(labels)}, but the model's head has {count} classes ({task}{form}, output "
+        f"{given} {count_of(len(labels), 'class', 'classes')}, but the model's head has {count} ({task}{form}, "
         f"{', '.join(map(str, model.outputs))}); {_cure(post, model, count, len(labels))}"
     )
 
