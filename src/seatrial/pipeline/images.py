@@ -9,7 +9,6 @@ from pathlib import Path
 
 from seatrial.errors import DataError, count_of, named
 from seatrial.pipeline.decode import read_bytes
-from seatrial.plan import models
 from seatrial.plan.load import PlanFile
 
 SUFFIXES = (
@@ -73,7 +72,7 @@ def _files_of(plan: PlanFile) -> set[Path]:
     spec = plan.plan.images
     named_files = [spec.annotations, spec.tags]
     for pipeline in plan.plan.pipelines.values():
-        labels = pipeline.postprocess.labels if isinstance(pipeline.postprocess, models.Postprocess) else None
+        labels = pipeline.postprocess.labels
         named_files += [pipeline.model, labels if isinstance(labels, str) else None]
     return {plan.path.resolve(), *(plan.resolve(f).resolve() for f in named_files if f is not None)}
 
