@@ -38,7 +38,12 @@ COUNTS = [
     ("detect", "end_to_end", [(1, 300, 6)], None),
     ("classify", None, [(1, 1001)], 1001),
     ("classify", None, [(1, "n")], None),
+    ("classify", None, [("b", 1000, 1, 1)], 1000),
+    ("classify", None, [(1, 10), (1, 3)], 10),
+    ("classify", None, [()], None),
     ("segment", None, [(1, 21, 64, 64)], 21),
+    ("segment", None, [(1, 64, 64)], None),
+    ("segment", None, [("b", 21, "h", "w"), (1, 2)], 21),
     ("embed", None, [(1, 512)], None),
     ("raw", None, [(1, 84, 8400)], None),
 ]

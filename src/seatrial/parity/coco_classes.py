@@ -52,8 +52,8 @@ def map_categories(
     if labels and class_ids is not None:
         told += _contradictions(known, labels, ids)
     left_out = truth.placeholders - set(known.ids)
-    if left_out:
-        names = [str(c["name"]) for c in _rows(truth) if c["id"] in left_out]
+    names = [str(c["name"]) for c in _rows(truth) if c["id"] in left_out and str(c["name"]).lower() not in BACKGROUND]
+    if names:
         told.append(
             f"category {named(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
@@ -26,10 +27,10 @@ def head_classes(spec: models.Pipeline, model: ModelInfo) -> int | None:
     if post.outputs is not None:
         outputs.sort(key=lambda o: post.outputs.index(o.name) if post.outputs else 0)
     found: int | None = None
-    if post.task == "classify" and len(outputs) == 1:
-        found = _size(outputs[0], -1)
-    elif post.task == "segment" and len(outputs) == 1 and len(outputs[0].shape) == 4:
-        found = _size(outputs[0], 1)
+    if post.task == "classify" and outputs:
+        found = _flat_size(outputs[0])
+    elif post.task == "segment" and outputs:
+        found = _size(outputs[0], 1, rank=4)
     elif post.task == "detect" and post.format in _BESIDE and len(outputs) == 1:
         axis, beside = _BESIDE[post.format]
         found = _minus(_size(outputs[0], axis, rank=3), beside)
@@ -38,11 +39,15 @@ def head_classes(spec: models.Pipeline, model: ModelInfo) -> int | None:
     return found if found is None or found > 0 else None
 
 
-def _size(tensor: TensorInfo, axis: int, rank: int | None = None) -> int | None:
-    if not tensor.shape or (rank is not None and len(tensor.shape) != rank):
-        return None
-    size = tensor.shape[axis]
+def _size(tensor: TensorInfo, axis: int, rank: int) -> int | None:
+    size = tensor.shape[axis] if len(tensor.shape) == rank else None
     return size if isinstance(size, int) else None
+
+
+def _flat_size(tensor: TensorInfo) -> int | None:
+    """Of one image's row: a classifier's (B, classes, 1, 1) counts as (B, classes)."""
+    sizes = [d for d in tensor.shape[1:] if isinstance(d, int)]
+    return math.prod(sizes) if sizes and len(sizes) == len(tensor.shape) - 1 else None
 
 
 def _minus(size: int | None, beside: int) -> int | None:
@@ -55,7 +60,7 @@ def _scores_width(outputs: Sequence[TensorInfo]) -> int | None:
     if len(pair) != 2 or not all(isinstance(o.shape[2], int) for o in pair):
         return None
     boxes_first = pair[0].shape[2] == 4
-    return _size(pair[1 if boxes_first else 0], 2)
+    return _size(pair[1 if boxes_first else 0], 2, rank=3)
 
 
 def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
