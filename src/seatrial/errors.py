@@ -76,7 +76,7 @@ def did_you_mean(word: str, known: list[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else ""
 
 
-def named(items: Sequence[str], most: int = 5) -> str:
+def short_list(items: Sequence[str], most: int = 5) -> str:
     """'a, b, c, d, e, …' for a message."""
     return ", ".join(items[:most]) + (", …" if len(items) > most else "")
 

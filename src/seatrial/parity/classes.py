@@ -45,10 +45,10 @@ def map_classes(
     DataError where nothing says which class is which, where counts or names contradict each other, or where the plan's
     pairs name what is not there.
     """
-    named = list(labels) if labels else None
+    names = list(labels) if labels else None
     if truth.classes is not None:
-        index, how, told = map_texts(truth, named, class_ids, head_classes)
+        index, how, told = map_texts(truth, names, class_ids, head_classes)
         return ClassMap(index=index, how=how, warnings=tuple(told))
-    ids, how, told = map_categories(truth, named, class_ids, head_classes)
+    ids, how, told = map_categories(truth, names, class_ids, head_classes)
     background = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), None)
     return ClassMap(tuple(ids), how=how, warnings=tuple(told), background=background)

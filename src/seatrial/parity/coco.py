@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import DataError, count_of, did_you_mean, named
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.parity.names import fold
 from seatrial.pipeline.images import ImageFile
 
@@ -165,7 +165,7 @@ def _annotations(
 
 
 def _examples(ids: Sequence[Any]) -> str:
-    return named([repr(i) for i in dict.fromkeys(ids)], 2)
+    return short_list([repr(i) for i in dict.fromkeys(ids)], 2)
 
 
 def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:

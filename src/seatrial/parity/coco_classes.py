@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.errors import DataError, count_of, did_you_mean, named
-from seatrial.parity.names import class_at, folded_note, is_index, pair_names, shown
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.parity.names import class_at, folded_note, is_index, labels_text, pair_names
 from seatrial.parity.truth import Truth
 
 BACKGROUND = ("background", "__background__", "_background_")
@@ -24,8 +24,8 @@ class _Categories:
     ids: list[int]
     names: list[str]
 
-    def listed(self) -> str:
-        return f"{count_of(len(self.ids), 'category', 'categories')}: {named(_called(self.ids, self.names))}"
+    def text(self) -> str:
+        return f"{count_of(len(self.ids), 'category', 'categories')}: {short_list(_called(self.ids, self.names))}"
 
 
 def _called(ids: Iterable[int], names: Iterable[str]) -> list[str]:
@@ -48,14 +48,14 @@ def map_categories(
     else:
         ids, how = _by_order_told(truth, known, head, told), "order"
     ids += [None] * ((count or 0) - len(ids))
-    told += _unmatched(truth, known, labels, ids, how)
+    told += _leftovers(truth, known, labels, ids, how)
     if labels and class_ids is not None:
         told += _contradictions(known, labels, ids)
     left_out = truth.placeholders - set(known.ids)
     names = [str(c["name"]) for c in _rows(truth) if c["id"] in left_out and str(c["name"]).lower() not in BACKGROUND]
     if names:
         told.append(
-            f"category {named(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
+            f"category {short_list(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
         )
     return ids, how, told
 
@@ -80,14 +80,14 @@ def _by_names(truth: Truth, known: _Categories, labels: list[str], told: list[st
     pairs = pair_names(labels, known.names)
     if pairs.unclear:
         raise DataError(
-            f"{truth.path}: {named(pairs.unclear)} stand(s) for several labels or categories, so that names do not say which "
-            f"is which; the model has {shown(labels)}; the truth has {known.listed()}; rename one, or map by id with "
+            f"{truth.path}: {short_list(pairs.unclear)} stand(s) for several labels or categories, so that names do not say "
+            f"which is which; the model has {labels_text(labels)}; the truth has {known.text()}; rename one, or map by id with "
             "postprocess.class_ids: {label or index: category id}"
         )
     if not pairs.by_first:
         raise DataError(
-            f"{truth.path}: no category is called like any of the model's labels; the model has {shown(labels)}; the truth "
-            f"has {known.listed()}; rename one side, or set postprocess.class_ids ({_likely(known, len(labels))})"
+            f"{truth.path}: no category is called like any of the model's labels; the model has {labels_text(labels)}; the "
+            f"truth has {known.text()}; rename one side, or set postprocess.class_ids ({_likely(known, len(labels))})"
         )
     told += folded_note(pairs.folded)
     ids: Ids = [None] * len(labels)
@@ -102,7 +102,7 @@ def _by_order_told(truth: Truth, known: _Categories, head: int | None, told: lis
         classes = count_of(head, "class", "classes") if head else "a number of classes that its file leaves open"
         raise DataError(
             f"{truth.path}: nothing says which of the model's classes is which category: it has no labels and "
-            f"{classes}; the truth has {known.listed()}; set postprocess.labels, or postprocess.class_ids "
+            f"{classes}; the truth has {known.text()}; set postprocess.labels, or postprocess.class_ids "
             f"({_likely(known, head)})"
         )
     told.append(
@@ -121,11 +121,11 @@ def _by_numbers(truth: Truth, known: _Categories, scheme: str, count: int | None
         if count is not None and count != len(known.ids):
             raise DataError(
                 f"{at}, which needs as many classes as categories, but the model has {classes} and the truth "
-                f"{known.listed()}; {_likely(known, count)}"
+                f"{known.text()}; {_likely(known, count)}"
             )
         if count is None:
             told.append(
-                f"class_ids: order: the model's file leaves its number of classes open; {known.listed()} are taken as they come"
+                f"class_ids: order: the model's file leaves its number of classes open; {known.text()} are taken as they come"
             )
         return list(known.ids)
     if scheme == "coco80":
@@ -194,11 +194,11 @@ def _category_of(truth: Truth, value: str | int, known: _Categories) -> int:
     if (isinstance(value, int) or is_index(value)) and int(value) in known.ids:
         return int(value)
     raise DataError(
-        f"{where}, but the truth has {known.listed()}{did_you_mean(str(value), known.names)}; give a name or an id"
+        f"{where}, but the truth has {known.text()}{did_you_mean(str(value), known.names)}; give a name or an id"
     )
 
 
-def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
+def _leftovers(truth: Truth, known: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
     """What has no partner, on both sides. DataError where no category that is annotated here has one."""
     marked = _annotated(truth)
     name_of = dict(zip(known.ids, known.names, strict=True))
@@ -206,8 +206,8 @@ def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: 
     if lost and len(lost) == len([i for i in marked if i in name_of]):
         raise DataError(
             f"{truth.path}: no category that is annotated on the trial's images is a class of the model: "
-            f"{named(_called(lost, (name_of[i] for i in lost)))}; the model has "
-            f"{shown(labels) if labels else count_of(len(ids), 'class', 'classes')}; set postprocess.labels or class_ids"
+            f"{short_list(_called(lost, (name_of[i] for i in lost)))}; the model has "
+            f"{labels_text(labels) if labels else count_of(len(ids), 'class', 'classes')}; set postprocess.labels or class_ids"
         )
     told = []
     free = [name for k, name in enumerate(labels or []) if ids[k] is None and name and name.lower() not in BACKGROUND]
@@ -216,18 +216,19 @@ def _unmatched(truth: Truth, known: _Categories, labels: list[str] | None, ids: 
             f"{name_of[i]} ({count_of(n, 'annotation')}){did_you_mean(name_of[i], free)}" for i, n in lost.items()
         ]
         told.append(
-            f"{len(lost)} of the truth's {len(known.ids)} categories are no class of the model: {named(counted)}; they count "
-            "as not found and lower the accuracy; map them with postprocess.class_ids if they are"
+            f"{len(lost)} of the truth's {len(known.ids)} categories are no class of the model: {short_list(counted)}; no "
+            "result can match these; map them with postprocess.class_ids if they are"
         )
     unused = [name for i, name in name_of.items() if i not in ids and i not in marked]
     if unused:
         told.append(
-            f"{count_of(len(unused), 'category', 'categories')} without annotations here and without a class: {named(unused)}"
+            f"{count_of(len(unused), 'category', 'categories')} without annotations here and without a class: "
+            f"{short_list(unused)}"
         )
     if free:
         told.append(
-            f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {named(free)}; what is found of them "
-            "is not judged"
+            f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {short_list(free)}; what is found of "
+            "them is not judged"
         )
     # COCO's numbering has gaps, which are no classes.
     gaps = [k for k in range(len(ids)) if k + (len(ids) == 90) not in COCO80] if how == "coco91" else []
@@ -245,7 +246,11 @@ def _contradictions(known: _Categories, labels: list[str], ids: Ids) -> list[str
         f"{labels[k]} is judged as {name_of[chosen]}"
         for k, i in by_name.items() if (chosen := ids[k]) is not None and chosen != i
     ]  # fmt: skip
-    return [f"class_ids goes against {count_of(len(against), 'name')} that agree: {named(against)}"] if against else []
+    return (
+        [f"class_ids goes against {count_of(len(against), 'name')} that agree: {short_list(against)}"]
+        if against
+        else []
+    )
 
 
 def _annotated(truth: Truth) -> Counter[int]:

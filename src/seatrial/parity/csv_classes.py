@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seatrial.errors import DataError, count_of, did_you_mean, named
-from seatrial.parity.names import class_at, folded_note, is_index, is_number, pair_names, quoted, shown
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.parity.names import class_at, folded_note, is_index, is_number, labels_text, pair_names, quoted_list
 from seatrial.parity.truth import Truth
 
 
@@ -56,20 +56,20 @@ def _by_index(truth: Truth, texts: list[str], labels: list[str] | None, count: i
     odd = [t for t in texts if not is_index(t)]
     if odd:
         raise DataError(
-            f"{truth.path}: expected classes as labels or as whole numbers counted from 0, got {quoted(odd)}; write "
+            f"{truth.path}: expected classes as labels or as whole numbers counted from 0, got {quoted_list(odd)}; write "
             f"{str(int(float(odd[0]))) if float(odd[0]).is_integer() else 'a label'!r} for {odd[0]!r}"
         )
     if labels and all(is_number(name) for name in labels if name):
         raise DataError(
-            f"{truth.path}: {quoted(texts)} may be an index, but the labels are numbers too and have no such one: the model "
-            f"has {shown(labels)}; write labels, or map with postprocess.class_ids"
+            f"{truth.path}: {quoted_list(texts)} may be an index, but the labels are numbers too and have no such one: the "
+            f"model has {labels_text(labels)}; write labels, or map with postprocess.class_ids"
         )
     beyond = [t for t in texts if count is not None and int(t) >= count]
     if beyond:
         numbers = {int(t) for t in texts}
         from_one = "; do they count from 1? they count from 0" if 0 not in numbers and max(numbers) == count else ""
         raise DataError(
-            f"{truth.path}: class {quoted(beyond)} is beyond the model's {count_of(count or 0, 'class', 'classes')} (0 to "
+            f"{truth.path}: class {quoted_list(beyond)} is beyond the model's {count_of(count or 0, 'class', 'classes')} (0 to "
             f"{(count or 0) - 1}){from_one}; correct the file, or map with postprocess.class_ids"
         )
     return {t: int(t) for t in texts}
@@ -78,14 +78,14 @@ def _by_index(truth: Truth, texts: list[str], labels: list[str] | None, count: i
 def _by_label(truth: Truth, texts: list[str], labels: list[str] | None) -> tuple[dict[str, int], list[str]]:
     if not labels:
         raise DataError(
-            f"{truth.path}: classes are given by name ({quoted(texts)}), but the model has no labels: nothing says which "
+            f"{truth.path}: classes are given by name ({quoted_list(texts)}), but the model has no labels: nothing says which "
             "class is which; set postprocess.labels, or postprocess.class_ids: {0: name, …}"
         )
     pairs = pair_names(labels, texts)
     if pairs.unclear:
         raise DataError(
-            f"{truth.path}: {named(pairs.unclear)} stand(s) for several labels or classes of the file; the model has "
-            f"{shown(labels)}; make names distinct, or map by index with postprocess.class_ids: {{0: name, …}}"
+            f"{truth.path}: {short_list(pairs.unclear)} stand(s) for several labels or classes of the file; the model has "
+            f"{labels_text(labels)}; make names distinct, or map by index with postprocess.class_ids: {{0: name, …}}"
         )
     found = {texts[at]: k for k, at in pairs.by_first.items()}
     unknown = [t for t in texts if t not in found]
@@ -95,7 +95,7 @@ def _by_label(truth: Truth, texts: list[str], labels: list[str] | None) -> tuple
         mixed = ": a file has labels or indices, not both" if is_number(unknown[0]) else ""
         raise DataError(
             f"{truth.path}: {image} is of class {unknown[0]!r}, which is no label{did_you_mean(unknown[0], labels)}{mixed}; "
-            f"{len(unknown)} of the file's {len(texts)} classes are none; the model has {shown(labels)}; correct one side, or "
-            "map with postprocess.class_ids"
+            f"{len(unknown)} of the file's {len(texts)} classes are none; the model has {labels_text(labels)}; correct one "
+            "side, or map with postprocess.class_ids"
         )
     return found, folded_note(pairs.folded)

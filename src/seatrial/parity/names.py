@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.errors import DataError, count_of, did_you_mean, named
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def class_at(path: Path, key: str, labels: Sequence[str] | None, size: int) -> i
             raise DataError(f"{where}, which {labels.count(key)} labels are called; give its index instead")
         return labels.index(key)
     if not is_index(key):
-        has = shown(labels) if labels else "no labels"
+        has = labels_text(labels) if labels else "no labels"
         raise DataError(
             f"{where}, but the model has {has}{did_you_mean(key, list(labels or []))}; give a label or an index"
         )
@@ -88,19 +88,19 @@ def class_at(path: Path, key: str, labels: Sequence[str] | None, size: int) -> i
 def folded_note(pairs: Sequence[tuple[str, str]]) -> list[str]:
     if not pairs:
         return []
-    pairs_shown = named([f"{ours!r} = {theirs!r}" for ours, theirs in pairs])
+    pairs_shown = short_list([f"{ours!r} = {theirs!r}" for ours, theirs in pairs])
     return [
         f"{count_of(len(pairs), 'class', 'classes')} matched but for capitals, spaces, '_' or '-': {pairs_shown} (label = "
         "name in the truth)"
     ]
 
 
-def shown(labels: Sequence[str]) -> str:
-    return f"{count_of(len(labels), 'label')}: {named(labels)}"
+def labels_text(labels: Sequence[str]) -> str:
+    return f"{count_of(len(labels), 'label')}: {short_list(labels)}"
 
 
-def quoted(texts: Sequence[str]) -> str:
-    return named([repr(t) for t in texts])
+def quoted_list(texts: Sequence[str]) -> str:
+    return short_list([repr(t) for t in texts])
 
 
 def is_index(text: str) -> bool:

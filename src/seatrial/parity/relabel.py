@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import count_of, named
+from seatrial.errors import count_of, short_list
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
-from seatrial.parity.names import folded_note, pair_names, shown
+from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result
 
 
@@ -48,7 +48,7 @@ def relabelling(
             ids[k] = k
     if (ids >= len(other)).all():
         return Relabelling(
-            problem=f"no class of the two is called alike: {shown(own)} against {shown(other)}; rename one side"
+            problem=f"no class of the two is called alike: {labels_text(own)} against {labels_text(other)}; rename one side"
         )
     told = folded_note(pairs.folded)
     for names, free, whose in (
@@ -56,7 +56,7 @@ def relabelling(
         (other, [k for k in range(len(other)) if k not in ids], "it lacks"),
     ):
         if free:
-            listed = named([names[k] or f"class {k} without a name" for k in free])
+            listed = short_list([names[k] or f"class {k} without a name" for k in free])
             told.append(f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}")
     return Relabelling(ids, warnings=tuple(told))
 

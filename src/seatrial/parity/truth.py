@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import DataError, count_of, did_you_mean, named
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.parity.coco import image_ids, read_coco
 from seatrial.pipeline.images import ImageFile
 
@@ -137,7 +137,7 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[s
     told = []
     if unknown:
         told.append(
-            f"{path.name}: tags {count_of(len(unknown), 'image')} that the trial does not have: {named(list(unknown))}"
+            f"{path.name}: tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
         )
     if empty:
         told.append(f"{path.name}: {count_of(empty, 'row')} without a tag are left out")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.errors import DataError, count_of, named
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.pipeline.decode import read_bytes
 from seatrial.plan.load import PlanFile
 
@@ -98,18 +98,18 @@ def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list
         elif path.resolve() not in expected:
             others.append(name)
     if not images:
-        also = f", got {count_of(len(others), 'other file')}: {named(others)}" if others else ""
+        also = f", got {count_of(len(others), 'other file')}: {short_list(others)}" if others else ""
         raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}{also}")
     told = []
     if others:
         told.append(
-            f"{count_of(len(others), 'file')} in {folder.name}/ left out, being no images that are read: {named(others)}"
+            f"{count_of(len(others), 'file')} in {folder.name}/ left out, being no images that are read: {short_list(others)}"
         )
     if hidden:
-        told.append(f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {named(hidden)}")
+        told.append(f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {short_list(hidden)}")
     if links:
         told.append(
-            f"{count_of(len(links), 'link')} in {folder.name}/ left out, leading nowhere or to a folder: {named(links)}"
+            f"{count_of(len(links), 'link')} in {folder.name}/ left out, leading nowhere or to a folder: {short_list(links)}"
         )
     return images, told
 

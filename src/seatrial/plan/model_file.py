@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from seatrial.errors import ModelError, count_of, named
+from seatrial.errors import ModelError, count_of, short_list
 
 FAKE_SUFFIX = ".fake.json"
 
@@ -95,7 +95,7 @@ def _read_names(text: str) -> tuple[list[str] | None, list[str]]:
         return None, [unread]
     names = [numbered.get(k, "") for k in range(max(numbered) + 1)]
     gaps = [k for k in range(len(names)) if k not in numbered]
-    shown = named([str(k) for k in gaps])
+    shown = short_list([str(k) for k in gaps])
     return names, [f"the model's names leave out {count_of(len(gaps), 'class', 'classes')}: {shown}"] if gaps else []
 
 

@@ -5,7 +5,7 @@ For: preflight.py. Not for: which class is which (parity/classes.py), or images 
 
 from __future__ import annotations
 
-from seatrial.errors import DataError, count_of, named
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.gate.budgets import baseline_name
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.names import fold
@@ -31,7 +31,7 @@ def label_notes(name: str, spec: models.Pipeline, info: ModelInfo, labels: list[
         return []
     return [
         f"pipelines.{name}: {count_of(len(unlike), 'label')} of the plan differ from the names in the model's metadata "
-        f"({named(unlike, 3)}): the plan's count"
+        f"({short_list(unlike, 3)}): the plan's count"
     ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, named
+from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, short_list
 from seatrial.kernels.simd import check_simd
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.relabel import Relabelling
@@ -81,7 +81,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
     if several:
         warnings.append(
-            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {named(several)}"
+            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
         )
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
@@ -187,11 +187,12 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
                 enlarged.append(f"{image.name} ({scale:.0f} times)")
         if reduced:
             warnings.append(
-                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: {named(reduced)}"
+                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: "
+                f"{short_list(reduced)}"
             )
         if enlarged:
             warnings.append(
-                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {named(enlarged)}"
+                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {short_list(enlarged)}"
             )
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
