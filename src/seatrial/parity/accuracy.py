@@ -112,9 +112,7 @@ def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[An
     )  # fmt: skip
 
 
-def _top1(
-    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap
-) -> list[bool]:
+def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap) -> list[bool]:
     assert truth.classes is not None
     right = []
     for image, result in zip(images, results, strict=True):
