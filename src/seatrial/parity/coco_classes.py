@@ -227,8 +227,8 @@ def _leftovers(truth: Truth, known: _Categories, labels: list[str] | None, ids: 
         )
     if free:
         told.append(
-            f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {short_list(free)}; what is found of "
-            "them is not judged"
+            f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {short_list(free)}; nothing in "
+            "the truth can match them"
         )
     # COCO's numbering has gaps, which are no classes.
     gaps = [k for k in range(len(ids)) if k + (len(ids) == 90) not in COCO80] if how == "coco91" else []
