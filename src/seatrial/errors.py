@@ -15,6 +15,7 @@ A message says what was expected, what came, and the cure, in one breath.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import IntEnum
 from typing import ClassVar
@@ -73,3 +74,13 @@ def did_you_mean(word: str, known: list[str]) -> str:
     begun = [k for k in known if word and k.startswith(word)]
     near = begun or get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def short_list(items: Sequence[str], most: int = 5) -> str:
+    """'a, b, c, d, e, …' for a message."""
+    return ", ".join(items[:most]) + (", …" if len(items) > most else "")
+
+
+def count_of(number: int, one: str, many: str | None = None) -> str:
+    """'1 label', '3 labels'."""
+    return f"{number} {one if number == 1 else many or one + 's'}"

@@ -69,6 +69,7 @@ def test_extreme_images_run_and_leave_a_warning(workspace, seatrial_cli, size):
     assert done.returncode == 0, done.stderr
     text = (workspace.folder / "out.json").read_text()
     assert ("little of it is left" in text) == (max(size) > 1)
+    assert ("warning: pipeline only reduces 1 image so far" in done.stdout) == (max(size) > 1)
 
 
 def test_an_image_that_cannot_be_fitted(workspace, seatrial_cli):

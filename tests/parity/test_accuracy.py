@@ -8,6 +8,7 @@ import pytest
 from seatrial.errors import DataError
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.parity.accuracy import evaluate
+from seatrial.parity.classes import map_classes
 from seatrial.parity.evaluation import value_of
 from seatrial.parity.truth import load_truth, read_tags
 from seatrial.pipeline.images import ImageFile
@@ -19,8 +20,9 @@ SIDE = 10
 
 
 def accuracy(truth, images, results, labels):
-    """(value, metric), or None where truth and results do not go together."""
-    found = evaluate(truth, images, results, labels)
+    """(value, metric), or None where they do not go together; by labels, or by the order of ids where there are none."""
+    class_map = map_classes(truth, labels, None if labels or truth.classes else "order", None)
+    found = evaluate(truth, images, results, class_map)
     return found and (value_of(found), found.metric)
 
 
@@ -106,7 +108,7 @@ TWO = (box(FULL), box(FAR, 7))
         ((box(FULL, category=99), box(FAR)), [(FAR, 0.5, BUOY)], 1.0),
     ],
 )
-@pytest.mark.parametrize("labels", [LABELS, None, ["unheard", "of"]])
+@pytest.mark.parametrize("labels", [LABELS, None, ["Buoy", " TUG"]])
 def test_map_is_as_counted_by_hand(truth, annotations, detections, value, labels):
     loaded, images = truth(coco(*annotations))
     assert accuracy(loaded, images, [found(*detections)], labels) == (
@@ -217,8 +219,7 @@ def best(*class_ids):
         ("1.png,1\n2.png,0", [best(1), best(0)], None, 1),
         ("1.png,1\n2.png,0", [best(1), best(0)], LABELS, 1),
         ("1.png,90\n2.png,80", [best(0), best(1)], ["90", "80"], 1),
-        ("1.png,90\n2.png,1", [best(90), best(1)], ["90", "80"], 0.5),
-        ("1.png,whale\n2.png,tug", [best(1), best(9)], LABELS, 0),
+        ("1.png,buoy\n2.png,tug", [best(1), best(9)], LABELS, 0),
         ("2.png, tug \n1.png,buoy\n3.png,tug", [best(0), best(1)], LABELS, 1),
     ],
 )
@@ -302,7 +303,9 @@ def test_tags_are_read_for_known_images(truth, tmp_path):
     (tmp_path / "tags.csv").write_text(
         "\ufeffimage,tag,by\r\n1.png,night,me\r\n1.png, fog \r\n9.png,night\r\n", "utf-8"
     )
-    assert read_tags(tmp_path / "tags.csv", images) == {"1.png": ["night", "fog"]}
+    tags, told = read_tags(tmp_path / "tags.csv", images)
+    assert tags == {"1.png": ["night", "fog"]}
+    assert told == ["tags.csv: tags 1 image that the trial does not have: 9.png"]
     (tmp_path / "tags.csv").write_text("image,class\n1.png,night\n")
     with pytest.raises(DataError, match=r"tags\.csv: expected a header line with columns image,tag, got image, class"):
         read_tags(tmp_path / "tags.csv", images)

@@ -13,6 +13,7 @@ from pycocotools.cocoeval import COCOeval
 from seatrial._native.statistics import average_precision
 from seatrial.kernels.postprocess import Detections
 from seatrial.parity.accuracy import evaluate
+from seatrial.parity.classes import ClassMap
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation, value_of
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.images import ImageFile
@@ -54,7 +55,8 @@ def coco(truth, images):
 
 def evaluation_of(tmp_path, truth, results):
     files = [ImageFile(tmp_path / f"{i}.png", f"{i}.png") for i in range(len(results))]
-    return evaluate(Truth(tmp_path / "truth.json", coco=coco(truth, len(results))), files, results, LABELS)
+    class_map = ClassMap(tuple(k + 1 for k in range(len(LABELS))))
+    return evaluate(Truth(tmp_path / "truth.json", coco=coco(truth, len(results))), files, results, class_map)
 
 
 def pycocotools_map(truth, results):

@@ -2,17 +2,19 @@
 
 import io
 import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from seatrial.errors import DataError
 from seatrial.pipeline.check_images import check_images
-from seatrial.pipeline.decode import decode_image, find_problem, jpeg_components, turn
+from seatrial.pipeline.decode import decode_image, find_problem, jpeg_components
+from seatrial.pipeline.orientation import read_orientation, turn, turn_back
 
 RNG = np.random.default_rng(0)
 NOISE = RNG.integers(0, 256, (9, 14, 4), dtype=np.uint8)
@@ -20,11 +22,12 @@ SMOOTH = cv2.resize(RNG.integers(0, 256, (4, 6, 3), dtype=np.uint8), (48, 32))
 RGB, RGBA = Image.fromarray(NOISE[..., :3]), Image.fromarray(NOISE)
 LEVELS = Image.fromarray(NOISE[..., 0] // 64 * 85)
 LOSSLESS = {"PNG": {}, "TIFF": {}, "WEBP": {"lossless": True, "exact": True}, "BMP": {}}
+LESS_COMMON = {"GIF": {}, "PPM": {}, "JPEG2000": {}, "AVIF": {"quality": 100}}
 
 
 def encode(image, form, **options):
     stream = io.BytesIO()
-    image.save(stream, form, **LOSSLESS.get(form, {}) | options)
+    image.save(stream, form, **(LOSSLESS | LESS_COMMON).get(form, {}) | options)
     return stream.getvalue()
 
 
@@ -58,6 +61,93 @@ def test_orientation_is_pillows(form, order, orientation):
     assert decode_image(data, color="gray", exif="ignore").shape == (32, 48, 1)
 
 
+def xmp(orientation, form="attribute"):
+    tag = {
+        "attribute": f'tiff:Orientation="{orientation}"/>',
+        "element": f"><tiff:Orientation>{orientation}</tiff:Orientation></rdf:Description>",
+    }[form]
+    return f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><rdf:Description {tag}</rdf:RDF></x:xmpmeta>'
+
+
+def raw_profile(orientation):
+    """As ImageMagick writes EXIF into a PNG's text chunk."""
+    block = exif(orientation)
+    return f"\nexif\n{len(block):8}\n{block.hex()}\n"
+
+
+def with_text(key, text, **options):
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add_itxt(key, text, **options) if key.startswith("XML") else chunks.add_text(key, text, **options)
+    return encode(Image.fromarray(SMOOTH), "PNG", pnginfo=chunks)
+
+
+def behind(png, key, text):
+    """The PNG with a text chunk behind the picture."""
+    body = b"tEXt" + key.encode() + b"\0" + text.encode()
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return png[:-12] + chunk + png[-12:]
+
+
+def long_tag(orientation, order):
+    """Orientation as a LONG, which some writers choose."""
+    entry = struct.pack(order + "HHIII", 0x0112, 4, 1, orientation, 0)
+    return b"Exif\0\0" + {">": b"MM", "<": b"II"}[order] + struct.pack(order + "HIH", 42, 8, 1) + entry
+
+
+PICTURE = Image.fromarray(SMOOTH)
+ELSEWHERE = {
+    "xmp in jpeg": lambda o: encode(PICTURE, "JPEG", xmp=xmp(o).encode()),
+    "xmp in jpeg, as element": lambda o: encode(PICTURE, "JPEG", xmp=xmp(o, "element").encode()),
+    "xmp beside exif without the tag": lambda o: encode(
+        PICTURE, "JPEG", xmp=xmp(o).encode(), exif=exif(o).replace(b"\x01\x12", b"\x01\x0f")
+    ),
+    "xmp beside exif that says otherwise": lambda o: encode(PICTURE, "JPEG", xmp=xmp(o).encode(), exif=exif(9 - o)),
+    "long tag, big end first": lambda o: encode(PICTURE, "JPEG", exif=long_tag(o, ">")),
+    "long tag, little end first": lambda o: encode(PICTURE, "JPEG", exif=long_tag(o, "<")),
+    "raw profile": lambda o: with_text("Raw profile type exif", raw_profile(o)),
+    "raw profile, packed": lambda o: with_text("Raw profile type exif", raw_profile(o), zip=True),
+    "raw profile behind the picture": lambda o: behind(encode(PICTURE, "PNG"), "Raw profile type exif", raw_profile(o)),
+    "xmp in png": lambda o: with_text("XML:com.adobe.xmp", xmp(o)),
+    "xmp in png, packed": lambda o: with_text("XML:com.adobe.xmp", xmp(o), zip=True),
+    "xmp in webp": lambda o: encode(PICTURE, "WEBP", xmp=xmp(o).encode()),
+    "xmp in tiff": lambda o: encode(PICTURE, "TIFF", tiffinfo={700: xmp(o).encode()}),
+    "exif in avif": lambda o: encode(PICTURE, "AVIF", quality=100, exif=exif(o)),
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_orientation_is_pillows_wherever_it_stands(where, orientation):
+    data = ELSEWHERE[where](orientation)
+    shown = np.asarray(ImageOps.exif_transpose(pillow(data)).convert("RGB"))
+    np.testing.assert_allclose(decode_image(data, color="rgb"), shown.astype(int), atol=2)
+    stored = decode_image(data, color="rgb", exif="ignore")
+    assert stored.shape == (32, 48, 3)
+    np.testing.assert_array_equal(turn(stored, read_orientation(data)), decode_image(data, color="rgb"))
+
+
+def test_the_check_measures_what_decode_gives(tmp_path):
+    paths = [tmp_path / f"{where} {o}" for where in ELSEWHERE for o in range(1, 9)]
+    for path in paths:
+        where, _, o = path.name.rpartition(" ")
+        path.write_bytes(ELSEWHERE[where](int(o)))
+    for checked in check_images(paths):
+        assert (checked.source_hw, checked.stored_hw) == (decode_image(checked.path).shape[:2], (32, 48)), checked.path
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_a_turn_is_pillows(orientation, channels):
+    image = NOISE[..., :channels]
+    operation = {i: Image.Transpose(t) for i, t in zip(range(2, 9), (0, 3, 1, 5, 4, 6, 2), strict=True)}.get(
+        orientation
+    )
+    planes = [Image.fromarray(np.ascontiguousarray(image[..., c])) for c in range(channels)]
+    expected = np.stack([np.asarray(p.transpose(operation) if operation is not None else p) for p in planes], 2)
+    np.testing.assert_array_equal(turn(image, orientation), expected)
+    np.testing.assert_array_equal(turn_back(turn(image, orientation), orientation), image)
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 300])
 def test_an_unknown_orientation_changes_nothing(orientation):
     data = encode(RGB, "PNG", exif=exif(orientation))
@@ -84,6 +174,9 @@ TRANSPARENT = {
     "grey level png": encode(LEVELS, "PNG", transparency=85),
     "colour png": encode(RGB, "PNG", transparency=tuple(map(int, NOISE[2, 3, :3]))),
     "turned rgba tiff": encode(RGBA, "TIFF", tiffinfo={274: 6}),
+    "gif": encode(RGB.quantize(16), "GIF", transparency=3),
+    "rgba avif": encode(RGBA, "AVIF"),
+    "rgba jpeg 2000": encode(RGBA, "JPEG2000"),
 }
 
 
@@ -110,6 +203,58 @@ def test_opaque_images_are_pillows(form, mode, alpha):
     np.testing.assert_array_equal(decode_image(data, color="rgb", alpha=alpha), expected)
     np.testing.assert_array_equal(decode_image(data, color="bgr", alpha=alpha), expected[..., ::-1])
     assert decode_image(data, color="gray").shape == (9, 14, 1)
+
+
+@pytest.mark.parametrize("form", LESS_COMMON)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_less_common_formats_are_pillows(form, mode):
+    data = encode(RGB.convert(mode), form)
+    expected = np.asarray(pillow(data).convert("RGB"))
+    np.testing.assert_array_equal(decode_image(data, color="rgb"), expected)
+    assert decode_image(data, color="gray").shape == (9, 14, 1)
+    assert find_problem(data) is None
+
+
+ANIMATED = {"GIF": {}, "WEBP": {"lossless": True}, "PNG": {}, "TIFF": {}, "AVIF": {"quality": 100}}
+
+
+def test_of_several_frames_the_first_is_read_and_they_are_counted(tmp_path):
+    frames = [Image.new("RGB", (8, 6), (v, v, v)) for v in (10, 100, 200)]
+    for form, options in ANIMATED.items():
+        (tmp_path / form).write_bytes(encode(frames[0], form, save_all=True, append_images=frames[1:], **options))
+    for checked in check_images([tmp_path / form for form in ANIMATED]):
+        np.testing.assert_array_equal(decode_image(checked.path), np.full((6, 8, 3), 10))
+        assert checked.frames == 3
+
+
+@pytest.mark.parametrize("depth", [10, 12])
+def test_an_avif_of_more_bits_is_scaled(depth):
+    levels = np.linspace(0, 2**depth - 1, 64 * 64).reshape(64, 64).astype(np.uint16)
+    options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100]
+    data = cv2.imencode(".avif", np.dstack([levels] * 3), options)[1].tobytes()
+    np.testing.assert_allclose(decode_image(data)[..., 0], levels / (2**depth - 1) * 255, atol=2)
+    with pytest.raises(DataError, match="16 bits a channel are refused"):
+        decode_image(data, sixteen_bit="refuse")
+
+
+def pnm(kind, levels, top, *, comment=b""):
+    pixels = (
+        levels.astype(">u2" if top > 255 else "u1").tobytes()
+        if kind > 3
+        else b" ".join(b"%d" % v for v in levels.ravel()) + b"\n"
+    )
+    return b"P%d\n%s%d %d\n%d\n" % (kind, comment, levels.shape[1], levels.shape[0], top) + pixels
+
+
+@pytest.mark.parametrize("kind", [2, 5])
+@pytest.mark.parametrize("comment", [b"", b"# by hand\n"])
+def test_levels_of_a_pnm_file_are_what_they_say_or_refused(kind, comment):
+    levels = np.arange(12).reshape(3, 4) * 20
+    np.testing.assert_array_equal(decode_image(pnm(kind, levels, 255, comment=comment), color="gray")[..., 0], levels)
+    np.testing.assert_array_equal(decode_image(pnm(kind, levels * 257, 65535), color="gray")[..., 0], levels)
+    for top in (15, 240, 1023):
+        with pytest.raises(DataError, match=f"the highest level of this PNM file is {top}; expected 255 or 65535"):
+            decode_image(pnm(kind, np.minimum(levels, top), top, comment=comment))
 
 
 def test_grey_stays_as_it_is():
@@ -183,7 +328,7 @@ BROKEN = [
     (encode(RGB, "WEBP")[:-20], "the image is corrupt"),
     (encode(RGB, "TIFF")[:-20], "the image is cut short"),
     (encode(RGB, "BMP")[:-20], "the image is cut short"),
-    (encode(RGB, "ICO"), "expected a sound JPEG, PNG, WebP, TIFF or BMP image"),
+    (encode(RGB, "ICO"), "expected a sound JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF"),
     (encode(Image.new("L", (1 << 21, 1)), "BMP"), "cannot be decoded"),
     (encode(Image.new("L", (1, 1 << 21)), "PNG"), "cannot be decoded"),
     (

@@ -1,5 +1,6 @@
 """Model files: read without being trusted."""
 
+import json
 import os
 from pathlib import Path
 
@@ -41,6 +42,36 @@ def test_a_sound_model_tells_its_tensors_and_digest(tmp_path):
     assert info.labels() == ["cat", "dog"]
     assert info.digest.startswith("sha256:")
     assert info.size_bytes == (tmp_path / "model.onnx").stat().st_size
+
+
+TWELVE = [f"kind{i}" for i in range(12)]
+NAMES = [
+    (str(dict(enumerate(TWELVE))), TWELVE, ""),
+    (json.dumps(dict(enumerate(TWELVE))), TWELVE, ""),
+    (str({str(i): n for i, n in reversed(list(enumerate(TWELVE)))}), TWELVE, ""),
+    (json.dumps(TWELVE), TWELVE, ""),
+    (str(tuple(TWELVE)), TWELVE, ""),
+    # JSON's own words are no Python
+    ('{"0": null, "1": true}', ["None", "True"], ""),
+    ("{1: 'dog', 3: 'cow'}", ["", "dog", "", "cow"], "leave out 2 classes: 0, 2"),
+    ('{"00": "cat", "1": "dog"}', ["cat", "dog"], ""),
+    ("{0: 'cat', '0': 'dog'}", None, "no list and no dict of number to name"),
+    ("{'cat': 0, 'dog': 1}", None, "no list and no dict of number to name"),
+    ("{-1: 'none', 0: 'cat'}", None, "no list and no dict"),
+    ("{0: 'cat', 1.5: 'dog'}", None, "no list and no dict"),
+    ("{999999999999: 'cat'}", None, "no list and no dict"),
+    ("{}", None, "no list and no dict"),
+    ("person, car", None, "no list and no dict"),
+    ("", None, ""),
+]
+
+
+@pytest.mark.parametrize(("names", "labels", "said"), NAMES, ids=range(len(NAMES)))
+def test_the_class_of_a_key_is_its_number(tmp_path, names, labels, said):
+    info = inspect_model(make_model(tmp_path, metadata={"names": names}))
+    assert info.labels() == labels
+    assert said in "".join(info.label_notes())
+    assert bool(said) == bool(info.label_notes())
 
 
 @pytest.mark.parametrize("names", ["__import__('os').system('true')", "{", "[" * 500, "{0: open('x')}"])

@@ -124,6 +124,7 @@ def bench(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Measure one model on made-up inputs, or a plan's pipeline on its images, in fresh processes, under a load."""
+    from seatrial.cli.tables import print_warnings
     from seatrial.history.store import new_run
     from seatrial.report.html import write_report
     from seatrial.timing.environment import machine_name
@@ -161,6 +162,7 @@ def bench(
             out.print()
         print_cell(out, Path(model).name, cell)
     print_sweep(out, record.cells)
+    print_warnings(out, {w: () for w in record.warnings if w != outcome.problem}, len(record.cells))
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
     write_json(json, record.to_json())

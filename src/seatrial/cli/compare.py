@@ -101,6 +101,7 @@ def compare(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
+    from seatrial.cli.tables import print_warnings
     from seatrial.gate.verdict import exit_code
     from seatrial.history.store import new_run
     from seatrial.report.html import write_report
@@ -145,6 +146,7 @@ def compare(
         raise
     for c in record.comparisons:
         print_comparison(out, c)
+    print_warnings(out, dict.fromkeys(record.warnings, ()), 0)
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
     write_json(json, record.to_json())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from rich.console import Console
@@ -10,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.history.records import CellRecord, Record, configuration
-from seatrial.report.groups import group_decisions
+from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -31,6 +32,7 @@ def print_record(out: Console, record: Record) -> None:
 
         for c in record.comparisons:
             print_comparison(out, c)
+    print_warnings(out, group_warnings(record), len(record.cells))
     if record.kind == "trial":
         print_seen(out, record)
         out.print(verdict_table(record))
@@ -67,6 +69,19 @@ def _accuracy_said(cell: CellRecord) -> str:
     low, high = cell.accuracy.interval or (None, None)
     between = "" if low is None or high is None else f" ({low:.2f} to {high:.2f} on {cell.accuracy.n} images)"
     return f"{cell.accuracy_name} {cell.accuracy.value:.3f}{between}"
+
+
+def print_warnings(out: Console, cells_of: Mapping[str, Sequence[str]], cells: int) -> None:
+    """Each warning with the number of cells that it concerns. Cells' that differ in their numbers alone share a line."""
+    alike: dict[str, list[str]] = {}
+    for text, found in cells_of.items():
+        if not text.startswith("NOT CONVERGED"):  # print_record has a line for them
+            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", text) if found else text, []).append(text)
+    for texts in alike.values():
+        concerned = {cell for text in texts for cell in cells_of[text]}
+        others = f"; {len(texts) - 1} more like it" if len(texts) > 1 else ""
+        where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
+        out.print(Text.assemble(("warning: ", "bold yellow"), (f"{texts[0]}{others}{where}", "yellow")), soft_wrap=True)
 
 
 _SHORT = {"preprocess": "pre", "postprocess": "post"}

@@ -128,7 +128,12 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     answers are right, nobody may call it fit unless both answer alike.
     """
     across = cell.across
-    if cell.status != "ok" or across is None or across.agreement is None:
+    if cell.status != "ok" or across is None:
+        return None
+    check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
+    if across.note:
+        return Decision(check=check, verdict="INCONCLUSIVE", reason=across.note, cell=cell.id, group=check)
+    if across.agreement is None:
         return None
     assert plan.parity
     limit = plan.parity.agreement
@@ -139,7 +144,6 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     if limit is None and verdict != "PASS":
         verdict = "INCONCLUSIVE"
         reason += "; nothing says who is right: set parity.agreement, or give annotations and a budget on this cell"
-    check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
     return Decision(
         check=check, verdict=verdict, value=across.agreement, limit=least, unit="fraction", reason=reason, cell=cell.id,
         against=across.reference, group=check,

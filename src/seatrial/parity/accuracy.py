@@ -11,6 +11,8 @@ import numpy as np
 
 from seatrial.errors import DataError
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.coco import image_ids
 from seatrial.parity.evaluation import (
     IOU_THRESHOLDS,
     RECALL_LEVELS,
@@ -20,7 +22,7 @@ from seatrial.parity.evaluation import (
     MeanEvaluation,
     PixelEvaluation,
 )
-from seatrial.parity.truth import BACKGROUND, NO_CATEGORY, Truth, category_ids, image_ids
+from seatrial.parity.truth import Truth
 from seatrial.pipeline.images import ImageFile
 from seatrial.pipeline.results import Result
 
@@ -29,9 +31,11 @@ ANY_AREA = [0.0, 1e10]
 
 
 def evaluate(
-    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap | None
 ) -> Evaluation | None:
-    """What is right on each image, or None where truth and results don't go together."""
+    """What is right on each image, or None where truth and results don't go together or no class map says how."""
+    if class_map is None:
+        return None
     first = next((r for r in results if r is not None), None)
     if any(type(r) is not type(first) for r in results):
         return None
@@ -39,22 +43,22 @@ def evaluate(
         without = sum("bbox" not in a for a in truth.coco["annotations"])
         if without:
             raise DataError(f"{truth.path}: {without} annotation(s) have no bbox, which detection is judged by")
-        return _boxes(truth.coco, images, results, labels)
+        return _boxes(truth.coco, images, results, class_map)
     if isinstance(first, Classification) and truth.classes:
-        return MeanEvaluation("top-1", np.array(_top1(truth, images, results, labels), np.float64))
+        return MeanEvaluation("top-1", np.array(_top1(truth, images, results, class_map), np.float64))
     if isinstance(first, SemanticMask) and truth.coco:
-        return _pixels(truth, images, results, labels)
+        return _pixels(truth, images, results, class_map)
     return None
 
 
 def _boxes(
-    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap
 ) -> BoxEvaluation:
     """Detections matched at COCO's thresholds by pycocotools itself."""
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    ids = category_ids(coco, labels)
+    ids = class_map.ids
     own_ids = image_ids(coco, images)
     found = []
     for image_id, result in zip(own_ids, results, strict=True):
@@ -62,7 +66,7 @@ def _boxes(
         for box, score, class_id in zip(
             result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
         ):
-            if 0 <= class_id < len(ids) and ids[class_id] != NO_CATEGORY:
+            if 0 <= class_id < len(ids) and ids[class_id] is not None:
                 bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
                 found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
     with contextlib.redirect_stdout(io.StringIO()):
@@ -108,24 +112,17 @@ def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[An
     )  # fmt: skip
 
 
-def _top1(
-    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
-) -> list[bool]:
+def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap) -> list[bool]:
     assert truth.classes is not None
     right = []
     for image, result in zip(images, results, strict=True):
         assert isinstance(result, Classification)
-        best, expected = int(result.class_ids[0]), truth.classes[image.name]
-        # A CSV may name classes by label or by index; a label that is a number ('90') is a label.
-        if labels and expected in labels:
-            right.append(best < len(labels) and labels[best] == expected)
-        else:
-            right.append(str(best) == expected)
+        right.append(int(result.class_ids[0]) == class_map.index[truth.classes[image.name]])
     return right
 
 
 def _pixels(
-    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], labels: Sequence[str] | None
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap
 ) -> PixelEvaluation:
     """Intersection and union of each class on each image.
 
@@ -140,8 +137,8 @@ def _pixels(
         index = COCO()
         index.dataset = coco
         index.createIndex()
-    ids = category_ids(coco, labels)
-    unannotated = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), -1)
+    ids = class_map.ids
+    unannotated = -1 if class_map.background is None else class_map.background
     inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
     for at, (image, image_id, result) in enumerate(zip(images, image_ids(coco, images), results, strict=True)):
         assert isinstance(result, SemanticMask)
@@ -167,4 +164,4 @@ def _pixels(
             found, true = (result.class_ids == k) & judged, expected == k
             inter[at, k] = (found & true).sum()
             union[at, k] = (found | true).sum()
-    return PixelEvaluation(tuple(ids), inter, union)
+    return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)

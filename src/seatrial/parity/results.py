@@ -6,7 +6,7 @@ For: what agrees on each image, counted in boxes or images. Not for: right or wr
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -155,26 +155,6 @@ def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agr
     return Agreement(
         2 * counts[:, 0], counts[:, 1] + counts[:, 2], unit, "boxes", not counts[:, 1].any(), tuple(rows), **sides
     )
-
-
-def relabelled(results: Sequence[Result], own: Sequence[str] | None, other: Sequence[str] | None) -> list[Result]:
-    """The results with class ids of `other`'s label order; unchanged where either has no labels or both are the same.
-
-    A class that `other` does not know gets an id beyond its labels, which matches nothing.
-    """
-    if not own or not other or list(own) == list(other) or not set(own) & set(other):
-        return list(results)
-    ids = np.array([list(other).index(name) if name in other else len(other) + i for i, name in enumerate(own)])
-    out: list[Result] = []
-    for result in results:
-        if isinstance(result, Detections | Classification | SemanticMask):
-            known = result.class_ids < len(ids)
-            moved = np.where(known, ids[np.where(known, result.class_ids, 0)], result.class_ids)
-            moved_ids: Any = moved.astype(result.class_ids.dtype)
-            out.append(replace(result, class_ids=moved_ids))
-        else:
-            out.append(result)
-    return out
 
 
 def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:

@@ -1,35 +1,39 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation) or a CSV with columns image,class.
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py) or a CSV with columns image,class.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import DataError, did_you_mean
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.parity.coco import image_ids, read_coco
 from seatrial.pipeline.images import ImageFile
 
 
 @dataclass(frozen=True)
 class Truth:
-    """coco: the file's own structure, cut to the trial's images; classes: class name by image name."""
+    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial.
+
+    placeholders: ids of categories that only group the others; warnings: what was found odd in reading.
+    """
 
     path: Path
     coco: dict[str, Any] | None = None
     classes: dict[str, str] | None = None
+    placeholders: frozenset[int] = frozenset()
+    warnings: tuple[str, ...] = ()
 
 
 def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
-    """DataError where the file is missing or malformed, or an image of the trial is not in it."""
+    """DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
@@ -37,17 +41,13 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
             f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
         ) from None
     if path.suffix.lower() == ".csv":
-        return Truth(path, classes=_read_classes(path, text, images))
-    return Truth(path, coco=_read_coco(path, text, images))
+        classes, warnings = _read_classes(path, text, images)
+        return Truth(path, classes=classes, warnings=tuple(warnings))
+    coco = read_coco(path, text, images)
+    return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
 
 
-def check_truth(
-    truth: Truth,
-    images: Sequence[ImageFile],
-    sizes_hw: Sequence[tuple[int, int]],
-    task: str,
-    labels: Sequence[str] | None,
-) -> list[str]:
+def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]], task: str) -> list[str]:
     """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
     wanted = {"detect": "coco", "segment": "coco", "classify": "classes"}.get(task)
     if wanted is None:
@@ -57,63 +57,95 @@ def check_truth(
         raise DataError(
             f"{truth.path}: a pipeline of task '{task}' is judged by {form}; give that, or leave images.annotations out"
         )
-    if truth.classes is not None:
-        return _check_classes(truth, images, labels)
-    assert truth.coco is not None
-    names = {str(c["name"]) for c in truth.coco["categories"]}
-    if labels and not names & set(labels):
-        raise DataError(
-            f"{truth.path}: no category is called like any of the model's labels ({', '.join(list(labels)[:5])}); "
-            f"categories are {', '.join(sorted(names)[:5])}; rename one side"
-        )
+    if truth.coco is None:
+        return []
     known = {c["id"] for c in truth.coco["categories"]}
     needed = "bbox" if task == "detect" else "segmentation"
     for a in truth.coco["annotations"]:
         box = a.get("bbox", [0, 0, 0, 0])
         if needed not in a or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
+            name = truth.coco["images"][a["image_id"] - 1]["file_name"]
             raise DataError(
-                f"{truth.path}: an annotation of image {a['image_id']} has no sound '{needed}', which task '{task}' needs"
+                f"{truth.path}: an annotation of image {name} has no sound '{needed}', which task '{task}' needs"
             )
         if a["category_id"] not in known:
             raise DataError(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
-    said = {row["id"]: (row.get("height"), row.get("width")) for row in truth.coco["images"]}
-    unlike = [
-        i.name for i, hw, row in zip(images, sizes_hw, image_ids(truth.coco, images), strict=True)
-        if None not in said[row] and said[row] != tuple(hw)
-    ]  # fmt: skip
-    if unlike:
-        return [
-            f"{len(unlike)} image(s) have another size than the annotations say, first {unlike[0]}: "
-            "is EXIF orientation applied on both sides?"
-        ]
-    return []
+    return _unlike_sizes(truth.coco, images, sizes_hw) + (_odd_boxes(truth.coco, sizes_hw) if task == "detect" else [])
 
 
-def _check_classes(truth: Truth, images: Sequence[ImageFile], labels: Sequence[str] | None) -> list[str]:
-    assert truth.classes is not None
-    for image in images:
-        name = truth.classes[image.name]
-        if labels and name not in labels and not (name.isdigit() and int(name) < len(labels)):
-            raise DataError(
-                f"{truth.path}: {image.name} is of class {name!r}, which is no label{did_you_mean(name, list(labels))}"
-            )
-    return []
+def _unlike_sizes(coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
+    """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
+    said = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
+    rows = zip(images, map(tuple, sizes_hw), (said[i] for i in image_ids(coco, images)), strict=True)
+    unlike = [(image, hw, row) for image, hw, row in rows if row[0] and row[1] and row != hw]
+    if not unlike:
+        return []
+    image, hw, row = unlike[0]
+    turned = all(row == hw[::-1] for _, hw, row in unlike)
+    cure = (
+        "is EXIF orientation applied on both sides?" if turned
+        else "boxes and masks made at another size do not fit these files; use the files that were annotated"
+    )  # fmt: skip
+    return [
+        f"{len(unlike)} of {count_of(len(images), 'image')} have another size than the annotations say, first {image.name} "
+        f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width): {cure}"
+    ]
 
 
-def read_tags(path: Path, images: Sequence[ImageFile]) -> dict[str, list[str]]:
-    """Tags by image name, from a CSV with columns image,tag."""
+def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
+    """Boxes that are no boxes of their images: empty, or reaching far outside, as corners or fractions read as x, y, w, h."""
+    empty = outside = tiny = 0
+    for a in coco["annotations"]:
+        x, y, width, height = map(float, a["bbox"])
+        image_h, image_w = sizes_hw[a["image_id"] - 1]
+        empty += width <= 0 or height <= 0
+        tiny += 0 < width <= 1 and 0 < height <= 1
+        outside += x + width > 1.1 * image_w or y + height > 1.1 * image_h
+    total = len(coco["annotations"])
+    told = []
+    boxes = f"of {count_of(total, 'box', 'boxes')} in the truth"
+    if empty:
+        told.append(f"{empty} {boxes} have no area: nothing can match them")
+    if tiny and 2 * tiny > total:
+        told.append(f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels")
+    elif outside and 4 * outside > total:
+        told.append(f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners")
+    return told
+
+
+def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[str]]:
+    """Tags by image name, from a CSV with columns image,tag; and warnings about rows that tag nothing."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"{path}: the tags cannot be read ({e}); expected a CSV with columns image,tag") from None
     known = {i.name for i in images}
     tags: dict[str, list[str]] = {}
+    unknown: dict[str, None] = {}
+    empty = repeated = 0
     for name, tag in _two_columns(path, text, ("image", "tag")):
-        if name in known:
+        if name not in known:
+            unknown[name] = None
+        elif not tag:
+            empty += 1
+        elif tag in tags.get(name, []):
+            repeated += 1
+        else:
             tags.setdefault(name, []).append(tag)
-    return tags
+    told = []
+    if unknown:
+        told.append(
+            f"{path.name}: tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
+        )
+    if empty:
+        told.append(f"{path.name}: {count_of(empty, 'row')} without a tag are left out")
+    if repeated:
+        told.append(f"{path.name}: {count_of(repeated, 'row')} say what another row says already")
+    if images and not tags:
+        told.append(f"{path.name}: no image of the trial has a tag")
+    return tags, told
 
 
 def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
@@ -130,74 +162,21 @@ def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[s
     return [((r[wanted[0]] or "").strip(), (r[wanted[1]] or "").strip()) for r in rows]
 
 
-def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, str]:
-    classes = dict(_two_columns(path, text, ("image", "class")))
-    missing = [i.name for i in images if i.name not in classes]
+def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[str]]:
+    """The class text of each image of the trial. DataError where one has none, an empty one, or two that differ."""
+    classes: dict[str, str] = {}
+    repeated = 0
+    for name, text_of_class in _two_columns(path, text, ("image", "class")):
+        if name in classes and classes[name] != text_of_class:
+            raise DataError(
+                f"{path}: {name} is of class {classes[name]!r} in one row and of {text_of_class!r} in another; keep one"
+            )
+        repeated += name in classes
+        classes[name] = text_of_class
+    missing = [i.name for i in images if not classes.get(i.name)]
     if missing:
         raise DataError(
             f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
         )
-    return classes
-
-
-def _read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> dict[str, Any]:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as e:
-        raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
-    if not isinstance(data, dict) or not all(
-        isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
-    ):
-        raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
-    try:
-        by_name = {str(row["file_name"]): row for row in data["images"]}
-        names = Counter(i.path.name for i in images)
-        wanted = {}
-        for image in images:
-            # A base name stands for the image only where no other image has it.
-            row = by_name.get(image.name) or (by_name.get(image.path.name) if names[image.path.name] == 1 else None)
-            if row is None:
-                raise DataError(
-                    f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(by_name))}; an image without "
-                    "objects still needs a row in 'images'"
-                )
-            wanted[row["id"]] = row
-        ours = (a for a in data["annotations"] if a["image_id"] in wanted)
-        annotations = [_annotation(a, number) for number, a in enumerate(ours, start=1)]
-        categories = sorted(
-            ({**c, "id": int(c["id"]), "name": str(c["name"])} for c in data["categories"]), key=lambda c: c["id"]
-        )
-    except (KeyError, TypeError, IndexError, ValueError) as e:
-        raise DataError(
-            f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
-        ) from None
-    if not categories:
-        raise DataError(f"{path}: expected at least one category, got none")
-    return {"images": list(wanted.values()), "annotations": annotations, "categories": categories, "info": {}}
-
-
-def _annotation(row: dict[str, Any], number: int) -> dict[str, Any]:
-    area = 0.0
-    if "bbox" in row:
-        _, _, width, height = (float(v) for v in row["bbox"])
-        area = width * height
-    return {"iscrowd": 0, "area": area, **row, "id": number, "category_id": int(row["category_id"])}
-
-
-NO_CATEGORY = -1
-BACKGROUND = ("background", "__background__", "_background_")
-
-
-def category_ids(coco: dict[str, Any], labels: Sequence[str] | None) -> list[int]:
-    """Category id of each model class: by label where any name agrees (else NO_CATEGORY), or else by order of id."""
-    categories = coco["categories"]
-    by_name = {str(c["name"]): int(c["id"]) for c in categories}
-    if labels and any(name in by_name for name in labels):
-        return [by_name.get(name, NO_CATEGORY) for name in labels]
-    return [int(c["id"]) for c in categories]
-
-
-def image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
-    """COCO id of each image, by its name below the images' folder, else by its base name."""
-    by_name = {str(row["file_name"]): row["id"] for row in coco["images"]}
-    return [by_name[i.name] if i.name in by_name else by_name[i.path.name] for i in images]
+    told = [f"{path.name}: {count_of(repeated, 'row')} say what another row says already"] if repeated else []
+    return {i.name: classes[i.name] for i in images}, told

@@ -102,7 +102,7 @@ def check_kernels(plan: PlanFile) -> None:
 
 def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
     """Class names: the plan's, else the model's own."""
-    given = spec.postprocess.labels if isinstance(spec.postprocess, models.Postprocess) else None
+    given = spec.postprocess.labels
     if isinstance(given, list):
         return given
     if isinstance(given, str):

@@ -26,11 +26,15 @@ MAX_STRAY_BYTES = 16
 
 @dataclass(frozen=True)
 class CheckedImage:
-    """source_hw as decoded with EXIF applied, stored_hw without; problem is None where the image is sound."""
+    """source_hw as decoded with EXIF applied, stored_hw without; problem is None where the image is sound.
+
+    frames: frames or pages in the file, of which the first is read.
+    """
 
     path: Path
     source_hw: tuple[int, int] = (0, 0)
     stored_hw: tuple[int, int] = (0, 0)
+    frames: int = 1
     problem: str | None = None
 
 
@@ -46,7 +50,9 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
         for line in child.stdout.splitlines():
             row = json.loads(line)
             done.append(
-                CheckedImage(Path(row["path"]), tuple(row["source_hw"]), tuple(row["stored_hw"]), row["problem"])
+                CheckedImage(
+                    Path(row["path"]), tuple(row["source_hw"]), tuple(row["stored_hw"]), row["frames"], row["problem"]
+                )
             )
         if len(done) < len(paths):
             if child.returncode >= 0:
@@ -66,6 +72,7 @@ def main() -> None:
     from PIL import Image
 
     from seatrial.pipeline.decode import DecodeSettings, decode, find_problem
+    from seatrial.pipeline.orientation import read_orientation
 
     # Pillow's "Corrupt EXIF data" speaks of a tag, not of a pixel.
     warnings.simplefilter("ignore")
@@ -73,16 +80,17 @@ def main() -> None:
         # libjpeg only prints what it thinks of broken data, then returns grey; its words are the evidence.
         os.dup2(captured.fileno(), 2)
         for path in json.loads(sys.stdin.read()):
-            row = {"path": path, "source_hw": (0, 0), "stored_hw": (0, 0), "problem": None}
+            row = {"path": path, "source_hw": (0, 0), "stored_hw": (0, 0), "frames": 1, "problem": None}
             try:
                 data = Path(path).read_bytes()
                 row["problem"] = find_problem(data)
                 if not row["problem"]:
                     row["source_hw"] = decode(data, DecodeSettings(), path).shape[:2]
+                    turned = read_orientation(data) in (5, 6, 7, 8)
+                    row["stored_hw"] = row["source_hw"][::-1] if turned else row["source_hw"]
                     with Image.open(io.BytesIO(data)) as header:
-                        # Pillow gives a TIFF's size as its tag turns it.
-                        turned = header.format == "TIFF" and header.getexif().get(0x0112) in (5, 6, 7, 8)
-                        row["stored_hw"] = row["source_hw"][::-1] if turned else (header.height, header.width)
+                        # A camera's MPO holds previews of the same picture.
+                        row["frames"] = 1 if header.format == "MPO" else getattr(header, "n_frames", 1)
                     said = _said(captured)
                     if said:
                         row["problem"] = (

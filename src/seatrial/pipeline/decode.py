@@ -1,11 +1,12 @@
 """Encoded bytes to HWC uint8, with every choice that decoders differ in made on purpose.
 
-For: colour order, EXIF orientation, grey, transparency, 16 bits. Not for: resizing. Public as seatrial.decode_image.
+For: colour order, orientation, grey, transparency, 16 bits. Not for: resizing. Public as seatrial.decode_image.
 """
 
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +16,14 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from seatrial.errors import DataError, did_you_mean
+from seatrial.pipeline.orientation import JPEG, TIFF, U8, read_orientation, stored_turn, turn, turn_back
 
-U8 = npt.NDArray[np.uint8]
-_JPEG = b"\xff\xd8\xff"
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+READ = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000 or PNM"
+_GIF = (b"GIF87a", b"GIF89a")
+# Header of a PNM file of grey or colour levels: kind, width, height and the highest level, with comments between.
+_PNM = re.compile(rb"P[2356](?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+\d+(?:\s|#[^\n]*\n)+(\d+)\s")
 # Start-of-frame markers of every JPEG process; DHT, JPG and DAC share the range but start no frame.
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-_EXIF_ORIENTATION = 0x0112
 _CHOICES = {
     "color": ["bgr", "rgb", "gray"],
     "exif": ["apply", "ignore"],
@@ -58,8 +60,9 @@ def decode_image(
 ) -> U8:
     """One encoded image (bytes, or a path) to (height, width, channels) uint8; gray has one channel.
 
-    exif 'apply' turns the image as its orientation tag says. alpha 'drop' keeps the stored colours, 'black' and 'white'
-    composite over that colour. 16-bit images are divided by 257 and rounded, or refused.
+    exif 'apply' turns the image as its orientation tag says (EXIF, or XMP where there is none); of several frames the
+    first is read. alpha 'drop' keeps the stored colours, 'black' and 'white' composite over that colour. 16-bit images are
+    divided by 257 and rounded, or refused.
 
     Raises:
         DataError: the bytes are no image, are cut short, or are CMYK; the message has the path where there is one.
@@ -88,23 +91,22 @@ def read_bytes(path: Path) -> bytes:
 def decode(data: bytes, settings: DecodeSettings, name: str = "image") -> U8:
     """decode_image without its checks: what the timed stage runs, on images that were checked before."""
     try:
-        image = _decode_jpeg(data, settings) if data.startswith(_JPEG) else _decode_other(data, settings, name)
+        image = _decode_jpeg(data, settings) if data.startswith(JPEG) else _decode_other(data, settings, name)
     except cv2.error:  # a side longer than OpenCV takes (2^20 pixels) is an exception, not None
         image = None
     if image is None:
-        raise DataError(
-            f"{name}: cannot be decoded; expected a sound JPEG, PNG, WebP, TIFF or BMP image; copy it again or leave it out"
-        )
+        raise DataError(f"{name}: cannot be decoded; expected a sound {READ} image; copy it again or leave it out")
     return image
 
 
 def _decode_jpeg(data: bytes, settings: DecodeSettings) -> U8 | None:
+    # OpenCV goes by EXIF alone, and reads only some of its spellings: what turns an image is one function for all formats.
     flags = cv2.IMREAD_COLOR if settings.color != "gray" else cv2.IMREAD_GRAYSCALE
-    if settings.exif == "ignore":
-        flags |= cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         return None
+    if settings.exif == "apply":
+        image = turn(image, read_orientation(data))
     if settings.color == "rgb":
         image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
     out: U8 = image if image.ndim == 3 else image[..., None]
@@ -112,20 +114,42 @@ def _decode_jpeg(data: bytes, settings: DecodeSettings) -> U8 | None:
 
 
 def _decode_other(data: bytes, settings: DecodeSettings, name: str) -> U8 | None:
-    raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    raw = (
+        _by_pillow(data) if data.startswith(_GIF) else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    )
     if raw is None:
         return None
-    tiff = data.startswith(_TIFF)
-    if raw.dtype == np.uint8 and (tiff or (raw.ndim == 2 and b"tRNS" in data)):
+    if raw.dtype == np.uint8 and (data.startswith(TIFF) or (raw.ndim == 2 and b"tRNS" in data)):
         raw = _with_alpha(raw, data)
+    if raw.dtype == np.uint16 and data[4:8] == b"ftyp" and settings.sixteen_bit == "scale":
+        raw = _by_pillow(data)  # OpenCV gives an AVIF's 10 and 12 bits without saying how many they are
+    _check_levels(data, name)
     image = _to_eight_bits(raw if raw.ndim == 3 else raw[..., None], settings, name)
     if image.shape[2] == 4:
         image = _without_alpha(image, settings.alpha)
-    # OpenCV and Pillow turn a TIFF in any case, so that here 'ignore' is the one to turn: back (6 and 8 undo each other).
-    if tiff == (settings.exif == "ignore"):
-        orientation = _orientation(data)
-        image = turn(image, {6: 8, 8: 6}.get(orientation, orientation) if tiff else orientation)
+    turned = stored_turn(data)
+    if settings.exif == "ignore":
+        image = turn_back(image, turned)
+    elif turned == 1:
+        image = turn(image, read_orientation(data))
     return _in_color(image, settings.color)
+
+
+def _by_pillow(data: bytes) -> npt.NDArray[np.generic]:
+    """First frame as BGR or BGRA."""
+    with Image.open(io.BytesIO(data)) as image:
+        alpha = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+        return np.asarray(image.convert("RGBA" if alpha else "RGB"))[..., [2, 1, 0, 3] if alpha else [2, 1, 0]]
+
+
+def _check_levels(data: bytes, name: str) -> None:
+    """DataError for a PNM file whose highest level is neither 255 nor 65535: decoders take such levels as they are."""
+    header = _PNM.match(data)
+    if header and int(header[1]) not in (255, 65535):
+        raise DataError(
+            f"{name}: the highest level of this PNM file is {int(header[1])}; expected 255 or 65535, since decoders differ in "
+            "what they make of others; convert it to PNG"
+        )
 
 
 def _with_alpha(raw: npt.NDArray[np.generic], data: bytes) -> npt.NDArray[np.generic]:
@@ -165,33 +189,11 @@ def _in_color(image: U8, color: str) -> U8:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if color == "rgb" else image
 
 
-def _orientation(data: bytes) -> int:
-    # Opening only reads the header; most files carry no tag and cost one short search.
-    if b"eXIf" not in data and b"Exif" not in data and b"EXIF" not in data and data[:2] not in (b"II", b"MM"):
-        return 1
-    try:
-        with Image.open(io.BytesIO(data)) as header:
-            return int(header.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # as in find_problem; a tag that can't be read turns nothing
-        return 1
-
-
-def turn(image_hwc: U8, orientation: int) -> U8:
-    """The image as EXIF orientation 1 to 8 says it is to be shown; other values change nothing."""
-    if orientation in (5, 6, 7, 8):
-        image_hwc = image_hwc.transpose(1, 0, 2)
-    if orientation in (2, 3, 6, 7):
-        image_hwc = image_hwc[:, ::-1]
-    if orientation in (3, 4, 7, 8):
-        image_hwc = image_hwc[::-1]
-    return np.ascontiguousarray(image_hwc)
-
-
 def find_problem(data: bytes) -> str | None:
     """What is wrong with an encoded image and the cure, or None. Decodes all of it, so that a cut end is found."""
     if not data:
         return "the file is empty (0 bytes); copy it again or leave it out"
-    if data.startswith(_JPEG) and jpeg_components(data) == 4:
+    if data.startswith(JPEG) and jpeg_components(data) == 4:
         return (
             "CMYK JPEG: its colours depend on a profile that decoders ignore; expected RGB or grey; convert it to RGB"
         )
@@ -206,7 +208,7 @@ def find_problem(data: bytes) -> str | None:
     except UnidentifiedImageError:
         start = data[:16].decode("ascii", "replace").strip()
         text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
-        return f"not an image{text}; expected JPEG, PNG, WebP, TIFF or BMP; leave it out or export it again"
+        return f"not an image{text}; expected {READ}; leave it out or export it again"
     # Pillow raises whatever a broken field leads it to: OSError, SyntaxError, OverflowError, RuntimeError, and more.
     except Exception as e:
         cut = "the image is cut short" if "truncated" in str(e) or isinstance(e, EOFError) else "the image is corrupt"

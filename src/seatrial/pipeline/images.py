@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from seatrial.errors import DataError
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.pipeline.decode import read_bytes
 from seatrial.plan.load import PlanFile
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif",
+    ".jp2", ".j2k", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm",
+)  # fmt: skip
 # Encoded bytes are read before timing starts, so that a slow disk is not taken for a slow decoder.
 MEMORY_LIMIT_BYTES = 1 << 28
 
@@ -24,15 +27,19 @@ class ImageFile:
     name: str
 
 
-def find_images(plan: PlanFile) -> list[ImageFile]:
-    """The plan's images in order of name (a folder) or as listed. DataError where a path is missing or has none."""
+def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[str]]:
+    """The plan's images in order of name (a folder) or as listed, and what is to be said about files left out.
+
+    DataError where a path is missing or has none, or where two names are one file.
+    """
     spec = plan.plan.images
+    told: list[str] = []
     if isinstance(spec.path, str):
         folder = plan.resolve(spec.path)
         if folder.is_file():
             found = [ImageFile(folder, folder.name)]
         else:
-            found = _in_folder(folder)
+            found, told = _in_folder(folder, _files_of(plan))
     else:
         found = [ImageFile(plan.resolve(p), p) for p in spec.path]
         for image in found:
@@ -40,17 +47,71 @@ def find_images(plan: PlanFile) -> list[ImageFile]:
                 raise DataError(f"{image.path}: no such image (listed in images.path of {plan.path})")
     if not found:
         raise DataError(f"{plan.path}: images.path lists no image; expected at least one")
-    return found[: spec.limit]
+    _refuse_twice(plan, found)
+    return found[: spec.limit], told
 
 
-def _in_folder(folder: Path) -> list[ImageFile]:
+def _refuse_twice(plan: PlanFile, found: list[ImageFile]) -> None:
+    """An image that counts twice weighs twice, in accuracies and in times."""
+    seen: dict[tuple[int, int], str] = {}
+    for image in found:
+        status = image.path.stat()
+        key = status.st_dev, status.st_ino
+        if key in seen:
+            again = (
+                f"{seen[key]} stands there twice"
+                if seen[key] == image.name
+                else f"{seen[key]} and {image.name} are one file"
+            )
+            raise DataError(f"{plan.path}: images.path: {again}; leave one out")
+        seen[key] = image.name
+
+
+def _files_of(plan: PlanFile) -> set[Path]:
+    """What the plan itself names: such a file beside the images is no file left out."""
+    spec = plan.plan.images
+    named_files = [spec.annotations, spec.tags]
+    for pipeline in plan.plan.pipelines.values():
+        labels = pipeline.postprocess.labels
+        named_files += [pipeline.model, labels if isinstance(labels, str) else None]
+    return {plan.path.resolve(), *(plan.resolve(f).resolve() for f in named_files if f is not None)}
+
+
+def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list[str]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of images; images.path is relative to the plan's folder")
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    visible = [p for p in files if not any(part.startswith(".") for part in p.relative_to(folder).parts)]
-    if not visible:
-        raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}")
-    return [ImageFile(p, p.relative_to(folder).as_posix()) for p in visible]
+    images: list[ImageFile] = []
+    others: list[str] = []
+    hidden: list[str] = []
+    links: list[str] = []
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        image = path.suffix.lower() in SUFFIXES
+        if path.is_symlink() and (not path.exists() or path.is_dir()):
+            links.append(name)
+        elif not path.is_file():
+            continue
+        elif any(part.startswith(".") for part in path.relative_to(folder).parts):
+            hidden += [name] if image else []
+        elif image:
+            images.append(ImageFile(path, name))
+        elif path.resolve() not in expected:
+            others.append(name)
+    if not images:
+        also = f", got {count_of(len(others), 'other file')}: {short_list(others)}" if others else ""
+        raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}{also}")
+    told = []
+    if others:
+        told.append(
+            f"{count_of(len(others), 'file')} in {folder.name}/ left out, being no images that are read: {short_list(others)}"
+        )
+    if hidden:
+        told.append(f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {short_list(hidden)}")
+    if links:
+        told.append(
+            f"{count_of(len(links), 'link')} in {folder.name}/ left out, leading nowhere or to a folder: {short_list(links)}"
+        )
+    return images, told
 
 
 class ImageBytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import os
 import stat
 import unicodedata
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from seatrial.errors import ModelError
+from seatrial.errors import ModelError, count_of, short_list
 
 FAKE_SUFFIX = ".fake.json"
 
@@ -56,21 +57,46 @@ class ModelInfo:
         return {name: values.pop() for name, values in sizes.items() if len(values) == 1}
 
     def labels(self) -> list[str] | None:
-        """Class names as Ultralytics ('names', a dict) or PaddleX exports ('character', lines) write them."""
-        names = self.metadata.get("names")
-        if names:
-            try:
-                value = ast.literal_eval(names)
-            except (ValueError, SyntaxError, MemoryError, RecursionError):
-                return None
-            if isinstance(value, dict):
-                return [
-                    str(value[k]) for k in sorted(value, key=str if any(isinstance(k, str) for k in value) else None)
-                ]
-            return [str(v) for v in value] if isinstance(value, list | tuple) else None
-        if self.metadata.get("character"):
-            return self.metadata["character"].splitlines()
-        return None
+        """Class names as Ultralytics ('names', a dict) or PaddleX exports ('character', lines) write them.
+
+        The class of key k is number k, however the keys are written; a class without a key has an empty name.
+        """
+        if self.metadata.get("names"):
+            return _read_names(self.metadata["names"])[0]
+        return self.metadata["character"].splitlines() if self.metadata.get("character") else None
+
+    def label_notes(self) -> list[str]:
+        """What the metadata's class names do not say: it can't be read, or leaves classes without a name."""
+        return _read_names(self.metadata["names"])[1] if self.metadata.get("names") else []
+
+
+MOST_NAMES = 100_000
+
+
+def _read_names(text: str) -> tuple[list[str] | None, list[str]]:
+    """Metadata 'names' as a list or a dict of number to name, in Python's or JSON's spelling; and what is odd about it."""
+    unread = (
+        "the model's metadata 'names' is no list and no dict of number to name: the model counts as one without labels"
+    )
+    value = None
+    for read in (ast.literal_eval, json.loads):
+        try:
+            value = read(text)
+            break
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    if isinstance(value, list | tuple):
+        return [str(v) for v in value], []
+    try:
+        numbered = {int(k): str(v) for k, v in value.items() if not isinstance(k, bool | float)}  # type: ignore[union-attr]
+    except (AttributeError, TypeError, ValueError):
+        return None, [unread]
+    if not numbered or len(numbered) != len(value) or min(numbered) < 0 or max(numbered) >= MOST_NAMES:  # type: ignore[arg-type]
+        return None, [unread]
+    names = [numbered.get(k, "") for k in range(max(numbered) + 1)]
+    gaps = [k for k in range(len(names)) if k not in numbered]
+    shown = short_list([str(k) for k in gaps])
+    return names, [f"the model's names leave out {count_of(len(gaps), 'class', 'classes')}: {shown}"] if gaps else []
 
 
 def inspect_model(path: Path) -> ModelInfo:
@@ -242,8 +268,6 @@ def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> P
 
 def _inspect_fake(path: Path) -> ModelInfo:
     """The fake backend's script, which plays the part of a model in tests."""
-    import json
-
     _check_file(path)
     try:
         script = json.loads(path.read_text("utf-8"))

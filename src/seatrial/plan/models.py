@@ -90,6 +90,17 @@ class Preprocess(Strict):
 Threshold = Annotated[float, Field(ge=0, le=1)]
 
 
+CLASS_IDS = (
+    "which class of the model is which category: coco91 (index = category id), coco80 (COCO's 80 in order), order (k-th class "
+    "= k-th category by id), or {label or index: category's name or id, null for none}; by default names decide"
+)
+ClassIds = Annotated[
+    Annotated[Literal["coco91", "coco80", "order"], Tag("@scheme")]
+    | Annotated[dict[str, str | int | None], Tag("@pairs")],
+    Discriminator(lambda v: "@pairs" if isinstance(v, dict) else "@scheme"),
+]
+
+
 class Postprocess(Strict):
     """Raw outputs to results."""
 
@@ -106,6 +117,7 @@ class Postprocess(Strict):
     normalize: bool = True
     outputs: list[str] | None = Field(None, description="the model's outputs to read, in order; by default all")
     labels: str | list[str] | None = Field(None, description="a file with one label a line, or a list")
+    class_ids: ClassIds | None = Field(None, description=CLASS_IDS)
 
     @model_validator(mode="after")
     def _format_for_detect(self) -> Postprocess:
@@ -115,6 +127,13 @@ class Postprocess(Strict):
                 {"key": "format", "known": ", ".join(get_args(get_args(type(self).model_fields["format"].annotation)[0]))},
             )  # fmt: skip
         return self
+
+
+class UserPostprocess(UserCode):
+    """A postprocess stage that is the user's own function; what its class ids mean is said as for a built-in one."""
+
+    labels: str | list[str] | None = Field(None, description="a file with one label a line, or a list")
+    class_ids: ClassIds | None = Field(None, description=CLASS_IDS)
 
 
 def _kind_of_stage(value: Any) -> str:
@@ -127,7 +146,7 @@ PreprocessStage = Annotated[
     Annotated[Preprocess, Tag("@builtin")] | Annotated[UserCode, Tag("@python")], Discriminator(_kind_of_stage)
 ]
 PostprocessStage = Annotated[
-    Annotated[Postprocess, Tag("@builtin")] | Annotated[UserCode, Tag("@python")], Discriminator(_kind_of_stage)
+    Annotated[Postprocess, Tag("@builtin")] | Annotated[UserPostprocess, Tag("@python")], Discriminator(_kind_of_stage)
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from seatrial.history.records import CellRecord, Decision, configuration
+from seatrial.history.records import CellRecord, Decision, Record, configuration
 from seatrial.units import format_value
 
 _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
@@ -64,3 +64,19 @@ def _badness(d: Decision) -> tuple[int, float]:
     if d.value is None:
         return _SEVERITY[d.verdict], float("-inf")
     return _SEVERITY[d.verdict], d.value if lower_is_worse(d) else -d.value
+
+
+def group_warnings(record: Record) -> dict[str, list[str]]:
+    """Every warning of a run once, with the cells that it concerns; none where it is of the run as a whole."""
+    cells: dict[str, list[str]] = {}
+    told = {c.reason for c in record.cells if c.status == "failed"}
+    for text in record.warnings:
+        if text not in told:
+            cells.setdefault(text, [])
+    unknown = [w for c in record.cells for w in c.warnings if w.startswith("NOT CONVERGED")]
+    for cell in record.cells:
+        for text in cell.warnings:
+            # Of many cells, one line says it; what to do about it is the same for all.
+            said = text.startswith("NOT CONVERGED") and len(unknown) > 1
+            cells.setdefault(f"NOT CONVERGED; {text.rpartition('; ')[2]}" if said else text, []).append(cell.id)
+    return cells

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
-from seatrial.report.groups import group_decisions
+from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, throughput_knee, timeline, worth_telling
 from seatrial.report.plots import distributions, waterfall
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
@@ -186,16 +186,4 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
 
 
 def _warnings(record: Record) -> list[dict[str, str]]:
-    """Every warning once, with the cells that it concerns."""
-    cells: dict[str, list[str]] = {}
-    told = {c.reason for c in record.cells if c.status == "failed"}
-    for text in record.warnings:
-        if text not in told:
-            cells.setdefault(text, [])
-    unknown = [w for c in record.cells for w in c.warnings if w.startswith("NOT CONVERGED")]
-    for cell in record.cells:
-        for text in cell.warnings:
-            # Of many cells, one line says it; what to do about it is the same for all.
-            said = text.startswith("NOT CONVERGED") and len(unknown) > 1
-            cells.setdefault(f"NOT CONVERGED; {text.rpartition('; ')[2]}" if said else text, []).append(cell.id)
-    return [{"text": text, "cells": ", ".join(found)} for text, found in cells.items()]
+    return [{"text": text, "cells": ", ".join(found)} for text, found in group_warnings(record).items()]

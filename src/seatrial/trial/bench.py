@@ -60,6 +60,7 @@ class BenchSubject:
     model_bytes: int
     images: dict[str, Any]
     plan: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 NO_PLAN: dict[str, Any] = {"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}
@@ -100,7 +101,15 @@ def pipeline_bench(
     images = {"count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images]}
     plan = NO_PLAN | {"path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text}
     size = Path(task.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
-    return BenchSubject(pipeline, task.model_copy(update={"kind": "bench"}), model_facts(info), size, images, plan)
+    return BenchSubject(
+        pipeline,
+        task.model_copy(update={"kind": "bench"}),
+        model_facts(info),
+        size,
+        images,
+        plan,
+        tuple(ready.warnings),
+    )
 
 
 @dataclass(frozen=True)
@@ -229,7 +238,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE", wall_s=round(time.monotonic() - began, 2),
         plan=subject.plan, images=subject.images, models={subject.name: subject.model},
         environment=machine, cells=tuple(cells), decisions=(),
-        warnings=(problem,) if problem else (),
+        warnings=(*subject.warnings, *((problem,) if problem else ())),
     )  # fmt: skip
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)

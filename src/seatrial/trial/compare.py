@@ -15,7 +15,8 @@ from seatrial.history.records import Measured, ParityResult
 from seatrial.history.store import RunFolder
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.evaluation import Evaluation, value_of
-from seatrial.parity.results import agreement, relabelled
+from seatrial.parity.relabel import relabelled
+from seatrial.parity.results import agreement
 from seatrial.parity.seen import seen
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import automatic_tolerance, least_agreement
@@ -83,7 +84,7 @@ class Comparer:
             found = None
             if truth is not None and path.is_file():
                 results, _ = load_results_file(path)
-                found = evaluate(truth, self._ready.images, results, self._ready.labels[cell.pipeline])
+                found = evaluate(truth, self._ready.images, results, self._ready.class_maps[cell.pipeline])
             self._evaluations[cell_id] = found
         return self._evaluations[cell_id]
 
@@ -142,7 +143,10 @@ class Comparer:
         kept = self._results_of(baseline)
         if kept is None:
             return None
-        results = relabelled(results, self._ready.labels[cell.pipeline], self._ready.labels[baseline.pipeline])
+        translation = self._ready.relabellings.get(cell.pipeline)
+        if translation is not None and translation.problem:
+            return ParityResult(reference=baseline.id, rtol=None, atol=None, note=translation.problem)
+        results = relabelled(results, translation.ids if translation else None)
         return self._agreement(ParityResult(reference=baseline.id, rtol=None, atol=None), kept[0], results, None)
 
     def _agreement(

@@ -58,7 +58,8 @@ def run_comparison(
     comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
     wall_s = time.monotonic() - began
     status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
-    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status), cut
+    warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
+    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
 
 
 def _check_batch(a: Subject, b: Subject) -> None:
@@ -116,14 +117,14 @@ def _model_of(record: Record, cell: CellRecord) -> dict[str, Any]:
 
 def _recorded(
     run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float,
-    status: Literal["complete", "interrupted"] = "complete",
+    status: Literal["complete", "interrupted"] = "complete", warnings: tuple[str, ...] = (),
 ) -> Record:  # fmt: skip
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
         id=run.path.name, created=run.start()["created"], kind="compare", status=status, verdict=overall(decisions),
         wall_s=round(wall_s, 2),
         plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
-        environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons),
+        environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
     )  # fmt: skip
     run.save_record(record)
     shutil.rmtree(run.work, ignore_errors=True)

@@ -100,7 +100,8 @@ def _draw_box(canvas: U8, corners: npt.NDArray[Any], score: float, class_id: int
 
 
 def _label(class_id: int, labels: list[str] | None) -> str:
-    return labels[class_id] if labels and class_id < len(labels) else str(class_id)
+    known = labels is not None and 0 <= class_id < len(labels) and labels[class_id]
+    return known or str(class_id)
 
 
 def _caption(result: Result, labels: list[str] | None) -> str:

@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
+from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, short_list
 from seatrial.kernels.simd import check_simd
-from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.relabel import Relabelling
+from seatrial.parity.truth import Truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
+from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
 from seatrial.plan import models
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.timing.environment import fingerprint
+from seatrial.trial.class_checks import label_notes, map_truth, relabellings_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Ready:
     images_digest: str
     sizes_hw: list[tuple[int, int]]
     truth: Truth | None
+    class_maps: dict[str, ClassMap | None]
+    relabellings: dict[str, Relabelling]
     tags: dict[str, list[str]]
     truth_digest: str
     code_digests: dict[str, str]
@@ -63,18 +69,31 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     infos = {name: inspect_model(plan.resolve(spec.model)) for name, spec in plan.plan.pipelines.items()}
     for name, spec in plan.plan.pipelines.items():
         _check_pipeline(name, spec, infos[name], plan)
+    labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
+    warnings = []
+    for name, spec in plan.plan.pipelines.items():
+        check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
+        warnings += label_notes(name, spec, infos[name], labels[name])
     checking("images")
-    images = find_images(plan)
+    images, told = find_images(plan)
+    warnings += told
     checked = check_images([i.path for i in images])
-    warnings = _check_geometry(plan, images, checked)
+    several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
+    if several:
+        warnings.append(
+            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
+        )
+    warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
-    labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
+    class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
-        for name, spec in plan.plan.pipelines.items():
-            if isinstance(spec.postprocess, models.Postprocess):
-                sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-                warnings += check_truth(truth, images, sizes, spec.postprocess.task, labels[name])
+        told, class_maps = map_truth(plan, truth, images, checked, infos, labels)
+        warnings += told
+    relabellings, told = relabellings_of(plan, infos, labels)
+    warnings += told
+    tags, told = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
+    warnings += told
     return Ready(
         plan=plan,
         allow_code=allow_code,
@@ -84,7 +103,9 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         images_digest=digest_images(images),
         sizes_hw=[c.source_hw for c in checked],
         truth=truth,
-        tags=read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else {},
+        class_maps=class_maps,
+        relabellings=relabellings,
+        tags=tags,
         code_digests=_code_digests(plan),
         truth_digest=_digest_of(plan, [spec_images.annotations, spec_images.tags], labels),
         warnings=warnings,
@@ -150,6 +171,7 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
         if isinstance(spec.preprocess, models.UserCode):
             continue
         kernel = preprocess_kernel(spec)
+        reduced, enlarged = [], []
         for image, size in zip(images, checked, strict=True):
             source_hw = size.source_hw if spec.decode.exif == "apply" else size.stored_hw
             try:
@@ -157,14 +179,21 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
             except SeatrialError as e:
                 problems.append(f"{image.path}: {e}")
                 continue
-            enlarged = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
+            scale = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
             if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):
-                warnings.append(
-                    f"{image.name} ({source_hw[0]} × {source_hw[1]}) is reduced to {geometry.resized_hw[0]} × "
-                    f"{geometry.resized_hw[1]} pixels by pipeline {name}: little of it is left"
-                )
-            elif enlarged > 64:
-                warnings.append(f"{image.name} is enlarged {enlarged:.0f} times by pipeline {name}")
+                sizes = (f"{hw[0]} × {hw[1]}" for hw in (source_hw, geometry.resized_hw))
+                reduced.append(f"{image.name} ({' to '.join(sizes)} pixels)")
+            elif scale > 64:
+                enlarged.append(f"{image.name} ({scale:.0f} times)")
+        if reduced:
+            warnings.append(
+                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: "
+                f"{short_list(reduced)}"
+            )
+        if enlarged:
+            warnings.append(
+                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {short_list(enlarged)}"
+            )
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
     return warnings

@@ -111,6 +111,7 @@ class Subject:
     label: str
     side: Side
     model: dict[str, Any]
+    warnings: tuple[str, ...] = ()
 
 
 def model_subject(model: Path, **options: Any) -> Subject:
@@ -165,7 +166,7 @@ def pipeline_subject(
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
-    return Subject(label, side, model_facts(ready.models[pipeline]))
+    return Subject(label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings))
 
 
 def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:

@@ -1,0 +1,54 @@
+"""Which class of a model is which class of the ground truth, and how that is known: the one place that decides it.
+
+For: a map by names, by names folded (told), by the plan's `class_ids`, or by order where the counts agree (told).
+Not for: reading the truth (truth.py) or scoring (accuracy.py). What cannot be known is an error that shows both lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from seatrial.parity.coco_classes import BACKGROUND, map_categories
+from seatrial.parity.csv_classes import map_texts
+from seatrial.parity.truth import Truth
+
+
+@dataclass(frozen=True)
+class ClassMap:
+    """Made by map_classes.
+
+    ids: COCO truth: the category's id of each model class, None for a class that the truth does not have.
+    index: truth in a CSV: the model's class of each class text of the trial's images.
+    how: 'names', 'names, folded', 'index', 'order', 'coco91', 'coco80' or 'plan'.
+    background: the model class that stands for pixels without an annotation, by its label; None where there is none.
+    """
+
+    ids: tuple[int | None, ...] = ()
+    index: Mapping[str, int] = field(default_factory=dict)
+    how: str = "names"
+    warnings: tuple[str, ...] = ()
+    background: int | None = None
+
+
+def map_classes(
+    truth: Truth,
+    labels: Sequence[str] | None,
+    class_ids: str | Mapping[str, str | int | None] | None,
+    head_classes: int | None,
+) -> ClassMap:
+    """The map of a pipeline's classes onto the truth's.
+
+    `class_ids` is the plan's value: None, 'coco91', 'coco80', 'order' or pairs. `head_classes` is how many classes the
+    model's head has, None where its file leaves that open.
+
+    DataError where nothing says which class is which, where counts or names contradict each other, or where the plan's
+    pairs name what is not there.
+    """
+    names = list(labels) if labels else None
+    if truth.classes is not None:
+        index, how, told = map_texts(truth, names, class_ids, head_classes)
+        return ClassMap(index=index, how=how, warnings=tuple(told))
+    ids, how, told = map_categories(truth, names, class_ids, head_classes)
+    background = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), None)
+    return ClassMap(tuple(ids), how=how, warnings=tuple(told), background=background)

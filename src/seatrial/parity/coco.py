@@ -1,0 +1,194 @@
+"""A COCO JSON file, read and cut to the trial's images. For: its own faults, each named. Not for: what a task needs of it.
+
+Ids are numbers or texts: 7 and 7.0 are one, 7 and "7" are not, and annotations that differ from their image in that alone
+are refused, since every other tool drops them without a word.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.parity.names import fold
+from seatrial.pipeline.images import ImageFile
+
+# What tools call a category 0 that stands for no object.
+_NO_OBJECT = ("none", "object", "objects", "background")
+
+
+@dataclass(frozen=True)
+class CocoTruth:
+    """data: the file's structure cut to the trial's images, ids of images 1, 2, … in the trial's order.
+
+    placeholders: ids of categories that only group the others.
+    """
+
+    data: dict[str, Any]
+    placeholders: frozenset[int]
+    warnings: tuple[str, ...]
+
+
+def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
+    """DataError where the file is malformed, gives something twice, lacks an image, or matches none of its annotations."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as e:
+        raise DataError(f"{path}: expected COCO JSON, but it cannot be parsed ({e})") from None
+    if not isinstance(data, dict) or not all(
+        isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
+    ):
+        raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
+    try:
+        listed = _rows_by_name(path, data["images"])
+        rows = _rows_of(path, listed, images)
+        categories = _categories(path, data["categories"])
+        annotations, warnings = _annotations(path, data, rows)
+        used = {_id(a["category_id"]) for a in data["annotations"] if isinstance(a.get("category_id"), int | str)}
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as e:
+        raise DataError(
+            f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
+        ) from None
+    if not annotations:
+        warnings.append(f"none of the trial's {count_of(len(images), 'image')} has an object in the truth: no accuracy")
+    cut = {
+        "images": [{**row, "id": i} for i, row in enumerate(rows, start=1)],
+        "annotations": annotations,
+        "categories": categories,
+        "info": {},
+    }
+    return CocoTruth(cut, _placeholders(categories, used), tuple(warnings))
+
+
+def image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
+    """COCO id of each image, by its name below the images' folder, else by its base name."""
+    by_name = {str(row["file_name"]): row["id"] for row in coco["images"]}
+    return [by_name[i.name] if i.name in by_name else by_name[i.path.name] for i in images]
+
+
+def _id(value: Any) -> str:
+    """An id's text: '7' for 7, 7.0 and '7'."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise TypeError(f"expected a number or a text as id, got {value!r}")
+    if isinstance(value, float):
+        if not value.is_integer():
+            raise ValueError(f"expected a whole number as id, got {value!r}")
+        value = int(value)
+    return str(value)
+
+
+def _number(value: Any) -> int:
+    return int(_id(value))
+
+
+def _rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    by_name: dict[str, dict[str, Any]] = {}
+    name_of: dict[str, str] = {}
+    for row in rows:
+        name, key = str(row["file_name"]), _id(row["id"])
+        if name in by_name:
+            raise DataError(
+                f"{path}: 'images' lists {name!r} twice (ids {by_name[name]['id']!r} and {row['id']!r}); keep one row an image"
+            )
+        if key in name_of:
+            raise DataError(
+                f"{path}: 'images' gives id {row['id']!r} to {name_of[key]!r} and to {name!r}; expected one id each"
+            )
+        by_name[name], name_of[key] = row, name
+    return by_name
+
+
+def _rows_of(path: Path, listed: dict[str, dict[str, Any]], images: Sequence[ImageFile]) -> list[dict[str, Any]]:
+    """The row of each image of the trial."""
+    bases = Counter(i.path.name for i in images)
+    found = []
+    for image in images:
+        # A base name stands for the image only where no other image has it.
+        row = listed.get(image.name) or (listed.get(image.path.name) if bases[image.path.name] == 1 else None)
+        if row is None:
+            raise DataError(
+                f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(listed))}; an image without "
+                "objects still needs a row in 'images'"
+            )
+        found.append(row)
+    return found
+
+
+def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    categories = sorted(({**c, "id": _number(c["id"]), "name": str(c["name"])} for c in rows), key=lambda c: c["id"])
+    if not categories:
+        raise DataError(f"{path}: expected at least one category, got none")
+    for a, b in pairwise(categories):
+        if a["id"] == b["id"]:
+            raise DataError(
+                f"{path}: 'categories' gives id {a['id']} to {a['name']!r} and to {b['name']!r}; expected one id each"
+            )
+    return categories
+
+
+def _annotations(
+    path: Path, data: dict[str, Any], rows: list[dict[str, Any]]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Those of the trial's images, with the images' new ids; and what is to be said about the others.
+
+    DataError where ids are the same but for their type, or where nothing is left for the trial's images.
+    """
+    ids = {_id(row["id"]): row["id"] for row in data["images"]}
+    ours = {_id(row["id"]): i for i, row in enumerate(rows, start=1)}
+    kept: list[dict[str, Any]] = []
+    retyped, strays = [], []
+    for a in data["annotations"]:
+        given, key = a["image_id"], _id(a["image_id"])
+        if key not in ids:
+            strays.append(given)
+        elif isinstance(given, str) != isinstance(ids[key], str):
+            retyped.append(given)
+        elif key in ours:
+            kept.append(_annotation(a, len(kept) + 1, ours[key]))
+    unmatched = retyped + strays
+    if not unmatched:
+        return kept, []
+    said = (
+        f"{len(unmatched)} of {count_of(len(data['annotations']), 'annotation')} name an image_id that no row of 'images' has: "
+        f"{_examples(unmatched)}, where 'images' has {_examples(list(ids.values()))}"
+    )
+    if retyped:
+        raise DataError(f"{path}: {said}; text and numbers are not one id: write both sides alike")
+    if not kept:
+        raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; use the ids of 'images'")
+    return kept, [f"{said}: they are left out"]
+
+
+def _examples(ids: Sequence[Any]) -> str:
+    return short_list([repr(i) for i in dict.fromkeys(ids)], 2)
+
+
+def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:
+    """As pycocotools takes it: every field that it reads is there, and null is what the field is without a value."""
+    area = 0.0
+    if "bbox" in row:
+        _, _, width, height = (float(v) for v in row["bbox"])
+        area = width * height
+    given = {k: v for k, v in row.items() if v is not None}
+    fields = {"iscrowd": 0, "area": area, **given}
+    return fields | {
+        "id": number,
+        "image_id": image_id,
+        "category_id": _number(row["category_id"]),
+        "area": float(fields["area"]),
+        "iscrowd": int(fields["iscrowd"]),
+    }
+
+
+def _placeholders(categories: list[dict[str, Any]], used: set[str]) -> frozenset[int]:
+    """A category 0 without any annotation in the file that the others stand under, or that says that it is none."""
+    first, *others = categories
+    if first["id"] != 0 or "0" in used or not others:
+        return frozenset()
+    groups = {c.get("supercategory") for c in others} == {first["name"]}
+    return frozenset({0} if groups or fold(first["name"]) in _NO_OBJECT else ())

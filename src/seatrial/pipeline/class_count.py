@@ -1,0 +1,98 @@
+"""How many classes a model's head has, read from its file, and whether the labels are as many. Not for: what they mean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from seatrial.errors import ModelError, count_of
+from seatrial.plan import models
+from seatrial.plan.model_file import ModelInfo, TensorInfo
+
+# Per format with one output: the axis with one image's box and classes, and what stands beside the classes there.
+_BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)}
+# Per format with scores of their own: columns that are no class ('no object' or background).
+_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
+
+
+def head_classes(spec: models.Pipeline, model: ModelInfo) -> int | None:
+    """Classes as results count them (without a column for background or 'no object').
+
+    None where the file leaves the number open: a symbolic dimension, end-to-end outputs, the user's own stage.
+    """
+    post = spec.postprocess
+    if not isinstance(post, models.Postprocess):
+        return None
+    outputs = [o for o in model.outputs if post.outputs is None or o.name in post.outputs]
+    if post.outputs is not None:
+        outputs.sort(key=lambda o: post.outputs.index(o.name) if post.outputs else 0)
+    found: int | None = None
+    if post.task == "classify" and outputs:
+        found = _flat_size(outputs[0])
+    elif post.task == "segment" and outputs:
+        found = _size(outputs[0], 1, rank=4)
+    elif post.task == "detect" and post.format in _BESIDE and len(outputs) == 1:
+        axis, beside = _BESIDE[post.format]
+        found = _minus(_size(outputs[0], axis, rank=3), beside)
+    elif post.task == "detect" and post.format in _NO_CLASS:
+        found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
+    return found if found is None or found > 0 else None
+
+
+def _size(tensor: TensorInfo, axis: int, rank: int) -> int | None:
+    size = tensor.shape[axis] if len(tensor.shape) == rank else None
+    return size if isinstance(size, int) else None
+
+
+def _flat_size(tensor: TensorInfo) -> int | None:
+    """Of one image's row: a classifier's (B, classes, 1, 1) counts as (B, classes)."""
+    sizes = [d for d in tensor.shape[1:] if isinstance(d, int)]
+    return math.prod(sizes) if sizes and len(sizes) == len(tensor.shape) - 1 else None
+
+
+def _minus(size: int | None, beside: int) -> int | None:
+    return None if size is None else size - beside
+
+
+def _scores_width(outputs: Sequence[TensorInfo]) -> int | None:
+    """Columns of the scores: of two outputs of rank 3 the one beside the boxes of width 4, as pick_outputs chooses."""
+    pair = [o for o in outputs if len(o.shape) == 3]
+    if len(pair) != 2 or not all(isinstance(o.shape[2], int) for o in pair):
+        return None
+    boxes_first = pair[0].shape[2] == 4
+    return _size(pair[1 if boxes_first else 0], 2, rank=3)
+
+
+def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
+    """ModelError where the labels are not as many as the head's classes: every name from the first gap on would be wrong."""
+    count = head_classes(spec, model)
+    if not labels or count is None or len(labels) == count:
+        return
+    post = spec.postprocess
+    given = (
+        f"{where}.postprocess.labels has" if post.labels is not None else f"{where}: the metadata of {model.path} names"
+    )
+    task = f"task {post.task}" if isinstance(post, models.Postprocess) else ""
+    form = f", format {post.format}" if isinstance(post, models.Postprocess) and post.task == "detect" else ""
+    raise ModelError(
+        f"{given} {count_of(len(labels), 'class', 'classes')}, but the model's head has {count} ({task}{form}, "
+        f"{', '.join(map(str, model.outputs))}); {_cure(post, model, count, len(labels))}"
+    )
+
+
+def _cure(post: models.Postprocess | models.UserPostprocess, model: ModelInfo, count: int, given: int) -> str:
+    form = post.format if isinstance(post, models.Postprocess) and post.task == "detect" else None
+    said = model.metadata.get("task", "")
+    if form in ("yolov8", "yolo11", "yolov5") and said in ("segment", "pose", "obb"):
+        return f"the metadata says task '{said}': what stands behind its classes are no classes; this head has no format here"
+    if form in ("ssd", "detr") and given == count + 1:
+        column = "background's column" if form == "ssd" else "the last column, 'no object'"
+        return f"format {form} leaves out {column}: leave it out of the labels too"
+    if given == 80 and count in (90, 91):
+        return (
+            f"heads of {count} classes count as COCO's category ids do, with gaps: give {count} labels in that order (an empty "
+            "line where an id is not used)"
+        )
+    if count == given + 1:
+        return "one class more than labels is often a background class: give it a label in its place, mostly the first line"
+    return f"give one label a class, {count} in all (a file with one a line; an empty line is a class without a name)"
