@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Decision, Measured, Verdict
 from seatrial.plan.models import Budget, Plan, Where
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below
+from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
 from seatrial.units import format_value
 
 _VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
@@ -27,7 +27,7 @@ def judge_budget(plan: Plan, budget: Budget, cells: Sequence[CellRecord], latenc
     name = describe(budget)
     judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
-    decisions = [_judge(budget, name, c, reference, latencies) for c in judged if c.status == "ok"]
+    decisions = [_judge(plan, budget, name, c, reference, latencies) for c in judged if c.status == "ok"]
     failed = [c for c in judged if c.status == "failed"]
     if failed and not decisions:
         reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
@@ -86,9 +86,11 @@ def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None
     return next((c for c in cells if all(getattr(c, k) == v for k, v in want.items())), None)
 
 
-def _judge(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies) -> Decision:
+def _judge(
+    plan: Plan, budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies
+) -> Decision:
     if budget.metric == "latency":
-        return _judge_latency(budget, name, cell, latencies)
+        return _judge_latency(plan, budget, name, cell, latencies)
     if budget.metric.endswith("_drop"):
         return _judge_drop(budget, name, cell, reference)
     if budget.metric == "agreement":
@@ -108,7 +110,7 @@ def _judge(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | 
     return _at_limit(budget, name, cell, measured, "")
 
 
-def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
+def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
     stage = budget.stage or "end_to_end"
     summary = cell.stages.get(stage)
     if summary is None:
@@ -116,9 +118,13 @@ def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Laten
     quantile = float(budget.percentile[1:]) / 100
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
-    bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE)
-    verdict = _VERDICTS[bound.answer]
-    return _decision(name, budget, verdict, value, bound.reason, cell.id)
+    bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE, longest_run=plan.measure.longest_run)
+    reason = bound.reason
+    if bound.needed is not None:
+        # Between two requests the loop takes a little time of its own.
+        time_s = round_up(1.02 * bound.needed * cell.stages["end_to_end"].mean.value)
+        reason += f"; at this rate a measure.max_time of about {time_s} s would do"
+    return _decision(name, budget, _VERDICTS[bound.answer], value, reason, cell.id)
 
 
 def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None) -> Decision:
