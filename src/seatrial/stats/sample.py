@@ -7,7 +7,7 @@ beyond a limit (share.py): the lowest limit that surely no more than 1 - p of al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,8 +71,9 @@ def percentile_estimate(
     rank = min(n - 1, max(0, math.ceil(quantile * n - 1e-9) - 1))
     worth = Worth.of(tail_memory(x, quantile), quantile, longest_run)
     error = (1 - confidence) / 2
-    high = _first(range(rank, n), lambda r: worth.bounds_flags(x > ordered[r], 1 - quantile, error))
-    low = _first(range(rank, -1, -1), lambda r: worth.bounds_flags(x < ordered[r], quantile, error))
+    high = _nearest_limit(x, ordered[rank:], worth, 1 - quantile, error)
+    # The low end of a percentile is the high one of the mirror image's.
+    low = _nearest_limit(-x, -ordered[rank::-1], worth, quantile, error)
     sides = (("lower", low, 1 - quantile), ("upper", high, quantile))
     warnings = [
         _unbounded(quantile, side, confidence, n, requests_needed(share, confidence, worth.unseen))
@@ -81,13 +82,32 @@ def percentile_estimate(
     ]
     return Estimate(
         value=float(ordered[rank]),
-        low=None if low is None else float(ordered[low]),
-        high=None if high is None else float(ordered[high]),
+        low=None if low is None else -low,
+        high=high,
         confidence=confidence,
         n=n,
         n_eff=_independent(n, worth.memory),
         warnings=tuple(warnings),
     )
+
+
+def _nearest_limit(x: F64, limits: F64, worth: Worth, share: float, error: float) -> float | None:
+    """The lowest of the limits, ascending, that surely at most this share of all requests exceed; None: not even the last.
+
+    How alike neighbours beyond a limit are differs from limit to limit, and takes a while to count. So each step takes the
+    memory at the last limit for that of the next, which never skips one that would do with no more memory than that.
+    """
+    counts = len(x) - np.searchsorted(np.sort(x), limits, side="right")
+    own, at = 1.0, 0
+    while True:
+        at = bisect_left(
+            range(len(limits)), True, lo=at, key=lambda i: worth.bounds(int(counts[i]), len(x), own, share, error)
+        )
+        if at == len(limits):
+            return None
+        own = memory(x > limits[at])
+        if worth.bounds(int(counts[at]), len(x), own, share, error):
+            return float(limits[at])
 
 
 def can_be_bounded(samples: npt.ArrayLike, quantile: float, longest_run: int = LONGEST_RUN) -> bool:
@@ -101,15 +121,6 @@ def _unbounded(quantile: float, side: str, confidence: float, n: int, needed: in
         f"p{quantile * 100:g} has no {side} bound at {confidence * 100:g} %: it needs {needed:,} requests, {needed - n:,} more "
         f"than these {n:,}"
     )
-
-
-def _first(candidates: Sequence[int], holds: Callable[[int], bool]) -> int | None:
-    """The first one for which it holds, by halving: it holds for all behind one for which it does."""
-    few, many = 0, len(candidates)
-    while few < many:
-        middle = (few + many) // 2
-        few, many = (few, middle) if holds(candidates[middle]) else (middle + 1, many)
-    return candidates[few] if few < len(candidates) else None
 
 
 @dataclass(frozen=True)
@@ -172,4 +183,6 @@ def _requests_that_decide(
         flags, allowed = ~above, quantile
     worth, own = Worth.of(known_memory, quantile, longest_run), memory(flags)
     share, error = float(flags.mean()), (1 - confidence) / 2
-    return _first(range(n + 1, MOST_MORE * n), lambda m: worth.bounds(share * m, m, own, allowed, error))
+    counts = range(n + 1, MOST_MORE * n)
+    at = bisect_left(counts, True, key=lambda m: worth.bounds(share * m, m, own, allowed, error))
+    return counts[at] if at < len(counts) else None

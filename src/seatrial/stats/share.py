@@ -49,7 +49,7 @@ def memory(flags: Flags) -> float:
         """n times it, of the centred flags, from whole counts."""
         both = np.count_nonzero(flags[: n - lag] & flags[lag:])
         ends = 2 * total - (int(first[lag - 1] + last[lag - 1]) if lag else 0)
-        return both - mean * ends + (n - lag) * mean * mean
+        return float(both - mean * ends + (n - lag) * mean * mean)
 
     variance = covariance(0)
     # 1 + 2 Σ ρ = 2 Σ pairs - 1, since the first pair holds lag 0.
@@ -91,13 +91,13 @@ class Worth:
 
     @classmethod
     def of(cls, memory: float, quantile: float, longest_run: int = LONGEST_RUN) -> Worth:
-        """unseen: as many requests as a run that has not come yet may hold back, or twice the memory that was measured.
+        """unseen: as many requests as a run that has not come yet may hold back, or as were seen to be alike and a margin.
 
         Runs of L requests with pauses of random (geometric) length, a share s of all requests in them, have the memory
         L (1 - s), that of an alternating renewal process (Cox, Renewal Theory, 1962). Beside the quantile, s is the rarer
         side's share.
         """
-        measured = MEMORY_MARGIN * memory if memory > 1 else 1.0
+        measured = 1 + MEMORY_MARGIN * (memory - 1)
         return cls(memory, max(longest_run * max(quantile, 1 - quantile), measured))
 
     def bounds(self, count: float, n: float, own_memory: float, share: float, error: float) -> bool:
