@@ -10,6 +10,7 @@ import numpy.typing as npt
 from seatrial.history.records import CellRecord, Decision, Measured, Verdict
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
+from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
 
 _VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
@@ -119,12 +120,16 @@ def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, late
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
     bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE, longest_run=plan.measure.longest_run)
-    reason = bound.reason
-    if bound.needed is not None:
-        # Between two requests the loop takes a little time of its own.
-        time_s = round_up(1.02 * bound.needed * cell.stages["end_to_end"].mean.value)
-        reason += f"; at this rate a measure.max_time of about {time_s} s would do"
-    return _decision(name, budget, _VERDICTS[bound.answer], value, reason, cell.id)
+    cure = _time_for(bound.needed, cell) if bound.needed is not None else ""
+    return _decision(name, budget, _VERDICTS[bound.answer], value, bound.reason + cure, cell.id)
+
+
+def _time_for(requests: int, cell: CellRecord) -> str:
+    if requests > CAPACITY:
+        return f"; of a cell {CAPACITY:,} are kept: ask for a lower percentile, or say a shorter measure.longest_run"
+    # Between two requests the loop takes a little time of its own.
+    time_s = round_up(1.02 * requests * cell.stages["end_to_end"].mean.value)
+    return f"; at this rate a measure.max_time of about {time_s} s would do"
 
 
 def _judge_drop(budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None) -> Decision:
