@@ -21,8 +21,8 @@ F64 = npt.NDArray[np.float64]
 CONFIDENCE = 0.95
 # Block means carry the slow drift that single samples hide; ten are the fewest that give a usable spread.
 BLOCKS = 10
-# What would take so many times these requests is too close to call.
-MOST_MORE = 1000
+# What would take so many times these requests, or the fewest that can decide, is too close to call.
+MOST_MORE = 100
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,7 @@ def _requests_that_decide(
         flags, allowed = ~above, quantile
     worth, own = Worth.of(known_memory, quantile, longest_run), memory(flags)
     share, error = float(flags.mean()), (1 - confidence) / 2
-    counts = range(n + 1, MOST_MORE * n)
+    least = requests_needed(1 - allowed, confidence, worth.unseen)
+    counts = range(n + 1, MOST_MORE * max(n, least))
     at = bisect_left(counts, True, key=lambda m: worth.bounds(share * m, m, own, allowed, error))
     return counts[at] if at < len(counts) else None
