@@ -57,7 +57,7 @@ def test_at_the_true_percentile_a_verdict_is_seldom_given_whatever_the_count(nam
     assert found["no"] <= most(400, error)
 
 
-@pytest.mark.parametrize("quantile", [0.9, 0.99])
+@pytest.mark.parametrize("quantile", [0.5, 0.9, 0.99])
 @pytest.mark.parametrize("name", ["AR(1) 0.97", "runs of 5", "runs of 20"])
 def test_the_interval_covers_the_true_percentile_of_runs_too(name, quantile):
     rng, missed = np.random.default_rng(5), 0
