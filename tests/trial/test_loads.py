@@ -378,9 +378,8 @@ def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_neede
     run = measured("steady.fake.json --percentile p99.9 --percentile p5 --max-time 1s")
     assert run.code == 3, run.stderr
     why = run.load["refused"]["p99.9"]
-    needed, more, had = map(
-        int, re.findall(r"[0-9]+(?= requests, )|[0-9]+(?= more)|(?<=these )[0-9]+", why.replace(",", ""))
-    )
+    needed, more, had = re.search(r"it needs (.*) requests, (.*) more than these (.*);", why).groups()
+    needed, more, had = (int(count.replace(",", "")) for count in (needed, more, had))
     assert needed >= requests_needed(0.999, 0.95)
     assert (more, had) == (needed - len(run.samples()), len(run.samples()))
     assert "raise --max-time" in why
