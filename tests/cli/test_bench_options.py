@@ -127,8 +127,8 @@ CASES = [
     *((f"m.fake.json --percentile {p}", 2, f"--percentile: expected a percentile between p0 and p100, such as p99 or p99.9, got "
        f"{p!r}")
       for p in ("99", "p100", "p0", "p-1", "p99.99999", "p1e1", "median")),
-    ("m.fake.json --percentile p99.9999", 2, "--percentile p99.9999: expected one that 131,072 samples can bound, the most that "
-     "are kept; this one needs 3,688,878; ask for p99.99 or lower"),
+    ("m.fake.json --percentile p99.9999", 2, "--percentile p99.9999: expected one that 131,072 requests can bound, the most that "
+     "are kept; this one needs 73,777,479; ask for p99.9 or lower"),
     # Shapes and mixes
     *((f"free.onnx --shape {shape}", 2, f"--shape: expected NAME=SHAPE such as x=1x3x640x640, got {shape!r}")
       for shape in ("1x3x8x8", "x=", "x=1x3x8x-8", "x=1x3xax8", "x=1x3x8x8@2", "=1x3")),

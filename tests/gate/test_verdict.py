@@ -308,3 +308,50 @@ def decision(verdict):
 def test_the_worst_of_several_decides_the_exit_code(decisions, failed_with, code):
     cells = [cell(status="failed", exit_code=c) for c in failed_with]
     assert exit_code(overall([decision(v) for v in decisions]), cells) == code
+
+
+def one_budget(at, limit, rows, longest_run=20):
+    """The decision on one latency budget of a cell with these samples."""
+    p = plan(
+        names=["new"], budgets=[{"metric": "latency", "at": at, "max": limit}], measure={"longest_run": longest_run}
+    )
+    c = cell(stages=summarise_stages(rows, ["decode", "infer"], longest_run))
+    (found,) = judge(p, [c], lambda _, stage: rows[:, 1 + list(c.stages).index(stage)] / 1e9)
+    return found, c.stages["end_to_end"]
+
+
+@pytest.mark.parametrize(
+    ("at", "limit", "n", "longest_run", "verdict", "said"),
+    [
+        ("p90", "20 ms", 700, 20, "PASS", "slow ones taken to come in runs of at most 20"),
+        ("p90", "20 ms", 100, 1, "PASS", "0 of 100 requests above 20.0 ms"),
+        ("p90", "20 ms", 100, 20, "INCONCLUSIVE",
+         "0 of 100 requests above 20.0 ms; p90 needs 631 requests, 531 more; slow ones taken to come in runs of at most 20; at "
+         "this rate a measure.max_time of about 7 s would do"),
+        ("p99", "20 ms", 300, 20, "INCONCLUSIVE", "a measure.max_time of about 75 s would do"),
+        ("p50", "20 ms", 20, 20, "INCONCLUSIVE", "p50 needs 54 requests, 34 more"),
+        ("p99.9", "20 ms", 300, 100, "INCONCLUSIVE", "; of a cell 131,072 are kept: ask for a lower percentile"),
+        ("p99", "5 ms", 20, 20, "FAIL", "20 of 20 requests above 5.00 ms; at most 1 % may be"),
+        ("p50", "10 ms", 60, 20, "INCONCLUSIVE", "requests above 10.0 ms"),
+    ],
+)  # fmt: skip
+def test_a_latency_decision_says_what_it_saw_what_it_takes_and_what_it_assumes(
+    at, limit, n, longest_run, verdict, said
+):
+    found, _ = one_budget(at, limit, table(10, n), longest_run)
+    assert found.verdict == verdict
+    assert said in found.reason
+    assert ("max_time" in found.reason) <= (verdict == "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize("n", [20, 299, 367, 700])
+@pytest.mark.parametrize("at", ["p50", "p90", "p99"])
+def test_a_percentile_and_the_budget_on_it_say_the_same(at, n):
+    """Without an upper bound no PASS; with one below the limit no want of samples."""
+    for limit in ("8 ms", "9.99 ms", "10.1 ms", "20 ms"):
+        found, summary = one_budget(at, limit, table(10, n))
+        low, high = getattr(summary, at).interval
+        expected = "PASS" if high is not None and high <= found.limit else (
+            "FAIL" if low is not None and low > found.limit else "INCONCLUSIVE"
+        )  # fmt: skip
+        assert found.verdict == expected

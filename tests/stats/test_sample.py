@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
+from scipy.stats import binom
 
-from seatrial.stats.sample import effective_count, percentile_estimate, quantile_below, samples_needed
+from seatrial.stats.sample import effective_count, percentile_estimate, samples_needed
 
 RUNS = 800
 
@@ -56,11 +57,26 @@ def test_the_interval_covers_the_true_quantile_as_often_as_it_says(name, quantil
     assert covered / RUNS >= 0.95 - 3 * (0.05 * 0.95 / RUNS) ** 0.5
 
 
-def test_correlated_samples_move_both_ends_alike():
-    x = np.arange(1, 400.0)
-    for n_eff in (7, 29, 60, 133, 399):
-        e = percentile_estimate(x, 0.5, n_eff=n_eff)
-        assert e.low + e.high == 400
+def spread_out(n):
+    """1 to n in van der Corput's order, in which neighbours are never alike."""
+    return 1.0 + np.argsort([int(f"{i:012b}"[::-1], 2) for i in range(n)])
+
+
+@pytest.mark.parametrize("longest_run", [1, 5, 20, 60])
+def test_fewer_separate_samples_move_both_ends_alike(longest_run):
+    e = percentile_estimate(spread_out(399), 0.5, longest_run=longest_run)
+    assert e.n_eff == 399
+    assert e.low + e.high == 400
+
+
+def test_of_independent_samples_the_ends_are_those_of_order_statistics():
+    """The number of samples below the true quantile is binomial (David and Nagaraja, 2003, section 7.1)."""
+    x = spread_out(400)
+    for quantile in (0.3, 0.5, 0.9, 0.95):
+        e = percentile_estimate(x, quantile, longest_run=1)
+        below = binom(400, quantile)
+        assert below.cdf(e.low - 1) <= 0.025 < below.cdf(e.low), quantile
+        assert below.sf(e.high - 1) <= 0.025 < below.sf(e.high - 2), quantile
 
 
 @pytest.mark.parametrize(
@@ -72,11 +88,19 @@ def test_the_fewest_samples_for_a_tail(quantile, confidence, n):
     assert 1 - quantile**n >= confidence > 1 - quantile ** (n - 1)
 
 
-def test_too_few_samples_have_no_upper_bound_and_say_how_many_are_missing():
-    e = percentile_estimate(np.arange(100.0), 0.99, n_eff=100)
+@pytest.mark.parametrize(
+    ("quantile", "longest_run", "needed"),
+    [(0.99, 1, 368), (0.99, 20, 7268), (0.9, 20, 631), (0.5, 20, 54), (0.5, 1, 6)],
+)
+def test_too_few_samples_have_no_upper_bound_and_say_how_many_are_missing(quantile, longest_run, needed):
+    x = np.random.default_rng(3).random(needed)
+    assert percentile_estimate(x, quantile, longest_run=longest_run).high == x.max()
+    e = percentile_estimate(x[:-1], quantile, longest_run=longest_run)
     assert e.high is None
-    assert "needs 368 independent samples, 268 more than these 100" in e.warnings[0]
-    assert percentile_estimate(np.random.default_rng(0).random(368), 0.99, n_eff=368).high is not None
+    name = f"p{quantile * 100:g}"
+    assert e.warnings[-1] == (
+        f"{name} has no upper bound at 95 %: it needs {needed:,} requests, 1 more than these {needed - 1:,}"
+    )
 
 
 @pytest.mark.parametrize("rho", [0.3, 0.6, 0.9])
@@ -124,22 +148,3 @@ def test_quantiles_outside_the_open_unit_interval_are_refused(bad):
 def test_an_empty_sample_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         percentile_estimate([], 0.5)
-
-
-def test_a_budget_is_decided_only_on_evidence():
-    rng = np.random.default_rng(5)
-    assert quantile_below(rng.random(299), 0.99, 2.0, 0.95).answer == "yes"
-    few = quantile_below(rng.random(200), 0.99, 2.0, 0.95)
-    assert few.answer == "unsure"
-    assert "at least 299" in few.reason
-    assert quantile_below(rng.random(300), 0.99, 0.5, 0.95).answer == "no"
-    assert quantile_below(rng.random(300), 0.5, 0.5, 0.95).answer == "unsure"
-
-
-@pytest.mark.parametrize("quantile", [0.5, 0.95])
-def test_a_budget_at_the_true_quantile_is_passed_at_most_one_time_in_twenty(quantile):
-    rng = np.random.default_rng(6)
-    limit = float(-np.log(1 - quantile)) * 0.999  # the true quantile is just above the limit
-    answers = [quantile_below(rng.exponential(size=400), quantile, limit, 0.95).answer for _ in range(RUNS)]
-    assert answers.count("yes") / RUNS <= 0.05 + 3 * (0.05 * 0.95 / RUNS) ** 0.5
-    assert answers.count("no") / RUNS <= 0.05 + 3 * (0.05 * 0.95 / RUNS) ** 0.5

@@ -1,13 +1,16 @@
 """The measuring loop on a scripted iteration: when it stops, what it keeps."""
 
 import gc
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
+from seatrial.stats.sample import percentile_estimate
+from seatrial.stats.share import requests_needed
 from seatrial.timing.environment import disturbances, environment, fingerprint, peak_memory_bytes
-from seatrial.timing.measure import StopRule, image_order, measure, warm_up
+from seatrial.timing.measure import StopRule, enough, image_order, measure, warm_up
 
 
 def spin(microseconds):
@@ -42,9 +45,26 @@ def test_it_stops_at_its_time_and_says_so():
     assert len(result.table_ns) >= 10
 
 
-def test_tail_budgets_keep_it_going():
-    rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95, 59),))
-    assert len(measure_python(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns) >= 59
+def test_a_percentile_that_was_asked_for_keeps_it_going_until_it_has_a_bound():
+    rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95),), longest_run=4)
+    table = measure_python(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns
+    assert len(table) >= requests_needed(0.95, 0.95, unseen=0.95 * 4) == 274
+    assert percentile_estimate(table[:, 2], 0.95, longest_run=4).high is not None
+
+
+def test_a_tail_budget_has_its_whole_time_however_well_the_median_is_known(monkeypatch):
+    monkeypatch.setattr("seatrial.timing.measure.enough", lambda *_: True)
+    rule = StopRule(100_000_000, 10, 0.9, whole_time=True)
+    result = measure(SpinWork(20_000), 1, rule, quiet)
+    assert (result.ended, result.converged) == ("deadline", True)
+    assert result.elapsed_ns >= rule.max_time_ns
+    assert measure(SpinWork(20_000), 1, replace(rule, whole_time=False), quiet).ended == "converged"
+
+
+def test_it_is_not_enough_before_the_median_has_a_bound():
+    rows = np.full((53, 3), 1000, np.int64)
+    assert not enough(rows, StopRule(1, 10, 0.5))
+    assert enough(np.vstack([rows, rows[:1]]), StopRule(1, 10, 0.5))
 
 
 def test_a_gap_separates_each_request_from_the_next_and_is_not_its_time(monkeypatch):

@@ -6,6 +6,7 @@ this machine is.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from seatrial.history.store import new_run
 from seatrial.plan.model_file import inspect_model
 from seatrial.report.load_plots import throughput_knee
 from seatrial.stats.sample import samples_needed
+from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
 from seatrial.timing.environment import usable_cores
 from seatrial.trial.bench import LoadPoint, Sweep, model_bench, run_bench
@@ -373,14 +375,15 @@ def test_a_search_that_can_find_nothing_is_refused(measured, bound, said):
 
 
 def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_needed(measured):
-    run = measured("steady.fake.json --percentile p99.9 --percentile p75 --max-time 300ms")
+    run = measured("steady.fake.json --percentile p99.9 --percentile p5 --max-time 1s")
     assert run.code == 3, run.stderr
-    needed = samples_needed(0.999, 0.975)
     why = run.load["refused"]["p99.9"]
-    independent = int(why.partition("more than these ")[2].split()[0])
-    assert f"it needs {needed} independent samples, {needed - independent} more than these" in why
+    needed, more, had = re.search(r"it needs (.*) requests, (.*) more than these (.*);", why).groups()
+    needed, more, had = (int(count.replace(",", "")) for count in (needed, more, had))
+    assert needed >= requests_needed(0.999, 0.95)
+    assert (more, had) == (needed - len(run.samples()), len(run.samples()))
     assert "raise --max-time" in why
-    assert list(run.load["percentiles"]) == ["p75"]
+    assert list(run.load["percentiles"]) == ["p5"]
     assert why in " ".join(run.stdout.split())
     assert run.record["verdict"] == "INCONCLUSIVE"
 
@@ -388,11 +391,11 @@ def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_neede
 @pytest.mark.parametrize("load", ["", " --scenario multi-stream"])
 def test_a_percentile_with_enough_samples_is_given(measured, load):
     """Measuring goes on for it beyond the point where the median, or the mean, is known."""
-    run = measured(f"quick.fake.json --percentile p99.9 --max-time 3s{load}")
+    run = measured(f"quick.fake.json --percentile p96 --max-time 20s{load}")
     assert run.code == 0, run.stdout
-    asked = run.load["percentiles"]["p99.9"]
-    assert asked["n_eff"] >= samples_needed(0.999, 0.975)
-    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p99"]["value"]
+    asked = run.load["percentiles"]["p96"]
+    assert asked["n"] >= requests_needed(0.96, 0.95)
+    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p95"]["value"]
     assert run.load["refused"] == {}
 
 

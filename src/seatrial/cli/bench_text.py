@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
+from seatrial.report.percentiles import bounded, missing
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 SPIKES_SHOWN = 3
-NOT_BOUNDED = "*: too few independent samples, or too many requests unserved, to bound it from above"
 # Of LoadGen's summary; the record and the report have all of it.
 _LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o|(50|90|99)\.00 percentile latency")
 
@@ -40,7 +40,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         for stage in ("queue", "service"):
             if stage in cell.stages:
                 summary = cell.stages[stage]
-                tail = f"median; p99 {_if_known(summary.p99)}"
+                tail = f"median; p99 {bounded(summary.p99)}"
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
     if cell.throughput and not load.curve:
@@ -48,7 +48,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if load.bound:
         table.add_row("highest rate", *_found(load))
     for s in load.shapes:
-        first = f"first run {format_seconds(s.first.value)}; p99 {_if_known(s.p99)}; {s.p50.n} runs"
+        first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
     if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
         load_text = (
@@ -74,8 +74,8 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         _print_point(out, point)
     marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
     marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
-    if any(_if_known(m).endswith("*") for m in marked):
-        out.print(NOT_BOUNDED, style="dim")
+    for line in missing(marked):
+        out.print(f"≥: {line}", style="dim")
     cores = ", ".join(map(str, cell.affinity)) or "–"
     out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
     _print_spikes(out, cell)
@@ -85,15 +85,9 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
 
 def _print_point(out: Console, point: RatePoint) -> None:
     mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
-    times = "  ".join(f"{p} {_if_known(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
+    times = "  ".join(f"{p} {bounded(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
     unserved = f", {point.unserved} unserved" if point.unserved else ""
     out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
-
-
-def _if_known(value: Measured) -> str:
-    """A percentile whose upper end is not known, for want of samples, is marked: see NOT_BOUNDED."""
-    known = value.interval and value.interval[1] is not None
-    return format_seconds(value.value) + ("" if known else "*")
 
 
 def _add(table: Table, name: str, value: Measured) -> None:

@@ -13,6 +13,7 @@ from rich.table import Column
 from rich.text import Text
 
 from seatrial.history.records import CellRecord, configuration
+from seatrial.report.percentiles import bounded
 from seatrial.trial.cells import Cell
 from seatrial.trial.watch import Watcher
 from seatrial.units import format_rate, format_seconds
@@ -89,7 +90,7 @@ class ProgressWatcher(Watcher):
         if record.status == "ok":
             end = record.stages["end_to_end"]
             assert record.throughput
-            line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {format_seconds(end.p99.value):>8}")
+            line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {bounded(end.p99):>9}")
             line.append(f"  {format_rate(record.throughput.value):>13}  n {end.p50.n}")
         else:
             line.append(f" {record.reason}", "red")

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from seatrial.history.records import CellRecord, Record, configuration
 from seatrial.report.groups import group_decisions, group_warnings
+from seatrial.report.percentiles import bounded, missing
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -94,8 +95,8 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {configuration(c.id)}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
     columns["p50"] = lambda c: _ms(c.stages["end_to_end"].p50.value)
-    columns["p90"] = lambda c: _ms(c.stages["end_to_end"].p90.value)
-    columns["p99"] = lambda c: _ms(c.stages["end_to_end"].p99.value) + _star(c)
+    columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)
+    columns["p99"] = lambda c: bounded(c.stages["end_to_end"].p99, _ms)
     columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
     columns["images/s"] = lambda c: format_rate(c.throughput.value).removesuffix(" images/s") if c.throughput else "–"
     columns["memory"] = lambda c: format_bytes(c.peak_memory.value) if c.peak_memory else "–"
@@ -116,22 +117,18 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
         table.add_column(name, justify="left" if name == "cell" else "right", no_wrap=True)
     for c in cells:
         table.add_row(*(text(c) for text in columns.values()))
-    star = "; * too few independent samples to bound p99 from above" if any(map(_star, cells)) else ""
+    shown = [p for p in ("p90", "p99") if p in columns]
+    unbounded = missing(getattr(c.stages["end_to_end"], p) for c in cells for p in shown)
     agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
     policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
-    table.caption = (
-        f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}{star}\nI/O: {policies}"
-    )
+    lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
+    table.caption = "\n".join([*lines, *(f"≥: {line}" for line in unbounded)])
     table.caption_justify = "left"
     return table
 
 
 def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:
     return sum(max(len(name), *(len(text(c)) for c in cells)) + 1 for name, text in columns.items())
-
-
-def _star(cell: CellRecord) -> str:
-    return "*" if cell.stages["end_to_end"].p99.warnings else ""
 
 
 def _stage_ms(stage: str, cell: CellRecord) -> str:

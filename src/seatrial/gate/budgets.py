@@ -13,7 +13,8 @@ from seatrial.gate.agreement import agreement_verdict
 from seatrial.history.records import CellRecord, Decision, Measured, Verdict
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below
+from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
+from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
 
 _VERDICTS: dict[str, Verdict] = {"yes": "PASS", "no": "FAIL", "unsure": "INCONCLUSIVE"}
@@ -37,8 +38,7 @@ def judge_budget(
     name = describe(budget)
     judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
-    seed = plan.measure.seed
-    decisions = [_judge(budget, name, c, reference, latencies, evaluations, seed) for c in judged if c.status == "ok"]
+    decisions = [_judge(plan, budget, name, c, reference, latencies, evaluations) for c in judged if c.status == "ok"]
     decisions += _never_ran(plan, budget, name, cells) if decisions else []
     failed = [c for c in judged if c.status == "failed"]
     if failed and not decisions:
@@ -117,13 +117,13 @@ def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None
 
 
 def _judge(
-    budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
-    evaluations: Evaluations, seed: int,
+    plan: Plan, budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
+    evaluations: Evaluations,
 ) -> Decision:  # fmt: skip
     if budget.metric == "latency":
-        return _judge_latency(budget, name, cell, latencies)
+        return _judge_latency(plan, budget, name, cell, latencies)
     if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
-        judged = _judge_evaluated(budget, cell, reference, evaluations, seed)
+        judged = _judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed)
         against = reference.id if reference and budget.metric != "accuracy" else ""
         return _decision(name, budget, judged.verdict, judged.value, judged.reason, cell.id, against)
     if budget.metric == "agreement":
@@ -136,7 +136,7 @@ def _judge(
     return _at_limit(budget, name, cell, measured, "")
 
 
-def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
+def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
     stage = budget.stage or "end_to_end"
     summary = cell.stages.get(stage)
     if summary is None:
@@ -144,9 +144,17 @@ def _judge_latency(budget: Budget, name: str, cell: CellRecord, latencies: Laten
     quantile = float(budget.percentile[1:]) / 100
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
-    bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE)
-    verdict = _VERDICTS[bound.answer]
-    return _decision(name, budget, verdict, value, bound.reason, cell.id)
+    bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE, longest_run=plan.measure.longest_run)
+    cure = _time_for(bound.needed, cell) if bound.needed is not None else ""
+    return _decision(name, budget, _VERDICTS[bound.answer], value, bound.reason + cure, cell.id)
+
+
+def _time_for(requests: int, cell: CellRecord) -> str:
+    if requests > CAPACITY:
+        return f"; of a cell {CAPACITY:,} are kept: ask for a lower percentile, or say a shorter measure.longest_run"
+    # Between two requests the loop takes a little time of its own.
+    time_s = round_up(1.02 * requests * cell.stages["end_to_end"].mean.value)
+    return f"; at this rate a measure.max_time of about {time_s} s would do"
 
 
 def _judge_evaluated(

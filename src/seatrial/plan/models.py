@@ -324,6 +324,11 @@ class Measure(Strict):
     precision: Annotated[Percent, Field(gt=0, lt=1)] = Field(
         0.01, description="stop early once the end-to-end median is known this closely; 1% by default"
     )
+    longest_run: PositiveInt = Field(
+        # stats.share.LONGEST_RUN, which this layer does not see.
+        20,
+        description="slow requests are taken to come in runs of at most this many; fewer decide sooner",
+    )
     timeout: Duration = Field(600.0, description="a cell that takes longer is stopped and marked FAILED")
     seed: Annotated[int, Field(ge=0)] = 0
 

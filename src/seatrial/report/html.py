@@ -16,6 +16,7 @@ from seatrial.history.records import CellRecord, EngineComparison, LoadResult, R
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, throughput_knee, timeline, worth_telling
+from seatrial.report.percentiles import bounded, missing
 from seatrial.report.plots import distributions, waterfall
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 
@@ -40,7 +41,7 @@ def render(run: RunFolder) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters.update(
-        seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration
+        seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration, bounded=bounded
     )
     environment.globals.update(format_value=format_value)
     ok = [c for c in record.cells if c.status == "ok"]
@@ -56,6 +57,7 @@ def render(run: RunFolder) -> str:
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
         steady=steady,
+        unbounded=missing(m for c in steady for m in (c.stages["end_to_end"].p90, c.stages["end_to_end"].p99)),
         waits=any("queue" in c.stages for c in steady),
         loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],

@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, Work, closed_loop, now_ns
-from seatrial.stats.sample import CONFIDENCE, effective_count, percentile_estimate
+from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate
+from seatrial.stats.share import LONGEST_RUN
 from seatrial.stats.stopping import windows_agree
 
 WARM_UP_WINDOW = 20
@@ -30,14 +31,17 @@ WORD_NS = 200_000_000
 class StopRule:
     """Stop at `max_time_ns`; before it where `min_samples` are there and the median is known well enough.
 
-    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails` lists, for each
-    budget, the table's column, the quantile and the independent samples it needs: correlated ones count for less.
+    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails`: the table's column and
+    the quantile of each percentile that must have a bound from above too, which takes a number of requests that depends on
+    `longest_run` and on how alike neighbours are. `whole_time`: never stop early, since more requests tell more of a tail.
     """
 
     max_time_ns: int
     min_samples: int
     precision: float = 0.01
-    tails: tuple[tuple[int, float, int], ...] = ()
+    tails: tuple[tuple[int, float], ...] = ()
+    longest_run: int = LONGEST_RUN
+    whole_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def measure(
     with collector_paused():
         began = now_ns()
         end = began + rule.max_time_ns
-        next_look = rule.min_samples
+        next_look = samples.capacity + 1 if rule.whole_time else rule.min_samples
         while True:
             left = max(0, next_look - len(samples))
             # A deadline would cut the gap before it short: with gaps, the loop comes back after a number of requests.
@@ -107,9 +111,10 @@ def enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int = 1) -> bo
     """Whether the rule is met at this look, the first being 1: each spends alpha / (k (k + 1)), so that all spend alpha."""
     if len(table_ns) < rule.min_samples:
         return False
-    if any(effective_count(table_ns[:, column], quantile) < needed for column, quantile, needed in rule.tails):
+    if not all(can_be_bounded(table_ns[:, c], quantile, rule.longest_run) for c, quantile in ((-1, 0.5), *rule.tails)):
         return False
-    centre = percentile_estimate(table_ns[:, -1], 0.5, 1 - (1 - CONFIDENCE) / (look * (look + 1)))
+    # A run that is still to come moves a median little: here what was seen is enough.
+    centre = percentile_estimate(table_ns[:, -1], 0.5, 1 - (1 - CONFIDENCE) / (look * (look + 1)), longest_run=1)
     if centre.low is None or centre.high is None:
         return False
     return max(centre.high - centre.value, centre.value - centre.low) <= rule.precision * centre.value

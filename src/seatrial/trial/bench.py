@@ -23,7 +23,8 @@ from seatrial.errors import BackendUnavailableError, CellError, ExitCode, ModelE
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
-from seatrial.stats.sample import CONFIDENCE, samples_needed
+from seatrial.stats.sample import CONFIDENCE
+from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
 from seatrial.timing.environment import environment, usable_cores
 from seatrial.trial.load_results import load_fields
@@ -147,11 +148,11 @@ class Sweep:
                 )
             self._check_arrivals(load, clients)
         for name in self.percentiles:
-            needed = samples_needed(_quantile(name), (1 + CONFIDENCE) / 2)
+            needed = requests_needed(_quantile(name), CONFIDENCE)
             if needed > CAPACITY:
                 raise UsageError(
-                    f"--percentile {name}: expected one that {CAPACITY:,} samples can bound, the most that are kept; this one "
-                    f"needs {needed:,}; ask for p99.99 or lower"
+                    f"--percentile {name}: expected one that {CAPACITY:,} requests can bound, the most that are kept; this one "
+                    f"needs {needed:,}; ask for p99.9 or lower"
                 )
 
     def _check_arrivals(self, load: Load, clients: int) -> None:
@@ -275,7 +276,7 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
     task = subject.task.model_copy(update={
         "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
         "capacity": _capacity(load, clients, sweep.max_time_s),
-        "tails": [("end_to_end", q, samples_needed(q, (1 + CONFIDENCE) / 2)) for q in asked],
+        "tails": [("end_to_end", q) for q in asked], "whole_time": False,
     })  # fmt: skip
     shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
     try:
@@ -354,7 +355,7 @@ def _record(
     subject: BenchSubject, task: Task, cell_id: str, ended: Ended, answer: Answer, table: I64, tables: Sequence[I64],
     percentiles: Sequence[str],
 ) -> CellRecord:  # fmt: skip
-    fields = measured_fields(answer, table, task.batch, subject.model_bytes)
+    fields = measured_fields(answer, table, task.batch, subject.model_bytes, task.longest_run)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
     fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
     if task.load.mix:

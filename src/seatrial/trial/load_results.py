@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import LoadResult, Measured, RatePoint, ShapeResult, StageSummary
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate, samples_needed
+from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate
+from seatrial.stats.share import LONGEST_RUN
 from seatrial.timing.search import ERROR
 from seatrial.trial.server import utilisation
 from seatrial.trial.shapes import batch_of
@@ -38,7 +39,7 @@ def load_fields(
     searched = load.scenario == "server" and load.bound_s is not None
     rate = requests_per_s(table)
     busy = _overload(task, table) if load.scenario == "server" and not searched else ""
-    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles)
+    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, task.longest_run)
     if busy:
         asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
     shapes = _shapes(task, answer, tables)
@@ -58,7 +59,7 @@ def load_fields(
         "warnings": (*_about_time(warnings, answer, searched, busy), *_about_the_load(task, answer, table, busy)),
     }
     if load.scenario == "server":
-        fields["stages"] = stages | {"service": service_summary(table)}
+        fields["stages"] = stages | {"service": service_summary(table, task.longest_run)}
     if searched:
         fields["throughput"] = None
     elif (load.scenario != "single-stream" or shapes) and rate is not None:
@@ -137,11 +138,11 @@ def requests_per_s(table: I64) -> Measured | None:
     )  # fmt: skip
 
 
-def service_summary(table: I64) -> StageSummary:
+def service_summary(table: I64, longest_run: int = LONGEST_RUN) -> StageSummary:
     """A server's requests without their wait."""
     seconds = (table[:, -1] - table[:, 1]) / 1e9
     total = float(table[:, -1].sum()) / 1e9
-    return stage_summary(seconds, float(seconds.sum()) / total if total else 0.0)
+    return stage_summary(seconds, float(seconds.sum()) / total if total else 0.0, longest_run)
 
 
 def _images_a_request(task: Task, shapes: Sequence[tuple[ShapeResult, int]]) -> float:
@@ -159,18 +160,16 @@ def _times(rate: Measured, batch: float) -> Measured:
     })  # fmt: skip
 
 
-def _percentiles(seconds: F64, unserved: int, names: Sequence[str]) -> tuple[dict[str, Measured], dict[str, str]]:
+def _percentiles(
+    seconds: F64, unserved: int, names: Sequence[str], longest_run: int
+) -> tuple[dict[str, Measured], dict[str, str]]:
     """Those that the sample can bound, and why not for those that it cannot."""
     asked, refused = {}, {}
     for name in names:
         quantile = float(name[1:]) / 100
-        e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE)
+        e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE, longest_run)
         if e.high is None:
-            needed = samples_needed(quantile, (1 + CONFIDENCE) / 2)
-            refused[name] = (
-                f"{name} is refused: it needs {needed} independent samples, {needed - e.n_eff} more than these {e.n_eff} "
-                f"(of {e.n}); raise --max-time"
-            )
+            refused[name] = f"{name} is refused: {e.warnings[-1].removeprefix(name).strip()}; raise --max-time"
         elif math.isinf(e.high):
             refused[name] = (
                 f"{name} is refused: it may lie among the {unserved} requests that were never served; lower --rate"
@@ -221,7 +220,7 @@ def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> list[tuple[Sha
         if not seconds:
             continue
         name = ", ".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
-        p50, p99 = (_measured(percentile_estimate(seconds, q, CONFIDENCE)) for q in (0.5, 0.99))
+        p50, p99 = (_measured(percentile_estimate(seconds, q, CONFIDENCE, task.longest_run)) for q in (0.5, 0.99))
         result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
         results.append((result, batch_of(task.model_info, shapes, 1)))
     return results

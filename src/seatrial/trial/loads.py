@@ -26,7 +26,7 @@ from seatrial._native.timing import (
 )
 from seatrial.backends.onnxruntime import first_line
 from seatrial.errors import CellError, UsageError
-from seatrial.stats.sample import CONFIDENCE, effective_count
+from seatrial.stats.sample import CONFIDENCE, can_be_bounded
 from seatrial.stats.stopping import CentreRule
 from seatrial.timing.measure import StopRule, enough, measure, warm_up
 from seatrial.trial.child import pin
@@ -165,7 +165,7 @@ def _open_pipeline(task: Task, tell: Tell) -> Opened:
 
 
 def _single(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
-    rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, _tails(task))
+    rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, _tails(task), task.longest_run)
     gap_ns = int(task.load.gap_s * 1e9)
     measured = measure(
         opened.works[0],
@@ -182,8 +182,8 @@ def _single(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     }  # fmt: skip
 
 
-def _tails(task: Task) -> tuple[tuple[int, float, int], ...]:
-    return tuple((-1, quantile, needed) for _, quantile, needed in task.tails)
+def _tails(task: Task) -> tuple[tuple[int, float], ...]:
+    return tuple((-1, quantile) for _, quantile in task.tails)
 
 
 def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) ->
         if sum(map(len, tables)) >= rule.next_look and not enough:
             latencies = merged([t.to_array() for t in tables])[:, -1]
             enough = rule.look(latencies).enough and all(
-                effective_count(latencies, quantile) >= needed for _, quantile, needed in task.tails
+                can_be_bounded(latencies, quantile, task.longest_run) for _, quantile in task.tails
             )
             if enough:
                 halt.ask()
@@ -230,7 +230,7 @@ def _server(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     rows = merged([t.to_array() for t in tables])
     # Where the table was full, those behind were not refused, only not recorded.
     unserved = 0 if ended == "full" else len(due_ns) - len(rows)
-    rule = StopRule(0, task.min_samples, task.precision_target, _tails(task))
+    rule = StopRule(0, task.min_samples, task.precision_target, _tails(task), task.longest_run)
     return {
         "warm_up": warmed, "converged": not unserved and enough(rows, rule), "elapsed_s": elapsed_s, "ended": ended,
         "unserved": unserved,

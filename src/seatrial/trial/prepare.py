@@ -17,7 +17,6 @@ from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.precision.variants import variant_path
-from seatrial.stats.sample import CONFIDENCE, samples_needed
 from seatrial.trial.cells import Cell
 from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
@@ -96,21 +95,23 @@ def task_for(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -
         max_time_s=plan.measure.max_time,
         min_samples=plan.measure.min_samples,
         precision_target=plan.measure.precision,
-        tails=_tails(ready, cell),
+        tails=(tails := _tails(ready, cell)),
+        # How slow requests cluster is seen in time only: a tail's verdict is worth all of it.
+        whole_time=any(quantile > 0.5 for _, quantile in tails),
+        longest_run=plan.measure.longest_run,
         seed=plan.measure.seed,
         raw_images=plan.parity.images if plan.parity else 0,
         answer=str(run.work / (cell.id if kind == "measure" else f"{kind}.{cell.pipeline}.{cell.precision}")),
     )
 
 
-def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float, int]]:
-    """Each stage and quantile that a budget limits in this cell, and the independent samples it can't pass without."""
-    limited = [
+def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float]]:
+    """Each stage and quantile that a budget limits in this cell."""
+    return [
         (b.stage or "end_to_end", float(b.percentile[1:]) / 100)
         for b in ready.plan.plan.budgets
         if b.metric == "latency" and concerns(ready.plan.plan, b, bare_record(cell))
     ]
-    return [(stage, quantile, samples_needed(quantile, CONFIDENCE)) for stage, quantile in limited]
 
 
 def bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:

@@ -198,7 +198,9 @@ def _ran(
     if ended.answer is None:
         return _failed(cell, ended)
     table = load_samples(run, cell.id)
-    fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model))
+    fields = measured_fields(
+        ended.answer, table, cell.batch, _size(ready, cell, model), ready.plan.plan.measure.longest_run
+    )
     fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
     return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, EngineComparison, Measured, StageSummary
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
+from seatrial.stats.share import LONGEST_RUN
 from seatrial.trial.task import Answer, StageEngines
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
@@ -16,20 +17,22 @@ QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 STAGE_SUM_TOLERANCE = 0.02
 
 
-def summarise_stages(table_ns: npt.NDArray[np.int64], stages: list[str]) -> dict[str, StageSummary]:
+def summarise_stages(
+    table_ns: npt.NDArray[np.int64], stages: list[str], longest_run: int = LONGEST_RUN
+) -> dict[str, StageSummary]:
     """Table (n, 1 + stages + 1): start, one a stage, end to end, to a summary a stage; seconds a batch."""
     seconds = table_ns[:, 1:] / 1e9
     total = float(seconds[:, -1].sum())
     return {
-        name: stage_summary(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0)
+        name: stage_summary(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0, longest_run)
         for i, name in enumerate([*stages, "end_to_end"])
     }
 
 
-def stage_summary(seconds: npt.NDArray[np.float64], share: float) -> StageSummary:
+def stage_summary(seconds: npt.NDArray[np.float64], share: float, longest_run: int = LONGEST_RUN) -> StageSummary:
     values = {}
     for name, quantile in QUANTILES.items():
-        e = percentile_estimate(seconds, quantile, CONFIDENCE)
+        e = percentile_estimate(seconds, quantile, CONFIDENCE, longest_run)
         values[name] = Measured(
             value=e.value,
             unit="s",
@@ -79,9 +82,11 @@ def exact(value: float, unit: str) -> Measured:
     return Measured(value=float(value), unit=unit)
 
 
-def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int) -> dict[str, Any]:
+def measured_fields(
+    answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int, longest_run: int = LONGEST_RUN
+) -> dict[str, Any]:
     """The fields of a CellRecord that come from its process."""
-    stages = summarise_stages(table_ns, answer.stages)
+    stages = summarise_stages(table_ns, answer.stages, longest_run)
     warnings = []
     gap = abs(1 - sum(stages[s].share for s in answer.stages))
     if gap > STAGE_SUM_TOLERANCE:
@@ -119,7 +124,8 @@ def measured_fields(answer: Answer, table_ns: npt.NDArray[np.int64], batch: int,
 
 def _compared(times: StageEngines) -> EngineComparison:
     def median(durations_ns: list[int]) -> Measured:
-        e = percentile_estimate(np.array(durations_ns) / 1e9, 0.5, CONFIDENCE)
+        # Rounds in random order, not a stream of requests.
+        e = percentile_estimate(np.array(durations_ns) / 1e9, 0.5, CONFIDENCE, longest_run=1)
         return Measured(
             value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
         )  # fmt: skip

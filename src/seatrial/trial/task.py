@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from seatrial.plan.model_file import ModelInfo
+from seatrial.stats.share import LONGEST_RUN
 
 CALIBRATION_IMAGES = 64
 
@@ -58,8 +59,12 @@ class Task(BaseModel):
     max_time_s: float = 5.0
     min_samples: int = 50
     precision_target: float = 0.01
-    tails: list[tuple[str, float, int]] = []
-    """stage, quantile and the independent samples that a budget on it needs."""
+    tails: list[tuple[str, float]] = []
+    """Stages and quantiles that must have a bound from above before the measurement may end early."""
+    whole_time: bool = False
+    """Whether it never ends early."""
+    longest_run: int = LONGEST_RUN
+    """Slow requests are taken to come in runs of at most so many."""
     seed: int = 0
     raw_images: int = 0
     calibration_digest: str = ""

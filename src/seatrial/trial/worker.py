@@ -57,8 +57,10 @@ def _teller() -> Callable[[str, float], None]:
 
 def _stop_rule(task: Task) -> StopRule:
     columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
-    tails = tuple((columns[stage], quantile, needed) for stage, quantile, needed in task.tails)
-    return StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails)
+    tails = tuple((columns[stage], quantile) for stage, quantile in task.tails)
+    return StopRule(
+        int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails, task.longest_run, task.whole_time
+    )
 
 
 def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:

@@ -1,0 +1,83 @@
+"""What tables show of a percentile that too few requests were taken to bound."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from seatrial.cli.bench_text import print_cell
+from seatrial.cli.tables import stage_table
+from seatrial.history.records import CellRecord, LoadResult, Measured
+from seatrial.report.percentiles import bounded, missing
+from seatrial.trial.summarise import exact, summarise_stages, throughput
+
+
+def p99(value, low, high, n=300, *warnings):
+    return Measured(value=value, unit="s", interval=(low, high), confidence=0.95, n=n, n_eff=n, warnings=warnings)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(0.01, 0.02, "15.0 ms"), (None, 0.02, "15.0 ms"), (0.01, None, "≥ 10.0 ms"), (None, None, "–")],
+)
+def test_without_an_upper_bound_what_is_surely_reached_is_shown(low, high, shown):
+    assert bounded(p99(0.015, low, high)) == shown
+    assert bounded(Measured(value=0.015, unit="s")) == "–"
+
+
+def test_of_each_percentile_the_one_with_the_fewest_requests_says_what_is_missing():
+    def too_few(name, n):
+        return p99(1, 1, None, n, f"{name} has no lower bound", f"{name} has no upper bound: {n} are too few")
+
+    measures = [
+        p99(1, 1, 2),
+        too_few("p90", 90),
+        too_few("p99", 120),
+        too_few("p99", 80),
+        p99(1, None, None, 9, "9 unserved"),
+    ]
+    assert missing(measures) == [
+        "9 unserved",
+        "p99 has no upper bound: 80 are too few",
+        "p90 has no upper bound: 90 are too few",
+    ]
+    assert missing([p99(1, 1, 2)]) == []
+
+
+def cell(n, name="only"):
+    rng = np.random.default_rng(0)
+    infer = rng.normal(10e6, 1e5, n)
+    rows = np.stack([np.arange(n) * 1e8, infer / 4, infer * 3 / 4, infer], axis=1).astype(np.int64)
+    return CellRecord(
+        id=f"{name}.onnxruntime-cpu.int8.b4.t1", pipeline=name, backend="onnxruntime-cpu", precision="int8", batch=4, threads=1,
+        status="ok", stages=summarise_stages(rows, ["decode", "infer"]), throughput=throughput(rows, 4),
+        peak_memory=exact(1 << 28, "B"), cold_start=exact(1.5, "s"), io_policy="bound", load_result=LoadResult(scenario="server"),
+    )  # fmt: skip
+
+
+def printed(draw, width=128):
+    console = Console(width=width, record=True, file=io.StringIO())
+    draw(console)
+    return console.export_text()
+
+
+@pytest.mark.parametrize("width", [80, 128])
+def test_the_table_of_stages_says_what_is_missing_and_stays_in_its_width(width):
+    text = printed(lambda out: out.print(stage_table([cell(200, "long-candidate"), cell(900)], width)), width)
+    assert "*" not in text
+    rows = text.splitlines()
+    assert "≥" in rows[1]
+    assert rows[1].startswith("long-candidate onnxruntime-cpu int8 b4 t1")
+    said = " ".join(text.split())
+    assert "≥: p99 has no upper bound at 95 %: it needs 7,268 requests, 7,068 more than these 200" in said
+    assert "≥: p90 has no upper bound at 95 %: it needs 631 requests, 431 more than these 200" in said or width == 80
+    assert max(map(len, rows)) <= width
+
+
+def test_a_bench_says_it_too():
+    stages = cell(200).stages
+    server = cell(200).model_copy(update={"stages": {"queue": stages["decode"], "service": stages["infer"], **stages}})
+    said = " ".join(printed(lambda out: print_cell(out, "m.onnx", server)).split())
+    assert "median; p99 ≥ " in said
+    assert "≥: p99 has no upper bound at 95 %: it needs 7,268 requests, 7,068 more than these 200" in said
