@@ -1,6 +1,5 @@
 """Rounds of real processes on scripted models: who turns when, what is kept, and how a side that breaks is told."""
 
-import math
 import os
 import random
 import time
@@ -12,7 +11,8 @@ import pytest
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
 from seatrial.trial import lockstep
 from seatrial.trial.child import cores_for
-from seatrial.trial.lockstep import LEAST_BURST, MOST_BURST, Side, run_round
+from seatrial.trial.lockstep import Side, run_round
+from seatrial.trial.round_plan import LEAST_BURST, MOST_BURST
 
 NAMES = ["a", "b", "control"]
 
@@ -191,7 +191,7 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
 
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) or 0.001)
+    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) and lockstep._Warm(0.001, 0.0))
     good = side(workspace.folder / "model.fake.json", "a")
     bad = side(workspace.script("bad.fake.json", fail={"at": 12, "how": "hang"}), "b")
     began = time.monotonic()
@@ -279,45 +279,22 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     assert psutil.wait_procs(seen, timeout=30)[1] == []
 
 
-@pytest.mark.parametrize(
-    ("asked", "request_s", "least", "left_s", "blocks", "most", "burst"),
-    [
-        # A block is three sides of a burst and one request that wakes the caches.
-        (40, 0.004, 1, math.inf, 40, 120, 3),
-        (40, 0.004, 1, 2.0, 40, 40, 3),
-        (40, 0.004, 1, 1.0, 20, 20, 3),
-        (40, 0.0002, 1, math.inf, 40, 120, 60),
-        (40, 0.00001, 1, math.inf, 40, 120, 64),
-        (40, 0.09, 1, 2.0, 8, 8, 3),
-        # A slow request needs no others beside it.
-        (40, 1.0, 1, 2.0, 8, 8, 1),
-        (40, 1.0, 1, 120.0, 20, 20, 1),
-        # A tail's requests: eight a turn of 10 ms take 0.27 s a block, which is known before the blocks are counted.
-        (40, 0.01, 299, math.inf, 40, 120, 8),
-        (40, 0.01, 299, 6.0, 38, 38, 8),
-        (40, 0.0001, 299, 0.2, 10, 10, 64),
-        (2, 0.02, 1, math.inf, 2, 6, 3),
-    ],
-)
-def test_a_round_spends_its_time_on_blocks_of_bursts(asked, request_s, least, left_s, blocks, most, burst):
-    plan = lockstep._plan(asked, request_s, least, 3, left_s)
-    assert (plan.blocks, plan.most, plan.burst) == (blocks, most, burst)
-    assert plan.block_s == pytest.approx(3 * (burst + 1) * request_s)
-    assert plan.blocks * plan.burst >= least
-
-
-def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tmp_path, quick):
+def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tmp_path, quick, monkeypatch):
     model = workspace.script("m.fake.json", latency_ms=[20])
     told = []
 
-    def refuse(seconds):
-        told.append(seconds)
+    def refuse(ready_s, turns_s):
+        told.append((ready_s, turns_s))
         raise UsageError("too long")
 
+    monkeypatch.setattr(lockstep._Turner, "turn", lambda *_: pytest.fail("a turn was run"))
+    began = time.monotonic()
     with pytest.raises(UsageError, match="too long"):
-        run_round([side(model)], tmp_path / "round", 0, blocks=100, check_time=refuse)
-    # 100 blocks of four requests of 20 ms.
-    assert 8 <= told[0] < 12
+        run_round([side(model)], tmp_path / "round", 0, check_time=refuse)
+    ((ready_s, turns_s),) = told
+    # Eight blocks of two requests of 20 ms; and at least two requests of it warm it up.
+    assert turns_s >= 8 * 2 * 0.02
+    assert 0.04 < ready_s < time.monotonic() - began
     assert children() == []
 
 

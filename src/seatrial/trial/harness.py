@@ -25,8 +25,9 @@ from seatrial._native.timing import (
 )
 from seatrial.history.records import Comparison
 from seatrial.timing.arrivals import constant
+from seatrial.trial.question import Question
 from seatrial.trial.subjects import model_side
-from seatrial.trial.versus import Question, compare_sides
+from seatrial.trial.versus import compare_sides
 
 REQUESTS = 100_000
 ROUNDS = 11

@@ -106,11 +106,12 @@ def check_backend(backend: str) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """One side of a comparison with what its record says about it."""
+    """One side of a comparison with what its record says about it. images: digest of those that a pipeline sees."""
 
     label: str
     side: Side
     model: dict[str, Any]
+    images: str = ""
 
 
 def model_subject(model: Path, **options: Any) -> Subject:
@@ -165,7 +166,7 @@ def pipeline_subject(
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
-    return Subject(label, side, model_facts(ready.models[pipeline]))
+    return Subject(label, side, model_facts(ready.models[pipeline]), ready.images_digest)
 
 
 def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
