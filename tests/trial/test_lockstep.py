@@ -2,6 +2,9 @@
 
 import os
 import random
+import signal
+import subprocess
+import threading
 import time
 
 import numpy as np
@@ -9,8 +12,9 @@ import psutil
 import pytest
 
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
-from seatrial.trial import lockstep
+from seatrial.trial import lockstep, turns
 from seatrial.trial.child import cores_for
+from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.lockstep import Side, run_round
 from seatrial.trial.round_plan import LEAST_BURST, MOST_BURST
 
@@ -303,3 +307,165 @@ def test_the_order_of_starts_can_be_given(workspace, tmp_path, quick):
     found = run_round(sides, tmp_path / "round", 0, blocks=2, launch=NAMES[::-1])
     assert found.launched == list(NAMES[::-1])
     assert list(found.blocks_ns) == list(NAMES)
+
+
+# Which images a side sees
+
+
+def seen_images(workspace, tmp_path, rounds, blocks=4):
+    """What each side's timed turns saw, in order, for rounds of a seed and some sides: images differ in how bright they are."""
+    for i in range(23):
+        workspace.image(f"more-{i:02}.png", np.full((8, 8, 3), 10 * i + 5, np.uint8))
+    (workspace.folder / "mine.py").write_text(
+        "import os, sys\nimport numpy as np\nlog = open(os.environ['SEEN'], 'a', buffering=1)\n"
+        "def pre(image):\n    print(int(image[0, 0, 0]), file=log)\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
+    )
+    from seatrial.history.store import new_run
+    from seatrial.trial.preflight import preflight
+    from seatrial.trial.subjects import pipeline_subject
+
+    only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
+    ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
+    whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
+    seen = []
+    for seed, names in rounds:
+        logs = {name: tmp_path / f"{name}-{seed}.txt" for name in names}
+        sides = [Side(name, whole.task, environment={"SEEN": str(logs[name])}) for name in names]
+        found = run_round(sides, tmp_path / "round", seed, blocks=blocks)
+        in_turns = blocks * (found.burst + 1)
+        seen.append({name: log.read_text().split()[-in_turns:] for name, log in logs.items()})
+    return seen
+
+
+def test_all_sides_see_the_same_images_in_each_turn_and_others_in_the_next_round(
+    workspace, tmp_path, quick, monkeypatch
+):
+    """Sides warm up for unlike times, as they do where images differ. A turn has as many requests on each side, so that what
+    is the same in all of them is the same in each."""
+    warm_up = lockstep._warm_up
+
+    def uneven(turner):
+        for _ in range({"a": 1, "b": 2, "control": 3}[turner.side.name]):
+            turner.command(b"w", 5)
+        return warm_up(turner)
+
+    monkeypatch.setattr(lockstep, "_warm_up", uneven)
+    first, other = seen_images(workspace, tmp_path, ((7, NAMES), (8, ["a", "b"])))
+    assert first["a"] == first["b"] == first["control"]
+    assert other["a"] == other["b"]
+    assert len(set(first["a"])) > 12, "images are not one and the same"
+    assert first["a"][:20] != other["a"][:20]
+
+
+def test_an_order_of_images_fits_into_a_command_whatever_the_seed():
+    for seed in (0, 7, 2**31, 10**30):
+        assert 0 <= lockstep.image_seed(seed) < 2**31
+    assert len({lockstep.image_seed(seed) for seed in range(1000)}) == 1000
+
+
+# What a side does between its turns
+
+
+def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
+    stop, asleep = threading.Event(), threading.Event()
+    sleeper = threading.Thread(target=asleep.wait, daemon=True)
+    sleeper.start()
+    assert not any(turns._others_at_work() for _ in range(3))
+
+    def spin():
+        while not stop.is_set():
+            pass
+
+    worker = threading.Thread(target=spin, daemon=True)
+    worker.start()
+    try:
+        # Between two words of bytecode it may wait for this thread to let go of the interpreter.
+        assert sum(turns._others_at_work() for _ in range(20)) > 10
+        assert turns.Rest().word() in (turns.DONE, turns.RESTLESS)
+    finally:
+        stop.set()
+        worker.join()
+        asleep.set()
+    assert turns.Rest().word() == turns.DONE
+
+
+def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(workspace, tmp_path, quick):
+    """A user's stage may leave a process of its own kind behind: here a thread that never sleeps."""
+    (workspace.folder / "mine.py").write_text(
+        "import numpy as np, threading\n"
+        "big = np.ones((600, 600))\n"
+        "def busy():\n    while True:\n        big @ big\n"
+        "threading.Thread(target=busy, daemon=True).start()\n"
+        "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
+    )
+    from seatrial.history.store import new_run
+    from seatrial.trial.preflight import preflight
+    from seatrial.trial.subjects import pipeline_subject
+
+    only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
+    ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
+    whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
+    found = run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=2)
+    assert found.restless == {"a": 1.0}
+
+
+def test_a_side_at_rest_is_not_restless(workspace, tmp_path, quick):
+    found = run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0, blocks=4)
+    assert found.restless == {"a": 0.0}
+    assert found.requests_s["a"] >= 0.0002
+    assert 0 < found.other_s < found.wall_s
+
+
+# Starting
+
+
+@pytest.fixture
+def interrupts():
+    """As in a terminal, whatever this test run's own parent did with SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_a_side_is_started_leaves_no_process(workspace, tmp_path, monkeypatch, interrupts):
+    """It comes when the process is there already, and nobody knows of it yet."""
+    started = []
+    popen = subprocess.Popen
+
+    def and_ctrl_c(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        os.kill(os.getpid(), signal.SIGINT)
+        # The handler runs at one of the next words of bytecode.
+        for _ in range(1000):
+            pass
+        return started[-1]
+
+    monkeypatch.setattr(lockstep.subprocess, "Popen", and_ctrl_c)
+    before = descriptors()
+    with pytest.raises(KeyboardInterrupt):
+        run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0)
+    assert len(started) == 1
+    assert started[0].returncode is not None
+    assert children() == []
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_held_interrupts_come_behind_the_block(interrupts, ignored):
+    done = []
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN, "what is started inherits that"
+        return
+
+    def block():
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
