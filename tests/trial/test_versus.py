@@ -606,15 +606,15 @@ def test_who_is_launched_first_is_balanced(compared):
 @pytest.mark.parametrize(
     ("metric", "ready_s", "turns_s", "said"),
     [
-        ("p50", 0.0, 7.4, ""),
-        ("p50", 5.0, 2.4, ""),
+        ("p50", 0.0, 8.1, ""),
+        ("p50", 5.0, 3.1, ""),
         (
             "p50", 0.5, 8.0,
-            "--max-time: a round of these takes 8.50 s or more, 500 ms of it for loading and warming up, and the first verdict "
-            "8 of them: expected 72 s or more, got 60 s",
+            "--max-time: a round of these takes 8.50 s or more, 500 ms of it for loading and warming up, and a verdict 7 of "
+            "them: expected 63 s or more, got 60 s",
         ),
-        ("p99", 0.5, 20.0, "expected 173 s or more, got 60 s; p50 takes less"),
-        ("p50", 10.0, 0.5, "expected 89 s or more, got 60 s; loading may be quicker the second time"),
+        ("p99", 0.5, 20.0, "expected 152 s or more, got 60 s; p50 takes less"),
+        ("p50", 10.0, 0.5, "expected 78 s or more, got 60 s; loading may be quicker the second time"),
     ],
 )  # fmt: skip
 def test_a_question_that_no_time_is_enough_for_is_refused_before_the_first_turn(
@@ -656,10 +656,10 @@ class Machine:
         ready_s = 3 * (self.load_s + max(0.15, 2 * self.request_s))
         check_time(ready_s, least_turns_s(blocks, own_s, least_requests))
         plan = plan_turns(blocks, own_s, least_requests, budget_s - ready_s)
-        wall_s = self.slower * (ready_s + plan.blocks * plan.block_s) + 0.05
+        takes = self.slower * self.request_s
+        wall_s = self.slower * ready_s + plan.blocks * 3 * (plan.burst + 1) * takes + 0.05
         self.now += wall_s
         self.blocks.append((plan.blocks, plan.burst))
-        takes = self.slower * self.request_s
         wobble = 1 + 0.001 * (-1) ** seed
         return a_round(*(flat(takes * w, plan.blocks, plan.burst) for w in (1, wobble, 1)), wall_s=wall_s)
 
@@ -670,15 +670,15 @@ class Machine:
 def test_the_rounds_of_a_first_verdict_fit_into_the_time_or_are_refused(
     tmp_path, monkeypatch, request_s, load_s, max_time_s
 ):
-    """From a millisecond to two seconds a request; and where rounds turn out 5 % slower than the first one promised."""
-    for slower in (1.0, 1.05):
+    """From a millisecond to two seconds a request; and where rounds turn out 3 % slower than the first one promised."""
+    for slower in (1.0, 1.03):
         machine = Machine(request_s, load_s)
         monkeypatch.setattr(versus, "run_round", machine)
         monkeypatch.setattr(versus, "time", machine)
         least_s = 3 * (load_s + max(0.15, 2 * request_s)) + least_turns_s(BLOCKS, [request_s] * 3)
         question = Question(max_time_s=max_time_s)
         began = machine.now
-        if 8 * least_s > max_time_s:
+        if 7 * least_s > SPARE * max_time_s:
             with pytest.raises(UsageError, match="expected ([0-9]+) s or more") as caught:
                 compare_sides(SIDE, SIDE, question, tmp_path / "rounds", LABELS)
             assert machine.blocks == [], "not a turn was run"

@@ -53,6 +53,11 @@ class Question:
         tails = [float(m[1:]) / 100 for m in self.metrics if m.startswith("p")]
         return max((samples_needed(q, CONFIDENCE) for q in tails if q > 0.5), default=1)
 
+    @property
+    def least_rounds(self) -> int:
+        """Fewest that have an interval: where the time ends before the first look, it is answered from these."""
+        return least_pairs(self.confidence)
+
     def check(self) -> None:
         """UsageError where it cannot be asked."""
         if not 1 - MOST_CONFIDENCE <= self.alpha <= 0.5:

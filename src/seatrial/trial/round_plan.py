@@ -6,7 +6,6 @@ any of those seconds.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -94,6 +93,6 @@ def round_budget_s(left_s: float, rounds: int) -> float:
     return SPARE * left_s / max(1, rounds)
 
 
-def time_needed_s(rounds: int, ready_s: float, turns_s: float, spent_s: float = 0.0) -> int:
-    """Whole seconds in which so many rounds fit, with something to spare. ready_s: of loading and warming up each time."""
-    return math.ceil(spent_s + rounds * (ready_s + turns_s) / SPARE)
+def time_needed_s(rounds: int, ready_s: float, turns_s: float, spent_s: float = 0.0) -> float:
+    """In which so many rounds fit, with something to spare. ready_s: of loading and warming up, each time."""
+    return spent_s + rounds * (ready_s + turns_s) / SPARE

@@ -6,6 +6,7 @@ what A and B are (subjects.py).
 
 from __future__ import annotations
 
+import math
 import random
 import shutil
 import time
@@ -120,20 +121,21 @@ def _launch_order(seed: int, number: int) -> list[str]:
 
 
 def _check_time(ready_s: float, turns_s: float, question: Question) -> None:
-    """UsageError where not even the first look could be reached: better said now than after the time is up.
+    """UsageError where not even the fewest rounds fit: better said now than after the time is up.
 
     ready_s: what loading and warming up took this time; turns_s: the shortest round's turns.
     """
-    rounds = question.looks[0]
-    if rounds * (ready_s + turns_s) <= question.left_s:
+    rounds = question.least_rounds
+    needed_s = time_needed_s(rounds, ready_s, turns_s, question.spent_s)
+    if needed_s <= question.max_time_s:
         return
     tail = question.least_requests > 1
     # What was loaded before is in the system's cache, and an engine is built once.
     sooner = rounds * turns_s <= 0.8 * question.left_s
     raise UsageError(
         f"{question.time_option}: a round of these takes {format_seconds(ready_s + turns_s)} or more, "
-        f"{format_seconds(ready_s)} of it for loading and warming up, and the first verdict {rounds} of them: expected "
-        f"{time_needed_s(rounds, ready_s, turns_s, question.spent_s)} s or more, got {question.max_time_s:g} s"
+        f"{format_seconds(ready_s)} of it for loading and warming up, and a verdict {rounds} of them: expected "
+        f"{math.ceil(needed_s)} s or more, got {question.max_time_s:g} s"
         f"{'; p50 takes less' if tail else ''}{'; loading may be quicker the second time' if sooner else ''}"
     )
 
