@@ -1,5 +1,6 @@
 """Rounds of real processes on scripted models: who turns when, what is kept, and how a side that breaks is told."""
 
+import itertools
 import os
 import random
 import signal
@@ -309,6 +310,40 @@ def test_the_order_of_starts_can_be_given(workspace, tmp_path, quick):
     assert list(found.blocks_ns) == list(NAMES)
 
 
+# Warming up
+
+
+class Asked:
+    """Stands in for a side: answers at once with what its requests would have taken."""
+
+    def __init__(self, *requests_s):
+        self.requests_s = itertools.cycle(requests_s)
+        self.counts = []
+
+    def command(self, letter, count):
+        assert letter == b"w"
+        self.counts.append(count)
+        return sum(itertools.islice(self.requests_s, count))
+
+
+@pytest.mark.parametrize(
+    ("request_s", "turns", "least_s"),
+    [(1e-5, 30, 0.15), (0.001, 15, 0.15), (0.004, 15, 0.15), (0.07, 3, 0.2), (0.12, 2, 0.2), (2.0, 1, 2.0)],
+)
+def test_a_warm_up_takes_its_time_in_few_turns(request_s, turns, least_s):
+    """Of requests: how long a pool takes to come to rest behind each turn is no part of it."""
+    side = Asked(request_s)
+    assert lockstep._warm_up(side).request_s == pytest.approx(request_s)
+    assert least_s <= sum(side.counts) * request_s < max(2 * least_s, 0.4) + request_s
+    assert len(side.counts) <= turns
+
+
+def test_a_warm_up_on_unlike_images_knows_what_they_take_on_average():
+    """The least turn would be one of small images alone: a burst of 64 would be planned for what takes 50 ms each."""
+    side = Asked(0.0005, 0.0005, 0.0005, 0.2)
+    assert 0.02 < lockstep._warm_up(side).request_s < 0.21
+
+
 # Which images a side sees
 
 
@@ -372,16 +407,17 @@ def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
     sleeper.start()
     assert not any(turns._others_at_work() for _ in range(3))
 
+    big = np.ones((700, 700))
+
     def spin():
         while not stop.is_set():
-            pass
+            big @ big
 
     worker = threading.Thread(target=spin, daemon=True)
     worker.start()
     try:
-        # Between two words of bytecode it may wait for this thread to let go of the interpreter.
+        # Between two products it may wait for this thread to let go of the interpreter.
         assert sum(turns._others_at_work() for _ in range(20)) > 10
-        assert turns.Rest().word() in (turns.DONE, turns.RESTLESS)
     finally:
         stop.set()
         worker.join()

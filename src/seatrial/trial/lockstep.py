@@ -31,7 +31,7 @@ from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.process import last_words
-from seatrial.trial.round_plan import BLOCKS, MOST_BURST, SLOW_S, least_turns_s, longest_turns, plan_turns
+from seatrial.trial.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
 from seatrial.trial.shared import anonymous_file
 from seatrial.trial.turns import COMMAND, DONE, REPLY, RESTLESS
 from seatrial.units import format_seconds
@@ -39,7 +39,7 @@ from seatrial.units import format_seconds
 I64 = npt.NDArray[np.int64]
 Enough = Callable[[Mapping[str, I64], list[str]], bool]
 CheckTime = Callable[[float, float], None]
-WARM_UP_S = 0.15
+WARM_UP_S, LEAST_WARM_UP = 0.15, 3
 # Loading may build an engine; a turn that takes so much longer than the warm-up said is stuck.
 LOAD_TIMEOUT_S, LEAST_TURN_TIMEOUT_S, STUCK = 600.0, 30.0, 100
 LISTEN_S = 0.5
@@ -194,23 +194,24 @@ class _Warm:
 
 
 def _warm_up(turner: _Turner) -> _Warm:
-    """Runs alone for a while, in longer and longer turns.
+    """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
 
     Seconds of a request are the mean behind the first turn, since images differ: the least would be that of the smallest.
     """
-    count, began = 1, time.monotonic()
-    requests: list[tuple[int, float]] = []
-    hand_overs: list[float] = []
+    count = 1
+    turns: list[tuple[int, float]] = []
+    hand_overs_s: list[float] = []
     while True:
         sent = time.monotonic()
         took_s = turner.command(b"w", count)
-        hand_overs.append(time.monotonic() - sent - took_s)
-        requests.append((count, took_s))
-        if time.monotonic() - began >= WARM_UP_S and (count >= 2 or took_s >= SLOW_S):
+        hand_overs_s.append(time.monotonic() - sent - took_s)
+        turns.append((count, took_s))
+        done, spent_s = map(sum, zip(*turns, strict=True))
+        if spent_s >= WARM_UP_S and (done >= LEAST_WARM_UP or took_s >= SLOW_S):
             break
-        count = min(MOST_BURST, count * 2)
-    counts, seconds = zip(*(requests[1:] or requests), strict=True)
-    return _Warm(sum(seconds) / sum(counts), sorted(hand_overs)[len(hand_overs) // 2])
+        count *= 2 if took_s < BURST_S else 1
+    counts, seconds = zip(*(turns[1:] or turns), strict=True)
+    return _Warm(sum(seconds) / sum(counts), sorted(hand_overs_s)[len(hand_overs_s) // 2])
 
 
 def _bursts(rows: I64, blocks: int, burst: int) -> I64:

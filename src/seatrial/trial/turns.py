@@ -34,7 +34,7 @@ FOREVER_NS = 1 << 62
 # How long a thread pool may go on spinning for work that does not come, before it counts as one that never rests.
 SETTLE_NS, LEAST_PATIENCE_NS = 500_000_000, 50_000_000
 THREADS = Path("/proc/self/task")
-# A thread that spins uses all of its core, this process's own looking a twentieth.
+# A thread that spins uses all of its core where it gets it, going to sleep and looking a twentieth.
 LOOK_S, AT_REST = 0.0005, 0.25
 
 
@@ -114,17 +114,17 @@ class Rest:
 
 
 def _others_at_work() -> bool:
-    """Whether a thread beside this one runs or waits for a core, looked at after LOOK_S of sleep.
+    """Whether a thread beside this one works, looked at after LOOK_S of sleep.
 
-    By what the kernel says of each thread: on a busy machine one that spins uses little time, and is no less in the way.
-    Where there is no /proc, by the time that this process used meanwhile.
+    By the time that the process used meanwhile; and by what the kernel says of each thread, where there is /proc: on a busy
+    machine one that spins gets little time, and is no less in the way.
     """
     began, worked = now_ns(), time.process_time_ns()
     time.sleep(LOOK_S)
-    if not THREADS.is_dir():
-        return time.process_time_ns() - worked > AT_REST * (now_ns() - began)
+    if time.process_time_ns() - worked > AT_REST * (now_ns() - began):
+        return True
     own = str(threading.get_native_id())
-    return any(_state(thread) == "R" for thread in THREADS.iterdir() if thread.name != own)
+    return THREADS.is_dir() and any(_state(thread) == "R" for thread in THREADS.iterdir() if thread.name != own)
 
 
 def _state(thread: Path) -> str:
