@@ -23,9 +23,10 @@ from onnx import TensorProto, helper
 
 from seatrial._native.timing import StageSamples, closed_loop, now_ns
 from seatrial.trial.lockstep import Side, run_round
+from seatrial.trial.question import Question
 from seatrial.trial.subjects import model_side
 from seatrial.trial.turns import open_work
-from seatrial.trial.versus import Question, compare_sides
+from seatrial.trial.versus import compare_sides
 
 WIDTH, HEIGHT = 192, 8
 
@@ -63,10 +64,10 @@ def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool =
 
 
 def median_s(side: Side, requests: int = 60) -> float:
-    work, stages, _ = open_work(side.task)
-    samples = StageSamples(requests, len(stages))
-    closed_loop(work, StageSamples(10, len(stages)), deadline_ns=now_ns() + 10**10, most=10)
-    closed_loop(work, samples, deadline_ns=now_ns() + 60 * 10**9, most=requests)
+    opened = open_work(side.task)
+    samples = StageSamples(requests, len(opened.stages))
+    closed_loop(opened.work, StageSamples(10, len(opened.stages)), deadline_ns=now_ns() + 10**10, most=10)
+    closed_loop(opened.work, samples, deadline_ns=now_ns() + 60 * 10**9, most=requests)
     return float(np.median(samples.to_array()[:, -1])) / 1e9
 
 

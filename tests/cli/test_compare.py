@@ -537,6 +537,49 @@ def test_stored_runs_are_called_only_far_above_the_noise_of_processes(stored, tm
     assert Record.from_json(record.to_json()) == record
 
 
+@pytest.mark.parametrize("metric", ["p90", "p95", "p99", "mean"])
+def test_of_stored_runs_only_medians_are_called(stored, tmp_path, metric):
+    """Nobody has measured what tails and means of separate processes differ by: ten times as much may be luck, or not."""
+    first, second = stored(lambda d: (level(d), times(10.0)(d)), level)
+    done = compare(first, second, "--metric", metric, "--metric", "p50", "--json", "out.json")
+    assert done.exit_code == 1, done.output
+    other, median = Record.from_json(json.loads((tmp_path / "out.json").read_text())).comparisons
+    assert (other.metric, other.verdict, other.noise_floor) == (metric, "INCONCLUSIVE", None)
+    assert f"of medians of requests, not of {metric}, so that nothing is called: compare the models" in other.reason
+    assert f"B's {metric} is " in other.reason
+    assert other.change.interval == (None, None)
+    # What cannot be judged does not count among those that are.
+    assert (median.verdict, median.p_adjusted) == ("REGRESSION", median.p_value)
+
+
+def served(data):
+    data["cells"][0]["load_result"]["scenario"] = "server"
+
+
+def test_of_stored_servers_the_wait_is_not_called(stored, tmp_path):
+    """Near its limit a queue grows without bounds for a request that takes a tenth longer."""
+    first, second = stored(
+        lambda d: (level(d), times(10.0)(d), served(d)), lambda d: (level(d), served(d))
+    )  # fmt: skip
+    done = compare(first, second, "--stage", "end_to_end")
+    assert done.exit_code == 3, done.output
+    assert "not of how long requests wait in a queue, so that nothing is called" in " ".join(done.stdout.split())
+    assert compare(first, second, "--stage", "infer").exit_code == 1
+
+
+def test_two_plans_on_unlike_images_are_refused(here, rounds):
+    rounds()
+    (here / "other").mkdir()
+    cv2.imwrite(str(here / "other" / "0.png"), np.full((12, 16, 3), 200, np.uint8))
+    (here / "second.yaml").write_text(PLAN.replace("{path: images}", "{path: other}"))
+    done = compare("trial.yaml:baseline", "second.yaml:baseline")
+    assert done.exit_code == 2, done.output
+    assert "expected the same images on both sides, got two plans whose images differ" in " ".join(done.stderr.split())
+    shutil.copytree(here / "images", here / "copy")
+    (here / "second.yaml").write_text(PLAN.replace("{path: images}", "{path: copy}"))
+    assert compare("trial.yaml:baseline", "second.yaml:baseline").exit_code == 0
+
+
 def test_b_is_the_latest_run_where_it_is_not_named(stored):
     """Twice: the first comparison is a run too, but none that could be compared."""
     first = stored()[0]

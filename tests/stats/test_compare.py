@@ -12,11 +12,13 @@ from scipy import stats
 from seatrial.stats.compare import (
     EXACT_UP_TO,
     LOOKS,
+    LaunchModes,
     PairedEffect,
     benjamini_hochberg,
     hodges_lehmann,
     judge,
     launch_modal,
+    launch_modes,
     nominal_alpha,
     paired_effect,
     signed_rank_p,
@@ -276,6 +278,39 @@ def test_too_few_launches_lone_outliers_and_small_steps_are_no_modes():
     assert not launch_modal([1, 1, 1, 1, 1.009, 1.009, 1.009, 1.009])
     assert launch_modal([1, 1, 1, 1, 1.011, 1.011, 1.011, 1.011])
     assert not launch_modal([1.0] * 8)
+
+
+def test_the_groups_are_counted_and_measured():
+    found = launch_modes([1.05, 1.0, 1.0001, 1.05, 1.0, 1.0001, 1.0, 1.0])
+    assert (found.smaller, found.larger) == (2, 6)
+    assert found.apart == pytest.approx(np.log(1.05), abs=1e-4)
+
+
+@pytest.mark.parametrize(("follows", "own"), [(1.0, True), (0.5, True), (0.2, False), (0.0, False), (-1.0, False)])
+def test_groups_that_the_rounds_other_sides_share_are_the_machines(follows, own):
+    """beside: by how much of the gap a launch stood out from its own round."""
+    slow = np.array([0, 0, 1, 1, 1, 0, 0, 0, 1, 0])
+    wobble = np.random.default_rng(0).normal(0, 0.0005, 10)
+    launches = np.exp(0.05 * slow + wobble)
+    assert launch_modes(launches) is not None
+    assert (launch_modes(launches, 0.05 * follows * slow + wobble) is not None) == own
+
+
+@pytest.mark.parametrize(
+    ("smaller", "of", "known"),
+    [
+        (2, 8, False),
+        (4, 8, False),
+        (2, 12, True),
+        (3, 12, False),
+        (5, 12, True),
+        (3, 16, True),
+        (4, 16, False),
+        (5, 16, True),
+    ],
+)
+def test_the_mix_is_known_from_five_of_each_or_where_one_is_surely_the_rarer(smaller, of, known):
+    assert LaunchModes(smaller, of - smaller, 0.05).mix_known == known
 
 
 def test_pairs_in_two_groups_are_warned_about():

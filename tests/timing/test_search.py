@@ -134,6 +134,9 @@ def exactly(rates):
         # What the noise leaves open is said as a range.
         ([1, 2, 4], [(95, 105), (180, 200), (190, 210)], (2, 4)),
         ([1, 2, 4], [(95, 105), (170, 175), (190, 192)], (4, 4)),
+        # It is compared with the others: how vaguely it is known itself does not make another the best.
+        ([1, 2, 4], [(80, 120), (40, 60), (30, 50)], (1, 1)),
+        ([1, 2, 4], [(80, 120), (90, 130), (30, 50)], (1, 4)),
     ],
 )
 def test_the_knee_is_the_fewest_clients_that_nearly_reach_the_best(counts, intervals, expected):

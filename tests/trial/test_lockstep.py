@@ -1,8 +1,11 @@
 """Rounds of real processes on scripted models: who turns when, what is kept, and how a side that breaks is told."""
 
-import math
+import itertools
 import os
 import random
+import signal
+import subprocess
+import threading
 import time
 
 import numpy as np
@@ -10,9 +13,11 @@ import psutil
 import pytest
 
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
-from seatrial.trial import lockstep
+from seatrial.trial import lockstep, turns
 from seatrial.trial.child import cores_for
-from seatrial.trial.lockstep import LEAST_BURST, MOST_BURST, Side, run_round
+from seatrial.trial.interrupts import interrupts_held
+from seatrial.trial.lockstep import Side, run_round
+from seatrial.trial.round_plan import LEAST_BURST, MOST_BURST
 
 NAMES = ["a", "b", "control"]
 
@@ -191,7 +196,7 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
 
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) or 0.001)
+    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) and lockstep._Warm(0.001, 0.0))
     good = side(workspace.folder / "model.fake.json", "a")
     bad = side(workspace.script("bad.fake.json", fail={"at": 12, "how": "hang"}), "b")
     began = time.monotonic()
@@ -279,45 +284,22 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     assert psutil.wait_procs(seen, timeout=30)[1] == []
 
 
-@pytest.mark.parametrize(
-    ("asked", "request_s", "least", "left_s", "blocks", "most", "burst"),
-    [
-        # A block is three sides of a burst and one request that wakes the caches.
-        (40, 0.004, 1, math.inf, 40, 120, 3),
-        (40, 0.004, 1, 2.0, 40, 40, 3),
-        (40, 0.004, 1, 1.0, 20, 20, 3),
-        (40, 0.0002, 1, math.inf, 40, 120, 60),
-        (40, 0.00001, 1, math.inf, 40, 120, 64),
-        (40, 0.09, 1, 2.0, 8, 8, 3),
-        # A slow request needs no others beside it.
-        (40, 1.0, 1, 2.0, 8, 8, 1),
-        (40, 1.0, 1, 120.0, 20, 20, 1),
-        # A tail's requests: eight a turn of 10 ms take 0.27 s a block, which is known before the blocks are counted.
-        (40, 0.01, 299, math.inf, 40, 120, 8),
-        (40, 0.01, 299, 6.0, 38, 38, 8),
-        (40, 0.0001, 299, 0.2, 10, 10, 64),
-        (2, 0.02, 1, math.inf, 2, 6, 3),
-    ],
-)
-def test_a_round_spends_its_time_on_blocks_of_bursts(asked, request_s, least, left_s, blocks, most, burst):
-    plan = lockstep._plan(asked, request_s, least, 3, left_s)
-    assert (plan.blocks, plan.most, plan.burst) == (blocks, most, burst)
-    assert plan.block_s == pytest.approx(3 * (burst + 1) * request_s)
-    assert plan.blocks * plan.burst >= least
-
-
-def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tmp_path, quick):
+def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tmp_path, quick, monkeypatch):
     model = workspace.script("m.fake.json", latency_ms=[20])
     told = []
 
-    def refuse(seconds):
-        told.append(seconds)
+    def refuse(ready_s, turns_s):
+        told.append((ready_s, turns_s))
         raise UsageError("too long")
 
+    monkeypatch.setattr(lockstep._Turner, "turn", lambda *_: pytest.fail("a turn was run"))
+    began = time.monotonic()
     with pytest.raises(UsageError, match="too long"):
-        run_round([side(model)], tmp_path / "round", 0, blocks=100, check_time=refuse)
-    # 100 blocks of four requests of 20 ms.
-    assert 8 <= told[0] < 12
+        run_round([side(model)], tmp_path / "round", 0, check_time=refuse)
+    ((ready_s, turns_s),) = told
+    # Eight blocks of two requests of 20 ms; and at least two requests of it warm it up.
+    assert turns_s >= 8 * 2 * 0.02
+    assert 0.04 < ready_s < time.monotonic() - began
     assert children() == []
 
 
@@ -326,3 +308,200 @@ def test_the_order_of_starts_can_be_given(workspace, tmp_path, quick):
     found = run_round(sides, tmp_path / "round", 0, blocks=2, launch=NAMES[::-1])
     assert found.launched == list(NAMES[::-1])
     assert list(found.blocks_ns) == list(NAMES)
+
+
+# Warming up
+
+
+class Asked:
+    """Stands in for a side: answers at once with what its requests would have taken."""
+
+    def __init__(self, *requests_s):
+        self.requests_s = itertools.cycle(requests_s)
+        self.counts = []
+
+    def command(self, letter, count):
+        assert letter == b"w"
+        self.counts.append(count)
+        return sum(itertools.islice(self.requests_s, count))
+
+
+@pytest.mark.parametrize(
+    ("request_s", "turns", "least_s"),
+    [(1e-5, 30, 0.15), (0.001, 15, 0.15), (0.004, 15, 0.15), (0.07, 3, 0.2), (0.12, 2, 0.2), (2.0, 1, 2.0)],
+)
+def test_a_warm_up_takes_its_time_in_few_turns(request_s, turns, least_s):
+    """Of requests: how long a pool takes to come to rest behind each turn is no part of it."""
+    side = Asked(request_s)
+    assert lockstep._warm_up(side).request_s == pytest.approx(request_s)
+    assert least_s <= sum(side.counts) * request_s < max(2 * least_s, 0.4) + request_s
+    assert len(side.counts) <= turns
+
+
+def test_a_warm_up_on_unlike_images_knows_what_they_take_on_average():
+    """The least turn would be one of small images alone: a burst of 64 would be planned for what takes 50 ms each."""
+    side = Asked(0.0005, 0.0005, 0.0005, 0.2)
+    assert 0.02 < lockstep._warm_up(side).request_s < 0.21
+
+
+# Which images a side sees
+
+
+def seen_images(workspace, tmp_path, rounds, blocks=4):
+    """What each side's timed turns saw, in order, for rounds of a seed and some sides: images differ in how bright they are."""
+    for i in range(23):
+        workspace.image(f"more-{i:02}.png", np.full((8, 8, 3), 10 * i + 5, np.uint8))
+    (workspace.folder / "mine.py").write_text(
+        "import os, sys\nimport numpy as np\nlog = open(os.environ['SEEN'], 'a', buffering=1)\n"
+        "def pre(image):\n    print(int(image[0, 0, 0]), file=log)\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
+    )
+    from seatrial.history.store import new_run
+    from seatrial.trial.preflight import preflight
+    from seatrial.trial.subjects import pipeline_subject
+
+    only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
+    ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
+    whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
+    seen = []
+    for seed, names in rounds:
+        logs = {name: tmp_path / f"{name}-{seed}.txt" for name in names}
+        sides = [Side(name, whole.task, environment={"SEEN": str(logs[name])}) for name in names]
+        found = run_round(sides, tmp_path / "round", seed, blocks=blocks)
+        in_turns = blocks * (found.burst + 1)
+        seen.append({name: log.read_text().split()[-in_turns:] for name, log in logs.items()})
+    return seen
+
+
+def test_all_sides_see_the_same_images_in_each_turn_and_others_in_the_next_round(
+    workspace, tmp_path, quick, monkeypatch
+):
+    """Sides warm up for unlike times, as they do where images differ. A turn has as many requests on each side, so that what
+    is the same in all of them is the same in each."""
+    warm_up = lockstep._warm_up
+
+    def uneven(turner):
+        for _ in range({"a": 1, "b": 2, "control": 3}[turner.side.name]):
+            turner.command(b"w", 5)
+        return warm_up(turner)
+
+    monkeypatch.setattr(lockstep, "_warm_up", uneven)
+    first, other = seen_images(workspace, tmp_path, ((7, NAMES), (8, ["a", "b"])))
+    assert first["a"] == first["b"] == first["control"]
+    assert other["a"] == other["b"]
+    assert len(set(first["a"])) > 12, "images are not one and the same"
+    assert first["a"][:20] != other["a"][:20]
+
+
+def test_an_order_of_images_fits_into_a_command_whatever_the_seed():
+    for seed in (0, 7, 2**31, 10**30):
+        assert 0 <= lockstep.image_seed(seed) < 2**31
+    assert len({lockstep.image_seed(seed) for seed in range(1000)}) == 1000
+
+
+# What a side does between its turns
+
+
+def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
+    stop, asleep = threading.Event(), threading.Event()
+    sleeper = threading.Thread(target=asleep.wait, daemon=True)
+    sleeper.start()
+    assert not any(turns._others_at_work() for _ in range(3))
+
+    big = np.ones((700, 700))
+
+    def spin():
+        while not stop.is_set():
+            big @ big
+
+    worker = threading.Thread(target=spin, daemon=True)
+    worker.start()
+    try:
+        # Between two products it may wait for this thread to let go of the interpreter.
+        assert sum(turns._others_at_work() for _ in range(20)) > 10
+    finally:
+        stop.set()
+        worker.join()
+        asleep.set()
+    assert turns.Rest().word() == turns.DONE
+
+
+def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(workspace, tmp_path, quick):
+    """A user's stage may leave a process of its own kind behind: here a thread that never sleeps."""
+    (workspace.folder / "mine.py").write_text(
+        "import numpy as np, threading\n"
+        "big = np.ones((600, 600))\n"
+        "def busy():\n    while True:\n        big @ big\n"
+        "threading.Thread(target=busy, daemon=True).start()\n"
+        "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
+    )
+    from seatrial.history.store import new_run
+    from seatrial.trial.preflight import preflight
+    from seatrial.trial.subjects import pipeline_subject
+
+    only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
+    ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
+    whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
+    found = run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=2)
+    assert found.restless == {"a": 1.0}
+
+
+def test_a_side_at_rest_is_not_restless(workspace, tmp_path, quick):
+    found = run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0, blocks=4)
+    assert found.restless == {"a": 0.0}
+    assert found.requests_s["a"] >= 0.0002
+    assert 0 < found.other_s < found.wall_s
+
+
+# Starting
+
+
+@pytest.fixture
+def interrupts():
+    """As in a terminal, whatever this test run's own parent did with SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_an_interrupt_while_a_side_is_started_leaves_no_process(workspace, tmp_path, monkeypatch, interrupts):
+    """It comes when the process is there already, and nobody knows of it yet."""
+    started = []
+    popen = subprocess.Popen
+
+    def and_ctrl_c(*args, **kwargs):
+        started.append(popen(*args, **kwargs))
+        os.kill(os.getpid(), signal.SIGINT)
+        # The handler runs at one of the next words of bytecode.
+        for _ in range(1000):
+            pass
+        return started[-1]
+
+    monkeypatch.setattr(lockstep.subprocess, "Popen", and_ctrl_c)
+    before = descriptors()
+    with pytest.raises(KeyboardInterrupt):
+        run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0)
+    assert len(started) == 1
+    assert started[0].returncode is not None
+    assert children() == []
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("ignored", [False, True])
+def test_held_interrupts_come_behind_the_block(interrupts, ignored):
+    done = []
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN, "what is started inherits that"
+        return
+
+    def block():
+        with interrupts_held():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("the rest of the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler

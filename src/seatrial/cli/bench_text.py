@@ -138,20 +138,51 @@ def _print_spikes(out: Console, cell: CellRecord) -> None:
 
 
 def print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
-    """The knee of a sweep over clients that send as fast as they can."""
+    """The knee of a sweep over clients, or over threads, that send as fast as they can."""
+    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
+    clients = [c.load_result.clients for c in swept if c.load_result]
+    threads = [c.threads for c in swept]
+    scenarios = {c.load_result.scenario for c in swept if c.load_result}
+    if len(swept) < 2 or len(scenarios) > 1:
+        return
+    if _each_once(clients) and len(set(threads)) == 1 and scenarios <= {"multi-stream", "offline"}:
+        _print_client_knee(out, swept)
+    elif _each_once(threads) and len(set(clients)) == 1 and scenarios <= {"single-stream", "multi-stream", "offline"}:
+        _print_thread_knee(out, swept)
+
+
+def _each_once(counts: Sequence[int]) -> bool:
+    return len(set(counts)) == len(counts)
+
+
+def _print_client_knee(out: Console, cells: Sequence[CellRecord]) -> None:
     from seatrial.report.load_plots import throughput_knee
 
-    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
-    swept = [c for c in swept if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
-    loads = [c.load_result for c in swept if c.load_result]
-    counts = [load.clients for load in loads]
-    if len(set(counts)) < 2 or len(set(counts)) != len(counts) or len({c.threads for c in swept}) > 1:
+    loads = [c.load_result for c in cells if c.load_result]
+    _print_rates(out, "client", [load.clients for load in loads], loads)
+    fewest, surely = throughput_knee(loads)
+    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
+    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")
+
+
+def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
+    from seatrial.report.load_plots import PROCESS_SPREAD, thread_knee
+
+    counts = [c.threads for c in cells]
+    _print_rates(out, "thread", counts, [c.load_result for c in cells if c.load_result])
+    fewest, surely = thread_knee(cells)
+    noise = f"±{PROCESS_SPREAD - 1:.0%}, which separate processes differ by without any change"
+    if (fewest, surely) == (min(counts), max(counts)):
+        out.print(f"knee: not told: {fewest} to {surely} thread(s) lie within {noise}")
         return
+    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
+    out.print(f"knee: {between} thread(s) give 95 % of the best throughput, with {noise}")
+
+
+def _print_rates(out: Console, what: str, counts: Sequence[int], loads: Sequence[LoadResult]) -> None:
     rates = [load.requests_per_s.value for load in loads if load.requests_per_s]
     base = rates[counts.index(min(counts))] / min(counts)
     out.print()
     for count, value in zip(counts, rates, strict=True):
-        out.print(f"{count} client(s): {value:.4g} requests/s, {value / base / count:.0%} of {count} × one client's")
-    fewest, surely = throughput_knee(loads)
-    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
-    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")
+        share = f"{value / base / count:.0%} of {count} × one {what}'s"
+        out.print(f"{count} {what}(s): {value:.4g} requests/s, {share}")

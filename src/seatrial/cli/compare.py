@@ -170,7 +170,7 @@ def _progress(status: Any, question: Any) -> Any:
 
 
 def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, seed: int) -> Any:
-    from seatrial.trial.versus import Question
+    from seatrial.trial.question import Question
 
     try:
         share = fraction(margin)

@@ -5,6 +5,7 @@ For: pictures of a record, as inline SVG. Not for: computing what they show.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Comparison, LoadResult, Spike, configuration
 from seatrial.report.plots import FAINT, INK, PIPELINE_COLOURS, figure_of, svg_of
+from seatrial.stats.compare import SEPARATE_PROCESS_SD
 from seatrial.timing.search import knee
 from seatrial.units import format_seconds
 
@@ -20,6 +22,8 @@ HOLDS = {"yes": "#009E73", "no": "#D55E00", "unsure": "#E69F00"}
 # Of the median: a fifth above it is what a person would call a spike.
 LEAST_TOLD = 1.2
 BAND, CONTROL = "#eef1f4", "#9aa5b1"
+# 95 % of processes lie within this ratio of the usual one: SEPARATE_PROCESS_SD is of the ratio of two.
+PROCESS_SPREAD = math.exp(1.96 * SEPARATE_PROCESS_SD / math.sqrt(2))
 
 
 def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.float64]]) -> str:
@@ -120,6 +124,21 @@ def throughput_knee(loads: Sequence[LoadResult]) -> tuple[int, int]:
         low, high = m.interval or (None, None)
         intervals.append((m.value if low is None else low, m.value if high is None else high))
     return knee([load.clients for load in loads], intervals)
+
+
+def thread_knee(cells: Sequence[CellRecord]) -> tuple[int, int]:
+    """Threads that may be, and that surely are, enough for 95 % of the best throughput.
+
+    Each count is a process of its own: its interval is widened by what separate processes differ by without any change.
+    """
+    spread = PROCESS_SPREAD
+    intervals = []
+    for m in (c.load_result.requests_per_s for c in cells if c.load_result):
+        assert m
+        low, high = m.interval or (None, None)
+        own_low, own_high = m.value if low is None else low, m.value if high is None else high
+        intervals.append((own_low / spread, own_high * spread))
+    return knee([c.threads for c in cells], intervals)
 
 
 def scaling(cells: Sequence[CellRecord], knee: tuple[int, int]) -> str:

@@ -102,10 +102,14 @@ def highest_held(tried: Sequence[tuple[float, Holds]]) -> float | None:
 def knee(counts: Sequence[int], intervals: Sequence[tuple[float, float]]) -> tuple[int, int]:
     """The smallest number of clients that reaches 95 % of the best throughput, since more of them only wait.
 
-    intervals: of each count's throughput. Two numbers: the fewest that may reach it, and the fewest that surely do.
+    intervals: of each count's throughput. Two numbers: the fewest that may reach it, and the fewest that surely do: whose
+    lower end reaches it of every other's upper end.
     """
-    low, high = (max(end) for end in zip(*intervals, strict=True))
     by_count = sorted(zip(counts, intervals, strict=True))
-    may = next(c for c, (_, own_high) in by_count if own_high >= 0.95 * low)
-    surely = next((c for c, (own_low, _) in by_count if own_low >= 0.95 * high), by_count[-1][0])
+
+    def reaches(own: float, end: int, count: int) -> bool:
+        return own >= 0.95 * max((other[end] for c, other in by_count if c != count), default=0.0)
+
+    may = next(c for c, (_, own_high) in by_count if reaches(own_high, 0, c))
+    surely = next((c for c, (own_low, _) in by_count if reaches(own_low, 1, c)), by_count[-1][0])
     return may, max(may, surely)

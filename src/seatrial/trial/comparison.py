@@ -18,15 +18,13 @@ from seatrial.errors import ResultsError, UsageError, did_you_mean
 from seatrial.gate.verdict import comparison_decision, overall
 from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
-from seatrial.stats.compare import PairedEffect, as_said, judge
+from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
 from seatrial.timing.environment import environment
 from seatrial.trial.lockstep import Side
+from seatrial.trial.question import Question
+from seatrial.trial.round_verdicts import adjusted
 from seatrial.trial.subjects import Subject, called_alike, told_apart
-from seatrial.trial.versus import CutShortError, Question, Tell, adjusted, compare_sides
-
-# Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
-# see docs/adr/0003.
-SEPARATE_PROCESS_SD = 0.105
+from seatrial.trial.versus import CutShortError, Tell, compare_sides
 
 
 def run_comparison(
@@ -38,14 +36,14 @@ def run_comparison(
     given beside it; where there is none, the folder goes too.
 
     Raises:
-        UsageError: the sides differ in their batch, or no verdict would fit into the time.
+        UsageError: the sides differ in their batch or their images, or no verdict would fit into the time.
         SeatrialError: a side could not load, or broke in the first round.
     """
     began = time.monotonic()
     machine = environment()
     cut: CutShortError | None = None
     try:
-        _check_batch(a, b)
+        _check_inputs(a, b)
         a, b = told_apart(a, b)
         mine, theirs, said = called_alike(a.side, b.side)
         run.save_start({"created": _now(), "compare": [a.label, b.label]})
@@ -62,12 +60,17 @@ def run_comparison(
     return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
 
 
-def _check_batch(a: Subject, b: Subject) -> None:
+def _check_inputs(a: Subject, b: Subject) -> None:
     batches = a.side.task["batch"], b.side.task["batch"]
     if batches[0] != batches[1]:
         raise UsageError(
             f"expected the same batch on both sides, got {batches[0]} of A and {batches[1]} of B: times are of a batch; "
             "give --batch"
+        )
+    if a.images != b.images:
+        raise UsageError(
+            "expected the same images on both sides, got two plans whose images differ: in each turn both sides see the same "
+            "ones; give both plans one images.path"
         )
 
 
@@ -105,7 +108,9 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
         raise UsageError(f"expected two runs, got {a.id} twice; name another one, 'seatrial results' lists them")
     _check_alike(a, b)
     pairs = _matched(a, b)
-    comparisons = adjusted([_separately(x, y, m, question) for x, y in pairs for m in question.metrics], question.alpha)
+    found = [_separately(x, y, m, question) for x, y in pairs for m in question.metrics]
+    judged = iter(adjusted([c for c in found if c.noise_floor is not None], question.alpha))
+    comparisons = [c if c.noise_floor is None else next(judged) for c in found]
     models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
     run.save_start({"created": _now(), "compare": [a.id, b.id]})
     return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
@@ -214,6 +219,9 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
             f"{a.id}: expected a {metric} of {stage} above zero in both runs, got {x.value:g} s and {y.value:g} s; "
             "a record is damaged: restore it or run it again"
         )
+    unknown = _unknown_spread(a, metric, stage)
+    if unknown:
+        return _not_judged(a, b, x, y, metric, stage, question, unknown)
     effect = math.log(y.value / x.value)
     confidence = 1 - question.alpha
     z = float(ndtri(0.5 + confidence / 2))
@@ -240,6 +248,33 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
         a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
         margin=question.margin, change=change, a_value=x, b_value=y, p_value=p_value, p_adjusted=p_value,
         noise_floor=math.expm1(z * SEPARATE_PROCESS_SD), details={"a": a.backend_details, "b": b.backend_details},
+    )  # fmt: skip
+
+
+def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
+    """Of what SEPARATE_PROCESS_SD was not measured, if that is what is asked; '' where it was."""
+    if metric != "p50":
+        return metric
+    queued = cell.load_result is not None and cell.load_result.scenario == "server" and stage in ("queue", "end_to_end")
+    return "how long requests wait in a queue" if queued else ""
+
+
+def _not_judged(
+    a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str, question: Question, unknown: str
+) -> Comparison:
+    """What both runs say, and nothing called: nobody knows what two runs of the same differ by."""
+    change = y.value / x.value - 1
+    reason = (
+        f"B's {metric} is {abs(change):.1%} {'above' if change > 0 else 'below'} A's; what separate processes differ by "
+        f"without any change was measured of medians of requests, not of {unknown}, so that nothing is called: compare the "
+        "models themselves, in lock-step"
+    )
+    why_not = _why_not_known(a, b, x, y, metric, stage)
+    return Comparison(
+        a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict="INCONCLUSIVE",
+        reason=f"{reason}; {why_not}" if why_not else reason, margin=question.margin,
+        change=Measured(value=change, unit="fraction", interval=(None, None), confidence=1 - question.alpha),
+        a_value=x, b_value=y, p_value=1.0, p_adjusted=1.0, details={"a": a.backend_details, "b": b.backend_details},
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -28,24 +29,17 @@ from seatrial._native.timing import StageSamples
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, SeatrialError, UsageError
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
+from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.process import last_words
+from seatrial.trial.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
 from seatrial.trial.shared import anonymous_file
-from seatrial.trial.turns import COMMAND, DONE
+from seatrial.trial.turns import COMMAND, DONE, REPLY, RESTLESS
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 Enough = Callable[[Mapping[str, I64], list[str]], bool]
-# Short turns and many blocks: what disturbs longer than a block hits all sides, and the median over blocks drops the rest.
-BLOCKS = 40
-# A burst is as short as hides the hand-over: the first inference after a sleep has cold caches and is not kept.
-BURST_S = 0.012
-# Fewer would leave the median over blocks to chance.
-LEAST_BLOCKS = 8
-# A request that takes longer than SLOW_S wakes its caches by itself, and is a burst of its own.
-LEAST_BURST, MOST_BURST, SLOW_S = 3, 64, 0.1
-WARM_UP_S = 0.15
-# Where requests vary much, a round goes on, up to so many times its blocks.
-MOST_TIMES = 3
+CheckTime = Callable[[float, float], None]
+WARM_UP_S, LEAST_WARM_UP = 0.15, 3
 # Loading may build an engine; a turn that takes so much longer than the warm-up said is stuck.
 LOAD_TIMEOUT_S, LEAST_TURN_TIMEOUT_S, STUCK = 600.0, 30.0, 100
 LISTEN_S = 0.5
@@ -70,7 +64,8 @@ class Side:
 class Round:
     """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole.
 
-    launched: the sides in the order in which their processes were started.
+    launched: the sides in the order in which their processes were started. restless: of each side, the share of its turns
+    after which its process worked on, and so took a core from the next side's turn.
     """
 
     blocks_ns: dict[str, I64]
@@ -80,23 +75,39 @@ class Round:
     details: dict[str, dict[str, Any]]
     noise: NoiseReport
     wall_s: float
+    restless: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def requests_s(self) -> dict[str, float]:
+        """Mean of each side's requests."""
+        return {name: float(table[:, :, -1].mean()) / 1e9 for name, table in self.blocks_ns.items()}
+
+    @property
+    def other_s(self) -> float:
+        """What the round took beside its turns: loading, warming up and ending three processes."""
+        blocks = len(next(iter(self.blocks_ns.values())))
+        return max(0.0, self.wall_s - blocks * (self.burst + 1) * sum(self.requests_s.values()))
 
 
 def run_round(
     sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
     launch: Sequence[str] = (), tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
-    enough: Enough = lambda _blocks, _stages: True, check_time: Callable[[float], None] = lambda _: None,
+    enough: Enough = lambda _blocks, _stages: True, check_time: CheckTime = lambda _ready_s, _turns_s: None,
+    requests_s: Mapping[str, float] = MappingProxyType({}),
 ) -> Round:  # fmt: skip
     """One process a side, started in random order; `blocks` blocks in which each side has one turn.
 
     least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts
     by name, where it is not to be random. budget_s: loading and turns are to fit into it; a slow model gets fewer blocks,
-    but never fewer than LEAST_BLOCKS, or than least_requests take. check_time: hears, before the first turn, how many
-    seconds all turns will take, and may raise. enough: hears the blocks so far and the stages, as a Round has them, and may
-    ask for more, up to MOST_TIMES as many and within the budget; it must not look at what the sides' difference is, only at
-    how well it is known.
+    and then shorter bursts, but never less than round_plan.least_turns_s takes. check_time: hears, before the first turn, how
+    many seconds went by until then and how many the shortest round's turns will take, and may raise. enough: hears the blocks
+    so far and the stages, as a Round has them, and may ask for more, up to MOST_TIMES as many and within the budget; it must
+    not look at what the sides' difference is, only at how well it is known. requests_s: what a request of each side took in
+    an earlier round, which the time is then planned with.
 
-    Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels.
+    Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels. Every
+    side's order of images begins anew before the first turn, from one seed: in each block all sides see the same images,
+    those of the request that is not kept included, and the next round sees them in another order.
 
     Raises:
         UsageError: the sides have different stages.
@@ -111,63 +122,51 @@ def run_round(
         rng.shuffle(starts)
     with contextlib.ExitStack() as stack:
         turners: dict[str, _Turner] = {}
-        longest = max(MOST_BURST, -(-least_requests // blocks))
         for name in starts:
-            turners[name] = stack.enter_context(_turner(by_name[name], folder, MOST_TIMES * blocks * (longest + 1)))
+            turners[name] = stack.enter_context(_turner(by_name[name], folder, longest_turns(blocks, least_requests)))
         for turner in turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = list(by_name)
-        slowest_s = max(_warm_up(turners[name]) for name in names)
-        left_s = max(0.0, budget_s - (time.monotonic() - began))
-        plan = _plan(blocks, slowest_s, least_requests, len(names), left_s)
-        burst, most = plan.burst, plan.most
-        check_time(plan.blocks * plan.block_s)
+        warm = {name: _warm_up(turners[name]) for name in names}
+        own_s = [requests_s.get(name, warm[name].request_s) for name in names]
+        hand_over_s = sum(w.hand_over_s for w in warm.values())
+        ready_s = time.monotonic() - began
+        check_time(ready_s, least_turns_s(blocks, own_s, least_requests, hand_over_s))
+        plan = plan_turns(blocks, own_s, least_requests, max(0.0, budget_s - ready_s), hand_over_s)
+        burst = plan.burst
         stages = turners[names[0]].facts()["stages"]
         cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
         for turner in turners.values():
-            turner.timeout_s = max(LEAST_TURN_TIMEOUT_S, STUCK * (burst + 1) * slowest_s)
-        done = 0
+            turner.timeout_s = max(LEAST_TURN_TIMEOUT_S, STUCK * (burst + 1) * max(own_s))
+            turner.restart_images(image_seed(seed))
+
+        def tables(done: int) -> dict[str, I64]:
+            return {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
+
         with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
-            while True:
-                step = min(plan.blocks, most - done)
-                for number, order in enumerate(_orders(names, step, rng)):
-                    for name in order:
-                        turners[name].turn(burst)
-                    if number % 8 == 7:
-                        tell(min(1.0, (done + number + 1) / plan.blocks))
-                done += step
-                tables = {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
+            for done, order in enumerate(_orders(names, plan.most, rng), 1):
+                for name in order:
+                    turners[name].turn(burst)
+                if done % 8 == 0:
+                    tell(min(1.0, done / plan.blocks))
+                # Behind an odd one the mirror image is still to come.
                 late = time.monotonic() - began >= budget_s
-                if done >= most or late or enough(tables, stages):
+                if done % 2 == 0 and done >= plan.least and late:
+                    break
+                if done % plan.blocks == 0 and enough(tables(done), stages):
                     break
         for turner in turners.values():
             turner.quit()
         facts = {name: turners[name].facts() for name in names}
-    return Round(tables, stages, starts, burst, facts, watch.report(), time.monotonic() - began)
+        restless = {name: turners[name].restless / done for name in names}
+        found = tables(done)
+    return Round(found, stages, starts, burst, facts, watch.report(), time.monotonic() - began, restless)
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """blocks to begin with, of which at most `most`; burst requests are kept of each turn, and block_s seconds go by."""
-
-    blocks: int
-    most: int
-    burst: int
-    block_s: float
-
-
-def _plan(blocks: int, request_s: float, least_requests: int, sides: int, left_s: float) -> _Plan:
-    """How a round spends its time: bursts as short as hide the hand-over, or as long as a tail's requests ask for."""
-    least = LEAST_BURST if request_s < SLOW_S else 1
-    burst = int(min(MOST_BURST, max(least, round(BURST_S / request_s))))
-    burst = max(burst, -(-least_requests // blocks))
-    block_s = (burst + 1) * request_s * sides
-    # Even numbers, since each block has its mirror image.
-    affordable = int(left_s / block_s) // 2 * 2 if left_s < MOST_TIMES * blocks * block_s else MOST_TIMES * blocks
-    needed = -(-max(min(blocks, LEAST_BLOCKS), -(-least_requests // burst)) // 2) * 2
-    now = min(blocks, max(needed, affordable))
-    return _Plan(now, max(now, affordable), burst, block_s)
+def image_seed(seed: int) -> int:
+    """Of a round's order of images: the sides are told it, in 31 bits."""
+    return random.Random(f"images {seed}").getrandbits(31)
 
 
 def _check_stages(turners: Iterable[_Turner]) -> None:
@@ -186,18 +185,33 @@ def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[
             yield order[::-1]
 
 
-def _warm_up(turner: _Turner) -> float:
-    """Runs alone for a while; gives the seconds of one request, of the turn that was disturbed least."""
-    count, spent, least_s = 1, 0.0, math.inf
+@dataclass(frozen=True)
+class _Warm:
+    """What a request takes, and a turn beside its requests: both to plan by, not to judge by."""
+
+    request_s: float
+    hand_over_s: float
+
+
+def _warm_up(turner: _Turner) -> _Warm:
+    """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
+
+    Seconds of a request are the mean behind the first turn, since images differ: the least would be that of the smallest.
+    """
+    count = 1
+    turns: list[tuple[int, float]] = []
+    hand_overs_s: list[float] = []
     while True:
-        began = time.monotonic()
-        turner.command(b"w", count)
-        took = time.monotonic() - began
-        spent += took
-        least_s = min(least_s, took / count)
-        if spent >= WARM_UP_S and (count >= 4 or least_s >= SLOW_S):
-            return least_s
-        count = min(MOST_BURST, count * 2)
+        sent = time.monotonic()
+        took_s = turner.command(b"w", count)
+        hand_overs_s.append(time.monotonic() - sent - took_s)
+        turns.append((count, took_s))
+        done, spent_s = map(sum, zip(*turns, strict=True))
+        if spent_s >= WARM_UP_S and (done >= LEAST_WARM_UP or took_s >= SLOW_S):
+            break
+        count *= 2 if took_s < BURST_S else 1
+    counts, seconds = zip(*(turns[1:] or turns), strict=True)
+    return _Warm(sum(seconds) / sum(counts), sorted(hand_overs_s)[len(hand_overs_s) // 2])
 
 
 def _bursts(rows: I64, blocks: int, burst: int) -> I64:
@@ -218,6 +232,7 @@ class _Turner:
         self._memory = memory
         self._files = files
         self.timeout_s = LOAD_TIMEOUT_S
+        self.restless = 0
 
     @property
     def pid(self) -> int:
@@ -231,16 +246,22 @@ class _Turner:
         # One more than is kept: it wakes the caches.
         self.command(b"t", burst + 1)
 
-    def command(self, letter: bytes, count: int) -> None:
+    def restart_images(self, seed: int) -> None:
+        self.command(b"i", seed)
+        # Only what it does between turns counts.
+        self.restless = 0
+
+    def command(self, letter: bytes, number: int) -> float:
+        """Seconds that the requests took."""
         with contextlib.suppress(BrokenPipeError):  # the reply that does not come says why
-            os.write(self._commands, COMMAND.pack(letter, count))
-        self.await_reply(self.timeout_s)
+            os.write(self._commands, COMMAND.pack(letter, number))
+        return self.await_reply(self.timeout_s)
 
     def quit(self) -> None:
         with contextlib.suppress(BrokenPipeError):
             os.write(self._commands, COMMAND.pack(b"q", 0))
 
-    def await_reply(self, timeout_s: float) -> None:
+    def await_reply(self, timeout_s: float) -> float:
         deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
@@ -253,8 +274,12 @@ class _Turner:
                         f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped; run it alone, "
                         "with 'seatrial bench', to see where it hangs"
                     )
-        if os.read(self._replies, 1) != DONE:
+        reply = os.read(self._replies, REPLY.size)
+        word, took_ns = REPLY.unpack(reply) if len(reply) == REPLY.size else (b"", 0)
+        if word not in (DONE, RESTLESS):
             raise self._broken()
+        self.restless += word == RESTLESS
+        return float(took_ns) / 1e9
 
     def facts(self) -> dict[str, Any]:
         try:
@@ -303,17 +328,18 @@ def _turner(side: Side, folder: Path, capacity: int) -> Iterator[_Turner]:
                 f"{side.label or side.name}: the system gives no pipe, file or memory for its process: {e.strerror}"
             ) from e
         words = [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file)]
-        try:
-            child = subprocess.Popen(
-                [*words, str(command_end), str(reply_end), str(memory)],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
-                env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
-                start_new_session=True,
-            )  # fmt: skip
-        except OSError as e:
-            label = side.label or side.name
-            raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None
-        stack.callback(_end, child)
+        with interrupts_held():
+            try:
+                child = subprocess.Popen(
+                    [*words, str(command_end), str(reply_end), str(memory)],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
+                    env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
+                    start_new_session=True,
+                )  # fmt: skip
+            except OSError as e:
+                label = side.label or side.name
+                raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None
+            stack.callback(_end, child)
         theirs.close()
         yield _Turner(side, child, commands, replies, memory, files)
 

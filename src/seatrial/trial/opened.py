@@ -53,6 +53,10 @@ class OpenedPipeline:
         self.pipeline.postprocess(outputs, geometries)
         lap()
 
+    def restart(self, seed: int) -> None:
+        """Begins a new order of images: two pipelines with the same seed see the same images from here on."""
+        self.order = image_order(len(self.data), seed)
+
     def another(self, task: Task, client: int) -> OpenedPipeline:
         """The same pipeline and model for another client, with buffers and an image order of its own."""
         feeds = self.pipeline.allocate(self.batch)

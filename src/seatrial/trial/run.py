@@ -26,9 +26,11 @@ from seatrial.trial.noise_fields import noise_fields
 from seatrial.trial.preflight import Ready, preflight
 from seatrial.trial.prepare import bare_record, prepare_variants, task_for, told
 from seatrial.trial.process import Ended, run_worker
+from seatrial.trial.question import Question
+from seatrial.trial.round_verdicts import adjusted
 from seatrial.trial.samples import load_samples
 from seatrial.trial.summarise import measured_fields
-from seatrial.trial.versus import CutShortError, Question, adjusted, compare_sides
+from seatrial.trial.versus import CutShortError, compare_sides
 from seatrial.trial.watch import Watcher
 
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.

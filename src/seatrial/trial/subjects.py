@@ -106,12 +106,13 @@ def check_backend(backend: str) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """One side of a comparison with what its record says about it."""
+    """One side of a comparison with what its record says about it. images: digest of those that a pipeline sees."""
 
     label: str
     side: Side
     model: dict[str, Any]
     warnings: tuple[str, ...] = ()
+    images: str = ""
 
 
 def model_subject(model: Path, **options: Any) -> Subject:
@@ -166,7 +167,9 @@ def pipeline_subject(
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
-    return Subject(label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings))
+    return Subject(
+        label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest
+    )
 
 
 def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
