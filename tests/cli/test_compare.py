@@ -466,6 +466,26 @@ def test_a_failed_comparison_takes_back_its_own_folders_and_no_others(here, monk
     assert (here / "kept").exists()
 
 
+def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
+    made = Rounds([1.2])
+
+    def replaced(*words, **options):
+        script(here / "slow.fake.json", latency_ms=[0.05])
+        return made(*words, **options)
+
+    monkeypatch.setattr(versus, "run_round", replaced)
+    done = compare("fast.fake.json", "slow.fake.json", "--json", "out.json")
+    assert done.exit_code == 4
+    assert "slow.fake.json changed (sha256" in done.stderr
+    record = Record.from_json(json.loads((here / "out.json").read_text()))
+    assert (record.status, record.verdict, record.comparisons[0].verdict) == (
+        "interrupted",
+        "INCONCLUSIVE",
+        "INCONCLUSIVE",
+    )
+    assert "nothing is called: " in record.comparisons[0].reason
+
+
 def test_a_disk_that_is_full(desk):
     """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""
     code = (

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 
@@ -285,6 +286,30 @@ def test_another_gpu_driver_is_another_machine_and_another_clock_is_not(monkeypa
         monkeypatch.setattr(machine, "gpus", lambda gpu=gpu: (gpu,))
         seen.append(fingerprint())
     assert seen[0] == seen[1] != seen[2]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "opencv_python", "opencv_contrib_python", "opencv_contrib_python_headless", "pillow_simd", "onnxruntime_gpu",
+        "onnxruntime_training", "ort_nightly", "openvino_nightly",
+    ],
+)  # fmt: skip
+def test_whichever_distribution_of_a_module_is_here_is_in_the_fingerprint(tmp_path, monkeypatch, name):
+    info = tmp_path / f"{name}-9.9.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 9.9.9\n")
+    before = fingerprint()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert packages()[name.replace("_", "-")] == "9.9.9"
+    assert fingerprint() != before
+
+
+def test_another_python_is_another_machine(monkeypatch):
+    before = fingerprint()
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
+    assert comparable_facts()["python"] == f"{platform.python_implementation()} 3.99.0"
+    assert fingerprint() != before
 
 
 def test_packages_that_are_not_here_are_left_out():

@@ -22,7 +22,7 @@ from onnx import TensorProto, helper
 
 from seatrial._native.timing import SpinWork, StageSamples
 from seatrial.history.records import LoadResult
-from seatrial.history.store import new_run
+from seatrial.history.store import RunFolder, new_run
 from seatrial.plan.model_file import inspect_model
 from seatrial.report.load_plots import throughput_knee
 from seatrial.stats.sample import samples_needed
@@ -460,24 +460,40 @@ def test_no_time_at_all_is_said_so(measured):
     assert not list(run.folder.glob("*/*"))
 
 
-def test_loads_that_were_measured_survive_one_that_was_not(folder):
+def test_loads_that_were_measured_survive_one_that_was_not(folder, monkeypatch):
     """The model is gone when the second load of the sweep is to open it: the first is not thrown away."""
     model = script("fleeting", latency_ms=RESTLESS)
     run = new_run(Path("fleeting"), "here")
     subject = model_bench(model, "fake", batch=1, threads=1, shapes={}, native=False)
     sweep = Sweep([LoadPoint(Load(scenario="paced", gap_s=gap)) for gap in (0.001, 0.002)], 0.5)
+    save_cell = RunFolder.save_cell
 
-    def tell(step, share):
-        if step == "measuring":
-            model.unlink(missing_ok=True)
+    def and_unlink(run, cell):
+        save_cell(run, cell)
+        model.unlink()
 
-    outcome = run_bench(run, subject, sweep, tell)
-    assert outcome.exit_code == 1
+    monkeypatch.setattr(RunFolder, "save_cell", and_unlink)
+    outcome = run_bench(run, subject, sweep, lambda step, share: None)
+    assert outcome.exit_code == 4
     assert outcome.problem.startswith("bench.fake.fp32.b1.t1@paced-2ms: ")
+    assert "fleeting.fake.json can no longer be read" in outcome.problem
     assert [c.id for c in outcome.record.cells] == ["bench.fake.fp32.b1.t1@paced-1ms"]
     assert (outcome.record.status, outcome.record.cells[0].status) == ("interrupted", "ok")
     assert outcome.problem in outcome.record.warnings
     assert len(pd.read_parquet(run.path / "samples.parquet"))
+
+
+def test_a_model_replaced_while_a_load_runs_leaves_its_samples_and_no_result(folder):
+    model = script("replaced", latency_ms=RESTLESS)
+    run = new_run(Path("replaced"), "here")
+    subject = model_bench(model, "fake", batch=1, threads=1, shapes={}, native=False)
+    outcome = run_bench(
+        run, subject, Sweep([LoadPoint(Load())], 0.5), lambda step, share: script("replaced", latency_ms=[0.1])
+    )
+    (cell,) = outcome.record.cells
+    assert (cell.status, cell.partial, cell.exit_code, outcome.exit_code) == ("failed", True, 4, 4)
+    assert "replaced.fake.json changed (sha256" in outcome.problem
+    assert len(pd.read_parquet(run.path / "samples.parquet")) == cell.stages["infer"].p50.n
 
 
 def python(*arguments, **options):
@@ -519,6 +535,7 @@ def test_an_interrupted_measurement_keeps_its_samples(folder, number):
     assert (record["status"], cell["status"], cell["exit_code"]) == ("interrupted", "failed", 130)
     count = cell["stages"]["infer"]["p50"]["n"]
     assert count >= 100
+    assert cell["partial"]
     assert cell["reason"] == f"interrupted; the {count} requests before it are kept"
     (run,) = Path(name).glob("*/*")
     assert len(pd.read_parquet(run / "samples.parquet")) == count

@@ -2,11 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.errors import CellError, PlanError
+from seatrial.history.store import new_run
 from seatrial.plan import load_plan
+from seatrial.trial import Watcher
 from seatrial.trial import run as trial_run
+from seatrial.trial.cells import expand
+from seatrial.trial.preflight import preflight
+from seatrial.trial.prepare import bare_record
 from seatrial.trial.versus import CutShortError
 
 
@@ -67,6 +74,31 @@ def test_a_side_that_dies_in_the_comparison_costs_the_comparison_only(slower, wo
     assert d.verdict == "INCONCLUSIVE"
     assert ("was killed by signal 9" in d.reason) == (not cut)
     assert outcome.exit_code == 3
+
+
+def test_a_side_whose_int8_model_is_gone_costs_the_comparison_only(workspace, tmp_path, monkeypatch):
+    """As on --resume, when the cells stand and the cache has been emptied, or can no longer be written."""
+    monkeypatch.setenv("SEATRIAL_CACHE", "/proc/nowhere")
+    w = numpy_helper.from_array(np.ones((3, 192), np.float32), "w")
+    x, y = (helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [1, 3, 8, 8]), ("y", [1, 3])))
+    nodes = [helper.make_node("Flatten", ["x"], ["f"]), helper.make_node("Gemm", ["f", "w"], ["y"], transB=1)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", [x], [y], [w]), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    )
+    (workspace.folder / "model.onnx").write_bytes(model.SerializeToString())
+    plan = workspace.plan(regression="{against: baseline}", matrix="{precisions: [int8]}")
+    plan.write_text(plan.read_text().replace("model.fake.json", "model.onnx"))
+    ready = preflight(load_plan(plan), False, lambda _: None)
+    cells = expand(ready.plan, ready.models, len(ready.images), 1)
+    done = {c.id: bare_record(c) for c in cells}
+    run = new_run(tmp_path / "results", "here")
+    comparisons, problems = trial_run._regressions(ready, run, cells, {}, done, Watcher())
+    assert comparisons == []
+    assert list(problems) == ["candidate"]
+    said = str(problems["candidate"])
+    assert said.startswith(
+        "the int8 model of baseline could not be made: /proc/nowhere/precision: the cache of int8 models"
+    )
 
 
 @pytest.mark.parametrize(("confidence", "ok"), [("99.99%", True), ("99.999%", False)])

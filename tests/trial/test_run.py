@@ -16,6 +16,9 @@ from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError
 from seatrial.history.frame import load_results
 from seatrial.history.store import list_runs, load_record
 from seatrial.trial import Watcher, run_trial
+from seatrial.trial.opened import STAGES
+from seatrial.trial.summarise import measured_fields
+from seatrial.trial.task import Answer
 
 
 def trial(workspace, **parts):
@@ -23,7 +26,7 @@ def trial(workspace, **parts):
 
 
 def broken_candidate(workspace, **fail):
-    workspace.script("broken.fake.json", fail={"at": 0, **fail})
+    workspace.script("broken.fake.json", fail={"at": 0} | fail)
     return "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n" + (
         "    postprocess: {task: classify}\n  candidate: {extends: baseline, model: broken.fake.json}"
     )
@@ -85,6 +88,52 @@ def test_a_cell_that_dies_is_failed_and_the_rest_goes_on(workspace, how, reason)
     assert reason in bad.reason
     assert outcome.exit_code == ExitCode.FAIL
     assert any(d.check == "cell runs" and d.verdict == "FAIL" for d in outcome.record.decisions)
+
+
+def test_a_cell_that_dies_keeps_what_it_measured(workspace):
+    """It dies at a request that only a measurement reaches: warming up takes 300 at most, and nothing ends it before."""
+    outcome = trial(
+        workspace,
+        pipelines=broken_candidate(workspace, at=1000, how="kill"),
+        measure="{max_time: 60 s, min_samples: 1000, precision: 50%}",
+        budgets="[{metric: latency, at: p50, max: 10 s}, {metric: throughput, min: 0.001 images/s}]",
+    )
+    good, bad = outcome.record.cells
+    assert (good.partial, bad.partial, bad.status) == (False, True, "failed")
+    samples = pd.read_parquet(outcome.run.path / "samples.parquet")
+    count = int((samples["cell"] == bad.id).sum())
+    assert count == bad.stages["infer"].p50.n >= 600
+    assert bad.reason.endswith(f"the {count} samples before it are kept")
+    assert (bad.throughput, bad.peak_memory, bad.cold_start, bad.accuracy) == (None, None, None, None)
+    assert {d.verdict for d in outcome.record.decisions if d.cell == bad.id} == {"FAIL", "INCONCLUSIVE"}
+    assert all(d.verdict == "INCONCLUSIVE" for d in outcome.record.decisions if d.limit is not None)
+
+
+def test_peak_memory_is_of_every_picture(workspace):
+    """One picture of forty costs 200 MB, whether or not it comes up while times are taken."""
+    for i in range(40):
+        workspace.image(f"more-{i:02}.png", np.full((12, 16, 3), 50 + i, np.uint8))
+    workspace.image("zz-dear.png", np.full((12, 16, 3), 255, np.uint8))
+    (workspace.folder / "mine.py").write_text(
+        "import numpy as np\n"
+        "def pre(image):\n    dear = np.ones(200_000_000 if image[0, 0, 0] == 255 else 1, np.uint8)\n"
+        "    return np.full((1, 3, 8, 8), dear[0], np.float32)\n"
+    )
+    mine = ONE.replace("{size: [8, 8], mode: stretch}", "{python: 'mine:pre'}")
+    plan = workspace.load(pipelines=mine, parity="", measure="{max_time: 2 ms, min_samples: 1}")
+    (cell,) = run_trial(plan, workspace.folder / "results", allow_code=True).record.cells
+    assert cell.status == "ok", cell.reason
+    # What Python and its packages take comes on top.
+    assert 200e6 < cell.peak_memory.value < 500e6
+
+
+def test_stages_that_do_not_add_up_mark_the_cell():
+    table = np.array([[0, 10, 20, 30, 35, 100]] * 40)
+    fields = measured_fields(Answer(stages=list(STAGES), converged=True), table, 1, 1)
+    assert fields["doubt"] == fields["warnings"][0]
+    assert fields["doubt"].startswith("the stages add up to 95.0% of the end-to-end time")
+    table[:, -1] = 96
+    assert measured_fields(Answer(stages=list(STAGES), converged=True), table, 1, 1)["doubt"] == ""
 
 
 def test_a_cell_that_hangs_is_stopped(workspace):

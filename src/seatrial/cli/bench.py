@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -125,7 +124,7 @@ def bench(
 ) -> ExitCode:
     """Measure one model on made-up inputs, or a plan's pipeline on its images, in fresh processes, under a load."""
     from seatrial.cli.tables import print_warnings
-    from seatrial.history.store import new_run
+    from seatrial.history.store import single_run
     from seatrial.report.html import write_report
     from seatrial.timing.environment import machine_name
     from seatrial.trial.bench import Sweep, run_bench
@@ -141,21 +140,15 @@ def bench(
     loads = _loads(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix)
     sweep = Sweep(loads, seconds, tuple(_percentile("--percentile", p)[0] for p in percentile or ()), seed)
     out = console(quiet, json)
-    run = new_run(results, machine_name())
-    try:
-        with out.status("checking") as status:
-            options: dict[str, Any] = {
-                "backend": backend,
-                "batch": batch,
-                "threads": thread_counts[0],
-                "native": loop == "native",
-            }
-            subject = _subject(model, options, shapes, bool(mix), allow_code, run)
-            outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
-    except BaseException:
-        if not run.complete:
-            shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    with single_run(results, machine_name()) as run, out.status("checking") as status:
+        options: dict[str, Any] = {
+            "backend": backend,
+            "batch": batch,
+            "threads": thread_counts[0],
+            "native": loop == "native",
+        }
+        subject = _subject(model, options, shapes, bool(mix), allow_code, run)
+        outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
     record = outcome.record
     for number, cell in enumerate(record.cells):
         if number:

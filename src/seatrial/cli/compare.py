@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -103,7 +101,7 @@ def compare(
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
     from seatrial.cli.tables import print_warnings
     from seatrial.gate.verdict import exit_code
-    from seatrial.history.store import new_run
+    from seatrial.history.store import single_run
     from seatrial.report.html import write_report
     from seatrial.timing.environment import machine_name
     from seatrial.trial.comparison import compare_stored, run_comparison
@@ -126,24 +124,16 @@ def compare(
         first_run, second_run = _stored(a, "latest" if b is None else b, results)
     else:
         _check_kinds(a, a if b is None else b)
-    folder = results / machine_name()
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
-    run = new_run(results, machine_name())
     cut = None
-    try:
-        with out.status("checking") as status:
-            if _is_stored(a):
-                record = compare_stored(run, first_run, second_run, question)
-            else:
-                first, second = _subjects(
-                    (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
-                )
-                question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
-                record, cut = run_comparison(run, first, second, question, _progress(status, question))
-    except BaseException:
-        if not run.complete:
-            _take_back(run.path, made)
-        raise
+    with single_run(results, machine_name()) as run, out.status("checking") as status:
+        if _is_stored(a):
+            record = compare_stored(run, first_run, second_run, question)
+        else:
+            first, second = _subjects(
+                (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
+            )
+            question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
+            record, cut = run_comparison(run, first, second, question, _progress(status, question))
     for c in record.comparisons:
         print_comparison(out, c)
     print_warnings(out, dict.fromkeys(record.warnings, ()), 0)
@@ -223,14 +213,6 @@ def _check_kinds(a: str, b: str) -> None:
             f"expected A and B of one kind, got a {kinds[0]}, {a!r}, and a {kinds[1]}, {b!r}; "
             "compare two models (.onnx), two plans (.yaml) or two stored runs"
         )
-
-
-def _take_back(run: Path, made: list[Path]) -> None:
-    """Removes the run's folder, and those above it that were made for it and hold nothing else."""
-    shutil.rmtree(run, ignore_errors=True)
-    with contextlib.suppress(OSError):
-        for folder in made:
-            folder.rmdir()
 
 
 def _subjects(

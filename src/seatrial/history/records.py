@@ -177,6 +177,10 @@ class CellRecord(Frozen):
     reason: str = ""
     exit_code: int = 0
     last_output: str = ""
+    partial: bool = False
+    """Of a failed cell: its stages and samples are those until it ended. They meet no budget."""
+    doubt: str = ""
+    """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
     stages: dict[str, StageSummary] = {}
     throughput: Measured | None = None
     peak_memory: Measured | None = None

@@ -18,9 +18,9 @@ import fcntl
 import json
 import os
 import secrets
-import tempfile
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,26 +33,48 @@ from seatrial.history.records import CellRecord, Record
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Writes the whole file or leaves what was there: temporary file, fsync, rename. ResultsError says why not."""
+    """Writes the whole file or leaves what was there: temporary file, fsync, rename, fsync of the folder.
+
+    Its mode is what the user's umask leaves. ResultsError says why it can't be written.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
+            # Opened with the usual mode, so that the kernel takes the umask, and a folder's own rules, from it.
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            Path(name).chmod(0o644)
-            Path(name).replace(path)
+            temporary.replace(path)
         except BaseException:
-            Path(name).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)
     except OSError as e:
         raise ResultsError(f"{path}: cannot be written: {why_not_written(e)}") from e
 
 
+def _sync_folder(folder: Path) -> None:
+    """Makes the names in a folder outlast a loss of power, as fsync does a file's content."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as e:
+        if e.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that has no such thing
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether there was no room left, on the disk or in a quota."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
 def why_not_written(error: OSError) -> str:
     """The reason and the cure, for people."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    if is_full(error):
         return (
             f"the disk is full ({error.strerror}); earlier records are intact; free some space or give --results FOLDER"
         )
@@ -101,26 +123,35 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Held while the run goes on, by the kernel: it ends with the process, however that ends."""
-        with (self.path / ".lock").open("w") as stream:
+        """Held while the run goes on, by the kernel: it ends with the process, however that ends.
+
+        ResultsError where another process holds it, or where the folder can't be written or locked.
+        """
+        with contextlib.ExitStack() as stack:
             try:
+                stream = stack.enter_context((self.path / ".lock").open("w"))
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            except BlockingIOError:
                 raise ResultsError(
                     f"{self.path}: this run is still going on in another process; wait for it, or stop it"
                 ) from None
+            except OSError as e:
+                raise ResultsError(f"{self.path}: cannot be locked: {why_not_written(e)}") from e
             yield
         if self.complete:
             (self.path / ".lock").unlink(missing_ok=True)
 
     @property
     def running(self) -> bool:
-        """Whether another process holds the lock."""
+        """Whether a process holds the lock. Nothing is written, since a list of runs is also asked of a read-only disk."""
         try:
-            with self.locked():
-                return False
-        except (ResultsError, OSError):
+            with (self.path / ".lock").open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
             return True
+        except OSError:  # it was never locked, or lies where nobody can hold a lock
+            return False
+        return False
 
     @property
     def complete(self) -> bool:
@@ -134,9 +165,35 @@ def new_run(results: Path, machine: str) -> RunFolder:
     try:
         run.cells.mkdir(parents=True)
         run.work.mkdir()
+        _sync_folder(run.path.parent)
     except OSError as e:
         raise ResultsError(f"{run.path}: the results folder cannot be made: {why_not_written(e)}") from None
     return run
+
+
+@contextlib.contextmanager
+def single_run(results: Path, machine: str) -> Iterator[RunFolder]:
+    """A new run that nobody resumes: where it ends with nothing measured, its folder goes, and those above that it made."""
+    folder = results / machine
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        run = new_run(results, machine)
+    except ResultsError:
+        _remove_empty(made)
+        raise
+    try:
+        yield run
+    except BaseException:
+        if not run.complete and not any(run.cells.glob("*.json")):
+            shutil.rmtree(run.path, ignore_errors=True)
+            _remove_empty(made)
+        raise
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def list_runs(results: Path) -> list[RunFolder]:

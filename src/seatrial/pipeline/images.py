@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.pipeline.decode import read_bytes
+from seatrial.plan.files import HashedFile, hash_file
 from seatrial.plan.load import PlanFile
 
 SUFFIXES = (
@@ -132,11 +133,16 @@ class ImageBytes:
         return (self[i] for i in range(len(self)))
 
 
-def digest_images(images: list[ImageFile]) -> str:
-    """sha256 over names and contents: the same images give the same digest wherever they lie."""
-    total = hashlib.sha256()
+def hash_images(images: list[ImageFile]) -> tuple[str, list[HashedFile]]:
+    """sha256 over names and contents, and each file's own: the same images give the same digest wherever they lie.
+
+    DataError where one can't be read.
+    """
+    total, hashed = hashlib.sha256(), []
     for image in images:
-        total.update(image.name.encode("utf-8", "surrogateescape") + b"\0")
-        with image.path.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return "sha256:" + total.hexdigest()
+        try:
+            hashed.append(hash_file(image.path))
+        except OSError as e:
+            raise DataError(f"{image.path}: the image cannot be read: {e.strerror or e}") from None
+        total.update(image.name.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(hashed[-1].sha256))
+    return "sha256:" + total.hexdigest(), hashed

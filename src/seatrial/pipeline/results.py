@@ -5,14 +5,18 @@ One .npz a cell: no pickles, so that reading it can't run code.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import PlanError
+from seatrial.errors import PlanError, ResultsError
+from seatrial.history.store import why_not_written
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 
 Result = Detections | Classification | SemanticMask | Embedding | None
@@ -53,19 +57,62 @@ def checked_result(result: Any) -> Result:
     return kind(**values)
 
 
-def save_results(path: Path, results: Sequence[Result], raw: Sequence[Sequence[npt.NDArray[Any]]]) -> None:
-    """results: one an image. raw: outputs of the first images, raw[image][output], without the batch."""
-    arrays: dict[str, npt.NDArray[Any]] = {"count": np.array(len(results)), "raw_count": np.array(len(raw))}
-    for i, result in enumerate(results):
-        if result is not None:
-            arrays[f"{i}.kind"] = np.array(type(result).__name__)
-            for name, value in vars(result).items():
-                arrays[f"{i}.{name}"] = value
-    for i, outputs in enumerate(raw):
-        for k, output in enumerate(outputs):
-            arrays[f"raw.{i}.{k}"] = output
-    with path.open("wb") as stream:
-        np.savez(stream, **arrays)  # type: ignore[arg-type]
+class ResultsWriter:
+    """Writes results into one .npz as they come, and keeps none: what its process holds is the pipeline's memory alone.
+
+    The file is whole only when the `with` block has ended. ResultsError where it can't be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._count = 0
+        self._raw_count = 0
+
+    def __enter__(self) -> Self:
+        with self._telling():
+            self._archive = zipfile.ZipFile(self._path, "w", zipfile.ZIP_STORED)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(ResultsError) if error else contextlib.nullcontext(), self._telling():
+            if error is None:
+                self._write("count", np.array(self._count))
+                self._write("raw_count", np.array(self._raw_count))
+            self._archive.close()
+
+    def add(self, result: Result) -> None:
+        """The next image's."""
+        with self._telling():
+            if result is not None:
+                self._write(f"{self._count}.kind", np.array(type(result).__name__))
+                for name, value in vars(result).items():
+                    self._write(f"{self._count}.{name}", value)
+        self._count += 1
+
+    def add_raw(self, outputs: Sequence[npt.NDArray[Any]]) -> None:
+        """The next of the first images' outputs, without the batch."""
+        with self._telling():
+            for k, output in enumerate(outputs):
+                self._write(f"raw.{self._raw_count}.{k}", output)
+        self._raw_count += 1
+
+    def _write(self, name: str, value: npt.ArrayLike) -> None:
+        array = np.asarray(value, order="C")
+        with self._archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+            np.lib.format.write_array_header_1_0(stream, np.lib.format.header_data_from_array_1_0(array))
+            # As it lies: np.save would copy up to 16 MiB of it at a time, which would count as the pipeline's.
+            stream.write(
+                array.reshape(-1).view(np.uint8).data if array.size and array.dtype.kind in "fiub" else array.tobytes()
+            )
+
+    @contextlib.contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as e:
+            raise ResultsError(f"{self._path}: cannot be written: {why_not_written(e)}") from e
 
 
 def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[Any]]]]:

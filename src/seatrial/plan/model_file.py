@@ -7,7 +7,6 @@ running it (backends). Nothing here runs the model; a path in the file is checke
 from __future__ import annotations
 
 import ast
-import hashlib
 import json
 import os
 import stat
@@ -18,6 +17,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from seatrial.errors import ModelError, count_of, short_list
+from seatrial.plan.files import HashedFile, combined_digest, hash_file
 
 FAKE_SUFFIX = ".fake.json"
 
@@ -44,6 +44,8 @@ class ModelInfo:
     size_bytes: int
     digest: str
     external_files: tuple[Path, ...] = ()
+    hashed: tuple[HashedFile, ...] = ()
+    """The model's file and its external data, as the digest is of."""
     input_quantisation: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of inputs that a DequantizeLinear reads."""
 
@@ -107,6 +109,8 @@ def inspect_model(path: Path) -> ModelInfo:
     from google.protobuf.message import DecodeError
 
     _check_file(path)
+    # Before it is read: what is read later and differs shows in the file's times.
+    hashed = [_hashed(path)]
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
@@ -121,16 +125,17 @@ def inspect_model(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: expected an ONNX model with nodes and outputs, got an empty graph; export it again")
     external = _external_files(model, path)
     weights = {t.name for t in model.graph.initializer}
-    files = [path, *external]
+    hashed += map(_hashed, external)
     return ModelInfo(
         path=path,
         inputs=tuple(_tensor_info(v) for v in model.graph.input if v.name not in weights),
         outputs=tuple(_tensor_info(v) for v in model.graph.output),
         metadata={p.key: p.value for p in model.metadata_props},
         opset=max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0),
-        size_bytes=sum(f.stat().st_size for f in files),
-        digest=_digest(files),
+        size_bytes=sum(f.stat().st_size for f in (path, *external)),
+        digest=combined_digest(hashed),
         external_files=tuple(external),
+        hashed=tuple(hashed),
         input_quantisation=_input_quantisation(model.graph),
     )
 
@@ -174,12 +179,11 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _digest(files: list[Path]) -> str:
-    total = hashlib.sha256()
-    for file in files:
-        with file.open("rb") as stream:
-            total.update(hashlib.file_digest(stream, "sha256").digest())
-    return "sha256:" + total.hexdigest()
+def _hashed(file: Path) -> HashedFile:
+    try:
+        return hash_file(file)
+    except OSError as e:
+        raise ModelError(f"{file}: the model cannot be read: {e.strerror or e}") from None
 
 
 def _tensor_info(value: Any) -> TensorInfo:
@@ -279,4 +283,7 @@ def _inspect_fake(path: Path) -> ModelInfo:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ModelError(f"{path}: expected a fake model's script with inputs and outputs: {e}") from None
-    return ModelInfo(path, tensors["inputs"], tensors["outputs"], {}, 0, path.stat().st_size, _digest([path]))
+    hashed = (_hashed(path),)
+    return ModelInfo(
+        path, tensors["inputs"], tensors["outputs"], {}, 0, path.stat().st_size, combined_digest(hashed), hashed=hashed
+    )

@@ -9,13 +9,13 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
 
+from seatrial.backends.packages import packages
 from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
 from seatrial.plan.model_file import ModelInfo
 
@@ -143,13 +143,7 @@ def _check_quantized(model: ModelInfo, out: Path) -> None:
 
 def _tool_versions() -> list[str]:
     """Of whatever makes the calibration inputs or the variant."""
-    found = []
-    for name in ("seatrial", "onnxruntime", "onnxruntime-gpu", "onnx", "opencv-python-headless", "pillow"):
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            continue
-    return found
+    return [f"{name} {number}" for name, number in packages().items()]
 
 
 MAKERS: dict[str, Callable[[ModelInfo, Path, Calibration], None]] = {"int8": _make_int8}

@@ -10,13 +10,13 @@ import os
 import platform
 import re
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import psutil
 
 from seatrial._native.kernels import simd_level
 from seatrial._native.timing import clock_step_ns
+from seatrial.backends.packages import BYSTANDERS, packages
 from seatrial.timing import cgroups, machine
 from seatrial.timing.disturbances import Disturbance, disturbances
 from seatrial.timing.machine import cpu_model
@@ -33,27 +33,6 @@ __all__ = [
     "peak_memory_bytes",
     "usable_cores",
 ]
-
-# What decodes, prepares or runs a model here: another version of one is another thing measured.
-PACKAGES = (
-    "seatrial",
-    "numpy",
-    "opencv-python-headless",
-    "pillow",
-    "onnx",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-openvino",
-    "openvino",
-    "tensorrt",
-    "tensorrt-rtx-cu13",
-    "nvidia-cuda-runtime",
-    "nvidia-cuda-runtime-cu12",
-    "nvidia-cudnn-cu12",
-    "nvidia-cudnn-cu13",
-)
-# Recorded, but nothing here runs on it.
-BYSTANDERS = ("torch",)
 
 
 def environment() -> dict[str, Any]:
@@ -116,6 +95,7 @@ def comparable_facts() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "architecture": platform.machine(),
         "system": sys.platform,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
         "packages": sorted(packages().items()),
         "simd": simd_level() or "none",
         "governor": machine.governor(cores[0]),
@@ -133,16 +113,6 @@ def usable_cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
-
-
-def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
-    found = {}
-    for name in names:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def peak_memory_bytes() -> int:

@@ -7,11 +7,11 @@ For: cells, their records, and what is kept where a process dies or the user has
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
-from seatrial.errors import BackendUnavailableError, CellError, ExitCode, ModelError, SeatrialError, UsageError
+from seatrial.errors import (
+    BackendUnavailableError,
+    CellError,
+    ExitCode,
+    ModelError,
+    ResultsError,
+    SeatrialError,
+    UsageError,
+)
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
@@ -27,13 +35,15 @@ from seatrial.stats.sample import CONFIDENCE
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
 from seatrial.timing.environment import environment, usable_cores
+from seatrial.trial.inputs import model_alone
+from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.load_results import load_fields
 from seatrial.trial.mlperf import check_loadgen
 from seatrial.trial.noise_fields import noise_fields
 from seatrial.trial.opened import stage_names
 from seatrial.trial.preflight import Ready
+from seatrial.trial.prepare import cell_inputs
 from seatrial.trial.process import Ended, run_worker
-from seatrial.trial.samples import save_samples
 from seatrial.trial.shapes import batch_of, check_inputs, fixed_shapes
 from seatrial.trial.shared import SharedSamples, merged
 from seatrial.trial.subjects import check_backend, model_facts, pipeline_cell
@@ -53,7 +63,10 @@ Tell = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class BenchSubject:
-    """What is measured, as a task without a load, and what the record says about it."""
+    """What is measured, as a task without a load, and what the record says about it.
+
+    changed: which of its files are not what they were, for people; empty where none is.
+    """
 
     name: str
     task: Task
@@ -61,6 +74,7 @@ class BenchSubject:
     model_bytes: int
     images: dict[str, Any]
     plan: dict[str, Any]
+    changed: Callable[[], str]
     warnings: tuple[str, ...] = ()
 
 
@@ -90,7 +104,7 @@ def model_bench(
         native=native, input_shapes=input_shapes, answer="",
     )  # fmt: skip
     images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
-    return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN)
+    return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN, model_alone(info))
 
 
 def pipeline_bench(
@@ -102,6 +116,7 @@ def pipeline_bench(
     images = {"count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images]}
     plan = NO_PLAN | {"path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text}
     size = Path(task.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
+    changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return BenchSubject(
         pipeline,
         task.model_copy(update={"kind": "bench"}),
@@ -109,6 +124,7 @@ def pipeline_bench(
         size,
         images,
         plan,
+        changed,
         tuple(ready.warnings),
     )
 
@@ -192,45 +208,48 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     """A cell a load. A process that dies, or Ctrl-C, leaves the samples so far, marked.
 
     Raises:
-        SeatrialError: nothing could be measured at all; the message has the process's last words. No folder is left.
+        ResultsError: the folder takes no more; the message says where what was measured is kept.
+        SeatrialError: nothing could be measured at all; the message has the process's last words.
     """
     sweep.check(subject.task.threads)
     sweep = replace(sweep, loads=[replace(p, load=_with_whole_shapes(p.load, subject.task)) for p in sweep.loads])
     if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()
+    with keeping(run) as keep:
+        return _run_loads(keep, subject, sweep, tell)
+
+
+def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
+    run = keep.run
     began = time.monotonic()
     machine = environment()
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cells: list[CellRecord] = []
     problem, code = "", ExitCode.PASS
+    run.save_start({"created": created, "bench": subject.task.model, "model_digest": subject.model["digest"]})
     try:
-        run.save_start({"created": created, "bench": subject.task.model, "model_digest": subject.model["digest"]})
         for point in sweep.loads:
             task = subject.task.model_copy(update={"threads": point.threads or subject.task.threads})
             own = replace(subject, task=task)
             try:
-                cells.append(_cell(run, own, sweep, point.load, _clients(point, task.threads), tell))
+                cell = _cell(keep, own, sweep, point.load, _clients(point, task.threads), tell)
             except _CutShortError as e:
-                problem, code = str(e), e.code
-                cells.append(e.cell)
-                break
+                problem, code, cell = str(e), e.code, e.cell
+            except ResultsError:
+                raise
             except SeatrialError as e:
                 if not cells:
                     raise
                 # The loads before it were measured to their end.
                 problem, code = f"{_cell_id(own, point.load, _clients(point, task.threads))}: {e}", e.exit_code
                 break
-            run.save_cell(cells[-1])
+            cells.append(cell)
+            if problem:
+                break
     except KeyboardInterrupt:
         if not cells:
-            shutil.rmtree(run.path, ignore_errors=True)
             raise
         problem, code = "interrupted", ExitCode.INTERRUPTED
-    except BaseException:
-        # There is nothing to resume in a single measurement.
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
-    save_samples(run, cells)
     missing = any(c.load_result and c.load_result.refused for c in cells)
     if missing and code is ExitCode.PASS:
         code = ExitCode.INCONCLUSIVE
@@ -241,8 +260,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         environment=machine, cells=tuple(cells), decisions=(),
         warnings=(*subject.warnings, *((problem,) if problem else ())),
     )  # fmt: skip
-    run.save_record(record)
-    shutil.rmtree(run.work, ignore_errors=True)
+    keep.record(record)
     return Outcome(record, code, problem)
 
 
@@ -270,33 +288,36 @@ class _CutShortError(Exception):
         self.code = code
 
 
-def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clients: int, tell: Tell) -> CellRecord:
+def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, clients: int, tell: Tell) -> CellRecord:
     cell_id = _cell_id(subject, load, clients)
     asked = [_quantile(p) for p in sweep.percentiles]
     task = subject.task.model_copy(update={
-        "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed, "answer": str(run.work / cell_id),
-        "capacity": _capacity(load, clients, sweep.max_time_s),
+        "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed,
+        "answer": str(keep.run.work / cell_id), "capacity": _capacity(load, clients, sweep.max_time_s),
         "tails": [("end_to_end", q) for q in asked], "whole_time": False,
     })  # fmt: skip
+    if why := subject.changed():
+        raise ModelError(why)
     shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
     try:
         try:
             ended = run_worker(task, sweep.max_time_s * 10 + 600, tell, shared)
-        except KeyboardInterrupt:
-            ended = Ended(None, "interrupted", int(ExitCode.INTERRUPTED), "", 0.0)
+        except (KeyboardInterrupt, ResultsError) as e:
             if not any(map(len, shared.read())):
                 raise
+            code = e.exit_code if isinstance(e, ResultsError) else ExitCode.INTERRUPTED
+            ended = Ended(None, str(e) or "interrupted", int(code), "", 0.0)
         tables = shared.read()
     finally:
         shared.close()
     table = merged(tables)
+    if why := subject.changed():
+        ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
     ended = replace(ended, reason=ended.reason.replace("measure.timeout", "--max-time"))
     if ended.answer is None and not len(table):
         raise _error(task, ended)
     if not len(table):
         raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
-    (run.work / cell_id).mkdir(parents=True, exist_ok=True)
-    np.save(run.work / cell_id / "samples.npy", table)
     answer = ended.answer or Answer(stages=stage_names(task), ended="died")
     cell = _record(subject, task, cell_id, ended, answer, table, tables, sweep.percentiles)
     if ended.answer is None:
@@ -306,12 +327,15 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, clien
         cell = cell.model_copy(
             update={
                 "status": "failed",
+                "partial": True,
                 "reason": reason,
                 "exit_code": ended.exit_code,
                 "last_output": ended.last_output,
             }
         )
+        keep.cell(cell, table)
         raise _CutShortError(cell, reason, ExitCode(ended.exit_code))
+    keep.cell(cell, table)
     return cell
 
 
@@ -357,6 +381,10 @@ def _record(
 ) -> CellRecord:  # fmt: skip
     fields = measured_fields(answer, table, task.batch, subject.model_bytes, task.longest_run)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
+    if task.clients > 1:
+        # Between stages a client may wait for another's turn in the interpreter: that is its latency.
+        fields["doubt"] = ""
+    fields["warnings"] += _images_left(task, tables)
     fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
     if task.load.mix:
         # The larger shape is no outlier of the smaller.
@@ -366,6 +394,14 @@ def _record(
         threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
         engine=task.pipeline.get("engine", "native"), **fields,
     )  # fmt: skip
+
+
+def _images_left(task: Task, tables: Sequence[I64]) -> tuple[str, ...]:
+    """A warning where the load ended before every image had its turn: a rarer one may take more memory."""
+    count, most = len(task.images), task.batch * max(map(len, tables))
+    if most >= count:
+        return ()
+    return (f"peak memory is of {most} of the {count} images: the load ended before the others; raise --max-time",)
 
 
 def _error(task: Task, ended: Ended) -> SeatrialError:

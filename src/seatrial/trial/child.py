@@ -8,12 +8,36 @@ import signal
 import sys
 from pathlib import Path
 
+# Set by process_tree.py: the process id of whoever started this one, and a word of its own behind it.
+STARTER = "SEATRIAL_STARTER"
+
 
 def die_with_parent() -> None:
-    """Linux: this process is killed when whoever started it goes, so that a cancelled job leaves nothing running."""
+    """Linux: this process is killed when whoever started it goes, so that a cancelled job leaves nothing running.
+
+    The kernel tells only of deaths from now on: where the starter went before, this process ends at once.
+    """
     if sys.platform == "linux":
         PR_SET_PDEATHSIG = 1
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        starter = os.environ.get(STARTER, "").partition("-")[0]
+        if starter and not _descends_from(int(starter)):
+            sys.exit("whoever started this process has ended")
+
+
+def _descends_from(ancestor: int) -> bool:
+    """Whether the process is our parent or above it: a wrapper around an interpreter may stand between.
+
+    Orphans are handed to another parent at once, also while the dead one has not been waited for.
+    """
+    parent = os.getppid()
+    while parent > 1 and parent != ancestor:
+        try:
+            # The name in brackets may hold anything; behind it come the state and the parent.
+            parent = int(Path(f"/proc/{parent}/stat").read_text("utf-8").rpartition(")")[2].split()[1])
+        except OSError:  # it has ended meanwhile, or /proc is not there: then nobody can say
+            return os.getppid() > 1
+    return parent == ancestor
 
 
 def pin(threads: int) -> list[int]:

@@ -76,7 +76,14 @@ class Comparer:
         return self._kept[cell.id]
 
     def evaluation(self, cell_id: str) -> Evaluation | None:
-        """The cell's results against the truth, image by image; None where there is no truth, or none for its task."""
+        """The cell's results against the truth, image by image; None where there is no truth, or none for its task, or where
+        they cannot be compared, which a note of the cell says."""
+        try:
+            return self._evaluated(cell_id)
+        except Exception:  # results of the user's own stage can be anything
+            return None
+
+    def _evaluated(self, cell_id: str) -> Evaluation | None:
         if cell_id not in self._evaluations:
             cell = next(c for c in self._cells if c.id == cell_id)
             path = self._run.work / cell_id / "results.npz"
@@ -91,7 +98,7 @@ class Comparer:
     def _accuracy(self, cell: Cell) -> dict[str, Any]:
         if self._ready.truth is None:
             return {}
-        found = self.evaluation(cell.id)
+        found = self._evaluated(cell.id)
         if found is None:
             return {"accuracy_note": "the annotations and the pipeline's results do not go together"}
         value = value_of(found)

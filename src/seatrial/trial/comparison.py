@@ -6,7 +6,6 @@ For: `seatrial compare`. Not for: the rounds (versus.py) or what subjects are (s
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,12 +13,13 @@ from typing import Any, Literal
 
 from scipy.special import ndtr, ndtri
 
-from seatrial.errors import ResultsError, UsageError, did_you_mean
+from seatrial.errors import DataError, ResultsError, UsageError, did_you_mean
 from seatrial.gate.verdict import comparison_decision, overall
 from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
 from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
 from seatrial.timing.environment import environment
+from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.lockstep import Side
 from seatrial.trial.question import Question
 from seatrial.trial.round_verdicts import adjusted
@@ -33,31 +33,44 @@ def run_comparison(
     """Compares in lock-step, and writes the record into the run's folder.
 
     Rounds that were done before a side broke, or before Ctrl-C, are kept in a record that says so, and what ended them is
-    given beside it; where there is none, the folder goes too.
+    given beside it.
 
     Raises:
+        ResultsError: the folder takes no more; the message says where the rounds are kept.
         UsageError: the sides differ in their batch or their images, or no verdict would fit into the time.
         SeatrialError: a side could not load, or broke in the first round.
     """
+    with keeping(run) as keep:
+        return _run_rounds(keep, a, b, question, tell)
+
+
+def _run_rounds(
+    keep: Keep, a: Subject, b: Subject, question: Question, tell: Tell
+) -> tuple[Record, CutShortError | None]:
     began = time.monotonic()
     machine = environment()
     cut: CutShortError | None = None
+    _check_inputs(a, b)
+    a, b = told_apart(a, b)
+    mine, theirs, said = called_alike(a.side, b.side)
+    keep.run.save_start({"created": _now(), "compare": [a.label, b.label]})
     try:
-        _check_inputs(a, b)
-        a, b = told_apart(a, b)
-        mine, theirs, said = called_alike(a.side, b.side)
-        run.save_start({"created": _now(), "compare": [a.label, b.label]})
-        comparisons = compare_sides(mine, theirs, question, run.work / "rounds", (a.label, b.label), tell)
+        comparisons = compare_sides(mine, theirs, question, keep.run.work / "rounds", (a.label, b.label), tell)
     except CutShortError as e:
         comparisons, cut = e.comparisons, e
-    except BaseException:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
+    # Each round opens both models again.
+    if why := a.changed() or b.changed():
+        comparisons = [_not_called(c, why) for c in comparisons]
+        cut = CutShortError(comparisons, DataError(why))
     comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
     wall_s = time.monotonic() - began
     status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
     warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
-    return _recorded(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
+    return _recorded(keep, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
+
+
+def _not_called(c: Comparison, why: str) -> Comparison:
+    return c.model_copy(update={"verdict": "INCONCLUSIVE", "reason": f"{c.reason}; nothing is called: {why}"})
 
 
 def _check_inputs(a: Subject, b: Subject) -> None:
@@ -112,8 +125,9 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     judged = iter(adjusted([c for c in found if c.noise_floor is not None], question.alpha))
     comparisons = [c if c.noise_floor is None else next(judged) for c in found]
     models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
-    run.save_start({"created": _now(), "compare": [a.id, b.id]})
-    return _recorded(run, comparisons, environment(), models, time.monotonic() - began)
+    with keeping(run) as keep:
+        run.save_start({"created": _now(), "compare": [a.id, b.id]})
+        return _recorded(keep, comparisons, environment(), models, time.monotonic() - began)
 
 
 def _model_of(record: Record, cell: CellRecord) -> dict[str, Any]:
@@ -121,18 +135,17 @@ def _model_of(record: Record, cell: CellRecord) -> dict[str, Any]:
 
 
 def _recorded(
-    run: RunFolder, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float,
+    keep: Keep, comparisons: Sequence[Comparison], machine: dict[str, Any], models: dict[str, Any], wall_s: float,
     status: Literal["complete", "interrupted"] = "complete", warnings: tuple[str, ...] = (),
 ) -> Record:  # fmt: skip
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
-        id=run.path.name, created=run.start()["created"], kind="compare", status=status, verdict=overall(decisions),
+        id=keep.run.path.name, created=keep.run.start()["created"], kind="compare", status=status, verdict=overall(decisions),
         wall_s=round(wall_s, 2),
         plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
         environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
     )  # fmt: skip
-    run.save_record(record)
-    shutil.rmtree(run.work, ignore_errors=True)
+    keep.record(record)
     return record
 
 

@@ -12,7 +12,6 @@ import math
 import os
 import random
 import selectors
-import signal
 import subprocess
 import sys
 import time
@@ -31,6 +30,7 @@ from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.process import last_words
+from seatrial.trial.process_tree import ProcessTree
 from seatrial.trial.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
 from seatrial.trial.shared import anonymous_file
 from seatrial.trial.turns import COMMAND, DONE, REPLY, RESTLESS
@@ -330,16 +330,15 @@ def _turner(side: Side, folder: Path, capacity: int) -> Iterator[_Turner]:
         words = [side.python, "-P", "-m", "seatrial.trial.turns", str(task_file)]
         with interrupts_held():
             try:
-                child = subprocess.Popen(
+                child = ProcessTree(
                     [*words, str(command_end), str(reply_end), str(memory)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
                     env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
-                    start_new_session=True,
                 )  # fmt: skip
             except OSError as e:
                 label = side.label or side.name
                 raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None
-            stack.callback(_end, child)
+            stack.callback(child.end)
         theirs.close()
         yield _Turner(side, child, commands, replies, memory, files)
 
@@ -349,9 +348,3 @@ def _pipe(reader_stack: contextlib.ExitStack, writer_stack: contextlib.ExitStack
     reader_stack.callback(os.close, reader)
     writer_stack.callback(os.close, writer)
     return reader, writer
-
-
-def _end(child: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()

@@ -26,7 +26,10 @@ U8 = npt.NDArray[np.uint8]
 
 
 def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> list[dict[str, Any]]:
-    """Writes pictures/*.jpg; gives one row a picture: image, pipeline, file, caption. Empty for raw and embed tasks."""
+    """Writes pictures/*.jpg; gives one row a picture: image, pipeline, file, caption. Empty for raw and embed tasks.
+
+    DataError where the images are not those that were measured.
+    """
     plan = ready.plan.plan
     chosen = {}
     for name in [baseline_name(plan), *(n for n in plan.pipelines if n != baseline_name(plan))]:
@@ -36,6 +39,7 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
     drawable = {n: r for n, r in chosen.items() if isinstance(r[0], Detections | Classification | SemanticMask)}
     if not drawable:
         return []
+    ready.inputs.check()
     folder = run.path / "pictures"
     folder.mkdir(exist_ok=True)
     rows = []

@@ -5,6 +5,7 @@ For: failing in seconds, with every mistake named, instead of after an hour. Not
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -20,12 +21,15 @@ from seatrial.parity.truth import Truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
 from seatrial.pipeline.class_count import check_labels
-from seatrial.pipeline.images import ImageFile, digest_images, find_images
+from seatrial.pipeline.images import ImageFile, find_images, hash_images
+from seatrial.pipeline.source_files import source_files
 from seatrial.plan import models
+from seatrial.plan.files import HashedFile, hash_file
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.timing.environment import fingerprint
 from seatrial.trial.class_checks import label_notes, map_truth, relabellings_of
+from seatrial.trial.inputs import COMMON, Inputs
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Ready:
     truth_digest: str
     code_digests: dict[str, str]
     warnings: list[str]
+    inputs: Inputs
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for --resume to carry on."""
@@ -66,7 +71,11 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     _check_backends(plan)
     checking("models")
     _check_code(plan, allow_code)
+    inputs = Inputs()
+    code_digests = _code_digests(plan, inputs)
     infos = {name: inspect_model(plan.resolve(spec.model)) for name, spec in plan.plan.pipelines.items()}
+    for name, info in infos.items():
+        inputs.add(name, info.hashed)
     for name, spec in plan.plan.pipelines.items():
         _check_pipeline(name, spec, infos[name], plan)
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
@@ -83,8 +92,11 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         warnings.append(
             f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
         )
+    images_digest, hashed_images = hash_images(images)
+    inputs.add(COMMON, hashed_images)
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
+    judged_by = _hashed_judges(plan, inputs)
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
@@ -100,37 +112,59 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         models=infos,
         labels=labels,
         images=images,
-        images_digest=digest_images(images),
+        images_digest=images_digest,
         sizes_hw=[c.source_hw for c in checked],
         truth=truth,
         class_maps=class_maps,
         relabellings=relabellings,
         tags=tags,
-        code_digests=_code_digests(plan),
-        truth_digest=_digest_of(plan, [spec_images.annotations, spec_images.tags], labels),
+        code_digests=code_digests,
+        truth_digest=_digest_of(judged_by, labels),
         warnings=warnings,
+        inputs=inputs,
     )
 
 
-def _digest_of(plan: PlanFile, files: list[str | None], labels: dict[str, list[str] | None]) -> str:
+def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
+    """Annotations and tags, hashed before they are read; and the pipelines' lists of labels for `inputs`.
+
+    A file that can't be read is left to whoever reads it next, and says so.
+    """
+    judges = []
+    for name in (plan.plan.images.annotations, plan.plan.images.tags):
+        with contextlib.suppress(OSError):
+            judges += [hash_file(plan.resolve(name))] if name is not None else []
+    inputs.add(COMMON, judges)
+    for name, spec in plan.plan.pipelines.items():
+        if isinstance(spec.postprocess, models.Postprocess) and isinstance(spec.postprocess.labels, str):
+            with contextlib.suppress(OSError):
+                inputs.add(name, [hash_file(plan.folder / spec.postprocess.labels)])
+    return judges
+
+
+def _digest_of(judged_by: list[HashedFile], labels: dict[str, list[str] | None]) -> str:
     """Of what results are judged by: annotations, tags and labels."""
     total = hashlib.sha256(json.dumps(labels, sort_keys=True).encode())
-    for name in files:
-        if name is not None:
-            total.update(hashlib.sha256(plan.resolve(name).read_bytes()).digest())
+    for file in judged_by:
+        total.update(bytes.fromhex(file.sha256))
     return "sha256:" + total.hexdigest()
 
 
-def _code_digests(plan: PlanFile) -> dict[str, str]:
-    """Of the module files that hold the user's stages, by pipeline; modules that they import in turn are not followed."""
+def _code_digests(plan: PlanFile, inputs: Inputs) -> dict[str, str]:
+    """Of all source files of the user's stages, by pipeline: see pipeline/source_files.py."""
     digests = {}
     for name, spec in plan.plan.pipelines.items():
         total = hashlib.sha256()
-        for stage in (spec.preprocess, spec.postprocess):
-            if isinstance(stage, models.UserCode):
-                file = plan.folder / (stage.python.partition(":")[0].replace(".", "/") + ".py")
-                total.update(stage.python.encode() + (file.read_bytes() if file.is_file() else b""))
-                digests[name] = "sha256:" + total.hexdigest()
+        for stage in ("preprocess", "postprocess"):
+            code = getattr(spec, stage)
+            if not isinstance(code, models.UserCode):
+                continue
+            total.update(code.python.encode())
+            for place, path in source_files(code.python, plan.folder, f"pipelines.{name}.{stage}").items():
+                hashed = hash_file(path)
+                inputs.add(name, [hashed])
+                total.update(place.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(hashed.sha256))
+            digests[name] = "sha256:" + total.hexdigest()
     return digests
 
 

@@ -5,13 +5,14 @@ For: tasks of any kind, and variants made once and cached. Not for: running cell
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ModelError
+from seatrial.errors import ExitCode, ModelError
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder
@@ -37,27 +38,56 @@ def prepare_variants(
         if cell.precision == "fp32":
             made[key] = info.path
             continue
-        digest = _calibration_digest(ready, cell.pipeline)
-        cached = variant_path(info, cell.precision, digest)
-        if _sound(cached):
-            made[key] = cached
-            continue
-        cached.unlink(missing_ok=True)
-        task = task_for(ready, run, cell, "prepare", info.path).model_copy(
-            update={"calibration_digest": digest, "batch": _fixed_batch(info)}
-        )
-        ended = run_worker(task, ready.plan.plan.measure.timeout, told(watcher, cell))
-        made[key] = Path(ended.answer.variant) if ended.answer else ended
+        made[key] = _variant(ready, run, cell, watcher)
     return made
 
 
-def _sound(cached: Path) -> bool:
-    """Whether a cached variant is there and whole."""
+def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path | Ended:
+    """From the cache, or made now. Its file is one of the trial's inputs, and it is not kept where what it is made of moved."""
+    info = ready.models[cell.pipeline]
+    digest = _calibration_digest(ready, cell.pipeline)
+    cached = variant_path(info, cell.precision, digest)
+    found = _inspected(cached)
+    if found is None:
+        with contextlib.suppress(OSError):  # whoever makes it says what is wrong with the cache
+            cached.unlink()
+        task = task_for(ready, run, cell, "prepare", info.path).model_copy(
+            update={"calibration_digest": digest, "batch": _fixed_batch(info)}
+        )
+        why = ready.inputs.changed(cell.pipeline)
+        if why:
+            return _of_other_inputs(why)
+        ended = run_worker(task, ready.plan.plan.measure.timeout, told(watcher, cell))
+        why = ready.inputs.changed(cell.pipeline)
+        if why:
+            cached.unlink(missing_ok=True)
+            return _of_other_inputs(why)
+        if ended.answer is None:
+            return ended
+        found = _inspected(cached)
+        if found is None:
+            return Ended(
+                None, f"{cached}: went from the cache as soon as it was made; run again", int(ExitCode.FAIL), "", 0.0
+            )
+    ready.inputs.add(cell_inputs(cell), found.hashed)
+    return cached
+
+
+def _of_other_inputs(why: str) -> Ended:
+    return Ended(None, why, int(ExitCode.BAD_INPUT), "", 0.0)
+
+
+def cell_inputs(cell: Cell) -> str:
+    """Under which name `Ready.inputs` has the variant that a cell runs."""
+    return f"{cell.pipeline} in {cell.precision}"
+
+
+def _inspected(cached: Path) -> ModelInfo | None:
+    """A cached variant; None where it is not there, or not whole."""
     try:
-        inspect_model(cached)
+        return inspect_model(cached)
     except ModelError:
-        return False
-    return True
+        return None
 
 
 def _fixed_batch(info: ModelInfo) -> int:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from pydantic import ValidationError
 
@@ -21,11 +22,14 @@ from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.child import cores_for
+from seatrial.trial.process_tree import ProcessTree
 from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import Answer, Task
 from seatrial.units import format_seconds
 
 LAST_OUTPUT_LINES = 20
+# An answer, with its engines' times, is smaller.
+ROOM_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -48,45 +52,49 @@ def run_worker(
     shared: memory for its samples, which the caller can read however it ends. What measures is watched for disturbances.
     ResultsError where its folder can't be written.
     """
+    folder = Path(task.answer)
     try:
-        return _run_worker(task, timeout_s, tell, shared)
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of an earlier try: whoever looks for a result must not find that one's.
+        for name in ("answer.json", "samples.npy", "results.npz"):
+            (folder / name).unlink(missing_ok=True)
+        (folder / "task.json").write_text(task.model_dump_json(), "utf-8")
+        log = (folder / "output.log").open("wb")
     except OSError as e:
-        raise ResultsError(f"{task.answer}: cannot be written: {why_not_written(e)}") from e
+        raise _not_written(folder, e) from e
+    with log:
+        return _run_worker(task, log, timeout_s, tell, shared)
 
 
 def _run_worker(
-    task: Task, timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None
+    task: Task, log: IO[bytes], timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None
 ) -> Ended:
-    folder = Path(task.answer)
-    folder.mkdir(parents=True, exist_ok=True)
-    task_file = folder / "task.json"
-    task_file.write_text(task.model_dump_json(), "utf-8")
-    (folder / "answer.json").unlink(missing_ok=True)
-    reader, writer = os.pipe()
     began = time.monotonic()
-    with (folder / "output.log").open("wb") as log:
-        child = subprocess.Popen(
-            # -P: a file in the working folder must not stand in for a package.
-            [sys.executable, "-P", "-m", "seatrial.trial.worker", str(task_file)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            pass_fds=(writer, *([shared.descriptor] if shared else [])),
-            env={
-                **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
-                **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
-            },
-            # Its own session: Ctrl-C reaches only us, and we end it together with whatever it started.
-            start_new_session=True,
-        )  # fmt: skip
-        os.close(writer)
-        watch = NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients))
+    with contextlib.ExitStack() as stack:
+        reader, writer = os.pipe()
+        stack.callback(os.close, reader)
         try:
-            with watch if task.kind != "prepare" else contextlib.nullcontext():
-                timed_out = _listen(child, reader, began + timeout_s, tell)
+            child = ProcessTree(
+                # -P: a file in the working folder must not stand in for a package.
+                [sys.executable, "-P", "-m", "seatrial.trial.worker", str(Path(task.answer, "task.json"))],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer, *([shared.descriptor] if shared else [])),
+                env={
+                    **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
+                    **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
+                },
+            )  # fmt: skip
+        except OSError as e:
+            reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
+            return Ended(None, reason, int(ExitCode.ENVIRONMENT), "", 0.0)
         finally:
-            os.close(reader)
-            _end(child)
+            os.close(writer)
+        stack.callback(child.end)
+        watch = None
+        if task.kind != "prepare":
+            watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients)))
+        timed_out = _listen(child, reader, began + timeout_s, tell)
     ended = _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
-    return replace(ended, noise=watch.report()) if task.kind != "prepare" else ended
+    return replace(ended, noise=watch.report()) if watch else ended
 
 
 def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Callable[[str, float], None]) -> bool:
@@ -118,13 +126,6 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
     return False
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
-    """Ends the whole group: a user's stage may have started processes that outlive the worker."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-
-
 def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: float) -> Ended:
     folder = Path(task.answer)
     output = _tail(folder / "output.log")
@@ -146,12 +147,29 @@ def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: flo
     return Ended(None, reason, int(ExitCode.FAIL), output, wall_s)
 
 
+def _check_room(folder: Path) -> None:
+    """ResultsError where the disk is full: then a process could not even say that it was so."""
+    probe = folder / "probe"
+    try:
+        probe.write_bytes(bytes(ROOM_BYTES))
+    except OSError as e:
+        raise _not_written(folder, e) from e
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def _not_written(folder: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"{folder}: cannot be written: {why_not_written(error)}")
+
+
 def last_words(code: int, log: Path) -> str:
-    """How a process that left no answer ended, for people."""
+    """How a process that left no answer ended, for people. ResultsError where the disk is full, so that it could not tell."""
     if code == -signal.SIGKILL:
         return "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
     if code < 0:
         return f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
+    _check_room(log.parent)
     output = _tail(log).strip()
     return f"ended with exit status {code}: {output.splitlines()[-1] if output else 'it printed nothing'}"
 

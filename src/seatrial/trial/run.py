@@ -5,14 +5,19 @@ For: the order of things. Each step is a module of its own.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from seatrial.backends import IO_POLICY
-from seatrial.errors import ModelError, ResultsError, SeatrialError
+from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
 from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
@@ -21,18 +26,22 @@ from seatrial.timing.environment import environment, machine_name, usable_cores
 from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
 from seatrial.trial.conclude import Outcome, conclude
+from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.lockstep import Side
 from seatrial.trial.noise_fields import noise_fields
+from seatrial.trial.opened import STAGES
 from seatrial.trial.preflight import Ready, preflight
-from seatrial.trial.prepare import bare_record, prepare_variants, task_for, told
+from seatrial.trial.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.question import Question
 from seatrial.trial.round_verdicts import adjusted
-from seatrial.trial.samples import load_samples
-from seatrial.trial.summarise import measured_fields
+from seatrial.trial.shared import SharedSamples
+from seatrial.trial.summarise import measured_fields, summarise_stages
+from seatrial.trial.task import Task
 from seatrial.trial.versus import CutShortError, compare_sides
 from seatrial.trial.watch import Watcher
 
+I64 = npt.NDArray[np.int64]
 # Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
 CELL_OVERHEAD_S = 2.5
 # Eight rounds in lock-step of a pipeline of some 10 ms.
@@ -59,13 +68,14 @@ def run_trial(
     cells = expand(plan, ready.models, len(ready.images), len(usable_cores()))
     cells = _reference_configurations_first(plan, cells)
     run, done = _open_run(ready, results, resume, environment())
-    with run.locked():
-        return _run_cells(ready, run, cells, done, watcher, began)
+    with keeping(run) as keep:
+        return _run_cells(ready, keep, cells, done, watcher, began)
 
 
 def _run_cells(
-    ready: Ready, run: RunFolder, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
+    ready: Ready, keep: Keep, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
 ) -> Outcome:
+    run = keep.run
     watcher.begins(cells, len(done), len(ready.images), _expected_s(ready.plan, cells, done))
     comparer = Comparer(ready, run, cells)
     interrupted = False
@@ -78,22 +88,16 @@ def _run_cells(
             if cell.id in done:
                 records[cell.id] = done[cell.id]
                 continue
-            records[cell.id] = _run_cell(ready, run, cell, variants, comparer, watcher)
-            run.save_cell(records[cell.id])
+            records[cell.id] = _run_cell(ready, keep, cell, variants, comparer, watcher)
             watcher.cell_ends(records[cell.id])
         comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
-    except ResultsError as e:
-        raise _rescued(e, records) from e
-    try:
-        cut = {name: str(e) for name, e in problems.items()}
-        return conclude(
-            ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
-            time.monotonic() - began,
-        )  # fmt: skip
-    except ResultsError as e:
-        raise _rescued(e, records) from e
+    cut = {name: str(e) for name, e in problems.items()}
+    return conclude(
+        ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
+        time.monotonic() - began,
+    )  # fmt: skip
 
 
 def _regressions(
@@ -122,10 +126,17 @@ def _regressions(
     for name, cell in own.items():
         # A resumed run prepared only what was left to run.
         made = variants | prepare_variants(ready, run, [baseline, cell], watcher)
-        a, b = (_side(ready, run, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
+        try:
+            a, b = (_side(ready, run, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
+        except SeatrialError as e:
+            problems[name] = e
+            continue
         folder = run.work / f"regression.{name}"
         try:
-            comparisons += compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
+            found = compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
+            # Each round opens both models again.
+            _check_inputs(ready, baseline, cell)
+            comparisons += found
         except ResultsError:
             raise
         except CutShortError as e:
@@ -138,10 +149,21 @@ def _regressions(
 
 
 def _side(ready: Ready, run: RunFolder, cell: Cell, model: Path | Ended) -> Side:
-    assert isinstance(model, Path)
+    """SeatrialError where its model could not be made, or is not what was hashed."""
+    if isinstance(model, Ended):
+        raise CellError(f"the {cell.precision} model of {cell.pipeline} could not be made: {model.reason}")
+    _check_inputs(ready, cell)
     task = task_for(ready, run, cell, "measure", model).model_dump(mode="json")
     facts = {"threads": cell.threads, "backend": cell.backend, "batch": cell.batch, "native": False}
     return Side(cell.pipeline, {"pipeline": task, **facts})
+
+
+def _check_inputs(ready: Ready, *cells: Cell) -> None:
+    ready.inputs.check(*_inputs_of(cells))
+
+
+def _inputs_of(cells: Sequence[Cell]) -> list[str]:
+    return [name for c in cells for name in (c.pipeline, cell_inputs(c))]
 
 
 def _open_run(
@@ -153,7 +175,11 @@ def _open_run(
         return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
     run = new_run(results, machine_name())
     start = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path)}
-    run.save_start(start | ready.identity() | {"environment": machine})
+    try:
+        run.save_start(start | ready.identity() | {"environment": machine})
+    except ResultsError:
+        shutil.rmtree(run.path, ignore_errors=True)
+        raise
     return run, {}
 
 
@@ -171,41 +197,59 @@ def _expected_s(plan: PlanFile, cells: list[Cell], done: dict[str, CellRecord]) 
 
 def _run_cell(
     ready: Ready,
-    run: RunFolder,
+    keep: Keep,
     cell: Cell,
     variants: dict[tuple[str, str], Path | Ended],
     comparer: Comparer,
     watcher: Watcher,
 ) -> CellRecord:
-    record = _ran(ready, run, cell, variants, comparer, watcher)
-    return record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine})
-
-
-def _ran(
-    ready: Ready,
-    run: RunFolder,
-    cell: Cell,
-    variants: dict[tuple[str, str], Path | Ended],
-    comparer: Comparer,
-    watcher: Watcher,
-) -> CellRecord:
+    """Runs a cell and saves its record, with whatever samples it left."""
+    table: I64 | None = None
     if cell.skip:
-        return bare_record(cell, "skipped", reason=cell.skip)
-    model = variants[(cell.pipeline, cell.precision)]
-    if isinstance(model, Ended):
-        return _failed(cell, model, f"its {cell.precision} model could not be made: ")
-    ended = run_worker(
-        task_for(ready, run, cell, "measure", model), ready.plan.plan.measure.timeout, told(watcher, cell)
-    )
+        record = bare_record(cell, "skipped", reason=cell.skip)
+    elif isinstance(model := variants[(cell.pipeline, cell.precision)], Ended):
+        record = _failed(cell, model, f"its {cell.precision} model could not be made: ")
+    elif why := ready.inputs.changed(*_inputs_of([cell])):
+        record = _failed(cell, Ended(None, why, int(ExitCode.BAD_INPUT), "", 0.0))
+    else:
+        record, table = _measured(ready, keep.run, cell, model, comparer, watcher)
+    record = record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine})
+    keep.cell(record, table)
+    return record
+
+
+def _measured(
+    ready: Ready, run: RunFolder, cell: Cell, model: Path, comparer: Comparer, watcher: Watcher
+) -> tuple[CellRecord, I64]:
+    """One process's record and samples. Where it died, or its inputs moved under it, what it measured is kept as partial."""
+    task = task_for(ready, run, cell, "measure", model)
+    shared = SharedSamples.create(1, task.capacity, len(STAGES))
+    try:
+        ended = _ended(task, ready, told(watcher, cell), shared)
+        (table,) = shared.read()
+    finally:
+        shared.close()
+    if why := ready.inputs.changed(*_inputs_of([cell])):
+        ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
     if ended.answer is None:
-        return _failed(cell, ended)
-    table = load_samples(run, cell.id)
-    fields = measured_fields(
-        ended.answer, table, cell.batch, _size(ready, cell, model), ready.plan.plan.measure.longest_run
-    )
+        # No other cell is to be compared with them.
+        (run.work / cell.id / "results.npz").unlink(missing_ok=True)
+        return _failed(cell, ended, table=table), table
+    longest_run = ready.plan.plan.measure.longest_run
+    fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model), longest_run)
     fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
-    return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields)
+    return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields), table
+
+
+def _ended(task: Task, ready: Ready, tell: Callable[[str, float], None], shared: SharedSamples) -> Ended:
+    """As run_worker; a disk that is full does not lose the samples that are in memory."""
+    try:
+        return run_worker(task, ready.plan.plan.measure.timeout, tell, shared)
+    except ResultsError as e:
+        if not any(map(len, shared.read())):
+            raise
+        return Ended(None, str(e), int(e.exit_code), "", 0.0)
 
 
 def _size(ready: Ready, cell: Cell, model: Path) -> int:
@@ -216,25 +260,19 @@ def _size(ready: Ready, cell: Cell, model: Path) -> int:
         return model.stat().st_size
 
 
-def _failed(cell: Cell, ended: Ended, prefix: str = "") -> CellRecord:
+def _failed(cell: Cell, ended: Ended, prefix: str = "", table: I64 | None = None) -> CellRecord:
+    """table: the samples that it took before, if any."""
+    kept: dict[str, Any] = {}
+    reason = prefix + ended.reason
+    if table is not None and len(table):
+        kept = {"partial": True, "stages": summarise_stages(table, list(STAGES))}
+        reason += f"; the {len(table)} samples before it are kept"
     return bare_record(
         cell,
         "failed",
-        reason=prefix + ended.reason,
+        reason=reason,
         exit_code=ended.exit_code,
         last_output=ended.last_output,
         wall_s=ended.wall_s,
+        **kept,
     )
-
-
-def _rescued(error: ResultsError, records: dict[str, CellRecord]) -> ResultsError:
-    """Keeps what was measured somewhere else, and says where."""
-    if not records:
-        return error
-    try:
-        folder = Path(tempfile.mkdtemp(prefix="seatrial-rescue-"))
-        for name, cell in records.items():
-            (folder / f"{name}.json").write_text(cell.model_dump_json(indent=1), "utf-8")
-    except OSError:
-        return error
-    return ResultsError(f"{error}\nwhat was measured ({len(records)} cells) is kept in {folder}")

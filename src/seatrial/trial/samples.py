@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import ResultsError
 from seatrial.history.records import CellRecord
-from seatrial.history.store import RunFolder, write_atomic
+from seatrial.history.store import RunFolder, why_not_written, write_atomic
 from seatrial.parity.evaluation import Evaluation
 
 EVALUATION_COLUMNS = ("value", "category", "score", "matched", "ignored", "objects", "intersection", "union")
@@ -21,8 +22,23 @@ def load_samples(run: RunFolder, cell_id: str) -> npt.NDArray[np.int64]:
     return table
 
 
+def save_table(run: RunFolder, cell_id: str, table_ns: npt.NDArray[np.int64]) -> None:
+    """A cell's samples, as load_samples gives them back. ResultsError where they can't be written."""
+    folder = run.work / cell_id
+    buffer = io.BytesIO()
+    np.save(buffer, table_ns)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ResultsError(f"{folder}: cannot be made: {why_not_written(e)}") from e
+    write_atomic(folder / "samples.npy", buffer.getvalue())
+
+
 def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
-    """samples.parquet: cell, iteration, start_ns, and one column a stage in nanoseconds."""
+    """samples.parquet: cell, iteration, start_ns, and one column a stage in nanoseconds.
+
+    Of cells that died too: what they had measured before.
+    """
     import pandas as pd
 
     frames = []

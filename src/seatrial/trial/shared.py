@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples
+from seatrial.errors import ResultsError
 
 I64 = npt.NDArray[np.int64]
 FD_VARIABLE = "SEATRIAL_SAMPLES_FD"
@@ -28,9 +29,13 @@ class SharedSamples:
 
     @classmethod
     def create(cls, clients: int, capacity: int, stages: int) -> SharedSamples:
-        shared = cls(anonymous_file(), clients, capacity, stages)
-        # Pages that nobody writes cost nothing.
-        os.ftruncate(shared.descriptor, clients * shared._bytes)
+        """ResultsError where the system has no room for them."""
+        try:
+            shared = cls(anonymous_file(), clients, capacity, stages)
+            # Pages that nobody writes cost nothing.
+            os.ftruncate(shared.descriptor, clients * shared._bytes)
+        except OSError as e:
+            raise ResultsError(f"the system gives no memory for samples: {e.strerror or e}; raise its limits") from e
         return shared
 
     @property

@@ -9,7 +9,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,9 +24,10 @@ from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.timing.environment import usable_cores
 from seatrial.trial.cells import Cell
+from seatrial.trial.inputs import model_alone
 from seatrial.trial.lockstep import Side
 from seatrial.trial.preflight import Ready
-from seatrial.trial.prepare import prepare_variants, task_for
+from seatrial.trial.prepare import cell_inputs, prepare_variants, task_for
 from seatrial.trial.process import Ended
 from seatrial.trial.shapes import check_inputs, fixed_shapes
 from seatrial.trial.task import Task
@@ -106,19 +109,25 @@ def check_backend(backend: str) -> None:
 
 @dataclass(frozen=True)
 class Subject:
-    """One side of a comparison with what its record says about it. images: digest of those that a pipeline sees."""
+    """One side of a comparison with what its record says about it.
+
+    images: digest of those that a pipeline sees; changed: which of its files are not what they were, for people; empty where
+    none is.
+    """
 
     label: str
     side: Side
     model: dict[str, Any]
     warnings: tuple[str, ...] = ()
     images: str = ""
+    changed: Callable[[], str] = lambda: ""
 
 
 def model_subject(model: Path, **options: Any) -> Subject:
     """As model_side."""
     side = model_side(model, **options)
-    return Subject(_label(model.name, side), side, model_facts(inspect_model(model)))
+    info = inspect_model(model)
+    return Subject(_label(model.name, side), side, model_facts(info), changed=model_alone(info))
 
 
 def _label(name: str, side: Side) -> str:
@@ -167,8 +176,9 @@ def pipeline_subject(
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
     where = f" by {side.python}" if other else ""
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return Subject(
-        label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest
+        label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest, changed
     )
 
 

@@ -88,12 +88,14 @@ def measured_fields(
     """The fields of a CellRecord that come from its process."""
     stages = summarise_stages(table_ns, answer.stages, longest_run)
     warnings = []
+    doubt = ""
     gap = abs(1 - sum(stages[s].share for s in answer.stages))
     if gap > STAGE_SUM_TOLERANCE:
-        warnings.append(
+        doubt = (
             f"the stages add up to {1 - gap:.1%} of the end-to-end time; the rest lies between them, such as "
             "waiting for the interpreter where several clients run Python"
         )
+        warnings.append(doubt)
     if not answer.converged:
         half = stages["end_to_end"].p50.interval
         spread = f": p50 known to [{half[0]:.4g}, {half[1]:.4g}] s" if half and half[0] and half[1] else ""
@@ -118,6 +120,7 @@ def measured_fields(
         "affinity": tuple(answer.affinity),
         "backend_details": answer.backend_details,
         "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
+        "doubt": doubt,
         "warnings": tuple(warnings),
     }
 

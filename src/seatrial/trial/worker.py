@@ -16,16 +16,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import PythonWork
+from seatrial._native.timing import PythonWork, StageSamples
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.timing.measure import StopRule, measure
 from seatrial.trial.child import die_with_parent, pin
 from seatrial.trial.loads import run_load
 from seatrial.trial.opened import STAGES, build, image_bytes, open_pipeline
+from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import CALIBRATION_IMAGES, Answer, StageEngines, Task
 
 if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
+    from seatrial.pipeline.results import ResultsWriter
 
 Array = npt.NDArray[Any]
 _OTHER = {"native": "reference", "reference": "native"}
@@ -84,19 +86,26 @@ def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
 
 
 def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
+    from seatrial.pipeline.results import ResultsWriter
     from seatrial.timing.environment import peak_memory_bytes
 
     affinity = pin(task.threads)
     opened = open_pipeline(task, tell)
     pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
+    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, task.capacity, len(STAGES)).tables()
     with opened.backend as backend:
         measured = measure(
-            PythonWork(opened.iterate), len(STAGES), _stop_rule(task), lambda share: tell("measuring", share)
+            PythonWork(opened.iterate),
+            len(STAGES),
+            _stop_rule(task),
+            lambda share: tell("measuring", share),
+            samples=table,
         )
-        peak = peak_memory_bytes()
         tell("collecting results", 1.0)
-        np.save(Path(task.answer, "samples.npy"), measured.table_ns)
-        nan_outputs = _collect(task, pipeline, backend, feeds, data)
+        with ResultsWriter(Path(task.answer, "results.npz")) as writer:
+            nan_outputs = _collect(task, pipeline, backend, feeds, data, writer)
+        # By now every image has been through the pipeline, and no result was kept. The table of samples is not its own.
+        peak = max(0, peak_memory_bytes() - 8 * StageSamples.words(table.capacity, table.stages))
         engines, problem = {}, ""
         try:
             engines = _engines(task, pipeline, backend, feeds, first)
@@ -131,12 +140,13 @@ def _engines(
     return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, feeds, stages)
 
 
-def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN."""
-    from seatrial.pipeline.results import save_results
+def _collect(
+    task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any, writer: ResultsWriter
+) -> list[str]:
+    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN.
 
-    results: list[Any] = []
-    raw: list[list[Array]] = []
+    Each goes to the file as it comes, so that the process's memory is the pipeline's own.
+    """
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
     for start in range(0, len(data), task.batch):
@@ -149,16 +159,16 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
             if output.dtype.kind == "f" and np.isnan(output).any():
                 nan_outputs[name] = None
         for row in range(len(wanted)):
-            if len(raw) < task.raw_images:
-                raw.append([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
-        results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
-    save_results(Path(task.answer, "results.npz"), results, raw)
+            if start + row < task.raw_images:
+                writer.add_raw([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
+        for result in pipeline.postprocess(outputs, geometries)[: len(wanted)]:
+            writer.add(result)
     return list(nan_outputs)
 
 
 def _kept(output: Array) -> Array:
-    """A copy, since the next run overwrites it; text has no differences to measure and is left out."""
-    return np.array(output) if output.dtype.kind in "fiub" else np.zeros(0)
+    """Text has no differences to measure and is left out."""
+    return output if output.dtype.kind in "fiub" else np.zeros(0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,107 @@
+"""A run's folder: whole files with the user's own rights, and who is at work on it."""
+
+import os
+import stat
+import subprocess
+
+import pytest
+
+from seatrial.errors import ResultsError
+from seatrial.history.store import RunFolder, new_run, single_run, write_atomic
+
+
+@pytest.fixture
+def run(tmp_path):
+    return new_run(tmp_path / "results", "here")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664), (0o027, 0o640)])
+def test_a_files_mode_is_what_the_umask_leaves(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        write_atomic(tmp_path / "record.json", b"{}")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "record.json").stat().st_mode) == mode
+
+
+def test_the_folder_is_synchronised_after_the_rename(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def note(descriptor):
+        synced.append((stat.S_ISDIR(os.fstat(descriptor).st_mode), (tmp_path / "record.json").exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    write_atomic(tmp_path / "record.json", b"{}")
+    assert synced == [(False, False), (True, True)]
+
+
+def test_what_cannot_be_written_leaves_what_was_there_and_no_more(tmp_path):
+    write_atomic(tmp_path / "a", b"old")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ResultsError, match="cannot be written"):
+        write_atomic(tmp_path / "folder", b"new")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "folder"]
+
+
+def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
+    assert not run.running
+    assert not (run.path / ".lock").exists()
+    with run.locked():
+        assert run.running
+        with pytest.raises(ResultsError, match="still going on"), RunFolder(run.path).locked():
+            pass
+    assert not run.running
+
+
+@pytest.mark.parametrize("locked_once", [True, False])
+def test_an_interrupted_run_on_a_read_only_disk_is_not_running(small_disk, locked_once):
+    run = new_run(small_disk / "results", "here")
+    run.save_start({"plan": "p"})
+    if locked_once:
+        with run.locked():
+            pass
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    assert not run.running
+    with pytest.raises(ResultsError, match="cannot be locked: no permission"), run.locked():
+        pass
+
+
+def test_a_running_one_is_also_seen_on_a_read_only_disk(small_disk):
+    run = new_run(small_disk / "results", "here")
+    with run.locked():
+        other = small_disk.with_name("other")
+        other.mkdir()
+        # Another view of the same disk, since one that is being written to cannot be made read-only.
+        subprocess.run(["mount", "--bind", small_disk, other], check=True)
+        try:
+            subprocess.run(["mount", "-o", "remount,bind,ro", other], check=True)
+            assert RunFolder(other / run.path.relative_to(small_disk)).running
+        finally:
+            subprocess.run(["umount", "--lazy", other], check=True)
+
+
+def broken(results, cell=""):
+    """A single run that fails, behind its first cell if that is named."""
+    with single_run(results, "here") as run:
+        run.save_start({})
+        if cell:
+            (run.cells / cell).write_text("{}")
+        raise ResultsError("a record is never rewritten")
+
+
+@pytest.mark.parametrize("earlier", ["", "results", "results/here"])
+def test_a_single_run_without_a_result_takes_back_what_it_made(tmp_path, earlier):
+    (tmp_path / earlier).mkdir(parents=True, exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ResultsError, match="never rewritten"):
+        broken(tmp_path / "results")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_single_run_with_a_result_is_never_taken_back(tmp_path):
+    with pytest.raises(ResultsError, match="never rewritten"):
+        broken(tmp_path / "results", "a.json")
+    assert len(list(tmp_path.glob("results/here/*/cells/a.json"))) == 1

@@ -1,0 +1,72 @@
+"""Results on their way from a cell's process to the parent: the same behind the file, and none of them kept."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from seatrial.errors import ResultsError
+from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.pipeline.results import ResultsWriter, load_results_file
+
+RESULTS = [
+    Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)),
+    None,
+    Classification(np.array([2, 0]), np.array([0.75, 0.25], np.float32)),
+    SemanticMask(np.arange(6, dtype=np.uint8).reshape(2, 3).T),
+    Embedding(np.array([0.5, -1.0], np.float64)),
+    Detections(np.array([[0, 1, 2, 3.5]], np.float32), np.array([0.5], np.float32), np.array([7])),
+]
+RAW = [[np.float32(3.5), np.arange(4, dtype=np.float16)], [np.zeros((2, 0)), np.array([True, False])]]
+
+
+def same(a, b):
+    return a is b is None or (
+        type(a) is type(b)
+        and all(
+            x.dtype == y.dtype and np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True)
+        )
+    )
+
+
+def test_what_is_written_is_read(tmp_path):
+    with ResultsWriter(tmp_path / "results.npz") as writer:
+        for outputs in RAW:
+            writer.add_raw(outputs)
+        for result in RESULTS:
+            writer.add(result)
+    results, raw = load_results_file(tmp_path / "results.npz")
+    assert len(results) == len(RESULTS)
+    assert all(map(same, results, RESULTS))
+    assert [[o.dtype for o in outputs] for outputs in raw] == [
+        [np.asarray(o).dtype for o in outputs] for outputs in RAW
+    ]
+    assert all(np.array_equal(x, y) for a, b in zip(raw, RAW, strict=True) for x, y in zip(a, b, strict=True))
+
+
+def test_no_result_is_kept_or_copied(tmp_path):
+    """Else it would count as the pipeline's own memory."""
+    size = 4_000_000
+    with ResultsWriter(tmp_path / "results.npz") as writer:
+        tracemalloc.start()
+        try:
+            for _ in range(10):
+                writer.add(SemanticMask(np.ones((size // 1000, 1000), np.uint8)))
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+    # One, and the next before the first is let go.
+    assert peak < 2.5 * size
+
+
+def test_a_file_that_cannot_be_written_is_told(small_disk):
+    said = r"results.npz: cannot be written: the disk is full"
+    with pytest.raises(ResultsError, match=said), ResultsWriter(small_disk / "results.npz") as writer:
+        writer.add(SemanticMask(np.ones((4000, 1000), np.uint8)))
+
+
+def test_a_file_that_was_broken_off_is_not_taken_for_whole(tmp_path):
+    with pytest.raises(ZeroDivisionError), ResultsWriter(tmp_path / "results.npz") as writer:
+        writer.add(1 / 0)
+    with pytest.raises(KeyError):
+        load_results_file(tmp_path / "results.npz")

@@ -1,0 +1,224 @@
+"""A full disk: what was measured is kept somewhere else, and the error says where. On a real one, which a test fills."""
+
+import errno
+import re
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seatrial.errors import ExitCode, ResultsError
+from seatrial.history.records import CellRecord
+from seatrial.history.store import RunFolder, load_record, new_run, single_run
+from seatrial.timing.counters import COLUMNS
+from seatrial.timing.noise_report import summarise
+from seatrial.timing.timeline import Timeline
+from seatrial.trial import Watcher, keep, run_trial, versus
+from seatrial.trial.bench import LoadPoint, Sweep, model_bench, run_bench
+from seatrial.trial.comparison import run_comparison
+from seatrial.trial.keep import keeping
+from seatrial.trial.lockstep import Round
+from seatrial.trial.opened import STAGES
+from seatrial.trial.subjects import model_subject
+from seatrial.trial.summarise import summarise_stages
+from seatrial.trial.task import Load
+from seatrial.trial.versus import Question
+
+# Time for a busy machine; a quiet one has enough in a tenth of a second.
+PATIENT = "{max_time: 10 s, min_samples: 20, precision: 50%}"
+TABLE = np.cumsum(np.ones((40, 6), np.int64), axis=0) * 1000
+
+
+def cell(name="only.fake.fp32.b1.t1", **fields):
+    return CellRecord(
+        id=name, pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
+        stages=summarise_stages(TABLE, list(STAGES)), **fields,
+    )  # fmt: skip
+
+
+def fill(disk):
+    """Takes the last byte."""
+    with (disk / "ballast").open("wb", buffering=0) as stream:
+        for size in (1 << 16, 1):
+            try:
+                while True:
+                    stream.write(bytes(size))
+            except OSError as e:
+                if e.errno != errno.ENOSPC:
+                    raise
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Where a rescue may look for room: a folder for temporary files, and nothing else."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(keep, "SHARED_MEMORY", tmp_path / "nowhere")
+    return folder
+
+
+def failed(run, work, said):
+    def within():
+        with keeping(run) as keeper:
+            work(keeper)
+
+    with pytest.raises(ResultsError, match=said) as caught:
+        within()
+    return caught
+
+
+def kept_in(error):
+    return RunFolder(Path(re.search(r"is kept in ([^\s;]+)", str(error.value))[1]))
+
+
+def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+
+    def work(keeper):
+        run.save_start({"created": "now"})
+        keeper.cell(cell("first"), TABLE)
+        fill(small_disk)
+        keeper.cell(cell("second"), 2 * TABLE)
+
+    caught = failed(run, work, "the disk is full")
+    rescued = kept_in(caught)
+    assert "(2 cells)" in str(caught.value)
+    assert list(rescued.finished_cells()) == ["first", "second"]
+    assert rescued.start() == {"created": "now"}
+    samples = pd.read_parquet(rescued.path / "samples.parquet")
+    for name, table in (("first", TABLE), ("second", 2 * TABLE)):
+        assert samples.loc[samples["cell"] == name, "infer_ns"].tolist() == table[:, 3].tolist()
+
+
+def test_any_write_that_finds_no_room_is_a_full_disk_and_no_bug(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+
+    def work(keeper):
+        keeper.cell(cell())
+        fill(small_disk)
+        (run.path / "whatever").write_bytes(b"x")
+
+    assert "is kept in" in str(failed(run, work, "the disk is full").value)
+    with pytest.raises(FileNotFoundError), keeping(run):
+        (run.path / "not-there").read_bytes()
+
+
+def test_the_next_place_is_tried_and_the_last_word_is_honest(small_disk, places, monkeypatch):
+    run = new_run(small_disk / "results", "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+
+    def work(keeper):
+        (small_disk / "ballast").unlink(missing_ok=True)
+        keeper.cell(cell(), TABLE)
+        fill(small_disk)
+        keeper.cell(cell("other"), TABLE)
+
+    for home, said in ((places, f"is kept in {places}"), (small_disk, "could not be kept in another place either")):
+        monkeypatch.setattr(Path, "home", lambda home=home: home)
+        assert said in str(failed(run, work, "the disk is full").value)
+    assert not list(small_disk.glob("seatrial-rescue-*"))
+    assert list(run.finished_cells()) == ["only.fake.fp32.b1.t1"], "what its own folder has stays there"
+
+
+def test_without_a_home_or_a_temporary_folder_there_is_nowhere_to_go(small_disk, places, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
+
+    def work(keeper):
+        keeper.cell(cell())
+        raise ResultsError("the disk is full")
+
+    caught = failed(new_run(small_disk / "results", "here"), work, "the disk is full")
+    assert "could not be kept in another place either" in str(caught.value)
+
+
+def test_nothing_measured_is_nothing_to_rescue(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+    fill(small_disk)
+    with pytest.raises(ResultsError, match="the disk is full") as caught, keeping(run):
+        run.save_start({})
+    assert "kept" not in str(caught.value)
+    assert not list(places.iterdir())
+
+
+def test_a_trial_keeps_its_cells(workspace, small_disk, places):
+    watcher = Watcher()
+    watcher.cell_ends = lambda record: fill(small_disk)
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(workspace.load(parity=""), small_disk / "results", watcher=watcher)
+    rescued = kept_in(caught)
+    (record,) = rescued.finished_cells().values()
+    assert (record.pipeline, record.status) == ("baseline", "ok")
+    assert len(pd.read_parquet(rescued.path / "samples.parquet")) == record.stages["infer"].p50.n
+    assert (next((small_disk / "results").glob("*/*/run.json"))).is_file(), "and can be resumed when there is room"
+
+
+def test_a_cell_that_could_not_write_its_answer_is_kept_too(workspace, small_disk, places):
+    """Its process ends for want of room: nobody calls it a crash, and its samples were in memory."""
+    watcher = Watcher()
+    watcher.step = lambda cell, step, share: fill(small_disk)
+    pipelines = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(
+            workspace.load(pipelines=pipelines, parity="", measure=PATIENT), small_disk / "results", watcher=watcher
+        )
+    (record,) = kept_in(caught).finished_cells().values()
+    assert (record.status, record.partial, record.exit_code) == ("failed", True, ExitCode.ENVIRONMENT)
+    assert "the disk is full" in record.reason
+    assert len(pd.read_parquet(kept_in(caught).path / "samples.parquet")) == record.stages["infer"].p50.n
+
+
+def test_a_bench_keeps_its_loads(workspace, small_disk, places):
+    """The second load's process runs while the disk fills up: neither its samples nor the record find room."""
+    subject = model_bench(
+        workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True
+    )  # fmt: skip
+    sweep = Sweep([LoadPoint(Load(scenario="paced", gap_s=gap)) for gap in (0.001, 0.002)], 0.5)
+    said = []
+
+    def tell(step, share):
+        said.append(share)
+        if len(list((small_disk / "results").glob("*/*/cells/*.json"))) == 1:
+            fill(small_disk)
+
+    with (
+        pytest.raises(ResultsError, match="the disk is full") as caught,
+        single_run(small_disk / "results", "here") as run,
+    ):
+        run_bench(run, subject, sweep, tell)
+    rescued = kept_in(caught)
+    cells = rescued.finished_cells()
+    assert list(cells) == ["bench.fake.fp32.b1.t1@paced-1ms", "bench.fake.fp32.b1.t1@paced-2ms"]
+    samples = pd.read_parquet(rescued.path / "samples.parquet")
+    assert [sum(samples["cell"] == name) for name in cells] == [c.stages["infer"].p50.n for c in cells.values()]
+
+
+def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatch):
+    """Rounds are made up, since real ones tidy up behind them and leave some room."""
+    sides = [model_subject(workspace.folder / "model.fake.json", backend="fake") for _ in "ab"]
+    quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
+
+    def round_on_a_full_disk(sides, folder, seed, *, blocks, launch, **_):
+        fill(small_disk)
+        facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": ["infer"]}
+        tables = {side.name: np.full((blocks, 3, 2), 1_000_000) for side in sides}
+        return Round(tables, ["infer"], list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
+
+    monkeypatch.setattr(versus, "run_round", round_on_a_full_disk)
+    with (
+        pytest.raises(ResultsError, match="the disk is full") as caught,
+        single_run(small_disk / "results", "here") as run,
+    ):
+        run_comparison(run, *sides, Question(), lambda step, share: None)
+    assert f"'seatrial report {kept_in(caught).path}' shows it" in str(caught.value)
+    record = load_record(kept_in(caught))
+    assert (record.kind, record.status, record.verdict) == ("compare", "complete", "PASS")
+    assert len(record.comparisons[0].pairs) >= 7
