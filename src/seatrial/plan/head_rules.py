@@ -97,15 +97,16 @@ def _six(seen: Seen | None) -> Finding:
     if fourth.probabilities and fifth.whole[0]:
         if boxes.most <= 2:
             return Finding("end_to_end_fractions", _numbers(boxes, fourth))
-        if not seen.corners:
+        ordered = seen.share("corners")
+        if ordered < 0.5:
             return Finding("end_to_end_sizes", _numbers(boxes, fourth))
-        return Finding("end_to_end", f"{_numbers(boxes, fourth)}, whole class numbers", True)
+        return Finding("end_to_end", f"{_numbers(boxes, fourth)}, whole class numbers", ordered > 0.9)
     if fourth.whole[0] and fifth.probabilities:
         return Finding("end_to_end_swapped", _numbers(boxes, fifth))
     scores = seen.columns.part(4)
     if scores.probabilities and boxes.most <= 2:
         return Finding("rtdetr_joined", _numbers(boxes, scores))
-    if scores.probabilities and boxes.low[2:].min() >= 0:
+    if scores.probabilities and not _sizes_below_zero(boxes):
         return Finding("yolov5", f"a single class: {_numbers(boxes, scores)}")
     return Finding("unknown", _numbers(boxes, scores))
 
@@ -130,7 +131,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
         )
     if classes and rows != 4 + classes:
         return _more_rows(rows, classes, f"{classes} labels, and {counted}; {said}")
-    if boxes.low[2:].min() < 0:
+    if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {said}")
     if not scores.probabilities:
         return _not_probabilities(rows, scores, said)
@@ -182,7 +183,7 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("yolox", f"{grid}; on a picture, boxes hold offsets from {boxes.least:.3g} to {boxes.most:.3g}")
     if boxes.most <= 2:
         return Finding("yolov5_fractions", said)
-    if boxes.low[2:].min() < 0:
+    if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {said}")
     if classes and columns == 4 + classes:
         return Finding("yolov8_turned", f"{classes} labels; {said}")
@@ -193,6 +194,11 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
     if few:
         return Finding("unknown", f"{rows} rows, which is no grid of anchors; {said}")
     return Finding("yolov5", f"{grid}, {columns} columns are 5 + {columns - 5} classes; {said}", bool(classes))
+
+
+def _sizes_below_zero(boxes: Ranges) -> bool:
+    """Far below, as features or offsets go. Anchors that hold nothing may miss by a few pixels where no softmax bounds them."""
+    return float(boxes.low[2:].min()) < -0.1 * max(boxes.most, 1.0)
 
 
 def _undecoded(boxes: Ranges, hw: tuple[int, int]) -> bool:
@@ -228,7 +234,7 @@ def _pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]) -> Fi
     if s.columns.probabilities:
         background = s.share("first") > 0.5
         sums_to_one = s.sums[0] >= 0.98 and s.sums[1] <= 1.02
-        if (sums_to_one and not queries) or (background and b.corners and s.columns.high.size > 1):
+        if (sums_to_one and not queries) or (background and b.share("corners") > 0.9 and s.columns.high.size > 1):
             return Finding(
                 "ssd", f"{said}; class 0 is the greatest in {s.share('first'):.0%} of the rows", False, names
             )

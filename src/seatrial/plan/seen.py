@@ -63,10 +63,10 @@ class Ranges:
 class Seen:
     """One output over the images given to `add`.
 
-    shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time.
-    columns: along the last axis; rows: along axis 1 of three; each None where that side is longer than WIDEST.
-    sums: least and greatest sum along the last axis; lengths: the same of its Euclidean length, of two-dimensional outputs.
-    corners: in every row, value 2 is not less than value 0, nor 3 than 1, as in x1, y1, x2, y2.
+    shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time. columns:
+    along the last axis; rows: along axis 1 of three; each None where that side is longer than WIDEST. sums: least and
+    greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions. counts: what `share`
+    divides.
     """
 
     shape: tuple[int, ...] = ()
@@ -76,19 +76,20 @@ class Seen:
     rows: Ranges | None = None
     sums: tuple[float, float] = (np.inf, -np.inf)
     lengths: tuple[float, float] = (np.inf, -np.inf)
-    corners: bool = True
     finite: bool = True
     images: int = 0
-    _counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
 
     def share(self, what: str) -> float:
-        """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'."""
-        return self._counts.get(what, 0) / max(1, self._counts.get("rows", 0))
+        """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'; of those that begin
+        with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order.
+        """
+        return self.counts.get(what, 0) / max(1, self.counts.get("boxes" if what == "corners" else "rows", 0))
 
-    def add(self, output: Array, batch: int) -> None:
-        """Of text and of more than three dimensions, only the shape is kept."""
+    def add(self, output: Array, batch: int, images: int | None = None) -> None:
+        """One run's. images: how many of the batch are new, where it was filled up. Of text and maps only the shape is kept."""
         self.shape, self.dtype = output.shape, output.dtype.name
-        self.images += batch
+        self.images += batch if images is None else images
         self.an_image_a_row &= output.ndim > 0 and len(output) == batch
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.reshape(output.shape[:2])
@@ -109,8 +110,6 @@ class Seen:
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
         self.sums = _extended(self.sums, values.sum(axis=-1, dtype=np.float64))
-        if values.shape[2] >= 4:
-            self.corners &= bool((values[..., 2:4] >= values[..., 0:2]).all())
         winners = values.argmax(axis=-1)
         counts = {
             "rows": winners.size,
@@ -118,8 +117,12 @@ class Seen:
             "last": int((winners == values.shape[2] - 1).sum()),
             "negative": int((values.max(axis=-1) < 0).sum()),
         }
+        if values.shape[2] >= 4:
+            boxes = values[..., :4].any(axis=-1)
+            ordered = (values[..., 2:4] >= values[..., 0:2]).all(axis=-1)
+            counts |= {"boxes": int(boxes.sum()), "corners": int((boxes & ordered).sum())}
         for name, count in counts.items():
-            self._counts[name] = self._counts.get(name, 0) + count
+            self.counts[name] = self.counts.get(name, 0) + count
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for another process."""
@@ -141,9 +144,12 @@ def observe(names: Sequence[str], runs: Iterable[tuple[Sequence[Array], int]]) -
     return seen
 
 
-def add_run(seen: Mapping[str, Seen], names: Sequence[str], outputs: Sequence[Array], batch: int) -> None:
+def add_run(
+    seen: Mapping[str, Seen], names: Sequence[str], outputs: Sequence[Array], batch: int, images: int | None = None
+) -> None:
+    """One run's outputs, as Seen.add takes each."""
     for name, output in zip(names, outputs, strict=True):
-        seen[name].add(output, batch)
+        seen[name].add(output, batch, images)
 
 
 def _widened(known: Ranges | None, values: Array, axes: tuple[int, int]) -> Ranges:

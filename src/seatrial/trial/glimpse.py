@@ -50,11 +50,12 @@ def glimpse(
             {}, f"the model's {format_bytes(info.size_bytes)} need more memory than is free ({format_bytes(free)})"
         )
     with tempfile.TemporaryDirectory(prefix="seatrial-glimpse-") as folder:
+        answer_file = Path(folder, "answer.json")
         task, log = Path(folder, "task.json"), Path(folder, "output.log")
         facts = {
             "model": str(info.path.absolute()), "input": info.inputs[0].name, "outputs": [o.name for o in info.outputs],
             "preprocess": preprocess, "batch": batch, "pictures": [str(p.absolute()) for p in candidates],
-            "backend": backend, "answer": str(Path(folder, "answer.json")),
+            "backend": backend, "answer": str(answer_file),
         }  # fmt: skip
         task.write_text(json.dumps(facts), "utf-8")
         with log.open("wb") as stream:
@@ -72,7 +73,7 @@ def glimpse(
                     os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
         try:
-            answer = json.loads(Path(facts["answer"]).read_text("utf-8"))
+            answer = json.loads(answer_file.read_text("utf-8"))
         except (OSError, ValueError):
             return Glimpse({}, last_words(code, log))
     return Glimpse({name: Seen.from_json(s) for name, s in answer["seen"].items()}, answer["problem"])

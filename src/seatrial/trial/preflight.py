@@ -15,8 +15,16 @@ from seatrial.backends import availability
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError
 from seatrial.kernels.simd import check_simd
 from seatrial.parity.truth import Truth, check_truth, load_truth, read_tags
-from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
+from seatrial.pipeline.build import (
+    build_pipeline,
+    check_fit,
+    check_kernels,
+    labels_of,
+    pick_input,
+    preprocess_kernel,
+)
 from seatrial.pipeline.check_images import CheckedImage, check_images
+from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.images import ImageFile, digest_images, find_images
 from seatrial.plan import models
 from seatrial.plan.load import PlanFile
@@ -66,7 +74,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     checking("images")
     images = find_images(plan)
     checked = check_images([i.path for i in images])
-    warnings = _check_geometry(plan, images, checked)
+    warnings = [*_unconfirmed(plan), *_weights(infos), *_check_geometry(plan, images, checked)]
     spec_images = plan.plan.images
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
@@ -89,6 +97,29 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         truth_digest=_digest_of(plan, [spec_images.annotations, spec_images.tags], labels),
         warnings=warnings,
     )
+
+
+def _unconfirmed(plan: PlanFile) -> list[str]:
+    """A guess of `init` that nobody confirmed can cost all accuracy, and no number of the run would say why."""
+    marked = plan.unconfirmed
+    if not marked:
+        return []
+    lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
+    shown = "; ".join(m if len(m) <= 100 else m[:97] + "..." for m in marked)
+    verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
+    return [f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"]
+
+
+def _weights(infos: dict[str, ModelInfo]) -> list[str]:
+    """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
+    return [
+        f"pipeline {name}: {info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
+        for name, info in infos.items()
+        if info.weights
+    ]
+
+
+_HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
 
 
 def _digest_of(plan: PlanFile, files: list[str | None], labels: dict[str, list[str] | None]) -> str:
@@ -136,7 +167,10 @@ def _check_code(plan: PlanFile, allow_code: bool) -> None:
 def _check_pipeline(name: str, spec: models.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
     """Builds a pipeline for its errors alone; the user's code is imported only in a cell's process."""
     if isinstance(spec.preprocess, models.UserCode) or isinstance(spec.postprocess, models.UserCode):
+        check_tensors(info)
         fed = pick_input(f"pipelines.{name}", spec, info)
+        if isinstance(spec.postprocess, models.Postprocess):
+            check_postprocess(f"pipelines.{name}", spec.postprocess, info, labels_of(spec, info, plan.folder))
         if isinstance(spec.preprocess, models.Preprocess):
             check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
     else:

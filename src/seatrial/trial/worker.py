@@ -94,7 +94,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         peak = peak_memory_bytes()
         tell("collecting results", 1.0)
         np.save(Path(task.answer, "samples.npy"), measured.table_ns)
-        nan_outputs = _collect(task, pipeline, backend, feeds, data)
+        nan_outputs, doubts = _collect(task, pipeline, backend, feeds, data)
         engines, problem = {}, ""
         try:
             engines = _engines(task, pipeline, backend, feeds, first)
@@ -105,7 +105,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             load_s=opened.load_s, first_inference_s=opened.first_inference_s, peak_memory_bytes=peak,
             affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
             image_source="memory" if data.in_memory else "disk", engines=engines,
-            engines_problem=problem,
+            engines_problem=problem, doubts=doubts,
         )  # fmt: skip
 
 
@@ -129,20 +129,27 @@ def _engines(
     return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, feeds, stages)
 
 
-def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN."""
+def _collect(
+    task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any
+) -> tuple[list[str], list[str]]:
+    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN, and
+    what the numbers make doubtful. ModelError where the postprocess cannot be right for them; results are kept all the same.
+    """
+    from seatrial.pipeline.plausibility import plausibility_of
     from seatrial.pipeline.results import save_results
 
     results: list[Any] = []
     raw: list[list[Array]] = []
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
+    plausible = plausibility_of(task.pipeline_name, task.pipeline, task.model_info, Path(task.folder))
     for start in range(0, len(data), task.batch):
         wanted = range(start, min(start + task.batch, len(data)))
         # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
         images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + task.batch)]
         geometries = pipeline.preprocess(images, feeds)
         outputs = backend.run(feeds)
+        plausible.add(outputs, task.batch, len(wanted))
         for name, output in zip(names, outputs, strict=True):
             if output.dtype.kind == "f" and np.isnan(output).any():
                 nan_outputs[name] = None
@@ -151,7 +158,7 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
                 raw.append([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
         results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
     save_results(Path(task.answer, "results.npz"), results, raw)
-    return list(nan_outputs)
+    return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or bool(task.model_info.weights))
 
 
 def _kept(output: Array) -> Array:
