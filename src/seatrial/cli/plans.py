@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, app, command, console, write_json
-from seatrial.errors import ExitCode, UsageError
+from seatrial.errors import ExitCode, UsageError, printable
 
 if TYPE_CHECKING:
     from seatrial.plan.init import Guess
@@ -44,7 +44,7 @@ def init(
     from seatrial.backends import availability
     from seatrial.history.store import write_atomic
     from seatrial.plan.init import plan_text
-    from seatrial.plan.model_file import inspect_model, printable
+    from seatrial.plan.model_file import inspect_model
 
     info = inspect_model(model)
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]

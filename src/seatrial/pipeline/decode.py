@@ -15,6 +15,7 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
 from seatrial.errors import DataError, did_you_mean
+from seatrial.plan.external_data import LFS_POINTER
 
 U8 = npt.NDArray[np.uint8]
 _JPEG = b"\xff\xd8\xff"
@@ -204,6 +205,8 @@ def find_problem(data: bytes) -> str | None:
                 return "the image is CMYK; expected RGB or grey; convert it to RGB"
             image.load()
     except UnidentifiedImageError:
+        if data.startswith(LFS_POINTER):
+            return "a Git LFS pointer, which stands in for an image that was not fetched; run 'git lfs pull' in its repository"
         start = data[:16].decode("ascii", "replace").strip()
         text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
         return f"not an image{text}; expected JPEG, PNG, WebP, TIFF or BMP; leave it out or export it again"

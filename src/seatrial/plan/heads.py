@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from seatrial.plan.model_file import ModelInfo, printable
+from seatrial.errors import printable
+from seatrial.plan.model_file import ModelInfo
 from seatrial.plan.seen import Seen
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import ast
 import json
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ModelError
+from seatrial.errors import ModelError, printable
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
-from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array, printable
+from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
 from seatrial.plan.seen import Seen
 
 Dim = int | str | None
@@ -285,12 +284,7 @@ def plan_text(info: ModelInfo, g: Guess, plan_folder: Path, images: str, backend
 
 def quoted(value: Any) -> str:
     """A value as JSON that is YAML too: what YAML takes for the end of a line, or refuses, is escaped as YAML reads it."""
-    return "".join(
-        c
-        if c == " " or unicodedata.category(c) not in ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
-        else f"\\U{ord(c):08x}"
-        for c in json.dumps(value, ensure_ascii=False)
-    )
+    return "".join(c if printable(c) == c else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
 
 
 def _numbers(values: Floats) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ModelError
+from seatrial.errors import ModelError, printable
 from seatrial.plan.external_data import all_nodes, all_tensors, external_files, is_lfs_pointer
 
 FAKE_SUFFIX = ".fake.json"
@@ -30,14 +30,6 @@ _KINDS = {
 }  # fmt: skip
 # What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
 NO_TENSORS = (*_KINDS.values(), "opaque value", "unknown")
-
-
-def printable(text: str) -> str:
-    """Text from a file in one line that no terminal and no YAML reader takes for more: control characters are escaped."""
-    return "".join(
-        c if c == " " or unicodedata.category(c)[0] not in "CZ" else c.encode("unicode_escape").decode("ascii")
-        for c in text
-    )
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,8 @@ def _run_cell(
     watcher: Watcher,
 ) -> CellRecord:
     record = _ran(ready, run, cell, variants, comparer, watcher)
-    return record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine})
+    weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
+    return record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine, "weights": weights})
 
 
 def _ran(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import CellError, ExitCode, SeatrialError
 from seatrial.trial.child import die_with_parent, pin
 
 COMMAND = struct.Struct("<ci")
@@ -78,7 +78,7 @@ def open_work(task: Mapping[str, Any]) -> tuple[Work, list[str], dict[str, str]]
     native = task["native"] and has_native_loop(task["backend"])
     backend = open_backend(task["backend"], Path(task["model"]), options, native)
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
-    backend.run(feeds)
+    first_run(backend, feeds)
     return backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()}
 
 
@@ -98,6 +98,26 @@ def made_up(shape: Sequence[int], dtype: str, seed: int) -> Any:
     if np.issubdtype(np.dtype(dtype), np.floating):
         return np.random.default_rng(seed).random(tuple(shape)).astype(dtype)
     return np.zeros(tuple(shape), dtype)
+
+
+def first_run(backend: Any, feeds: Mapping[str, Any]) -> None:
+    """One run on made-up values, for its errors. CellError where it fails, or gives nothing, with zeros as integers: where
+    those are indices, lengths or shapes, zero may be none.
+    """
+    zeros = [name for name, array in feeds.items() if array.dtype.kind not in "fc"]
+    said = (
+        f"the values of {', '.join(map(repr, zeros))} were made up as zeros, which the model may not take for an index, a "
+        "length or a shape; measure it in a plan whose preprocess stage is a Python function that gives them: PLAN:PIPELINE "
+        "--allow-code"
+    )
+    try:
+        outputs = backend.run(feeds)
+    except CellError as e:
+        if not zeros:
+            raise
+        raise CellError(f"{e}; {said}") from e
+    if zeros and outputs and not any(o.size for o in outputs):
+        raise CellError(f"all outputs are empty; {said}")
 
 
 if __name__ == "__main__":
