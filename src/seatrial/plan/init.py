@@ -305,7 +305,7 @@ def _activation(info: ModelInfo) -> str:
             break
         if node.op_type in ("Softmax", "Sigmoid"):
             return "none"
-        if node.op_type not in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast"):
+        if node.op_type not in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast") or not node.input:
             break
         name = node.input[0]
     return "softmax"

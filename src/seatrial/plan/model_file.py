@@ -26,10 +26,10 @@ _QUANTISED = re.compile(
 )
 
 _KINDS = {
-    "sequence_type": "sequence", "map_type": "map", "optional_type": "optional value", "sparse_tensor_type": "sparse tensor",
+    "sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "sparse_tensor_type": "sparse tensor",
 }  # fmt: skip
 # What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
-NO_TENSORS = (*_KINDS.values(), "opaque value", "unknown")
+NO_TENSORS = (*_KINDS.values(), "opaque", "unknown")
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def not_an_array(info: ModelInfo) -> str:
                 return f"{side} {tensor} is bfloat16, which NumPy does not have; export the model with a float32 {side}"
             if tensor.dtype in NO_TENSORS:
                 return (
-                    f"{side} {tensor.name!r} is a {tensor.dtype}, not a tensor of numbers; export the model with a tensor for "
-                    f"each of its parts, or put a node behind it that joins them (ConcatFromSequence, SequenceAt)"
+                    f"{side} {tensor.name!r} holds a value of type {tensor.dtype}, not a tensor; export the model with a tensor "
+                    "for each of its parts, or put a node behind it that joins them (ConcatFromSequence, SequenceAt)"
                 )
     return ""
 
@@ -165,7 +165,8 @@ def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
     }
     found = {}
     for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in inputs and node.input[1] in small:
+        whole = node.op_type == "DequantizeLinear" and len(node.input) > 1
+        if whole and node.input[0] in inputs and node.input[1] in small:
             zero = small.get(node.input[2]) if len(node.input) > 2 else None
             scale = float(onnx.numpy_helper.to_array(small[node.input[1]]).reshape(-1)[0])
             found[node.input[0]] = (
@@ -211,7 +212,7 @@ def _tensor_info(value: Any) -> TensorInfo:
     kind = value.type.WhichOneof("value")
     if kind not in ("tensor_type", None):
         # A sequence, a map, an optional or a sparse tensor: no array of a shape.
-        return TensorInfo(value.name, (), _KINDS.get(kind, "opaque value"))
+        return TensorInfo(value.name, (), _KINDS.get(kind, "opaque"))
     tensor = value.type.tensor_type
     # Some exporters write -1 where the format has a field of its own for what is not known.
     shape = tuple(
