@@ -159,7 +159,7 @@ class Plausibility:
         if s.probabilities and not s.blank:
             return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
         last, negative = scores.share("last"), scores.share("negative")
-        if form == "detr" and last < 0.05 and negative > 0.9:
+        if form == "detr" and last < 0.5 and negative > 0.9:
             return (
                 f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
                 f"{negative:.0%} have no logit above 0"

@@ -29,7 +29,11 @@ _KINDS = {
     "sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "sparse_tensor_type": "sparse tensor",
 }  # fmt: skip
 # What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
-NO_TENSORS = (*_KINDS.values(), "opaque", "unknown")
+_NO_TENSORS = (*_KINDS.values(), "opaque")
+_NUMPY = frozenset(
+    f"{kind}{bits}" for kind, sizes in (("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64)),
+                                        ("complex", (64, 128))) for bits in sizes
+) | {"bool", "object"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -129,13 +133,13 @@ def not_an_array(info: ModelInfo) -> str:
     """Why some input or output can be no NumPy array, and the cure; or ''. Text can be one."""
     for side, tensors in (("input", info.inputs), ("output", info.outputs)):
         for tensor in tensors:
-            if tensor.dtype == "bfloat16":
-                return f"{side} {tensor} is bfloat16, which NumPy does not have; export the model with a float32 {side}"
-            if tensor.dtype in NO_TENSORS:
+            if tensor.dtype in _NO_TENSORS:
                 return (
-                    f"{side} {tensor.name!r} holds a value of type {tensor.dtype}, not a tensor; export the model with a tensor "
-                    "for each of its parts, or put a node behind it that joins them (ConcatFromSequence, SequenceAt)"
+                    f"{side} {tensor.name!r} holds a value of type {tensor.dtype}, not a tensor; export the model with a "
+                    "tensor for each of its parts, or put a node behind it that joins them (ConcatFromSequence, SequenceAt)"
                 )
+            if tensor.dtype not in _NUMPY:
+                return f"{side} {tensor} is {tensor.dtype}, which NumPy does not have; export the model with a float32 {side}"
     return ""
 
 
