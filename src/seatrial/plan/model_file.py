@@ -30,10 +30,10 @@ _KINDS = {
 }  # fmt: skip
 # What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
 _NO_TENSORS = (*_KINDS.values(), "opaque")
-_NUMPY = frozenset(
-    f"{kind}{bits}" for kind, sizes in (("float", (16, 32, 64)), ("int", (8, 16, 32, 64)), ("uint", (8, 16, 32, 64)),
-                                        ("complex", (64, 128))) for bits in sizes
-) | {"bool", "object"}  # fmt: skip
+_NUMPY = {
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+    "complex64", "complex128", "object",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
