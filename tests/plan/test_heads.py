@@ -192,6 +192,7 @@ CASES = {
     "an embedding of length 1": (one(UNIT), 0, {}, "embed", False),
     "a regression": (one(RNG.normal(0, 1, (1, 1))), 0, {}, "unknown", False),
     "tokens of a transformer": (one(RNG.normal(0, 2, (1, 197, 768))), 0, {}, "unknown", False),
+    "an OCR recogniser": (one(softmax(RNG.normal(0, 2, (1, 80, 6625)))), 6623, {}, "unknown", False),
     "a segmentation": (one(RNG.normal(0, 2, (1, 21, 80, 80))), 0, {}, "segment", False),
     "a picture": (one(RNG.uniform(0, 1, (1, 3, 640, 640))), 0, {}, "segment", False),
     "a mask": (one(RNG.uniform(0, 1, (1, 1, 80, 80))), 0, {}, "one_channel", False),

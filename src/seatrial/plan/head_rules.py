@@ -83,7 +83,7 @@ def _list(info: ModelInfo, shape: tuple[int | str | None, ...], seen: Seen | Non
         return _six(seen)
     if isinstance(rows, int) and 5 <= rows <= MOST_ROWS and (not isinstance(columns, int) or columns > rows):
         return _anchors_last(info, rows, columns, seen, hw)
-    if isinstance(columns, int) and columns >= 6:
+    if isinstance(columns, int) and 6 <= columns <= MOST_ROWS:
         return _anchors_first(info, rows, columns, seen, hw)
     return Finding("unknown", "no side is that of boxes and classes")
 
@@ -170,6 +170,8 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
     if seen is None or seen.columns is None:
         if few:
             return Finding("unknown", f"{rows} rows of {columns}: RT-DETR, or an export with NMS inside; {NOT_RUN}")
+        if classes and columns != 5 + classes:
+            return Finding("unknown", f"{classes} labels, {columns} columns; {NOT_RUN}")
         return Finding("yolox" if rows == one else "yolov5", f"{grid}; {NOT_RUN}")
     boxes, scores = seen.columns.part(0, 4), seen.columns.part(4)
     said = _numbers(boxes, scores)

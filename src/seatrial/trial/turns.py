@@ -101,23 +101,26 @@ def made_up(shape: Sequence[int], dtype: str, seed: int) -> Any:
 
 
 def first_run(backend: Any, feeds: Mapping[str, Any]) -> None:
-    """One run on made-up values, for its errors. CellError where it fails, or gives nothing, with zeros as integers: where
-    those are indices, lengths or shapes, zero may be none.
-    """
-    zeros = [name for name, array in feeds.items() if array.dtype.kind not in "fc"]
-    said = (
-        f"the values of {', '.join(map(repr, zeros))} were made up as zeros, which the model may not take for an index, a "
-        "length or a shape; measure it in a plan whose preprocess stage is a Python function that gives them: PLAN:PIPELINE "
-        "--allow-code"
-    )
+    """One run on made-up values, for its errors: CellError where it fails, or where it gives nothing for made-up zeros."""
+    zeros = made_up_zeros({name: array.dtype.name for name, array in feeds.items()})
     try:
         outputs = backend.run(feeds)
     except CellError as e:
-        if not zeros:
-            raise
-        raise CellError(f"{e}; {said}") from e
+        raise CellError(f"{e}{zeros}") from e
     if zeros and outputs and not any(o.size for o in outputs):
-        raise CellError(f"all outputs are empty; {said}")
+        raise CellError(f"all outputs are empty{zeros}")
+
+
+def made_up_zeros(dtypes: Mapping[str, str]) -> str:
+    """What a message ends in where inputs were made up as zeros, which may be no index, length or shape; else ''."""
+    zeros = [name for name, dtype in dtypes.items() if not dtype.startswith(("float", "complex"))]
+    if not zeros:
+        return ""
+    return (
+        f"; the values of {', '.join(map(repr, zeros))} were made up as zeros, which the model may not take for an index, a "
+        "length or a shape; measure it in a plan whose preprocess stage is a Python function that gives them: PLAN:PIPELINE "
+        "--allow-code"
+    )
 
 
 if __name__ == "__main__":
