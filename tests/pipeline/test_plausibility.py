@@ -88,7 +88,7 @@ V5 = joined(boxes(3 * ANCHORS), scores(3 * ANCHORS, 5))
 YOLOX = joined(RNG.uniform(-1, 2, (ANCHORS, 2)), RNG.uniform(-2, 3, (ANCHORS, 2)), scores(ANCHORS, 5))
 DETR = pair(boxes(100, 1 / SIDE), no_object(100, 6))
 RTDETR = pair(boxes(300, 1 / SIDE), sigmoid_logits(300, 4))
-SSD = pair(corners(3000, 1 / SIDE), softmax(RNG.normal(0, 2, (3000, 5))))
+SSD = pair(corners(3000, 1 / SIDE), softmax(RNG.normal(0, 1, (3000, 5)) + np.eye(1, 5) * 4))
 SOUND = {
     "yolov8": (detect("yolov8"), (V8,)),
     "yolo11": (detect("yolo11"), (V8,)),
@@ -213,3 +213,22 @@ def test_an_activation_that_flattens_the_scores_is_a_warning(activation, values,
 def test_a_users_own_postprocess_is_not_second_guessed():
     found = seen_by({"python": "mine:post"}, turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4)))
     assert found.settle(reduced=False) == []
+
+
+def test_a_background_that_is_none_is_a_warning():
+    """Where the first column is a class, ssd would drop it."""
+    sound = seen_by(detect("ssd"), *SSD)
+    assert sound.doubts() == ()
+    (doubt,) = seen_by(detect("ssd"), *pair(corners(3000, 1 / SIDE), scores(3000, 5))).settle(reduced=False)
+    assert "drops column 0 of the scores as the background" in doubt
+
+
+@pytest.mark.parametrize("form", ["yolov8", "yolov5", "yolox", "end_to_end", "ssd", "detr", "rtdetr", None])
+def test_whatever_a_model_gives_there_is_an_answer(form):
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        sides = rng.choice([0, 1, 4, 5, 6, 7, 30], rng.integers(0, 4))
+        outputs = [rng.normal(0, rng.choice([0.1, 50]), [1, *sides]).astype("f4") for _ in range(rng.integers(1, 4))]
+        found = seen_by(detect(form) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)])
+        assert isinstance(found.problem(), str)
+        assert all(isinstance(d, str) for d in found.doubts())

@@ -121,6 +121,8 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
 
 def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInfo:
     names = [i.name for i in model.inputs]
+    if not names:
+        raise ModelError(f"{where}: {model.path} has no inputs, so no image can go in; there is nothing to try it on")
     if spec.input is not None and spec.input not in names:
         raise ModelError(
             f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "

@@ -30,7 +30,8 @@ def check_postprocess(where: str, spec: models.Postprocess, model: ModelInfo, la
         asked = f"format is {spec.format}" if spec.format and spec.task == "detect" else f"task is {spec.task}"
         raise ModelError(f"{where}.postprocess.{asked}, but of {model.path}, {problem}")
     chosen = pick_outputs(where, spec, model)
-    outputs = [o for o in model.outputs if o.name in chosen]
+    by_name = {o.name: o for o in model.outputs}
+    outputs = [by_name[name] for name in chosen]
     if spec.task == "detect" and spec.format is not None:
         _check_detector(where, spec.format, outputs, model, labels)
     elif spec.task == "classify" and any(d != 1 for d in outputs[0].shape[2:] if isinstance(d, int)):
@@ -45,7 +46,7 @@ def check_postprocess(where: str, spec: models.Postprocess, model: ModelInfo, la
 
 def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
     """A map with its channels last would be read as hundreds of classes. It is one where its sides are like the input's."""
-    image = model.inputs[0].shape
+    image = model.inputs[0].shape if model.inputs else ()
     sides = image[1:3] if len(image) == 4 and image[3] in (1, 3) else image[2:4]
     dims = (*output.shape[1:], *sides)
     if len(output.shape) != 4 or len(dims) != 5 or not all(isinstance(d, int) for d in dims):

@@ -64,7 +64,11 @@ class Plausibility:
 
     def doubts(self) -> tuple[str, ...]:
         """What gives the right order of classes all the same, but scores that are none."""
-        if self._post is None or self._post.task != "classify":
+        if self._post is None:
+            return ()
+        if self._post.format == "ssd" and self._post.task == "detect":
+            return self._no_background()
+        if self._post.task != "classify":
             return ()
         scores = self._seen[(self._post.outputs or self._names)[0]]
         if scores.columns is None or not scores.images or scores.columns.high.size < 2:
@@ -79,6 +83,16 @@ class Plausibility:
             span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
             return (f"{where} is none, but the scores go from {span}: these are logits; set activation: softmax",)
         return ()
+
+    def _no_background(self) -> tuple[str, ...]:
+        lists = [s for s in self._seen.values() if len(s.shape) == 3 and s.images]
+        scores = next((s for s in lists if s.shape[2] != 4), lists[-1] if lists else None)
+        if scores is None or scores.columns is None or scores.columns.blank or scores.share("first") > 0.5:
+            return ()
+        return (
+            f"{self._where}.format is ssd, which drops column 0 of the scores as the background, but it is the greatest in "
+            f"{scores.share('first'):.0%} of the boxes only: is it a class?",
+        )
 
     def settle(self, reduced: bool) -> list[str]:
         """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""
@@ -109,7 +123,7 @@ class Plausibility:
         rows, columns = seen.shape[1:]
         if form != "end_to_end" and (values is None or (rows > columns if anchors_last else columns > rows)):
             return f"reads {FORMATS[name].outputs}, but {rows} × {columns} has anchors and classes the other way round"
-        if values is None:
+        if values is None or len(values.high) < 5:  # the decoder says what is wrong with those
             return ""
         if form == "end_to_end":
             return self._end_to_end(seen, values)

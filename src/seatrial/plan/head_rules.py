@@ -125,12 +125,13 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
         )
     boxes, scores = seen.rows.part(0, 4), seen.rows.part(4)
     said = _numbers(boxes, scores)
-    if boxes.blank and scores.blank:
-        return Finding(
-            "yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes) and rows == 4 + classes
-        )
     if classes and rows != 4 + classes:
-        return _more_rows(rows, classes, f"{classes} labels, and {counted}; {said}")
+        found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {said}")
+        # Keypoints and coefficients go beyond 0 to 1; an angle need not.
+        plain = scores.probabilities and found.key in ("pose", "instances")
+        return Finding("unknown", found.because) if plain else found
+    if boxes.blank and scores.blank:
+        return Finding("yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes))
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {said}")
     if not scores.probabilities:

@@ -32,11 +32,11 @@ class Ranges:
 
     @property
     def least(self) -> float:
-        return float(self.low.min())
+        return float(self.low.min(initial=np.inf))
 
     @property
     def most(self) -> float:
-        return float(self.high.max())
+        return float(self.high.max(initial=-np.inf))
 
     def to_json(self) -> dict[str, Any]:
         return {"low": self.low.tolist(), "high": self.high.tolist(), "whole": self.whole.tolist()}

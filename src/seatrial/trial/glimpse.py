@@ -109,12 +109,13 @@ def _look(task: dict[str, Any]) -> dict[str, Seen]:
     from seatrial.kernels.preprocess import Preprocess
     from seatrial.plan.model_file import inspect_model
     from seatrial.plan.seen import observe
+    from seatrial.timing.environment import usable_cores
 
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task["preprocess"].items()}
     kernel = Preprocess(**settings)
     feed = np.zeros((task["batch"], *kernel.shape), kernel.dtype)
     model = Path(task["model"])
-    options = OpenOptions.for_shapes(inspect_model(model), len(os.sched_getaffinity(0)), {task["input"]: feed.shape})
+    options = OpenOptions.for_shapes(inspect_model(model), len(usable_cores()), {task["input"]: feed.shape})
     images = _images(task["pictures"])
 
     def runs() -> Any:
