@@ -15,6 +15,7 @@ A message says what was expected, what came, and the cure, in one breath.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 from enum import IntEnum
@@ -67,6 +68,19 @@ class ResultsError(SeatrialError):
 
 class CellError(SeatrialError):
     exit_code = ExitCode.FAIL
+
+
+_CONTROLS = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
+# They stand inside emoji and in several scripts, and turn nothing round.
+_JOINERS = "\u200c\u200d"
+
+
+def printable(text: str) -> str:
+    """Text from a file in one line that no terminal and no YAML reader takes for more: what controls either is escaped."""
+    return "".join(
+        c if c in _JOINERS or unicodedata.category(c) not in _CONTROLS else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

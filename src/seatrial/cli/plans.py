@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json as json_module
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from seatrial.cli.app import DebugOption, JsonOption, QuietOption, app, command, console, write_json
-from seatrial.errors import ExitCode, UsageError
+from seatrial.errors import ExitCode, UsageError, printable
+
+if TYPE_CHECKING:
+    from seatrial.plan.init import Guess
+    from seatrial.plan.model_file import ModelInfo
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -36,24 +40,24 @@ def init(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Inspect a model and write a commented plan for it."""
+    """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
     from seatrial.history.store import write_atomic
-    from seatrial.plan.init import guess, plan_text
+    from seatrial.plan.init import plan_text
     from seatrial.plan.model_file import inspect_model
 
     info = inspect_model(model)
-    backends = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok] or ["onnxruntime-cpu"]
+    here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
-    text = plan_text(info, folder, _relative(images, folder), backends)
+    if to_file and output.exists() and not force:
+        raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
+    found = _found(info, folder / _relative(images, folder), here)
+    text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
     out = console(quiet, json)
-    found = guess(info)
     if not to_file:
         print(text, end="")
     else:
-        if output.exists() and not force:
-            raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
         write_atomic(output, text.encode())
         out.print(Text.assemble((model.name, "bold"), f"  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}"))
         for tensor in info.inputs:
@@ -62,20 +66,39 @@ def init(
             out.print(f"  output  {tensor}", markup=False)
         labels = info.labels()
         if labels:
-            out.print(f"  labels  {', '.join(labels[:8])}{' …' if len(labels) > 8 else ''}", markup=False)
+            shown = ", ".join(map(printable, labels[:8]))
+            out.print(f"  labels  {shown}{' …' if len(labels) > 8 else ''}", markup=False)
         for reason in found.why:
-            out.print(Text.assemble(("  ✓ ", "green"), reason))
+            out.print(Text.assemble(("  ✓ ", "green"), printable(reason)))
         for doubt in found.unsure:
-            out.print(Text.assemble(("  ? ", "yellow"), doubt))
+            out.print(Text.assemble(("  ? ", "yellow"), printable(doubt)))
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
     facts = {
         "model": str(model), "digest": info.digest, "inputs": list(map(str, info.inputs)),
         "outputs": list(map(str, info.outputs)),
-        "task": found.task, "format": found.format, "certain": list(found.why), "to_check": list(found.unsure), "plan": text,
+        "task": found.task, "format": found.format, "certain": list(found.why), "to_check": list(found.unsure),
+        "refused": found.recognition.refused, "plan": text,
     }  # fmt: skip
     write_json(json, facts)
     return ExitCode.PASS
+
+
+def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
+    """What init makes of the model: a first guess says how to run it on a picture, and that says more."""
+    from seatrial.demo import PICTURE
+    from seatrial.plan.init import guess
+    from seatrial.trial.glimpse import glimpse
+
+    first = guess(info)
+    if not backends:
+        return guess(info, not_run="no runtime is installed; python -m pip install 'seatrial[cpu]'")
+    candidates = sorted(p for p in images.rglob("*") if p.is_file())[:64] if images.is_dir() else []
+    batch = first.batch_fixed or 1
+    seen = glimpse(info, first.preprocess, batch, candidates or [PICTURE], backends[0])
+    if not seen.seen and not seen.problem:  # none of the files is a picture
+        seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
+    return guess(info, seen.seen, seen.problem)
 
 
 def _relative(images: str, folder: Path) -> str:

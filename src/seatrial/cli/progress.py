@@ -86,7 +86,7 @@ class ProgressWatcher(Watcher):
             return
         line = Text()
         line.append("✓ " if record.status == "ok" else "✗ ", "green" if record.status == "ok" else "bold red")
-        line.append(f"{record.pipeline:<12} {configuration(record.id):<32}")
+        line.append(f"{record.pipeline:<12} {record.configuration:<32}")
         if record.status == "ok":
             end = record.stages["end_to_end"]
             assert record.throughput

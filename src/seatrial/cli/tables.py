@@ -92,7 +92,7 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
     names = [s for s in cells[0].stages if s != "end_to_end"]
     accuracy = next((c.accuracy_name for c in cells if c.accuracy), "")
-    columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {configuration(c.id)}"}
+    columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
     columns["p50"] = lambda c: _ms(c.stages["end_to_end"].p50.value)
     columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)

@@ -171,6 +171,8 @@ class CellRecord(Frozen):
     pipeline: str
     backend: str
     precision: str
+    weights: str = ""
+    """What the file's arithmetic is in where precision says fp32, the file as it is, and that is not so: int8, float16."""
     batch: int
     threads: int
     status: Literal["ok", "failed", "skipped"]
@@ -215,6 +217,12 @@ class CellRecord(Frozen):
     spikes: tuple[Spike, ...] = ()
     warnings: tuple[str, ...] = ()
     wall_s: float = 0.0
+
+    @property
+    def configuration(self) -> str:
+        """'onnxruntime-cpu fp32 b1 t1', with what the file holds where that is something else than fp32."""
+        words = configuration(self.id)
+        return words.replace(" fp32 ", f" fp32 ({self.weights} in the file) ", 1) if self.weights else words
 
 
 def configuration(cell_id: str) -> str:

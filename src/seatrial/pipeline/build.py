@@ -14,14 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
-from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
+from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.decode import DecodeSettings, decode
 from seatrial.pipeline.results import Result, checked_result
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import models
+from seatrial.plan.init import DTYPES, unfed
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import ModelInfo, TensorInfo
 
@@ -46,6 +47,7 @@ def build_pipeline(
 ) -> Pipeline:
     """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not."""
     where = f"pipelines.{name}"
+    check_tensors(model)
     fed = pick_input(where, spec, model)
     decoder = DecodeSettings(**spec.decode.model_dump())
     if isinstance(spec.preprocess, models.UserCode):
@@ -62,8 +64,8 @@ def build_pipeline(
     else:
         if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
             pre = _needing_geometry(where, pre)
-        chosen = _pick_outputs(where, spec.postprocess, model)
-        _check_outputs(where, spec.postprocess, [o for o in model.outputs if o.name in chosen], model)
+        chosen = pick_outputs(where, spec.postprocess, model)
+        check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
         post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine)
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
 
@@ -119,6 +121,8 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
 
 def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInfo:
     names = [i.name for i in model.inputs]
+    if not names:
+        raise ModelError(f"{where}: {model.path} has no inputs, so no image can go in; there is nothing to try it on")
     if spec.input is not None and spec.input not in names:
         raise ModelError(
             f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
@@ -143,6 +147,8 @@ def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo)
             f"{where}.preprocess gives {kernel.dtype}{list(kernel.shape)} an image (layout {kernel.layout}), but "
             f"{model.path} expects {fed}; change size, layout or color{_hint(kernel, fed)}"
         )
+    if fed.dtype not in DTYPES:
+        raise ModelError(f"{where}.preprocess cannot feed {model.path}: {unfed(fed)}")
     if fed.dtype != kernel.dtype:
         raise ModelError(
             f"{where}.preprocess.dtype is {kernel.dtype}, but input {fed.name} of {model.path} takes {fed.dtype}; "
@@ -231,37 +237,6 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Geometry):
         return given
     return given, None
-
-
-def _check_outputs(where: str, spec: models.Postprocess, outputs: list[TensorInfo], model: ModelInfo) -> None:
-    """ModelError where the shapes in the model's file already rule the task's format out; symbolic ones are left to a run."""
-    if spec.task != "detect" or spec.format is None:
-        return
-    form = FORMATS[spec.format]
-    ranks = [len(o.shape) for o in outputs]
-    said = f"{where}.postprocess.format is {spec.format}, which reads {form.outputs}, but {model.path} gives "
-    if 0 not in ranks and (
-        ranks.count(3) < len(form.output_ranks) or (len(form.output_ranks) == 1 and len(ranks) != 1)
-    ):
-        raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
-    if len(form.output_ranks) == 1 and all(isinstance(d, int) for d in outputs[0].shape[1:]):
-        _, rows, columns = outputs[0].shape
-        anchors_last = spec.format in ("yolov8", "yolo11")
-        anchors_first = spec.format in ("yolov5", "yolox")
-        if (anchors_last and rows > columns) or (anchors_first and columns > rows):  # type: ignore[operator]
-            other = "yolov5 or yolox" if anchors_last else "yolov8"
-            raise ModelError(f"{said}{outputs[0]}: anchors and classes look swapped; did you mean {other}?")
-
-
-def _pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:
-    names = [o.name for o in model.outputs]
-    for name in spec.outputs or []:
-        if name not in names:
-            raise ModelError(
-                f"{where}.postprocess.outputs: {model.path} has no output called {name!r}{did_you_mean(name, names)}; "
-                f"its outputs are {', '.join(names)}"
-            )
-    return spec.outputs or names
 
 
 def _postprocess(

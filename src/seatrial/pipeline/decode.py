@@ -17,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from seatrial.errors import DataError, did_you_mean
 from seatrial.pipeline.orientation import JPEG, TIFF, U8, read_orientation, stored_turn, turn, turn_back
+from seatrial.plan.external_data import LFS_POINTER
 
 READ = "JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF, JPEG 2000 or PNM"
 _GIF = (b"GIF87a", b"GIF89a")
@@ -206,6 +207,8 @@ def find_problem(data: bytes) -> str | None:
                 return "the image is CMYK; expected RGB or grey; convert it to RGB"
             image.load()
     except UnidentifiedImageError:
+        if data.startswith(LFS_POINTER):
+            return "a Git LFS pointer, which stands in for an image that was not fetched; run 'git lfs pull' in its repository"
         start = data[:16].decode("ascii", "replace").strip()
         text = "; it looks like a text file" if _is_text(data[:512]) else f"; it begins with {start!r}"
         return f"not an image{text}; expected {READ}; leave it out or export it again"

@@ -1,103 +1,121 @@
-"""Writes a commented plan from a model: what the file says, what was guessed from its shapes, and what is to be checked.
+"""Writes a commented plan from a model: what is known of it, what was guessed, and what is to be checked.
 
-For: a first plan that runs. Not for: knowing what preprocessing a model was trained with; no file says that.
+For: a first plan that runs. Not for: knowing what preprocessing a model was trained with; no file says that. A line that
+begins with `# CHECK` is a guess, and stands for as long as nobody took it out (PlanFile.unconfirmed).
 """
 
 from __future__ import annotations
 
 import ast
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from seatrial.errors import ModelError
-from seatrial.plan.model_file import ModelInfo, TensorInfo
+from seatrial.errors import ModelError, printable
+from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
+from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
+from seatrial.plan.seen import Seen
 
 Dim = int | str | None
-IMAGENET = ("[0.485, 0.456, 0.406]", "[0.229, 0.224, 0.225]")
+Floats = tuple[float, ...]
+IMAGENET: tuple[Floats, Floats] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
+# What the built-in preprocess gives.
+DTYPES = ("float32", "float16", "uint8", "int8")
 
 
 @dataclass(frozen=True)
 class Guess:
-    """One pipeline, guessed: `why` lists what each choice rests on."""
+    """One pipeline, guessed. why: what each choice rests on; unsure: what is to be checked.
 
-    task: str
-    format: str | None
-    size: tuple[int, int]
-    layout: str
-    dtype: str
-    color: str
-    mode: str
-    mean: str
-    std: str
-    scale: str
+    preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one.
+    """
+
+    recognition: Recognition
+    preprocess: dict[str, Any]
     batch_fixed: int | None
+    activation: str
     why: tuple[str, ...]
     unsure: tuple[str, ...]
-    resize_short: int | None
-    interpolation: str
-    quantised: tuple[float, int] | None
+
+    @property
+    def task(self) -> str:
+        return self.recognition.head.task
+
+    @property
+    def format(self) -> str | None:
+        return self.recognition.head.format
+
+    @property
+    def size(self) -> tuple[int, int]:
+        size: tuple[int, int] = self.preprocess["size"]
+        return size
 
 
-def guess(info: ModelInfo) -> Guess:
-    """Reads task, layout and size from metadata and shapes. ModelError where no input looks like an image."""
+def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str = "") -> Guess:
+    """Task, format, size and preprocessing from metadata, names and shapes, and from what a picture gave.
+
+    seen: the outputs on a picture. not_run: why there are none, for the plan.
+
+    Raises:
+        ModelError: no plan with a built-in preprocess can run the model; the message says why and the cure.
+    """
+    image = _image_input(info)
+    if problem := not_an_array(info):
+        raise ModelError(f"{info.path}: {problem}")
+    layout, channels, sides = _layout(image)
+    why: list[str] = []
+    unsure: list[str] = []
+    size = _size(info, sides, why, unsure)
+    found = recognise(info, seen or {}, size)
+    why += found.certain
+    unsure += found.doubts
+    if not_run:
+        unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
+    settings: dict[str, Any] = {
+        "size": size, "layout": layout, "dtype": image.dtype, "color": "gray" if channels == 1 else "rgb",
+    }  # fmt: skip
+    settings |= _fit(info, found, size, why, unsure)
+    settings |= _values(info, image, found, channels, why, unsure)
+    batch = image.shape[0] if isinstance(image.shape[0], int) else None
+    activation = found.activation or _activation(info)
+    return Guess(found, settings, batch, activation, tuple(why), tuple(unsure))
+
+
+def _image_input(info: ModelInfo) -> TensorInfo:
+    if not info.inputs:
+        raise ModelError(f"{info.path}: the model has no inputs, so no image can go in; there is nothing to try it on")
+    said = f"inputs are {', '.join(map(str, info.inputs))}"
     if len(info.inputs) > 1:
         raise ModelError(
             f"{info.path}: the model has {len(info.inputs)} inputs ({', '.join(map(str, info.inputs))}), and a built-in "
             "preprocess feeds one; write the plan by hand with a Python preprocess stage that returns a dict (docs/plan.md)"
         )
-    image = next((i for i in info.inputs if len(i.shape) == 4), None)
-    if image is None:
+    image = info.inputs[0]
+    if image.dtype == "object":
         raise ModelError(
-            f"{info.path}: no input looks like an image (four dimensions); inputs are {', '.join(map(str, info.inputs))}; "
-            "write the plan by hand with a Python preprocess stage"
+            f"{info.path}: the model takes text, not an image ({said}); write the plan by hand with a Python preprocess stage"
         )
-    why: list[str] = []
-    unsure: list[str] = []
-    layout, channels, sides = _layout(image)
-    size = _size(info, sides, why, unsure)
-    task, form = _task(info, why, unsure)
-    detector = task == "detect"
-    ultralytics = "stride" in info.metadata
-    uint8 = image.dtype == "uint8"
-    mode, mean, std = ("letterbox", "[0, 0, 0]", "[1, 1, 1]") if detector or ultralytics else ("stretch", *IMAGENET)
-    short, interpolation = None, "linear"
-    if task == "classify":
-        mode = "resize_center_crop"
-    if ultralytics and task == "classify":
-        short, interpolation = min(size), "antialias_linear"
-        unsure.append(
-            "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+    if len(image.shape) != 4:
+        raise ModelError(
+            f"{info.path}: no input looks like an image (four dimensions); {said}; write the plan by hand with a Python "
+            "preprocess stage"
         )
-    elif ultralytics:
-        why.append("metadata of an Ultralytics export: letterbox, RGB, scale 1/255, no mean")
-        mean, std = "[0, 0, 0]", "[1, 1, 1]"
-    elif not uint8:
-        unsure.append(
-            "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
-        )
-    quantised: tuple[float, int] | None = None
-    if image.dtype == "int8":
-        quantised = info.input_quantisation.get(image.name)
-        if quantised:
-            why.append("quant_scale and zero_point stand in the model, behind its input")
-        else:
-            # Any other mean and std would leave the range that this pair covers.
-            quantised, mean, std = (1 / 255, -128), "[0, 0, 0]", "[1, 1, 1]"
-            unsure.append(
-                "int8 input: quant_scale and zero_point are guessed for values from 0 to 1; ask its converter"
-            )
-    if uint8:
-        mean, std = "[0, 0, 0]", "[1, 1, 1]"
-    if channels == 1:
-        mean, std = ("[0]", "[1]") if mean == "[0, 0, 0]" else ("[0.5]", "[0.5]")
-    if form == "yolox":
-        unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
-    batch = image.shape[0] if isinstance(image.shape[0], int) else None
-    return Guess(
-        task, form, size, layout, image.dtype, "gray" if channels == 1 else "rgb", mode, mean, std,
-        "1" if uint8 else "1/255", batch, tuple(why), tuple(unsure), short, interpolation, quantised,
-    )  # fmt: skip
+    if image.dtype not in DTYPES:
+        raise ModelError(f"{info.path}: {unfed(image)}")
+    return image
+
+
+def unfed(tensor: TensorInfo) -> str:
+    """Why the built-in preprocess cannot feed an input of that dtype, and the cure."""
+    if tensor.dtype == "bfloat16":
+        return f"input {tensor} takes bfloat16, which NumPy does not have; export the model with a float32 or float16 input"
+    return (
+        f"input {tensor} takes {tensor.dtype}, and the built-in preprocess gives {', '.join(DTYPES)}; write the plan by hand "
+        f"with a Python preprocess stage that gives {tensor.dtype} (docs/plan.md), or export the model with one of those"
+    )
 
 
 def _layout(image: TensorInfo) -> tuple[str, int, tuple[Dim, Dim]]:
@@ -114,101 +132,140 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], why: list[str], unsure: list[
     try:
         given = ast.literal_eval(info.metadata.get("imgsz", ""))
         size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
-    except (ValueError, SyntaxError, TypeError, IndexError):
-        unsure.append("size: the model takes any; 640 × 640 is a common choice")
-        return 640, 640
+        if min(size) < 1 or max(size) > 1 << 14:
+            raise ValueError
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+        size = (sides[0] if isinstance(sides[0], int) else 640, sides[1] if isinstance(sides[1], int) else 640)
+        unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
+        return size
     why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
     return size
 
 
-def _task(info: ModelInfo, why: list[str], unsure: list[str]) -> tuple[str, str | None]:
-    known = info.metadata.get("task", "")
-    if known in ("pose", "obb", "segment"):
+def _ultralytics(info: ModelInfo) -> bool:
+    return "stride" in info.metadata
+
+
+def _fit(
+    info: ModelInfo, found: Recognition, size: tuple[int, int], why: list[str], unsure: list[str]
+) -> dict[str, Any]:
+    """How a picture comes to the input's size."""
+    if found.head.task == "classify":
+        if _ultralytics(info):
+            unsure.append(
+                "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+            )
+            return {"mode": "resize_center_crop", "resize_short": min(size), "interpolation": "antialias_linear"}
+        return {"mode": "resize_center_crop"}
+    if _ultralytics(info) and is_rtdetr(info):
+        why.append("metadata of an Ultralytics RT-DETR: stretched, RGB, scale 1/255, no mean")
+        return {"mode": "stretch"}
+    if _ultralytics(info):
+        why.append("metadata of an Ultralytics export: letterbox, RGB, scale 1/255, no mean")
+        return {"mode": "letterbox"}
+    if found.head.format == "yolox":
+        return {"mode": "letterbox", "pad_anchor": "top_left"}
+    return {"mode": found.head.fits or ("letterbox" if found.head.task == "detect" else "stretch")}
+
+
+def _values(
+    info: ModelInfo, image: TensorInfo, found: Recognition, channels: int, why: list[str], unsure: list[str]
+) -> dict[str, Any]:
+    """What a pixel becomes: color, scale, mean and std, and quantisation where the input has it."""
+    values: dict[str, Any] = {"scale": 1 / 255}
+    values["mean"], values["std"] = IMAGENET if _imagenet(info, found.head) else PLAIN
+    if found.head.format == "yolox":
+        values |= {"scale": 1, "color": "bgr"}
+        unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
+    elif image.dtype == "uint8":
+        values["scale"], values["mean"], values["std"] = 1, *PLAIN
+        unsure.append("color: no model file says in which order it was trained to see the channels")
+    elif not _ultralytics(info):
         unsure.append(
-            f"task raw: the metadata says '{known}', which has no built-in postprocess; use a Python stage for its results"
+            "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
         )
-        return "raw", None
-    said = {"detect": "detect", "classify": "classify"}.get(known)
-    shapes = [o.shape for o in info.outputs]
-    form = _detector_format(shapes, said == "detect", len(info.labels() or []))
-    if said:
-        why.append(f"task {said}: from the model's metadata")
-        return said, form or "yolov8" if said == "detect" else None
-    if form:
-        unsure.append(f"task detect, format {form}: guessed from the output's shape")
-        return "detect", form
-    if len(shapes) == 1 and len(shapes[0]) == 2:
-        if info.labels() or (isinstance(shapes[0][1], int) and shapes[0][1] not in (128, 256, 384, 512, 768, 1024)):
-            why.append("task classify: one output of two dimensions")
-            return "classify", None
-        unsure.append("task embed: one output of two dimensions without labels; it may be a classifier")
-        return "embed", None
-    if len(shapes) == 1 and len(shapes[0]) == 4 and isinstance(shapes[0][1], int) and shapes[0][1] > 1:
-        why.append("task segment: one output of four dimensions with a channel a class")
-        return "segment", None
-    unsure.append("task raw: the outputs look like no known task; only tensors are compared")
-    return "raw", None
+    if image.dtype == "int8":
+        # Any other mean and std would leave the range that a guessed pair covers.
+        held = info.input_quantisation.get(image.name)
+        if held:
+            why.append("quant_scale and zero_point stand in the model, behind its input")
+        else:
+            values["mean"], values["std"] = PLAIN
+            unsure.append(
+                "int8 input: quant_scale and zero_point are guessed for values from 0 to 1; ask its converter"
+            )
+        values["quant_scale"], values["zero_point"] = held or (1 / 255, -128)
+    if channels == 1:
+        plain = (values["mean"], values["std"]) == PLAIN
+        values["mean"], values["std"] = ((0,), (1,)) if plain else ((0.5,), (0.5,))
+        values["color"] = "gray"
+    return values
 
 
-def _detector_format(shapes: list[tuple[Dim, ...]], sure: bool, labels: int) -> str | None:
-    ranks = [len(s) for s in shapes]
-    if ranks == [3]:
-        rows, columns = shapes[0][1], shapes[0][2]
-        if columns == 6 and (not isinstance(rows, int) or rows <= 1000):
-            return "end_to_end"
-        # The side that counts anchors is the long one; classes are few.
-        if isinstance(rows, int) and 5 <= rows <= 1300 and (not isinstance(columns, int) or columns > rows):
-            return "yolov8" if sure or isinstance(columns, int) or rows == labels + 4 else None
-        if isinstance(columns, int) and 6 <= columns <= 1300 and isinstance(rows, int) and rows > columns:
-            return "yolov5"
-    if ranks == [3, 3] and any(s[2] == 4 for s in shapes):
-        return "detr" if all(isinstance(s[1], int) and s[1] <= 1000 for s in shapes) else "ssd"
-    return None
+def _imagenet(info: ModelInfo, head: Head) -> bool:
+    """Whether the family is mostly trained on ImageNet's mean and spread. A guess, and marked as one."""
+    if _ultralytics(info):
+        return False
+    if any("dets" in o.name.lower() for o in info.outputs) and head.format == "rtdetr":  # RF-DETR
+        return True
+    return (
+        head.task in ("classify", "segment", "embed")
+        or head.format == "detr"
+        or (not head.read and head.fits == "stretch")
+    )
 
 
-def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[str]) -> str:
+def plan_text(info: ModelInfo, g: Guess, plan_folder: Path, images: str, backends: list[str]) -> str:
     """A commented plan for the model, with its own labels; valid as it stands where `images` is a folder of images."""
-    g = guess(info)
     try:
         model = info.path.resolve().relative_to(plan_folder.resolve()).as_posix()
     except ValueError:
         model = str(info.path.resolve())
-    labels = info.labels()
-    facts = [f"#   {i}" for i in (*info.inputs, *info.outputs)]
-    notes = [f"# From the file: {w}" for w in g.why] + [f"# CHECK {u}" for u in g.unsure]
+    p, labels = g.preprocess, info.labels()
+    facts = [f"  {i}" for i in (*info.inputs, *info.outputs)]
+    notes = [f"From the file: {w}" for w in g.why] + [f"CHECK {u}" for u in g.unsure]
     post = [f"task: {g.task}"]
     if g.format:
         post += [f"format: {g.format}", "confidence: 0.25", "iou: 0.45"]
     if g.task == "classify":
-        post += ["top_k: 5", f"activation: {_activation(info)}"]
+        post += ["top_k: 5", f"activation: {g.activation}"]
+    if g.recognition.outputs:
+        post.append(f"outputs: {quoted(list(g.recognition.outputs))}")
+    confirm = ["# Confirm each line that begins with CHECK, and delete it: every run says which still stand."]
+    heading = f"A trial of {info.path.name}; written by seatrial init. Inputs and outputs of the model:"
     lines = [
-        f"# A trial of {info.path.name}; written by seatrial init. Inputs and outputs of the model:",
-        *facts,
-        *notes,
+        *(f"# {printable(line)}" for line in (heading, *facts, *notes)),
+        *(confirm if g.unsure else []),
         "version: 1",
         "images:",
-        f"  path: {json.dumps(images)}                # a folder of images, or a list of files",
+        f"  path: {quoted(images)}                # a folder of images, or a list of files",
         "  # annotations: annotations.json   # COCO JSON (boxes, polygons) or a CSV with columns image,class",
         "pipelines:",
         "  baseline:",
-        f"    model: {json.dumps(model)}",
+        f"    model: {quoted(model)}",
         "    decode: {color: bgr, exif: apply}",
         "    preprocess:",
         f"      size: [{g.size[0]}, {g.size[1]}]               # height, width",
-        f"      mode: {g.mode}   # letterbox, stretch, resize_center_crop or pad",
-        f"      interpolation: {g.interpolation}       # linear, nearest, area, cubic, antialias_linear, antialias_cubic",
-        *([f"      resize_short: {g.resize_short}"] if g.resize_short else []),
-        *(["      pad_value: 114"] if g.mode == "letterbox" else []),
-        f"      color: {g.color}                  # the order that the model expects",
-        f"      scale: {g.scale}               # (pixel * scale - mean) / std",
-        f"      mean: {g.mean}",
-        f"      std: {g.std}",
-        f"      layout: {g.layout}",
-        f"      dtype: {g.dtype}",
-        *([f"      quant_scale: {g.quantised[0]:.9g}", f"      zero_point: {g.quantised[1]}"] if g.quantised else []),
+        f"      mode: {p['mode']}   # letterbox, stretch, resize_center_crop or pad",
+        f"      interpolation: {p.get('interpolation', 'linear')}       "
+        "# linear, nearest, area, cubic, antialias_linear, antialias_cubic",
+        *([f"      resize_short: {p['resize_short']}"] if "resize_short" in p else []),
+        *(["      pad_value: 114"] if p["mode"] == "letterbox" else []),
+        *([f"      pad_anchor: {p['pad_anchor']}"] if "pad_anchor" in p else []),
+        f"      color: {p['color']}                  # the order that the model expects",
+        f"      scale: {'1' if p['scale'] == 1 else '1/255'}               # (pixel * scale - mean) / std",
+        f"      mean: {_numbers(p['mean'])}",
+        f"      std: {_numbers(p['std'])}",
+        f"      layout: {p['layout']}",
+        f"      dtype: {p['dtype']}",
+        *(
+            [f"      quant_scale: {p['quant_scale']:.9g}", f"      zero_point: {p['zero_point']}"]
+            if "quant_scale" in p
+            else []
+        ),
         "    postprocess:",
         *(f"      {line}" for line in post),
-        *([f"      labels: {json.dumps(labels, ensure_ascii=False)}"] if labels and len(labels) <= 100 else []),
+        *([f"      labels: {quoted(labels)}"] if labels and len(labels) <= 100 else []),
         "  # candidate:",
         "  #   extends: baseline",
         "  #   model: the-next-version.onnx",
@@ -225,10 +282,21 @@ def plan_text(info: ModelInfo, plan_folder: Path, images: str, backends: list[st
     return "\n".join(lines) + "\n"
 
 
+def quoted(value: Any) -> str:
+    """A value as JSON that is YAML too: what YAML takes for the end of a line, or refuses, is escaped as YAML reads it."""
+    return "".join(c if printable(c) == c else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
+
+
+def _numbers(values: Floats) -> str:
+    return f"[{', '.join(f'{v:g}' for v in values)}]"
+
+
 def _activation(info: ModelInfo) -> str:
     """'none' where the graph ends in a softmax already: a second one would flatten the scores."""
     import onnx
 
+    if not info.opset:
+        return "softmax"
     graph = onnx.load(str(info.path), load_external_data=False).graph
     name = info.outputs[0].name
     for _ in range(3):
@@ -237,7 +305,7 @@ def _activation(info: ModelInfo) -> str:
             break
         if node.op_type in ("Softmax", "Sigmoid"):
             return "none"
-        if node.op_type not in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast"):
+        if node.op_type not in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast") or not node.input:
             break
         name = node.input[0]
     return "softmax"

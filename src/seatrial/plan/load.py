@@ -48,6 +48,12 @@ class PlanFile:
         canonical = json.dumps(self.plan.model_dump(mode="json"), sort_keys=True)
         return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
+    @property
+    def unconfirmed(self) -> tuple[str, ...]:
+        """What `init` was not sure of and nobody has confirmed: the comment lines of the text that begin with CHECK."""
+        comments = (line.strip() for line in self.text.splitlines())
+        return tuple(c[1:].strip().removeprefix("CHECK").strip() for c in comments if re.match(r"#\s*CHECK\b", c))
+
     def resolve(self, relative: str) -> Path:
         return (self.folder / relative).absolute()
 

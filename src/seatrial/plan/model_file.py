@@ -8,18 +8,33 @@ from __future__ import annotations
 
 import ast
 import json
-import os
-import stat
+import math
+import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ModelError, count_of, short_list
+from seatrial.errors import ModelError, count_of, printable, short_list
+from seatrial.plan.external_data import all_nodes, all_tensors, external_files, is_lfs_pointer
 from seatrial.plan.files import HashedFile, combined_digest, hash_file
 
 FAKE_SUFFIX = ".fake.json"
+# What OnnxRuntime's quantizers, and those of others, write into a graph.
+_QUANTISED = re.compile(
+    r"QuantizeLinear|DequantizeLinear|DynamicQuantize|QLinear|Q(Gemm|Attention)|ConvInteger|MatMulInteger|MatMulNBits|FakeQuant"
+)
+
+_KINDS = {
+    "sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "sparse_tensor_type": "sparse tensor",
+}  # fmt: skip
+# What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
+_NO_TENSORS = (*_KINDS.values(), "opaque")
+_NUMPY = {
+    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
+    "complex64", "complex128", "object",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,7 +46,9 @@ class TensorInfo:
     dtype: str
 
     def __str__(self) -> str:
-        return f"{self.name} {self.dtype}[{', '.join('?' if d is None else str(d) for d in self.shape)}]"
+        """For people, in one line whatever the file's names hold."""
+        dimensions = ", ".join("?" if d is None else printable(str(d)) for d in self.shape)
+        return f"{printable(self.name)} {self.dtype}[{dimensions}]"
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,8 @@ class ModelInfo:
     """The model's file and its external data, as the digest is of."""
     input_quantisation: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of inputs that a DequantizeLinear reads."""
+    weights: str = ""
+    """What the file's arithmetic is in where that is not float32: 'int8' where it is quantised already, 'float16'."""
 
     def named_sizes(self, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
         """Sizes of symbolic dimensions under given input shapes. A name with two sizes, such as '?', says nothing."""
@@ -123,7 +142,7 @@ def inspect_model(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: the model cannot be read: {e.strerror or e}") from None
     if not model.graph.node or not model.graph.output:
         raise ModelError(f"{path}: expected an ONNX model with nodes and outputs, got an empty graph; export it again")
-    external = _external_files(model, path)
+    external = external_files(model, path)
     weights = {t.name for t in model.graph.initializer}
     hashed += map(_hashed, external)
     return ModelInfo(
@@ -137,7 +156,36 @@ def inspect_model(path: Path) -> ModelInfo:
         external_files=tuple(external),
         hashed=tuple(hashed),
         input_quantisation=_input_quantisation(model.graph),
+        weights=_weights(model),
     )
+
+
+def not_an_array(info: ModelInfo) -> str:
+    """Why some input or output can be no NumPy array, and the cure; or ''. Text can be one."""
+    for side, tensors in (("input", info.inputs), ("output", info.outputs)):
+        for tensor in tensors:
+            if tensor.dtype in _NO_TENSORS:
+                return (
+                    f"{side} {tensor.name!r} holds a value of type {tensor.dtype}, not a tensor; export the model with a "
+                    "tensor for each of its parts, or put a node behind it that joins them (ConcatFromSequence, SequenceAt)"
+                )
+            if tensor.dtype not in _NUMPY:
+                return f"{side} {tensor} is {tensor.dtype}, which NumPy does not have; export the model with a float32 {side}"
+    return ""
+
+
+def _weights(model: Any) -> str:
+    """Quantised where any node quantises, in whatever graph; float16 where most of the weights' elements are."""
+    import onnx
+
+    if any(_QUANTISED.search(node.op_type) for node in all_nodes(model)):
+        return "int8"
+    halves = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
+    elements: dict[bool, int] = {True: 0, False: 0}
+    for tensor in all_tensors(model):
+        if tensor.data_type in halves | {onnx.TensorProto.FLOAT}:
+            elements[tensor.data_type in halves] += math.prod(tensor.dims)
+    return "float16" if elements[True] > elements[False] else ""
 
 
 def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
@@ -152,7 +200,8 @@ def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
     }
     found = {}
     for node in graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in inputs and node.input[1] in small:
+        whole = node.op_type == "DequantizeLinear" and len(node.input) > 1
+        if whole and node.input[0] in inputs and node.input[1] in small:
             zero = small.get(node.input[2]) if len(node.input) > 2 else None
             scale = float(onnx.numpy_helper.to_array(small[node.input[1]]).reshape(-1)[0])
             found[node.input[0]] = (
@@ -171,6 +220,11 @@ def _check_file(path: Path) -> None:
         raise ModelError(f"{path}: expected a model file, got something else (a folder, a pipe or a device)")
     if path.stat().st_size == 0:
         raise ModelError(f"{path}: the model file is empty (0 bytes); copy or export it again")
+    if is_lfs_pointer(path):
+        raise ModelError(
+            f"{path}: expected an ONNX model, got a Git LFS pointer, which stands in for a file that was not fetched; "
+            "run 'git lfs pull' in its repository"
+        )
     # Cs: what Python makes of bytes that are no UTF-8.
     if any(unicodedata.category(c) in ("Cs", "Cc") for c in str(path.absolute())):
         raise ModelError(
@@ -189,6 +243,10 @@ def _hashed(file: Path) -> HashedFile:
 def _tensor_info(value: Any) -> TensorInfo:
     import onnx
 
+    kind = value.type.WhichOneof("value")
+    if kind not in ("tensor_type", None):
+        # A sequence, a map, an optional or a sparse tensor: no array of a shape.
+        return TensorInfo(value.name, (), _KINDS.get(kind, "opaque"))
     tensor = value.type.tensor_type
     # Some exporters write -1 where the format has a field of its own for what is not known.
     shape = tuple(
@@ -202,72 +260,6 @@ def _tensor_info(value: Any) -> TensorInfo:
     except KeyError:
         dtype = "unknown"
     return TensorInfo(value.name, shape, dtype)
-
-
-def _external_files(model: Any, path: Path) -> list[Path]:
-    """Files that the model's tensors live in, each checked: relative, inside the folder, regular, long enough."""
-    import onnx
-
-    found: dict[Path, None] = {}
-    for tensor in _all_tensors(model.graph, model.functions):
-        if tensor.data_location != onnx.TensorProto.EXTERNAL:
-            continue
-        facts = {e.key: e.value for e in tensor.external_data}
-        found[_checked_external(path, tensor.name, facts)] = None
-    return list(found)
-
-
-def _all_tensors(graph: Any, functions: Any = ()) -> Iterator[Any]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield sparse.values
-        yield sparse.indices
-    for nodes in (graph.node, *(f.node for f in functions)):
-        for node in nodes:
-            for attribute in node.attribute:
-                if attribute.HasField("t"):
-                    yield attribute.t
-                yield from attribute.tensors
-                for sub in ([attribute.g] if attribute.HasField("g") else []) + list(attribute.graphs):
-                    yield from _all_tensors(sub)
-
-
-def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
-    location = facts.get("location", "")
-    posix, windows = PurePosixPath(location), PureWindowsPath(location)
-    outside = (
-        posix.is_absolute() or windows.is_absolute() or windows.drive or ".." in posix.parts or ".." in windows.parts
-    )
-    if not location or outside:
-        raise ModelError(
-            f"{model_path}: refused: the weights of '{tensor}' are said to lie at {location!r}, outside the model's folder; "
-            "expected a relative path inside it; export the model with its data beside it"
-        )
-    file = model_path.parent / posix
-    try:
-        status = os.lstat(file)
-    except (OSError, ValueError):
-        raise ModelError(
-            f"{model_path}: the external data file {file} is missing (weights of '{tensor}'); put it beside the model"
-        ) from None
-    inside = file.resolve().is_relative_to(model_path.parent.resolve())
-    if not stat.S_ISREG(status.st_mode) or not inside:
-        raise ModelError(
-            f"{model_path}: refused: the external data {file} is a link or not a regular file; "
-            "copy the data itself into the model's folder"
-        )
-    try:
-        end = int(facts.get("offset", 0)) + int(facts.get("length", 0))
-    except ValueError:
-        raise ModelError(
-            f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again"
-        ) from None
-    if end < 0 or int(facts.get("offset", 0)) < 0 or status.st_size < end:
-        raise ModelError(
-            f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {status.st_size}; "
-            "copy it again"
-        )
-    return file
 
 
 def _inspect_fake(path: Path) -> ModelInfo:

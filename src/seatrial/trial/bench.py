@@ -392,7 +392,8 @@ def _record(
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
         threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
-        engine=task.pipeline.get("engine", "native"), **fields,
+        engine=task.pipeline.get("engine", "native"), weights=task.model_info.weights if task.precision == "fp32" else "",
+        **fields,
     )  # fmt: skip
 
 

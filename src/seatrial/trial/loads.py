@@ -35,7 +35,7 @@ from seatrial.trial.rate_search import RateSearch
 from seatrial.trial.server import beside, due_times, serve
 from seatrial.trial.shared import FD_VARIABLE, SharedSamples, merged
 from seatrial.trial.task import Answer, Task
-from seatrial.trial.turns import made_up
+from seatrial.trial.turns import first_run, made_up, made_up_zeros
 from seatrial.units import format_seconds
 
 Tell = Callable[[str, float], None]
@@ -115,7 +115,7 @@ def _open_model(task: Task, tell: Tell) -> Opened:
     if mix:
         return _mixed(task, backend, called, (loaded - began) / 1e9)
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
-    backend.run(feeds)
+    first_run(backend, feeds)
     answered = now_ns()
     works = [backend.work(feeds)]
     for client in range(1, task.clients):
@@ -134,7 +134,10 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
             backend.another().work({n: made_up(shape, dtypes[n], task.seed + client) for n, shape in shapes.items()})
             for shapes, _ in mix
         ])  # fmt: skip
-    firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
+    try:
+        firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
+    except CellError as e:
+        raise CellError(f"{e}{made_up_zeros(dtypes)}") from e
     weights = np.array([weight for _, weight in mix])
     orders = [
         np.random.default_rng(task.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())

@@ -20,6 +20,7 @@ from seatrial.parity.relabel import Relabelling
 from seatrial.parity.truth import Truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_images import CheckedImage, check_images
+from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.images import ImageFile, find_images, hash_images
 from seatrial.pipeline.source_files import source_files
@@ -79,7 +80,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     for name, spec in plan.plan.pipelines.items():
         _check_pipeline(name, spec, infos[name], plan)
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
-    warnings = []
+    warnings = [*_unconfirmed(plan), *_weights(infos)]
     for name, spec in plan.plan.pipelines.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
         warnings += label_notes(name, spec, infos[name], labels[name])
@@ -123,6 +124,29 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         warnings=warnings,
         inputs=inputs,
     )
+
+
+def _unconfirmed(plan: PlanFile) -> list[str]:
+    """A guess of `init` that nobody confirmed can cost all accuracy, and no number of the run would say why."""
+    marked = plan.unconfirmed
+    if not marked:
+        return []
+    lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
+    shown = "; ".join(m if len(m) <= 100 else m[:97] + "..." for m in marked)
+    verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
+    return [f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"]
+
+
+def _weights(infos: dict[str, ModelInfo]) -> list[str]:
+    """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
+    return [
+        f"pipeline {name}: {info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
+        for name, info in infos.items()
+        if info.weights
+    ]
+
+
+_HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
 
 
 def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
@@ -191,7 +215,10 @@ def _check_code(plan: PlanFile, allow_code: bool) -> None:
 def _check_pipeline(name: str, spec: models.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
     """Builds a pipeline for its errors alone; the user's code is imported only in a cell's process."""
     if isinstance(spec.preprocess, models.UserCode) or isinstance(spec.postprocess, models.UserCode):
+        check_tensors(info)
         fed = pick_input(f"pipelines.{name}", spec, info)
+        if isinstance(spec.postprocess, models.Postprocess):
+            check_postprocess(f"pipelines.{name}", spec.postprocess, info, labels_of(spec, info, plan.folder))
         if isinstance(spec.preprocess, models.Preprocess):
             check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
     else:

@@ -213,7 +213,8 @@ def _run_cell(
         record = _failed(cell, Ended(None, why, int(ExitCode.BAD_INPUT), "", 0.0))
     else:
         record, table = _measured(ready, keep.run, cell, model, comparer, watcher)
-    record = record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine})
+    weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
+    record = record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine, "weights": weights})
     keep.cell(record, table)
     return record
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from seatrial.errors import ModelError, UsageError, did_you_mean
-from seatrial.plan.model_file import ModelInfo
+from seatrial.plan.model_file import ModelInfo, not_an_array
 
 
 def check_inputs(info: ModelInfo) -> None:
-    """ModelError for an input whose values cannot be made up."""
+    """ModelError for an input whose values cannot be made up, or an input or output that can be no array at all."""
+    if problem := not_an_array(info):
+        raise ModelError(f"{info.path}: {problem}")
     for tensor in info.inputs:
-        if tensor.dtype in ("object", "unknown"):
-            kind = "strings" if tensor.dtype == "object" else "no tensor of numbers that NumPy has"
+        if tensor.dtype == "object":
             raise ModelError(
-                f"{info.path}: input {tensor.name!r} takes {kind}, and only numbers can be made up; measure it in a plan whose "
-                "preprocess stage is a Python function that gives this input: PLAN:PIPELINE --allow-code"
+                f"{info.path}: input {tensor.name!r} takes strings, and only numbers can be made up; measure it in a plan "
+                "whose preprocess stage is a Python function that gives this input: PLAN:PIPELINE --allow-code"
             )
 
 

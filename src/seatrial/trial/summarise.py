@@ -104,6 +104,7 @@ def measured_fields(
         )
     if answer.image_source == "disk":
         warnings.append("the images did not fit in memory: decode includes reading them from disk")
+    warnings += answer.doubts
     if answer.engines_problem:
         warnings.append(f"native and reference kernels could not be compared: {answer.engines_problem}")
     return {

@@ -119,6 +119,8 @@ class Answer(BaseModel):
     peak_memory_bytes: int = 0
     affinity: list[int] = []
     nan_outputs: list[str] = []
+    doubts: list[str] = []
+    """What the outputs' numbers make doubtful about the postprocess."""
     backend_details: dict[str, str] = {}
     image_source: str = "memory"
     engines: dict[str, StageEngines] = {}

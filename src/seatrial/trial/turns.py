@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import CellError, ExitCode, SeatrialError
 from seatrial.trial.child import die_with_parent, pin
 
 COMMAND = struct.Struct("<ci")
@@ -153,7 +153,7 @@ def open_work(task: Mapping[str, Any]) -> SideWork:
     native = task["native"] and has_native_loop(task["backend"])
     backend = open_backend(task["backend"], Path(task["model"]), options, native)
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
-    backend.run(feeds)
+    first_run(backend, feeds)
     return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})
 
 
@@ -174,6 +174,29 @@ def made_up(shape: Sequence[int], dtype: str, seed: int) -> Any:
     if np.issubdtype(np.dtype(dtype), np.floating):
         return np.random.default_rng(seed).random(tuple(shape)).astype(dtype)
     return np.zeros(tuple(shape), dtype)
+
+
+def first_run(backend: Any, feeds: Mapping[str, Any]) -> None:
+    """One run on made-up values, for its errors: CellError where it fails, or where it gives nothing for made-up zeros."""
+    zeros = made_up_zeros({name: array.dtype.name for name, array in feeds.items()})
+    try:
+        outputs = backend.run(feeds)
+    except CellError as e:
+        raise CellError(f"{e}{zeros}") from e
+    if zeros and outputs and not any(o.size for o in outputs):
+        raise CellError(f"all outputs are empty{zeros}")
+
+
+def made_up_zeros(dtypes: Mapping[str, str]) -> str:
+    """What a message ends in where inputs were made up as zeros, which may be no index, length or shape; else ''."""
+    zeros = [name for name, dtype in dtypes.items() if not dtype.startswith(("float", "complex"))]
+    if not zeros:
+        return ""
+    return (
+        f"; the values of {', '.join(map(repr, zeros))} were made up as zeros, which the model may not take for an index, a "
+        "length or a shape; measure it in a plan whose preprocess stage is a Python function that gives them: PLAN:PIPELINE "
+        "--allow-code"
+    )
 
 
 if __name__ == "__main__":

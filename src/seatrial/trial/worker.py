@@ -103,7 +103,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
         )
         tell("collecting results", 1.0)
         with ResultsWriter(Path(task.answer, "results.npz")) as writer:
-            nan_outputs = _collect(task, pipeline, backend, feeds, data, writer)
+            nan_outputs, doubts = _collect(task, pipeline, backend, feeds, data, writer)
         # By now every image has been through the pipeline, and no result was kept. The table of samples is not its own.
         peak = max(0, peak_memory_bytes() - 8 * StageSamples.words(table.capacity, table.stages))
         engines, problem = {}, ""
@@ -116,7 +116,7 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             load_s=opened.load_s, first_inference_s=opened.first_inference_s, peak_memory_bytes=peak,
             affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
             image_source="memory" if data.in_memory else "disk", engines=engines,
-            engines_problem=problem,
+            engines_problem=problem, doubts=doubts,
         )  # fmt: skip
 
 
@@ -142,19 +142,24 @@ def _engines(
 
 def _collect(
     task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any, writer: ResultsWriter
-) -> list[str]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN.
+) -> tuple[list[str], list[str]]:
+    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN, and
+    what the numbers make doubtful. ModelError where the postprocess cannot be right for them.
 
     Each goes to the file as it comes, so that the process's memory is the pipeline's own.
     """
+    from seatrial.pipeline.plausibility import plausibility_of
+
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
+    plausible = plausibility_of(task.pipeline_name, task.pipeline, task.model_info, Path(task.folder))
     for start in range(0, len(data), task.batch):
         wanted = range(start, min(start + task.batch, len(data)))
         # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
         images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + task.batch)]
         geometries = pipeline.preprocess(images, feeds)
         outputs = backend.run(feeds)
+        plausible.add(outputs, task.batch, len(wanted))
         for name, output in zip(names, outputs, strict=True):
             if output.dtype.kind == "f" and np.isnan(output).any():
                 nan_outputs[name] = None
@@ -163,7 +168,7 @@ def _collect(
                 writer.add_raw([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
         for result in pipeline.postprocess(outputs, geometries)[: len(wanted)]:
             writer.add(result)
-    return list(nan_outputs)
+    return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or bool(task.model_info.weights))
 
 
 def _kept(output: Array) -> Array:

@@ -1,0 +1,128 @@
+"""What a model's file alone says against a postprocess: its metadata, the shapes of its outputs, the count of its classes.
+
+For: errors before anything runs. Not for: what only a run shows (plausibility.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.errors import ModelError, did_you_mean
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.plan import models
+from seatrial.plan.head_rules import which_is_boxes
+from seatrial.plan.heads import against_metadata, recognise
+from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
+
+
+def check_tensors(model: ModelInfo) -> None:
+    """ModelError where an input or output can be no NumPy array, whoever writes the stages."""
+    if problem := not_an_array(model):
+        raise ModelError(f"{model.path}: {problem}")
+
+
+def check_postprocess(where: str, spec: models.Postprocess, model: ModelInfo, labels: list[str] | None) -> None:
+    """ModelError where the model's file alone rules the task or its format out: by its own words, or by shapes.
+
+    Symbolic dimensions are left to a run (plausibility.py).
+    """
+    if problem := against_metadata(model, spec.task, spec.format):
+        asked = f"format is {spec.format}" if spec.format and spec.task == "detect" else f"task is {spec.task}"
+        raise ModelError(f"{where}.postprocess.{asked}, but of {model.path}, {problem}")
+    chosen = pick_outputs(where, spec, model)
+    by_name = {o.name: o for o in model.outputs}
+    outputs = [by_name[name] for name in chosen]
+    if spec.task == "detect" and spec.format is not None:
+        _check_detector(where, spec.format, outputs, model, labels)
+    elif spec.task == "classify" and any(d != 1 for d in outputs[0].shape[2:] if isinstance(d, int)):
+        looks = recognise(model, {}).head
+        raise ModelError(
+            f"{where}.postprocess.task is classify, which reads one row of scores an image, but {model.path} gives "
+            f"{outputs[0]}; it looks like {looks.words}" + (f": try format: {looks.format}" if looks.format else "")
+        )
+    elif spec.task == "segment":
+        _check_map(where, outputs[0], model)
+
+
+def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
+    """A map with its channels last would be read as hundreds of classes. It is one where its sides are like the input's."""
+    image = model.inputs[0].shape if model.inputs else ()
+    sides = image[1:3] if len(image) == 4 and image[3] in (1, 3) else image[2:4]
+    dims = (*output.shape[1:], *sides)
+    if len(output.shape) != 4 or len(dims) != 5 or not all(isinstance(d, int) for d in dims):
+        return
+    rows, columns, channels, height, width = (int(d) for d in dims if isinstance(d, int))
+    if rows * width == columns * height and channels * 4 <= rows:
+        raise ModelError(
+            f"{where}.postprocess.task is segment, which reads (B, classes, height, width), but {model.path} gives {output}, "
+            "with its channels last; transpose it in the model, or use a Python postprocess"
+        )
+
+
+def _check_detector(
+    where: str, name: str, outputs: list[TensorInfo], model: ModelInfo, labels: list[str] | None
+) -> None:
+    form = FORMATS[name]
+    ranks = [len(o.shape) for o in outputs]
+    said = f"{where}.postprocess.format is {name}, which reads {form.outputs}, but {model.path} gives "
+    if 0 not in ranks and (
+        ranks.count(3) < len(form.output_ranks) or (len(form.output_ranks) == 1 and len(ranks) != 1)
+    ):
+        raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
+    if len(form.output_ranks) > 1 or len(outputs[0].shape) != 3:
+        return
+    _, rows, columns = outputs[0].shape
+    anchors_last, anchors_first = form.name == "yolov8", form.name in ("yolov5", "yolox")
+    if isinstance(rows, int) and isinstance(columns, int):
+        if (anchors_last and rows > columns) or (anchors_first and columns > rows):
+            other = "yolov5 or yolox" if anchors_last else "yolov8"
+            raise ModelError(f"{said}{outputs[0]}: anchors and classes look swapped; did you mean {other}?")
+        if form.name == "end_to_end" and columns != 6:
+            looks = recognise(model, {}).head
+            raise ModelError(
+                f"{said}{outputs[0]}, which looks like {looks.words}; name another format, or use task: raw"
+            )
+    counted = rows if anchors_last else columns
+    if (anchors_last or anchors_first) and isinstance(counted, int):
+        problem = class_count_problem(counted - (4 if anchors_last else 5), labels)
+        if problem:
+            looks = recognise(model, {}).head
+            likely = f" (it may be {looks.words})" if looks.format != name else ""
+            raise ModelError(
+                f"{where}.postprocess.format is {name}, which {problem}: {outputs[0]} of {model.path}{likely}; give a label "
+                "for each class, or the format that the model was exported for"
+            )
+
+
+def pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:
+    names = [o.name for o in model.outputs]
+    for name in spec.outputs or []:
+        if name not in names:
+            raise ModelError(
+                f"{where}.postprocess.outputs: {model.path} has no output called {name!r}{did_you_mean(name, names)}; "
+                f"its outputs are {', '.join(names)}"
+            )
+    if spec.outputs is not None:
+        return spec.outputs
+    lists = [o for o in model.outputs if len(o.shape) == 3]
+    if spec.task == "detect" and len(FORMATS[spec.format or "yolov8"].output_ranks) == 2 and len(lists) == 2:
+        return _boxes_first(where, lists, model)
+    return names
+
+
+def _boxes_first(where: str, lists: list[TensorInfo], model: ModelInfo) -> list[str]:
+    """With four classes both tensors have four columns: names tell which holds the boxes, or the plan must."""
+    first = which_is_boxes(lists[0], lists[1], {})
+    if first is None and all(o.shape[2] == 4 for o in lists):
+        raise ModelError(
+            f"{where}.postprocess: {' and '.join(map(str, lists))} of {model.path} are alike, and nothing says which holds the "
+            "boxes; name them in order, outputs: [boxes, scores]"
+        )
+    return [o.name for o in (reversed(lists) if first == 1 else lists)]
+
+
+def class_count_problem(classes: int, labels: Sequence[str] | None) -> str:
+    """Of heads whose columns are classes and nothing else. A phrase that continues 'format is …, which'."""
+    if not labels or classes == len(labels):
+        return ""
+    return f"reads {classes} classes from the head, but there are {len(labels)} labels"

@@ -1,0 +1,206 @@
+"""Whether a built-in postprocess can be right for the numbers that a model gave, over all images of a trial.
+
+For: a decoder whose assumption is observably false: logits read as probabilities, fractions of the input read as pixels,
+keypoints read as scores. Such a pipeline finds nothing, or nonsense, and its accuracy of 0 is nobody's fault. Not for:
+judging accuracy; nor reduced precisions, whose broken numbers are a finding of their own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from seatrial.errors import ModelError
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.pipeline.build import labels_of
+from seatrial.pipeline.check_outputs import class_count_problem
+from seatrial.plan import models
+from seatrial.plan.heads import recognise
+from seatrial.plan.model_file import ModelInfo
+from seatrial.plan.seen import Ranges, Seen, add_run
+
+# A box of that many pixels is none: what is smaller is a fraction of the input.
+TINY_PX = 2.0
+# Sigmoids give 0 to 1; boxes that are refined further, or a corner outside the picture, a little more.
+FRACTIONS = (-0.5, 2.0)
+# SSD's offsets from anchors may lead out of the picture; pixels lead much further.
+LOOSE_FRACTIONS = (-16.0, 16.0)
+
+
+class Plausibility:
+    """Adds up what the outputs held, run by run; then `problem` says what cannot be right, and `doubts` what hardly can."""
+
+    def __init__(self, name: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
+        post = spec.postprocess
+        self._post = post if isinstance(post, models.Postprocess) and post.task != "raw" else None
+        self._where = f"pipelines.{name}.postprocess"
+        self._model, self._labels = model, labels
+        self._hw = spec.preprocess.size if isinstance(spec.preprocess, models.Preprocess) else None
+        self._names = [o.name for o in model.outputs]
+        self._seen = {n: Seen() for n in self._names}
+
+    def add(self, outputs: Sequence[npt.NDArray[Any]], batch: int, images: int | None = None) -> None:
+        """One run's outputs, each with its batch first; images: how many of the batch are new, where it was filled up."""
+        if self._post is not None:
+            add_run(self._seen, self._names, outputs, batch, images)
+
+    def problem(self) -> str:
+        """Why the postprocess cannot be right, with the likely format and the cure; '' where nothing shows that."""
+        if self._post is None or not any(s.images for s in self._seen.values()):
+            return ""
+        chosen = [self._seen[n] for n in self._post.outputs or self._names]
+        if self._post.task == "detect":
+            found = self._detector(self._post.format or "", [s for s in chosen if len(s.shape) == 3])
+        elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
+            found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
+        else:
+            found = ""
+        asked = f"format is {self._post.format}" if self._post.task == "detect" else f"task is {self._post.task}"
+        return f"{self._where}.{asked}, which {found}; {self._likely()}" if found else ""
+
+    def doubts(self) -> tuple[str, ...]:
+        """What gives the right order of classes all the same, but scores that are none."""
+        if self._post is None:
+            return ()
+        if self._post.format == "ssd" and self._post.task == "detect":
+            return self._no_background()
+        if self._post.task != "classify":
+            return ()
+        scores = self._seen[(self._post.outputs or self._names)[0]]
+        if scores.columns is None or not scores.images or scores.columns.high.size < 2:
+            return ()
+        activation, where = self._post.activation, f"{self._where}.activation"
+        if activation != "none" and scores.columns.probabilities and not scores.columns.blank:
+            if scores.sums[0] > 0.99 and scores.sums[1] < 1.01:
+                return (f"{where} is {activation}, but the model's scores sum to 1 already: set activation: none",)
+            if activation == "sigmoid":
+                return (f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none",)
+        if activation == "none" and not scores.columns.probabilities:
+            span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
+            return (f"{where} is none, but the scores go from {span}: these are logits; set activation: softmax",)
+        return ()
+
+    def _no_background(self) -> tuple[str, ...]:
+        lists = [s for s in self._seen.values() if len(s.shape) == 3 and s.images]
+        scores = next((s for s in lists if s.shape[2] != 4), lists[-1] if lists else None)
+        if scores is None or scores.columns is None or scores.columns.blank or scores.share("first") > 0.5:
+            return ()
+        return (
+            f"{self._where}.format is ssd, which drops column 0 of the scores as the background, but it is the greatest in "
+            f"{scores.share('first'):.0%} of the boxes only: is it a class?",
+        )
+
+    def settle(self, reduced: bool) -> list[str]:
+        """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""
+        problem, doubts = self.problem(), list(self.doubts())
+        if problem and not reduced:
+            raise ModelError(problem)
+        return ([f"{problem} (or the precision broke the outputs)"] if problem else []) + doubts
+
+    def _likely(self) -> str:
+        assert self._post is not None
+        found = recognise(self._model, self._seen, self._hw)
+        if found.head.read and (found.head.task, found.head.format) != (self._post.task, self._post.format):
+            named = f"format: {found.head.format}" if found.head.format else f"task: {found.head.task}"
+            return f"the numbers look like {found.head.words}: try {named}"
+        if not found.head.read and found.head.words:
+            return f"the numbers look like {found.head.words}: use task: raw, or a Python postprocess"
+        return "use the format that the model was exported for, task: raw, or a Python postprocess"
+
+    def _detector(self, name: str, lists: list[Seen]) -> str:
+        form = FORMATS[name].name
+        if len(FORMATS[name].output_ranks) == 2:
+            return self._pair(form, lists) if len(lists) == 2 else ""
+        if len(lists) != 1:
+            return ""
+        seen = lists[0]
+        anchors_last = form == "yolov8"
+        values = seen.rows if anchors_last else seen.columns
+        rows, columns = seen.shape[1:]
+        if form != "end_to_end" and (values is None or (rows > columns if anchors_last else columns > rows)):
+            return f"reads {FORMATS[name].outputs}, but {rows} × {columns} has anchors and classes the other way round"
+        if values is None or len(values.high) < 5:  # the decoder says what is wrong with those
+            return ""
+        if form == "end_to_end":
+            return self._end_to_end(seen, values)
+        boxes, scores = values.part(0, 4), values.part(4)
+        if problem := self._class_count(len(scores.high) - (form != "yolov8")):
+            return problem
+        if not scores.probabilities:
+            return f"expects probabilities, but its scores go from {_span(scores)} over {_images(seen)}"
+        if form == "yolox":
+            decoded = float(boxes.high[2:].max()) > 20
+            return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
+        return _tiny(boxes, seen)
+
+    def _class_count(self, classes: int) -> str:
+        return class_count_problem(classes, self._labels)
+
+    def _end_to_end(self, seen: Seen, values: Ranges) -> str:
+        boxes, scores, classes = values.part(0, 4), values.part(4, 5), values.part(5, 6)
+        if scores.blank and classes.blank:
+            return ""
+        if not scores.within(-1, 1.01):
+            return f"expects scores in column 4, but they go from {_span(scores)} over {_images(seen)}"
+        if not classes.whole[0] or classes.least < -1:
+            return f"expects class numbers in column 5, but they go from {_span(classes)} and are not whole"
+        if self._labels and classes.most >= len(self._labels):
+            return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
+        if seen.share("corners") < 0.5:
+            return (
+                f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
+            )
+        return _tiny(boxes, seen)
+
+    def _pair(self, form: str, lists: list[Seen]) -> str:
+        boxes, scores = lists if lists[0].shape[2] == 4 else reversed(lists)
+        b, s = boxes.columns, scores.columns
+        if b is None or s is None:
+            return ""
+        low, high = LOOSE_FRACTIONS if form == "ssd" else FRACTIONS
+        if not b.within(low, high):
+            swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
+            return (
+                f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
+            )
+        if form == "ssd":
+            off = f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
+            return "" if s.probabilities else off
+        if s.probabilities and not s.blank:
+            return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
+        last, negative = scores.share("last"), scores.share("negative")
+        if form == "detr" and last < 0.5 and negative > 0.9:
+            return (
+                f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
+                f"{negative:.0%} have no logit above 0"
+            )
+        if form == "rtdetr" and last > 0.5 and negative < 0.5:
+            return (
+                f"expects a sigmoid a class, but the last column wins in {last:.0%} of the queries with logits above 0: a "
+                "'no object' would be read as a class"
+            )
+        return ""
+
+
+def plausibility_of(name: str, pipeline: dict[str, Any], model: ModelInfo, folder: Path) -> Plausibility:
+    """Of a pipeline as a task holds it."""
+    spec = models.Pipeline.model_validate(pipeline)
+    return Plausibility(name, spec, model, labels_of(spec, model, folder))
+
+
+def _tiny(boxes: Ranges, seen: Seen) -> str:
+    if boxes.blank or boxes.most > TINY_PX:
+        return ""
+    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {_images(seen)})"
+
+
+def _span(values: Ranges) -> str:
+    return f"{values.least:.3g} to {values.most:.3g}"
+
+
+def _images(seen: Seen) -> str:
+    return f"{seen.images} image{'' if seen.images == 1 else 's'}"

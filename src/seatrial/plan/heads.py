@@ -1,0 +1,167 @@
+"""Which head a model has: from its metadata, the names and shapes of its outputs, and what they held on a picture.
+
+For: `init`, which must not tick what it does not know, and the run, which names the likely format where a decoder cannot be
+right. Pure: nothing is opened or run here. Not for: decoding (kernels.detection_formats); a decoder for a head that is
+refused here needs a Format there, and its name in HEADS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from seatrial.errors import printable
+from seatrial.plan.model_file import ModelInfo
+from seatrial.plan.seen import Seen
+
+
+@dataclass(frozen=True)
+class Head:
+    """A family of outputs. format: of `detect`. Where task is raw, nothing built in reads it. fits: how images go in."""
+
+    task: str
+    words: str
+    format: str | None = None
+    fits: str = ""
+
+    @property
+    def read(self) -> bool:
+        return self.task != "raw"
+
+
+def _unread(words: str, fits: str = "letterbox") -> Head:
+    return Head("raw", words, None, fits)
+
+
+HEADS: dict[str, Head] = {
+    "yolov8": Head("detect", "YOLOv8's (4 + classes, anchors): centre and size in pixels, a probability a class", "yolov8"),
+    "yolov5": Head("detect", "YOLOv5's (anchors, 5 + classes): centre and size in pixels, objectness, classes", "yolov5"),
+    "yolox": Head("detect", "YOLOX's (anchors, 5 + classes): offsets in its grid, not decoded yet", "yolox"),
+    "end_to_end": Head("detect", "end-to-end (detections, 6): corners in pixels, score, class", "end_to_end"),
+    "ssd": Head("detect", "SSD's: corners from 0 to 1, and probabilities with the background first", "ssd", "stretch"),
+    "detr": Head("detect", "DETR's: centre and size from 0 to 1, logits, the last 'no object'", "detr", "stretch"),
+    "rtdetr": Head(
+        "detect", "RT-DETR's, D-FINE's or RF-DETR's: centre and size from 0 to 1, a logit a class", "rtdetr", "stretch"
+    ),
+    "classify": Head("classify", "a classifier's: a row of scores an image"),
+    "embed": Head("embed", "an embedding: a row of features an image"),
+    "segment": Head("segment", "a semantic segmentation: a channel a class"),
+    "rtdetr_joined": _unread("RT-DETR's in one tensor (detections, 4 + classes), boxes from 0 to 1", "stretch"),
+    "rtdetr_end_to_end": _unread("RT-DETR's end-to-end (detections, 6), boxes from 0 to 1", "stretch"),
+    "end_to_end_fractions": _unread("end-to-end detections whose boxes go from 0 to 1"),
+    "end_to_end_swapped": _unread("end-to-end detections with the class before the score"),
+    "end_to_end_sizes": _unread("end-to-end detections whose boxes are not corners"),
+    "end_to_end_more": _unread("end-to-end detections with masks, keypoints or an angle behind the class"),
+    "yolov7_end_to_end": _unread("YOLOv7's end-to-end (detections, 7): image, corners, class, score"),
+    "detections_flat": _unread("a list of detections of the whole batch, whose rows are no images"),
+    "nms_tensors": _unread("detections after NMS in several tensors (boxes, scores, classes)"),
+    "yolov8_fractions": _unread("like YOLOv8's, but with boxes from 0 to 1"),
+    "yolov8_logits": _unread("like YOLOv8's, but with logits in place of probabilities"),
+    "yolov8_turned": _unread("like YOLOv8's, but with anchors first: 4 + classes columns, and no objectness"),
+    "yolov5_fractions": _unread("like YOLOv5's, but with boxes from 0 to 1"),
+    "levels": _unread("a detector's feature levels, not decoded yet"),
+    "pose": _unread("a pose head: keypoints behind the classes"),
+    "obb": _unread("an oriented-box head (obb): an angle behind the classes"),
+    "instances": _unread("an instance-segmentation head: mask coefficients behind the classes, and prototypes"),
+    "pair_pixels": _unread("boxes in pixels and scores in a tensor each (YOLO-NAS and others)"),
+    "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
+    "pair_logits": _unread("boxes as anchors' offsets or corners, with logits"),
+    "pair_alike": _unread("two tensors of four columns, and nothing says which holds the boxes"),
+    "class_map": _unread("a map of class numbers, with the argmax inside", "stretch"),
+    "channels_last": _unread("a map with its channels last", "stretch"),
+    "one_channel": _unread("a map of one channel: a mask, a depth or a heat map", "stretch"),
+    "unknown": _unread("a head that seatrial does not know", "stretch"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the rules made of the tensors. sure: only where more than a shape says so. outputs: to name in the plan."""
+
+    key: str
+    because: str
+    sure: bool = False
+    outputs: tuple[str, ...] = ()
+    activation: str = ""
+
+
+@dataclass(frozen=True)
+class Recognition:
+    """certain: reasons that need no second look. doubts: what a person is to check. activation: '' where nothing says."""
+
+    head: Head
+    certain: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    activation: str = ""
+
+    @property
+    def refused(self) -> str:
+        """What the head is, where no built-in postprocess reads it."""
+        return "" if self.head.read else self.head.words
+
+
+_TASKS = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "obb"}
+
+
+def is_rtdetr(info: ModelInfo) -> bool:
+    """Whether the metadata of an Ultralytics export names RT-DETR's head or model."""
+    said = info.metadata.get("head", "") + " " + info.metadata.get("description", "")
+    return "rtdetr" in said.lower().replace("-", "").replace("_", "")
+
+
+def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, int] | None = None) -> Recognition:
+    """seen: each output on a picture, or nothing where none was run: then shapes alone give no certainty."""
+    from seatrial.plan.head_rules import find
+
+    said = info.metadata.get("task", "").strip().lower()
+    if said in ("segment", "pose", "obb"):
+        return _told(Finding(_TASKS[said], f"the metadata says task '{said}'"))
+    if said == "detect" and is_rtdetr(info):
+        columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
+        flat = "rtdetr_end_to_end" if columns == 6 and len(info.labels() or []) != 2 else "rtdetr_joined"
+        return _told(Finding(flat, "the metadata names RT-DETR"))
+    found = find(info, seen, input_hw)
+    if said == "classify":
+        sure = found.key == "classify" or not seen
+        return _told(Finding("classify", "from the model's metadata", sure, activation=found.activation))
+    if said == "detect":
+        head = HEADS[found.key]
+        if head.task != "detect" and head.read:
+            found = Finding("unknown", "the metadata says task 'detect', and the tensors look like no detector's")
+        elif head.read and found.sure:
+            found = Finding(found.key, f"from the model's metadata; {found.because}", True, found.outputs)
+        elif head.read:
+            found = Finding(found.key, f"the metadata says task 'detect'; {found.because}", False, found.outputs)
+    elif said:
+        found = Finding(found.key, f"the metadata says task '{printable(said)}', which is not known; {found.because}")
+    return _told(found)
+
+
+def _told(found: Finding) -> Recognition:
+    head = HEADS[found.key]
+    if not head.read:
+        doubt = f"task raw: this looks like {head.words}; no built-in postprocess reads it yet: use a Python stage"
+        return Recognition(head, (), (f"{doubt} ({found.because})",), found.outputs)
+    what = f"task {head.task}" + (f", format {head.format}" if head.format else "")
+    if found.sure:
+        return Recognition(head, (f"{what}: {found.because}",), (), found.outputs, found.activation)
+    return Recognition(head, (), (f"{what}: {head.words}? {found.because}",), found.outputs, found.activation)
+
+
+def against_metadata(info: ModelInfo, task: str, detector_format: str | None) -> str:
+    """Why a built-in postprocess cannot be right by the model's own words, or ''."""
+    said = info.metadata.get("task", "").strip().lower()
+    if task == "raw" or said not in _TASKS:
+        return ""
+    cure = "use task: raw, or a Python postprocess; where the metadata is no longer true, take it out of the file"
+    if said in ("segment", "pose", "obb"):
+        words = HEADS[_TASKS[said]].words
+        return f"its metadata says task '{said}', which is {words}: no built-in postprocess reads it yet; {cure}"
+    if task != said:
+        return f"its metadata says task '{said}'; set task: {said}, or {cure}"
+    if said == "detect" and is_rtdetr(info) and detector_format != "rtdetr":
+        columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
+        words = HEADS["rtdetr_end_to_end" if columns == 6 else "rtdetr_joined"].words
+        return f"its metadata names RT-DETR, whose head is {words}: no built-in postprocess reads it yet; {cure}"
+    return ""

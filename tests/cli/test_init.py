@@ -1,0 +1,128 @@
+"""`seatrial init` on models of every kind, in this process: each tick is right, and each plan runs or is not written."""
+
+import cv2
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from seatrial.plan.load import load_plan
+from seatrial.trial.preflight import preflight
+
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def init():
+    from seatrial.cli import plans as _registers  # noqa: F401
+    from seatrial.cli.app import app
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, ["init", *map(str, arguments)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+def detector(path, head, metadata=None):
+    """A model that gives `head` whatever it sees, but has to see a picture of its size."""
+    shape = [1, *head.shape]
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["images"], ["mean"], keepdims=0),
+            helper.make_node("Mul", ["mean", "none"], ["nothing"]),
+            helper.make_node("Add", ["head", "nothing"], ["output0"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, SIDE, SIDE])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(head[None].astype(np.float32), "head"),
+            numpy_helper.from_array(np.float32(0), "none"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.save(model, path)
+
+
+def yolov8(classes, extra=None):
+    head = np.zeros((4 + classes, 84))
+    head[:, 0] = [16, 32, 16, 32, *([0.9] * classes)]
+    return head if extra is None else np.concatenate([head, extra])
+
+
+def rtdetr(scale):
+    head = np.zeros((300, 7))
+    head[:, :4] = np.array([16, 32, 16, 32]) * scale
+    head[0, 4:] = 0.9
+    return head
+
+
+ULTRALYTICS = {"stride": "32", "names": "{0: 'a', 1: 'b', 2: 'c'}", "imgsz": "[64, 64]"}
+HEADS = {
+    "yolov8": (yolov8(3), ULTRALYTICS | {"task": "detect"}, "detect", "yolov8", True),
+    "rtdetr alone": (rtdetr(1 / SIDE), {}, "raw", None, False),
+    "pose alone": (yolov8(3, np.full((6, 84), 40.0)), {}, "raw", None, False),
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_init_ticks_what_it_knows_and_its_plan_passes_the_checks(init, tmp_path, monkeypatch, name):
+    """The run on the bundled picture tells RT-DETR from YOLOv5, and keypoints from scores."""
+    monkeypatch.chdir(tmp_path)
+    head, metadata, task, form, ticked = HEADS[name]
+    detector(tmp_path / "m.onnx", head, metadata)
+    done = init("m.onnx")
+    assert done.exit_code == 0, done.output
+    assert (f"✓ task {task}" in done.stdout) is ticked
+    assert (f"? task {task}" in done.stdout) is not ticked
+    assert "nothing was run" not in done.stdout
+    (tmp_path / "images").mkdir()
+    cv2.imwrite("images/0.png", np.zeros((20, 30, 3), np.uint8))
+    plan = load_plan("trial.yaml")
+    post = plan.plan.pipelines["baseline"].postprocess
+    assert (post.task, post.format) == (task, form)
+    warnings = preflight(plan, False, lambda _: None).warnings
+    assert any("still marked CHECK" in w for w in warnings) is bool(plan.unconfirmed)
+
+
+def test_a_plan_that_is_there_already_costs_no_run(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    detector(tmp_path / "m.onnx", yolov8(3))
+    (tmp_path / "trial.yaml").write_text("mine")
+    monkeypatch.setattr("seatrial.trial.glimpse.glimpse", lambda *_: pytest.fail("it was run"))
+    done = init("m.onnx")
+    assert (done.exit_code, (tmp_path / "trial.yaml").read_text()) == (2, "mine")
+
+
+def test_without_a_runtime_nothing_is_ticked_by_shape(init, tmp_path, monkeypatch):
+    from seatrial.backends.base import Availability
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("seatrial.backends.availability", lambda name: Availability(name, False))
+    detector(tmp_path / "m.onnx", yolov8(3))
+    done = init("m.onnx", "--output", "-")
+    assert "# CHECK nothing was run on a picture: no runtime is installed" in done.stdout
+    assert "# CHECK task detect, format yolov8" in done.stdout
+
+
+def test_names_that_move_the_cursor_are_escaped_in_the_terminal(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    detector(tmp_path / "m.onnx", yolov8(3), {"names": repr({0: "\x1b[2Ja", 1: "b\nc", 2: "\u202ed"})})
+    done = init("m.onnx")
+    assert "labels  \\x1b[2Ja, b\\nc, \\u202ed" in done.stdout
+    assert "\x1b[2J" not in done.stdout
+    monkeypatch.setattr("seatrial.plan.model_file.inspect_model", _evil)
+    done = init("m.onnx", "--force")
+    assert "\x1b[2J" not in done.output
+
+
+def _evil(path):
+    from seatrial.errors import ModelError
+
+    raise ModelError(f"{path}: a name like \x1b[2J\u202e")

@@ -1,0 +1,234 @@
+"""A decoder whose assumption is observably false. Shapes and numbers are right by construction for the format named first."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seatrial.errors import ModelError
+from seatrial.pipeline.plausibility import Plausibility
+from seatrial.plan import models
+from seatrial.plan.model_file import ModelInfo, TensorInfo
+
+RNG = np.random.default_rng(3)
+SIDE, ANCHORS = 320, 2100
+
+
+def boxes(count, scale=1.0):
+    return np.concatenate([RNG.uniform(0, SIDE, (count, 2)), RNG.uniform(4, SIDE / 2, (count, 2))], 1) * scale
+
+
+def corners(count, scale=1.0):
+    b = boxes(count)
+    return np.concatenate([b[:, :2] - b[:, 2:] / 2, b[:, :2] + b[:, 2:] / 2], 1) * scale
+
+
+def scores(count, classes):
+    s = RNG.uniform(0, 0.02, (count, classes))
+    s[:3] = 0.9
+    return s
+
+
+def sigmoid_logits(count, classes):
+    s = RNG.normal(-6, 0.5, (count, classes))
+    s[:3, 0] = 2
+    return s
+
+
+def no_object(count, classes):
+    s = RNG.normal(0, 1, (count, classes))
+    s[3:, -1] = 9
+    return s
+
+
+def softmax(x):
+    e = np.exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def joined(*parts):
+    return np.concatenate(parts, 1)[None].astype(np.float32)
+
+
+def turned(*parts):
+    return np.ascontiguousarray(joined(*parts).transpose(0, 2, 1))
+
+
+def listed(scale=1.0):
+    rows = np.zeros((300, 6))
+    rows[:5] = np.concatenate([corners(5, scale), np.linspace(0.9, 0.3, 5)[:, None], np.arange(5)[:, None]], 1)
+    return rows[None].astype(np.float32)
+
+
+def pair(b, s):
+    return b[None].astype(np.float32), s[None].astype(np.float32)
+
+
+def seen_by(post, *outputs, labels=None, runs=1, metadata=None):
+    """A pipeline's plausibility after so many images of these outputs. Dimensions are symbolic: only a run tells."""
+    tensors = tuple(TensorInfo(f"output{i}", ("n", *"abc"[: o.ndim - 1]), o.dtype.name) for i, o in enumerate(outputs))
+    info = ModelInfo(
+        Path("m.onnx"), (TensorInfo("x", ("n", 3, SIDE, SIDE), "float32"),), tensors, metadata or {}, 17, 1, ""
+    )
+    spec = models.Pipeline.model_validate(
+        {"model": "m.onnx", "preprocess": {"size": [SIDE, SIDE]}, "postprocess": post}
+    )
+    found = Plausibility("only", spec, info, labels)
+    for _ in range(runs):
+        found.add(outputs, 1)
+    return found
+
+
+def detect(form):
+    return {"task": "detect", "format": form}
+
+
+V8 = turned(boxes(ANCHORS), scores(ANCHORS, 4))
+V5 = joined(boxes(3 * ANCHORS), scores(3 * ANCHORS, 5))
+YOLOX = joined(RNG.uniform(-1, 2, (ANCHORS, 2)), RNG.uniform(-2, 3, (ANCHORS, 2)), scores(ANCHORS, 5))
+DETR = pair(boxes(100, 1 / SIDE), no_object(100, 6))
+RTDETR = pair(boxes(300, 1 / SIDE), sigmoid_logits(300, 4))
+SSD = pair(corners(3000, 1 / SIDE), softmax(RNG.normal(0, 1, (3000, 5)) + np.eye(1, 5) * 4))
+SOUND = {
+    "yolov8": (detect("yolov8"), (V8,)),
+    "yolo11": (detect("yolo11"), (V8,)),
+    "yolov5": (detect("yolov5"), (V5,)),
+    "yolox": (detect("yolox"), (YOLOX,)),
+    "end_to_end": (detect("end_to_end"), (listed(),)),
+    "detr": (detect("detr"), DETR),
+    "rtdetr": (detect("rtdetr"), RTDETR),
+    "rtdetr, logits first": (detect("rtdetr"), pair(boxes(300, 1 / SIDE), sigmoid_logits(300, 6))[::-1]),
+    "ssd": (detect("ssd"), SSD),
+    "nothing found": (detect("end_to_end"), (np.zeros((1, 300, 6), np.float32),)),
+    "zeros": (detect("yolov8"), (np.zeros((1, 8, ANCHORS), np.float32),)),
+    "sizes a little below 0": (detect("yolov8"), (V8 - np.array([0, 0, 3, 3, 0, 0, 0, 0], np.float32)[:, None] * 3,)),
+    "a NaN among them": (detect("yolov8"), (np.where(V8[0, 0, 0] == V8, np.nan, V8),)),
+    "scores a hundredth over": (detect("yolov8"), (np.minimum(V8 * np.float32(1.004), SIDE),)),
+    "classify": ({"task": "classify"}, (np.array([[3.0, -2, 1]]),)),
+    "classify with ones behind": ({"task": "classify"}, (np.array([[3.0, -2, 1]]).reshape(1, 3, 1, 1),)),
+    "segment": ({"task": "segment"}, (RNG.normal(0, 3, (1, 5, 20, 20)),)),
+    "embed": ({"task": "embed"}, (RNG.normal(0, 3, (1, 64)),)),
+    "raw": ({"task": "raw"}, (turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4)),)),
+}
+
+
+@pytest.mark.parametrize("name", SOUND)
+def test_what_can_be_right_is_let_through(name):
+    post, outputs = SOUND[name]
+    found = seen_by(post, *outputs)
+    assert found.problem() == ""
+    assert found.settle(reduced=False) == []
+
+
+V8_LOGITS = turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4))
+OBB = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.uniform(-0.7, 2.3, (ANCHORS, 1)))
+POSE = turned(boxes(ANCHORS), scores(ANCHORS, 1), RNG.uniform(0, SIDE, (ANCHORS, 51)))
+SEG = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.normal(0, 1, (ANCHORS, 32)))
+FALSE = {
+    # what is asked, outputs, labels, what is said, what is named
+    "yolov5 of [1, 22, 2100]": (detect("yolov5"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
+                                "22 × 2100 has anchors and classes the other way round", "try format: yolov8"),
+    "classify of [1, 22, 2100]": ({"task": "classify"}, (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
+                                  "one row of scores an image", "try format: yolov8"),
+    "yolov8 of (anchors, 5 + classes)": (detect("yolov8"), (V5,), None, "the other way round", "try format: yolov5"),
+    "3 labels for 18 classes": (detect("yolov8"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), ["a", "b", "c"],
+                                "reads 18 classes from the head, but there are 3 labels", ""),
+    "yolov8 of logits": (detect("yolov8"), (V8_LOGITS,), None, "expects probabilities, but its scores go from -",
+                         "with logits in place of probabilities"),
+    "yolov8 of fractions": (detect("yolov8"), (turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 4)),), None,
+                            "all are smaller than 2 px", "boxes from 0 to 1"),
+    "yolov5 of fractions": (detect("yolov5"), (joined(boxes(3 * ANCHORS, 1 / SIDE), scores(3 * ANCHORS, 5)),), None,
+                            "all are smaller than 2 px", "boxes from 0 to 1"),
+    "yolov8 of obb": (detect("yolov8"), (OBB,), None, "expects probabilities", "oriented-box head"),
+    "yolov8 of pose": (detect("yolov8"), (POSE,), None, "expects probabilities", "a pose head"),
+    "yolov8 of seg": (detect("yolov8"), (SEG,), None, "expects probabilities", "task: raw"),
+    "yolov5 of RT-DETR": (detect("yolov5"), (joined(boxes(300, 1 / SIDE), scores(300, 3)),), None,
+                          "all are smaller than 2 px", "RT-DETR's in one tensor"),
+    "yolov5 of yolox": (detect("yolov5"), (joined(boxes(ANCHORS, 1 / SIDE) - 0.1, scores(ANCHORS, 5)),), None, "2 px", "YOLOX"),
+    "yolox of decoded boxes": (detect("yolox"), (joined(boxes(ANCHORS), scores(ANCHORS, 5)),), None,
+                               "logarithms of sizes, but they go up to", "try format: yolov5"),
+    "end_to_end of fractions": (detect("end_to_end"), (listed(1 / SIDE),), None, "2 px", "boxes go from 0 to 1"),
+    "end_to_end of RT-DETR's two classes": (detect("end_to_end"), (joined(boxes(300, 1 / SIDE), scores(300, 2)),), None,
+                                            "expects class numbers", "RT-DETR's in one tensor"),
+    "end_to_end, swapped": (detect("end_to_end"), (listed()[..., [0, 1, 2, 3, 5, 4]],), None, "expects", "class before the score"),
+    "end_to_end of sizes": (detect("end_to_end"), (np.concatenate([boxes(300)[None], listed()[..., 4:] + [[0.1, 0]]], 2),), None,
+                            "expects corners", "not corners"),
+    "end_to_end, more classes than labels": (detect("end_to_end"), (listed(),), ["a", "b"],
+                                             "class numbers up to 4, but there are 2 labels", ""),
+    "detr of sigmoids": (detect("detr"), RTDETR, None, "'no object'", "try format: rtdetr"),
+    "rtdetr of a softmax": (detect("rtdetr"), DETR, None, "would be read as a class", "try format: detr"),
+    "detr of probabilities": (detect("detr"), pair(boxes(100, 1 / SIDE), softmax(no_object(100, 6))), None,
+                              "expects logits, but all scores are probabilities", ""),
+    "rtdetr of pixels": (detect("rtdetr"), pair(boxes(300), sigmoid_logits(300, 6)), None,
+                         "boxes as fractions of the input, but they go from", "boxes in pixels"),
+    "rtdetr, four classes, logits first": (detect("rtdetr"), RTDETR[::-1], None, "boxes and scores swapped?", ""),
+    "ssd of YOLO-NAS": (detect("ssd"), pair(corners(ANCHORS), scores(ANCHORS, 5)), None, "boxes as fractions", "YOLO-NAS"),
+    "ssd of logits": (detect("ssd"), pair(corners(3000, 1 / SIDE), sigmoid_logits(3000, 5)), None, "expects probabilities", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FALSE)
+def test_what_cannot_be_right_is_said_with_the_likely_format(name):
+    post, outputs, labels, said, named = FALSE[name]
+    found = seen_by(post, *outputs, labels=labels, runs=2)
+    problem = found.problem()
+    assert problem.startswith("pipelines.only.postprocess.")
+    assert said in problem
+    assert named in problem
+    with pytest.raises(ModelError) as e:
+        found.settle(reduced=False)
+    assert e.value.exit_code == 4
+    # A reduced precision breaks numbers too, and that is a finding about it, not about the format.
+    assert found.settle(reduced=True)[0].startswith(problem)
+
+
+def test_one_sound_image_among_many_is_enough():
+    """An image without objects says little, so all are looked at together."""
+    tiny = turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 4))
+    found = seen_by(detect("yolov8"), tiny, runs=3)
+    assert "3 images" in found.problem()
+    found.add([V8], 1)
+    assert found.problem() == ""
+
+
+DOUBTS = [
+    ("softmax", softmax(np.array([[3.0, 1, 2]])), "sum to 1 already: set activation: none"),
+    ("sigmoid", softmax(np.array([[3.0, 1, 2]])), "sum to 1 already: set activation: none"),
+    ("sigmoid", np.array([[0.9, 0.8, 0.1]]), "between 0 and 1 already: set activation: none"),
+    ("none", np.array([[3.0, 1, -2]]), "these are logits; set activation: softmax"),
+    ("softmax", np.array([[0.9, 0.8, 0.1]]), ""),
+    ("softmax", np.array([[3.0, 1, -2]]), ""),
+    ("none", softmax(np.array([[3.0, 1, 2]])), ""),
+    ("none", np.array([[0.9, 0.8, 0.1]]), ""),
+]
+
+
+@pytest.mark.parametrize(("activation", "values", "said"), DOUBTS)
+def test_an_activation_that_flattens_the_scores_is_a_warning(activation, values, said):
+    doubts = seen_by({"task": "classify", "activation": activation}, values).settle(reduced=False)
+    assert len(doubts) == bool(said)
+    assert all(said in d for d in doubts)
+
+
+def test_a_users_own_postprocess_is_not_second_guessed():
+    found = seen_by({"python": "mine:post"}, turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4)))
+    assert found.settle(reduced=False) == []
+
+
+def test_a_background_that_is_none_is_a_warning():
+    """Where the first column is a class, ssd would drop it."""
+    sound = seen_by(detect("ssd"), *SSD)
+    assert sound.doubts() == ()
+    (doubt,) = seen_by(detect("ssd"), *pair(corners(3000, 1 / SIDE), scores(3000, 5))).settle(reduced=False)
+    assert "drops column 0 of the scores as the background" in doubt
+
+
+@pytest.mark.parametrize("form", ["yolov8", "yolov5", "yolox", "end_to_end", "ssd", "detr", "rtdetr", None])
+def test_whatever_a_model_gives_there_is_an_answer(form):
+    rng = np.random.default_rng(1)
+    for _ in range(40):
+        sides = rng.choice([0, 1, 4, 5, 6, 7, 30], rng.integers(0, 4))
+        outputs = [rng.normal(0, rng.choice([0.1, 50]), [1, *sides]).astype("f4") for _ in range(rng.integers(1, 4))]
+        found = seen_by(detect(form) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)])
+        assert isinstance(found.problem(), str)
+        assert all(isinstance(d, str) for d in found.doubts())

@@ -1,0 +1,166 @@
+"""The plan that init writes: valid, honest about what it does not know, and nobody else's to add keys to."""
+
+import onnx
+import pytest
+import yaml
+from onnx import TensorProto, helper
+
+from seatrial.errors import ModelError
+from seatrial.plan.init import guess, plan_text
+from seatrial.plan.load import load_plan
+from seatrial.plan.model_file import inspect_model
+
+FLOAT = TensorProto.FLOAT
+
+
+def save(folder, inputs, outputs, metadata=None, nodes=None):
+    """A model whose outputs have these types and shapes; what it computes is never asked."""
+    nodes = nodes or [helper.make_node("Identity", [inputs[0].name] if inputs else [], [o.name]) for o in outputs]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs), opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    )
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    path = folder / "m.onnx"
+    onnx.save(model, path)
+    return path
+
+
+def tensor(name, shape, dtype=FLOAT):
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def written(folder, path):
+    """The plan as text, and as it is read again."""
+    info = inspect_model(path)
+    text = plan_text(info, guess(info), folder, "photos", ["onnxruntime-cpu"])
+    (folder / "trial.yaml").write_text(text, "utf-8")
+    return text, load_plan(folder / "trial.yaml")
+
+
+IMAGE = tensor("images", ["batch", 3, 64, 64])
+RUNS = {
+    "float32": (tensor("x", [1, 3, 64, 64]), "float32"),
+    "float16": (tensor("x", [1, 3, 64, 64], TensorProto.FLOAT16), "float16"),
+    "uint8": (tensor("x", [1, 3, 64, 64], TensorProto.UINT8), "uint8"),
+    "int8": (tensor("x", [1, 3, 64, 64], TensorProto.INT8), "int8"),
+    "grey": (tensor("x", [1, 1, 64, 64]), "float32"),
+    "channels last": (tensor("x", [1, 64, 64, 3], TensorProto.UINT8), "uint8"),
+    "any size": (tensor("x", ["n", 3, "h", "w"]), "float32"),
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_plan_is_written_where_the_built_in_preprocess_can_feed_the_model(tmp_path, name):
+    from seatrial.pipeline.build import build_pipeline
+
+    image, dtype = RUNS[name]
+    path = save(tmp_path, [image], [tensor("y", [1, 10])])
+    _, plan = written(tmp_path, path)
+    spec = plan.plan.pipelines["baseline"]
+    assert spec.preprocess.dtype == dtype
+    build_pipeline("baseline", spec, inspect_model(path), tmp_path)
+    assert plan.unconfirmed
+
+
+REFUSED = {
+    "float64": ([tensor("x", [1, 3, 64, 64], TensorProto.DOUBLE)], None, r"takes float64.*Python preprocess.*gives float64"),
+    "int32": ([tensor("x", [1, 3, 64, 64], TensorProto.INT32)], None, r"takes int32.*Python preprocess"),
+    "int64": ([tensor("x", [1, 3, 64, 64], TensorProto.INT64)], None, r"takes int64.*Python preprocess"),
+    "uint16": ([tensor("x", [1, 3, 64, 64], TensorProto.UINT16)], None, r"takes uint16"),
+    "bfloat16": ([tensor("x", [1, 3, 64, 64], TensorProto.BFLOAT16)], None, r"bfloat16, which NumPy does not have.*export"),
+    "text": ([tensor("s", [1, 3], TensorProto.STRING)], None, r"takes text, not an image"),
+    "no input": ([], None, r"no inputs, so no image can go in"),
+    "two inputs": ([IMAGE, tensor("size", [1, 2])], None, r"has 2 inputs.*returns a dict"),
+    "no batch": ([tensor("x", [3, "h", "w"])], None, r"no input looks like an image"),
+    "bfloat16 out": ([IMAGE], tensor("y", [1, 10], TensorProto.BFLOAT16), r"output y bfloat16\[1, 10\] is bfloat16.*export"),
+    "sequence out": (
+        [IMAGE], helper.make_tensor_sequence_value_info("y", FLOAT, None), r"output 'y' holds a value of type sequence, not a tensor.*export"
+    ),
+    "map out": (
+        [IMAGE],
+        helper.make_value_info("y", helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(FLOAT, []))),
+        r"output 'y' holds a value of type map",
+    ),
+    "optional out": (
+        [IMAGE], helper.make_value_info("y", helper.make_optional_type_proto(helper.make_tensor_type_proto(FLOAT, []))),
+        r"output 'y' holds a value of type optional",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_no_plan_is_written_that_the_next_command_refuses(tmp_path, name):
+    inputs, output, message = REFUSED[name]
+    nodes = None if inputs else [helper.make_node("Constant", [], ["y"], value_float=1.0)]
+    path = save(tmp_path, inputs, [output or tensor("y", [1, 10])], nodes=nodes)
+    with pytest.raises(ModelError, match=message) as refused:
+        guess(inspect_model(path))
+    assert refused.value.exit_code == 4
+
+
+EVIL = "y\nmatrix: {backends: [fake]}\n\x1b[2J\u2028\u202eparity: {}\x85z"
+
+
+@pytest.mark.parametrize("where", ["input", "output", "dimension", "label", "task", "size"])
+def test_names_in_a_model_add_no_keys_to_the_plan(tmp_path, where):
+    image = tensor(EVIL if where == "input" else "x", [EVIL if where == "dimension" else "n", 3, 64, 64])
+    output = tensor(EVIL if where == "output" else "y", ["n", 2])
+    metadata = {
+        "names": repr({0: EVIL if where == "label" else "a", 1: "b"}),
+        "task": EVIL if where == "task" else "classify",
+        "imgsz": EVIL if where == "size" else "[64, 64]",
+    }
+    path = save(tmp_path, [image], [output], metadata)
+    text, plan = written(tmp_path, path)
+    assert plan.plan.matrix.backends == ["onnxruntime-cpu"]
+    assert not any(c in text for c in "\x1b\u2028\u202e\x85")
+    assert list(yaml.safe_load(text)) == ["version", "images", "pipelines", "matrix", "budgets", "parity", "measure"]
+    if where == "label":
+        assert plan.plan.pipelines["baseline"].postprocess.labels == [EVIL, "b"]
+    assert "\n" not in str(inspect_model(path).inputs[0])
+
+
+def test_an_output_that_the_plan_names_is_found_again_whatever_it_is_called(tmp_path):
+    outputs = [tensor(f"dets{EVIL}", ["n", 300, 4]), tensor("labels", ["n", 300, 4])]
+    path = save(tmp_path, [IMAGE], outputs)
+    _, plan = written(tmp_path, path)
+    assert plan.plan.pipelines["baseline"].postprocess.outputs == [f"dets{EVIL}", "labels"]
+
+
+FITS = [
+    # metadata, output, mode, colour, scale is 1, what is read
+    (
+        {"stride": "32", "task": "detect", "description": "Ultralytics rtdetr-l"},
+        [1, 300, 84],
+        "stretch",
+        "rgb",
+        False,
+        "raw",
+    ),
+    ({"stride": "32", "task": "detect"}, [1, 84, 336], "letterbox", "rgb", False, "detect"),
+    ({}, [1, 336, 85], "letterbox", "bgr", True, "detect"),
+    ({}, [1, 1008, 85], "letterbox", "rgb", False, "detect"),
+    ({}, [1, 10], "resize_center_crop", "rgb", False, "classify"),
+    ({"stride": "32", "task": "obb"}, [1, 7, 336], "letterbox", "rgb", False, "raw"),
+]
+
+
+@pytest.mark.parametrize(("metadata", "shape", "mode", "color", "unscaled", "task"), FITS)
+def test_how_a_picture_goes_in_follows_the_head(tmp_path, metadata, shape, mode, color, unscaled, task):
+    found = guess(inspect_model(save(tmp_path, [tensor("images", [1, 3, 128, 128])], [tensor("y", shape)], metadata)))
+    p = found.preprocess
+    assert (found.task, p["mode"], p["color"], p["scale"] == 1) == (task, mode, color, unscaled)
+    if task == "raw":
+        assert found.recognition.refused
+        assert any("no built-in postprocess reads it yet" in u for u in found.unsure)
+
+
+def test_what_is_still_marked_is_found_in_the_plans_text(tmp_path):
+    path = save(tmp_path, [tensor("x", ["n", 3, "h", "w"])], [tensor("y", [1, 10])])
+    text, plan = written(tmp_path, path)
+    assert len(plan.unconfirmed) == text.count("# CHECK") == 3
+    assert plan.unconfirmed[0].startswith("size: the model takes any")
+    done = "\n".join(line for line in text.splitlines() if not line.startswith("# CHECK"))
+    (tmp_path / "trial.yaml").write_text(done, "utf-8")
+    assert load_plan(tmp_path / "trial.yaml").unconfirmed == ()
