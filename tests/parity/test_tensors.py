@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cosine
 
 from seatrial.parity.tensors import compare_tensors
+from seatrial.parity.tolerance import Closeness
 
 NAN, INF = np.nan, np.inf
 FLOATS = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, 1.0, NAN, INF, -INF])
@@ -19,7 +20,8 @@ PAIR = hnp.array_shapes(max_dims=3, max_side=5).flatmap(
 
 
 def compare(reference, candidate, tolerance=None):
-    return compare_tensors(["y"], [[np.asarray(reference)]], [[np.asarray(candidate)]], tolerance)[0]
+    closeness = Closeness(*tolerance) if tolerance else None
+    return compare_tensors(["y"], [[np.asarray(reference)]], [[np.asarray(candidate)]], closeness)[0]
 
 
 def noisy(seed=0, scale=1e-2):
@@ -115,7 +117,7 @@ def test_the_tolerance_grows_with_the_reference():
 def test_images_are_pooled_and_outputs_kept_apart():
     parts = [noisy(seed) for seed in range(3)]
     reference, candidate = ([[pair[k], pair[k][:1] * 0] for pair in parts] for k in (0, 1))
-    first, second = compare_tensors(["a", "b"], reference, candidate, (1e-3, 1e-3))
+    first, second = compare_tensors(["a", "b"], reference, candidate, Closeness(1e-3, 1e-3))
     whole = compare(*(np.concatenate([pair[k] for pair in parts]) for k in (0, 1)), (1e-3, 1e-3))
     assert first == whole.model_copy(update={"name": "a"})
     assert (second.name, second.max_abs) == ("b", 0)

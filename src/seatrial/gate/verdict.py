@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import Latencies, judge_budget, reference_cell
+from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing, without_result
 from seatrial.history.records import CellRecord, Comparison, Decision, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Plan
@@ -77,31 +78,16 @@ def _nan(cell: CellRecord) -> Decision:
 
 
 def _judge_parity(cell: CellRecord) -> list[Decision]:
+    """At least one decision of every cell that was compared: a check that could not be made is INCONCLUSIVE, not gone."""
     parity = cell.parity
     if parity is None:
         return []
     if parity.note:
         return [Decision(check="parity", verdict="INCONCLUSIVE", reason=parity.note, cell=cell.id, group="parity")]
-    return [d for d in (_judge_tensors(cell, parity), _judge_agreement(cell, parity)) if d is not None]
-
-
-def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
-    if not parity.tensors:
-        return None
-    check = "parity tensors"
-    broken = next((t for t in parity.tensors if t.nan_mismatch), None)
-    if broken:
-        reason = f"{broken.name}: NaN or infinity on one side only"
-        return Decision(check=check, verdict="FAIL", reason=reason, cell=cell.id, group=check)
-    if parity.rtol is None or parity.atol is None:
-        return None
-    worst = max(parity.tensors, key=lambda t: (t.share_outside or 0.0, t.max_abs))
-    verdict: Verdict = "PASS" if not worst.share_outside else "FAIL"
-    reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}"
-    return Decision(
-        check=check, verdict=verdict, value=worst.share_outside, limit=0.0, unit="share outside", reason=reason, cell=cell.id,
-        group=check,
-    )  # fmt: skip
+    agreed = _judge_agreement(cell, parity)
+    found = [*judge_tensors(cell, parity), *([agreed] if agreed else [])]
+    why = why_nothing(parity)
+    return found or [Decision(check="parity", verdict="INCONCLUSIVE", reason=why, cell=cell.id, group="parity")]
 
 
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
@@ -110,7 +96,7 @@ def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     check = "parity results"
     verdict: Verdict = "PASS" if parity.agreement >= parity.least_agreement else "FAIL"
     worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images and verdict == "FAIL" else ""
-    reason = f"{parity.agreement_unit}{worst}"
+    reason = f"{parity.agreement_unit}{without_result(parity)}{worst}"
     return Decision(
         check=check, verdict=verdict, value=parity.agreement, limit=parity.least_agreement, unit="fraction", reason=reason,
         cell=cell.id, group=check,
@@ -124,12 +110,17 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     (a drop or accuracy or agreement budget) says whose answers are right, nobody may call the candidate fit.
     """
     across = cell.across
-    if cell.status != "ok" or across is None or across.agreement is None:
+    if cell.status != "ok" or across is None:
         return None
     check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
+    if across.agreement is None:
+        reason = f"nothing in common to compare: {across.note or why_nothing(across)}"
+        nothing = Decision(check=check, verdict="INCONCLUSIVE", reason=reason, cell=cell.id, group=check)
+        return judge_between(cell, across) or nothing
     assert plan.parity
     limit = plan.parity.agreement
-    worst = f"; worst: {', '.join(across.worst_images[:3])}" if across.worst_images else ""
+    worst = without_result(across)
+    worst += f"; worst: {', '.join(across.worst_images[:3])}" if across.worst_images else ""
     fields = {
         "check": check,
         "value": across.agreement,

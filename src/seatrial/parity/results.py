@@ -6,7 +6,7 @@ For: one agreement an image, 0 to 1, by task. Not for: right or wrong (accuracy.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,27 +18,54 @@ from seatrial.pipeline.results import Result
 MATCH_IOU = 0.5
 
 
-def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple[list[float], str] | None:
-    """One value an image, and what it means; None where the task has no decoded results.
+@dataclass(frozen=True)
+class Paired:
+    """Images whose results can be compared, and the others by index: a result on one side alone, or on neither."""
 
+    both: tuple[int, ...]
+    one_sided: tuple[int, ...]
+    neither: tuple[int, ...]
+
+
+def paired(reference: Sequence[Result], candidate: Sequence[Result]) -> Paired:
+    """A user's stage may give None for an image. One side's None is a disagreement, both sides' is agreement."""
+    found: dict[int, list[int]] = {0: [], 1: [], 2: []}
+    for i, (r, c) in enumerate(zip(reference, candidate, strict=True)):
+        found[(r is not None) + (c is not None)].append(i)
+    return Paired(tuple(found[2]), tuple(found[1]), tuple(found[0]))
+
+
+def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> tuple[list[float], str] | None:
+    """One value an image, and what it means; None where neither side decoded anything.
+
+    An image with a result on one side alone has 0, and one without any has 1.
     ValueError where results are of different kinds: a class and a box both have class_ids, but don't compare.
     """
-    pairs = [(r, c) for r, c in zip(reference, candidate, strict=True) if r is not None and c is not None]
-    if not pairs or len(pairs) != len(reference):
+    sorted_out = paired(reference, candidate)
+    given = [x for x in (*reference, *candidate) if x is not None]
+    if not given:
         return None
-    first = pairs[0][0]
-    other = next((x for pair in pairs for x in pair if type(x) is not type(first)), None)
+    other = next((x for x in given if type(x) is not type(given[0])), None)
     if other is not None:
-        raise ValueError(f"expected results of one kind, {type(first).__name__}, got {type(other).__name__}")
+        raise ValueError(f"expected results of one kind, {type(given[0]).__name__}, got {type(other).__name__}")
+    pairs = [(reference[i], candidate[i]) for i in sorted_out.both]
+    measured, unit = _agreements(given[0], pairs)
+    values = [1.0] * len(reference)
+    for i in sorted_out.one_sided:
+        values[i] = 0.0
+    for i, value in zip(sorted_out.both, measured, strict=True):
+        values[i] = value
+    return values, unit
+
+
+def _agreements(first: Result, pairs: Sequence[tuple[Any, Any]]) -> tuple[list[float], str]:
     if isinstance(first, Detections):
-        return [_boxes(r, c) for r, c in pairs], "boxes matched (F1 at IoU 0.5, same class)"  # type: ignore[arg-type]
+        return [_boxes(r, c) for r, c in pairs], "boxes matched (F1 at IoU 0.5, same class)"
     if isinstance(first, Classification):
-        return [_top1(r, c) for r, c in pairs], "same top-1 class"  # type: ignore[arg-type]
+        return [_top1(r, c) for r, c in pairs], "same top-1 class"
     if isinstance(first, SemanticMask):
-        return [_pixels(r, c) for r, c in pairs], "same class, share of pixels"  # type: ignore[arg-type]
-    if isinstance(first, Embedding):
-        return [_cosine(r, c) for r, c in pairs], "cosine similarity"  # type: ignore[arg-type]
-    return None
+        return [_pixels(r, c) for r, c in pairs], "same class, share of pixels"
+    return [_cosine(r, c) for r, c in pairs], "cosine similarity"
 
 
 def relabelled(results: Sequence[Result], own: Sequence[str] | None, other: Sequence[str] | None) -> list[Result]:

@@ -53,9 +53,17 @@ def checked_result(result: Any) -> Result:
     return kind(**values)
 
 
-def save_results(path: Path, results: Sequence[Result], raw: Sequence[Sequence[npt.NDArray[Any]]]) -> None:
-    """results: one an image. raw: outputs of the first images, raw[image][output], without the batch."""
+def save_results(
+    path: Path, results: Sequence[Result], raw: Sequence[Sequence[npt.NDArray[Any]]],
+    specials: npt.NDArray[np.int64] | None = None,
+) -> None:  # fmt: skip
+    """results: one an image. raw: outputs of the first images, raw[image][output], without the batch.
+
+    specials: (images, outputs, 4) signatures of NaN and infinity, of all images.
+    """
     arrays: dict[str, npt.NDArray[Any]] = {"count": np.array(len(results)), "raw_count": np.array(len(raw))}
+    if specials is not None:
+        arrays["specials"] = specials
     for i, result in enumerate(results):
         if result is not None:
             arrays[f"{i}.kind"] = np.array(type(result).__name__)
@@ -85,3 +93,9 @@ def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[A
         own = fields.get(i)
         results.append(kinds[str(own.pop("kind"))](**own) if own else None)
     return results, raw
+
+
+def load_specials(path: Path) -> npt.NDArray[np.int64] | None:
+    """(images, outputs, 4): what save_results was given; None where it was not."""
+    with np.load(path, allow_pickle=False) as data:
+        return np.asarray(data["specials"], np.int64) if "specials" in data.files else None

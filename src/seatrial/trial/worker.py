@@ -130,11 +130,18 @@ def _engines(
 
 
 def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any) -> list[str]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN."""
+    """Every image once, in order: decoded results of all, raw outputs of the first few, and of all where they are not finite.
+
+    A reference cell then runs those few once more. Gives outputs that held a NaN.
+    """
+    from seatrial.parity.floor import save_floors
+    from seatrial.parity.specials import as_array, signature
     from seatrial.pipeline.results import save_results
+    from seatrial.trial.floor import kept, measure_floor, row_of
 
     results: list[Any] = []
     raw: list[list[Array]] = []
+    specials: list[list[tuple[int, int, int, int]]] = []
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
     for start in range(0, len(data), task.batch):
@@ -147,16 +154,15 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
             if output.dtype.kind == "f" and np.isnan(output).any():
                 nan_outputs[name] = None
         for row in range(len(wanted)):
+            if task.raw_images:
+                specials.append([signature(row_of(o, row, task.batch)) for o in outputs])
             if len(raw) < task.raw_images:
-                raw.append([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
+                raw.append([kept(o, row, task.batch) for o in outputs])
         results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
-    save_results(Path(task.answer, "results.npz"), results, raw)
+    save_results(Path(task.answer, "results.npz"), results, raw, as_array(specials))
+    if task.floor:
+        save_floors(Path(task.answer), measure_floor(task, pipeline, data, names, raw))
     return list(nan_outputs)
-
-
-def _kept(output: Array) -> Array:
-    """A copy, since the next run overwrites it; text has no differences to measure and is left out."""
-    return np.array(output) if output.dtype.kind in "fiub" else np.zeros(0)
 
 
 if __name__ == "__main__":
