@@ -114,10 +114,13 @@ def tensor(**fields):
     [
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),)}, ["PASS"]),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=0.01),)}, ["FAIL"]),
-        (
-            {"rtol": None, "atol": None, "tensors": (tensor(share_outside=None),)},
-            ["PASS"],
-        ),  # nothing to check: all cells ran
+        # A check that was asked for and cannot be made is not passed.
+        ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None),)}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None}, ["INCONCLUSIVE"]),
+        ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(elements=0),)}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None, "tensors_note": "other shapes"}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None, "tensors_note": "n", "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
+        ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),), "special_images": 1}, ["FAIL"]),
         ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None, nan_mismatch=True),)}, ["FAIL"]),
         ({"rtol": None, "atol": None, "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
         ({"rtol": None, "atol": None, "agreement": 0.85, "least_agreement": 0.9}, ["FAIL"]),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
-from seatrial.parity.results import agreement, match_boxes
+from seatrial.parity.results import agreement, match_boxes, paired
 
 A, B, C = (0, 0, 10, 10), (20, 20, 30, 30), (50, 0, 60, 10)
 NEAR_A, HALF_A, LESS_A = (0, 0, 10, 9), (0, 0, 10, 5), (0, 0, 10, 4.9)
@@ -134,7 +134,28 @@ def test_one_value_an_image_in_order():
     assert values == [0, pytest.approx(2 / 3), 1]
 
 
-@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None]), ([found(A), None], [found(A), None])])
+@pytest.mark.parametrize(
+    ("reference", "candidate", "expected"),
+    [
+        ([found(A), None], [found(A), None], [1, 1]),
+        ([found(A), None], [found(A), found(B)], [1, 0]),
+        ([found(A), found(B)], [None, found(B)], [0, 1]),
+        ([None, None], [top(1), None], [0, 1]),
+        ([None, top(1)], [top(1), None], [0, 0]),
+        ([None, None], [None, top(1)], [1, 0]),
+    ],
+)
+def test_one_sides_none_is_a_disagreement_and_both_sides_is_agreement(reference, candidate, expected):
+    assert agreement(reference, candidate)[0] == expected
+    assert agreement(candidate, reference)[0] == expected
+
+
+def test_images_are_sorted_by_which_side_gave_a_result():
+    sides = paired([found(A), None, None, found(B)], [found(A), found(A), None, None])
+    assert (sides.both, sides.one_sided, sides.neither) == ((0,), (1, 3), (2,))
+
+
+@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None]), ([None] * 3, [None] * 3)])
 def test_nothing_decoded_is_no_agreement(reference, candidate):
     assert agreement(reference, candidate) is None
 
@@ -147,6 +168,7 @@ def test_nothing_decoded_is_no_agreement(reference, candidate):
         ([found(A)], [top(1)], "expected results of one kind, Detections, got Classification"),
         ([top(1)], [found(A)], "expected results of one kind, Classification, got Detections"),
         ([mask([1])], [top(1)], "expected results of one kind, SemanticMask, got Classification"),
+        ([None, top(1)], [found(A), None], "expected results of one kind, Classification, got Detections"),
         ([vector(1), top(1)], [vector(1), top(1)], "expected results of one kind, Embedding, got Classification"),
     ],
 )

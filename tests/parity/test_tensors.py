@@ -139,3 +139,67 @@ def test_other_shapes_are_refused(first, second):
 def test_other_image_counts_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         compare_tensors(["y"], [[np.zeros(1)]] * 2, [[np.zeros(1)]], None)
+
+
+@pytest.mark.parametrize(
+    ("offset", "noise", "sqnr_db", "variation_db"),
+    [(0, 0.1, 20, 20), (10, 0.1, 40, 20), (10, 1.0, 20, 0), (100, 1.0, 40, 0)],
+)
+def test_a_large_mean_lifts_the_sqnr_and_not_what_is_left_of_the_variation(offset, noise, sqnr_db, variation_db):
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=100_000) + offset
+    found = compare(reference, reference + rng.normal(scale=noise, size=reference.shape))
+    assert found.sqnr_db == pytest.approx(sqnr_db, abs=0.1)
+    assert found.variation_db == pytest.approx(variation_db, abs=0.1)
+
+
+@pytest.mark.parametrize("values", [[5.0, 5.0, 5.0], [0.0, 0.0], [1e6, 1e6 + 1]])
+def test_what_does_not_vary_has_no_variation(values):
+    assert compare(values, [v + 1 for v in values]).variation_db is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "expected"),
+    [
+        ([1.0, 3.0], [1.0, 3.4], 0.1),
+        ([0.0, 0.0], [0.0, 0.0], None),
+        ([0.0], [1.0], None),
+        ([-2.0, 2.0], [-2.0, 2.0], 0),
+    ],
+)
+def test_the_mean_error_against_the_mean_size(reference, candidate, expected):
+    found = compare(reference, candidate)
+    assert found.mean_relative == (expected if expected is None else pytest.approx(expected))
+
+
+def rows_gone(count, of=9, length=50):
+    reference = np.random.default_rng(0).random((of, length))
+    candidate = reference.copy()
+    candidate[:count] = 0.25
+    return reference, candidate
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "flattened"), [(0, 9, 0), (5, 9, 5), (8, 9, 8), (1, 9, 1), (1, 20, 0), (2, 20, 2)]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_rows_that_went_constant_are_counted(count, of, flattened, turned):
+    sides = [s.T if turned else s for s in rows_gone(count, of)]
+    assert compare(*sides).flattened == flattened
+
+
+@pytest.mark.parametrize("shape", [(), (9,), (7, 4), (0, 9), (3, 0)])
+def test_too_little_to_say_that_a_row_is_constant(shape):
+    rng = np.random.default_rng(0)
+    assert compare(rng.random(shape), np.zeros(shape)).flattened == 0
+
+
+def test_rows_that_are_constant_in_the_reference_too_are_not_counted():
+    reference, candidate = rows_gone(5)
+    reference[:5] = 0.5
+    assert compare(reference, candidate).flattened == 0
+
+
+@given(PAIR)
+def test_elements_are_those_that_are_finite_on_both_sides(pair):
+    assert compare(*pair).elements == int((np.isfinite(pair[0]) & np.isfinite(pair[1])).sum())

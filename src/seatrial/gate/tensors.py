@@ -5,13 +5,15 @@ Elementwise where precision is the same; by SQNR and cosine where it is reduced,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from seatrial.history.records import CellRecord, Decision, ParityResult, TensorDifference, Verdict
-from seatrial.parity.tolerance import DESTROYED_DB, QUIET
+from seatrial.parity.tolerance import DESTROYED_DB, PLANS, QUIET
 
 _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
-_NEGLIGIBLE = 1e-3
+# A tensor that is zero in the reference has no ratio: what is below the table's atol across runtimes is nothing.
+NEGLIGIBLE = 1e-3
 
 
 def judge_tensors(cell: CellRecord, parity: ParityResult) -> list[Decision]:
@@ -39,8 +41,9 @@ def judge_between(cell: CellRecord, across: ParityResult) -> Decision | None:
     rows = _with_numbers(across.tensors)
     if not rows:
         return None
-    if any(t.nan_mismatch for t in rows):
-        return _decision(cell, check, "FAIL", f"{rows[0].name}: NaN or infinity on one side only")
+    broken = next((t for t in rows if t.nan_mismatch), None)
+    if broken:
+        return _decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")
     found = _by_sqnr(cell, check, across, rows)
     if across.failing_sqnr_db is None and across.least_cosine is None and found.verdict != "PASS":
         reason = f"{found.reason}; nothing says whose outputs are right: set parity.sqnr"
@@ -95,12 +98,11 @@ def _by_mean(cell: CellRecord, parity: ParityResult, rows: Sequence[TensorDiffer
 def _by_sqnr(cell: CellRecord, check: str, parity: ParityResult, rows: Sequence[TensorDifference]) -> Decision:
     """The worst part decides. One that cannot be judged never passes by itself."""
     standings = [(*_standing(t, parity), t) for t in rows]
-    verdict, reason, worst = min(standings, key=lambda s: (_SEVERITY[s[0]], _sqnr(s[2])))
+    verdict, why, worst = min(standings, key=lambda s: (_SEVERITY[s[0]], _sqnr(s[2])))
     value = f"{worst.sqnr_db:.1f} dB, cosine {worst.cosine:.4f}" if None not in (worst.sqnr_db, worst.cosine) else ""
-    said = "; ".join(
-        part for part in (f"{worst.name}: {value}" if value else worst.name, reason, parity.sqnr_from) if part
-    )
-    return _decision(cell, check, verdict, said, worst.sqnr_db, parity.least_sqnr_db, "dB")
+    limit = f"limit: {parity.sqnr_from}" if parity.sqnr_from else ""
+    reason = f"{worst.name}: " + "; ".join(words for words in (value, why, limit) if words)
+    return _decision(cell, check, verdict, reason, worst.sqnr_db, parity.least_sqnr_db, "dB")
 
 
 def _sqnr(t: TensorDifference) -> float:
@@ -108,45 +110,42 @@ def _sqnr(t: TensorDifference) -> float:
 
 
 def _standing(t: TensorDifference, parity: ParityResult) -> tuple[Verdict, str]:
-    """One part's verdict and why. Where there is no ratio, what it lacks decides: noise, or a signal."""
-    least, failing = parity.least_sqnr_db, parity.failing_sqnr_db
-    decoded = parity.decoded
+    """One part's verdict and why, where decoded results are there to decide (`doubt` then passes) and where not."""
+    doubt: Verdict = "PASS" if parity.decoded else "INCONCLUSIVE"
+    largest = t.reference_max_abs if t.reference_max_abs is not None else math.inf
     if t.max_abs == 0:
-        return (
-            ("PASS", "identical")
-            if t.reference_max_abs or decoded
-            else ("INCONCLUSIVE", "zero throughout on both sides")
-        )
-    largest = t.reference_max_abs if t.reference_max_abs is not None else float("inf")
+        return ("PASS", "identical") if largest > 0 else (doubt, "zero throughout on both sides")
     if t.unit_range and largest + t.max_abs < QUIET:
-        return ("PASS" if decoded else "INCONCLUSIVE"), f"no value reaches {QUIET:g} on either side"
+        return doubt, f"no value reaches {QUIET:g} on either side"
     if largest == 0:
-        small = t.max_abs <= _NEGLIGIBLE
-        return (
-            "PASS" if small and decoded else "INCONCLUSIVE"
-        ), f"the reference is zero throughout, max |Δ| {t.max_abs:.2g}"
+        verdict = doubt if t.max_abs <= NEGLIGIBLE else "INCONCLUSIVE"
+        return verdict, f"the reference is zero throughout, max |Δ| {t.max_abs:.2g}"
     if t.sqnr_db is None:
-        return ("FAIL", f"max |Δ| {t.max_abs:.2g}") if t.max_abs > largest else ("PASS", f"max |Δ| {t.max_abs:.2g}")
-    if least is None and parity.least_cosine is None:
-        return "INCONCLUSIVE", "no limit can be set"
-    if parity.least_cosine is not None and (t.cosine is None or t.cosine < parity.least_cosine):
-        return "FAIL", f"cosine below {parity.least_cosine:g}"
-    if failing is not None and t.sqnr_db < failing:
-        return "FAIL", f"below {failing:.1f} dB"
-    given = parity.sqnr_from == "the plan's"
-    if not given and failing is not None and t.variation_db is not None and t.variation_db < DESTROYED_DB:
-        return "FAIL", f"a constant would be as close: {t.variation_db:.1f} dB of its variation"
-    if least is not None and t.sqnr_db < least:
-        return (
-            "INCONCLUSIVE",
-            f"between {failing:.1f} and {least:.1f} dB only the task's own metric can say" if failing else "",
-        )
-    if t.flattened and not decoded:
-        return (
-            "INCONCLUSIVE",
-            f"{t.flattened} rows vary in the reference and are constant here: name postprocess.format",
-        )
-    return "PASS", ""
+        # Too small or too large a ratio for a float to hold.
+        return "FAIL" if t.max_abs > largest else "PASS", f"max |Δ| {t.max_abs:.2g}"
+    verdict, why = _at_limits(t, t.sqnr_db, parity)
+    if verdict == "PASS" and t.flattened and not parity.decoded:
+        return doubt, f"{t.flattened} rows vary in the reference and are constant here; name postprocess.format"
+    return verdict, why
+
+
+def _at_limits(t: TensorDifference, sqnr_db: float, parity: ParityResult) -> tuple[Verdict, str]:
+    """By the limits that the result carries; a default one also asks for more than a constant output would give."""
+    least, failing, cosine = parity.least_sqnr_db, parity.failing_sqnr_db, parity.least_cosine
+    if least is None and cosine is None:
+        return "INCONCLUSIVE", ""
+    if cosine is not None and (t.cosine is None or t.cosine < cosine):
+        return "FAIL", f"cosine below {cosine:g}"
+    if failing is not None and sqnr_db < failing:
+        return "FAIL", f"below {failing:g} dB"
+    by_default = parity.sqnr_from != PLANS
+    if by_default and failing is not None and t.variation_db is not None and t.variation_db < DESTROYED_DB:
+        return "FAIL", f"a constant would be nearly as close: {t.variation_db:.1f} dB of its variation"
+    if least is None or sqnr_db >= least:
+        return "PASS", ""
+    if failing is None:
+        return "INCONCLUSIVE", f"below the {least:g} dB of the same outputs"
+    return "INCONCLUSIVE", f"between {failing:g} and {least:g} dB only the task's own metric can say"
 
 
 def _decision(

@@ -21,6 +21,8 @@ ACROSS = {"fp32": (1e-3, 1e-3), "fp16": None, "bf16": (1.6e-2, 1e-5), "int8": No
 # Across runtimes, of the mean: single elements of fp16 differ by more than their mean tells.
 ACROSS_MEAN = {"fp16": 1e-2}
 FLOOR_FACTOR = 3.0
+# How a record says that a limit is the plan's own: it then holds as it is.
+PLANS = "the plan's"
 LEAST_AGREEMENT = {"fp32": 0.99}
 LEAST_AGREEMENT_REDUCED = 0.90
 # dB: at or above the first passes, below the second fails, and between them only the task's own metric could say.
@@ -103,7 +105,7 @@ def sqnr_limits(
     edge. No default asks for more than the reference's closeness to itself, less three times its noise.
     """
     if given is not None:
-        return SqnrLimits(given, given, "the plan's")
+        return SqnrLimits(given, given, PLANS)
     least, failing = min(SQNR_DB.get(p, SQNR_DB["int8"]) for p in (precision, reference_precision))
     source = f"the default for {precision}"
     if decoded:

@@ -14,7 +14,7 @@ from seatrial.parity.floor import load_floors, usable
 from seatrial.parity.parts import Parts, split
 from seatrial.parity.specials import unlike
 from seatrial.parity.tensors import compare_tensors
-from seatrial.parity.tolerance import SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
+from seatrial.parity.tolerance import PLANS, SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
 from seatrial.pipeline.results import load_specials
 from seatrial.plan.models import Parity, Tolerance
 from seatrial.trial.cells import Cell
@@ -80,14 +80,14 @@ def between_pipelines(ready: Ready, cell: Cell, baseline: Cell, raw: tuple[Raw, 
     return {
         "tensors": tensors,
         "least_sqnr_db": plan.parity.sqnr if given else default, "failing_sqnr_db": plan.parity.sqnr,
-        "least_cosine": plan.parity.cosine, "sqnr_from": "the plan's" if given else "the same outputs, or nobody knows",
+        "least_cosine": plan.parity.cosine, "sqnr_from": PLANS if given else "",
     }  # fmt: skip
 
 
 def _tolerance(parity: Parity, cell: Cell, reference: Cell, floors: tuple[Floor, ...]) -> Closeness | None:
     if isinstance(parity.tolerance, Tolerance):
         same = cell.precision == reference.precision
-        return Closeness(parity.tolerance.rtol, parity.tolerance.atol, source="the plan's") if same else None
+        return Closeness(parity.tolerance.rtol, parity.tolerance.atol, source=PLANS) if same else None
     return automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend, floors)
 
 
@@ -99,7 +99,7 @@ def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference
     """
     tensors = _compared(a, b, Closeness(tolerance.rtol, tolerance.atol, mean_rtol=tolerance.mean_rtol))
     source = tolerance.source
-    if any(t.share_outside for t in tensors) and tolerance.source != "the plan's":
+    if any(t.share_outside for t in tensors) and tolerance.source != PLANS:
         floors = tolerance.floors
         if (cell.batch, cell.threads) != (reference.batch, reference.threads):
             here = f"batch {cell.batch}, {cell.threads} thread(s)"
