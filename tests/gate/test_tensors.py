@@ -199,7 +199,8 @@ PAIRS = st.integers(0, 12).flatmap(lambda n: st.tuples(*[hnp.arrays(np.float32, 
 
 NEAR = PAIRS.flatmap(
     lambda pair: st.tuples(
-        st.just(pair[0]), hnp.arrays(np.float32, pair[0].shape, elements=st.sampled_from([1, 1.01, 0.95, 1.2, -1, 1e-3]))
+        st.just(pair[0]),
+        hnp.arrays(np.float32, pair[0].shape, elements=st.sampled_from([1, 1.01, 0.95, 1.2, -1, 1e-3])),
     )
 )
 

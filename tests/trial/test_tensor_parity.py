@@ -264,6 +264,14 @@ def test_a_reference_that_moves_by_itself_widens_the_tolerance(workspace, off, v
     assert f"built anew: {off:.2g}" in found.reason
 
 
+def test_a_floor_that_could_not_be_measured_is_said(workspace):
+    floor = Floor(what="built anew", rebuilt=True, problem="CellError: out of memory")
+    found, parity = batches(workspace, [floor], change=lambda o: o)
+    assert found.verdict == "PASS"
+    assert "the floor at built anew was not measured: CellError: out of memory" in found.reason
+    assert parity.floor == (floor,)
+
+
 def test_nan_and_infinity_are_looked_for_on_all_images_not_on_the_first_few(workspace):
     conv(workspace.folder / "conv.onnx")
     sound = outputs(workspace.folder / "conv.onnx")

@@ -26,6 +26,11 @@ def load_floors(folder: Path) -> tuple[Floor, ...]:
     return _FLOORS.validate_json(path.read_bytes()) if path.is_file() else ()
 
 
-def usable(floor: Floor) -> bool:
-    """A reference that is NaN now and then is no yardstick: its own cell fails for that."""
-    return not floor.problem and not any(t.nan_mismatch for t in floor.tensors)
+def usable(floors: Sequence[Floor]) -> tuple[Floor, ...]:
+    """Those that were measured. A reference that is NaN in one of two runs is no yardstick."""
+    return tuple(f for f in floors if not f.problem)
+
+
+def unmeasured(floors: Sequence[Floor]) -> str:
+    """What could not be measured and why, as a clause; empty where all was."""
+    return "".join(f"; the floor at {f.what} was not measured: {f.problem}" for f in floors if f.problem)

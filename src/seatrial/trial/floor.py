@@ -41,7 +41,8 @@ def measure_floor(task: Task, pipeline: Any, data: Any, names: Sequence[str], ra
         try:
             again = split(postprocess, names, list(_run_again(task, pipeline, data, batch, threads, len(raw))))
             tensors = compare_tensors(reference.names, reference.arrays, again.arrays, None, reference.unit_range)
-            floors.append(Floor(what=what, rebuilt=rebuilt, tensors=tuple(tensors)))
+            problem = "NaN or infinity in one of two runs" if any(t.nan_mismatch for t in tensors) else ""
+            floors.append(Floor(what=what, rebuilt=rebuilt, tensors=tuple(tensors), problem=problem))
         except Exception as e:  # a runtime's own error, or outputs of other shapes
             floors.append(Floor(what=what, rebuilt=rebuilt, problem=f"{type(e).__name__}: {e}"[:_MOST_TEXT]))
     return floors

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import Floor, TensorDifference
-from seatrial.parity.floor import load_floors, usable
+from seatrial.parity.floor import load_floors, unmeasured, usable
 from seatrial.parity.parts import Parts, split
 from seatrial.parity.specials import unlike
 from seatrial.parity.tensors import compare_tensors
@@ -32,22 +32,24 @@ def own_pipeline(
     """
     plan = ready.plan.plan
     assert plan.parity
-    floors = tuple(f for f in load_floors(folders[0]) if usable(f))
+    measured = load_floors(folders[0])
+    floors = usable(measured)
     names = [o.name for o in ready.models[cell.pipeline].outputs]
     tolerance = _tolerance(plan.parity, cell, reference, floors)
     postprocess = plan.pipelines[cell.pipeline].postprocess
     sides = [split(postprocess, names, outputs, by_rank=tolerance is None) for outputs in raw]
-    fields: dict[str, Any] = {"floor": floors, "decoded": decoded} | _specials(ready, names, folders)
+    fields: dict[str, Any] = {"floor": measured, "decoded": decoded} | _specials(ready, names, folders)
     try:
         if tolerance is None:
             limits = sqnr_limits(cell.precision, reference.precision, decoded, plan.parity.sqnr, floors)
             fields |= {
                 "tensors": _compared(sides[0], sides[1], None),
-                "least_sqnr_db": limits.least, "failing_sqnr_db": limits.failing, "sqnr_from": limits.source,
-                "least_cosine": plan.parity.cosine,
+                "least_sqnr_db": limits.least, "failing_sqnr_db": limits.failing, "least_cosine": plan.parity.cosine,
+                "sqnr_from": limits.source + unmeasured(measured),
             }  # fmt: skip
         else:
             fields |= _elementwise(sides[0], sides[1], tolerance, cell, reference)
+            fields["tolerance_from"] += unmeasured(measured)
     except ValueError as e:
         fields["tensors_note"] = str(e)
     return fields
