@@ -185,13 +185,27 @@ def rows_gone(count, of=9, length=50):
 @pytest.mark.parametrize("turned", [False, True])
 def test_rows_that_went_constant_are_counted(count, of, flattened, turned):
     sides = [s.T if turned else s for s in rows_gone(count, of)]
-    assert compare(*sides).flattened == flattened
+    found = compare(*sides)
+    assert (found.flattened, found.lost_rows) == (flattened, flattened)
+    assert compare(*sides, (1, 1)).flattened == 0  # elementwise, every element is seen
 
 
 @pytest.mark.parametrize("shape", [(), (9,), (7, 4), (0, 9), (3, 0)])
 def test_too_little_to_say_that_a_row_is_constant(shape):
     rng = np.random.default_rng(0)
-    assert compare(rng.random(shape), np.zeros(shape)).flattened == 0
+    found = compare(rng.random(shape), np.zeros(shape))
+    assert (found.flattened, found.lost_rows) == (0, 0)
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.1, 0), (0.6, 0), (0.8, 5), (3, 5)])
+def test_rows_that_lost_their_variation_are_counted(noise, lost):
+    rng = np.random.default_rng(0)
+    reference = np.concatenate([rng.uniform(0, 640, (4, 5000)), rng.normal(0.5, 0.01, (5, 5000))])
+    candidate = reference.copy()
+    candidate[4:] += rng.normal(scale=0.01 * noise, size=(5, 5000))
+    found = compare(reference, candidate)
+    assert found.sqnr_db > 60
+    assert (found.flattened, found.lost_rows) == (0, lost)
 
 
 def test_rows_that_are_constant_in_the_reference_too_are_not_counted():

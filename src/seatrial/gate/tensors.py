@@ -124,9 +124,15 @@ def _standing(t: TensorDifference, parity: ParityResult) -> tuple[Verdict, str]:
         # Too small or too large a ratio for a float to hold.
         return "FAIL" if t.max_abs > largest else "PASS", f"max |Δ| {t.max_abs:.2g}"
     verdict, why = _at_limits(t, t.sqnr_db, parity)
-    if verdict == "PASS" and t.flattened and not parity.decoded:
-        return doubt, f"{t.flattened} rows vary in the reference and are constant here; name postprocess.format"
+    if verdict == "PASS" and not parity.decoded and (t.flattened or (t.lost_rows and _by_default(parity))):
+        what = f"{t.flattened} rows vary in the reference and are constant here" if t.flattened else ""
+        what = what or f"{t.lost_rows} rows have lost what they tell apart"
+        return doubt, f"{what}: if parts of unlike size are pooled, name postprocess.format"
     return verdict, why
+
+
+def _by_default(parity: ParityResult) -> bool:
+    return not parity.sqnr_from.startswith(PLANS)
 
 
 def _at_limits(t: TensorDifference, sqnr_db: float, parity: ParityResult) -> tuple[Verdict, str]:
@@ -138,8 +144,7 @@ def _at_limits(t: TensorDifference, sqnr_db: float, parity: ParityResult) -> tup
         return "FAIL", f"cosine below {cosine:g}"
     if failing is not None and sqnr_db < failing:
         return "FAIL", f"below {failing:g} dB"
-    by_default = not parity.sqnr_from.startswith(PLANS)
-    if by_default and failing is not None and t.variation_db is not None and t.variation_db < DESTROYED_DB:
+    if _by_default(parity) and failing is not None and t.variation_db is not None and t.variation_db < DESTROYED_DB:
         return "FAIL", f"a constant would be nearly as close: {t.variation_db:.1f} dB of its variation"
     if least is None or sqnr_db >= least:
         return "PASS", ""

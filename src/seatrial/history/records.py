@@ -63,7 +63,9 @@ class TensorDifference(Frozen):
     reference_max_abs: float | None = None
     elements: int | None = None
     flattened: int = 0
-    """Rows along one axis that vary in the reference and are constant here."""
+    """Rows along one axis that vary in the reference and are constant here; counted where a tenth of them is."""
+    lost_rows: int = 0
+    """The same of rows of whose variation less than 3 dB is left."""
     unit_range: bool = False
     """Values are probabilities: of below 0.05 on both sides there is nothing to see."""
 

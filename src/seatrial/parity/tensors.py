@@ -39,7 +39,8 @@ def compare_tensors(
         flat_r = np.concatenate([np.asarray(r, np.float64).ravel() for r, _ in pairs]) if pairs else np.zeros(0)
         flat_c = np.concatenate([np.asarray(c, np.float64).ravel() for _, c in pairs]) if pairs else np.zeros(0)
         row = _difference(name, flat_r, flat_c, tolerance)
-        found = {"unit_range": bool(unit_range and unit_range[k]), "flattened": _flattened(pairs)}
+        constant, lost = _rows(pairs) if tolerance is None else (0, 0)
+        found = {"unit_range": bool(unit_range and unit_range[k]), "flattened": constant, "lost_rows": lost}
         rows.append(row.model_copy(update=found))
     return rows
 
@@ -90,28 +91,40 @@ def _decibels(signal: float, noise: float) -> float | None:
     return 10 * float(np.log10(signal) - np.log10(noise)) if signal > 0 and noise > 0 else None
 
 
-def _flattened(pairs: Pairs) -> int:
-    """Rows along the first or the last axis that vary in the reference and are constant in the candidate.
+def _rows(pairs: Pairs) -> tuple[int, int]:
+    """Rows along the first or the last axis that are (constant, lost) in the candidate: whichever axis has more.
 
-    Whole rows that went constant are what one scale for pixels and probabilities makes of the latter, and in a tensor's SQNR
-    they do not show. 0 where shapes differ between images, or where few rows did: a channel that hardly speaks may round to
-    nothing.
+    Lost are those of whose variation less than 3 dB is left. In a tensor that pools pixels with probabilities the SQNR of the
+    whole does not show them. (0, 0) where shapes differ between images, or where few rows are: a channel that hardly speaks
+    may round to nothing.
     """
     shapes = {r.shape for r, _ in pairs}
     shape = next(iter(shapes), ())
     if len(shapes) != 1 or len(shape) < 2:
-        return 0
-    worst = 0
+        return 0, 0
+    found = [(0, 0)]
     for axis in (0, len(shape) - 1):
-        if not 2 <= shape[axis] <= MOST_ROWS or np.prod(shape) // shape[axis] < LEAST_ROW:
-            continue
-        others = tuple(a for a in range(len(shape)) if a != axis)
-        spans = []
-        for side in (0, 1):
-            low = np.min([pair[side].min(axis=others) for pair in pairs], axis=0).astype(np.float64)
-            high = np.max([pair[side].max(axis=others) for pair in pairs], axis=0).astype(np.float64)
-            spans.append(high > low)
-        gone = int((spans[0] & ~spans[1]).sum())
-        if gone * 10 >= shape[axis]:
-            worst = max(worst, gone)
-    return worst
+        if 2 <= shape[axis] <= MOST_ROWS and np.prod(shape) // shape[axis] >= LEAST_ROW:
+            found.append(_rows_along(pairs, axis, shape[axis]))
+    return max(found)
+
+
+def _rows_along(pairs: Pairs, axis: int, count: int) -> tuple[int, int]:
+    n, total, squares, noise = 0, np.zeros(count), np.zeros(count), np.zeros(count)
+    low, high = np.full(count, np.inf), np.full(count, -np.inf)
+    for r, c in pairs:
+        rows_r, rows_c = (np.moveaxis(np.asarray(a, np.float64), axis, 0).reshape(count, -1) for a in (r, c))
+        if not (np.isfinite(rows_r).all() and np.isfinite(rows_c).all()):
+            return 0, 0
+        n += rows_r.shape[1]
+        total += rows_r.sum(axis=1)
+        with np.errstate(over="ignore"):
+            squares += np.square(rows_r).sum(axis=1)
+            noise += np.square(rows_r - rows_c).sum(axis=1)
+        low, high = np.minimum(low, rows_c.min(axis=1)), np.maximum(high, rows_c.max(axis=1))
+    with np.errstate(over="ignore", invalid="ignore"):
+        variation = squares - np.square(total) / n
+        varies = variation > VARIES**2 * squares
+        counts = int((varies & (high <= low)).sum()), int((varies & (noise > variation / 2)).sum())
+    constant, lost = (c if c * 10 >= count else 0 for c in counts)
+    return constant, lost
