@@ -1,5 +1,8 @@
 """Limits: the table, the measured floor, and which of the two is the greater."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -99,3 +102,38 @@ def test_no_default_asks_for_more_than_the_reference_keeps_with_itself(floor_db,
     found = sqnr_limits("int8", "fp32", False, None, [floor_of(reference, reference + noise)])
     assert (found.least, found.failing) == expected
     assert sqnr_limits("int8", "fp32", False, 20.0, [floor_of(reference, reference + noise)]).least == 20
+
+
+def documented():
+    """Rows of the tables in docs/plan.md, by their first column."""
+    text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text("utf-8")
+    section = text[text.index("## parity") : text.index("## regression")]
+    rows = [
+        [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in section.splitlines()
+        if line.startswith("|")
+    ]
+    return {(row[0], len(row)): row[1:] for row in rows}
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+def test_the_documents_give_the_tables_figures(precision):
+    for same_runtime, said in zip((True, False), documented()[precision, 3], strict=True):
+        found = automatic_tolerance(precision, precision, same_runtime)
+        if found is None:
+            assert said == "SQNR"
+        elif found.mean_rtol:
+            assert f"{found.mean_rtol:g}" == "0.01"
+            assert "at most 1e-2 of the mean size" in said
+        else:
+            assert [float(v) for v in said.split("/")] == [found.rtol, found.atol]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+def test_the_documents_give_the_limits_of_sqnr(precision):
+    least, failing = (
+        sqnr_limits(precision, "fp32", False, None).least,
+        sqnr_limits(precision, "fp32", False, None).failing,
+    )
+    destroyed = sqnr_limits(precision, "fp32", True, None).failing
+    assert [int(said.split()[0]) for said in documented()[precision, 4]] == [least, failing, destroyed]
