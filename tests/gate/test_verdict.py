@@ -121,6 +121,10 @@ def tensor(**fields):
         ({"rtol": None, "atol": None, "tensors_note": "other shapes"}, ["INCONCLUSIVE"]),
         ({"rtol": None, "atol": None, "tensors_note": "n", "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),), "special_images": 1}, ["FAIL"]),
+        (
+            {"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=1),), "note": "kinds"},
+            ["FAIL", "INCONCLUSIVE"],
+        ),
         ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None, nan_mismatch=True),)}, ["FAIL"]),
         ({"rtol": None, "atol": None, "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
         ({"rtol": None, "atol": None, "agreement": 0.85, "least_agreement": 0.9}, ["FAIL"]),

@@ -43,9 +43,10 @@ def judge_between(cell: CellRecord, across: ParityResult) -> Decision | None:
         return None
     broken = next((t for t in rows if t.nan_mismatch), None)
     if broken:
-        return _decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")
-    found = _by_sqnr(cell, check, across, rows)
-    if across.failing_sqnr_db is None and across.least_cosine is None and found.verdict != "PASS":
+        found = _decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")
+    else:
+        found = _by_sqnr(cell, check, across, rows)
+    if _by_default(across) and found.verdict != "PASS":
         reason = f"{found.reason}; nothing says whose outputs are right: set parity.sqnr"
         return found.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
     return found

@@ -82,12 +82,12 @@ def _judge_parity(cell: CellRecord) -> list[Decision]:
     parity = cell.parity
     if parity is None:
         return []
-    if parity.note:
-        return [Decision(check="parity", verdict="INCONCLUSIVE", reason=parity.note, cell=cell.id, group="parity")]
     agreed = _judge_agreement(cell, parity)
     found = [*judge_tensors(cell, parity), *([agreed] if agreed else [])]
-    why = why_nothing(parity)
-    return found or [Decision(check="parity", verdict="INCONCLUSIVE", reason=why, cell=cell.id, group="parity")]
+    if found and not parity.note:
+        return found
+    why = parity.note or why_nothing(parity)
+    return [*found, Decision(check="parity", verdict="INCONCLUSIVE", reason=why, cell=cell.id, group="parity")]
 
 
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:

@@ -5,7 +5,7 @@ For: the measured floor of a reference cell. Not for: tolerances (parity) or oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ MOST_IMAGES = 8
 _MOST_TEXT = 200
 
 
-def measure_floor(task: Task, pipeline: Any, data: Any, names: Sequence[str], raw: list[list[Array]]) -> list[Floor]:
+def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) -> list[Floor]:
     """One Floor for each of task.floor's (batch, threads), of the first images whose raw outputs are given.
 
     The first is the reference's own configuration: a session built anew. Whatever goes wrong becomes its `problem`.
@@ -31,6 +31,8 @@ def measure_floor(task: Task, pipeline: Any, data: Any, names: Sequence[str], ra
     from seatrial.parity.tensors import compare_tensors
     from seatrial.plan import models
 
+    # A runtime may call them otherwise; the plan and the parent know the model's own names.
+    names = [o.name for o in task.model_info.outputs]
     postprocess = models.Pipeline.model_validate(task.pipeline).postprocess
     raw = raw[:MOST_IMAGES]
     reference = split(postprocess, names, raw)

@@ -161,7 +161,7 @@ def _collect(task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], d
         results += pipeline.postprocess(outputs, geometries)[: len(wanted)]
     save_results(Path(task.answer, "results.npz"), results, raw, as_array(specials))
     if task.floor:
-        save_floors(Path(task.answer), measure_floor(task, pipeline, data, names, raw))
+        save_floors(Path(task.answer), measure_floor(task, pipeline, data, raw))
     return list(nan_outputs)
 
 
