@@ -14,6 +14,7 @@ from seatrial import units
         (units.duration_s, "2 min", 120), (units.duration_s, "1e3 us", 1e-3), (units.size_bytes, "1 GiB", 2**30),
         (units.size_bytes, "1.5 MB", 1.5e6), (units.rate_per_s, "60 images/s", 60), (units.rate_per_s, "25 fps", 25),
         (units.fraction, "2%", 0.02), (units.fraction, "0.5 points", 0.005), (units.fraction, 0.25, 0.25),
+        (units.decibels, "20 dB", 20), (units.decibels, 20, 20), (units.decibels, "-3dB", -3),
     ],
 )  # fmt: skip
 def test_reading(read, text, value):

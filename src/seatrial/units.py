@@ -17,6 +17,7 @@ BYTES = {
     "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30, "TiB": 2.0**40,
 }  # fmt: skip
 RATES = {"images/s": 1.0, "image/s": 1.0, "img/s": 1.0, "fps": 1.0, "/s": 1.0}
+DECIBELS = {"dB": 1.0}
 POINTS = {"points": 0.01, "point": 0.01, "pt": 0.01, "%": 0.01}
 
 
@@ -64,6 +65,11 @@ def fraction(text: str | int | float) -> float:
     return parse(text, POINTS, "2%", bare=True)
 
 
+def decibels(text: str | int | float) -> float:
+    """'20 dB' is 20.0, and so is 20."""
+    return parse(text, DECIBELS, "20 dB", bare=True)
+
+
 def format_seconds(seconds: float) -> str:
     """Three significant digits in the largest unit that keeps the number at or above one."""
     return _scaled(seconds, [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")])
@@ -89,6 +95,8 @@ def format_value(value: float, unit: str) -> str:
         return f"{value * 100:.1f} points"
     if unit == "share outside":
         return f"{value * 100:.3g} % outside"
+    if unit == "dB":
+        return f"{value:.1f} dB"
     if unit == "fraction":
         return f"{value * 100:.1f} %"
     return f"{value:.4g} {unit}".strip()

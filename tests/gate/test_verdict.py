@@ -66,6 +66,20 @@ def test_a_budget_on_one_cell(budget, verdict):
     assert verdicts(plan(names=["new"], budgets=[budget]), cell()) == [verdict]
 
 
+@pytest.mark.parametrize(
+    ("budget", "verdict"),
+    [
+        ({"metric": "latency", "max": "20 ms"}, "INCONCLUSIVE"),
+        ({"metric": "throughput", "min": "1 images/s"}, "INCONCLUSIVE"),
+        ({"metric": "model_size", "max": "1 MiB"}, "PASS"),
+    ],
+)
+def test_times_that_are_in_doubt_pass_no_budget(budget, verdict):
+    doubtful = cell(doubt="the stages add up to 90 %", model_size=Measured(value=9, unit="B"))
+    (d,) = judge(plan(names=["new"], budgets=[budget]), [doubtful], latencies)
+    assert (d.verdict, "add up" in d.reason) == (verdict, verdict == "INCONCLUSIVE")
+
+
 def test_budgets_judge_candidates_and_a_lone_pipeline_but_not_the_baseline():
     tight = [{"metric": "latency", "max": "5 ms"}]
     slow_old, fast_new = cell("old", 10), cell("new", 2)
@@ -210,10 +224,17 @@ def tensor(**fields):
     [
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),)}, ["PASS"]),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=0.01),)}, ["FAIL"]),
+        # A check that was asked for and cannot be made is not passed.
+        ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None),)}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None}, ["INCONCLUSIVE"]),
+        ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(elements=0),)}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None, "tensors_note": "other shapes"}, ["INCONCLUSIVE"]),
+        ({"rtol": None, "atol": None, "tensors_note": "n", "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
+        ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),), "special_images": 1}, ["FAIL"]),
         (
-            {"rtol": None, "atol": None, "tensors": (tensor(share_outside=None),)},
-            ["PASS"],
-        ),  # nothing to check: all cells ran
+            {"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=1),), "note": "kinds"},
+            ["FAIL", "INCONCLUSIVE"],
+        ),
         ({"rtol": None, "atol": None, "tensors": (tensor(share_outside=None, nan_mismatch=True),)}, ["FAIL"]),
         ({"rtol": None, "atol": None, **MATCHED, "least_agreement": 0.99}, ["PASS"]),
         ({"rtol": None, "atol": None, **MATCHED, "agreement_interval": None, "least_agreement": 0.9}, ["INCONCLUSIVE"]),

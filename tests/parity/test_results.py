@@ -207,7 +207,23 @@ def test_shares_of_pixels_have_bounds_that_one_lost_image_widens():
     assert low < 0.75 <= high
 
 
-@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None])])
+@pytest.mark.parametrize(
+    ("reference", "candidate", "expected"),
+    [
+        ([found(A), None], [found(A), None], [1, 1]),
+        ([found(A), None], [found(A), found(B)], [1, 0]),
+        ([found(A), found(B)], [None, found(B)], [0, 1]),
+        ([None, None], [top(1), None], [0, 1]),
+        ([None, top(1)], [top(1), None], [0, 0]),
+        ([None, None], [None, top(1)], [1, 0]),
+    ],
+)
+def test_one_sides_none_is_a_disagreement_and_both_sides_is_agreement(reference, candidate, expected):
+    assert agreement(reference, candidate).by_image.tolist() == expected
+    assert agreement(candidate, reference).by_image.tolist() == expected
+
+
+@pytest.mark.parametrize(("reference", "candidate"), [([], []), ([None], [None]), ([None] * 3, [None] * 3)])
 def test_nothing_decoded_is_no_agreement(reference, candidate):
     assert agreement(reference, candidate) is None
 
@@ -221,6 +237,7 @@ def test_nothing_decoded_is_no_agreement(reference, candidate):
         ([top(1)], [found(A)], "expected results of one kind, got Classification and Detections"),
         ([mask([1])], [top(1)], "expected results of one kind, got Classification and SemanticMask"),
         ([vector(1), top(1)], [vector(1), top(1)], "expected results of one kind, got Classification and Embedding"),
+        ([None, top(1)], [found(A), None], "expected results of one kind, got Classification and Detections"),
     ],
 )
 def test_results_that_do_not_compare_are_refused(reference, candidate, message):

@@ -10,6 +10,7 @@ from hypothesis.extra import numpy as hnp
 from scipy.spatial.distance import cosine
 
 from seatrial.parity.tensors import compare_tensors
+from seatrial.parity.tolerance import Closeness
 
 NAN, INF = np.nan, np.inf
 FLOATS = st.floats(-1e6, 1e6, width=32) | st.sampled_from([0.0, 1.0, NAN, INF, -INF])
@@ -19,7 +20,8 @@ PAIR = hnp.array_shapes(max_dims=3, max_side=5).flatmap(
 
 
 def compare(reference, candidate, tolerance=None):
-    return compare_tensors(["y"], [[np.asarray(reference)]], [[np.asarray(candidate)]], tolerance)[0]
+    closeness = Closeness(*tolerance) if tolerance else None
+    return compare_tensors(["y"], [[np.asarray(reference)]], [[np.asarray(candidate)]], closeness)[0]
 
 
 def noisy(seed=0, scale=1e-2):
@@ -115,7 +117,7 @@ def test_the_tolerance_grows_with_the_reference():
 def test_images_are_pooled_and_outputs_kept_apart():
     parts = [noisy(seed) for seed in range(3)]
     reference, candidate = ([[pair[k], pair[k][:1] * 0] for pair in parts] for k in (0, 1))
-    first, second = compare_tensors(["a", "b"], reference, candidate, (1e-3, 1e-3))
+    first, second = compare_tensors(["a", "b"], reference, candidate, Closeness(1e-3, 1e-3))
     whole = compare(*(np.concatenate([pair[k] for pair in parts]) for k in (0, 1)), (1e-3, 1e-3))
     assert first == whole.model_copy(update={"name": "a"})
     assert (second.name, second.max_abs) == ("b", 0)
@@ -137,3 +139,81 @@ def test_other_shapes_are_refused(first, second):
 def test_other_image_counts_are_refused():
     with pytest.raises(ValueError, match="shorter"):
         compare_tensors(["y"], [[np.zeros(1)]] * 2, [[np.zeros(1)]], None)
+
+
+@pytest.mark.parametrize(
+    ("offset", "noise", "sqnr_db", "variation_db"),
+    [(0, 0.1, 20, 20), (10, 0.1, 40, 20), (10, 1.0, 20, 0), (100, 1.0, 40, 0)],
+)
+def test_a_large_mean_lifts_the_sqnr_and_not_what_is_left_of_the_variation(offset, noise, sqnr_db, variation_db):
+    rng = np.random.default_rng(0)
+    reference = rng.normal(size=100_000) + offset
+    found = compare(reference, reference + rng.normal(scale=noise, size=reference.shape))
+    assert found.sqnr_db == pytest.approx(sqnr_db, abs=0.1)
+    assert found.variation_db == pytest.approx(variation_db, abs=0.1)
+
+
+@pytest.mark.parametrize("values", [[5.0, 5.0, 5.0], [0.0, 0.0], [1e6, 1e6 + 1]])
+def test_what_does_not_vary_has_no_variation(values):
+    assert compare(values, [v + 1 for v in values]).variation_db is None
+
+
+@pytest.mark.parametrize(
+    ("reference", "candidate", "expected"),
+    [
+        ([1.0, 3.0], [1.0, 3.4], 0.1),
+        ([0.0, 0.0], [0.0, 0.0], None),
+        ([0.0], [1.0], None),
+        ([-2.0, 2.0], [-2.0, 2.0], 0),
+    ],
+)
+def test_the_mean_error_against_the_mean_size(reference, candidate, expected):
+    found = compare(reference, candidate)
+    assert found.mean_relative == (expected if expected is None else pytest.approx(expected))
+
+
+def rows_gone(count, of=9, length=50):
+    reference = np.random.default_rng(0).random((of, length))
+    candidate = reference.copy()
+    candidate[:count] = 0.25
+    return reference, candidate
+
+
+@pytest.mark.parametrize(
+    ("count", "of", "flattened"), [(0, 9, 0), (5, 9, 5), (8, 9, 8), (1, 9, 1), (1, 20, 0), (2, 20, 2)]
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_rows_that_went_constant_are_counted(count, of, flattened, turned):
+    sides = [s.T if turned else s for s in rows_gone(count, of)]
+    found = compare(*sides)
+    assert (found.flattened, found.lost_rows) == (flattened, flattened)
+    assert compare(*sides, (1, 1)).flattened == 0  # elementwise, every element is seen
+
+
+@pytest.mark.parametrize("shape", [(), (9,), (7, 4), (0, 9), (3, 0)])
+def test_too_little_to_say_that_a_row_is_constant(shape):
+    rng = np.random.default_rng(0)
+    found = compare(rng.random(shape), np.zeros(shape))
+    assert (found.flattened, found.lost_rows) == (0, 0)
+
+
+@pytest.mark.parametrize(("noise", "lost"), [(0.1, 0), (0.6, 0), (0.8, 5), (3, 5)])
+def test_rows_that_lost_their_variation_are_counted(noise, lost):
+    rng = np.random.default_rng(0)
+    reference = np.concatenate([rng.uniform(0, 640, (4, 5000)), rng.normal(0.5, 0.01, (5, 5000))])
+    candidate = reference.copy()
+    candidate[4:] += rng.normal(scale=0.01 * noise, size=(5, 5000))
+    found = compare(reference, candidate)
+    assert found.sqnr_db > 60
+    assert (found.flattened, found.lost_rows) == (0, lost)
+
+
+def test_rows_that_are_constant_in_the_reference_too_are_not_counted():
+    reference, candidate = rows_gone(5)
+    reference[:5] = 0.5
+    assert compare(reference, candidate).flattened == 0
+
+
+@given(PAIR)
+def test_elements_are_those_that_are_finite_on_both_sides(pair):
+    assert compare(*pair).elements == int((np.isfinite(pair[0]) & np.isfinite(pair[1])).sum())

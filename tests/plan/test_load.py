@@ -40,6 +40,8 @@ MISTAKES = [
     ("parity", "{reference: {pipeline: base}}", ["parity.reference.pipeline", "did you mean 'baseline'"]),
     ("parity", "{reference: {batch: 2}}", ["parity.reference.batch: 2 is not in the matrix"]),
     ("parity", "{tolerance: none}", ["parity.tolerance"]),
+    ("parity", "{sqnr: 20 db}", ["parity.sqnr", "expected a quantity such as '20 dB'", "'db' is unknown"]),
+    ("parity", "{cosine: 1.5}", ["parity.cosine", "less than or equal to 1"]),
     ("parity", "{tolerance: {rtol: -1}}", ["parity.tolerance.rtol", "greater than or equal to 0"]),
     ("regression", "{against: nobody}", ["no pipeline is called 'nobody'"]),
     ("measure", "{max_time: 0 s}", ["measure.max_time", "above zero"]),

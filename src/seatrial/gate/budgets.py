@@ -120,6 +120,8 @@ def _judge(
     plan: Plan, budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
     evaluations: Evaluations,
 ) -> Decision:  # fmt: skip
+    if cell.doubt and budget.metric in ("latency", "throughput"):
+        return _decision(name, budget, "INCONCLUSIVE", None, cell.doubt, cell.id)
     if budget.metric == "latency":
         return _judge_latency(plan, budget, name, cell, latencies)
     if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from seatrial.errors import ExitCode
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.budgets import Evaluations, Latencies, concerns, judge_budget, reference_cell
+from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing
 from seatrial.history.records import CellRecord, Comparison, Decision, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Budget, Plan
@@ -81,38 +82,25 @@ def _nan(cell: CellRecord) -> Decision:
 
 
 def _judge_parity(cell: CellRecord) -> list[Decision]:
+    """At least one decision of every cell that was compared: a check that could not be made is INCONCLUSIVE, not gone."""
     parity = cell.parity
     if parity is None:
         return []
-    if parity.note:
-        return [Decision(check="parity", verdict="INCONCLUSIVE", reason=parity.note, cell=cell.id, group="parity")]
-    return [d for d in (_judge_tensors(cell, parity), _judge_agreement(cell, parity)) if d is not None]
-
-
-def _judge_tensors(cell: CellRecord, parity: ParityResult) -> Decision | None:
-    if not parity.tensors:
-        return None
-    check = "parity tensors"
-    broken = next((t for t in parity.tensors if t.nan_mismatch), None)
-    if broken:
-        reason = f"{broken.name}: NaN or infinity on one side only"
-        return Decision(check=check, verdict="FAIL", reason=reason, cell=cell.id, group=check)
-    if parity.rtol is None or parity.atol is None:
-        return None
-    worst = max(parity.tensors, key=lambda t: (t.share_outside or 0.0, t.max_abs))
-    verdict: Verdict = "PASS" if not worst.share_outside else "FAIL"
-    reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}"
-    return Decision(
-        check=check, verdict=verdict, value=worst.share_outside, limit=0.0, unit="share outside", reason=reason, cell=cell.id,
-        group=check,
-    )  # fmt: skip
+    agreed = _judge_agreement(cell, parity)
+    tensors = [d.model_copy(update={"against": parity.reference}) for d in judge_tensors(cell, parity)]
+    found = [*tensors, *([agreed] if agreed else [])]
+    if found and not parity.note:
+        return found
+    why = parity.note or why_nothing(parity)
+    return [*found, Decision(check="parity", verdict="INCONCLUSIVE", reason=why, cell=cell.id, group="parity")]
 
 
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     if parity.agreement is None or parity.least_agreement is None:
         return None
     # Results made from the same numbers are the same whatever their count.
-    alike = bool(parity.tensors) and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
+    alike = bool(parity.tensors) and not parity.special_images
+    alike = alike and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
     verdict, reason = agreement_verdict(parity, parity.least_agreement, counted=not alike)
     check = "parity results"
     return Decision(
@@ -131,10 +119,10 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     if cell.status != "ok" or across is None:
         return None
     check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
-    if across.note:
-        return Decision(check=check, verdict="INCONCLUSIVE", reason=across.note, cell=cell.id, group=check)
     if across.agreement is None:
-        return None
+        reason = f"nothing in common to compare: {across.note or why_nothing(across)}"
+        nothing = Decision(check=check, verdict="INCONCLUSIVE", reason=reason, cell=cell.id, group=check)
+        return (judge_between(cell, across) or nothing).model_copy(update={"against": across.reference})
     assert plan.parity
     limit = plan.parity.agreement
     if limit is None and any(_says_who_is_right(b) and concerns(plan, b, cell) for b in plan.budgets):

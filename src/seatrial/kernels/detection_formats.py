@@ -22,10 +22,27 @@ def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Columns of one tensor that mean one thing: `start` to `stop` along `axis` of one image's rows, without the batch.
+
+    output: which of the format's tensors, boxes first. unit_range: values are probabilities, 0 to 1.
+    """
+
+    name: str
+    output: int = 0
+    axis: int = 1
+    start: int = 0
+    stop: int | None = None
+    unit_range: bool = False
+
+
+@dataclass(frozen=True)
 class Format:
     """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped.
 
     `name` is the native kernel's; `check` raises ValueError where shapes that pick_outputs let through do not fit.
+    `parts` are judged apart: boxes in pixels would hide what became of scores. ranked: rows are ordered by their scores, so
+    that two runs of one model may give the same rows in another order.
     """
 
     name: str
@@ -34,6 +51,8 @@ class Format:
     output_ranks: tuple[int, ...]
     outputs: str
     check: Callable[[list[F32], tuple[int, int]], None] = _sound
+    parts: tuple[Part, ...] = ()
+    ranked: bool = False
 
 
 def cxcywh_to_xyxy(boxes: F32) -> F32:
@@ -138,14 +157,27 @@ def _rtdetr(outputs: list[F32], input_hw: tuple[int, int]) -> Candidates:
 
 
 _PAIR = "boxes (B, N, 4) and scores or logits (B, N, classes)"
+_V8_PARTS = (Part("boxes", axis=0, stop=4), Part("scores", axis=0, start=4, unit_range=True))
+_V5_PARTS = (
+    Part("boxes", stop=4),
+    Part("objectness", start=4, stop=5, unit_range=True),
+    Part("scores", start=5, unit_range=True),
+)
+_ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
+_SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
+_LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
 FORMATS: dict[str, Format] = {
-    "yolov8": Format("yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)"),
-    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)"),
-    "yolox": Format("yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox),
-    "end_to_end": Format("end_to_end", _end_to_end, False, (3,), "one tensor (B, detections, 6)"),
-    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns),
-    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns),
-    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR),
+    "yolov8": Format("yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)", parts=_V8_PARTS),
+    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)", parts=_V5_PARTS),
+    "yolox": Format(
+        "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, parts=_V5_PARTS
+    ),
+    "end_to_end": Format(
+        "end_to_end", _end_to_end, False, (3,), "one tensor (B, detections, 6)", parts=_ROW_PARTS, ranked=True
+    ),
+    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS),
+    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS),
+    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True),
 }
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]

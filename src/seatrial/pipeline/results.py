@@ -98,6 +98,11 @@ class ResultsWriter:
                 self._write(f"raw.{self._raw_count}.{k}", output)
         self._raw_count += 1
 
+    def add_specials(self, signatures: npt.NDArray[np.int64]) -> None:
+        """(images, outputs, 4): where NaN and infinity are, of all images; see parity/specials.py."""
+        with self._telling():
+            self._write("specials", signatures)
+
     def _write(self, name: str, value: npt.ArrayLike) -> None:
         array = np.asarray(value, order="C")
         with self._archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
@@ -132,3 +137,9 @@ def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[A
         own = fields.get(i)
         results.append(kinds[str(own.pop("kind"))](**own) if own else None)
     return results, raw
+
+
+def load_specials(path: Path) -> npt.NDArray[np.int64] | None:
+    """(images, outputs, 4): what save_results was given; None where it was not."""
+    with np.load(path, allow_pickle=False) as data:
+        return np.asarray(data["specials"], np.int64) if "specials" in data.files else None

@@ -53,6 +53,8 @@ Duration = Annotated[
 ]
 Percent = Annotated[float, BeforeValidator(units.fraction, json_schema_input_type=str | float)]
 
+Decibels = Annotated[float, BeforeValidator(units.decibels, json_schema_input_type=str | float)]
+
 
 def _ratio(value: Any) -> float:
     """A number, or one written as a fraction: 1/255."""

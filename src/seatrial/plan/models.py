@@ -17,6 +17,7 @@ from seatrial.plan.fields import (
     Backends,
     Channels,
     Counts,
+    Decibels,
     Duration,
     Names,
     Percent,
@@ -301,6 +302,14 @@ class Parity(Strict):
     ] = "auto"
     agreement: Annotated[Percent, Field(ge=0, le=1)] | None = Field(
         None, description="least agreement of decoded results with the reference; by default 99 %, int8 and 16-bit 90 %"
+    )
+    sqnr: Decibels | None = Field(
+        None,
+        description="least SQNR of each part of the raw outputs: of reduced precisions, and of another pipeline's where "
+        "nothing is decoded; by default 20 dB for int8, 30 dB for bf16, 40 dB for fp16, and no limit between pipelines",
+    )
+    cosine: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="least cosine similarity of the same; by default what sqnr implies: 0.995 at 20 dB"
     )
     images: PositiveInt = Field(
         16, description="raw tensors are compared on the first N images; decoded results on all"

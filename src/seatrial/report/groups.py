@@ -43,7 +43,7 @@ class Row:
 
 def lower_is_worse(decision: Decision) -> bool:
     first = decision.check.split()[0]
-    return first in ("throughput", "accuracy", "agreement") or decision.check == "parity results"
+    return first in ("throughput", "accuracy", "agreement") or decision.check in ("parity results", "parity SQNR")
 
 
 def group_decisions(decisions: Sequence[Decision], cells: Sequence[CellRecord]) -> list[Row]:

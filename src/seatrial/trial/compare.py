@@ -18,13 +18,12 @@ from seatrial.parity.evaluation import Evaluation, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import seen
-from seatrial.parity.tensors import compare_tensors
-from seatrial.parity.tolerance import automatic_tolerance, least_agreement
+from seatrial.parity.tolerance import least_agreement
 from seatrial.pipeline.results import Result, load_results_file
-from seatrial.plan.models import Tolerance
 from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.cells import Cell, is_reference_configuration
 from seatrial.trial.preflight import Ready
+from seatrial.trial.tensor_parity import between_pipelines, own_pipeline
 
 
 class Comparer:
@@ -60,7 +59,7 @@ class Comparer:
             fields["parity"] = self._against(cell, own, results, raw)
         baseline = self._reference_of(baseline_name(self._ready.plan.plan))
         if baseline is not None and baseline.pipeline != cell.pipeline:
-            fields["across"] = self._across(cell, baseline, results)
+            fields["across"] = self._across(cell, baseline, results, raw)
         return fields
 
     def _reference_of(self, pipeline: str) -> Cell | None:
@@ -119,42 +118,32 @@ class Comparer:
         }
 
     def _against(self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
-        names = [o.name for o in self._ready.models[cell.pipeline].outputs]
         parity = self._ready.plan.plan.parity
         assert parity is not None
         kept = self._results_of(reference)
         if kept is None:
-            return ParityResult(
-                reference=reference.id, rtol=None, atol=None, note=f"the reference cell {reference.id} did not run"
-            )
-        if isinstance(parity.tolerance, Tolerance):
-            tolerance = (
-                (parity.tolerance.rtol, parity.tolerance.atol) if cell.precision == reference.precision else None
-            )
-        else:
-            tolerance = automatic_tolerance(
-                cell.precision, reference.precision, _same_but_for_precision(cell, reference)
-            )
-        rtol, atol = tolerance or (None, None)
-        try:
-            tensors = compare_tensors(names, kept[1], raw, tolerance)
-        except ValueError as e:
-            return ParityResult(reference=reference.id, rtol=rtol, atol=atol, note=str(e))
+            return _not_run(reference)
+        decoded = any(r is not None for r in (*kept[0], *results))
+        folders = self._run.work / reference.id, self._run.work / cell.id
+        fields = own_pipeline(self._ready, cell, reference, (kept[1], raw), folders, decoded)
         least = parity.agreement if parity.agreement is not None else least_agreement(cell.precision)
-        return self._agreement(
-            ParityResult(reference=reference.id, rtol=rtol, atol=atol, tensors=tuple(tensors)), kept[0], results, least
-        )
+        found = ParityResult(**({"reference": reference.id, "rtol": None, "atol": None} | fields))
+        return self._agreement(found, kept[0], results, least)
 
-    def _across(self, cell: Cell, baseline: Cell, results: list[Result]) -> ParityResult | None:
-        """Another pipeline's answers: its tensors may differ on purpose, so only decoded results are compared."""
+    def _across(self, cell: Cell, baseline: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
+        """Another pipeline's tensors may differ on purpose: decoded results are compared, where there are any."""
         kept = self._results_of(baseline)
         if kept is None:
-            return None
+            return _not_run(baseline)
+        found = ParityResult(reference=baseline.id, rtol=None, atol=None)
+        if all(r is None for r in (*kept[0], *results)):
+            fields = between_pipelines(self._ready, cell, baseline, (kept[1], raw))
+            return found.model_copy(update=fields)
         translation = self._ready.relabellings.get(cell.pipeline)
         if translation is not None and translation.problem:
-            return ParityResult(reference=baseline.id, rtol=None, atol=None, note=translation.problem)
+            return found.model_copy(update={"note": translation.problem})
         results = relabelled(results, translation.ids if translation else None)
-        return self._agreement(ParityResult(reference=baseline.id, rtol=None, atol=None), kept[0], results, None)
+        return self._agreement(found, kept[0], results, None)
 
     def _agreement(
         self, parity: ParityResult, reference: list[Result], results: list[Result], least: float | None
@@ -183,10 +172,13 @@ class Comparer:
                 "reference_empty": found.reference_empty,
                 "least_agreement": least,
                 "worst_images": tuple(names[int(i)] for i in order[:6] if by_image[int(i)] < 1),
+                "one_sided": len(found.one_sided),
+                "both_none": found.neither,
             }
         )
 
 
-def _same_but_for_precision(cell: Cell, reference: Cell) -> bool:
-    """Another batch size or thread count makes a runtime sum in another order, as another runtime does."""
-    return (cell.backend, cell.batch, cell.threads) == (reference.backend, reference.batch, reference.threads)
+def _not_run(reference: Cell) -> ParityResult:
+    return ParityResult(
+        reference=reference.id, rtol=None, atol=None, note=f"the reference cell {reference.id} did not run"
+    )

@@ -36,7 +36,8 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
         cell = reference_cell(plan, cells, name)
         if cell is not None and cell.status == "ok":
             chosen[name] = load_results_file(run.work / cell.id / "results.npz")[0]
-    drawable = {n: r for n, r in chosen.items() if isinstance(r[0], Detections | Classification | SemanticMask)}
+    kinds = Detections | Classification | SemanticMask
+    drawable = {n: r for n, r in chosen.items() if any(isinstance(result, kinds) for result in r)}
     if not drawable:
         return []
     ready.inputs.check()

@@ -18,7 +18,8 @@ from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import ModelInfo, inspect_model
 from seatrial.precision.variants import variant_path
-from seatrial.trial.cells import Cell
+from seatrial.timing.environment import usable_cores
+from seatrial.trial.cells import Cell, is_reference_configuration
 from seatrial.trial.preflight import Ready
 from seatrial.trial.process import Ended, run_worker
 from seatrial.trial.task import CALIBRATION_IMAGES, Task
@@ -131,8 +132,23 @@ def task_for(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -
         longest_run=plan.measure.longest_run,
         seed=plan.measure.seed,
         raw_images=plan.parity.images if plan.parity else 0,
+        floor=_floor(ready, cell),
         answer=str(run.work / (cell.id if kind == "measure" else f"{kind}.{cell.pipeline}.{cell.precision}")),
     )
+
+
+def _floor(ready: Ready, cell: Cell) -> list[tuple[int, int]]:
+    """Of a reference cell with something to compare: its own configuration, batch 1, and the most threads of the matrix."""
+    plan = ready.plan.plan
+    if plan.parity is None or not is_reference_configuration(plan, cell):
+        return []
+    found = [(cell.batch, cell.threads)]
+    if cell.batch > 1 and _fixed_batch(ready.models[cell.pipeline]) == 1:
+        found.append((1, cell.threads))
+    most = max((t for t in plan.matrix.threads if t <= len(usable_cores())), default=cell.threads)
+    if most != cell.threads:
+        found.append((cell.batch, most))
+    return found
 
 
 def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float]]:

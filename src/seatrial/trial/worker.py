@@ -86,8 +86,10 @@ def _prepare(task: Task, tell: Callable[[str, float], None]) -> Answer:
 
 
 def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
-    from seatrial.pipeline.results import ResultsWriter
+    from seatrial.parity.floor import save_floors
+    from seatrial.pipeline.results import ResultsWriter, load_results_file
     from seatrial.timing.environment import peak_memory_bytes
+    from seatrial.trial.floor import measure_floor
 
     affinity = pin(task.threads)
     opened = open_pipeline(task, tell)
@@ -106,6 +108,9 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             nan_outputs, doubts = _collect(task, pipeline, backend, feeds, data, writer)
         # By now every image has been through the pipeline, and no result was kept. The table of samples is not its own.
         peak = max(0, peak_memory_bytes() - 8 * StageSamples.words(table.capacity, table.stages))
+        if task.floor:
+            _, raw = load_results_file(Path(task.answer, "results.npz"))
+            save_floors(Path(task.answer), measure_floor(task, pipeline, data, raw))
         engines, problem = {}, ""
         try:
             engines = _engines(task, pipeline, backend, feeds, first)
@@ -143,12 +148,18 @@ def _engines(
 def _collect(
     task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any, writer: ResultsWriter
 ) -> tuple[list[str], list[str]]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few. Gives outputs that held a NaN, and
-    what the numbers make doubtful. ModelError where the postprocess cannot be right for them.
+    """Every image once, in order: decoded results of all, raw outputs of the first few, and of all where they are not finite.
+
+    Gives outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for
+    them.
 
     Each goes to the file as it comes, so that the process's memory is the pipeline's own.
     """
+    from seatrial.parity.specials import as_array, signature
     from seatrial.pipeline.plausibility import plausibility_of
+    from seatrial.trial.floor import kept, row_of
+
+    specials: list[list[tuple[int, int, int, int]]] = []
 
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
@@ -164,16 +175,14 @@ def _collect(
             if output.dtype.kind == "f" and np.isnan(output).any():
                 nan_outputs[name] = None
         for row in range(len(wanted)):
+            if task.raw_images:
+                specials.append([signature(row_of(o, row, task.batch)) for o in outputs])
             if start + row < task.raw_images:
-                writer.add_raw([_kept(o[row] if o.ndim and len(o) == task.batch else o) for o in outputs])
+                writer.add_raw([kept(o, row, task.batch) for o in outputs])
         for result in pipeline.postprocess(outputs, geometries)[: len(wanted)]:
             writer.add(result)
+    writer.add_specials(as_array(specials))
     return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or bool(task.model_info.weights))
-
-
-def _kept(output: Array) -> Array:
-    """Text has no differences to measure and is left out."""
-    return output if output.dtype.kind in "fiub" else np.zeros(0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,76 @@
+"""Raw outputs of one image as parts that mean one thing each: boxes, scores, logits; else whole outputs.
+
+For: never pooling pixels (0 to 640) with probabilities (0 to 1), where destroyed scores would not be seen.
+Not for: comparing them (tensors.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.detection_formats import FORMATS, Part
+from seatrial.plan import models
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """names[k] is called like 'output0 scores'; arrays[image][k]; unit_range[k]: values are probabilities."""
+
+    names: tuple[str, ...]
+    unit_range: tuple[bool, ...]
+    arrays: list[list[Array]]
+
+
+def split(
+    postprocess: models.Postprocess | models.UserCode, names: Sequence[str], raw: Sequence[Sequence[Array]],
+    by_rank: bool = False,
+) -> Parts:  # fmt: skip
+    """raw[image][output] without the batch, to parts: those of the plan's format where it names one, else whole outputs.
+
+    by_rank: of formats that order rows by score, give scores alone, sorted: there a row's place says nothing about which
+    object it is, and reduced precisions trade places.
+    """
+    found = _format_outputs(postprocess, names, raw[0]) if raw else None
+    if found is None:
+        return Parts(tuple(names), (False,) * len(names), [list(outputs) for outputs in raw])
+    form, indices = found
+    ranked = form.ranked and by_rank
+    chosen = [p for p in form.parts if not ranked or p.name in ("scores", "logits")]
+    others = [k for k in range(len(names)) if k not in indices]
+    return Parts(
+        (*(f"{names[indices[p.output]]} {p.name}" for p in chosen), *(names[k] for k in others)),
+        (*(p.unit_range for p in chosen), *(False for _ in others)),
+        [[*(_cut(o[indices[p.output]], p, ranked) for p in chosen), *(o[k] for k in others)] for o in raw],
+    )
+
+
+def _format_outputs(
+    postprocess: models.Postprocess | models.UserCode, names: Sequence[str], outputs: Sequence[Array]
+) -> tuple[Any, list[int]] | None:
+    """The format and the places of its tensors among the outputs, boxes first; None where the outputs do not fit it."""
+    if isinstance(postprocess, models.UserCode) or postprocess.format is None:
+        return None
+    form = FORMATS[postprocess.format]
+    wanted = [names.index(n) for n in postprocess.outputs or names if n in names]
+    indices = [k for k in wanted if outputs[k].ndim == 2]
+    if len(indices) != len(form.output_ranks):
+        return None
+    # As the decoder picks them: boxes are the tensor of width 4.
+    if len(indices) == 2 and outputs[indices[0]].shape[1] != 4:
+        indices.reverse()
+    fits = all(outputs[indices[p.output]].shape[p.axis] > p.start for p in form.parts)
+    return (form, indices) if fits else None
+
+
+def _cut(output: Array, part: Part, ranked: bool) -> Array:
+    if output.ndim != 2:
+        return output
+    cut = output[part.start : part.stop] if part.axis == 0 else output[:, part.start : part.stop]
+    return np.sort(cut, axis=None) if ranked else cut

@@ -1,0 +1,140 @@
+"""Raw outputs of one cell against a reference cell's, as fields of a ParityResult. For: evidence. Not for: verdicts (gate)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import Floor, TensorDifference
+from seatrial.parity.floor import load_floors, unmeasured, usable
+from seatrial.parity.parts import Parts, split
+from seatrial.parity.specials import unlike
+from seatrial.parity.tensors import compare_tensors
+from seatrial.parity.tolerance import PLANS, SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
+from seatrial.pipeline.results import load_specials
+from seatrial.plan.models import Parity, Tolerance
+from seatrial.trial.cells import Cell
+from seatrial.trial.preflight import Ready
+
+Raw = Sequence[Sequence[npt.NDArray[Any]]]
+
+
+def own_pipeline(
+    ready: Ready, cell: Cell, reference: Cell, raw: tuple[Raw, Raw], folders: tuple[Path, Path], decoded: bool
+) -> dict[str, Any]:
+    """Fields of `cell` against the reference of its own pipeline; raw and folders are (reference's, cell's).
+
+    Same precision: elementwise. Reduced: SQNR of each part. NaN and infinity: on all images.
+    """
+    plan = ready.plan.plan
+    assert plan.parity
+    measured = load_floors(folders[0])
+    floors = usable(measured)
+    names = [o.name for o in ready.models[cell.pipeline].outputs]
+    tolerance = _tolerance(plan.parity, cell, reference, floors)
+    postprocess = plan.pipelines[cell.pipeline].postprocess
+    sides = [split(postprocess, names, outputs, by_rank=tolerance is None) for outputs in raw]
+    fields: dict[str, Any] = {"floor": measured, "decoded": decoded} | _specials(ready, names, folders)
+    try:
+        if tolerance is None:
+            limits = sqnr_limits(cell.precision, reference.precision, decoded, plan.parity.sqnr, floors)
+            fields |= {
+                "tensors": _compared(sides[0], sides[1], None),
+                "least_sqnr_db": limits.least, "failing_sqnr_db": limits.failing, "least_cosine": plan.parity.cosine,
+                "sqnr_from": limits.source + unmeasured(measured),
+            }  # fmt: skip
+        else:
+            fields |= _elementwise(sides[0], sides[1], tolerance, cell, reference)
+            fields["tolerance_from"] += unmeasured(measured)
+    except ValueError as e:
+        fields["tensors_note"] = str(e)
+    return fields
+
+
+def between_pipelines(ready: Ready, cell: Cell, baseline: Cell, raw: tuple[Raw, Raw]) -> dict[str, Any]:
+    """Fields of `cell` against the reference pipeline, where neither decodes anything: by SQNR, if shapes agree.
+
+    A better version differs on purpose: without a limit in the plan only the same outputs pass.
+    """
+    plan = ready.plan.plan
+    assert plan.parity
+    sides = [
+        split(plan.pipelines[c.pipeline].postprocess, [o.name for o in ready.models[c.pipeline].outputs], outputs)
+        for c, outputs in zip((baseline, cell), raw, strict=True)
+    ]
+    if len(sides[0].names) != len(sides[1].names):
+        counts = f"{len(sides[0].names)} and {len(sides[1].names)}"
+        return {"tensors_note": f"the two pipelines have {counts} outputs"}
+    # By name where both have the same names; a new export may call the same outputs otherwise, in the same order.
+    if set(sides[0].names) == set(sides[1].names):
+        order = [sides[1].names.index(name) for name in sides[0].names]
+        sides[1] = Parts(sides[0].names, sides[0].unit_range, [[row[k] for k in order] for row in sides[1].arrays])
+    try:
+        tensors = _compared(sides[0], sides[1], None)
+    except ValueError as e:
+        return {"tensors_note": str(e)}
+    given = plan.parity.sqnr is not None or plan.parity.cosine is not None
+    default = min(SQNR_DB.get(p, SQNR_DB["int8"])[0] for p in (cell.precision, baseline.precision))
+    return {
+        "tensors": tensors,
+        "least_sqnr_db": plan.parity.sqnr if given else default, "failing_sqnr_db": plan.parity.sqnr,
+        "least_cosine": plan.parity.cosine, "sqnr_from": PLANS if given else "",
+    }  # fmt: skip
+
+
+def _tolerance(parity: Parity, cell: Cell, reference: Cell, floors: tuple[Floor, ...]) -> Closeness | None:
+    if isinstance(parity.tolerance, Tolerance):
+        same = cell.precision == reference.precision
+        return Closeness(parity.tolerance.rtol, parity.tolerance.atol, source=PLANS) if same else None
+    return automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend, floors)
+
+
+def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference: Cell) -> dict[str, Any]:
+    """By the table; where that does not do, by three times the floor.
+
+    The same runtime at another batch size or thread count is the reference against itself: this cell measures that floor,
+    which is bounded by the pair across runtimes.
+    """
+    tensors = _compared(a, b, Closeness(tolerance.rtol, tolerance.atol, mean_rtol=tolerance.mean_rtol))
+    source = tolerance.source
+    if any(t.share_outside for t in tensors) and tolerance.source != PLANS:
+        floors = tolerance.floors
+        if (cell.batch, cell.threads) != (reference.batch, reference.threads):
+            here = f"batch {cell.batch}, {cell.threads} thread(s)"
+            floors = (*floors, Floor(what=here, rebuilt=False, tensors=tensors))
+        wider = Closeness(tolerance.rtol, tolerance.atol, tolerance.wide, floors)
+        tensors = _compared(a, b, wider)
+        source += _floor_words(wider)
+    return {
+        "tensors": tensors, "rtol": tolerance.rtol, "atol": tolerance.atol, "mean_rtol": tolerance.mean_rtol,
+        "tolerance_from": source,
+    }  # fmt: skip
+
+
+def _floor_words(tolerance: Closeness) -> str:
+    """Which of the reference's own differences widened the tolerance."""
+    used = [f for f in tolerance.floors if any(t.max_abs > 0 for t in f.tensors) and (f.rebuilt or tolerance.wide)]
+    if not used:
+        return ""
+    words = ", ".join(f"{f.what}: {max(t.max_abs for t in f.tensors):.2g}" for f in used)
+    bound = f", at most rtol {tolerance.wide[0]:g}, atol {tolerance.wide[1]:g}" if tolerance.wide else ""
+    return f", or 3 × the floor ({words}{bound})"
+
+
+def _compared(a: Parts, b: Parts, tolerance: Closeness | None) -> tuple[TensorDifference, ...]:
+    return tuple(compare_tensors(a.names, a.arrays, b.arrays, tolerance, a.unit_range))
+
+
+def _specials(ready: Ready, names: Sequence[str], folders: tuple[Path, Path]) -> dict[str, Any]:
+    own: list[npt.NDArray[np.int64] | None] = [load_specials(folder / "results.npz") for folder in folders]
+    if own[0] is None or own[1] is None:
+        return {}
+    images, outputs = unlike(own[0], own[1])
+    if not images:
+        return {}
+    where = f"{ready.images[images[0]].name} (output {', '.join(names[k] for k in outputs)})"
+    return {"special_images": len(images), "special_example": where}
