@@ -229,7 +229,7 @@ def tensor(**fields):
         ({"rtol": None, "atol": None}, ["INCONCLUSIVE"]),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(elements=0),)}, ["INCONCLUSIVE"]),
         ({"rtol": None, "atol": None, "tensors_note": "other shapes"}, ["INCONCLUSIVE"]),
-        ({"rtol": None, "atol": None, "tensors_note": "n", "agreement": 0.95, "least_agreement": 0.9}, ["PASS"]),
+        ({"rtol": None, "atol": None, "tensors_note": "n", **MATCHED, "least_agreement": 0.9}, ["PASS"]),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),), "special_images": 1}, ["FAIL"]),
         (
             {"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=1),), "note": "kinds"},
