@@ -93,7 +93,7 @@ def test_pipelines_that_know_unlike_parts_of_the_truth_are_said(ready):
 @pytest.mark.parametrize(
     ("post", "truth", "error", "said"),
     [
-        (f"{DETECT}, labels: [a, b]", None, ModelError, "postprocess.labels has 2 classes, but the model's head has 3"),
+        (f"{DETECT}, labels: [a, b]", None, ModelError, "3 classes from the head, but there are 2 labels"),
         (DETECT, coco("a", "b"), DataError, "3 classes; the truth has 2 categories"),
         (f"{DETECT}, class_ids: coco91", coco("a", "b"), DataError, "heads of 91 classes"),
         (f"{DETECT}, class_ids: {{0: z}}", coco("a", "b"), DataError, "names category 'z'"),
@@ -109,6 +109,7 @@ def test_what_cannot_be_judged_is_refused(ready, post, truth, error, said):
 
 def test_the_users_own_stage_is_judged_where_its_classes_are_named(workspace):
     (workspace.folder / "t.csv").write_text("image,class\n" + "".join(f"{i}.png,cat\n" for i in range(4)))
+    (workspace.folder / "mine.py").write_text("def decode(outputs, sizes_hw):\n    return [None] * len(sizes_hw)\n")
     for extra, known in (("", False), (", labels: [dog, cat]", True), (", class_ids: {1: cat}", True)):
         pipelines = (
             "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n"
