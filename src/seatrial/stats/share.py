@@ -122,7 +122,7 @@ class Worth:
 def requests_needed(quantile: float, confidence: float, unseen: float | None = None) -> int:
     """Fewest requests that can bound the quantile from above in a two-sided interval: of these, none above the limit.
 
-    At 95 % and runs of at most LONGEST_RUN: 54 for p50, 631 for p90, 1,367 for p95, 7,268 for p99, 73,668 for p99.9.
+    At 95 % and runs of at most LONGEST_RUN: 54 for p50, 631 for p90, 1,367 for p95, 7,268 for p99, 73,667 for p99.9.
     """
     unseen = Worth.of(1.0, quantile).unseen if unseen is None else unseen
     return math.ceil(unseen * math.log((1 - confidence) / 2) / math.log(quantile) - 1e-9)
