@@ -27,6 +27,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.errors import UsageError
 from seatrial.history.records import Comparison
 from seatrial.timing.counters import COLUMNS
 from seatrial.timing.measure import image_order
@@ -214,7 +215,10 @@ def real(folder: Path, count: int, max_time_s: float) -> Iterator[Comparison]:
     side = pipeline_subject(ready, new_run(folder / "results", "here"), "one").side
     for n in range(count):
         question = Question(seed=n, max_time_s=max_time_s)
-        yield from compare_sides(side, side, question, folder / "rounds", ("A", "A again"))
+        try:
+            yield from compare_sides(side, side, question, folder / "rounds", ("A", "A again"))
+        except UsageError as e:
+            print(f"refused      {e}", flush=True)
 
 
 def tell(found: Iterator[Comparison] | Sequence[Comparison]) -> None:

@@ -196,7 +196,9 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
 
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) and lockstep._Warm(0.001, 0.0))
+    monkeypatch.setattr(
+        lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) and lockstep._Warm(0.001, 0.001, 0.0)
+    )
     good = side(workspace.folder / "model.fake.json", "a")
     bad = side(workspace.script("bad.fake.json", fail={"at": 12, "how": "hang"}), "b")
     began = time.monotonic()
@@ -341,7 +343,9 @@ def test_a_warm_up_takes_its_time_in_few_turns(request_s, turns, least_s):
 def test_a_warm_up_on_unlike_images_knows_what_they_take_on_average():
     """The least turn would be one of small images alone: a burst of 64 would be planned for what takes 50 ms each."""
     side = Asked(0.0005, 0.0005, 0.0005, 0.2)
-    assert 0.02 < lockstep._warm_up(side).request_s < 0.21
+    warm = lockstep._warm_up(side)
+    assert 0.02 < warm.request_s < 0.21
+    assert warm.least_s == pytest.approx(0.0005), "by which alone nothing is refused"
 
 
 # Which images a side sees

@@ -56,8 +56,8 @@ def rounds_of(effects: Sequence[float], controls: Sequence[float] | float = 0.0)
     ]
 
 
-def judged(rounds, out_of_time=False, **asked) -> list[Comparison]:
-    return round_verdicts.judged(rounds, Question(**asked), LABELS, out_of_time)
+def judged(rounds, late="", **asked) -> list[Comparison]:
+    return round_verdicts.judged(rounds, Question(**asked), LABELS, late)
 
 
 # From tables to one number a round
@@ -214,7 +214,7 @@ def test_what_a_comparison_says_of_itself():
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7])
 def test_too_few_rounds_have_no_floor_and_a_record_without_nan(count):
-    (c,) = judged(rounds_of([0.05] * count), out_of_time=True)
+    (c,) = judged(rounds_of([0.05] * count), late="the time was up")
     json.dumps(c.model_dump(mode="json"), allow_nan=False)
     assert (c.noise_floor is None) == (count < 7)
     assert (c.verdict == "INCONCLUSIVE") == (count < 7)
@@ -647,6 +647,23 @@ def test_a_question_that_no_time_is_enough_for_is_refused_before_the_first_turn(
         ask()
     assert str(caught.value).endswith(said)
     assert len(made.asked) == 1
+
+
+def test_rounds_that_turn_out_too_long_for_a_verdict_are_not_gone_on_with(compared):
+    """The warm-up saw the smallest images: the first round takes 20 s, of which 7 would be needed in 60."""
+    rounds = [replace(r, wall_s=20.0) for r in rounds_of([0.5] * 8)]
+    shorter = [
+        replace(r, blocks_ns={n: t // 100 for n, t in r.blocks_ns.items()}, wall_s=w)
+        for r, w in zip(rounds, [20.0] + [7.0] * 7, strict=True)
+    ]
+    asked, (c,) = compared(shorter)
+    assert (len(asked), c.verdict) == (1, "INCONCLUSIVE")
+    assert (
+        "NOT CONVERGED: ended after 1 round: a verdict takes 7 of these, of 19.4 s or more each: raise --max-time to 144 s"
+        in c.reason
+    )
+    asked, (c,) = compared([replace(r, wall_s=9.0) for r in shorter])
+    assert (len(asked), c.verdict) == (8, "REGRESSION"), "they may yet be quicker"
 
 
 class Machine:

@@ -100,10 +100,10 @@ def run_round(
     least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts
     by name, where it is not to be random. budget_s: loading and turns are to fit into it; a slow model gets fewer blocks,
     and then shorter bursts, but never less than round_plan.least_turns_s takes. check_time: hears, before the first turn, how
-    many seconds went by until then and how many the shortest round's turns will take, and may raise. enough: hears the blocks
-    so far and the stages, as a Round has them, and may ask for more, up to MOST_TIMES as many and within the budget; it must
-    not look at what the sides' difference is, only at how well it is known. requests_s: what a request of each side took in
-    an earlier round, which the time is then planned with.
+    many seconds went by until then and how many the shortest round's turns take at the least, and may raise. enough: hears
+    the blocks so far and the stages, as a Round has them, and may ask for more, up to MOST_TIMES as many and within the
+    budget; it must not look at what the sides' difference is, only at how well it is known. requests_s: what a request of
+    each side took in an earlier round, which the time is then planned with.
 
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels. Every
     side's order of images begins anew before the first turn, from one seed: in each block all sides see the same images,
@@ -132,7 +132,8 @@ def run_round(
         own_s = [requests_s.get(name, warm[name].request_s) for name in names]
         hand_over_s = sum(w.hand_over_s for w in warm.values())
         ready_s = time.monotonic() - began
-        check_time(ready_s, least_turns_s(blocks, own_s, least_requests, hand_over_s))
+        # Of unlike images a warm-up sees a few: what it saw at the least can be held against the question, no more.
+        check_time(ready_s, least_turns_s(blocks, [w.least_s for w in warm.values()], least_requests, hand_over_s))
         plan = plan_turns(blocks, own_s, least_requests, max(0.0, budget_s - ready_s), hand_over_s)
         burst = plan.burst
         stages = turners[names[0]].facts()["stages"]
@@ -190,13 +191,14 @@ class _Warm:
     """What a request takes, and a turn beside its requests: both to plan by, not to judge by."""
 
     request_s: float
+    least_s: float
     hand_over_s: float
 
 
 def _warm_up(turner: _Turner) -> _Warm:
     """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
 
-    Seconds of a request are the mean behind the first turn, since images differ: the least would be that of the smallest.
+    request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest.
     """
     count = 1
     turns: list[tuple[int, float]] = []
@@ -211,7 +213,8 @@ def _warm_up(turner: _Turner) -> _Warm:
             break
         count *= 2 if took_s < BURST_S else 1
     counts, seconds = zip(*(turns[1:] or turns), strict=True)
-    return _Warm(sum(seconds) / sum(counts), sorted(hand_overs_s)[len(hand_overs_s) // 2])
+    least_s = min(took_s / count for count, took_s in turns)
+    return _Warm(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
 
 
 def _bursts(rows: I64, blocks: int, burst: int) -> I64:

@@ -37,20 +37,16 @@ MOST_RESTLESS = 0.05
 
 
 def judged(
-    rounds: Sequence[Round], question: Question, labels: tuple[str, str], out_of_time: bool = False, cut: str = ""
+    rounds: Sequence[Round], question: Question, labels: tuple[str, str], late: str = "", cut: str = ""
 ) -> list[Comparison]:
-    """One comparison a metric. cut: why the rounds ended before their time, so that nothing is called."""
+    """One comparison a metric. late: why the time ends here; cut: why rounds ended before that, so that nothing is called."""
     stage, columns = stage_and_columns(rounds[0].stages, question)
     comparisons = []
     for metric in question.metrics:
         pairs = [_pair(r, metric, columns.index(stage)) for r in rounds]
         comparison = _comparison(metric, stage, pairs, rounds, question, labels)
-        if out_of_time and comparison.verdict == "INCONCLUSIVE":
-            comparison = _with_reason(
-                comparison,
-                f"NOT CONVERGED: the time of {question.max_time_s:g} s was up after {_rounds(rounds)}, "
-                f"raise {question.time_option}",
-            )
+        if late and comparison.verdict == "INCONCLUSIVE":
+            comparison = _with_reason(comparison, f"NOT CONVERGED: {late}")
         if cut:
             comparison = _with_reason(
                 comparison, f"NOT CONVERGED: ended after {_rounds(rounds)}: {cut}", verdict="INCONCLUSIVE"

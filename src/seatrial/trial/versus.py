@@ -25,6 +25,8 @@ from seatrial.trial.round_verdicts import CONTROL, A, B, judged, stage_and_colum
 from seatrial.units import format_seconds
 
 MOST_BLOCKS = 4 * BLOCKS
+# The last round may have been a slow one: the next are given up only where they would have to be so much quicker.
+HOPE = 1.25
 
 
 Tell = Callable[[str, float], None]
@@ -82,8 +84,8 @@ def _rounds_to_verdicts(
 
     for look in looks:
         while len(rounds) < look:
-            if rounds and _least_round_s(rounds[-1], question.least_requests) > left_s():
-                return judged(rounds, question, labels, out_of_time=True)
+            if rounds and (late := _too_late(rounds, question, left_s())):
+                return judged(rounds, question, labels, late=late)
             rounds.append(
                 run_round(
                     sides,
@@ -109,9 +111,26 @@ def _rounds_to_verdicts(
     return comparisons
 
 
+def _too_late(rounds: Sequence[Round], question: Question, left_s: float) -> str:
+    """Why no further round is started; '' where one is. Images may be larger than those of the warm-up, by which the question
+    was let through: where the fewest rounds will clearly not be reached, the rest of the time is not spent on it."""
+    round_s = _least_round_s(rounds[-1], question.least_requests)
+    done = f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}"
+    if round_s > left_s:
+        return f"the time of {question.max_time_s:g} s was up after {done}, raise {question.time_option}"
+    if len(rounds) + HOPE * left_s / max(round_s, 1e-9) < question.least_rounds:
+        needed_s = time_needed_s(question.least_rounds, round_s, 0.0, question.spent_s)
+        return (
+            f"ended after {done}: a verdict takes {question.least_rounds} of these, of {format_seconds(round_s)} or more each: "
+            f"raise {question.time_option} to {math.ceil(needed_s)} s or more"
+        )
+    return ""
+
+
 def _least_round_s(last: Round, least_requests: int) -> float:
     """Of the next round, as short as it may be: what the last one took beside its turns, and the fewest turns."""
-    return last.other_s + least_turns_s(BLOCKS, list(last.requests_s.values()), least_requests)
+    shortest_s = last.other_s + least_turns_s(BLOCKS, list(last.requests_s.values()), least_requests)
+    return min(last.wall_s, shortest_s)
 
 
 def _launch_order(seed: int, number: int) -> list[str]:
