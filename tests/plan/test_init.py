@@ -156,6 +156,12 @@ def test_how_a_picture_goes_in_follows_the_head(tmp_path, metadata, shape, mode,
         assert any("no built-in postprocess reads it yet" in u for u in found.unsure)
 
 
+def test_a_file_that_is_quantised_already_is_told(tmp_path):
+    node = helper.make_node("QuantizeLinear", ["x", "x"], ["y"])
+    found = guess(inspect_model(save(tmp_path, [tensor("x", [1, 3, 64, 64])], [tensor("y", [1, 10])], nodes=[node])))
+    assert any("quantised already: fp32 runs it as it is, and int8 is not made" in w for w in found.why)
+
+
 def test_what_is_still_marked_is_found_in_the_plans_text(tmp_path):
     path = save(tmp_path, [tensor("x", ["n", 3, "h", "w"])], [tensor("y", [1, 10])])
     text, plan = written(tmp_path, path)

@@ -72,6 +72,9 @@ def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str 
     found = recognise(info, seen or {}, size)
     why += found.certain
     unsure += found.doubts
+    if info.weights:
+        held = "is quantised already" if info.weights == "int8" else f"holds {info.weights} weights"
+        why.append(f"the file {held}: fp32 runs it as it is, and int8 is not made of it")
     if not_run:
         unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
     settings: dict[str, Any] = {
