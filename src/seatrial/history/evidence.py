@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from seatrial.errors import ResultsError
 from seatrial.history.records import Decision, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Evidence:
 
 
 def _by_cell(path: Path) -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
     if not path.is_file():
         return {}
     try:
