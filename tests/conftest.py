@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import warm
 from hypothesis import settings
 
 from seatrial.plan.load import load_plan
@@ -17,6 +18,28 @@ from seatrial.plan.load import load_plan
 # Hypothesis' default deadline is a timed test in disguise; shared machines miss it.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+PLAIN = subprocess.Popen
+
+
+def pytest_configure() -> None:
+    """SEATRIAL_TEST_COLD=1 starts every process plainly: slower by a second each, and nothing stands in for anything."""
+    if not os.environ.get("SEATRIAL_TEST_COLD"):
+        warm.Popen.server = staticmethod(warm.begin)
+        subprocess.Popen = warm.Popen
+
+
+def pytest_unconfigure() -> None:
+    if warm.begin.cache_info().currsize:
+        warm.begin().end()
+
+
+@pytest.fixture(autouse=True)
+def _cold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`@pytest.mark.cold`: what the test starts is an interpreter of its own, as users have it."""
+    if request.node.get_closest_marker("cold"):
+        monkeypatch.setattr(subprocess, "Popen", PLAIN)
+
 
 CLASSIFIER = {
     "inputs": {"x": {"shape": ["batch", 3, 8, 8]}},
