@@ -64,7 +64,12 @@ class Popen(subprocess.Popen):
         self.pid = Popen.server().start(program, standard, start)
         self._child_created = True
         self._close_pipe_fds(
-            start["p2cread"], start["p2cwrite"], start["c2pread"], start["c2pwrite"], start["errread"], start["errwrite"]
+            start["p2cread"],
+            start["p2cwrite"],
+            start["c2pread"],
+            start["c2pwrite"],
+            start["errread"],
+            start["errwrite"],
         )
 
 
@@ -113,6 +118,10 @@ class Server:
             raise OSError("the server for test processes has ended")
         return int(answer)
 
+    @property
+    def pid(self) -> int | None:
+        return self._process.pid if self._process else None
+
     def end(self) -> None:
         self._talk.close()
         if self._process is not None:
@@ -144,6 +153,11 @@ def begin() -> Server:
             env=os.environ | {"OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"},
         )  # fmt: skip
     return Server(ours, process)
+
+
+def server_pid() -> int | None:
+    """Of the server that `begin` started, None before that."""
+    return begin().pid if begin.cache_info().currsize else None
 
 
 def main() -> None:

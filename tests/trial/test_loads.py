@@ -7,8 +7,6 @@ this machine is.
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 from onnx import TensorProto, helper
+from processes import SEATRIAL, all_gone, started
 
 from seatrial._native.timing import SpinWork, StageSamples
 from seatrial.history.records import LoadResult
@@ -28,6 +27,7 @@ from seatrial.stats.sample import samples_needed
 from seatrial.timing import arrivals
 from seatrial.timing.environment import usable_cores
 from seatrial.trial.bench import LoadPoint, Sweep, model_bench, run_bench
+from seatrial.trial.load_results import _percentiles
 from seatrial.trial.loads import Opened, _server
 from seatrial.trial.mlperf import loadgen_settings, run_loadgen
 from seatrial.trial.task import Load, Task
@@ -231,8 +231,10 @@ def test_requests_start_when_they_were_due(measured, words, due_ns):
     run = measured(words)
     assert run.code == 0, run.stderr
     starts = run.samples()["start_ns"].to_numpy()
-    assert run.load["unserved"] == 0
-    assert (starts - starts[0]).tolist() == (due_ns() - due_ns()[0]).tolist()
+    # A machine that stands still leaves the last of them unserved, and says so.
+    served = len(due_ns()) - run.load["unserved"]
+    assert served > 0
+    assert (starts - starts[0]).tolist() == (due_ns() - due_ns()[0])[:served].tolist()
 
 
 def test_a_sweep_over_rates(measured):
@@ -373,6 +375,7 @@ def test_a_search_that_can_find_nothing_is_refused(measured, bound, said):
 
 
 def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_needed(measured):
+    """Whatever the machine does, 300 ms hold 150 requests of 2 ms at most; p75 needs so few that it is seldom refused too."""
     run = measured("steady.fake.json --percentile p99.9 --percentile p75 --max-time 300ms")
     assert run.code == 3, run.stderr
     needed = samples_needed(0.999, 0.975)
@@ -380,20 +383,36 @@ def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_neede
     independent = int(why.partition("more than these ")[2].split()[0])
     assert f"it needs {needed} independent samples, {needed - independent} more than these" in why
     assert "raise --max-time" in why
-    assert list(run.load["percentiles"]) == ["p75"]
+    assert sorted([*run.load["percentiles"], *run.load["refused"]]) == ["p75", "p99.9"]
     assert why in " ".join(run.stdout.split())
     assert run.record["verdict"] == "INCONCLUSIVE"
 
 
 @pytest.mark.parametrize("load", ["", " --scenario multi-stream"])
-def test_a_percentile_with_enough_samples_is_given(measured, load):
-    """Measuring goes on for it beyond the point where the median, or the mean, is known."""
-    run = measured(f"quick.fake.json --percentile p99.9 --max-time 3s{load}")
-    assert run.code == 0, run.stdout
-    asked = run.load["percentiles"]["p99.9"]
-    assert asked["n_eff"] >= samples_needed(0.999, 0.975)
-    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p99"]["value"]
-    assert run.load["refused"] == {}
+def test_a_percentile_that_is_asked_for_keeps_the_measurement_going(measured, load):
+    """Beyond the point where the median, or the mean, is known: until it can be given, or the time is up."""
+    run = measured(f"quick.fake.json --percentile p90 --max-time 2s{load}")
+    given, refused = run.load["percentiles"], run.load["refused"]
+    assert run.code == (3 if refused else 0), run.stdout
+    assert sorted([*given, *refused]) == ["p90"]
+    needed = samples_needed(0.9, 0.975)
+    assert run.cells[0]["stages"]["end_to_end"]["p50"]["n"] >= needed
+    for asked in given.values():
+        assert asked["n_eff"] >= needed
+        assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p50"]["value"]
+
+
+@pytest.mark.parametrize(("times_needed", "given"), [(2.0, ["p99.9"]), (0.99, [])])
+def test_a_percentile_is_given_where_enough_independent_samples_are_there(times_needed, given):
+    """The rule itself, on a table that nobody had to measure."""
+    needed = samples_needed(0.999, 0.975)
+    seconds = np.random.default_rng(0).gamma(4.0, 1e-3, int(times_needed * needed))
+    asked, refused = _percentiles(seconds, 0, ["p99.9"])
+    assert [*asked] == given
+    assert [*refused] == [name for name in ["p99.9"] if name not in given]
+    for e in asked.values():
+        assert e.n_eff >= needed
+        assert e.interval[1] >= e.value >= np.quantile(seconds, 0.99)
 
 
 def test_the_time_cap_is_said_aloud(measured):
@@ -477,13 +496,6 @@ def test_loads_that_were_measured_survive_one_that_was_not(folder):
     assert len(pd.read_parquet(run.path / "samples.parquet"))
 
 
-def python(*arguments, **options):
-    return subprocess.Popen(
-        [sys.executable, "-c", "from seatrial.cli import main; main()", "bench", *arguments],
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options,
-    )  # fmt: skip
-
-
 def rows_so_far(pid):
     """In the memory that a bench shares with what it measures."""
     for link in Path(f"/proc/{pid}/fd").iterdir():
@@ -496,21 +508,23 @@ def rows_so_far(pid):
     return 0
 
 
+@pytest.mark.cold
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a cancelled job"])
 def test_an_interrupted_measurement_keeps_its_samples(folder, number):
     script("restless", latency_ms=RESTLESS)
     name = f"interrupted-{number}"
-    process = python("restless.fake.json", "--max-time", "10min", "--results", name, "--json", f"{name}.json")
-    while rows_so_far(process.pid) < 100:
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    children = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130, stderr
-    assert "Traceback" not in stdout + stderr
-    assert children
-    assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children)
+    words = ["restless.fake.json", "--max-time", "10min", "--results", name, "--json", f"{name}.json"]
+    with started([*SEATRIAL, "bench", *words]) as process:
+        while rows_so_far(process.pid) < 100:
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 130, stderr
+        assert "Traceback" not in stdout + stderr
+        assert children
+        assert all_gone(children)
     record = json.loads(Path(f"{name}.json").read_text())
     (cell,) = record["cells"]
     assert (record["status"], cell["status"], cell["exit_code"]) == ("interrupted", "failed", 130)
@@ -522,16 +536,17 @@ def test_an_interrupted_measurement_keeps_its_samples(folder, number):
     assert "interrupted" in (run / "report.html").read_text()
 
 
+@pytest.mark.cold
 def test_interrupted_before_the_first_sample_nothing_is_left(folder):
     script("loading", load_ms=600_000)
-    process = python("loading.fake.json", "--results", "nothing")
-    while not (children := psutil.Process(process.pid).children(recursive=True)):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stderr.strip()) == (130, "error: interrupted")
-    assert not any(c.is_running() and c.status() != psutil.STATUS_ZOMBIE for c in children)
+    with started([*SEATRIAL, "bench", "loading.fake.json", "--results", "nothing"]) as process:
+        while not (children := psutil.Process(process.pid).children(recursive=True)):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=60)
+        assert (process.returncode, stderr.strip()) == (130, "error: interrupted")
+        assert all_gone(children)
     assert not list(Path("nothing").glob("*/*"))
 
 
@@ -609,7 +624,7 @@ def test_loadgen_is_never_answered_without_work(folder):
 
 def test_requests_without_room_in_the_table_are_not_called_unserved(folder):
     table = StageSamples(64, 2)
-    task = bench_task(load=Load(scenario="server", rate=2000, arrivals="constant"), max_time_s=0.2)
+    task = bench_task(load=Load(scenario="server", rate=2000, arrivals="constant"), max_time_s=60.0)
     fields = _server(task, opened_spin(10_000), [table], lambda *_: None)
     assert (fields["ended"], fields["unserved"], len(table)) == ("full", 0, 64)
 
@@ -618,7 +633,7 @@ def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_re
     table = StageSamples(600, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)
     opened = opened_spin(100_000)
-    fields = _server(bench_task(load=load, max_time_s=2.0), opened, [table], lambda *_: None)
+    fields = _server(bench_task(load=load, max_time_s=60.0), opened, [table], lambda *_: None)
     assert (fields["ended"], fields["converged"], len(table)) == ("full", False, 600)
     assert sum(p.arrivals for p in fields["points"]) <= 600, "a rate with requests that found no room is no point"
     assert fields["held"] is None or not fields["confirmed"]
