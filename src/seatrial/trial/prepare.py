@@ -38,7 +38,7 @@ def prepare_variants(
         if cell.precision == "fp32":
             made[key] = info.path
             continue
-        digest = _calibration_digest(ready, cell.pipeline)
+        digest = calibration_digest(ready, cell.pipeline)
         cached = variant_path(info, cell.precision, digest)
         if _sound(cached):
             made[key] = cached
@@ -66,7 +66,7 @@ def _fixed_batch(info: ModelInfo) -> int:
     return first if isinstance(first, int) else 1
 
 
-def _calibration_digest(ready: Ready, name: str) -> str:
+def calibration_digest(ready: Ready, name: str) -> str:
     """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
     spec = ready.plan.plan.pipelines[name]
     parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]
