@@ -19,14 +19,11 @@ from seatrial.plan.load import load_plan
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-PLAIN = subprocess.Popen
-
-
 def pytest_configure() -> None:
     """SEATRIAL_TEST_COLD=1 starts every process plainly: slower by a second each, and nothing stands in for anything."""
     if not os.environ.get("SEATRIAL_TEST_COLD"):
         warm.Popen.server = staticmethod(warm.begin)
-        subprocess.Popen = warm.Popen
+    subprocess.Popen = warm.Popen
 
 
 def pytest_unconfigure() -> None:
@@ -38,7 +35,7 @@ def pytest_unconfigure() -> None:
 def _cold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """`@pytest.mark.cold`: what the test starts is an interpreter of its own, as users have it."""
     if request.node.get_closest_marker("cold"):
-        monkeypatch.setattr(subprocess, "Popen", PLAIN)
+        monkeypatch.setattr(warm.Popen, "server", None)
 
 
 CLASSIFIER = {

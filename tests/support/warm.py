@@ -20,6 +20,7 @@ import gc
 import importlib
 import inspect
 import io
+import itertools
 import json
 import os
 import pkgutil
@@ -51,12 +52,12 @@ ASIDE = 500
 class Popen(subprocess.Popen):
     """subprocess.Popen, but seatrial's own commands are forked from the server."""
 
-    server: ClassVar[Callable[[], Server]]
+    server: ClassVar[Callable[[], Server] | None] = None
 
     def _execute_child(self, *args: Any, **kwargs: Any) -> None:
         start = _PLAIN_START.bind(self, *args, **kwargs).arguments
-        program = _program(start)
-        if program is None:
+        program = _program(start) if Popen.server else None
+        if Popen.server is None or program is None:
             super()._execute_child(*args, **kwargs)
             return
         given = [start["p2cread"], start["c2pwrite"], start["errwrite"]]
@@ -102,21 +103,26 @@ class Server:
     def __init__(self, talk: socket.socket, process: subprocess.Popen[bytes] | None = None) -> None:
         self._talk = talk
         self._process = process
+        self._numbers = itertools.count()
         self._one_at_a_time = threading.Lock()
 
     def start(self, program: list[str], standard: list[int], start: dict[str, Any]) -> int:
         numbers = sorted(start["pass_fds"])
         request = {
-            "program": program, "numbers": [0, 1, 2, *numbers], "cwd": os.fspath(start["cwd"] or os.getcwd()),
+            "number": next(self._numbers), "program": program, "numbers": [0, 1, 2, *numbers], "cwd": os.fspath(start["cwd"] or os.getcwd()),
             "environment": dict(os.environ if start["env"] is None else start["env"]),
             "session": start["start_new_session"], "ignores_ctrl_c": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
         }  # fmt: skip
         with self._one_at_a_time, _adopting():
             socket.send_fds(self._talk, [json.dumps(request).encode()], [*standard, *numbers])
-            answer = self._talk.recv(64)
-        if not answer:
-            raise OSError("the server for test processes has ended")
-        return int(answer)
+            while True:
+                answer = self._talk.recv(64)
+                if not answer:
+                    raise OSError("the server for test processes has ended")
+                number, pid = map(int, answer.split())
+                # Another's is of a caller that was interrupted before it heard it.
+                if number == request["number"]:
+                    return pid
 
     @property
     def pid(self) -> int | None:
@@ -164,6 +170,8 @@ def main() -> None:
     talk = socket.socket(fileno=int(sys.argv[1]))
     for name in HEAVY:
         importlib.import_module(name)
+    # Before seatrial is imported: it may have classes of its own upon it.
+    subprocess.Popen = Popen  # type: ignore[misc]
     import seatrial
 
     for module in pkgutil.walk_packages(seatrial.__path__, "seatrial."):
@@ -187,7 +195,7 @@ def serve(talk: socket.socket) -> None:
         pid = _fork_orphan(talk, request, descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
-        talk.send(str(pid).encode())
+        talk.send(f"{request['number']} {pid}".encode())
 
 
 def _fork_orphan(talk: socket.socket, request: dict[str, Any], descriptors: list[int]) -> int:
@@ -245,8 +253,8 @@ def _exit_status(way: str, what: str, words: list[str]) -> int:
             sys.argv = ["-c", *words]
             sys.path.insert(0, "")
             # A server of its own, forked while there is one thread only.
-            Popen.server = functools.partial(lambda server: server, _another())
-            subprocess.Popen = Popen  # type: ignore[misc]
+            server = _another()
+            Popen.server = staticmethod(lambda: server)
             exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as e:
         if e.code is None or isinstance(e.code, int):

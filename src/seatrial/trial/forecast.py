@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.gate.budgets import concerns
-from seatrial.precision.variants import variant_path
 from seatrial.trial.cells import Cell
 from seatrial.trial.preflight import Ready
-from seatrial.trial.prepare import bare_record, calibration_digest
+from seatrial.trial.prepare import bare_record, models_to_make
 
 # Of a small detector on one core of a server of 2023. A process with its imports and its model loaded; a warm-up, where
 # measure.max_time does not cut it short; an image once more, for its results; a reduced model made.
@@ -28,7 +27,7 @@ class Forecast:
     def __init__(self, ready: Ready, cells: Sequence[Cell]) -> None:
         self._left = [c for c in cells if not c.skip]
         self._guesses_s = {c: _cell_s(ready, c) for c in self._left}
-        self._preparing_s = PREPARE_S * _models_to_make(ready, self._left)
+        self._preparing_s = PREPARE_S * models_to_make(ready, self._left)
         self._comparing_s = _comparing_s(ready)
         self._ran: list[tuple[Cell, float]] = []
 
@@ -58,14 +57,6 @@ def _has_tail_budget(ready: Ready, cell: Cell) -> bool:
     plan = ready.plan.plan
     tails = [b for b in plan.budgets if b.metric == "latency" and b.percentile != "p50"]
     return any(concerns(plan, b, bare_record(cell)) for b in tails)
-
-
-def _models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
-    reduced = {(c.pipeline, c.precision) for c in cells if c.precision != "fp32"}
-    return sum(
-        not variant_path(ready.models[name], precision, calibration_digest(ready, name)).is_file()
-        for name, precision in reduced
-    )
 
 
 def _comparing_s(ready: Ready) -> float:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def prepare_variants(
         if cell.precision == "fp32":
             made[key] = info.path
             continue
-        digest = calibration_digest(ready, cell.pipeline)
+        digest = _calibration_digest(ready, cell.pipeline)
         cached = variant_path(info, cell.precision, digest)
         if _sound(cached):
             made[key] = cached
@@ -50,6 +50,15 @@ def prepare_variants(
         ended = run_worker(task, ready.plan.plan.measure.timeout, told(watcher, cell))
         made[key] = Path(ended.answer.variant) if ended.answer else ended
     return made
+
+
+def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
+    """How many variants the cells need that are not in the cache."""
+    reduced = {(c.pipeline, c.precision) for c in cells if c.precision != "fp32"}
+    return sum(
+        not variant_path(ready.models[name], precision, _calibration_digest(ready, name)).is_file()
+        for name, precision in reduced
+    )
 
 
 def _sound(cached: Path) -> bool:
@@ -66,7 +75,7 @@ def _fixed_batch(info: ModelInfo) -> int:
     return first if isinstance(first, int) else 1
 
 
-def calibration_digest(ready: Ready, name: str) -> str:
+def _calibration_digest(ready: Ready, name: str) -> str:
     """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
     spec = ready.plan.plan.pipelines[name]
     parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]
