@@ -4,7 +4,7 @@ import pytest
 
 from seatrial.trial import Watcher, run_trial
 from seatrial.trial.cells import expand
-from seatrial.trial.forecast import COMPARISON_S, IMAGE_S, PREPARE_S, START_S, WARM_UP_S, Forecast
+from seatrial.trial.forecast import COMPARISON_S, EARLY, IMAGE_S, PREPARE_S, START_S, WARM_UP_S, Forecast
 from seatrial.trial.preflight import preflight
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n    postprocess: {task: classify}"
@@ -21,10 +21,10 @@ def forecast_of(workspace, cores=2, **parts):
 @pytest.mark.parametrize(
     ("parts", "cells_s"),
     [
-        # A third for the warm-up, at most a second of it; then half of the time, or all of it for a tail budget.
-        ({"measure": "{max_time: 1 s}"}, [EACH_S + 1 / 3 + 0.5]),
-        ({"measure": "{max_time: 60 s}"}, [EACH_S + WARM_UP_S + 30]),
-        ({"measure": "{max_time: 60 s}", "budgets": "[{metric: latency, at: p50, max: 1 s}]"}, [EACH_S + WARM_UP_S + 30]),
+        # A third for the warm-up, at most a second of it; then a part of the time, or all of it for a tail budget.
+        ({"measure": "{max_time: 1 s}"}, [EACH_S + 1 / 3 + EARLY]),
+        ({"measure": "{max_time: 60 s}"}, [EACH_S + WARM_UP_S + EARLY * 60]),
+        ({"measure": "{max_time: 60 s}", "budgets": "[{metric: latency, at: p50, max: 1 s}]"}, [EACH_S + WARM_UP_S + EARLY * 60]),
         ({"measure": "{max_time: 60 s}", "budgets": "[{metric: latency, at: p99, max: 1 s}]"}, [EACH_S + WARM_UP_S + 60]),
         # Only in the cells that the budget concerns, and without those that are skipped.
         (
@@ -32,7 +32,7 @@ def forecast_of(workspace, cores=2, **parts):
                 "measure": "{max_time: 60 s}", "matrix": "{backends: [fake], batch_sizes: [1, 2], threads: [1, 999]}",
                 "budgets": "[{metric: latency, at: p90, where: {batch: 2}, max: 1 s}]",
             },
-            [EACH_S + WARM_UP_S + 30, EACH_S + WARM_UP_S + 60],
+            [EACH_S + WARM_UP_S + EARLY * 60, EACH_S + WARM_UP_S + 60],
         ),
     ],
 )  # fmt: skip
