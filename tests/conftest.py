@@ -89,6 +89,12 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One for the tests of a module that all look at the same run; none of them changes it."""
+    return Workspace(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
 def seatrial_cli(tmp_path: Path):
     """Runs the real command in a fresh process, without standard input; the working folder is tmp_path."""

@@ -2,12 +2,14 @@
 
 import json
 import re
+import sys
 from pathlib import Path
 
 import jsonschema
 import pandas as pd
 import pytest
 import yaml
+from processes import ran
 
 import seatrial.demo
 from seatrial._native.kernels import simd_level
@@ -251,11 +253,8 @@ def test_json_on_standard_output_stands_alone(workspace, seatrial_cli):
 
 
 def test_a_reader_that_leaves_does_not_stop_the_trial(workspace):
-    import subprocess
-    import sys
-
     command = f"{sys.executable} -c 'from seatrial.cli import main; main()' run {workspace.plan()} | head -c 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], cwd=workspace.folder, capture_output=True, text=True, check=False)
+    done = ran(["bash", "-c", command], cwd=workspace.folder)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert list(workspace.folder.glob("results/*/*/report.html"))
