@@ -19,6 +19,7 @@ from seatrial.plan.load import load_plan
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
+
 def pytest_configure() -> None:
     """SEATRIAL_TEST_COLD=1 starts every process plainly: slower by a second each, and nothing stands in for anything."""
     if not os.environ.get("SEATRIAL_TEST_COLD"):
@@ -31,11 +32,13 @@ def pytest_unconfigure() -> None:
         warm.begin().end()
 
 
-@pytest.fixture(autouse=True)
-def _cold(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
     """`@pytest.mark.cold`: what the test starts is an interpreter of its own, as users have it."""
-    if request.node.get_closest_marker("cold"):
-        monkeypatch.setattr(warm.Popen, "server", None)
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("cold"):
+            patch.setattr(warm.Popen, "server", None)
+        return (yield)
 
 
 CLASSIFIER = {

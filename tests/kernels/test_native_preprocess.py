@@ -836,7 +836,6 @@ def test_other_python_threads_run_meanwhile(threads):
     other = threading.Thread(target=tick)
     other.start()
 
-
     def ticked_in_the_middle():
         begin = time.perf_counter()
         kernel.batch(images, out=out, threads=threads)

@@ -738,6 +738,8 @@ def test_the_callers_timers_stay_as_they_were():
     before = libc.prctl(slack)
     try:
         assert libc.prctl(29, 77_000) == 0
+        if libc.prctl(slack) != 77_000:
+            pytest.skip("a real-time thread has no timer slack")
         served([0, 1000], [SpinWork(), SpinWork()])
         closed_loops([SpinWork()], [StageSamples(1, 1)], deadline_ns=FOREVER_NS)
         assert libc.prctl(slack) == 77_000

@@ -177,6 +177,8 @@ def main() -> None:
     for module in pkgutil.walk_packages(seatrial.__path__, "seatrial."):
         if module.name not in MODULES:
             importlib.import_module(module.name)
+    # What a process would do once, each would do once.
+    importlib.import_module("seatrial.report.html").template()
     threads = os.listdir("/proc/self/task")
     assert len(threads) == 1, f"a process of {len(threads)} threads cannot be forked safely"
     # Else each child's first collection would copy every page that an object lies on.

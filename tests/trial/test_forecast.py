@@ -79,6 +79,8 @@ def test_a_trial_says_what_is_left_and_in_the_end_nothing(workspace):
     watcher, told = Watcher(), []
     watcher.begins = lambda cells, done, images, expected_s: told.append(expected_s)
     watcher.expects = told.append
-    run_trial(workspace.load(matrix="{backends: [fake], threads: [1, 4096]}"), workspace.folder / "results", watcher=watcher)
+    run_trial(
+        workspace.load(matrix="{backends: [fake], threads: [1, 4096]}"), workspace.folder / "results", watcher=watcher
+    )
     assert len(told) == 1 + 1 + 4
     assert told[0] > told[-1] == 0
