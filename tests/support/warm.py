@@ -62,7 +62,11 @@ class Popen(subprocess.Popen):
             return
         given = [start["p2cread"], start["c2pwrite"], start["errwrite"]]
         standard = [own if theirs == -1 else theirs for own, theirs in enumerate(given)]
-        self.pid = Popen.server().start(program, standard, start)
+        pid = Popen.server().start(program, standard, start)
+        if pid is None:
+            super()._execute_child(*args, **kwargs)
+            return
+        self.pid = pid
         self._child_created = True
         self._close_pipe_fds(
             start["p2cread"],
@@ -106,23 +110,22 @@ class Server:
         self._numbers = itertools.count()
         self._one_at_a_time = threading.Lock()
 
-    def start(self, program: list[str], standard: list[int], start: dict[str, Any]) -> int:
+    def start(self, program: list[str], standard: list[int], start: dict[str, Any]) -> int | None:
+        """The process's id; None where the server has ended, or could not fork: the machine may be short of memory."""
         numbers = sorted(start["pass_fds"])
         request = {
             "number": next(self._numbers), "program": program, "numbers": [0, 1, 2, *numbers], "cwd": os.fspath(start["cwd"] or os.getcwd()),
             "environment": dict(os.environ if start["env"] is None else start["env"]),
             "session": start["start_new_session"], "ignores_ctrl_c": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
         }  # fmt: skip
-        with self._one_at_a_time, _adopting():
+        with self._one_at_a_time, _adopting(), contextlib.suppress(ConnectionError):
             socket.send_fds(self._talk, [json.dumps(request).encode()], [*standard, *numbers])
-            while True:
-                answer = self._talk.recv(64)
-                if not answer:
-                    raise OSError("the server for test processes has ended")
+            while answer := self._talk.recv(64):
                 number, pid = map(int, answer.split())
                 # Another's is of a caller that was interrupted before it heard it.
                 if number == request["number"]:
-                    return pid
+                    return pid or None
+        return None
 
     @property
     def pid(self) -> int | None:
@@ -194,7 +197,10 @@ def serve(talk: socket.socket) -> None:
         if not message:
             os._exit(0)
         request = json.loads(message)
-        pid = _fork_orphan(talk, request, descriptors)
+        try:
+            pid = _fork_orphan(talk, request, descriptors)
+        except OSError:
+            pid = 0
         for descriptor in descriptors:
             os.close(descriptor)
         talk.send(f"{request['number']} {pid}".encode())
@@ -206,17 +212,23 @@ def _fork_orphan(talk: socket.socket, request: dict[str, Any], descriptors: list
     gate, open_gate = os.pipe()
     between = os.fork()
     if between == 0:
-        pid = os.fork()
-        if pid:
-            os.write(say, str(pid).encode())
-            os._exit(0)
-        os.close(open_gate)
-        os.read(gate, 1)
-        talk.close()
-        run(request, descriptors)
+        try:
+            pid = os.fork()
+            if pid:
+                os.write(say, str(pid).encode())
+                os._exit(0)
+            os.close(open_gate)
+            os.read(gate, 1)
+            talk.close()
+            run(request, descriptors)
+        finally:
+            # Whatever went wrong: a second server is never what comes of it.
+            traceback.print_exc()
+            os._exit(70)
+    os.close(say)
     os.waitpid(between, 0)
-    pid = int(os.read(said, 32))
-    for end in (said, say, gate, open_gate):
+    pid = int(os.read(said, 32) or 0)
+    for end in (said, gate, open_gate):
         os.close(end)
     return pid
 
