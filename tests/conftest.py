@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,37 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import warm
 from hypothesis import settings
+from processes import SEATRIAL, ran
 
 from seatrial.plan.load import load_plan
 
 # Hypothesis' default deadline is a timed test in disguise; shared machines miss it.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """SEATRIAL_TEST_COLD=1 starts every process plainly: slower by a second each, and nothing stands in for anything."""
+    if not os.environ.get("SEATRIAL_TEST_COLD"):
+        warm.Popen.server = staticmethod(warm.begin)
+    subprocess.Popen = warm.Popen
+
+
+def pytest_unconfigure() -> None:
+    if warm.begin.cache_info().currsize:
+        warm.begin().end()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item):
+    """`@pytest.mark.cold`: what the test starts is an interpreter of its own, as users have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("cold"):
+            patch.setattr(warm.Popen, "server", None)
+        return (yield)
+
 
 CLASSIFIER = {
     "inputs": {"x": {"shape": ["batch", 3, 8, 8]}},
@@ -56,7 +79,8 @@ class Workspace:
             "matrix": "{backends: [fake]}",
             # Four images of four alike show 47 % agreement at 95 %.
             "parity": "{agreement: 40%}",
-            "measure": "{max_time: 200 ms, min_samples: 20, precision: 50%}",
+            # The time is for a machine that stands still: twenty samples are there long before it.
+            "measure": "{max_time: 2 s, min_samples: 20, precision: 50%}",
         } | parts
         path = self.folder / name
         path.write_text(text or "version: 1\n" + "".join(f"{k}: {v}\n" for k, v in sections.items() if v))
@@ -77,17 +101,19 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def shared_workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """One for the tests of a module that all look at the same run; none of them changes it."""
+    return Workspace(tmp_path_factory.mktemp("shared"))
+
+
 @pytest.fixture
 def seatrial_cli(tmp_path: Path):
     """Runs the real command in a fresh process, without standard input; the working folder is tmp_path."""
 
     def call(*arguments: object, cwd: Path | None = None, **options) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "SEATRIAL_CACHE": str(tmp_path / "cache"), **options.pop("env", {})}
-        return subprocess.run(
-            [sys.executable, "-c", "from seatrial.cli import main; main()", *map(str, arguments)],
-            cwd=cwd or tmp_path, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
-            check=False, **options,
-        )  # fmt: skip
+        return ran([*SEATRIAL, *arguments], cwd=cwd or tmp_path, env=environment, **options)
 
     return call
 

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from processes import ran
 
 from seatrial._native.timing import (
     Halt,
@@ -579,7 +580,9 @@ def test_waiting_is_at_least_that_of_the_queue(gaps, service, stall_at, stall):
 
 @pytest.mark.parametrize("late", [0, 30 * MS, HOUR_NS])
 def test_a_request_that_is_due_in_the_past_starts_when_it_was_due(late):
-    first = now_ns() - late
+    # The clock counts from the machine's start, and shows nothing before it.
+    first = max(0, now_ns() - late)
+    late = now_ns() - first
     how, _, (rows,) = served([0, 0, 7, 1000], [SpinWork()], first_ns=first)
     assert how == "count"
     np.testing.assert_array_equal(rows[:, START] - first, [0, 0, 7, 1000])
@@ -624,13 +627,18 @@ def test_a_stalled_server_leaves_the_queue_to_the_other():
 
 
 def test_two_servers_halve_the_queue():
+    """They sleep, which any number can do at once on however few cores."""
     count, service = 8, 20 * MS
+
+    def serve(servers):
+        works = [PythonWork(lambda lap: (time.sleep(service / 1e9), lap())) for _ in range(servers)]
+        return np.concatenate(served([0] * count, works)[2])
+
     for _ in range(5):
-        one = np.concatenate(served([0] * count, [SpinWork(service)])[2])
-        two = np.concatenate(served([0] * count, [SpinWork(service), SpinWork(service)])[2])
+        one, two = serve(1), serve(2)
         assert (np.sort(one[:, 1]) >= np.arange(count) * service).all()
         assert (np.sort(two[:, 1]) >= np.arange(count) // 2 * service).all()
-        # Where no core was free for the second server, the queue cannot be half as long.
+        # A machine that stands still meanwhile does so for one of the two.
         if two[:, 1].sum() < 0.65 * one[:, 1].sum():
             return
     pytest.fail("two servers never halved the queue")
@@ -730,6 +738,8 @@ def test_the_callers_timers_stay_as_they_were():
     before = libc.prctl(slack)
     try:
         assert libc.prctl(29, 77_000) == 0
+        if libc.prctl(slack) != 77_000:
+            pytest.skip("a real-time thread has no timer slack")
         served([0, 1000], [SpinWork(), SpinWork()])
         closed_loops([SpinWork()], [StageSamples(1, 1)], deadline_ns=FOREVER_NS)
         assert libc.prctl(slack) == 77_000
@@ -906,9 +916,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("code", [INTERRUPTED_IN_ANOTHER_THREAD, INTERRUPTED_IN_THE_LOOP])
 def test_an_interrupted_loop_is_halted_and_keeps_its_rows(code):
-    run = subprocess.run(
-        [sys.executable, "-c", code], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
-    )
+    run = ran([sys.executable, "-c", code])
     assert (run.stdout, run.returncode) == ("['asked'] True True\n", 0), run.stderr
 
 

@@ -43,8 +43,14 @@ def page_of(workspace, **parts):
     return text, page, outcome
 
 
-def test_the_page_needs_nothing_from_outside(workspace):
-    text, page, _ = page_of(workspace)
+@pytest.fixture(scope="module")
+def sound(shared_workspace):
+    """The page of a trial in which nothing is wrong."""
+    return page_of(shared_workspace)
+
+
+def test_the_page_needs_nothing_from_outside(sound):
+    text, page, _ = sound
     assert all(s.startswith(("data:", "#")) for s in page.sources), page.sources
     assert not re.search(r"https?://(?!www\.w3\.org/|purl\.org|creativecommons\.org)", text)
     assert "<script" not in text
@@ -56,8 +62,8 @@ def test_the_page_needs_nothing_from_outside(workspace):
 @pytest.mark.parametrize(
     "section", ["verdict", "stages", "latency", "timeline", "throughput", "pictures", "cells", "environment"]
 )
-def test_every_section_is_there(workspace, section):
-    _, page, _ = page_of(workspace)
+def test_every_section_is_there(sound, section):
+    _, page, _ = sound
     assert section in page.ids
 
 

@@ -42,7 +42,7 @@ def test_it_stops_at_its_time_and_says_so():
     )
     assert not result.converged
     assert result.elapsed_ns >= 150_000_000
-    assert len(result.table_ns) >= 10
+    assert len(result.table_ns) >= 1
 
 
 def test_a_percentile_that_was_asked_for_keeps_it_going_until_it_has_a_bound():

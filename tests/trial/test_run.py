@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from processes import SEATRIAL, ran, started
 
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.frame import load_results
@@ -63,10 +64,12 @@ def test_stages_add_up_to_the_wall_time_outside_the_process(workspace):
     cell = trial(workspace, matrix="{backends: [fake]}", pipelines=ONE, parity="").record.cells[0]
     run = next(iter(list_runs(workspace.folder / "results")))
     own = pd.read_parquet(run.path / "samples.parquet")
-    wall = own["start_ns"].iloc[-1] - own["start_ns"].iloc[0]
-    inside = own["end_to_end_ns"].iloc[:-1].sum()
+    starts, whole = own["start_ns"].to_numpy(), own["end_to_end_ns"].to_numpy()
+    between = starts[1:] - (starts + whole)[:-1]
     assert cell.stages["infer"].p50.value >= 0.005
-    assert inside / wall > 0.9  # the harness looks at its samples between iterations
+    assert (between >= 0).all()
+    # Of the median pair: the harness looks at its samples now and then, and the machine may stand still anywhere.
+    assert np.median(between) < 0.1 * np.median(whole)
 
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
@@ -191,8 +194,8 @@ def test_budgets_pass_fail_and_say_when_they_cannot_tell(workspace):
   - {metric: throughput, min: 1000000 images/s}
   - {metric: peak_memory, max: 1 B}
   - {metric: model_size, max: 1 MiB}"""
-    # On a busy machine few requests come in the time.
-    measure = "{max_time: 300 ms, min_samples: 20, precision: 50%, longest_run: 2}"
+    # Half a second holds 2500 requests of 0.2 ms at most: too few for p99.9 on any machine, and plenty for the others.
+    measure = "{max_time: 500 ms, min_samples: 20, precision: 50%, longest_run: 2}"
     outcome = trial(workspace, budgets=budgets, pipelines=ONE, parity="", measure=measure)
     verdicts = [d.verdict for d in outcome.record.decisions]
     assert verdicts == ["PASS", "FAIL", "INCONCLUSIVE", "PASS", "FAIL", "FAIL", "PASS"]
@@ -253,22 +256,17 @@ def test_resume_refuses_another_trial(workspace):
 
 
 def test_ctrl_c_ends_the_command_with_130_and_keeps_what_is_done(workspace, seatrial_cli):
-    workspace.script("slow.fake.json", latency_ms=[50])
+    workspace.script("loading.fake.json", load_ms=600_000)
     plan = workspace.plan(
-        pipelines=ONE.replace("only", "baseline") + "\n  candidate: {extends: baseline, model: slow.fake.json}",
-        measure="{max_time: 60 s, min_samples: 20, precision: 0.01%}",
+        pipelines=ONE.replace("only", "baseline") + "\n  candidate: {extends: baseline, model: loading.fake.json}"
     )
-    plan.write_text(plan.read_text().replace("max_time: 60 s", "max_time: 8 s"))
-    child = subprocess.Popen(
-        [sys.executable, "-c", "from seatrial.cli import main; main()", "run", str(plan)],
-        cwd=workspace.folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(workspace.folder.glob("results/*/*/cells/*.json")) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    os.kill(child.pid, signal.SIGINT)
-    said, _ = child.communicate(timeout=60)
-    assert child.returncode == 130, said
+    with started([*SEATRIAL, "run", plan], cwd=workspace.folder, stderr=subprocess.STDOUT) as child:
+        deadline = time.monotonic() + 60
+        while not list(workspace.folder.glob("results/*/*/cells/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(child.pid, signal.SIGINT)
+        said, _ = child.communicate(timeout=60)
+        assert child.returncode == 130, said
     assert "1 cells are kept" in said or "1 cell is kept" in said
     assert "--resume" in said
     assert "Traceback" not in said
@@ -341,13 +339,7 @@ def test_results_outlive_a_full_disk(workspace):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500));"
         "from seatrial.cli import main; main()"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", str(workspace.plan())],
-        cwd=workspace.folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = ran([sys.executable, "-c", code, "run", workspace.plan()], cwd=workspace.folder)
     assert done.returncode == 5, done.stdout + done.stderr
     assert "cannot be written: the disk is full" in done.stderr
     assert "Traceback" not in done.stderr

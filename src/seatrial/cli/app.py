@@ -108,12 +108,16 @@ def print_error(text: str) -> None:
 
 @contextlib.contextmanager
 def _ended_politely() -> Iterator[None]:
-    """A cancelled job or a closed terminal ends like Ctrl-C: what is done is kept."""
+    """A cancelled job or a closed terminal ends like Ctrl-C: what is done is kept.
+
+    A signal that whoever started us has had ignored stays so: nohup means what it says, as `&` in a script does for Ctrl-C.
+    """
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
+    heeded = [s for s in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(s) != signal.SIG_IGN]
+    before = {s: signal.signal(s, interrupt) for s in heeded}
     try:
         yield
     finally:

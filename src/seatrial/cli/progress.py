@@ -32,12 +32,8 @@ class ProgressWatcher(Watcher):
             transient=True,
         )
         self._task = self._bar.add_task("checking", total=1, visible=True)
-        self._cells: list[Cell] = []
         self._ended = 0
-        self._running_s = 0.0
-        self._ran = 0
-        self._guess_s = 0.0
-        self._cell_began = time.monotonic()
+        self._ends_at = time.monotonic()
 
     def __enter__(self) -> Self:
         if self._out.is_terminal and not self._out.quiet:
@@ -53,10 +49,8 @@ class ProgressWatcher(Watcher):
         self._bar.update(self._task, description=f"checking {what}")
 
     def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
-        self._cells = list(cells)
         self._ended = done
         runnable = sum(not c.skip for c in cells)
-        self._guess_s = expected_s / max(1, runnable - done)
         self._bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
         self._out.print(f"{images} images, {runnable} cells{resumed}; about {format_seconds(expected_s)}", style="dim")
@@ -66,21 +60,18 @@ class ProgressWatcher(Watcher):
                 skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
         for reason, count in skipped.items():
             self._out.print(f"skipped {count} cell{'s' if count > 1 else ''}: {reason}", style="dim")
-        self._cell_began = time.monotonic()
+        self.expects(expected_s)
+
+    def expects(self, left_s: float) -> None:
+        self._ends_at = time.monotonic() + left_s
 
     def step(self, cell: Cell, step: str, share: float) -> None:
-        each = self._running_s / self._ran if self._ran else self._guess_s
-        left = sum(not c.skip for c in self._cells[self._ended :])
-        seconds = max(0.0, left * each - (time.monotonic() - self._cell_began))
+        seconds = max(0.0, self._ends_at - time.monotonic())
         name = f"{cell.pipeline} · {configuration(cell.id)} · {step}"
         self._bar.update(self._task, description=f"{_clock(seconds)} left · {name}")
 
     def cell_ends(self, record: CellRecord) -> None:
         self._ended += 1
-        if record.status != "skipped":
-            self._ran += 1
-            self._running_s += time.monotonic() - self._cell_began
-        self._cell_began = time.monotonic()
         self._bar.update(self._task, completed=self._ended)
         if record.status == "skipped":
             return

@@ -6,8 +6,9 @@ For: rendering a complete run. Not for: numbers of its own; every figure stands 
 from __future__ import annotations
 
 import base64
+import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from seatrial.report.load_plots import pair_effects, rate_curve, scaling, throug
 from seatrial.report.percentiles import bounded, missing
 from seatrial.report.plots import distributions, waterfall
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
+
+if TYPE_CHECKING:
+    import jinja2
 
 FOLDER = Path(__file__).parent
 MOST_TIMELINES = 24
@@ -32,10 +36,11 @@ def write_report(run: RunFolder) -> Path:
     return path
 
 
-def render(run: RunFolder) -> str:
+@functools.cache
+def template() -> jinja2.Template:
+    """Compiled once a process."""
     import jinja2
 
-    record = load_record(run)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -44,6 +49,11 @@ def render(run: RunFolder) -> str:
         seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration, bounded=bounded
     )
     environment.globals.update(format_value=format_value)
+    return environment.get_template("report.html.j2")
+
+
+def render(run: RunFolder) -> str:
+    record = load_record(run)
     ok = [c for c in record.cells if c.status == "ok"]
     ordered = sorted(ok, key=lambda c: (c.batch, c.backend, c.precision, c.threads))
     tables = _starts_and_latencies(run, ok)
@@ -51,7 +61,7 @@ def render(run: RunFolder) -> str:
     pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
     # The requests of a search came at many rates: their curve tells what a mean over all of them would hide.
     steady = [c for c in ordered if not (c.load_result and c.load_result.curve)]
-    return environment.get_template("report.html.j2").render(
+    return template().render(
         record=record,
         css=(FOLDER / "report.css").read_text("utf-8"),
         rows=group_decisions(record.decisions, record.cells),

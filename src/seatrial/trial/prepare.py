@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,15 @@ def prepare_variants(
             continue
         made[key] = _variant(ready, run, cell, watcher)
     return made
+
+
+def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
+    """How many variants the cells need that are not in the cache."""
+    reduced = {(c.pipeline, c.precision) for c in cells if c.precision != "fp32"}
+    return sum(
+        not variant_path(ready.models[name], precision, _calibration_digest(ready, name)).is_file()
+        for name, precision in reduced
+    )
 
 
 def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path | Ended:

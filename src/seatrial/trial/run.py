@@ -26,6 +26,7 @@ from seatrial.timing.environment import environment, machine_name, usable_cores
 from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
 from seatrial.trial.conclude import Outcome, conclude
+from seatrial.trial.forecast import Forecast
 from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.lockstep import Side
 from seatrial.trial.noise_fields import noise_fields
@@ -42,10 +43,6 @@ from seatrial.trial.versus import CutShortError, compare_sides
 from seatrial.trial.watch import Watcher
 
 I64 = npt.NDArray[np.int64]
-# Loading, collecting results and comparing, on top of a cell's measuring time: for the time left, not for limits.
-CELL_OVERHEAD_S = 2.5
-# Eight rounds in lock-step of a pipeline of some 10 ms.
-COMPARISON_S = 40.0
 
 
 def run_trial(
@@ -76,7 +73,8 @@ def _run_cells(
     ready: Ready, keep: Keep, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
 ) -> Outcome:
     run = keep.run
-    watcher.begins(cells, len(done), len(ready.images), _expected_s(ready.plan, cells, done))
+    forecast = Forecast(ready, [c for c in cells if c.id not in done])
+    watcher.begins(cells, len(done), len(ready.images), forecast.left_s())
     comparer = Comparer(ready, run, cells)
     interrupted = False
     records: dict[str, CellRecord] = {}
@@ -84,12 +82,17 @@ def _run_cells(
     problems: dict[str, SeatrialError] = {}
     try:
         variants = prepare_variants(ready, run, [c for c in cells if not c.skip and c.id not in done], watcher)
+        forecast.prepared()
+        watcher.expects(forecast.left_s())
         for cell in cells:
             if cell.id in done:
                 records[cell.id] = done[cell.id]
                 continue
+            cell_began = time.monotonic()
             records[cell.id] = _run_cell(ready, keep, cell, variants, comparer, watcher)
             watcher.cell_ends(records[cell.id])
+            forecast.ran(cell, time.monotonic() - cell_began)
+            watcher.expects(forecast.left_s())
         comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
@@ -187,12 +190,6 @@ def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[C
     """Cells are compared as they end, so what they are compared with comes first."""
     first = [c for c in cells if is_reference_configuration(plan.plan, c)]
     return first + [c for c in cells if c not in first]
-
-
-def _expected_s(plan: PlanFile, cells: list[Cell], done: dict[str, CellRecord]) -> float:
-    left = sum(not c.skip and c.id not in done for c in cells)
-    compared = len(plan.plan.pipelines) - 1 if plan.plan.regression else 0
-    return left * (plan.plan.measure.max_time + CELL_OVERHEAD_S) + compared * COMPARISON_S
 
 
 def _run_cell(

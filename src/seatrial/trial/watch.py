@@ -15,6 +15,9 @@ class Watcher:
     def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
         """The cells are known; `done` of them come from an earlier, interrupted run."""
 
+    def expects(self, left_s: float) -> None:
+        """The rest will take about so many seconds from now."""
+
     def step(self, cell: Cell, step: str, share: float) -> None:
         """A cell goes on: `share` of its time is used."""
 
