@@ -13,7 +13,7 @@ from seatrial.history.store import RunFolder
 from seatrial.parity.floor import save_floors
 from seatrial.parity.specials import as_array, signature
 from seatrial.parity.tensors import compare_tensors
-from seatrial.pipeline.results import save_results
+from seatrial.pipeline.results import ResultsWriter
 from seatrial.plan.model_file import inspect_model
 from seatrial.precision.variants import Calibration, variant
 from seatrial.trial import run_trial
@@ -24,6 +24,15 @@ from seatrial.trial.prepare import bare_record, task_for
 
 CLASSES, ANCHORS, SIDE = 5, 64, 8
 DETECT = "{task: detect, format: yolov8, confidence: 0.25}"
+
+
+def save_results(path, results, raw, signatures):
+    with ResultsWriter(path) as writer:
+        for result in results:
+            writer.add(result)
+        for outputs in raw:
+            writer.add_raw(outputs)
+        writer.add_specials(signatures)
 
 
 def head(path, scores=1.0, boxes=1.0, pooled_scale=False):
