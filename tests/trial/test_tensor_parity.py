@@ -218,7 +218,7 @@ def test_raw_against_decoded_has_nothing_in_common(workspace):
     found = only(bench.judged({"baseline": raw, "candidate": raw}, results)[0], "agreement with baseline")
     # One side's None is a disagreement on every image.
     assert (found.verdict, found.value) == ("INCONCLUSIVE", 0)
-    assert "4 image(s): one side gave no result" in found.reason
+    assert "4 images with a result on one side only, first 0.png" in found.reason
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_a_users_none_is_a_disagreement_and_not_the_end_of_the_check(workspace):
     outcome = run_trial(workspace.load(pipelines=plan), workspace.folder / "results", allow_code=True)
     found = next(d for d in outcome.record.decisions if d.check == "agreement with baseline")
     assert (found.verdict, found.value) == ("INCONCLUSIVE", 0.75)
-    assert "1 image(s): one side gave no result" in found.reason
+    assert "1 image with a result on one side only, first 2.png" in found.reason
 
 
 def test_a_trial_measures_its_floor_and_records_it(workspace):
