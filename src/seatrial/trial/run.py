@@ -96,6 +96,8 @@ def _run_cells(
         comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
+        # One that was written just before is kept, though nobody had counted it yet.
+        records = run.finished_cells() | records
     cut = {name: str(e) for name, e in problems.items()}
     return conclude(
         ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
