@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
-from seatrial.parity.relabel import relabelled, relabelling
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.relabel import relabelled, relabelling, through_truth
 
 # Own labels, the other's, classes of the heads; then ids (None: as they are), words of the problem, words of each warning.
 TABLE = [
@@ -64,3 +65,23 @@ def test_an_id_beyond_the_others_classes_does_not_wrap_round():
     found = relabelling(own, other, 200, 200)
     (moved,) = relabelled([SemanticMask(np.arange(200, dtype=np.uint8)[None])], found.ids)
     assert (moved.class_ids[0, 1:] >= 200).all()
+
+
+def coco_map(*ids, how="plan"):
+    return ClassMap(tuple(ids), how=how)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "ids"),
+    [
+        (coco_map(3, 2, 1), coco_map(1, 2, 3), [2, 1, 0]),
+        (coco_map(1, 2), coco_map(1, 2, how="names"), [0, 1]),
+        # What the other does not have, or stands for nothing, matches nothing.
+        (coco_map(9, None, 1), coco_map(1, 2), [2, 3, 0]),
+        (coco_map(3, 2, 1, how="names"), coco_map(1, 2, 3, how="order"), None),
+        (coco_map(), coco_map(1), None),
+    ],
+)
+def test_class_ids_of_the_plan_say_which_class_is_which_between_pipelines_too(own, other, ids):
+    found = through_truth(own, other)
+    assert (found if ids is None else found.ids.tolist()) == ids

@@ -189,9 +189,35 @@ def test_a_reference_without_results_is_told(reference, candidate, empty):
     assert agreement(reference, candidate).reference_empty == empty
 
 
-def test_bounds_of_agreement_are_exact_for_boxes_that_all_match():
+def test_bounds_of_images_are_exact_and_boxes_are_no_surer_than_their_images():
+    assert agreement([top(1)] * 10 + [top(2)], [top(1)] * 10 + [top(2)]).interval(0) == (
+        pytest.approx(0.05 ** (1 / 11)),
+        1,
+    )
     low, high = agreement([found(A)] * 30, [found(A)] * 30).interval(0)
-    assert (low, high) == (pytest.approx(0.05 ** (1 / 30)), 1)
+    assert 0.88 < low <= 0.05 ** (1 / 30)
+    assert high == 1
+    # A hundred boxes on each of ten images fail with their images.
+    many = found(*[(20 * i, 0, 20 * i + 10, 10) for i in range(100)])
+    assert agreement([many] * 10, [many] * 10).interval(0)[0] < 0.8
+
+
+def test_images_that_no_side_answers_do_not_move_the_bounds():
+    answered = [vector(1, 0), vector(0.999, 0.05)] * 30
+    low, high = agreement(answered, answered[::-1]).interval(0)
+    assert agreement(answered + [None] * 40, answered[::-1] + [None] * 40).interval(0) == (low, high)
+
+
+@pytest.mark.parametrize(
+    "reference", [[vector(0, 0)] * 3, [top(1, 0)] * 3], ids=["vectors of zeros", "the same answer for every image"]
+)
+def test_a_reference_that_sees_nothing_is_nothing_to_agree_with(reference):
+    assert agreement(reference, reference).reference_empty
+
+
+def test_a_cosine_is_one_at_most():
+    v = Embedding(np.random.default_rng(8).random(128).astype(np.float32))
+    assert agreement([v] * 3, [v] * 3).value <= 1
 
 
 def test_boxes_that_fail_together_count_for_fewer():

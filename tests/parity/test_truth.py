@@ -16,7 +16,9 @@ def rows(*ids, **fields):
 
 
 def boxes(*image_ids, **fields):
-    return [{"id": n, "image_id": i, "category_id": 1, "bbox": [1, 1, 5, 5], **fields} for n, i in enumerate(image_ids)]
+    return [
+        {"id": n, "image_id": i, "category_id": 1, "bbox": [1 + n, 1, 5, 5], **fields} for n, i in enumerate(image_ids)
+    ]
 
 
 def images_of(folder, count):
@@ -57,6 +59,21 @@ def test_annotations_go_to_their_images(read, images, of, count, expected):
     assert [a["image_id"] for a in truth.coco["annotations"]] == expected
     assert [a["id"] for a in truth.coco["annotations"]] == list(range(1, len(expected) + 1))
     assert truth.warnings == ()
+
+
+def test_one_object_twice_is_counted_once_and_told(read):
+    twice = [*boxes(1, 1, 2), {**boxes(1)[0], "id": 77}]
+    truth = read(rows(1, 2), twice)
+    assert [a["bbox"][0] for a in truth.coco["annotations"]] == [1, 2, 3]
+    assert [a["id"] for a in truth.coco["annotations"]] == [1, 2, 3]
+    assert "1 annotation stand twice" in truth.warnings[0]
+
+
+@pytest.mark.parametrize("area", [-2400, 1e12])
+def test_an_impossible_area_hides_no_object(read, area):
+    truth = read(rows(1, 2), boxes(1, 2, area=area))
+    assert [a["area"] for a in truth.coco["annotations"]] == [25, 25]
+    assert truth.warnings == ("2 annotations have an impossible area: the box's own is taken",)
 
 
 LOST = [

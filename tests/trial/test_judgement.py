@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from seatrial.errors import DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.store import RunFolder, list_runs, load_record
 from seatrial.trial import Watcher, run_trial
+from seatrial.trial.preflight import preflight
 
 BASE = "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 
@@ -124,7 +125,23 @@ def _cut(name):
     return change
 
 
+def _whole(data):
+    data.update(verdict="PASS" if data["verdict"] != "PASS" else "FAIL")
+
+
+def _without_the_last(data):
+    data["decisions"].pop()
+
+
+def _a_figure(data):
+    data["cells"][1]["accuracy"]["value"] = 0.99
+
+
 TAMPERED = {
+    "the whole verdict": lambda f: _edited(f / "record.json", _whole),
+    "a decision that is gone": lambda f: _edited(f / "record.json", _without_the_last),
+    "evidence that is gone": lambda f: _edited(f / "record.json", _first("top1_drop", verdict="FAIL", evidence="")),
+    "a figure of a cell": lambda f: _edited(f / "record.json", _a_figure),
     "a verdict": lambda f: _edited(f / "record.json", _first("top1_drop", verdict="FAIL")),
     "a value": lambda f: _edited(f / "record.json", _first("top1_drop", value=0.5)),
     "a limit": lambda f: _edited(f / "record.json", _first("top1_drop", limit=0.5)),
@@ -188,6 +205,47 @@ def test_what_a_bootstrap_draws_is_kept(judged):
 
 def test_the_run_says_what_the_pipelines_saw(judged):
     assert judged.record.cells[0].seen == "3 classes on 4 images, most often red (2), median top score 0.50"
+
+
+def test_scores_that_are_no_numbers_fail(workspace):
+    """Infinite logits make NaN of every softmax, and the first class of it."""
+    workspace.script("endless.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("inf")}})
+    outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: endless.fake.json}")
+    assert decision(outcome, "outputs without NaN").verdict == "FAIL"
+    assert outcome.record.cells[1].nan_outputs == ("decoded scores",)
+
+
+def test_a_candidate_that_is_the_baseline_is_told(workspace):
+    outcome = trial(workspace)
+    assert (
+        "pipelines baseline and candidate are the same: one model, and the same stages around it"
+        in outcome.record.warnings
+    )
+
+
+def test_a_resumed_cell_is_compared_with_a_reference_that_ran_only_now(workspace):
+    workspace.script("model.fake.json", fail={"at": 0, "how": "raise"})
+    workspace.script("other.fake.json")
+    plan = workspace.load(pipelines=BASE + "\n  candidate: {extends: baseline, model: other.fake.json}")
+
+    class Stop(Watcher):
+        def cell_ends(self, record):
+            if record.pipeline == "candidate":
+                raise KeyboardInterrupt
+
+    results = workspace.folder / "results"
+    first = run_trial(plan, results, watcher=Stop())
+    (cell,) = [c for c in first.run.finished_cells().values() if c.pipeline == "candidate"]
+    assert "did not run" in cell.across.note
+    start = json.loads((first.run.path / "run.json").read_text())
+    workspace.script("model.fake.json")
+    again = workspace.load(pipelines=BASE + "\n  candidate: {extends: baseline, model: other.fake.json}")
+    # The model was mended: a run of another digest is not resumed, so the start is made to say the new one.
+    start |= preflight(again, False, lambda _: None).identity()
+    (first.run.path / "run.json").write_text(json.dumps(start))
+    done = run_trial(again, results, resume=True)
+    assert done.record.cells[1].across.agreement == 1
+    load_record(done.run)
 
 
 USER = {

@@ -82,7 +82,8 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
         return Judged("PASS", drop, bounds)
     if drop > most and low is not None and low > most:
         return Judged("FAIL", drop, bounds)
-    extra = 0.0 if high is None else max(0.0, high - (plain.high(CONFIDENCE) or high))
+    bare = plain.high(CONFIDENCE)
+    extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
     needed = _needed(own.images, drop, most, low, high, extra)
     return Judged("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
 

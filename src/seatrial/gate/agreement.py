@@ -16,7 +16,10 @@ def agreement_verdict(parity: ParityResult, least: float, counted: bool = True) 
     assert parity.agreement is not None
     said = f"{parity.agreement_unit}: {parity.matched}" if parity.matched else parity.agreement_unit
     if parity.reference_empty:
-        return "INCONCLUSIVE", f"{said}; the reference itself has no result to agree with"
+        return (
+            "INCONCLUSIVE",
+            f"{said}; the reference itself has no result to agree with, or the same one for every image",
+        )
     low, high = parity.agreement_interval or (None, None)
     worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images else ""
     if parity.agreement >= least:

@@ -42,7 +42,10 @@ def judge_between(cell: CellRecord, across: ParityResult) -> Decision | None:
     if not rows:
         return None
     broken = next((t for t in rows if t.nan_mismatch), None)
-    if broken:
+    if across.special_images:
+        where = f"in {across.special_images} image(s), first {across.special_example}"
+        found = _decision(cell, check, "FAIL", f"NaN or infinity on one side only {where}")
+    elif broken:
         found = _decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")
     else:
         found = _by_sqnr(cell, check, across, rows)

@@ -99,7 +99,7 @@ def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     if parity.agreement is None or parity.least_agreement is None:
         return None
     # Results made from the same numbers are the same whatever their count.
-    alike = bool(parity.tensors) and not parity.special_images
+    alike = any(t.elements != 0 for t in parity.tensors) and not parity.special_images
     alike = alike and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
     verdict, reason = agreement_verdict(parity, parity.least_agreement, counted=not alike)
     check = "parity results"

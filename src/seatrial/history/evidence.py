@@ -31,33 +31,39 @@ class Evidence:
     folder: Path
 
     def digest(self, record: Record, decision: Decision) -> str:
-        """sha256 over all that the decision follows from: see docs/records.md. '' where it is of no cell."""
-        if not decision.cell:
-            return ""
+        """sha256 over all that the decision follows from: see docs/records.md."""
         if not record.rules:
-            return self._digest_before_rules(decision)
+            return self._digest_before_rules(decision) if decision.cell else ""
         ids = sorted({decision.cell, decision.against} - {""})
         pipeline = decision.cell.rsplit(".", 4)[0]
         parts = {
             "rules": record.rules,
             "decision": decision.model_dump(mode="json", exclude={"evidence"}),
+            # A decision that was taken away, or another verdict of the whole, shows in those that are left.
+            "verdict": record.verdict, "decisions": [[d.check, d.verdict, d.cell] for d in record.decisions],
             "plan": record.plan, "images": record.images, "models": record.models,
             "cells": {i: self._cell(i).hex() for i in ids},
             "samples": {i: self._samples(i).hex() for i in ids},
             "evaluations": {i: _rows(self._evaluations.get(i)).hex() for i in ids},
-            "comparisons": [c.model_dump(mode="json") for c in record.comparisons if c.b == pipeline],
+            "comparisons": [c.model_dump(mode="json") for c in record.comparisons if not pipeline or c.b == pipeline],
         }  # fmt: skip
         return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()
 
     def check(self, record: Record) -> None:
-        """ResultsError where a decision's evidence is not what its files give."""
+        """ResultsError where a decision's evidence is not what its files give, or a cell's figures are not its file's."""
         for d in record.decisions:
-            if d.evidence and d.evidence != self.digest(record, d):
-                raise ResultsError(
-                    f"{self.folder}: the decision {d.check!r} of {d.cell} does not follow from the run's files: record.json, "
-                    "cells/, samples.parquet or evaluations.parquet were changed after the run; restore them, or run the "
-                    "trial again"
-                )
+            if (d.evidence or record.rules) and d.evidence != self.digest(record, d):
+                raise self._changed(f"the decision {d.check!r}{f' of {d.cell}' if d.cell else ''}")
+        for c in record.cells if record.rules else ():
+            path = self.folder / "cells" / f"{c.id}.json"
+            if path.is_file() and json.loads(path.read_text("utf-8")) != c.model_dump(mode="json"):
+                raise self._changed(f"the cell {c.id} as record.json has it")
+
+    def _changed(self, what: str) -> ResultsError:
+        return ResultsError(
+            f"{self.folder}: {what} does not follow from the run's files: record.json, cells/, samples.parquet or "
+            "evaluations.parquet were changed after the run; restore them, or run the trial again"
+        )
 
     def _cell(self, cell_id: str) -> bytes:
         try:

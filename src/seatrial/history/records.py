@@ -101,7 +101,7 @@ class ParityResult(Frozen):
     matched: str = ""
     """3 of 3 boxes matched, 1 extra in night.jpg; 7 images empty on both sides."""
     reference_empty: bool = False
-    """The reference detects nothing anywhere: there is nothing to agree with."""
+    """The reference detects nothing anywhere, or answers the same for every image: there is nothing to agree with."""
     note: str = ""
     tensors_note: str = ""
     tolerance_from: str = ""

@@ -12,7 +12,7 @@ import numpy as np
 from seatrial.errors import DataError
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.parity.classes import ClassMap
-from seatrial.parity.coco import image_ids
+from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.evaluation import (
     IOU_THRESHOLDS,
     RECALL_LEVELS,
@@ -27,7 +27,9 @@ from seatrial.pipeline.images import ImageFile
 from seatrial.pipeline.results import Result
 
 MOST_DETECTIONS = 100
-ANY_AREA = [0.0, 1e10]
+ANY_AREA = [LEAST_AREA, LARGEST_AREA]
+# A class that no model has: what a pixel is of which a user's stage says nothing.
+NOTHING = 65535
 
 
 def evaluate(
@@ -37,7 +39,7 @@ def evaluate(
     if class_map is None:
         return None
     first = next((r for r in results if r is not None), None)
-    if any(type(r) is not type(first) for r in results):
+    if any(r is not None and type(r) is not type(first) for r in results):
         return None
     if isinstance(first, Detections) and truth.coco:
         without = sum("bbox" not in a for a in truth.coco["annotations"])
@@ -62,6 +64,8 @@ def _boxes(
     own_ids = image_ids(coco, images)
     found = []
     for image_id, result in zip(own_ids, results, strict=True):
+        if result is None:  # a user's stage had none for this image: nothing is found
+            continue
         assert isinstance(result, Detections)
         for box, score, class_id in zip(
             result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
@@ -116,8 +120,8 @@ def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], 
     assert truth.classes is not None
     right = []
     for image, result in zip(images, results, strict=True):
-        assert isinstance(result, Classification)
-        right.append(int(result.class_ids[0]) == class_map.index[truth.classes[image.name]])
+        assert result is None or isinstance(result, Classification)
+        right.append(result is not None and int(result.class_ids[0]) == class_map.index[truth.classes[image.name]])
     return right
 
 
@@ -127,7 +131,8 @@ def _pixels(
     """Intersection and union of each class on each image.
 
     Unannotated pixels count as the model's background class where a label says that it has one, else they are not
-    judged. Where annotations overlap, the later one in the file lies on top.
+    judged. Where annotations overlap, the later one in the file lies on top. An annotated category that is no class of the
+    model counts as a class of its own of which nothing is found, as in mAP.
     """
     from pycocotools.coco import COCO
 
@@ -137,10 +142,14 @@ def _pixels(
         index = COCO()
         index.dataset = coco
         index.createIndex()
-    ids = class_map.ids
+    missing = sorted({int(a["category_id"]) for a in coco["annotations"]} - set(class_map.ids))
+    ids = (*class_map.ids, *missing)
     unannotated = -1 if class_map.background is None else class_map.background
     inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
     for at, (image, image_id, result) in enumerate(zip(images, image_ids(coco, images), results, strict=True)):
+        if result is None:
+            row = coco["images"][image_id - 1]
+            result = SemanticMask(np.full((int(row["height"]), int(row["width"])), NOTHING))
         assert isinstance(result, SemanticMask)
         height, width = result.class_ids.shape
         expected = np.full((height, width), unannotated, np.int64)

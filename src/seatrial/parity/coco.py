@@ -20,6 +20,8 @@ from seatrial.pipeline.images import ImageFile
 
 # What tools call a category 0 that stands for no object.
 _NO_OBJECT = ("none", "object", "objects", "background")
+# The range in which COCO's evaluation counts objects of any size.
+LEAST_AREA, LARGEST_AREA = 0.0, 1e10
 
 
 @dataclass(frozen=True)
@@ -150,9 +152,11 @@ def _annotations(
             retyped.append(given)
         elif key in ours:
             kept.append(_annotation(a, len(kept) + 1, ours[key]))
+    kept, told = _counted_once(kept)
+    told += _wrong_areas(kept)
     unmatched = retyped + strays
     if not unmatched:
-        return kept, []
+        return kept, told
     said = (
         f"{len(unmatched)} of {count_of(len(data['annotations']), 'annotation')} name an image_id that no row of 'images' has: "
         f"{_examples(unmatched)}, where 'images' has {_examples(list(ids.values()))}"
@@ -161,7 +165,33 @@ def _annotations(
         raise DataError(f"{path}: {said}; text and numbers are not one id: write both sides alike")
     if not kept:
         raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; use the ids of 'images'")
-    return kept, [f"{said}: they are left out"]
+    return kept, [*told, f"{said}: they are left out"]
+
+
+def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+    """The same object twice can only be found once: it would halve what a model finds, and every drop."""
+    seen: dict[str, dict[str, Any]] = {}
+    for a in kept:
+        what = [a["image_id"], a["category_id"], a.get("bbox"), a.get("segmentation"), a["iscrowd"]]
+        seen.setdefault(json.dumps(what, sort_keys=True) if a.get("bbox") or a.get("segmentation") else str(a["id"]), a)
+    again = len(kept) - len(seen)
+    if not again:
+        return kept, []
+    once = [{**a, "id": number} for number, a in enumerate(seen.values(), start=1)]
+    return once, [
+        f"{count_of(again, 'annotation')} stand twice, with the same image, category and shape: each is counted once"
+    ]
+
+
+def _wrong_areas(kept: list[dict[str, Any]]) -> list[str]:
+    """COCO's evaluation passes objects over whose area lies outside its range; a negative one is no reason to."""
+    wrong = 0
+    for a in kept:
+        if not LEAST_AREA <= a["area"] <= LARGEST_AREA and a.get("bbox"):
+            _, _, width, height = (float(v) for v in a["bbox"])
+            a["area"] = min(max(LEAST_AREA, width * height), LARGEST_AREA)
+            wrong += 1
+    return [f"{count_of(wrong, 'annotation')} have an impossible area: the box's own is taken"] if wrong else []
 
 
 def _examples(ids: Sequence[Any]) -> str:

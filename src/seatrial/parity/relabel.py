@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seatrial.errors import count_of, short_list
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.parity.classes import ClassMap
 from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result
 
@@ -59,6 +60,17 @@ def relabelling(
             listed = short_list([names[k] or f"class {k} without a name" for k in free])
             told.append(f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}")
     return Relabelling(ids, warnings=tuple(told))
+
+
+def through_truth(own: ClassMap, other: ClassMap) -> Relabelling | None:
+    """By the categories of COCO truth that the plan's `class_ids` give both sides' classes: two that stand for one category
+    are one class. None where neither side has such a mapping, so that names and ids tell."""
+    if not {own.how, other.how} & {"plan", "coco91", "coco80"} or not own.ids or not other.ids:
+        return None
+    theirs = {c: k for k, c in enumerate(other.ids) if c is not None}
+    beyond = len(other.ids)
+    ids = [beyond + k if c is None else theirs.get(c, beyond + k) for k, c in enumerate(own.ids)]
+    return Relabelling(np.array(ids, np.int64))
 
 
 def _by_index(

@@ -59,22 +59,30 @@ class Agreement:
             return np.asarray(np.where(self.of > 0, self.agree / self.of, 1.0))
 
     def interval(self, seed: int) -> tuple[float | None, float | None]:
-        """One-sided bounds at 95 % each. Shares of boxes or images are exact; boxes that fail together, on the same images,
-        count for fewer (Rao and Scott, 1981). Means of shares are drawn again, with an image that agrees in nothing."""
+        """One-sided bounds at 95 % each. A share of images has exact ones. Boxes fail together, on the same images: theirs are
+        the wider of the exact ones, at the count that they are worth (Rao and Scott, 1981), and of a bootstrap over images,
+        with one image more that agrees in nothing. Means of shares have the latter."""
         value = self.value
         if value is None:
             return None, None
-        if self.counted == "boxes" or set(self.agree.tolist()) <= {0.0, 1.0}:
-            n = self.count / self._design_effect(value)
-            return share_low(value * n, n, CONFIDENCE), share_high(value * n, n, CONFIDENCE)
-        own = resampled(_mean_of(self.agree), len(self.agree), seed)
-        lost = resampled(_mean_of(np.append(self.agree, 0.0)), len(self.agree) + 1, seed)
-        return own.low(CONFIDENCE, with_extreme=lost), own.high(CONFIDENCE)
+        if self.counted == "images" and set(self.agree.tolist()) <= {0.0, 1.0}:
+            return share_low(value * self.count, self.count, CONFIDENCE), share_high(
+                value * self.count, self.count, CONFIDENCE
+            )
+        there = self.of > 0
+        agree, of = self.agree[there], self.of[there]
+        own = resampled(_ratio_of(agree, of), len(of), seed)
+        # One image more, as large as they are on average, that agrees in nothing.
+        lost = resampled(_ratio_of(np.append(agree, 0.0), np.append(of, of.mean())), len(of) + 1, seed)
+        low, high = own.low(CONFIDENCE, with_extreme=lost), own.high(CONFIDENCE)
+        if self.counted == "images":
+            return low, high
+        n = self.count / self._design_effect(value)
+        exact = share_low(value * n, n, CONFIDENCE), share_high(value * n, n, CONFIDENCE)
+        return (None if low is None else min(low, exact[0])), (None if high is None else max(high, exact[1]))
 
     def _design_effect(self, value: float) -> float:
         """How much wider the share scatters over images than over as many boxes of their own; at least 1."""
-        if self.counted == "images":
-            return 1.0
         images = int((self.of > 0).sum())
         if images < 2 or not 0 < value < 1:
             return 1.0
@@ -103,7 +111,8 @@ class Agreement:
         return said + (f"; {_images(empty)} empty on both sides" if empty > 0 else "")
 
     def _images_said(self) -> str:
-        alike = int((self.agree >= self.of).sum()) - self.neither
+        # A cosine of a vector with itself need not be 1 to the bit.
+        alike = int((self.agree >= self.of - 1e-6).sum()) - self.neither
         return f"{alike} of {len(self.agree) - self.neither} images alike in full"
 
 
@@ -111,8 +120,8 @@ def _images(count: int) -> str:
     return f"{count} image{'' if count == 1 else 's'}"
 
 
-def _mean_of(values: F64) -> Any:
-    return lambda weights: weights @ values / weights.sum(axis=1)
+def _ratio_of(agree: F64, of: F64) -> Any:
+    return lambda weights: weights @ agree / (weights @ of)
 
 
 def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agreement | None:
@@ -141,7 +150,19 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
     alike, unit = compared[kind]
     agree = [0.0 if r is None or c is None else alike(r, c) for r, c in pairs]
     of = [0.0 if r is None and c is None else 1.0 for r, c in pairs]
-    return Agreement(np.array(agree), np.array(of), unit, "images", all(r is None for r in reference), **sides)
+    empty = all(r is None or (isinstance(r, Embedding) and not r.vector.any()) for r in reference) or _constant(
+        reference
+    )
+    return Agreement(np.array(agree), np.array(of), unit, "images", empty, **sides)
+
+
+def _constant(results: Sequence[Result]) -> bool:
+    """The same class with the same scores to the bit on every image: a classifier that does not look at them."""
+    answers = [r for r in results if isinstance(r, Classification)]
+    return len(answers) > 1 and all(
+        np.array_equal(a.class_ids, answers[0].class_ids) and np.array_equal(a.scores, answers[0].scores)
+        for a in answers
+    )
 
 
 def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
@@ -189,4 +210,4 @@ def _cosine(reference: Embedding, candidate: Embedding) -> float:
     r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
     norms = float(np.linalg.norm(r) * np.linalg.norm(c))
     # A zero vector has no direction: it agrees with another zero vector only. NaN and infinity agree with nothing.
-    return float(r @ c) / norms if 0 < norms < np.inf else float(not r.any() and not c.any())
+    return min(1.0, max(-1.0, float(r @ c) / norms)) if 0 < norms < np.inf else float(not r.any() and not c.any())

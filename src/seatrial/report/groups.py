@@ -61,8 +61,8 @@ def group_decisions(decisions: Sequence[Decision], cells: Sequence[CellRecord]) 
 
 
 def _badness(d: Decision) -> tuple[int, float]:
-    if d.value is None:
-        return _SEVERITY[d.verdict], float("-inf")
+    if d.value is None:  # what passes without a figure was identical, and is nobody's worst
+        return _SEVERITY[d.verdict], float("inf") if d.verdict == "PASS" else float("-inf")
     return _SEVERITY[d.verdict], d.value if lower_is_worse(d) else -d.value
 
 

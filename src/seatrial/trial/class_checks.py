@@ -5,11 +5,13 @@ For: preflight.py. Not for: which class is which (parity/classes.py), or images 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.gate.budgets import baseline_name
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.names import fold
-from seatrial.parity.relabel import Relabelling, relabelling
+from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.truth import Truth, check_truth
 from seatrial.pipeline.check_images import CheckedImage
 from seatrial.pipeline.class_count import head_classes
@@ -73,7 +75,7 @@ def map_truth(
 
 
 def relabellings_of(
-    plan: PlanFile, infos: dict[str, ModelInfo], labels: Labels
+    plan: PlanFile, infos: dict[str, ModelInfo], labels: Labels, maps: Mapping[str, ClassMap | None]
 ) -> tuple[dict[str, Relabelling], list[str]]:
     """How each pipeline's class ids read as the baseline's, where results are compared at all."""
     specs, base = plan.plan.pipelines, baseline_name(plan.plan)
@@ -85,7 +87,9 @@ def relabellings_of(
         if plan.plan.parity is None or name == base or plain:
             continue
         counts = [head_classes(specs[n], infos[n]) for n in (name, base)]
-        found[name] = relabelling(labels[name], labels[base], *counts)
+        own, other = maps.get(name), maps.get(base)
+        by_truth = through_truth(own, other) if own is not None and other is not None else None
+        found[name] = by_truth or relabelling(labels[name], labels[base], *counts)
         told += [f"{name} against {base}: {text}" for text in (found[name].problem, *found[name].warnings) if text]
     return found, told
 

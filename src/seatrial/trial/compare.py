@@ -51,7 +51,7 @@ class Comparer:
 
     def _compare(self, cell: Cell) -> dict[str, Any]:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
-        fields = {"seen": seen(results, self._ready.labels[cell.pipeline]), **self._accuracy(cell)}
+        fields = {"seen": seen(results, self._ready.labels[cell.pipeline]), **self._accuracy_or_why_not(cell)}
         if self._ready.plan.plan.parity is None:
             return fields
         own = self._reference_of(cell.pipeline)
@@ -93,6 +93,15 @@ class Comparer:
                 found = evaluate(truth, self._ready.images, results, self._ready.class_maps[cell.pipeline])
             self._evaluations[cell_id] = found
         return self._evaluations[cell_id]
+
+    def _accuracy_or_why_not(self, cell: Cell) -> dict[str, Any]:
+        """What cannot be scored costs no other figure of the cell."""
+        try:
+            return self._accuracy(cell)
+        except SeatrialError as e:
+            return {"accuracy_note": str(e)}
+        except Exception as e:  # results of the user's own stage can be anything
+            return {"accuracy_note": f"the results cannot be scored: {type(e).__name__}: {e}"}
 
     def _accuracy(self, cell: Cell) -> dict[str, Any]:
         if self._ready.truth is None:
@@ -137,7 +146,8 @@ class Comparer:
             return _not_run(baseline)
         found = ParityResult(reference=baseline.id, rtol=None, atol=None)
         if all(r is None for r in (*kept[0], *results)):
-            fields = between_pipelines(self._ready, cell, baseline, (kept[1], raw))
+            folders = self._run.work / baseline.id, self._run.work / cell.id
+            fields = between_pipelines(self._ready, cell, baseline, (kept[1], raw), folders)
             return found.model_copy(update=fields)
         translation = self._ready.relabellings.get(cell.pipeline)
         if translation is not None and translation.problem:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,7 +80,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     for name, spec in plan.plan.pipelines.items():
         _check_pipeline(name, spec, infos[name], plan)
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
-    warnings = [*_unconfirmed(plan), *_weights(infos)]
+    warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos)]
     for name, spec in plan.plan.pipelines.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
         warnings += label_notes(name, spec, infos[name], labels[name])
@@ -94,6 +94,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
             f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
         )
     images_digest, hashed_images = hash_images(images)
+    warnings += _copies(images, hashed_images)
     inputs.add(COMMON, hashed_images)
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
@@ -103,7 +104,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     if truth is not None:
         told, class_maps = map_truth(plan, truth, images, checked, infos, labels)
         warnings += told
-    relabellings, told = relabellings_of(plan, infos, labels)
+    relabellings, told = relabellings_of(plan, infos, labels, class_maps)
     warnings += told
     tags, told = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
     warnings += told
@@ -147,6 +148,34 @@ def _weights(infos: dict[str, ModelInfo]) -> list[str]:
 
 
 _HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
+
+
+def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[str]:
+    """A candidate that is the baseline by another name passes every comparison: mostly a forgotten 'model:'."""
+    seen: dict[str, str] = {}
+    told = []
+    for name, spec in plan.plan.pipelines.items():
+        what = infos[name].digest + spec.model_dump_json(exclude={"extends", "model"})
+        if what in seen:
+            told.append(f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it")
+        seen.setdefault(what, name)
+    return told
+
+
+def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[str]:
+    """Pictures that stand there several times: what is said of n images is then of fewer."""
+    first: dict[str, str] = {}
+    again = []
+    for image, file in zip(images, hashed, strict=True):
+        if file.sha256 in first:
+            again.append(f"{image.name} = {first[file.sha256]}")
+        first.setdefault(file.sha256, image.name)
+    if not again:
+        return []
+    return [
+        f"{count_of(len(again), 'image')} the same as another, byte for byte ({short_list(again)}): accuracy and agreement "
+        "count them as independent, and are less sure than they say; keep one of each"
+    ]
 
 
 def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:

@@ -22,6 +22,7 @@ from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.child import cores_for
+from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.process_tree import ProcessTree
 from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import Answer, Task
@@ -73,22 +74,25 @@ def _run_worker(
     with contextlib.ExitStack() as stack:
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
-        try:
-            child = ProcessTree(
-                # -P: a file in the working folder must not stand in for a package.
-                [sys.executable, "-P", "-m", "seatrial.trial.worker", str(Path(task.answer, "task.json"))],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(writer, *([shared.descriptor] if shared else [])),
-                env={
-                    **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
-                    **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
-                },
-            )  # fmt: skip
-        except OSError as e:
-            reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
-            return Ended(None, reason, int(ExitCode.ENVIRONMENT), "", 0.0)
-        finally:
-            os.close(writer)
-        stack.callback(child.end)
+        # Until it is registered with whoever ends it, nobody would end it.
+        with interrupts_held():
+            try:
+                child = ProcessTree(
+                    # -P: a file in the working folder must not stand in for a package.
+                    [sys.executable, "-P", "-m", "seatrial.trial.worker", str(Path(task.answer, "task.json"))],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    pass_fds=(writer, *([shared.descriptor] if shared else [])),
+                    env={
+                        **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
+                        **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
+                    },
+                )  # fmt: skip
+            except OSError as e:
+                reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
+                return Ended(None, reason, int(ExitCode.ENVIRONMENT), "", 0.0)
+            finally:
+                os.close(writer)
+            stack.callback(child.end)
         watch = None
         if task.kind != "prepare":
             watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients)))

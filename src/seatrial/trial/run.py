@@ -86,7 +86,7 @@ def _run_cells(
         watcher.expects(forecast.left_s())
         for cell in cells:
             if cell.id in done:
-                records[cell.id] = done[cell.id]
+                records[cell.id] = _compared_again(keep, done[cell.id], cell, comparer)
                 continue
             cell_began = time.monotonic()
             records[cell.id] = _run_cell(ready, keep, cell, variants, comparer, watcher)
@@ -192,6 +192,16 @@ def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[C
     """Cells are compared as they end, so what they are compared with comes first."""
     first = [c for c in cells if is_reference_configuration(plan.plan, c)]
     return first + [c for c in cells if c not in first]
+
+
+def _compared_again(keep: Keep, record: CellRecord, cell: Cell, comparer: Comparer) -> CellRecord:
+    """A cell of before the resume: its reference may have run only now."""
+    if record.status != "ok" or not (keep.run.work / cell.id / "results.npz").is_file():
+        return record
+    found = record.model_copy(update={"parity": None, "across": None, **comparer.compare(cell)})
+    if found != record:
+        keep.run.save_cell(found)
+    return found
 
 
 def _run_cell(

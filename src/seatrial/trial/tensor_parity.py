@@ -55,7 +55,9 @@ def own_pipeline(
     return fields
 
 
-def between_pipelines(ready: Ready, cell: Cell, baseline: Cell, raw: tuple[Raw, Raw]) -> dict[str, Any]:
+def between_pipelines(
+    ready: Ready, cell: Cell, baseline: Cell, raw: tuple[Raw, Raw], folders: tuple[Path, Path]
+) -> dict[str, Any]:
     """Fields of `cell` against the reference pipeline, where neither decodes anything: by SQNR, if shapes agree.
 
     A better version differs on purpose: without a limit in the plan only the same outputs pass.
@@ -77,12 +79,13 @@ def between_pipelines(ready: Ready, cell: Cell, baseline: Cell, raw: tuple[Raw, 
         tensors = _compared(sides[0], sides[1], None)
     except ValueError as e:
         return {"tensors_note": str(e)}
+    special = _specials(ready, sides[0].names, folders) if len(ready.models[cell.pipeline].outputs) else {}
     given = plan.parity.sqnr is not None or plan.parity.cosine is not None
     default = min(SQNR_DB.get(p, SQNR_DB["int8"])[0] for p in (cell.precision, baseline.precision))
     return {
         "tensors": tensors,
         "least_sqnr_db": plan.parity.sqnr if given else default, "failing_sqnr_db": plan.parity.sqnr,
-        "least_cosine": plan.parity.cosine, "sqnr_from": PLANS if given else "",
+        "least_cosine": plan.parity.cosine, "sqnr_from": PLANS if given else "", **special,
     }  # fmt: skip
 
 
@@ -133,8 +136,11 @@ def _specials(ready: Ready, names: Sequence[str], folders: tuple[Path, Path]) ->
     own: list[npt.NDArray[np.int64] | None] = [load_specials(folder / "results.npz") for folder in folders]
     if own[0] is None or own[1] is None:
         return {}
+    if own[0].shape != own[1].shape:  # told by the tensors themselves
+        return {}
     images, outputs = unlike(own[0], own[1])
     if not images:
         return {}
-    where = f"{ready.images[images[0]].name} (output {', '.join(names[k] for k in outputs)})"
+    called = ", ".join(names[k] if len(names) == own[0].shape[1] else str(k) for k in outputs)
+    where = f"{ready.images[images[0]].name} (output {called})"
     return {"special_images": len(images), "special_example": where}

@@ -180,9 +180,12 @@ def _collect(
             if start + row < task.raw_images:
                 writer.add_raw([kept(o, row, task.batch) for o in outputs])
         for result in pipeline.postprocess(outputs, geometries)[: len(wanted)]:
+            scores = getattr(result, "scores", None)
+            if scores is not None and not np.isfinite(scores).all():
+                nan_outputs["decoded scores"] = None
             writer.add(result)
     writer.add_specials(as_array(specials))
-    return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or bool(task.model_info.weights))
+    return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or task.model_info.weights == "int8")
 
 
 if __name__ == "__main__":
