@@ -25,11 +25,19 @@ def agreement_verdict(parity: ParityResult, least: float, counted: bool = True) 
     if parity.agreement >= least:
         if not counted or (low is not None and low >= least):
             return "PASS", said
-        needed = trials_to_decide(parity.agreement, least, CONFIDENCE)
-        few = f"too few to show {least:.3g}" if parity.agreement_n else "too uncertain"
-        more = f"; about {needed:,} {parity.agreement_of} would decide" if needed else ""
+        needed = _images_needed(parity, least)
+        few = f"too few to show {least:.1%}" if parity.agreement_n else "too uncertain"
+        more = f"; about {needed:,} images would decide" if needed else ""
         shown = "?" if low is None else f"{low:.1%}"
         return "INCONCLUSIVE", f"{said}; {few}: at {CONFIDENCE:.0%} no more than {shown} is sure{more}{worst}"
     if not counted or (high is not None and high < least):
         return "FAIL", f"{said}{worst}"
     return "INCONCLUSIVE", f"{said}; below the limit, but of so few that {least:.1%} is possible{worst}"
+
+
+def _images_needed(parity: ParityResult, least: float) -> int | None:
+    """How many images like these would show it; of boxes, so many that not too many may fail altogether unseen."""
+    assert parity.agreement is not None
+    if parity.agreement_of != "boxes":
+        return trials_to_decide(parity.agreement, least, CONFIDENCE)
+    return trials_to_decide(1.0, least / parity.agreement, CONFIDENCE) if parity.agreement > least else None
