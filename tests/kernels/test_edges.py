@@ -206,8 +206,10 @@ def test_a_geometry_without_pixels(sides):
 
 def test_ctrl_c_need_not_wait_for_the_whole_batch():
     code = (
-        "import _thread, threading, time, numpy as np\n"
+        "import _thread, signal, threading, time, numpy as np\n"
         "from seatrial import Preprocess\n"
+        # As in a terminal: whoever starts the tests may have SIGINT ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "images = [np.zeros((1500, 2000, 3), np.uint8)] * 4000\n"
         "kernel = Preprocess(size=(8, 8), interpolation='antialias_cubic')\n"
         "threading.Timer(0.5, _thread.interrupt_main).start()\n"
