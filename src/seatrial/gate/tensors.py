@@ -66,16 +66,6 @@ def why_nothing(parity: ParityResult) -> str:
     return "nothing is decoded, and no limit is known for the raw outputs"
 
 
-def without_result(parity: ParityResult) -> str:
-    """How many images lacked a result, as a clause; empty where none did."""
-    words = []
-    if parity.one_sided:
-        words.append(f"{parity.one_sided} image(s): one side gave no result")
-    if parity.both_none:
-        words.append(f"{parity.both_none} image(s): neither side gave one")
-    return "".join(f"; {w}" for w in words)
-
-
 def _with_numbers(tensors: Sequence[TensorDifference]) -> list[TensorDifference]:
     """Records from before they were counted do not say; they had some."""
     return [t for t in tensors if t.elements != 0 or t.nan_mismatch]

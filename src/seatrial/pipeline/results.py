@@ -140,6 +140,6 @@ def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[A
 
 
 def load_specials(path: Path) -> npt.NDArray[np.int64] | None:
-    """(images, outputs, 4): what save_results was given; None where it was not."""
+    """(images, outputs, 4) as the writer got them; None where it got none."""
     with np.load(path, allow_pickle=False) as data:
         return np.asarray(data["specials"], np.int64) if "specials" in data.files else None

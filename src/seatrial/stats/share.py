@@ -115,9 +115,6 @@ class Worth:
         size = (seen * count + self.unseen**2) / (count + self.unseen)
         return float(betainc((count + self.unseen) / size, (n - count) / size, share)) >= 1 - error - 1e-12
 
-    def bounds_flags(self, flags: Flags, share: float, error: float) -> bool:
-        return self.bounds(int(flags.sum()), len(flags), memory(flags), share, error)
-
 
 def requests_needed(quantile: float, confidence: float, unseen: float | None = None) -> int:
     """Fewest requests that can bound the quantile from above in a two-sided interval: of these, none above the limit.

@@ -148,7 +148,7 @@ def _engines(
 def _collect(
     task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any, writer: ResultsWriter
 ) -> tuple[list[str], list[str]]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few, and of all where they are not finite.
+    """Every image once, in order: decoded results of all, raw outputs of the first few, where all are NaN or infinite.
 
     Gives outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for
     them.
