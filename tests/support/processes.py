@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -67,6 +68,14 @@ def below() -> list[psutil.Process]:
     """What runs below this process, without the server that forks for the tests."""
     found = psutil.Process().children(recursive=True)
     return [p for p in found if _runs(p) and p.pid != warm.server_pid()]
+
+
+def descriptors() -> list[str]:
+    """This process's open files. The tests' own server of processes is begun by whoever needs it first, and keeps one."""
+    begin = getattr(subprocess.Popen, "server", None)
+    if begin:
+        begin()
+    return sorted(os.listdir("/proc/self/fd"))
 
 
 def _runs(process: psutil.Process) -> bool:

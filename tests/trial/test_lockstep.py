@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import psutil
 import pytest
-from processes import below
+from processes import below, descriptors
 
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
 from seatrial.trial import lockstep, turns
@@ -48,13 +48,6 @@ def warm_up_says(quick, monkeypatch):
         )
 
     return says
-
-
-def descriptors():
-    # The tests' own server of processes is begun by whoever needs it first, and keeps one.
-    if subprocess.Popen.server:
-        subprocess.Popen.server()
-    return sorted(os.listdir("/proc/self/fd"))
 
 
 # Orders

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from processes import descriptors
 
 from seatrial.trial import process
 from seatrial.trial.child import STARTER, _descends_from
@@ -93,12 +94,12 @@ def test_an_error_between_start_and_watch_ends_the_worker(tmp_path, monkeypatch,
     monkeypatch.setattr(process, "NoiseWatch", no_watch)
     info = inspect_model(workspace.folder / "model.fake.json")
     task = Task(kind="measure", model=str(info.path), model_info=info, answer=str(tmp_path / "answer"))
-    open_before = len(os.listdir("/proc/self/fd"))
+    open_before = descriptors()
     with pytest.raises(ZeroDivisionError):
         run_worker(task, 60, lambda step, share: None)
     (worker,) = started
     assert not worker.is_running()
-    assert len(os.listdir("/proc/self/fd")) == open_before
+    assert descriptors() == open_before
 
 
 @pytest.mark.parametrize(
