@@ -229,7 +229,7 @@ def test_it_is_listed_and_reported(mixed):
 @pytest.mark.cold
 def test_the_whole_command_compares_a_model_with_itself(desk):
     """Nothing is made up. What a busy machine may make of it is open; that all of it fits together is not."""
-    words = ("compare", "fast.fake.json", "--margin", "30%", "--max-time", "8s", "--results", "equal", "--json", "-")
+    words = ("compare", "fast.fake.json", "--margin", "30%", "--max-time", "120s", "--results", "equal", "--json", "-")
     done = command(desk, *words)
     record = Record.from_json(json.loads(done.stdout))
     (c,) = record.comparisons
