@@ -7,7 +7,7 @@ Images are drawn with replacement, all pipelines the same ones, and the bounds a
 Intervals, 1987). A bootstrap cannot show what no image shows: 30 images on which nothing was lost give a bound of zero loss.
 So a bound that something *passes* on is read from samples with one more image, lost altogether: what the set does not hold
 may be out there all the same. A set of n without a loss is then bounded by 3 / n, as exact reckoning has it. By simulation
-this keeps wrong passes at 5 % (tests/stats/test_resample.py); without it they are 20 to 90 % where losses are rare.
+this keeps wrong passes near 5 % or below (tests/stats/test_resample.py); without it they are 20 to 90 % where losses are rare.
 """
 
 from __future__ import annotations
