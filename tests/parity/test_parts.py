@@ -5,15 +5,21 @@ import pytest
 
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.parity.parts import split
+from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess, UserCode
 
 HEAD = np.arange(9 * 20, dtype=np.float32).reshape(9, 20)
 BOXES, SCORES = np.arange(80, dtype=np.float32).reshape(20, 4), np.arange(60, dtype=np.float32).reshape(20, 3)
 
 
+def infos(arrays, names=None):
+    names = names or [f"o{k}" for k in range(len(arrays))]
+    return [TensorInfo(n, ("n", *a.shape), a.dtype.name) for n, a in zip(names, arrays, strict=True)]
+
+
 def parts(task, form, outputs, names=None, by_rank=False, **fields):
-    names = names or [f"o{k}" for k in range(len(outputs))]
-    return split(Postprocess(task=task, format=form, **fields), names, [outputs, outputs], by_rank)
+    spec = Postprocess(**{"task": task, "format": form, **fields})
+    return split(spec, infos(outputs, names), [outputs, outputs], by_rank)
 
 
 @pytest.mark.parametrize(
@@ -57,7 +63,7 @@ def test_every_format_has_parts():
 )
 def test_without_a_format_that_fits_an_output_is_one_part(postprocess, outputs):
     names = [f"o{k}" for k in range(len(outputs))]
-    found = split(postprocess, names, [outputs])
+    found = split(postprocess, infos(outputs), [outputs])
     assert found.names == tuple(names)
     assert [a.shape for a in found.arrays[0]] == [o.shape for o in outputs]
 
@@ -67,7 +73,11 @@ def test_a_raw_task_may_name_its_format():
 
 
 def test_outputs_that_the_plan_leaves_out_are_parts_of_their_own():
-    found = split(Postprocess(task="detect", format="yolov8", outputs=["head"]), ["aux", "head"], [[HEAD, HEAD]])
+    found = split(
+        Postprocess(task="detect", format="yolov8", outputs=["head"]),
+        infos([HEAD, HEAD], ["aux", "head"]),
+        [[HEAD, HEAD]],
+    )
     assert found.names == ("head boxes", "head scores", "aux")
 
 
@@ -85,4 +95,20 @@ def test_where_rows_are_ordered_by_score_only_sorted_scores_keep_their_place(for
 
 
 def test_no_images_have_whole_outputs():
-    assert split(Postprocess(task="detect", format="yolov8"), ["y"], []).arrays == []
+    assert split(Postprocess(task="detect", format="yolov8"), [TensorInfo("y", (1, 9, 20), "float32")], []).arrays == []
+
+
+FOUR = np.arange(80, dtype=np.float32).reshape(20, 4) + 100
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "found"),
+    [
+        (["pred_logits", "pred_boxes"], None, ["pred_boxes boxes", "pred_logits logits"]),
+        (["pred_boxes", "pred_logits"], None, ["pred_boxes boxes", "pred_logits logits"]),
+        (["a", "b"], ["b", "a"], ["b boxes", "a logits"]),
+        (["boxes", "scores"], ["scores", "boxes"], ["scores boxes", "boxes logits"]),
+    ],
+)
+def test_with_four_classes_names_or_the_plan_say_which_are_the_boxes(names, asked, found):
+    assert list(parts("detect", "detr", [BOXES, FOUR], names, outputs=asked).names) == found

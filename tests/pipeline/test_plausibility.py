@@ -64,9 +64,16 @@ def pair(b, s):
     return b[None].astype(np.float32), s[None].astype(np.float32)
 
 
-def seen_by(post, *outputs, labels=None, runs=1, metadata=None):
-    """A pipeline's plausibility after so many images of these outputs. Dimensions are symbolic: only a run tells."""
-    tensors = tuple(TensorInfo(f"output{i}", ("n", *"abc"[: o.ndim - 1]), o.dtype.name) for i, o in enumerate(outputs))
+def seen_by(post, *outputs, labels=None, runs=1, metadata=None, names=None):
+    """A pipeline's plausibility after so many images of these outputs.
+
+    Dimensions are symbolic, so that only a run tells, except of outputs that are called otherwise than output0.
+    """
+    names = names or [f"output{i}" for i in range(len(outputs))]
+    tensors = tuple(
+        TensorInfo(n, ("n", *"abc"[: o.ndim - 1]) if n.startswith("output") else o.shape, o.dtype.name)
+        for n, o in zip(names, outputs, strict=True)
+    )
     info = ModelInfo(
         Path("m.onnx"), (TensorInfo("x", ("n", 3, SIDE, SIDE), "float32"),), tensors, metadata or {}, 17, 1, ""
     )
@@ -232,3 +239,25 @@ def test_whatever_a_model_gives_there_is_an_answer(form):
         found = seen_by(detect(form) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)])
         assert isinstance(found.problem(), str)
         assert all(isinstance(d, str) for d in found.doubts())
+
+
+FOUR_CLASSES = {
+    "rtdetr": pair(boxes(300, 1 / SIDE), sigmoid_logits(300, 4)),
+    "detr": pair(boxes(100, 1 / SIDE), no_object(100, 4)),
+    "ssd": pair(corners(3000, 1 / SIDE), softmax(RNG.normal(0, 1, (3000, 4)) + np.eye(1, 4) * 4)),
+}
+
+
+@pytest.mark.parametrize("form", FOUR_CLASSES)
+def test_of_a_pair_of_four_columns_each_names_or_the_plan_say_which_are_the_boxes(form):
+    boxes_first, scores_first = FOUR_CLASSES[form], FOUR_CLASSES[form][::-1]
+    for post, outputs, names in [
+        (detect(form), boxes_first, ["pred_boxes", "pred_logits"]),
+        (detect(form), scores_first, ["pred_logits", "pred_boxes"]),
+        (detect(form) | {"outputs": ["b", "a"]}, scores_first, ["a", "b"]),
+    ]:
+        found = seen_by(post, *outputs, names=names)
+        assert not found.problem()
+        assert not found.doubts()
+    swapped = seen_by(detect(form) | {"outputs": ["a", "b"]}, *scores_first, names=["a", "b"])
+    assert ("expects probabilities" if form == "ssd" else "boxes and scores swapped?") in swapped.problem()

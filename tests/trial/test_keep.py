@@ -161,6 +161,31 @@ def test_a_trial_keeps_its_cells(workspace, small_disk, places):
     assert (next((small_disk / "results").glob("*/*/run.json"))).is_file(), "and can be resumed when there is room"
 
 
+def test_a_trial_whose_record_finds_no_room_keeps_it_with_its_evidence(workspace, small_disk, places):
+    """Its verdict is there too, bound to what was written beside it: loading it checks that."""
+    watcher = Watcher()
+    ended = []
+    (workspace.folder / "truth.csv").write_text("image,class\n" + "".join(f"{i}.png,{i % 3}\n" for i in range(4)))
+
+    def fill_behind_the_last(record):
+        ended.append(record)
+        if len(ended) == 2:
+            fill(small_disk)
+
+    watcher.cell_ends = fill_behind_the_last
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(
+            workspace.load(images="{path: images, annotations: truth.csv}"), small_disk / "results", watcher=watcher
+        )
+    rescued = kept_in(caught)
+    record = load_record(rescued)
+    assert [c.id for c in record.cells] == [c.id for c in ended]
+    assert record.decisions
+    assert all(d.evidence for d in record.decisions)
+    evaluations = pd.read_parquet(rescued.path / "evaluations.parquet")
+    assert set(evaluations["cell"]) == {c.id for c in ended}
+
+
 def test_a_cell_that_could_not_write_its_answer_is_kept_too(workspace, small_disk, places):
     """Its process ends for want of room: nobody calls it a crash, and its samples were in memory."""
     watcher = Watcher()
@@ -222,3 +247,9 @@ def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatc
     record = load_record(kept_in(caught))
     assert (record.kind, record.status, record.verdict) == ("compare", "complete", "PASS")
     assert len(record.comparisons[0].pairs) >= 7
+    assert record.rules
+    assert all(d.evidence for d in record.decisions)
+    path = kept_in(caught).path / "record.json"
+    path.write_text(path.read_text("utf-8").replace('"EQUIVALENT"', '"IMPROVED"'), "utf-8")
+    with pytest.raises(ResultsError, match="does not follow from the run's files"):
+        load_record(RunFolder(path.parent))

@@ -49,6 +49,11 @@ class Evidence:
         }  # fmt: skip
         return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()
 
+    def bound(self, record: Record) -> Record:
+        """The record with each decision's evidence, read back from the files that are kept."""
+        decisions = tuple(d.model_copy(update={"evidence": self.digest(record, d)}) for d in record.decisions)
+        return record.model_copy(update={"decisions": decisions})
+
     def check(self, record: Record) -> None:
         """ResultsError where a decision's evidence is not what its files give, or a cell's figures are not its file's."""
         for d in record.decisions:

@@ -14,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels.detection_formats import FORMATS, Part
+from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import models
+from seatrial.plan.model_file import TensorInfo
 
 Array = npt.NDArray[Any]
 
@@ -29,17 +31,20 @@ class Parts:
 
 
 def split(
-    postprocess: models.Postprocess | models.UserCode, names: Sequence[str], raw: Sequence[Sequence[Array]],
+    postprocess: models.Postprocess | models.UserCode, outputs: Sequence[TensorInfo], raw: Sequence[Sequence[Array]],
     by_rank: bool = False,
 ) -> Parts:  # fmt: skip
     """raw[image][output] without the batch, to parts: those of the plan's format where it names one, else whole outputs.
 
+    outputs: as the model's file has them, in the order of raw's.
+
     by_rank: of formats that order rows by score, give scores alone, sorted: there a row's place says nothing about which
     object it is, and reduced precisions trade places.
     """
-    found = _format_outputs(postprocess, names, raw[0]) if raw else None
+    names = [o.name for o in outputs]
+    found = _format_outputs(postprocess, outputs, raw[0]) if raw else None
     if found is None:
-        return Parts(tuple(names), (False,) * len(names), [list(outputs) for outputs in raw])
+        return Parts(tuple(names), (False,) * len(names), [list(arrays) for arrays in raw])
     form, indices = found
     ranked = form.ranked and by_rank
     chosen = [p for p in form.parts if not ranked or p.name in ("scores", "logits")]
@@ -52,20 +57,20 @@ def split(
 
 
 def _format_outputs(
-    postprocess: models.Postprocess | models.UserCode, names: Sequence[str], outputs: Sequence[Array]
+    postprocess: models.Postprocess | models.UserCode, outputs: Sequence[TensorInfo], arrays: Sequence[Array]
 ) -> tuple[Any, list[int]] | None:
     """The format and the places of its tensors among the outputs, boxes first; None where the outputs do not fit it."""
     if isinstance(postprocess, models.UserCode) or postprocess.format is None:
         return None
     form = FORMATS[postprocess.format]
-    wanted = [names.index(n) for n in postprocess.outputs or names if n in names]
-    indices = [k for k in wanted if outputs[k].ndim == 2]
+    names = [o.name for o in outputs]
+    indices = [k for k in map(names.index, outputs_read(postprocess, outputs)) if arrays[k].ndim == 2]
     if len(indices) != len(form.output_ranks):
         return None
-    # As the decoder picks them: boxes are the tensor of width 4.
-    if len(indices) == 2 and outputs[indices[0]].shape[1] != 4:
+    # As the decoder does, where the file leaves the widths open.
+    if len(indices) == 2 and arrays[indices[0]].shape[1] != 4:
         indices.reverse()
-    fits = all(outputs[indices[p.output]].shape[p.axis] > p.start for p in form.parts)
+    fits = all(arrays[indices[p.output]].shape[p.axis] > p.start for p in form.parts)
     return (form, indices) if fits else None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.pipeline.outputs_read import is_alike, outputs_read
 from seatrial.plan import models
-from seatrial.plan.head_rules import which_is_boxes
 from seatrial.plan.heads import against_metadata, recognise
 from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
 
@@ -102,23 +102,15 @@ def pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list
                 f"{where}.postprocess.outputs: {model.path} has no output called {name!r}{did_you_mean(name, names)}; "
                 f"its outputs are {', '.join(names)}"
             )
-    if spec.outputs is not None:
-        return spec.outputs
-    lists = [o for o in model.outputs if len(o.shape) == 3]
-    if spec.task == "detect" and len(FORMATS[spec.format or "yolov8"].output_ranks) == 2 and len(lists) == 2:
-        return _boxes_first(where, lists, model)
-    return names
-
-
-def _boxes_first(where: str, lists: list[TensorInfo], model: ModelInfo) -> list[str]:
-    """With four classes both tensors have four columns: names tell which holds the boxes, or the plan must."""
-    first = which_is_boxes(lists[0], lists[1], {})
-    if first is None and all(o.shape[2] == 4 for o in lists):
+    if spec.task != "detect":
+        return names if spec.outputs is None else spec.outputs
+    if is_alike(spec, model.outputs):
+        lists = [o for o in model.outputs if len(o.shape) == 3]
         raise ModelError(
             f"{where}.postprocess: {' and '.join(map(str, lists))} of {model.path} are alike, and nothing says which holds the "
             "boxes; name them in order, outputs: [boxes, scores]"
         )
-    return [o.name for o in (reversed(lists) if first == 1 else lists)]
+    return outputs_read(spec, model.outputs)
 
 
 def class_count_problem(classes: int, labels: Sequence[str] | None) -> str:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
+from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import models
 from seatrial.plan.model_file import ModelInfo, TensorInfo
 
@@ -23,9 +24,8 @@ def head_classes(spec: models.Pipeline, model: ModelInfo) -> int | None:
     post = spec.postprocess
     if not isinstance(post, models.Postprocess):
         return None
-    outputs = [o for o in model.outputs if post.outputs is None or o.name in post.outputs]
-    if post.outputs is not None:
-        outputs.sort(key=lambda o: post.outputs.index(o.name) if post.outputs else 0)
+    by_name = {o.name: o for o in model.outputs}
+    outputs = [by_name[name] for name in outputs_read(post, model.outputs)]
     found: int | None = None
     if post.task == "classify" and outputs:
         found = _flat_size(outputs[0])
@@ -55,12 +55,9 @@ def _minus(size: int | None, beside: int) -> int | None:
 
 
 def _scores_width(outputs: Sequence[TensorInfo]) -> int | None:
-    """Columns of the scores: of two outputs of rank 3 the one beside the boxes of width 4, as pick_outputs chooses."""
+    """Columns of the scores, which stand behind the boxes; None where the boxes' own are not known to be four."""
     pair = [o for o in outputs if len(o.shape) == 3]
-    if len(pair) != 2 or not all(isinstance(o.shape[2], int) for o in pair):
-        return None
-    boxes_first = pair[0].shape[2] == 4
-    return _size(pair[1 if boxes_first else 0], 2, rank=3)
+    return _size(pair[1], 2, rank=3) if len(pair) == 2 and pair[0].shape[2] == 4 else None
 
 
 def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:

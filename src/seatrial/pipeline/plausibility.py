@@ -18,6 +18,7 @@ from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
+from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import models
 from seatrial.plan.heads import recognise
 from seatrial.plan.model_file import ModelInfo
@@ -41,6 +42,7 @@ class Plausibility:
         self._model, self._labels = model, labels
         self._hw = spec.preprocess.size if isinstance(spec.preprocess, models.Preprocess) else None
         self._names = [o.name for o in model.outputs]
+        self._read = outputs_read(self._post, model.outputs) if self._post else []
         self._seen = {n: Seen() for n in self._names}
 
     def add(self, outputs: Sequence[npt.NDArray[Any]], batch: int, images: int | None = None) -> None:
@@ -52,9 +54,9 @@ class Plausibility:
         """Why the postprocess cannot be right, with the likely format and the cure; '' where nothing shows that."""
         if self._post is None or not any(s.images for s in self._seen.values()):
             return ""
-        chosen = [self._seen[n] for n in self._post.outputs or self._names]
+        chosen = [self._seen[n] for n in self._read]
         if self._post.task == "detect":
-            found = self._detector(self._post.format or "", [s for s in chosen if len(s.shape) == 3])
+            found = self._detector(self._post.format or "", self._lists())
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
         else:
@@ -70,7 +72,7 @@ class Plausibility:
             return self._no_background()
         if self._post.task != "classify":
             return ()
-        scores = self._seen[(self._post.outputs or self._names)[0]]
+        scores = self._seen[self._read[0]]
         if scores.columns is None or not scores.images or scores.columns.high.size < 2:
             return ()
         activation, where = self._post.activation, f"{self._where}.activation"
@@ -85,9 +87,9 @@ class Plausibility:
         return ()
 
     def _no_background(self) -> tuple[str, ...]:
-        lists = [s for s in self._seen.values() if len(s.shape) == 3 and s.images]
-        scores = next((s for s in lists if s.shape[2] != 4), lists[-1] if lists else None)
-        if scores is None or scores.columns is None or scores.columns.blank or scores.share("first") > 0.5:
+        lists = self._lists()
+        scores = lists[-1] if len(lists) == 2 else Seen()
+        if scores.columns is None or scores.columns.blank or scores.share("first") > 0.5:
             return ()
         return (
             f"{self._where}.format is ssd, which drops column 0 of the scores as the background, but it is the greatest in "
@@ -100,6 +102,11 @@ class Plausibility:
         if problem and not reduced:
             raise ModelError(problem)
         return ([f"{problem} (or the precision broke the outputs)"] if problem else []) + doubts
+
+    def _lists(self) -> list[Seen]:
+        """Outputs of three dimensions in the decoder's order; of a pair it takes the one of width 4 for the boxes."""
+        lists = [s for s in (self._seen[n] for n in self._read) if len(s.shape) == 3]
+        return lists[::-1] if len(lists) == 2 and lists[0].shape[2] != 4 else lists
 
     def _likely(self) -> str:
         assert self._post is not None
@@ -157,7 +164,7 @@ class Plausibility:
         return _tiny(boxes, seen)
 
     def _pair(self, form: str, lists: list[Seen]) -> str:
-        boxes, scores = lists if lists[0].shape[2] == 4 else reversed(lists)
+        boxes, scores = lists
         b, s = boxes.columns, scores.columns
         if b is None or s is None:
             return ""

@@ -28,6 +28,7 @@ from seatrial.errors import (
     SeatrialError,
     UsageError,
 )
+from seatrial.gate.verdict import RULES
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.plan.model_file import FAKE_SUFFIX, inspect_model
@@ -257,11 +258,10 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
         id=run.path.name, created=created, kind="bench", status="complete" if not problem else "interrupted",
         verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE", wall_s=round(time.monotonic() - began, 2),
         plan=subject.plan, images=subject.images, models={subject.name: subject.model},
-        environment=machine, cells=tuple(cells), decisions=(),
+        environment=machine, cells=tuple(cells), rules=RULES, decisions=(),
         warnings=(*subject.warnings, *((problem,) if problem else ())),
     )  # fmt: skip
-    keep.record(record)
-    return Outcome(record, code, problem)
+    return Outcome(keep.record(record), code, problem)
 
 
 def _clients(point: LoadPoint, threads: int) -> int:

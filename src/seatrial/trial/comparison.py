@@ -14,7 +14,7 @@ from typing import Any, Literal
 from scipy.special import ndtr, ndtri
 
 from seatrial.errors import DataError, ResultsError, UsageError, did_you_mean
-from seatrial.gate.verdict import comparison_decision, overall
+from seatrial.gate.verdict import RULES, comparison_decision, overall
 from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
 from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
@@ -143,10 +143,9 @@ def _recorded(
         id=keep.run.path.name, created=keep.run.start()["created"], kind="compare", status=status, verdict=overall(decisions),
         wall_s=round(wall_s, 2),
         plan={"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}, images={"count": 0}, models=models,
-        environment=machine, cells=(), decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
+        environment=machine, cells=(), rules=RULES, decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
     )  # fmt: skip
-    keep.record(record)
-    return record
+    return keep.record(record)
 
 
 def _now() -> str:

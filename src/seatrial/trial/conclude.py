@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
-from seatrial.history.evidence import Evidence
 from seatrial.history.records import CellRecord, Comparison, Record
 from seatrial.history.store import RunFolder
+from seatrial.trial.keep import Keep
 from seatrial.trial.pictures import draw_pictures
 from seatrial.trial.preflight import Ready
-from seatrial.trial.samples import load_samples, save_evaluations, save_samples
+from seatrial.trial.samples import load_samples
 from seatrial.trial.summarise import stage_seconds
 
 
@@ -30,7 +29,7 @@ class Outcome:
 
 def conclude(
     ready: Ready,
-    run: RunFolder,
+    keep: Keep,
     cells: list[CellRecord],
     evaluations: Evaluations,
     comparisons: Sequence[Comparison],
@@ -42,7 +41,7 @@ def conclude(
 
     not_compared: why pipelines could not be compared with the regression's baseline, by their names.
     """
-    plan = ready.plan.plan
+    plan, run = ready.plan.plan, keep.run
     decisions = judge(
         plan,
         cells,
@@ -80,11 +79,8 @@ def conclude(
     )  # fmt: skip
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
-    save_samples(run, cells)
-    save_evaluations(run, cells, [i.name for i in ready.images], evaluations)
-    record = _with_evidence(run, record)
-    run.save_record(record)
-    shutil.rmtree(run.work, ignore_errors=True)
+    found = {c.id: e for c in cells if c.status == "ok" and (e := evaluations(c)) is not None}
+    record = keep.record(record, found)
     return Outcome(record, run, exit_code(verdict, cells))
 
 
@@ -94,17 +90,9 @@ def _pictures(
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
-    except ResultsError:
-        raise
     except Exception as e:
-        return (), (*ready.warnings, f"the pictures could not be drawn: {type(e).__name__}: {e}")
-
-
-def _with_evidence(run: RunFolder, record: Record) -> Record:
-    """Binds each decision to all that it follows from, read back from the files that are kept."""
-    evidence = Evidence(run.path)
-    decisions = tuple(d.model_copy(update={"evidence": evidence.digest(record, d)}) for d in record.decisions)
-    return record.model_copy(update={"decisions": decisions})
+        said = str(e) if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
+        return (), (*ready.warnings, f"the pictures could not be drawn: {said}")
 
 
 def _model_facts(ready: Ready, name: str) -> dict[str, Any]:

@@ -32,16 +32,16 @@ def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) 
     from seatrial.plan import models
 
     # A runtime may call them otherwise; the plan and the parent know the model's own names.
-    names = [o.name for o in task.model_info.outputs]
+    outputs = task.model_info.outputs
     postprocess = models.Pipeline.model_validate(task.pipeline).postprocess
     raw = raw[:MOST_IMAGES]
-    reference = split(postprocess, names, raw)
+    reference = split(postprocess, outputs, raw)
     floors = []
     for batch, threads in task.floor:
         rebuilt = (batch, threads) == (task.batch, task.threads)
         what = "built anew" if rebuilt else f"batch {batch}" if batch != task.batch else f"{threads} thread(s)"
         try:
-            again = split(postprocess, names, list(_run_again(task, pipeline, data, batch, threads, len(raw))))
+            again = split(postprocess, outputs, list(_run_again(task, pipeline, data, batch, threads, len(raw))))
             tensors = compare_tensors(reference.names, reference.arrays, again.arrays, None, reference.unit_range)
             problem = "NaN or infinity in one of two runs" if any(t.nan_mismatch for t in tensors) else ""
             floors.append(Floor(what=what, rebuilt=rebuilt, tensors=tuple(tensors), problem=problem))

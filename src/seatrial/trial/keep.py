@@ -10,14 +10,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ResultsError
+from seatrial.history.evidence import Evidence
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder, is_full, why_not_written
-from seatrial.trial.samples import load_samples, save_samples, save_table
+from seatrial.trial.samples import Evaluations, load_samples, save_evaluations, save_samples, save_table
 
 I64 = npt.NDArray[np.int64]
 SHARED_MEMORY = Path("/dev/shm")
@@ -31,6 +33,7 @@ class Keep:
         self._cells: dict[str, CellRecord] = {}
         self._tables: dict[str, I64] = {}
         self._record: Record | None = None
+        self._evaluations: Evaluations = {}
 
     def cell(self, cell: CellRecord, table_ns: I64 | None = None) -> None:
         """table_ns: (n, 1 + stages + 1) int64 nanoseconds, where the cell has samples."""
@@ -41,17 +44,26 @@ class Keep:
             del self._tables[cell.id]
         self.run.save_cell(cell)
 
-    def record(self, record: Record) -> None:
-        """Last: the run is complete, and all of it is safe."""
-        self._record = record
+    def record(self, record: Record, evaluations: Evaluations = MappingProxyType({})) -> Record:
+        """Last: the run is complete, and all of it is safe. Gives the record with its decisions bound to their evidence.
+
+        evaluations: of each cell that has truth, by its id.
+        """
+        self._record, self._evaluations = record, evaluations
         save_samples(self.run, record.cells)
-        self.run.save_record(record)
+        save_evaluations(self.run, record, evaluations)
+        bound = Evidence(self.run.path).bound(record)
+        self.run.save_record(bound)
         self._record = None
         self._cells.clear()
         shutil.rmtree(self.run.work, ignore_errors=True)
+        return bound
 
     def rescue(self) -> str:
         """Where what was measured lies now, as a sentence; empty where nothing was."""
+        if self._record:
+            # Cells of before a resume are among them.
+            self._cells = {c.id: c for c in self._record.cells}
         count = sum(c.status != "skipped" for c in self._cells.values())
         if not (count or self._record):
             return ""
@@ -77,8 +89,13 @@ class Keep:
             other.save_cell(cell)
         with contextlib.suppress(ResultsError):
             other.save_start(self.run.start())
+        whole = self._write_samples(other)
         if self._record:
-            other.save_record(self._record)
+            save_evaluations(other, self._record, self._evaluations)
+            other.save_record(Evidence(other.path).bound(self._record))
+        return whole
+
+    def _write_samples(self, other: RunFolder) -> bool:
         try:
             for cell in self._cells.values():
                 if cell.stages:

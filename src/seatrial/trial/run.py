@@ -100,7 +100,7 @@ def _run_cells(
         records = run.finished_cells() | records
     cut = {name: str(e) for name, e in problems.items()}
     return conclude(
-        ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
+        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, interrupted,
         time.monotonic() - began,
     )  # fmt: skip
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ResultsError
-from seatrial.history.records import CellRecord
+from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder, why_not_written, write_atomic
 from seatrial.parity.evaluation import Evaluation
 
+# Of a trial's cells, by their ids.
+Evaluations = Mapping[str, Evaluation]
 EVALUATION_COLUMNS = ("value", "category", "score", "matched", "ignored", "objects", "intersection", "union")
 
 
@@ -56,20 +58,14 @@ def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
         write_atomic(run.path / "samples.parquet", buffer.getvalue())
 
 
-def save_evaluations(
-    run: RunFolder,
-    cells: Sequence[CellRecord],
-    images: Sequence[str],
-    evaluation: Callable[[CellRecord], Evaluation | None],
-) -> None:
+def save_evaluations(run: RunFolder, record: Record, evaluations: Evaluations) -> None:
     """evaluations.parquet: cell, image, and what is right there: what a bootstrap over images draws. See docs/records.md."""
     import pandas as pd
 
     frames = []
-    for cell in cells:
-        found = evaluation(cell) if cell.status == "ok" else None
-        if found is not None:
-            frame = pd.DataFrame(found.columns(images))
+    for cell in record.cells:
+        if cell.id in evaluations:
+            frame = pd.DataFrame(evaluations[cell.id].columns(record.images["names"]))
             frame.insert(0, "cell", cell.id)
             frames.append(
                 frame.reindex(columns=["cell", "image", *EVALUATION_COLUMNS]).astype(

@@ -34,11 +34,13 @@ def own_pipeline(
     assert plan.parity
     measured = load_floors(folders[0])
     floors = usable(measured)
-    names = [o.name for o in ready.models[cell.pipeline].outputs]
     tolerance = _tolerance(plan.parity, cell, reference, floors)
     postprocess = plan.pipelines[cell.pipeline].postprocess
-    sides = [split(postprocess, names, outputs, by_rank=tolerance is None) for outputs in raw]
-    fields: dict[str, Any] = {"floor": measured, "decoded": decoded} | _specials(ready, names, folders)
+    outputs = ready.models[cell.pipeline].outputs
+    sides = [split(postprocess, outputs, arrays, by_rank=tolerance is None) for arrays in raw]
+    fields: dict[str, Any] = {"floor": measured, "decoded": decoded} | _specials(
+        ready, [o.name for o in outputs], folders
+    )
     try:
         if tolerance is None:
             limits = sqnr_limits(cell.precision, reference.precision, decoded, plan.parity.sqnr, floors)
@@ -65,8 +67,8 @@ def between_pipelines(
     plan = ready.plan.plan
     assert plan.parity
     sides = [
-        split(plan.pipelines[c.pipeline].postprocess, [o.name for o in ready.models[c.pipeline].outputs], outputs)
-        for c, outputs in zip((baseline, cell), raw, strict=True)
+        split(plan.pipelines[c.pipeline].postprocess, ready.models[c.pipeline].outputs, arrays)
+        for c, arrays in zip((baseline, cell), raw, strict=True)
     ]
     if len(sides[0].names) != len(sides[1].names):
         counts = f"{len(sides[0].names)} and {len(sides[1].names)}"

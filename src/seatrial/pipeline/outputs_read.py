@@ -1,0 +1,46 @@
+"""Which of a model's outputs a built-in postprocess reads, in the order of its decoder: one rule for all who ask.
+
+For: decoding, checks and parity alike, so that none takes scores for boxes that another does not. Not for: what is wrong
+with the outputs (check_outputs.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.plan import models
+from seatrial.plan.head_rules import which_is_boxes
+from seatrial.plan.model_file import TensorInfo
+
+
+def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> list[str]:
+    """Names in the plan's order where it gives one, else in the file's; of a pair, boxes first.
+
+    With four classes both of a pair have four columns: the plan's order counts, else their names. Where none tells,
+    `is_alike` is true, and the order is the file's. Names that the model does not have are left out.
+    """
+    by_name = {o.name: o for o in outputs}
+    asked = by_name if postprocess.outputs is None else postprocess.outputs
+    names = [n for n in asked if n in by_name]
+    pair = _pair(postprocess, [by_name[n] for n in names])
+    if pair is None:
+        return names
+    alike = all(o.shape[2] == 4 for o in pair)
+    swapped = which_is_boxes(*pair, {}) == 1 and not (alike and postprocess.outputs)
+    return [o.name for o in (reversed(pair) if swapped else pair)]
+
+
+def is_alike(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
+    """Whether boxes and scores are both four wide, and neither the plan nor their names say which is which."""
+    pair = _pair(postprocess, outputs)
+    if pair is None or postprocess.outputs:
+        return False
+    return all(o.shape[2] == 4 for o in pair) and which_is_boxes(*pair, {}) is None
+
+
+def _pair(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:
+    """Boxes and scores, in some order, of a format that reads them from two outputs of three dimensions."""
+    lists = [o for o in outputs if len(o.shape) == 3]
+    wanted = postprocess.format is not None and len(FORMATS[postprocess.format].output_ranks) == 2
+    return (lists[0], lists[1]) if wanted and len(lists) == 2 else None
