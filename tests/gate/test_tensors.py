@@ -11,6 +11,7 @@ from seatrial.history.records import CellRecord, ParityResult
 from seatrial.parity.parts import split
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import PLANS, SQNR_DB, automatic_tolerance, sqnr_limits
+from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess
 
 CELL = CellRecord(id="new.b.int8.b1.t1", pipeline="new", backend="b", precision="int8", batch=1, threads=1, status="ok")
@@ -20,8 +21,8 @@ V8 = Postprocess(task="detect", format="yolov8")
 
 
 def compared(reference, candidate, postprocess=RAW, tolerance=None):
-    names = [f"output{k}" for k in range(len(reference[0]))]
-    a, b = (split(postprocess, names, side, tolerance is None) for side in (reference, candidate))
+    outputs = [TensorInfo(f"output{k}", ("n", *a.shape), a.dtype.name) for k, a in enumerate(reference[0])]
+    a, b = (split(postprocess, outputs, side, tolerance is None) for side in (reference, candidate))
     return tuple(compare_tensors(a.names, a.arrays, b.arrays, tolerance, a.unit_range))
 
 

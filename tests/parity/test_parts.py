@@ -17,9 +17,9 @@ def infos(arrays, names=None):
     return [TensorInfo(n, ("n", *a.shape), a.dtype.name) for n, a in zip(names, arrays, strict=True)]
 
 
-def parts(task, form, outputs, names=None, by_rank=False, **fields):
+def parts(task, form, arrays, names=None, by_rank=False, **fields):
     spec = Postprocess(**{"task": task, "format": form, **fields})
-    return split(spec, infos(outputs, names), [outputs, outputs], by_rank)
+    return split(spec, infos(arrays, names), [arrays, arrays], by_rank)
 
 
 @pytest.mark.parametrize(

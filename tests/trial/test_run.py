@@ -55,7 +55,8 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
         assert len(own) == cell.stages["infer"].p50.n >= 20
         stages = own[["decode_ns", "preprocess_ns", "infer_ns", "postprocess_ns"]].sum(axis=1)
         assert (stages <= own["end_to_end_ns"]).all()
-        assert stages.sum() / own["end_to_end_ns"].sum() > 0.98
+        # Of most requests: whoever takes the core between two clock readings is in the whole alone.
+        assert (stages / own["end_to_end_ns"]).median() > 0.98
         assert cell.stages["infer"].p50.value >= 0.0002
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.history.records import CellRecord, Record, configuration
+from seatrial.history.records import CellRecord, NoiseFloor, Record, configuration
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.percentiles import bounded, missing
 from seatrial.units import format_bytes, format_rate, format_seconds
@@ -37,6 +37,7 @@ def print_record(out: Console, record: Record) -> None:
     if record.kind == "trial":
         print_seen(out, record)
         out.print(verdict_table(record))
+        print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
     unsettled = sum(not c.converged for c in ok)
     if unsettled:
@@ -46,6 +47,16 @@ def print_record(out: Console, record: Record) -> None:
         )
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim")
+
+
+def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
+    """Beside the verdicts on time: what a second process of the same differed by."""
+    if floor is not None:
+        medians = f"p50 {format_seconds(floor.first.value)}, then {format_seconds(floor.again.value)}"
+        out.print(
+            f"noise floor {floor.shares['end_to_end']:.1%}: {floor.cell} in a second process ({medians}); a latency or "
+            "throughput that lies no further from its limit is INCONCLUSIVE", style="dim", markup=False,
+        )  # fmt: skip
 
 
 def print_seen(out: Console, record: Record) -> None:

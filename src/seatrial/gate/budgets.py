@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from seatrial.gate.accuracy import Judged, judge_accuracy, judge_drop
 from seatrial.gate.agreement import agreement_verdict
-from seatrial.history.records import CellRecord, Decision, Measured, Verdict
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
@@ -31,14 +31,17 @@ _METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}
 
 
 def judge_budget(
-    plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations
-) -> list[Decision]:
+    plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations,
+    noise_floor: NoiseFloor | None = None,
+) -> list[Decision]:  # fmt: skip
     """A decision for each cell that the budget is about; one INCONCLUSIVE where no such cell ran, and one for each value
     that `where` names and no such cell has."""
     name = describe(budget)
     judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
     decisions = [_judge(plan, budget, name, c, reference, latencies, evaluations) for c in judged if c.status == "ok"]
+    if noise_floor is not None and budget.metric in ("latency", "throughput"):
+        decisions = [_above_the_floor(d, budget, noise_floor) for d in decisions]
     decisions += _never_ran(plan, budget, name, cells) if decisions else []
     failed = [c for c in judged if c.status == "failed"]
     if failed and not decisions:
@@ -157,6 +160,22 @@ def _time_for(requests: int, cell: CellRecord) -> str:
     # Between two requests the loop takes a little time of its own.
     time_s = round_up(1.02 * requests * cell.stages["end_to_end"].mean.value)
     return f"; at this rate a measure.max_time of about {time_s} s would do"
+
+
+def _above_the_floor(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
+    """A value so near to its limit that a second process might lie beyond it decides nothing."""
+    if not decision.value or not budget.limit or decision.verdict == "INCONCLUSIVE":
+        return decision
+    share = noise_floor.shares.get(budget.stage or "end_to_end", noise_floor.shares["end_to_end"])
+    said = f"{decision.reason}; noise floor {share:.1%}"
+    if max(decision.value / budget.limit, budget.limit / decision.value) - 1 > share:
+        return decision.model_copy(update={"reason": said})
+    away = abs(decision.value / budget.limit - 1)
+    reason = (
+        f"{said}: a second process of {noise_floor.cell} was seen to differ by as much, and the limit is {away:.1%} away, so "
+        "that another one may lie on its other side; quiet the machine, or move the limit"
+    )
+    return decision.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
 
 
 def _judge_evaluated(

@@ -9,7 +9,7 @@ from seatrial.errors import ExitCode
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.budgets import Evaluations, Latencies, concerns, judge_budget, reference_cell
 from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing
-from seatrial.history.records import CellRecord, Comparison, Decision, ParityResult, Verdict
+from seatrial.history.records import CellRecord, Comparison, Decision, NoiseFloor, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Budget, Plan
 
@@ -24,10 +24,12 @@ def judge(
     plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations = lambda _cell: None,
     comparisons: Sequence[Comparison] = (),
     not_compared: Mapping[str, str] = MappingProxyType({}),
+    noise_floor: NoiseFloor | None = None,
 ) -> list[Decision]:  # fmt: skip
     """Every decision of the trial: cells that broke, parity, budgets, regression.
 
-    not_compared: why pipelines could not be compared with the regression's baseline, by their names.
+    noise_floor: what budgets on time cannot tell apart, where it is known. not_compared: why pipelines could not be compared
+    with the regression's baseline, by their names.
     """
     decisions = [_broken(c) for c in cells if c.status == "failed"]
     decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
@@ -36,7 +38,7 @@ def judge(
     if plan.parity:
         decisions += [d for c in cells if (d := _judge_across(plan, c)) is not None]
     for budget in plan.budgets:
-        decisions += judge_budget(plan, budget, cells, latencies, evaluations)
+        decisions += judge_budget(plan, budget, cells, latencies, evaluations, noise_floor)
     if plan.regression:
         decisions += _judge_regression(plan, cells, comparisons, not_compared)
     if not decisions:

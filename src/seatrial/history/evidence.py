@@ -47,6 +47,8 @@ class Evidence:
             "evaluations": {i: _rows(self._evaluations.get(i)).hex() for i in ids},
             "comparisons": [c.model_dump(mode="json") for c in record.comparisons if not pipeline or c.b == pipeline],
         }  # fmt: skip
+        if record.noise_floor is not None:
+            parts["noise_floor"] = record.noise_floor.model_dump(mode="json")
         return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()
 
     def bound(self, record: Record) -> Record:

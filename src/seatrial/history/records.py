@@ -280,6 +280,18 @@ def configuration(cell_id: str) -> str:
     return " ".join(cell_id.rsplit(".", 4)[1:]) if cell_id.count(".") >= 4 else cell_id
 
 
+class NoiseFloor(Frozen):
+    """What the median of one cell differed by in a second process: what no budget on time can tell apart.
+
+    shares: by stage, the further end of the interval of both medians' ratio, less one.
+    """
+
+    cell: str
+    first: Measured
+    again: Measured
+    shares: dict[str, float]
+
+
 class Decision(Frozen):
     """One check: what was asked, what came, and why that is the verdict."""
 
@@ -371,6 +383,8 @@ class Record(Frozen):
     cells: tuple[CellRecord, ...]
     decisions: tuple[Decision, ...]
     comparisons: tuple[Comparison, ...] = ()
+    noise_floor: NoiseFloor | None = None
+    """Of a trial with budgets on time."""
     pictures: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
 

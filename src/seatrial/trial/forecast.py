@@ -28,6 +28,7 @@ class Forecast:
         self._left = [c for c in cells if not c.skip]
         self._guesses_s = {c: _cell_s(ready, c) for c in self._left}
         self._preparing_s = PREPARE_S * models_to_make(ready, self._left)
+        self._again_s = _again_s(ready)
         self._comparing_s = _comparing_s(ready)
         self._ran: list[tuple[Cell, float]] = []
 
@@ -44,13 +45,22 @@ class Forecast:
     def left_s(self) -> float:
         """Each cell as long as those of this run that are most alike, or as guessed where none ran yet."""
         cells_s = sum(_as_those_like_it(c, self._ran) if self._ran else self._guesses_s[c] for c in self._left)
-        return self._preparing_s + cells_s + self._comparing_s
+        return self._preparing_s + cells_s + self._again_s + self._comparing_s
 
 
 def _cell_s(ready: Ready, cell: Cell) -> float:
     most_s = ready.plan.plan.measure.max_time
     measuring_s = most_s if _has_tail_budget(ready, cell) else EARLY * most_s
     return START_S + IMAGE_S * len(ready.images) + min(WARM_UP_S, most_s / 3) + measuring_s
+
+
+def _again_s(ready: Ready) -> float:
+    """One cell's median once more, for the noise floor."""
+    plan = ready.plan.plan
+    if not any(b.metric in ("latency", "throughput") for b in plan.budgets):
+        return 0.0
+    most_s = plan.measure.max_time
+    return START_S + min(WARM_UP_S, most_s / 3) + EARLY * most_s
 
 
 def _has_tail_budget(ready: Ready, cell: Cell) -> bool:

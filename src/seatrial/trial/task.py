@@ -67,6 +67,8 @@ class Task(BaseModel):
     """Slow requests are taken to come in runs of at most so many."""
     seed: int = 0
     raw_images: int = 0
+    timing_only: bool = False
+    """Of a cell that is measured once more: no results are collected."""
     floor: list[tuple[int, int]] = []
     """Of a reference cell: batch sizes and threads at which it is run again, against itself."""
     calibration_digest: str = ""

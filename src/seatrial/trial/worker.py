@@ -18,10 +18,10 @@ import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, StageSamples
 from seatrial.errors import ExitCode, SeatrialError
-from seatrial.timing.measure import StopRule, measure
+from seatrial.timing.measure import Measurement, StopRule, measure
 from seatrial.trial.child import die_with_parent, pin
 from seatrial.trial.loads import run_load
-from seatrial.trial.opened import STAGES, build, image_bytes, open_pipeline
+from seatrial.trial.opened import STAGES, OpenedPipeline, build, image_bytes, open_pipeline
 from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import CALIBRATION_IMAGES, Answer, StageEngines, Task
 
@@ -103,6 +103,8 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             lambda share: tell("measuring", share),
             samples=table,
         )
+        if task.timing_only:
+            return _answer(opened, measured)
         tell("collecting results", 1.0)
         with ResultsWriter(Path(task.answer, "results.npz")) as writer:
             nan_outputs, doubts = _collect(task, pipeline, backend, feeds, data, writer)
@@ -116,13 +118,18 @@ def _measure(task: Task, tell: Callable[[str, float], None]) -> Answer:
             engines = _engines(task, pipeline, backend, feeds, first)
         except Exception as e:  # whatever it is, the cell's own measurement stands
             problem = f"{type(e).__name__}: {e}"
-        return Answer(
-            stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
-            load_s=opened.load_s, first_inference_s=opened.first_inference_s, peak_memory_bytes=peak,
-            affinity=affinity, nan_outputs=nan_outputs, backend_details=backend.details(),
-            image_source="memory" if data.in_memory else "disk", engines=engines,
+        return _answer(
+            opened, measured, peak_memory_bytes=peak, affinity=affinity, nan_outputs=nan_outputs, engines=engines,
             engines_problem=problem, doubts=doubts,
         )  # fmt: skip
+
+
+def _answer(opened: OpenedPipeline, measured: Measurement, **found: Any) -> Answer:
+    return Answer(
+        stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
+        load_s=opened.load_s, first_inference_s=opened.first_inference_s, backend_details=opened.backend.details(),
+        image_source="memory" if opened.data.in_memory else "disk", **found,
+    )  # fmt: skip
 
 
 def _engines(

@@ -1,0 +1,170 @@
+"""One cell once more, in a second process, and what that says beside budgets on time."""
+
+import numpy as np
+import pytest
+
+from seatrial.errors import ExitCode
+from seatrial.gate.budgets import judge_budget
+from seatrial.history.records import CellRecord, Measured, NoiseFloor
+from seatrial.history.store import load_record
+from seatrial.plan.models import Budget, Plan
+from seatrial.trial import Watcher, run_trial
+from seatrial.trial.noise_floor import floor_of
+from seatrial.trial.opened import STAGES
+from seatrial.trial.summarise import summarise_stages
+
+ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
+RNG = np.random.default_rng(0)
+
+
+def table(scale=1.0, n=400, spread=0.0):
+    """(n, 1 + stages + 1) int64 ns: 1, 2, 3 and 4 ms times `scale`."""
+    stages = np.array([1e6, 2e6, 3e6, 4e6]) * scale * np.exp(spread * RNG.normal(size=(n, 4)))
+    return np.column_stack([np.arange(n) * 2e7, stages, stages.sum(axis=1)]).astype(np.int64)
+
+
+def cell(table_ns):
+    return CellRecord(
+        id="only.fake.fp32.b1.t1", pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
+        stages=summarise_stages(table_ns, list(STAGES)),
+    )  # fmt: skip
+
+
+def test_constant_times_differ_by_their_ratio_whichever_is_longer():
+    for first, again in ((1.0, 1.1), (1.1, 1.0)):
+        floor, why = floor_of(cell(table(first)), table(again), 20)
+        assert not why
+        assert floor.cell == "only.fake.fp32.b1.t1"
+        assert floor.shares == pytest.approx(dict.fromkeys((*STAGES, "end_to_end"), 0.1))
+        assert floor.again.value == pytest.approx(again * 0.01)
+
+
+def test_what_the_medians_are_not_known_to_is_part_of_it():
+    same = table(spread=0.3)
+    floor, _ = floor_of(cell(same), same, 20)
+    low, high = floor.first.interval
+    # The same sample twice: two intervals of ln, added as errors of two independent medians are.
+    assert floor.shares["end_to_end"] == pytest.approx(np.expm1(np.log(high / low) / 2 * np.sqrt(2)))
+    assert floor.shares["decode"] > floor.shares["end_to_end"]
+
+
+def test_medians_without_an_interval_give_none():
+    floor, why = floor_of(cell(table()), table(n=20), 20)
+    assert floor is None
+    assert "no interval after 20 requests" in why
+
+
+def judged(milliseconds, limit, shares, side="max", **budget):
+    floor = NoiseFloor(
+        cell="only.fake.fp32.b1.t1", first=Measured(value=0.01, unit="s"), again=Measured(value=0.01, unit="s"), shares=shares
+    )  # fmt: skip
+    plan = Plan.model_validate(
+        {
+            "version": 1, "images": {"path": "i"}, "matrix": {"backends": ["fake"]},
+            "pipelines": {"only": {"model": "m.onnx", "preprocess": {"size": [8, 8]}, "postprocess": {"task": "raw"}}},
+        }
+    )  # fmt: skip
+    times = table(milliseconds / 10)
+    record = cell(times)
+    if side == "min":
+        rate = 1e3 / milliseconds
+        record = record.model_copy(update={"throughput": Measured(value=rate, unit="images/s", interval=(rate, rate))})
+    (found,) = judge_budget(
+        plan, Budget.model_validate({side: limit, **budget}), [record],
+        lambda c, stage: times[:, 1 + [*STAGES, "end_to_end"].index(stage)] / 1e9, lambda c: None, floor,
+    )  # fmt: skip
+    return found
+
+
+LATENCY = {"metric": "latency", "at": "p50"}
+FLOOR = {"end_to_end": 0.05}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "limit", "verdict"),
+    [(9, "10 ms", "PASS"), (9.6, "10 ms", "INCONCLUSIVE"), (10.4, "10 ms", "INCONCLUSIVE"), (11, "10 ms", "FAIL")],
+)
+def test_a_latency_within_the_floor_of_its_limit_decides_nothing(milliseconds, limit, verdict):
+    found = judged(milliseconds, limit, FLOOR, **LATENCY)
+    assert found.verdict == verdict
+    assert "noise floor 5.0%" in found.reason
+    assert ("another one may lie on its other side" in found.reason) == (verdict == "INCONCLUSIVE")
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "verdict"), [(9, "PASS"), (9.6, "INCONCLUSIVE"), (10.4, "INCONCLUSIVE"), (11, "FAIL")]
+)
+def test_nor_does_a_throughput(milliseconds, verdict):
+    assert judged(milliseconds, "100 images/s", FLOOR, side="min", metric="throughput").verdict == verdict
+
+
+def test_a_stages_budget_is_held_against_the_stages_own_floor():
+    budget = LATENCY | {"stage": "infer"}
+    assert judged(10, "3.3 ms", {"end_to_end": 0.01, "infer": 0.2}, **budget).verdict == "INCONCLUSIVE"
+    assert judged(10, "3.3 ms", {"end_to_end": 0.2, "infer": 0.01}, **budget).verdict == "PASS"
+    assert judged(10, "3.3 ms", {"end_to_end": 0.2}, **budget).verdict == "INCONCLUSIVE"
+
+
+def test_a_limit_of_zero_is_no_division():
+    assert judged(10, "0 ms", FLOOR, **LATENCY).verdict == "FAIL"
+
+
+class Steps(Watcher):
+    def __init__(self):
+        self.steps, self.ended = [], []
+
+    def step(self, cell, step, share):
+        self.steps.append(step)
+
+    def cell_ends(self, record):
+        self.ended.append(record.id)
+
+
+def test_a_trial_with_a_budget_on_time_has_a_floor_bound_to_its_verdicts(workspace):
+    steps = Steps()
+    outcome = run_trial(
+        workspace.load(
+            pipelines=ONE, parity="", budgets="[{metric: latency, at: p50, max: 60 s}]",
+            measure="{max_time: 10 s, min_samples: 60, precision: 50%}",
+        ), workspace.folder / "results", watcher=steps,
+    )  # fmt: skip
+    floor = outcome.record.noise_floor
+    assert floor.cell == outcome.record.cells[0].id
+    assert floor.again.n >= 60
+    assert set(floor.shares) >= {"end_to_end"}
+    assert "loading again, for the noise floor" in steps.steps
+    assert "collecting results again, for the noise floor" not in steps.steps
+    assert steps.ended == [floor.cell], "it is no cell of its own"
+    (decision,) = outcome.record.decisions
+    assert decision.verdict == "PASS"
+    assert "noise floor" in decision.reason
+    assert load_record(outcome.run).noise_floor == floor
+
+
+def test_without_a_budget_on_time_there_is_no_second_process(workspace):
+    steps = Steps()
+    outcome = run_trial(
+        workspace.load(pipelines=ONE, parity="", budgets="[{metric: model_size, max: 1 GiB}]"),
+        workspace.folder / "results", watcher=steps,
+    )  # fmt: skip
+    assert outcome.record.noise_floor is None
+    assert not any("again" in s for s in steps.steps)
+
+
+def test_where_the_second_process_fails_the_run_says_that_the_floor_is_not_known(workspace):
+    steps = Steps()
+    model = workspace.folder / "model.fake.json"
+
+    def another_model(record):
+        model.write_text(model.read_text() + "\n")
+
+    steps.cell_ends = another_model
+    outcome = run_trial(
+        workspace.load(pipelines=ONE, parity="", budgets="[{metric: latency, at: p50, max: 60 s}]"),
+        workspace.folder / "results", watcher=steps,
+    )  # fmt: skip
+    assert outcome.exit_code == ExitCode.PASS
+    assert outcome.record.noise_floor is None
+    (warning,) = (w for w in outcome.record.warnings if "noise floor" in w)
+    assert "is not known" in warning
+    assert "model.fake.json" in warning
