@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from seatrial.cli import compare as compare_command
 from seatrial.cli.app import app
 from seatrial.errors import CellError
-from seatrial.history.records import Record
+from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.timing.counters import COLUMNS
 from seatrial.timing.environment import machine_name
@@ -535,6 +535,10 @@ def stored(benched, tmp_path, monkeypatch):
             data = json.loads(path.read_text())
             edit(data)
             path.write_text(json.dumps(data))
+            # As it was measured so: a cell that is not its file's is refused.
+            for cell in data.get("cells", []):
+                own = CellRecord.model_validate(cell)
+                (path.parent / "cells" / f"{own.id}.json").write_text(own.model_dump_json())
         return first, second
 
     return call
