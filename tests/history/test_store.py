@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from seatrial.errors import ResultsError
-from seatrial.history.store import RunFolder, new_run, single_run, write_atomic
+from seatrial.history.store import RunFolder, load_record, new_run, single_run, write_atomic
 
 
 @pytest.fixture
@@ -49,8 +49,12 @@ def test_what_cannot_be_written_leaves_what_was_there_and_no_more(tmp_path):
 def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
     assert not run.running
     assert not (run.path / ".lock").exists()
+    with pytest.raises(ResultsError, match="carry on with"):
+        load_record(run)
     with run.locked():
         assert run.running
+        with pytest.raises(ResultsError, match="this run is still going on; wait for it"):
+            load_record(run)
         with pytest.raises(ResultsError, match="still going on"), RunFolder(run.path).locked():
             pass
     assert not run.running

@@ -214,7 +214,7 @@ def test_rows_that_say_the_same_twice_are_counted(tmp_path):
     (tmp_path / "truth.csv").write_text("image,class\n1.png,tug\n2.png,tug\n1.png,tug\n9.png,x\n9.png,x\n")
     truth = load_truth(tmp_path / "truth.csv", images_of(tmp_path, 2))
     assert truth.classes == {"1.png": "tug", "2.png": "tug"}
-    assert truth.warnings == ("truth.csv: 2 rows say what another row says already",)
+    assert truth.warnings[0] == "truth.csv: 2 rows say what another row says already"
 
 
 def test_tags_that_tag_nothing_are_said(tmp_path):
@@ -229,3 +229,9 @@ def test_tags_that_tag_nothing_are_said(tmp_path):
     ]
     path.write_text("image,tag\nx.png,day\n")
     assert read_tags(path, images_of(tmp_path, 2))[1][-1] == "tags.csv: no image of the trial has a tag"
+
+
+def test_classes_of_images_that_the_trial_does_not_have_are_said(tmp_path):
+    (tmp_path / "truth.csv").write_text("image,class\n1.png,a\n2.png,b\n3.png,a\n4.png,a\n")
+    (said,) = load_truth(tmp_path / "truth.csv", images_of(tmp_path, 2)).warnings
+    assert said == "truth.csv: classes of 2 images that the trial does not have are left out: 3.png, 4.png"

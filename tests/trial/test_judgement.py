@@ -62,6 +62,24 @@ def test_nan_in_an_output_fails(workspace):
     assert outcome.exit_code == ExitCode.FAIL
 
 
+def test_an_infinity_in_an_output_is_said(workspace):
+    workspace.script("inf.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("inf")}})
+    outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: inf.fake.json}")
+    warnings = outcome.record.cells[1].warnings
+    assert "output y is infinite somewhere on 4 of 4 images: an overflow? boxes made of it are left out" in warnings
+
+
+def test_a_stage_that_counts_classes_from_one_is_told(workspace):
+    (workspace.folder / "fromone.py").write_text(
+        "import numpy as np\nfrom seatrial import Classification\n"
+        "def post(outputs, sizes):\n    return [Classification(np.array([1 + y.argmax()]), np.ones(1, np.float32)) for y in outputs['y']]\n"
+    )
+    mine = BASE.replace("{task: classify}", "{python: 'fromone:post', labels: [red, green, blue]}")
+    outcome = trial(workspace, pipelines=mine, parity="", allow_code=True)
+    (said,) = (w for w in outcome.record.cells[0].warnings if "is none of" in w)
+    assert said.startswith("1 of 4 results are of a class that is none of 0 to 2, such as 3")
+
+
 def test_a_pipeline_that_never_ran_is_not_fit(workspace):
     workspace.script("two.fake.json", inputs={"x": {"shape": [2, 3, 8, 8]}})
     outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: two.fake.json}")

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, NoiseFloor, Record, configuration
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.percentiles import bounded, missing
@@ -179,5 +180,5 @@ def verdict_line(record: Record) -> Text:
     said = ", ".join(f"{n} {v.lower()}" for v, n in counts.items() if n)
     return Text.assemble(
         (record.verdict, STYLES[record.verdict]),
-        f"  {len(record.decisions)} checks: {said}; {format_seconds(record.wall_s)}",
+        f"  {count_of(len(record.decisions), 'check')}: {said}; {format_seconds(record.wall_s)}",
     )

@@ -99,9 +99,8 @@ def _run(
     out.print()
     if outcome.record.status == "interrupted":
         done = sum(c.status != "skipped" for c in outcome.record.cells)
-        out.print(
-            Text.assemble(("interrupted", "bold yellow"), f"; {done} of {len(outcome.record.cells)} cells are kept")
-        )
+        kept = "1 cell is kept" if done == 1 else f"{done} cells are kept"
+        out.print(Text.assemble(("interrupted", "bold yellow"), f"; {kept}"))
         out.print(f"carry on with: {again}", markup=False, soft_wrap=True)
         return outcome.exit_code
     out.print(verdict_line(outcome.record))

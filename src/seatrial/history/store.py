@@ -258,7 +258,12 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
     """
     path = run.path / "record.json"
     if not path.is_file():
-        raise ResultsError(f"{run.path}: this run is not complete; carry on with 'seatrial run PLAN --resume'")
+        why = (
+            "is still going on; wait for it"
+            if run.running
+            else "is not complete; carry on with 'seatrial run PLAN --resume'"
+        )
+        raise ResultsError(f"{run.path}: this run {why}")
     data = _read_json(path)
     if data.get("schema") != "seatrial.record/1":
         raise ResultsError(

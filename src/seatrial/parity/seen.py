@@ -48,5 +48,21 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
     return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
 
 
+def unknown_classes(results: Sequence[Result], classes: int) -> str:
+    """What is to be said of boxes and answers whose class id is none of 0 to classes - 1; '' where there is none.
+
+    They match nothing and no truth: a stage that counts from 1, or labels that are too few. Masks may hold an id for 'ignore'.
+    """
+    ids = [r.class_ids.ravel() for r in results if isinstance(r, Detections | Classification)]
+    found = np.concatenate(ids).astype(np.int64) if ids else np.zeros(0, np.int64)
+    beyond = found[(found < 0) | (found >= classes)]
+    if not len(beyond):
+        return ""
+    return (
+        f"{len(beyond)} of {len(found)} results are of a class that is none of 0 to {classes - 1}, such as {beyond[0]}: they "
+        "match nothing; does the stage count from 1, or are labels missing?"
+    )
+
+
 def _name(class_id: int, labels: Sequence[str] | None) -> str:
     return labels[class_id] if labels and 0 <= class_id < len(labels) and labels[class_id] else f"class {class_id}"

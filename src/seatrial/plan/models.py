@@ -116,7 +116,9 @@ class Postprocess(Strict):
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     top_k: PositiveInt = 5
     normalize: bool = True
-    outputs: list[str] | None = Field(None, description="the model's outputs to read, in order; by default all")
+    outputs: list[str] | None = Field(
+        None, min_length=1, description="the model's outputs to read, in order; by default all"
+    )
     labels: str | list[str] | None = Field(None, description="a file with one label a line, or a list")
     class_ids: ClassIds | None = Field(None, description=CLASS_IDS)
 

@@ -17,7 +17,7 @@ from seatrial.parity.accuracy import evaluate
 from seatrial.parity.evaluation import Evaluation, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
-from seatrial.parity.seen import seen
+from seatrial.parity.seen import seen, unknown_classes
 from seatrial.parity.tolerance import least_agreement
 from seatrial.pipeline.results import Result, load_results_file
 from seatrial.stats.sample import CONFIDENCE
@@ -61,6 +61,17 @@ class Comparer:
         if baseline is not None and baseline.pipeline != cell.pipeline:
             fields["across"] = self._across(cell, baseline, results, raw)
         return fields
+
+    def warnings(self, cell: Cell) -> tuple[str, ...]:
+        """What its results alone show that would go unseen in the figures."""
+        labels, class_map = self._ready.labels[cell.pipeline], self._ready.class_maps[cell.pipeline]
+        classes = len(labels or ()) or len(class_map.ids if class_map else ())
+        try:
+            results, _ = load_results_file(self._run.work / cell.id / "results.npz")
+            said = unknown_classes(results, classes) if classes else ""
+        except Exception:  # the note of the comparison says why
+            return ()
+        return (said,) if said else ()
 
     def _reference_of(self, pipeline: str) -> Cell | None:
         plan = self._ready.plan.plan

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from seatrial.plan.model_file import ModelInfo
 from seatrial.plan.seen import Seen
 from seatrial.trial.child import die_with_parent
 from seatrial.trial.process import last_words
+from seatrial.trial.process_tree import ProcessTree
 from seatrial.units import format_bytes, format_seconds
 
 # One picture may be without objects; a few are seldom all.
@@ -60,18 +60,16 @@ def glimpse(
         task.write_text(json.dumps(facts), "utf-8")
         with log.open("wb") as stream:
             # -P: a file in the working folder must not stand in for a package.
-            child = subprocess.Popen(
+            child = ProcessTree(
                 [sys.executable, "-P", "-m", "seatrial.trial.glimpse", str(task)],
-                stdin=subprocess.DEVNULL, stdout=stream, stderr=stream, start_new_session=True,
+                env=os.environ, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
             )  # fmt: skip
             try:
                 code = child.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 return Glimpse({}, f"it took longer than {format_seconds(timeout_s)}")
             finally:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                child.wait()
+                child.end()
         try:
             answer = json.loads(answer_file.read_text("utf-8"))
         except (OSError, ValueError):

@@ -265,6 +265,7 @@ def _measured(
     fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model), longest_run)
     fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
+    fields["warnings"] = (*fields["warnings"], *comparer.warnings(cell))
     return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields), table
 
 

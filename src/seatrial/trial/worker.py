@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, StageSamples
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import ExitCode, SeatrialError, count_of
 from seatrial.timing.measure import Measurement, StopRule, measure
 from seatrial.trial.child import die_with_parent, pin
 from seatrial.trial.loads import run_load
@@ -170,6 +171,7 @@ def _collect(
 
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
+    infinite: Counter[str] = Counter()
     plausible = plausibility_of(task.pipeline_name, task.pipeline, task.model_info, Path(task.folder))
     for start in range(0, len(data), task.batch):
         wanted = range(start, min(start + task.batch, len(data)))
@@ -179,8 +181,11 @@ def _collect(
         outputs = backend.run(feeds)
         plausible.add(outputs, task.batch, len(wanted))
         for name, output in zip(names, outputs, strict=True):
-            if output.dtype.kind == "f" and np.isnan(output).any():
+            if output.dtype.kind != "f" or np.isfinite(output).all():
+                continue
+            if np.isnan(output).any():
                 nan_outputs[name] = None
+            infinite[name] += sum(bool(np.isinf(row_of(output, r, task.batch)).any()) for r in range(len(wanted)))
         for row in range(len(wanted)):
             if task.raw_images:
                 specials.append([signature(row_of(o, row, task.batch)) for o in outputs])
@@ -192,7 +197,14 @@ def _collect(
                 nan_outputs["decoded scores"] = None
             writer.add(result)
     writer.add_specials(as_array(specials))
-    return list(nan_outputs), plausible.settle(reduced=task.precision != "fp32" or task.model_info.weights == "int8")
+    doubts = plausible.settle(reduced=task.precision != "fp32" or task.model_info.weights == "int8")
+    doubts += [
+        f"output {name} is infinite somewhere on {count} of {count_of(len(data), 'image')}: an overflow? boxes made of it are "
+        "left out"
+        for name, count in infinite.items()
+        if count
+    ]
+    return list(nan_outputs), doubts
 
 
 if __name__ == "__main__":

@@ -1,0 +1,26 @@
+"""What is said of results by themselves."""
+
+import numpy as np
+
+from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.parity.seen import unknown_classes
+
+
+def detections(*class_ids):
+    n = len(class_ids)
+    return Detections(np.zeros((n, 4), np.float32), np.ones(n, np.float32), np.array(class_ids, np.int64))
+
+
+def test_classes_beyond_the_known_ones_are_counted():
+    results = [detections(0, 2, 3), None, detections(), detections(-1, 1)]
+    assert unknown_classes(results, 3).startswith(
+        "2 of 5 results are of a class that is none of 0 to 2, such as 3: they match"
+    )
+    assert unknown_classes(results[:1], 4) == ""
+    assert unknown_classes([], 4) == ""
+    answer = Classification(np.array([5, 1]), np.array([0.6, 0.2], np.float32))
+    assert unknown_classes([answer], 5).startswith("1 of 2 results")
+
+
+def test_a_masks_id_for_what_is_not_judged_is_none_of_them():
+    assert unknown_classes([SemanticMask(np.full((2, 2), 255))], 3) == ""
