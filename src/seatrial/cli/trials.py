@@ -170,7 +170,8 @@ def results(
         verdict = str(row["verdict"])
         took = format_seconds(float(str(row["wall_s"]))) if "wall_s" in row else "–"
         cells = [Text(str(row["run"])), Text(str(row["machine"])), Text(verdict, STYLES.get(verdict, ""))]
-        table.add_row(*cells, str(row.get("cells", "–")), took, Text(str(row.get("plan", row.get("why", "")))))
+        ran = "–" if row.get("kind") == "compare" else str(row.get("cells", "–"))
+        table.add_row(*cells, ran, took, Text(str(row.get("plan", row.get("why", "")))))
     out = console(quiet, json)
     if rows:
         out.print(table)
@@ -189,6 +190,11 @@ def _listed(found: RunFolder) -> dict[str, object]:
             ran = sum(c.status == "ok" for c in record.cells)
             verdict = "measured" if record.kind == "bench" else record.verdict
             plan = record.plan.get("path") or next(iter(record.models.values()), {}).get("path", "")
+            if record.comparisons and record.kind == "compare":
+                # It has no cells of its own.
+                first = record.comparisons[0]
+                plan = f"{first.b} against {first.a if first.a != first.b else 'itself'}"
+                row |= {"kind": "compare"}
             return row | {"verdict": verdict, "cells": ran, "wall_s": record.wall_s, "plan": str(plan)}
         start = found.start()
     except ResultsError as e:
