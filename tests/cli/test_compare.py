@@ -217,7 +217,7 @@ def test_it_is_listed_and_reported(mixed):
     assert done.returncode == 0, done.stderr
     (row,) = json.loads(done.stdout)
     assert row["run"] in done.stderr
-    assert row["plan"] == "uneven.fake.json against fast.fake.json"
+    assert row["plan"] == "uneven.fake.json on fake against fast.fake.json on fake"
     done = command(folder, "report", "latest", "--results", "mixed", "--output", "again.html")
     assert done.returncode == 0, done.stderr
     page = (folder / "again.html").read_text()
