@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.pipeline.outputs_read import is_alike, outputs_read
+from seatrial.pipeline.outputs_read import is_alike, outputs_read, untold
 from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess
 
@@ -29,7 +29,11 @@ def pair(outputs=None, form="rtdetr"):
         ({"a": FOUR, "b": FOUR}, ["b", "a"], ["b", "a"]),
         # A width that the file leaves open may be four too.
         ({"scores": FOUR, "boxes": OPEN}, None, ["boxes", "scores"]),
+        ({"scores": OPEN, "boxes": OPEN}, None, ["boxes", "scores"]),
         ({"a": OPEN, "b": FOUR}, None, ["b", "a"]),
+        ({"a": OPEN, "b": FOUR}, ["a", "b"], ["a", "b"]),
+        ({"a": SIX, "b": OPEN}, None, ["b", "a"]),
+        ({"a": SIX, "b": OPEN}, ["a", "b"], ["b", "a"]),
         ({"a": OPEN, "b": OPEN}, None, ["a", "b"]),
         ({"mask": (1, 8, 9, 9), "a": SIX, "b": FOUR}, None, ["b", "a"]),
         ({"mask": FOUR, "a": SIX, "b": FOUR}, ["a", "b"], ["b", "a"]),
@@ -43,6 +47,11 @@ def test_of_a_pair_the_boxes_come_first(outputs, asked, read):
 def test_nothing_tells_two_of_four_columns_apart():
     assert is_alike(pair(), tensors(a=FOUR, b=FOUR))
     assert not is_alike(pair(form="yolov8"), tensors(a=FOUR, b=FOUR))
+    # By a file that leaves widths open only a run can tell whether both are four wide.
+    assert not is_alike(pair(), tensors(a=OPEN, b=FOUR))
+    assert untold(pair(), tensors(a=OPEN, b=FOUR))
+    assert not untold(pair(["a", "b"]), tensors(a=OPEN, b=FOUR))
+    assert not untold(pair(), tensors(boxes=OPEN, b=FOUR))
 
 
 def test_other_formats_and_tasks_read_in_the_plans_order():

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, configuration
 from seatrial.report.percentiles import bounded
 from seatrial.trial.cells import Cell
@@ -53,7 +54,10 @@ class ProgressWatcher(Watcher):
         runnable = sum(not c.skip for c in cells)
         self._bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
-        self._out.print(f"{images} images, {runnable} cells{resumed}; about {format_seconds(expected_s)}", style="dim")
+        self._out.print(
+            f"{count_of(images, 'image')}, {count_of(runnable, 'cell')}{resumed}; about {format_seconds(expected_s)}",
+            style="dim",
+        )
         skipped: dict[str, int] = {}
         for cell in cells:
             if cell.skip:

@@ -53,11 +53,14 @@ def print_record(out: Console, record: Record) -> None:
 def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
     """Beside the verdicts on time: what a second process of the same differed by."""
     if floor is not None:
-        medians = f"p50 {format_seconds(floor.first.value)}, then {format_seconds(floor.again.value)}"
+        at_least = "at least " if "end_to_end" in floor.at_least else ""
+        medians = f"{format_seconds(floor.first.value)}, then {format_seconds(floor.again.value)}"
         out.print(
-            f"noise floor {floor.shares['end_to_end']:.1%}: {floor.cell} in a second process ({medians}); a latency or "
-            "throughput that lies no further from its limit is INCONCLUSIVE", style="dim", markup=False,
-        )  # fmt: skip
+            f"noise floor of the median {at_least}{floor.shares['end_to_end']:.1%}: {floor.cell} in a second process "
+            f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE",
+            style="dim",
+            markup=False,
+        )
 
 
 def print_seen(out: Console, record: Record) -> None:

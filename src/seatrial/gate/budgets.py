@@ -164,10 +164,12 @@ def _time_for(requests: int, cell: CellRecord) -> str:
 
 def _above_the_floor(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
     """A value so near to its limit that a second process might lie beyond it decides nothing."""
-    if not decision.value or not budget.limit or decision.verdict == "INCONCLUSIVE":
+    stage = budget.stage or "end_to_end"
+    share = noise_floor.shares.get(stage)
+    if not decision.value or not budget.limit or share is None or decision.verdict == "INCONCLUSIVE":
         return decision
-    share = noise_floor.shares.get(budget.stage or "end_to_end", noise_floor.shares["end_to_end"])
-    said = f"{decision.reason}; noise floor {share:.1%}"
+    at_least = "at least " if stage in noise_floor.at_least else ""
+    said = f"{decision.reason}; noise floor of the median {at_least}{share:.1%}"
     if max(decision.value / budget.limit, budget.limit / decision.value) - 1 > share:
         return decision.model_copy(update={"reason": said})
     away = abs(decision.value / budget.limit - 1)

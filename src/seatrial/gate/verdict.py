@@ -13,7 +13,7 @@ from seatrial.history.records import CellRecord, Comparison, Decision, NoiseFloo
 from seatrial.parity.tolerance import least_agreement
 from seatrial.plan.models import Budget, Plan
 
-# What a record says it was judged by. A change that could turn a verdict gets a new number.
+# What a record says it was judged by. A change that could turn a verdict gets a new number, from the first release on.
 RULES = "seatrial.rules/2"
 _COMPARED: dict[str, Verdict] = {
     "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
@@ -25,14 +25,16 @@ def judge(
     comparisons: Sequence[Comparison] = (),
     not_compared: Mapping[str, str] = MappingProxyType({}),
     noise_floor: NoiseFloor | None = None,
+    not_repeated: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Decision]:  # fmt: skip
     """Every decision of the trial: cells that broke, parity, budgets, regression.
 
-    noise_floor: what budgets on time cannot tell apart, where it is known. not_compared: why pipelines could not be compared
-    with the regression's baseline, by their names.
+    noise_floor: what budgets on time cannot tell apart, where it is known. not_repeated: how a cell's second process broke, by
+    the cell's id. not_compared: why pipelines could not be compared with the regression's baseline, by their names.
     """
     decisions = [_broken(c) for c in cells if c.status == "failed"]
     decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
+    decisions += [_broke_again(cell_id, how) for cell_id, how in not_repeated.items()]
     decisions += [_nan(c) for c in cells if c.nan_outputs]
     decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
     if plan.parity:
@@ -48,6 +50,14 @@ def judge(
             Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")
         ]
     return decisions
+
+
+def _broke_again(cell_id: str, how: str) -> Decision:
+    """It ran once and broke once: nobody knows which of the two is the rule."""
+    reason = f"ran, and broke in a second process, which was started for the noise floor: {how}"
+    return Decision(
+        check="cell runs again", verdict="INCONCLUSIVE", reason=reason, cell=cell_id, group="cell runs again"
+    )
 
 
 def overall(decisions: Sequence[Decision]) -> Verdict:

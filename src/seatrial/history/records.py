@@ -281,15 +281,17 @@ def configuration(cell_id: str) -> str:
 
 
 class NoiseFloor(Frozen):
-    """What the median of one cell differed by in a second process: what no budget on time can tell apart.
+    """What the medians of one cell differed by in a second process: what no budget on time can tell apart.
 
-    shares: by stage, the further end of the interval of both medians' ratio, less one.
+    shares: by stage, the further end of the interval of both medians' ratio, less one. at_least: stages of which a median has
+    no interval; their shares are what was seen, and the floor is higher.
     """
 
     cell: str
     first: Measured
     again: Measured
     shares: dict[str, float]
+    at_least: tuple[str, ...] = ()
 
 
 class Decision(Frozen):

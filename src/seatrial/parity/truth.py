@@ -179,7 +179,8 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[d
             f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
         )
     told = [f"{path.name}: {count_of(repeated, 'row')} say what another row says already"] if repeated else []
-    others = [name for name in classes if name not in {i.name for i in images}]
+    known = {i.name for i in images}
+    others = [name for name in classes if name not in known]
     if others:
         told.append(
             f"{path.name}: classes of {count_of(len(others), 'image')} that the trial does not have are left out: "

@@ -7,6 +7,7 @@ with the outputs (check_outputs.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.plan import models
@@ -17,8 +18,8 @@ from seatrial.plan.model_file import TensorInfo
 def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> list[str]:
     """Names in the plan's order where it gives one, else in the file's; of a pair, boxes first.
 
-    With four classes both of a pair have four columns: the plan's order counts, else their names. Where none tells,
-    `is_alike` is true, and the order is the file's. Names that the model does not have are left out.
+    Boxes have four columns. Where the other one has, or may have, as many, the plan's order counts, else their names, else
+    the file's order, which `untold` says. Names that the model does not have are left out.
     """
     by_name = {o.name: o for o in outputs}
     asked = by_name if postprocess.outputs is None else postprocess.outputs
@@ -26,17 +27,24 @@ def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo])
     pair = _pair(postprocess, [by_name[n] for n in names])
     if pair is None:
         return names
-    alike = all(o.shape[2] == 4 for o in pair)
-    swapped = which_is_boxes(*pair, {}) == 1 and not (alike and postprocess.outputs)
+    first_is_none = isinstance(pair[0].shape[2], int) and pair[0].shape[2] != 4
+    swapped = first_is_none if postprocess.outputs else which_is_boxes(*pair, {}) == 1
     return [o.name for o in (reversed(pair) if swapped else pair)]
 
 
-def is_alike(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
-    """Whether boxes and scores are both four wide, and neither the plan nor their names say which is which."""
+def untold(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
+    """Whether, should boxes and scores both be four columns wide, neither the plan nor their names say which is which."""
     pair = _pair(postprocess, outputs)
     if pair is None or postprocess.outputs:
         return False
-    return all(o.shape[2] == 4 for o in pair) and which_is_boxes(*pair, {}) is None
+    as_if_alike = [replace(o, shape=(*o.shape[:2], 4)) for o in pair]
+    return which_is_boxes(as_if_alike[0], as_if_alike[1], {}) is None
+
+
+def is_alike(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
+    """Whether boxes and scores are both four columns wide by the file, and nothing says which is which."""
+    pair = _pair(postprocess, outputs)
+    return pair is not None and all(o.shape[2] == 4 for o in pair) and untold(postprocess, outputs)
 
 
 def _pair(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:

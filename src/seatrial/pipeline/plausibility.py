@@ -18,7 +18,7 @@ from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
-from seatrial.pipeline.outputs_read import outputs_read
+from seatrial.pipeline.outputs_read import outputs_read, untold
 from seatrial.plan import models
 from seatrial.plan.heads import recognise
 from seatrial.plan.model_file import ModelInfo
@@ -165,32 +165,44 @@ class Plausibility:
 
     def _pair(self, form: str, lists: list[Seen]) -> str:
         boxes, scores = lists
-        b, s = boxes.columns, scores.columns
-        if b is None or s is None:
+        problem = _read_as(form, boxes, scores)
+        assert self._post is not None
+        if problem or not boxes.shape[2] == scores.shape[2] == 4 or not untold(self._post, self._model.outputs):
+            return problem
+        if _read_as(form, scores, boxes):  # the other way round it cannot be
             return ""
-        low, high = LOOSE_FRACTIONS if form == "ssd" else FRACTIONS
-        if not b.within(low, high):
-            swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
-            return (
-                f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
-            )
-        if form == "ssd":
-            off = f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
-            return "" if s.probabilities else off
-        if s.probabilities and not s.blank:
-            return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
-        last, negative = scores.share("last"), scores.share("negative")
-        if form == "detr" and last < 0.5 and negative > 0.9:
-            return (
-                f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
-                f"{negative:.0%} have no logit above 0"
-            )
-        if form == "rtdetr" and last > 0.5 and negative < 0.5:
-            return (
-                f"expects a sigmoid a class, but the last column wins in {last:.0%} of the queries with logits above 0: a "
-                "'no object' would be read as a class"
-            )
+        return (
+            "reads boxes and scores, but both have four columns, and neither names nor numbers say which holds the boxes (name "
+            "them in order, outputs: [boxes, scores])"
+        )
+
+
+def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
+    """Why the two cannot be what the format reads; '' where nothing shows that."""
+    b, s = boxes.columns, scores.columns
+    if b is None or s is None:
         return ""
+    low, high = LOOSE_FRACTIONS if form == "ssd" else FRACTIONS
+    if not b.within(low, high):
+        swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
+        return f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
+    if form == "ssd":
+        off = f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
+        return "" if s.probabilities else off
+    if s.probabilities and not s.blank:
+        return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
+    last, negative = scores.share("last"), scores.share("negative")
+    if form == "detr" and last < 0.5 and negative > 0.9:
+        return (
+            f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
+            f"{negative:.0%} have no logit above 0"
+        )
+    if form == "rtdetr" and last > 0.5 and negative < 0.5:
+        return (
+            f"expects a sigmoid a class, but the last column wins in {last:.0%} of the queries with logits above 0: a "
+            "'no object' would be read as a class"
+        )
+    return ""
 
 
 def plausibility_of(name: str, pipeline: dict[str, Any], model: ModelInfo, folder: Path) -> Plausibility:

@@ -257,17 +257,15 @@ def _softmax_or_sigmoid(scores: Seen, said: str) -> tuple[str, str]:
 def which_is_boxes(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]) -> int | None:
     """0 or 1 by width, by names, by numbers; None where none of them tells."""
     widths = [_shape(t, seen)[2] for t in (first, second)]
-    if 4 not in widths:
-        return None
-    only = widths.index(4) if widths.count(4) == 1 else None
     # A width that the file leaves open may be four too.
-    if only is not None and isinstance(widths[1 - only], int):
-        return only
+    four = [not isinstance(w, int) or w == 4 for w in widths]
+    if sum(four) < 2:
+        return four.index(True) if any(four) else None
     named = [bool(_BOXES.search(t.name)) and not _SCORES.search(t.name) for t in (first, second)]
     if sum(named) == 1:
         return named.index(True)
-    if only is not None:
-        return only
+    if widths.count(4) == 1:
+        return widths.index(4)
     ranges = [seen[t.name].columns if t.name in seen else None for t in (first, second)]
     fractions = [r is not None and r.within(-0.5, 2) and not r.blank for r in ranges]
     return fractions.index(True) if sum(fractions) == 1 and None not in ranges else None

@@ -9,9 +9,10 @@ from typing import Any
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
-from seatrial.history.records import CellRecord, Comparison, NoiseFloor, Record
+from seatrial.history.records import CellRecord, Comparison, Record
 from seatrial.history.store import RunFolder
 from seatrial.trial.keep import Keep
+from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
 from seatrial.trial.preflight import Ready
 from seatrial.trial.samples import load_samples
@@ -34,17 +35,16 @@ def conclude(
     evaluations: Evaluations,
     comparisons: Sequence[Comparison],
     not_compared: Mapping[str, str],
-    noise_floor: tuple[NoiseFloor | None, str],
+    repeated: Repeated,
     interrupted: bool,
     wall_s: float,
 ) -> Outcome:
     """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file.
 
-    not_compared: why pipelines could not be compared with the regression's baseline, by their names. noise_floor: and why it
-    is not known, where it was asked for.
+    not_compared: why pipelines could not be compared with the regression's baseline, by their names. repeated: what came of
+    the cell that was measured once more.
     """
-    floor, why_no_floor = noise_floor
-    untold = f"the noise floor beside budgets on time is not known: {why_no_floor}"
+    untold = f"the noise floor beside budgets on time is not known: {repeated.problem}"
     plan, run = ready.plan.plan, keep.run
     decisions = judge(
         plan,
@@ -53,7 +53,8 @@ def conclude(
         evaluations,
         comparisons,
         not_compared,
-        floor,
+        repeated.floor,
+        {repeated.cell: repeated.broke} if repeated.broke else {},
     )
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
@@ -79,9 +80,9 @@ def conclude(
         rules=RULES,
         decisions=tuple(decisions),
         comparisons=tuple(comparisons),
-        noise_floor=floor,
+        noise_floor=repeated.floor,
         pictures=pictures,
-        warnings=(*warnings, *([untold] if why_no_floor else [])),
+        warnings=(*warnings, *([untold] if repeated.problem else [])),
     )  # fmt: skip
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)

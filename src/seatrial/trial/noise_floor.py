@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.store import RunFolder
 from seatrial.plan.models import Plan
-from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.cells import Cell
 from seatrial.trial.opened import STAGES
 from seatrial.trial.preflight import Ready
@@ -29,6 +28,19 @@ from seatrial.trial.summarise import summarise_stages
 from seatrial.trial.watch import Watcher
 
 WHAT = "again, for the noise floor"
+# A ratio beyond it is no figure any more, and infinity is not a JSON number.
+MOST = 1e6
+
+
+@dataclass(frozen=True)
+class Repeated:
+    """What came of it. problem: why the floor is not known though nothing is wrong with the cell; broke: how its second
+    process ended before its time, as a finding about the cell."""
+
+    cell: str = ""
+    floor: NoiseFloor | None = None
+    problem: str = ""
+    broke: str = ""
 
 
 def cell_to_repeat(plan: Plan, cells: Sequence[Cell], records: Mapping[str, CellRecord]) -> Cell | None:
@@ -40,14 +52,10 @@ def cell_to_repeat(plan: Plan, cells: Sequence[Cell], records: Mapping[str, Cell
 
 def measure_noise_floor(
     ready: Ready, run: RunFolder, cell: Cell, first: CellRecord, model: Path | Ended, watcher: Watcher
-) -> tuple[NoiseFloor | None, str]:
-    """The floor, or None and why it is not known.
-
-    Raises:
-        ResultsError: the run's folder takes no more.
-    """
+) -> Repeated:
+    """Measures the cell once more. ResultsError where the run's folder takes no more."""
     if isinstance(model, Ended):
-        return None, model.reason
+        return Repeated(first.id, problem=model.reason)
     inputs = (cell.pipeline, cell_inputs(cell))
     task = task_for(ready, run, cell, "measure", model)
     # Of a tail, a few seconds more tell nothing.
@@ -57,39 +65,39 @@ def measure_noise_floor(
     shared = SharedSamples.create(1, task.capacity, len(STAGES))
     try:
         if why := ready.inputs.changed(*inputs):
-            return None, why
+            return Repeated(first.id, problem=why)
         ended = run_worker(
             task, ready.plan.plan.measure.timeout, lambda step, share: watcher.step(cell, f"{step} {WHAT}", share), shared
         )  # fmt: skip
         (table,) = shared.read()
     finally:
         shared.close()
-    if ended.answer is None:
-        return None, ended.reason
     if why := ready.inputs.changed(*inputs):
-        return None, why
-    return floor_of(first, table, ready.plan.plan.measure.longest_run)
+        return Repeated(first.id, problem=why)
+    if ended.answer is None:
+        last = ended.last_output.strip().splitlines()[-1:]
+        return Repeated(first.id, broke=": ".join([ended.reason, *last]))
+    return Repeated(first.id, floor_of(first, table, ready.plan.plan.measure.longest_run))
 
 
-def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: int) -> tuple[NoiseFloor | None, str]:
-    """By stage, from both processes' medians and their intervals; or why it is not known."""
+def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: int) -> NoiseFloor:
+    """By stage, from both processes' medians and, where these are known, their intervals."""
     again = summarise_stages(again_ns, list(STAGES), longest_run)
-    found = {name: _share(first.stages[name].p50, again[name].p50) for name in again}
-    shares = {name: share for name, share in found.items() if share is not None}
-    if "end_to_end" not in shares:
-        count = min(first.stages["end_to_end"].p50.n, len(again_ns))
-        return None, f"its median has no interval after {count} requests; raise measure.max_time"
+    pairs = {name: (first.stages[name].p50, again[name].p50) for name in again}
+    errors = {name: [_error(m) for m in pair] for name, pair in pairs.items()}
+    shares = {}
+    for name, (a, b) in pairs.items():
+        known = [e for e in errors[name] if e is not None]
+        # What takes no time on one side alone has no ratio: nothing can be held against it.
+        apart = abs(math.log(b.value / a.value)) if a.value > 0 and b.value > 0 else math.inf
+        shares[name] = min(MOST, math.expm1(min(apart + math.hypot(*known), 100)))
     return NoiseFloor(
-        cell=first.id, first=first.stages["end_to_end"].p50, again=again["end_to_end"].p50, shares=shares
-    ), ""
+        cell=first.id, first=pairs["end_to_end"][0], again=pairs["end_to_end"][1], shares=shares,
+        at_least=tuple(name for name, both in errors.items() if None in both),
+    )  # fmt: skip
 
 
-def _share(a: Measured, b: Measured) -> float | None:
-    """How far b may lie from a, as a share: the further end of the interval of their ratio; None where one has none."""
-    ends = [m.interval or (None, None) for m in (a, b)]
-    if not all(low is not None and high is not None and low > 0 for low, high in ends):
-        return None
-    z = float(ndtri(0.5 + CONFIDENCE / 2))
-    # The half of an interval as standard errors of ln.
-    errors = [math.log(high / low) / (2 * z) for low, high in ends if low and high]
-    return math.expm1(abs(math.log(b.value / a.value)) + z * math.hypot(*errors))
+def _error(m: Measured) -> float | None:
+    """Half the interval of ln; None where an end is not known."""
+    low, high = m.interval or (None, None)
+    return math.log(high / low) / 2 if low is not None and high is not None and 0 < low <= high else None

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
 from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
-from seatrial.history.records import CellRecord, Comparison, NoiseFloor
+from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.plan.load import PlanFile
 from seatrial.plan.model_file import inspect_model
@@ -30,7 +30,7 @@ from seatrial.trial.forecast import Forecast
 from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.lockstep import Side
 from seatrial.trial.noise_fields import noise_fields
-from seatrial.trial.noise_floor import cell_to_repeat, measure_noise_floor
+from seatrial.trial.noise_floor import Repeated, cell_to_repeat, measure_noise_floor
 from seatrial.trial.opened import STAGES
 from seatrial.trial.preflight import Ready, preflight
 from seatrial.trial.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
@@ -81,7 +81,7 @@ def _run_cells(
     records: dict[str, CellRecord] = {}
     comparisons: list[Comparison] = []
     problems: dict[str, SeatrialError] = {}
-    floor: tuple[NoiseFloor | None, str] = (None, "")
+    repeated = Repeated()
     try:
         variants = prepare_variants(ready, run, [c for c in cells if not c.skip and c.id not in done], watcher)
         forecast.prepared()
@@ -95,7 +95,7 @@ def _run_cells(
             watcher.cell_ends(records[cell.id])
             forecast.ran(cell, time.monotonic() - cell_began)
             watcher.expects(forecast.left_s())
-        floor = _noise_floor(ready, run, cells, variants, records, watcher)
+        repeated = _repeated(ready, run, cells, variants, records, watcher)
         comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
     except KeyboardInterrupt:
         interrupted = True
@@ -103,22 +103,25 @@ def _run_cells(
         records = run.finished_cells() | records
     cut = {name: str(e) for name, e in problems.items()}
     return conclude(
-        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, floor, interrupted,
+        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, interrupted,
         time.monotonic() - began,
     )  # fmt: skip
 
 
-def _noise_floor(
+def _repeated(
     ready: Ready, run: RunFolder, cells: list[Cell], variants: dict[tuple[str, str], Path | Ended],
     records: dict[str, CellRecord], watcher: Watcher,
-) -> tuple[NoiseFloor | None, str]:  # fmt: skip
-    """Of the first cell that a budget on time is about; and why it is not known, where there is such a cell."""
+) -> Repeated:  # fmt: skip
+    """The first cell that a budget on time is about, once more."""
     cell = cell_to_repeat(ready.plan.plan, cells, records)
     if cell is None:
-        return None, ""
-    # A resumed run prepared only what was left to run.
-    made = variants | prepare_variants(ready, run, [cell], watcher)
-    return measure_noise_floor(ready, run, cell, records[cell.id], made[cell.pipeline, cell.precision], watcher)
+        return Repeated()
+    try:
+        # A resumed run prepared only what was left to run.
+        made = variants | prepare_variants(ready, run, [cell], watcher)
+        return measure_noise_floor(ready, run, cell, records[cell.id], made[cell.pipeline, cell.precision], watcher)
+    except ResultsError as e:  # the record of what was measured is worth more, and has a rescue of its own
+        return Repeated(cell.id, problem=str(e))
 
 
 def _regressions(

@@ -199,8 +199,8 @@ def _collect(
     writer.add_specials(as_array(specials))
     doubts = plausible.settle(reduced=task.precision != "fp32" or task.model_info.weights == "int8")
     doubts += [
-        f"output {name} is infinite somewhere on {count} of {count_of(len(data), 'image')}: an overflow? boxes made of it are "
-        "left out"
+        f"output {name} is infinite somewhere on {count} of {count_of(len(data), 'image')}: an overflow? a result made of "
+        "it is left out, or means nothing"
         for name, count in infinite.items()
         if count
     ]
