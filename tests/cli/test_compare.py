@@ -785,7 +785,7 @@ def other_machine(data):
          ["no configuration was measured in both: one has fake fp32 b1 t1, the other fake fp32 b2 t1; compare the models"]),
         (lambda d: d["cells"][0].update(status="failed"), [], 5,
          ["is without a cell that ran; expected a run of 'seatrial run' or 'seatrial bench'"]),
-        (lambda d: d.update(kind="compare", cells=[]), [], 5, ["is a comparison, which has no cells of its own"]),
+        (lambda d: d.update(kind="compare", cells=[], rules=""), [], 5, ["is a comparison, which has no cells of its own"]),
         (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/1, got"]),
         (lambda d: d.pop("cells"), [], 5, ["the record is damaged at cells"]),
         (times(0), [], 5, ["bench.fake.fp32.b1.t1: expected a p50 of infer above zero in both runs, got ", " and 0 s; a rec"]),

@@ -10,6 +10,7 @@ from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Comparison, Decision, Measured, ParityResult, TensorDifference
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation
 from seatrial.plan.models import Plan
+from seatrial.report.groups import group_decisions
 from seatrial.trial.summarise import summarise_stages, throughput
 
 PIPE = {"model": "m.onnx", "preprocess": {"size": [8, 8]}}
@@ -376,3 +377,17 @@ def test_a_percentile_and_the_budget_on_it_say_the_same(at, n):
             "FAIL" if low is not None and low > found.limit else "INCONCLUSIVE"
         )  # fmt: skip
         assert found.verdict == expected
+
+
+def test_where_nothing_was_decided_nothing_passes():
+    assert overall([]) == "INCONCLUSIVE"
+
+
+def test_each_limit_has_a_row_of_its_own():
+    """Two limits on one figure are two checks, not two cells of one."""
+    limits = [{"metric": "latency", "at": "p50", "max": m} for m in ("20 ms", "5 ms", "4 ms")]
+    cells = [cell()]
+    rows = group_decisions(judge(plan(names=["new"], budgets=limits), cells, latencies), cells)
+    assert [(r.worst.verdict, r.limit, r.cells) for r in rows] == [
+        ("FAIL", "≤ 5.00 ms", 1), ("FAIL", "≤ 4.00 ms", 1), ("PASS", "≤ 20.0 ms", 1)
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 import numpy as np
 
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
-from seatrial.parity.seen import unknown_classes
+from seatrial.parity.seen import nothing_found, unknown_classes
 
 
 def detections(*class_ids):
@@ -24,3 +24,9 @@ def test_classes_beyond_the_known_ones_are_counted():
 
 def test_a_masks_id_for_what_is_not_judged_is_none_of_them():
     assert unknown_classes([SemanticMask(np.full((2, 2), 255))], 3) == ""
+
+
+def test_a_detector_without_a_box_anywhere_is_told():
+    assert nothing_found([detections(), None, detections()]).startswith("not one box on any of 2 images: is ")
+    assert nothing_found([detections(), detections(1)]) == ""
+    assert nothing_found([None]) == nothing_found([]) == ""

@@ -265,7 +265,7 @@ def test_of_a_pair_of_four_columns_each_names_or_the_plan_say_which_are_the_boxe
 
 def test_a_pair_that_turns_out_four_columns_wide_is_refused_where_not_even_numbers_say_which():
     assert not seen_by(detect("rtdetr"), *FOUR_CLASSES["rtdetr"]).problem(), "logits are no fractions"
-    # Fractions and probabilities: either may be the boxes.
-    both = FOUR_CLASSES["ssd"][0].clip(0, 1), FOUR_CLASSES["ssd"][1]
+    # Fractions and probabilities, and in each row the last two values are the larger ones: either may be the boxes.
+    both = FOUR_CLASSES["ssd"][0].clip(0, 1), np.sort(FOUR_CLASSES["ssd"][1], axis=-1)
     assert "neither names nor numbers say which" in seen_by(detect("ssd"), *both).problem()
     assert not seen_by(detect("ssd") | {"outputs": ["output0", "output1"]}, *both).problem()

@@ -161,6 +161,8 @@ def _a_figure(data):
 TAMPERED = {
     "the whole verdict": lambda f: _edited(f / "record.json", _whole),
     "a decision that is gone": lambda f: _edited(f / "record.json", _without_the_last),
+    "all decisions": lambda f: _edited(f / "record.json", lambda d: d.update(decisions=[], verdict="PASS")),
+    "a cell's file": lambda f: (f / "cells" / "candidate.fake.fp32.b2.t1.json").unlink(),
     "evidence that is gone": lambda f: _edited(f / "record.json", _first("top1_drop", verdict="FAIL", evidence="")),
     "a figure of a cell": lambda f: _edited(f / "record.json", _a_figure),
     "a verdict": lambda f: _edited(f / "record.json", _first("top1_drop", verdict="FAIL")),

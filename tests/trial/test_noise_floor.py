@@ -64,9 +64,10 @@ def test_a_stage_that_takes_no_time_on_one_side_has_no_ratio():
         assert floor_of(cell(first), again, 20).shares["decode"] == MOST
 
 
-def judged(milliseconds, limit, shares, side="max", **budget):
+def judged(milliseconds, limit, shares, side="max", repeated="another", again=1.0, **budget):
+    """again: how many times the first median the second one was."""
     floor = NoiseFloor(
-        cell="only.fake.fp32.b1.t1", first=Measured(value=0.01, unit="s"), again=Measured(value=0.01, unit="s"), shares=shares
+        cell=repeated, first=Measured(value=0.01, unit="s"), again=Measured(value=0.01 * again, unit="s"), shares=shares
     )  # fmt: skip
     plan = Plan.model_validate(
         {
@@ -106,6 +107,28 @@ def test_a_latency_within_the_floor_of_its_limit_decides_nothing(milliseconds, l
 )
 def test_nor_does_a_throughput(milliseconds, verdict):
     assert judged(milliseconds, "100 images/s", FLOOR, side="min", metric="throughput").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "again", "verdict"),
+    [
+        (10.4, 1.3, "FAIL"),  # both lie beyond it
+        (10.4, 0.9, "INCONCLUSIVE"),
+        (9.6, 0.8, "INCONCLUSIVE"),  # both lie within it, but a third may not: nothing passes so
+    ],
+)
+def test_a_cell_that_breaks_its_limit_in_both_processes_fails(milliseconds, again, verdict):
+    own = {"repeated": "only.fake.fp32.b1.t1", "again": again}
+    assert judged(milliseconds, "10 ms", {"end_to_end": 0.5}, **own, **LATENCY).verdict == verdict
+    rate = judged(milliseconds, "100 images/s", {"end_to_end": 0.5}, side="min", metric="throughput", **own)
+    assert rate.verdict == verdict
+    assert judged(milliseconds, "10 ms", {"end_to_end": 0.5}, again=again, **LATENCY).verdict == "INCONCLUSIVE"
+
+
+def test_what_too_few_requests_leave_open_more_time_would_not_decide():
+    found = judged(10, "10.1 ms", {"end_to_end": 0.5}, metric="latency", at="p99")
+    assert found.verdict == "INCONCLUSIVE"
+    assert "however long it is measured" in found.reason
 
 
 def test_a_stages_budget_is_held_against_the_stages_own_floor():

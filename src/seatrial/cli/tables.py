@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.errors import count_of
-from seatrial.history.records import CellRecord, NoiseFloor, Record, configuration
+from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.percentiles import bounded, missing
 from seatrial.units import format_bytes, format_rate, format_seconds
@@ -37,6 +37,8 @@ def print_record(out: Console, record: Record) -> None:
     print_warnings(out, group_warnings(record), len(record.cells))
     if record.kind == "trial":
         print_seen(out, record)
+    # Of a run that was stopped, what was not measured yet is no finding.
+    if record.kind == "trial" and record.status == "complete":
         out.print(verdict_table(record))
         print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
@@ -54,13 +56,18 @@ def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
     """Beside the verdicts on time: what a second process of the same differed by."""
     if floor is not None:
         at_least = "at least " if "end_to_end" in floor.at_least else ""
-        medians = f"{format_seconds(floor.first.value)}, then {format_seconds(floor.again.value)}"
+        medians = f"{_spread(floor.first)}, then {_spread(floor.again)}"
         out.print(
             f"noise floor of the median {at_least}{floor.shares['end_to_end']:.1%}: {floor.cell} in a second process "
             f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE",
             style="dim",
             markup=False,
         )
+
+
+def _spread(m: Measured) -> str:
+    ends = ["?" if v is None else format_seconds(v) for v in m.interval or (None, None)]
+    return f"{format_seconds(m.value)} [{ends[0]}, {ends[1]}]"
 
 
 def print_seen(out: Console, record: Record) -> None:

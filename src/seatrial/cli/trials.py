@@ -188,7 +188,9 @@ def _listed(found: RunFolder) -> dict[str, object]:
         if found.complete:
             record = load_record(found, check=False)
             ran = sum(c.status == "ok" for c in record.cells)
-            verdict = "measured" if record.kind == "bench" else record.verdict
+            verdict: str = "measured" if record.kind == "bench" else record.verdict
+            if record.status == "interrupted":
+                verdict = record.status
             plan = record.plan.get("path") or next(iter(record.models.values()), {}).get("path", "")
             if record.comparisons and record.kind == "compare":
                 # It has no cells of its own.

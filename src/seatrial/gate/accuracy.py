@@ -33,12 +33,14 @@ class Judged:
 
 
 def accuracy_interval(evaluation: Evaluation, seed: int) -> tuple[float | None, float | None]:
-    """One-sided bounds at 95 % each, those that a budget is judged by. The upper one needs no image that is lost."""
+    """One-sided bounds at 95 % each, those that a budget is judged by: each with one image more than the set has, from below
+    one on which nothing is right, from above one on which all is."""
     if isinstance(evaluation, MeanEvaluation):
         right, n = float(evaluation.values.sum()), evaluation.images
         return share_low(right, n, CONFIDENCE), share_high(right, n, CONFIDENCE)
     own = _of(evaluation, seed)
-    return own.low(CONFIDENCE, _of(_lost(evaluation), seed)), own.high(CONFIDENCE)
+    perfect = evaluation.with_perfect(int(np.argmax(evaluation.right)))
+    return own.low(CONFIDENCE, _of(_lost(evaluation), seed)), own.high(CONFIDENCE, _of(perfect, seed))
 
 
 def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judged:
@@ -76,7 +78,12 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
     plain = _of(reference, seed).minus(_of(own, seed))
     worst = int(np.argmax(reference.right))
     lost = _of(reference.with_copy(worst, found=True), seed).minus(_of(own.with_copy(worst, found=False), seed))
-    low, high = plain.low(CONFIDENCE), plain.high(CONFIDENCE, with_extreme=lost)
+    kept = _of(reference.with_perfect(worst), seed).minus(_of(own.with_perfect(worst), seed))
+    low, high = plain.low(CONFIDENCE, with_extreme=kept), plain.high(CONFIDENCE, with_extreme=lost)
+    if low is not None and isinstance(reference, MeanEvaluation) and isinstance(own, MeanEvaluation):
+        # No drop is surely larger than the share of images that are surely lost, which is exact.
+        losses = float((own.values < reference.values).sum())
+        low = min(low, share_low(losses, own.images, CONFIDENCE))
     bounds = f"{said}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
     if drop <= most and high is not None and high <= most:
         return Judged("PASS", drop, bounds)

@@ -166,18 +166,27 @@ def _above_the_floor(decision: Decision, budget: Budget, noise_floor: NoiseFloor
     """A value so near to its limit that a second process might lie beyond it decides nothing."""
     stage = budget.stage or "end_to_end"
     share = noise_floor.shares.get(stage)
-    if not decision.value or not budget.limit or share is None or decision.verdict == "INCONCLUSIVE":
+    if not decision.value or not budget.limit or share is None:
         return decision
     at_least = "at least " if stage in noise_floor.at_least else ""
     said = f"{decision.reason}; noise floor of the median {at_least}{share:.1%}"
-    if max(decision.value / budget.limit, budget.limit / decision.value) - 1 > share:
+    away = max(decision.value / budget.limit, budget.limit / decision.value) - 1
+    if away > share or (decision.verdict == "FAIL" and _fails_again(decision, budget, noise_floor)):
         return decision.model_copy(update={"reason": said})
-    away = abs(decision.value / budget.limit - 1)
     reason = (
         f"{said}: a second process of {noise_floor.cell} was seen to differ by as much, and the limit is {away:.1%} away, so "
-        "that another one may lie on its other side; quiet the machine, or move the limit"
+        "that another one may lie on its other side, however long it is measured; quiet the machine, or move the limit"
     )
     return decision.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
+
+
+def _fails_again(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> bool:
+    """Whether the repeated cell's second process lies beyond the limit too, by its own median end to end."""
+    if decision.cell != noise_floor.cell or budget.stage not in (None, "end_to_end") or not decision.value:
+        return False
+    ratio = noise_floor.again.value / noise_floor.first.value if noise_floor.first.value else 1.0
+    second = decision.value * ratio if budget.side == "max" else decision.value / ratio
+    return second > budget.limit if budget.side == "max" else second < budget.limit
 
 
 def _judge_evaluated(
@@ -230,5 +239,5 @@ def _decision(
 ) -> Decision:
     return Decision(
         check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,
-        against=against, group=name,
+        against=against, group=f"{name} {budget.side} {budget.limit:g}",
     )  # fmt: skip

@@ -62,7 +62,10 @@ def _broke_again(cell_id: str, how: str) -> Decision:
 
 def overall(decisions: Sequence[Decision]) -> Verdict:
     verdicts = {d.verdict for d in decisions}
-    return "FAIL" if "FAIL" in verdicts else "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts else "PASS"
+    if "FAIL" in verdicts:
+        return "FAIL"
+    # Where nothing was decided nothing has passed.
+    return "INCONCLUSIVE" if "INCONCLUSIVE" in verdicts or not verdicts else "PASS"
 
 
 def exit_code(verdict: Verdict, cells: Sequence[CellRecord]) -> ExitCode:

@@ -58,12 +58,14 @@ class Evidence:
 
     def check(self, record: Record) -> None:
         """ResultsError where a decision's evidence is not what its files give, or a cell's figures are not its file's."""
+        if record.rules and record.kind != "bench" and not record.decisions:
+            raise self._changed("a verdict without a decision")
         for d in record.decisions:
             if (d.evidence or record.rules) and d.evidence != self.digest(record, d):
                 raise self._changed(f"the decision {d.check!r}{f' of {d.cell}' if d.cell else ''}")
         for c in record.cells if record.rules else ():
             path = self.folder / "cells" / f"{c.id}.json"
-            if path.is_file() and json.loads(path.read_text("utf-8")) != c.model_dump(mode="json"):
+            if not path.is_file() or json.loads(path.read_text("utf-8")) != c.model_dump(mode="json"):
                 raise self._changed(f"the cell {c.id} as record.json has it")
 
     def _changed(self, what: str) -> ResultsError:

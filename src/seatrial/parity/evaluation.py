@@ -44,6 +44,9 @@ class Evaluation(Protocol):
     def with_copy(self, image: int, found: bool) -> Evaluation:
         """One image more, a copy of another; where not `found`, nothing on it is right."""
 
+    def with_perfect(self, image: int) -> Evaluation:
+        """One image more, with the objects of another, on which all is right."""
+
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         """As rows of evaluations.parquet: what the figure is made of, by image."""
 
@@ -80,6 +83,9 @@ class MeanEvaluation:
     def with_copy(self, image: int, found: bool) -> MeanEvaluation:
         return replace(self, values=np.append(self.values, self.values[image] if found else 0.0))
 
+    def with_perfect(self, image: int) -> MeanEvaluation:  # noqa: ARG002 (an image has one value, whichever it is)
+        return replace(self, values=np.append(self.values, 1.0))
+
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         return {"image": list(names), "value": self.values}
 
@@ -106,6 +112,19 @@ class ClassMatches:
         images = np.insert(self.image, again + 1, new)
         return ClassMatches(
             self.category, images.astype(np.int32), self.score[own], self.matched[own], self.ignored[own], objects
+        )
+
+    def with_perfect(self, image: int) -> ClassMatches:
+        count, objects = int(self.objects[image]), np.append(self.objects, self.objects[image])
+        # Before all others, so that scores stay in order.
+        first = np.full(count, self.score[0] if len(self.score) else 1.0)
+        return ClassMatches(
+            self.category,
+            np.concatenate([np.full(count, len(self.objects), np.int32), self.image]),
+            np.concatenate([first, self.score]),
+            np.concatenate([np.full(count, (1 << len(IOU_THRESHOLDS)) - 1, np.uint32), self.matched]),
+            np.concatenate([np.zeros(count, np.uint32), self.ignored]),
+            objects,
         )
 
 
@@ -145,6 +164,9 @@ class BoxEvaluation:
 
     def with_copy(self, image: int, found: bool) -> BoxEvaluation:
         return replace(self, classes=tuple(c.with_copy(image, found) for c in self.classes), images=self.images + 1)
+
+    def with_perfect(self, image: int) -> BoxEvaluation:
+        return replace(self, classes=tuple(c.with_perfect(image) for c in self.classes), images=self.images + 1)
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         """A row a detection, then a row an image and category that has objects."""
@@ -189,6 +211,10 @@ class PixelEvaluation:
         return replace(
             self, intersection=np.vstack([self.intersection, inter]), union=np.vstack([self.union, self.union[image]])
         )
+
+    def with_perfect(self, image: int) -> PixelEvaluation:
+        whole = self.union[image]
+        return replace(self, intersection=np.vstack([self.intersection, whole]), union=np.vstack([self.union, whole]))
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         i, k = np.nonzero(self.union)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from seatrial.errors import count_of
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 from seatrial.pipeline.results import Result
 
@@ -46,6 +47,15 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
         )
     vectors = [r.vector for r in there if isinstance(r, Embedding)]
     return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
+
+
+def nothing_found(results: Sequence[Result]) -> str:
+    """What is to be said of a detector without a box anywhere; '' of all others."""
+    boxes = [r for r in results if isinstance(r, Detections)]
+    if not boxes or any(len(r) for r in boxes):
+        return ""
+    images = count_of(len(boxes), "image")
+    return f"not one box on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
 
 
 def unknown_classes(results: Sequence[Result], classes: int) -> str:

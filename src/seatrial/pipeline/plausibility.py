@@ -187,8 +187,12 @@ def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
         swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
         return f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
     if form == "ssd":
-        off = f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
-        return "" if s.probabilities else off
+        if not s.probabilities:
+            return f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
+        if not b.blank and boxes.share("corners") < 0.5:
+            turned = 1 - boxes.share("corners")
+            return f"expects boxes as two corners, but in {turned:.0%} of them the second lies before the first"
+        return ""
     if s.probabilities and not s.blank:
         return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
     last, negative = scores.share("last"), scores.share("negative")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import ResultsError
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions, group_warnings
@@ -111,6 +112,8 @@ def _subject(record: Record) -> str:
     """What a bench measured, or a comparison compared."""
     if record.comparisons:
         return f"{record.comparisons[0].b} against {record.comparisons[0].a}"
+    if not record.models:
+        raise ResultsError(f"{record.id}: its record does not say which model was measured; run it again")
     name, model = next(iter(record.models.items()))
     file = str(model["path"]).split("/")[-1]
     return f"pipeline {name} with {file}" if record.images.get("count") else f"{file} alone, on made-up inputs"

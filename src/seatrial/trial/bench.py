@@ -248,6 +248,9 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
             if problem:
                 break
     except KeyboardInterrupt:
+        # One that was written just before is kept, though nobody had counted it yet.
+        counted = {c.id for c in cells}
+        cells += [c for c in run.finished_cells().values() if c.id not in counted]
         if not cells:
             raise
         problem, code = "interrupted", ExitCode.INTERRUPTED

@@ -17,7 +17,7 @@ from seatrial.parity.accuracy import evaluate
 from seatrial.parity.evaluation import Evaluation, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
-from seatrial.parity.seen import seen, unknown_classes
+from seatrial.parity.seen import nothing_found, seen, unknown_classes
 from seatrial.parity.tolerance import least_agreement
 from seatrial.pipeline.results import Result, load_results_file
 from seatrial.stats.sample import CONFIDENCE
@@ -68,10 +68,10 @@ class Comparer:
         classes = len(labels or ()) or len(class_map.ids if class_map else ())
         try:
             results, _ = load_results_file(self._run.work / cell.id / "results.npz")
-            said = unknown_classes(results, classes) if classes else ""
+            said = [nothing_found(results), unknown_classes(results, classes) if classes else ""]
         except Exception:  # the note of the comparison says why
             return ()
-        return (said,) if said else ()
+        return tuple(filter(None, said))
 
     def _reference_of(self, pipeline: str) -> Cell | None:
         plan = self._ready.plan.plan

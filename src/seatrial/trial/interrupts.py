@@ -1,4 +1,5 @@
-"""Ctrl-C at the one moment when it must wait: while a process is started and nobody is in charge of it yet."""
+"""Ctrl-C at the moments when it must wait: while a process is started and nobody is in charge of it yet, and while a record is
+written."""
 
 from __future__ import annotations
 

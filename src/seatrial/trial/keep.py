@@ -19,6 +19,7 @@ from seatrial.errors import ResultsError
 from seatrial.history.evidence import Evidence
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder, is_full, why_not_written
+from seatrial.trial.interrupts import interrupts_held
 from seatrial.trial.samples import Evaluations, load_samples, save_evaluations, save_samples, save_table
 
 I64 = npt.NDArray[np.int64]
@@ -50,13 +51,15 @@ class Keep:
         evaluations: of each cell that has truth, by its id.
         """
         self._record, self._evaluations = record, evaluations
-        save_samples(self.run, record.cells)
-        save_evaluations(self.run, record, evaluations)
-        bound = Evidence(self.run.path).bound(record)
-        self.run.save_record(bound)
-        self._record = None
-        self._cells.clear()
-        shutil.rmtree(self.run.work, ignore_errors=True)
+        # A second before the end nobody wants half a record.
+        with interrupts_held():
+            save_samples(self.run, record.cells)
+            save_evaluations(self.run, record, evaluations)
+            bound = Evidence(self.run.path).bound(record)
+            self.run.save_record(bound)
+            self._record = None
+            self._cells.clear()
+            shutil.rmtree(self.run.work, ignore_errors=True)
         return bound
 
     def rescue(self) -> str:

@@ -11,6 +11,7 @@ from seatrial.history.records import CellRecord, EngineComparison, Measured, Sta
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.trial.task import Answer, StageEngines
+from seatrial.units import format_seconds
 
 QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
@@ -98,7 +99,8 @@ def measured_fields(
         warnings.append(doubt)
     if not answer.converged:
         half = stages["end_to_end"].p50.interval
-        spread = f": p50 known to [{half[0]:.4g}, {half[1]:.4g}] s" if half and half[0] and half[1] else ""
+        ends = [format_seconds(v) for v in half or () if v]
+        spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
         warnings.append(
             f"NOT CONVERGED within {answer.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine"
         )
