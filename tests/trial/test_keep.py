@@ -1,7 +1,9 @@
 """A full disk: what was measured is kept somewhere else, and the error says where. On a real one, which a test fills."""
 
 import errno
+import os
 import re
+import signal
 import tempfile
 from pathlib import Path
 
@@ -253,3 +255,37 @@ def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatc
     path.write_text(path.read_text("utf-8").replace('"EQUIVALENT"', '"IMPROVED"'), "utf-8")
     with pytest.raises(ResultsError, match="does not follow from the run's files"):
         load_record(RunFolder(path.parent))
+
+
+def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path, monkeypatch):
+    subject = model_bench(workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True)
+    saved = keep.Keep.cell
+
+    def then_ctrl_c(keeper, cell, table_ns=None):
+        saved(keeper, cell, table_ns)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keep.Keep, "cell", then_ctrl_c)
+    with single_run(tmp_path / "results", "here") as run:
+        outcome = run_bench(run, subject, Sweep([LoadPoint(Load())] * 2, 0.3), lambda step, share: None)
+    assert (outcome.record.status, outcome.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    (kept,) = load_record(run).cells
+    assert kept.status == "ok"
+
+
+def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, monkeypatch):
+    saved = keep.save_samples
+
+    def with_ctrl_c(run, cells):
+        os.kill(os.getpid(), signal.SIGINT)
+        saved(run, cells)
+
+    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(workspace.load(parity=""), tmp_path / "results")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (path,) = (tmp_path / "results").glob("*/*/record.json")
+    assert load_record(RunFolder(path.parent)).status == "complete"

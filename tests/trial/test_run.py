@@ -271,6 +271,7 @@ def test_ctrl_c_ends_the_command_with_130_and_keeps_what_is_done(workspace, seat
         said, _ = child.communicate(timeout=60)
         assert child.returncode == 130, said
     assert "1 cell is kept" in said
+    assert "INCONCLUSIVE" not in said, "what was not measured yet is no finding"
     assert "--resume" in said
     assert "Traceback" not in said
     listed = seatrial_cli("results", "--json", "-")
