@@ -54,6 +54,19 @@ def test_few_images_leave_room_above_an_accuracy(made):
     assert judge_accuracy(made(*[0] * 40), 0.5, 0).verdict == "FAIL"
 
 
+def test_a_perfect_image_never_makes_a_fail_easier():
+    """mAP is not linear: behind false positives an image found first raises the reference more than the candidate."""
+    n = 40
+    image = np.repeat(np.arange(n, dtype=np.int32), 2)
+    false = ClassMatches(
+        1, np.concatenate([image, np.arange(n, dtype=np.int32)]), np.repeat([0.9, 0.5], [2 * n, n]),
+        np.repeat(np.array([0, ALL], np.uint32), [2 * n, n]), np.zeros(3 * n, np.uint32), np.ones(n),
+    )  # fmt: skip
+    judged = judge_drop(BoxEvaluation((false,), n), boxes(*[1] * 8, *[0] * 32), 0.01, 0)
+    assert judged.value > 0.01
+    assert judged.verdict == "INCONCLUSIVE"
+
+
 def test_a_perfect_image_more():
     assert value_of(top1(0, 0).with_perfect(0)) == pytest.approx(1 / 3)
     # Found first: precision is 1 up to the recall of a third, at 34 of 101 levels.

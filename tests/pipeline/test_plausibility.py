@@ -267,5 +267,9 @@ def test_a_pair_that_turns_out_four_columns_wide_is_refused_where_not_even_numbe
     assert not seen_by(detect("rtdetr"), *FOUR_CLASSES["rtdetr"]).problem(), "logits are no fractions"
     # Fractions and probabilities, and in each row the last two values are the larger ones: either may be the boxes.
     both = FOUR_CLASSES["ssd"][0].clip(0, 1), np.sort(FOUR_CLASSES["ssd"][1], axis=-1)
-    assert "neither names nor numbers say which" in seen_by(detect("ssd"), *both).problem()
-    assert not seen_by(detect("ssd") | {"outputs": ["output0", "output1"]}, *both).problem()
+    found = seen_by(detect("ssd"), *both)
+    with pytest.raises(ModelError, match="neither names nor numbers say which holds the boxes; name them in order"):
+        found.settle(reduced=False)
+    assert any("neither names nor numbers" in doubt for doubt in found.settle(reduced=True))
+    told = seen_by(detect("ssd") | {"outputs": ["output0", "output1"]}, *both).settle(reduced=False)
+    assert not any("neither" in doubt for doubt in told)

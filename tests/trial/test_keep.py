@@ -289,3 +289,22 @@ def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, m
         signal.signal(signal.SIGINT, before)
     (path,) = (tmp_path / "results").glob("*/*/record.json")
     assert load_record(RunFolder(path.parent)).status == "complete"
+
+
+def test_a_full_disk_is_told_although_ctrl_c_came_meanwhile(workspace, small_disk, places, monkeypatch):
+    saved = keep.save_samples
+
+    def with_ctrl_c(run, cells):
+        if run.path.is_relative_to(small_disk):
+            os.kill(os.getpid(), signal.SIGINT)
+            fill(small_disk)
+        saved(run, cells)
+
+    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(ResultsError, match="the disk is full") as caught:
+            run_trial(workspace.load(parity=""), small_disk / "results")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert load_record(kept_in(caught)).status == "complete"

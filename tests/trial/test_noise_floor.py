@@ -64,10 +64,10 @@ def test_a_stage_that_takes_no_time_on_one_side_has_no_ratio():
         assert floor_of(cell(first), again, 20).shares["decode"] == MOST
 
 
-def judged(milliseconds, limit, shares, side="max", repeated="another", again=1.0, **budget):
-    """again: how many times the first median the second one was."""
+def judged(milliseconds, limit, shares, side="max", repeated="another", again=(None, None), **budget):
+    """again: the interval of the second median, in seconds."""
     floor = NoiseFloor(
-        cell=repeated, first=Measured(value=0.01, unit="s"), again=Measured(value=0.01 * again, unit="s"), shares=shares
+        cell=repeated, first=Measured(value=0.01, unit="s"), again=Measured(value=0.01, unit="s", interval=again), shares=shares
     )  # fmt: skip
     plan = Plan.model_validate(
         {
@@ -112,17 +112,22 @@ def test_nor_does_a_throughput(milliseconds, verdict):
 @pytest.mark.parametrize(
     ("milliseconds", "again", "verdict"),
     [
-        (10.4, 1.3, "FAIL"),  # both lie beyond it
-        (10.4, 0.9, "INCONCLUSIVE"),
-        (9.6, 0.8, "INCONCLUSIVE"),  # both lie within it, but a third may not: nothing passes so
+        (10.4, (10.1, 13), "FAIL"),  # both lie beyond it
+        (10.4, (9.9, 13), "INCONCLUSIVE"),
+        (10.4, (None, 13), "INCONCLUSIVE"),
+        (9.6, (7, 8), "INCONCLUSIVE"),  # both lie within it, but a third may not: nothing passes so
     ],
 )
 def test_a_cell_that_breaks_its_limit_in_both_processes_fails(milliseconds, again, verdict):
-    own = {"repeated": "only.fake.fp32.b1.t1", "again": again}
-    assert judged(milliseconds, "10 ms", {"end_to_end": 0.5}, **own, **LATENCY).verdict == verdict
-    rate = judged(milliseconds, "100 images/s", {"end_to_end": 0.5}, side="min", metric="throughput", **own)
-    assert rate.verdict == verdict
-    assert judged(milliseconds, "10 ms", {"end_to_end": 0.5}, again=again, **LATENCY).verdict == "INCONCLUSIVE"
+    own = {"repeated": "only.fake.fp32.b1.t1", "again": tuple(v and v / 1e3 for v in again)}
+    found = judged(milliseconds, "10 ms", {"end_to_end": 0.5}, **own, **LATENCY)
+    assert found.verdict == verdict
+    assert ("the second process lies beyond the limit too" in found.reason) == (verdict == "FAIL")
+    # Nothing of that is known of another cell, of a tail, or of throughput.
+    for other in (LATENCY, own | {"metric": "latency", "at": "p90"}):
+        assert judged(milliseconds, "10 ms", {"end_to_end": 0.5}, **other).verdict == "INCONCLUSIVE"
+    rate = {"side": "min", "metric": "throughput"}
+    assert judged(milliseconds, "100 images/s", {"end_to_end": 0.5}, **own, **rate).verdict == "INCONCLUSIVE"
 
 
 def test_what_too_few_requests_leave_open_more_time_would_not_decide():

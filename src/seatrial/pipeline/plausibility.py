@@ -99,9 +99,27 @@ class Plausibility:
     def settle(self, reduced: bool) -> list[str]:
         """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""
         problem, doubts = self.problem(), list(self.doubts())
+        if undecided := self._undecided():
+            if not reduced:
+                raise ModelError(undecided)
+            doubts.append(undecided)
         if problem and not reduced:
             raise ModelError(problem)
         return ([f"{problem} (or the precision broke the outputs)"] if problem else []) + doubts
+
+    def _undecided(self) -> str:
+        """Why nobody can tell boxes from scores, whatever the precision: as numbers either could be either."""
+        post, lists = self._post, self._lists()
+        if post is None or post.task != "detect" or not untold(post, self._model.outputs):
+            return ""
+        if len(lists) != 2 or any(s.shape[2] != 4 for s in lists):
+            return ""
+        if any(_read_as(post.format or "", *order) for order in (lists, lists[::-1])):
+            return ""
+        return (
+            f"{self._where}.format is {post.format}, which reads boxes and scores, but both have four columns, and neither "
+            "names nor numbers say which holds the boxes; name them in order, outputs: [boxes, scores]"
+        )
 
     def _lists(self) -> list[Seen]:
         """Outputs of three dimensions in the decoder's order; of a pair it takes the one of width 4 for the boxes."""
@@ -121,7 +139,7 @@ class Plausibility:
     def _detector(self, name: str, lists: list[Seen]) -> str:
         form = FORMATS[name].name
         if len(FORMATS[name].output_ranks) == 2:
-            return self._pair(form, lists) if len(lists) == 2 else ""
+            return _read_as(form, *lists) if len(lists) == 2 else ""
         if len(lists) != 1:
             return ""
         seen = lists[0]
@@ -162,19 +180,6 @@ class Plausibility:
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
         return _tiny(boxes, seen)
-
-    def _pair(self, form: str, lists: list[Seen]) -> str:
-        boxes, scores = lists
-        problem = _read_as(form, boxes, scores)
-        assert self._post is not None
-        if problem or not boxes.shape[2] == scores.shape[2] == 4 or not untold(self._post, self._model.outputs):
-            return problem
-        if _read_as(form, scores, boxes):  # the other way round it cannot be
-            return ""
-        return (
-            "reads boxes and scores, but both have four columns, and neither names nor numbers say which holds the boxes (name "
-            "them in order, outputs: [boxes, scores])"
-        )
 
 
 def _read_as(form: str, boxes: Seen, scores: Seen) -> str:

@@ -25,5 +25,6 @@ def interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, handler)
-        if came:
-            handler(came[0], None)
+    # Not where the block has failed: why says more than that somebody had lost patience.
+    if came:
+        handler(came[0], None)
