@@ -1,5 +1,8 @@
-"""Ctrl-C at the moments when it must wait: while a process is started and nobody is in charge of it yet, and while a record is
-written."""
+"""Ctrl-C at the moments when it must wait, and where others swallow it.
+
+It waits while a process is started and nobody is in charge of it yet, and while a record is written. Libraries that call back
+into Python turn it into an error of their own (pydantic's serialisers do), which somebody takes for bad data: it is noted.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from types import FrameType
 
 
 @contextlib.contextmanager
@@ -28,3 +32,41 @@ def interrupts_held() -> Iterator[None]:
     # Not where the block has failed: why says more than that somebody had lost patience.
     if came:
         handler(came[0], None)
+
+
+_came = False
+
+
+@contextlib.contextmanager
+def interrupts_noted() -> Iterator[None]:
+    """While inside, `interrupted` knows of every Ctrl-C that came, whatever became of the KeyboardInterrupt."""
+    global _came
+    handler = signal.getsignal(signal.SIGINT)
+    if not callable(handler) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own = handler
+
+    def note(number: int, frame: FrameType | None) -> None:
+        global _came
+        _came = True
+        own(number, frame)
+
+    _came = False
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+        _came = False
+
+
+def interrupted() -> bool:
+    """Whether a Ctrl-C has come inside `interrupts_noted`."""
+    return _came
+
+
+def raise_swallowed() -> None:
+    """KeyboardInterrupt where one has come: called by loops that wait, where it would have ended the wait."""
+    if _came:
+        raise KeyboardInterrupt

@@ -19,7 +19,7 @@ from seatrial.errors import ResultsError
 from seatrial.history.evidence import Evidence
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder, is_full, why_not_written
-from seatrial.trial.interrupts import interrupts_held
+from seatrial.trial.interrupts import interrupted, interrupts_held, interrupts_noted
 from seatrial.trial.samples import Evaluations, load_samples, save_evaluations, save_samples, save_table
 
 I64 = npt.NDArray[np.int64]
@@ -121,8 +121,15 @@ def keeping(run: RunFolder) -> Iterator[Keep]:
     """
     keep = Keep(run)
     try:
-        with run.locked():
-            yield keep
+        with run.locked(), interrupts_noted():
+            try:
+                yield keep
+            except ResultsError:
+                raise
+            except Exception as e:
+                if interrupted():  # what a library made of it
+                    raise KeyboardInterrupt from e
+                raise
     except ResultsError as e:
         raise _with_place(e, keep) from e
     except OSError as e:

@@ -28,7 +28,7 @@ from seatrial._native.timing import StageSamples
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, SeatrialError, UsageError
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
-from seatrial.trial.interrupts import interrupts_held
+from seatrial.trial.interrupts import interrupts_held, raise_swallowed
 from seatrial.trial.process import last_words
 from seatrial.trial.process_tree import ProcessTree
 from seatrial.trial.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
@@ -269,6 +269,7 @@ class _Turner:
         with selectors.DefaultSelector() as selector:
             selector.register(self._replies, selectors.EVENT_READ)
             while not selector.select(LISTEN_S):
+                raise_swallowed()
                 # A helper that it forked keeps the pipe open, so that its death may leave no end of file behind.
                 if self._child.poll() is not None:
                     raise self._broken()

@@ -22,7 +22,7 @@ from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.store import why_not_written
 from seatrial.timing.noise import NoiseReport, NoiseWatch
 from seatrial.trial.child import cores_for
-from seatrial.trial.interrupts import interrupts_held
+from seatrial.trial.interrupts import interrupts_held, raise_swallowed
 from seatrial.trial.process_tree import ProcessTree
 from seatrial.trial.shared import FD_VARIABLE, SharedSamples
 from seatrial.trial.task import Answer, Task
@@ -107,6 +107,7 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
     with selectors.DefaultSelector() as selector:
         selector.register(reader, selectors.EVENT_READ)
         while True:
+            raise_swallowed()
             left = deadline - time.monotonic()
             if left <= 0:
                 return True

@@ -27,6 +27,7 @@ from seatrial.trial.cells import Cell, expand, is_reference_configuration
 from seatrial.trial.compare import Comparer
 from seatrial.trial.conclude import Outcome, conclude
 from seatrial.trial.forecast import Forecast
+from seatrial.trial.interrupts import interrupted, raise_swallowed
 from seatrial.trial.keep import Keep, keeping
 from seatrial.trial.lockstep import Side
 from seatrial.trial.noise_fields import noise_fields
@@ -77,7 +78,7 @@ def _run_cells(
     forecast = Forecast(ready, [c for c in cells if c.id not in done])
     watcher.begins(cells, len(done), len(ready.images), forecast.left_s())
     comparer = Comparer(ready, run, cells)
-    interrupted = False
+    stopped = False
     records: dict[str, CellRecord] = {}
     comparisons: list[Comparison] = []
     problems: dict[str, SeatrialError] = {}
@@ -87,6 +88,7 @@ def _run_cells(
         forecast.prepared()
         watcher.expects(forecast.left_s())
         for cell in cells:
+            raise_swallowed()
             if cell.id in done:
                 records[cell.id] = _compared_again(keep, done[cell.id], cell, comparer)
                 continue
@@ -97,13 +99,15 @@ def _run_cells(
             watcher.expects(forecast.left_s())
         repeated = _repeated(ready, run, cells, variants, records, watcher)
         comparisons, problems = _regressions(ready, run, cells, variants, records, watcher)
-    except KeyboardInterrupt:
-        interrupted = True
+    except (KeyboardInterrupt, Exception) as e:
+        if not isinstance(e, KeyboardInterrupt) and not interrupted():
+            raise
+        stopped = True
         # One that was written just before is kept, though nobody had counted it yet.
         records = run.finished_cells() | records
     cut = {name: str(e) for name, e in problems.items()}
     return conclude(
-        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, interrupted,
+        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, stopped,
         time.monotonic() - began,
     )  # fmt: skip
 
