@@ -39,6 +39,8 @@ class ProcessTree(subprocess.Popen[bytes]):
         helpers = _descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        # A process that has only just begun may have no group of its own yet.
+        self.kill()
         self.wait()
         patience = time.monotonic() + PATIENCE_S
         while helpers := [p for p in {*helpers, *self._marked()} if _runs(p)]:
