@@ -1,6 +1,7 @@
 """What tables show of a percentile that too few requests were taken to bound."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,13 @@ def test_the_table_of_stages_says_what_is_missing_and_stays_in_its_width(width):
     assert "≥: p99 has no upper bound at 95 %: it needs 7,268 requests, 7,068 more than these 200" in said
     assert "≥: p90 has no upper bound at 95 %: it needs 631 requests, 431 more than these 200" in said or width == 80
     assert max(map(len, rows)) <= width
+
+
+def test_a_median_that_nothing_bounds_is_marked_too():
+    few, many = (printed(lambda out, n=n: out.print(stage_table([cell(n)], 128))) for n in (30, 200))
+    assert re.search(r"\d\?", few)
+    assert "?: p50 has no upper bound at 95 %: it needs 54 requests, 24 more than these 30" in " ".join(few.split())
+    assert "?" not in many
 
 
 def test_a_bench_says_it_too():

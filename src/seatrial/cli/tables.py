@@ -116,7 +116,7 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     accuracy = next((c.accuracy_name for c in cells if c.accuracy), "")
     columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
-    columns["p50"] = lambda c: _ms(c.stages["end_to_end"].p50.value)
+    columns["p50"] = lambda c: _median(c.stages["end_to_end"].p50)
     columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)
     columns["p99"] = lambda c: bounded(c.stages["end_to_end"].p99, _ms)
     columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
@@ -142,15 +142,22 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     shown = [p for p in ("p90", "p99") if p in columns]
     unbounded = missing(getattr(c.stages["end_to_end"], p) for c in cells for p in shown)
     agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
+    vague = missing(c.stages["end_to_end"].p50 for c in cells)
     policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
     lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
-    table.caption = "\n".join([*lines, *(f"≥: {line}" for line in unbounded)])
+    table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])
     table.caption_justify = "left"
     return table
 
 
 def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:
     return sum(max(len(name), *(len(text(c)) for c in cells)) + 1 for name, text in columns.items())
+
+
+def _median(m: Measured) -> str:
+    """What was seen; with a '?' where nothing bounds it from above."""
+    known = m.interval is not None and m.interval[1] is not None
+    return _ms(m.value) if known else f"{_ms(m.value)}?"
 
 
 def _stage_ms(stage: str, cell: CellRecord) -> str:
