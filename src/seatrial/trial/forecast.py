@@ -14,7 +14,7 @@ from seatrial.trial.prepare import bare_record, models_to_make
 
 # Of a small detector on one core of a server of 2023. A process with its imports, its model loaded and its kernels compared; a
 # warm-up, where measure.max_time does not cut it short; an image once more, for its results; a reduced model made.
-START_S, WARM_UP_S, IMAGE_S, PREPARE_S = 2.0, 1.0, 0.015, 2.5
+START_S, WARM_UP_S, IMAGE_S, PREPARE_S = 1.6, 1.0, 0.015, 2.5
 # A cell without a tail budget stops once its median is known, on a quiet machine long before its time is up.
 EARLY = 0.3
 # Eight rounds in lock-step of a pipeline of some 10 ms.
