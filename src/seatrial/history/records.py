@@ -30,6 +30,12 @@ class Measured(Frozen):
     n_eff: int = 1
     warnings: tuple[str, ...] = ()
 
+    @property
+    def positive_interval(self) -> tuple[float, float] | None:
+        """None where an end is not known, or at zero or below, which noise may make of a mean's."""
+        low, high = self.interval or (None, None)
+        return (low, high) if low is not None and high is not None and 0 < low <= high else None
+
 
 class StageSummary(Frozen):
     """One stage of one cell. Times are of a whole batch. `share` is the stage's part of the end-to-end total."""

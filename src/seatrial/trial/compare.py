@@ -35,6 +35,7 @@ class Comparer:
         self._cells = cells
         self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
         self._evaluations: dict[str, Evaluation | None] = {}
+        self._warnings: dict[str, tuple[str, ...]] = {}
 
     def compare(self, cell: Cell) -> dict[str, Any]:
         """The fields seen, accuracy, accuracy_by_tag, parity and across of the cell's record.
@@ -51,6 +52,7 @@ class Comparer:
 
     def _compare(self, cell: Cell) -> dict[str, Any]:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
+        self._warnings[cell.id] = self._warnings_of(cell, results)
         fields = {"seen": seen(results, self._ready.labels[cell.pipeline]), **self._accuracy_or_why_not(cell)}
         if self._ready.plan.plan.parity is None:
             return fields
@@ -63,14 +65,13 @@ class Comparer:
         return fields
 
     def warnings(self, cell: Cell) -> tuple[str, ...]:
-        """What its results alone show that would go unseen in the figures."""
+        """What the results of a compared cell show by themselves, and no figure would."""
+        return self._warnings.get(cell.id, ())
+
+    def _warnings_of(self, cell: Cell, results: Sequence[Result]) -> tuple[str, ...]:
         labels, class_map = self._ready.labels[cell.pipeline], self._ready.class_maps[cell.pipeline]
         classes = len(labels or ()) or len(class_map.ids if class_map else ())
-        try:
-            results, _ = load_results_file(self._run.work / cell.id / "results.npz")
-            said = [nothing_found(results), unknown_classes(results, classes) if classes else ""]
-        except Exception:  # the note of the comparison says why
-            return ()
+        said = nothing_found(results), unknown_classes(results, classes) if classes else ""
         return tuple(filter(None, said))
 
     def _reference_of(self, pipeline: str) -> Cell | None:

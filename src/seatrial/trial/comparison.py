@@ -292,20 +292,14 @@ def _not_judged(
 
 def _relative_error(m: Measured, z: float) -> float:
     """Standard error of ln of a stored figure, from its interval; 0 where it has none, which _why_not_known tells."""
-    interval = _interval(m)
+    interval = m.positive_interval
     return math.log(interval[1] / interval[0]) / (2 * z) if interval else 0.0
-
-
-def _interval(m: Measured) -> tuple[float, float] | None:
-    """None where an end is not known, or at zero or below: what noise makes of a mean's."""
-    low, high = m.interval or (None, None)
-    return (low, high) if low is not None and high is not None and 0 < low <= high else None
 
 
 def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str) -> str:
     """Why nothing can be called, whatever the figures say; '' where it can."""
     for name, cell, m in (("A", a, x), ("B", b, y)):
-        if _interval(m) is None:
+        if m.positive_interval is None:
             return f"{name}'s {metric} of {stage} has no interval: it needs more samples than the {m.n} that were taken"
         if cell.load_result and cell.load_result.unserved:
             return f"{name} left {cell.load_result.unserved} requests unserved, which its figures know nothing of"

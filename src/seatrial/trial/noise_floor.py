@@ -99,5 +99,5 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
 
 def _error(m: Measured) -> float | None:
     """Half the interval of ln; None where an end is not known."""
-    low, high = m.interval or (None, None)
-    return math.log(high / low) / 2 if low is not None and high is not None and 0 < low <= high else None
+    interval = m.positive_interval
+    return math.log(interval[1] / interval[0]) / 2 if interval else None
