@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("models", nargs="+", help="MODEL.onnx=INPUT:1x3x224x224")
     parser.add_argument("--rounds", type=int, default=10)
     args = parser.parse_args()
-    from seatrial.trial.child import cores_for
+    from seatrial.jobs.child import cores_for
 
     core = ",".join(map(str, cores_for(1)))
     for text in args.models:

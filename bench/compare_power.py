@@ -22,11 +22,12 @@ import onnx
 from onnx import TensorProto, helper
 
 from seatrial._native.timing import StageSamples, closed_loop, now_ns
-from seatrial.trial.lockstep import Side, run_round
-from seatrial.trial.question import Question
-from seatrial.trial.subjects import model_side
-from seatrial.trial.turns import open_work
-from seatrial.trial.versus import compare_sides
+from seatrial.compare.lockstep import run_round
+from seatrial.compare.question import Question
+from seatrial.compare.rounds import compare_sides
+from seatrial.compare.sides import model_side
+from seatrial.compare.turner import Side
+from seatrial.compare.turns import open_work
 
 WIDTH, HEIGHT = 192, 8
 

@@ -13,9 +13,9 @@ import argparse
 import cv2
 import skimage.data
 
-from seatrial.timing.environment import cpu_model
-from seatrial.timing.kernel_contests import contests
-from seatrial.timing.kernel_table import run_contest
+from seatrial.contests.kernels import contests
+from seatrial.contests.table import run_contest
+from seatrial.machine.environment import cpu_model
 
 SIZES = [(640, 480), (1280, 720), (1920, 1080), (3840, 2160)]
 AT_LEAST = {

@@ -27,18 +27,18 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.compare.lockstep import Round, image_seed
+from seatrial.compare.question import Question
+from seatrial.compare.round_plan import BLOCKS, TurnPlan, plan_turns, round_budget_s
+from seatrial.compare.verdicts import CONTROL, A, B, judged
 from seatrial.errors import UsageError
 from seatrial.history.records import Comparison
-from seatrial.timing.counters import COLUMNS
+from seatrial.noise.counters import COLUMNS
+from seatrial.noise.report import summarise
+from seatrial.noise.timeline import Timeline
 from seatrial.timing.measure import image_order
-from seatrial.timing.noise_report import summarise
-from seatrial.timing.timeline import Timeline
-from seatrial.trial.lockstep import Round, image_seed
-from seatrial.trial.question import Question
-from seatrial.trial.round_plan import BLOCKS, TurnPlan, plan_turns, round_budget_s
-from seatrial.trial.round_verdicts import CONTROL, A, B, judged
 
-COSTS = Path(__file__).parents[1] / "tests" / "trial" / "unlike_images.json"
+COSTS = Path(__file__).parents[1] / "tests" / "compare" / "unlike_images.json"
 LAUNCH_SD = 0.003
 # How much longer or shorter a process takes to warm up, in cold caches and beside whatever else is started.
 WARM_UP_SD = 0.15
@@ -177,11 +177,11 @@ def make_trial(folder: Path) -> Path:
 def record(folder: Path, repeats: int = 9) -> dict[str, object]:
     """What each image costs here, in each stage, and how its repeats differ."""
     from seatrial._native.timing import PythonWork, StageSamples, closed_loop, now_ns
+    from seatrial.cells.preflight import preflight
+    from seatrial.cells.prepare import pipeline_cell
     from seatrial.history.store import new_run
+    from seatrial.jobs.opened import STAGES, open_pipeline
     from seatrial.plan import load_plan
-    from seatrial.trial.opened import STAGES, open_pipeline
-    from seatrial.trial.preflight import preflight
-    from seatrial.trial.subjects import pipeline_cell
 
     ready = preflight(load_plan(make_trial(folder)), False, lambda _: None)
     _, task = pipeline_cell(ready, new_run(folder / "results", "here"), "one")
@@ -205,11 +205,11 @@ def record(folder: Path, repeats: int = 9) -> dict[str, object]:
 
 def real(folder: Path, count: int, max_time_s: float) -> Iterator[Comparison]:
     """Comparisons of the pipeline with itself, one after another."""
+    from seatrial.cells.preflight import preflight
+    from seatrial.compare.rounds import compare_sides
+    from seatrial.compare.sides import pipeline_subject
     from seatrial.history.store import new_run
     from seatrial.plan import load_plan
-    from seatrial.trial.preflight import preflight
-    from seatrial.trial.subjects import pipeline_subject
-    from seatrial.trial.versus import compare_sides
 
     ready = preflight(load_plan(make_trial(folder)), False, lambda _: None)
     side = pipeline_subject(ready, new_run(folder / "results", "here"), "one").side

@@ -131,7 +131,7 @@ def bench():
     from typer.testing import CliRunner
 
     from seatrial.cli import bench as _registers  # noqa: F401
-    from seatrial.cli.app import app
+    from seatrial.cli.shell import app
 
     def call(*arguments: object) -> Done:
         result = CliRunner().invoke(app, ["bench", *map(str, arguments)])

@@ -1,9 +1,11 @@
 """The house's rules that a reader relies on: who imports whom, what is public, what ships."""
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import files
 from pathlib import Path
 
@@ -38,6 +40,51 @@ def test_heavy_packages_are_imported_where_they_are_used(path):
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_every_module_says_what_it_is_for(path):
     assert ast.get_docstring(ast.parse(path.read_text()))
+
+
+def _module(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {_module(path): path for path in SOURCES}
+
+
+def _imports(module):
+    """Modules of seatrial that a module imports anywhere in it, also in functions and for type checkers."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "seatrial":
+            base = node.module.removeprefix("seatrial").lstrip(".")
+            for alias in node.names:
+                full = f"{base}.{alias.name}".lstrip(".")
+                found.add(full if full in MODULES else base)
+    return found - {"", module}
+
+
+IMPORTS = {module: _imports(module) for module in MODULES}
+
+
+def _floors():
+    """Rooms by floor, the lowest first, as pyproject.toml has them."""
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    floors = [[room.strip().removeprefix("seatrial.") for room in floor.split("|")] for floor in contract["layers"]]
+    return {room: number for number, floor in enumerate(reversed(floors)) for room in floor}
+
+
+def test_every_room_has_a_floor():
+    assert {module.split(".")[0] for module in MODULES} - {""} == set(_floors())
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {""}))
+def test_imports_go_down_only(module):
+    floors, room = _floors(), module.split(".")[0]
+    others = {target.split(".")[0] for target in IMPORTS[module]} - {room}
+    assert not [other for other in others if floors[other] >= floors[room]]
+
+
+def test_no_imports_go_in_a_circle():
+    graphlib.TopologicalSorter(IMPORTS).prepare()
 
 
 def test_the_cores_know_no_python():

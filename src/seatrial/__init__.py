@@ -13,9 +13,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from seatrial.api import run
     from seatrial.errors import SeatrialError
     from seatrial.history.frame import load_results
     from seatrial.history.records import Record
+    from seatrial.images.decode import decode_image
     from seatrial.kernels.geometry import Geometry
     from seatrial.kernels.postprocess import (
         Classification,
@@ -28,9 +30,7 @@ if TYPE_CHECKING:
         SemanticMask,
     )
     from seatrial.kernels.preprocess import Preprocess
-    from seatrial.pipeline.decode import decode_image
     from seatrial.plan.load import load_plan
-    from seatrial.report.run import run
 
 __version__ = "0.1.0"
 
@@ -47,10 +47,10 @@ _HOMES = {
     "SeatrialError": "errors",
     "SegmentationDecoder": "kernels.postprocess",
     "SemanticMask": "kernels.postprocess",
-    "decode_image": "pipeline.decode",
+    "decode_image": "images.decode",
     "load_plan": "plan.load",
     "load_results": "history.frame",
-    "run": "report.run",
+    "run": "api",
 }
 
 __all__ = [

@@ -17,7 +17,7 @@ from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.backends.catalogue import NAMES, has_native_loop
 from seatrial.backends.onnxruntime_native import NATIVE, library_path
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
-from seatrial.plan.model_file import inspect_model
+from seatrial.model.file import inspect_model
 
 MODEL = Path(seatrial.demo.__file__).parent / "models" / "seamarks-v2.onnx"
 REAL = ["onnxruntime-cpu", "openvino-cpu"]

@@ -8,7 +8,7 @@ import time
 import pytest
 from processes import SEATRIAL, end_with_all_below
 
-from seatrial.cli.app import _ended_politely
+from seatrial.cli.shell import _ended_politely
 
 
 @pytest.fixture

@@ -18,16 +18,16 @@ from processes import SEATRIAL, all_gone, ran, started
 from typer.testing import CliRunner
 
 from seatrial.cli import compare as compare_command
-from seatrial.cli.app import app
+from seatrial.cli.shell import app
+from seatrial.compare import rounds as versus
+from seatrial.compare.lockstep import Round
 from seatrial.errors import CellError
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
-from seatrial.timing.counters import COLUMNS
-from seatrial.timing.environment import machine_name
-from seatrial.timing.noise_report import summarise
-from seatrial.timing.timeline import Timeline
-from seatrial.trial import versus
-from seatrial.trial.lockstep import Round
+from seatrial.machine.environment import machine_name
+from seatrial.noise.counters import COLUMNS
+from seatrial.noise.report import summarise
+from seatrial.noise.timeline import Timeline
 
 PLAN = """version: 1
 images: {path: images}

@@ -7,8 +7,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
+from seatrial.cells.preflight import preflight
 from seatrial.plan.load import load_plan
-from seatrial.trial.preflight import preflight
 
 SIDE = 64
 
@@ -16,7 +16,7 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def init():
     from seatrial.cli import plans as _registers  # noqa: F401
-    from seatrial.cli.app import app
+    from seatrial.cli.shell import app
 
     def call(*arguments):
         result = CliRunner().invoke(app, ["init", *map(str, arguments)])
@@ -95,7 +95,7 @@ def test_a_plan_that_is_there_already_costs_no_run(init, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     detector(tmp_path / "m.onnx", yolov8(3))
     (tmp_path / "trial.yaml").write_text("mine")
-    monkeypatch.setattr("seatrial.trial.glimpse.glimpse", lambda *_: pytest.fail("it was run"))
+    monkeypatch.setattr("seatrial.jobs.glimpse.glimpse", lambda *_: pytest.fail("it was run"))
     done = init("m.onnx")
     assert (done.exit_code, (tmp_path / "trial.yaml").read_text()) == (2, "mine")
 
@@ -117,7 +117,7 @@ def test_names_that_move_the_cursor_are_escaped_in_the_terminal(init, tmp_path, 
     done = init("m.onnx")
     assert "labels  \\x1b[2Ja, b\\nc, \\u202ed" in done.stdout
     assert "\x1b[2J" not in done.stdout
-    monkeypatch.setattr("seatrial.plan.model_file.inspect_model", _evil)
+    monkeypatch.setattr("seatrial.model.file.inspect_model", _evil)
     done = init("m.onnx", "--force")
     assert "\x1b[2J" not in done.output
 

@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
+from seatrial.cells.matrix import Cell
 from seatrial.cli import progress
-from seatrial.trial.cells import Cell
 
 CELL = Cell("only", "fake", "fp32", 1, 1)
 

@@ -8,10 +8,10 @@ from hypothesis.extra import numpy as hnp
 
 from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing
 from seatrial.history.records import CellRecord, ParityResult
+from seatrial.model.file import TensorInfo
 from seatrial.parity.parts import split
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import PLANS, SQNR_DB, automatic_tolerance, sqnr_limits
-from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess
 
 CELL = CellRecord(id="new.b.int8.b1.t1", pipeline="new", backend="b", precision="int8", batch=1, threads=1, status="ok")

@@ -8,10 +8,10 @@ import pytest
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import exit_code, judge, overall
 from seatrial.history.records import CellRecord, Comparison, Decision, Measured, ParityResult, TensorDifference
+from seatrial.jobs.summarise import summarise_stages, throughput
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation
 from seatrial.plan.models import Plan
 from seatrial.report.groups import group_decisions
-from seatrial.trial.summarise import summarise_stages, throughput
 
 PIPE = {"model": "m.onnx", "preprocess": {"size": [8, 8]}}
 

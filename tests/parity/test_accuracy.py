@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from seatrial.errors import DataError
+from seatrial.images.files import ImageFile
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import map_classes
 from seatrial.parity.evaluation import value_of
 from seatrial.parity.truth import load_truth, read_tags
-from seatrial.pipeline.images import ImageFile
 
 # pycocotools' own mask decoder on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")

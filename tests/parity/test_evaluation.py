@@ -11,12 +11,12 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from seatrial._native.statistics import average_precision
+from seatrial.images.files import ImageFile
 from seatrial.kernels.postprocess import Detections
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation, value_of
 from seatrial.parity.truth import Truth
-from seatrial.pipeline.images import ImageFile
 
 LABELS = ["tug", "buoy", "ferry"]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.model.file import TensorInfo
 from seatrial.parity.parts import split
-from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess, UserCode
 
 HEAD = np.arange(9 * 20, dtype=np.float32).reshape(9, 20)

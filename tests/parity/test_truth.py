@@ -5,8 +5,8 @@ import json
 import pytest
 
 from seatrial.errors import DataError
+from seatrial.images.files import ImageFile
 from seatrial.parity.truth import check_truth, load_truth, read_tags
-from seatrial.pipeline.images import ImageFile
 
 CATEGORIES = [{"id": 1, "name": "buoy"}, {"id": 2, "name": "tug"}]
 

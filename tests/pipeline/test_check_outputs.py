@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import ModelError
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.build import build_pipeline
 from seatrial.plan import models
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 IMAGE = TensorInfo("x", ("n", 3, 320, 320), "float32")
 

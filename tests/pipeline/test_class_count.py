@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from seatrial.errors import ModelError
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.class_count import check_labels, head_classes
 from seatrial.plan import models
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 
 def model(*shapes, **metadata):

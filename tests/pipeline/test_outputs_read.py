@@ -2,8 +2,8 @@
 
 import pytest
 
+from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import is_alike, outputs_read, untold
-from seatrial.plan.model_file import TensorInfo
 from seatrial.plan.models import Postprocess
 
 FOUR, SIX, OPEN = (1, 100, 4), (1, 100, 6), (1, 100, "w")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from seatrial.errors import ModelError
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.plausibility import Plausibility
 from seatrial.plan import models
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 RNG = np.random.default_rng(3)
 SIDE, ANCHORS = 320, 2100

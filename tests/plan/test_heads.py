@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.heads import HEADS, against_metadata, recognise
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 from seatrial.plan.seen import Seen, observe
 
 RNG = np.random.default_rng(5)

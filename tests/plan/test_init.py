@@ -6,9 +6,9 @@ import yaml
 from onnx import TensorProto, helper
 
 from seatrial.errors import ModelError
+from seatrial.model.file import inspect_model
 from seatrial.plan.init import guess, plan_text
 from seatrial.plan.load import load_plan
-from seatrial.plan.model_file import inspect_model
 
 FLOAT = TensorProto.FLOAT
 

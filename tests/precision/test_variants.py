@@ -9,7 +9,7 @@ import pytest
 
 import seatrial.demo
 from seatrial.errors import ModelError
-from seatrial.plan.model_file import inspect_model
+from seatrial.model.file import inspect_model
 from seatrial.precision import Calibration, unsupported, variant
 from seatrial.precision.variants import variant_path
 

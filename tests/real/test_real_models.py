@@ -10,7 +10,7 @@ import pytest
 import skimage
 
 import seatrial
-from seatrial.plan.model_file import inspect_model
+from seatrial.model.file import inspect_model
 
 pytestmark = pytest.mark.real
 TURNS = {0: None, 90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
@@ -96,8 +96,8 @@ measure: {{max_time: 300 ms, min_samples: 3}}
 
 @pytest.mark.slow
 def test_init_reads_every_model_and_ticks_nothing_wrong(pages, real_models):
+    from seatrial.jobs.glimpse import glimpse
     from seatrial.plan.init import guess
-    from seatrial.trial.glimpse import glimpse
 
     found = {}
     for path in sorted(real_models.glob("*.onnx")):

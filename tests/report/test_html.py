@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from seatrial.report.html import write_report
-from seatrial.trial import run_trial
+from seatrial.trial.run import run_trial
 
 
 class Page(HTMLParser):

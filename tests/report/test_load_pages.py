@@ -21,8 +21,8 @@ from seatrial.history.records import (
     Spike,
 )
 from seatrial.history.store import RunFolder
+from seatrial.jobs.summarise import exact, summarise_stages
 from seatrial.report.html import write_report
-from seatrial.trial.summarise import exact, summarise_stages
 from seatrial.units import format_seconds
 
 ENVIRONMENT = {

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from seatrial.cli.bench_text import print_cell
-from seatrial.cli.tables import stage_table
 from seatrial.history.records import CellRecord, LoadResult, Measured
+from seatrial.jobs.summarise import exact, summarise_stages, throughput
+from seatrial.report.bench_text import print_cell
 from seatrial.report.percentiles import bounded, missing
-from seatrial.trial.summarise import exact, summarise_stages, throughput
+from seatrial.report.tables import stage_table
 
 
 def p99(value, low, high, n=300, *warnings):

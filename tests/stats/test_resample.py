@@ -8,14 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from seatrial.stats.resample import (
-    Resampled,
-    images_to_decide,
-    resampled,
-    share_high,
-    share_low,
-    trials_to_decide,
-)
+from seatrial.stats.resample import Resampled, images_to_decide, resampled, share_high, share_low, trials_to_decide
 
 CONFIDENCE = 0.95
 SETS = 400

@@ -37,7 +37,7 @@ from typing import Any, ClassVar
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 # Each is run as __main__, so it must not be imported before.
-MODULES = ("seatrial.trial.worker", "seatrial.trial.turns", "seatrial.pipeline.check_images")
+MODULES = ("seatrial.jobs.worker", "seatrial.compare.turns", "seatrial.images.check")
 COMMAND = "from seatrial.cli import main"
 HEAVY = (
     "numpy", "cv2", "PIL.Image", "PIL.ImageOps", "pandas", "pyarrow.parquet", "scipy.stats", "onnx",

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
+from seatrial.machine.environment import disturbances, environment, fingerprint, peak_memory_bytes
 from seatrial.stats.sample import percentile_estimate
 from seatrial.stats.share import requests_needed
-from seatrial.timing.environment import disturbances, environment, fingerprint, peak_memory_bytes
 from seatrial.timing.measure import StopRule, enough, image_order, measure, warm_up
 
 

@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
+from seatrial.contests import kernels as kernel_contests
+from seatrial.contests.kernels import Contest, contests
+from seatrial.contests.table import run_contest
 from seatrial.demo import PICTURE
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.postprocess import DetectionDecoder
-from seatrial.timing import kernel_contests
-from seatrial.timing.kernel_contests import Contest, contests
-from seatrial.timing.kernel_table import run_contest
 from seatrial.timing.race import LEAST_ROUNDS, race
 
 

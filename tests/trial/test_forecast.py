@@ -2,10 +2,11 @@
 
 import pytest
 
-from seatrial.trial import Watcher, run_trial
-from seatrial.trial.cells import expand
+from seatrial.cells.matrix import expand
+from seatrial.cells.preflight import preflight
+from seatrial.cells.watch import Watcher
 from seatrial.trial.forecast import COMPARISON_S, EARLY, IMAGE_S, PREPARE_S, START_S, WARM_UP_S, Forecast
-from seatrial.trial.preflight import preflight
+from seatrial.trial.run import run_trial
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n    postprocess: {task: classify}"
 # Of each cell, whatever its plan: the workspace has four images.
@@ -53,8 +54,8 @@ def test_comparisons_come_behind_the_cells(workspace, max_time_s, each_s):
 
 def test_reduced_models_are_made_once(workspace, monkeypatch):
     made = workspace.folder / "made"
-    monkeypatch.setattr("seatrial.trial.prepare.variant_path", lambda *_: made)
-    monkeypatch.setattr("seatrial.trial.cells._why_skipped", lambda *_: "")
+    monkeypatch.setattr("seatrial.cells.prepare.variant_path", lambda *_: made)
+    monkeypatch.setattr("seatrial.cells.matrix._why_skipped", lambda *_: "")
     asked = {"matrix": "{backends: [fake], precisions: [fp32, int8], batch_sizes: [1, 2]}"}
     to_make, _ = forecast_of(workspace, **asked)
     made.touch()

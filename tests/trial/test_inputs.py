@@ -9,13 +9,14 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.cells.inputs import COMMON, Inputs
+from seatrial.cells.preflight import preflight
+from seatrial.cells.prepare import _calibration_digest
+from seatrial.cells.watch import Watcher
+from seatrial.digests import hash_file
 from seatrial.errors import DataError, ExitCode, PlanError
-from seatrial.plan.files import hash_file
 from seatrial.plan.load import load_plan
-from seatrial.trial import Watcher, run_trial
-from seatrial.trial.inputs import COMMON, Inputs
-from seatrial.trial.preflight import preflight
-from seatrial.trial.prepare import _calibration_digest
+from seatrial.trial.run import run_trial
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 MINE = "\n  only:\n    model: model.fake.json\n    preprocess: {python: 'kit.stages:pre'}\n    postprocess: {task: classify}"

@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper
 
+from seatrial.cells.preflight import preflight
+from seatrial.cells.watch import Watcher
 from seatrial.errors import DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.store import RunFolder, list_runs, load_record
-from seatrial.trial import Watcher, run_trial
-from seatrial.trial.preflight import preflight
+from seatrial.trial.run import run_trial
 
 BASE = "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 

@@ -3,15 +3,16 @@
 import numpy as np
 import pytest
 
+from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import judge_budget
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.store import load_record
+from seatrial.jobs.opened import STAGES
+from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Budget, Plan
-from seatrial.trial import Watcher, run_trial
 from seatrial.trial.noise_floor import MOST, floor_of
-from seatrial.trial.opened import STAGES
-from seatrial.trial.summarise import summarise_stages
+from seatrial.trial.run import run_trial
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 RNG = np.random.default_rng(0)

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
+from seatrial.cells.matrix import expand
+from seatrial.cells.preflight import preflight
 from seatrial.errors import ExitCode
 from seatrial.history.records import CellRecord
-from seatrial.plan.model_file import ModelInfo, TensorInfo
-from seatrial.trial import run_trial
-from seatrial.trial.cells import expand
-from seatrial.trial.preflight import preflight
+from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.trial.run import run_trial
 
 DETECT = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: "
 

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.cells.matrix import expand
+from seatrial.cells.preflight import preflight
+from seatrial.cells.prepare import bare_record
+from seatrial.cells.watch import Watcher
+from seatrial.compare import rounds as versus
+from seatrial.compare.rounds import CutShortError
 from seatrial.errors import CellError, PlanError
 from seatrial.history.store import new_run
 from seatrial.plan import load_plan
 from seatrial.report.html import render
-from seatrial.trial import Watcher, versus
 from seatrial.trial import run as trial_run
-from seatrial.trial.cells import expand
-from seatrial.trial.preflight import preflight
-from seatrial.trial.prepare import bare_record
-from seatrial.trial.versus import CutShortError
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ import pandas as pd
 import pytest
 from processes import SEATRIAL, ran, started
 
+from seatrial.cells.watch import Watcher
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.frame import load_results
 from seatrial.history.store import list_runs, load_record
-from seatrial.trial import Watcher, run_trial
-from seatrial.trial.opened import STAGES
-from seatrial.trial.summarise import measured_fields
-from seatrial.trial.task import Answer
+from seatrial.jobs.opened import STAGES
+from seatrial.jobs.summarise import measured_fields
+from seatrial.jobs.task import Answer
+from seatrial.trial.run import run_trial
 
 
 def trial(workspace, **parts):

@@ -6,21 +6,21 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.cells.matrix import expand
+from seatrial.cells.preflight import preflight
+from seatrial.cells.prepare import bare_record, task_for
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import judge, overall
 from seatrial.history.records import Floor
 from seatrial.history.store import RunFolder
+from seatrial.model.file import inspect_model
 from seatrial.parity.floor import save_floors
 from seatrial.parity.specials import as_array, signature
 from seatrial.parity.tensors import compare_tensors
 from seatrial.pipeline.results import ResultsWriter
-from seatrial.plan.model_file import inspect_model
 from seatrial.precision.variants import Calibration, variant
-from seatrial.trial import run_trial
-from seatrial.trial.cells import expand
-from seatrial.trial.compare import Comparer
-from seatrial.trial.preflight import preflight
-from seatrial.trial.prepare import bare_record, task_for
+from seatrial.trial.agreement import Comparer
+from seatrial.trial.run import run_trial
 
 CLASSES, ANCHORS, SIDE = 5, 64, 8
 DETECT = "{task: detect, format: yolov8, confidence: 0.25}"

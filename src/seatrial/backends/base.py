@@ -15,7 +15,7 @@ from seatrial._native.timing import PythonWork, Work
 from seatrial.errors import ModelError, did_you_mean
 
 if TYPE_CHECKING:
-    from seatrial.plan.model_file import ModelInfo
+    from seatrial.model.file import ModelInfo
 
 # Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
 IO_POLICY = "inputs bound in place, outputs read without a copy, shapes fixed when opened"

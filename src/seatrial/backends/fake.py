@@ -26,7 +26,7 @@ import numpy.typing as npt
 from seatrial._native.timing import now_ns
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
 from seatrial.errors import CellError, ModelError
-from seatrial.plan.model_file import FAKE_SUFFIX
+from seatrial.model.file import FAKE_SUFFIX
 
 
 class FakeBackend(Closing):

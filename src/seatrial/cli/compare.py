@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from seatrial.cli.app import (
+from seatrial.cli.shell import (
     DebugOption,
     JsonOption,
     QuietOption,
@@ -22,14 +19,12 @@ from seatrial.cli.app import (
     print_error,
     write_json,
 )
-from seatrial.cli.bench import backend_names, shapes_of
+from seatrial.cli.words import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
-from seatrial.history.records import Comparison, Measured, Record
-from seatrial.units import duration_s, format_seconds, fraction
+from seatrial.history.records import Record
+from seatrial.report.comparison_text import print_comparison, print_verdict
+from seatrial.units import duration_s, fraction
 
-STYLES = {
-    "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
-}  # fmt: skip
 # What a page takes behind the last round: of --max-time, which is the command's.
 REPORT_S = 2.0
 Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
@@ -99,12 +94,13 @@ def compare(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
-    from seatrial.cli.tables import print_warnings
+    from seatrial.compare.live import run_comparison
+    from seatrial.compare.stored import compare_stored
     from seatrial.gate.verdict import exit_code
     from seatrial.history.store import single_run
+    from seatrial.machine.environment import machine_name
     from seatrial.report.html import write_report
-    from seatrial.timing.environment import machine_name
-    from seatrial.trial.comparison import compare_stored, run_comparison
+    from seatrial.report.tables import print_warnings
 
     began = time.monotonic()
     question = _question(margin, metric, stage, max_time, seed)
@@ -140,7 +136,7 @@ def compare(
     for d in record.environment.get("disturbances", [])[:3]:
         out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
     write_json(json, record.to_json())
-    _print_verdict(out, record)
+    print_verdict(out, record)
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
     if cut:
         print_error(f"{cut}; the rounds before it are kept")
@@ -160,7 +156,7 @@ def _progress(status: Any, question: Any) -> Any:
 
 
 def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, seed: int) -> Any:
-    from seatrial.trial.question import Question
+    from seatrial.compare.question import Question
 
     try:
         share = fraction(margin)
@@ -179,7 +175,7 @@ def _question(margin: str, metric: list[str] | None, stage: str, max_time: str, 
 
 def _is_stored(text: str) -> bool:
     from seatrial.cli.subjects import is_plan
-    from seatrial.plan.model_file import FAKE_SUFFIX
+    from seatrial.model.file import FAKE_SUFFIX
 
     return not is_plan(text) and not text.lower().endswith((".onnx", FAKE_SUFFIX))
 
@@ -226,7 +222,7 @@ def _subject(
     text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
 ) -> Any:
     from seatrial.cli.subjects import is_plan
-    from seatrial.trial.subjects import model_subject
+    from seatrial.compare.sides import model_subject
 
     if not is_plan(text):
         given = {k: v for k, v in options.items() if k != "allow_code" and v is not None}
@@ -238,9 +234,9 @@ def _pipeline(
     text: str, backend: str | None, python: str | None, options: dict[str, Any], run: Any, position: int
 ) -> Any:
     """PLAN alone stands for its first pipeline as A, and for its second as B."""
+    from seatrial.cells.preflight import preflight
     from seatrial.cli.subjects import pipeline_name, plan_of
-    from seatrial.trial.preflight import preflight
-    from seatrial.trial.subjects import pipeline_subject
+    from seatrial.compare.sides import pipeline_subject
 
     plan = plan_of(text)
     if options["shapes"]:
@@ -251,42 +247,3 @@ def _pipeline(
         ready, run, name, backend=backend, batch=options["batch"], threads=options["threads"], native=options["native"],
         python=python,
     )  # fmt: skip
-
-
-def print_comparison(out: Console, c: Comparison) -> None:
-    """Both sides, the change with its interval, and A against itself beside it."""
-    out.print(Text.assemble(("A ", "bold"), c.a, ("   B ", "bold"), c.b))
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_row(
-        f"{c.metric} {c.stage}", f"A {format_seconds(c.a_value.value)}", f"B {format_seconds(c.b_value.value)}"
-    )
-    table.add_row("B against A", f"{c.change.value:+.2%}", _span(c.change))
-    if c.control:
-        table.add_row("A against A", f"{c.control.value:+.2%}", _span(c.control))
-    if c.noise_floor is not None:
-        spread = (
-            f"pairs' sd {c.pairs_sd:.2%}, A against A {c.noise_sd:.2%}"
-            if c.pairs_sd is not None and c.noise_sd is not None
-            else ""
-        )
-        table.add_row("noise floor", f"{c.noise_floor:.2%}", spread)
-    if c.detectable is not None:
-        count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
-        table.add_row("detectable", f"{c.detectable:.2%}", count)
-    out.print(table)
-    for warning in c.warnings:
-        out.print(warning, style="yellow", markup=False)
-
-
-def _span(m: Measured) -> str:
-    if not m.interval or m.interval[0] is None or m.interval[1] is None:
-        return "; ".join(m.warnings)
-    return f"{m.confidence:.1%} interval {m.interval[0]:+.2%} to {m.interval[1]:+.2%}"
-
-
-def _print_verdict(out: Console, record: Record) -> None:
-    for c in record.comparisons:
-        what = f"{c.metric}: " if len(record.comparisons) > 1 else ""
-        out.print(Text.assemble((c.verdict, STYLES[c.verdict]), f"  {what}{c.reason}"), soft_wrap=True)
-    style = {"PASS": "bold green", "FAIL": "bold red"}.get(record.verdict, "bold yellow")
-    out.print(Text.assemble((record.verdict, style), f"  {format_seconds(record.wall_s)}"))

@@ -9,11 +9,11 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import ExitCode
 
 if TYPE_CHECKING:
-    from seatrial.trial.harness import Harness
+    from seatrial.compare.harness import Harness
 
 
 @command(examples=["seatrial doctor", "seatrial doctor --measure", "seatrial doctor --json doctor.json"])
@@ -28,7 +28,7 @@ def doctor(
     """Print what this machine can run and what would disturb a measurement, each with its cure."""
     from seatrial.backends import availability
     from seatrial.backends.catalogue import NAMES
-    from seatrial.timing.environment import environment
+    from seatrial.machine.environment import environment
     from seatrial.units import format_bytes, format_seconds
 
     out = console(quiet, json)
@@ -93,8 +93,8 @@ def _gpu(gpu: dict[str, Any]) -> str:
 
 def _measured(out: Console) -> Harness:
     """What the harness costs and sees here."""
+    from seatrial.compare.harness import measure_harness
     from seatrial.demo import MODEL
-    from seatrial.trial.harness import measure_harness
     from seatrial.units import format_seconds
 
     out.print("\n[bold]The harness itself[/]")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, command, console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import DataError, ExitCode, UsageError
 from seatrial.units import duration_s, format_seconds
 
@@ -44,12 +44,12 @@ def bench_kernels(
     import cv2
 
     from seatrial._native.kernels import simd_level
+    from seatrial.contests.kernels import contests
+    from seatrial.contests.table import run_contest
     from seatrial.demo import PICTURE
+    from seatrial.images.decode import decode_image
     from seatrial.kernels.simd import check_simd
-    from seatrial.pipeline.decode import decode_image
-    from seatrial.timing.environment import environment
-    from seatrial.timing.kernel_contests import contests
-    from seatrial.timing.kernel_table import run_contest
+    from seatrial.machine.environment import environment
 
     check_simd()
     sizes = [_size(text) for text in size or ("640x480", "1280x720", "1920x1080", "3840x2160")]

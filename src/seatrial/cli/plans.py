@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, app, command, console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command, console, write_json
 from seatrial.errors import ExitCode, UsageError, printable
 
 if TYPE_CHECKING:
+    from seatrial.model.file import ModelInfo
     from seatrial.plan.init import Guess
-    from seatrial.plan.model_file import ModelInfo
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -43,8 +43,8 @@ def init(
     """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
     from seatrial.history.store import write_atomic
+    from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
-    from seatrial.plan.model_file import inspect_model
 
     info = inspect_model(model)
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
@@ -87,8 +87,8 @@ def init(
 def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
     """What init makes of the model: a first guess says how to run it on a picture, and that says more."""
     from seatrial.demo import PICTURE
+    from seatrial.jobs.glimpse import glimpse
     from seatrial.plan.init import guess
-    from seatrial.trial.glimpse import glimpse
 
     first = guess(info)
     if not backends:

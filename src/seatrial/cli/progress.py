@@ -12,11 +12,11 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from seatrial.cells.matrix import Cell
+from seatrial.cells.watch import Watcher
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, configuration
 from seatrial.report.percentiles import bounded
-from seatrial.trial.cells import Cell
-from seatrial.trial.watch import Watcher
 from seatrial.units import format_rate, format_seconds
 
 

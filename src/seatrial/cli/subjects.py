@@ -22,7 +22,7 @@ def plan_of(text: str) -> PlanFile:
 
 def pipeline_name(text: str, plan: PlanFile, position: int) -> str:
     """The pipeline behind the colon. Without one, the baseline at position 0, and the first other at 1."""
-    from seatrial.gate.budgets import baseline_name
+    from seatrial.plan.reference import baseline_name
 
     _, name = _split(text)
     if name:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.cli.app import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
 from seatrial.history.store import RunFolder, load_record
 
@@ -85,10 +85,10 @@ def _run(
     plan: object, out: Console, results: Path, resume: bool, allow_code: bool, json: Path | None, again: str
 ) -> ExitCode:
     from seatrial.cli.progress import ProgressWatcher
-    from seatrial.cli.tables import print_record, verdict_line
     from seatrial.plan import PlanFile
     from seatrial.report.html import write_report
-    from seatrial.trial import run_trial
+    from seatrial.report.tables import print_record, verdict_line
+    from seatrial.trial.run import run_trial
 
     assert isinstance(plan, PlanFile)
     with ProgressWatcher(out) as watcher:
@@ -129,9 +129,9 @@ def report(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Print a run's tables again and render its report.html anew."""
-    from seatrial.cli.tables import print_record, verdict_line
     from seatrial.history.store import find_run, write_atomic
     from seatrial.report.html import render, write_report
+    from seatrial.report.tables import print_record, verdict_line
 
     out = console(quiet, json)
     found = find_run(run, results)
@@ -156,8 +156,8 @@ def results(
     debug: DebugOption = False,
 ) -> ExitCode:
     """List the runs that are kept, with their verdicts."""
-    from seatrial.cli.tables import STYLES
     from seatrial.history.store import list_runs
+    from seatrial.report.tables import STYLES
     from seatrial.units import format_seconds
 
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))

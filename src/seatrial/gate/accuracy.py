@@ -12,14 +12,7 @@ import numpy as np
 
 from seatrial.history.records import Verdict
 from seatrial.parity.evaluation import Evaluation, MeanEvaluation, value_of
-from seatrial.stats.resample import (
-    Resampled,
-    images_to_decide,
-    resampled,
-    share_high,
-    share_low,
-    trials_to_decide,
-)
+from seatrial.stats.resample import Resampled, images_to_decide, resampled, share_high, share_low, trials_to_decide
 from seatrial.stats.sample import CONFIDENCE
 
 

@@ -13,6 +13,7 @@ from seatrial.gate.agreement import agreement_verdict
 from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
+from seatrial.plan.reference import baseline_name, reference_cell
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
 from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
@@ -97,26 +98,6 @@ def _in_where(where: Where, cell: CellRecord) -> bool:
             ("batch", where.batch), ("threads", where.threads),
         )
     )  # fmt: skip
-
-
-def baseline_name(plan: Plan) -> str:
-    """The pipeline that others are judged against: parity's reference, else regression's, else the first."""
-    if plan.parity and plan.parity.reference.pipeline:
-        return plan.parity.reference.pipeline
-    return plan.regression.against if plan.regression else next(iter(plan.pipelines))
-
-
-def reference_cell(plan: Plan, cells: Sequence[CellRecord], pipeline: str | None = None) -> CellRecord | None:
-    """The reference cell, or the one of the same configuration in another pipeline."""
-    given = plan.parity.reference if plan.parity else None
-    want = {
-        "pipeline": pipeline or baseline_name(plan),
-        "backend": (given and given.backend) or plan.matrix.backends[0],
-        "precision": (given and given.precision) or plan.matrix.precisions[0],
-        "batch": (given and given.batch) or plan.matrix.batch_sizes[0],
-        "threads": (given and given.threads) or plan.matrix.threads[0],
-    }
-    return next((c for c in cells if all(getattr(c, k) == v for k, v in want.items())), None)
 
 
 def _judge(

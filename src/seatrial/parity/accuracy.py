@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import DataError
+from seatrial.images.files import ImageFile
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
@@ -23,7 +24,6 @@ from seatrial.parity.evaluation import (
     PixelEvaluation,
 )
 from seatrial.parity.truth import Truth
-from seatrial.pipeline.images import ImageFile
 from seatrial.pipeline.results import Result
 
 MOST_DETECTIONS = 100

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.images.files import ImageFile
 from seatrial.parity.names import fold
-from seatrial.pipeline.images import ImageFile
 
 # What tools call a category 0 that stands for no object.
 _NO_OBJECT = ("none", "object", "objects", "background")

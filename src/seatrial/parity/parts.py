@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels.detection_formats import FORMATS, Part
+from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import models
-from seatrial.plan.model_file import TensorInfo
 
 Array = npt.NDArray[Any]
 

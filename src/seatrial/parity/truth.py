@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.images.files import ImageFile
 from seatrial.parity.coco import image_ids, read_coco
-from seatrial.pipeline.images import ImageFile
 
 
 @dataclass(frozen=True)

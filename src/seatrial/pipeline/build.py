@@ -14,17 +14,17 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
+from seatrial.images.decode import DecodeSettings, decode
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
+from seatrial.model.feeds import DTYPES, unfed
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
-from seatrial.pipeline.decode import DecodeSettings, decode
 from seatrial.pipeline.results import Result, checked_result
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import models
-from seatrial.plan.init import DTYPES, unfed
 from seatrial.plan.load import PlanFile
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 Array = npt.NDArray[Any]
 

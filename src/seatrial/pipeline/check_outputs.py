@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.outputs_read import is_alike, outputs_read
 from seatrial.plan import models
 from seatrial.plan.heads import against_metadata, recognise
-from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
 
 
 def check_tensors(model: ModelInfo) -> None:

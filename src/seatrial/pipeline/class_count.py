@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import models
-from seatrial.plan.model_file import ModelInfo, TensorInfo
 
 # Per format with one output: the axis with one image's box and classes, and what stands beside the classes there.
 _BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)}

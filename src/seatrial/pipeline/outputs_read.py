@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.model.file import TensorInfo
 from seatrial.plan import models
 from seatrial.plan.head_rules import which_is_boxes
-from seatrial.plan.model_file import TensorInfo
 
 
 def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> list[str]:

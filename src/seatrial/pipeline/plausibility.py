@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.outputs_read import outputs_read, untold
 from seatrial.plan import models
 from seatrial.plan.heads import recognise
-from seatrial.plan.model_file import ModelInfo
 from seatrial.plan.seen import Ranges, Seen, add_run
 
 # A box of that many pixels is none: what is smaller is a fraction of the input.

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-from seatrial.plan.heads import Finding
-from seatrial.plan.model_file import ModelInfo, TensorInfo
+from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.seen import Ranges, Seen
 
 Hw = tuple[int, int] | None
@@ -26,6 +26,17 @@ MOST_QUERIES = 1000
 # Four values of a box and the classes of the largest sets that detectors are trained on.
 MOST_ROWS = 1300
 NOT_RUN = "from the shape alone"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the rules made of the tensors. sure: only where more than a shape says so. outputs: to name in the plan."""
+
+    key: str
+    because: str
+    sure: bool = False
+    outputs: tuple[str, ...] = ()
+    activation: str = ""
 
 
 def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:

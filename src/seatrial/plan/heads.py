@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from seatrial.errors import printable
-from seatrial.plan.model_file import ModelInfo
+from seatrial.model.file import ModelInfo
+from seatrial.plan.head_rules import Finding, find
 from seatrial.plan.seen import Seen
 
 
@@ -75,17 +76,6 @@ HEADS: dict[str, Head] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What the rules made of the tensors. sure: only where more than a shape says so. outputs: to name in the plan."""
-
-    key: str
-    because: str
-    sure: bool = False
-    outputs: tuple[str, ...] = ()
-    activation: str = ""
-
-
-@dataclass(frozen=True)
 class Recognition:
     """certain: reasons that need no second look. doubts: what a person is to check. activation: '' where nothing says."""
 
@@ -112,8 +102,6 @@ def is_rtdetr(info: ModelInfo) -> bool:
 
 def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, int] | None = None) -> Recognition:
     """seen: each output on a picture, or nothing where none was run: then shapes alone give no certainty."""
-    from seatrial.plan.head_rules import find
-
     said = info.metadata.get("task", "").strip().lower()
     if said in ("segment", "pose", "obb"):
         return _told(Finding(_TASKS[said], f"the metadata says task '{said}'"))

@@ -14,16 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.errors import ModelError, printable
+from seatrial.model.feeds import DTYPES, unfed
+from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
-from seatrial.plan.model_file import ModelInfo, TensorInfo, not_an_array
 from seatrial.plan.seen import Seen
 
 Dim = int | str | None
 Floats = tuple[float, ...]
 IMAGENET: tuple[Floats, Floats] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
-# What the built-in preprocess gives.
-DTYPES = ("float32", "float16", "uint8", "int8")
 
 
 @dataclass(frozen=True)
@@ -109,16 +108,6 @@ def _image_input(info: ModelInfo) -> TensorInfo:
     if image.dtype not in DTYPES:
         raise ModelError(f"{info.path}: {unfed(image)}")
     return image
-
-
-def unfed(tensor: TensorInfo) -> str:
-    """Why the built-in preprocess cannot feed an input of that dtype, and the cure."""
-    if tensor.dtype == "bfloat16":
-        return f"input {tensor} takes bfloat16, which NumPy does not have; export the model with a float32 or float16 input"
-    return (
-        f"input {tensor} takes {tensor.dtype}, and the built-in preprocess gives {', '.join(DTYPES)}; write the plan by hand "
-        f"with a Python preprocess stage that gives {tensor.dtype} (docs/plan.md), or export the model with one of those"
-    )
 
 
 def _layout(image: TensorInfo) -> tuple[str, int, tuple[Dim, Dim]]:

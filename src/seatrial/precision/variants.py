@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy.typing as npt
 
-from seatrial.backends.packages import packages
 from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
-from seatrial.plan.model_file import ModelInfo
+from seatrial.machine.packages import packages
+from seatrial.model.file import ModelInfo
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 

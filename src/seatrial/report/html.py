@@ -17,7 +17,8 @@ from seatrial.errors import ResultsError
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.store import RunFolder, load_record, write_atomic
 from seatrial.report.groups import group_decisions, group_warnings
-from seatrial.report.load_plots import pair_effects, rate_curve, scaling, throughput_knee, timeline, worth_telling
+from seatrial.report.highlights import throughput_knee, worth_telling
+from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.percentiles import bounded, missing
 from seatrial.report.plots import distributions, waterfall
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value

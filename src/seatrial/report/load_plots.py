@@ -5,25 +5,19 @@ For: pictures of a record, as inline SVG. Not for: computing what they show.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Comparison, LoadResult, Spike, configuration
+from seatrial.history.records import CellRecord, Comparison, LoadResult, configuration
+from seatrial.report.highlights import worth_telling
 from seatrial.report.plots import FAINT, INK, PIPELINE_COLOURS, figure_of, svg_of
-from seatrial.stats.compare import SEPARATE_PROCESS_SD
-from seatrial.timing.search import knee
 from seatrial.units import format_seconds
 
 MOST_POINTS = 1500
 HOLDS = {"yes": "#009E73", "no": "#D55E00", "unsure": "#E69F00"}
-# Of the median: a fifth above it is what a person would call a spike.
-LEAST_TOLD = 1.2
 BAND, CONTROL = "#eef1f4", "#9aa5b1"
-# 95 % of processes lie within this ratio of the usual one: SEPARATE_PROCESS_SD is of the ratio of two.
-PROCESS_SPREAD = math.exp(1.96 * SEPARATE_PROCESS_SD / math.sqrt(2))
 
 
 def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.float64]]) -> str:
@@ -69,11 +63,6 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
     return svg_of(figure, "timeline")
 
 
-def worth_telling(spikes: Sequence[Spike]) -> list[Spike]:
-    """Without those that only stand out because all others are the same to a few microseconds."""
-    return [s for s in spikes if s.times_median >= LEAST_TOLD]
-
-
 def rate_curve(load: LoadResult) -> str:
     """Latency against offered rate, with intervals; the bound, and where it stops holding."""
     figure, axes = figure_of(9.6, 3.8)
@@ -114,31 +103,6 @@ def rate_curve(load: LoadResult) -> str:
     )
     axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0.0, 0.9))
     return svg_of(figure, "rate-curve")
-
-
-def throughput_knee(loads: Sequence[LoadResult]) -> tuple[int, int]:
-    """Clients that may be, and that surely are, enough for 95 % of the best throughput."""
-    intervals = []
-    for m in (load.requests_per_s for load in loads):
-        assert m
-        low, high = m.interval or (None, None)
-        intervals.append((m.value if low is None else low, m.value if high is None else high))
-    return knee([load.clients for load in loads], intervals)
-
-
-def thread_knee(cells: Sequence[CellRecord]) -> tuple[int, int]:
-    """Threads that may be, and that surely are, enough for 95 % of the best throughput.
-
-    Each count is a process of its own: its interval is widened by what separate processes differ by without any change.
-    """
-    spread = PROCESS_SPREAD
-    intervals = []
-    for m in (c.load_result.requests_per_s for c in cells if c.load_result):
-        assert m
-        low, high = m.interval or (None, None)
-        own_low, own_high = m.value if low is None else low, m.value if high is None else high
-        intervals.append((own_low / spread, own_high * spread))
-    return knee([c.threads for c in cells], intervals)
 
 
 def scaling(cells: Sequence[CellRecord], knee: tuple[int, int]) -> str:

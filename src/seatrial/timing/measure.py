@@ -1,6 +1,6 @@
 """The measuring loop: warm up, time every stage of every request, stop when there is enough.
 
-For: one client in a closed loop, in one process. Not for: what the samples mean (stats), loads (loads.py), or several
+For: one client in a closed loop, in one process. Not for: what the samples mean (stats), loads (loads/), or several
 processes (trial).
 """
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from seatrial.cells.preflight import Ready
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
+from seatrial.history.keep import Keep
 from seatrial.history.records import CellRecord, Comparison, Record
+from seatrial.history.samples import load_samples
 from seatrial.history.store import RunFolder
-from seatrial.trial.keep import Keep
+from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
-from seatrial.trial.preflight import Ready
-from seatrial.trial.samples import load_samples
-from seatrial.trial.summarise import stage_seconds
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from seatrial.cells.matrix import Cell
+from seatrial.cells.preflight import Ready
+from seatrial.cells.prepare import bare_record, models_to_make
 from seatrial.gate.budgets import concerns
-from seatrial.trial.cells import Cell
-from seatrial.trial.preflight import Ready
-from seatrial.trial.prepare import bare_record, models_to_make
 
 # Of a small detector on one core of a server of 2023. A process with its imports, its model loaded and its kernels compared; a
 # warm-up, where measure.max_time does not cut it short; an image once more, for its results; a reduced model made.

@@ -1,7 +1,7 @@
 """One cell of a trial once more, in a second process: what two processes of the same differ by, minutes apart.
 
 For: the noise floor beside latency and throughput budgets. A sample's interval knows its own process only. Not for: A against B
-(compare.py has rounds in lock-step), or the raw outputs' floor (floor.py).
+(compare/ has rounds in lock-step), or the raw outputs' floor (cells/floor.py).
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.cells.matrix import Cell
+from seatrial.cells.preflight import Ready
+from seatrial.cells.prepare import cell_inputs, task_for
+from seatrial.cells.watch import Watcher
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.store import RunFolder
+from seatrial.jobs.opened import STAGES
+from seatrial.jobs.process import Ended, run_worker
+from seatrial.jobs.shared import SharedSamples
+from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
-from seatrial.trial.cells import Cell
-from seatrial.trial.opened import STAGES
-from seatrial.trial.preflight import Ready
-from seatrial.trial.prepare import cell_inputs, task_for
-from seatrial.trial.process import Ended, run_worker
-from seatrial.trial.shared import SharedSamples
-from seatrial.trial.summarise import summarise_stages
-from seatrial.trial.watch import Watcher
 
 WHAT = "again, for the noise floor"
 # A ratio beyond it is no figure any more, and infinity is not a JSON number.

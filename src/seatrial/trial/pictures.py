@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.gate.budgets import baseline_name, reference_cell
+from seatrial.cells.preflight import Ready
 from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder, write_atomic
+from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
-from seatrial.pipeline.decode import DecodeSettings, decode, read_bytes
 from seatrial.pipeline.results import Result, load_results_file
-from seatrial.trial.preflight import Ready
+from seatrial.plan.reference import baseline_name, reference_cell
 
 PICTURES = 4
 WIDTH = 480

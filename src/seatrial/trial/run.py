@@ -17,32 +17,33 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
+from seatrial.cells.matrix import Cell, expand
+from seatrial.cells.preflight import Ready, preflight
+from seatrial.cells.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
+from seatrial.cells.watch import Watcher
+from seatrial.compare.question import Question
+from seatrial.compare.rounds import CutShortError, compare_sides
+from seatrial.compare.turner import Side
+from seatrial.compare.verdicts import adjusted
 from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
+from seatrial.history.keep import Keep, keeping
 from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
+from seatrial.interrupts import interrupted, raise_swallowed
+from seatrial.jobs.noise_fields import noise_fields
+from seatrial.jobs.opened import STAGES
+from seatrial.jobs.process import Ended, run_worker
+from seatrial.jobs.shared import SharedSamples
+from seatrial.jobs.summarise import measured_fields, summarise_stages
+from seatrial.jobs.task import Task
+from seatrial.machine.environment import environment, machine_name, usable_cores
+from seatrial.model.file import inspect_model
 from seatrial.plan.load import PlanFile
-from seatrial.plan.model_file import inspect_model
-from seatrial.timing.environment import environment, machine_name, usable_cores
-from seatrial.trial.cells import Cell, expand, is_reference_configuration
-from seatrial.trial.compare import Comparer
+from seatrial.plan.reference import is_reference_configuration
+from seatrial.trial.agreement import Comparer
 from seatrial.trial.conclude import Outcome, conclude
 from seatrial.trial.forecast import Forecast
-from seatrial.trial.interrupts import interrupted, raise_swallowed
-from seatrial.trial.keep import Keep, keeping
-from seatrial.trial.lockstep import Side
-from seatrial.trial.noise_fields import noise_fields
 from seatrial.trial.noise_floor import Repeated, cell_to_repeat, measure_noise_floor
-from seatrial.trial.opened import STAGES
-from seatrial.trial.preflight import Ready, preflight
-from seatrial.trial.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
-from seatrial.trial.process import Ended, run_worker
-from seatrial.trial.question import Question
-from seatrial.trial.round_verdicts import adjusted
-from seatrial.trial.shared import SharedSamples
-from seatrial.trial.summarise import measured_fields, summarise_stages
-from seatrial.trial.task import Task
-from seatrial.trial.versus import CutShortError, compare_sides
-from seatrial.trial.watch import Watcher
 
 I64 = npt.NDArray[np.int64]
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.cells.matrix import Cell
+from seatrial.cells.preflight import Ready
 from seatrial.history.records import Floor, TensorDifference
 from seatrial.parity.floor import load_floors, unmeasured, usable
 from seatrial.parity.parts import Parts, split
@@ -17,8 +19,6 @@ from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import PLANS, SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
 from seatrial.pipeline.results import load_specials
 from seatrial.plan.models import Parity, Tolerance
-from seatrial.trial.cells import Cell
-from seatrial.trial.preflight import Ready
 
 Raw = Sequence[Sequence[npt.NDArray[Any]]]
 

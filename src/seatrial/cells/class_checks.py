@@ -1,0 +1,108 @@
+"""Labels, classes and truth of every pipeline, before the first cell: what fits, what is said about it.
+
+For: preflight.py. Not for: which class is which (parity/classes.py), or images and models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seatrial.errors import DataError, count_of, short_list
+from seatrial.images.check import CheckedImage
+from seatrial.images.files import ImageFile
+from seatrial.model.file import ModelInfo
+from seatrial.parity.classes import ClassMap, map_classes
+from seatrial.parity.names import fold
+from seatrial.parity.relabel import Relabelling, relabelling, through_truth
+from seatrial.parity.truth import Truth, check_truth
+from seatrial.pipeline.class_count import head_classes
+from seatrial.plan import models
+from seatrial.plan.load import PlanFile
+from seatrial.plan.reference import baseline_name
+
+Labels = dict[str, list[str] | None]
+
+
+def label_notes(name: str, spec: models.Pipeline, info: ModelInfo, labels: list[str] | None) -> list[str]:
+    """What the model's own names leave open, or where the plan's labels contradict them."""
+    if spec.postprocess.labels is None:
+        return [f"pipelines.{name}: {note}" for note in info.label_notes()]
+    pairs = zip(labels or [], info.labels() or [], strict=False)
+    unlike = [f"{k}: {ours!r}, not {own!r}" for k, (ours, own) in enumerate(pairs) if fold(ours) != fold(own) and own]
+    if not unlike:
+        return []
+    return [
+        f"pipelines.{name}: {count_of(len(unlike), 'label')} of the plan differ from the names in the model's metadata "
+        f"({short_list(unlike, 3)}): the plan's count"
+    ]
+
+
+def map_truth(
+    plan: PlanFile,
+    truth: Truth,
+    images: list[ImageFile],
+    checked: list[CheckedImage],
+    infos: dict[str, ModelInfo],
+    labels: Labels,
+) -> tuple[list[str], dict[str, ClassMap | None]]:
+    """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
+    told: dict[str, list[str]] = {}
+    maps: dict[str, ClassMap | None] = {}
+    for name, spec in plan.plan.pipelines.items():
+        post, maps[name] = spec.postprocess, None
+        builtin = isinstance(post, models.Postprocess)
+        if isinstance(post, models.Postprocess):
+            if post.task in ("raw", "embed"):
+                continue
+            sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
+            for text in check_truth(truth, images, sizes, post.task):
+                told.setdefault(text, []).append(name)
+        class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
+        try:
+            found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
+        except DataError as e:
+            if builtin or class_ids is not None:
+                raise DataError(f"{e} (pipelines.{name})") from None
+            # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
+            told.setdefault(f"accuracy is not computed: {e}", []).append(name)
+            continue
+        maps[name] = found
+        for text in found.warnings:
+            told.setdefault(text, []).append(name)
+    several = len(plan.plan.pipelines) > 1
+    lines = [f"{', '.join(names)}: {text}" if several else text for text, names in told.items()]
+    return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
+
+
+def relabellings_of(
+    plan: PlanFile, infos: dict[str, ModelInfo], labels: Labels, maps: Mapping[str, ClassMap | None]
+) -> tuple[dict[str, Relabelling], list[str]]:
+    """How each pipeline's class ids read as the baseline's, where results are compared at all."""
+    specs, base = plan.plan.pipelines, baseline_name(plan.plan)
+    found: dict[str, Relabelling] = {}
+    told = []
+    for name in specs:
+        posts = [specs[n].postprocess for n in (name, base)]
+        plain = any(isinstance(p, models.Postprocess) and p.task in ("raw", "embed") for p in posts)
+        if plan.plan.parity is None or name == base or plain:
+            continue
+        counts = [head_classes(specs[n], infos[n]) for n in (name, base)]
+        own, other = maps.get(name), maps.get(base)
+        by_truth = through_truth(own, other) if own is not None and other is not None else None
+        found[name] = by_truth or relabelling(labels[name], labels[base], *counts)
+        told += [f"{name} against {base}: {text}" for text in (found[name].problem, *found[name].warnings) if text]
+    return found, told
+
+
+def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[str]:
+    """A drop between pipelines that know unlike parts of the truth is no drop of what they do."""
+    if truth.coco is None:
+        return []
+    marked = {int(a["category_id"]) for a in truth.coco["annotations"]}
+    known = {name: marked & {i for i in m.ids if i is not None} for name, m in maps.items() if m is not None}
+    if len({frozenset(k) for k in known.values()}) < 2:
+        return []
+    counts = ", ".join(f"{name} {len(k)}" for name, k in known.items())
+    return [
+        f"the pipelines know unlike classes of the truth's {len(marked)} ({counts}): their accuracies do not compare"
+    ]

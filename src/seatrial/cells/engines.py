@@ -1,0 +1,83 @@
+"""Native kernels against the reference, on a cell's own images and outputs: what each costs, and whether they agree.
+
+For: the record's `engines`. Not for: the cell's latency, which is measured before, with one of the two alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import now_ns
+from seatrial.jobs.task import StageEngines
+from seatrial.kernels.geometry import Geometry
+from seatrial.pipeline.build import Pipeline
+from seatrial.pipeline.results import Result
+
+Array = npt.NDArray[Any]
+LEAST_ROUNDS, MOST_ROUNDS = 5, 50
+# A quarter of a second tells a factor of two. Five rounds where that is too short, but no more than two seconds of them:
+# huge images must not run a cell into its timeout.
+TIME_NS, MOST_TIME_NS = 250_000_000, 2_000_000_000
+
+
+def compare_engines(
+    native: Pipeline,
+    reference: Pipeline,
+    images: Sequence[npt.NDArray[np.uint8]],
+    outputs: Sequence[Array],
+    geometries: Sequence[Geometry],
+    feeds: dict[str, Array],
+    stages: Sequence[str],
+) -> dict[str, StageEngines]:
+    """The stages named, each with both pipelines, in rounds that take turns in going first. `feeds` is overwritten."""
+    found = {}
+    if "preprocess" in stages:
+        own, other = feeds, {name: np.zeros_like(array) for name, array in feeds.items()}
+        times = _interleaved(lambda: native.preprocess(images, own), lambda: reference.preprocess(images, other))
+        gaps = [_largest_gap(own[name], other[name]) for name in own]
+        same = all(np.array_equal(own[name], other[name], equal_nan=own[name].dtype.kind == "f") for name in own)
+        found["preprocess"] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same, difference=max(gaps))
+    if "postprocess" in stages:
+        kept: dict[str, list[Result]] = {}
+        times = _interleaved(
+            lambda: kept.update(native=native.postprocess(outputs, geometries)),
+            lambda: kept.update(reference=reference.postprocess(outputs, geometries)),
+        )
+        same = all(map(_same, kept["native"], kept["reference"]))
+        found["postprocess"] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same)
+    return found
+
+
+def _interleaved(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[list[int], list[int]]:
+    durations: tuple[list[int], list[int]] = ([], [])
+    first(), second()  # warm
+    start = now_ns()
+    for turn in range(MOST_ROUNDS):
+        spent = now_ns() - start
+        if spent > (TIME_NS if turn >= LEAST_ROUNDS else MOST_TIME_NS) and turn:
+            break
+        for side, work in ((0, first), (1, second)) if turn % 2 == 0 else ((1, second), (0, first)):
+            began = now_ns()
+            work()
+            durations[side].append(now_ns() - began)
+    return durations
+
+
+def _largest_gap(a: Array, b: Array) -> float:
+    gaps = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    return float(np.nanmax(gaps, initial=0.0))
+
+
+def _same(a: Result, b: Result) -> bool:
+    """Dtypes, shapes and bits; any NaN equals any other."""
+    if a is None or b is None:
+        return a is b
+    ours, theirs = vars(a), vars(b)
+    return all(
+        v.dtype == theirs[k].dtype and np.array_equal(v, theirs[k], equal_nan=v.dtype.kind == "f")
+        for k, v in ours.items()
+    )

@@ -1,0 +1,86 @@
+"""The reference against itself, in its own process: how far do its raw outputs move where nothing that counts changed?
+
+For: the measured floor of a reference cell. Not for: tolerances (parity) or other cells, whose configurations may crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.history.records import Floor
+from seatrial.jobs.task import Task
+
+Array = npt.NDArray[Any]
+# Enough to see what is not the same twice; a slow model is not to pay for sixteen.
+MOST_IMAGES = 8
+# A failure to run again says nothing about the cell that has been measured.
+_MOST_TEXT = 200
+
+
+def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) -> list[Floor]:
+    """One Floor for each of task.floor's (batch, threads), of the first images whose raw outputs are given.
+
+    The first is the reference's own configuration: a session built anew. Whatever goes wrong becomes its `problem`.
+    """
+    from seatrial.parity.parts import split
+    from seatrial.parity.tensors import compare_tensors
+    from seatrial.plan import models
+
+    # A runtime may call them otherwise; the plan and the parent know the model's own names.
+    outputs = task.model_info.outputs
+    postprocess = models.Pipeline.model_validate(task.pipeline).postprocess
+    raw = raw[:MOST_IMAGES]
+    reference = split(postprocess, outputs, raw)
+    floors = []
+    for batch, threads in task.floor:
+        rebuilt = (batch, threads) == (task.batch, task.threads)
+        what = "built anew" if rebuilt else f"batch {batch}" if batch != task.batch else f"{threads} thread(s)"
+        try:
+            again = split(postprocess, outputs, list(_run_again(task, pipeline, data, batch, threads, len(raw))))
+            tensors = compare_tensors(reference.names, reference.arrays, again.arrays, None, reference.unit_range)
+            problem = "NaN or infinity in one of two runs" if any(t.nan_mismatch for t in tensors) else ""
+            floors.append(Floor(what=what, rebuilt=rebuilt, tensors=tuple(tensors), problem=problem))
+        except Exception as e:  # a runtime's own error, or outputs of other shapes
+            floors.append(Floor(what=what, rebuilt=rebuilt, problem=f"{type(e).__name__}: {e}"[:_MOST_TEXT]))
+    return floors
+
+
+def _run_again(task: Task, pipeline: Any, data: Any, batch: int, threads: int, count: int) -> Iterator[list[Array]]:
+    """Raw outputs of the first `count` images, from a backend that is opened here and closed again."""
+    from seatrial.backends import OpenOptions, open_backend
+
+    feeds = pipeline.allocate(batch)
+    backend: Any = None
+    try:
+        for start in range(0, count, batch):
+            # The last batch is filled up with its last image, as the cell's own is.
+            pipeline.preprocess(
+                [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + batch)], feeds
+            )
+            if backend is None:
+                shapes = {name: array.shape for name, array in feeds.items()}
+                options = OpenOptions.for_shapes(task.model_info, threads, shapes)
+                backend = open_backend(task.backend, Path(task.model), options)
+            outputs = backend.run(feeds)
+            for row in range(min(batch, count - start)):
+                yield [kept(o, row, batch) for o in outputs]
+    finally:
+        if backend is not None:
+            backend.close()
+
+
+def kept(output: Array, row: int, batch: int) -> Array:
+    """A copy of one image's output, since the next run overwrites it; text has no differences to measure: left out."""
+    own = row_of(output, row, batch)
+    return np.array(own) if own.dtype.kind in "fiub" else np.zeros(0)
+
+
+def row_of(output: Array, row: int, batch: int) -> Array:
+    """One image's part of an output; the whole of an output that has no batch dimension."""
+    own: Array = output[row] if output.ndim and len(output) == batch else output
+    return own

@@ -1,0 +1,74 @@
+"""The matrix as a list of cells, and why some of them make no sense. Pure: no process is started here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from seatrial.model.file import FAKE_SUFFIX, ModelInfo
+from seatrial.plan.load import PlanFile
+from seatrial.plan.models import Plan
+from seatrial.precision import unsupported
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One configuration. `skip` says why it is not run, or is empty."""
+
+    pipeline: str
+    backend: str
+    precision: str
+    batch: int
+    threads: int
+    skip: str = ""
+
+    @property
+    def id(self) -> str:
+        return f"{self.pipeline}.{self.backend}.{self.precision}.b{self.batch}.t{self.threads}"
+
+
+def expand(plan: PlanFile, models: dict[str, ModelInfo], image_count: int, cores: int) -> list[Cell]:
+    """All cells in the order in which they run: the reference pipeline first, then neighbours differ as little as can be."""
+    p = plan.plan
+    cells = []
+    for backend, precision, batch, threads, name in product(
+        p.matrix.backends, p.matrix.precisions, p.matrix.batch_sizes, p.matrix.threads, _reference_first(p)
+    ):
+        skip = _why_skipped(models[name], backend, precision, batch, threads, image_count, cores)
+        cells.append(Cell(name, backend, precision, batch, threads, skip))
+    return cells
+
+
+def _reference_first(plan: Plan) -> list[str]:
+    names = list(plan.pipelines)
+    first = plan.parity.reference.pipeline if plan.parity else None
+    return [first, *(n for n in names if n != first)] if first else names
+
+
+def _why_skipped(
+    model: ModelInfo, backend: str, precision: str, batch: int, threads: int, image_count: int, cores: int
+) -> str:
+    fixed = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None
+    is_fake = model.path.name.endswith(FAKE_SUFFIX)
+    if (backend == "fake") != is_fake:
+        return (
+            "the fake backend plays scripts, not models"
+            if backend == "fake"
+            else "a fake script runs only on backend fake"
+        )
+    if isinstance(fixed, int) and fixed != batch:
+        return f"the model's batch dimension is fixed at {fixed}"
+    if threads > cores:
+        return f"{threads} threads on {cores} usable core(s) would measure the scheduler"
+    if batch > image_count:
+        return f"a batch of {batch} needs {batch} images; there are {image_count}"
+    if precision != "fp32" and any(i.dtype != "float32" for i in model.inputs):
+        return f"the model takes {model.inputs[0].dtype}, and {precision} variants are made from float32 models"
+    if precision != "fp32" and model.weights:
+        held = "is quantised already" if model.weights == "int8" else f"has {model.weights} weights"
+        return f"the model {held}, and {precision} variants are made from float32 models"
+    if precision == "int8" and 0 < model.opset < 13:
+        return f"int8 with a scale a channel needs opset 13; the model has {model.opset}"
+    if is_fake and precision != "fp32":
+        return "a fake script has no precisions"
+    return unsupported(precision) or ""

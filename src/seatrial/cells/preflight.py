@@ -1,0 +1,289 @@
+"""Everything that can be known before the first cell: models, images, ground truth, backends, code. Errors come here.
+
+For: failing in seconds, with every mistake named, instead of after an hour. Not for: running cells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.backends import availability
+from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of
+from seatrial.cells.inputs import COMMON, Inputs
+from seatrial.digests import HashedFile, hash_file
+from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, short_list
+from seatrial.images.check import CheckedImage, check_images
+from seatrial.images.files import ImageFile, find_images, hash_images
+from seatrial.kernels.simd import check_simd
+from seatrial.machine.environment import fingerprint
+from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.relabel import Relabelling
+from seatrial.parity.truth import Truth, load_truth, read_tags
+from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
+from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
+from seatrial.pipeline.class_count import check_labels
+from seatrial.pipeline.source_files import source_files
+from seatrial.plan import models
+from seatrial.plan.load import PlanFile
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A plan whose parts exist and fit each other."""
+
+    plan: PlanFile
+    allow_code: bool
+    models: dict[str, ModelInfo]
+    labels: dict[str, list[str] | None]
+    images: list[ImageFile]
+    images_digest: str
+    sizes_hw: list[tuple[int, int]]
+    truth: Truth | None
+    class_maps: dict[str, ClassMap | None]
+    relabellings: dict[str, Relabelling]
+    tags: dict[str, list[str]]
+    truth_digest: str
+    code_digests: dict[str, str]
+    warnings: list[str]
+    inputs: Inputs
+
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for --resume to carry on."""
+        return {
+            "plan_digest": self.plan.digest,
+            "images_digest": self.images_digest,
+            "model_digests": {name: m.digest for name, m in self.models.items()},
+            "truth_digest": self.truth_digest,
+            "code_digests": self.code_digests,
+            "machine_fingerprint": fingerprint(),
+        }
+
+
+def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None]) -> Ready:
+    """Checks the whole plan against this machine and folder. Raises the first kind of error found, all of its kind."""
+    check_kernels(plan)
+    checking("backends")
+    _check_backends(plan)
+    checking("models")
+    _check_code(plan, allow_code)
+    inputs = Inputs()
+    code_digests = _code_digests(plan, inputs)
+    infos = {name: inspect_model(plan.resolve(spec.model)) for name, spec in plan.plan.pipelines.items()}
+    for name, info in infos.items():
+        inputs.add(name, info.hashed)
+    for name, spec in plan.plan.pipelines.items():
+        _check_pipeline(name, spec, infos[name], plan)
+    labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
+    warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos)]
+    for name, spec in plan.plan.pipelines.items():
+        check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
+        warnings += label_notes(name, spec, infos[name], labels[name])
+    checking("images")
+    images, told = find_images(plan)
+    warnings += told
+    checked = check_images([i.path for i in images])
+    several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
+    if several:
+        warnings.append(
+            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
+        )
+    images_digest, hashed_images = hash_images(images)
+    warnings += _copies(images, hashed_images)
+    inputs.add(COMMON, hashed_images)
+    warnings += _check_geometry(plan, images, checked)
+    spec_images = plan.plan.images
+    judged_by = _hashed_judges(plan, inputs)
+    truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
+    class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
+    if truth is not None:
+        told, class_maps = map_truth(plan, truth, images, checked, infos, labels)
+        warnings += told
+    relabellings, told = relabellings_of(plan, infos, labels, class_maps)
+    warnings += told
+    tags, told = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
+    warnings += told
+    return Ready(
+        plan=plan,
+        allow_code=allow_code,
+        models=infos,
+        labels=labels,
+        images=images,
+        images_digest=images_digest,
+        sizes_hw=[c.source_hw for c in checked],
+        truth=truth,
+        class_maps=class_maps,
+        relabellings=relabellings,
+        tags=tags,
+        code_digests=code_digests,
+        truth_digest=_digest_of(judged_by, labels),
+        warnings=warnings,
+        inputs=inputs,
+    )
+
+
+def _unconfirmed(plan: PlanFile) -> list[str]:
+    """A guess of `init` that nobody confirmed can cost all accuracy, and no number of the run would say why."""
+    marked = plan.unconfirmed
+    if not marked:
+        return []
+    lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
+    shown = "; ".join(m if len(m) <= 100 else m[:97] + "..." for m in marked)
+    verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
+    return [f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"]
+
+
+def _weights(infos: dict[str, ModelInfo]) -> list[str]:
+    """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
+    return [
+        f"pipeline {name}: {info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
+        for name, info in infos.items()
+        if info.weights
+    ]
+
+
+_HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
+
+
+def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[str]:
+    """A candidate that is the baseline by another name passes every comparison: mostly a forgotten 'model:'."""
+    seen: dict[str, str] = {}
+    told = []
+    for name, spec in plan.plan.pipelines.items():
+        what = infos[name].digest + spec.model_dump_json(exclude={"extends", "model"})
+        if what in seen:
+            told.append(f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it")
+        seen.setdefault(what, name)
+    return told
+
+
+def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[str]:
+    """Pictures that stand there several times: what is said of n images is then of fewer."""
+    first: dict[str, str] = {}
+    again = []
+    for image, file in zip(images, hashed, strict=True):
+        if file.sha256 in first:
+            again.append(f"{image.name} = {first[file.sha256]}")
+        first.setdefault(file.sha256, image.name)
+    if not again:
+        return []
+    return [
+        f"{count_of(len(again), 'image')} the same as another, byte for byte ({short_list(again)}): accuracy and agreement "
+        "count them as independent, and are less sure than they say; keep one of each"
+    ]
+
+
+def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
+    """Annotations and tags, hashed before they are read; and the pipelines' lists of labels for `inputs`.
+
+    A file that can't be read is left to whoever reads it next, and says so.
+    """
+    judges = []
+    for name in (plan.plan.images.annotations, plan.plan.images.tags):
+        with contextlib.suppress(OSError):
+            judges += [hash_file(plan.resolve(name))] if name is not None else []
+    inputs.add(COMMON, judges)
+    for name, spec in plan.plan.pipelines.items():
+        if isinstance(spec.postprocess, models.Postprocess) and isinstance(spec.postprocess.labels, str):
+            with contextlib.suppress(OSError):
+                inputs.add(name, [hash_file(plan.folder / spec.postprocess.labels)])
+    return judges
+
+
+def _digest_of(judged_by: list[HashedFile], labels: dict[str, list[str] | None]) -> str:
+    """Of what results are judged by: annotations, tags and labels."""
+    total = hashlib.sha256(json.dumps(labels, sort_keys=True).encode())
+    for file in judged_by:
+        total.update(bytes.fromhex(file.sha256))
+    return "sha256:" + total.hexdigest()
+
+
+def _code_digests(plan: PlanFile, inputs: Inputs) -> dict[str, str]:
+    """Of all source files of the user's stages, by pipeline: see pipeline/source_files.py."""
+    digests = {}
+    for name, spec in plan.plan.pipelines.items():
+        total = hashlib.sha256()
+        for stage in ("preprocess", "postprocess"):
+            code = getattr(spec, stage)
+            if not isinstance(code, models.UserCode):
+                continue
+            total.update(code.python.encode())
+            for place, path in source_files(code.python, plan.folder, f"pipelines.{name}.{stage}").items():
+                hashed = hash_file(path)
+                inputs.add(name, [hashed])
+                total.update(place.encode("utf-8", "surrogateescape") + b"\0" + bytes.fromhex(hashed.sha256))
+            digests[name] = "sha256:" + total.hexdigest()
+    return digests
+
+
+def _check_backends(plan: PlanFile) -> None:
+    check_simd()
+    missing = [a for a in map(availability, plan.plan.matrix.backends) if not a.ok]
+    if missing:
+        raise BackendUnavailableError("\n".join(f"backend {a.name}: {a.reason}; {a.cure}" for a in missing))
+
+
+def _check_code(plan: PlanFile, allow_code: bool) -> None:
+    if allow_code:
+        return
+    for name, spec in plan.plan.pipelines.items():
+        for stage in ("preprocess", "postprocess"):
+            code = getattr(spec, stage)
+            if isinstance(code, models.UserCode):
+                raise CodeRefusedError(
+                    f"{plan.path}: pipelines.{name}.{stage} names Python code ({code.python}), which a trial would run; "
+                    "read it, then give --allow-code"
+                )
+
+
+def _check_pipeline(name: str, spec: models.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
+    """Builds a pipeline for its errors alone; the user's code is imported only in a cell's process."""
+    if isinstance(spec.preprocess, models.UserCode) or isinstance(spec.postprocess, models.UserCode):
+        check_tensors(info)
+        fed = pick_input(f"pipelines.{name}", spec, info)
+        if isinstance(spec.postprocess, models.Postprocess):
+            check_postprocess(f"pipelines.{name}", spec.postprocess, info, labels_of(spec, info, plan.folder))
+        if isinstance(spec.preprocess, models.Preprocess):
+            check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
+    else:
+        build_pipeline(name, spec, info, plan.folder)
+
+
+def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage]) -> list[str]:
+    """DataError where an image can't be fitted; a warning where fitting leaves next to nothing of it."""
+    problems, warnings = [], []
+    for name, spec in plan.plan.pipelines.items():
+        if isinstance(spec.preprocess, models.UserCode):
+            continue
+        kernel = preprocess_kernel(spec)
+        reduced, enlarged = [], []
+        for image, size in zip(images, checked, strict=True):
+            source_hw = size.source_hw if spec.decode.exif == "apply" else size.stored_hw
+            try:
+                geometry = kernel.geometry(source_hw)
+            except SeatrialError as e:
+                problems.append(f"{image.path}: {e}")
+                continue
+            scale = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
+            if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):
+                sizes = (f"{hw[0]} × {hw[1]}" for hw in (source_hw, geometry.resized_hw))
+                reduced.append(f"{image.name} ({' to '.join(sizes)} pixels)")
+            elif scale > 64:
+                enlarged.append(f"{image.name} ({scale:.0f} times)")
+        if reduced:
+            warnings.append(
+                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: "
+                f"{short_list(reduced)}"
+            )
+        if enlarged:
+            warnings.append(
+                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {short_list(enlarged)}"
+            )
+    if problems:
+        raise DataError("\n".join(dict.fromkeys(problems)))
+    return warnings

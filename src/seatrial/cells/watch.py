@@ -1,0 +1,25 @@
+"""What a trial tells whoever looks on: a terminal, a notebook, a test. All methods may be left as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.cells.matrix import Cell
+from seatrial.history.records import CellRecord
+
+
+class Watcher:
+    def checking(self, what: str) -> None:
+        """A step before the first cell, such as 'images'."""
+
+    def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
+        """The cells are known; `done` of them come from an earlier, interrupted run."""
+
+    def expects(self, left_s: float) -> None:
+        """The rest will take about so many seconds from now."""
+
+    def step(self, cell: Cell, step: str, share: float) -> None:
+        """A cell goes on: `share` of its time is used."""
+
+    def cell_ends(self, record: CellRecord) -> None:
+        """A cell's record is written."""

@@ -1,0 +1,1 @@
+"""A against B in lock-step: fresh processes that take turns."""

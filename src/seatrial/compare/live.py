@@ -1,0 +1,101 @@
+"""A comparison from subjects to record: lock-step rounds of what can run, or two stored runs side by side.
+
+For: `seatrial compare`. Not for: the rounds (rounds.py) or what subjects are (sides.py).
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from seatrial.compare.question import Question
+from seatrial.compare.record import now, record_comparisons
+from seatrial.compare.rounds import CutShortError, Tell, compare_sides
+from seatrial.compare.sides import Subject, called_alike, told_apart
+from seatrial.compare.turner import Side
+from seatrial.errors import DataError, UsageError
+from seatrial.history.keep import Keep, keeping
+from seatrial.history.records import Comparison, Record
+from seatrial.history.store import RunFolder
+from seatrial.machine.environment import environment
+
+
+def run_comparison(
+    run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell
+) -> tuple[Record, CutShortError | None]:
+    """Compares in lock-step, and writes the record into the run's folder.
+
+    Rounds that were done before a side broke, or before Ctrl-C, are kept in a record that says so, and what ended them is
+    given beside it.
+
+    Raises:
+        ResultsError: the folder takes no more; the message says where the rounds are kept.
+        UsageError: the sides differ in their batch or their images, or no verdict would fit into the time.
+        SeatrialError: a side could not load, or broke in the first round.
+    """
+    with keeping(run) as keep:
+        return _run_rounds(keep, a, b, question, tell)
+
+
+def _run_rounds(
+    keep: Keep, a: Subject, b: Subject, question: Question, tell: Tell
+) -> tuple[Record, CutShortError | None]:
+    began = time.monotonic()
+    machine = environment()
+    cut: CutShortError | None = None
+    _check_inputs(a, b)
+    a, b = told_apart(a, b)
+    mine, theirs, said = called_alike(a.side, b.side)
+    keep.run.save_start({"created": now(), "compare": [a.label, b.label]})
+    try:
+        comparisons = compare_sides(mine, theirs, question, keep.run.work / "rounds", (a.label, b.label), tell)
+    except CutShortError as e:
+        comparisons, cut = e.comparisons, e
+    # Each round opens both models again.
+    if why := a.changed() or b.changed():
+        comparisons = [_not_called(c, why) for c in comparisons]
+        cut = CutShortError(comparisons, DataError(why))
+    comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
+    wall_s = time.monotonic() - began
+    status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
+    warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
+    return record_comparisons(keep, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
+
+
+def _not_called(c: Comparison, why: str) -> Comparison:
+    return c.model_copy(update={"verdict": "INCONCLUSIVE", "reason": f"{c.reason}; nothing is called: {why}"})
+
+
+def _check_inputs(a: Subject, b: Subject) -> None:
+    batches = a.side.task["batch"], b.side.task["batch"]
+    if batches[0] != batches[1]:
+        raise UsageError(
+            f"expected the same batch on both sides, got {batches[0]} of A and {batches[1]} of B: times are of a batch; "
+            "give --batch"
+        )
+    if a.images != b.images:
+        raise UsageError(
+            "expected the same images on both sides, got two plans whose images differ: in each turn both sides see the same "
+            "ones; give both plans one images.path"
+        )
+
+
+def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: str) -> Comparison:
+    """What was asked, and what a reader of the verdict should know of its two sides."""
+    asked: dict[str, Any] = {
+        "max_time_s": question.max_time_s, "confidence": 1 - question.alpha, "seed": question.seed,
+        "a": _asked_of(a), "b": _asked_of(b),
+    }  # fmt: skip
+    warnings = [said] if said else []
+    runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
+    if a.python != b.python and runtimes[0] == runtimes[1]:
+        warnings.append(f"both interpreters run {runtimes[0]}: what differs is not the runtime's version")
+    return c.model_copy(update={"asked": asked, "warnings": (*warnings, *c.warnings)})
+
+
+def _asked_of(side: Side) -> dict[str, Any]:
+    shapes = side.task.get("input_shapes", {})
+    return {
+        "batch": side.task["batch"], "threads": side.task["threads"], "backend": side.task["backend"], "python": side.python,
+        "input_shapes": {name: list(shape) for name, shape in shapes.items()}, "native_loop": side.task["native"],
+    }  # fmt: skip

@@ -1,0 +1,196 @@
+"""Lock-step pairs: fresh processes, all loaded and warm, that take turns in short bursts while the others sleep.
+
+A slow minute of the machine hits every side alike, and launches are part of what is sampled: see docs/adr/0008. For:
+running one round of sides and handing back their bursts. Not for: what the difference means (stats/compare.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.compare.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
+from seatrial.compare.turner import LOAD_TIMEOUT_S, Side, Turner, open_turner
+from seatrial.errors import UsageError
+from seatrial.noise.watch import NoiseReport, NoiseWatch
+
+I64 = npt.NDArray[np.int64]
+Enough = Callable[[Mapping[str, I64], list[str]], bool]
+CheckTime = Callable[[float, float], None]
+WARM_UP_S, LEAST_WARM_UP = 0.15, 3
+# A turn that takes so much longer than the warm-up said is stuck.
+LEAST_TURN_TIMEOUT_S, STUCK = 30.0, 100
+
+
+@dataclass(frozen=True)
+class Round:
+    """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole.
+
+    launched: the sides in the order in which their processes were started. restless: of each side, the share of its turns
+    after which its process worked on, and so took a core from the next side's turn.
+    """
+
+    blocks_ns: dict[str, I64]
+    stages: list[str]
+    launched: list[str]
+    burst: int
+    details: dict[str, dict[str, Any]]
+    noise: NoiseReport
+    wall_s: float
+    restless: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def requests_s(self) -> dict[str, float]:
+        """Mean of each side's requests."""
+        return {name: float(table[:, :, -1].mean()) / 1e9 for name, table in self.blocks_ns.items()}
+
+    @property
+    def other_s(self) -> float:
+        """What the round took beside its turns: loading, warming up and ending three processes."""
+        blocks = len(next(iter(self.blocks_ns.values())))
+        return max(0.0, self.wall_s - blocks * (self.burst + 1) * sum(self.requests_s.values()))
+
+
+def run_round(
+    sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
+    launch: Sequence[str] = (), tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
+    enough: Enough = lambda _blocks, _stages: True, check_time: CheckTime = lambda _ready_s, _turns_s: None,
+    requests_s: Mapping[str, float] = MappingProxyType({}),
+) -> Round:  # fmt: skip
+    """One process a side, started in random order; `blocks` blocks in which each side has one turn.
+
+    least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts
+    by name, where it is not to be random. budget_s: loading and turns are to fit into it; a slow model gets fewer blocks,
+    and then shorter bursts, but never less than round_plan.least_turns_s takes. check_time: hears, before the first turn, how
+    many seconds went by until then and how many the shortest round's turns take at the least, and may raise. enough: hears
+    the blocks so far and the stages, as a Round has them, and may ask for more, up to MOST_TIMES as many and within the
+    budget; it must not look at what the sides' difference is, only at how well it is known. requests_s: what a request of
+    each side took in an earlier round, which the time is then planned with.
+
+    Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels. Every
+    side's order of images begins anew before the first turn, from one seed: in each block all sides see the same images,
+    those of the request that is not kept included, and the next round sees them in another order.
+
+    Raises:
+        UsageError: the sides have different stages.
+        ResultsError: the folder cannot be written.
+        SeatrialError: a side could not load or broke; the message has its label and its last words.
+    """
+    began = time.monotonic()
+    rng = random.Random(seed)
+    by_name = {side.name: side for side in sides}
+    starts = list(launch) or list(by_name)
+    if not launch:
+        rng.shuffle(starts)
+    with contextlib.ExitStack() as stack:
+        turners: dict[str, Turner] = {}
+        for name in starts:
+            turners[name] = stack.enter_context(
+                open_turner(by_name[name], folder, longest_turns(blocks, least_requests))
+            )
+        for turner in turners.values():
+            turner.await_reply(LOAD_TIMEOUT_S)
+        _check_stages(turners.values())
+        names = list(by_name)
+        warm = {name: _warm_up(turners[name]) for name in names}
+        own_s = [requests_s.get(name, warm[name].request_s) for name in names]
+        hand_over_s = sum(w.hand_over_s for w in warm.values())
+        ready_s = time.monotonic() - began
+        # Of unlike images a warm-up sees a few: what it saw at the least can be held against the question, no more.
+        check_time(ready_s, least_turns_s(blocks, [w.least_s for w in warm.values()], least_requests, hand_over_s))
+        plan = plan_turns(blocks, own_s, least_requests, max(0.0, budget_s - ready_s), hand_over_s)
+        burst = plan.burst
+        stages = turners[names[0]].facts()["stages"]
+        cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
+        for turner in turners.values():
+            turner.timeout_s = max(LEAST_TURN_TIMEOUT_S, STUCK * (burst + 1) * max(own_s))
+            turner.restart_images(image_seed(seed))
+
+        def tables(done: int) -> dict[str, I64]:
+            return {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
+
+        with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
+            for done, order in enumerate(_orders(names, plan.most, rng), 1):
+                for name in order:
+                    turners[name].turn(burst)
+                if done % 8 == 0:
+                    tell(min(1.0, done / plan.blocks))
+                # Behind an odd one the mirror image is still to come.
+                late = time.monotonic() - began >= budget_s
+                if done % 2 == 0 and done >= plan.least and late:
+                    break
+                if done % plan.blocks == 0 and enough(tables(done), stages):
+                    break
+        for turner in turners.values():
+            turner.quit()
+        facts = {name: turners[name].facts() for name in names}
+        restless = {name: turners[name].restless / done for name in names}
+        found = tables(done)
+    return Round(found, stages, starts, burst, facts, watch.report(), time.monotonic() - began, restless)
+
+
+def image_seed(seed: int) -> int:
+    """Of a round's order of images: the sides are told it, in 31 bits."""
+    return random.Random(f"images {seed}").getrandbits(31)
+
+
+def _check_stages(turners: Iterable[Turner]) -> None:
+    stages = {t.label: ", ".join(t.facts()["stages"]) for t in turners}
+    if len(set(stages.values())) > 1:
+        said = "; ".join(f"{label}: {own}" for label, own in sorted(stages.items()))
+        raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")
+
+
+def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
+    for number in range(blocks):
+        if number % 2 == 0:
+            order = rng.sample(names, len(names))
+            yield order
+        else:
+            yield order[::-1]
+
+
+@dataclass(frozen=True)
+class _Warm:
+    """What a request takes, and a turn beside its requests: both to plan by, not to judge by."""
+
+    request_s: float
+    least_s: float
+    hand_over_s: float
+
+
+def _warm_up(turner: Turner) -> _Warm:
+    """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
+
+    request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest.
+    """
+    count = 1
+    turns: list[tuple[int, float]] = []
+    hand_overs_s: list[float] = []
+    while True:
+        sent = time.monotonic()
+        took_s = turner.command(b"w", count)
+        hand_overs_s.append(time.monotonic() - sent - took_s)
+        turns.append((count, took_s))
+        done, spent_s = map(sum, zip(*turns, strict=True))
+        if spent_s >= WARM_UP_S and (done >= LEAST_WARM_UP or took_s >= SLOW_S):
+            break
+        count *= 2 if took_s < BURST_S else 1
+    counts, seconds = zip(*(turns[1:] or turns), strict=True)
+    least_s = min(took_s / count for count, took_s in turns)
+    return _Warm(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
+
+
+def _bursts(rows: I64, blocks: int, burst: int) -> I64:
+    """(blocks, burst, stages + 1): the first request of each turn is left out."""
+    return rows[:, 1:].reshape(blocks, burst + 1, -1)[:, 1:]

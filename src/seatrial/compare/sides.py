@@ -1,0 +1,138 @@
+"""What is compared, as processes to run: models, pipelines of plans, other interpreters. Not for: running them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from seatrial.backends.catalogue import has_native_loop
+from seatrial.backends.onnxruntime_native import NATIVE
+from seatrial.cells.checks import check_backend, check_name, check_threads
+from seatrial.cells.inputs import model_alone
+from seatrial.cells.preflight import Ready
+from seatrial.cells.prepare import cell_inputs, pipeline_cell
+from seatrial.compare.interpreters import (
+    inspect_interpreter,
+    lent_environment,
+)
+from seatrial.compare.turner import Side
+from seatrial.history.store import RunFolder
+from seatrial.model.file import FAKE_SUFFIX, inspect_model, model_facts
+from seatrial.model.shapes import check_inputs, fixed_shapes
+
+
+def model_side(
+    model: Path, *, backend: str = "onnxruntime-cpu", batch: int = 1, threads: int = 1,
+    shapes: dict[str, tuple[int, ...]] | None = None, native: bool = True, python: str | None = None, seed: int = 0,
+) -> Side:  # fmt: skip
+    """A model alone on made-up inputs.
+
+    Raises:
+        ModelError: it can't be read, has a dynamic dimension that neither batch nor shapes fixes, or an input that takes
+            something else than numbers.
+        BackendUnavailableError: the backend, or the other interpreter's packages, are not there.
+        UsageError: more threads than cores.
+    """
+    check_threads(threads)
+    check_name(backend)
+    info = inspect_model(model)
+    if model.name.endswith(FAKE_SUFFIX):
+        backend = "fake"
+    check_inputs(info)
+    given = fixed_shapes(info, batch, shapes or {})
+    other = None if python is None else inspect_interpreter(python)
+    if other is None:
+        check_backend(backend)
+    task: dict[str, Any] = {
+        "model": str(model.absolute()), "backend": backend, "threads": threads, "seed": seed, "batch": batch,
+        "native": native and (has_native_loop(backend) if other is None else other.library and backend in NATIVE),
+        "input_shapes": given, "named_sizes": info.named_sizes(given),
+    }  # fmt: skip
+    if other is None:
+        return Side(model.stem, task)
+    return Side(model.stem, task, other.path, lent_environment(other, backend))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One side of a comparison with what its record says about it.
+
+    images: digest of those that a pipeline sees; changed: which of its files are not what they were, for people; empty where
+    none is.
+    """
+
+    label: str
+    side: Side
+    model: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+    images: str = ""
+    changed: Callable[[], str] = lambda: ""
+
+
+def model_subject(model: Path, **options: Any) -> Subject:
+    """As model_side."""
+    side = model_side(model, **options)
+    info = inspect_model(model)
+    return Subject(_label(model.name, side), side, model_facts(info), changed=model_alone(info))
+
+
+def _label(name: str, side: Side) -> str:
+    where = f" by {side.python}" if side.python != sys.executable else ""
+    return f"{name} on {side.task['backend']}{where}"
+
+
+def pipeline_subject(
+    ready: Ready, run: RunFolder, pipeline: str, *, python: str | None = None, **options: Any
+) -> Subject:  # fmt: skip
+    """As pipeline_cell; `python` is the interpreter that runs it."""
+    cell, task = pipeline_cell(ready, run, pipeline, **options)
+    other = None if python is None else inspect_interpreter(python)
+    loop = has_native_loop(cell.backend) if other is None else other.library and cell.backend in NATIVE
+    side_task = {
+        "pipeline": task.model_dump(mode="json"), "threads": cell.threads, "backend": cell.backend, "batch": cell.batch,
+        "native": task.native and loop,
+    }  # fmt: skip
+    environment = lent_environment(other, cell.backend, whole=True) if other else {}
+    side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
+    where = f" by {side.python}" if other else ""
+    label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
+    return Subject(
+        label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest, changed
+    )
+
+
+def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
+    """Both without the interpreter, or both with it, and a word on that: its microseconds must not be B's alone."""
+    if a.task.get("native") == b.task.get("native"):
+        return a, b, ""
+    without = "A" if not a.task.get("native") else "B"
+    said = (
+        f"both sides are called from Python: {without} has no native loop, and the interpreter would count for it alone"
+    )
+    return _from_python(a), _from_python(b), said
+
+
+def _from_python(side: Side) -> Side:
+    task = {**side.task, "native": False}
+    if "pipeline" in task:
+        task["pipeline"] = {**task["pipeline"], "native": False}
+    return replace(side, task=task)
+
+
+def told_apart(a: Subject, b: Subject) -> tuple[Subject, Subject]:
+    """Two files of one name get as much of their paths into their labels as tells them apart."""
+    mine, theirs = Path(a.model["path"]).parts, Path(b.model["path"]).parts
+    if a.label != b.label or mine == theirs:
+        return a, b
+    for count in range(2, max(len(mine), len(theirs)) + 1):
+        if mine[-count:] != theirs[-count:]:
+            break
+    return (
+        replace(a, label=f"{Path(*mine[-count:])}: {a.label}"),
+        replace(b, label=f"{Path(*theirs[-count:])}: {b.label}"),
+    )

@@ -1,0 +1,185 @@
+"""One side's process, as the parent has it: started, told to take turns, ended with whatever it started."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import StageSamples
+from seatrial.compare.turns import COMMAND, DONE, REPLY, RESTLESS
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, SeatrialError
+from seatrial.history.store import why_not_written
+from seatrial.interrupts import interrupts_held, raise_swallowed
+from seatrial.jobs.process import last_words
+from seatrial.jobs.process_tree import ProcessTree
+from seatrial.jobs.shared import anonymous_file
+from seatrial.units import format_seconds
+
+I64 = npt.NDArray[np.int64]
+
+# Loading may build an engine.
+LOAD_TIMEOUT_S = 600.0
+
+
+LISTEN_S = 0.5
+
+
+MOST_STAGES = 8
+
+
+@dataclass(frozen=True)
+class Side:
+    """What one process runs. `task` is what turns.py reads; `python` the interpreter that runs it.
+
+    name: of its files and of its column in a Round; label: what errors call it, the name where there is none.
+    """
+
+    name: str
+    task: Mapping[str, Any]
+    python: str = sys.executable
+    environment: Mapping[str, str] = field(default_factory=dict)
+    label: str = ""
+
+
+class Turner:
+    """The parent's end of one process."""
+
+    def __init__(
+        self, side: Side, child: subprocess.Popen[bytes], commands: int, replies: int, memory: int, files: Path
+    ) -> None:
+        self.side = side
+        self._child = child
+        self._commands = commands
+        self._replies = replies
+        self._memory = memory
+        self._files = files
+        self.timeout_s = LOAD_TIMEOUT_S
+        self.restless = 0
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def label(self) -> str:
+        return self.side.label or self.side.name
+
+    def turn(self, burst: int) -> None:
+        # One more than is kept: it wakes the caches.
+        self.command(b"t", burst + 1)
+
+    def restart_images(self, seed: int) -> None:
+        self.command(b"i", seed)
+        # Only what it does between turns counts.
+        self.restless = 0
+
+    def command(self, letter: bytes, number: int) -> float:
+        """Seconds that the requests took."""
+        with contextlib.suppress(BrokenPipeError):  # the reply that does not come says why
+            os.write(self._commands, COMMAND.pack(letter, number))
+        return self.await_reply(self.timeout_s)
+
+    def quit(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._commands, COMMAND.pack(b"q", 0))
+
+    def await_reply(self, timeout_s: float) -> float:
+        deadline = time.monotonic() + timeout_s
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._replies, selectors.EVENT_READ)
+            while not selector.select(LISTEN_S):
+                raise_swallowed()
+                # A helper that it forked keeps the pipe open, so that its death may leave no end of file behind.
+                if self._child.poll() is not None:
+                    raise self._broken()
+                if time.monotonic() > deadline:
+                    raise CellError(
+                        f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped; run it alone, "
+                        "with 'seatrial bench', to see where it hangs"
+                    )
+        reply = os.read(self._replies, REPLY.size)
+        word, took_ns = REPLY.unpack(reply) if len(reply) == REPLY.size else (b"", 0)
+        if word not in (DONE, RESTLESS):
+            raise self._broken()
+        self.restless += word == RESTLESS
+        return float(took_ns) / 1e9
+
+    def facts(self) -> dict[str, Any]:
+        try:
+            facts: dict[str, Any] = json.loads(self._files.with_suffix(".json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return facts
+
+    def table(self, stages: int) -> I64:
+        size = os.fstat(self._memory).st_size
+        return StageSamples.read(os.pread(self._memory, size, 0), stages)
+
+    def _broken(self) -> SeatrialError:
+        facts = self.facts()
+        if facts.get("error"):
+            kinds = {4: ModelError, 5: BackendUnavailableError}
+            return kinds.get(int(facts["exit_code"]), CellError)(f"{self.label}: {facts['error']}")
+        # Its output goes with the round's folder, so that nobody can be sent there.
+        ended = last_words(self._child.wait(), self._files.with_suffix(".log")).partition("; the cell's last output")[0]
+        return CellError(f"{self.label}: {ended}")
+
+
+@contextlib.contextmanager
+def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
+    """Starts a side's process; ends it and everything that it started on the way out."""
+    files = folder / side.name
+    task_file, answer, log_file = (files.with_suffix(suffix) for suffix in (".task", ".json", ".log"))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        answer.unlink(missing_ok=True)
+        task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
+        log_file.touch()
+    except OSError as e:
+        raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
+    with contextlib.ExitStack() as stack, contextlib.ExitStack() as theirs:
+        try:
+            command_end, commands = _pipe(theirs, stack)
+            replies, reply_end = _pipe(stack, theirs)
+            memory = anonymous_file()
+            stack.callback(os.close, memory)
+            # Room for any number of stages that a side may have; the child writes as much as it has of them.
+            os.ftruncate(memory, 8 * StageSamples.words(capacity, MOST_STAGES))
+            log = stack.enter_context(log_file.open("wb"))
+        except OSError as e:
+            raise ResultsError(
+                f"{side.label or side.name}: the system gives no pipe, file or memory for its process: {e.strerror}"
+            ) from e
+        words = [side.python, "-P", "-m", "seatrial.compare.turns", str(task_file)]
+        with interrupts_held():
+            try:
+                child = ProcessTree(
+                    [*words, str(command_end), str(reply_end), str(memory)],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
+                    env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
+                )  # fmt: skip
+            except OSError as e:
+                label = side.label or side.name
+                raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None
+            stack.callback(child.end)
+        theirs.close()
+        yield Turner(side, child, commands, replies, memory, files)
+
+
+def _pipe(reader_stack: contextlib.ExitStack, writer_stack: contextlib.ExitStack) -> tuple[int, int]:
+    reader, writer = os.pipe()
+    reader_stack.callback(os.close, reader)
+    writer_stack.callback(os.close, writer)
+    return reader, writer

@@ -1,0 +1,172 @@
+"""One side of a comparison, in a process of its own: loads, then runs short bursts when it is told to, and sleeps.
+
+Run as `PYTHON -P -m seatrial.compare.turns TASK.json COMMANDS REPLIES SAMPLES`, the last three file descriptors. A command is
+one letter and a number: 'w' runs so many requests without keeping times, 't' keeps them, 'i' begins the order of images anew
+from that seed, 'q' ends. A reply is a letter and the nanoseconds that the requests took; it is given when every thread of
+this process is at rest, so that a pool that still spins takes nothing from the next side's turn. It may run under another
+interpreter than the one that compares, so what a model alone needs is NumPy and its runtime, and nothing else here.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import mmap
+import os
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial.errors import ExitCode, SeatrialError
+from seatrial.jobs.child import die_with_parent, pin
+from seatrial.model.made_up import first_run, made_up
+
+COMMAND = struct.Struct("<ci")
+REPLY = struct.Struct("<cq")
+# RESTLESS: done too, but some thread works on and on.
+DONE, RESTLESS, FAILED = b".", b"~", b"!"
+FOREVER_NS = 1 << 62
+# How long a thread pool may go on spinning for work that does not come, before it counts as one that never rests.
+SETTLE_NS, LEAST_PATIENCE_NS = 500_000_000, 50_000_000
+THREADS = Path("/proc/self/task")
+# A thread that spins uses all of its core where it gets it, going to sleep and looking a twentieth.
+LOOK_S, AT_REST = 0.0005, 0.25
+
+
+@dataclass(frozen=True)
+class SideWork:
+    """What a side runs, the names of its stages, and what really runs.
+
+    restart: begins the order of images anew, from a seed; a model alone has none.
+    """
+
+    work: Work
+    stages: list[str]
+    details: dict[str, str]
+    restart: Callable[[int], None] = lambda _seed: None
+
+
+def main() -> int:
+    die_with_parent()
+    task = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    commands, replies, samples = map(int, sys.argv[2:5])
+    try:
+        _serve(task, commands, replies, samples)
+    except SeatrialError as e:
+        _say(task, error=str(e), exit_code=int(e.exit_code))
+    except MemoryError:
+        _say(task, error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
+    else:
+        return 0
+    os.write(replies, REPLY.pack(FAILED, 0))
+    return 1
+
+
+def _serve(task: Mapping[str, Any], commands: int, replies: int, memory: int) -> None:
+    affinity = pin(task["threads"])
+    began = now_ns()
+    side = open_work(task)
+    loaded_s = (now_ns() - began) / 1e9
+    kept = StageSamples(task["capacity"], len(side.stages), mmap.mmap(memory, 0))
+    # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
+    gc.collect()
+    gc.disable()
+    _say(task, stages=side.stages, details=side.details, affinity=affinity, load_s=loaded_s)
+    rest = Rest()
+    os.write(replies, REPLY.pack(rest.word(), 0))
+    while command := os.read(commands, COMMAND.size):
+        letter, number = COMMAND.unpack(command)
+        if letter == b"q":
+            return
+        began = now_ns()
+        if letter == b"i":
+            side.restart(number)
+        else:
+            samples = kept if letter == b"t" else StageSamples(number, len(side.stages))
+            closed_loop(side.work, samples, deadline_ns=FOREVER_NS, most=number)
+        took_ns = now_ns() - began
+        os.write(replies, REPLY.pack(rest.word(), took_ns))
+
+
+class Rest:
+    """Waits until no thread of this process works any more.
+
+    Runtimes let the threads of their pools spin for a while, ONNX Runtime for some 30 ms, so that the next request finds them
+    awake. In its own turn a side is measured with that, as it will run; in another's turn it would take a core away.
+    """
+
+    def __init__(self) -> None:
+        self._patience_ns = SETTLE_NS
+
+    def word(self) -> bytes:
+        """DONE, or RESTLESS where a thread goes on and on: the next wait for it is shorter."""
+        deadline = now_ns() + self._patience_ns
+        while now_ns() < deadline:
+            if not _others_at_work():
+                return DONE
+        self._patience_ns = max(LEAST_PATIENCE_NS, self._patience_ns // 2)
+        return RESTLESS
+
+
+def _others_at_work() -> bool:
+    """Whether a thread beside this one works, looked at after LOOK_S of sleep.
+
+    By the time that the process used meanwhile; and by what the kernel says of each thread, where there is /proc: on a busy
+    machine one that spins gets little time, and is no less in the way.
+    """
+    began, worked = now_ns(), time.process_time_ns()
+    time.sleep(LOOK_S)
+    if time.process_time_ns() - worked > AT_REST * (now_ns() - began):
+        return True
+    own = str(threading.get_native_id())
+    return THREADS.is_dir() and any(_state(thread) == "R" for thread in THREADS.iterdir() if thread.name != own)
+
+
+def _state(thread: Path) -> str:
+    """R: runs or waits for a core; '' where it has ended meanwhile."""
+    try:
+        stat = (thread / "stat").read_bytes()
+    except OSError:
+        return ""
+    # Behind the thread's name, in which anything may stand.
+    return stat.rpartition(b")")[2].split()[0].decode("ascii")
+
+
+def _say(task: Mapping[str, Any], **facts: Any) -> None:
+    Path(task["answer"]).write_text(json.dumps(facts), "utf-8")
+
+
+def open_work(task: Mapping[str, Any]) -> SideWork:
+    """Loads what the task names, and runs it once."""
+    if task.get("pipeline"):
+        return _open_pipeline(task)
+    from seatrial.backends.base import OpenOptions
+    from seatrial.backends.catalogue import has_native_loop, open_backend
+
+    shapes = {name: tuple(shape) for name, shape in task["input_shapes"].items()}
+    options = OpenOptions(task["threads"], 1, shapes, task["named_sizes"])
+    native = task["native"] and has_native_loop(task["backend"])
+    backend = open_backend(task["backend"], Path(task["model"]), options, native)
+    feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
+    first_run(backend, feeds)
+    return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})
+
+
+def _open_pipeline(task: Mapping[str, Any]) -> SideWork:
+    from seatrial.jobs.opened import STAGES, open_pipeline
+    from seatrial.jobs.task import Task
+
+    opened = open_pipeline(Task.model_validate(task["pipeline"]))
+    opened.iterate(lambda: None)
+    details = {"called": "from Python", **opened.backend.details()}
+    return SideWork(PythonWork(opened.iterate), list(STAGES), details, opened.restart)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

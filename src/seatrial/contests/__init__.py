@@ -1,0 +1,1 @@
+"""Kernels against what people write without them, in interleaved rounds."""

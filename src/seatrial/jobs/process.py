@@ -1,0 +1,191 @@
+"""Starts a worker, listens to it, and says how it ended. For: isolation. Not for: what the worker does (worker.py)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO
+
+from pydantic import ValidationError
+
+from seatrial.errors import ExitCode, ResultsError
+from seatrial.history.store import why_not_written
+from seatrial.interrupts import interrupts_held, raise_swallowed
+from seatrial.jobs.child import cores_for
+from seatrial.jobs.process_tree import ProcessTree
+from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
+from seatrial.jobs.task import Answer, Task
+from seatrial.noise.watch import NoiseReport, NoiseWatch
+from seatrial.units import format_seconds
+
+LAST_OUTPUT_LINES = 20
+# An answer, with its engines' times, is smaller.
+ROOM_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class Ended:
+    """answer is None where the process died; reason and last_output then say how."""
+
+    answer: Answer | None
+    reason: str
+    exit_code: int
+    last_output: str
+    wall_s: float
+    noise: NoiseReport | None = None
+
+
+def run_worker(
+    task: Task, timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None = None
+) -> Ended:
+    """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
+
+    shared: memory for its samples, which the caller can read however it ends. What measures is watched for disturbances.
+    ResultsError where its folder can't be written.
+    """
+    folder = Path(task.answer)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # Of an earlier try: whoever looks for a result must not find that one's.
+        for name in ("answer.json", "samples.npy", "results.npz"):
+            (folder / name).unlink(missing_ok=True)
+        (folder / "task.json").write_text(task.model_dump_json(), "utf-8")
+        log = (folder / "output.log").open("wb")
+    except OSError as e:
+        raise _not_written(folder, e) from e
+    with log:
+        return _run_worker(task, log, timeout_s, tell, shared)
+
+
+def _run_worker(
+    task: Task, log: IO[bytes], timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None
+) -> Ended:
+    began = time.monotonic()
+    with contextlib.ExitStack() as stack:
+        reader, writer = os.pipe()
+        stack.callback(os.close, reader)
+        # Until it is registered with whoever ends it, nobody would end it.
+        with interrupts_held():
+            try:
+                child = ProcessTree(
+                    # -P: a file in the working folder must not stand in for a package.
+                    [sys.executable, "-P", "-m", "seatrial.jobs.worker", str(Path(task.answer, "task.json"))],
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    pass_fds=(writer, *([shared.descriptor] if shared else [])),
+                    env={
+                        **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
+                        **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
+                    },
+                )  # fmt: skip
+            except OSError as e:
+                reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
+                return Ended(None, reason, int(ExitCode.ENVIRONMENT), "", 0.0)
+            finally:
+                os.close(writer)
+            stack.callback(child.end)
+        watch = None
+        if task.kind != "prepare":
+            watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients)))
+        timed_out = _listen(child, reader, began + timeout_s, tell)
+    ended = _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+    return replace(ended, noise=watch.report()) if watch else ended
+
+
+def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Callable[[str, float], None]) -> bool:
+    """Passes progress on until the process ends (False) or the deadline is past (True)."""
+    buffer = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(reader, selectors.EVENT_READ)
+        while True:
+            raise_swallowed()
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return True
+            if not selector.select(min(left, 0.5)):
+                if child.poll() is not None:
+                    return False
+                continue
+            chunk = os.read(reader, 65536)
+            if not chunk:
+                break
+            buffer += chunk
+            *lines, buffer = buffer.split(b"\n")
+            for line in lines:
+                with contextlib.suppress(ValueError, KeyError):
+                    word = json.loads(line)
+                    tell(word["step"], word["share"])
+    try:
+        child.wait(max(0.0, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: float) -> Ended:
+    folder = Path(task.answer)
+    output = _tail(folder / "output.log")
+    if not timed_out:
+        try:
+            answer = Answer.model_validate_json((folder / "answer.json").read_text("utf-8"))
+        except (OSError, ValidationError):
+            pass
+        else:
+            if answer.error:
+                return Ended(None, answer.error, answer.exit_code, output, wall_s)
+            return Ended(answer, "", 0, output, wall_s)
+    if timed_out:
+        reason = (
+            f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise measure.timeout"
+        )
+    else:
+        reason = last_words(code, folder / "output.log")
+    return Ended(None, reason, int(ExitCode.FAIL), output, wall_s)
+
+
+def _check_room(folder: Path) -> None:
+    """ResultsError where the disk is full: then a process could not even say that it was so."""
+    probe = folder / "probe"
+    try:
+        probe.write_bytes(bytes(ROOM_BYTES))
+    except OSError as e:
+        raise _not_written(folder, e) from e
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink()
+
+
+def _not_written(folder: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"{folder}: cannot be written: {why_not_written(error)}")
+
+
+def last_words(code: int, log: Path) -> str:
+    """How a process that left no answer ended, for people. ResultsError where the disk is full, so that it could not tell."""
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
+    if code < 0:
+        return f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
+    _check_room(log.parent)
+    output = _tail(log).strip()
+    return f"ended with exit status {code}: {output.splitlines()[-1] if output else 'it printed nothing'}"
+
+
+def _tail(path: Path) -> str:
+    """The last lines of a log. Only its end is read: a process in a loop can print gigabytes."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(max(0, path.stat().st_size - 16384))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return "\n".join(text.splitlines()[-LAST_OUTPUT_LINES:])

@@ -1,0 +1,1 @@
+"""One model or pipeline under a load: scenarios, rates, searches."""

@@ -1,0 +1,118 @@
+"""A load's clients: each with a work of its own, opened in the process that measures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial.errors import CellError
+from seatrial.jobs.opened import OpenedPipeline, open_pipeline
+from seatrial.jobs.task import Task
+from seatrial.model.made_up import first_run, made_up, made_up_zeros
+
+Tell = Callable[[str, float], None]
+I64 = npt.NDArray[np.int64]
+
+MIX_LENGTH = 4096
+
+
+@dataclass
+class Opened:
+    """A work for each client, and what opening the first cost."""
+
+    works: list[Work]
+    backend: Any
+    load_s: float
+    first_s: float
+    called: str
+    shape_orders: list[I64] = field(default_factory=list)
+    shape_first_s: list[float] = field(default_factory=list)
+    feeds: dict[str, npt.NDArray[Any]] | None = None
+    unmeasured: list[int] = field(default_factory=list)
+    """Requests that each client has sent before those in its table."""
+    spare: set[int] = field(default_factory=set)
+    """Cores that are not measured, for whoever watches."""
+
+    def sent(self, client: int, count: int) -> None:
+        self.unmeasured = self.unmeasured or [0] * len(self.works)
+        self.unmeasured[client] += count
+
+    def shape_order(self) -> list[int]:
+        """Each client's order of shapes, one behind the other, from the first row of its table on."""
+        orders = zip(self.shape_orders, self.unmeasured or [0] * len(self.works), strict=False)
+        return [int(i) for order, sent in orders for i in np.roll(order, -sent)]
+
+
+def open_model(task: Task, tell: Tell) -> Opened:
+    from seatrial.backends import OpenOptions, open_backend
+    from seatrial.backends.catalogue import has_native_loop
+
+    mix = task.load.mix
+    # A mix needs the dimensions open; every other load fixes them, as a deployed model would.
+    shapes: dict[str, tuple[int, ...]] = {} if mix else task.input_shapes
+    options = OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
+    native = task.native and has_native_loop(task.backend)
+    tell("loading", 0.0)
+    began = now_ns()
+    backend = open_backend(task.backend, Path(task.model), options, native)
+    loaded = now_ns()
+    called = "native" if native else "python"
+    if mix:
+        return _mixed(task, backend, called, (loaded - began) / 1e9)
+    feeds = {s.name: made_up(shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
+    first_run(backend, feeds)
+    answered = now_ns()
+    works = [backend.work(feeds)]
+    for client in range(1, task.clients):
+        own = {s.name: made_up(shapes[s.name], s.dtype, task.seed + client) for s in backend.inputs()}
+        works.append(backend.another().work(own))
+    return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, called, feeds=feeds)
+
+
+def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
+    """Each client takes shapes by weight in an order of its own. The first run of each shape is timed alone."""
+    mix = task.load.mix
+    dtypes = {s.name: s.dtype for s in backend.inputs()}
+    kinds: list[list[Work]] = []
+    for client in range(task.clients):
+        kinds.append([
+            backend.another().work({n: made_up(shape, dtypes[n], task.seed + client) for n, shape in shapes.items()})
+            for shapes, _ in mix
+        ])  # fmt: skip
+    try:
+        firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
+    except CellError as e:
+        raise CellError(f"{e}{made_up_zeros(dtypes)}") from e
+    weights = np.array([weight for _, weight in mix])
+    orders = [
+        np.random.default_rng(task.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
+        for client in range(task.clients)
+    ]
+    works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
+    return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
+
+
+def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
+    samples = StageSamples(1, 1)
+    try:
+        closed_loop(work, samples, deadline_ns=1 << 62, most=1)
+    except RuntimeError as e:
+        shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
+        raise CellError(
+            f"--mix {shape}: the model does not run on this shape: {str(e).strip()}; leave it away"
+        ) from None
+    return float(samples.to_array()[0, -1]) / 1e9
+
+
+def open_clients(task: Task, tell: Tell) -> Opened:
+    first = open_pipeline(task, tell)
+    clients: list[OpenedPipeline] = [first, *(first.another(task, c) for c in range(1, task.clients))]
+    called = "native" if "C API" in first.backend.details().get("called", "") else "python"
+    works: list[Work] = [PythonWork(c.iterate) for c in clients]
+    return Opened(works, first.backend, first.load_s, first.first_inference_s, called)

@@ -1,0 +1,68 @@
+"""A model's native loop against its runtime's Python binding: the same bits, and what the binding adds.
+
+For: a second opinion behind a load. Not for: anything that the load's own results would depend on.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seatrial._native.timing import StageSamples, closed_loop
+from seatrial.errors import SeatrialError
+from seatrial.jobs.task import Task
+from seatrial.machine.cgroups import least_memory_left_bytes
+
+if TYPE_CHECKING:
+    from seatrial.loads.clients import Opened
+
+# The binding adds microseconds: nothing to a request of seconds.
+SLOW_S = 1.0
+LONGEST_S = 2.0
+
+
+def cross_check(task: Task, opened: Opened, peak_bytes: int) -> tuple[dict[str, Any], str]:
+    """What was found, and what kept it from being found; both are empty where there is nothing to check.
+
+    A second session may want as much memory as the first: where that may not be there, nobody looks.
+    """
+    skip = not task.load.cross_check or opened.called != "native" or not opened.feeds or opened.first_s > SLOW_S
+    if skip or 1.2 * peak_bytes > _available_bytes():
+        return {}, ""
+    try:
+        return _in_turns(task, opened), ""
+    except (SeatrialError, MemoryError, RuntimeError) as e:
+        # The load's own measurement stands.
+        return {}, str(e) or type(e).__name__
+
+
+def _in_turns(task: Task, opened: Opened) -> dict[str, Any]:
+    from seatrial.backends import OpenOptions, open_backend
+
+    options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
+    assert opened.feeds
+    with open_backend(task.backend, Path(task.model), options) as other:
+        same = all(
+            np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
+            for x, y in zip(opened.backend.run(opened.feeds), other.run(opened.feeds), strict=True)
+        )
+        works = {"native": opened.works[0], "python": other.work(opened.feeds)}
+        samples = {name: StageSamples(4096, 1) for name in works}
+        in_a_row = 5 if opened.first_s < SLOW_S / 10 else 1
+        began = time.monotonic()
+        while len(samples["python"]) < 500 and (not len(samples["python"]) or time.monotonic() - began < LONGEST_S):
+            for name, work in works.items():
+                closed_loop(work, samples[name], deadline_ns=1 << 62, most=in_a_row)
+    medians = {f"{name}_p50_s": float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
+    return {"same_outputs": bool(same), **medians}
+
+
+def _available_bytes() -> float:
+    import psutil
+
+    left = least_memory_left_bytes()
+    available = float(psutil.virtual_memory().available)
+    return available if left is None else min(available, left)

@@ -1,0 +1,226 @@
+"""The worker's side of --find-rate: rates sent one after another, each judged by its own requests.
+
+For: how long a rate is sent, and what its requests say. Not for: which rate comes next (search.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial._native.timing import StageSamples, closed_loop, closed_loops, now_ns
+from seatrial.errors import UsageError
+from seatrial.jobs.shared import merged
+from seatrial.jobs.task import Point, Task
+from seatrial.loads.search import ERROR, MOST_LOOKS, Holds, find_rate
+from seatrial.loads.server import due_times, serve, utilisation
+from seatrial.stats.sample import effective_count, quantile_below
+from seatrial.stats.share import Worth
+from seatrial.stats.stopping import tail_samples_needed
+from seatrial.units import format_seconds
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+# Of the time: a rate of the search, and one that is to be confirmed; more requests tell more.
+SHARE_TRIED, SHARE_CONFIRMED = 1 / 16, 1 / 6
+# A model of a few microseconds would fill the table of samples with the first rates.
+MOST_PROBE_REQUESTS = 1 << 15
+# Behind each rate's start the queue fills up first: this share of its requests is not judged.
+FILLING = 0.1
+# Of the time: the rest is for confirming what was found.
+SEARCHING = 0.5
+# Standard errors below the limit, so that four in five would be confirmed: of the error ERROR / 2, and 0.84 for that.
+CONFIRMING_Z = 2.8
+# Samples that may lie above the bound, so that one stall of the machine does not decide.
+MAY_BE_ABOVE, MAY_BE_ABOVE_AT_LAST = 1, 3
+ONE_BY_ONE = Worth(memory=1.0, unseen=1.0)
+
+
+class RateSearch:
+    """One search: `run` fills the tables, and gives what the worker answers."""
+
+    def __init__(
+        self, task: Task, works: list[Any], tables: list[StageSamples], tell: Callable[[str, float], None], spare: set[int],
+        sent: Callable[[int, int], None],
+    ) -> None:  # fmt: skip
+        """sent: hears of each client's requests that are in no table of the load's."""
+        assert task.load.bound_s is not None
+        self._task = task
+        self._bound_s, self._quantile = task.load.bound_s, task.load.bound_quantile
+        self._works, self._tables, self._tell, self._spare, self._sent = works, tables, tell, spare, sent
+        self._began = now_ns()
+        self._points: list[Point] = []
+        self._full = False
+        self._service_s, self._least_service_s = 0.0, math.inf
+
+    def run(self) -> dict[str, Any]:
+        capacity = self._capacity()
+        self._check_time(capacity)
+        found = find_rate(capacity, self._try, self._confirm)
+        sure = found.complete and (found.confirmed or found.held is None)
+        # Shown without sending it: faster than they are served, requests wait longer and longer.
+        too_fast = len(self._works) / self._least_service_s if 0 < self._least_service_s < math.inf else math.inf
+        broke = min(found.failed or math.inf, too_fast)
+        return {
+            "converged": sure, "elapsed_s": (now_ns() - self._began) / 1e9, "points": self._points, "held": found.held,
+            "broke": broke if math.isfinite(broke) else None, "confirmed": found.confirmed,
+            "ended": "full" if self._full else "converged" if sure else "deadline",
+        }  # fmt: skip
+
+    def _capacity(self) -> float:
+        """Requests a second without idle time, as a first guess. UsageError where even requests that come alone break the
+        bound."""
+        works, stages = self._works, self._tables[0].stages
+        duration_ns = int(min(1.0, self._task.max_time_s / 8) * 1e9)
+        # No queue: the stage that holds the wait in the real tables is not there.
+        alone = StageSamples(4096, stages - 1)
+        closed_loop(works[0], alone, deadline_ns=now_ns() + duration_ns, most=4096)
+        self._sent(0, len(alone))
+        if not len(alone):
+            raise UsageError(f"--max-time {format_seconds(self._task.max_time_s)}: no request was done in it; raise it")
+        self._service_s = float(np.median(alone.to_array()[:, -1])) / 1e9
+        if self._service_s > self._bound_s:
+            raise UsageError(
+                f"--latency-bound {format_seconds(self._bound_s)}@p{self._quantile * 100:g}: no rate can hold it: with "
+                f"nothing else to do, half of the requests take more than {format_seconds(self._service_s)}; ask for more "
+                "time than that"
+            )
+        tables = [StageSamples(1 << 15, stages - 1) for _ in works]
+        began = now_ns()
+        closed_loops(works, tables, deadline_ns=began + duration_ns)
+        for client, table in enumerate(tables):
+            self._sent(client, len(table))
+        return max(1, sum(map(len, tables))) / ((now_ns() - began) / 1e9)
+
+    def _check_time(self, capacity: float) -> None:
+        needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
+        rate = 0.6 * capacity
+        if needed / rate > SEARCHING * self._task.max_time_s:
+            raise UsageError(
+                f"--find-rate: one rate needs {needed} requests to tell p{self._quantile * 100:g}, which take "
+                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; --max-time is "
+                f"{format_seconds(self._task.max_time_s)}: give {math.ceil(15 * needed / rate)} s, or a lower percentile"
+            )
+
+    def _try(self, rate: float) -> Holds | None:
+        """A guess for the search: "yes" where as good a run would be confirmed. The point itself keeps what was shown."""
+        needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
+        judged = self._send(rate, needed, SHARE_TRIED, until=SEARCHING, must=not self._points)
+        if judged is None:
+            return None
+        holds = self._shown(rate, judged, ERROR)
+        if holds != "unsure":
+            return holds
+        of_confirming = SHARE_CONFIRMED * self._task.max_time_s * rate
+        return "yes" if looks_confirmable(
+            judged.latencies_s, judged.service_s, rate, len(self._works), self._quantile, self._bound_s, of_confirming
+        ) else "unsure"  # fmt: skip
+
+    def _confirm(self, rate: float, error: float) -> Holds | None:
+        needed = _requests_needed(self._quantile, error, MAY_BE_ABOVE_AT_LAST)
+        judged = self._send(rate, needed, SHARE_CONFIRMED, until=1.0)
+        return None if judged is None else self._shown(rate, judged, error)
+
+    def _shown(self, rate: float, sent: _Judged, error: float) -> Holds:
+        holds = bound_holds(
+            sent.latencies_s, sent.service_s, rate, len(self._works), self._quantile, self._bound_s, error
+        )
+        self._points[-1] = self._points[-1].model_copy(update={"holds": holds})
+        return holds
+
+    def _send(self, rate: float, needed: int, share: float, until: float, must: bool = False) -> _Judged | None:
+        """Its requests: so many, or those of that share of the time, whichever are more.
+
+        None where they would end after `until`, or found no room.
+        """
+        task = self._task
+        duration_s = max(needed / (1 - FILLING) / rate, min(share * task.max_time_s, MOST_PROBE_REQUESTS / rate))
+        spent_s = (now_ns() - self._began) / 1e9
+        if self._full or (not must and spent_s + duration_s > until * task.max_time_s):
+            return None
+        self._tell(f"{rate:.3g} requests/s", min(1.0, spent_s / task.max_time_s))
+        due_ns = due_times(task, rate, duration_s, task.seed + len(self._points))
+        ended, first_ns = serve(
+            self._works,
+            self._tables,
+            due_ns,
+            lambda _: None,
+            self._spare,
+            longest_wait_s=max(self._bound_s, self._service_s),
+        )
+        if ended == "full":
+            self._full = True
+            return None
+        first_judged = due_ns[int(len(due_ns) * FILLING)]
+        judged_from = first_ns + int(first_judged)
+        rows = merged([t.to_array() for t in self._tables])
+        rows = rows[rows[:, 0] >= judged_from]
+        # Two may be due in the same nanosecond.
+        count = int((due_ns >= first_judged).sum())
+        last_ns = first_ns + int(due_ns[-1])
+        self._points.append(
+            Point(offered_per_s=rate, first_row_ns=judged_from, last_row_ns=last_ns, arrivals=count, holds="unsure")
+        )
+        judged = _Judged(rows, count)
+        if len(judged.service_s):
+            self._least_service_s = min(self._least_service_s, utilisation(judged.service_s, 1.0, 1)[0])
+        return judged
+
+
+def bound_holds(
+    latencies_s: F64, service_s: F64, rate: float, clients: int, quantile: float, bound_s: float, error: float
+) -> Holds:
+    """What one rate's requests say. error: how often a "yes" may be wrong; a "no" is wrong with ERROR in a whole search."""
+    # Of all that may be tried and confirmed, by either way of saying no.
+    error_of_no = ERROR / (4 * MOST_LOOKS)
+    if _said(latencies_s, quantile, bound_s, error_of_no) == "no":
+        return "no"
+    # Those that nobody had begun long after they were due stood in a queue; that they stood together is no luck.
+    served = int(np.isfinite(latencies_s).sum())
+    if ONE_BY_ONE.bounds(served, len(latencies_s), 1.0, quantile, error_of_no):
+        return "no"
+    if utilisation(service_s, rate, clients, 1 - error_of_no)[0] >= 1:
+        return "no"
+    # A queue that may be growing is no queue that was seen to hold.
+    if utilisation(service_s, rate, clients)[1] >= 1:
+        return "unsure"
+    return "yes" if _said(latencies_s, quantile, bound_s, error) == "yes" else "unsure"
+
+
+def _said(latencies_s: F64, quantile: float, bound_s: float, error: float) -> str:
+    """A budget's rule, with an error of its own and without its assumption about runs that have not come yet.
+
+    With that, a rate would take twenty times the requests, and a search many rates. Here a queue makes the runs, at each
+    rate, and they are seen; what else may come in runs must not come at the search's rate and again when it is confirmed.
+    """
+    return quantile_below(latencies_s, quantile, bound_s, 1 - 2 * error, longest_run=1).answer
+
+
+def looks_confirmable(
+    latencies_s: F64, service_s: F64, rate: float, clients: int, quantile: float, bound_s: float, requests: float
+) -> bool:
+    """Whether so many requests of the kind would pass the test, were the share above the bound what it is here."""
+    if utilisation(service_s, rate, clients)[1] >= 1:
+        return False
+    independent = requests * effective_count(latencies_s, quantile) / len(latencies_s)
+    may_be = 1 - quantile
+    # The normal approximation of that test: it is a guess, which confirming puts right.
+    passes = may_be - CONFIRMING_Z * math.sqrt(may_be * quantile / max(1.0, independent))
+    return float((latencies_s > bound_s).mean()) <= max(0.0, passes)
+
+
+class _Judged:
+    """latencies_s: of the requests that are judged; those that were never served count as infinite."""
+
+    def __init__(self, rows: I64, count: int) -> None:
+        self.service_s: F64 = (rows[:, -1] - rows[:, 1]) / 1e9
+        self.latencies_s: F64 = np.concatenate([rows[:, -1] / 1e9, np.full(count - len(rows), math.inf)])
+
+
+def _requests_needed(quantile: float, error: float, above: int) -> int:
+    """Some more than independent requests: latencies of neighbours in a queue are alike."""
+    return math.ceil(1.3 * tail_samples_needed(quantile, 1 - error, above))

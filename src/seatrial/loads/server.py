@@ -1,0 +1,106 @@
+"""Requests that come when they are due, served by as many clients as there are. For: one rate, once."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri
+
+from seatrial._native.timing import StageSamples, now_ns, open_loop
+from seatrial.jobs.task import Task
+from seatrial.stats.sample import effective_count
+from seatrial.timing import arrivals
+from seatrial.timing.measure import collector_paused
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+POLL_S = 0.2
+# Behind the last arrival: a server that is behind may catch up; what it has not begun by then is unserved.
+LEAST_GRACE_S = 1.0
+
+
+def due_times(task: Task, rate: float, duration_s: float, seed: int) -> I64:
+    """Offsets from the first, int64 nanoseconds, as the load says."""
+    if task.load.arrivals == "trace":
+        return arrivals.trace(task.load.arrivals_s, duration_s)
+    if task.load.arrivals == "constant":
+        return arrivals.constant(rate, duration_s)
+    return arrivals.poisson(rate, duration_s, seed)
+
+
+def serve(
+    works: list[Any], tables: list[StageSamples], due_ns: I64, tell: Callable[[float], None], spare: set[int],
+    longest_wait_s: float = 0.0,
+) -> tuple[str, int]:  # fmt: skip
+    """Why it ended, and the clock at the first arrival.
+
+    longest_wait_s: a wait that is nothing unusual here; several of them are given to a server that is behind at the end.
+    """
+    first_ns = now_ns() + 20_000_000
+    last_ns = first_ns + int(due_ns[-1])
+    deadline = last_ns + int(max(LEAST_GRACE_S, 5 * longest_wait_s) * 1e9)
+    ended = beside(
+        lambda: open_loop(works, tables, due_ns, first_ns=first_ns, deadline_ns=deadline),
+        lambda: tell(min(1.0, max(0, now_ns() - first_ns) / (last_ns - first_ns + 1))),
+        spare,
+    )
+    return ended, first_ns
+
+
+def utilisation(service_s: F64, rate: float, clients: int, confidence: float = 0.975) -> tuple[float, float]:
+    """Share of the clients' time that the requests take, as an interval. From 1 on, the queue grows without end.
+
+    confidence: of each end, one-sided. Service times of neighbours are alike, which the error of their mean takes into
+    account; and no mean is below its smallest part, whatever a few slow ones do to that error.
+    """
+    if not len(service_s):
+        return 1.0, 1.0
+    mean, error = float(service_s.mean()), 0.0
+    if len(service_s) > 1:
+        error = float(ndtri(confidence)) * float(service_s.std()) / math.sqrt(effective_count(service_s))
+    return rate * max(mean - error, float(service_s.min())) / clients, rate * (mean + error) / clients
+
+
+def beside(loop: Callable[[], str], poll: Callable[[], None], spare: set[int]) -> str:
+    """Runs the loop in a thread, and `poll` a few times a second beside it, on the spare cores if there are any: who
+    watches must not take time from who is measured. Raises what the loop raised."""
+    result: list[str] = []
+    problem: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            result.append(loop())
+        except BaseException as e:
+            problem.append(e)
+
+    thread = threading.Thread(target=body, name="seatrial-load")
+    with collector_paused():
+        thread.start()
+        with _on(spare):
+            while thread.is_alive():
+                thread.join(POLL_S)
+                poll()
+    if problem:
+        raise problem[0]
+    return result[0]
+
+
+@contextmanager
+def _on(cores: set[int]) -> Iterator[None]:
+    """The calling thread alone, on these cores; where it is where there are none."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)

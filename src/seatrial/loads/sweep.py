@@ -1,0 +1,141 @@
+"""The loads to put on a subject, and whether the machine, the time and the memory are enough for them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import (
+    ModelError,
+    UsageError,
+)
+from seatrial.jobs.task import Load, Task
+from seatrial.machine.environment import usable_cores
+from seatrial.model.shapes import fixed_shapes
+from seatrial.stats.sample import CONFIDENCE
+from seatrial.stats.share import requests_needed
+from seatrial.timing import arrivals
+from seatrial.units import format_seconds
+
+I64 = npt.NDArray[np.int64]
+Tell = Callable[[str, float], None]
+
+CAPACITY = 1 << 17
+
+
+# A search goes through many rates.
+SEARCH_CAPACITY = 1 << 20
+
+
+# Of one load: each client's table holds all of them, since nobody knows who will serve how many.
+MOST_ARRIVALS = 2_000_000
+
+
+@dataclass(frozen=True)
+class LoadPoint:
+    """One load of a sweep. threads: of each client; None: as many as the subject has. clients: None: what fills the cores."""
+
+    load: Load
+    clients: int | None = 1
+    threads: int | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'."""
+
+    loads: Sequence[LoadPoint]
+    max_time_s: float
+    percentiles: tuple[str, ...] = ()
+    seed: int = 0
+
+    def check(self, subject_threads: int) -> None:
+        """UsageError where it asks for more than the machine, the time or the memory has."""
+        cores = len(usable_cores())
+        for point in self.loads:
+            load, threads = point.load, point.threads or subject_threads
+            clients = clients_of(point, threads)
+            if threads > cores:
+                raise UsageError(
+                    f"--threads: expected at most {cores}, the cores that this process may use, got {threads}"
+                )
+            if clients > 4 * cores:
+                raise UsageError(
+                    f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
+                    f"give at most {4 * cores}"
+                )
+            self._check_arrivals(load, clients)
+        for name in self.percentiles:
+            needed = requests_needed(quantile_of(name), CONFIDENCE)
+            if needed > CAPACITY:
+                raise UsageError(
+                    f"--percentile {name}: expected one that {CAPACITY:,} requests can bound, the most that are kept; this one "
+                    f"needs {needed:,}; ask for p99.9 or lower"
+                )
+
+    def _check_arrivals(self, load: Load, clients: int) -> None:
+        """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
+        name = f"--rate {load.rate:g}" if load.rate else "--arrivals"
+        requests, time = _arrivals_in(load, self.max_time_s), format_seconds(self.max_time_s)
+        if requests * clients > MOST_ARRIVALS:
+            room = f", and each of {clients} clients needs room for all of them" if clients > 1 else ""
+            raise UsageError(
+                f"{name} is {requests:.2g} requests in --max-time {time}{room}; expected at most "
+                f"{MOST_ARRIVALS / clients:.2g}; "
+                "lower the rate or the time"
+            )
+        # A server may also be started by LoadGen, which has arrivals of its own.
+        least, gap_s = 0, 0.0
+        if load.rate:
+            least, gap_s = 1, 1 / load.rate
+        elif load.arrivals_s:
+            least, gap_s = 2, load.arrivals_s[1] - load.arrivals_s[0]
+        if requests < least:
+            raise UsageError(
+                f"{name} is {requests:.2g} requests in --max-time {time}; expected at least {least}; raise --max-time to "
+                f"{math.ceil(gap_s)} s or more"
+            )
+
+
+def clients_of(point: LoadPoint, threads: int) -> int:
+    return point.clients or max(1, len(usable_cores()) // threads)
+
+
+def with_whole_shapes(load: Load, task: Task) -> Load:
+    """A mix's shapes with those of the inputs that it does not name. UsageError or ModelError where it does not fit."""
+    mix = []
+    for shapes, weight in load.mix:
+        try:
+            mix.append((fixed_shapes(task.model_info, task.batch, {**task.input_shapes, **shapes}), weight))
+        except (UsageError, ModelError) as e:
+            raise type(e)(str(e).replace("--shape", "--mix")) from None
+    return load.model_copy(update={"mix": mix})
+
+
+def capacity_of(load: Load, clients: int, max_time_s: float) -> int:
+    """Rows of each client's table."""
+    if load.bound_s is not None and load.scenario == "server":
+        return SEARCH_CAPACITY // clients
+    if load.scenario == "server":
+        # Poisson arrivals may be ten standard deviations more than are expected.
+        expected = _arrivals_in(load, max_time_s)
+        return max(CAPACITY // clients, math.ceil(expected + 10 * math.sqrt(expected) + 10))
+    return CAPACITY // clients
+
+
+def _arrivals_in(load: Load, time_s: float) -> float:
+    """How many requests come in that time; of a random load, how many are expected."""
+    if not load.arrivals_s:
+        return (load.rate or 0.0) * time_s
+    # A short trace comes again and again: counted before it is made, so that no memory goes on what will be refused.
+    span_s = load.arrivals_s[-1] - load.arrivals_s[0]
+    most = len(load.arrivals_s) * math.ceil(time_s / span_s) if span_s else len(load.arrivals_s)
+    return most if most > 20 * MOST_ARRIVALS else len(arrivals.trace(load.arrivals_s, time_s))
+
+
+def quantile_of(name: str) -> float:
+    return float(name[1:]) / 100

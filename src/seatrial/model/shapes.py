@@ -1,0 +1,72 @@
+"""Shapes of made-up inputs: the model's own, with what the user gives for what it leaves open."""
+
+from __future__ import annotations
+
+from seatrial.errors import ModelError, UsageError, did_you_mean
+from seatrial.model.file import ModelInfo, not_an_array
+
+
+def check_inputs(info: ModelInfo) -> None:
+    """ModelError for an input whose values cannot be made up, or an input or output that can be no array at all."""
+    if problem := not_an_array(info):
+        raise ModelError(f"{info.path}: {problem}")
+    for tensor in info.inputs:
+        if tensor.dtype == "object":
+            raise ModelError(
+                f"{info.path}: input {tensor.name!r} takes strings, and only numbers can be made up; measure it in a plan "
+                "whose preprocess stage is a Python function that gives this input: PLAN:PIPELINE --allow-code"
+            )
+
+
+def batch_input(info: ModelInfo) -> str:
+    """The input whose first dimension is the batch: the first that has two dimensions or more. '' of a model without inputs.
+
+    Others may hold what does not grow with the batch: anchors, sizes, a recurrent state.
+    """
+    wide = [i.name for i in info.inputs if len(i.shape) > 1]
+    return (wide or [i.name for i in info.inputs] or [""])[0]
+
+
+def batch_of(info: ModelInfo, shapes: dict[str, tuple[int, ...]], otherwise: int) -> int:
+    """Images a request: what the shapes say, where they say anything."""
+    shape = shapes.get(batch_input(info))
+    return shape[0] if shape else otherwise
+
+
+def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Shape of every input: the model's own, an open first dimension from `batch`, the rest from `given`."""
+    names = [i.name for i in info.inputs]
+    for name in given:
+        if name not in names:
+            raise UsageError(
+                f"--shape: the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}"
+            )
+    counted = batch_input(info)
+    batch = batch_of(info, given, batch) if batch == 1 else batch
+    shapes = {}
+    for tensor in info.inputs:
+        if tensor.name in given:
+            shape = given[tensor.name]
+            fits = len(shape) == len(tensor.shape) and all(
+                not isinstance(d, int) or d == s for d, s in zip(tensor.shape, shape, strict=False)
+            )
+            if not fits:
+                raise UsageError(f"--shape: {tensor} cannot take {'x'.join(map(str, shape))}")
+            if shape and tensor.name == counted and shape[0] != batch:
+                raise UsageError(
+                    f"--batch {batch} and --shape {tensor.name}={'x'.join(map(str, shape))} disagree; give one of them"
+                )
+            shapes[tensor.name] = shape
+            continue
+        own = list(tensor.shape)
+        if own and not isinstance(own[0], int):
+            own[0] = batch
+        elif own and own[0] != batch and len(own) > 1 and tensor.name == counted:
+            raise ModelError(f"{info.path}: {tensor} has a fixed batch of {own[0]}, not {batch}; give --batch {own[0]}")
+        if not all(isinstance(d, int) for d in own):
+            example = "x".join(str(d) if isinstance(d, int) else "640" for d in own)
+            raise ModelError(
+                f"{info.path}: {tensor} has dimensions that are not fixed; give --shape {tensor.name}={example}"
+            )
+        shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
+    return shapes

@@ -1,0 +1,1 @@
+"""What the machine did beside us while something was measured."""

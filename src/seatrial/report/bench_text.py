@@ -1,0 +1,188 @@
+"""What a bench prints: a cell with its latencies and what only its load shows, and a sweep with its knee.
+
+For: the terminal. Not for: the page (html.py).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
+from seatrial.report.percentiles import bounded, missing
+from seatrial.units import format_bytes, format_rate, format_seconds
+
+SPIKES_SHOWN = 3
+# Of LoadGen's summary; the record and the report have all of it.
+_LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o|(50|90|99)\.00 percentile latency")
+
+
+def print_cell(out: Console, name: str, cell: CellRecord) -> None:
+    """What ran, its latencies with their intervals, and what only this load shows."""
+    load = cell.load_result or LoadResult(scenario="single-stream")
+    scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
+    out.print(
+        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(cell.backend_details.values())} · batch {cell.batch}")
+    )
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    latency = cell.stages.get("end_to_end")
+    if latency and not load.curve:
+        for p in ("p50", "p90", "p99"):
+            _add(table, p, getattr(latency, p))
+        for asked, value in load.percentiles.items():
+            _add(table, asked, value)
+        for asked, why in load.refused.items():
+            table.add_row(asked, "–", Text(why, "yellow"))
+        for stage in ("queue", "service"):
+            if stage in cell.stages:
+                summary = cell.stages[stage]
+                tail = f"median; p99 {bounded(summary.p99)}"
+                table.add_row(stage, format_seconds(summary.p50.value), tail)
+        _add_stages(table, cell)
+    if cell.throughput and not load.curve:
+        _add_throughput(table, cell)
+    if load.bound:
+        table.add_row("highest rate", *_found(load))
+    for s in load.shapes:
+        first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
+        table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
+    if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
+        load_text = (
+            f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
+        )
+        table.add_row("cold start", format_seconds(cell.cold_start.value), load_text)
+    if cell.peak_memory and cell.peak_memory.value:
+        table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
+    if load.python_path:
+        more = load.python_path["python_p50_s"] - load.python_path["native_p50_s"]
+        same = "the same outputs" if load.python_path["same_outputs"] else "OTHER OUTPUTS"
+        table.add_row(
+            "by Python", format_seconds(load.python_path["python_p50_s"]), f"{same}; {more * 1e6:+.1f} µs a request"
+        )
+    for key, value in load.official.items():
+        if _LOADGEN_SHOWN.match(key):
+            nanoseconds = key.endswith(" (ns)") and isinstance(value, int)
+            table.add_row(
+                "LoadGen", format_seconds(value / 1e9) if nanoseconds else Text(str(value)), key.removesuffix(" (ns)")
+            )
+    out.print(table)
+    for point in load.curve:
+        _print_point(out, point)
+    marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
+    marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
+    for line in missing(marked):
+        out.print(f"≥: {line}", style="dim")
+    cores = ", ".join(map(str, cell.affinity)) or "–"
+    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
+    _print_spikes(out, cell)
+    for warning in cell.warnings:
+        out.print(warning, style="yellow", markup=False)
+
+
+def _print_point(out: Console, point: RatePoint) -> None:
+    mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
+    times = "  ".join(f"{p} {bounded(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
+    unserved = f", {point.unserved} unserved" if point.unserved else ""
+    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
+
+
+def _add(table: Table, name: str, value: Measured) -> None:
+    low, high = value.interval or (None, None)
+    span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
+    table.add_row(name, format_seconds(value.value), "; ".join([span, *value.warnings]))
+
+
+def _add_stages(table: Table, cell: CellRecord) -> None:
+    names = [s for s in cell.stages if s not in ("end_to_end", "queue", "service")]
+    if len(names) > 1:
+        medians = [f"{s} {format_seconds(cell.stages[s].p50.value)}" for s in names]
+        table.add_row("stages", "", "; ".join(medians))
+
+
+def _add_throughput(table: Table, cell: CellRecord) -> None:
+    assert cell.throughput
+    latency = cell.stages["end_to_end"].p50
+    low, high = cell.throughput.interval or (None, None)
+    span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
+    table.add_row(
+        "throughput",
+        format_rate(cell.throughput.value),
+        f"{span}{latency.n} runs, worth {latency.n_eff} independent ones",
+    )
+
+
+def _found(load: LoadResult) -> tuple[str, str]:
+    if not load.curve:
+        return "none", "it ended before a first rate was measured"
+    if load.found_rate is None:
+        lowest = min(p.offered_per_s for p in load.curve)
+        return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
+    _, high = load.found_rate.interval or (None, None)
+    above = f"{high:.4g}/s does not" if high else "no rate was shown not to"
+    return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
+
+
+def _print_spikes(out: Console, cell: CellRecord) -> None:
+    from seatrial.report.highlights import worth_telling
+
+    spikes = worth_telling(cell.spikes)
+    for s in spikes[:SPIKES_SHOWN]:
+        causes = "; ".join(s.causes)
+        out.print(f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", style="dim", markup=False)
+    if len(spikes) > SPIKES_SHOWN:
+        out.print(f"and {len(spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
+
+
+def print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
+    """The knee of a sweep over clients, or over threads, that send as fast as they can."""
+    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
+    clients = [c.load_result.clients for c in swept if c.load_result]
+    threads = [c.threads for c in swept]
+    scenarios = {c.load_result.scenario for c in swept if c.load_result}
+    if len(swept) < 2 or len(scenarios) > 1:
+        return
+    if _each_once(clients) and len(set(threads)) == 1 and scenarios <= {"multi-stream", "offline"}:
+        _print_client_knee(out, swept)
+    elif _each_once(threads) and len(set(clients)) == 1 and scenarios <= {"single-stream", "multi-stream", "offline"}:
+        _print_thread_knee(out, swept)
+
+
+def _each_once(counts: Sequence[int]) -> bool:
+    return len(set(counts)) == len(counts)
+
+
+def _print_client_knee(out: Console, cells: Sequence[CellRecord]) -> None:
+    from seatrial.report.highlights import throughput_knee
+
+    loads = [c.load_result for c in cells if c.load_result]
+    _print_rates(out, "client", [load.clients for load in loads], loads)
+    fewest, surely = throughput_knee(loads)
+    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
+    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")
+
+
+def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
+    from seatrial.report.highlights import PROCESS_SPREAD, thread_knee
+
+    counts = [c.threads for c in cells]
+    _print_rates(out, "thread", counts, [c.load_result for c in cells if c.load_result])
+    fewest, surely = thread_knee(cells)
+    noise = f"±{PROCESS_SPREAD - 1:.0%}, which separate processes differ by without any change"
+    if (fewest, surely) == (min(counts), max(counts)):
+        out.print(f"knee: not told: {fewest} to {surely} thread(s) lie within {noise}")
+        return
+    between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
+    out.print(f"knee: {between} thread(s) give 95 % of the best throughput, with {noise}")
+
+
+def _print_rates(out: Console, what: str, counts: Sequence[int], loads: Sequence[LoadResult]) -> None:
+    rates = [load.requests_per_s.value for load in loads if load.requests_per_s]
+    base = rates[counts.index(min(counts))] / min(counts)
+    out.print()
+    for count, value in zip(counts, rates, strict=True):
+        share = f"{value / base / count:.0%} of {count} × one {what}'s"
+        out.print(f"{count} {what}(s): {value:.4g} requests/s, {share}")

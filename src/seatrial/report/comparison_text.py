@@ -1,0 +1,53 @@
+"""A comparison in the terminal."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.history.records import Comparison, Measured, Record
+from seatrial.units import format_seconds
+
+STYLES = {
+    "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
+}  # fmt: skip
+
+
+def print_comparison(out: Console, c: Comparison) -> None:
+    """Both sides, the change with its interval, and A against itself beside it."""
+    out.print(Text.assemble(("A ", "bold"), c.a, ("   B ", "bold"), c.b))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_row(
+        f"{c.metric} {c.stage}", f"A {format_seconds(c.a_value.value)}", f"B {format_seconds(c.b_value.value)}"
+    )
+    table.add_row("B against A", f"{c.change.value:+.2%}", _span(c.change))
+    if c.control:
+        table.add_row("A against A", f"{c.control.value:+.2%}", _span(c.control))
+    if c.noise_floor is not None:
+        spread = (
+            f"pairs' sd {c.pairs_sd:.2%}, A against A {c.noise_sd:.2%}"
+            if c.pairs_sd is not None and c.noise_sd is not None
+            else ""
+        )
+        table.add_row("noise floor", f"{c.noise_floor:.2%}", spread)
+    if c.detectable is not None:
+        count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
+        table.add_row("detectable", f"{c.detectable:.2%}", count)
+    out.print(table)
+    for warning in c.warnings:
+        out.print(warning, style="yellow", markup=False)
+
+
+def _span(m: Measured) -> str:
+    if not m.interval or m.interval[0] is None or m.interval[1] is None:
+        return "; ".join(m.warnings)
+    return f"{m.confidence:.1%} interval {m.interval[0]:+.2%} to {m.interval[1]:+.2%}"
+
+
+def print_verdict(out: Console, record: Record) -> None:
+    for c in record.comparisons:
+        what = f"{c.metric}: " if len(record.comparisons) > 1 else ""
+        out.print(Text.assemble((c.verdict, STYLES[c.verdict]), f"  {what}{c.reason}"), soft_wrap=True)
+    style = {"PASS": "bold green", "FAIL": "bold red"}.get(record.verdict, "bold yellow")
+    out.print(Text.assemble((record.verdict, style), f"  {format_seconds(record.wall_s)}"))

@@ -1,0 +1,201 @@
+"""Records as terminal tables. For: what a person reads after a command. Not for: files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.errors import count_of
+from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
+from seatrial.report.groups import group_decisions, group_warnings
+from seatrial.report.percentiles import bounded, missing
+from seatrial.units import format_bytes, format_rate, format_seconds
+
+STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
+
+
+def print_record(out: Console, record: Record) -> None:
+    """Stages of every cell, then the checks, then the verdict: what matters most stands last, above the prompt."""
+    ok = [c for c in record.cells if c.status == "ok"]
+    if ok:
+        out.print(stage_table(ok, out.width))
+    for cell in record.cells:
+        if cell.status == "failed":
+            out.print(Text(f"✗ {cell.pipeline} · {configuration(cell.id)}: {cell.reason}", "red"))
+            for line in cell.last_output.splitlines()[-4:]:
+                out.print(Text(f"    {line}", "dim"))
+    if record.comparisons:
+        from seatrial.report.comparison_text import print_comparison
+
+        for c in record.comparisons:
+            print_comparison(out, c)
+    print_warnings(out, group_warnings(record), len(record.cells))
+    if record.kind == "trial":
+        print_seen(out, record)
+    # Of a run that was stopped, what was not measured yet is no finding.
+    if record.kind == "trial" and record.status == "complete":
+        out.print(verdict_table(record))
+        print_noise_floor(out, record.noise_floor)
+        print_reasons(out, record)
+    unsettled = sum(not c.converged for c in ok)
+    if unsettled:
+        what = f"{unsettled} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
+        out.print(
+            f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough", style="yellow"
+        )
+    for d in record.environment.get("disturbances", [])[:3]:
+        out.print(f"note: {d['what']}; {d['cure']}", style="dim")
+
+
+def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
+    """Beside the verdicts on time: what a second process of the same differed by."""
+    if floor is not None:
+        at_least = "at least " if "end_to_end" in floor.at_least else ""
+        medians = f"{_spread(floor.first)}, then {_spread(floor.again)}"
+        out.print(
+            f"noise floor of the median {at_least}{floor.shares['end_to_end']:.1%}: {floor.cell} in a second process "
+            f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE",
+            style="dim",
+            markup=False,
+        )
+
+
+def _spread(m: Measured) -> str:
+    ends = ["?" if v is None else format_seconds(v) for v in m.interval or (None, None)]
+    return f"{format_seconds(m.value)} [{ends[0]}, {ends[1]}]"
+
+
+def print_seen(out: Console, record: Record) -> None:
+    """What each pipeline found, and how right that is, once where its cells agree: a broken pipeline shows here first."""
+    seen: dict[tuple[str, str], list[CellRecord]] = {}
+    for c in record.cells:
+        if c.status == "ok" and (c.seen or c.accuracy_note):
+            seen.setdefault((c.pipeline, c.seen), []).append(c)
+    for (pipeline, what), cells in seen.items():
+        kinds = sum(p == pipeline for p, _ in seen)
+        more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
+        where = "" if kinds == 1 else f" ({configuration(cells[0].id)}{more})"
+        said = "; ".join(filter(None, (what, _accuracy_said(cells[0]))))
+        out.print(f"saw: {pipeline}{where}: {said}", style="dim", markup=False)
+    for note in dict.fromkeys(c.accuracy_note for c in record.cells if c.accuracy_note):
+        out.print(f"no accuracy: {note}", style="yellow", markup=False)
+
+
+def _accuracy_said(cell: CellRecord) -> str:
+    if cell.accuracy is None:
+        return ""
+    low, high = cell.accuracy.interval or (None, None)
+    between = "" if low is None or high is None else f" ({low:.2f} to {high:.2f} on {cell.accuracy.n} images)"
+    return f"{cell.accuracy_name} {cell.accuracy.value:.3f}{between}"
+
+
+def print_warnings(out: Console, cells_of: Mapping[str, Sequence[str]], cells: int) -> None:
+    """Each warning with the number of cells that it concerns. Cells' that differ in their numbers alone share a line."""
+    alike: dict[str, list[str]] = {}
+    for text, found in cells_of.items():
+        if not text.startswith("NOT CONVERGED"):  # print_record has a line for them
+            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", text) if found else text, []).append(text)
+    for texts in alike.values():
+        concerned = {cell for text in texts for cell in cells_of[text]}
+        others = f"; {len(texts) - 1} more like it" if len(texts) > 1 else ""
+        where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
+        out.print(Text.assemble(("warning: ", "bold yellow"), (f"{texts[0]}{others}{where}", "yellow")), soft_wrap=True)
+
+
+_SHORT = {"preprocess": "pre", "postprocess": "post"}
+
+
+def stage_table(cells: list[CellRecord], width: int) -> Table:
+    """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
+    names = [s for s in cells[0].stages if s != "end_to_end"]
+    accuracy = next((c.accuracy_name for c in cells if c.accuracy), "")
+    columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
+    columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
+    columns["p50"] = lambda c: _median(c.stages["end_to_end"].p50)
+    columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)
+    columns["p99"] = lambda c: bounded(c.stages["end_to_end"].p99, _ms)
+    columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
+    columns["images/s"] = lambda c: format_rate(c.throughput.value).removesuffix(" images/s") if c.throughput else "–"
+    columns["memory"] = lambda c: format_bytes(c.peak_memory.value) if c.peak_memory else "–"
+    columns["cold start"] = lambda c: format_seconds(c.cold_start.value) if c.cold_start else "–"
+    if accuracy:
+        columns[accuracy] = lambda c: (
+            f"{c.accuracy.value:.3f}" if c.accuracy else "undefined" if c.accuracy_note else "–"
+        )
+    if any(c.across and c.across.agreement is not None for c in cells):
+        columns["agrees"] = lambda c: (
+            f"{c.across.agreement:.1%}" if c.across and c.across.agreement is not None else "–"
+        )
+    for dispensable in ("cold start", "memory", "p90", "n", *(_SHORT.get(n, n) for n in names)):
+        if _width_of(columns, cells) > width:
+            del columns[dispensable]
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
+    for name in columns:
+        table.add_column(name, justify="left" if name == "cell" else "right", no_wrap=True)
+    for c in cells:
+        table.add_row(*(text(c) for text in columns.values()))
+    shown = [p for p in ("p90", "p99") if p in columns]
+    unbounded = missing(getattr(c.stages["end_to_end"], p) for c in cells for p in shown)
+    agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
+    vague = missing(c.stages["end_to_end"].p50 for c in cells)
+    policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
+    lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
+    table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])
+    table.caption_justify = "left"
+    return table
+
+
+def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:
+    return sum(max(len(name), *(len(text(c)) for c in cells)) + 1 for name, text in columns.items())
+
+
+def _median(m: Measured) -> str:
+    """What was seen; with a '?' where nothing bounds it from above."""
+    known = m.interval is not None and m.interval[1] is not None
+    return _ms(m.value) if known else f"{_ms(m.value)}?"
+
+
+def _stage_ms(stage: str, cell: CellRecord) -> str:
+    return _ms(cell.stages[stage].p50.value)
+
+
+def _ms(seconds: float) -> str:
+    return f"{seconds * 1e3:#.3g}".rstrip(".")
+
+
+def verdict_table(record: Record) -> Table:
+    """One line a check and pipeline: the value of its worst cell, and how many cells it stands for."""
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "check", "pipeline", "value", "limit", "cells"):
+        right = name in ("value", "limit", "cells")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name != "check", overflow="fold")
+    for row in group_decisions(record.decisions, record.cells):
+        verdict = Text(row.worst.verdict, STYLES[row.worst.verdict])
+        count = f"{row.bad}/{row.cells}" if row.bad else str(row.cells)
+        table.add_row(verdict, row.worst.check, row.pipeline, row.value, row.limit, count)
+    return table
+
+
+def print_reasons(out: Console, record: Record) -> None:
+    """Why each check that did not pass did not."""
+    for row in group_decisions(record.decisions, record.cells):
+        if row.bad:
+            where = f"{row.bad} of {row.cells} cells; worst {row.where}" if row.cells > 1 else row.where
+            text = Text.assemble((row.worst.verdict, STYLES[row.worst.verdict]), f" {row.worst.check}")
+            text.append(f" · {row.pipeline}" if row.pipeline else "")
+            text.append(f": {row.worst.reason}" + (f" ({where})" if where else ""))
+            out.print(text)
+
+
+def verdict_line(record: Record) -> Text:
+    counts = {v: sum(d.verdict == v for d in record.decisions) for v in STYLES}
+    said = ", ".join(f"{n} {v.lower()}" for v, n in counts.items() if n)
+    return Text.assemble(
+        (record.verdict, STYLES[record.verdict]),
+        f"  {count_of(len(record.decisions), 'check')}: {said}; {format_seconds(record.wall_s)}",
+    )

@@ -1,0 +1,315 @@
+"""A full disk: what was measured is kept somewhere else, and the error says where. On a real one, which a test fills."""
+
+import errno
+import os
+import re
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seatrial.cells.watch import Watcher
+from seatrial.compare import rounds as versus
+from seatrial.compare.live import run_comparison
+from seatrial.compare.lockstep import Round
+from seatrial.compare.rounds import Question
+from seatrial.compare.sides import model_subject
+from seatrial.errors import ExitCode, ResultsError
+from seatrial.history import keep
+from seatrial.history.keep import keeping
+from seatrial.history.records import CellRecord
+from seatrial.history.store import RunFolder, load_record, new_run, single_run
+from seatrial.jobs.opened import STAGES
+from seatrial.jobs.summarise import summarise_stages
+from seatrial.jobs.task import Load
+from seatrial.loads.bench import run_bench
+from seatrial.loads.subject import model_bench
+from seatrial.loads.sweep import LoadPoint, Sweep
+from seatrial.noise.counters import COLUMNS
+from seatrial.noise.report import summarise
+from seatrial.noise.timeline import Timeline
+from seatrial.trial.run import run_trial
+
+# Time for a busy machine; a quiet one has enough in a tenth of a second.
+PATIENT = "{max_time: 10 s, min_samples: 20, precision: 50%}"
+TABLE = np.cumsum(np.ones((40, 6), np.int64), axis=0) * 1000
+
+
+def cell(name="only.fake.fp32.b1.t1", **fields):
+    return CellRecord(
+        id=name, pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
+        stages=summarise_stages(TABLE, list(STAGES)), **fields,
+    )  # fmt: skip
+
+
+def fill(disk):
+    """Takes the last byte."""
+    with (disk / "ballast").open("wb", buffering=0) as stream:
+        for size in (1 << 16, 1):
+            try:
+                while True:
+                    stream.write(bytes(size))
+            except OSError as e:
+                if e.errno != errno.ENOSPC:
+                    raise
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Where a rescue may look for room: a folder for temporary files, and nothing else."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(Path, "home", lambda: tmp_path / "nowhere")
+    monkeypatch.setattr(keep, "SHARED_MEMORY", tmp_path / "nowhere")
+    return folder
+
+
+def failed(run, work, said):
+    def within():
+        with keeping(run) as keeper:
+            work(keeper)
+
+    with pytest.raises(ResultsError, match=said) as caught:
+        within()
+    return caught
+
+
+def kept_in(error):
+    return RunFolder(Path(re.search(r"is kept in ([^\s;]+)", str(error.value))[1]))
+
+
+def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+
+    def work(keeper):
+        run.save_start({"created": "now"})
+        keeper.cell(cell("first"), TABLE)
+        fill(small_disk)
+        keeper.cell(cell("second"), 2 * TABLE)
+
+    caught = failed(run, work, "the disk is full")
+    rescued = kept_in(caught)
+    assert "(2 cells)" in str(caught.value)
+    assert list(rescued.finished_cells()) == ["first", "second"]
+    assert rescued.start() == {"created": "now"}
+    samples = pd.read_parquet(rescued.path / "samples.parquet")
+    for name, table in (("first", TABLE), ("second", 2 * TABLE)):
+        assert samples.loc[samples["cell"] == name, "infer_ns"].tolist() == table[:, 3].tolist()
+
+
+def test_any_write_that_finds_no_room_is_a_full_disk_and_no_bug(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+
+    def work(keeper):
+        keeper.cell(cell())
+        fill(small_disk)
+        (run.path / "whatever").write_bytes(b"x")
+
+    assert "is kept in" in str(failed(run, work, "the disk is full").value)
+    with pytest.raises(FileNotFoundError), keeping(run):
+        (run.path / "not-there").read_bytes()
+
+
+def test_the_next_place_is_tried_and_the_last_word_is_honest(small_disk, places, monkeypatch):
+    run = new_run(small_disk / "results", "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+
+    def work(keeper):
+        (small_disk / "ballast").unlink(missing_ok=True)
+        keeper.cell(cell(), TABLE)
+        fill(small_disk)
+        keeper.cell(cell("other"), TABLE)
+
+    for home, said in ((places, f"is kept in {places}"), (small_disk, "could not be kept in another place either")):
+        monkeypatch.setattr(Path, "home", lambda home=home: home)
+        assert said in str(failed(run, work, "the disk is full").value)
+    assert not list(small_disk.glob("seatrial-rescue-*"))
+    assert list(run.finished_cells()) == ["only.fake.fp32.b1.t1"], "what its own folder has stays there"
+
+
+def test_without_a_home_or_a_temporary_folder_there_is_nowhere_to_go(small_disk, places, monkeypatch):
+    def nowhere():
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "gettempdir", nowhere)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
+
+    def work(keeper):
+        keeper.cell(cell())
+        raise ResultsError("the disk is full")
+
+    caught = failed(new_run(small_disk / "results", "here"), work, "the disk is full")
+    assert "could not be kept in another place either" in str(caught.value)
+
+
+def test_nothing_measured_is_nothing_to_rescue(small_disk, places):
+    run = new_run(small_disk / "results", "here")
+    fill(small_disk)
+    with pytest.raises(ResultsError, match="the disk is full") as caught, keeping(run):
+        run.save_start({})
+    assert "kept" not in str(caught.value)
+    assert not list(places.iterdir())
+
+
+def test_a_trial_keeps_its_cells(workspace, small_disk, places):
+    watcher = Watcher()
+    watcher.cell_ends = lambda record: fill(small_disk)
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(workspace.load(parity=""), small_disk / "results", watcher=watcher)
+    rescued = kept_in(caught)
+    (record,) = rescued.finished_cells().values()
+    assert (record.pipeline, record.status) == ("baseline", "ok")
+    assert len(pd.read_parquet(rescued.path / "samples.parquet")) == record.stages["infer"].p50.n
+    assert (next((small_disk / "results").glob("*/*/run.json"))).is_file(), "and can be resumed when there is room"
+
+
+def test_a_trial_whose_record_finds_no_room_keeps_it_with_its_evidence(workspace, small_disk, places):
+    """Its verdict is there too, bound to what was written beside it: loading it checks that."""
+    watcher = Watcher()
+    ended = []
+    (workspace.folder / "truth.csv").write_text("image,class\n" + "".join(f"{i}.png,{i % 3}\n" for i in range(4)))
+
+    def fill_behind_the_last(record):
+        ended.append(record)
+        if len(ended) == 2:
+            fill(small_disk)
+
+    watcher.cell_ends = fill_behind_the_last
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(
+            workspace.load(images="{path: images, annotations: truth.csv}"), small_disk / "results", watcher=watcher
+        )
+    rescued = kept_in(caught)
+    record = load_record(rescued)
+    assert [c.id for c in record.cells] == [c.id for c in ended]
+    assert record.decisions
+    assert all(d.evidence for d in record.decisions)
+    evaluations = pd.read_parquet(rescued.path / "evaluations.parquet")
+    assert set(evaluations["cell"]) == {c.id for c in ended}
+
+
+def test_a_cell_that_could_not_write_its_answer_is_kept_too(workspace, small_disk, places):
+    """Its process ends for want of room: nobody calls it a crash, and its samples were in memory."""
+    watcher = Watcher()
+    watcher.step = lambda cell, step, share: fill(small_disk)
+    pipelines = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
+    with pytest.raises(ResultsError, match="the disk is full") as caught:
+        run_trial(
+            workspace.load(pipelines=pipelines, parity="", measure=PATIENT), small_disk / "results", watcher=watcher
+        )
+    (record,) = kept_in(caught).finished_cells().values()
+    assert (record.status, record.partial, record.exit_code) == ("failed", True, ExitCode.ENVIRONMENT)
+    assert "the disk is full" in record.reason
+    assert len(pd.read_parquet(kept_in(caught).path / "samples.parquet")) == record.stages["infer"].p50.n
+
+
+def test_a_bench_keeps_its_loads(workspace, small_disk, places):
+    """The second load's process runs while the disk fills up: neither its samples nor the record find room."""
+    subject = model_bench(
+        workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True
+    )  # fmt: skip
+    sweep = Sweep([LoadPoint(Load(scenario="paced", gap_s=gap)) for gap in (0.001, 0.002)], 0.5)
+    said = []
+
+    def tell(step, share):
+        said.append(share)
+        if len(list((small_disk / "results").glob("*/*/cells/*.json"))) == 1:
+            fill(small_disk)
+
+    with (
+        pytest.raises(ResultsError, match="the disk is full") as caught,
+        single_run(small_disk / "results", "here") as run,
+    ):
+        run_bench(run, subject, sweep, tell)
+    rescued = kept_in(caught)
+    cells = rescued.finished_cells()
+    assert list(cells) == ["bench.fake.fp32.b1.t1@paced-1ms", "bench.fake.fp32.b1.t1@paced-2ms"]
+    samples = pd.read_parquet(rescued.path / "samples.parquet")
+    assert [sum(samples["cell"] == name) for name in cells] == [c.stages["infer"].p50.n for c in cells.values()]
+
+
+def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatch):
+    """Rounds are made up, since real ones tidy up behind them and leave some room."""
+    sides = [model_subject(workspace.folder / "model.fake.json", backend="fake") for _ in "ab"]
+    quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
+
+    def round_on_a_full_disk(sides, folder, seed, *, blocks, launch, **_):
+        fill(small_disk)
+        facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": ["infer"]}
+        tables = {side.name: np.full((blocks, 3, 2), 1_000_000) for side in sides}
+        return Round(tables, ["infer"], list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
+
+    monkeypatch.setattr(versus, "run_round", round_on_a_full_disk)
+    with (
+        pytest.raises(ResultsError, match="the disk is full") as caught,
+        single_run(small_disk / "results", "here") as run,
+    ):
+        run_comparison(run, *sides, Question(), lambda step, share: None)
+    assert f"'seatrial report {kept_in(caught).path}' shows it" in str(caught.value)
+    record = load_record(kept_in(caught))
+    assert (record.kind, record.status, record.verdict) == ("compare", "complete", "PASS")
+    assert len(record.comparisons[0].pairs) >= 7
+    assert record.rules
+    assert all(d.evidence for d in record.decisions)
+    path = kept_in(caught).path / "record.json"
+    path.write_text(path.read_text("utf-8").replace('"EQUIVALENT"', '"IMPROVED"'), "utf-8")
+    with pytest.raises(ResultsError, match="does not follow from the run's files"):
+        load_record(RunFolder(path.parent))
+
+
+def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path, monkeypatch):
+    subject = model_bench(workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True)
+    saved = keep.Keep.cell
+
+    def then_ctrl_c(keeper, cell, table_ns=None):
+        saved(keeper, cell, table_ns)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(keep.Keep, "cell", then_ctrl_c)
+    with single_run(tmp_path / "results", "here") as run:
+        outcome = run_bench(run, subject, Sweep([LoadPoint(Load())] * 2, 0.3), lambda step, share: None)
+    assert (outcome.record.status, outcome.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
+    (kept,) = load_record(run).cells
+    assert kept.status == "ok"
+
+
+def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, monkeypatch):
+    saved = keep.save_samples
+
+    def with_ctrl_c(run, cells):
+        os.kill(os.getpid(), signal.SIGINT)
+        saved(run, cells)
+
+    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_trial(workspace.load(parity=""), tmp_path / "results")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    (path,) = (tmp_path / "results").glob("*/*/record.json")
+    assert load_record(RunFolder(path.parent)).status == "complete"
+
+
+def test_a_full_disk_is_told_although_ctrl_c_came_meanwhile(workspace, small_disk, places, monkeypatch):
+    saved = keep.save_samples
+
+    def with_ctrl_c(run, cells):
+        if run.path.is_relative_to(small_disk):
+            os.kill(os.getpid(), signal.SIGINT)
+            fill(small_disk)
+        saved(run, cells)
+
+    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(ResultsError, match="the disk is full") as caught:
+            run_trial(workspace.load(parity=""), small_disk / "results")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert load_record(kept_in(caught)).status == "complete"
