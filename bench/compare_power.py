@@ -26,7 +26,7 @@ from seatrial.compare.lockstep import run_round
 from seatrial.compare.question import Question
 from seatrial.compare.rounds import compare_sides
 from seatrial.compare.sides import model_side
-from seatrial.compare.turner import Side
+from seatrial.compare.turner import Side, task_of
 from seatrial.compare.turns import open_work
 
 WIDTH, HEIGHT = 192, 8
@@ -65,7 +65,7 @@ def with_more_arithmetic(model: Path, products: int, target: Path, alone: bool =
 
 
 def median_s(side: Side, requests: int = 60) -> float:
-    opened = open_work(side.task)
+    opened = open_work(task_of(side.work, "", 0))
     samples = StageSamples(requests, len(opened.stages))
     closed_loop(opened.work, StageSamples(10, len(opened.stages)), deadline_ns=now_ns() + 10**10, most=10)
     closed_loop(opened.work, samples, deadline_ns=now_ns() + 60 * 10**9, most=requests)
@@ -83,7 +83,7 @@ def slowed(model: Path, shapes: dict[str, tuple[int, ...]], share: float, folder
         with_more_arithmetic(model, products, target)
         effects = []
         for seed in range(8):
-            sides = [Side("a", base.task), Side("b", model_side(target, shapes=shapes).task)]
+            sides = [Side("a", base.work), Side("b", model_side(target, shapes=shapes).work)]
             r = run_round(sides, folder / "sizing", 1000 * products + seed)
             logs = [np.log(np.median(r.blocks_ns[name][:, :, -1], axis=1)) for name in "ab"]
             effects.append(float(np.median(logs[1] - logs[0])))
@@ -169,7 +169,7 @@ def study(args: argparse.Namespace, subjects: list[tuple[Path, dict[str, tuple[i
             model, shapes = subjects[n % len(subjects)]
             values = []
             for _ in range(2):
-                side = Side("a", model_side(model, shapes=shapes).task)
+                side = Side("a", model_side(model, shapes=shapes).work)
                 r = run_round([side], folder / "one", n, blocks=50, least_requests=200)
                 values.append(np.median(r.blocks_ns["a"][:, :, -1]))
                 requests.append(r.blocks_ns["a"][:, :, -1].size)

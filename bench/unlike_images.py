@@ -30,6 +30,7 @@ from onnx import TensorProto, helper, numpy_helper
 from seatrial.compare.lockstep import Round, image_seed
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, TurnPlan, plan_turns, round_budget_s
+from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.verdicts import CONTROL, A, B, judged
 from seatrial.errors import UsageError
 from seatrial.history.records import Comparison
@@ -106,7 +107,7 @@ def _round(
         stages = _times(costs, images, launch, rng)
         table = np.column_stack([stages, stages.sum(axis=1)]).reshape(plan.blocks, plan.burst + 1, -1)
         tables[name] = np.round(table[:, 1:] * 1e9).astype(np.int64)
-    facts = {"details": {}, "load_s": 0.0, "affinity": []}
+    facts = SideFacts()
     names = ["decode", "preprocess", "infer", "postprocess"]
     return Round(tables, names, [A, B, CONTROL], plan.burst, dict.fromkeys(tables, facts), QUIET, 0.0)
 

@@ -70,6 +70,12 @@ class CellError(SeatrialError):
     exit_code = ExitCode.FAIL
 
 
+def error_of(exit_code: int, text: str) -> SeatrialError:
+    """What another process ended with, as an error of this one."""
+    kinds = {ExitCode.USAGE: UsageError, ExitCode.BAD_INPUT: ModelError, ExitCode.ENVIRONMENT: BackendUnavailableError}
+    return {int(code): kind for code, kind in kinds.items()}.get(exit_code, CellError)(text)
+
+
 _CONTROLS = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")
 # They stand inside emoji and in several scripts, and turn nothing round.
 _JOINERS = "\u200c\u200d"

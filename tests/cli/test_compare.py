@@ -21,9 +21,11 @@ from seatrial.cli import compare as compare_command
 from seatrial.cli.shell import app
 from seatrial.compare import rounds as versus
 from seatrial.compare.lockstep import Round
+from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import CellError
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
+from seatrial.jobs.workload import PipelineWorkload
 from seatrial.machine.environment import machine_name
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
@@ -120,9 +122,13 @@ class Rounds:
     def __call__(self, sides, folder, seed, *, blocks, launch, **_):
         self.sides = sides
         ratio = self.ratios[seed % 1000 % len(self.ratios)]
-        stages = ["decode", "preprocess", "infer", "postprocess"] if "pipeline" in sides[0].task else ["infer"]
+        stages = (
+            ["decode", "preprocess", "infer", "postprocess"]
+            if isinstance(sides[0].work, PipelineWorkload)
+            else ["infer"]
+        )
         base = np.full((blocks, 3, len(stages) + 1), 1_000_000)
-        facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": stages}
+        facts = SideFacts(tuple(stages), {"runtime": "made up"}, (0,), 0.1)
         tables = {"a": base, "b": (base * ratio).astype(np.int64), "control": base}
         quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
         return Round(tables, stages, list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
@@ -362,12 +368,12 @@ def test_what_is_asked_for_reaches_the_sides(here, rounds):
         "onnxruntime-cpu", "--json", "out.json",
     )  # fmt: skip
     assert done.exit_code == 0, done.output
-    sides = {s.name: s.task for s in made.sides}
-    assert [sides[n]["backend"] for n in ("a", "b", "control")] == ["openvino-cpu", "onnxruntime-cpu", "openvino-cpu"]
-    for task in sides.values():
-        assert (task["input_shapes"]["x"], task["seed"], task["native"]) == ((2, 3, 8, 8), 7, False)
+    sides = {s.name: s.work for s in made.sides}
+    assert [sides[n].backend for n in ("a", "b", "control")] == ["openvino-cpu", "onnxruntime-cpu", "openvino-cpu"]
+    for work in sides.values():
+        assert (work.input_shapes["x"], work.seed, work.native) == ((2, 3, 8, 8), 7, False)
     compare("trial.yaml", "--batch", 3, "--seed", 7)
-    assert [s.task["pipeline"]["batch"] for s in made.sides] == [3, 3, 3]
+    assert [s.work.batch for s in made.sides] == [3, 3, 3]
 
 
 # What is refused

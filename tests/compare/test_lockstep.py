@@ -16,6 +16,7 @@ from processes import below, descriptors
 from seatrial.compare import lockstep, turner, turns
 from seatrial.compare.lockstep import run_round
 from seatrial.compare.round_plan import LEAST_BURST, MOST_BURST
+from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
 from seatrial.interrupts import interrupts_held
@@ -26,10 +27,10 @@ NAMES = ["a", "b", "control"]
 
 def side(path, name="a", label="", **task):
     made = {
-        "model": str(path), "backend": "fake", "threads": 1, "native": True, "seed": 0,
-        "input_shapes": {"x": [1, 3, 8, 8]}, "named_sizes": {},
+        "model": str(path), "backend": "fake", "batch": 1, "threads": 1, "native": True, "seed": 0,
+        "input_shapes": {"x": (1, 3, 8, 8)}, "named_sizes": {},
     }  # fmt: skip
-    return Side(name, made | task, label=label)
+    return Side(name, ModelTurns(**made | task), label=label)
 
 
 @pytest.fixture
@@ -117,9 +118,9 @@ def test_a_round_of_three_sides(workspace, tmp_path, quick, monkeypatch):
     assert turns == [name for order in lockstep._orders(NAMES, 8, rng) for name in order]
     assert len({pid for pid, _ in watched}) == 3
     assert {cores for _, cores in watched} == {tuple(cores_for(1))}
-    assert {tuple(found.details[name]["affinity"]) for name in NAMES} == {tuple(cores_for(1))}
+    assert {tuple(found.facts[name].affinity) for name in NAMES} == {tuple(cores_for(1))}
     assert found.noise.cores == tuple(cores_for(1))
-    assert all(found.details[name]["details"]["runtime"] == "fake" for name in NAMES)
+    assert all(found.facts[name].details["runtime"] == "fake" for name in NAMES)
     assert below() == []
     assert descriptors() == before
 
@@ -237,7 +238,7 @@ def test_sides_with_different_stages_are_refused(workspace, tmp_path, quick):
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
-    sides = [side(workspace.folder / "model.fake.json", "a"), Side("b", whole.task, label="B")]
+    sides = [side(workspace.folder / "model.fake.json", "a"), Side("b", whole.work, label="B")]
     with pytest.raises(UsageError) as caught:
         run_round(sides, tmp_path / "round", 0)
     assert str(caught.value) == (
@@ -254,7 +255,7 @@ def test_a_pipeline_has_a_column_a_stage_and_one_for_the_whole(workspace, tmp_pa
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
-    found = run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=2)
+    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=2)
     table = found.blocks_ns["a"]
     assert found.stages == ["decode", "preprocess", "infer", "postprocess"]
     assert table.shape == (2, found.burst, 5)
@@ -264,7 +265,7 @@ def test_a_pipeline_has_a_column_a_stage_and_one_for_the_whole(workspace, tmp_pa
 
 def test_an_interpreter_that_went_away_and_a_folder_that_cannot_be_written(workspace, tmp_path):
     model = workspace.folder / "model.fake.json"
-    gone = Side("b", side(model).task, str(tmp_path / "venv" / "bin" / "python"), label="B")
+    gone = Side("b", side(model).work, str(tmp_path / "venv" / "bin" / "python"), label="B")
     with pytest.raises(BackendUnavailableError, match=r"^B: .*/venv/bin/python cannot be started: No such file"):
         run_round([gone], tmp_path / "round", 0)
     (tmp_path / "blocked").write_text("a file stands where the folder should be")
@@ -289,7 +290,7 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
     seen = []
-    run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=8, tell=lambda _: seen.extend(below()))
+    run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=8, tell=lambda _: seen.extend(below()))
     assert len(seen) == 2
     assert psutil.wait_procs(seen, timeout=30)[1] == []
 
@@ -377,7 +378,7 @@ def seen_images(workspace, tmp_path, rounds, blocks=4):
     seen = []
     for seed, names in rounds:
         logs = {name: tmp_path / f"{name}-{seed}.txt" for name in names}
-        sides = [Side(name, whole.task, environment={"SEEN": str(logs[name])}) for name in names]
+        sides = [Side(name, whole.work, environment={"SEEN": str(logs[name])}) for name in names]
         found = run_round(sides, tmp_path / "round", seed, blocks=blocks)
         in_turns = blocks * (found.burst + 1)
         seen.append({name: log.read_text().split()[-in_turns:] for name, log in logs.items()})
@@ -453,7 +454,7 @@ def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(worksp
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
-    found = run_round([Side("a", whole.task)], tmp_path / "round", 0, blocks=2)
+    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=2)
     assert found.restless == {"a": 1.0}
 
 

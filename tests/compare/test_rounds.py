@@ -17,6 +17,7 @@ from seatrial.compare.lockstep import Round
 from seatrial.compare.question import METRICS, Question
 from seatrial.compare.round_plan import BLOCKS, SPARE, least_turns_s, plan_turns
 from seatrial.compare.rounds import MOST_BLOCKS, CutShortError, compare_sides
+from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
@@ -41,7 +42,7 @@ def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), no
         table = np.asarray(table, float)
         columns = np.stack([table, table], axis=2) if table.ndim == 2 else table
         tables[name] = np.round(columns * 1e9).astype(np.int64)
-    facts = {"details": {"runtime": "made up"}, "load_s": 0.25, "affinity": [1], "stages": list(stages)}
+    facts = SideFacts(tuple(stages), {"runtime": "made up"}, (1,), 0.25)
     return Round(
         tables, list(stages), list(launched), tables["a"].shape[1], dict.fromkeys(tables, facts), noise, wall_s
     )

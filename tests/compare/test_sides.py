@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
+from workloads import model_workload
 
 import seatrial
 from seatrial.cells.preflight import preflight
 from seatrial.compare import lockstep
+from seatrial.compare import sides as sides_module
 from seatrial.compare.interpreters import OWN_VERSION, Interpreter, inspect_interpreter, lent_environment
 from seatrial.compare.lockstep import run_round
 from seatrial.compare.sides import Subject, called_alike, model_side, model_subject, pipeline_subject, told_apart
@@ -84,15 +86,15 @@ def test_a_model_on_made_up_inputs(relu):
     side = model_side(relu, batch=2, threads=1, shapes={"x": (2, 3, 16, 8)}, seed=9, native=False)
     assert side.python == sys.executable
     assert side.environment == {}
-    assert side.task["model"] == str(relu)
-    assert side.task["input_shapes"] == {"x": (2, 3, 16, 8)}
-    assert side.task["named_sizes"] == {"n": 2, "h": 16}
-    assert (side.task["backend"], side.task["seed"], side.task["native"]) == ("onnxruntime-cpu", 9, False)
+    assert side.work.model == str(relu)
+    assert side.work.input_shapes == {"x": (2, 3, 16, 8)}
+    assert side.work.named_sizes == {"n": 2, "h": 16}
+    assert (side.work.backend, side.work.seed, side.work.native) == ("onnxruntime-cpu", 9, False)
 
 
 def test_a_script_runs_on_the_fake_backend_whatever_is_asked_for(workspace):
     subject = model_subject(workspace.folder / "model.fake.json", backend="openvino-cpu")
-    assert (subject.label, subject.side.task["backend"]) == ("model.fake.json on fake", "fake")
+    assert (subject.label, subject.side.work.backend) == ("model.fake.json on fake", "fake")
     assert subject.model["digest"].startswith("sha256:")
     assert subject.model["inputs"] == ["x float32[batch, 3, 8, 8]"]
 
@@ -121,14 +123,15 @@ def test_a_model_that_cannot_be_run_as_asked(relu, options, error, said):
 # A pipeline of a plan
 
 
-def test_a_pipeline_in_the_first_configuration_of_its_matrix(ready, tmp_path):
+def test_a_pipeline_in_the_first_configuration_of_its_matrix(ready, tmp_path, monkeypatch):
+    monkeypatch.setattr(sides_module, "has_native_loop", lambda _: True)
     plan = ready(matrix="{backends: [fake], batch_sizes: [2, 1], threads: [1]}")
     subject = pipeline_subject(plan, new_run(tmp_path / "results", "here"), "candidate")
     assert subject.label == "candidate (fake fp32 b2 t1)"
-    assert subject.side.task["pipeline"]["batch"] == 2
+    assert subject.side.work.batch == 2
     other = pipeline_subject(plan, new_run(tmp_path / "results", "here"), "candidate", batch=3, native=False)
     assert other.label == "candidate (fake fp32 b3 t1)"
-    assert (other.side.task["pipeline"]["native"], subject.side.task["pipeline"]["native"]) == (False, True)
+    assert (other.side.work.native, subject.side.work.native) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -282,20 +285,21 @@ def test_files_of_one_name_are_told_apart(a, b, labels):
     assert tuple(s.label for s in told_apart(a_subject(a), a_subject(b))) == labels
 
 
-def test_sides_are_called_alike():
-    native, python = (Side(n, {"native": n == "a", "pipeline": {"native": n == "a"}}) for n in "ab")
+def test_sides_are_called_alike(workspace):
+    model = workspace.folder / "model.fake.json"
+    native, python = (Side(n, model_workload(model, native=n == "a")) for n in "ab")
     assert called_alike(native, native) == (native, native, "")
     assert called_alike(python, python) == (python, python, "")
     for sides, without in (((native, python), "B"), ((python, native), "A")):
         a, b, said = called_alike(*sides)
-        assert not any(s.task["native"] or s.task["pipeline"]["native"] for s in (a, b))
+        assert not any(s.work.native for s in (a, b))
         assert said.startswith(f"both sides are called from Python: {without} has no native loop")
 
 
 def in_one_round(relu, environment, tmp_path, monkeypatch, **options):
     monkeypatch.setattr(lockstep, "WARM_UP_S", 0.02)
     side = model_side(relu, python=str(environment), shapes={"x": (1, 3, 8, 8)}, **options)
-    return run_round([Side("b", side.task, side.python, side.environment)], tmp_path / "round", 0, blocks=4)
+    return run_round([Side("b", side.work, side.python, side.environment)], tmp_path / "round", 0, blocks=4)
 
 
 def test_a_model_runs_in_an_environment_that_has_everything(relu, full, tmp_path, monkeypatch, own_path):

@@ -17,6 +17,7 @@ from seatrial.compare.live import run_comparison
 from seatrial.compare.lockstep import Round
 from seatrial.compare.rounds import Question
 from seatrial.compare.sides import model_subject
+from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import keep
 from seatrial.history.keep import keeping
@@ -24,10 +25,10 @@ from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder, load_record, new_run, single_run
 from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import summarise_stages
-from seatrial.jobs.task import Load
 from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
+from seatrial.loads.task import Load
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
 from seatrial.noise.timeline import Timeline
@@ -240,7 +241,7 @@ def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatc
 
     def round_on_a_full_disk(sides, folder, seed, *, blocks, launch, **_):
         fill(small_disk)
-        facts = {"details": {"runtime": "made up"}, "load_s": 0.1, "affinity": [0], "stages": ["infer"]}
+        facts = SideFacts(("infer",), {"runtime": "made up"}, (0,), 0.1)
         tables = {side.name: np.full((blocks, 3, 2), 1_000_000) for side in sides}
         return Round(tables, ["infer"], list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
 

@@ -4,17 +4,18 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 from processes import descriptors
+from workloads import model_workload
 
-from seatrial.jobs import process
+from seatrial.jobs import glimpse, process
 from seatrial.jobs.child import STARTER, _descends_from
-from seatrial.jobs.process import run_worker
+from seatrial.jobs.process import run_job
 from seatrial.jobs.process_tree import ProcessTree
-from seatrial.jobs.task import Task
 
 # A process that starts a helper in one of the ways in which programs do, writes its number, and goes on or ends.
 STARTS = {
@@ -83,8 +84,6 @@ def test_processes_of_another_worker_are_left_alone(tmp_path):
 
 
 def test_an_error_between_start_and_watch_ends_the_worker(tmp_path, monkeypatch, workspace):
-    from seatrial.model.file import inspect_model
-
     started = []
 
     def no_watch(pid, **_):
@@ -92,11 +91,11 @@ def test_an_error_between_start_and_watch_ends_the_worker(tmp_path, monkeypatch,
         raise ZeroDivisionError
 
     monkeypatch.setattr(process, "NoiseWatch", no_watch)
-    info = inspect_model(workspace.folder / "model.fake.json")
-    task = Task(kind="measure", model=str(info.path), model_info=info, answer=str(tmp_path / "answer"))
+    task = glimpse.GlimpseTask(model_workload(workspace.folder / "model.fake.json"), {}, ())
+    monkeypatch.setattr(glimpse, "JOB", replace(glimpse.JOB, timed=True))
     open_before = descriptors()
     with pytest.raises(ZeroDivisionError):
-        run_worker(task, 60, lambda step, share: None)
+        run_job(glimpse.JOB, task, tmp_path / "answer", 60, lambda step, share: None)
     (worker,) = started
     assert not worker.is_running()
     assert descriptors() == open_before

@@ -18,19 +18,19 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, started
+from workloads import load_task
 
 from seatrial._native.timing import SpinWork, StageSamples
 from seatrial.history.records import LoadResult
 from seatrial.history.store import RunFolder, new_run
-from seatrial.jobs.task import Load, Task
 from seatrial.loads.bench import run_bench
 from seatrial.loads.clients import Opened
 from seatrial.loads.job import _server
 from seatrial.loads.mlperf import loadgen_settings, run_loadgen
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
+from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
-from seatrial.model.file import inspect_model
 from seatrial.report.highlights import throughput_knee
 from seatrial.stats.sample import samples_needed
 from seatrial.stats.share import requests_needed
@@ -599,13 +599,12 @@ def test_mlperfs_own_loadgen(measured, scenario):
 def test_loadgen_makes_enough_queries_for_the_time(folder, per_s, single_ns, multi_ns):
     """From its own guess of 1 ms it would run out of them, and call a fast model INVALID."""
     lg = pytest.importorskip("mlperf_loadgen", reason="pip install 'seatrial[mlperf]'")
-    info = inspect_model(Path("steady.fake.json"))
     for scenario, name, expected in (
         ("single-stream", "single_stream", single_ns),
         ("multi-stream", "multi_stream", multi_ns),
     ):
         load = Load(scenario="mlperf", mlperf=f"mlperf-{scenario}")
-        task = Task(kind="bench", model="m", model_info=info, load=load, max_time_s=10.0, answer="")
+        task = load_task(Path("steady.fake.json"), load, 10.0)
         settings = loadgen_settings(lg, task, scenario, per_s)
         assert getattr(settings, f"{name}_expected_latency_ns") == expected
         assert settings.min_duration_ms == 10_000
@@ -616,9 +615,8 @@ def opened_spin(service_ns):
     return Opened([SpinWork(service_ns)], None, 0.0, 0.0, "native")
 
 
-def bench_task(**fields):
-    info = inspect_model(Path("steady.fake.json"))
-    return Task(kind="bench", model="m", model_info=info, answer="", **fields)
+def bench_task(load, max_time_s):
+    return load_task(Path("steady.fake.json"), load, max_time_s)
 
 
 def test_loadgen_is_never_answered_without_work(folder):
@@ -636,19 +634,19 @@ def test_loadgen_is_never_answered_without_work(folder):
 def test_requests_without_room_in_the_table_are_not_called_unserved(folder):
     table = StageSamples(64, 2)
     task = bench_task(load=Load(scenario="server", rate=2000, arrivals="constant"), max_time_s=60.0)
-    fields = _server(task, opened_spin(10_000), [table], lambda *_: None)
-    assert (fields["ended"], fields["unserved"], len(table)) == ("full", 0, 64)
+    found = _server(task, opened_spin(10_000), [table], lambda *_: None)
+    assert (found.timing.ended, found.unserved, len(table)) == ("full", 0, 64)
 
 
 def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_requests(folder):
     table = StageSamples(600, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)
     opened = opened_spin(100_000)
-    fields = _server(bench_task(load=load, max_time_s=60.0), opened, [table], lambda *_: None)
-    assert (fields["ended"], fields["converged"], len(table)) == ("full", False, 600)
-    assert sum(p.arrivals for p in fields["points"]) <= 600, "a rate with requests that found no room is no point"
-    assert fields["held"] is None or not fields["confirmed"]
-    assert opened.unmeasured[0] > fields["warm_up"], "what was sent to see the capacity came before the table too"
+    found = _server(bench_task(load=load, max_time_s=60.0), opened, [table], lambda *_: None)
+    assert (found.timing.ended, found.timing.converged, len(table)) == ("full", False, 600)
+    assert sum(p.arrivals for p in found.search.points) <= 600, "a rate with requests that found no room is no point"
+    assert found.search.held is None or not found.search.confirmed
+    assert opened.unmeasured[0] > found.timing.warm_up, "what was sent to see the capacity came before the table too"
 
 
 def test_without_loadgen_the_message_names_the_extra(measured, monkeypatch):

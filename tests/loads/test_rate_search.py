@@ -4,8 +4,8 @@ from bisect import bisect
 
 import numpy as np
 import pytest
+from workloads import load_task
 
-from seatrial.jobs.task import Load, Task
 from seatrial.loads.rate_search import (
     FILLING,
     MAY_BE_ABOVE,
@@ -19,7 +19,7 @@ from seatrial.loads.rate_search import (
 )
 from seatrial.loads.results import _overload
 from seatrial.loads.search import ERROR, find_rate
-from seatrial.model.file import inspect_model
+from seatrial.loads.task import Load
 
 SERVICE_S, QUANTILE = 0.01, 0.9
 
@@ -111,10 +111,7 @@ def test_a_rate_above_the_capacity_is_never_held_however_wide_the_bound():
 
 @pytest.fixture
 def a_task(workspace):
-    info = inspect_model(workspace.folder / "model.fake.json")
-    return lambda rate: Task(
-        kind="bench", model="m", model_info=info, answer="", load=Load(scenario="server", rate=rate)
-    )  # fmt: skip
+    return lambda rate: load_task(workspace.folder / "model.fake.json", Load(scenario="server", rate=rate))
 
 
 @pytest.mark.parametrize(("rate", "busy"), [(95.0, 0.0), (120.0, 1.0)])

@@ -8,7 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
-from seatrial.cells.prepare import bare_record, task_for
+from seatrial.cells.prepare import bare_record, measure_task
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import judge, overall
 from seatrial.history.records import Floor
@@ -307,10 +307,7 @@ def test_a_reference_cell_is_run_again_and_nobody_else_is(workspace):
     )
     ready = preflight(many, False, lambda _: None)
     cells = expand(many, ready.models, 4, 64)
-    floors = {
-        c.batch: task_for(ready, RunFolder(workspace.folder / "r"), c, "measure", ready.models["baseline"].path).floor
-        for c in cells
-    }
+    floors = {c.batch: list(measure_task(ready, c, ready.models["baseline"].path).floor) for c in cells}
     assert floors == {2: [(2, 1), (1, 1)], 1: []}
 
 

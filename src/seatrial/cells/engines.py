@@ -10,14 +10,30 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 
 from seatrial._native.timing import now_ns
-from seatrial.jobs.task import StageEngines
+from seatrial.jobs.workload import STRICT
 from seatrial.kernels.geometry import Geometry
 from seatrial.pipeline.build import Pipeline
 from seatrial.pipeline.results import Result
 
 Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class StageEngines:
+    """One stage's times with both kinds of kernels, in interleaved rounds, and whether they gave the same.
+
+    difference: the largest absolute one between tensors, or None for decoded results; same: bit for bit.
+    """
+
+    native_ns: list[int]
+    reference_ns: list[int]
+    same: bool
+    difference: float | None = None
+
+
 LEAST_ROUNDS, MOST_ROUNDS = 5, 50
 # A quarter of a second tells a factor of two. Five rounds where that is too short, but no more than two seconds of them:
 # huge images must not run a cell into its timeout.

@@ -5,7 +5,7 @@ For: the measured floor of a reference cell. Not for: tolerances (parity) or oth
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import Floor
-from seatrial.jobs.task import Task
+from seatrial.jobs.opened import OpenedPipeline
+from seatrial.jobs.workload import PipelineWorkload
 
 Array = npt.NDArray[Any]
 # Enough to see what is not the same twice; a slow model is not to pay for sixteen.
@@ -22,26 +23,26 @@ MOST_IMAGES = 8
 _MOST_TEXT = 200
 
 
-def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) -> list[Floor]:
-    """One Floor for each of task.floor's (batch, threads), of the first images whose raw outputs are given.
+def measure_floor(
+    w: PipelineWorkload, configurations: Sequence[tuple[int, int]], opened: OpenedPipeline, raw: list[list[Array]]
+) -> list[Floor]:
+    """One Floor for each (batch, threads), of the first images whose raw outputs are given.
 
     The first is the reference's own configuration: a session built anew. Whatever goes wrong becomes its `problem`.
     """
     from seatrial.parity.parts import split
     from seatrial.parity.tensors import compare_tensors
-    from seatrial.plan import models
 
     # A runtime may call them otherwise; the plan and the parent know the model's own names.
-    outputs = task.model_info.outputs
-    postprocess = models.Pipeline.model_validate(task.pipeline).postprocess
+    outputs, postprocess = w.model_info.outputs, w.spec.postprocess
     raw = raw[:MOST_IMAGES]
     reference = split(postprocess, outputs, raw)
     floors = []
-    for batch, threads in task.floor:
-        rebuilt = (batch, threads) == (task.batch, task.threads)
-        what = "built anew" if rebuilt else f"batch {batch}" if batch != task.batch else f"{threads} thread(s)"
+    for batch, threads in configurations:
+        rebuilt = (batch, threads) == (w.batch, w.threads)
+        what = "built anew" if rebuilt else f"batch {batch}" if batch != w.batch else f"{threads} thread(s)"
         try:
-            again = split(postprocess, outputs, list(_run_again(task, pipeline, data, batch, threads, len(raw))))
+            again = split(postprocess, outputs, list(_run_again(w, opened, batch, threads, len(raw))))
             tensors = compare_tensors(reference.names, reference.arrays, again.arrays, None, reference.unit_range)
             problem = "NaN or infinity in one of two runs" if any(t.nan_mismatch for t in tensors) else ""
             floors.append(Floor(what=what, rebuilt=rebuilt, tensors=tuple(tensors), problem=problem))
@@ -50,10 +51,13 @@ def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) 
     return floors
 
 
-def _run_again(task: Task, pipeline: Any, data: Any, batch: int, threads: int, count: int) -> Iterator[list[Array]]:
+def _run_again(
+    w: PipelineWorkload, opened: OpenedPipeline, batch: int, threads: int, count: int
+) -> Iterator[list[Array]]:
     """Raw outputs of the first `count` images, from a backend that is opened here and closed again."""
     from seatrial.backends import OpenOptions, open_backend
 
+    pipeline, data = opened.pipeline, opened.data
     feeds = pipeline.allocate(batch)
     backend: Any = None
     try:
@@ -64,8 +68,8 @@ def _run_again(task: Task, pipeline: Any, data: Any, batch: int, threads: int, c
             )
             if backend is None:
                 shapes = {name: array.shape for name, array in feeds.items()}
-                options = OpenOptions.for_shapes(task.model_info, threads, shapes)
-                backend = open_backend(task.backend, Path(task.model), options)
+                options = OpenOptions.for_shapes(w.model_info, threads, shapes)
+                backend = open_backend(w.backend, Path(w.model), options)
             outputs = backend.run(feeds)
             for row in range(min(batch, count - start)):
                 yield [kept(o, row, batch) for o in outputs]

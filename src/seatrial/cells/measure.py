@@ -3,155 +3,132 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 
 from seatrial._native.timing import PythonWork, StageSamples
-from seatrial.errors import count_of
+from seatrial.cells.engines import StageEngines, compare_engines
 from seatrial.jobs.child import pin
+from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
-from seatrial.jobs.task import Answer, StageEngines, Task
-from seatrial.timing.measure import Measurement, StopRule, measure
-
-if TYPE_CHECKING:
-    from seatrial.pipeline.build import Pipeline
-    from seatrial.pipeline.results import ResultsWriter
-
-Array = npt.NDArray[Any]
-
-_OTHER = {"native": "reference", "reference": "native"}
+from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
+from seatrial.plan import models
+from seatrial.timing.measure import CAPACITY, StopRule, measure
 
 
-def _stop_rule(task: Task) -> StopRule:
-    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
-    tails = tuple((columns[stage], quantile) for stage, quantile in task.tails)
-    return StopRule(
-        int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails, task.longest_run, task.whole_time
-    )
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class MeasureTask:
+    """raw_images: of so many the raw outputs are kept. timing_only: of a cell that is measured once more, for its times alone.
+    floor: of a reference cell, batch sizes and threads at which it is run again, against itself."""
+
+    workload: PipelineWorkload
+    stopping: Stopping
+    raw_images: int = 0
+    timing_only: bool = False
+    floor: tuple[tuple[int, int], ...] = ()
 
 
-def measure_cell(task: Task, tell: Callable[[str, float], None]) -> Answer:
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class MeasureAnswer:
+    """Where only times were asked for, what stands behind `timing` is left as it is here.
+
+    doubts: what the outputs' numbers make doubtful about the postprocess. engines: by stage; engines_problem: why not.
+    """
+
+    opened: OpenedFacts
+    timing: Timing
+    image_source: Literal["memory", "disk"] = "memory"
+    peak_memory_bytes: int = 0
+    affinity: tuple[int, ...] = ()
+    nan_outputs: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    engines: dict[str, StageEngines] = field(default_factory=dict)
+    engines_problem: str = ""
+
+
+def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
+    """Samples go to the memory that the parent shares, results.npz and floors into the folder."""
+    from seatrial.cells.collect import collect
     from seatrial.cells.floor import measure_floor
     from seatrial.machine.environment import peak_memory_bytes
     from seatrial.parity.floor import save_floors
     from seatrial.pipeline.results import ResultsWriter, load_results_file
 
-    affinity = pin(task.threads)
-    opened = open_pipeline(task, tell)
-    pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
-    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, task.capacity, len(STAGES)).tables()
-    with opened.backend as backend:
+    w = task.workload
+    affinity = pin(w.threads)
+    opened = open_pipeline(w, tell)
+    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, CAPACITY, len(STAGES)).tables()
+    with opened.backend:
         measured = measure(
             PythonWork(opened.iterate),
             len(STAGES),
-            _stop_rule(task),
+            _stop_rule(task.stopping),
             lambda share: tell("measuring", share),
             samples=table,
         )
+        times = MeasureAnswer(opened=opened.facts(), timing=timing_of(measured))
         if task.timing_only:
-            return _answer(opened, measured)
+            return times
         tell("collecting results", 1.0)
-        with ResultsWriter(Path(task.answer, "results.npz")) as writer:
-            nan_outputs, doubts = _collect(task, pipeline, backend, feeds, data, writer)
+        with ResultsWriter(folder / "results.npz") as writer:
+            nan_outputs, doubts = collect(w, opened, writer, task.raw_images)
         # By now every image has been through the pipeline, and no result was kept. The table of samples is not its own.
         peak = max(0, peak_memory_bytes() - 8 * StageSamples.words(table.capacity, table.stages))
         if task.floor:
-            _, raw = load_results_file(Path(task.answer, "results.npz"))
-            save_floors(Path(task.answer), measure_floor(task, pipeline, data, raw))
+            _, raw = load_results_file(folder / "results.npz")
+            save_floors(folder, measure_floor(w, task.floor, opened, raw))
         engines, problem = {}, ""
         try:
-            engines = _engines(task, pipeline, backend, feeds, first)
+            engines = _engines(w, opened)
         except Exception as e:  # whatever it is, the cell's own measurement stands
             problem = f"{type(e).__name__}: {e}"
-        return _answer(
-            opened, measured, peak_memory_bytes=peak, affinity=affinity, nan_outputs=nan_outputs, engines=engines,
-            engines_problem=problem, doubts=doubts,
-        )  # fmt: skip
+        return MeasureAnswer(
+            opened=times.opened,
+            timing=times.timing,
+            image_source="memory" if opened.data.in_memory else "disk",
+            peak_memory_bytes=peak,
+            affinity=tuple(affinity),
+            nan_outputs=tuple(nan_outputs),
+            doubts=tuple(doubts),
+            engines=engines,
+            engines_problem=problem,
+        )
 
 
-def _answer(opened: OpenedPipeline, measured: Measurement, **found: Any) -> Answer:
-    return Answer(
-        stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
-        load_s=opened.load_s, first_inference_s=opened.first_inference_s, backend_details=opened.backend.details(),
-        image_source="memory" if opened.data.in_memory else "disk", **found,
-    )  # fmt: skip
+def _stop_rule(stopping: Stopping) -> StopRule:
+    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
+    tails = tuple((columns[stage], quantile) for stage, quantile in stopping.tails)
+    return StopRule(
+        int(stopping.max_time_s * 1e9),
+        stopping.min_samples,
+        stopping.precision,
+        tails,
+        stopping.longest_run,
+        stopping.whole_time,
+    )
 
 
-def _engines(
-    task: Task, pipeline: Pipeline, backend: Any, feeds: dict[str, Array], images: list[npt.NDArray[np.uint8]]
-) -> dict[str, StageEngines]:
+def _engines(w: PipelineWorkload, opened: OpenedPipeline) -> dict[str, StageEngines]:
     """The built-in stages with the other kernels too. A user's own function has no other kernels."""
-    from seatrial.cells.engines import compare_engines
-    from seatrial.plan import models
-
-    spec = models.Pipeline.model_validate(task.pipeline)
-    stages = ["preprocess"] if isinstance(spec.preprocess, models.Preprocess) else []
+    stages = ["preprocess"] if isinstance(w.spec.preprocess, models.Preprocess) else []
     # Raw outputs and embeddings are the same NumPy code in both.
-    if isinstance(spec.postprocess, models.Postprocess) and spec.postprocess.task not in ("raw", "embed"):
+    if isinstance(w.spec.postprocess, models.Postprocess) and w.spec.postprocess.task not in ("raw", "embed"):
         stages.append("postprocess")
     if not stages:
         return {}
-    pair = {spec.engine: pipeline, _OTHER[spec.engine]: build(task, _OTHER[spec.engine])}
-    geometries = pipeline.preprocess(images, feeds)
-    outputs = [np.array(o) for o in backend.run(feeds)]
-    return compare_engines(pair["native"], pair["reference"], images, outputs, geometries, feeds, stages)
+    pair = [opened.pipeline, build(w, "reference" if w.spec.engine == "native" else "native")]
+    native, reference = pair if w.spec.engine == "native" else pair[::-1]
+    images: Sequence[npt.NDArray[np.uint8]] = opened.first_images
+    geometries = opened.pipeline.preprocess(images, opened.feeds)
+    outputs = [np.array(o) for o in opened.backend.run(opened.feeds)]
+    return compare_engines(native, reference, images, outputs, geometries, opened.feeds, stages)
 
 
-def _collect(
-    task: Task, pipeline: Any, backend: Any, feeds: dict[str, Array], data: Any, writer: ResultsWriter
-) -> tuple[list[str], list[str]]:
-    """Every image once, in order: decoded results of all, raw outputs of the first few, where all are NaN or infinite.
-
-    Gives outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for
-    them.
-
-    Each goes to the file as it comes, so that the process's memory is the pipeline's own.
-    """
-    from seatrial.cells.floor import kept, row_of
-    from seatrial.parity.specials import as_array, signature
-    from seatrial.pipeline.plausibility import plausibility_of
-
-    specials: list[list[tuple[int, int, int, int]]] = []
-
-    names = [o.name for o in backend.outputs()]
-    nan_outputs: dict[str, None] = {}
-    infinite: Counter[str] = Counter()
-    plausible = plausibility_of(task.pipeline_name, task.pipeline, task.model_info, Path(task.folder))
-    for start in range(0, len(data), task.batch):
-        wanted = range(start, min(start + task.batch, len(data)))
-        # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
-        images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + task.batch)]
-        geometries = pipeline.preprocess(images, feeds)
-        outputs = backend.run(feeds)
-        plausible.add(outputs, task.batch, len(wanted))
-        for name, output in zip(names, outputs, strict=True):
-            if output.dtype.kind != "f" or np.isfinite(output).all():
-                continue
-            if np.isnan(output).any():
-                nan_outputs[name] = None
-            infinite[name] += sum(bool(np.isinf(row_of(output, r, task.batch)).any()) for r in range(len(wanted)))
-        for row in range(len(wanted)):
-            if task.raw_images:
-                specials.append([signature(row_of(o, row, task.batch)) for o in outputs])
-            if start + row < task.raw_images:
-                writer.add_raw([kept(o, row, task.batch) for o in outputs])
-        for result in pipeline.postprocess(outputs, geometries)[: len(wanted)]:
-            scores = getattr(result, "scores", None)
-            if scores is not None and not np.isfinite(scores).all():
-                nan_outputs["decoded scores"] = None
-            writer.add(result)
-    writer.add_specials(as_array(specials))
-    doubts = plausible.settle(reduced=task.precision != "fp32" or task.model_info.weights == "int8")
-    doubts += [
-        f"output {name} is infinite somewhere on {count} of {count_of(len(data), 'image')}: an overflow? a result made of "
-        "it is left out, or means nothing"
-        for name, count in infinite.items()
-        if count
-    ]
-    return list(nan_outputs), doubts
+JOB = Job("seatrial.cells.measure", MeasureTask, MeasureAnswer, measure_cell)

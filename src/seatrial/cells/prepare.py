@@ -9,13 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seatrial.cells import variant
 from seatrial.cells.checks import check_backend, check_threads
 from seatrial.cells.matrix import Cell
+from seatrial.cells.measure import MeasureTask
 from seatrial.cells.preflight import Ready
+from seatrial.cells.variant import CALIBRATION_IMAGES, VariantAnswer, VariantTask
 from seatrial.cells.watch import Watcher
 from seatrial.errors import (
     CellError,
@@ -27,19 +31,22 @@ from seatrial.errors import (
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord
 from seatrial.history.store import RunFolder
-from seatrial.jobs.process import Ended, run_worker
-from seatrial.jobs.task import CALIBRATION_IMAGES, Task
+from seatrial.jobs.process import Ended, run_job
+from seatrial.jobs.workload import PipelineWorkload, Stopping
 from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
 
+# Why there is no model in some precision.
+NoModel = Ended[VariantAnswer]
+# The model file of each pipeline in each precision.
+Variants = dict[tuple[str, str], Path | NoModel]
 
-def prepare_variants(
-    ready: Ready, run: RunFolder, cells: list[Cell], watcher: Watcher
-) -> dict[tuple[str, str], Path | Ended]:
+
+def prepare_variants(ready: Ready, run: RunFolder, cells: Sequence[Cell], watcher: Watcher) -> Variants:
     """Model file of each (pipeline, precision). A variant that can't be made fails its cells, not the trial."""
-    made: dict[tuple[str, str], Path | Ended] = {}
+    made: Variants = {}
     for cell in cells:
         key = (cell.pipeline, cell.precision)
         if key in made:
@@ -61,7 +68,7 @@ def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
     )
 
 
-def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path | Ended:
+def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path | NoModel:
     """From the cache, or made now. Its file is one of the trial's inputs, and it is not kept where what it is made of moved."""
     info = ready.models[cell.pipeline]
     digest = _calibration_digest(ready, cell.pipeline)
@@ -70,30 +77,22 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
     if found is None:
         with contextlib.suppress(OSError):  # whoever makes it says what is wrong with the cache
             cached.unlink()
-        task = task_for(ready, run, cell, "prepare", info.path).model_copy(
-            update={"calibration_digest": digest, "batch": _fixed_batch(info)}
-        )
-        why = ready.inputs.changed(cell.pipeline)
-        if why:
-            return _of_other_inputs(why)
-        ended = run_worker(task, ready.plan.plan.measure.timeout, told(watcher, cell))
-        why = ready.inputs.changed(cell.pipeline)
-        if why:
+        if why := ready.inputs.changed(cell.pipeline):
+            return NoModel.without(why, ExitCode.BAD_INPUT)
+        workload = replace(workload_of(ready, cell, info.path), batch=_fixed_batch(info))
+        folder = run.work / f"prepare.{cell.pipeline}.{cell.precision}"
+        task = VariantTask(workload=workload, calibration_digest=digest)
+        ended = run_job(variant.JOB, task, folder, ready.plan.plan.measure.timeout, watcher.of(cell))
+        if why := ready.inputs.changed(cell.pipeline):
             cached.unlink(missing_ok=True)
-            return _of_other_inputs(why)
+            return NoModel.without(why, ExitCode.BAD_INPUT)
         if ended.answer is None:
             return ended
         found = _inspected(cached)
         if found is None:
-            return Ended(
-                None, f"{cached}: went from the cache as soon as it was made; run again", int(ExitCode.FAIL), "", 0.0
-            )
+            return NoModel.without(f"{cached}: went from the cache as soon as it was made; run again", ExitCode.FAIL)
     ready.inputs.add(cell_inputs(cell), found.hashed)
     return cached
-
-
-def _of_other_inputs(why: str) -> Ended:
-    return Ended(None, why, int(ExitCode.BAD_INPUT), "", 0.0)
 
 
 def cell_inputs(cell: Cell) -> str:
@@ -122,60 +121,70 @@ def _calibration_digest(ready: Ready, name: str) -> str:
     return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def told(watcher: Watcher, cell: Cell) -> Callable[[str, float], None]:
-    return lambda step, share: watcher.step(cell, step, share)
-
-
-def task_for(ready: Ready, run: RunFolder, cell: Cell, kind: Any, model: Path) -> Task:
+def workload_of(ready: Ready, cell: Cell, model: Path, native: bool = False) -> PipelineWorkload:
+    """What the cell's process opens. model: the file in the cell's precision."""
     plan = ready.plan.plan
-    return Task(
-        kind=kind,
-        pipeline_name=cell.pipeline,
-        pipeline=plan.pipelines[cell.pipeline].model_dump(mode="json", exclude_unset=True),
-        folder=str(ready.plan.folder),
+    return PipelineWorkload(
         model=str(model),
         model_info=ready.models[cell.pipeline],
         backend=cell.backend,
         precision=cell.precision,
         batch=cell.batch,
         threads=cell.threads,
-        images=[(str(i.path), i.name) for i in ready.images],
-        allow_code=ready.allow_code,
-        max_time_s=plan.measure.max_time,
-        min_samples=plan.measure.min_samples,
-        precision_target=plan.measure.precision,
-        tails=(tails := _tails(ready, cell)),
-        # How slow requests cluster is seen in time only: a tail's verdict is worth all of it.
-        whole_time=any(quantile > 0.5 for _, quantile in tails),
-        longest_run=plan.measure.longest_run,
+        native=native,
         seed=plan.measure.seed,
-        raw_images=plan.parity.images if plan.parity else 0,
-        floor=_floor(ready, cell),
-        answer=str(run.work / (cell.id if kind == "measure" else f"{kind}.{cell.pipeline}.{cell.precision}")),
+        name=cell.pipeline,
+        spec=plan.pipelines[cell.pipeline],
+        folder=str(ready.plan.folder),
+        images=tuple((str(i.path), i.name) for i in ready.images),
+        allow_code=ready.allow_code,
     )
 
 
-def _floor(ready: Ready, cell: Cell) -> list[tuple[int, int]]:
+def stopping_of(ready: Ready, cell: Cell) -> Stopping:
+    m, tails = ready.plan.plan.measure, _tails(ready, cell)
+    return Stopping(
+        max_time_s=m.max_time,
+        min_samples=m.min_samples,
+        precision=m.precision,
+        tails=tails,
+        longest_run=m.longest_run,
+        # How slow requests cluster is seen in time only: a tail's verdict is worth all of it.
+        whole_time=any(quantile > 0.5 for _, quantile in tails),
+    )
+
+
+def measure_task(ready: Ready, cell: Cell, model: Path) -> MeasureTask:
+    parity = ready.plan.plan.parity
+    return MeasureTask(
+        workload=workload_of(ready, cell, model),
+        stopping=stopping_of(ready, cell),
+        raw_images=parity.images if parity else 0,
+        floor=_floor(ready, cell),
+    )
+
+
+def _floor(ready: Ready, cell: Cell) -> tuple[tuple[int, int], ...]:
     """Of a reference cell with something to compare: its own configuration, batch 1, and the most threads of the matrix."""
     plan = ready.plan.plan
     if plan.parity is None or not is_reference_configuration(plan, cell):
-        return []
+        return ()
     found = [(cell.batch, cell.threads)]
     if cell.batch > 1 and _fixed_batch(ready.models[cell.pipeline]) == 1:
         found.append((1, cell.threads))
     most = max((t for t in plan.matrix.threads if t <= len(usable_cores())), default=cell.threads)
     if most != cell.threads:
         found.append((cell.batch, most))
-    return found
+    return tuple(found)
 
 
-def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float]]:
+def _tails(ready: Ready, cell: Cell) -> tuple[tuple[str, float], ...]:
     """Each stage and quantile that a budget limits in this cell."""
-    return [
+    return tuple(
         (b.stage or "end_to_end", float(b.percentile[1:]) / 100)
         for b in ready.plan.plan.budgets
         if b.metric == "latency" and concerns(ready.plan.plan, b, bare_record(cell))
-    ]
+    )
 
 
 def bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
@@ -188,8 +197,8 @@ def bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
 def pipeline_cell(
     ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None = None, batch: int | None = None,
     threads: int | None = None, native: bool = True,
-) -> tuple[Cell, Task]:  # fmt: skip
-    """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise, and its task.
+) -> tuple[Cell, PipelineWorkload]:  # fmt: skip
+    """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise, ready to open.
 
     Raises:
         PlanError: the plan has no such pipeline.
@@ -208,4 +217,4 @@ def pipeline_cell(
     model = prepare_variants(ready, run, [cell], Watcher())[pipeline, cell.precision]
     if isinstance(model, Ended):
         raise CellError(f"{pipeline}: its {cell.precision} model could not be made: {model.reason}")
-    return cell, task_for(ready, run, cell, "measure", model).model_copy(update={"native": native})
+    return cell, workload_of(ready, cell, model, native)

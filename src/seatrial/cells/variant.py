@@ -2,33 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic.dataclasses import dataclass
 
+from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import build, image_bytes
-from seatrial.jobs.task import CALIBRATION_IMAGES, Answer, Task
+from seatrial.jobs.workload import STRICT, PipelineWorkload
 
-Array = npt.NDArray[Any]
+CALIBRATION_IMAGES = 64
 
 
-def make_variant(task: Task, tell: Callable[[str, float], None]) -> Answer:
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class VariantTask:
+    """calibration_digest: of all that the calibration inputs depend on, as part of the variant's name."""
+
+    workload: PipelineWorkload
+    calibration_digest: str
+
+
+@dataclass(frozen=True, config=STRICT)
+class VariantAnswer:
+    path: str
+
+
+def make_variant(task: VariantTask, _folder: Path, tell: Tell) -> VariantAnswer:
+    """Into the cache of variants."""
     from seatrial.precision import Calibration, variant
 
-    pipeline = build(task)
-    data = image_bytes(task)
+    w = task.workload
+    pipeline = build(w)
+    data = image_bytes(w)
     # Spread over the whole set: neighbours in a folder often look alike.
     chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), CALIBRATION_IMAGES)).astype(int))
 
-    def feeds() -> Iterator[dict[str, Array]]:
+    def feeds() -> Iterator[dict[str, npt.NDArray[Any]]]:
         for count, index in enumerate(chosen):
-            tell(f"calibrating {task.precision}", count / len(chosen))
+            tell(f"calibrating {w.precision}", count / len(chosen))
             # As many times over as a fixed batch dimension wants.
-            slot = pipeline.allocate(task.batch)
-            pipeline.preprocess([pipeline.decode(data[int(index)])] * task.batch, slot)
+            slot = pipeline.allocate(w.batch)
+            pipeline.preprocess([pipeline.decode(data[int(index)])] * w.batch, slot)
             yield slot
 
-    path = variant(task.model_info, task.precision, Calibration(feeds, task.calibration_digest))
-    return Answer(variant=str(path))
+    return VariantAnswer(str(variant(w.model_info, w.precision, Calibration(feeds, task.calibration_digest))))
+
+
+JOB = Job("seatrial.cells.variant", VariantTask, VariantAnswer, make_variant, timed=False)

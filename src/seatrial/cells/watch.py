@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seatrial.cells.matrix import Cell
 from seatrial.history.records import CellRecord
+from seatrial.jobs.job import Tell
 
 
 class Watcher:
@@ -20,6 +21,10 @@ class Watcher:
 
     def step(self, cell: Cell, step: str, share: float) -> None:
         """A cell goes on: `share` of its time is used."""
+
+    def of(self, cell: Cell) -> Tell:
+        """For whoever runs the cell."""
+        return lambda step, share: self.step(cell, step, share)
 
     def cell_ends(self, record: CellRecord) -> None:
         """A cell's record is written."""

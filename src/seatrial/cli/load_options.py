@@ -34,8 +34,8 @@ def loads_of(
     mix: list[str] | None,
 ) -> list[Any]:
     """Every load that the options ask for, and a UsageError for options that do not go together."""
-    from seatrial.jobs.task import Load
     from seatrial.loads.sweep import LoadPoint
+    from seatrial.loads.task import Load
 
     known = (*SCENARIOS, *MLPERF)
     if scenario not in known:

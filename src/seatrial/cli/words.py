@@ -88,7 +88,7 @@ def latency_bound_of(text: str) -> dict[str, float]:
     }  # fmt: skip
 
 
-def mix_of(texts: list[str] | None) -> list[tuple[dict[str, tuple[int, ...]], float]]:
+def mix_of(texts: list[str] | None) -> tuple[tuple[dict[str, tuple[int, ...]], float], ...]:
     """Shapes of one input; a model with several gives them as NAME=SHAPE;NAME=SHAPE@WEIGHT."""
     mix = []
     for text in texts or []:
@@ -104,7 +104,7 @@ def mix_of(texts: list[str] | None) -> list[tuple[dict[str, tuple[int, ...]], fl
         mix.append((shapes_of(shapes.split(";"), "--mix"), value))
     if len(mix) == 1:
         raise UsageError("--mix: one shape is no mix; give --mix again, or use --shape")
-    return mix
+    return tuple(mix)
 
 
 def shapes_of(texts: Sequence[str] | None, option: str = "--shape") -> dict[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.rounds import CutShortError, Tell, compare_sides
 from seatrial.compare.sides import Subject, called_alike, told_apart
+from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import DataError, UsageError
 from seatrial.history.keep import Keep, keeping
@@ -67,7 +68,7 @@ def _not_called(c: Comparison, why: str) -> Comparison:
 
 
 def _check_inputs(a: Subject, b: Subject) -> None:
-    batches = a.side.task["batch"], b.side.task["batch"]
+    batches = a.side.work.batch, b.side.work.batch
     if batches[0] != batches[1]:
         raise UsageError(
             f"expected the same batch on both sides, got {batches[0]} of A and {batches[1]} of B: times are of a batch; "
@@ -94,8 +95,9 @@ def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said
 
 
 def _asked_of(side: Side) -> dict[str, Any]:
-    shapes = side.task.get("input_shapes", {})
+    w = side.work
+    shapes = w.input_shapes if isinstance(w, ModelTurns) else {}
     return {
-        "batch": side.task["batch"], "threads": side.task["threads"], "backend": side.task["backend"], "python": side.python,
-        "input_shapes": {name: list(shape) for name, shape in shapes.items()}, "native_loop": side.task["native"],
+        "batch": w.batch, "threads": w.threads, "backend": w.backend, "python": side.python,
+        "input_shapes": {name: list(shape) for name, shape in shapes.items()}, "native_loop": w.native,
     }  # fmt: skip

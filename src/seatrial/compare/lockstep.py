@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.compare.round_plan import BLOCKS, BURST_S, SLOW_S, least_turns_s, longest_turns, plan_turns
+from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import LOAD_TIMEOUT_S, Side, Turner, open_turner
 from seatrial.errors import UsageError
 from seatrial.noise.watch import NoiseReport, NoiseWatch
@@ -44,7 +44,7 @@ class Round:
     stages: list[str]
     launched: list[str]
     burst: int
-    details: dict[str, dict[str, Any]]
+    facts: dict[str, SideFacts]
     noise: NoiseReport
     wall_s: float
     restless: Mapping[str, float] = field(default_factory=dict)
@@ -110,8 +110,8 @@ def run_round(
         check_time(ready_s, least_turns_s(blocks, [w.least_s for w in warm.values()], least_requests, hand_over_s))
         plan = plan_turns(blocks, own_s, least_requests, max(0.0, budget_s - ready_s), hand_over_s)
         burst = plan.burst
-        stages = turners[names[0]].facts()["stages"]
-        cores = sorted({core for t in turners.values() for core in t.facts()["affinity"]})
+        stages = list(turners[names[0]].facts().stages)
+        cores = sorted({core for t in turners.values() for core in t.facts().affinity})
         for turner in turners.values():
             turner.timeout_s = max(LEAST_TURN_TIMEOUT_S, STUCK * (burst + 1) * max(own_s))
             turner.restart_images(image_seed(seed))
@@ -145,7 +145,7 @@ def image_seed(seed: int) -> int:
 
 
 def _check_stages(turners: Iterable[Turner]) -> None:
-    stages = {t.label: ", ".join(t.facts()["stages"]) for t in turners}
+    stages = {t.label: ", ".join(t.facts().stages) for t in turners}
     if len(set(stages.values())) > 1:
         said = "; ".join(f"{label}: {own}" for label, own in sorted(stages.items()))
         raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")

@@ -55,7 +55,7 @@ def compare_sides(
     """
     question.check()
     called = {A: f"A, {labels[0]}", B: f"B, {labels[1]}", CONTROL: f"A again, {labels[0]}"}
-    sides = [Side(n, s.task, s.python, s.environment, called[n]) for n, s in ((A, a), (B, b), (CONTROL, a))]
+    sides = [Side(n, s.work, s.python, s.environment, called[n]) for n, s in ((A, a), (B, b), (CONTROL, a))]
     rounds: list[Round] = []
     try:
         return _rounds_to_verdicts(sides, question, folder, labels, tell, rounds)

@@ -19,6 +19,7 @@ from seatrial.compare.interpreters import (
     inspect_interpreter,
     lent_environment,
 )
+from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.history.store import RunFolder
 from seatrial.model.file import FAKE_SUFFIX, inspect_model, model_facts
@@ -47,14 +48,11 @@ def model_side(
     other = None if python is None else inspect_interpreter(python)
     if other is None:
         check_backend(backend)
-    task: dict[str, Any] = {
-        "model": str(model.absolute()), "backend": backend, "threads": threads, "seed": seed, "batch": batch,
-        "native": native and (has_native_loop(backend) if other is None else other.library and backend in NATIVE),
-        "input_shapes": given, "named_sizes": info.named_sizes(given),
-    }  # fmt: skip
+    native = native and (has_native_loop(backend) if other is None else other.library and backend in NATIVE)
+    work = ModelTurns(str(model.absolute()), backend, batch, threads, native, seed, given, info.named_sizes(given))
     if other is None:
-        return Side(model.stem, task)
-    return Side(model.stem, task, other.path, lent_environment(other, backend))
+        return Side(model.stem, work)
+    return Side(model.stem, work, other.path, lent_environment(other, backend))
 
 
 @dataclass(frozen=True)
@@ -82,22 +80,19 @@ def model_subject(model: Path, **options: Any) -> Subject:
 
 def _label(name: str, side: Side) -> str:
     where = f" by {side.python}" if side.python != sys.executable else ""
-    return f"{name} on {side.task['backend']}{where}"
+    return f"{name} on {side.work.backend}{where}"
 
 
 def pipeline_subject(
     ready: Ready, run: RunFolder, pipeline: str, *, python: str | None = None, **options: Any
 ) -> Subject:  # fmt: skip
     """As pipeline_cell; `python` is the interpreter that runs it."""
-    cell, task = pipeline_cell(ready, run, pipeline, **options)
+    cell, workload = pipeline_cell(ready, run, pipeline, **options)
     other = None if python is None else inspect_interpreter(python)
     loop = has_native_loop(cell.backend) if other is None else other.library and cell.backend in NATIVE
-    side_task = {
-        "pipeline": task.model_dump(mode="json"), "threads": cell.threads, "backend": cell.backend, "batch": cell.batch,
-        "native": task.native and loop,
-    }  # fmt: skip
     environment = lent_environment(other, cell.backend, whole=True) if other else {}
-    side = Side(pipeline, side_task, other.path if other else sys.executable, environment)
+    python = other.path if other else sys.executable
+    side = Side(pipeline, replace(workload, native=workload.native and loop), python, environment)
     where = f" by {side.python}" if other else ""
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
     changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
@@ -108,9 +103,9 @@ def pipeline_subject(
 
 def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
     """Both without the interpreter, or both with it, and a word on that: its microseconds must not be B's alone."""
-    if a.task.get("native") == b.task.get("native"):
+    if a.work.native == b.work.native:
         return a, b, ""
-    without = "A" if not a.task.get("native") else "B"
+    without = "A" if not a.work.native else "B"
     said = (
         f"both sides are called from Python: {without} has no native loop, and the interpreter would count for it alone"
     )
@@ -118,10 +113,7 @@ def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
 
 
 def _from_python(side: Side) -> Side:
-    task = {**side.task, "native": False}
-    if "pipeline" in task:
-        task["pipeline"] = {**task["pipeline"], "native": False}
-    return replace(side, task=task)
+    return replace(side, work=replace(side.work, native=False))
 
 
 def told_apart(a: Subject, b: Subject) -> tuple[Subject, Subject]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import subprocess
@@ -12,19 +11,21 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import TypeAdapter
 
 from seatrial._native.timing import StageSamples
+from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
 from seatrial.compare.turns import COMMAND, DONE, REPLY, RESTLESS
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, SeatrialError
+from seatrial.errors import BackendUnavailableError, CellError, ResultsError, SeatrialError, error_of
 from seatrial.history.store import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.process import last_words
 from seatrial.jobs.process_tree import ProcessTree
 from seatrial.jobs.shared import anonymous_file
+from seatrial.jobs.workload import PipelineWorkload
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
@@ -41,13 +42,13 @@ MOST_STAGES = 8
 
 @dataclass(frozen=True)
 class Side:
-    """What one process runs. `task` is what turns.py reads; `python` the interpreter that runs it.
+    """What one process runs, and `python`, the interpreter that runs it.
 
     name: of its files and of its column in a Round; label: what errors call it, the name where there is none.
     """
 
     name: str
-    task: Mapping[str, Any]
+    work: ModelTurns | PipelineWorkload
     python: str = sys.executable
     environment: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
@@ -116,12 +117,8 @@ class Turner:
         self.restless += word == RESTLESS
         return float(took_ns) / 1e9
 
-    def facts(self) -> dict[str, Any]:
-        try:
-            facts: dict[str, Any] = json.loads(self._files.with_suffix(".json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return {}
-        return facts
+    def facts(self) -> SideFacts:
+        return SideFacts.read(self._files.with_suffix(".json"))
 
     def table(self, stages: int) -> I64:
         size = os.fstat(self._memory).st_size
@@ -129,9 +126,8 @@ class Turner:
 
     def _broken(self) -> SeatrialError:
         facts = self.facts()
-        if facts.get("error"):
-            kinds = {4: ModelError, 5: BackendUnavailableError}
-            return kinds.get(int(facts["exit_code"]), CellError)(f"{self.label}: {facts['error']}")
+        if facts.error:
+            return error_of(facts.exit_code, f"{self.label}: {facts.error}")
         # Its output goes with the round's folder, so that nobody can be sent there.
         ended = last_words(self._child.wait(), self._files.with_suffix(".log")).partition("; the cell's last output")[0]
         return CellError(f"{self.label}: {ended}")
@@ -145,7 +141,7 @@ def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         answer.unlink(missing_ok=True)
-        task_file.write_text(json.dumps({**side.task, "answer": str(answer), "capacity": capacity}), "utf-8")
+        task_of(side.work, str(answer), capacity).write(task_file)
         log_file.touch()
     except OSError as e:
         raise ResultsError(f"{folder}: a round's files cannot be written: {why_not_written(e)}") from e
@@ -168,7 +164,7 @@ def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
                 child = ProcessTree(
                     [*words, str(command_end), str(reply_end), str(memory)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
-                    env={**os.environ, "OMP_NUM_THREADS": str(side.task["threads"]), **side.environment},
+                    env={**os.environ, "OMP_NUM_THREADS": str(side.work.threads), **side.environment},
                 )  # fmt: skip
             except OSError as e:
                 label = side.label or side.name
@@ -176,6 +172,13 @@ def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
             stack.callback(child.end)
         theirs.close()
         yield Turner(side, child, commands, replies, memory, files)
+
+
+def task_of(work: ModelTurns | PipelineWorkload, answer: str, capacity: int) -> TurnTask:
+    if isinstance(work, ModelTurns):
+        return TurnTask(answer, capacity, work.threads, model=work)
+    pipeline = TypeAdapter(PipelineWorkload).dump_python(work, mode="json", exclude_unset=True)
+    return TurnTask(answer, capacity, work.threads, pipeline=pipeline)
 
 
 def _pipe(reader_stack: contextlib.ExitStack, writer_stack: contextlib.ExitStack) -> tuple[int, int]:

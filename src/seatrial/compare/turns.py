@@ -10,7 +10,6 @@ interpreter than the one that compares, so what a model alone needs is NumPy and
 from __future__ import annotations
 
 import gc
-import json
 import mmap
 import os
 import struct
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.jobs.child import die_with_parent, pin
 from seatrial.model.made_up import first_run, made_up
@@ -54,30 +54,33 @@ class SideWork:
 
 def main() -> int:
     die_with_parent()
-    task = json.loads(Path(sys.argv[1]).read_text("utf-8"))
+    task = TurnTask.read(Path(sys.argv[1]))
     commands, replies, samples = map(int, sys.argv[2:5])
     try:
         _serve(task, commands, replies, samples)
     except SeatrialError as e:
-        _say(task, error=str(e), exit_code=int(e.exit_code))
+        failure = SideFacts(error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
-        _say(task, error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
+        failure = SideFacts(
+            error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL)
+        )
     else:
         return 0
+    failure.write(Path(task.answer))
     os.write(replies, REPLY.pack(FAILED, 0))
     return 1
 
 
-def _serve(task: Mapping[str, Any], commands: int, replies: int, memory: int) -> None:
-    affinity = pin(task["threads"])
+def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
+    affinity = pin(task.threads)
     began = now_ns()
     side = open_work(task)
     loaded_s = (now_ns() - began) / 1e9
-    kept = StageSamples(task["capacity"], len(side.stages), mmap.mmap(memory, 0))
+    kept = StageSamples(task.capacity, len(side.stages), mmap.mmap(memory, 0))
     # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
     gc.collect()
     gc.disable()
-    _say(task, stages=side.stages, details=side.details, affinity=affinity, load_s=loaded_s)
+    SideFacts(tuple(side.stages), side.details, tuple(affinity), loaded_s).write(Path(task.answer))
     rest = Rest()
     os.write(replies, REPLY.pack(rest.word(), 0))
     while command := os.read(commands, COMMAND.size):
@@ -138,31 +141,33 @@ def _state(thread: Path) -> str:
     return stat.rpartition(b")")[2].split()[0].decode("ascii")
 
 
-def _say(task: Mapping[str, Any], **facts: Any) -> None:
-    Path(task["answer"]).write_text(json.dumps(facts), "utf-8")
-
-
-def open_work(task: Mapping[str, Any]) -> SideWork:
+def open_work(task: TurnTask) -> SideWork:
     """Loads what the task names, and runs it once."""
-    if task.get("pipeline"):
-        return _open_pipeline(task)
+    if task.pipeline is not None:
+        return _open_pipeline(task.pipeline)
+    assert task.model is not None
+    return _open_model(task.model)
+
+
+def _open_model(m: ModelTurns) -> SideWork:
     from seatrial.backends.base import OpenOptions
     from seatrial.backends.catalogue import has_native_loop, open_backend
 
-    shapes = {name: tuple(shape) for name, shape in task["input_shapes"].items()}
-    options = OpenOptions(task["threads"], 1, shapes, task["named_sizes"])
-    native = task["native"] and has_native_loop(task["backend"])
-    backend = open_backend(task["backend"], Path(task["model"]), options, native)
-    feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
+    options = OpenOptions(m.threads, 1, m.input_shapes, m.named_sizes)
+    native = m.native and has_native_loop(m.backend)
+    backend = open_backend(m.backend, Path(m.model), options, native)
+    feeds = {s.name: made_up(m.input_shapes[s.name], s.dtype, m.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})
 
 
-def _open_pipeline(task: Mapping[str, Any]) -> SideWork:
-    from seatrial.jobs.opened import STAGES, open_pipeline
-    from seatrial.jobs.task import Task
+def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
+    from pydantic import TypeAdapter
 
-    opened = open_pipeline(Task.model_validate(task["pipeline"]))
+    from seatrial.jobs.opened import STAGES, open_pipeline
+    from seatrial.jobs.workload import PipelineWorkload
+
+    opened = open_pipeline(TypeAdapter(PipelineWorkload).validate_python(pipeline))
     opened.iterate(lambda: None)
     details = {"called": "from Python", **opened.backend.details()}
     return SideWork(PythonWork(opened.iterate), list(STAGES), details, opened.restart)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from seatrial.compare.lockstep import Round
 from seatrial.compare.question import Question
+from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import UsageError, did_you_mean
 from seatrial.history.records import Comparison, Measured, Pair
 from seatrial.stats.compare import (
@@ -148,7 +149,7 @@ def _comparison(
         p_value=effect.p_value, p_adjusted=effect.p_value, detectable=_detectable(effect),
         pairs_sd=_known(effect.sd), noise_floor=None if floor is None else float(np.expm1(floor)), noise_sd=_known(control.sd),
         control=_change(control), launched_second=_launched_second(pairs), pairs=tuple(pairs),
-        details={n: _details(rounds[-1].details[n]) for n in (A, B)},
+        details={n: _details(rounds[-1].facts[n]) for n in (A, B)},
         warnings=(*effect.warnings, *_warnings(metric, effect, pairs, rounds, question.margin, modes)),
     )  # fmt: skip
 
@@ -286,12 +287,9 @@ def _side(pairs: Sequence[Pair], name: str, question: Question) -> Measured:
     )  # fmt: skip
 
 
-def _details(facts: Mapping[str, Any]) -> dict[str, str]:
-    return {
-        **facts["details"],
-        "load": f"{facts['load_s']:.3g} s",
-        "cores": ", ".join(map(str, facts["affinity"])) or "any",
-    }
+def _details(facts: SideFacts) -> dict[str, str]:
+    cores = ", ".join(map(str, facts.affinity)) or "any"
+    return {**(facts.details or {}), "load": f"{facts.load_s:.3g} s", "cores": cores}
 
 
 def well_known(blocks_ns: Mapping[str, npt.NDArray[np.int64]], stages: list[str], question: Question) -> bool:

@@ -1,32 +1,46 @@
 """A model on a few pictures, for what its outputs hold: how `init` learns more of a head than its shape.
 
-Run as `python -P -m seatrial.jobs.glimpse TASK.json`, in a process of its own: a model that nobody has run yet may crash,
+In a process of its own: a model that nobody has run yet may crash,
 hang or take all memory. For: ranges of numbers. Not for: times or results.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic.dataclasses import dataclass as validated
+
 from seatrial.errors import SeatrialError
-from seatrial.jobs.child import die_with_parent
-from seatrial.jobs.process import last_words
-from seatrial.jobs.process_tree import ProcessTree
+from seatrial.jobs.job import Job, Tell
+from seatrial.jobs.process import run_job
+from seatrial.jobs.workload import STRICT, ModelWorkload
+from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo
 from seatrial.plan.seen import Seen
 from seatrial.units import format_bytes, format_seconds
 
 # One picture may be without objects; a few are seldom all.
 PICTURES = 4
+
+
+@validated(frozen=True, config=STRICT)
+class GlimpseTask:
+    """preprocess: arguments of kernels.Preprocess. pictures: paths, of which the first that decode are taken."""
+
+    workload: ModelWorkload
+    preprocess: dict[str, Any]
+    pictures: tuple[str, ...]
+
+
+@validated(frozen=True, config=STRICT)
+class GlimpseAnswer:
+    seen: dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -49,32 +63,20 @@ def glimpse(
         return Glimpse(
             {}, f"the model's {format_bytes(info.size_bytes)} need more memory than is free ({format_bytes(free)})"
         )
+    workload = ModelWorkload(
+        model=str(info.path.absolute()),
+        model_info=info,
+        backend=backend,
+        batch=batch,
+        threads=len(usable_cores()),
+        input_shapes={},
+    )
+    task = GlimpseTask(workload, preprocess, tuple(str(p.absolute()) for p in candidates))
     with tempfile.TemporaryDirectory(prefix="seatrial-glimpse-") as folder:
-        answer_file = Path(folder, "answer.json")
-        task, log = Path(folder, "task.json"), Path(folder, "output.log")
-        facts = {
-            "model": str(info.path.absolute()), "input": info.inputs[0].name, "outputs": [o.name for o in info.outputs],
-            "preprocess": preprocess, "batch": batch, "pictures": [str(p.absolute()) for p in candidates],
-            "backend": backend, "answer": str(answer_file),
-        }  # fmt: skip
-        task.write_text(json.dumps(facts), "utf-8")
-        with log.open("wb") as stream:
-            # -P: a file in the working folder must not stand in for a package.
-            child = ProcessTree(
-                [sys.executable, "-P", "-m", "seatrial.jobs.glimpse", str(task)],
-                env=os.environ, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream,
-            )  # fmt: skip
-            try:
-                code = child.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                return Glimpse({}, f"it took longer than {format_seconds(timeout_s)}")
-            finally:
-                child.end()
-        try:
-            answer = json.loads(answer_file.read_text("utf-8"))
-        except (OSError, ValueError):
-            return Glimpse({}, last_words(code, log))
-    return Glimpse({name: Seen.from_json(s) for name, s in answer["seen"].items()}, answer["problem"])
+        ended = run_job(JOB, task, Path(folder), timeout_s, lambda _step, _share: None)
+    if ended.answer is not None:
+        return Glimpse({name: Seen.from_json(s) for name, s in ended.answer.seen.items()})
+    return Glimpse({}, f"it took longer than {format_seconds(timeout_s)}" if ended.timed_out else ended.reason)
 
 
 def _free_bytes() -> int | None:
@@ -84,45 +86,29 @@ def _free_bytes() -> int | None:
         return None
 
 
-def main() -> int:
-    die_with_parent()
-    task = json.loads(Path(sys.argv[1]).read_text("utf-8"))
-    problem, seen = "", {}
-    try:
-        seen = _look(task)
-    except SeatrialError as e:
-        problem = str(e)
-    except MemoryError:
-        problem = "out of memory"
-    Path(task["answer"]).write_text(
-        json.dumps({"problem": problem, "seen": {n: s.to_json() for n, s in seen.items()}}), "utf-8"
-    )
-    return 0
-
-
-def _look(task: dict[str, Any]) -> dict[str, Seen]:
+def _look(task: GlimpseTask, _folder: Path, _tell: Tell) -> GlimpseAnswer:
     import numpy as np
 
     from seatrial.backends import OpenOptions, open_backend
     from seatrial.kernels.preprocess import Preprocess
-    from seatrial.machine.environment import usable_cores
-    from seatrial.model.file import inspect_model
     from seatrial.plan.seen import observe
 
-    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task["preprocess"].items()}
+    w = task.workload
+    settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task.preprocess.items()}
     kernel = Preprocess(**settings)
-    feed = np.zeros((task["batch"], *kernel.shape), kernel.dtype)
-    model = Path(task["model"])
-    options = OpenOptions.for_shapes(inspect_model(model), len(usable_cores()), {task["input"]: feed.shape})
-    images = _images(task["pictures"])
+    feed = np.zeros((w.batch, *kernel.shape), kernel.dtype)
+    fed = w.model_info.inputs[0].name
+    options = OpenOptions.for_shapes(w.model_info, w.threads, {fed: feed.shape})
+    images = _images(task.pictures)
 
     def runs() -> Any:
         for image in images:
-            kernel.batch([image] * task["batch"], out=feed)
-            yield backend.run({task["input"]: feed}), task["batch"]
+            kernel.batch([image] * w.batch, out=feed)
+            yield backend.run({fed: feed}), w.batch
 
-    with open_backend(task["backend"], model, options) as backend:
-        return observe(task["outputs"], runs())
+    with open_backend(w.backend, Path(w.model), options) as backend:
+        seen = observe([o.name for o in w.model_info.outputs], runs())
+    return GlimpseAnswer({name: s.to_json() for name, s in seen.items()})
 
 
 def _images(candidates: Sequence[str]) -> list[Any]:
@@ -138,5 +124,4 @@ def _images(candidates: Sequence[str]) -> list[Any]:
     return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+JOB = Job("seatrial.jobs.glimpse", GlimpseTask, GlimpseAnswer, _look, timed=False)

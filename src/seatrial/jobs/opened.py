@@ -1,31 +1,27 @@
-"""A task's pipeline with its backend opened, ready to run image after image. For: what is timed. Not for: timing."""
+"""A pipeline with its backend opened, ready to run image after image. For: what is timed. Not for: timing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
-from seatrial.jobs.task import Task
+from seatrial.jobs.job import Tell
+from seatrial.jobs.workload import OpenedFacts, PipelineWorkload
 from seatrial.timing.measure import image_order
 
 if TYPE_CHECKING:
     from seatrial.backends import Backend
+    from seatrial.images.files import ImageBytes
     from seatrial.kernels.geometry import Geometry
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
 STAGES = ("decode", "preprocess", "infer", "postprocess")
-
-
-def stage_names(task: Task) -> list[str]:
-    """The stages of a task's samples, in order: a server's begin with the wait for it."""
-    names = list(STAGES) if task.pipeline else ["infer"]
-    return ["queue", *names] if task.load.scenario == "server" else names
 
 
 @dataclass
@@ -35,7 +31,7 @@ class OpenedPipeline:
 
     pipeline: Pipeline
     backend: Backend
-    data: Any
+    data: ImageBytes
     feeds: dict[str, Array]
     batch: int
     order: Iterator[int]
@@ -57,50 +53,55 @@ class OpenedPipeline:
         """Begins a new order of images: two pipelines with the same seed see the same images from here on."""
         self.order = image_order(len(self.data), seed)
 
-    def another(self, task: Task, client: int) -> OpenedPipeline:
+    def another(self, seed: int) -> OpenedPipeline:
         """The same pipeline and model for another client, with buffers and an image order of its own."""
         feeds = self.pipeline.allocate(self.batch)
         self.pipeline.preprocess(self.first_images, feeds)
-        order = image_order(len(self.data), task.seed + client)
+        order = image_order(len(self.data), seed)
         return OpenedPipeline(
             self.pipeline, self.backend.another(), self.data, feeds, self.batch, order, self.first_images
         )
 
+    def facts(self) -> OpenedFacts:
+        return OpenedFacts(load_s=self.load_s, first_inference_s=self.first_inference_s, details=self.backend.details())
 
-def build(task: Task, engine: str | None = None) -> Pipeline:
-    """The task's pipeline; `engine` replaces the plan's own."""
+
+def build(w: PipelineWorkload, engine: Literal["native", "reference"] | None = None) -> Pipeline:
+    """`engine` replaces the plan's own."""
     from seatrial.pipeline.build import build_pipeline
     from seatrial.plan import models
 
-    spec = models.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
-    return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
+    spec = w.spec
+    if engine:
+        spec = models.Pipeline.model_validate(spec.model_dump(exclude_unset=True) | {"engine": engine})
+    return build_pipeline(w.name, spec, w.model_info, Path(w.folder), w.allow_code)
 
 
-def image_bytes(task: Task) -> Any:
+def image_bytes(w: PipelineWorkload) -> ImageBytes:
     from seatrial.images.files import ImageBytes, ImageFile
 
-    return ImageBytes([ImageFile(Path(path), name) for path, name in task.images])
+    return ImageBytes([ImageFile(Path(path), name) for path, name in w.images])
 
 
-def open_pipeline(task: Task, tell: Callable[[str, float], None] = lambda _step, _share: None) -> OpenedPipeline:
+def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) -> OpenedPipeline:
     """Decodes and preprocesses the first batch, loads the model, and runs once, so that errors come before the measurement."""
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
     from seatrial.backends.catalogue import has_native_loop
 
-    cv2.setNumThreads(task.threads)
-    pipeline = build(task)
-    data = image_bytes(task)
-    feeds = pipeline.allocate(task.batch)
-    first: list[Any] = [pipeline.decode(data[i % len(data)]) for i in range(task.batch)]
+    cv2.setNumThreads(w.threads)
+    pipeline = build(w)
+    data = image_bytes(w)
+    feeds = pipeline.allocate(w.batch)
+    first: list[Any] = [pipeline.decode(data[i % len(data)]) for i in range(w.batch)]
     geometries: list[Geometry] = pipeline.preprocess(first, feeds)
     shapes = {name: array.shape for name, array in feeds.items()}
-    options = OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
+    options = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
     tell("loading", 0.0)
     began = now_ns()
-    native = task.native and has_native_loop(task.backend)
-    backend = open_backend(task.backend, Path(task.model), options, native)
+    native = w.native and has_native_loop(w.backend)
+    backend = open_backend(w.backend, Path(w.model), options, native)
     try:
         loaded = now_ns()
         outputs = backend.run(feeds)
@@ -110,6 +111,6 @@ def open_pipeline(task: Task, tell: Callable[[str, float], None] = lambda _step,
         backend.close()
         raise
     return OpenedPipeline(
-        pipeline, backend, data, feeds, task.batch, image_order(len(data), task.seed), first,
+        pipeline, backend, data, feeds, w.batch, image_order(len(data), w.seed), first,
         (loaded - began) / 1e9, (answered - loaded) / 1e9,
     )  # fmt: skip

@@ -11,10 +11,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, Generic, Self
 
 from pydantic import ValidationError
 
@@ -22,9 +21,9 @@ from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.store import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.child import cores_for
+from seatrial.jobs.job import ANSWER, FAILURE, AnswerT, Failure, Job, TaskT, Tell
 from seatrial.jobs.process_tree import ProcessTree
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
-from seatrial.jobs.task import Answer, Task
 from seatrial.noise.watch import NoiseReport, NoiseWatch
 from seatrial.units import format_seconds
 
@@ -34,43 +33,55 @@ ROOM_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
-class Ended:
+class Ended(Generic[AnswerT]):
     """answer is None where the process died; reason and last_output then say how."""
 
-    answer: Answer | None
-    reason: str
-    exit_code: int
-    last_output: str
-    wall_s: float
+    answer: AnswerT | None
+    reason: str = ""
+    exit_code: int = 0
+    last_output: str = ""
+    wall_s: float = 0.0
     noise: NoiseReport | None = None
+    timed_out: bool = False
+
+    @classmethod
+    def without(cls, reason: str, code: ExitCode) -> Self:
+        """It was not started, or what it measured counts for nothing."""
+        return cls(None, reason, int(code))
 
 
-def run_worker(
-    task: Task, timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None = None
-) -> Ended:
-    """Runs the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
+def run_job(
+    job: Job[TaskT, AnswerT], task: TaskT, folder: Path, timeout_s: float, tell: Tell, shared: SharedSamples | None = None,
+    time_option: str = "measure.timeout",
+) -> Ended[AnswerT]:  # fmt: skip
+    """Does the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
 
-    shared: memory for its samples, which the caller can read however it ends. What measures is watched for disturbances.
+    folder: for its task, its answer and what it leaves beside it. shared: memory for its samples, which the caller can read
+    however it ends. time_option: what a user would change to give it more time. What measures is watched for disturbances.
     ResultsError where its folder can't be written.
     """
-    folder = Path(task.answer)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Of an earlier try: whoever looks for a result must not find that one's.
-        for name in ("answer.json", "samples.npy", "results.npz"):
+        for name in (ANSWER, FAILURE, "samples.npy", "results.npz"):
             (folder / name).unlink(missing_ok=True)
-        (folder / "task.json").write_text(task.model_dump_json(), "utf-8")
+        job.write_task(folder, task)
         log = (folder / "output.log").open("wb")
     except OSError as e:
         raise _not_written(folder, e) from e
     with log:
-        return _run_worker(task, log, timeout_s, tell, shared)
+        ended = _run_job(job, task, folder, log, timeout_s, tell, shared)
+    if ended.timed_out:
+        return replace(ended, reason=f"{ended.reason}; if that is normal, raise {time_option}")
+    return ended
 
 
-def _run_worker(
-    task: Task, log: IO[bytes], timeout_s: float, tell: Callable[[str, float], None], shared: SharedSamples | None
-) -> Ended:
+def _run_job(
+    job: Job[TaskT, AnswerT], task: TaskT, folder: Path, log: IO[bytes], timeout_s: float, tell: Tell,
+    shared: SharedSamples | None,
+) -> Ended[AnswerT]:  # fmt: skip
     began = time.monotonic()
+    threads, clients = task.workload.threads, task.workload.clients
     with contextlib.ExitStack() as stack:
         reader, writer = os.pipe()
         stack.callback(os.close, reader)
@@ -79,29 +90,29 @@ def _run_worker(
             try:
                 child = ProcessTree(
                     # -P: a file in the working folder must not stand in for a package.
-                    [sys.executable, "-P", "-m", "seatrial.jobs.worker", str(Path(task.answer, "task.json"))],
+                    [sys.executable, "-P", "-m", "seatrial.jobs.worker", job.module, str(folder)],
                     stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                     pass_fds=(writer, *([shared.descriptor] if shared else [])),
                     env={
-                        **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(task.threads),
+                        **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(threads),
                         **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
                     },
                 )  # fmt: skip
             except OSError as e:
                 reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
-                return Ended(None, reason, int(ExitCode.ENVIRONMENT), "", 0.0)
+                return Ended.without(reason, ExitCode.ENVIRONMENT)
             finally:
                 os.close(writer)
             stack.callback(child.end)
         watch = None
-        if task.kind != "prepare":
-            watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(task.threads * task.clients)))
+        if job.timed:
+            watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(threads * clients)))
         timed_out = _listen(child, reader, began + timeout_s, tell)
-    ended = _ended(task, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+    ended = _ended(job, folder, child.returncode, timed_out, timeout_s, time.monotonic() - began)
     return replace(ended, noise=watch.report()) if watch else ended
 
 
-def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Callable[[str, float], None]) -> bool:
+def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: Tell) -> bool:
     """Passes progress on until the process ends (False) or the deadline is past (True)."""
     buffer = b""
     with selectors.DefaultSelector() as selector:
@@ -131,25 +142,19 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
     return False
 
 
-def _ended(task: Task, code: int, timed_out: bool, timeout_s: float, wall_s: float) -> Ended:
-    folder = Path(task.answer)
+def _ended(
+    job: Job[Any, AnswerT], folder: Path, code: int, timed_out: bool, timeout_s: float, wall_s: float
+) -> Ended[AnswerT]:
     output = _tail(folder / "output.log")
-    if not timed_out:
-        try:
-            answer = Answer.model_validate_json((folder / "answer.json").read_text("utf-8"))
-        except (OSError, ValidationError):
-            pass
-        else:
-            if answer.error:
-                return Ended(None, answer.error, answer.exit_code, output, wall_s)
-            return Ended(answer, "", 0, output, wall_s)
     if timed_out:
-        reason = (
-            f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise measure.timeout"
-        )
-    else:
-        reason = last_words(code, folder / "output.log")
-    return Ended(None, reason, int(ExitCode.FAIL), output, wall_s)
+        reason = f"took longer than {format_seconds(timeout_s)} and was stopped"
+        return Ended(None, reason, int(ExitCode.FAIL), output, wall_s, timed_out=True)
+    with contextlib.suppress(OSError, ValidationError):
+        return Ended(job.read_answer(folder), "", 0, output, wall_s)
+    with contextlib.suppress(OSError, ValidationError):
+        failure = Failure.read(folder)
+        return Ended(None, failure.reason, failure.exit_code, output, wall_s)
+    return Ended(None, last_words(code, folder / "output.log"), int(ExitCode.FAIL), output, wall_s)
 
 
 def _check_room(folder: Path) -> None:

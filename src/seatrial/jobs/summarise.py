@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, EngineComparison, Measured, StageSummary
-from seatrial.jobs.task import Answer, StageEngines
+from seatrial.history.records import CellRecord, Measured, StageSummary
+from seatrial.jobs.workload import OpenedFacts, Timing
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.units import format_seconds
@@ -19,7 +20,7 @@ STAGE_SUM_TOLERANCE = 0.02
 
 
 def summarise_stages(
-    table_ns: npt.NDArray[np.int64], stages: list[str], longest_run: int = LONGEST_RUN
+    table_ns: npt.NDArray[np.int64], stages: Sequence[str], longest_run: int = LONGEST_RUN
 ) -> dict[str, StageSummary]:
     """Table (n, 1 + stages + 1): start, one a stage, end to end, to a summary a stage; seconds a batch."""
     seconds = table_ns[:, 1:] / 1e9
@@ -84,64 +85,48 @@ def exact(value: float, unit: str) -> Measured:
 
 
 def measured_fields(
-    answer: Answer, table_ns: npt.NDArray[np.int64], batch: int, model_bytes: int, longest_run: int = LONGEST_RUN
-) -> dict[str, Any]:
-    """The fields of a CellRecord that come from its process."""
-    stages = summarise_stages(table_ns, answer.stages, longest_run)
-    warnings = []
-    doubt = ""
-    gap = abs(1 - sum(stages[s].share for s in answer.stages))
-    if gap > STAGE_SUM_TOLERANCE:
-        doubt = (
-            f"the stages add up to {1 - gap:.1%} of the end-to-end time; the rest lies between them, such as "
-            "waiting for the interpreter where several clients run Python"
-        )
-        warnings.append(doubt)
-    if not answer.converged:
-        half = stages["end_to_end"].p50.interval
-        ends = [format_seconds(v) for v in half or () if v]
-        spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
-        warnings.append(
-            f"NOT CONVERGED within {answer.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine"
-        )
-    if answer.image_source == "disk":
-        warnings.append("the images did not fit in memory: decode includes reading them from disk")
-    warnings += answer.doubts
-    if answer.engines_problem:
-        warnings.append(f"native and reference kernels could not be compared: {answer.engines_problem}")
-    return {
-        "stages": stages,
+    stages: Sequence[str], table_ns: npt.NDArray[np.int64], batch: int, opened: OpenedFacts | None, timing: Timing,
+    longest_run: int,
+) -> dict[str, Any]:  # fmt: skip
+    """The fields of a CellRecord that any measurement has. stages: the names of the table's columns behind the start. opened:
+    None where nobody lived to tell."""
+    summaries = summarise_stages(table_ns, stages, longest_run)
+    doubt = _doubt([summaries[s].share for s in stages])
+    start: dict[str, Any] = {}
+    if opened is not None:
+        start = {
+            "load": exact(opened.load_s, "s"),
+            "first_inference": exact(opened.first_inference_s, "s"),
+            "cold_start": exact(opened.load_s + opened.first_inference_s, "s"),
+            "backend_details": opened.details,
+        }
+    return start | {
+        "stages": summaries,
         "throughput": throughput(table_ns, batch),
-        "peak_memory": exact(answer.peak_memory_bytes, "B"),
-        "load": exact(answer.load_s, "s"),
-        "first_inference": exact(answer.first_inference_s, "s"),
-        "cold_start": exact(answer.load_s + answer.first_inference_s, "s"),
-        "model_size": exact(model_bytes, "B"),
-        "nan_outputs": tuple(answer.nan_outputs),
-        "warm_up": answer.warm_up,
-        "converged": answer.converged,
-        "affinity": tuple(answer.affinity),
-        "backend_details": answer.backend_details,
-        "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
+        "warm_up": timing.warm_up,
+        "converged": timing.converged,
         "doubt": doubt,
-        "warnings": tuple(warnings),
+        "warnings": tuple(filter(None, (doubt, _not_converged(timing, summaries["end_to_end"].p50)))),
     }
 
 
-def _compared(times: StageEngines) -> EngineComparison:
-    def median(durations_ns: list[int]) -> Measured:
-        # Rounds in random order, not a stream of requests.
-        e = percentile_estimate(np.array(durations_ns) / 1e9, 0.5, CONFIDENCE, longest_run=1)
-        return Measured(
-            value=e.value, unit="s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=e.warnings
-        )  # fmt: skip
-
-    return EngineComparison(
-        native=median(times.native_ns),
-        reference=median(times.reference_ns),
-        same=times.same,
-        difference=times.difference,
+def _doubt(shares: Sequence[float]) -> str:
+    """Why the stages' times may not be judged; '' where they add up to the whole."""
+    gap = abs(1 - sum(shares))
+    if gap <= STAGE_SUM_TOLERANCE:
+        return ""
+    return (
+        f"the stages add up to {1 - gap:.1%} of the end-to-end time; the rest lies between them, such as "
+        "waiting for the interpreter where several clients run Python"
     )
+
+
+def _not_converged(timing: Timing, p50: Measured) -> str:
+    if timing.converged:
+        return ""
+    ends = [format_seconds(v) for v in p50.interval or () if v]
+    spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
+    return f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine"
 
 
 def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:

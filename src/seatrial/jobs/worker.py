@@ -1,7 +1,7 @@
 """The process of a job: it finds its work by name, does it, and leaves an answer.
 
-Run as `python -m seatrial.jobs.worker TASK.json`. Progress goes to the file descriptor in SEATRIAL_PROGRESS_FD, one
-JSON line each; whatever else is printed is the user's, or a library's, and is kept as the cell's last output.
+Run as `python -m seatrial.jobs.worker MODULE FOLDER`. Progress goes to the file descriptor in SEATRIAL_PROGRESS_FD, one JSON
+line each; whatever else is printed is the user's, or a library's, and is kept as the process's last output.
 """
 
 from __future__ import annotations
@@ -9,38 +9,26 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 from seatrial.errors import ExitCode, SeatrialError
 from seatrial.jobs.child import die_with_parent
-from seatrial.jobs.task import Answer, Task
-
-# By name: what a job does lies in rooms above this one.
-_WORK = {
-    "prepare": ("seatrial.cells.variant", "make_variant"),
-    "measure": ("seatrial.cells.measure", "measure_cell"),
-    "bench": ("seatrial.loads.job", "run_load"),
-}
+from seatrial.jobs.job import Failure, Tell, job_called
 
 
 def main() -> int:
     die_with_parent()
-    task = Task.model_validate_json(Path(sys.argv[1]).read_text("utf-8"))
-    tell = _teller()
+    job, folder = job_called(sys.argv[1]), Path(sys.argv[2])
     try:
-        module, function = _WORK[task.kind]
-        answer: Answer = getattr(import_module(module), function)(task, tell)
+        job.write_answer(folder, job.work(job.read_task(folder), folder, _teller()))
     except SeatrialError as e:
-        answer = Answer(error=str(e), exit_code=int(e.exit_code))
+        Failure(str(e), int(e.exit_code)).write(folder)
     except MemoryError:
-        answer = Answer(error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
-    Path(task.answer, "answer.json").write_text(answer.model_dump_json(), "utf-8")
+        Failure("out of memory; use a smaller batch or a machine with more", int(ExitCode.FAIL)).write(folder)
     return 0
 
 
-def _teller() -> Callable[[str, float], None]:
+def _teller() -> Tell:
     descriptor = int(os.environ.get("SEATRIAL_PROGRESS_FD", "-1"))
 
     def tell(step: str, share: float) -> None:

@@ -16,24 +16,23 @@ import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
 from seatrial.errors import (
-    BackendUnavailableError,
-    CellError,
     ExitCode,
     ModelError,
     ResultsError,
     SeatrialError,
     UsageError,
+    error_of,
 )
 from seatrial.gate.verdict import RULES
 from seatrial.history.keep import Keep, keeping
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder
 from seatrial.jobs.noise_fields import noise_fields
-from seatrial.jobs.opened import stage_names
-from seatrial.jobs.process import Ended, run_worker
+from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
-from seatrial.jobs.summarise import measured_fields
-from seatrial.jobs.task import Answer, Load, Task
+from seatrial.jobs.summarise import exact, measured_fields
+from seatrial.jobs.workload import PipelineWorkload, Timing, Workload
+from seatrial.loads import job
 from seatrial.loads.mlperf import check_loadgen
 from seatrial.loads.results import load_fields
 from seatrial.loads.subject import BenchSubject
@@ -44,6 +43,7 @@ from seatrial.loads.sweep import (
     quantile_of,
     with_whole_shapes,
 )
+from seatrial.loads.task import Load, LoadAnswer, LoadTask
 from seatrial.machine.environment import environment
 from seatrial.units import format_seconds
 
@@ -68,8 +68,8 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         ResultsError: the folder takes no more; the message says where what was measured is kept.
         SeatrialError: nothing could be measured at all; the message has the process's last words.
     """
-    sweep.check(subject.task.threads)
-    sweep = replace(sweep, loads=[replace(p, load=with_whole_shapes(p.load, subject.task)) for p in sweep.loads])
+    sweep.check(subject.workload.threads)
+    sweep = replace(sweep, loads=[replace(p, load=with_whole_shapes(p.load, subject.workload)) for p in sweep.loads])
     if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()
     with keeping(run) as keep:
@@ -83,13 +83,16 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cells: list[CellRecord] = []
     problem, code = "", ExitCode.PASS
-    run.save_start({"created": created, "bench": subject.task.model, "model_digest": subject.model["digest"]})
+    run.save_start({"created": created, "bench": subject.workload.model, "model_digest": subject.model["digest"]})
     try:
         for point in sweep.loads:
-            task = subject.task.model_copy(update={"threads": point.threads or subject.task.threads})
-            own = replace(subject, task=task)
+            threads = point.threads or subject.workload.threads
+            clients = clients_of(point, threads)
+            own = replace(
+                subject, workload=replace(subject.workload, threads=threads, clients=clients, seed=sweep.seed)
+            )
             try:
-                cell = _cell(keep, own, sweep, point.load, clients_of(point, task.threads), tell)
+                cell = _cell(keep, own, sweep, point.load, tell)
             except _CutShortError as e:
                 problem, code, cell = str(e), e.code, e.cell
             except ResultsError:
@@ -98,7 +101,7 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
                 if not cells:
                     raise
                 # The loads before it were measured to their end.
-                problem, code = f"{_cell_id(own, point.load, clients_of(point, task.threads))}: {e}", e.exit_code
+                problem, code = f"{_cell_id(own, point.load)}: {e}", e.exit_code
                 break
             cells.append(cell)
             if problem:
@@ -132,60 +135,48 @@ class _CutShortError(Exception):
         self.code = code
 
 
-def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, clients: int, tell: Tell) -> CellRecord:
-    cell_id = _cell_id(subject, load, clients)
-    asked = [quantile_of(p) for p in sweep.percentiles]
-    task = subject.task.model_copy(update={
-        "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed,
-        "answer": str(keep.run.work / cell_id), "capacity": capacity_of(load, clients, sweep.max_time_s),
-        "tails": [("end_to_end", q) for q in asked], "whole_time": False,
-    })  # fmt: skip
+def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tell) -> CellRecord:
+    cell_id, clients = _cell_id(subject, load), subject.workload.clients
+    tails = tuple(("end_to_end", quantile_of(p)) for p in sweep.percentiles)
+    task = LoadTask(
+        workload=subject.workload,
+        load=load,
+        stopping=replace(subject.stopping, max_time_s=sweep.max_time_s, tails=tails, whole_time=False),
+        capacity=capacity_of(load, clients, sweep.max_time_s),
+    )
     if why := subject.changed():
         raise ModelError(why)
-    shared = SharedSamples.create(clients, task.capacity, len(stage_names(task)))
+    shared = SharedSamples.create(clients, task.capacity, len(task.stages))
     try:
         try:
-            ended = run_worker(task, sweep.max_time_s * 10 + 600, tell, shared)
+            timeout_s = sweep.max_time_s * 10 + 600
+            ended = run_job(job.JOB, task, keep.run.work / cell_id, timeout_s, tell, shared, "--max-time")
         except (KeyboardInterrupt, ResultsError) as e:
             if not any(map(len, shared.read())):
                 raise
             code = e.exit_code if isinstance(e, ResultsError) else ExitCode.INTERRUPTED
-            ended = Ended(None, str(e) or "interrupted", int(code), "", 0.0)
+            ended = Ended.without(str(e) or "interrupted", code)
         tables = shared.read()
     finally:
         shared.close()
     table = merged(tables)
     if why := subject.changed():
         ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
-    ended = replace(ended, reason=ended.reason.replace("measure.timeout", "--max-time"))
     if ended.answer is None and not len(table):
-        raise _error(task, ended)
+        raise _error(task.workload, ended)
     if not len(table):
         raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
-    answer = ended.answer or Answer(stages=stage_names(task), ended="died")
-    cell = _record(subject, task, cell_id, ended, answer, table, tables, sweep.percentiles)
-    if ended.answer is None:
-        # Nobody was left to tell these.
-        cell = cell.model_copy(update=dict.fromkeys(("load", "first_inference", "cold_start", "peak_memory")))
-        reason = f"{ended.reason}; the {len(table)} requests before it are kept"
-        cell = cell.model_copy(
-            update={
-                "status": "failed",
-                "partial": True,
-                "reason": reason,
-                "exit_code": ended.exit_code,
-                "last_output": ended.last_output,
-            }
-        )
-        keep.cell(cell, table)
-        raise _CutShortError(cell, reason, ExitCode(ended.exit_code))
+    cell = _record(subject, task, cell_id, ended, table, tables, sweep.percentiles)
     keep.cell(cell, table)
+    if ended.answer is None:
+        raise _CutShortError(cell, cell.reason, ExitCode(ended.exit_code))
     return cell
 
 
-def _cell_id(subject: BenchSubject, load: Load, clients: int) -> str:
-    t = subject.task
-    base = f"{subject.name}.{t.backend}.{t.precision}.b{t.batch}.t{t.threads}"
+def _cell_id(subject: BenchSubject, load: Load) -> str:
+    w = subject.workload
+    clients = w.clients
+    base = f"{subject.name}.{w.backend}.{w.precision}.b{w.batch}.t{w.threads}"
     words = [load.mlperf or load.scenario] if load.scenario != "single-stream" else []
     words += [f"c{clients}"] if clients > 1 or load.scenario in ("multi-stream", "offline") else []
     words += [f"{load.rate:g}"] if load.rate and load.bound_s is None else []
@@ -195,36 +186,48 @@ def _cell_id(subject: BenchSubject, load: Load, clients: int) -> str:
 
 
 def _record(
-    subject: BenchSubject, task: Task, cell_id: str, ended: Ended, answer: Answer, table: I64, tables: Sequence[I64],
+    subject: BenchSubject, task: LoadTask, cell_id: str, ended: Ended[LoadAnswer], table: I64, tables: Sequence[I64],
     percentiles: Sequence[str],
 ) -> CellRecord:  # fmt: skip
-    fields = measured_fields(answer, table, task.batch, subject.model_bytes, task.longest_run)
+    w, answer = task.workload, ended.answer or LoadAnswer(timing=Timing(ended="died"))
+    fields = measured_fields(task.stages, table, w.batch, answer.opened, answer.timing, task.stopping.longest_run)
     fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
-    if task.clients > 1:
+    if w.clients > 1:
         # Between stages a client may wait for another's turn in the interpreter: that is its latency.
         fields["doubt"] = ""
-    fields["warnings"] += _images_left(task, tables)
+    fields["warnings"] += _images_left(w, tables)
     fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
     if task.load.mix:
         # The larger shape is no outlier of the smaller.
         fields["spikes"] = ()
+    if ended.answer is None:
+        fields |= {
+            "status": "failed",
+            "partial": True,
+            "reason": f"{ended.reason}; the {len(table)} requests before it are kept",
+            "exit_code": ended.exit_code,
+            "last_output": ended.last_output,
+        }
+    else:
+        fields |= {"peak_memory": exact(answer.peak_memory_bytes, "B"), "affinity": answer.affinity}
     return CellRecord(
-        id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
-        threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
-        engine=task.pipeline.get("engine", "native"), weights=task.model_info.weights if task.precision == "fp32" else "",
-        **fields,
+        id=cell_id, pipeline=subject.name, backend=w.backend, precision=w.precision, batch=w.batch, threads=w.threads,
+        io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
+        engine=w.spec.engine if isinstance(w, PipelineWorkload) else "native",
+        weights=w.model_info.weights if w.precision == "fp32" else "", model_size=exact(subject.model_bytes, "B"),
+        **{"status": "ok"} | fields,
     )  # fmt: skip
 
 
-def _images_left(task: Task, tables: Sequence[I64]) -> tuple[str, ...]:
+def _images_left(w: Workload, tables: Sequence[I64]) -> tuple[str, ...]:
     """A warning where the load ended before every image had its turn: a rarer one may take more memory."""
-    count, most = len(task.images), task.batch * max(map(len, tables))
+    count = len(w.images) if isinstance(w, PipelineWorkload) else 0
+    most = w.batch * max(map(len, tables))
     if most >= count:
         return ()
     return (f"peak memory is of {most} of the {count} images: the load ended before the others; raise --max-time",)
 
 
-def _error(task: Task, ended: Ended) -> SeatrialError:
-    kinds = {2: UsageError, 4: ModelError, 5: BackendUnavailableError}
-    text = ended.reason if task.model in ended.reason or ended.exit_code == 2 else f"{task.model}: {ended.reason}"
-    return kinds.get(ended.exit_code, CellError)(text)
+def _error(w: Workload, ended: Ended[LoadAnswer]) -> SeatrialError:
+    named = w.model in ended.reason or ended.exit_code == ExitCode.USAGE
+    return error_of(ended.exit_code, ended.reason if named else f"{w.model}: {ended.reason}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,12 @@ import numpy.typing as npt
 
 from seatrial._native.timing import MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.errors import CellError
+from seatrial.jobs.job import Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
-from seatrial.jobs.task import Task
+from seatrial.jobs.workload import ModelWorkload, PipelineWorkload
+from seatrial.loads.task import Load, LoadTask
 from seatrial.model.made_up import first_run, made_up, made_up_zeros
 
-Tell = Callable[[str, float], None]
 I64 = npt.NDArray[np.int64]
 
 MIX_LENGTH = 4096
@@ -43,46 +43,52 @@ class Opened:
         self.unmeasured = self.unmeasured or [0] * len(self.works)
         self.unmeasured[client] += count
 
-    def shape_order(self) -> list[int]:
+    def shape_order(self) -> tuple[int, ...]:
         """Each client's order of shapes, one behind the other, from the first row of its table on."""
         orders = zip(self.shape_orders, self.unmeasured or [0] * len(self.works), strict=False)
-        return [int(i) for order, sent in orders for i in np.roll(order, -sent)]
+        return tuple(int(i) for order, sent in orders for i in np.roll(order, -sent))
 
 
-def open_model(task: Task, tell: Tell) -> Opened:
+def open_works(task: LoadTask, tell: Tell) -> Opened:
+    """A work for each of the task's clients."""
+    if isinstance(task.workload, PipelineWorkload):
+        return _open_pipeline(task.workload, tell)
+    return _open_model(task.workload, task.load, tell)
+
+
+def _open_model(w: ModelWorkload, load: Load, tell: Tell) -> Opened:
     from seatrial.backends import OpenOptions, open_backend
     from seatrial.backends.catalogue import has_native_loop
 
-    mix = task.load.mix
     # A mix needs the dimensions open; every other load fixes them, as a deployed model would.
-    shapes: dict[str, tuple[int, ...]] = {} if mix else task.input_shapes
-    options = OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
-    native = task.native and has_native_loop(task.backend)
+    shapes: dict[str, tuple[int, ...]] = {} if load.mix else w.input_shapes
+    options = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
+    native = w.native and has_native_loop(w.backend)
     tell("loading", 0.0)
     began = now_ns()
-    backend = open_backend(task.backend, Path(task.model), options, native)
+    backend = open_backend(w.backend, Path(w.model), options, native)
     loaded = now_ns()
     called = "native" if native else "python"
-    if mix:
-        return _mixed(task, backend, called, (loaded - began) / 1e9)
-    feeds = {s.name: made_up(shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
+    if load.mix:
+        return _mixed(w, load, backend, called, (loaded - began) / 1e9)
+    feeds = {s.name: made_up(shapes[s.name], s.dtype, w.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     answered = now_ns()
     works = [backend.work(feeds)]
-    for client in range(1, task.clients):
-        own = {s.name: made_up(shapes[s.name], s.dtype, task.seed + client) for s in backend.inputs()}
+    for client in range(1, w.clients):
+        own = {s.name: made_up(shapes[s.name], s.dtype, w.seed + client) for s in backend.inputs()}
         works.append(backend.another().work(own))
     return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, called, feeds=feeds)
 
 
-def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
+def _mixed(w: ModelWorkload, load: Load, backend: Any, called: str, load_s: float) -> Opened:
     """Each client takes shapes by weight in an order of its own. The first run of each shape is timed alone."""
-    mix = task.load.mix
+    mix = load.mix
     dtypes = {s.name: s.dtype for s in backend.inputs()}
     kinds: list[list[Work]] = []
-    for client in range(task.clients):
+    for client in range(w.clients):
         kinds.append([
-            backend.another().work({n: made_up(shape, dtypes[n], task.seed + client) for n, shape in shapes.items()})
+            backend.another().work({n: made_up(shape, dtypes[n], w.seed + client) for n, shape in shapes.items()})
             for shapes, _ in mix
         ])  # fmt: skip
     try:
@@ -91,8 +97,8 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
         raise CellError(f"{e}{made_up_zeros(dtypes)}") from e
     weights = np.array([weight for _, weight in mix])
     orders = [
-        np.random.default_rng(task.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
-        for client in range(task.clients)
+        np.random.default_rng(w.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
+        for client in range(w.clients)
     ]
     works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
     return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
@@ -110,9 +116,9 @@ def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     return float(samples.to_array()[0, -1]) / 1e9
 
 
-def open_clients(task: Task, tell: Tell) -> Opened:
-    first = open_pipeline(task, tell)
-    clients: list[OpenedPipeline] = [first, *(first.another(task, c) for c in range(1, task.clients))]
+def _open_pipeline(w: PipelineWorkload, tell: Tell) -> Opened:
+    first = open_pipeline(w, tell)
+    clients: list[OpenedPipeline] = [first, *(first.another(w.seed + c) for c in range(1, w.clients))]
     called = "native" if "C API" in first.backend.details().get("called", "") else "python"
     works: list[Work] = [PythonWork(c.iterate) for c in clients]
     return Opened(works, first.backend, first.load_s, first.first_inference_s, called)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, closed_loop
 from seatrial.errors import SeatrialError
-from seatrial.jobs.task import Task
+from seatrial.jobs.workload import ModelWorkload
+from seatrial.loads.task import LoadTask
 from seatrial.machine.cgroups import least_memory_left_bytes
 
 if TYPE_CHECKING:
@@ -24,32 +26,33 @@ SLOW_S = 1.0
 LONGEST_S = 2.0
 
 
-def cross_check(task: Task, opened: Opened, peak_bytes: int) -> tuple[dict[str, Any], str]:
+def cross_check(task: LoadTask, opened: Opened, peak_bytes: int) -> tuple[dict[str, Any], str]:
     """What was found, and what kept it from being found; both are empty where there is nothing to check.
 
     A second session may want as much memory as the first: where that may not be there, nobody looks.
     """
-    skip = not task.load.cross_check or opened.called != "native" or not opened.feeds or opened.first_s > SLOW_S
-    if skip or 1.2 * peak_bytes > _available_bytes():
+    w = task.workload
+    if not task.load.cross_check or not isinstance(w, ModelWorkload) or not opened.feeds:
+        return {}, ""
+    if opened.called != "native" or opened.first_s > SLOW_S or 1.2 * peak_bytes > _available_bytes():
         return {}, ""
     try:
-        return _in_turns(task, opened), ""
+        return _in_turns(w, opened, opened.feeds), ""
     except (SeatrialError, MemoryError, RuntimeError) as e:
         # The load's own measurement stands.
         return {}, str(e) or type(e).__name__
 
 
-def _in_turns(task: Task, opened: Opened) -> dict[str, Any]:
+def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
     from seatrial.backends import OpenOptions, open_backend
 
-    options = OpenOptions.for_shapes(task.model_info, task.threads, task.input_shapes)
-    assert opened.feeds
-    with open_backend(task.backend, Path(task.model), options) as other:
+    options = OpenOptions.for_shapes(w.model_info, w.threads, w.input_shapes)
+    with open_backend(w.backend, Path(w.model), options) as other:
         same = all(
             np.array_equal(x, y, equal_nan=x.dtype.kind == "f")
-            for x, y in zip(opened.backend.run(opened.feeds), other.run(opened.feeds), strict=True)
+            for x, y in zip(opened.backend.run(feeds), other.run(feeds), strict=True)
         )
-        works = {"native": opened.works[0], "python": other.work(opened.feeds)}
+        works = {"native": opened.works[0], "python": other.work(feeds)}
         samples = {name: StageSamples(4096, 1) for name in works}
         in_a_row = 5 if opened.first_s < SLOW_S / 10 else 1
         began = time.monotonic()

@@ -18,7 +18,7 @@ from typing import Any
 
 from seatrial._native.timing import StageSamples, Work, closed_loop
 from seatrial.errors import BackendUnavailableError
-from seatrial.jobs.task import Task
+from seatrial.loads.task import LoadTask
 
 # Of the official rules, where no other is asked for.
 SERVER_QUANTILE, SERVER_BOUND_NS = 0.99, 100_000_000
@@ -38,7 +38,7 @@ def check_loadgen() -> None:
 
 
 def run_loadgen(
-    task: Task, works: list[Work], tables: list[StageSamples], per_s: float, tell: Callable[[str, float], None]
+    task: LoadTask, works: list[Work], tables: list[StageSamples], per_s: float, tell: Callable[[str, float], None]
 ) -> tuple[dict[str, Any], bool]:
     """Runs one LoadGen performance test; gives its summary's results by LoadGen's own names, and whether a table was full.
 
@@ -74,7 +74,9 @@ def run_loadgen(
 
     # LoadGen's thread must be free again at once where requests overlap; else it waits for the answer itself.
     direct = scenario == "single-stream"
-    threads = [] if direct else [threading.Thread(target=serve, args=(c,), daemon=True) for c in range(task.clients)]
+    threads = (
+        [] if direct else [threading.Thread(target=serve, args=(c,), daemon=True) for c in range(task.workload.clients)]
+    )
     for thread in threads:
         thread.start()
 
@@ -105,18 +107,18 @@ def run_loadgen(
         return _summary(Path(folder, "mlperf_log_summary.txt")), full
 
 
-def loadgen_settings(lg: Any, task: Task, scenario: str, per_s: float) -> Any:
+def loadgen_settings(lg: Any, task: LoadTask, scenario: str, per_s: float) -> Any:
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = {
         "single-stream": lg.TestScenario.SingleStream, "multi-stream": lg.TestScenario.MultiStream,
         "offline": lg.TestScenario.Offline, "server": lg.TestScenario.Server,
     }[scenario]  # fmt: skip
-    duration_ms = max(1, int(task.max_time_s * 1000))
+    duration_ms = max(1, int(task.stopping.max_time_s * 1000))
     settings.min_duration_ms = settings.max_duration_ms = duration_ms
     settings.min_query_count = 1
     # From these LoadGen sees how many queries to make: with too few of them the shortest duration is missed.
-    per_s = min(per_s, MOST_QUERIES / task.max_time_s)
+    per_s = min(per_s, MOST_QUERIES / task.stopping.max_time_s)
     # Half, since warming up also looked at its samples.
     settings.single_stream_expected_latency_ns = max(1, int(0.5e9 / per_s))
     settings.multi_stream_expected_latency_ns = max(1, int(settings.multi_stream_samples_per_query * 0.5e9 / per_s))

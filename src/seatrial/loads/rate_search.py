@@ -6,18 +6,20 @@ For: how long a rate is sent, and what its requests say. Not for: which rate com
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, closed_loop, closed_loops, now_ns
 from seatrial.errors import UsageError
+from seatrial.jobs.job import Tell
 from seatrial.jobs.shared import merged
-from seatrial.jobs.task import Point, Task
+from seatrial.jobs.workload import Timing
+from seatrial.loads.clients import Opened
 from seatrial.loads.search import ERROR, MOST_LOOKS, Holds, find_rate
 from seatrial.loads.server import due_times, serve, utilisation
+from seatrial.loads.task import LoadTask, Point, Search, Served
 from seatrial.stats.sample import effective_count, quantile_below
 from seatrial.stats.share import Worth
 from seatrial.stats.stopping import tail_samples_needed
@@ -43,21 +45,19 @@ ONE_BY_ONE = Worth(memory=1.0, unseen=1.0)
 class RateSearch:
     """One search: `run` fills the tables, and gives what the worker answers."""
 
-    def __init__(
-        self, task: Task, works: list[Any], tables: list[StageSamples], tell: Callable[[str, float], None], spare: set[int],
-        sent: Callable[[int, int], None],
-    ) -> None:  # fmt: skip
-        """sent: hears of each client's requests that are in no table of the load's."""
+    def __init__(self, task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> None:
         assert task.load.bound_s is not None
         self._task = task
         self._bound_s, self._quantile = task.load.bound_s, task.load.bound_quantile
-        self._works, self._tables, self._tell, self._spare, self._sent = works, tables, tell, spare, sent
+        self._works, self._spare, self._sent = opened.works, opened.spare, opened.sent
+        self._tables, self._tell = tables, tell
         self._began = now_ns()
         self._points: list[Point] = []
         self._full = False
         self._service_s, self._least_service_s = 0.0, math.inf
 
-    def run(self) -> dict[str, Any]:
+    def run(self, warm_up: int) -> Served:
+        """warm_up: requests before it."""
         capacity = self._capacity()
         self._check_time(capacity)
         found = find_rate(capacity, self._try, self._confirm)
@@ -65,23 +65,29 @@ class RateSearch:
         # Shown without sending it: faster than they are served, requests wait longer and longer.
         too_fast = len(self._works) / self._least_service_s if 0 < self._least_service_s < math.inf else math.inf
         broke = min(found.failed or math.inf, too_fast)
-        return {
-            "converged": sure, "elapsed_s": (now_ns() - self._began) / 1e9, "points": self._points, "held": found.held,
-            "broke": broke if math.isfinite(broke) else None, "confirmed": found.confirmed,
-            "ended": "full" if self._full else "converged" if sure else "deadline",
-        }  # fmt: skip
+        search = Search(
+            points=tuple(self._points),
+            held=found.held,
+            broke=broke if math.isfinite(broke) else None,
+            confirmed=found.confirmed,
+        )
+        ended = "full" if self._full else "converged" if sure else "deadline"
+        elapsed_s = (now_ns() - self._began) / 1e9
+        return Served(timing=Timing(warm_up=warm_up, converged=sure, elapsed_s=elapsed_s, ended=ended), search=search)
 
     def _capacity(self) -> float:
         """Requests a second without idle time, as a first guess. UsageError where even requests that come alone break the
         bound."""
         works, stages = self._works, self._tables[0].stages
-        duration_ns = int(min(1.0, self._task.max_time_s / 8) * 1e9)
+        duration_ns = int(min(1.0, self._task.stopping.max_time_s / 8) * 1e9)
         # No queue: the stage that holds the wait in the real tables is not there.
         alone = StageSamples(4096, stages - 1)
         closed_loop(works[0], alone, deadline_ns=now_ns() + duration_ns, most=4096)
         self._sent(0, len(alone))
         if not len(alone):
-            raise UsageError(f"--max-time {format_seconds(self._task.max_time_s)}: no request was done in it; raise it")
+            raise UsageError(
+                f"--max-time {format_seconds(self._task.stopping.max_time_s)}: no request was done in it; raise it"
+            )
         self._service_s = float(np.median(alone.to_array()[:, -1])) / 1e9
         if self._service_s > self._bound_s:
             raise UsageError(
@@ -98,12 +104,12 @@ class RateSearch:
 
     def _check_time(self, capacity: float) -> None:
         needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
-        rate = 0.6 * capacity
-        if needed / rate > SEARCHING * self._task.max_time_s:
+        rate, max_time_s = 0.6 * capacity, self._task.stopping.max_time_s
+        if needed / rate > SEARCHING * max_time_s:
             raise UsageError(
                 f"--find-rate: one rate needs {needed} requests to tell p{self._quantile * 100:g}, which take "
-                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; --max-time is "
-                f"{format_seconds(self._task.max_time_s)}: give {math.ceil(15 * needed / rate)} s, or a lower percentile"
+                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; --max-time is {format_seconds(max_time_s)}: give "
+                f"{math.ceil(15 * needed / rate)} s, or a lower percentile"
             )
 
     def _try(self, rate: float) -> Holds | None:
@@ -115,7 +121,7 @@ class RateSearch:
         holds = self._shown(rate, judged, ERROR)
         if holds != "unsure":
             return holds
-        of_confirming = SHARE_CONFIRMED * self._task.max_time_s * rate
+        of_confirming = SHARE_CONFIRMED * self._task.stopping.max_time_s * rate
         return "yes" if looks_confirmable(
             judged.latencies_s, judged.service_s, rate, len(self._works), self._quantile, self._bound_s, of_confirming
         ) else "unsure"  # fmt: skip
@@ -129,7 +135,7 @@ class RateSearch:
         holds = bound_holds(
             sent.latencies_s, sent.service_s, rate, len(self._works), self._quantile, self._bound_s, error
         )
-        self._points[-1] = self._points[-1].model_copy(update={"holds": holds})
+        self._points[-1] = replace(self._points[-1], holds=holds)
         return holds
 
     def _send(self, rate: float, needed: int, share: float, until: float, must: bool = False) -> _Judged | None:
@@ -137,13 +143,13 @@ class RateSearch:
 
         None where they would end after `until`, or found no room.
         """
-        task = self._task
-        duration_s = max(needed / (1 - FILLING) / rate, min(share * task.max_time_s, MOST_PROBE_REQUESTS / rate))
+        task, max_time_s = self._task, self._task.stopping.max_time_s
+        duration_s = max(needed / (1 - FILLING) / rate, min(share * max_time_s, MOST_PROBE_REQUESTS / rate))
         spent_s = (now_ns() - self._began) / 1e9
-        if self._full or (not must and spent_s + duration_s > until * task.max_time_s):
+        if self._full or (not must and spent_s + duration_s > until * max_time_s):
             return None
-        self._tell(f"{rate:.3g} requests/s", min(1.0, spent_s / task.max_time_s))
-        due_ns = due_times(task, rate, duration_s, task.seed + len(self._points))
+        self._tell(f"{rate:.3g} requests/s", min(1.0, spent_s / max_time_s))
+        due_ns = due_times(task, rate, duration_s, task.workload.seed + len(self._points))
         ended, first_ns = serve(
             self._works,
             self._tables,

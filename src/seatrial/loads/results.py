@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from seatrial.history.records import LoadResult, Measured, RatePoint, ShapeResult, StageSummary
 from seatrial.jobs.summarise import exact, stage_summary
-from seatrial.jobs.task import Answer, Point, Task
 from seatrial.loads.search import ERROR
 from seatrial.loads.server import utilisation
+from seatrial.loads.task import LoadAnswer, LoadTask, Point
 from seatrial.model.shapes import batch_of
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
@@ -26,8 +26,8 @@ SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
 
 
 def load_fields(
-    task: Task,
-    answer: Answer,
+    task: LoadTask,
+    answer: LoadAnswer,
     table: I64,
     tables: Sequence[I64],
     percentiles: Sequence[str],
@@ -35,23 +35,23 @@ def load_fields(
     stages: dict[str, StageSummary],
 ) -> dict[str, Any]:
     """Fields of a CellRecord that a load adds or replaces: load_result, throughput, a server's service stage, warnings."""
-    load = task.load
-    searched = load.scenario == "server" and load.bound_s is not None
+    load, searched = task.load, task.load.searches
     rate = requests_per_s(table)
     busy = _overload(task, table) if load.scenario == "server" and not searched else ""
-    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, task.longest_run)
+    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, task.stopping.longest_run)
     if busy:
         asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
     shapes = _shapes(task, answer, tables)
     result = LoadResult(
-        scenario=load.mlperf or load.scenario, clients=task.clients, rate_per_s=load.rate,
+        scenario=load.mlperf or load.scenario, clients=task.workload.clients, rate_per_s=load.rate,
         arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s,
         # Over all rates of a search it would be nobody's question.
         requests_per_s=None if searched else rate,
-        unserved=answer.unserved, overloaded=bool(busy), ended=answer.ended, called=answer.called,
+        unserved=answer.unserved, overloaded=bool(busy), ended=answer.timing.ended, called=answer.called,
         shapes=tuple(s for s, _ in shapes),
         bound_s=load.bound_s if searched else None, bound_quantile=load.bound_quantile if searched else None,
-        found_rate=_found(answer) if searched else None, curve=_curve(answer.points, table, load.bound_quantile),
+        found_rate=_found(answer) if searched else None,
+        curve=_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
         percentiles=asked, refused=refused, python_path=answer.python_path, official=answer.official,
     )  # fmt: skip
     fields: dict[str, Any] = {
@@ -59,7 +59,7 @@ def load_fields(
         "warnings": (*_about_time(warnings, answer, searched, busy), *_about_the_load(task, answer, table, busy)),
     }
     if load.scenario == "server":
-        fields["stages"] = stages | {"service": service_summary(table, task.longest_run)}
+        fields["stages"] = stages | {"service": service_summary(table, task.stopping.longest_run)}
     if searched:
         fields["throughput"] = None
     elif (load.scenario != "single-stream" or shapes) and rate is not None:
@@ -67,17 +67,17 @@ def load_fields(
     return fields
 
 
-def _about_time(warnings: Sequence[str], answer: Answer, searched: bool, busy: str) -> list[str]:
+def _about_time(warnings: Sequence[str], answer: LoadAnswer, searched: bool, busy: str) -> list[str]:
     """What was said of a cell, in a bench's words: there is no plan whose keys could be changed."""
     cap = "NOT CONVERGED"
     # A process that died had no time to converge, and to a queue that grows more time would do no good.
-    said = [w for w in warnings if not w.startswith(cap) or not (answer.ended == "died" or busy)]
+    said = [w for w in warnings if not w.startswith(cap) or not (answer.timing.ended == "died" or busy)]
     if searched:
         said = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in said]
     return [w.replace("measure.max_time", "--max-time") for w in said]
 
 
-def _about_the_load(task: Task, answer: Answer, table: I64, busy: str) -> Iterator[str]:
+def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[str]:
     if busy:
         yield f"OVERLOADED: {busy}; lower --rate, or raise --clients"
     if answer.unserved:
@@ -85,7 +85,7 @@ def _about_the_load(task: Task, answer: Answer, table: I64, busy: str) -> Iterat
             f"{answer.unserved} of {answer.unserved + len(table)} requests were not begun when the time was up; the stages' "
             "percentiles are of the others"
         )
-    if answer.ended == "full":
+    if answer.timing.ended == "full":
         yield (
             f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
             "lower --max-time"
@@ -98,7 +98,7 @@ def _about_the_load(task: Task, answer: Answer, table: I64, busy: str) -> Iterat
         yield f"the Python binding could not be held against the native loop: {answer.python_path_problem}"
 
 
-def _overload(task: Task, table: I64) -> str:
+def _overload(task: LoadTask, table: I64) -> str:
     """Why a server's latencies say nothing but how long it ran; '' where its clients keep up."""
     if len(table) < LEAST_FOR_LOAD:
         return ""
@@ -106,12 +106,12 @@ def _overload(task: Task, table: I64) -> str:
     span_s = (int(table[-1, 0]) - int(table[0, 0])) / 1e9
     # What was asked for, where it is known: random arrivals are a few percent more or fewer.
     rate = task.load.rate or ((len(table) - 1) / span_s if span_s else 0.0)
-    least, most = utilisation(service_s, rate, task.clients)
+    least, most = utilisation(service_s, rate, task.workload.clients)
     if least < 1:
         return ""
     return (
-        f"{rate:.4g} requests a second take {(least + most) / 2:.0%} of the time that {task.clients} client(s) have, so that "
-        "the queue grows for as long as the run lasts"
+        f"{rate:.4g} requests a second take {(least + most) / 2:.0%} of the time that {task.workload.clients} client(s) have, "
+        "so that the queue grows for as long as the run lasts"
     )
 
 
@@ -145,10 +145,10 @@ def service_summary(table: I64, longest_run: int = LONGEST_RUN) -> StageSummary:
     return stage_summary(seconds, float(seconds.sum()) / total if total else 0.0, longest_run)
 
 
-def _images_a_request(task: Task, shapes: Sequence[tuple[ShapeResult, int]]) -> float:
+def _images_a_request(task: LoadTask, shapes: Sequence[tuple[ShapeResult, int]]) -> float:
     """The batch; of a mix, whose shapes may differ in it, the mean."""
     if not shapes:
-        return task.batch
+        return task.workload.batch
     return sum(s.p50.n * batch for s, batch in shapes) / sum(s.p50.n for s, _ in shapes)
 
 
@@ -203,7 +203,7 @@ def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
     )  # fmt: skip
 
 
-def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> list[tuple[ShapeResult, int]]:
+def _shapes(task: LoadTask, answer: LoadAnswer, tables: Sequence[I64]) -> list[tuple[ShapeResult, int]]:
     """Each shape that came, with its batch."""
     mix = task.load.mix
     if not mix or not answer.shape_order:
@@ -220,22 +220,25 @@ def _shapes(task: Task, answer: Answer, tables: Sequence[I64]) -> list[tuple[Sha
         if not seconds:
             continue
         name = ", ".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
-        p50, p99 = (_measured(percentile_estimate(seconds, q, CONFIDENCE, task.longest_run)) for q in (0.5, 0.99))
+        p50, p99 = (
+            _measured(percentile_estimate(seconds, q, CONFIDENCE, task.stopping.longest_run)) for q in (0.5, 0.99)
+        )
         result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
-        results.append((result, batch_of(task.model_info, shapes, 1)))
+        results.append((result, batch_of(task.workload.model_info, shapes, 1)))
     return results
 
 
-def _found(answer: Answer) -> Measured | None:
+def _found(answer: LoadAnswer) -> Measured | None:
     """The rate that held, with the lowest that was shown not to: each end may be wrong with 5 %."""
-    if answer.held is None:
+    search = answer.search
+    if search is None or search.held is None:
         return None
-    own = [p for p in answer.points if p.offered_per_s == answer.held]
-    warnings = [] if answer.converged else [f"NOT CONVERGED: {SEARCH_CUT}"]
-    if not answer.confirmed:
+    own = [p for p in search.points if p.offered_per_s == search.held]
+    warnings = [] if answer.timing.converged else [f"NOT CONVERGED: {SEARCH_CUT}"]
+    if not search.confirmed:
         warnings.append("there was no time to confirm it on new requests: it may have been luck")
     return Measured(
-        value=answer.held, unit="requests/s", interval=(answer.held if answer.confirmed else None, answer.broke),
+        value=search.held, unit="requests/s", interval=(search.held if search.confirmed else None, search.broke),
         confidence=1 - 2 * ERROR, n=sum(p.arrivals for p in own), warnings=tuple(warnings),
     )  # fmt: skip
 

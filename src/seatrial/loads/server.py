@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import ndtri
 
 from seatrial._native.timing import StageSamples, now_ns, open_loop
-from seatrial.jobs.task import Task
+from seatrial.loads.task import LoadTask
 from seatrial.stats.sample import effective_count
 from seatrial.timing import arrivals
 from seatrial.timing.measure import collector_paused
@@ -26,7 +26,7 @@ POLL_S = 0.2
 LEAST_GRACE_S = 1.0
 
 
-def due_times(task: Task, rate: float, duration_s: float, seed: int) -> I64:
+def due_times(task: LoadTask, rate: float, duration_s: float, seed: int) -> I64:
     """Offsets from the first, int64 nanoseconds, as the load says."""
     if task.load.arrivals == "trace":
         return arrivals.trace(task.load.arrivals_s, duration_s)

@@ -14,11 +14,12 @@ import numpy.typing as npt
 from seatrial.cells.checks import check_backend
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
-from seatrial.cells.prepare import cell_inputs, pipeline_cell
+from seatrial.cells.prepare import cell_inputs, pipeline_cell, stopping_of
 from seatrial.history.store import RunFolder
-from seatrial.jobs.task import Task
+from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
 from seatrial.model.file import FAKE_SUFFIX, inspect_model, model_facts
 from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes
+from seatrial.stats.share import LONGEST_RUN
 
 I64 = npt.NDArray[np.int64]
 Tell = Callable[[str, float], None]
@@ -26,13 +27,14 @@ Tell = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class BenchSubject:
-    """What is measured, as a task without a load, and what the record says about it.
+    """What is measured, when there is enough of it, and what the record says about it.
 
     changed: which of its files are not what they were, for people; empty where none is.
     """
 
     name: str
-    task: Task
+    workload: ModelWorkload | PipelineWorkload
+    stopping: Stopping
     model: dict[str, Any]
     model_bytes: int
     images: dict[str, Any]
@@ -62,27 +64,35 @@ def model_bench(
     input_shapes = dict(shapes) if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
     batch = batch_of(info, shapes, batch)
-    task = Task(
-        kind="bench", model=str(model.absolute()), model_info=info, backend=backend, batch=batch, threads=threads,
-        native=native, input_shapes=input_shapes, answer="",
-    )  # fmt: skip
+    workload = ModelWorkload(
+        model=str(model.absolute()),
+        model_info=info,
+        backend=backend,
+        batch=batch,
+        threads=threads,
+        native=native,
+        input_shapes=input_shapes,
+    )
+    stopping = Stopping(max_time_s=0.0, longest_run=LONGEST_RUN)
     images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
-    return BenchSubject("bench", task, model_facts(info), info.size_bytes, images, NO_PLAN, model_alone(info))
+    facts = model_facts(info)
+    return BenchSubject("bench", workload, stopping, facts, info.size_bytes, images, NO_PLAN, model_alone(info))
 
 
 def pipeline_bench(
     ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None, batch: int | None, threads: int | None, native: bool
 ) -> BenchSubject:  # fmt: skip
     """A plan's pipeline on its images, in the first configuration of the matrix unless said otherwise."""
-    cell, task = pipeline_cell(ready, run, pipeline, backend=backend, batch=batch, threads=threads, native=native)
+    cell, workload = pipeline_cell(ready, run, pipeline, backend=backend, batch=batch, threads=threads, native=native)
     info = ready.models[pipeline]
     images = {"count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images]}
     plan = NO_PLAN | {"path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text}
-    size = Path(task.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
+    size = Path(workload.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
     changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return BenchSubject(
         pipeline,
-        task.model_copy(update={"kind": "bench"}),
+        workload,
+        stopping_of(ready, cell),
         model_facts(info),
         size,
         images,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,8 @@ from seatrial.errors import (
     ModelError,
     UsageError,
 )
-from seatrial.jobs.task import Load, Task
+from seatrial.jobs.workload import ModelWorkload, Workload
+from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
 from seatrial.stats.sample import CONFIDENCE
@@ -25,12 +26,8 @@ I64 = npt.NDArray[np.int64]
 Tell = Callable[[str, float], None]
 
 CAPACITY = 1 << 17
-
-
 # A search goes through many rates.
 SEARCH_CAPACITY = 1 << 20
-
-
 # Of one load: each client's table holds all of them, since nobody knows who will serve how many.
 MOST_ARRIVALS = 2_000_000
 
@@ -105,20 +102,21 @@ def clients_of(point: LoadPoint, threads: int) -> int:
     return point.clients or max(1, len(usable_cores()) // threads)
 
 
-def with_whole_shapes(load: Load, task: Task) -> Load:
+def with_whole_shapes(load: Load, workload: Workload) -> Load:
     """A mix's shapes with those of the inputs that it does not name. UsageError or ModelError where it does not fit."""
+    given = workload.input_shapes if isinstance(workload, ModelWorkload) else {}
     mix = []
     for shapes, weight in load.mix:
         try:
-            mix.append((fixed_shapes(task.model_info, task.batch, {**task.input_shapes, **shapes}), weight))
+            mix.append((fixed_shapes(workload.model_info, workload.batch, {**given, **shapes}), weight))
         except (UsageError, ModelError) as e:
             raise type(e)(str(e).replace("--shape", "--mix")) from None
-    return load.model_copy(update={"mix": mix})
+    return replace(load, mix=tuple(mix))
 
 
 def capacity_of(load: Load, clients: int, max_time_s: float) -> int:
     """Rows of each client's table."""
-    if load.bound_s is not None and load.scenario == "server":
+    if load.searches:
         return SEARCH_CAPACITY // clients
     if load.scenario == "server":
         # Poisson arrivals may be ten standard deviations more than are expected.

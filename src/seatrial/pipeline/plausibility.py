@@ -214,9 +214,7 @@ def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
     return ""
 
 
-def plausibility_of(name: str, pipeline: dict[str, Any], model: ModelInfo, folder: Path) -> Plausibility:
-    """Of a pipeline as a task holds it."""
-    spec = models.Pipeline.model_validate(pipeline)
+def plausibility_of(name: str, spec: models.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
     return Plausibility(name, spec, model, labels_of(spec, model, folder))
 
 

@@ -8,24 +8,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.cells import measure
 from seatrial.cells.matrix import Cell
+from seatrial.cells.measure import MeasureTask
 from seatrial.cells.preflight import Ready
-from seatrial.cells.prepare import cell_inputs, task_for
+from seatrial.cells.prepare import NoModel, cell_inputs, stopping_of, workload_of
 from seatrial.cells.watch import Watcher
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.store import RunFolder
 from seatrial.jobs.opened import STAGES
-from seatrial.jobs.process import Ended, run_worker
+from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
+from seatrial.timing.measure import CAPACITY
 
 WHAT = "again, for the noise floor"
 # A ratio beyond it is no figure any more, and infinity is not a JSON number.
@@ -51,24 +54,28 @@ def cell_to_repeat(plan: Plan, cells: Sequence[Cell], records: Mapping[str, Cell
 
 
 def measure_noise_floor(
-    ready: Ready, run: RunFolder, cell: Cell, first: CellRecord, model: Path | Ended, watcher: Watcher
+    ready: Ready, run: RunFolder, cell: Cell, first: CellRecord, model: Path | NoModel, watcher: Watcher
 ) -> Repeated:
     """Measures the cell once more. ResultsError where the run's folder takes no more."""
     if isinstance(model, Ended):
         return Repeated(first.id, problem=model.reason)
     inputs = (cell.pipeline, cell_inputs(cell))
-    task = task_for(ready, run, cell, "measure", model)
     # Of a tail, a few seconds more tell nothing.
-    task = task.model_copy(
-        update={"answer": f"{task.answer}.again", "timing_only": True, "whole_time": False, "tails": []}
-    )
-    shared = SharedSamples.create(1, task.capacity, len(STAGES))
+    stopping = replace(stopping_of(ready, cell), tails=(), whole_time=False)
+    task = MeasureTask(workload=workload_of(ready, cell, model), stopping=stopping, timing_only=True)
+    shared = SharedSamples.create(1, CAPACITY, len(STAGES))
     try:
         if why := ready.inputs.changed(*inputs):
             return Repeated(first.id, problem=why)
-        ended = run_worker(
-            task, ready.plan.plan.measure.timeout, lambda step, share: watcher.step(cell, f"{step} {WHAT}", share), shared
-        )  # fmt: skip
+        tell = watcher.of(cell)
+        ended = run_job(
+            measure.JOB,
+            task,
+            run.work / f"{cell.id}.again",
+            ready.plan.plan.measure.timeout,
+            lambda step, share: tell(f"{step} {WHAT}", share),
+            shared,
+        )
         (table,) = shared.read()
     finally:
         shared.close()
@@ -82,7 +89,7 @@ def measure_noise_floor(
 
 def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: int) -> NoiseFloor:
     """By stage, from both processes' medians and, where these are known, their intervals."""
-    again = summarise_stages(again_ns, list(STAGES), longest_run)
+    again = summarise_stages(again_ns, STAGES, longest_run)
     pairs = {name: (first.stages[name].p50, again[name].p50) for name in again}
     errors = {name: [_error(m) for m in pair] for name, pair in pairs.items()}
     shares = {}

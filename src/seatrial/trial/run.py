@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,9 +17,20 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends import IO_POLICY
+from seatrial.cells import measure
+from seatrial.cells.fields import cell_fields
 from seatrial.cells.matrix import Cell, expand
+from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.cells.preflight import Ready, preflight
-from seatrial.cells.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
+from seatrial.cells.prepare import (
+    NoModel,
+    Variants,
+    bare_record,
+    cell_inputs,
+    measure_task,
+    prepare_variants,
+    workload_of,
+)
 from seatrial.cells.watch import Watcher
 from seatrial.compare.question import Question
 from seatrial.compare.rounds import CutShortError, compare_sides
@@ -30,16 +41,17 @@ from seatrial.history.keep import Keep, keeping
 from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
+from seatrial.jobs.job import Tell
 from seatrial.jobs.noise_fields import noise_fields
 from seatrial.jobs.opened import STAGES
-from seatrial.jobs.process import Ended, run_worker
+from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
-from seatrial.jobs.summarise import measured_fields, summarise_stages
-from seatrial.jobs.task import Task
+from seatrial.jobs.summarise import summarise_stages
 from seatrial.machine.environment import environment, machine_name, usable_cores
 from seatrial.model.file import inspect_model
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import is_reference_configuration
+from seatrial.timing.measure import CAPACITY
 from seatrial.trial.agreement import Comparer
 from seatrial.trial.conclude import Outcome, conclude
 from seatrial.trial.forecast import Forecast
@@ -114,7 +126,7 @@ def _run_cells(
 
 
 def _repeated(
-    ready: Ready, run: RunFolder, cells: list[Cell], variants: dict[tuple[str, str], Path | Ended],
+    ready: Ready, run: RunFolder, cells: list[Cell], variants: Variants,
     records: dict[str, CellRecord], watcher: Watcher,
 ) -> Repeated:  # fmt: skip
     """The first cell that a budget on time is about, once more."""
@@ -130,7 +142,7 @@ def _repeated(
 
 
 def _regressions(
-    ready: Ready, run: RunFolder, cells: list[Cell], variants: dict[tuple[str, str], Path | Ended],
+    ready: Ready, run: RunFolder, cells: list[Cell], variants: Variants,
     records: dict[str, CellRecord], watcher: Watcher,
 ) -> tuple[list[Comparison], dict[str, SeatrialError]]:  # fmt: skip
     """Every other pipeline against the regression's baseline, in lock-step, in the reference configuration.
@@ -156,13 +168,13 @@ def _regressions(
         # A resumed run prepared only what was left to run.
         made = variants | prepare_variants(ready, run, [baseline, cell], watcher)
         try:
-            a, b = (_side(ready, run, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
+            a, b = (_side(ready, c, made[c.pipeline, c.precision]) for c in (baseline, cell))
         except SeatrialError as e:
             problems[name] = e
             continue
         folder = run.work / f"regression.{name}"
         try:
-            found = compare_sides(a, b, question, folder, (asked.against, name), told(watcher, cell))
+            found = compare_sides(a, b, question, folder, (asked.against, name), watcher.of(cell))
             # Each round opens both models again.
             _check_inputs(ready, baseline, cell)
             comparisons += found
@@ -177,14 +189,12 @@ def _regressions(
     return adjusted(comparisons, 1 - question.confidence), problems
 
 
-def _side(ready: Ready, run: RunFolder, cell: Cell, model: Path | Ended) -> Side:
+def _side(ready: Ready, cell: Cell, model: Path | NoModel) -> Side:
     """SeatrialError where its model could not be made, or is not what was hashed."""
     if isinstance(model, Ended):
         raise CellError(f"the {cell.precision} model of {cell.pipeline} could not be made: {model.reason}")
     _check_inputs(ready, cell)
-    task = task_for(ready, run, cell, "measure", model).model_dump(mode="json")
-    facts = {"threads": cell.threads, "backend": cell.backend, "batch": cell.batch, "native": False}
-    return Side(cell.pipeline, {"pipeline": task, **facts})
+    return Side(cell.pipeline, workload_of(ready, cell, model))
 
 
 def _check_inputs(ready: Ready, *cells: Cell) -> None:
@@ -232,7 +242,7 @@ def _run_cell(
     ready: Ready,
     keep: Keep,
     cell: Cell,
-    variants: dict[tuple[str, str], Path | Ended],
+    variants: Variants,
     comparer: Comparer,
     watcher: Watcher,
 ) -> CellRecord:
@@ -243,7 +253,7 @@ def _run_cell(
     elif isinstance(model := variants[(cell.pipeline, cell.precision)], Ended):
         record = _failed(cell, model, f"its {cell.precision} model could not be made: ")
     elif why := ready.inputs.changed(*_inputs_of([cell])):
-        record = _failed(cell, Ended(None, why, int(ExitCode.BAD_INPUT), "", 0.0))
+        record = _failed(cell, NoModel.without(why, ExitCode.BAD_INPUT))
     else:
         record, table = _measured(ready, keep.run, cell, model, comparer, watcher)
     weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
@@ -256,10 +266,10 @@ def _measured(
     ready: Ready, run: RunFolder, cell: Cell, model: Path, comparer: Comparer, watcher: Watcher
 ) -> tuple[CellRecord, I64]:
     """One process's record and samples. Where it died, or its inputs moved under it, what it measured is kept as partial."""
-    task = task_for(ready, run, cell, "measure", model)
-    shared = SharedSamples.create(1, task.capacity, len(STAGES))
+    task, folder = measure_task(ready, cell, model), run.work / cell.id
+    shared = SharedSamples.create(1, CAPACITY, len(STAGES))
     try:
-        ended = _ended(task, ready, told(watcher, cell), shared)
+        ended = _ended(task, folder, ready, watcher.of(cell), shared)
         (table,) = shared.read()
     finally:
         shared.close()
@@ -267,24 +277,23 @@ def _measured(
         ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
     if ended.answer is None:
         # No other cell is to be compared with them.
-        (run.work / cell.id / "results.npz").unlink(missing_ok=True)
+        (folder / "results.npz").unlink(missing_ok=True)
         return _failed(cell, ended, table=table), table
-    longest_run = ready.plan.plan.measure.longest_run
-    fields = measured_fields(ended.answer, table, cell.batch, _size(ready, cell, model), longest_run)
+    fields = cell_fields(task, ended.answer, table, _size(ready, cell, model))
     fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
     fields["warnings"] = (*fields["warnings"], *comparer.warnings(cell))
     return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields), table
 
 
-def _ended(task: Task, ready: Ready, tell: Callable[[str, float], None], shared: SharedSamples) -> Ended:
-    """As run_worker; a disk that is full does not lose the samples that are in memory."""
+def _ended(task: MeasureTask, folder: Path, ready: Ready, tell: Tell, shared: SharedSamples) -> Ended[MeasureAnswer]:
+    """As run_job; a disk that is full does not lose the samples that are in memory."""
     try:
-        return run_worker(task, ready.plan.plan.measure.timeout, tell, shared)
+        return run_job(measure.JOB, task, folder, ready.plan.plan.measure.timeout, tell, shared)
     except ResultsError as e:
         if not any(map(len, shared.read())):
             raise
-        return Ended(None, str(e), int(e.exit_code), "", 0.0)
+        return Ended.without(str(e), e.exit_code)
 
 
 def _size(ready: Ready, cell: Cell, model: Path) -> int:
@@ -295,12 +304,12 @@ def _size(ready: Ready, cell: Cell, model: Path) -> int:
         return model.stat().st_size
 
 
-def _failed(cell: Cell, ended: Ended, prefix: str = "", table: I64 | None = None) -> CellRecord:
+def _failed(cell: Cell, ended: Ended[Any], prefix: str = "", table: I64 | None = None) -> CellRecord:
     """table: the samples that it took before, if any."""
     kept: dict[str, Any] = {}
     reason = prefix + ended.reason
     if table is not None and len(table):
-        kept = {"partial": True, "stages": summarise_stages(table, list(STAGES))}
+        kept = {"partial": True, "stages": summarise_stages(table, STAGES)}
         reason += f"; the {len(table)} samples before it are kept"
     return bare_record(
         cell,

@@ -1,0 +1,71 @@
+"""Every image once, in order: decoded results of all, raw outputs of the first few, and where all are NaN or infinite.
+
+For: what a cell's process leaves to be compared. Not for: times.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from seatrial.cells.floor import kept, row_of
+from seatrial.errors import count_of
+from seatrial.jobs.opened import OpenedPipeline
+from seatrial.jobs.workload import PipelineWorkload
+from seatrial.parity.specials import as_array, signature
+from seatrial.pipeline.plausibility import plausibility_of
+from seatrial.pipeline.results import ResultsWriter
+
+
+def collect(
+    w: PipelineWorkload, opened: OpenedPipeline, writer: ResultsWriter, raw_images: int
+) -> tuple[list[str], list[str]]:
+    """Outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for them.
+
+    Each result goes to the file as it comes, so that the process's memory is the pipeline's own. raw_images: of so many the
+    raw outputs are written too.
+    """
+    pipeline, backend, data = opened.pipeline, opened.backend, opened.data
+    specials: list[list[tuple[int, int, int, int]]] = []
+    names = [o.name for o in backend.outputs()]
+    nan_outputs: dict[str, None] = {}
+    infinite: Counter[str] = Counter()
+    plausible = plausibility_of(w.name, w.spec, w.model_info, Path(w.folder))
+    for start in range(0, len(data), w.batch):
+        count = min(w.batch, len(data) - start)
+        # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
+        images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + w.batch)]
+        geometries = pipeline.preprocess(images, opened.feeds)
+        outputs = backend.run(opened.feeds)
+        plausible.add(outputs, w.batch, count)
+        for name, output in zip(names, outputs, strict=True):
+            if output.dtype.kind != "f" or np.isfinite(output).all():
+                continue
+            if np.isnan(output).any():
+                nan_outputs[name] = None
+            infinite[name] += sum(bool(np.isinf(row_of(output, r, w.batch)).any()) for r in range(count))
+        for row in range(count):
+            if raw_images:
+                specials.append([signature(row_of(o, row, w.batch)) for o in outputs])
+            if start + row < raw_images:
+                writer.add_raw([kept(o, row, w.batch) for o in outputs])
+        for result in pipeline.postprocess(outputs, geometries)[:count]:
+            scores = getattr(result, "scores", None)
+            if scores is not None and not np.isfinite(scores).all():
+                nan_outputs["decoded scores"] = None
+            writer.add(result)
+    writer.add_specials(as_array(specials))
+    doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.weights == "int8")
+    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data))]
+
+
+def _overflows(infinite: Counter[str], images: int) -> Iterator[str]:
+    for name, count in infinite.items():
+        if count:
+            yield (
+                f"output {name} is infinite somewhere on {count} of {count_of(images, 'image')}: an overflow? a result made of "
+                "it is left out, or means nothing"
+            )

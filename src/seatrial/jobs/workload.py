@@ -1,0 +1,91 @@
+"""What a process opens and runs: a model alone, or a pipeline of a plan. Validated where it is made.
+
+For: every job that opens a model. Not for: how it is measured (each job's own task).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from seatrial.model.file import ModelInfo
+from seatrial.plan import models
+from seatrial.timing.measure import Measurement
+
+STRICT = ConfigDict(extra="forbid")
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Workload:
+    """A model file on a backend. model: the file to run, which may be a variant in another precision; model_info: of the
+    pipeline's own model, read by the parent, since parsing it in the process would count as its memory. native: whether the
+    backend is to be called without the interpreter, where it can be."""
+
+    model: str
+    model_info: ModelInfo
+    backend: str
+    precision: str = "fp32"
+    batch: int = 1
+    threads: int = 1
+    clients: int = 1
+    native: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class ModelWorkload(Workload):
+    """A model alone, on made-up inputs of these shapes."""
+
+    kind: Literal["model"] = "model"
+    input_shapes: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class PipelineWorkload(Workload):
+    """A pipeline on images, each given as its path and its name. folder: the plan's, which its paths are relative to."""
+
+    kind: Literal["pipeline"] = "pipeline"
+    name: str
+    spec: models.Pipeline
+    folder: str
+    images: tuple[tuple[str, str], ...]
+    allow_code: bool = False
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Stopping:
+    """When there is enough: at max_time_s; before it where min_samples are there, the centre is known to `precision`, and each
+    of `tails` (a stage and a quantile) is bounded from above. longest_run: slow requests are taken to come in runs of at
+    most so many. whole_time: never before max_time_s."""
+
+    max_time_s: float
+    min_samples: int = 50
+    precision: float = 0.01
+    tails: tuple[tuple[str, float], ...] = ()
+    longest_run: int
+    whole_time: bool = False
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class OpenedFacts:
+    """What opening a model cost, and what really runs."""
+
+    load_s: float
+    first_inference_s: float
+    details: dict[str, str]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Timing:
+    """How a measurement went. warm_up: requests before it; ended: 'converged', 'deadline', 'full', 'count' or 'died'."""
+
+    warm_up: int = 0
+    converged: bool = False
+    elapsed_s: float = 0.0
+    ended: str
+
+
+def timing_of(m: Measurement) -> Timing:
+    return Timing(warm_up=m.warm_up, converged=m.converged, elapsed_s=m.elapsed_ns / 1e9, ended=m.ended)
