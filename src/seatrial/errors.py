@@ -29,6 +29,7 @@ class ExitCode(IntEnum):
     INCONCLUSIVE = 3
     BAD_INPUT = 4
     ENVIRONMENT = 5
+    INTERNAL = 70
     INTERRUPTED = 130
 
 

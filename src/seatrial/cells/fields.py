@@ -1,40 +1,42 @@
-"""A cell's answer and samples to the fields of its record. For: arithmetic. Not for: processes or files."""
+"""A cell's answer and samples to the measurement in its record. For: arithmetic. Not for: processes or files."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.backends import IO_POLICY
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
-from seatrial.history.records import EngineComparison, Measured
+from seatrial.history.records import EngineComparison, Measured, Measurement
 from seatrial.jobs.opened import STAGES
-from seatrial.jobs.summarise import exact, measured_fields
+from seatrial.jobs.summarise import exact, measurement_of, not_converged
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 
 
-def cell_fields(
+def cell_measurement(
     task: MeasureTask, answer: MeasureAnswer, table_ns: npt.NDArray[np.int64], model_bytes: int
-) -> dict[str, Any]:
-    """The fields of a CellRecord that come from its process."""
-    fields = measured_fields(
+) -> tuple[Measurement, tuple[str, ...]]:
+    """What a cell's process measured, and its warnings."""
+    m = measurement_of(
         STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping.longest_run
+    ).model_copy(
+        update={
+            "peak_memory": exact(answer.peak_memory_bytes, "B"),
+            "model_size": exact(model_bytes, "B"),
+            "nan_outputs": answer.nan_outputs,
+            "affinity": answer.affinity,
+            "io_policy": IO_POLICY,
+            "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
+        }
     )
-    warnings = list(answer.doubts)
+    warnings = [m.doubt, not_converged(answer.timing, m.stages["end_to_end"].p50, "measure.max_time")]
     if answer.image_source == "disk":
-        warnings.insert(0, "the images did not fit in memory: decode includes reading them from disk")
+        warnings.append("the images did not fit in memory: decode includes reading them from disk")
+    warnings += answer.doubts
     if answer.engines_problem:
         warnings.append(f"native and reference kernels could not be compared: {answer.engines_problem}")
-    return fields | {
-        "peak_memory": exact(answer.peak_memory_bytes, "B"),
-        "model_size": exact(model_bytes, "B"),
-        "nan_outputs": answer.nan_outputs,
-        "affinity": answer.affinity,
-        "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
-        "warnings": (*fields["warnings"], *warnings),
-    }
+    return m, tuple(filter(None, warnings))
 
 
 def _compared(times: StageEngines) -> EngineComparison:

@@ -183,7 +183,7 @@ def _tails(ready: Ready, cell: Cell) -> tuple[tuple[str, float], ...]:
     return tuple(
         (b.stage or "end_to_end", float(b.percentile[1:]) / 100)
         for b in ready.plan.plan.budgets
-        if b.metric == "latency" and concerns(ready.plan.plan, b, bare_record(cell))
+        if b.metric == "latency" and concerns(ready.plan.plan, b, cell)
     )
 
 

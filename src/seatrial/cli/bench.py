@@ -122,7 +122,7 @@ def bench(
     from seatrial.loads.sweep import Sweep
     from seatrial.machine.environment import machine_name
     from seatrial.report.html import write_report
-    from seatrial.report.tables import print_warnings
+    from seatrial.report.tables import print_disturbances, print_warnings
 
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}")
@@ -151,8 +151,7 @@ def bench(
         print_cell(out, Path(model).name, cell)
     print_sweep(out, record.cells)
     print_warnings(out, {w: () for w in record.warnings if w != outcome.problem}, len(record.cells))
-    for d in record.environment.get("disturbances", [])[:3]:
-        out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
+    print_disturbances(out, record)
     write_json(json, record.to_json())
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
     if outcome.problem:

@@ -100,7 +100,7 @@ def compare(
     from seatrial.history.store import single_run
     from seatrial.machine.environment import machine_name
     from seatrial.report.html import write_report
-    from seatrial.report.tables import print_warnings
+    from seatrial.report.tables import print_disturbances, print_warnings
 
     began = time.monotonic()
     question = _question(margin, metric, stage, max_time, seed)
@@ -133,8 +133,7 @@ def compare(
     for c in record.comparisons:
         print_comparison(out, c)
     print_warnings(out, dict.fromkeys(record.warnings, ()), 0)
-    for d in record.environment.get("disturbances", [])[:3]:
-        out.print(f"note: {d['what']}; {d['cure']}", style="dim", markup=False)
+    print_disturbances(out, record)
     write_json(json, record.to_json())
     print_verdict(out, record)
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)

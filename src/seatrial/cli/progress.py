@@ -84,9 +84,10 @@ class ProgressWatcher(Watcher):
         line.append(f"{record.pipeline:<12} {record.configuration:<32}")
         if record.status == "ok":
             end = record.stages["end_to_end"]
-            assert record.throughput
+            throughput = record.measured.throughput
+            assert throughput
             line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {bounded(end.p99):>9}")
-            line.append(f"  {format_rate(record.throughput.value):>13}  n {end.p50.n}")
+            line.append(f"  {format_rate(throughput.value):>13}  n {end.p50.n}")
         else:
             line.append(f" {record.reason}", "red")
         self._out.print(line)

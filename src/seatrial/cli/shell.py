@@ -40,7 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="First steps:\n\n  seatrial demo\n\n  seatrial init model.onnx && seatrial run trial.yaml\n\n"
-    "Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 bad plan, model or data, 5 environment, 130 interrupted.",
+    "Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 bad plan, model or data, 5 environment, 70 internal error, "
+    "130 interrupted.",
 )
 
 
@@ -95,7 +96,7 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
                 if kwargs.get("debug"):
                     raise
                 print_error(f"internal error: {type(e).__name__}: {e}\nthis is a bug in seatrial; --debug shows where")
-                code = ExitCode.FAIL
+                code = ExitCode.INTERNAL
             raise typer.Exit(int(code or 0))
 
         epilog = "Examples:\n\n" + "\n\n".join(f"  {line}" for line in examples)

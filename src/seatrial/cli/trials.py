@@ -191,7 +191,7 @@ def _listed(found: RunFolder) -> dict[str, object]:
             verdict: str = "measured" if record.kind == "bench" else record.verdict
             if record.status == "interrupted":
                 verdict = record.status
-            plan = record.plan.get("path") or next(iter(record.models.values()), {}).get("path", "")
+            plan = record.plan.path or next((m.path for m in record.models.values()), "")
             if record.comparisons and record.kind == "compare":
                 # It has no cells of its own.
                 first = record.comparisons[0]
@@ -205,5 +205,5 @@ def _listed(found: RunFolder) -> dict[str, object]:
     return row | {
         "verdict": state,
         "cells": len(found.finished_cells()),
-        "plan": str(start.get("plan", start.get("bench", ""))),
+        "plan": " and ".join(start.subject),
     }

@@ -6,7 +6,7 @@ For: `seatrial compare`. Not for: the rounds (rounds.py) or what subjects are (s
 from __future__ import annotations
 
 import time
-from typing import Any, Literal
+from typing import Literal
 
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
@@ -16,7 +16,7 @@ from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import DataError, UsageError
 from seatrial.history.keep import Keep, keeping
-from seatrial.history.records import Comparison, Record
+from seatrial.history.records import Asked, AskedSide, Comparison, Environment, Record, RunStart
 from seatrial.history.store import RunFolder
 from seatrial.machine.environment import environment
 
@@ -42,12 +42,12 @@ def _run_rounds(
     keep: Keep, a: Subject, b: Subject, question: Question, tell: Tell
 ) -> tuple[Record, CutShortError | None]:
     began = time.monotonic()
-    machine = environment()
+    machine = Environment.model_validate(environment())
     cut: CutShortError | None = None
     _check_inputs(a, b)
     a, b = told_apart(a, b)
     mine, theirs, said = called_alike(a.side, b.side)
-    keep.run.save_start({"created": now(), "compare": [a.label, b.label]})
+    keep.run.save_start(RunStart(kind="compare", created=now(), subject=(a.label, b.label)))
     try:
         comparisons = compare_sides(mine, theirs, question, keep.run.work / "rounds", (a.label, b.label), tell)
     except CutShortError as e:
@@ -83,10 +83,9 @@ def _check_inputs(a: Subject, b: Subject) -> None:
 
 def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: str) -> Comparison:
     """What was asked, and what a reader of the verdict should know of its two sides."""
-    asked: dict[str, Any] = {
-        "max_time_s": question.max_time_s, "confidence": 1 - question.alpha, "seed": question.seed,
-        "a": _asked_of(a), "b": _asked_of(b),
-    }  # fmt: skip
+    asked = Asked(
+        max_time_s=question.max_time_s, confidence=1 - question.alpha, seed=question.seed, a=_asked_of(a), b=_asked_of(b)
+    )  # fmt: skip
     warnings = [said] if said else []
     runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
     if a.python != b.python and runtimes[0] == runtimes[1]:
@@ -94,10 +93,10 @@ def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said
     return c.model_copy(update={"asked": asked, "warnings": (*warnings, *c.warnings)})
 
 
-def _asked_of(side: Side) -> dict[str, Any]:
+def _asked_of(side: Side) -> AskedSide:
     w = side.work
     shapes = w.input_shapes if isinstance(w, ModelTurns) else {}
-    return {
-        "batch": w.batch, "threads": w.threads, "backend": w.backend, "python": side.python,
-        "input_shapes": {name: list(shape) for name, shape in shapes.items()}, "native_loop": w.native,
-    }  # fmt: skip
+    return AskedSide(
+        batch=w.batch, threads=w.threads, backend=w.backend, python=side.python, input_shapes=dict(shapes),
+        native_loop=w.native,
+    )  # fmt: skip

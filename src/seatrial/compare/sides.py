@@ -21,8 +21,10 @@ from seatrial.compare.interpreters import (
 )
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
+from seatrial.history.records import ModelSection
+from seatrial.history.sections import model_section
 from seatrial.history.store import RunFolder
-from seatrial.model.file import FAKE_SUFFIX, inspect_model, model_facts
+from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import check_inputs, fixed_shapes
 
 
@@ -65,7 +67,7 @@ class Subject:
 
     label: str
     side: Side
-    model: dict[str, Any]
+    model: ModelSection
     warnings: tuple[str, ...] = ()
     images: str = ""
     changed: Callable[[], str] = lambda: ""
@@ -75,7 +77,7 @@ def model_subject(model: Path, **options: Any) -> Subject:
     """As model_side."""
     side = model_side(model, **options)
     info = inspect_model(model)
-    return Subject(_label(model.name, side), side, model_facts(info), changed=model_alone(info))
+    return Subject(_label(model.name, side), side, model_section(info), changed=model_alone(info))
 
 
 def _label(name: str, side: Side) -> str:
@@ -97,7 +99,7 @@ def pipeline_subject(
     label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
     changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return Subject(
-        label, side, model_facts(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest, changed
+        label, side, model_section(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest, changed
     )
 
 
@@ -118,7 +120,7 @@ def _from_python(side: Side) -> Side:
 
 def told_apart(a: Subject, b: Subject) -> tuple[Subject, Subject]:
     """Two files of one name get as much of their paths into their labels as tells them apart."""
-    mine, theirs = Path(a.model["path"]).parts, Path(b.model["path"]).parts
+    mine, theirs = Path(a.model.path).parts, Path(b.model.path).parts
     if a.label != b.label or mine == theirs:
         return a, b
     for count in range(2, max(len(mine), len(theirs)) + 1):

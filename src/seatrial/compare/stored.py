@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Any
 
 from scipy.special import ndtr, ndtri
 
@@ -13,7 +12,16 @@ from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.verdicts import adjusted
 from seatrial.errors import ResultsError, UsageError, did_you_mean
 from seatrial.history.keep import keeping
-from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
+from seatrial.history.records import (
+    CellRecord,
+    Comparison,
+    Environment,
+    Measured,
+    ModelSection,
+    Record,
+    RunStart,
+    configuration,
+)
 from seatrial.history.store import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
@@ -37,18 +45,19 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     comparisons = [c if c.noise_floor is None else next(judged) for c in found]
     models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
     with keeping(run) as keep:
-        run.save_start({"created": now(), "compare": [a.id, b.id]})
-        return record_comparisons(keep, comparisons, environment(), models, time.monotonic() - began)
+        run.save_start(RunStart(kind="compare", created=now(), subject=(a.id, b.id)))
+        machine = Environment.model_validate(environment())
+        return record_comparisons(keep, comparisons, machine, models, time.monotonic() - began)
 
 
-def _model_of(record: Record, cell: CellRecord) -> dict[str, Any]:
+def _model_of(record: Record, cell: CellRecord) -> ModelSection:
     return record.models.get(cell.pipeline) or next(iter(record.models.values()))
 
 
 def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     """The same pipelines in the same configurations; where each run has one pipeline only, its name may differ."""
     mine, theirs = ([c for c in r.cells if c.status == "ok" and c.stages] for r in (a, b))
-    if any(c.load_result and c.load_result.curve for c in (*mine, *theirs)):
+    if any(c.load and c.load.curve for c in (*mine, *theirs)):
         raise ResultsError(
             f"{a.id} and {b.id}: a search for a rate went through rates of its own in each run; bench both at one --rate"
         )
@@ -76,32 +85,33 @@ def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
 
 def _load_words(c: CellRecord) -> list[str]:
     """What else tells loads apart than the cell's name does."""
-    load = c.load_result
+    load = c.load
     if not load:
         return []
     return [w for w in (load.arrivals, *(f"{s.shape}@{s.weight:.3g}" for s in load.shapes)) if w]
 
 
 def _check_alike(a: Record, b: Record) -> None:
-    inputs = [r.images.get("digest") or r.images.get("made_up_inputs") for r in (a, b)]
+    inputs = [r.images.digest or r.images.made_up_inputs or None for r in (a, b)]
     if inputs[0] != inputs[1]:
-        what = " and ".join(map(str, inputs)) if a.images.get("made_up_inputs") else "their images differ"
+        what = " and ".join(map(str, inputs)) if a.images.made_up_inputs else "their images differ"
         raise ResultsError(
             f"{a.id} and {b.id} were measured on unlike inputs ({what}); expected the same: run one of them again"
         )
     for r in (a, b):
-        if "fingerprint" not in r.environment:
+        if not r.environment.fingerprint:
             raise ResultsError(f"{r.id}: its record does not say on which machine it was measured; run it again")
         if not r.models:
             raise ResultsError(f"{r.id}: its record does not say which model was measured; run it again")
-    if a.environment["fingerprint"] == b.environment["fingerprint"]:
+    if a.environment.fingerprint == b.environment.fingerprint:
         return
+    facts = a.environment.facts, b.environment.facts
     unlike = [
-        f"{key.replace('_', ' ')} ({a.environment.get(key)} and {b.environment.get(key)})"
+        f"{key.replace('_', ' ')} ({facts[0].get(key)} and {facts[1].get(key)})"
         for key in ("cpu", "cores", "governor", "smt", "turbo", "cgroup_cpu_limit", "python", "simd")
-        if a.environment.get(key) != b.environment.get(key)
+        if facts[0].get(key) != facts[1].get(key)
     ]
-    mine, other = (r.environment.get("packages") or {} for r in (a, b))
+    mine, other = (r.environment.packages for r in (a, b))
     unlike += [
         f"{n} ({mine.get(n)} and {other.get(n)})" for n in sorted({*mine, *other}) if mine.get(n) != other.get(n)
     ]
@@ -152,7 +162,8 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     return Comparison(
         a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
         margin=question.margin, change=change, a_value=x, b_value=y, p_value=p_value, p_adjusted=p_value,
-        noise_floor=math.expm1(z * SEPARATE_PROCESS_SD), details={"a": a.backend_details, "b": b.backend_details},
+        noise_floor=math.expm1(z * SEPARATE_PROCESS_SD),
+        details={"a": a.measured.backend_details, "b": b.measured.backend_details},
     )  # fmt: skip
 
 
@@ -160,7 +171,7 @@ def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
     """Of what SEPARATE_PROCESS_SD was not measured, if that is what is asked; '' where it was."""
     if metric != "p50":
         return metric
-    queued = cell.load_result is not None and cell.load_result.scenario == "server" and stage in ("queue", "end_to_end")
+    queued = cell.load is not None and cell.load.scenario == "server" and stage in ("queue", "end_to_end")
     return "how long requests wait in a queue" if queued else ""
 
 
@@ -179,7 +190,8 @@ def _not_judged(
         a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict="INCONCLUSIVE",
         reason=f"{reason}; {why_not}" if why_not else reason, margin=question.margin,
         change=Measured(value=change, unit="fraction", interval=(None, None), confidence=1 - question.alpha),
-        a_value=x, b_value=y, p_value=1.0, p_adjusted=1.0, details={"a": a.backend_details, "b": b.backend_details},
+        a_value=x, b_value=y, p_value=1.0, p_adjusted=1.0,
+        details={"a": a.measured.backend_details, "b": b.measured.backend_details},
     )  # fmt: skip
 
 
@@ -194,8 +206,8 @@ def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metri
     for name, cell, m in (("A", a, x), ("B", b, y)):
         if m.positive_interval is None:
             return f"{name}'s {metric} of {stage} has no interval: it needs more samples than the {m.n} that were taken"
-        if cell.load_result and cell.load_result.unserved:
-            return f"{name} left {cell.load_result.unserved} requests unserved, which its figures know nothing of"
-        if cell.load_result and cell.load_result.overloaded:
+        if cell.load and cell.load.unserved:
+            return f"{name} left {cell.load.unserved} requests unserved, which its figures know nothing of"
+        if cell.load and cell.load.overloaded:
             return f"{name} was overloaded: its latencies say how long it ran"
     return ""

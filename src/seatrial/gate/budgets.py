@@ -13,7 +13,7 @@ from seatrial.gate.agreement import agreement_verdict
 from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
-from seatrial.plan.reference import baseline_name, reference_cell
+from seatrial.plan.reference import Configuration, baseline_name, reference_cell
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
 from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
@@ -82,7 +82,7 @@ def describe(budget: Budget) -> str:
     return " ".join(words)
 
 
-def concerns(plan: Plan, budget: Budget, cell: CellRecord) -> bool:
+def concerns(plan: Plan, budget: Budget, cell: Configuration) -> bool:
     """Budgets judge the candidates: every pipeline but the reference, unless `where` or a lone pipeline says otherwise."""
     baseline = baseline_name(plan)
     if budget.where.pipeline is None and len(plan.pipelines) > 1 and cell.pipeline == baseline:
@@ -90,7 +90,7 @@ def concerns(plan: Plan, budget: Budget, cell: CellRecord) -> bool:
     return _in_where(budget.where, cell)
 
 
-def _in_where(where: Where, cell: CellRecord) -> bool:
+def _in_where(where: Where, cell: Configuration) -> bool:
     return all(
         values is None or getattr(cell, key) in values
         for key, values in (
@@ -104,8 +104,8 @@ def _judge(
     plan: Plan, budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
     evaluations: Evaluations,
 ) -> Decision:  # fmt: skip
-    if cell.doubt and budget.metric in ("latency", "throughput"):
-        return _decision(name, budget, "INCONCLUSIVE", None, cell.doubt, cell.id)
+    if cell.measured.doubt and budget.metric in ("latency", "throughput"):
+        return _decision(name, budget, "INCONCLUSIVE", None, cell.measured.doubt, cell.id)
     if budget.metric == "latency":
         return _judge_latency(plan, budget, name, cell, latencies)
     if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
@@ -114,7 +114,7 @@ def _judge(
         return _decision(name, budget, judged.verdict, judged.value, judged.reason, cell.id, against)
     if budget.metric == "agreement":
         return _judge_agreement(budget, name, cell)
-    measured: Measured | None = getattr(cell, budget.metric)
+    measured: Measured | None = getattr(cell.measured, budget.metric)
     if measured is None:
         return _decision(
             name, budget, "INCONCLUSIVE", None, f"the cell has no {budget.metric.replace('_', ' ')}", cell.id

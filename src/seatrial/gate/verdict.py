@@ -36,7 +36,7 @@ def judge(
     decisions = [_broken(c) for c in cells if c.status == "failed"]
     decisions += [d for name in plan.pipelines if (d := _never_ran(name, cells)) is not None]
     decisions += [_broke_again(cell_id, how) for cell_id, how in not_repeated.items()]
-    decisions += [_nan(c) for c in cells if c.nan_outputs]
+    decisions += [_nan(c) for c in cells if c.measurement and c.measurement.nan_outputs]
     decisions += [d for c in cells if c.status == "ok" for d in _judge_parity(c)]
     if plan.parity:
         decisions += [d for c in cells if (d := _judge_across(plan, c)) is not None]
@@ -91,7 +91,7 @@ def _never_ran(pipeline: str, cells: Sequence[CellRecord]) -> Decision | None:
 
 
 def _nan(cell: CellRecord) -> Decision:
-    reason = f"NaN in {', '.join(cell.nan_outputs)}: look for overflow in reduced precision, or broken weights"
+    reason = f"NaN in {', '.join(cell.measured.nan_outputs)}: look for overflow in reduced precision, or broken weights"
     return Decision(
         check="outputs without NaN", verdict="FAIL", reason=reason, cell=cell.id, group="outputs without NaN"
     )

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ResultsError
-from seatrial.history.records import Decision, Record
+from seatrial.history.records import Record
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,43 +30,58 @@ class Evidence:
 
     folder: Path
 
-    def digest(self, record: Record, decision: Decision) -> str:
-        """sha256 over all that the decision follows from: see docs/records.md."""
-        if not record.rules:
-            return self._digest_before_rules(decision) if decision.cell else ""
-        ids = sorted({decision.cell, decision.against} - {""})
-        pipeline = decision.cell.rsplit(".", 4)[0]
+    def digest(self, record: Mapping[str, Any], decision: Mapping[str, Any]) -> str:
+        """sha256 over all that the decision follows from: see docs/records.md.
+
+        record: as record.json has it, whatever its schema; decision: one of its own.
+        """
+        cell, against = decision.get("cell", ""), decision.get("against", "")
+        if not record.get("rules"):
+            return self._digest_before_rules(cell) if cell else ""
+        ids = sorted({cell, against} - {""})
+        pipeline = cell.rsplit(".", 4)[0]
         parts = {
-            "rules": record.rules,
-            "decision": decision.model_dump(mode="json", exclude={"evidence"}),
+            "rules": record["rules"],
+            "decision": {k: v for k, v in decision.items() if k != "evidence"},
             # A decision that was taken away, or another verdict of the whole, shows in those that are left.
-            "verdict": record.verdict, "decisions": [[d.check, d.verdict, d.cell] for d in record.decisions],
-            "plan": record.plan, "images": record.images, "models": record.models,
+            "verdict": record["verdict"],
+            "decisions": [[d["check"], d["verdict"], d.get("cell", "")] for d in record["decisions"]],
+            "plan": record["plan"], "images": record["images"], "models": record["models"],
             "cells": {i: self._cell(i).hex() for i in ids},
             "samples": {i: self._samples(i).hex() for i in ids},
             "evaluations": {i: _rows(self._evaluations.get(i)).hex() for i in ids},
-            "comparisons": [c.model_dump(mode="json") for c in record.comparisons if not pipeline or c.b == pipeline],
+            "comparisons": [c for c in record.get("comparisons", []) if not pipeline or c["b"] == pipeline],
         }  # fmt: skip
-        if record.noise_floor is not None:
-            parts["noise_floor"] = record.noise_floor.model_dump(mode="json")
+        if record.get("noise_floor") is not None:
+            parts["noise_floor"] = record["noise_floor"]
         return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()
 
     def bound(self, record: Record) -> Record:
         """The record with each decision's evidence, read back from the files that are kept."""
-        decisions = tuple(d.model_copy(update={"evidence": self.digest(record, d)}) for d in record.decisions)
+        data = record.to_json()
+        digests = [self.digest(data, d) for d in data["decisions"]]
+        decisions = tuple(d.model_copy(update={"evidence": e}) for d, e in zip(record.decisions, digests, strict=True))
         return record.model_copy(update={"decisions": decisions})
 
-    def check(self, record: Record) -> None:
-        """ResultsError where a decision's evidence is not what its files give, or a cell's figures are not its file's."""
-        if record.rules and record.kind != "bench" and not record.decisions:
+    def check(self, record: Mapping[str, Any]) -> None:
+        """ResultsError where a decision's evidence is not what its files give, or a cell's figures are not its file's.
+
+        record: as record.json has it, whatever its schema, and found to be whole.
+        """
+        rules = record.get("rules")
+        if rules and record.get("kind", "trial") != "bench" and not record["decisions"]:
             raise self._changed("a verdict without a decision")
-        for d in record.decisions:
-            if (d.evidence or record.rules) and d.evidence != self.digest(record, d):
-                raise self._changed(f"the decision {d.check!r}{f' of {d.cell}' if d.cell else ''}")
-        for c in record.cells if record.rules else ():
-            path = self.folder / "cells" / f"{c.id}.json"
-            if not path.is_file() or json.loads(path.read_text("utf-8")) != c.model_dump(mode="json"):
-                raise self._changed(f"the cell {c.id} as record.json has it")
+        for d in record["decisions"]:
+            if (d.get("evidence") or rules) and d.get("evidence", "") != self.digest(record, d):
+                of = f" of {d['cell']}" if d.get("cell") else ""
+                raise self._changed(f"the decision {d['check']!r}{of}")
+        for c in record["cells"] if rules else ():
+            path = self.folder / "cells" / f"{c['id']}.json"
+            if not path.is_file():
+                raise self._changed(f"the cell {c['id']} as record.json has it")
+            own = json.loads(path.read_text("utf-8"))
+            if {k: v for k, v in own.items() if k != "schema"} != c:
+                raise self._changed(f"the cell {c['id']} as record.json has it")
 
     def _changed(self, what: str) -> ResultsError:
         return ResultsError(
@@ -84,10 +99,10 @@ class Evidence:
         table = self._tables.get(cell_id)
         return b"none" if table is None else hashlib.sha256(table.tobytes()).digest()
 
-    def _digest_before_rules(self, decision: Decision) -> str:
-        total = hashlib.sha256(self._cell(decision.cell))
-        if decision.cell in self._tables:
-            total.update(self._samples(decision.cell))
+    def _digest_before_rules(self, cell: str) -> str:
+        total = hashlib.sha256(self._cell(cell))
+        if cell in self._tables:
+            total.update(self._samples(cell))
         return "sha256:" + total.hexdigest()
 
     @cached_property

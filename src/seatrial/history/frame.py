@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import ResultsError
-from seatrial.history.records import CellRecord, Record
+from seatrial.history.records import Accuracy, CellRecord, Measured, Measurement, Record
 from seatrial.history.store import list_runs, load_record
 
 if TYPE_CHECKING:
@@ -43,16 +43,15 @@ COLUMNS = [
 
 
 def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
+    m, accuracy = cell.measurement or Measurement(stages={}), cell.accuracy or Accuracy()
     common: dict[str, Any] = {
         "run": record.id, "created": record.created,
-        "machine": record.environment.get("machine"), "fingerprint": record.environment.get("fingerprint"),
+        "machine": record.environment.machine or None, "fingerprint": record.environment.fingerprint or None,
         "pipeline": cell.pipeline, "backend": cell.backend, "precision": cell.precision, "batch": cell.batch,
         "threads": cell.threads, "status": cell.status, "reason": cell.reason,
-        "throughput_images_per_s": cell.throughput.value if cell.throughput else None,
-        "peak_memory_bytes": cell.peak_memory.value if cell.peak_memory else None,
-        "cold_start_s": cell.cold_start.value if cell.cold_start else None,
-        "model_size_bytes": cell.model_size.value if cell.model_size else None,
-        "accuracy_name": cell.accuracy_name, "accuracy": cell.accuracy.value if cell.accuracy else None,
+        "throughput_images_per_s": _value(m.throughput), "peak_memory_bytes": _value(m.peak_memory),
+        "cold_start_s": _value(m.cold_start), "model_size_bytes": _value(m.model_size),
+        "accuracy_name": accuracy.metric, "accuracy": _value(accuracy.value),
         "agreement": cell.parity.agreement if cell.parity else None, "verdict": record.verdict,
     }  # fmt: skip
     if not cell.stages:
@@ -77,3 +76,7 @@ def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _value(m: Measured | None) -> float | None:
+    return None if m is None else m.value

@@ -1,4 +1,4 @@
-"""The record of a trial, schema seatrial.record/1. Base units; every value carries its interval, count and warnings.
+"""The record of a run, schema seatrial.record/2. Base units; every value carries its interval, count and warnings.
 
 For: the shape of record.json and of a cell's own file. Not for: where they lie (store.py).
 """
@@ -7,16 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from seatrial.units import format_seconds
 
-SCHEMA: Literal["seatrial.record/1"] = "seatrial.record/1"
+SCHEMA: Literal["seatrial.record/2"] = "seatrial.record/2"
+RUN_SCHEMA: Literal["seatrial.run/2"] = "seatrial.run/2"
+CELL_SCHEMA = "seatrial.cell/2"
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
 class Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    """Keys that this version does not know are passed over: a later one may add some without a new number."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Measured(Frozen):
@@ -177,6 +181,14 @@ class ShapeResult(Frozen):
     p99: Measured
 
 
+class PythonPath(Frozen):
+    """The same model by the runtime's Python binding, in turns with the native loop; same_outputs: bit for bit."""
+
+    same_outputs: bool
+    native_p50_s: float
+    python_p50_s: float
+
+
 class LoadResult(Frozen):
     """How requests came, and what only a load can show. unserved: requests that nobody had taken when the time was up."""
 
@@ -203,8 +215,7 @@ class LoadResult(Frozen):
     percentiles: dict[str, Measured] = {}
     """Those that were asked for by name, and in `refused` why one cannot be given."""
     refused: dict[str, str] = {}
-    python_path: dict[str, Any] = {}
-    """The same model by the runtime's Python binding: p50_s, and whether its outputs are the same bits."""
+    python_path: PythonPath | None = None
     official: dict[str, Any] = {}
     """What MLPerf LoadGen itself printed, where it ran the load."""
 
@@ -216,6 +227,71 @@ class LoadResult(Frozen):
         return f"{format_seconds(self.bound_s)}@p{self.bound_quantile * 100:g}"
 
 
+class Measurement(Frozen):
+    """What one process measured. None where nobody lived to tell, or where it is not one figure: the throughput of a search."""
+
+    stages: dict[str, StageSummary]
+    throughput: Measured | None = None
+    peak_memory: Measured | None = None
+    load_time: Measured | None = None
+    first_inference: Measured | None = None
+    cold_start: Measured | None = None
+    """load_time and first_inference."""
+    model_size: Measured | None = None
+    warm_up: int = 0
+    converged: bool = False
+    affinity: tuple[int, ...] = ()
+    io_policy: str = ""
+    backend_details: dict[str, str] = {}
+    engines: dict[str, EngineComparison] = {}
+    """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
+    nan_outputs: tuple[str, ...] = ()
+    """Outputs that held a NaN on some image."""
+    doubt: str = ""
+    """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
+
+
+class Accuracy(Frozen):
+    """Against the truth. value is None where it is undefined, or of another task, and `note` says so."""
+
+    metric: str = ""
+    value: Measured | None = None
+    note: str = ""
+    by_tag: dict[str, float | None] = {}
+    """None where it is undefined: nothing to be found on the tag's images."""
+
+
+class Disturbance(Frozen):
+    """Something that made times less certain, and its cure."""
+
+    what: str
+    cure: str
+
+
+class Noise(Frozen):
+    """What disturbed the measurement while it ran: see docs/records.md. None where this machine does not tell."""
+
+    watched_s: float
+    cores: tuple[int, ...]
+    cpu_s: float | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    run_queue_wait_s: float | None = None
+    other_load_cores: float | None = None
+    steal_s: float | None = None
+    throttled_s: float | None = None
+    thermal_events: int | None = None
+    cpu_pressure_s: float | None = None
+    frequency_mhz: tuple[float, float, float] | None = None
+    clock_jump_s: float | None = None
+    suspended_s: float | None = None
+    own_cost_s: float = 0.0
+    disturbances: tuple[Disturbance, ...] = ()
+    spikes: tuple[Spike, ...] = ()
+
+
 class CellRecord(Frozen):
     id: str
     pipeline: str
@@ -225,48 +301,45 @@ class CellRecord(Frozen):
     """What the file's arithmetic is in where precision says fp32, the file as it is, and that is not so: int8, float16."""
     batch: int
     threads: int
+    engine: Literal["native", "reference"] = "reference"
+    """Which kernels pre- and postprocessed here; records from before there were native ones do not say."""
     status: Literal["ok", "failed", "skipped"]
     reason: str = ""
     exit_code: int = 0
     last_output: str = ""
     partial: bool = False
-    """Of a failed cell: its stages and samples are those until it ended. They meet no budget."""
-    doubt: str = ""
-    """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
-    stages: dict[str, StageSummary] = {}
-    throughput: Measured | None = None
-    peak_memory: Measured | None = None
-    cold_start: Measured | None = None
-    load: Measured | None = None
-    first_inference: Measured | None = None
-    model_size: Measured | None = None
-    accuracy: Measured | None = None
-    accuracy_name: str = ""
-    accuracy_note: str = ""
-    """Why there is none, though the plan names annotations: undefined, or of another task."""
+    """Of a failed cell: its measurement and samples are those until it ended. They meet no budget."""
+    measurement: Measurement | None = None
+    accuracy: Accuracy | None = None
+    """Where the plan names annotations."""
     parity: ParityResult | None = None
     across: ParityResult | None = None
-    nan_outputs: tuple[str, ...] = ()
-    """Outputs that held a NaN on some image."""
-    warm_up: int = 0
-    converged: bool = False
-    affinity: tuple[int, ...] = ()
-    io_policy: str = ""
-    backend_details: dict[str, str] = {}
-    engine: Literal["native", "reference"] = "reference"
-    """Which kernels pre- and postprocessed here; records from before there were native ones do not say."""
-    engines: dict[str, EngineComparison] = {}
-    """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
-    accuracy_by_tag: dict[str, float | None] = {}
-    """None where it is undefined: nothing to be found on the tag's images."""
     seen: str = ""
     """What the pipeline found on all images, in words."""
-    load_result: LoadResult | None = None
-    noise: dict[str, Any] = {}
-    """What disturbed the measurement while it ran: see docs/records.md."""
-    spikes: tuple[Spike, ...] = ()
+    load: LoadResult | None = None
+    noise: Noise | None = None
     warnings: tuple[str, ...] = ()
     wall_s: float = 0.0
+
+    @property
+    def measured(self) -> Measurement:
+        """Of a cell that has one, as all have that ran to their end."""
+        if self.measurement is None:
+            raise ValueError(f"{self.id}: expected a cell that was measured, got one that was {self.status}")
+        return self.measurement
+
+    @property
+    def stages(self) -> dict[str, StageSummary]:
+        return self.measurement.stages if self.measurement else {}
+
+    @property
+    def spikes(self) -> tuple[Spike, ...]:
+        return self.noise.spikes if self.noise else ()
+
+    @property
+    def accuracy_note(self) -> str:
+        """Why there is no accuracy, though the plan names annotations."""
+        return self.accuracy.note if self.accuracy else ""
 
     @property
     def configuration(self) -> str:
@@ -339,6 +412,27 @@ class Pair(Frozen):
     disturbances: tuple[str, ...] = ()
 
 
+class AskedSide(Frozen):
+    """What was asked of one side. python: the interpreter that ran it; native_loop: whether it was called without one."""
+
+    batch: int
+    threads: int
+    backend: str
+    python: str
+    input_shapes: dict[str, tuple[int, ...]]
+    native_loop: bool
+
+
+class Asked(Frozen):
+    """The question behind a comparison in lock-step."""
+
+    max_time_s: float
+    confidence: float
+    seed: int
+    a: AskedSide
+    b: AskedSide
+
+
 class Comparison(Frozen):
     """B against A in one metric and stage. `change` is B / A - 1 with its interval: above 0, B takes longer."""
 
@@ -367,15 +461,93 @@ class Comparison(Frozen):
     launched_second: float | None = None
     """By what share the side whose process is started later is slower, or faster where negative."""
     pairs: tuple[Pair, ...] = ()
-    asked: dict[str, Any] = {}
-    """The question's seed, longest time and confidence, and each side's batch, threads, input shapes and interpreter."""
+    asked: Asked | None = None
     details: dict[str, dict[str, str]] = {}
     warnings: tuple[str, ...] = ()
 
 
+class PlanSection(Frozen):
+    """The plan as it was given and as it was resolved; empty of a run without one. changes: what was laid over it."""
+
+    path: str = ""
+    digest: str = ""
+    text: str = ""
+    resolved: dict[str, Any] | None = None
+    changes: dict[str, Any] = {}
+
+
+class ImagesSection(Frozen):
+    """What was measured on. made_up_inputs: shapes by input name, where there were no images."""
+
+    count: int
+    digest: str = ""
+    names: tuple[str, ...] = ()
+    sizes_hw: tuple[tuple[int, int], ...] = ()
+    annotations: str | None = None
+    truth_digest: str = ""
+    made_up_inputs: dict[str, tuple[int, ...]] = {}
+
+
+class ModelSection(Frozen):
+    """A model's file. inputs, outputs: name, type and shape, for people."""
+
+    path: str
+    digest: str
+    size_bytes: int
+    opset: int
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    labels: tuple[str, ...] | None = None
+
+
+class Environment(Frozen):
+    """The machine, before the first cell. What else it says is kept as it is: see docs/records.md."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    machine: str = ""
+    fingerprint: str = ""
+    """Of machines with one fingerprint, times may be compared."""
+    cpu: str = ""
+    cores: int = 0
+    python: str = ""
+    packages: dict[str, str] = {}
+    memory_bytes: int = 0
+    disturbances: tuple[Disturbance, ...] = ()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+class Picture(Frozen):
+    """One image as one pipeline saw it. file: below the run's folder."""
+
+    image: str
+    pipeline: str
+    file: str
+    caption: str
+
+
+class RunStart(Frozen):
+    """run.json, written first: what --resume compares, and what is known of a run without a record.
+
+    subject: a trial's plan, a bench's model, or what is compared. environment: of a trial, before its first cell.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    schema_: Literal["seatrial.run/2"] = Field(RUN_SCHEMA, alias="schema")
+    kind: Literal["trial", "bench", "compare"]
+    created: str
+    subject: tuple[str, ...]
+    identity: dict[str, Any] = {}
+    environment: Environment | None = None
+
+
 class Record(Frozen):
     # `schema` is pydantic's own word; the file says "schema".
-    schema_: Literal["seatrial.record/1"] = SCHEMA
+    schema_: Literal["seatrial.record/2"] = SCHEMA
     id: str
     created: str
     kind: Literal["trial", "bench", "compare"] = "trial"
@@ -384,22 +556,18 @@ class Record(Frozen):
     rules: str = ""
     """Which rules judged it, such as seatrial.rules/2; records from before they had a name do not say."""
     wall_s: float
-    plan: dict[str, Any]
-    images: dict[str, Any]
-    models: dict[str, dict[str, Any]]
-    environment: dict[str, Any]
+    plan: PlanSection
+    images: ImagesSection
+    models: dict[str, ModelSection]
+    environment: Environment
     cells: tuple[CellRecord, ...]
     decisions: tuple[Decision, ...]
     comparisons: tuple[Comparison, ...] = ()
     noise_floor: NoiseFloor | None = None
     """Of a trial with budgets on time."""
-    pictures: tuple[dict[str, Any], ...] = ()
+    pictures: tuple[Picture, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         data = self.model_dump(mode="json")
         return {"schema": data.pop("schema_"), **data}
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Record:
-        return cls.model_validate({"schema_": data.get("schema"), **{k: v for k, v in data.items() if k != "schema"}})

@@ -73,7 +73,7 @@ def save_evaluations(run: RunFolder, record: Record, evaluations: Evaluations) -
     frames = []
     for cell in record.cells:
         if cell.id in evaluations:
-            frame = pd.DataFrame(evaluations[cell.id].columns(record.images["names"]))
+            frame = pd.DataFrame(evaluations[cell.id].columns(record.images.names))
             frame.insert(0, "cell", cell.id)
             frames.append(
                 frame.reindex(columns=["cell", "image", *EVALUATION_COLUMNS]).astype(

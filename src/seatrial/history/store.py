@@ -23,13 +23,16 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from seatrial.errors import ResultsError
+from seatrial.history import schema1
 from seatrial.history.evidence import Evidence
-from seatrial.history.records import CellRecord, Record
+from seatrial.history.records import CELL_SCHEMA, RUN_SCHEMA, SCHEMA, CellRecord, Record, RunStart
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -98,22 +101,32 @@ class RunFolder:
         """Results of cells and raw tensors, kept until the run is complete."""
         return self.path / "work"
 
-    def save_start(self, start: dict[str, Any]) -> None:
-        write_atomic(self.path / "run.json", _json(start))
+    def save_start(self, start: RunStart) -> None:
+        write_atomic(self.path / "run.json", _json(start.model_dump(mode="json", by_alias=True)))
 
-    def start(self) -> dict[str, Any]:
-        return _read_json(self.path / "run.json")
+    def start(self) -> RunStart:
+        """ResultsError where it is missing or damaged, or of a newer schema."""
+        path = self.path / "run.json"
+        data = read_json(path)
+        if "schema" not in data:
+            data = schema1.start_of(data)
+        elif data["schema"] != RUN_SCHEMA:
+            raise _unknown_schema(path, RUN_SCHEMA, data["schema"])
+        return _validated(RunStart, data, path)
 
     def save_cell(self, cell: CellRecord) -> None:
-        write_atomic(self.cells / f"{cell.id}.json", _json(cell.model_dump(mode="json")))
+        data = {"schema": CELL_SCHEMA, **cell.model_dump(mode="json")}
+        write_atomic(self.cells / f"{cell.id}.json", _json(data))
 
     def finished_cells(self) -> dict[str, CellRecord]:
+        """Those that can be read: of the others nothing is known, and they are measured again."""
         found = {}
         for path in sorted(self.cells.glob("*.json")):
-            try:
-                found[path.stem] = CellRecord.model_validate(_read_json(path))
-            except ValidationError:
-                continue
+            with contextlib.suppress(ValidationError):
+                data = read_json(path)
+                known = data.get("schema") in (None, CELL_SCHEMA)
+                if known:
+                    found[path.stem] = CellRecord.model_validate(data if "schema" in data else schema1.cell_of(data))
         return found
 
     def save_record(self, record: Record) -> None:
@@ -217,7 +230,7 @@ def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) ->
             start = run.start()
         except ResultsError:  # somebody else's damage is no reason not to find ours
             continue
-        differs = [key for key, value in identity.items() if start.get(key) != value]
+        differs = [key for key, value in identity.items() if start.identity.get(key) != value]
         if not differs:
             return run
         other = other or f" ({run.path.name} is unfinished, but its {' and '.join(differs).replace('_', ' ')} differ)"
@@ -264,28 +277,39 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
             else "is not complete; carry on with 'seatrial run PLAN --resume'"
         )
         raise ResultsError(f"{run.path}: this run {why}")
-    data = _read_json(path)
-    if data.get("schema") != "seatrial.record/1":
-        raise ResultsError(
-            f"{path}: expected schema seatrial.record/1, got {data.get('schema')!r}; use a newer seatrial"
-        )
+    data = read_json(path)
+    if data.get("schema") not in (SCHEMA, schema1.RECORD):
+        raise _unknown_schema(path, SCHEMA, data.get("schema"))
+    whole = _validated(Record, _record_of(data), path)
+    if check:
+        Evidence(run.path).check(data)
+    return whole
+
+
+def _record_of(data: dict[str, Any]) -> dict[str, Any]:
+    if data["schema"] == SCHEMA:
+        return {"schema_": SCHEMA, **{k: v for k, v in data.items() if k != "schema"}}
+    return schema1.record_of(data)
+
+
+def _unknown_schema(path: Path, known: str, got: Any) -> ResultsError:
+    return ResultsError(f"{path}: expected schema {known} or older, got {got!r}; use a newer seatrial")
+
+
+def _validated(kind: type[Model], data: dict[str, Any], path: Path) -> Model:
     try:
-        record = Record.from_json(data)
+        return kind.model_validate(data)
     except ValidationError as e:
         first = e.errors()[0]
-        raise ResultsError(
-            f"{path}: the record is damaged at {'.'.join(map(str, first['loc']))}: {first['msg']}"
-        ) from None
-    if check:
-        Evidence(run.path).check(record)
-    return record
+        what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise ResultsError(f"{path}: the record is damaged at {what}") from None
 
 
 def _json(data: Any) -> bytes:
     return (json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except OSError as e:

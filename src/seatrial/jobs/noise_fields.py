@@ -1,13 +1,11 @@
-"""What disturbed a cell while it was measured, as fields of its record. Not for: watching (noise/)."""
+"""What disturbed a cell while it was measured, as its record has it. Not for: watching (noise/)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import Spike
+from seatrial.history.records import Noise, Spike
 from seatrial.noise.watch import NoiseReport, attribute_spikes
 
 I64 = npt.NDArray[np.int64]
@@ -16,21 +14,23 @@ MOST_SPIKES = 20
 LEAST_FOR_SPIKES = 20
 
 
-def noise_fields(
-    watched: NoiseReport | None, table_ns: I64, warnings: tuple[str, ...], queued: bool = False
-) -> dict[str, Any]:
-    """noise, spikes and the warnings with what was noticed, of the time from the first request to the last.
+def noise_of(watched: NoiseReport | None, table_ns: I64, queued: bool = False, spikes: bool = True) -> Noise | None:
+    """Of the time from the first request to the last; None where nobody watched, or nothing ran.
 
     queued: the first stage is a wait for others; a request is then looked at from its end on, since what hit the request
-    before it explains the wait, and not what happened to itself.
+    before it explains the wait, and not what happened to itself. spikes: whether requests are alike, so that a slow one is one.
     """
     if watched is None or not len(table_ns):
-        return {}
+        return None
     wait = table_ns[:, 1] if queued else 0
     starts, durations = table_ns[:, 0] + wait, table_ns[:, -1] - wait
     noise = watched.between(int(starts.min()), int((starts + durations).max()))
-    more = tuple(f"{d.what}; {d.cure}" for d in noise.disturbances)
-    return {"noise": noise.to_dict(), "spikes": _spikes(starts, durations, noise), "warnings": (*warnings, *more)}
+    found = _spikes(starts, durations, noise) if spikes else ()
+    return Noise.model_validate({**noise.to_dict(), "spikes": found})
+
+
+def warnings_of(noise: Noise | None) -> tuple[str, ...]:
+    return tuple(f"{d.what}; {d.cure}" for d in noise.disturbances) if noise else ()
 
 
 def _spikes(starts: I64, durations: I64, noise: NoiseReport) -> tuple[Spike, ...]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Measured, StageSummary
+from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Timing
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
@@ -84,30 +83,24 @@ def exact(value: float, unit: str) -> Measured:
     return Measured(value=float(value), unit=unit)
 
 
-def measured_fields(
+def measurement_of(
     stages: Sequence[str], table_ns: npt.NDArray[np.int64], batch: int, opened: OpenedFacts | None, timing: Timing,
     longest_run: int,
-) -> dict[str, Any]:  # fmt: skip
-    """The fields of a CellRecord that any measurement has. stages: the names of the table's columns behind the start. opened:
-    None where nobody lived to tell."""
+) -> Measurement:  # fmt: skip
+    """What any measurement shows. stages: the names of the table's columns behind the start. opened: None where nobody lived
+    to tell."""
     summaries = summarise_stages(table_ns, stages, longest_run)
-    doubt = _doubt([summaries[s].share for s in stages])
-    start: dict[str, Any] = {}
-    if opened is not None:
-        start = {
-            "load": exact(opened.load_s, "s"),
-            "first_inference": exact(opened.first_inference_s, "s"),
-            "cold_start": exact(opened.load_s + opened.first_inference_s, "s"),
-            "backend_details": opened.details,
-        }
-    return start | {
-        "stages": summaries,
-        "throughput": throughput(table_ns, batch),
-        "warm_up": timing.warm_up,
-        "converged": timing.converged,
-        "doubt": doubt,
-        "warnings": tuple(filter(None, (doubt, _not_converged(timing, summaries["end_to_end"].p50)))),
-    }
+    start = {} if opened is None else {"load_time": opened.load_s, "first_inference": opened.first_inference_s}
+    return Measurement(
+        stages=summaries,
+        throughput=throughput(table_ns, batch),
+        **{name: exact(seconds, "s") for name, seconds in start.items()},
+        cold_start=exact(sum(start.values()), "s") if start else None,
+        warm_up=timing.warm_up,
+        converged=timing.converged,
+        backend_details=opened.details if opened else {},
+        doubt=_doubt([summaries[s].share for s in stages]),
+    )
 
 
 def _doubt(shares: Sequence[float]) -> str:
@@ -121,12 +114,13 @@ def _doubt(shares: Sequence[float]) -> str:
     )
 
 
-def _not_converged(timing: Timing, p50: Measured) -> str:
+def not_converged(timing: Timing, p50: Measured, more_time: str) -> str:
+    """Why the median is not known as closely as was asked; '' where it is. more_time: what a user would raise."""
     if timing.converged:
         return ""
     ends = [format_seconds(v) for v in p50.interval or () if v]
     spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
-    return f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}; raise measure.max_time or quiet the machine"
+    return f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}; raise {more_time} or quiet the machine"
 
 
 def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:

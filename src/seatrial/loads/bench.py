@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.errors import (
     ExitCode,
     ModelError,
@@ -25,16 +24,15 @@ from seatrial.errors import (
 )
 from seatrial.gate.verdict import RULES
 from seatrial.history.keep import Keep, keeping
-from seatrial.history.records import CellRecord, Record
+from seatrial.history.records import CellRecord, Environment, Record, RunStart
 from seatrial.history.store import RunFolder
-from seatrial.jobs.noise_fields import noise_fields
+from seatrial.jobs.noise_fields import noise_of, warnings_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
-from seatrial.jobs.summarise import exact, measured_fields
 from seatrial.jobs.workload import PipelineWorkload, Timing, Workload
 from seatrial.loads import job
 from seatrial.loads.mlperf import check_loadgen
-from seatrial.loads.results import load_fields
+from seatrial.loads.results import results_of
 from seatrial.loads.subject import BenchSubject
 from seatrial.loads.sweep import (
     Sweep,
@@ -48,7 +46,8 @@ from seatrial.machine.environment import environment
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
-MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
+# Of a process that did not live to answer.
+DIED = LoadAnswer(timing=Timing(ended="died"))
 Tell = Callable[[str, float], None]
 
 
@@ -79,11 +78,12 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
 def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
     run = keep.run
     began = time.monotonic()
-    machine = environment()
+    machine = Environment.model_validate(environment())
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cells: list[CellRecord] = []
     problem, code = "", ExitCode.PASS
-    run.save_start({"created": created, "bench": subject.workload.model, "model_digest": subject.model["digest"]})
+    identity = {"model_digest": subject.model.digest}
+    run.save_start(RunStart(kind="bench", created=created, subject=(subject.workload.model,), identity=identity))
     try:
         for point in sweep.loads:
             threads = point.threads or subject.workload.threads
@@ -113,7 +113,7 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
         if not cells:
             raise
         problem, code = "interrupted", ExitCode.INTERRUPTED
-    missing = any(c.load_result and c.load_result.refused for c in cells)
+    missing = any(c.load and c.load.refused for c in cells)
     if missing and code is ExitCode.PASS:
         code = ExitCode.INCONCLUSIVE
     record = Record(
@@ -166,7 +166,7 @@ def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tel
         raise _error(task.workload, ended)
     if not len(table):
         raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
-    cell = _record(subject, task, cell_id, ended, table, tables, sweep.percentiles)
+    cell = _record(subject, task, cell_id, ended, tables, sweep.percentiles)
     keep.cell(cell, table)
     if ended.answer is None:
         raise _CutShortError(cell, cell.reason, ExitCode(ended.exit_code))
@@ -186,37 +186,37 @@ def _cell_id(subject: BenchSubject, load: Load) -> str:
 
 
 def _record(
-    subject: BenchSubject, task: LoadTask, cell_id: str, ended: Ended[LoadAnswer], table: I64, tables: Sequence[I64],
+    subject: BenchSubject, task: LoadTask, cell_id: str, ended: Ended[LoadAnswer], tables: Sequence[I64],
     percentiles: Sequence[str],
 ) -> CellRecord:  # fmt: skip
-    w, answer = task.workload, ended.answer or LoadAnswer(timing=Timing(ended="died"))
-    fields = measured_fields(task.stages, table, w.batch, answer.opened, answer.timing, task.stopping.longest_run)
-    fields |= load_fields(task, answer, table, tables, percentiles, fields["warnings"], fields["stages"])
-    if w.clients > 1:
-        # Between stages a client may wait for another's turn in the interpreter: that is its latency.
-        fields["doubt"] = ""
-    fields["warnings"] += _images_left(w, tables)
-    fields |= noise_fields(ended.noise, table, fields["warnings"], queued=task.load.scenario == "server")
-    if task.load.mix:
-        # The larger shape is no outlier of the smaller.
-        fields["spikes"] = ()
-    if ended.answer is None:
-        fields |= {
-            "status": "failed",
-            "partial": True,
-            "reason": f"{ended.reason}; the {len(table)} requests before it are kept",
-            "exit_code": ended.exit_code,
-            "last_output": ended.last_output,
-        }
-    else:
-        fields |= {"peak_memory": exact(answer.peak_memory_bytes, "B"), "affinity": answer.affinity}
-    return CellRecord(
-        id=cell_id, pipeline=subject.name, backend=w.backend, precision=w.precision, batch=w.batch, threads=w.threads,
-        io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
+    w = task.workload
+    found = results_of(task, ended.answer or DIED, tables, percentiles, subject.model_bytes)
+    # Of a mix, the larger shape is no outlier of the smaller.
+    queued, alike = task.load.scenario == "server", not task.load.mix
+    noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike)
+    record = CellRecord(
+        id=cell_id,
+        pipeline=subject.name,
+        backend=w.backend,
+        precision=w.precision,
+        weights=w.model_info.weights if w.precision == "fp32" else "",
+        batch=w.batch,
+        threads=w.threads,
         engine=w.spec.engine if isinstance(w, PipelineWorkload) else "native",
-        weights=w.model_info.weights if w.precision == "fp32" else "", model_size=exact(subject.model_bytes, "B"),
-        **{"status": "ok"} | fields,
-    )  # fmt: skip
+        status="ok",
+        measurement=found.measurement,
+        load=found.load,
+        noise=noise,
+        warnings=(*found.warnings, *_images_left(w, tables), *warnings_of(noise)),
+        wall_s=ended.wall_s,
+    )
+    return record if ended.answer else _cut_short(record, ended, sum(map(len, tables)))
+
+
+def _cut_short(record: CellRecord, ended: Ended[LoadAnswer], requests: int) -> CellRecord:
+    changes = {"status": "failed", "partial": True, "exit_code": ended.exit_code, "last_output": ended.last_output}
+    reason = f"{ended.reason}; the {requests} requests before it are kept"
+    return record.model_copy(update=changes | {"reason": reason})
 
 
 def _images_left(w: Workload, tables: Sequence[I64]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, closed_loop
 from seatrial.errors import SeatrialError
+from seatrial.history.records import PythonPath
 from seatrial.jobs.workload import ModelWorkload
 from seatrial.loads.task import LoadTask
 from seatrial.machine.cgroups import least_memory_left_bytes
@@ -26,24 +27,24 @@ SLOW_S = 1.0
 LONGEST_S = 2.0
 
 
-def cross_check(task: LoadTask, opened: Opened, peak_bytes: int) -> tuple[dict[str, Any], str]:
-    """What was found, and what kept it from being found; both are empty where there is nothing to check.
+def cross_check(task: LoadTask, opened: Opened, peak_bytes: int) -> tuple[PythonPath | None, str]:
+    """What was found, and what kept it from being found; neither where there is nothing to check.
 
     A second session may want as much memory as the first: where that may not be there, nobody looks.
     """
     w = task.workload
     if not task.load.cross_check or not isinstance(w, ModelWorkload) or not opened.feeds:
-        return {}, ""
+        return None, ""
     if opened.called != "native" or opened.first_s > SLOW_S or 1.2 * peak_bytes > _available_bytes():
-        return {}, ""
+        return None, ""
     try:
         return _in_turns(w, opened, opened.feeds), ""
     except (SeatrialError, MemoryError, RuntimeError) as e:
         # The load's own measurement stands.
-        return {}, str(e) or type(e).__name__
+        return None, str(e) or type(e).__name__
 
 
-def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any]]) -> dict[str, Any]:
+def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any]]) -> PythonPath:
     from seatrial.backends import OpenOptions, open_backend
 
     options = OpenOptions.for_shapes(w.model_info, w.threads, w.input_shapes)
@@ -59,8 +60,8 @@ def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any
         while len(samples["python"]) < 500 and (not len(samples["python"]) or time.monotonic() - began < LONGEST_S):
             for name, work in works.items():
                 closed_loop(work, samples[name], deadline_ns=1 << 62, most=in_a_row)
-    medians = {f"{name}_p50_s": float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
-    return {"same_outputs": bool(same), **medians}
+    medians = {name: float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
+    return PythonPath(same_outputs=bool(same), native_p50_s=medians["native"], python_p50_s=medians["python"])
 
 
 def _available_bytes() -> float:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import LoadResult, Measured, RatePoint, ShapeResult, StageSummary
-from seatrial.jobs.summarise import exact, stage_summary
+from seatrial.backends import IO_POLICY
+from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
+from seatrial.jobs.shared import merged
+from seatrial.jobs.summarise import exact, measurement_of, not_converged, stage_summary
 from seatrial.loads.search import ERROR
 from seatrial.loads.server import utilisation
 from seatrial.loads.task import LoadAnswer, LoadTask, Point
@@ -22,28 +24,34 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Fewer requests say little about how busy a server is.
 LEAST_FOR_LOAD = 20
+MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
 SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
 
 
-def load_fields(
-    task: LoadTask,
-    answer: LoadAnswer,
-    table: I64,
-    tables: Sequence[I64],
-    percentiles: Sequence[str],
-    warnings: tuple[str, ...],
-    stages: dict[str, StageSummary],
-) -> dict[str, Any]:
-    """Fields of a CellRecord that a load adds or replaces: load_result, throughput, a server's service stage, warnings."""
-    load, searched = task.load, task.load.searches
+@dataclass(frozen=True)
+class Loaded:
+    """What a load showed: parts of its cell's record, and its warnings."""
+
+    measurement: Measurement
+    load: LoadResult
+    warnings: tuple[str, ...]
+
+
+def results_of(
+    task: LoadTask, answer: LoadAnswer, tables: Sequence[I64], percentiles: Sequence[str], model_bytes: int
+) -> Loaded:
+    """tables: each client's samples. percentiles: asked for by name. Of a process that died: what is known without it."""
+    w, load, searched = task.workload, task.load, task.load.searches
+    table, longest_run = merged(tables), task.stopping.longest_run
+    m = measurement_of(task.stages, table, w.batch, answer.opened, answer.timing, longest_run)
     rate = requests_per_s(table)
     busy = _overload(task, table) if load.scenario == "server" and not searched else ""
-    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, task.stopping.longest_run)
+    asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, longest_run)
     if busy:
         asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
     shapes = _shapes(task, answer, tables)
     result = LoadResult(
-        scenario=load.mlperf or load.scenario, clients=task.workload.clients, rate_per_s=load.rate,
+        scenario=load.mlperf or load.scenario, clients=w.clients, rate_per_s=load.rate,
         arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s,
         # Over all rates of a search it would be nobody's question.
         requests_per_s=None if searched else rate,
@@ -54,27 +62,36 @@ def load_fields(
         curve=_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
         percentiles=asked, refused=refused, python_path=answer.python_path, official=answer.official,
     )  # fmt: skip
-    fields: dict[str, Any] = {
-        "load_result": result,
-        "warnings": (*_about_time(warnings, answer, searched, busy), *_about_the_load(task, answer, table, busy)),
-    }
-    if load.scenario == "server":
-        fields["stages"] = stages | {"service": service_summary(table, task.stopping.longest_run)}
+    throughput = m.throughput
     if searched:
-        fields["throughput"] = None
+        throughput = None
     elif (load.scenario != "single-stream" or shapes) and rate is not None:
-        fields["throughput"] = _times(rate, _images_a_request(task, shapes))
-    return fields
+        throughput = _times(rate, _images_a_request(task, shapes))
+    service = {"service": service_summary(table, longest_run)} if load.scenario == "server" else {}
+    measurement = m.model_copy(
+        update={
+            "stages": m.stages | service,
+            "throughput": throughput,
+            "peak_memory": exact(answer.peak_memory_bytes, "B") if answer.opened else None,
+            "model_size": exact(model_bytes, "B"),
+            "affinity": answer.affinity,
+            "io_policy": MIX_POLICY if load.mix else IO_POLICY,
+            # Between stages a client may wait for another's turn in the interpreter: that is its latency.
+            "doubt": m.doubt if w.clients == 1 else "",
+        }
+    )
+    about_time = _about_time(answer, m.stages["end_to_end"].p50, searched, busy)
+    warnings = [m.doubt, about_time, *_about_the_load(task, answer, table, busy)]
+    return Loaded(measurement, result, tuple(filter(None, warnings)))
 
 
-def _about_time(warnings: Sequence[str], answer: LoadAnswer, searched: bool, busy: str) -> list[str]:
-    """What was said of a cell, in a bench's words: there is no plan whose keys could be changed."""
-    cap = "NOT CONVERGED"
-    # A process that died had no time to converge, and to a queue that grows more time would do no good.
-    said = [w for w in warnings if not w.startswith(cap) or not (answer.timing.ended == "died" or busy)]
-    if searched:
-        said = [f"{w.partition(':')[0]}: {SEARCH_CUT}" if w.startswith(cap) else w for w in said]
-    return [w.replace("measure.max_time", "--max-time") for w in said]
+def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) -> str:
+    """A process that died had no time to converge, and to a queue that grows more time would do no good."""
+    if answer.timing.ended == "died" or busy:
+        return ""
+    if searched and not answer.timing.converged:
+        return f"NOT CONVERGED within {answer.timing.elapsed_s:.1f} s: {SEARCH_CUT}"
+    return not_converged(answer.timing, p50, "--max-time")
 
 
 def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[str]:
@@ -92,7 +109,7 @@ def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -
         )
     if task.load.mlperf == "mlperf-server":
         yield "the percentiles here are of the service alone; LoadGen's latency counts from its own schedule"
-    if answer.python_path and not answer.python_path["same_outputs"]:
+    if answer.python_path and not answer.python_path.same_outputs:
         yield "the C API and the Python binding gave different outputs for the same input"
     if answer.python_path_problem:
         yield f"the Python binding could not be held against the native loop: {answer.python_path_problem}"

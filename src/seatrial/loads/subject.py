@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +14,11 @@ from seatrial.cells.checks import check_backend
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
 from seatrial.cells.prepare import cell_inputs, pipeline_cell, stopping_of
+from seatrial.history.records import ImagesSection, ModelSection, PlanSection
+from seatrial.history.sections import model_section
 from seatrial.history.store import RunFolder
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
-from seatrial.model.file import FAKE_SUFFIX, inspect_model, model_facts
+from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes
 from seatrial.stats.share import LONGEST_RUN
 
@@ -35,15 +36,12 @@ class BenchSubject:
     name: str
     workload: ModelWorkload | PipelineWorkload
     stopping: Stopping
-    model: dict[str, Any]
+    model: ModelSection
     model_bytes: int
-    images: dict[str, Any]
-    plan: dict[str, Any]
+    images: ImagesSection
+    plan: PlanSection
     changed: Callable[[], str]
     warnings: tuple[str, ...] = ()
-
-
-NO_PLAN: dict[str, Any] = {"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}
 
 
 def model_bench(
@@ -74,9 +72,9 @@ def model_bench(
         input_shapes=input_shapes,
     )
     stopping = Stopping(max_time_s=0.0, longest_run=LONGEST_RUN)
-    images = {"count": 0, "made_up_inputs": {n: list(s) for n, s in input_shapes.items()}}
-    facts = model_facts(info)
-    return BenchSubject("bench", workload, stopping, facts, info.size_bytes, images, NO_PLAN, model_alone(info))
+    images = ImagesSection(count=0, made_up_inputs=input_shapes)
+    facts = model_section(info)
+    return BenchSubject("bench", workload, stopping, facts, info.size_bytes, images, PlanSection(), model_alone(info))
 
 
 def pipeline_bench(
@@ -85,15 +83,17 @@ def pipeline_bench(
     """A plan's pipeline on its images, in the first configuration of the matrix unless said otherwise."""
     cell, workload = pipeline_cell(ready, run, pipeline, backend=backend, batch=batch, threads=threads, native=native)
     info = ready.models[pipeline]
-    images = {"count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images]}
-    plan = NO_PLAN | {"path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text}
+    images = ImagesSection(
+        count=len(ready.images), digest=ready.images_digest, names=tuple(i.name for i in ready.images)
+    )
+    plan = PlanSection(path=str(ready.plan.path), digest=ready.plan.digest, text=ready.plan.text)
     size = Path(workload.model).stat().st_size if cell.precision != "fp32" else info.size_bytes
     changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return BenchSubject(
         pipeline,
         workload,
         stopping_of(ready, cell),
-        model_facts(info),
+        model_section(info),
         size,
         images,
         plan,

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.history.records import PythonPath
 from seatrial.jobs.opened import STAGES
 from seatrial.jobs.workload import STRICT, ModelWorkload, OpenedFacts, PipelineWorkload, Stopping, Timing
 
@@ -88,7 +89,7 @@ class LoadAnswer:
     shape_order: tuple[int, ...] = ()
     shape_first_s: tuple[float, ...] = ()
     search: Search | None = None
-    python_path: dict[str, Any] = field(default_factory=dict)
+    python_path: PythonPath | None = None
     python_path_problem: str = ""
     official: dict[str, Any] = field(default_factory=dict)
 

@@ -284,11 +284,3 @@ def _inspect_fake(path: Path) -> ModelInfo:
     return ModelInfo(
         path, tensors["inputs"], tensors["outputs"], {}, 0, path.stat().st_size, combined_digest(hashed), hashed=hashed
     )
-
-
-def model_facts(info: ModelInfo) -> dict[str, Any]:
-    """As a record has them."""
-    return {
-        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
-        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
-    }  # fmt: skip

@@ -23,10 +23,10 @@ _LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o
 
 def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     """What ran, its latencies with their intervals, and what only this load shows."""
-    load = cell.load_result or LoadResult(scenario="single-stream")
+    m, load = cell.measured, cell.load or LoadResult(scenario="single-stream")
     scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
     out.print(
-        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(cell.backend_details.values())} · batch {cell.batch}")
+        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(m.backend_details.values())} · batch {cell.batch}")
     )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     latency = cell.stages.get("end_to_end")
@@ -43,25 +43,23 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
                 tail = f"median; p99 {bounded(summary.p99)}"
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
-    if cell.throughput and not load.curve:
-        _add_throughput(table, cell)
+    if m.throughput and not load.curve:
+        _add_throughput(table, m.throughput, m.stages["end_to_end"].p50)
     if load.bound:
         table.add_row("highest rate", *_found(load))
     for s in load.shapes:
         first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
-    if cell.cold_start and cell.load and cell.first_inference and cell.load.value:
-        load_text = (
-            f"load {format_seconds(cell.load.value)}, first inference {format_seconds(cell.first_inference.value)}"
-        )
-        table.add_row("cold start", format_seconds(cell.cold_start.value), load_text)
-    if cell.peak_memory and cell.peak_memory.value:
-        table.add_row("peak memory", format_bytes(cell.peak_memory.value), "of the whole process")
+    if m.cold_start and m.load_time and m.first_inference and m.load_time.value:
+        parts = f"load {format_seconds(m.load_time.value)}, first inference {format_seconds(m.first_inference.value)}"
+        table.add_row("cold start", format_seconds(m.cold_start.value), parts)
+    if m.peak_memory and m.peak_memory.value:
+        table.add_row("peak memory", format_bytes(m.peak_memory.value), "of the whole process")
     if load.python_path:
-        more = load.python_path["python_p50_s"] - load.python_path["native_p50_s"]
-        same = "the same outputs" if load.python_path["same_outputs"] else "OTHER OUTPUTS"
+        more = load.python_path.python_p50_s - load.python_path.native_p50_s
+        same = "the same outputs" if load.python_path.same_outputs else "OTHER OUTPUTS"
         table.add_row(
-            "by Python", format_seconds(load.python_path["python_p50_s"]), f"{same}; {more * 1e6:+.1f} µs a request"
+            "by Python", format_seconds(load.python_path.python_p50_s), f"{same}; {more * 1e6:+.1f} µs a request"
         )
     for key, value in load.official.items():
         if _LOADGEN_SHOWN.match(key):
@@ -76,8 +74,8 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
     for line in missing(marked):
         out.print(f"≥: {line}", style="dim")
-    cores = ", ".join(map(str, cell.affinity)) or "–"
-    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
+    cores = ", ".join(map(str, m.affinity)) or "–"
+    out.print(f"{m.io_policy}; warm-up {m.warm_up} runs; pinned to core(s) {cores}", style="dim")
     _print_spikes(out, cell)
     for warning in cell.warnings:
         out.print(warning, style="yellow", markup=False)
@@ -103,14 +101,12 @@ def _add_stages(table: Table, cell: CellRecord) -> None:
         table.add_row("stages", "", "; ".join(medians))
 
 
-def _add_throughput(table: Table, cell: CellRecord) -> None:
-    assert cell.throughput
-    latency = cell.stages["end_to_end"].p50
-    low, high = cell.throughput.interval or (None, None)
+def _add_throughput(table: Table, throughput: Measured, latency: Measured) -> None:
+    low, high = throughput.interval or (None, None)
     span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
     table.add_row(
         "throughput",
-        format_rate(cell.throughput.value),
+        format_rate(throughput.value),
         f"{span}{latency.n} runs, worth {latency.n_eff} independent ones",
     )
 
@@ -139,10 +135,10 @@ def _print_spikes(out: Console, cell: CellRecord) -> None:
 
 def print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
     """The knee of a sweep over clients, or over threads, that send as fast as they can."""
-    swept = [c for c in cells if c.load_result and c.load_result.requests_per_s and c.status == "ok"]
-    clients = [c.load_result.clients for c in swept if c.load_result]
+    swept = [c for c in cells if c.load and c.load.requests_per_s and c.status == "ok"]
+    clients = [c.load.clients for c in swept if c.load]
     threads = [c.threads for c in swept]
-    scenarios = {c.load_result.scenario for c in swept if c.load_result}
+    scenarios = {c.load.scenario for c in swept if c.load}
     if len(swept) < 2 or len(scenarios) > 1:
         return
     if _each_once(clients) and len(set(threads)) == 1 and scenarios <= {"multi-stream", "offline"}:
@@ -158,7 +154,7 @@ def _each_once(counts: Sequence[int]) -> bool:
 def _print_client_knee(out: Console, cells: Sequence[CellRecord]) -> None:
     from seatrial.report.highlights import throughput_knee
 
-    loads = [c.load_result for c in cells if c.load_result]
+    loads = [c.load for c in cells if c.load]
     _print_rates(out, "client", [load.clients for load in loads], loads)
     fewest, surely = throughput_knee(loads)
     between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
@@ -169,7 +165,7 @@ def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
     from seatrial.report.highlights import PROCESS_SPREAD, thread_knee
 
     counts = [c.threads for c in cells]
-    _print_rates(out, "thread", counts, [c.load_result for c in cells if c.load_result])
+    _print_rates(out, "thread", counts, [c.load for c in cells if c.load])
     fewest, surely = thread_knee(cells)
     noise = f"±{PROCESS_SPREAD - 1:.0%}, which separate processes differ by without any change"
     if (fewest, surely) == (min(counts), max(counts)):

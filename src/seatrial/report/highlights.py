@@ -39,7 +39,7 @@ def thread_knee(cells: Sequence[CellRecord]) -> tuple[int, int]:
     """
     spread = PROCESS_SPREAD
     intervals = []
-    for m in (c.load_result.requests_per_s for c in cells if c.load_result):
+    for m in (c.load.requests_per_s for c in cells if c.load):
         assert m
         low, high = m.interval or (None, None)
         own_low, own_high = m.value if low is None else low, m.value if high is None else high

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import functools
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,9 +63,10 @@ def render(run: RunFolder) -> str:
     seconds = {name: table[:, 1] for name, table in tables.items()}
     pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
     # The requests of a search came at many rates: their curve tells what a mean over all of them would hide.
-    steady = [c for c in ordered if not (c.load_result and c.load_result.curve)]
+    steady = [c for c in ordered if not (c.load and c.load.curve)]
     return template().render(
         record=record,
+        facts=defaultdict(lambda: None, record.environment.facts),
         css=(FOLDER / "report.css").read_text("utf-8"),
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
@@ -78,7 +80,7 @@ def render(run: RunFolder) -> str:
         distributions=distributions(steady, seconds, pipelines) if steady and seconds else "",
         timeline=timeline(timed, tables) if (timed := [c for c in ordered if c.id in tables][:MOST_TIMELINES]) else "",
         subject=_subject(record),
-        searches=[(c, rate_curve(c.load_result)) for c in ordered if c.load_result and c.load_result.curve],
+        searches=[(c, rate_curve(c.load)) for c in ordered if c.load and c.load.curve],
         clients=_scaling(ordered),
         comparisons=[(c, pair_effects(c) if c.pairs else "") for c in record.comparisons],
         spikes=_spikes(ordered),
@@ -89,8 +91,8 @@ def render(run: RunFolder) -> str:
         pipelines=pipelines,
         baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
         warnings=_warnings(record),
-        runtimes=list(dict.fromkeys(" · ".join(c.backend_details.values()) for c in ok)),
-        cores="; ".join(dict.fromkeys(", ".join(map(str, c.affinity)) or "none" for c in ok)),
+        runtimes=list(dict.fromkeys(" · ".join(c.measured.backend_details.values()) for c in ok)),
+        cores="; ".join(dict.fromkeys(", ".join(map(str, c.measured.affinity)) or "none" for c in ok)),
     )
 
 
@@ -116,14 +118,14 @@ def _subject(record: Record) -> str:
     if not record.models:
         raise ResultsError(f"{record.id}: its record does not say which model was measured; run it again")
     name, model = next(iter(record.models.items()))
-    file = str(model["path"]).split("/")[-1]
-    return f"pipeline {name} with {file}" if record.images.get("count") else f"{file} alone, on made-up inputs"
+    file = model.path.split("/")[-1]
+    return f"pipeline {name} with {file}" if record.images.count else f"{file} alone, on made-up inputs"
 
 
 def _scaling(cells: list[CellRecord]) -> str:
     """Drawn where a bench swept over clients that send as fast as they can, and over nothing else."""
-    cells = [c for c in cells if c.load_result and c.load_result.scenario in ("multi-stream", "offline")]
-    loads = [c.load_result for c in cells if c.load_result and c.load_result.requests_per_s]
+    cells = [c for c in cells if c.load and c.load.scenario in ("multi-stream", "offline")]
+    loads = [c.load for c in cells if c.load and c.load.requests_per_s]
     counts = [load.clients for load in loads]
     if len(set(counts)) < 2 or len(set(counts)) != len(counts) or len({c.threads for c in cells}) > 1:
         return ""
@@ -132,7 +134,7 @@ def _scaling(cells: list[CellRecord]) -> str:
 
 def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:
     """Cells of which there is more to tell than their latencies."""
-    loads = [(c, c.load_result) for c in cells if c.load_result and not c.load_result.curve]
+    loads = [(c, c.load) for c in cells if c.load and not c.load.curve]
     return [
         (c, r) for c, r in loads
         if r.scenario != "single-stream" or r.shapes or r.percentiles or r.refused or r.official or r.python_path
@@ -147,17 +149,17 @@ def _spikes(cells: list[CellRecord]) -> list[dict[str, Any]]:
 
 def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
     """Throughput by backend and precision (rows) and batch and threads (columns), shaded by the pipeline's best."""
-    own = [c for c in cells if c.pipeline == pipeline and c.throughput]
+    own = [c for c in cells if c.pipeline == pipeline and c.measured.throughput]
     columns = sorted({(c.batch, c.threads) for c in own})
     lines = list(dict.fromkeys((c.backend, c.precision) for c in own))
-    best = max(c.throughput.value for c in own if c.throughput)
+    best = max(c.measured.throughput.value for c in own if c.measured.throughput)
     by_key = {(c.backend, c.precision, c.batch, c.threads): c for c in own}
     rows = []
     for backend, precision in lines:
         row = []
         for batch, threads in columns:
             cell = by_key.get((backend, precision, batch, threads))
-            value = cell.throughput.value if cell and cell.throughput else None
+            value = cell.measured.throughput.value if cell and cell.measured.throughput else None
             latency = cell.stages["end_to_end"].p50.value if cell else None
             row.append({"value": value, "latency": latency, "shade": value / best if value else 0})
         rows.append({"name": f"{backend} {precision}", "cells": row})
@@ -173,7 +175,7 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
     """
     groups: dict[tuple[int, int, str, str], list[tuple[CellRecord, EngineComparison]]] = {}
     for cell in cells:
-        for stage, compared in cell.engines.items():
+        for stage, compared in cell.measured.engines.items():
             groups.setdefault((cell.batch, cell.threads, cell.pipeline, stage), []).append((cell, compared))
     rows = []
     for (batch, threads, pipeline, stage), members in groups.items():
@@ -193,11 +195,12 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
     """Pictures by image, each with its pixels inlined; one that was deleted is left out."""
     grouped: dict[str, list[dict[str, Any]]] = {}
-    for row in record.pictures:
-        file = (run.path / str(row["file"])).resolve()
+    for picture in record.pictures:
+        file = (run.path / picture.file).resolve()
         if file.is_relative_to(run.path.resolve()) and file.is_file():
             data = base64.b64encode(file.read_bytes()).decode()
-            grouped.setdefault(str(row["image"]), []).append({**row, "src": f"data:image/jpeg;base64,{data}"})
+            side = {"pipeline": picture.pipeline, "caption": picture.caption, "src": f"data:image/jpeg;base64,{data}"}
+            grouped.setdefault(picture.image, []).append(side)
     return [{"image": image, "sides": sides} for image, sides in grouped.items()]
 
 

@@ -108,7 +108,7 @@ def rate_curve(load: LoadResult) -> str:
 def scaling(cells: Sequence[CellRecord], knee: tuple[int, int]) -> str:
     """Throughput by clients, the line that each client's full share would give, and the knee."""
     figure, axes = figure_of(9.6, 3.2)
-    loads = sorted((c.load_result for c in cells if c.load_result), key=lambda r: r.clients)
+    loads = sorted((c.load for c in cells if c.load), key=lambda r: r.clients)
     points = [(r.clients, r.requests_per_s) for r in loads if r.requests_per_s]
     counts = [n for n, _ in points]
     values = [m.value for _, m in points]

@@ -42,14 +42,19 @@ def print_record(out: Console, record: Record) -> None:
         out.print(verdict_table(record))
         print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
-    unsettled = sum(not c.converged for c in ok)
+    unsettled = sum(not c.measured.converged for c in ok)
     if unsettled:
         what = f"{unsettled} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
         out.print(
             f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough", style="yellow"
         )
-    for d in record.environment.get("disturbances", [])[:3]:
-        out.print(f"note: {d['what']}; {d['cure']}", style="dim")
+    print_disturbances(out, record)
+
+
+def print_disturbances(out: Console, record: Record) -> None:
+    """What of this machine makes times less certain: the first few."""
+    for d in record.environment.disturbances[:3]:
+        out.print(f"note: {d.what}; {d.cure}", style="dim", markup=False)
 
 
 def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
@@ -87,11 +92,12 @@ def print_seen(out: Console, record: Record) -> None:
 
 
 def _accuracy_said(cell: CellRecord) -> str:
-    if cell.accuracy is None:
+    if cell.accuracy is None or cell.accuracy.value is None:
         return ""
-    low, high = cell.accuracy.interval or (None, None)
-    between = "" if low is None or high is None else f" ({low:.2f} to {high:.2f} on {cell.accuracy.n} images)"
-    return f"{cell.accuracy_name} {cell.accuracy.value:.3f}{between}"
+    value = cell.accuracy.value
+    low, high = value.interval or (None, None)
+    between = "" if low is None or high is None else f" ({low:.2f} to {high:.2f} on {value.n} images)"
+    return f"{cell.accuracy.metric} {value.value:.3f}{between}"
 
 
 def print_warnings(out: Console, cells_of: Mapping[str, Sequence[str]], cells: int) -> None:
@@ -113,20 +119,18 @@ _SHORT = {"preprocess": "pre", "postprocess": "post"}
 def stage_table(cells: list[CellRecord], width: int) -> Table:
     """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
     names = [s for s in cells[0].stages if s != "end_to_end"]
-    accuracy = next((c.accuracy_name for c in cells if c.accuracy), "")
+    accuracy = next((c.accuracy.metric for c in cells if c.accuracy and c.accuracy.value), "")
     columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
     columns["p50"] = lambda c: _median(c.stages["end_to_end"].p50)
     columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)
     columns["p99"] = lambda c: bounded(c.stages["end_to_end"].p99, _ms)
     columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
-    columns["images/s"] = lambda c: format_rate(c.throughput.value).removesuffix(" images/s") if c.throughput else "–"
-    columns["memory"] = lambda c: format_bytes(c.peak_memory.value) if c.peak_memory else "–"
-    columns["cold start"] = lambda c: format_seconds(c.cold_start.value) if c.cold_start else "–"
+    columns["images/s"] = lambda c: _or_dash(c.measured.throughput, lambda v: format_rate(v).removesuffix(" images/s"))
+    columns["memory"] = lambda c: _or_dash(c.measured.peak_memory, format_bytes)
+    columns["cold start"] = lambda c: _or_dash(c.measured.cold_start, format_seconds)
     if accuracy:
-        columns[accuracy] = lambda c: (
-            f"{c.accuracy.value:.3f}" if c.accuracy else "undefined" if c.accuracy_note else "–"
-        )
+        columns[accuracy] = _accuracy_column
     if any(c.across and c.across.agreement is not None for c in cells):
         columns["agrees"] = lambda c: (
             f"{c.across.agreement:.1%}" if c.across and c.across.agreement is not None else "–"
@@ -143,11 +147,21 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     unbounded = missing(getattr(c.stages["end_to_end"], p) for c in cells for p in shown)
     agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
     vague = missing(c.stages["end_to_end"].p50 for c in cells)
-    policies = "; ".join(dict.fromkeys(c.io_policy for c in cells))
+    policies = "; ".join(dict.fromkeys(c.measured.io_policy for c in cells))
     lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
     table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])
     table.caption_justify = "left"
     return table
+
+
+def _or_dash(m: Measured | None, text: Callable[[float], str]) -> str:
+    return "–" if m is None else text(m.value)
+
+
+def _accuracy_column(cell: CellRecord) -> str:
+    if cell.accuracy and cell.accuracy.value:
+        return f"{cell.accuracy.value.value:.3f}"
+    return "undefined" if cell.accuracy_note else "–"
 
 
 def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:

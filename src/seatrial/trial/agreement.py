@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from seatrial.cells.matrix import Cell
 from seatrial.cells.preflight import Ready
 from seatrial.errors import SeatrialError
 from seatrial.gate.accuracy import accuracy_interval, undefined
-from seatrial.history.records import Measured, ParityResult
+from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResult
 from seatrial.history.store import RunFolder
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.evaluation import Evaluation, value_of
@@ -26,6 +27,19 @@ from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.tensor_parity import between_pipelines, own_pipeline
 
 
+@dataclass(frozen=True)
+class Compared:
+    """What a cell's results are worth: parts of its record."""
+
+    seen: str = ""
+    accuracy: Accuracy | None = None
+    parity: ParityResult | None = None
+    across: ParityResult | None = None
+
+    def put_into(self, record: CellRecord) -> CellRecord:
+        return record.model_copy(update=vars(self))
+
+
 class Comparer:
     """Knows every cell's reference; reads results from the run's work folder."""
 
@@ -37,32 +51,29 @@ class Comparer:
         self._evaluations: dict[str, Evaluation | None] = {}
         self._warnings: dict[str, tuple[str, ...]] = {}
 
-    def compare(self, cell: Cell) -> dict[str, Any]:
-        """The fields seen, accuracy, accuracy_by_tag, parity and across of the cell's record.
-
-        Nothing that was measured is lost to a comparison: what can't be compared becomes a note, and INCONCLUSIVE.
-        """
+    def compare(self, cell: Cell) -> Compared:
+        """Nothing that was measured is lost to a comparison: what can't be compared becomes a note, and INCONCLUSIVE."""
         try:
             return self._compare(cell)
         except SeatrialError as e:
             why = str(e)
         except Exception as e:  # results of the user's own stage can be anything
             why = f"the results cannot be compared: {type(e).__name__}: {e}"
-        return {"parity": ParityResult(reference="", rtol=None, atol=None, note=why)}
+        return Compared(parity=ParityResult(reference="", rtol=None, atol=None, note=why))
 
-    def _compare(self, cell: Cell) -> dict[str, Any]:
+    def _compare(self, cell: Cell) -> Compared:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
         self._warnings[cell.id] = self._warnings_of(cell, results)
-        fields = {"seen": seen(results, self._ready.labels[cell.pipeline]), **self._accuracy_or_why_not(cell)}
+        found = Compared(seen(results, self._ready.labels[cell.pipeline]), self._accuracy_or_why_not(cell))
         if self._ready.plan.plan.parity is None:
-            return fields
+            return found
         own = self._reference_of(cell.pipeline)
         if own is not None and own.id != cell.id:
-            fields["parity"] = self._against(cell, own, results, raw)
+            found = replace(found, parity=self._against(cell, own, results, raw))
         baseline = self._reference_of(baseline_name(self._ready.plan.plan))
         if baseline is not None and baseline.pipeline != cell.pipeline:
-            fields["across"] = self._across(cell, baseline, results, raw)
-        return fields
+            found = replace(found, across=self._across(cell, baseline, results, raw))
+        return found
 
     def warnings(self, cell: Cell) -> tuple[str, ...]:
         """What the results of a compared cell show by themselves, and no figure would."""
@@ -106,37 +117,36 @@ class Comparer:
             self._evaluations[cell_id] = found
         return self._evaluations[cell_id]
 
-    def _accuracy_or_why_not(self, cell: Cell) -> dict[str, Any]:
+    def _accuracy_or_why_not(self, cell: Cell) -> Accuracy | None:
         """What cannot be scored costs no other figure of the cell."""
         try:
             return self._accuracy(cell)
         except SeatrialError as e:
-            return {"accuracy_note": str(e)}
+            return Accuracy(note=str(e))
         except Exception as e:  # results of the user's own stage can be anything
-            return {"accuracy_note": f"the results cannot be scored: {type(e).__name__}: {e}"}
+            return Accuracy(note=f"the results cannot be scored: {type(e).__name__}: {e}")
 
-    def _accuracy(self, cell: Cell) -> dict[str, Any]:
+    def _accuracy(self, cell: Cell) -> Accuracy | None:
         if self._ready.truth is None:
-            return {}
+            return None
         found = self._evaluated(cell.id)
         if found is None:
-            return {"accuracy_note": "the annotations and the pipeline's results do not go together"}
+            return Accuracy(note="the annotations and the pipeline's results do not go together")
         value = value_of(found)
         if value is None:
-            return {"accuracy_name": found.metric, "accuracy_note": undefined(found.metric)}
+            return Accuracy(metric=found.metric, note=undefined(found.metric))
         by_tag: dict[str, list[int]] = defaultdict(list)
         for i, image in enumerate(self._ready.images):
             for tag in self._ready.tags.get(image.name, []):
                 by_tag[tag].append(i)
         n = found.images
         interval = accuracy_interval(found, self._ready.plan.plan.measure.seed)
-        return {
-            "accuracy": Measured(
-                value=value, unit="fraction", interval=interval, confidence=2 * CONFIDENCE - 1, n=n, n_eff=n
-            ),
-            "accuracy_name": found.metric,
-            "accuracy_by_tag": {tag: value_of(found, chosen) for tag, chosen in sorted(by_tag.items())},
-        }
+        confidence = 2 * CONFIDENCE - 1
+        return Accuracy(
+            metric=found.metric,
+            value=Measured(value=value, unit="fraction", interval=interval, confidence=confidence, n=n, n_eff=n),
+            by_tag={tag: value_of(found, chosen) for tag, chosen in sorted(by_tag.items())},
+        )
 
     def _against(self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
         parity = self._ready.plan.plan.parity

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from seatrial.cells.preflight import Ready
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
 from seatrial.history.keep import Keep
-from seatrial.history.records import CellRecord, Comparison, Record
+from seatrial.history.records import CellRecord, Comparison, Environment, ImagesSection, Picture, PlanSection, Record
 from seatrial.history.samples import load_samples
+from seatrial.history.sections import model_section
 from seatrial.history.store import RunFolder
 from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
@@ -58,24 +58,31 @@ def conclude(
     )
     verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
+    start = run.start()
     record = Record(
         id=run.path.name,
-        created=run.start()["created"],
+        created=start.created,
         status="interrupted" if interrupted else "complete",
         verdict=verdict,
         wall_s=round(wall_s, 2),
-        plan={
-            "path": str(ready.plan.path), "digest": ready.plan.digest, "text": ready.plan.text,
-            "resolved": plan.model_dump(mode="json"), "changes": dict(ready.plan.changes),
-        },
-        images={
-            "count": len(ready.images), "digest": ready.images_digest, "names": [i.name for i in ready.images],
-            "sizes_hw": ready.sizes_hw, "annotations": plan.images.annotations,
-            "truth_digest": ready.truth_digest,
-        },
-        models={name: _model_facts(ready, name) for name in plan.pipelines},
+        plan=PlanSection(
+            path=str(ready.plan.path),
+            digest=ready.plan.digest,
+            text=ready.plan.text,
+            resolved=plan.model_dump(mode="json"),
+            changes=dict(ready.plan.changes),
+        ),
+        images=ImagesSection(
+            count=len(ready.images),
+            digest=ready.images_digest,
+            names=tuple(i.name for i in ready.images),
+            sizes_hw=tuple(ready.sizes_hw),
+            annotations=plan.images.annotations,
+            truth_digest=ready.truth_digest,
+        ),
+        models={name: model_section(ready.models[name], ready.labels[name]) for name in plan.pipelines},
         # Of before the first cell: by now the load is our own.
-        environment=run.start()["environment"],
+        environment=start.environment or Environment(),
         cells=tuple(cells),
         rules=RULES,
         decisions=tuple(decisions),
@@ -83,7 +90,7 @@ def conclude(
         noise_floor=repeated.floor,
         pictures=pictures,
         warnings=(*warnings, *([untold] if repeated.problem else [])),
-    )  # fmt: skip
+    )
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
     found = {c.id: e for c in cells if c.status == "ok" and (e := evaluations(c)) is not None}
@@ -91,20 +98,10 @@ def conclude(
     return Outcome(record, run, exit_code(verdict, cells))
 
 
-def _pictures(
-    ready: Ready, run: RunFolder, cells: list[CellRecord]
-) -> tuple[tuple[dict[str, Any], ...], tuple[str, ...]]:
+def _pictures(ready: Ready, run: RunFolder, cells: list[CellRecord]) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
     except Exception as e:
         said = str(e) if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
         return (), (*ready.warnings, f"the pictures could not be drawn: {said}")
-
-
-def _model_facts(ready: Ready, name: str) -> dict[str, Any]:
-    info = ready.models[name]
-    return {
-        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
-        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": ready.labels[name],
-    }  # fmt: skip

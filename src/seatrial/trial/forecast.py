@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from seatrial.cells.matrix import Cell
 from seatrial.cells.preflight import Ready
-from seatrial.cells.prepare import bare_record, models_to_make
+from seatrial.cells.prepare import models_to_make
 from seatrial.gate.budgets import concerns
 
 # Of a small detector on one core of a server of 2023. A process with its imports, its model loaded and its kernels compared; a
@@ -66,7 +66,7 @@ def _again_s(ready: Ready) -> float:
 def _has_tail_budget(ready: Ready, cell: Cell) -> bool:
     plan = ready.plan.plan
     tails = [b for b in plan.budgets if b.metric == "latency" and b.percentile != "p50"]
-    return any(concerns(plan, b, bare_record(cell)) for b in tails)
+    return any(concerns(plan, b, cell) for b in tails)
 
 
 def _comparing_s(ready: Ready) -> float:

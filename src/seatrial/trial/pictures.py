@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
-from seatrial.history.records import CellRecord
+from seatrial.history.records import CellRecord, Picture
 from seatrial.history.store import RunFolder, write_atomic
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
@@ -25,8 +25,8 @@ PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 1
 U8 = npt.NDArray[np.uint8]
 
 
-def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> list[dict[str, Any]]:
-    """Writes pictures/*.jpg; gives one row a picture: image, pipeline, file, caption. Empty for raw and embed tasks.
+def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> list[Picture]:
+    """Writes pictures/*.jpg. Empty for raw and embed tasks.
 
     DataError where the images are not those that were measured.
     """
@@ -54,14 +54,8 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
             drawn = _draw(pixels, results[index], ready.labels[name])
             file = f"pictures/{index:04d}-{name}.jpg"
             write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-            rows.append(
-                {
-                    "image": image.name,
-                    "pipeline": name,
-                    "file": file,
-                    "caption": _caption(results[index], ready.labels[name]),
-                }
-            )
+            caption = _caption(results[index], ready.labels[name])
+            rows.append(Picture(image=image.name, pipeline=name, file=file, caption=caption))
     return rows
 
 

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.cells import measure
-from seatrial.cells.fields import cell_fields
+from seatrial.cells.fields import cell_measurement
 from seatrial.cells.matrix import Cell, expand
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.cells.preflight import Ready, preflight
@@ -38,11 +37,11 @@ from seatrial.compare.turner import Side
 from seatrial.compare.verdicts import adjusted
 from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
 from seatrial.history.keep import Keep, keeping
-from seatrial.history.records import CellRecord, Comparison
+from seatrial.history.records import CellRecord, Comparison, Environment, Measurement, RunStart
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
 from seatrial.jobs.job import Tell
-from seatrial.jobs.noise_fields import noise_fields
+from seatrial.jobs.noise_fields import noise_of, warnings_of
 from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
@@ -213,9 +212,15 @@ def _open_run(
         run = latest_interrupted(results, machine_name(), ready.identity())
         return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
     run = new_run(results, machine_name())
-    start = {"created": datetime.now(UTC).isoformat(timespec="seconds"), "plan": str(ready.plan.path)}
+    start = RunStart(
+        kind="trial",
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        subject=(str(ready.plan.path),),
+        identity=ready.identity(),
+        environment=Environment.model_validate(machine),
+    )
     try:
-        run.save_start(start | ready.identity() | {"environment": machine})
+        run.save_start(start)
     except ResultsError:
         shutil.rmtree(run.path, ignore_errors=True)
         raise
@@ -232,7 +237,7 @@ def _compared_again(keep: Keep, record: CellRecord, cell: Cell, comparer: Compar
     """A cell of before the resume: its reference may have run only now."""
     if record.status != "ok" or not (keep.run.work / cell.id / "results.npz").is_file():
         return record
-    found = record.model_copy(update={"parity": None, "across": None, **comparer.compare(cell)})
+    found = comparer.compare(cell).put_into(record)
     if found != record:
         keep.run.save_cell(found)
     return found
@@ -279,11 +284,14 @@ def _measured(
         # No other cell is to be compared with them.
         (folder / "results.npz").unlink(missing_ok=True)
         return _failed(cell, ended, table=table), table
-    fields = cell_fields(task, ended.answer, table, _size(ready, cell, model))
-    fields |= noise_fields(ended.noise, table, fields["warnings"])
-    fields |= comparer.compare(cell)
-    fields["warnings"] = (*fields["warnings"], *comparer.warnings(cell))
-    return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields), table
+    measured, warnings = cell_measurement(task, ended.answer, table, _size(ready, cell, model))
+    noise = noise_of(ended.noise, table)
+    found = comparer.compare(cell)
+    warnings += (*warnings_of(noise), *comparer.warnings(cell))
+    record = bare_record(
+        cell, measurement=measured, noise=noise, warnings=warnings, wall_s=ended.wall_s
+    )  # fmt: skip
+    return found.put_into(record), table
 
 
 def _ended(task: MeasureTask, folder: Path, ready: Ready, tell: Tell, shared: SharedSamples) -> Ended[MeasureAnswer]:
@@ -309,7 +317,7 @@ def _failed(cell: Cell, ended: Ended[Any], prefix: str = "", table: I64 | None =
     kept: dict[str, Any] = {}
     reason = prefix + ended.reason
     if table is not None and len(table):
-        kept = {"partial": True, "stages": summarise_stages(table, STAGES)}
+        kept = {"partial": True, "measurement": Measurement(stages=summarise_stages(table, STAGES))}
         reason += f"; the {len(table)} samples before it are kept"
     return bare_record(
         cell,

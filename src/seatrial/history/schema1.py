@@ -1,0 +1,50 @@
+"""What seatrial.record/1 and the files beside it say, in the words of seatrial.record/2. For: runs of before. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+RECORD, CELL_MARK = "seatrial.record/1", "measurement"
+_MEASUREMENT = (
+    "stages", "throughput", "peak_memory", "first_inference", "cold_start", "model_size", "warm_up", "converged", "affinity",
+    "io_policy", "backend_details", "engines", "nan_outputs", "doubt",
+)  # fmt: skip
+_ACCURACY = {"accuracy_name": "metric", "accuracy": "value", "accuracy_note": "note", "accuracy_by_tag": "by_tag"}
+_IDENTITY = (
+    "plan_digest", "images_digest", "model_digests", "truth_digest", "code_digests", "machine_fingerprint", "model_digest",
+)  # fmt: skip
+
+
+def record_of(old: dict[str, Any]) -> dict[str, Any]:
+    """record.json. Sections that were open are closed by the models that read them; what they lack has a default there."""
+    new = {k: v for k, v in old.items() if k != "schema"}
+    new["cells"] = [cell_of(c) for c in old.get("cells", [])]
+    new["comparisons"] = [c | {"asked": c.get("asked") or None} for c in old.get("comparisons", [])]
+    new["images"] = {k: v for k, v in old.get("images", {}).items() if v is not None}
+    return new
+
+
+def cell_of(old: dict[str, Any]) -> dict[str, Any]:
+    """cells/ID.json, or a cell of a record: one table of fields becomes named parts."""
+    gone = {*_MEASUREMENT, *_ACCURACY, "load", "load_result", "noise", "spikes"}
+    new = {k: v for k, v in old.items() if k not in gone}
+    if old.get("stages"):
+        new["measurement"] = {k: old[k] for k in _MEASUREMENT if k in old} | {"load_time": old.get("load")}
+    if old.get("accuracy") or old.get("accuracy_name") or old.get("accuracy_note"):
+        new["accuracy"] = {name: old[k] for k, name in _ACCURACY.items() if k in old}
+    load = old.get("load_result")
+    if load:
+        new["load"] = load | {"python_path": load.get("python_path") or None}
+    if old.get("noise"):
+        new["noise"] = old["noise"] | {"spikes": old.get("spikes", [])}
+    return new
+
+
+def start_of(old: dict[str, Any]) -> dict[str, Any]:
+    """run.json."""
+    kind = "bench" if "bench" in old else "compare" if "compare" in old else "trial"
+    subject = old.get("compare") or [old.get("bench") or old.get("plan", "")]
+    return {
+        "kind": kind, "created": old.get("created", ""), "subject": subject,
+        "identity": {k: old[k] for k in _IDENTITY if k in old}, "environment": old.get("environment"),
+    }  # fmt: skip
