@@ -30,7 +30,7 @@ from seatrial.errors import (
 )
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.workload import PipelineWorkload, Stopping
 from seatrial.machine.environment import usable_cores

@@ -117,7 +117,7 @@ def bench(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Measure one model on made-up inputs, or a plan's pipeline on its images, in fresh processes, under a load."""
-    from seatrial.history.store import single_run
+    from seatrial.history.run_folder import new_run
     from seatrial.loads.bench import run_bench
     from seatrial.loads.sweep import Sweep
     from seatrial.machine.environment import machine_name
@@ -135,7 +135,7 @@ def bench(
     loads = loads_of(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix)
     sweep = Sweep(loads, seconds, tuple(percentile_of("--percentile", p)[0] for p in percentile or ()), seed)
     out = console(quiet, json)
-    with single_run(results, machine_name()) as run, out.status("checking") as status:
+    with new_run(results, machine_name()) as run, out.status("checking") as status:
         options: dict[str, Any] = {
             "backend": backend,
             "batch": batch,

@@ -97,7 +97,7 @@ def compare(
     from seatrial.compare.live import run_comparison
     from seatrial.compare.stored import compare_stored
     from seatrial.gate.verdict import exit_code
-    from seatrial.history.store import single_run
+    from seatrial.history.run_folder import new_run
     from seatrial.machine.environment import machine_name
     from seatrial.report.html import write_report
     from seatrial.report.tables import print_disturbances, print_warnings
@@ -121,7 +121,7 @@ def compare(
     else:
         _check_kinds(a, a if b is None else b)
     cut = None
-    with single_run(results, machine_name()) as run, out.status("checking") as status:
+    with new_run(results, machine_name()) as run, out.status("checking") as status:
         if _is_stored(a):
             record = compare_stored(run, first_run, second_run, question)
         else:
@@ -180,7 +180,7 @@ def _is_stored(text: str) -> bool:
 
 
 def _stored(a: str, b: str, results: Path) -> tuple[Record, Record]:
-    from seatrial.history.store import find_run, load_record
+    from seatrial.history.find import find_run, load_record
 
     _check_kinds(a, b)
     found = []

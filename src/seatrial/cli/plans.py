@@ -42,7 +42,7 @@ def init(
 ) -> ExitCode:
     """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
-    from seatrial.history.store import write_atomic
+    from seatrial.history.files import write_atomic
     from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
-from seatrial.history.store import RunFolder, load_record
+from seatrial.history.find import heading, load_record
+from seatrial.history.run_folder import RunFolder
 
 DEFAULT_RESULTS = Path("results")
 
@@ -129,7 +130,8 @@ def report(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Print a run's tables again and render its report.html anew."""
-    from seatrial.history.store import find_run, write_atomic
+    from seatrial.history.files import write_atomic
+    from seatrial.history.find import find_run
     from seatrial.report.html import render, write_report
     from seatrial.report.tables import print_record, verdict_line
 
@@ -156,7 +158,7 @@ def results(
     debug: DebugOption = False,
 ) -> ExitCode:
     """List the runs that are kept, with their verdicts."""
-    from seatrial.history.store import list_runs
+    from seatrial.history.find import list_runs
     from seatrial.report.tables import STYLES
     from seatrial.units import format_seconds
 
@@ -185,25 +187,9 @@ def _listed(found: RunFolder) -> dict[str, object]:
     """One run as a row; a damaged or unfinished one must not hide the others."""
     row: dict[str, object] = {"run": found.path.name, "machine": found.path.parent.name}
     try:
-        if found.complete:
-            record = load_record(found, check=False)
-            ran = sum(c.status == "ok" for c in record.cells)
-            verdict: str = "measured" if record.kind == "bench" else record.verdict
-            if record.status == "interrupted":
-                verdict = record.status
-            plan = record.plan.path or next((m.path for m in record.models.values()), "")
-            if record.comparisons and record.kind == "compare":
-                # It has no cells of its own.
-                first = record.comparisons[0]
-                plan = f"{first.b} against {first.a if first.a != first.b else 'itself'}"
-                row |= {"kind": "compare"}
-            return row | {"verdict": verdict, "cells": ran, "wall_s": record.wall_s, "plan": str(plan)}
-        start = found.start()
+        h = heading(found)
     except ResultsError as e:
         return row | {"verdict": "unreadable", "why": str(e)}
-    state = "running" if found.running else "interrupted"
-    return row | {
-        "verdict": state,
-        "cells": len(found.finished_cells()),
-        "plan": " and ".join(start.subject),
-    }
+    row |= {"kind": h.kind} if h.kind == "compare" else {}
+    took = {} if h.wall_s is None else {"wall_s": h.wall_s}
+    return row | {"verdict": h.state, "cells": h.cells, **took, "plan": h.subject}

@@ -15,16 +15,15 @@ from seatrial.compare.sides import Subject, called_alike, told_apart
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import DataError, UsageError
-from seatrial.history.keep import Keep, keeping
 from seatrial.history.records import Asked, AskedSide, Comparison, Environment, Record, RunStart
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 
 
 def run_comparison(
     run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell
 ) -> tuple[Record, CutShortError | None]:
-    """Compares in lock-step, and writes the record into the run's folder.
+    """Compares in lock-step, and writes the record into the run's folder, which is entered.
 
     Rounds that were done before a side broke, or before Ctrl-C, are kept in a record that says so, and what ended them is
     given beside it.
@@ -34,12 +33,11 @@ def run_comparison(
         UsageError: the sides differ in their batch or their images, or no verdict would fit into the time.
         SeatrialError: a side could not load, or broke in the first round.
     """
-    with keeping(run) as keep:
-        return _run_rounds(keep, a, b, question, tell)
+    return _run_rounds(run, a, b, question, tell)
 
 
 def _run_rounds(
-    keep: Keep, a: Subject, b: Subject, question: Question, tell: Tell
+    run: RunFolder, a: Subject, b: Subject, question: Question, tell: Tell
 ) -> tuple[Record, CutShortError | None]:
     began = time.monotonic()
     machine = Environment.model_validate(environment())
@@ -47,9 +45,9 @@ def _run_rounds(
     _check_inputs(a, b)
     a, b = told_apart(a, b)
     mine, theirs, said = called_alike(a.side, b.side)
-    keep.run.save_start(RunStart(kind="compare", created=now(), subject=(a.label, b.label)))
+    run.save_start(RunStart(kind="compare", created=now(), subject=(a.label, b.label)))
     try:
-        comparisons = compare_sides(mine, theirs, question, keep.run.work / "rounds", (a.label, b.label), tell)
+        comparisons = compare_sides(mine, theirs, question, run.work / "rounds", (a.label, b.label), tell)
     except CutShortError as e:
         comparisons, cut = e.comparisons, e
     # Each round opens both models again.
@@ -60,7 +58,7 @@ def _run_rounds(
     wall_s = time.monotonic() - began
     status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
     warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
-    return record_comparisons(keep, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
+    return record_comparisons(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
 
 
 def _not_called(c: Comparison, why: str) -> Comparison:

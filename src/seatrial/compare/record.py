@@ -7,22 +7,22 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from seatrial.gate.verdict import RULES, comparison_decision, overall
-from seatrial.history.keep import Keep
 from seatrial.history.records import Comparison, Environment, ImagesSection, ModelSection, PlanSection, Record
+from seatrial.history.run_folder import RunFolder
 
 
 def record_comparisons(
-    keep: Keep, comparisons: Sequence[Comparison], machine: Environment, models: dict[str, ModelSection], wall_s: float,
+    run: RunFolder, comparisons: Sequence[Comparison], machine: Environment, models: dict[str, ModelSection], wall_s: float,
     status: Literal["complete", "interrupted"] = "complete", warnings: tuple[str, ...] = (),
 ) -> Record:  # fmt: skip
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
-        id=keep.run.path.name, created=keep.run.start().created, kind="compare", status=status, verdict=overall(decisions),
+        id=run.path.name, created=run.start().created, kind="compare", status=status, verdict=overall(decisions),
         wall_s=round(wall_s, 2),
         plan=PlanSection(), images=ImagesSection(count=0), models=models,
         environment=machine, cells=(), rules=RULES, decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
     )  # fmt: skip
-    return keep.record(record)
+    return run.save_record(record)
 
 
 def now() -> str:

@@ -22,8 +22,8 @@ from seatrial.compare.interpreters import (
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.history.records import ModelSection
+from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
-from seatrial.history.store import RunFolder
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import check_inputs, fixed_shapes
 

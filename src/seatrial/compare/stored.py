@@ -11,7 +11,6 @@ from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.verdicts import adjusted
 from seatrial.errors import ResultsError, UsageError, did_you_mean
-from seatrial.history.keep import keeping
 from seatrial.history.records import (
     CellRecord,
     Comparison,
@@ -22,7 +21,7 @@ from seatrial.history.records import (
     RunStart,
     configuration,
 )
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
 
@@ -44,10 +43,9 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     judged = iter(adjusted([c for c in found if c.noise_floor is not None], question.alpha))
     comparisons = [c if c.noise_floor is None else next(judged) for c in found]
     models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
-    with keeping(run) as keep:
-        run.save_start(RunStart(kind="compare", created=now(), subject=(a.id, b.id)))
-        machine = Environment.model_validate(environment())
-        return record_comparisons(keep, comparisons, machine, models, time.monotonic() - began)
+    run.save_start(RunStart(kind="compare", created=now(), subject=(a.id, b.id)))
+    machine = Environment.model_validate(environment())
+    return record_comparisons(run, comparisons, machine, models, time.monotonic() - began)
 
 
 def _model_of(record: Record, cell: CellRecord) -> ModelSection:

@@ -20,7 +20,7 @@ from seatrial._native.timing import StageSamples
 from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
 from seatrial.compare.turns import COMMAND, DONE, REPLY, RESTLESS
 from seatrial.errors import BackendUnavailableError, CellError, ResultsError, SeatrialError, error_of
-from seatrial.history.store import why_not_written
+from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.process import last_words
 from seatrial.jobs.process_tree import ProcessTree

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import ResultsError
+from seatrial.history.find import list_runs, load_record
 from seatrial.history.records import Accuracy, CellRecord, Measured, Measurement, Record
-from seatrial.history.store import list_runs, load_record
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ResultsError
+from seatrial.history.files import why_not_written, write_atomic
 from seatrial.history.records import CellRecord, Record
-from seatrial.history.store import RunFolder, why_not_written, write_atomic
 
 
 class ImageByImage(Protocol):
@@ -26,15 +27,15 @@ Evaluations = Mapping[str, ImageByImage]
 EVALUATION_COLUMNS = ("value", "category", "score", "matched", "ignored", "objects", "intersection", "union")
 
 
-def load_samples(run: RunFolder, cell_id: str) -> npt.NDArray[np.int64]:
-    """(n, 1 + stages + 1) int64 nanoseconds: start, one a stage, end to end."""
-    table: npt.NDArray[np.int64] = np.load(run.work / cell_id / "samples.npy", allow_pickle=False)
+def load_samples(work: Path, cell_id: str) -> npt.NDArray[np.int64]:
+    """work: RunFolder.work. (n, 1 + stages + 1) int64 nanoseconds: start, one a stage, end to end."""
+    table: npt.NDArray[np.int64] = np.load(work / cell_id / "samples.npy", allow_pickle=False)
     return table
 
 
-def save_table(run: RunFolder, cell_id: str, table_ns: npt.NDArray[np.int64]) -> None:
+def save_table(work: Path, cell_id: str, table_ns: npt.NDArray[np.int64]) -> None:
     """A cell's samples, as load_samples gives them back. ResultsError where they can't be written."""
-    folder = run.work / cell_id
+    folder = work / cell_id
     buffer = io.BytesIO()
     np.save(buffer, table_ns)
     try:
@@ -44,8 +45,8 @@ def save_table(run: RunFolder, cell_id: str, table_ns: npt.NDArray[np.int64]) ->
     write_atomic(folder / "samples.npy", buffer.getvalue())
 
 
-def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
-    """samples.parquet: cell, iteration, start_ns, and one column a stage in nanoseconds.
+def save_samples(folder: Path, work: Path, cells: Sequence[CellRecord]) -> None:
+    """samples.parquet in the folder, of tables in `work`: cell, iteration, start_ns, and one column a stage in nanoseconds.
 
     Of cells that died too: what they had measured before.
     """
@@ -56,17 +57,17 @@ def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
         if cell.stages:
             # A server's service time is its end to end without the wait, not a column of its own.
             names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != "service")]
-            frame = pd.DataFrame(load_samples(run, cell.id), columns=names)
+            frame = pd.DataFrame(load_samples(work, cell.id), columns=names)
             frame.insert(0, "iteration", np.arange(len(frame)))
             frame.insert(0, "cell", cell.id)
             frames.append(frame)
     if frames:
         buffer = io.BytesIO()
         pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
-        write_atomic(run.path / "samples.parquet", buffer.getvalue())
+        write_atomic(folder / "samples.parquet", buffer.getvalue())
 
 
-def save_evaluations(run: RunFolder, record: Record, evaluations: Evaluations) -> None:
+def save_evaluations(folder: Path, record: Record, evaluations: Evaluations) -> None:
     """evaluations.parquet: cell, image, and what is right there: what a bootstrap over images draws. See docs/records.md."""
     import pandas as pd
 
@@ -83,4 +84,4 @@ def save_evaluations(run: RunFolder, record: Record, evaluations: Evaluations) -
     if frames:
         buffer = io.BytesIO()
         pd.concat(frames, ignore_index=True).to_parquet(buffer, index=False)
-        write_atomic(run.path / "evaluations.parquet", buffer.getvalue())
+        write_atomic(folder / "evaluations.parquet", buffer.getvalue())

@@ -18,7 +18,7 @@ from typing import IO, Any, Generic, Self
 from pydantic import ValidationError
 
 from seatrial.errors import ExitCode, ResultsError
-from seatrial.history.store import why_not_written
+from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.child import cores_for
 from seatrial.jobs.job import ANSWER, FAILURE, AnswerT, Failure, Job, TaskT, Tell

@@ -23,9 +23,8 @@ from seatrial.errors import (
     error_of,
 )
 from seatrial.gate.verdict import RULES
-from seatrial.history.keep import Keep, keeping
 from seatrial.history.records import CellRecord, Environment, Record, RunStart
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.noise_fields import noise_of, warnings_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
@@ -61,7 +60,7 @@ class Outcome:
 
 
 def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
-    """A cell a load. A process that dies, or Ctrl-C, leaves the samples so far, marked.
+    """A cell a load, into a folder that is entered. A process that dies, or Ctrl-C, leaves the samples so far, marked.
 
     Raises:
         ResultsError: the folder takes no more; the message says where what was measured is kept.
@@ -71,12 +70,10 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     sweep = replace(sweep, loads=[replace(p, load=with_whole_shapes(p.load, subject.workload)) for p in sweep.loads])
     if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()
-    with keeping(run) as keep:
-        return _run_loads(keep, subject, sweep, tell)
+    return _run_loads(run, subject, sweep, tell)
 
 
-def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
-    run = keep.run
+def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:
     began = time.monotonic()
     machine = Environment.model_validate(environment())
     created = datetime.now(UTC).isoformat(timespec="seconds")
@@ -92,7 +89,7 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
                 subject, workload=replace(subject.workload, threads=threads, clients=clients, seed=sweep.seed)
             )
             try:
-                cell = _cell(keep, own, sweep, point.load, tell)
+                cell = _cell(run, own, sweep, point.load, tell)
             except _CutShortError as e:
                 problem, code, cell = str(e), e.code, e.cell
             except ResultsError:
@@ -123,7 +120,7 @@ def _run_loads(keep: Keep, subject: BenchSubject, sweep: Sweep, tell: Tell) -> O
         environment=machine, cells=tuple(cells), rules=RULES, decisions=(),
         warnings=(*subject.warnings, *((problem,) if problem else ())),
     )  # fmt: skip
-    return Outcome(keep.record(record), code, problem)
+    return Outcome(run.save_record(record), code, problem)
 
 
 class _CutShortError(Exception):
@@ -135,7 +132,7 @@ class _CutShortError(Exception):
         self.code = code
 
 
-def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tell) -> CellRecord:
+def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tell) -> CellRecord:
     cell_id, clients = _cell_id(subject, load), subject.workload.clients
     tails = tuple(("end_to_end", quantile_of(p)) for p in sweep.percentiles)
     task = LoadTask(
@@ -150,7 +147,7 @@ def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tel
     try:
         try:
             timeout_s = sweep.max_time_s * 10 + 600
-            ended = run_job(job.JOB, task, keep.run.work / cell_id, timeout_s, tell, shared, "--max-time")
+            ended = run_job(job.JOB, task, run.work / cell_id, timeout_s, tell, shared, "--max-time")
         except (KeyboardInterrupt, ResultsError) as e:
             if not any(map(len, shared.read())):
                 raise
@@ -167,7 +164,7 @@ def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tel
     if not len(table):
         raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
     cell = _record(subject, task, cell_id, ended, tables, sweep.percentiles)
-    keep.cell(cell, table)
+    run.save_cell(cell, table)
     if ended.answer is None:
         raise _CutShortError(cell, cell.reason, ExitCode(ended.exit_code))
     return cell

@@ -15,8 +15,8 @@ from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
 from seatrial.cells.prepare import cell_inputs, pipeline_cell, stopping_of
 from seatrial.history.records import ImagesSection, ModelSection, PlanSection
+from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
-from seatrial.history.store import RunFolder
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
-from seatrial.history.store import why_not_written
+from seatrial.history.files import why_not_written
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 
 Result = Detections | Classification | SemanticMask | Embedding | None

@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ResultsError
+from seatrial.history.files import write_atomic
+from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
-from seatrial.history.store import RunFolder, load_record, write_atomic
+from seatrial.history.run_folder import RunFolder
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline

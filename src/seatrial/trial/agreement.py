@@ -14,7 +14,7 @@ from seatrial.cells.preflight import Ready
 from seatrial.errors import SeatrialError
 from seatrial.gate.accuracy import accuracy_interval, undefined
 from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResult
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.evaluation import Evaluation, value_of
 from seatrial.parity.relabel import relabelled

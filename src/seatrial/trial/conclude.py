@@ -9,11 +9,10 @@ from seatrial.cells.preflight import Ready
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
-from seatrial.history.keep import Keep
 from seatrial.history.records import CellRecord, Comparison, Environment, ImagesSection, Picture, PlanSection, Record
+from seatrial.history.run_folder import RunFolder
 from seatrial.history.samples import load_samples
 from seatrial.history.sections import model_section
-from seatrial.history.store import RunFolder
 from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
@@ -30,7 +29,7 @@ class Outcome:
 
 def conclude(
     ready: Ready,
-    keep: Keep,
+    run: RunFolder,
     cells: list[CellRecord],
     evaluations: Evaluations,
     comparisons: Sequence[Comparison],
@@ -45,11 +44,11 @@ def conclude(
     the cell that was measured once more.
     """
     untold = f"the noise floor beside budgets on time is not known: {repeated.problem}"
-    plan, run = ready.plan.plan, keep.run
+    plan = ready.plan.plan
     decisions = judge(
         plan,
         cells,
-        lambda c, stage: stage_seconds(c, load_samples(run, c.id), stage),
+        lambda c, stage: stage_seconds(c, load_samples(run.work, c.id), stage),
         evaluations,
         comparisons,
         not_compared,
@@ -94,7 +93,7 @@ def conclude(
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
     found = {c.id: e for c in cells if c.status == "ok" and (e := evaluations(c)) is not None}
-    record = keep.record(record, found)
+    record = run.save_record(record, found)
     return Outcome(record, run, exit_code(verdict, cells))
 
 

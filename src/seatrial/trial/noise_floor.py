@@ -22,7 +22,7 @@ from seatrial.cells.prepare import NoModel, cell_inputs, stopping_of, workload_o
 from seatrial.cells.watch import Watcher
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
+from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, Picture
-from seatrial.history.store import RunFolder, write_atomic
+from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.pipeline.results import Result, load_results_file

@@ -5,7 +5,6 @@ For: the order of things. Each step is a module of its own.
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -36,9 +35,9 @@ from seatrial.compare.rounds import CutShortError, compare_sides
 from seatrial.compare.turner import Side
 from seatrial.compare.verdicts import adjusted
 from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
-from seatrial.history.keep import Keep, keeping
+from seatrial.history.find import latest_interrupted
 from seatrial.history.records import CellRecord, Comparison, Environment, Measurement, RunStart
-from seatrial.history.store import RunFolder, latest_interrupted, new_run
+from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
 from seatrial.jobs.job import Tell
 from seatrial.jobs.noise_fields import noise_of, warnings_of
@@ -78,15 +77,17 @@ def run_trial(
     ready = preflight(plan, allow_code, watcher.checking)
     cells = expand(plan, ready.models, len(ready.images), len(usable_cores()))
     cells = _reference_configurations_first(plan, cells)
-    run, done = _open_run(ready, results, resume, environment())
-    with keeping(run) as keep:
-        return _run_cells(ready, keep, cells, done, watcher, began)
+    machine = Environment.model_validate(environment())
+    with _run_folder(ready, results, resume) as run:
+        done = _finished(run) if resume else {}
+        if not resume:
+            run.save_start(_start_of(ready, machine))
+        return _run_cells(ready, run, cells, done, watcher, began)
 
 
 def _run_cells(
-    ready: Ready, keep: Keep, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
+    ready: Ready, run: RunFolder, cells: list[Cell], done: dict[str, CellRecord], watcher: Watcher, began: float
 ) -> Outcome:
-    run = keep.run
     forecast = Forecast(ready, [c for c in cells if c.id not in done])
     watcher.begins(cells, len(done), len(ready.images), forecast.left_s())
     comparer = Comparer(ready, run, cells)
@@ -102,10 +103,10 @@ def _run_cells(
         for cell in cells:
             raise_swallowed()
             if cell.id in done:
-                records[cell.id] = _compared_again(keep, done[cell.id], cell, comparer)
+                records[cell.id] = _compared_again(run, done[cell.id], cell, comparer)
                 continue
             cell_began = time.monotonic()
-            records[cell.id] = _run_cell(ready, keep, cell, variants, comparer, watcher)
+            records[cell.id] = _run_cell(ready, run, cell, variants, comparer, watcher)
             watcher.cell_ends(records[cell.id])
             forecast.ran(cell, time.monotonic() - cell_began)
             watcher.expects(forecast.left_s())
@@ -119,7 +120,7 @@ def _run_cells(
         records = run.finished_cells() | records
     cut = {name: str(e) for name, e in problems.items()}
     return conclude(
-        ready, keep, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, stopped,
+        ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, stopped,
         time.monotonic() - began,
     )  # fmt: skip
 
@@ -204,27 +205,25 @@ def _inputs_of(cells: Sequence[Cell]) -> list[str]:
     return [name for c in cells for name in (c.pipeline, cell_inputs(c))]
 
 
-def _open_run(
-    ready: Ready, results: Path, resume: bool, machine: dict[str, Any]
-) -> tuple[RunFolder, dict[str, CellRecord]]:
-    """A new run, or the interrupted one with the cells that need not run again: those that failed are tried once more."""
+def _run_folder(ready: Ready, results: Path, resume: bool) -> RunFolder:
     if resume:
-        run = latest_interrupted(results, machine_name(), ready.identity())
-        return run, {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
-    run = new_run(results, machine_name())
-    start = RunStart(
+        return latest_interrupted(results, machine_name(), ready.identity())
+    return new_run(results, machine_name(), resumable=True)
+
+
+def _finished(run: RunFolder) -> dict[str, CellRecord]:
+    """Cells that need not run again: those that failed are tried once more."""
+    return {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
+
+
+def _start_of(ready: Ready, machine: Environment) -> RunStart:
+    return RunStart(
         kind="trial",
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         subject=(str(ready.plan.path),),
         identity=ready.identity(),
-        environment=Environment.model_validate(machine),
+        environment=machine,
     )
-    try:
-        run.save_start(start)
-    except ResultsError:
-        shutil.rmtree(run.path, ignore_errors=True)
-        raise
-    return run, {}
 
 
 def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[Cell]:
@@ -233,19 +232,19 @@ def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[C
     return first + [c for c in cells if c not in first]
 
 
-def _compared_again(keep: Keep, record: CellRecord, cell: Cell, comparer: Comparer) -> CellRecord:
+def _compared_again(run: RunFolder, record: CellRecord, cell: Cell, comparer: Comparer) -> CellRecord:
     """A cell of before the resume: its reference may have run only now."""
-    if record.status != "ok" or not (keep.run.work / cell.id / "results.npz").is_file():
+    if record.status != "ok" or not (run.work / cell.id / "results.npz").is_file():
         return record
     found = comparer.compare(cell).put_into(record)
     if found != record:
-        keep.run.save_cell(found)
+        run.save_cell(found)
     return found
 
 
 def _run_cell(
     ready: Ready,
-    keep: Keep,
+    run: RunFolder,
     cell: Cell,
     variants: Variants,
     comparer: Comparer,
@@ -260,10 +259,10 @@ def _run_cell(
     elif why := ready.inputs.changed(*_inputs_of([cell])):
         record = _failed(cell, NoModel.without(why, ExitCode.BAD_INPUT))
     else:
-        record, table = _measured(ready, keep.run, cell, model, comparer, watcher)
+        record, table = _measured(ready, run, cell, model, comparer, watcher)
     weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
     record = record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine, "weights": weights})
-    keep.cell(record, table)
+    run.save_cell(record, table)
     return record
 
 

@@ -1,0 +1,129 @@
+"""Which runs there are below a results folder, and what they say. Not for: what lies in a run's folder (run_folder.py)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.errors import ResultsError
+from seatrial.history.evidence import Evidence
+from seatrial.history.files import read_json
+from seatrial.history.reading import check_schema, read_record
+from seatrial.history.records import Record
+from seatrial.history.run_folder import RunFolder
+
+
+def list_runs(results: Path) -> list[RunFolder]:
+    """Runs below a results folder, oldest first; `results` may also be one run."""
+    if (results / "run.json").is_file() or (results / "record.json").is_file():
+        return [RunFolder(results)]
+    if not results.is_dir():
+        raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
+    starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
+    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: p.parent.name)]
+
+
+def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
+    """The newest unfinished run of the same trial on this machine. ResultsError where there is none to resume."""
+    runs = [
+        r for r in (list_runs(results) if results.is_dir() else []) if r.path.parent.name == machine and not r.complete
+    ]
+    other = ""
+    for run in reversed(runs):
+        try:
+            start = run.start()
+        except ResultsError:  # somebody else's damage is no reason not to find ours
+            continue
+        differs = [key for key, value in identity.items() if start.identity.get(key) != value]
+        if not differs:
+            return run
+        other = other or f" ({run.path.name} is unfinished, but its {' and '.join(differs).replace('_', ' ')} differ)"
+    raise ResultsError(f"{results / machine}: no interrupted run of this trial to resume{other}; run without --resume")
+
+
+def find_run(text: str, results: Path, but: str = "") -> RunFolder:
+    """A run by its folder, its record.json, its name or a unique part of it, or 'latest', which is of no kind `but`."""
+    path = Path(text)
+    if path.is_file():
+        path = path.parent
+    if (path / "run.json").is_file() or (path / "record.json").is_file():
+        return RunFolder(path)
+    runs = list_runs(results)
+    if text == "latest" and runs:
+        wanted = [r for r in runs if not but or _kind(r) != but] or runs
+        return next((r for r in reversed(wanted) if r.complete), wanted[-1])
+    matches = [r for r in runs if r.path.name == text] or [r for r in runs if text in r.path.name]
+    if len(matches) == 1:
+        return matches[0]
+    names = ", ".join(r.path.name for r in (matches or runs)[-5:]) or "none"
+    what = "several runs match" if matches else "no run matches"
+    raise ResultsError(f"{what} {text!r} in {results}; expected a run's folder, 'latest', or one of {names}")
+
+
+def _kind(run: RunFolder) -> str:
+    """'trial', 'bench' or 'compare', without reading the record of a damaged run."""
+    try:
+        return heading(run).kind
+    except ResultsError:
+        return ""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """What a list of runs says of one. state: a verdict, 'measured', 'interrupted' or 'running'; cells: that ran; subject: a
+    plan's or a model's path, or what was compared. wall_s: None where it has not ended."""
+
+    kind: str
+    state: str
+    cells: int
+    wall_s: float | None
+    subject: str
+
+
+def heading(run: RunFolder) -> Heading:
+    """From what its JSON says, unchecked: a list may be of thousands. ResultsError where it can't be read."""
+    if run.complete:
+        path = run.path / "record.json"
+        data = read_json(path)
+        check_schema(path, data)
+        try:
+            return _heading_of(data)
+        except (KeyError, TypeError, AttributeError, StopIteration, IndexError):
+            raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
+    start = run.start()
+    state = "running" if run.running else "interrupted"
+    return Heading(start.kind, state, len(run.finished_cells()), None, " and ".join(start.subject))
+
+
+def _heading_of(record: dict[str, Any]) -> Heading:
+    kind = record.get("kind", "trial")
+    state = "interrupted" if record.get("status") == "interrupted" else record["verdict"]
+    if kind == "bench" and state != "interrupted":
+        state = "measured"
+    ran = sum(c["status"] == "ok" for c in record["cells"])
+    subject = record["plan"].get("path") or next((m.get("path", "") for m in record["models"].values()), "")
+    if kind == "compare" and record["comparisons"]:
+        # It has no cells of its own.
+        first = record["comparisons"][0]
+        subject = f"{first['b']} against {first['a'] if first['a'] != first['b'] else 'itself'}"
+    return Heading(kind, state, ran, float(record["wall_s"]), str(subject))
+
+
+def load_record(run: RunFolder, check: bool = True) -> Record:
+    """The record of a complete run. ResultsError where it is missing, damaged or of an unknown schema.
+
+    check: whether its decisions still follow from its files, which takes reading all samples.
+    """
+    path = run.path / "record.json"
+    if not path.is_file():
+        why = (
+            "is still going on; wait for it"
+            if run.running
+            else "is not complete; carry on with 'seatrial run PLAN --resume'"
+        )
+        raise ResultsError(f"{run.path}: this run {why}")
+    record, data = read_record(path)
+    if check:
+        Evidence(run.path).check(data)
+    return record
