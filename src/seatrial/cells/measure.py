@@ -14,10 +14,10 @@ import numpy.typing as npt
 from seatrial._native.timing import PythonWork, StageSamples
 from seatrial.errors import count_of
 from seatrial.jobs.child import pin
-from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline
+from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline, stopping_rule
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.task import Answer, StageEngines, Task
-from seatrial.timing.measure import Measurement, StopRule, measure
+from seatrial.timing.measure import Measurement, measure
 
 if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
@@ -26,14 +26,6 @@ if TYPE_CHECKING:
 Array = npt.NDArray[Any]
 
 _OTHER = {"native": "reference", "reference": "native"}
-
-
-def _stop_rule(task: Task) -> StopRule:
-    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
-    tails = tuple((columns[stage], quantile) for stage, quantile in task.tails)
-    return StopRule(
-        int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails, task.longest_run, task.whole_time
-    )
 
 
 def measure_cell(task: Task, tell: Callable[[str, float], None]) -> Answer:
@@ -50,7 +42,8 @@ def measure_cell(task: Task, tell: Callable[[str, float], None]) -> Answer:
         measured = measure(
             PythonWork(opened.iterate),
             len(STAGES),
-            _stop_rule(task),
+            int(task.max_time_s * 1e9),
+            stopping_rule(task),
             lambda share: tell("measuring", share),
             samples=table,
         )

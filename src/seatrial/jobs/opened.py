@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
 from seatrial.jobs.task import Task
+from seatrial.stats.stopping import Centre, StoppingRule
 from seatrial.timing.measure import image_order
 
 if TYPE_CHECKING:
@@ -26,6 +27,20 @@ def stage_names(task: Task) -> list[str]:
     """The stages of a task's samples, in order: a server's begin with the wait for it."""
     names = list(STAGES) if task.pipeline else ["infer"]
     return ["queue", *names] if task.load.scenario == "server" else names
+
+
+def stopping_rule(task: Task, centre: Centre = "median") -> StoppingRule:
+    """When the task's samples are enough. A task names stages; a rule knows columns of a table: start, stages, end to end."""
+    columns = ["start", *stage_names(task), "end_to_end"]
+    tails = [(columns.index(stage), quantile) for stage, quantile in task.tails]
+    return StoppingRule(
+        centre,
+        task.precision_target,
+        task.min_samples,
+        tails=tails,
+        longest_run=task.longest_run,
+        whole_time=task.whole_time,
+    )
 
 
 @dataclass

@@ -17,15 +17,13 @@ from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
 from seatrial.backends.onnxruntime import first_line
 from seatrial.errors import CellError, UsageError
 from seatrial.jobs.child import pin
-from seatrial.jobs.opened import stage_names
+from seatrial.jobs.opened import stage_names, stopping_rule
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
 from seatrial.jobs.task import Answer, Task
 from seatrial.loads.clients import Opened, open_clients, open_model
 from seatrial.loads.rate_search import RateSearch
 from seatrial.loads.server import beside, due_times, serve
-from seatrial.stats.sample import CONFIDENCE, can_be_bounded
-from seatrial.stats.stopping import CentreRule
-from seatrial.timing.measure import StopRule, enough, measure, warm_up
+from seatrial.timing.measure import measure, warm_up
 from seatrial.units import format_seconds
 
 Tell = Callable[[str, float], None]
@@ -61,15 +59,14 @@ def run_load(task: Task, tell: Tell) -> Answer:
 
 
 def _single(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
-    rule = StopRule(int(task.max_time_s * 1e9), task.min_samples, task.precision_target, _tails(task), task.longest_run)
-    gap_ns = int(task.load.gap_s * 1e9)
     measured = measure(
         opened.works[0],
         tables[0].stages,
-        rule,
+        int(task.max_time_s * 1e9),
+        stopping_rule(task),
         lambda share: tell("measuring", share),
         samples=tables[0],
-        gap_ns=gap_ns,
+        gap_ns=int(task.load.gap_s * 1e9),
     )
     opened.sent(0, measured.warm_up)
     return {
@@ -78,14 +75,10 @@ def _single(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     }  # fmt: skip
 
 
-def _tails(task: Task) -> tuple[tuple[int, float], ...]:
-    return tuple((-1, quantile) for _, quantile in task.tails)
-
-
 def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) -> dict[str, Any]:
     """Clients back to back, until the mean is known: theirs is the throughput."""
     warmed = _warm_up(task, opened, tables[0].stages)
-    rule = CentreRule(task.precision_target, 1 - CONFIDENCE, max(task.min_samples, 50))
+    rule = stopping_rule(task, "mean")
     halt = Halt()
     began = now_ns()
     deadline = began + int(task.max_time_s * 1e9)
@@ -95,10 +88,7 @@ def _many(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) ->
         nonlocal enough
         tell("measuring", min(1.0, (now_ns() - began) / (task.max_time_s * 1e9)))
         if sum(map(len, tables)) >= rule.next_look and not enough:
-            latencies = merged([t.to_array() for t in tables])[:, -1]
-            enough = rule.look(latencies).enough and all(
-                can_be_bounded(latencies, quantile, task.longest_run) for _, quantile in task.tails
-            )
+            enough = rule.look(merged([t.to_array() for t in tables])).enough
             if enough:
                 halt.ask()
 
@@ -126,10 +116,9 @@ def _server(task: Task, opened: Opened, tables: list[StageSamples], tell: Tell) 
     rows = merged([t.to_array() for t in tables])
     # Where the table was full, those behind were not refused, only not recorded.
     unserved = 0 if ended == "full" else len(due_ns) - len(rows)
-    rule = StopRule(0, task.min_samples, task.precision_target, _tails(task), task.longest_run)
     return {
-        "warm_up": warmed, "converged": not unserved and enough(rows, rule), "elapsed_s": elapsed_s, "ended": ended,
-        "unserved": unserved,
+        "warm_up": warmed, "converged": not unserved and stopping_rule(task).conclude(rows).enough, "elapsed_s": elapsed_s,
+        "ended": ended, "unserved": unserved,
     }  # fmt: skip
 
 
