@@ -26,6 +26,7 @@ from seatrial.jobs.process import Ended, run_worker
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
+from seatrial.stats.separate import log_half_width
 
 WHAT = "again, for the noise floor"
 # A ratio beyond it is no figure any more, and infinity is not a JSON number.
@@ -100,4 +101,4 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
 def _error(m: Measured) -> float | None:
     """Half the interval of ln; None where an end is not known."""
     interval = m.positive_interval
-    return math.log(interval[1] / interval[0]) / 2 if interval else None
+    return log_half_width(interval) if interval else None
