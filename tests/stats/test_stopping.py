@@ -126,38 +126,36 @@ def test_where_it_stops_the_median_is_known_to_the_precision(rho):
 
 GROWTH = [50, 75, 113, 170, 255, 383, 575]
 STEADY = 10 + np.random.default_rng(6).normal(size=600)
+SAME = np.full(600, 3.0)
 NEAR = {"precision": 1e-6}
+WHOLE = {"whole_time": True}
+# 1,367 requests bound it; in runs of at most two 137.
+P95 = {"tails": [(-1, 0.95)]}
 
 
 @pytest.mark.parametrize(
-    ("rule", "stream", "looks", "enough", "at_the_end"),
+    ("centre", "rule", "stream", "looks", "enough", "at_the_end"),
     [
-        pytest.param({"centre": "mean"}, np.full(600, 3.0), GROWTH[:1], True, True, id="a constant mean"),
-        pytest.param({"centre": "mean"}, np.zeros(600), GROWTH, False, False, id="no time at all"),
+        pytest.param("mean", {}, SAME, GROWTH[:1], True, True, id="a constant mean"),
+        pytest.param("mean", {}, np.zeros(600), GROWTH, False, False, id="no time at all"),
+        pytest.param("mean", {"first_look": 4}, SAME, GROWTH[:1], True, True, id="no mean below ten blocks"),
+        pytest.param("mean", {"first_look": 90}, SAME, [90], True, True, id="a first look of one's own"),
         # 54 requests bound a median where slow ones come in runs of at most twenty.
-        pytest.param({"centre": "median"}, np.full(600, 3.0), GROWTH[:2], True, True, id="a constant median"),
-        pytest.param({"centre": "median", "longest_run": 1}, np.full(600, 3.0), GROWTH[:1], True, True, id="short runs"),
-        pytest.param({"centre": "mean", "first_look": 4}, np.full(600, 3.0), GROWTH[:1], True, True, id="no mean below ten blocks"),
-        pytest.param({"centre": "mean", "first_look": 90}, np.full(600, 3.0), [90], True, True, id="a first look of one's own"),
-        pytest.param(NEAR | {"centre": "mean"}, STEADY, GROWTH, False, False, id="never: the mean"),
-        pytest.param(NEAR | {"centre": "median"}, STEADY, GROWTH, False, False, id="never: the median"),
-        pytest.param(NEAR | {"centre": "median"}, STEADY[:49], [], False, False, id="too few for a look"),
-        pytest.param({"centre": "median", "whole_time": True}, np.full(600, 3.0), [], False, True, id="whole: the end alone"),
-        pytest.param({"centre": "mean", "whole_time": True}, np.full(600, 3.0), [], False, True, id="whole: the mean"),
-        pytest.param({"centre": "median", "whole_time": True}, np.full(53, 3.0), [], False, False, id="whole: no bound"),
-        # 1,367 requests bound a p95; in runs of at most two 137.
-        pytest.param({"centre": "mean", "tails": [(-1, 0.95)]}, np.full(600, 3.0), GROWTH, False, False, id="no tail's bound"),
-        pytest.param(
-            {"centre": "mean", "tails": [(-1, 0.95)], "longest_run": 2}, np.full(600, 3.0), GROWTH[:4], True, True, id="a tail"
-        ),
-        pytest.param(
-            {"centre": "median", "tails": [(-1, 0.95)], "longest_run": 2}, np.full(600, 3.0), GROWTH[:4], True, True,
-            id="a tail beside the median",
-        ),
+        pytest.param("median", {}, SAME, GROWTH[:2], True, True, id="a constant median"),
+        pytest.param("median", {"longest_run": 1}, SAME, GROWTH[:1], True, True, id="a median without runs"),
+        pytest.param("mean", NEAR, STEADY, GROWTH, False, False, id="never: the mean"),
+        pytest.param("median", NEAR, STEADY, GROWTH, False, False, id="never: the median"),
+        pytest.param("median", NEAR, STEADY[:49], [], False, False, id="too few for a look"),
+        pytest.param("median", WHOLE, SAME, [], False, True, id="whole: the median at the end"),
+        pytest.param("mean", WHOLE, SAME, [], False, True, id="whole: the mean at the end"),
+        pytest.param("median", WHOLE, SAME[:53], [], False, False, id="whole: no bound at the end"),
+        pytest.param("mean", P95, SAME, GROWTH, False, False, id="a tail without a bound"),
+        pytest.param("mean", P95 | {"longest_run": 2}, SAME, GROWTH[:4], True, True, id="a tail beside the mean"),
+        pytest.param("median", P95 | {"longest_run": 2}, SAME, GROWTH[:4], True, True, id="a tail beside the median"),
     ],
-)  # fmt: skip
-def test_which_samples_at_which_look_and_how_it_ends(rule, stream, looks, enough, at_the_end):
-    stopping, found = StoppingRule(**rule), []
+)
+def test_which_samples_at_which_look_and_how_it_ends(centre, rule, stream, looks, enough, at_the_end):
+    stopping, found = StoppingRule(centre, **rule), []
     for n in range(1, len(stream) + 1):
         before = stopping.next_look
         look = stopping.look(table(stream[:n]))

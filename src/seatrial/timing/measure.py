@@ -73,7 +73,7 @@ def measure(
             )
             if ended not in ("deadline", "count"):
                 break
-            if ended == "count" and rule.look(samples.to_array()).enough:
+            if ended == "count" and len(samples) >= rule.next_look and rule.look(samples.to_array()).enough:
                 ended = "converged"
                 break
             if now_ns() >= end:
