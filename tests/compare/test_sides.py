@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
+from seatrial.history.store import new_run
 from workloads import model_workload
 
 import seatrial
@@ -19,7 +20,6 @@ from seatrial.compare.lockstep import run_round
 from seatrial.compare.sides import Subject, called_alike, model_side, model_subject, pipeline_subject, told_apart
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, UsageError
-from seatrial.history.store import new_run
 from seatrial.machine.environment import usable_cores
 
 PACKAGES = Path(sysconfig.get_paths()["purelib"])

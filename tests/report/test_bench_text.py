@@ -7,7 +7,7 @@ from rich.console import Console
 
 from seatrial.history.records import CellRecord, LoadResult, Measured
 from seatrial.report.bench_text import print_sweep
-from seatrial.report.highlights import PROCESS_SPREAD
+from seatrial.stats.separate import PROCESS_SPREAD
 
 
 def cell(threads, per_s, clients=1, scenario="single-stream", spread=0.01):

@@ -11,7 +11,7 @@ from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
 from scipy.stats import binom
 
-from seatrial.stats.sample import effective_count, percentile_estimate, samples_needed
+from seatrial.stats.sample import effective_count, percentile_estimate, quantile_of, samples_needed
 
 RUNS = 800
 
@@ -148,3 +148,10 @@ def test_quantiles_outside_the_open_unit_interval_are_refused(bad):
 def test_an_empty_sample_is_refused():
     with pytest.raises(ValueError, match="at least one"):
         percentile_estimate([], 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantile"), [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)]
+)
+def test_a_percentiles_name_is_its_quantile(name, quantile):
+    assert quantile_of(name) == pytest.approx(quantile, abs=1e-15)

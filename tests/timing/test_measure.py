@@ -1,7 +1,6 @@
 """The measuring loop on a scripted iteration: when it stops, what it keeps."""
 
 import gc
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +9,8 @@ from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
 from seatrial.machine.environment import disturbances, environment, fingerprint, peak_memory_bytes
 from seatrial.stats.sample import percentile_estimate
 from seatrial.stats.share import requests_needed
-from seatrial.timing.measure import StopRule, enough, image_order, measure, warm_up
+from seatrial.stats.stopping import Look, StoppingRule
+from seatrial.timing.measure import image_order, measure, warm_up
 
 
 def spin(microseconds):
@@ -23,12 +23,16 @@ def quiet(share):
     assert share >= 0
 
 
-def measure_python(iterate, stages, rule, tell):
-    return measure(PythonWork(iterate), stages, rule, tell)
+def median_known(first_look, precision, **more):
+    return StoppingRule("median", precision, first_look, **more)
+
+
+def measure_python(iterate, stages, max_time_ns, rule, tell):
+    return measure(PythonWork(iterate), stages, max_time_ns, rule, tell)
 
 
 def test_it_stops_once_the_median_is_known():
-    result = measure_python(lambda lap: (spin(200), lap()), 1, StopRule(20_000_000_000, 30, 0.5), quiet)
+    result = measure_python(lambda lap: (spin(200), lap()), 1, 20_000_000_000, median_known(30, 0.5), quiet)
     assert result.converged
     assert 30 <= len(result.table_ns) < 2000
     assert result.warm_up >= 40
@@ -38,7 +42,7 @@ def test_it_stops_once_the_median_is_known():
 def test_it_stops_at_its_time_and_says_so():
     state = np.random.default_rng(0)
     result = measure_python(
-        lambda lap: (spin(state.choice([50, 5000])), lap()), 1, StopRule(150_000_000, 10, 1e-6), quiet
+        lambda lap: (spin(state.choice([50, 5000])), lap()), 1, 150_000_000, median_known(10, 1e-6), quiet
     )
     assert not result.converged
     assert result.elapsed_ns >= 150_000_000
@@ -46,32 +50,25 @@ def test_it_stops_at_its_time_and_says_so():
 
 
 def test_a_percentile_that_was_asked_for_keeps_it_going_until_it_has_a_bound():
-    rule = StopRule(20_000_000_000, 10, 0.9, ((2, 0.95),), longest_run=4)
-    table = measure_python(lambda lap: (spin(100), lap()), 1, rule, quiet).table_ns
+    rule = median_known(10, 0.9, tails=[(2, 0.95)], longest_run=4)
+    table = measure_python(lambda lap: (spin(100), lap()), 1, 20_000_000_000, rule, quiet).table_ns
     assert len(table) >= requests_needed(0.95, 0.95, unseen=0.95 * 4) == 274
     assert percentile_estimate(table[:, 2], 0.95, longest_run=4).high is not None
 
 
 def test_a_tail_budget_has_its_whole_time_however_well_the_median_is_known(monkeypatch):
-    monkeypatch.setattr("seatrial.timing.measure.enough", lambda *_: True)
-    rule = StopRule(100_000_000, 10, 0.9, whole_time=True)
-    result = measure(SpinWork(20_000), 1, rule, quiet)
+    monkeypatch.setattr(StoppingRule, "_spend", lambda *_: Look(enough=True, alpha=0.025, centre=20_000, half_width=0))
+    result = measure(SpinWork(20_000), 1, 100_000_000, median_known(1, 0.9, whole_time=True), quiet)
     assert (result.ended, result.converged) == ("deadline", True)
-    assert result.elapsed_ns >= rule.max_time_ns
-    assert measure(SpinWork(20_000), 1, replace(rule, whole_time=False), quiet).ended == "converged"
-
-
-def test_it_is_not_enough_before_the_median_has_a_bound():
-    rows = np.full((53, 3), 1000, np.int64)
-    assert not enough(rows, StopRule(1, 10, 0.5))
-    assert enough(np.vstack([rows, rows[:1]]), StopRule(1, 10, 0.5))
+    assert result.elapsed_ns >= 100_000_000
+    assert measure(SpinWork(20_000), 1, 100_000_000, median_known(1, 0.9), quiet).ended == "converged"
 
 
 def test_a_gap_separates_each_request_from_the_next_and_is_not_its_time(monkeypatch):
     # Words of progress come more often than gaps end: they must not cut one short.
     monkeypatch.setattr("seatrial.timing.measure.WORD_NS", 1_000_000)
     gap_ns, service_ns = 3_000_000, 200_000
-    table = measure(SpinWork(service_ns), 1, StopRule(150_000_000, 12, 1e-9), quiet, gap_ns=gap_ns).table_ns
+    table = measure(SpinWork(service_ns), 1, 150_000_000, median_known(12, 1e-9), quiet, gap_ns=gap_ns).table_ns
     ends, starts = table[:-1, 0] + table[:-1, -1], table[1:, 0]
     assert (starts - ends >= gap_ns).all()
     assert len(table) <= 150_000_000 / (gap_ns + service_ns) + 1
@@ -80,7 +77,7 @@ def test_a_gap_separates_each_request_from_the_next_and_is_not_its_time(monkeypa
 
 
 def test_a_gap_longer_than_the_time_ends_with_it():
-    result = measure(SpinWork(1000), 1, StopRule(60_000_000, 5, 1e-9), quiet, gap_ns=3_600_000_000_000)
+    result = measure(SpinWork(1000), 1, 60_000_000, median_known(5, 1e-9), quiet, gap_ns=3_600_000_000_000)
     assert (result.ended, len(result.table_ns)) == ("deadline", 1)
     assert warm_up(SpinWork(1000), 1, 20_000_000, 3_600_000_000_000) == 1
 
@@ -91,7 +88,7 @@ def test_samples_go_to_the_table_that_was_given_and_others_can_read_it():
     shared = StageSamples(capacity, 1, memory)
     seen = []
     result = measure(
-        SpinWork(100_000), 1, StopRule(500_000_000, 30, 1e-9),
+        SpinWork(100_000), 1, 500_000_000, median_known(30, 1e-9),
         lambda share: seen.append(len(StageSamples.read(memory, 1))), samples=shared,
     )  # fmt: skip
     assert len(result.table_ns) == len(shared)
@@ -101,7 +98,7 @@ def test_samples_go_to_the_table_that_was_given_and_others_can_read_it():
 
 
 def test_a_full_table_ends_it_and_keeps_every_row():
-    result = measure(SpinWork(20_000), 1, StopRule(20_000_000_000, 10, 1e-9), quiet, samples=StageSamples(64, 1))
+    result = measure(SpinWork(20_000), 1, 20_000_000_000, median_known(10, 1e-9), quiet, samples=StageSamples(64, 1))
     assert (result.ended, result.converged, len(result.table_ns)) == ("full", False, 64)
     assert result.elapsed_ns < 20_000_000_000
     assert (np.diff(result.table_ns[:, 0]) > 0).all()
@@ -116,17 +113,19 @@ def test_a_request_that_fails_leaves_the_rows_before_it_in_the_shared_table():
         lap()
 
     with pytest.raises(ZeroDivisionError):
-        measure(PythonWork(fails_late), 1, StopRule(5_000_000_000, 200, 1e-9), quiet, samples=shared)
+        measure(PythonWork(fails_late), 1, 5_000_000_000, median_known(200, 1e-9), quiet, samples=shared)
     assert len(shared) == 10
 
 
 def test_the_collector_is_paused_and_comes_back():
     seen = []
-    measure_python(lambda lap: (seen.append(gc.isenabled()), spin(50), lap()), 1, StopRule(20_000_000, 5, 0.9), quiet)
+    measure_python(
+        lambda lap: (seen.append(gc.isenabled()), spin(50), lap()), 1, 20_000_000, median_known(5, 0.9), quiet
+    )
     assert seen[-1] is False
     assert gc.isenabled()
     with pytest.raises(ZeroDivisionError):
-        measure_python(lambda lap: 1 / 0, 1, StopRule(20_000_000, 5, 0.9), quiet)
+        measure_python(lambda lap: 1 / 0, 1, 20_000_000, median_known(5, 0.9), quiet)
     assert gc.isenabled()
 
 

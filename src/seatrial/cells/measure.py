@@ -20,7 +20,7 @@ from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
 from seatrial.plan import models
-from seatrial.timing.measure import CAPACITY, StopRule, measure
+from seatrial.timing.measure import CAPACITY, measure
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -69,7 +69,8 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
         measured = measure(
             PythonWork(opened.iterate),
             len(STAGES),
-            _stop_rule(task.stopping),
+            task.stopping.max_time_ns,
+            task.stopping.rule(STAGES),
             lambda share: tell("measuring", share),
             samples=table,
         )
@@ -100,19 +101,6 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             engines=engines,
             engines_problem=problem,
         )
-
-
-def _stop_rule(stopping: Stopping) -> StopRule:
-    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
-    tails = tuple((columns[stage], quantile) for stage, quantile in stopping.tails)
-    return StopRule(
-        int(stopping.max_time_s * 1e9),
-        stopping.min_samples,
-        stopping.precision,
-        tails,
-        stopping.longest_run,
-        stopping.whole_time,
-    )
 
 
 def _engines(w: PipelineWorkload, opened: OpenedPipeline) -> dict[str, StageEngines]:

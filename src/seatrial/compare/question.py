@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from seatrial.errors import UsageError, did_you_mean
 from seatrial.stats.compare import LOOKS, least_pairs, nominal_alpha
-from seatrial.stats.sample import CONFIDENCE, samples_needed
+from seatrial.stats.sample import CONFIDENCE, quantile_of, samples_needed
 
 METRICS = ("p50", "p90", "p95", "p99", "mean")
 # Beyond it not even the last look's pairs have an interval.
@@ -50,7 +50,7 @@ class Question:
     @property
     def least_requests(self) -> int:
         """Of a side in a round: enough that its tail percentile has a sample beyond it."""
-        tails = [float(m[1:]) / 100 for m in self.metrics if m.startswith("p")]
+        tails = [quantile_of(m) for m in self.metrics if m.startswith("p")]
         return max((samples_needed(q, CONFIDENCE) for q in tails if q > 0.5), default=1)
 
     @property

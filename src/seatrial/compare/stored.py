@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 import time
 
-from scipy.special import ndtr, ndtri
-
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.verdicts import adjusted
@@ -23,7 +21,8 @@ from seatrial.history.records import (
 )
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
-from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
+from seatrial.stats.compare import as_said, judge
+from seatrial.stats.separate import separate_effect, separate_noise_floor
 
 
 def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:
@@ -135,38 +134,33 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     unknown = _unknown_spread(a, metric, stage)
     if unknown:
         return _not_judged(a, b, x, y, metric, stage, question, unknown)
-    effect = math.log(y.value / x.value)
     confidence = 1 - question.alpha
-    z = float(ndtri(0.5 + confidence / 2))
-    own = [_relative_error(m, z) for m in (x, y)]
-    # What launches differ by, and what each run knew of its own figure.
-    sd = math.sqrt(SEPARATE_PROCESS_SD**2 + sum(e**2 for e in own))
-    half = z * sd
-    p_value = float(2 * ndtr(-abs(effect) / sd))
-    known = PairedEffect(effect, effect - half, effect + half, confidence, p_value, 1, half, sd)
-    verdict = judge(known, question.margin)[0]
+    # A figure without an interval is one that nothing is called by, see _why_not_known.
+    effect = separate_effect(x.value, y.value, [x.positive_interval, y.positive_interval], confidence)
+    floor = separate_noise_floor(confidence)
+    verdict = judge(effect, question.margin)[0]
     reason = (
-        f"{as_said(known)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
-        f"±{100 * math.expm1(z * SEPARATE_PROCESS_SD):.0f} % without any change, so that smaller ones are not called: "
+        f"{as_said(effect)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
+        f"±{100 * floor:.0f} % without any change, so that smaller ones are not called: "
         "compare the models themselves, in lock-step"
     )
     why_not = _why_not_known(a, b, x, y, metric, stage)
     if why_not:
         verdict, reason = "INCONCLUSIVE", f"{reason}; {why_not}"
     change = Measured(
-        value=math.expm1(effect), unit="fraction", interval=(math.expm1(known.low or 0), math.expm1(known.high or 0)),
+        value=effect.slowdown, unit="fraction", interval=(math.expm1(effect.low or 0), math.expm1(effect.high or 0)),
         confidence=confidence,
     )  # fmt: skip
     return Comparison(
         a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
-        margin=question.margin, change=change, a_value=x, b_value=y, p_value=p_value, p_adjusted=p_value,
-        noise_floor=math.expm1(z * SEPARATE_PROCESS_SD),
+        margin=question.margin, change=change, a_value=x, b_value=y, p_value=effect.p_value, p_adjusted=effect.p_value,
+        noise_floor=floor,
         details={"a": a.measured.backend_details, "b": b.measured.backend_details},
     )  # fmt: skip
 
 
 def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
-    """Of what SEPARATE_PROCESS_SD was not measured, if that is what is asked; '' where it was."""
+    """Of what SEPARATE_PROCESS_SD (stats) was not measured, if that is what is asked; '' where it was."""
     if metric != "p50":
         return metric
     queued = cell.load is not None and cell.load.scenario == "server" and stage in ("queue", "end_to_end")
@@ -191,12 +185,6 @@ def _not_judged(
         a_value=x, b_value=y, p_value=1.0, p_adjusted=1.0,
         details={"a": a.measured.backend_details, "b": b.measured.backend_details},
     )  # fmt: skip
-
-
-def _relative_error(m: Measured, z: float) -> float:
-    """Standard error of ln of a stored figure, from its interval; 0 where it has none, which _why_not_known tells."""
-    interval = m.positive_interval
-    return math.log(interval[1] / interval[0]) / (2 * z) if interval else 0.0
 
 
 def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str) -> str:

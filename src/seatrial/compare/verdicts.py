@@ -28,6 +28,7 @@ from seatrial.stats.compare import (
     paired_effect,
     within_pair_se,
 )
+from seatrial.stats.sample import quantile_of
 
 F64 = npt.NDArray[np.float64]
 A, B, CONTROL = "a", "b", "control"
@@ -129,7 +130,7 @@ def _within_se(seconds: Mapping[str, F64], metric: str) -> float | None:
 def _value(seconds: F64, metric: str) -> float:
     if metric == "mean":
         return float(seconds.mean())
-    return float(np.quantile(seconds, float(metric[1:]) / 100, method="inverted_cdf"))
+    return float(np.quantile(seconds, quantile_of(metric), method="inverted_cdf"))
 
 
 def _comparison(

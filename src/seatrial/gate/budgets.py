@@ -14,7 +14,8 @@ from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor,
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
+from seatrial.stats.means import BLOCKS
+from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up
 from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
 
@@ -127,7 +128,7 @@ def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, late
     summary = cell.stages.get(stage)
     if summary is None:
         return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no stage {stage}", cell.id)
-    quantile = float(budget.percentile[1:]) / 100
+    quantile = quantile_of(budget.percentile)
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
     bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE, longest_run=plan.measure.longest_run)
@@ -207,9 +208,7 @@ def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, w
     if budget.metric == "throughput" and not measured.interval:
         why = f"an interval needs {2 * BLOCKS} batches, got {measured.n}; raise measure.max_time"
         return _decision(name, budget, "INCONCLUSIVE", measured.value, why, cell.id)
-    low, high = measured.interval or (measured.value, measured.value)
-    low, high = (measured.value if low is None else low), (measured.value if high is None else high)
-    limit = budget.limit
+    (low, high), limit = measured.ends, budget.limit
     inside, outside = (high <= limit, low > limit) if budget.side == "max" else (low >= limit, high < limit)
     verdict: Verdict = "PASS" if inside else "FAIL" if outside else "INCONCLUSIVE"
     if measured.interval:

@@ -35,6 +35,12 @@ class Measured(Frozen):
     warnings: tuple[str, ...] = ()
 
     @property
+    def ends(self) -> tuple[float, float]:
+        """The interval's; the value itself for one that is not known."""
+        low, high = self.interval or (None, None)
+        return (self.value if low is None else low), (self.value if high is None else high)
+
+    @property
     def positive_interval(self) -> tuple[float, float] | None:
         """None where an end is not known, or at zero or below, which noise may make of a mean's."""
         low, high = self.interval or (None, None)

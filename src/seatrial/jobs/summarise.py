@@ -9,11 +9,12 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Timing
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
+from seatrial.stats.means import mean_interval
+from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.units import format_seconds
 
-QUANTILES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99}
+PERCENTILES = ("p50", "p90", "p95", "p99")
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
 STAGE_SUM_TOLERANCE = 0.02
 
@@ -31,37 +32,34 @@ def summarise_stages(
 
 
 def stage_summary(seconds: npt.NDArray[np.float64], share: float, longest_run: int = LONGEST_RUN) -> StageSummary:
-    values = {}
-    for name, quantile in QUANTILES.items():
-        e = percentile_estimate(seconds, quantile, CONFIDENCE, longest_run)
-        values[name] = Measured(
-            value=e.value,
-            unit="s",
-            interval=(e.low, e.high),
-            confidence=CONFIDENCE,
-            n=e.n,
-            n_eff=e.n_eff,
-            warnings=e.warnings,
-        )
+    values = {
+        name: record_of(percentile_estimate(seconds, quantile_of(name), CONFIDENCE, longest_run), "s")
+        for name in PERCENTILES
+    }
     return StageSummary(mean=_mean(seconds, "s"), **values, share=share)
 
 
-def _mean(values: npt.NDArray[np.float64], unit: str) -> Measured:
-    """Mean with a Student interval over block means, which carry slow drift that single samples hide."""
-    mean, n = float(values.mean()), len(values)
-    interval = None
-    if n >= 2 * BLOCKS:
-        from scipy.special import stdtrit
-
-        blocks = np.array([b.mean() for b in np.array_split(values, BLOCKS)])
-        half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(blocks.std(ddof=1)) / BLOCKS**0.5
-        interval = (mean - half, mean + half)
+def record_of(e: Estimate, unit: str) -> Measured:
+    """Here, since history does not see stats, nor stats a record."""
     return Measured(
-        value=mean,
+        value=e.value,
+        unit=unit,
+        interval=(e.low, e.high),
+        confidence=e.confidence,
+        n=e.n,
+        n_eff=e.n_eff,
+        warnings=e.warnings,
+    )
+
+
+def _mean(values: npt.NDArray[np.float64], unit: str) -> Measured:
+    interval = mean_interval(values)
+    return Measured(
+        value=float(values.mean()),
         unit=unit,
         interval=interval,
         confidence=CONFIDENCE if interval else None,
-        n=n,
+        n=len(values),
         n_eff=effective_count(values),
     )
 

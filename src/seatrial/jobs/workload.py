@@ -5,6 +5,7 @@ For: every job that opens a model. Not for: how it is measured (each job's own t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -12,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from seatrial.model.file import ModelInfo
 from seatrial.plan import models
+from seatrial.stats.stopping import Centre, StoppingRule
 from seatrial.timing.measure import Measurement
 
 STRICT = ConfigDict(extra="forbid")
@@ -66,6 +68,22 @@ class Stopping:
     tails: tuple[tuple[str, float], ...] = ()
     longest_run: int
     whole_time: bool = False
+
+    @property
+    def max_time_ns(self) -> int:
+        return int(self.max_time_s * 1e9)
+
+    def rule(self, stages: Sequence[str], centre: Centre = "median") -> StoppingRule:
+        """A plan names stages; a rule knows columns of a table: start, stages, end to end."""
+        columns = ["start", *stages, "end_to_end"]
+        return StoppingRule(
+            centre,
+            self.precision,
+            self.min_samples,
+            tails=[(columns.index(stage), quantile) for stage, quantile in self.tails],
+            longest_run=self.longest_run,
+            whole_time=self.whole_time,
+        )
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

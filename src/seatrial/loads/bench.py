@@ -37,11 +37,11 @@ from seatrial.loads.sweep import (
     Sweep,
     capacity_of,
     clients_of,
-    quantile_of,
     with_whole_shapes,
 )
 from seatrial.loads.task import Load, LoadAnswer, LoadTask
 from seatrial.machine.environment import environment
+from seatrial.stats.sample import quantile_of
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]

@@ -24,9 +24,7 @@ from seatrial.loads.clients import Opened, open_works
 from seatrial.loads.rate_search import RateSearch
 from seatrial.loads.server import beside, due_times, serve
 from seatrial.loads.task import LoadAnswer, LoadTask, Served
-from seatrial.stats.sample import CONFIDENCE, can_be_bounded
-from seatrial.stats.stopping import CentreRule
-from seatrial.timing.measure import StopRule, enough, measure, warm_up
+from seatrial.timing.measure import measure, warm_up
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
@@ -66,47 +64,33 @@ def run_load(task: LoadTask, _folder: Path, tell: Tell) -> LoadAnswer:
 
 
 def _single(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
-    rule = StopRule(
-        int(task.stopping.max_time_s * 1e9),
-        task.stopping.min_samples,
-        task.stopping.precision,
-        _tails(task),
-        task.stopping.longest_run,
-    )
-    gap_ns = int(task.load.gap_s * 1e9)
     measured = measure(
         opened.works[0],
         tables[0].stages,
-        rule,
+        task.stopping.max_time_ns,
+        task.stopping.rule(task.stages),
         lambda share: tell("measuring", share),
         samples=tables[0],
-        gap_ns=gap_ns,
+        gap_ns=int(task.load.gap_s * 1e9),
     )
     opened.sent(0, measured.warm_up)
     return Served(timing=timing_of(measured))
 
 
-def _tails(task: LoadTask) -> tuple[tuple[int, float], ...]:
-    return tuple((-1, quantile) for _, quantile in task.stopping.tails)
-
-
 def _many(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
     """Clients back to back, until the mean is known: theirs is the throughput."""
     warmed = _warm_up(task, opened, tables[0].stages)
-    rule = CentreRule(task.stopping.precision, 1 - CONFIDENCE, max(task.stopping.min_samples, 50))
+    rule = task.stopping.rule(task.stages, "mean")
     halt = Halt()
     began = now_ns()
-    deadline = began + int(task.stopping.max_time_s * 1e9)
+    deadline = began + task.stopping.max_time_ns
     enough = False
 
     def poll() -> None:
         nonlocal enough
         tell("measuring", min(1.0, (now_ns() - began) / (task.stopping.max_time_s * 1e9)))
         if sum(map(len, tables)) >= rule.next_look and not enough:
-            latencies = merged([t.to_array() for t in tables])[:, -1]
-            enough = rule.look(latencies).enough and all(
-                can_be_bounded(latencies, quantile, task.stopping.longest_run) for _, quantile in task.stopping.tails
-            )
+            enough = rule.look(merged([t.to_array() for t in tables])).enough
             if enough:
                 halt.ask()
 
@@ -133,8 +117,7 @@ def _server(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
     rows = merged([t.to_array() for t in tables])
     # Where the table was full, those behind were not refused, only not recorded.
     unserved = 0 if ended == "full" else len(due_ns) - len(rows)
-    rule = StopRule(0, task.stopping.min_samples, task.stopping.precision, _tails(task), task.stopping.longest_run)
-    sure = not unserved and enough(rows, rule)
+    sure = not unserved and task.stopping.rule(task.stages).conclude(rows).enough
     timing = Timing(warm_up=warmed, converged=sure, elapsed_s=elapsed_s, ended=ended)
     return Served(timing=timing, unserved=unserved)
 

@@ -18,11 +18,12 @@ from seatrial.jobs.shared import merged
 from seatrial.jobs.workload import Timing
 from seatrial.loads.clients import Opened
 from seatrial.loads.search import ERROR, MOST_LOOKS, Holds, find_rate
-from seatrial.loads.server import due_times, serve, utilisation
+from seatrial.loads.server import due_times, serve
 from seatrial.loads.task import LoadTask, Point, Search, Served
 from seatrial.stats.sample import effective_count, quantile_below
 from seatrial.stats.share import Worth
 from seatrial.stats.stopping import tail_samples_needed
+from seatrial.stats.utilisation import utilisation
 from seatrial.units import format_seconds
 
 F64 = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,14 @@ import numpy.typing as npt
 from seatrial.backends import IO_POLICY
 from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
-from seatrial.jobs.summarise import exact, measurement_of, not_converged, stage_summary
+from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary
 from seatrial.loads.search import ERROR
-from seatrial.loads.server import utilisation
 from seatrial.loads.task import LoadAnswer, LoadTask, Point
 from seatrial.model.shapes import batch_of
-from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate
+from seatrial.stats.means import BLOCKS, rate_per_s
+from seatrial.stats.sample import CONFIDENCE, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
+from seatrial.stats.utilisation import utilisation
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -133,26 +134,13 @@ def _overload(task: LoadTask, table: I64) -> str:
 
 
 def requests_per_s(table: I64) -> Measured | None:
-    """Requests over the time from the first start to the last end, with a Student interval over ten stretches of time."""
+    """Requests over the time from the first start to the last end; None for fewer than two."""
     if len(table) < 2:
         return None
-    ends = np.sort(table[:, 0] + table[:, -1])
-    first = int(table[0, 0])
-    seconds = (int(ends[-1]) - first) / 1e9
-    value = len(table) / seconds
-    if len(table) < 2 * BLOCKS:
-        return Measured(value=value, unit="requests/s", n=len(table))
-    from scipy.special import stdtrit
-
-    # Equal counts, not equal times: the time that a tenth of the requests took has no jitter of one request.
-    marks = np.concatenate([[first], ends[np.linspace(0, len(ends), BLOCKS + 1).astype(int)[1:] - 1]])
-    counts = np.diff(np.linspace(0, len(ends), BLOCKS + 1).astype(int))
-    rates = counts / (np.diff(marks) / 1e9)
-    half = float(stdtrit(BLOCKS - 1, 0.5 + CONFIDENCE / 2)) * float(rates.std(ddof=1)) / BLOCKS**0.5
-    return Measured(
-        value=value, unit="requests/s", interval=(max(0.0, value - half), value + half), confidence=CONFIDENCE,
-        n=len(table), n_eff=BLOCKS,
-    )  # fmt: skip
+    rate, interval = rate_per_s(int(table[0, 0]), np.sort(table[:, 0] + table[:, -1]))
+    if interval is None:
+        return Measured(value=rate, unit="requests/s", n=len(table))
+    return Measured(value=rate, unit="requests/s", interval=interval, confidence=CONFIDENCE, n=len(table), n_eff=BLOCKS)
 
 
 def service_summary(table: I64, longest_run: int = LONGEST_RUN) -> StageSummary:
@@ -183,8 +171,7 @@ def _percentiles(
     """Those that the sample can bound, and why not for those that it cannot."""
     asked, refused = {}, {}
     for name in names:
-        quantile = float(name[1:]) / 100
-        e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE, longest_run)
+        e = percentile_estimate(_with_unserved(seconds, unserved), quantile_of(name), CONFIDENCE, longest_run)
         if e.high is None:
             refused[name] = f"{name} is refused: {e.warnings[-1].removeprefix(name).strip()}; raise --max-time"
         elif math.isinf(e.high):
@@ -192,19 +179,13 @@ def _percentiles(
                 f"{name} is refused: it may lie among the {unserved} requests that were never served; lower --rate"
             )
         else:
-            asked[name] = _measured(e)
+            asked[name] = record_of(e, "s")
     return asked, refused
 
 
 def _with_unserved(seconds: F64, unserved: int) -> F64:
     """Latencies in the order of arrival: who was never served waited longest, and came last."""
     return np.concatenate([seconds, np.full(unserved, math.inf)])
-
-
-def _measured(e: Estimate) -> Measured:
-    return Measured(
-        value=e.value, unit="s", interval=(e.low, e.high), confidence=e.confidence, n=e.n, n_eff=e.n_eff, warnings=e.warnings
-    )  # fmt: skip
 
 
 def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
@@ -215,9 +196,7 @@ def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
     low, high = (None if end is None or math.isinf(end) else end for end in (e.low, e.high))
     lost = (f"{unserved} requests were never served",) if high is None and unserved else ()
     value = float(seconds.max()) if math.isinf(e.value) else e.value
-    return Measured(
-        value=value, unit="s", interval=(low, high), confidence=CONFIDENCE, n=e.n, n_eff=e.n_eff, warnings=(*lost, *e.warnings)
-    )  # fmt: skip
+    return record_of(replace(e, value=value, low=low, high=high, warnings=(*lost, *e.warnings)), "s")
 
 
 def _shapes(task: LoadTask, answer: LoadAnswer, tables: Sequence[I64]) -> list[tuple[ShapeResult, int]]:
@@ -238,7 +217,7 @@ def _shapes(task: LoadTask, answer: LoadAnswer, tables: Sequence[I64]) -> list[t
             continue
         name = ", ".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         p50, p99 = (
-            _measured(percentile_estimate(seconds, q, CONFIDENCE, task.stopping.longest_run)) for q in (0.5, 0.99)
+            record_of(percentile_estimate(seconds, q, CONFIDENCE, task.stopping.longest_run), "s") for q in (0.5, 0.99)
         )
         result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
         results.append((result, batch_of(task.workload.model_info, shapes, 1)))

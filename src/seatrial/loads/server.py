@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -11,15 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from seatrial._native.timing import StageSamples, now_ns, open_loop
 from seatrial.loads.task import LoadTask
-from seatrial.stats.sample import effective_count
 from seatrial.timing import arrivals
 from seatrial.timing.measure import collector_paused
 
-F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 POLL_S = 0.2
 # Behind the last arrival: a server that is behind may catch up; what it has not begun by then is unserved.
@@ -52,20 +48,6 @@ def serve(
         spare,
     )
     return ended, first_ns
-
-
-def utilisation(service_s: F64, rate: float, clients: int, confidence: float = 0.975) -> tuple[float, float]:
-    """Share of the clients' time that the requests take, as an interval. From 1 on, the queue grows without end.
-
-    confidence: of each end, one-sided. Service times of neighbours are alike, which the error of their mean takes into
-    account; and no mean is below its smallest part, whatever a few slow ones do to that error.
-    """
-    if not len(service_s):
-        return 1.0, 1.0
-    mean, error = float(service_s.mean()), 0.0
-    if len(service_s) > 1:
-        error = float(ndtri(confidence)) * float(service_s.std()) / math.sqrt(effective_count(service_s))
-    return rate * max(mean - error, float(service_s.min())) / clients, rate * (mean + error) / clients
 
 
 def beside(loop: Callable[[], str], poll: Callable[[], None], spare: set[int]) -> str:

@@ -17,7 +17,7 @@ from seatrial.jobs.workload import ModelWorkload, Workload
 from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
-from seatrial.stats.sample import CONFIDENCE
+from seatrial.stats.sample import CONFIDENCE, quantile_of
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
 from seatrial.units import format_seconds
@@ -133,7 +133,3 @@ def _arrivals_in(load: Load, time_s: float) -> float:
     span_s = load.arrivals_s[-1] - load.arrivals_s[0]
     most = len(load.arrivals_s) * math.ceil(time_s / span_s) if span_s else len(load.arrivals_s)
     return most if most > 20 * MOST_ARRIVALS else len(arrivals.trace(load.arrivals_s, time_s))
-
-
-def quantile_of(name: str) -> float:
-    return float(name[1:]) / 100

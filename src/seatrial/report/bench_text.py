@@ -162,7 +162,8 @@ def _print_client_knee(out: Console, cells: Sequence[CellRecord]) -> None:
 
 
 def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
-    from seatrial.report.highlights import PROCESS_SPREAD, thread_knee
+    from seatrial.report.highlights import thread_knee
+    from seatrial.stats.separate import PROCESS_SPREAD
 
     counts = [c.threads for c in cells]
     _print_rates(out, "thread", counts, [c.load for c in cells if c.load])

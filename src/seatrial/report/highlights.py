@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from seatrial.history.records import CellRecord, LoadResult, Spike
-from seatrial.stats.compare import SEPARATE_PROCESS_SD
+from seatrial.history.records import CellRecord, LoadResult, Measured, Spike
 from seatrial.stats.knee import knee
+from seatrial.stats.separate import PROCESS_SPREAD
 
 # Of the median: a fifth above it is what a person would call a spike.
 LEAST_TOLD = 1.2
-
-
-# 95 % of processes lie within this ratio of the usual one: SEPARATE_PROCESS_SD is of the ratio of two.
-PROCESS_SPREAD = math.exp(1.96 * SEPARATE_PROCESS_SD / math.sqrt(2))
 
 
 def worth_telling(spikes: Sequence[Spike]) -> list[Spike]:
@@ -24,12 +19,7 @@ def worth_telling(spikes: Sequence[Spike]) -> list[Spike]:
 
 def throughput_knee(loads: Sequence[LoadResult]) -> tuple[int, int]:
     """Clients that may be, and that surely are, enough for 95 % of the best throughput."""
-    intervals = []
-    for m in (load.requests_per_s for load in loads):
-        assert m
-        low, high = m.interval or (None, None)
-        intervals.append((m.value if low is None else low, m.value if high is None else high))
-    return knee([load.clients for load in loads], intervals)
+    return knee([load.clients for load in loads], [_rate(load).ends for load in loads])
 
 
 def thread_knee(cells: Sequence[CellRecord]) -> tuple[int, int]:
@@ -37,11 +27,11 @@ def thread_knee(cells: Sequence[CellRecord]) -> tuple[int, int]:
 
     Each count is a process of its own: its interval is widened by what separate processes differ by without any change.
     """
-    spread = PROCESS_SPREAD
-    intervals = []
-    for m in (c.load.requests_per_s for c in cells if c.load):
-        assert m
-        low, high = m.interval or (None, None)
-        own_low, own_high = m.value if low is None else low, m.value if high is None else high
-        intervals.append((own_low / spread, own_high * spread))
-    return knee([c.threads for c in cells], intervals)
+    own = [_rate(c.load).ends for c in cells]
+    return knee([c.threads for c in cells], [(low / PROCESS_SPREAD, high * PROCESS_SPREAD) for low, high in own])
+
+
+def _rate(load: LoadResult | None) -> Measured:
+    assert load
+    assert load.requests_per_s
+    return load.requests_per_s

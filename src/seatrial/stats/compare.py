@@ -31,9 +31,6 @@ MAD_TO_SD = 1.48
 HODGES_LEHMANN_TO_MEAN = 1.0233
 # How often a true effect of the `detectable` size is told from zero.
 POWER = 0.8
-# Standard deviation of ln(B / A) between two medians from separate processes, as seen on a shared two-core machine:
-# see docs/adr/0003.
-SEPARATE_PROCESS_SD = 0.105
 LEAST_LAUNCHES = 6
 LEAST_IN_A_MODE = 2
 LEAST_OF_A_MODE = 5

@@ -19,8 +19,6 @@ from seatrial.units import format_value
 F64 = npt.NDArray[np.float64]
 # Of two-sided intervals.
 CONFIDENCE = 0.95
-# Block means carry the slow drift that single samples hide; ten are the fewest that give a usable spread.
-BLOCKS = 10
 # What would take so many times these requests, or the fewest that can decide, is too close to call.
 MOST_MORE = 100
 
@@ -36,6 +34,11 @@ class Estimate:
     n: int
     n_eff: int
     warnings: tuple[str, ...] = ()
+
+
+def quantile_of(name: str) -> float:
+    """0.999 of 'p99.9'."""
+    return float(name[1:]) / 100
 
 
 def samples_needed(quantile: float, confidence: float) -> int:

@@ -6,17 +6,22 @@ For: decisions on the samples so far. Not for: clocks, caps or loops (timing), o
 from __future__ import annotations
 
 import math
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr, stdtrit
+from scipy.special import bdtr
 
-from seatrial.stats.sample import BLOCKS, effective_count, samples_needed
+from seatrial.stats.means import BLOCK_MEMORIES, BLOCKS, independent_block_means, student_half_width
+from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate, samples_needed
+from seatrial.stats.share import LONGEST_RUN
 
 F64 = npt.NDArray[np.float64]
-# Blocks of as many autocorrelation times have means that are nearly independent.
-BLOCK_MEMORIES = 5
+Samples = npt.NDArray[np.int64] | F64
+Centre = Literal["median", "mean"]
 # Each look at half as many samples again: looking often would stop on luck, seldom would waste time.
 LOOK_GROWTH = 1.5
 
@@ -52,53 +57,101 @@ def _mad(x: F64) -> float:
 
 @dataclass(frozen=True)
 class Look:
-    """relative_half_width: of the mean's interval at this look's share of alpha; infinite below ten blocks."""
+    """What one look saw. alpha: spent on it; half_width: of the centre's interval at 1 - alpha, infinite where unknown."""
 
     enough: bool
-    relative_half_width: float
-    blocks: int
+    alpha: float
+    centre: float
+    half_width: float
 
 
-class CentreRule:
-    """Stop where the centre is known to within `target` of itself; ask `look` whenever `next_look` samples are there.
+class StoppingRule:
+    """When a stream of requests is enough: `look` whenever `next_look` of them are there, `conclude` once no more come.
 
-    The interval is Student's over the means of blocks of at least five autocorrelation times, ten blocks or more. Looking
-    again and again would stop on luck, so looks come at geometric counts (50, 75, 113, ...), and the k-th spends
-    alpha / (k (k + 1)), which sums to alpha however many there are. One rule serves one stream: it counts its looks.
-    It is about the mean, which a rare spike moves and the median ignores: with spikes it stops late rather than early.
+    Enough: the centre is known to within `precision` of itself, and each percentile in `tails`, a column of the samples and a
+    quantile, has a bound from above, which takes a number of requests that depends on `longest_run` and on how alike
+    neighbours are. The centre is of the last column, the whole request:
+
+    - "median": what one client's latency is reported by. It has a bound like a tail's, and its interval is the percentile's.
+    - "mean": what the throughput of several clients follows from. Its interval is Student's over ten or more blocks of at
+      least five autocorrelation times. A rare spike moves it: with spikes it stops late rather than early.
+
+    Looking again and again would stop on luck, so looks come at geometric counts (50, 75, 113, ...), and the k-th spends
+    alpha / (k (k + 1)), which sums to alpha however many there are. A rule serves one stream: it counts its looks.
+    `whole_time`: no look before the end, since more requests tell more of a tail.
     """
 
-    def __init__(self, target: float = 0.01, alpha: float = 0.05, first_look: int = 50) -> None:
-        if not target > 0 or not 0 < alpha < 1 or first_look < 1:
+    def __init__(
+        self,
+        centre: Centre,
+        precision: float = 0.01,
+        first_look: int = 50,
+        *,
+        tails: Sequence[tuple[int, float]] = (),
+        longest_run: int = LONGEST_RUN,
+        whole_time: bool = False,
+        alpha: float = 1 - CONFIDENCE,
+    ) -> None:
+        """ValueError for a precision, an alpha or a first look that means nothing."""
+        if not precision > 0 or not 0 < alpha < 1 or first_look < 1:
             raise ValueError(
-                f"expected a target above 0, an alpha between 0 and 1 and a first look of at least 1, "
-                f"got {target}, {alpha} and {first_look}"
+                f"expected a precision above 0, an alpha between 0 and 1 and a first look of at least 1, "
+                f"got {precision}, {alpha} and {first_look}"
             )
-        self.next_look = first_look
-        self._target = target
+        # Fewer have no ten blocks, however little alike they are.
+        self._least = max(first_look, BLOCKS * BLOCK_MEMORIES) if centre == "mean" else first_look
+        self._tails = [(-1, 0.5), *tails] if centre == "median" else list(tails)
+        self._interval = _INTERVALS[centre]
+        self._precision = precision
+        self._longest_run = longest_run
         self._alpha = alpha
         self._looks = 0
-        self._last = Look(enough=False, relative_half_width=math.inf, blocks=0)
+        self._last = Look(enough=False, alpha=0.0, centre=math.nan, half_width=math.inf)
+        self.next_look = sys.maxsize if whole_time else self._least
 
-    def look(self, samples: npt.ArrayLike) -> Look:
-        """Is this enough? Before `next_look` samples the last answer stands, and no alpha is spent."""
-        x = np.asarray(samples, np.float64)
-        n = len(x)
-        if n < self.next_look:
-            return self._last
-        self._looks += 1
-        while self.next_look <= n:
-            self.next_look = math.ceil(self.next_look * LOOK_GROWTH)
-        size = math.ceil(BLOCK_MEMORIES * n / effective_count(x))
-        blocks = n // size
-        half_width = math.inf
-        mean = float(x.mean())
-        if blocks >= BLOCKS and mean > 0:
-            means = x[: blocks * size].reshape(blocks, size).mean(axis=1)
-            error = self._alpha / (self._looks * (self._looks + 1)) / 2
-            half_width = -float(stdtrit(blocks - 1, error)) * float(means.std(ddof=1)) / math.sqrt(blocks) / mean
-        self._last = Look(half_width <= self._target, half_width, blocks)
+    def look(self, samples: Samples) -> Look:
+        """Is this enough? Before `next_look` samples the last answer stands, and no alpha is spent.
+
+        samples: (n, columns), all so far, in the order in which they were taken; any one unit.
+        """
+        if len(samples) >= self.next_look:
+            while self.next_look <= len(samples):
+                self.next_look = math.ceil(self.next_look * LOOK_GROWTH)
+            self._last = self._spend(samples)
         return self._last
+
+    def conclude(self, samples: Samples) -> Look:
+        """Were they enough, now that no more come? Where no look has said so this is one more, which spends its share."""
+        if not self._last.enough and len(samples) >= self._least:
+            self._last = self._spend(samples)
+        return self._last
+
+    def _spend(self, samples: Samples) -> Look:
+        self._looks += 1
+        alpha = self._alpha / (self._looks * (self._looks + 1))
+        centre, half_width = self._interval(samples[:, -1], alpha)
+        precise = half_width <= self._precision * centre
+        bounds = all(can_be_bounded(samples[:, column], q, self._longest_run) for column, q in self._tails)
+        return Look(precise and bounds, alpha, centre, half_width)
+
+
+def _median(samples: npt.ArrayLike, alpha: float) -> tuple[float, float]:
+    """The median, and the wider half of its interval at 1 - alpha; infinite where an end is not known."""
+    # A run that is still to come moves a median little: here what was seen is enough.
+    e = percentile_estimate(samples, 0.5, 1 - alpha, longest_run=1)
+    if e.low is None or e.high is None:
+        return e.value, math.inf
+    return e.value, max(e.high - e.value, e.value - e.low)
+
+
+def _mean(samples: npt.ArrayLike, alpha: float) -> tuple[float, float]:
+    """The mean, and half its interval at 1 - alpha; infinite below ten blocks."""
+    x = np.asarray(samples, np.float64)
+    mean, means = float(x.mean()), independent_block_means(x)
+    return mean, student_half_width(means, alpha / 2) if len(means) >= BLOCKS and mean > 0 else math.inf
+
+
+_INTERVALS: dict[Centre, Callable[[npt.ArrayLike, float], tuple[float, float]]] = {"median": _median, "mean": _mean}
 
 
 def tail_samples_needed(quantile: float, confidence: float, above: int = 0) -> int:

@@ -1,7 +1,7 @@
 """The measuring loop: warm up, time every stage of every request, stop when there is enough.
 
-For: one client in a closed loop, in one process. Not for: what the samples mean (stats), loads (loads/), or several
-processes (trial).
+For: one client in a closed loop, in one process: clocks, deadlines, gaps. Not for: when there is enough, or what the samples
+mean (stats), loads (loads/), or several processes (trial).
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, Work, closed_loop, now_ns
-from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate
-from seatrial.stats.share import LONGEST_RUN
-from seatrial.stats.stopping import windows_agree
+from seatrial.stats.stopping import StoppingRule, windows_agree
 
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
@@ -25,23 +23,6 @@ LEAST_WARM_UP_NS = 100_000_000
 CAPACITY = 1 << 17
 # The loop comes back this often to say how far it is.
 WORD_NS = 200_000_000
-
-
-@dataclass(frozen=True)
-class StopRule:
-    """Stop at `max_time_ns`; before it where `min_samples` are there and the median is known well enough.
-
-    `precision` is the widest half of the median's 95 % interval, relative to the median. `tails`: the table's column and
-    the quantile of each percentile that must have a bound from above too, which takes a number of requests that depends on
-    `longest_run` and on how alike neighbours are. `whole_time`: never stop early, since more requests tell more of a tail.
-    """
-
-    max_time_ns: int
-    min_samples: int
-    precision: float = 0.01
-    tails: tuple[tuple[int, float], ...] = ()
-    longest_run: int = LONGEST_RUN
-    whole_time: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,23 +40,29 @@ class Measurement:
 
 
 def measure(
-    work: Work, stages: int, rule: StopRule, tell: Callable[[float], None], *, samples: StageSamples | None = None,
+    work: Work,
+    stages: int,
+    max_time_ns: int,
+    rule: StoppingRule,
+    tell: Callable[[float], None],
+    *,
+    samples: StageSamples | None = None,
     gap_ns: int = 0,
-) -> Measurement:  # fmt: skip
-    """Warms up, then samples until the rule says stop. `tell` hears the share of the time used, between requests.
+) -> Measurement:
+    """Warms up, then samples until the rule has enough or the time is up. `tell` hears the share of the time used, between
+    requests.
 
     samples: the table to fill, which another process may share; gap_ns: sleep behind each request.
     """
-    warmed = warm_up(work, stages, rule.max_time_ns // 3, gap_ns)
+    warmed = warm_up(work, stages, max_time_ns // 3, gap_ns)
     # Not `or`: an empty table is false.
     samples = StageSamples(CAPACITY, stages) if samples is None else samples
-    looks = 0
     with collector_paused():
         began = now_ns()
-        end = began + rule.max_time_ns
-        next_look = samples.capacity + 1 if rule.whole_time else rule.min_samples
+        end = began + max_time_ns
         while True:
-            left = max(0, next_look - len(samples))
+            # One more than there is room for would never be reached.
+            left = max(0, min(rule.next_look, samples.capacity + 1) - len(samples))
             # A deadline would cut the gap before it short: with gaps, the loop comes back after a number of requests.
             ended = closed_loop(
                 work,
@@ -84,40 +71,23 @@ def measure(
                 most=min(left, _requests_a_word(samples, gap_ns)) if gap_ns else left,
                 gap_ns=gap_ns,
             )
-            if ended == "count" and len(samples) >= next_look:
-                looks += 1
-                if enough(samples.to_array(), rule, looks):
-                    ended = "converged"
-                    break
-                # Few looks, each at half as many samples again: looking often would stop on luck.
-                next_look = int(len(samples) * 1.5) + 1
-            elif ended not in ("deadline", "count"):
+            if ended not in ("deadline", "count"):
+                break
+            if ended == "count" and len(samples) >= rule.next_look and rule.look(samples.to_array()).enough:
+                ended = "converged"
                 break
             if now_ns() >= end:
                 ended = "deadline"
                 break
-            tell((now_ns() - began) / rule.max_time_ns)
+            tell((now_ns() - began) / max_time_ns)
         elapsed = now_ns() - began
     table = samples.to_array()
-    return Measurement(table, warmed, elapsed, ended == "converged" or enough(table, rule, looks + 1), ended)
+    return Measurement(table, warmed, elapsed, rule.conclude(table).enough, ended)
 
 
 def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
     last = samples.to_array(len(samples) - 1)[:, -1] if len(samples) else [0]
     return max(1, WORD_NS // (gap_ns + int(last[0])))
-
-
-def enough(table_ns: npt.NDArray[np.int64], rule: StopRule, look: int = 1) -> bool:
-    """Whether the rule is met at this look, the first being 1: each spends alpha / (k (k + 1)), so that all spend alpha."""
-    if len(table_ns) < rule.min_samples:
-        return False
-    if not all(can_be_bounded(table_ns[:, c], quantile, rule.longest_run) for c, quantile in ((-1, 0.5), *rule.tails)):
-        return False
-    # A run that is still to come moves a median little: here what was seen is enough.
-    centre = percentile_estimate(table_ns[:, -1], 0.5, 1 - (1 - CONFIDENCE) / (look * (look + 1)), longest_run=1)
-    if centre.low is None or centre.high is None:
-        return False
-    return max(centre.high - centre.value, centre.value - centre.low) <= rule.precision * centre.value
 
 
 def warm_up(work: Work, stages: int, max_time_ns: int, gap_ns: int = 0) -> int:

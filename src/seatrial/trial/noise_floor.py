@@ -28,6 +28,7 @@ from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
+from seatrial.stats.separate import log_half_width
 from seatrial.timing.measure import CAPACITY
 
 WHAT = "again, for the noise floor"
@@ -107,4 +108,4 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
 def _error(m: Measured) -> float | None:
     """Half the interval of ln; None where an end is not known."""
     interval = m.positive_interval
-    return math.log(interval[1] / interval[0]) / 2 if interval else None
+    return log_half_width(interval) if interval else None
