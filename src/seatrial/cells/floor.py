@@ -29,11 +29,11 @@ def measure_floor(task: Task, pipeline: Any, data: Any, raw: list[list[Array]]) 
     """
     from seatrial.parity.parts import split
     from seatrial.parity.tensors import compare_tensors
-    from seatrial.plan import models
+    from seatrial.plan import pipelines
 
     # A runtime may call them otherwise; the plan and the parent know the model's own names.
     outputs = task.model_info.outputs
-    postprocess = models.Pipeline.model_validate(task.pipeline).postprocess
+    postprocess = pipelines.Pipeline.model_validate(task.pipeline).postprocess
     raw = raw[:MOST_IMAGES]
     reference = split(postprocess, outputs, raw)
     floors = []

@@ -88,12 +88,12 @@ def _engines(
 ) -> dict[str, StageEngines]:
     """The built-in stages with the other kernels too. A user's own function has no other kernels."""
     from seatrial.cells.engines import compare_engines
-    from seatrial.plan import models
+    from seatrial.plan import pipelines
 
-    spec = models.Pipeline.model_validate(task.pipeline)
-    stages = ["preprocess"] if isinstance(spec.preprocess, models.Preprocess) else []
+    spec = pipelines.Pipeline.model_validate(task.pipeline)
+    stages = ["preprocess"] if isinstance(spec.preprocess, pipelines.Preprocess) else []
     # Raw outputs and embeddings are the same NumPy code in both.
-    if isinstance(spec.postprocess, models.Postprocess) and spec.postprocess.task not in ("raw", "embed"):
+    if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.task not in ("raw", "embed"):
         stages.append("postprocess")
     if not stages:
         return {}

@@ -12,7 +12,8 @@ from seatrial.gate.accuracy import Judged, judge_accuracy, judge_drop
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
 from seatrial.parity.evaluation import Evaluation
-from seatrial.plan.models import Budget, Plan, Where
+from seatrial.plan.budgets import Budget, Where
+from seatrial.plan.models import Plan
 from seatrial.plan.reference import baseline_name, reference_cell
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
 from seatrial.timing.measure import CAPACITY

@@ -11,7 +11,8 @@ from seatrial.gate.budgets import Evaluations, Latencies, concerns, judge_budget
 from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing
 from seatrial.history.records import CellRecord, Comparison, Decision, NoiseFloor, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
-from seatrial.plan.models import Budget, Plan
+from seatrial.plan.budgets import Budget
+from seatrial.plan.models import Plan
 from seatrial.plan.reference import reference_cell
 
 # What a record says it was judged by. A change that could turn a verdict gets a new number, from the first release on.

@@ -70,9 +70,9 @@ class OpenedPipeline:
 def build(task: Task, engine: str | None = None) -> Pipeline:
     """The task's pipeline; `engine` replaces the plan's own."""
     from seatrial.pipeline.build import build_pipeline
-    from seatrial.plan import models
+    from seatrial.plan import pipelines
 
-    spec = models.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
+    spec = pipelines.Pipeline.model_validate(task.pipeline | ({"engine": engine} if engine else {}))
     return build_pipeline(task.pipeline_name, spec, task.model_info, Path(task.folder), task.allow_code)
 
 

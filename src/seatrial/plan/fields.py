@@ -1,6 +1,7 @@
 """The field types of a plan: quantities, fractions, one-or-several; and the base of every group of keys.
 
-For: reading one value as people write it, with a JSON Schema that says so. Not for: which keys there are (models.py).
+For: reading one value as people write it, with a JSON Schema that says so. Not for: which keys there are (models.py,
+pipelines.py, budgets.py).
 """
 
 from __future__ import annotations

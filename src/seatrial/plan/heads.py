@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
-from seatrial.plan.head_rules import Finding, find
+from seatrial.plan.head_finding import Finding
+from seatrial.plan.head_rules import find
 from seatrial.plan.seen import Seen
 
 
