@@ -174,8 +174,7 @@ def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
         # One thread: runtimes keep theirs spinning on the cell's cores between two runs, and more would wait for them.
-        kernel.batch(images, out=feeds[input_name])
-        return [kernel.geometry((i.shape[0], i.shape[1])) for i in images]
+        return kernel.batch_with_geometries(images, out=feeds[input_name])[1]
 
     return allocate, preprocess
 
