@@ -38,7 +38,7 @@ COLUMNS = (
 # Not -1: a difference between two clocks may be negative.
 UNREAD = int(np.iinfo(np.int64).min)
 
-_TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 # Two descriptors a thread; the usual limit on descriptors is 1024, and the harness needs its own.
 _MOST_THREADS = 128
 # Two clocks read further apart than this were interrupted in between: their difference is not news.
