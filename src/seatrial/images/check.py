@@ -43,10 +43,8 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
     done: list[CheckedImage] = []
     while len(done) < len(paths):
         rest = [str(p) for p in paths[len(done) :]]
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "seatrial.images.check"],
-            input=json.dumps(rest), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        command = [sys.executable, "-P", "-m", "seatrial.images.check"]
+        child = subprocess.run(command, input=json.dumps(rest), capture_output=True, text=True, check=False)
         for line in child.stdout.splitlines():
             row = json.loads(line)
             done.append(

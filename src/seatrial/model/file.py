@@ -288,7 +288,6 @@ def _inspect_fake(path: Path) -> ModelInfo:
 
 def model_facts(info: ModelInfo) -> dict[str, Any]:
     """As a record has them."""
-    return {
-        "path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset,
-        "inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs], "labels": None,
-    }  # fmt: skip
+    tensors = {"inputs": [str(i) for i in info.inputs], "outputs": [str(o) for o in info.outputs]}
+    file = {"path": str(info.path), "digest": info.digest, "size_bytes": info.size_bytes, "opset": info.opset}
+    return file | tensors | {"labels": None}

@@ -110,10 +110,9 @@ def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[An
         matched += (bits @ (np.asarray(row["dtMatches"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
         ignored += (bits @ (np.asarray(row["dtIgnore"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
     order = np.argsort(-np.array(score, np.float64), kind="stable")
-    return ClassMatches(
-        category, np.array(image, np.int32)[order], np.array(score, np.float64)[order], np.array(matched, np.uint32)[order],
-        np.array(ignored, np.uint32)[order], objects,
-    )  # fmt: skip
+    rows_of = np.array(image, np.int32)[order], np.array(score, np.float64)[order]
+    masks = np.array(matched, np.uint32)[order], np.array(ignored, np.uint32)[order]
+    return ClassMatches(category, *rows_of, *masks, objects)
 
 
 def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap) -> list[bool]:

@@ -244,8 +244,9 @@ def _contradictions(known: _Categories, labels: list[str], ids: Ids) -> list[str
     name_of = dict(zip(known.ids, known.names, strict=True))
     against = [
         f"{labels[k]} is judged as {name_of[chosen]}"
-        for k, i in by_name.items() if (chosen := ids[k]) is not None and chosen != i
-    ]  # fmt: skip
+        for k, i in by_name.items()
+        if (chosen := ids[k]) is not None and chosen != i
+    ]
     return (
         [f"class_ids goes against {count_of(len(against), 'name')} that agree: {short_list(against)}"]
         if against

@@ -219,6 +219,8 @@ class PixelEvaluation:
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         i, k = np.nonzero(self.union)
         return {
-            "image": [names[n] for n in i.tolist()], "category": [self.categories[n] for n in k.tolist()],
-            "intersection": self.intersection[i, k], "union": self.union[i, k],
-        }  # fmt: skip
+            "image": [names[n] for n in i.tolist()],
+            "category": [self.categories[n] for n in k.tolist()],
+            "intersection": self.intersection[i, k],
+            "union": self.union[i, k],
+        }

@@ -31,9 +31,11 @@ class Parts:
 
 
 def split(
-    postprocess: pipelines.Postprocess | pipelines.UserCode, outputs: Sequence[TensorInfo], raw: Sequence[Sequence[Array]],
+    postprocess: pipelines.Postprocess | pipelines.UserCode,
+    outputs: Sequence[TensorInfo],
+    raw: Sequence[Sequence[Array]],
     by_rank: bool = False,
-) -> Parts:  # fmt: skip
+) -> Parts:
     """raw[image][output] without the batch, to parts: those of the plan's format where it names one, else whole outputs.
 
     outputs: as the model's file has them, in the order of raw's.

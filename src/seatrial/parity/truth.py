@@ -77,17 +77,15 @@ def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tu
 
 def _unlike_sizes(coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
-    said = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
-    rows = zip(images, map(tuple, sizes_hw), (said[i] for i in image_ids(coco, images)), strict=True)
+    annotated_hw = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
+    rows = zip(images, map(tuple, sizes_hw), (annotated_hw[i] for i in image_ids(coco, images)), strict=True)
     unlike = [(image, hw, row) for image, hw, row in rows if row[0] and row[1] and row != hw]
     if not unlike:
         return []
     image, hw, row = unlike[0]
-    turned = all(row == hw[::-1] for _, hw, row in unlike)
-    cure = (
-        "is EXIF orientation applied on both sides?" if turned
-        else "boxes and masks made at another size do not fit these files; use the files that were annotated"
-    )  # fmt: skip
+    cure = "boxes and masks made at another size do not fit these files; use the files that were annotated"
+    if all(row == hw[::-1] for _, hw, row in unlike):
+        cure = "is EXIF orientation applied on both sides?"
     return [
         f"{len(unlike)} of {count_of(len(images), 'image')} have another size than the annotations say, first {image.name} "
         f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width): {cure}"

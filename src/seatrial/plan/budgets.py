@@ -62,10 +62,8 @@ class Budget(Strict):
         read, _, side = METRICS[self.metric]
         other = "min" if side == "max" else "max"
         if getattr(self, other) is not None:
-            raise PydanticCustomError(
-                "wrong_side", "metric '{metric}' takes '{side}', not '{other}'",
-                {"key": other, "metric": self.metric, "side": side, "other": other},
-            )  # fmt: skip
+            words = {"key": other, "metric": self.metric, "side": side, "other": other}
+            raise PydanticCustomError("wrong_side", "metric '{metric}' takes '{side}', not '{other}'", words)
         given = getattr(self, side)
         if given is None:
             raise PydanticCustomError(

@@ -188,10 +188,9 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
         problems.append(
             (("measure", "timeout"), "expected more than max_time: a cell also loads, warms up and collects results")
         )
-    matrix: dict[str, list[Any]] = {
-        "backend": plan.matrix.backends, "precision": plan.matrix.precisions,
-        "batch": plan.matrix.batch_sizes, "threads": plan.matrix.threads,
-    }  # fmt: skip
+    m = plan.matrix
+    matrix: dict[str, list[Any]] = {"backend": m.backends, "precision": m.precisions, "batch": m.batch_sizes}
+    matrix["threads"] = m.threads
     if plan.parity:
         reference = plan.parity.reference
         pipeline_known(("parity", "reference", "pipeline"), reference.pipeline)

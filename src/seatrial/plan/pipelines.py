@@ -91,10 +91,9 @@ class Postprocess(Strict):
     @model_validator(mode="after")
     def _format_for_detect(self) -> Postprocess:
         if self.task == "detect" and self.format is None:
-            raise PydanticCustomError(
-                "missing_format", "task 'detect' needs a format: one of {known}",
-                {"key": "format", "known": ", ".join(get_args(get_args(type(self).model_fields["format"].annotation)[0]))},
-            )  # fmt: skip
+            formats = get_args(get_args(type(self).model_fields["format"].annotation)[0])
+            words = {"key": "format", "known": ", ".join(formats)}
+            raise PydanticCustomError("missing_format", "task 'detect' needs a format: one of {known}", words)
         return self
 
 

@@ -136,9 +136,13 @@ class Bound:
 
 
 def quantile_below(
-    samples: npt.ArrayLike, quantile: float, limit: float, confidence: float, unit: str = "s",
+    samples: npt.ArrayLike,
+    quantile: float,
+    limit: float,
+    confidence: float,
+    unit: str = "s",
     longest_run: int = LONGEST_RUN,
-) -> Bound:  # fmt: skip
+) -> Bound:
     """Is the p-quantile at most `limit`? yes: its two-sided interval ends at or below it; no: it begins above it.
 
     So an interval and a verdict from the same samples never contradict each other. Either answer is wrong with at most
