@@ -58,9 +58,9 @@ def judge_budget(
     failed = [c for c in own if c.status == "failed"]
     if failed and not decisions:
         reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
-        return [_decision(budget, _unjudged(reason), failed[0])]
+        return [_decision(budget, _inconclusive(reason), failed[0])]
     if not own:
-        return [_decision(budget, _unjudged("no cell that ran is concerned; widen 'where'"))]
+        return [_decision(budget, _inconclusive("no cell that ran is concerned; widen 'where'"))]
     return decisions
 
 
@@ -78,7 +78,7 @@ def _never_ran(plan: Plan, budget: Budget, cells: Sequence[CellRecord]) -> list[
         which = " ".join(f"{key}={value}" for key, value in want.items())
         why = "; ".join(dict.fromkeys(c.reason for c in own)) or "it is not in the matrix"
         reason = f"no cell of {which} ran, which the budget names: {why}"
-        decisions.append(_decision(budget, _unjudged(reason), own[0] if own else None))
+        decisions.append(_decision(budget, _inconclusive(reason), own[0] if own else None))
     return decisions
 
 
@@ -110,7 +110,7 @@ def _judge(
     evaluations: Evaluations,
 ) -> Judgement:
     if cell.doubt and budget.metric in ("latency", "throughput"):
-        return _unjudged(cell.doubt)
+        return _inconclusive(cell.doubt)
     if budget.metric == "latency":
         return _judge_latency(plan, budget, cell, latencies)
     if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
@@ -120,7 +120,7 @@ def _judge(
         return _judge_agreement(budget, cell)
     measured: Measured | None = getattr(cell, budget.metric)
     if measured is None:
-        return _unjudged(f"the cell has no {budget.metric.replace('_', ' ')}")
+        return _inconclusive(f"the cell has no {budget.metric.replace('_', ' ')}")
     return _judge_measured(budget, measured)
 
 
@@ -128,7 +128,7 @@ def _judge_latency(plan: Plan, budget: Budget, cell: CellRecord, latencies: Late
     stage = budget.stage or "end_to_end"
     summary = cell.stages.get(stage)
     if summary is None:
-        return _unjudged(f"the cell has no stage {stage}")
+        return _inconclusive(f"the cell has no stage {stage}")
     quantile = float(budget.percentile[1:]) / 100
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
@@ -180,22 +180,22 @@ def _judge_evaluated(
 ) -> Judgement:
     own = evaluations(cell)
     if own is None:
-        return _unjudged(cell.accuracy_note or "this cell has no accuracy: the plan names no annotations")
+        return _inconclusive(cell.accuracy_note or "this cell has no accuracy: the plan names no annotations")
     if budget.metric == "accuracy":
         return judge_accuracy(own, budget.limit, seed)
     wanted = _METRIC_OF_DROP[budget.metric]
     if own.metric != wanted:
-        return _unjudged(f"this task's metric is {own.metric}, not {wanted}")
+        return _inconclusive(f"this task's metric is {own.metric}, not {wanted}")
     theirs = evaluations(reference) if reference is not None and reference.status == "ok" else None
     if theirs is None or theirs.metric != wanted:
-        return _unjudged(f"the reference cell has no {wanted}")
+        return _inconclusive(f"the reference cell has no {wanted}")
     return judge_drop(theirs, own, budget.limit, seed)
 
 
 def _judge_agreement(budget: Budget, cell: CellRecord) -> Judgement:
     parity = cell.across or cell.parity
     if parity is None or parity.agreement is None:
-        return _unjudged("no decoded results to compare with the reference")
+        return _inconclusive("no decoded results to compare with the reference")
     verdict, reason = agreement_verdict(parity, budget.limit)
     return Judgement(verdict, parity.agreement, f"{reason}, against {parity.reference}", parity.reference)
 
@@ -217,7 +217,7 @@ def _judge_measured(budget: Budget, measured: Measured) -> Judgement:
     return Judgement(verdict, measured.value, spread + spans)
 
 
-def _unjudged(reason: str) -> Judgement:
+def _inconclusive(reason: str) -> Judgement:
     return Judgement("INCONCLUSIVE", None, reason)
 
 

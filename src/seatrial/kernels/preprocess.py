@@ -1,4 +1,7 @@
-"""Preprocess: one uint8 image to one tensor, and the geometry to bring results back. Public as seatrial.Preprocess."""
+"""Preprocess: one uint8 image to one tensor, and the geometry to bring results back. Public as seatrial.Preprocess.
+
+For: settings, checked, and which engine runs. Not for: pixels (csrc, reference.py) or memory (native_preprocess.py).
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What disturbed a run while it ran: a watch beside the measuring process.
 
-For: the parent of a process that measures. Not for: the machine's settings (environment), how a counter is read
-(counters), what the totals mean (noise_report), or single samples (spikes).
+For: the parent of a process that measures. Not for: the machine's settings (machine), how a counter is read
+(counters.py), what the totals mean (report.py), or single samples (spikes.py).
 """
 
 from __future__ import annotations

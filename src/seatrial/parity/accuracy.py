@@ -167,9 +167,9 @@ def _pixels(
                 )
             if a["category_id"] in ids:
                 expected[mask] = ids.index(a["category_id"])
-        judged = expected >= 0
+        in_truth = expected >= 0
         for k in range(len(ids)):
-            found, true = (result.class_ids == k) & judged, expected == k
+            found, true = (result.class_ids == k) & in_truth, expected == k
             inter[at, k] = (found & true).sum()
             union[at, k] = (found | true).sum()
     return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)

@@ -1,6 +1,7 @@
-"""A pipeline from its plan: four named stages that the runner times, and the checks that they fit the model.
+"""A pipeline from its plan: the stages around the model as callables, and the checks that they fit it.
 
-For: decode, preprocess and postprocess as callables with fixed buffers. Not for: inference (backends) or timing.
+For: decode, preprocess and postprocess, with buffers that stay in place. Not for: inference (backends), or timing the stages
+(timing/measure.py).
 """
 
 from __future__ import annotations

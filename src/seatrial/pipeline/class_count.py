@@ -79,9 +79,9 @@ def check_labels(where: str, spec: pipelines.Pipeline, model: ModelInfo, labels:
 
 def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo, count: int, given: int) -> str:
     form = post.format if isinstance(post, pipelines.Postprocess) and post.task == "detect" else None
-    said = model.metadata.get("task", "")
-    if form in ("yolov8", "yolo11", "yolov5") and said in ("segment", "pose", "obb"):
-        return f"the metadata says task '{said}': what stands behind its classes are no classes; this head has no format here"
+    task = model.metadata.get("task", "")
+    if form in ("yolov8", "yolo11", "yolov5") and task in ("segment", "pose", "obb"):
+        return f"the metadata says task '{task}': what stands behind its classes are no classes; this head has no format here"
     if form in ("ssd", "detr") and given == count + 1:
         column = "background's column" if form == "ssd" else "the last column, 'no object'"
         return f"format {form} leaves out {column}: leave it out of the labels too"

@@ -24,7 +24,7 @@ PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
 
 @dataclass(frozen=True)
 class Guess:
-    """One pipeline, guessed. why: what each choice rests on; unsure: what is to be checked.
+    """A pipeline that may fit the model. why: what each choice rests on; unsure: what is to be checked.
 
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one.
     """

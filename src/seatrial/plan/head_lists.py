@@ -51,50 +51,50 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
     if seen is None or seen.rows is None:
         if classes and rows != 4 + classes:
             return _more_rows(rows, classes, f"{classes} labels, and {counted}")
-        known = bool(classes) and info.metadata.get("task") == "detect"
+        certain = bool(classes) and info.metadata.get("task") == "detect"
         return Finding(
             "yolov8",
             f"{counted}, as many as labels" if classes else f"{counted}; {NOT_RUN}",
-            known,
+            certain,
         )
     boxes, scores = seen.rows.part(0, 4), seen.rows.part(4)
-    said = in_numbers(boxes, scores)
+    numbers = in_numbers(boxes, scores)
     if classes and rows != 4 + classes:
-        found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {said}")
+        found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {numbers}")
         # Keypoints and coefficients go beyond 0 to 1; an angle need not.
         plain = scores.probabilities and found.key in ("pose", "instances")
         return Finding("unknown", found.because) if plain else found
     if boxes.blank and scores.blank:
         return Finding("yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes))
     if _sizes_below_zero(boxes):
-        return Finding("unknown", f"sizes below 0: {said}")
+        return Finding("unknown", f"sizes below 0: {numbers}")
     if not scores.probabilities:
-        return _not_probabilities(rows, scores, said)
+        return _not_probabilities(rows, scores, numbers)
     if boxes.most <= 2:
-        return Finding("yolov8_fractions", said)
+        return Finding("yolov8_fractions", numbers)
     grid = " (YOLOv8's grid)" if hw and columns == anchors(hw) else ""
-    return Finding("yolov8", f"{counted}, {columns} anchors{grid}; {said}", bool(classes))
+    return Finding("yolov8", f"{counted}, {columns} anchors{grid}; {numbers}", bool(classes))
 
 
-def _more_rows(rows: int, classes: int, said: str) -> Finding:
+def _more_rows(rows: int, classes: int, because: str) -> Finding:
     more = rows - 4 - classes
     if more == 1:
-        return Finding("obb", said)
+        return Finding("obb", because)
     if more == 32:
-        return Finding("instances", said)
-    return Finding("pose" if more > 0 and (more % 3 == 0 or more % 2 == 0) else "unknown", said)
+        return Finding("instances", because)
+    return Finding("pose" if more > 0 and (more % 3 == 0 or more % 2 == 0) else "unknown", because)
 
 
-def _not_probabilities(rows: int, scores: Ranges, said: str) -> Finding:
+def _not_probabilities(rows: int, scores: Ranges, because: str) -> Finding:
     """Rows behind the boxes that are no probabilities: logits of all classes, or what another task appends."""
     good = (scores.low >= -0.01) & (scores.high <= 1.01)
     leading = int(good.argmin())
     beyond = rows - 4 - leading
     if leading and beyond == 1 and scores.part(leading).within(-3.2, 4.8):
-        return Finding("obb", said)
+        return Finding("obb", because)
     if leading and scores.most > 2 and beyond >= 2:
-        return Finding("pose", said)
-    return Finding("unknown" if leading else "yolov8_logits", said)
+        return Finding("pose", because)
+    return Finding("unknown" if leading else "yolov8_logits", because)
 
 
 def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: Seen | None, hw: Hw) -> Finding:
@@ -109,28 +109,28 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
             return Finding("unknown", f"{classes} labels, {columns} columns; {NOT_RUN}")
         return Finding("yolox" if rows == one else "yolov5", f"{grid}; {NOT_RUN}")
     boxes, scores = seen.columns.part(0, 4), seen.columns.part(4)
-    said = in_numbers(boxes, scores)
+    numbers = in_numbers(boxes, scores)
     if few and boxes.most <= 2 and scores.probabilities:
-        return Finding("rtdetr_joined", said)
+        return Finding("rtdetr_joined", numbers)
     if columns > 6 and few and scores.part(0, 1).probabilities and scores.whole[1] and scores.high[1] < 10_000:
-        return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", said)
+        return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", numbers)
     if not scores.probabilities:
-        return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", said)
+        return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
     if rows == one and hw and _undecoded(boxes, hw):
         return Finding("yolox", f"{grid}; on a picture, boxes hold offsets from {boxes.least:.3g} to {boxes.most:.3g}")
     if boxes.most <= 2:
-        return Finding("yolov5_fractions", said)
+        return Finding("yolov5_fractions", numbers)
     if _sizes_below_zero(boxes):
-        return Finding("unknown", f"sizes below 0: {said}")
+        return Finding("unknown", f"sizes below 0: {numbers}")
     if classes and columns == 4 + classes:
-        return Finding("yolov8_turned", f"{classes} labels; {said}")
+        return Finding("yolov8_turned", f"{classes} labels; {numbers}")
     if classes and columns != 5 + classes:
         return Finding(
-            "instances" if columns == 37 + classes else "unknown", f"{classes} labels, {columns} columns; {said}"
+            "instances" if columns == 37 + classes else "unknown", f"{classes} labels, {columns} columns; {numbers}"
         )
     if few:
-        return Finding("unknown", f"{rows} rows, which is no grid of anchors; {said}")
-    return Finding("yolov5", f"{grid}, {columns} columns are 5 + {columns - 5} classes; {said}", bool(classes))
+        return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")
+    return Finding("yolov5", f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}", bool(classes))
 
 
 def _sizes_below_zero(boxes: Ranges) -> bool:

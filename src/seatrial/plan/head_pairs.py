@@ -27,26 +27,26 @@ def find_in_pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]
         sigmoid = queries and ("dets" in boxes.name.lower() or (rows or 0) > 200)  # type: ignore[operator]
         key = ("rtdetr" if sigmoid else "detr") if queries else "ssd"
         return Finding(key, f"{rows} boxes, {shape_of(scores, seen)[2]} columns of scores; {NOT_RUN}", False, names)
-    said = f"{in_numbers(b.columns, s.columns)}"
+    numbers = f"{in_numbers(b.columns, s.columns)}"
     if b.columns.most > 4:
-        return Finding("pair_pixels", said)
+        return Finding("pair_pixels", numbers)
     if s.columns.probabilities:
         background = s.share("first") > 0.5
         sums_to_one = s.sums[0] >= 0.98 and s.sums[1] <= 1.02
         if (sums_to_one and not queries) or (background and b.share("corners") > 0.9 and s.columns.high.size > 1):
             return Finding(
-                "ssd", f"{said}; class 0 is the greatest in {s.share('first'):.0%} of the rows", False, names
+                "ssd", f"{numbers}; class 0 is the greatest in {s.share('first'):.0%} of the rows", False, names
             )
-        return Finding("pair_no_background", said)
+        return Finding("pair_no_background", numbers)
     if not queries or b.columns.least < -0.5:
-        return Finding("pair_logits", said)
-    return Finding(*_softmax_or_sigmoid(s, said), False, names)
+        return Finding("pair_logits", numbers)
+    return Finding(*_softmax_or_sigmoid(s, numbers), False, names)
 
 
-def _softmax_or_sigmoid(scores: Seen, said: str) -> tuple[str, str]:
+def _softmax_or_sigmoid(scores: Seen, numbers: str) -> tuple[str, str]:
     """DETR's queries mostly answer 'no object', by a high last logit; with a sigmoid each, they answer by low ones."""
     last, negative = scores.share("last"), scores.share("negative")
-    why = f"{said}; the last column is the greatest in {last:.0%} of the queries, and {negative:.0%} have only negative ones"
+    why = f"{numbers}; the last column is the greatest in {last:.0%} of the queries, and {negative:.0%} have only negative ones"
     return ("detr" if last > 0.5 and negative < 0.5 else "rtdetr"), why
 
 

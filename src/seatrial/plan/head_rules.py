@@ -70,28 +70,30 @@ def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: See
     if seen and seen.columns is not None:
         one = seen.sums[0] >= 0.99 and seen.sums[1] <= 1.01
         if seen.columns.probabilities and one and width != 1:
-            because = f"each row sums to 1 on a picture{_width_said(width, classes)}"
+            because = f"each row sums to 1 on a picture{_width_in_words(width, classes)}"
             sure = classes == width or (not classes and width not in _WITH_BACKGROUND)
             return Finding("classify", because, sure, activation="none")
         unit = seen.lengths[0] >= 0.99 and seen.lengths[1] <= 1.01
         if unit and not classes:
             return Finding("embed", "each row has length 1 on a picture")
         if seen.columns.probabilities and classes:
-            said = f"values from 0 to 1 that do not sum to 1: an activation is inside{_width_said(width, classes)}"
-            return Finding("classify", said, False, activation="none")
+            because = (
+                f"values from 0 to 1 that do not sum to 1: an activation is inside{_width_in_words(width, classes)}"
+            )
+            return Finding("classify", because, False, activation="none")
     if width == 1:
         return Finding("unknown", "one value an image: a score or a regression")
     if classes:
-        because = f"one output of two dimensions{_width_said(width, classes)}"
+        because = f"one output of two dimensions{_width_in_words(width, classes)}"
         return Finding("classify", because, classes == width)
     if width in _FEATURES:
         return Finding("embed", "one output of two dimensions without labels; it may be a classifier")
     return Finding(
-        "classify", f"one output of two dimensions without labels; it may be an embedding{_width_said(width, 0)}"
+        "classify", f"one output of two dimensions without labels; it may be an embedding{_width_in_words(width, 0)}"
     )
 
 
-def _width_said(width: int | str | None, classes: int) -> str:
+def _width_in_words(width: int | str | None, classes: int) -> str:
     if classes and classes != width:
         return f"; {classes} labels for {width} columns: which column is which class?"
     if width in _WITH_BACKGROUND:

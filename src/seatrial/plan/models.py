@@ -115,7 +115,7 @@ class Measure(Strict):
         0.01, description="stop early once the end-to-end median is known this closely; 1% by default"
     )
     longest_run: PositiveInt = Field(
-        # stats.share.LONGEST_RUN, which this layer does not see.
+        # As stats/share.py has it for those who have no plan; tests/stats/test_share.py holds the two together.
         20,
         description="slow requests are taken to come in runs of at most this many; fewer decide sooner",
     )

@@ -150,14 +150,14 @@ def judge(effect: PairedEffect, margin: float) -> tuple[Verdict, str]:
     theta, low, high = effect.effect, effect.low, effect.high
     if low is None or high is None:
         return "INCONCLUSIVE", f"{as_said(effect)}; {_too_few(effect.pairs, effect.confidence)}"
-    said = f"{as_said(effect)}; the margin is {100 * margin:.3g} %"
+    words = f"{as_said(effect)}; the margin is {100 * margin:.3g} %"
     if low > 0 and theta >= delta:
-        return "REGRESSION", said
+        return "REGRESSION", words
     if high < 0 and theta <= -delta:
-        return "IMPROVED", said
+        return "IMPROVED", words
     if -delta < low and high < delta:
-        return "EQUIVALENT", said
-    return "INCONCLUSIVE", f"{said}; {_missing(effect.pairs, theta, max(high - theta, theta - low), delta)}"
+        return "EQUIVALENT", words
+    return "INCONCLUSIVE", f"{words}; {_missing(effect.pairs, theta, max(high - theta, theta - low), delta)}"
 
 
 def as_said(effect: PairedEffect) -> str:
@@ -165,11 +165,11 @@ def as_said(effect: PairedEffect) -> str:
     word = "slower" if effect.effect > 0 else "faster"
     # Seen from B's side, so that "faster" has a positive number and its interval the same sign.
     side = 1.0 if effect.effect >= 0 else -1.0
-    said = f"B is {_percent(math.expm1(abs(effect.effect)))} {word}" if effect.effect else "B is as fast as A"
+    words = f"B is {_percent(math.expm1(abs(effect.effect)))} {word}" if effect.effect else "B is as fast as A"
     if effect.low is None or effect.high is None:
-        return said
+        return words
     low, high = sorted((math.expm1(side * effect.low), math.expm1(side * effect.high)))
-    return f"{said} ({100 * effect.confidence:.3g} % interval {_percent(low)} to {_percent(high)})"
+    return f"{words} ({100 * effect.confidence:.3g} % interval {_percent(low)} to {_percent(high)})"
 
 
 def _missing(pairs: int, theta: float, half_width: float, delta: float) -> str:
