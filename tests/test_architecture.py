@@ -26,6 +26,16 @@ def test_import_is_fast_because_it_loads_next_to_nothing():
     assert not set(loaded) & (HEAVY | {"numpy", "cv2", "scipy", "pydantic"})
 
 
+@pytest.mark.parametrize("system", ["darwin", "win32", "freebsd14"])
+def test_other_systems_are_refused_in_one_line_with_the_cure(system):
+    code = f"import sys; sys.platform = {system!r}; import seatrial"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: seatrial: expected Linux, whose /proc, /sys and clocks its measurements rest on, got "
+        f"{system}; run it on Linux, in a Linux container, or in WSL 2"
+    )
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_packages_are_imported_where_they_are_used(path):
     top = {

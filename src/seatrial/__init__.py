@@ -9,8 +9,15 @@ Names are loaded on first use, so that `import seatrial` costs next to nothing a
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+if sys.platform != "linux":
+    raise ImportError(
+        f"seatrial: expected Linux, whose /proc, /sys and clocks its measurements rest on, got {sys.platform}; run it on "
+        "Linux, in a Linux container, or in WSL 2"
+    )
 
 if TYPE_CHECKING:
     from seatrial.api import run

@@ -25,7 +25,8 @@ from seatrial.machine.disturbances import Disturbance
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
 from seatrial.noise.timeline import Timeline
-from seatrial.stats.compare import benjamini_hochberg, least_pairs, nominal_alpha
+from seatrial.stats.compare import least_pairs
+from seatrial.stats.multiplicity import benjamini_hochberg, nominal_alpha
 
 ALPHA = nominal_alpha(3, 0.05)
 # Of this module's stages, where it makes rounds up.

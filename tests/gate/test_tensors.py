@@ -12,7 +12,7 @@ from seatrial.model.file import TensorInfo
 from seatrial.parity.parts import split
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import PLANS, SQNR_DB, automatic_tolerance, sqnr_limits
-from seatrial.plan.models import Postprocess
+from seatrial.plan.pipelines import Postprocess
 
 CELL = CellRecord(id="new.b.int8.b1.t1", pipeline="new", backend="b", precision="int8", batch=1, threads=1, status="ok")
 RNG = np.random.default_rng(0)

@@ -8,7 +8,7 @@ import pytest
 
 from seatrial.jobs.glimpse import glimpse
 from seatrial.model.file import inspect_model
-from seatrial.plan.init import guess
+from seatrial.plan.guess import guess
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from seatrial.errors import DataError
 from seatrial.kernels.geometry import Geometry, fit
-from seatrial.kernels.preprocess import Preprocess
+from seatrial.kernels.preprocess import MODES, Preprocess
 
 SIDE = st.integers(1, 3000)
 SIZE = st.tuples(SIDE, SIDE)
@@ -194,3 +194,19 @@ def test_a_geometry_is_frozen():
     g = Geometry((1, 1), (1, 1), (1, 1), 0, 0)
     with pytest.raises(AttributeError):
         g.offset_x = 1
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize("input_color", ["bgr", "nv12"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_batch_gives_the_geometries_that_each_image_has_alone(mode, input_color, engine):
+    kernel = Preprocess(size=(64, 48), mode=mode, input_color=input_color, engine=engine)
+    sizes_hw = [(32, 48), (64, 20), (2, 2), (60, 48)]
+    shapes = [(h * 3 // 2, w) if input_color == "nv12" else (h, w, 3) for h, w in sizes_hw]
+    images = [np.full(shape, 9, np.uint8) for shape in shapes]
+    tensors, geometries = kernel.batch_with_geometries(images)
+    assert geometries == [kernel.geometry(hw) for hw in sizes_hw]
+    np.testing.assert_array_equal(tensors, kernel.batch(images))
+    out = np.empty_like(tensors)
+    assert kernel.batch_with_geometries(images, out=out, threads=2)[0] is out
+    assert kernel.batch_with_geometries([])[1] == []

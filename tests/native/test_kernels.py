@@ -11,6 +11,7 @@ import pytest
 from seatrial._native import kernels
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.native_preprocess import INTERPOLATIONS, values_for
+from seatrial.kernels.reference import Normalisation
 
 LEVELS = kernels.simd_levels()
 every_level = pytest.mark.parametrize("level", LEVELS)
@@ -142,7 +143,7 @@ def test_an_unknown_level_is_not_selected(name):
 
 
 def values(channels=3, gray=False):
-    return values_for(1 / 255, (0.0,) * channels, (1.0,) * channels, "float32", None, 0, True, gray, False)
+    return values_for(Normalisation(1 / 255, (0.0,) * channels, (1.0,) * channels), True, gray, False)
 
 
 def add(jobs, image, out, geometry, interpolation="nearest"):

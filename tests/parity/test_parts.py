@@ -6,7 +6,7 @@ import pytest
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import TensorInfo
 from seatrial.parity.parts import split
-from seatrial.plan.models import Postprocess, UserCode
+from seatrial.plan.pipelines import Postprocess, UserCode
 
 HEAD = np.arange(9 * 20, dtype=np.float32).reshape(9, 20)
 BOXES, SCORES = np.arange(80, dtype=np.float32).reshape(20, 4), np.arange(60, dtype=np.float32).reshape(20, 3)

@@ -7,7 +7,7 @@ import pytest
 from seatrial.errors import ModelError
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.build import build_pipeline
-from seatrial.plan import models
+from seatrial.plan import pipelines
 
 IMAGE = TensorInfo("x", ("n", 3, 320, 320), "float32")
 
@@ -17,7 +17,7 @@ def built(post, *shapes, metadata=None, names=None, image=IMAGE, dtype="float32"
     outputs = tuple(TensorInfo(n, s, dtype) for n, s in zip(names, shapes, strict=True))
     info = ModelInfo(Path("m.onnx"), (image,), outputs, metadata or {}, 17, 1, "")
     pre = {"size": [320, 320], "layout": "nhwc" if image.shape[-1] == 3 else "nchw"}
-    spec = models.Pipeline.model_validate({"model": "m.onnx", "preprocess": pre, "postprocess": post})
+    spec = pipelines.Pipeline.model_validate({"model": "m.onnx", "preprocess": pre, "postprocess": post})
     return build_pipeline("only", spec, info, folder)
 
 

@@ -7,7 +7,7 @@ import pytest
 from seatrial.errors import ModelError
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.class_count import check_labels, head_classes
-from seatrial.plan import models
+from seatrial.plan import pipelines
 
 
 def model(*shapes, **metadata):
@@ -16,7 +16,7 @@ def model(*shapes, **metadata):
 
 
 def pipeline(task, **post):
-    return models.Pipeline.model_validate(
+    return pipelines.Pipeline.model_validate(
         {"model": "m.onnx", "preprocess": {"size": [8, 8]}, "postprocess": {"task": task, **post}}
     )
 
@@ -62,7 +62,7 @@ def test_only_the_outputs_that_the_plan_names_count():
 
 
 def test_the_users_own_stage_says_nothing():
-    spec = models.Pipeline.model_validate(
+    spec = pipelines.Pipeline.model_validate(
         {"model": "m.onnx", "preprocess": {"size": [8, 8]}, "postprocess": {"python": "a:b", "labels": ["x"]}}
     )
     assert head_classes(spec, model((1, 5))) is None

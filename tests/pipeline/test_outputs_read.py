@@ -4,7 +4,7 @@ import pytest
 
 from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import is_alike, outputs_read, untold
-from seatrial.plan.models import Postprocess
+from seatrial.plan.pipelines import Postprocess
 
 FOUR, SIX, OPEN = (1, 100, 4), (1, 100, 6), (1, 100, "w")
 

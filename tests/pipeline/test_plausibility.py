@@ -8,7 +8,7 @@ import pytest
 from seatrial.errors import ModelError
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.plausibility import Plausibility
-from seatrial.plan import models
+from seatrial.plan import pipelines
 
 RNG = np.random.default_rng(3)
 SIDE, ANCHORS = 320, 2100
@@ -77,7 +77,7 @@ def seen_by(post, *outputs, labels=None, runs=1, metadata=None, names=None):
     info = ModelInfo(
         Path("m.onnx"), (TensorInfo("x", ("n", 3, SIDE, SIDE), "float32"),), tensors, metadata or {}, 17, 1, ""
     )
-    spec = models.Pipeline.model_validate(
+    spec = pipelines.Pipeline.model_validate(
         {"model": "m.onnx", "preprocess": {"size": [SIDE, SIDE]}, "postprocess": post}
     )
     found = Plausibility("only", spec, info, labels)

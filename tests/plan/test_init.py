@@ -7,7 +7,8 @@ from onnx import TensorProto, helper
 
 from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
-from seatrial.plan.init import guess, plan_text
+from seatrial.plan.guess import guess
+from seatrial.plan.init import plan_text
 from seatrial.plan.load import load_plan
 
 FLOAT = TensorProto.FLOAT

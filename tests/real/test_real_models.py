@@ -97,7 +97,7 @@ measure: {{max_time: 300 ms, min_samples: 3}}
 @pytest.mark.slow
 def test_init_reads_every_model_and_ticks_nothing_wrong(pages, real_models):
     from seatrial.jobs.glimpse import glimpse
-    from seatrial.plan.init import guess
+    from seatrial.plan.guess import guess
 
     found = {}
     for path in sorted(real_models.glob("*.onnx")):

@@ -16,7 +16,8 @@ import pytest
 from scipy.signal import lfilter
 from scipy.stats import mannwhitneyu, ttest_ind
 
-from seatrial.stats.compare import LOOKS, judge, nominal_alpha, paired_effect, signed_rank_p
+from seatrial.stats.compare import judge, paired_effect, signed_rank_p
+from seatrial.stats.multiplicity import LOOKS, nominal_alpha
 
 LAUNCH_SD = 0.01
 SESSION_DRIFT = 0.02

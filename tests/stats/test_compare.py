@@ -11,21 +11,17 @@ from scipy import stats
 
 from seatrial.stats.compare import (
     EXACT_UP_TO,
-    LOOKS,
-    LaunchModes,
     PairedEffect,
-    benjamini_hochberg,
     hodges_lehmann,
     judge,
-    launch_modal,
-    launch_modes,
-    nominal_alpha,
     paired_effect,
     signed_rank_p,
     walsh_interval,
     what_to_add,
     within_pair_se,
 )
+from seatrial.stats.launches import LaunchModes, launch_modal, launch_modes
+from seatrial.stats.multiplicity import LOOKS, benjamini_hochberg, nominal_alpha
 
 # Few distinct sizes, so that ties and zeros are common; small whole numbers keep sums of ranks exact.
 tied = st.lists(st.integers(-4, 4).map(float), min_size=1, max_size=9)

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from seatrial.contests import kernels as kernel_contests
-from seatrial.contests.kernels import Contest, contests
+from seatrial.contests import postprocessing, preprocessing
+from seatrial.contests.contest import Contest
+from seatrial.contests.kernels import contests
 from seatrial.contests.table import run_contest
 from seatrial.demo import PICTURE
 from seatrial.kernels.geometry import fit
@@ -48,7 +49,7 @@ def test_a_line_names_the_fastest_of_its_group_and_turns_a_floor_round():
 @pytest.mark.parametrize("size_wh", [(640, 480), (1280, 720), (1920, 1080), (333, 777)])
 def test_all_letterboxes_give_the_same_tensor(size_wh):
     image = cv2.resize(cv2.imread(str(PICTURE)), size_wh)
-    contest = kernel_contests._letterbox(image)
+    contest = preprocessing.letterbox(image)
     ours = contest.ours().copy()
     for name, work in contest.groups["as written"].items():
         np.testing.assert_allclose(work(), ours, atol=0.51 / 255 if "Params" in name else 1e-6, err_msg=name)
@@ -61,7 +62,7 @@ def test_all_letterboxes_give_the_same_tensor(size_wh):
 
 
 def test_the_floor_knows_which_rows_a_linear_resize_reads():
-    rows = kernel_contests._rows_of_linear
+    rows = preprocessing._rows_of_linear
     assert rows(fit((480, 640), (640, 640), "letterbox")).tolist() == list(range(480))
     assert rows(fit((720, 1280), (640, 640), "letterbox")).tolist() == list(range(720))
     assert rows(fit((1080, 1920), (640, 640), "letterbox")).tolist() == list(range(1, 1080, 3))
@@ -69,15 +70,15 @@ def test_the_floor_knows_which_rows_a_linear_resize_reads():
 
 
 def test_both_imagenet_pipelines_agree():
-    contest = kernel_contests._imagenet(cv2.imread(str(PICTURE)))
+    contest = preprocessing.imagenet(cv2.imread(str(PICTURE)))
     np.testing.assert_allclose(contest.groups["as written"]["Pillow resize, crop, NumPy"](), contest.ours(), atol=1e-5)
 
 
 def test_all_decoders_find_the_same_boxes():
-    head, geometry = kernel_contests.yolo_head(), fit((720, 1280), (640, 640), "letterbox")
+    head, geometry = postprocessing.yolo_head(), fit((720, 1280), (640, 640), "letterbox")
     ours = DetectionDecoder("yolov8")([head], [geometry])[0]
     assert len(ours) > 50
-    for decode in (kernel_contests.decode_with_numpy, kernel_contests.decode_in_a_loop):
+    for decode in (postprocessing.decode_with_numpy, postprocessing.decode_in_a_loop):
         boxes, scores, classes = decode(head, geometry)
         order = np.argsort(-scores, kind="stable")
         np.testing.assert_array_equal(classes[order], ours.class_ids)

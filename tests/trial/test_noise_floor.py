@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from seatrial.history.store import load_record
 
 from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import judge_budget
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
-from seatrial.history.store import load_record
 from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import summarise_stages
-from seatrial.plan.models import Budget, Plan
+from seatrial.plan.budgets import Budget
+from seatrial.plan.models import Plan
 from seatrial.trial.noise_floor import MOST, floor_of
 from seatrial.trial.run import run_trial
 

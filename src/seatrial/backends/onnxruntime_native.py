@@ -29,9 +29,7 @@ def library_path() -> Path | None:
     spec = find_spec("onnxruntime")
     for folder in (spec.submodule_search_locations or []) if spec else []:
         # The name ends in the version: libonnxruntime.so.1.32.0; libonnxruntime_providers_*.so are others.
-        found = sorted(Path(folder, "capi").glob("libonnxruntime.*so*")) or sorted(
-            Path(folder, "capi").glob("libonnxruntime.*dylib")
-        )
+        found = sorted(Path(folder, "capi").glob("libonnxruntime.*so*"))
         if found:
             return found[-1]
     return None

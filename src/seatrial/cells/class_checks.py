@@ -16,14 +16,14 @@ from seatrial.parity.names import fold
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.truth import Truth, check_truth
 from seatrial.pipeline.class_count import head_classes
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import baseline_name
 
 Labels = dict[str, list[str] | None]
 
 
-def label_notes(name: str, spec: models.Pipeline, info: ModelInfo, labels: list[str] | None) -> list[str]:
+def label_notes(name: str, spec: pipelines.Pipeline, info: ModelInfo, labels: list[str] | None) -> list[str]:
     """What the model's own names leave open, or where the plan's labels contradict them."""
     if spec.postprocess.labels is None:
         return [f"pipelines.{name}: {note}" for note in info.label_notes()]
@@ -50,8 +50,8 @@ def map_truth(
     maps: dict[str, ClassMap | None] = {}
     for name, spec in plan.plan.pipelines.items():
         post, maps[name] = spec.postprocess, None
-        builtin = isinstance(post, models.Postprocess)
-        if isinstance(post, models.Postprocess):
+        builtin = isinstance(post, pipelines.Postprocess)
+        if isinstance(post, pipelines.Postprocess):
             if post.task in ("raw", "embed"):
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
@@ -83,7 +83,7 @@ def relabellings_of(
     told = []
     for name in specs:
         posts = [specs[n].postprocess for n in (name, base)]
-        plain = any(isinstance(p, models.Postprocess) and p.task in ("raw", "embed") for p in posts)
+        plain = any(isinstance(p, pipelines.Postprocess) and p.task in ("raw", "embed") for p in posts)
         if plan.plan.parity is None or name == base or plain:
             continue
         counts = [head_classes(specs[n], infos[n]) for n in (name, base)]

@@ -29,7 +29,7 @@ from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, la
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.source_files import source_files
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
 
 
@@ -189,7 +189,7 @@ def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
             judges += [hash_file(plan.resolve(name))] if name is not None else []
     inputs.add(COMMON, judges)
     for name, spec in plan.plan.pipelines.items():
-        if isinstance(spec.postprocess, models.Postprocess) and isinstance(spec.postprocess.labels, str):
+        if isinstance(spec.postprocess, pipelines.Postprocess) and isinstance(spec.postprocess.labels, str):
             with contextlib.suppress(OSError):
                 inputs.add(name, [hash_file(plan.folder / spec.postprocess.labels)])
     return judges
@@ -210,7 +210,7 @@ def _code_digests(plan: PlanFile, inputs: Inputs) -> dict[str, str]:
         total = hashlib.sha256()
         for stage in ("preprocess", "postprocess"):
             code = getattr(spec, stage)
-            if not isinstance(code, models.UserCode):
+            if not isinstance(code, pipelines.UserCode):
                 continue
             total.update(code.python.encode())
             for place, path in source_files(code.python, plan.folder, f"pipelines.{name}.{stage}").items():
@@ -234,21 +234,21 @@ def _check_code(plan: PlanFile, allow_code: bool) -> None:
     for name, spec in plan.plan.pipelines.items():
         for stage in ("preprocess", "postprocess"):
             code = getattr(spec, stage)
-            if isinstance(code, models.UserCode):
+            if isinstance(code, pipelines.UserCode):
                 raise CodeRefusedError(
                     f"{plan.path}: pipelines.{name}.{stage} names Python code ({code.python}), which a trial would run; "
                     "read it, then give --allow-code"
                 )
 
 
-def _check_pipeline(name: str, spec: models.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
+def _check_pipeline(name: str, spec: pipelines.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
     """Builds a pipeline for its errors alone; the user's code is imported only in a cell's process."""
-    if isinstance(spec.preprocess, models.UserCode) or isinstance(spec.postprocess, models.UserCode):
+    if isinstance(spec.preprocess, pipelines.UserCode) or isinstance(spec.postprocess, pipelines.UserCode):
         check_tensors(info)
         fed = pick_input(f"pipelines.{name}", spec, info)
-        if isinstance(spec.postprocess, models.Postprocess):
+        if isinstance(spec.postprocess, pipelines.Postprocess):
             check_postprocess(f"pipelines.{name}", spec.postprocess, info, labels_of(spec, info, plan.folder))
-        if isinstance(spec.preprocess, models.Preprocess):
+        if isinstance(spec.preprocess, pipelines.Preprocess):
             check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
     else:
         build_pipeline(name, spec, info, plan.folder)
@@ -258,7 +258,7 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
     """DataError where an image can't be fitted; a warning where fitting leaves next to nothing of it."""
     problems, warnings = [], []
     for name, spec in plan.plan.pipelines.items():
-        if isinstance(spec.preprocess, models.UserCode):
+        if isinstance(spec.preprocess, pipelines.UserCode):
             continue
         kernel = preprocess_kernel(spec)
         reduced, enlarged = [], []

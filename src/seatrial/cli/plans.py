@@ -14,7 +14,7 @@ from seatrial.errors import ExitCode, UsageError, printable
 
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
-    from seatrial.plan.init import Guess
+    from seatrial.plan.guess import Guess
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -88,7 +88,7 @@ def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
     """What init makes of the model: a first guess says how to run it on a picture, and that says more."""
     from seatrial.demo import PICTURE
     from seatrial.jobs.glimpse import glimpse
-    from seatrial.plan.init import guess
+    from seatrial.plan.guess import guess
 
     first = guess(info)
     if not backends:

@@ -34,7 +34,7 @@ def version(name):
         return None
 specs = {n: importlib.util.find_spec(n) for n in ("seatrial", "numpy", "onnxruntime", "openvino")}
 folders = [Path(f, "capi") for f in (specs["onnxruntime"] and specs["onnxruntime"].submodule_search_locations) or []]
-library = any(True for f in folders for p in ("libonnxruntime.*so*", "libonnxruntime.*dylib") for _ in f.glob(p))
+library = any(True for f in folders for _ in f.glob("libonnxruntime.*so*"))
 print(json.dumps({"tag": sys.implementation.cache_tag, "found": {n: s is not None for n, s in specs.items()},
     "python": sys.version.split()[0], "library": library,
     "versions": {n: version(n) for n in ("seatrial", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")}}))

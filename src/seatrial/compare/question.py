@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seatrial.errors import UsageError, did_you_mean
-from seatrial.stats.compare import LOOKS, least_pairs, nominal_alpha
+from seatrial.stats.compare import least_pairs
+from seatrial.stats.multiplicity import LOOKS, nominal_alpha
 from seatrial.stats.sample import CONFIDENCE, quantile_of, samples_needed
 
 METRICS = ("p50", "p90", "p95", "p99", "mean")

@@ -17,17 +17,9 @@ from seatrial.compare.question import Question
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import UsageError, did_you_mean
 from seatrial.history.records import Comparison, Measured, Pair
-from seatrial.stats.compare import (
-    LaunchModes,
-    PairedEffect,
-    Verdict,
-    benjamini_hochberg,
-    hodges_lehmann,
-    judge,
-    launch_modes,
-    paired_effect,
-    within_pair_se,
-)
+from seatrial.stats.compare import PairedEffect, Verdict, hodges_lehmann, judge, paired_effect, within_pair_se
+from seatrial.stats.launches import LaunchModes, launch_modes
+from seatrial.stats.multiplicity import benjamini_hochberg
 from seatrial.stats.sample import quantile_of
 
 F64 = npt.NDArray[np.float64]

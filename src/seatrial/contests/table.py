@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from seatrial.contests.kernels import Contest
+from seatrial.contests.contest import Contest
 from seatrial.stats.sample import Estimate
 from seatrial.timing.race import Race, race
 
@@ -33,15 +33,13 @@ def run_contest(contest: Contest, max_time_s: float) -> list[Line]:
     for group, members in contest.groups.items():
         result = race({OURS: contest.ours, **members}, max_time_s)
         peer = min(members, key=result.median_s)
-        lines.append(_line(contest, group, peer, result, result.ratio(peer, OURS)))
+        lines.append(_line(contest.name, group, peer, result, result.ratio(peer, OURS)))
     if contest.floor:
         result = race({OURS: contest.ours, FLOOR: contest.floor}, max_time_s)
-        lines.append(_line(contest, FLOOR, FLOOR, result, result.ratio(OURS, FLOOR)))
+        lines.append(_line(contest.name, FLOOR, FLOOR, result, result.ratio(OURS, FLOOR)))
     return lines
 
 
-def _line(contest: Contest, group: str, peer: str, result: Race, ratio: Estimate) -> Line:
-    return Line(
-        work=contest.name, group=group, peer=peer, ours_s=result.median_s(OURS), theirs_s=result.median_s(peer),
-        ratio=ratio.value, interval=(ratio.low, ratio.high), n=ratio.n, is_floor=group == FLOOR,
-    )  # fmt: skip
+def _line(work: str, group: str, peer: str, result: Race, ratio: Estimate) -> Line:
+    times_s = result.median_s(OURS), result.median_s(peer)
+    return Line(work, group, peer, *times_s, ratio.value, (ratio.low, ratio.high), ratio.n, is_floor=group == FLOOR)

@@ -17,12 +17,13 @@ from seatrial.stats.sample import CONFIDENCE
 
 
 @dataclass(frozen=True)
-class Judged:
-    """value: accuracy, or the drop of it; None where it is undefined."""
+class Judgement:
+    """value: of the metric, or the drop of it; None where it is undefined. against: the cell that it is a drop from."""
 
     verdict: Verdict
     value: float | None
     reason: str
+    against: str = ""
 
 
 def accuracy_interval(evaluation: Evaluation, seed: int) -> tuple[float | None, float | None]:
@@ -36,38 +37,37 @@ def accuracy_interval(evaluation: Evaluation, seed: int) -> tuple[float | None, 
     return own.low(CONFIDENCE, _of(_lost(evaluation), seed)), own.high(CONFIDENCE, _of(perfect, seed))
 
 
-def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judged:
+def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judgement:
     """PASS where even the lower bound reaches `least`, FAIL where not even the upper one does."""
     value = value_of(evaluation)
     if value is None:
-        return Judged("INCONCLUSIVE", None, undefined(evaluation.metric))
+        return Judgement("INCONCLUSIVE", None, undefined(evaluation.metric))
     low, high = accuracy_interval(evaluation, seed)
     bounds = (
         f"{evaluation.metric} on {evaluation.images} images, {_range(low, high, 'fraction')} at {CONFIDENCE:.0%} a side"
     )
     if value >= least and low is not None and low >= least:
-        return Judged("PASS", value, bounds)
+        return Judgement("PASS", value, bounds)
     if value < least and high is not None and high < least:
-        return Judged("FAIL", value, bounds)
+        return Judgement("FAIL", value, bounds)
     if isinstance(evaluation, MeanEvaluation):
         needed = trials_to_decide(value, least, CONFIDENCE)
     else:
         needed = _needed(evaluation.images, value, least, low, high)
-    return Judged("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
+    return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
-def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -> Judged:
+def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -> Judgement:
     """PASS where even the upper bound of the drop stays within `most`, FAIL where even the lower one is beyond it."""
     before, after = value_of(reference), value_of(own)
     if before is None or after is None:
-        return Judged("INCONCLUSIVE", None, undefined(own.metric))
+        return Judgement("INCONCLUSIVE", None, undefined(own.metric))
     drop = before - after
-    said = f"{own.metric} {before:.3f} → {after:.3f} on {own.images} images"
+    change = f"{own.metric} {before:.3f} → {after:.3f} on {own.images} images"
     if before == 0:
-        return Judged(
-            "INCONCLUSIVE", drop, f"{said}: the reference itself finds nothing right, so that nothing can drop; check its "
-            "labels, preprocessing and annotations",
-        )  # fmt: skip
+        why = "the reference itself finds nothing right, so that nothing can drop"
+        cure = "check its labels, preprocessing and annotations"
+        return Judgement("INCONCLUSIVE", drop, f"{change}: {why}; {cure}")
     plain = _of(reference, seed).minus(_of(own, seed))
     worst = int(np.argmax(reference.right))
     lost = _of(reference.with_copy(worst, found=True), seed).minus(_of(own.with_copy(worst, found=False), seed))
@@ -80,15 +80,15 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
         # No drop is surely larger than the share of images that are surely lost, which is exact.
         losses = float((own.values < reference.values).sum())
         low = min(low, share_low(losses, own.images, CONFIDENCE))
-    bounds = f"{said}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
+    bounds = f"{change}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
     if drop <= most and high is not None and high <= most:
-        return Judged("PASS", drop, bounds)
+        return Judgement("PASS", drop, bounds)
     if drop > most and low is not None and low > most:
-        return Judged("FAIL", drop, bounds)
+        return Judgement("FAIL", drop, bounds)
     bare = plain.high(CONFIDENCE)
     extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
     needed = _needed(own.images, drop, most, low, high, extra)
-    return Judged("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
+    return Judgement("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
 def undefined(metric: str) -> str:

@@ -14,25 +14,23 @@ def agreement_verdict(parity: ParityResult, least: float, counted: bool = True) 
     """Whether results agree by `least`, with what was matched. counted: whether so few of them have to show it, which is
     not asked where the tensors behind them agree element by element."""
     assert parity.agreement is not None
-    said = f"{parity.agreement_unit}: {parity.matched}" if parity.matched else parity.agreement_unit
+    matches = f"{parity.agreement_unit}: {parity.matched}" if parity.matched else parity.agreement_unit
     if parity.reference_empty:
-        return (
-            "INCONCLUSIVE",
-            f"{said}; the reference itself has no result to agree with, or the same one for every image",
-        )
+        why = "the reference itself has no result to agree with, or the same one for every image"
+        return "INCONCLUSIVE", f"{matches}; {why}"
     low, high = parity.agreement_interval or (None, None)
     worst = f"; worst: {', '.join(parity.worst_images[:3])}" if parity.worst_images else ""
     if parity.agreement >= least:
         if not counted or (low is not None and low >= least):
-            return "PASS", said
+            return "PASS", matches
         needed = _images_needed(parity, least)
         few = f"too few to show {least:.1%}" if parity.agreement_n else "too uncertain"
         more = f"; about {needed:,} images would decide" if needed else ""
-        shown = "?" if low is None else f"{low:.1%}"
-        return "INCONCLUSIVE", f"{said}; {few}: at {CONFIDENCE:.0%} no more than {shown} is sure{more}{worst}"
+        sure = "?" if low is None else f"{low:.1%}"
+        return "INCONCLUSIVE", f"{matches}; {few}: at {CONFIDENCE:.0%} no more than {sure} is sure{more}{worst}"
     if not counted or (high is not None and high < least):
-        return "FAIL", f"{said}{worst}"
-    return "INCONCLUSIVE", f"{said}; below the limit, but of so few that {least:.1%} is possible{worst}"
+        return "FAIL", f"{matches}{worst}"
+    return "INCONCLUSIVE", f"{matches}; below the limit, but of so few that {least:.1%} is possible{worst}"
 
 
 def _images_needed(parity: ParityResult, least: float) -> int | None:

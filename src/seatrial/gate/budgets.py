@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.gate.accuracy import Judged, judge_accuracy, judge_drop
+from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop
 from seatrial.gate.agreement import agreement_verdict
+from seatrial.gate.decisions import decision
 from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
 from seatrial.parity.evaluation import Evaluation
-from seatrial.plan.models import Budget, Plan, Where
+from seatrial.plan.budgets import Budget
+from seatrial.plan.models import Plan
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
 from seatrial.stats.means import BLOCKS
 from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up
@@ -33,28 +37,35 @@ _METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}
 
 
 def judge_budget(
-    plan: Plan, budget: Budget, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations,
+    plan: Plan,
+    budget: Budget,
+    cells: Sequence[CellRecord],
+    latencies: Latencies,
+    evaluations: Evaluations,
     noise_floor: NoiseFloor | None = None,
-) -> list[Decision]:  # fmt: skip
+) -> list[Decision]:
     """A decision for each cell that the budget is about; one INCONCLUSIVE where no such cell ran, and one for each value
     that `where` names and no such cell has."""
-    name = describe(budget)
-    judged = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
+    own = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
-    decisions = [_judge(plan, budget, name, c, reference, latencies, evaluations) for c in judged if c.status == "ok"]
+    decisions = [
+        _decision(budget, _judge(plan, budget, c, reference, latencies, evaluations), c)
+        for c in own
+        if c.status == "ok"
+    ]
     if noise_floor is not None and budget.metric in ("latency", "throughput"):
         decisions = [_above_the_floor(d, budget, noise_floor) for d in decisions]
-    decisions += _never_ran(plan, budget, name, cells) if decisions else []
-    failed = [c for c in judged if c.status == "failed"]
+    decisions += _never_ran(plan, budget, cells) if decisions else []
+    failed = [c for c in own if c.status == "failed"]
     if failed and not decisions:
         reason = f"no value: {failed[0].id} failed" + (f" and {len(failed) - 1} more" if len(failed) > 1 else "")
-        return [_decision(name, budget, "INCONCLUSIVE", None, reason, failed[0].id)]
-    if not judged:
-        return [_decision(name, budget, "INCONCLUSIVE", None, "no cell that ran is concerned; widen 'where'", "")]
+        return [_decision(budget, _inconclusive(reason), failed[0])]
+    if not own:
+        return [_decision(budget, _inconclusive("no cell that ran is concerned; widen 'where'"))]
     return decisions
 
 
-def _never_ran(plan: Plan, budget: Budget, name: str, cells: Sequence[CellRecord]) -> list[Decision]:
+def _never_ran(plan: Plan, budget: Budget, cells: Sequence[CellRecord]) -> list[Decision]:
     """Combinations that `where` names, in pipelines that the budget judges, of which no cell ran: nothing is known of them."""
     named = {key: values for key, values in budget.where.model_dump().items() if values and key != "pipeline"}
     concerned = [c for c in cells if concerns(plan, budget, c)]
@@ -68,7 +79,7 @@ def _never_ran(plan: Plan, budget: Budget, name: str, cells: Sequence[CellRecord
         which = " ".join(f"{key}={value}" for key, value in want.items())
         why = "; ".join(dict.fromkeys(c.reason for c in own)) or "it is not in the matrix"
         reason = f"no cell of {which} ran, which the budget names: {why}"
-        decisions.append(_decision(name, budget, "INCONCLUSIVE", None, reason, own[0].id if own else ""))
+        decisions.append(_decision(budget, _inconclusive(reason), own[0] if own else None))
     return decisions
 
 
@@ -88,52 +99,43 @@ def concerns(plan: Plan, budget: Budget, cell: Configuration) -> bool:
     baseline = baseline_name(plan)
     if budget.where.pipeline is None and len(plan.pipelines) > 1 and cell.pipeline == baseline:
         return False
-    return _in_where(budget.where, cell)
-
-
-def _in_where(where: Where, cell: Configuration) -> bool:
-    return all(
-        values is None or getattr(cell, key) in values
-        for key, values in (
-            ("pipeline", where.pipeline), ("backend", where.backend), ("precision", where.precision),
-            ("batch", where.batch), ("threads", where.threads),
-        )
-    )  # fmt: skip
+    return all(values is None or getattr(cell, key) in values for key, values in budget.where)
 
 
 def _judge(
-    plan: Plan, budget: Budget, name: str, cell: CellRecord, reference: CellRecord | None, latencies: Latencies,
+    plan: Plan,
+    budget: Budget,
+    cell: CellRecord,
+    reference: CellRecord | None,
+    latencies: Latencies,
     evaluations: Evaluations,
-) -> Decision:  # fmt: skip
+) -> Judgement:
     if cell.measured.doubt and budget.metric in ("latency", "throughput"):
-        return _decision(name, budget, "INCONCLUSIVE", None, cell.measured.doubt, cell.id)
+        return _inconclusive(cell.measured.doubt)
     if budget.metric == "latency":
-        return _judge_latency(plan, budget, name, cell, latencies)
+        return _judge_latency(plan, budget, cell, latencies)
     if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
-        judged = _judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed)
         against = reference.id if reference and budget.metric != "accuracy" else ""
-        return _decision(name, budget, judged.verdict, judged.value, judged.reason, cell.id, against)
+        return replace(_judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed), against=against)
     if budget.metric == "agreement":
-        return _judge_agreement(budget, name, cell)
+        return _judge_agreement(budget, cell)
     measured: Measured | None = getattr(cell.measured, budget.metric)
     if measured is None:
-        return _decision(
-            name, budget, "INCONCLUSIVE", None, f"the cell has no {budget.metric.replace('_', ' ')}", cell.id
-        )
-    return _at_limit(budget, name, cell, measured, "")
+        return _inconclusive(f"the cell has no {budget.metric.replace('_', ' ')}")
+    return _judge_measured(budget, measured)
 
 
-def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
+def _judge_latency(plan: Plan, budget: Budget, cell: CellRecord, latencies: Latencies) -> Judgement:
     stage = budget.stage or "end_to_end"
     summary = cell.stages.get(stage)
     if summary is None:
-        return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no stage {stage}", cell.id)
+        return _inconclusive(f"the cell has no stage {stage}")
     quantile = quantile_of(budget.percentile)
     samples = latencies(cell, stage)
     value = float(np.quantile(samples, quantile, method="inverted_cdf"))
     bound = quantile_below(samples, quantile, budget.limit, CONFIDENCE, longest_run=plan.measure.longest_run)
     cure = _time_for(bound.needed, cell) if bound.needed is not None else ""
-    return _decision(name, budget, _VERDICTS[bound.answer], value, bound.reason + cure, cell.id)
+    return Judgement(_VERDICTS[bound.answer], value, bound.reason + cure)
 
 
 def _time_for(requests: int, cell: CellRecord) -> str:
@@ -144,29 +146,29 @@ def _time_for(requests: int, cell: CellRecord) -> str:
     return f"; at this rate a measure.max_time of about {time_s} s would do"
 
 
-def _above_the_floor(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
+def _above_the_floor(own: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
     """A value so near to its limit that a second process might lie beyond it decides nothing."""
     stage = budget.stage or "end_to_end"
     share = noise_floor.shares.get(stage)
-    if not decision.value or not budget.limit or share is None:
-        return decision
+    if not own.value or not budget.limit or share is None:
+        return own
     at_least = "at least " if stage in noise_floor.at_least else ""
-    said = f"{decision.reason}; noise floor of the median {at_least}{share:.1%}"
-    away = max(decision.value / budget.limit, budget.limit / decision.value) - 1
+    reason = f"{own.reason}; noise floor of the median {at_least}{share:.1%}"
+    away = max(own.value / budget.limit, budget.limit / own.value) - 1
     if away > share:
-        return decision.model_copy(update={"reason": said})
-    if decision.verdict == "FAIL" and _fails_again(decision, budget, noise_floor):
-        return decision.model_copy(update={"reason": f"{said}, and the second process lies beyond the limit too"})
+        return own.model_copy(update={"reason": reason})
+    if own.verdict == "FAIL" and _fails_again(own, budget, noise_floor):
+        return own.model_copy(update={"reason": f"{reason}, and the second process lies beyond the limit too"})
     reason = (
-        f"{said}: a second process of {noise_floor.cell} was seen to differ by as much, and the limit is {away:.1%} away, so "
+        f"{reason}: a second process of {noise_floor.cell} was seen to differ by as much, and the limit is {away:.1%} away, so "
         "that another one may lie on its other side, however long it is measured; quiet the machine, or move the limit"
     )
-    return decision.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
+    return own.model_copy(update={"verdict": "INCONCLUSIVE", "reason": reason})
 
 
-def _fails_again(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> bool:
+def _fails_again(own: Decision, budget: Budget, noise_floor: NoiseFloor) -> bool:
     """Whether the repeated cell's second process lies beyond the limit too: known of its median end to end alone."""
-    if decision.cell != noise_floor.cell or budget.metric != "latency":
+    if own.cell != noise_floor.cell or budget.metric != "latency":
         return False
     if budget.percentile != "p50" or budget.stage not in (None, "end_to_end"):
         return False
@@ -176,51 +178,50 @@ def _fails_again(decision: Decision, budget: Budget, noise_floor: NoiseFloor) ->
 
 def _judge_evaluated(
     budget: Budget, cell: CellRecord, reference: CellRecord | None, evaluations: Evaluations, seed: int
-) -> Judged:
+) -> Judgement:
     own = evaluations(cell)
     if own is None:
-        return Judged(
-            "INCONCLUSIVE", None, cell.accuracy_note or "this cell has no accuracy: the plan names no annotations"
-        )
+        return _inconclusive(cell.accuracy_note or "this cell has no accuracy: the plan names no annotations")
     if budget.metric == "accuracy":
         return judge_accuracy(own, budget.limit, seed)
     wanted = _METRIC_OF_DROP[budget.metric]
     if own.metric != wanted:
-        return Judged("INCONCLUSIVE", None, f"this task's metric is {own.metric}, not {wanted}")
+        return _inconclusive(f"this task's metric is {own.metric}, not {wanted}")
     theirs = evaluations(reference) if reference is not None and reference.status == "ok" else None
     if theirs is None or theirs.metric != wanted:
-        return Judged("INCONCLUSIVE", None, f"the reference cell has no {wanted}")
+        return _inconclusive(f"the reference cell has no {wanted}")
     return judge_drop(theirs, own, budget.limit, seed)
 
 
-def _judge_agreement(budget: Budget, name: str, cell: CellRecord) -> Decision:
+def _judge_agreement(budget: Budget, cell: CellRecord) -> Judgement:
     parity = cell.across or cell.parity
     if parity is None or parity.agreement is None:
-        why = "no decoded results to compare with the reference"
-        return _decision(name, budget, "INCONCLUSIVE", None, why, cell.id)
+        return _inconclusive("no decoded results to compare with the reference")
     verdict, reason = agreement_verdict(parity, budget.limit)
-    reason = f"{reason}, against {parity.reference}"
-    return _decision(name, budget, verdict, parity.agreement, reason, cell.id, parity.reference)
+    return Judgement(verdict, parity.agreement, f"{reason}, against {parity.reference}", parity.reference)
 
 
-def _at_limit(budget: Budget, name: str, cell: CellRecord, measured: Measured, why: str) -> Decision:
+def _judge_measured(budget: Budget, measured: Measured) -> Judgement:
     """A measured value against its limit; where the interval spans the limit, nobody can say."""
     if budget.metric == "throughput" and not measured.interval:
         why = f"an interval needs {2 * BLOCKS} batches, got {measured.n}; raise measure.max_time"
-        return _decision(name, budget, "INCONCLUSIVE", measured.value, why, cell.id)
+        return Judgement("INCONCLUSIVE", measured.value, why)
     (low, high), limit = measured.ends, budget.limit
     inside, outside = (high <= limit, low > limit) if budget.side == "max" else (low >= limit, high < limit)
     verdict: Verdict = "PASS" if inside else "FAIL" if outside else "INCONCLUSIVE"
-    if measured.interval:
-        spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
-        why = f"{spread} spans the limit" if verdict == "INCONCLUSIVE" else spread
-    return _decision(name, budget, verdict, measured.value, why or _SINGLE_READINGS[budget.metric], cell.id)
+    if not measured.interval:
+        return Judgement(verdict, measured.value, _SINGLE_READINGS[budget.metric])
+    spread = f"interval {format_value(low, measured.unit)} to {format_value(high, measured.unit)}"
+    spans = " spans the limit" if verdict == "INCONCLUSIVE" else ""
+    return Judgement(verdict, measured.value, spread + spans)
 
 
-def _decision(
-    name: str, budget: Budget, verdict: Verdict, value: float | None, reason: str, cell: str, against: str = ""
-) -> Decision:
-    return Decision(
-        check=name, verdict=verdict, value=value, limit=budget.limit, unit=budget.unit, reason=reason, cell=cell,
-        against=against, group=f"{name} {budget.side} {budget.limit:g}",
-    )  # fmt: skip
+def _inconclusive(reason: str) -> Judgement:
+    return Judgement("INCONCLUSIVE", None, reason)
+
+
+def _decision(budget: Budget, j: Judgement, cell: CellRecord | None = None) -> Decision:
+    check = describe(budget)
+    numbers: dict[str, Any] = {"value": j.value, "limit": budget.limit, "unit": budget.unit}
+    group = f"{check} {budget.side} {budget.limit:g}"
+    return decision(check, j.verdict, j.reason, cell.id if cell else "", against=j.against, group=group, **numbers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from seatrial.gate.decisions import decision
 from seatrial.history.records import CellRecord, Decision, ParityResult, TensorDifference, Verdict
 from seatrial.parity.tolerance import DESTROYED_DB, PLANS, QUIET
 
@@ -21,10 +22,10 @@ def judge_tensors(cell: CellRecord, parity: ParityResult) -> list[Decision]:
     check = "parity tensors"
     if parity.special_images:
         reason = f"NaN or infinity on one side only in {parity.special_images} image(s), first {parity.special_example}"
-        return [_decision(cell, check, "FAIL", reason)]
+        return [decision(check, "FAIL", reason, cell.id)]
     broken = next((t for t in parity.tensors if t.nan_mismatch), None)
     if broken:
-        return [_decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")]
+        return [decision(check, "FAIL", f"{broken.name}: NaN or infinity on one side only", cell.id)]
     rows = _with_numbers(parity.tensors)
     if not rows:
         return []
@@ -44,9 +45,9 @@ def judge_between(cell: CellRecord, across: ParityResult) -> Decision | None:
     broken = next((t for t in rows if t.nan_mismatch), None)
     if across.special_images:
         where = f"in {across.special_images} image(s), first {across.special_example}"
-        found = _decision(cell, check, "FAIL", f"NaN or infinity on one side only {where}")
+        found = decision(check, "FAIL", f"NaN or infinity on one side only {where}", cell.id)
     elif broken:
-        found = _decision(cell, check, "FAIL", f"{broken.name}: NaN or infinity on one side only")
+        found = decision(check, "FAIL", f"{broken.name}: NaN or infinity on one side only", cell.id)
     else:
         found = _by_sqnr(cell, check, across, rows)
     if _by_default(across) and found.verdict != "PASS":
@@ -77,7 +78,8 @@ def _elementwise(cell: CellRecord, parity: ParityResult, rows: Sequence[TensorDi
     source = f" ({parity.tolerance_from})" if parity.tolerance_from else ""
     zero = "; zero throughout on both sides" if all(t.reference_max_abs == 0 and t.max_abs == 0 for t in rows) else ""
     reason = f"{worst.name}: max |Δ| {worst.max_abs:.2g} at rtol {parity.rtol:g}, atol {parity.atol:g}{source}{zero}"
-    return _decision(cell, "parity tensors", verdict, reason, worst.share_outside, 0.0, "share outside")
+    numbers = {"value": worst.share_outside, "limit": 0.0, "unit": "share outside"}
+    return decision("parity tensors", verdict, reason, cell.id, **numbers)
 
 
 def _by_mean(cell: CellRecord, parity: ParityResult, rows: Sequence[TensorDifference]) -> Decision:
@@ -86,7 +88,8 @@ def _by_mean(cell: CellRecord, parity: ParityResult, rows: Sequence[TensorDiffer
     sizes = [(t.mean_relative if t.mean_relative is not None else float(t.max_abs > 0), t) for t in rows]
     value, worst = max(sizes, key=lambda pair: pair[0])
     reason = f"{worst.name}: mean |Δ| of {value:.2g} of the mean size, at most {limit:g} ({parity.tolerance_from})"
-    return _decision(cell, "parity tensors", "PASS" if value <= limit else "FAIL", reason, value, limit, "fraction")
+    verdict: Verdict = "PASS" if value <= limit else "FAIL"
+    return decision("parity tensors", verdict, reason, cell.id, value=value, limit=limit, unit="fraction")
 
 
 def _by_sqnr(cell: CellRecord, check: str, parity: ParityResult, rows: Sequence[TensorDifference]) -> Decision:
@@ -96,7 +99,7 @@ def _by_sqnr(cell: CellRecord, check: str, parity: ParityResult, rows: Sequence[
     value = f"{worst.sqnr_db:.1f} dB, cosine {worst.cosine:.4f}" if None not in (worst.sqnr_db, worst.cosine) else ""
     limit = f"limit: {parity.sqnr_from}" if parity.sqnr_from else ""
     reason = f"{worst.name}: " + "; ".join(words for words in (value, why, limit) if words)
-    return _decision(cell, check, verdict, reason, worst.sqnr_db, parity.least_sqnr_db, "dB")
+    return decision(check, verdict, reason, cell.id, value=worst.sqnr_db, limit=parity.least_sqnr_db, unit="dB")
 
 
 def _sqnr(t: TensorDifference) -> float:
@@ -145,12 +148,3 @@ def _at_limits(t: TensorDifference, sqnr_db: float, parity: ParityResult) -> tup
     if failing is None:
         return "INCONCLUSIVE", f"below the {least:g} dB of the same outputs"
     return "INCONCLUSIVE", f"between {failing:g} and {least:g} dB only the task's own metric can say"
-
-
-def _decision(
-    cell: CellRecord, check: str, verdict: Verdict, reason: str, value: float | None = None, limit: float | None = None,
-    unit: str = "",
-) -> Decision:  # fmt: skip
-    return Decision(
-        check=check, verdict=verdict, value=value, limit=limit, unit=unit, reason=reason, cell=cell.id, group=check
-    )

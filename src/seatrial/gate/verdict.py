@@ -4,30 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 from seatrial.errors import ExitCode
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.budgets import Evaluations, Latencies, concerns, judge_budget
+from seatrial.gate.decisions import decision
 from seatrial.gate.tensors import judge_between, judge_tensors, why_nothing
 from seatrial.history.records import CellRecord, Comparison, Decision, NoiseFloor, ParityResult, Verdict
 from seatrial.parity.tolerance import least_agreement
-from seatrial.plan.models import Budget, Plan
+from seatrial.plan.budgets import Budget
+from seatrial.plan.models import Plan
 from seatrial.plan.reference import reference_cell
 
 # What a record says it was judged by. A change that could turn a verdict gets a new number, from the first release on.
 RULES = "seatrial.rules/2"
-_COMPARED: dict[str, Verdict] = {
-    "REGRESSION": "FAIL", "IMPROVED": "PASS", "EQUIVALENT": "PASS", "INCONCLUSIVE": "INCONCLUSIVE"
-}  # fmt: skip
+_OF_COMPARISON: dict[str, Verdict] = {
+    "REGRESSION": "FAIL",
+    "IMPROVED": "PASS",
+    "EQUIVALENT": "PASS",
+    "INCONCLUSIVE": "INCONCLUSIVE",
+}
 
 
 def judge(
-    plan: Plan, cells: Sequence[CellRecord], latencies: Latencies, evaluations: Evaluations = lambda _cell: None,
+    plan: Plan,
+    cells: Sequence[CellRecord],
+    latencies: Latencies,
+    evaluations: Evaluations = lambda _cell: None,
     comparisons: Sequence[Comparison] = (),
     not_compared: Mapping[str, str] = MappingProxyType({}),
     noise_floor: NoiseFloor | None = None,
     not_repeated: Mapping[str, str] = MappingProxyType({}),
-) -> list[Decision]:  # fmt: skip
+) -> list[Decision]:
     """Every decision of the trial: cells that broke, parity, budgets, regression.
 
     noise_floor: what budgets on time cannot tell apart, where it is known. not_repeated: how a cell's second process broke, by
@@ -47,18 +56,14 @@ def judge(
     if not decisions:
         ran = sum(c.status == "ok" for c in cells)
         reason = f"all {ran} cells ran; there was nothing to judge: no budget, no second cell to compare"
-        decisions = [
-            Decision(check="cells run", verdict="PASS" if ran else "INCONCLUSIVE", reason=reason, group="cells run")
-        ]
+        decisions = [decision("cells run", "PASS" if ran else "INCONCLUSIVE", reason)]
     return decisions
 
 
 def _broke_again(cell_id: str, how: str) -> Decision:
     """It ran once and broke once: nobody knows which of the two is the rule."""
     reason = f"ran, and broke in a second process, which was started for the noise floor: {how}"
-    return Decision(
-        check="cell runs again", verdict="INCONCLUSIVE", reason=reason, cell=cell_id, group="cell runs again"
-    )
+    return decision("cell runs again", "INCONCLUSIVE", reason, cell_id)
 
 
 def overall(decisions: Sequence[Decision]) -> Verdict:
@@ -78,7 +83,7 @@ def exit_code(verdict: Verdict, cells: Sequence[CellRecord]) -> ExitCode:
 
 
 def _broken(cell: CellRecord) -> Decision:
-    return Decision(check="cell runs", verdict="FAIL", reason=cell.reason, cell=cell.id, group="cells run")
+    return decision("cell runs", "FAIL", cell.reason, cell.id, group="cells run")
 
 
 def _never_ran(pipeline: str, cells: Sequence[CellRecord]) -> Decision | None:
@@ -87,14 +92,12 @@ def _never_ran(pipeline: str, cells: Sequence[CellRecord]) -> Decision | None:
     if not own or any(c.status != "skipped" for c in own):
         return None
     reason = f"no cell of pipeline {pipeline} ran: {'; '.join(dict.fromkeys(c.reason for c in own))}"
-    return Decision(check="cells run", verdict="INCONCLUSIVE", reason=reason, group="cells run")
+    return decision("cells run", "INCONCLUSIVE", reason)
 
 
 def _nan(cell: CellRecord) -> Decision:
     reason = f"NaN in {', '.join(cell.measured.nan_outputs)}: look for overflow in reduced precision, or broken weights"
-    return Decision(
-        check="outputs without NaN", verdict="FAIL", reason=reason, cell=cell.id, group="outputs without NaN"
-    )
+    return decision("outputs without NaN", "FAIL", reason, cell.id)
 
 
 def _judge_parity(cell: CellRecord) -> list[Decision]:
@@ -104,11 +107,11 @@ def _judge_parity(cell: CellRecord) -> list[Decision]:
         return []
     agreed = _judge_agreement(cell, parity)
     tensors = [d.model_copy(update={"against": parity.reference}) for d in judge_tensors(cell, parity)]
-    found = [*tensors, *([agreed] if agreed else [])]
-    if found and not parity.note:
-        return found
+    made = [*tensors, *([agreed] if agreed else [])]
+    if made and not parity.note:
+        return made
     why = parity.note or why_nothing(parity)
-    return [*found, Decision(check="parity", verdict="INCONCLUSIVE", reason=why, cell=cell.id, group="parity")]
+    return [*made, decision("parity", "INCONCLUSIVE", why, cell.id)]
 
 
 def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
@@ -118,11 +121,11 @@ def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     alike = any(t.elements != 0 for t in parity.tensors) and not parity.special_images
     alike = alike and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
     verdict, reason = agreement_verdict(parity, parity.least_agreement, counted=not alike)
-    check = "parity results"
-    return Decision(
-        check=check, verdict=verdict, value=parity.agreement, limit=parity.least_agreement, unit="fraction", reason=reason,
-        cell=cell.id, against=parity.reference, group=check,
-    )  # fmt: skip
+    return decision("parity results", verdict, reason, cell.id, **_shares(parity, parity.least_agreement))
+
+
+def _shares(parity: ParityResult, least: float) -> dict[str, Any]:
+    return {"value": parity.agreement, "limit": least, "unit": "fraction", "against": parity.reference}
 
 
 def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
@@ -137,7 +140,7 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     check = f"agreement with {across.reference.rsplit('.', 4)[0]}"
     if across.agreement is None:
         reason = f"nothing in common to compare: {across.note or why_nothing(across)}"
-        nothing = Decision(check=check, verdict="INCONCLUSIVE", reason=reason, cell=cell.id, group=check)
+        nothing = decision(check, "INCONCLUSIVE", reason, cell.id)
         return (judge_between(cell, across) or nothing).model_copy(update={"against": across.reference})
     assert plan.parity
     limit = plan.parity.agreement
@@ -148,10 +151,7 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
     if limit is None and verdict != "PASS":
         verdict = "INCONCLUSIVE"
         reason += "; nothing says who is right: set parity.agreement, or give annotations and a budget on this cell"
-    return Decision(
-        check=check, verdict=verdict, value=across.agreement, limit=least, unit="fraction", reason=reason, cell=cell.id,
-        against=across.reference, group=check,
-    )  # fmt: skip
+    return decision(check, verdict, reason, cell.id, **_shares(across, least))
 
 
 def _says_who_is_right(budget: Budget) -> bool:
@@ -160,10 +160,9 @@ def _says_who_is_right(budget: Budget) -> bool:
 
 def comparison_decision(c: Comparison) -> Decision:
     """A comparison as a check: slower than the margin fails, and what is not known is not passed."""
-    return Decision(
-        check=f"{c.metric} {c.stage} against {c.a}", verdict=_COMPARED[c.verdict], value=c.change.value, limit=c.margin,
-        unit="fraction", reason=c.reason, group=f"{c.metric} {c.stage} of {c.b}",
-    )  # fmt: skip
+    check, group = f"{c.metric} {c.stage} against {c.a}", f"{c.metric} {c.stage} of {c.b}"
+    numbers: dict[str, Any] = {"value": c.change.value, "limit": c.margin, "unit": "fraction"}
+    return decision(check, _OF_COMPARISON[c.verdict], c.reason, group=group, **numbers)
 
 
 def _judge_regression(
@@ -178,13 +177,11 @@ def _judge_regression(
         if name == against:
             continue
         cell = reference_cell(plan, cells, name)
-        where = {"cell": cell.id} if cell else {}
         check = f"regression {name} against {against}"
         if name in by_pipeline:
-            decision = comparison_decision(by_pipeline[name])
-            decisions.append(decision.model_copy(update={"check": check, "group": check, **where}))
+            place = {"check": check, "group": check} | ({"cell": cell.id} if cell else {})
+            decisions.append(comparison_decision(by_pipeline[name]).model_copy(update=place))
         else:
             why = not_compared.get(name, "the reference configuration did not run in both pipelines")
-            reason = f"no comparison was made: {why}"
-            decisions.append(Decision(check=check, verdict="INCONCLUSIVE", reason=reason, group=check, **where))
+            decisions.append(decision(check, "INCONCLUSIVE", f"no comparison was made: {why}", cell.id if cell else ""))
     return decisions

@@ -43,10 +43,8 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
     done: list[CheckedImage] = []
     while len(done) < len(paths):
         rest = [str(p) for p in paths[len(done) :]]
-        child = subprocess.run(
-            [sys.executable, "-P", "-m", "seatrial.images.check"],
-            input=json.dumps(rest), capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        command = [sys.executable, "-P", "-m", "seatrial.images.check"]
+        child = subprocess.run(command, input=json.dumps(rest), capture_output=True, text=True, check=False)
         for line in child.stdout.splitlines():
             row = json.loads(line)
             done.append(
@@ -62,9 +60,9 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
             done.append(CheckedImage(paths[len(done)], problem=crash))
     bad = [i for i in done if i.problem]
     if bad:
-        shown = [f"{i.path}: {i.problem}" for i in bad[:20]]
+        first = [f"{i.path}: {i.problem}" for i in bad[:20]]
         more = [f"and {len(bad) - 20} more"] if len(bad) > 20 else []
-        raise DataError("\n".join(shown + more))
+        raise DataError("\n".join(first + more))
     return done
 
 
@@ -91,10 +89,10 @@ def main() -> None:
                     with Image.open(io.BytesIO(data)) as header:
                         # A camera's MPO holds previews of the same picture.
                         row["frames"] = 1 if header.format == "MPO" else getattr(header, "n_frames", 1)
-                    said = _said(captured)
-                    if said:
+                    complaint = _complaint(captured)
+                    if complaint:
                         row["problem"] = (
-                            f"the image is corrupt (its decoder says: {said}); copy it again or leave it out"
+                            f"the image is corrupt (its decoder says: {complaint}); copy it again or leave it out"
                         )
             except DataError as e:
                 row["problem"] = str(e).removeprefix(f"{path}: ")
@@ -105,7 +103,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
 
 
-def _said(captured: BinaryIO) -> str:
+def _complaint(captured: BinaryIO) -> str:
     """What the decoder printed since the last call, if it speaks of broken data."""
     captured.seek(0)
     text = captured.read().decode("utf-8", "replace")

@@ -43,11 +43,11 @@ class DecodeSettings:
     sixteen_bit: str = "scale"
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
+        for name, words in _CHOICES.items():
             given = getattr(self, name)
-            if given not in known:
+            if given not in words:
                 raise ValueError(
-                    f"{name}: expected one of {', '.join(known)}, got {given!r}{did_you_mean(str(given), known)}"
+                    f"{name}: expected one of {', '.join(words)}, got {given!r}{did_you_mean(str(given), words)}"
                 )
 
 

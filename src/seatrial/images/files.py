@@ -34,13 +34,13 @@ def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[str]]:
     DataError where a path is missing or has none, or where two names are one file.
     """
     spec = plan.plan.images
-    told: list[str] = []
+    warnings: list[str] = []
     if isinstance(spec.path, str):
         folder = plan.resolve(spec.path)
         if folder.is_file():
             found = [ImageFile(folder, folder.name)]
         else:
-            found, told = _in_folder(folder, _files_of(plan))
+            found, warnings = _in_folder(folder, _files_of(plan))
     else:
         found = [ImageFile(plan.resolve(p), p) for p in spec.path]
         for image in found:
@@ -49,7 +49,7 @@ def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[str]]:
     if not found:
         raise DataError(f"{plan.path}: images.path lists no image; expected at least one")
     _refuse_twice(plan, found)
-    return found[: spec.limit], told
+    return found[: spec.limit], warnings
 
 
 def _refuse_twice(plan: PlanFile, found: list[ImageFile]) -> None:
@@ -101,18 +101,20 @@ def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list
     if not images:
         also = f", got {count_of(len(others), 'other file')}: {short_list(others)}" if others else ""
         raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}{also}")
-    told = []
+    warnings = []
     if others:
-        told.append(
+        warnings.append(
             f"{count_of(len(others), 'file')} in {folder.name}/ left out, being no images that are read: {short_list(others)}"
         )
     if hidden:
-        told.append(f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {short_list(hidden)}")
+        warnings.append(
+            f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {short_list(hidden)}"
+        )
     if links:
-        told.append(
+        warnings.append(
             f"{count_of(len(links), 'link')} in {folder.name}/ left out, leading nowhere or to a folder: {short_list(links)}"
         )
-    return images, told
+    return images, warnings
 
 
 class ImageBytes:

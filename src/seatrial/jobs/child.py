@@ -13,16 +13,15 @@ STARTER = "SEATRIAL_STARTER"
 
 
 def die_with_parent() -> None:
-    """Linux: this process is killed when whoever started it goes, so that a cancelled job leaves nothing running.
+    """This process is killed when whoever started it goes, so that a cancelled job leaves nothing running.
 
     The kernel tells only of deaths from now on: where the starter went before, this process ends at once.
     """
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        starter = os.environ.get(STARTER, "").partition("-")[0]
-        if starter and not _descends_from(int(starter)):
-            sys.exit("whoever started this process has ended")
+    PR_SET_PDEATHSIG = 1
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    starter = os.environ.get(STARTER, "").partition("-")[0]
+    if starter and not _descends_from(int(starter)):
+        sys.exit("whoever started this process has ended")
 
 
 def _descends_from(ancestor: int) -> bool:
@@ -46,15 +45,12 @@ def pin(threads: int) -> list[int]:
     Hyper-threads of one core share its arithmetic units, so one of each physical core is taken first.
     """
     cores = cores_for(threads)
-    if cores:
-        os.sched_setaffinity(0, cores)
+    os.sched_setaffinity(0, cores)
     return cores
 
 
 def cores_for(threads: int) -> list[int]:
-    """The cores that `pin` would choose; empty where the system has no such thing."""
-    if not hasattr(os, "sched_setaffinity"):
-        return []
+    """The cores that `pin` would choose."""
     usable = sorted(os.sched_getaffinity(0), reverse=True)
     first_of_core = {_siblings(core): core for core in reversed(usable)}
     preferred = [core for core in usable if first_of_core[_siblings(core)] == core]

@@ -69,11 +69,11 @@ class OpenedPipeline:
 def build(w: PipelineWorkload, engine: Literal["native", "reference"] | None = None) -> Pipeline:
     """`engine` replaces the plan's own."""
     from seatrial.pipeline.build import build_pipeline
-    from seatrial.plan import models
+    from seatrial.plan import pipelines
 
     spec = w.spec
     if engine:
-        spec = models.Pipeline.model_validate(spec.model_dump(exclude_unset=True) | {"engine": engine})
+        spec = pipelines.Pipeline.model_validate(spec.model_dump(exclude_unset=True) | {"engine": engine})
     return build_pipeline(w.name, spec, w.model_info, Path(w.folder), w.allow_code)
 
 

@@ -71,6 +71,7 @@ def merged(tables: Sequence[I64]) -> I64:
 
 
 def anonymous_file() -> int:
+    # Pythons that were built against a glibc before 2.27, such as conda's, lack it whatever the kernel can do.
     if hasattr(os, "memfd_create"):
         return os.memfd_create("seatrial-samples")
     with tempfile.TemporaryFile() as stream:

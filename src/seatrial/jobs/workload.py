@@ -12,7 +12,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from seatrial.model.file import ModelInfo
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.stats.stopping import Centre, StoppingRule
 from seatrial.timing.measure import Measurement
 
@@ -50,7 +50,7 @@ class PipelineWorkload(Workload):
 
     kind: Literal["pipeline"] = "pipeline"
     name: str
-    spec: models.Pipeline
+    spec: pipelines.Pipeline
     folder: str
     images: tuple[tuple[str, str], ...]
     allow_code: bool = False

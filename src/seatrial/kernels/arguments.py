@@ -21,9 +21,9 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
 
 
-def one_of(name: str, value: Any, known: Sequence[str]) -> None:
+def one_of(name: str, value: Any, words: Sequence[str]) -> None:
     """ValueError, with the nearest word, where `value` is not one of the known words."""
-    if not isinstance(value, str) or value not in known:
+    if not isinstance(value, str) or value not in words:
         raise ValueError(
-            f"{name}: expected one of {', '.join(known)}, got {value!r}{did_you_mean(str(value), list(known))}"
+            f"{name}: expected one of {', '.join(words)}, got {value!r}{did_you_mean(str(value), list(words))}"
         )

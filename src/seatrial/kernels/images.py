@@ -1,6 +1,6 @@
 """What an image may be: interleaved uint8 of 1, 3 or 4 channels, or a camera's NV12 and I420 planes.
 
-For: checking what came and giving it one shape. Not for: decoding files (pipeline.decode), resizing or colour.
+For: checking what came and giving it one shape. Not for: decoding files (images/decode.py), resizing or colour.
 """
 
 from __future__ import annotations

@@ -28,18 +28,17 @@ def detect(
     most: int,
 ) -> tuple[F32, F32, I64]:
     """Boxes (N, 4) in source pixels, scores and classes (N,) of one image; `rows` are the format's tensors without batch."""
-    first, second = rows[0], rows[1] if len(rows) == 2 else None
+    first, second = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1]) if len(rows) == 2 else None
     anchors = first.shape[1] if format_name == "yolov8" else first.shape[0]
     if format_name == "rtdetr" and second is not None:
         anchors *= second.shape[1]
     room = max(1, min(most, anchors))
-    boxes, scores, classes = np.empty((room, 4), np.float32), np.empty(room, np.float32), np.empty(room, np.int64)
-    found = kernels.detect(
-        format_name, np.ascontiguousarray(first), None if second is None else np.ascontiguousarray(second),
-        geometry.input_hw, confidence, iou, class_agnostic, geometry, boxes, scores, classes,
-    )  # fmt: skip
+    boxes, scores, ids = np.empty((room, 4), np.float32), np.empty(room, np.float32), np.empty(room, np.int64)
+    count = kernels.detect(
+        format_name, first, second, geometry.input_hw, confidence, iou, class_agnostic, geometry, boxes, scores, ids
+    )
     # Copies: a result that is kept must not keep room for the most that there could have been.
-    return boxes[:found].copy(), scores[:found].copy(), classes[:found].copy()
+    return boxes[:count].copy(), scores[:count].copy(), ids[:count].copy()
 
 
 def classify(rows: npt.NDArray[Any], activation: str, k: int) -> tuple[I64, F32]:

@@ -17,6 +17,7 @@ from seatrial._native.kernels import Jobs, Values
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.images import U8, Planes, size_of, yuv_coefficients
+from seatrial.kernels.reference import Normalisation
 
 # In the order of preprocess.hpp's enum.
 INTERPOLATIONS = ("nearest", "linear", "area", "cubic", "antialias_linear", "antialias_cubic")
@@ -24,26 +25,15 @@ _LONGEST_ROW = 2**31 - 1
 
 
 @lru_cache(maxsize=64)
-def values_for(
-    scale: float,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    dtype: str,
-    quant_scale: float | None,
-    zero_point: int,
-    planar: bool,
-    gray: bool,
-    reversed: bool,
-) -> Values:
+def values_for(n: Normalisation, planar: bool, gray: bool, reversed: bool) -> Values:
     """The reference's own results for all 256 levels of each channel: what native code repeats can't differ from it."""
-    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], len(mean), axis=2)
-    values = reference.to_values(levels, scale, mean, std, dtype, quant_scale, zero_point)
-    tables = np.ascontiguousarray(values[:, 0].T)
+    levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], len(n.mean), axis=2)
+    tables = np.ascontiguousarray(reference.to_values(levels, n)[:, 0].T)
     floats = None
-    if dtype in ("float32", "float16"):
+    if n.dtype in ("float32", "float16"):
         with np.errstate(over="ignore"):
-            floats = np.ascontiguousarray(reference.normalise(levels, scale, mean, std)[:, 0].T)
-    return Values(tables, floats, scale, mean, std, planar=planar, gray=gray, reversed=reversed)
+            floats = np.ascontiguousarray(reference.normalise(levels, n.scale, n.mean, n.std)[:, 0].T)
+    return Values(tables, floats, n.scale, n.mean, n.std, planar=planar, gray=gray, reversed=reversed)
 
 
 def preprocess(
@@ -81,10 +71,9 @@ def preprocess(
             u, v = chroma
             given = (u.ctypes.data, v.ctypes.data, u.strides[0], u.strides[1], yuv_coefficients(*yuv))
         start = pixels.ctypes.data - (2 if reversed else 0)
-        jobs.add(
-            start, pixels.strides[0], height, width, channels, reversed, given, geometry, kind, pad_value,
-            address + i * target.strides[0], channel_stride, row_stride, (pixels, chroma),
-        )  # fmt: skip
+        source = (start, pixels.strides[0], height, width, channels, reversed, given)
+        slot = (address + i * target.strides[0], channel_stride, row_stride)
+        jobs.add(*source, geometry, kind, pad_value, *slot, (pixels, chroma))
     jobs.run(values, threads)
     if not direct:
         out[...] = target

@@ -1,9 +1,13 @@
-"""Preprocess: one uint8 image to one tensor, and the geometry to bring results back. Public as seatrial.Preprocess."""
+"""Preprocess: one uint8 image to one tensor, and the geometry to bring results back. Public as seatrial.Preprocess.
+
+For: settings, checked, and which engine runs. Not for: pixels (csrc, reference.py) or memory (native_preprocess.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,10 +20,19 @@ from seatrial.kernels.geometry import Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
 MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
-COLORS = ("rgb", "bgr", "gray")
-LAYOUTS = ("nchw", "nhwc")
-DTYPES = ("float32", "float16", "uint8", "int8")
-ANCHORS = ("center", "top_left")
+# The words that an argument may be.
+WORDS: dict[str, Sequence[str]] = {
+    "mode": MODES,
+    "interpolation": reference.INTERPOLATIONS,
+    "pad_anchor": ("center", "top_left"),
+    "color": ("rgb", "bgr", "gray"),
+    "input_color": INPUT_COLORS,
+    "yuv_matrix": MATRICES,
+    "yuv_range": RANGES,
+    "engine": ENGINES,
+    "layout": ("nchw", "nhwc"),
+    "dtype": ("float32", "float16", "uint8", "int8"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,13 +85,8 @@ class Preprocess:
         self._set("size", _checked_size(self.size))
         if not isinstance(self.dtype, str) and self.dtype in (np.float32, np.float16, np.uint8, np.int8):
             self._set("dtype", np.dtype(self.dtype).name)
-        words = {
-            "mode": MODES, "interpolation": reference.INTERPOLATIONS, "pad_anchor": ANCHORS, "color": COLORS,
-            "input_color": INPUT_COLORS, "yuv_matrix": MATRICES, "yuv_range": RANGES, "engine": ENGINES,
-            "layout": LAYOUTS, "dtype": DTYPES,
-        }  # fmt: skip
-        for name, known in words.items():
-            one_of(name, getattr(self, name), known)
+        for name, words in WORDS.items():
+            one_of(name, getattr(self, name), words)
         if self.input_color == "gray" and self.color != "gray":
             raise ValueError("input_color: a one-channel gray image cannot become colour; expected 'bgr' or 'rgb'")
         if not is_whole(self.pad_value) or not 0 <= self.pad_value <= 255:
@@ -164,6 +172,12 @@ class Preprocess:
 
         The native engine works on at most `threads` threads, without the GIL; the reference on one, whatever is asked.
         """
+        return self.batch_with_geometries(images, out, threads)[0]
+
+    def batch_with_geometries(
+        self, images: Sequence[ImageLike], out: npt.NDArray[Any] | None = None, threads: int = 1
+    ) -> tuple[npt.NDArray[Any], list[Geometry]]:
+        """As batch, and the geometry of each image beside it, as `geometry` gives it: what a decoder brings results back by."""
         if not is_whole(threads) or threads < 1:
             raise ValueError(f"threads: expected a positive whole number, got {threads!r}")
         if not isinstance(images, Sequence | np.ndarray) or isinstance(images, str | bytes):
@@ -184,21 +198,24 @@ class Preprocess:
         else:
             for slot, one, geometry in zip(out, checked, geometries, strict=True):
                 self._reference(one, geometry, slot)
-        return out
+        return out, geometries
 
     def _native(
         self, images: list[U8 | Planes], geometries: list[Geometry], out: npt.NDArray[Any], threads: int
     ) -> None:
         planar = self.layout == "nchw"
-        values = native_preprocess.values_for(
-            self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point,
-            planar, self._makes_gray, self._reverses,
-        )  # fmt: skip
+        values = native_preprocess.values_for(self._normalisation, planar, self._makes_gray, self._reverses)
         native_preprocess.preprocess(
-            images, geometries, out, values,
-            interpolation=self.interpolation, pad_value=self.pad_value, planar=planar,
-            yuv=(self.yuv_matrix, self.yuv_range), threads=threads,
-        )  # fmt: skip
+            images,
+            geometries,
+            out,
+            values,
+            planar=planar,
+            interpolation=self.interpolation,
+            pad_value=self.pad_value,
+            yuv=(self.yuv_matrix, self.yuv_range),
+            threads=threads,
+        )
 
     def _reference(self, image: U8 | Planes, geometry: Geometry, slot: npt.NDArray[Any]) -> None:
         if isinstance(image, Planes):
@@ -210,10 +227,12 @@ class Preprocess:
             coloured = reference.gray(placed, self._reverses)
         else:
             coloured = placed[..., ::-1] if self._reverses else placed
-        values = reference.to_values(
-            coloured, self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point
-        )
+        values = reference.to_values(coloured, self._normalisation)
         slot[...] = values.transpose(2, 0, 1) if self.layout == "nchw" else values
+
+    @cached_property
+    def _normalisation(self) -> reference.Normalisation:
+        return reference.Normalisation(self.scale, self.mean, self.std, self.dtype, self.quant_scale, self.zero_point)
 
     @property
     def _makes_gray(self) -> bool:

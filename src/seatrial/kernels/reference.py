@@ -5,6 +5,7 @@ For: being obviously right. Not for: speed. Each function states its formula; no
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -95,21 +96,27 @@ def quantise(values: F32, scale: float, zero_point: int, dtype: str) -> npt.NDAr
     return np.clip(levels, limits.min, limits.max).astype(dtype)
 
 
-def to_values(
-    image_hwc: U8,
-    scale: float,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    dtype: str,
-    quant_scale: float | None,
-    zero_point: int,
-) -> npt.NDArray[Any]:
+@dataclass(frozen=True)
+class Normalisation:
+    """What a level becomes: (x * scale - mean) / std of its channel, then rounded to dtype, or quantised to it."""
+
+    scale: float
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    dtype: str = "float32"
+    quant_scale: float | None = None
+    zero_point: int = 0
+
+
+def to_values(image_hwc: U8, n: Normalisation) -> npt.NDArray[Any]:
     """Levels to the tensor's numbers: float32 by normalise, then rounded to float16 or quantised; raw uint8 as they are."""
-    if dtype == "uint8" and quant_scale is None:
+    if n.dtype == "uint8" and n.quant_scale is None:
         return image_hwc
     with np.errstate(over="ignore"):
-        values = normalise(image_hwc, scale, mean, std)
-        return values.astype(dtype) if quant_scale is None else quantise(values, quant_scale, zero_point, dtype)
+        values = normalise(image_hwc, n.scale, n.mean, n.std)
+        return (
+            values.astype(n.dtype) if n.quant_scale is None else quantise(values, n.quant_scale, n.zero_point, n.dtype)
+        )
 
 
 def yuv_to_bgr(planes: Planes, matrix: str, value_range: str) -> U8:

@@ -11,8 +11,8 @@ from seatrial.errors import BackendUnavailableError, did_you_mean
 def check_simd() -> None:
     """BackendUnavailableError where it names none."""
     if simd_level() is None:
-        name, known = os.environ.get("SEATRIAL_SIMD", ""), list(simd_levels())
+        name, levels = os.environ.get("SEATRIAL_SIMD", ""), list(simd_levels())
         raise BackendUnavailableError(
-            f"SEATRIAL_SIMD: expected one of {', '.join(known)} on this machine, got {name!r}"
-            f"{did_you_mean(name.lower(), known)}; unset it for the best one"
+            f"SEATRIAL_SIMD: expected one of {', '.join(levels)} on this machine, got {name!r}"
+            f"{did_you_mean(name.lower(), levels)}; unset it for the best one"
         )

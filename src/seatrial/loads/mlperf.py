@@ -20,7 +20,7 @@ from seatrial._native.timing import StageSamples, Work, closed_loop
 from seatrial.errors import BackendUnavailableError
 from seatrial.loads.task import LoadTask
 
-# Of the official rules, where no other is asked for.
+# What the official rules ask of a server; taken where the command names no bound of its own.
 SERVER_QUANTILE, SERVER_BOUND_NS = 0.99, 100_000_000
 LIBRARY_SIZE = 64
 # LoadGen makes all its queries before it sends the first; each takes some hundred bytes.
@@ -117,9 +117,9 @@ def loadgen_settings(lg: Any, task: LoadTask, scenario: str, per_s: float) -> An
     duration_ms = max(1, int(task.stopping.max_time_s * 1000))
     settings.min_duration_ms = settings.max_duration_ms = duration_ms
     settings.min_query_count = 1
-    # From these LoadGen sees how many queries to make: with too few of them the shortest duration is missed.
+    # LoadGen makes as many queries as this rate gives in the shortest duration: with too low a rate they end before it.
     per_s = min(per_s, MOST_QUERIES / task.stopping.max_time_s)
-    # Half, since warming up also looked at its samples.
+    # Half of what the warm-up took, which also looked at its samples: LoadGen must not make too few queries.
     settings.single_stream_expected_latency_ns = max(1, int(0.5e9 / per_s))
     settings.multi_stream_expected_latency_ns = max(1, int(settings.multi_stream_samples_per_query * 0.5e9 / per_s))
     if scenario == "server":

@@ -28,17 +28,19 @@ from seatrial.units import format_seconds
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-# Of the time: a rate of the search, and one that is to be confirmed; more requests tell more.
+# Shares of --max-time: how long one rate of the search is sent, and how long one that is to be confirmed.
 SHARE_TRIED, SHARE_CONFIRMED = 1 / 16, 1 / 6
-# A model of a few microseconds would fill the table of samples with the first rates.
+# Most requests of one rate: those of a model that takes a few microseconds would fill the table of samples at once.
 MOST_PROBE_REQUESTS = 1 << 15
-# Behind each rate's start the queue fills up first: this share of its requests is not judged.
+# After a change of rate the queue takes a while to reach its usual length: this share of a rate's requests is left out.
 FILLING = 0.1
-# Of the time: the rest is for confirming what was found.
+# Share of --max-time for the search; the rest is for confirming the rate that it ends at.
 SEARCHING = 0.5
-# Standard errors below the limit, so that four in five would be confirmed: of the error ERROR / 2, and 0.84 for that.
+# How far below its limit a share should be seen, in standard errors, to go on with: 1.96 for the test that confirms at
+# ERROR / 2 on a side, and 0.84 more, so that four rates in five pass it.
 CONFIRMING_Z = 2.8
-# Samples that may lie above the bound, so that one stall of the machine does not decide.
+# Requests above the bound that a rate may have and still pass, in the search and at its confirmation: with none allowed,
+# one stall of the machine would decide.
 MAY_BE_ABOVE, MAY_BE_ABOVE_AT_LAST = 1, 3
 ONE_BY_ONE = Worth(memory=1.0, unseen=1.0)
 
@@ -63,7 +65,7 @@ class RateSearch:
         self._check_time(capacity)
         found = find_rate(capacity, self._try, self._confirm)
         sure = found.complete and (found.confirmed or found.held is None)
-        # Shown without sending it: faster than they are served, requests wait longer and longer.
+        # No such rate needs to be sent: where requests come faster than all clients can serve, each waits longer than the last.
         too_fast = len(self._works) / self._least_service_s if 0 < self._least_service_s < math.inf else math.inf
         broke = min(found.failed or math.inf, too_fast)
         search = Search(
@@ -81,7 +83,7 @@ class RateSearch:
         bound."""
         works, stages = self._works, self._tables[0].stages
         duration_ns = int(min(1.0, self._task.stopping.max_time_s / 8) * 1e9)
-        # No queue: the stage that holds the wait in the real tables is not there.
+        # Alone, a request waits in no queue: these rows lack the stage for the wait, which the tables of a load have.
         alone = StageSamples(4096, stages - 1)
         closed_loop(works[0], alone, deadline_ns=now_ns() + duration_ns, most=4096)
         self._sent(0, len(alone))
@@ -114,7 +116,8 @@ class RateSearch:
             )
 
     def _try(self, rate: float) -> Holds | None:
-        """A guess for the search: "yes" where as good a run would be confirmed. The point itself keeps what was shown."""
+        """For the search a likely "yes" will do: one that a confirmation would probably pass. The record's point keeps what
+        its requests alone prove."""
         needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
         judged = self._send(rate, needed, SHARE_TRIED, until=SEARCHING, must=not self._points)
         if judged is None:
@@ -140,9 +143,9 @@ class RateSearch:
         return holds
 
     def _send(self, rate: float, needed: int, share: float, until: float, must: bool = False) -> _Judged | None:
-        """Its requests: so many, or those of that share of the time, whichever are more.
+        """Sends a rate: `needed` requests or as many as `share` of --max-time holds, whichever are more.
 
-        None where they would end after `until`, or found no room.
+        None where they would end later than `until` (a share of --max-time too), or where the table is full.
         """
         task, max_time_s = self._task, self._task.stopping.max_time_s
         duration_s = max(needed / (1 - FILLING) / rate, min(share * max_time_s, MOST_PROBE_REQUESTS / rate))
@@ -182,24 +185,26 @@ def bound_holds(
     latencies_s: F64, service_s: F64, rate: float, clients: int, quantile: float, bound_s: float, error: float
 ) -> Holds:
     """What one rate's requests say. error: how often a "yes" may be wrong; a "no" is wrong with ERROR in a whole search."""
-    # Of all that may be tried and confirmed, by either way of saying no.
+    # ERROR is for the whole search: MOST_LOOKS rates at most, each tried and perhaps confirmed, where latencies or busy clients
+    # may say "no".
     error_of_no = ERROR / (4 * MOST_LOOKS)
     if _said(latencies_s, quantile, bound_s, error_of_no) == "no":
         return "no"
-    # Those that nobody had begun long after they were due stood in a queue; that they stood together is no luck.
+    # Requests that were given up long after they were due stood in a queue. That they came together is the queue's doing, so
+    # that each counts in full.
     served = int(np.isfinite(latencies_s).sum())
     if ONE_BY_ONE.bounds(served, len(latencies_s), 1.0, quantile, error_of_no):
         return "no"
     if utilisation(service_s, rate, clients, 1 - error_of_no)[0] >= 1:
         return "no"
-    # A queue that may be growing is no queue that was seen to hold.
+    # Where the queue may still be growing, latencies so far do not say what they will be.
     if utilisation(service_s, rate, clients)[1] >= 1:
         return "unsure"
     return "yes" if _said(latencies_s, quantile, bound_s, error) == "yes" else "unsure"
 
 
 def _said(latencies_s: F64, quantile: float, bound_s: float, error: float) -> str:
-    """A budget's rule, with an error of its own and without its assumption about runs that have not come yet.
+    """By the rule of budgets, but with this error, and not assuming that slow requests may come in runs not seen yet.
 
     With that, a rate would take twenty times the requests, and a search many rates. Here a queue makes the runs, at each
     rate, and they are seen; what else may come in runs must not come at the search's rate and again when it is confirmed.
@@ -215,7 +220,7 @@ def looks_confirmable(
         return False
     independent = requests * effective_count(latencies_s, quantile) / len(latencies_s)
     may_be = 1 - quantile
-    # The normal approximation of that test: it is a guess, which confirming puts right.
+    # A normal approximation of the test will do: this is a guess, and the confirmation applies the test itself.
     passes = may_be - CONFIRMING_Z * math.sqrt(may_be * quantile / max(1.0, independent))
     return float((latencies_s > bound_s).mean()) <= max(0.0, passes)
 

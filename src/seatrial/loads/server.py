@@ -77,7 +77,7 @@ def beside(loop: Callable[[], str], poll: Callable[[], None], spare: set[int]) -
 @contextmanager
 def _on(cores: set[int]) -> Iterator[None]:
     """The calling thread alone, on these cores; where it is where there are none."""
-    if not cores or not hasattr(os, "sched_setaffinity"):
+    if not cores:
         yield
         return
     before = os.sched_getaffinity(0)

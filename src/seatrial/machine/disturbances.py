@@ -1,6 +1,6 @@
 """What on a machine makes timings less certain, each with its cure, from the facts in its environment.
 
-For: warnings before a run. Not for: what happened while it ran (noise), or finding the facts (environment).
+For: warnings before a run. Not for: what happened while it ran (noise), or finding the facts (facts.py).
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def environment() -> dict[str, Any]:
         "container": machine.container(),
         "cgroup_cpu_limit": cgroups.tightest_cpu_limit(),
         "cgroup_memory_limit_bytes": cgroups.tightest_memory_limit_bytes(),
-        "load_1min": round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
+        "load_1min": round(os.getloadavg()[0], 2),
         "on_battery": _on_battery(),
         "transparent_huge_pages": machine.transparent_huge_pages(),
         "clock_source": machine.clock_source(),
@@ -111,18 +111,13 @@ def comparable_facts() -> dict[str, Any]:
 
 def usable_cores() -> list[int]:
     """Cores that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+    return sorted(os.sched_getaffinity(0))
 
 
 def peak_memory_bytes() -> int:
     """Most memory that this process ever held resident. The kernel's ru_maxrss would include the parent's before exec."""
     match = re.search(r"VmHWM:\s+(\d+) kB", machine.read("proc/self/status"))
-    if match:
-        return int(match[1]) * 1024
-    memory = psutil.Process().memory_info()
-    return int(getattr(memory, "peak_wset", memory.rss))
+    return int(match[1]) * 1024 if match else int(psutil.Process().memory_info().rss)
 
 
 def _memory_available_bytes(memory: dict[str, int]) -> int:
@@ -132,5 +127,5 @@ def _memory_available_bytes(memory: dict[str, int]) -> int:
 
 
 def _on_battery() -> bool:
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    battery = psutil.sensors_battery()
     return battery is not None and battery.power_plugged is False

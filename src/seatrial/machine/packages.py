@@ -1,6 +1,6 @@
 """Installed distributions that decode, prepare or run a model here, by version.
 
-For: the machine's fingerprint, and the names of cached models. Not for: whether a backend runs (catalogue.py).
+For: the machine's fingerprint, and the names of cached models. Not for: whether a backend runs (backends/catalogue.py).
 """
 
 from __future__ import annotations

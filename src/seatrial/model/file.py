@@ -121,8 +121,8 @@ def _read_names(text: str) -> tuple[list[str] | None, list[str]]:
         return None, [unread]
     names = [numbered.get(k, "") for k in range(max(numbered) + 1)]
     gaps = [k for k in range(len(names)) if k not in numbered]
-    shown = short_list([str(k) for k in gaps])
-    return names, [f"the model's names leave out {count_of(len(gaps), 'class', 'classes')}: {shown}"] if gaps else []
+    examples = short_list([str(k) for k in gaps])
+    return names, [f"the model's names leave out {count_of(len(gaps), 'class', 'classes')}: {examples}"] if gaps else []
 
 
 def inspect_model(path: Path) -> ModelInfo:

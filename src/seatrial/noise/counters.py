@@ -1,7 +1,7 @@
 """What the kernel counts about processes and the cores they run on, read often at little cost.
 
-For: one row of cumulative counters at a time, out of /proc and /sys. Not for: when to read (noise) or what the numbers mean
-(timeline, spikes). Root is not needed. A part that is missing, hidden or gone is UNREAD or keeps its last count.
+For: one row of cumulative counters at a time, out of /proc and /sys. Not for: when to read (watch.py) or what the numbers mean
+(timeline.py, spikes.py). Root is not needed. A part that is missing, hidden or gone is UNREAD or keeps its last count.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ COLUMNS = (
 # Not -1: a difference between two clocks may be negative.
 UNREAD = int(np.iinfo(np.int64).min)
 
-_TICK_NS = 1_000_000_000 // (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 # Two descriptors a thread; the usual limit on descriptors is 1024, and the harness needs its own.
 _MOST_THREADS = 128
 # Two clocks read further apart than this were interrupted in between: their difference is not news.
@@ -206,12 +206,12 @@ class _Limits:
 
     def __init__(self, pids: Sequence[int], root: Path) -> None:
         found = {group: None for pid in pids for group in groups("cpu", pid, root)}
-        self._known = bool(found)
+        self._has_groups = bool(found)
         # A group without a limit never throttles, and reading its statistics makes the kernel add up those below it.
         self._files = [_File(group / "cpu.stat") for group in found if cpu_limit(group) is not None]
 
     def read(self) -> int:
-        if not self._known:
+        if not self._has_groups:
             return UNREAD
         # v2 counts microseconds, v1 nanoseconds.
         texts = [f.read() for f in self._files]
@@ -285,5 +285,5 @@ def _field(text: bytes, name: bytes, scale: int = 1) -> int:
 
 def _add(counts: Sequence[int]) -> int:
     """Sum of those that were read."""
-    known = [c for c in counts if c != UNREAD]
-    return sum(known) if known else UNREAD
+    numbers = [c for c in counts if c != UNREAD]
+    return sum(numbers) if numbers else UNREAD

@@ -1,6 +1,6 @@
 """What disturbed a run, in totals, and which of them are worth a warning.
 
-For: the record of a watched run. Not for: watching (noise), or which sample a disturbance hit (spikes).
+For: the record of a watched run. Not for: watching (watch.py), or which sample a disturbance hit (spikes.py).
 """
 
 from __future__ import annotations

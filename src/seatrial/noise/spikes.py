@@ -71,13 +71,12 @@ def attribute_spikes(
     # Beside spikes of 30 ms, outliers of one are part of the quiet.
     least = _SHARE * (duration[chosen[-1]] - median)
     judge = _Judge(timeline, start, duration, spikes[duration[spikes] - median >= least])
-    return [
-        Spike(
-            int(start[i]), float(duration[i]) / 1e9, float(duration[i]) / median if median else float("inf"),
-            judge.causes(int(start[i]), int(duration[i]), median),
-        )
-        for i in chosen
-    ]  # fmt: skip
+
+    def spike(start_ns: int, duration_ns: int) -> Spike:
+        times_median = duration_ns / median if median else float("inf")
+        return Spike(start_ns, duration_ns / 1e9, times_median, judge.causes(start_ns, duration_ns, median))
+
+    return [spike(int(start[i]), int(duration[i])) for i in chosen]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A watched stretch of time: rows of cumulative counters, and what happened between two of them.
 
-For: totals and differences with their gaps filled. Not for: reading the counters (counters) or judging them (noise, spikes).
+For: totals and differences with their gaps filled. Not for: reading the counters (counters.py) or judging
+them (report.py, spikes.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What disturbed a run while it ran: a watch beside the measuring process.
 
-For: the parent of a process that measures. Not for: the machine's settings (environment), how a counter is read
-(counters), what the totals mean (noise_report), or single samples (spikes).
+For: the parent of a process that measures. Not for: the machine's settings (machine), how a counter is read
+(counters.py), what the totals mean (report.py), or single samples (spikes.py).
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _cores_of(pids: Sequence[int]) -> list[int]:
     """Cores that the processes may use; ours where none of them is left to ask."""
     found: set[int] = set()
     for pid in pids:
-        with contextlib.suppress(OSError, AttributeError):  # it has ended; not on this system
+        with contextlib.suppress(OSError):  # it has ended
             found |= os.sched_getaffinity(pid)
     return sorted(found) or usable_cores()
 
@@ -98,6 +98,6 @@ def _cores_of(pids: Sequence[int]) -> list[int]:
 def _keep_off(cores: Sequence[int]) -> None:
     """Moves the calling thread to the cores that are not measured, if it may use any."""
     others = set(usable_cores()) - set(cores)
-    if others and hasattr(os, "sched_setaffinity"):
+    if others:
         with contextlib.suppress(OSError):  # a cpuset that has changed since
             os.sched_setaffinity(0, others)

@@ -110,10 +110,9 @@ def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[An
         matched += (bits @ (np.asarray(row["dtMatches"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
         ignored += (bits @ (np.asarray(row["dtIgnore"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
     order = np.argsort(-np.array(score, np.float64), kind="stable")
-    return ClassMatches(
-        category, np.array(image, np.int32)[order], np.array(score, np.float64)[order], np.array(matched, np.uint32)[order],
-        np.array(ignored, np.uint32)[order], objects,
-    )  # fmt: skip
+    rows_of = np.array(image, np.int32)[order], np.array(score, np.float64)[order]
+    masks = np.array(matched, np.uint32)[order], np.array(ignored, np.uint32)[order]
+    return ClassMatches(category, *rows_of, *masks, objects)
 
 
 def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap) -> list[bool]:
@@ -168,9 +167,9 @@ def _pixels(
                 )
             if a["category_id"] in ids:
                 expected[mask] = ids.index(a["category_id"])
-        judged = expected >= 0
+        in_truth = expected >= 0
         for k in range(len(ids)):
-            found, true = (result.class_ids == k) & judged, expected == k
+            found, true = (result.class_ids == k) & in_truth, expected == k
             inter[at, k] = (found & true).sum()
             union[at, k] = (found | true).sum()
     return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)

@@ -1,6 +1,7 @@
 """Which class of a model is which class of the ground truth, and how that is known: the one place that decides it.
 
-For: a map by names, by names folded (told), by the plan's `class_ids`, or by order where the counts agree (told).
+For: a map by names, by names folded (with a warning), by the plan's `class_ids`, or by order where
+the counts agree (with a warning).
 Not for: reading the truth (truth.py) or scoring (accuracy.py). What cannot be known is an error that shows both lists.
 """
 
@@ -47,8 +48,8 @@ def map_classes(
     """
     names = list(labels) if labels else None
     if truth.classes is not None:
-        index, how, told = map_texts(truth, names, class_ids, head_classes)
-        return ClassMap(index=index, how=how, warnings=tuple(told))
-    ids, how, told = map_categories(truth, names, class_ids, head_classes)
+        index, how, warnings = map_texts(truth, names, class_ids, head_classes)
+        return ClassMap(index=index, how=how, warnings=tuple(warnings))
+    ids, how, warnings = map_categories(truth, names, class_ids, head_classes)
     background = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), None)
-    return ClassMap(tuple(ids), how=how, warnings=tuple(told), background=background)
+    return ClassMap(tuple(ids), how=how, warnings=tuple(warnings), background=background)

@@ -152,20 +152,20 @@ def _annotations(
             retyped.append(given)
         elif key in ours:
             kept.append(_annotation(a, len(kept) + 1, ours[key]))
-    kept, told = _counted_once(kept)
-    told += _wrong_areas(kept)
+    kept, warnings = _counted_once(kept)
+    warnings += _wrong_areas(kept)
     unmatched = retyped + strays
     if not unmatched:
-        return kept, told
-    said = (
+        return kept, warnings
+    mismatch = (
         f"{len(unmatched)} of {count_of(len(data['annotations']), 'annotation')} name an image_id that no row of 'images' has: "
         f"{_examples(unmatched)}, where 'images' has {_examples(list(ids.values()))}"
     )
     if retyped:
-        raise DataError(f"{path}: {said}; text and numbers are not one id: write both sides alike")
+        raise DataError(f"{path}: {mismatch}; text and numbers are not one id: write both sides alike")
     if not kept:
-        raise DataError(f"{path}: no annotation belongs to an image of the trial: {said}; use the ids of 'images'")
-    return kept, [*told, f"{said}: they are left out"]
+        raise DataError(f"{path}: no annotation belongs to an image of the trial: {mismatch}; use the ids of 'images'")
+    return kept, [*warnings, f"{mismatch}: they are left out"]
 
 
 def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:

@@ -35,29 +35,29 @@ def _called(ids: Iterable[int], names: Iterable[str]) -> list[str]:
 def map_categories(
     truth: Truth, labels: list[str] | None, class_ids: str | Mapping[str, str | int | None] | None, head: int | None
 ) -> tuple[Ids, str, list[str]]:
-    """Category id of each class of the model, how that is known, and what is to be said. DataError where it is not."""
+    """Category id of each class of the model, how that is known, and warnings. DataError where it is not known."""
     count = head or (len(labels) if labels else None)
-    known = _categories(truth, with_placeholders=not labels and _has_as_many(truth, count))
-    told: list[str] = []
+    categories = _categories(truth, with_placeholders=not labels and _has_as_many(truth, count))
+    warnings: list[str] = []
     if isinstance(class_ids, Mapping):
-        ids, how = _by_plan(truth, known, labels, class_ids, count), "plan"
+        ids, how = _by_plan(truth, categories, labels, class_ids, count), "plan"
     elif class_ids is not None:
-        ids, how = _by_numbers(truth, known, class_ids, count, told), class_ids
+        ids, how = _by_numbers(truth, categories, class_ids, count, warnings), class_ids
     elif labels:
-        ids, how = _by_names(truth, known, labels, told)
+        ids, how = _by_names(truth, categories, labels, warnings)
     else:
-        ids, how = _by_order_told(truth, known, head, told), "order"
+        ids, how = _by_order(truth, categories, head, warnings), "order"
     ids += [None] * ((count or 0) - len(ids))
-    told += _leftovers(truth, known, labels, ids, how)
+    warnings += _leftovers(truth, categories, labels, ids, how)
     if labels and class_ids is not None:
-        told += _contradictions(known, labels, ids)
-    left_out = truth.placeholders - set(known.ids)
+        warnings += _contradictions(categories, labels, ids)
+    left_out = truth.placeholders - set(categories.ids)
     names = [str(c["name"]) for c in _rows(truth) if c["id"] in left_out and str(c["name"]).lower() not in BACKGROUND]
     if names:
-        told.append(
+        warnings.append(
             f"category {short_list(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
         )
-    return ids, how, told
+    return ids, how, warnings
 
 
 def _rows(truth: Truth) -> list[dict[str, Any]]:
@@ -76,101 +76,102 @@ def _categories(truth: Truth, with_placeholders: bool) -> _Categories:
     return _Categories([int(c["id"]) for c in rows], [str(c["name"]) for c in rows])
 
 
-def _by_names(truth: Truth, known: _Categories, labels: list[str], told: list[str]) -> tuple[Ids, str]:
-    pairs = pair_names(labels, known.names)
+def _by_names(truth: Truth, categories: _Categories, labels: list[str], warnings: list[str]) -> tuple[Ids, str]:
+    pairs = pair_names(labels, categories.names)
     if pairs.unclear:
         raise DataError(
             f"{truth.path}: {short_list(pairs.unclear)} stand(s) for several labels or categories, so that names do not say "
-            f"which is which; the model has {labels_text(labels)}; the truth has {known.text()}; rename one, or map by id with "
-            "postprocess.class_ids: {label or index: category id}"
+            f"which is which; the model has {labels_text(labels)}; the truth has {categories.text()}; rename one, or map by id "
+            "with postprocess.class_ids: {label or index: category id}"
         )
     if not pairs.by_first:
         raise DataError(
             f"{truth.path}: no category is called like any of the model's labels; the model has {labels_text(labels)}; the "
-            f"truth has {known.text()}; rename one side, or set postprocess.class_ids ({_likely(known, len(labels))})"
+            f"truth has {categories.text()}; rename one side, or set postprocess.class_ids ({_likely(categories, len(labels))})"
         )
-    told += folded_note(pairs.folded)
+    warnings += folded_note(pairs.folded)
     ids: Ids = [None] * len(labels)
     for k, at in pairs.by_first.items():
-        ids[k] = known.ids[at]
+        ids[k] = categories.ids[at]
     return ids, "names, folded" if pairs.folded else "names"
 
 
-def _by_order_told(truth: Truth, known: _Categories, head: int | None, told: list[str]) -> Ids:
+def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings: list[str]) -> Ids:
     """Without names order is all there is: taken where the counts agree, and said; refused where they do not."""
-    if head != len(known.ids):
+    if head != len(categories.ids):
         classes = count_of(head, "class", "classes") if head else "a number of classes that its file leaves open"
         raise DataError(
             f"{truth.path}: nothing says which of the model's classes is which category: it has no labels and "
-            f"{classes}; the truth has {known.text()}; set postprocess.labels, or postprocess.class_ids "
-            f"({_likely(known, head)})"
+            f"{classes}; the truth has {categories.text()}; set postprocess.labels, or postprocess.class_ids "
+            f"({_likely(categories, head)})"
         )
-    told.append(
+    warnings.append(
         f"the model has no labels: its {count_of(head, 'class', 'classes')} are taken for the categories in order of id "
-        f"({', '.join(f'{k} = {name}' for k, name in enumerate(known.names[:3]))}{', …' if head > 3 else ''}); "
+        f"({', '.join(f'{k} = {name}' for k, name in enumerate(categories.names[:3]))}{', …' if head > 3 else ''}); "
         "set postprocess.labels, or confirm with postprocess.class_ids: order"
     )
-    return list(known.ids)
+    return list(categories.ids)
 
 
-def _by_numbers(truth: Truth, known: _Categories, scheme: str, count: int | None, told: list[str]) -> Ids:
+def _by_numbers(truth: Truth, categories: _Categories, scheme: str, count: int | None, warnings: list[str]) -> Ids:
     """The three schemes that a plan may name."""
     at = f"{truth.path}: postprocess.class_ids is {scheme}"
     classes = count_of(count, "class", "classes") if count else ""
     if scheme == "order":
-        if count is not None and count != len(known.ids):
+        if count is not None and count != len(categories.ids):
             raise DataError(
                 f"{at}, which needs as many classes as categories, but the model has {classes} and the truth "
-                f"{known.text()}; {_likely(known, count)}"
+                f"{categories.text()}; {_likely(categories, count)}"
             )
         if count is None:
-            told.append(
-                f"class_ids: order: the model's file leaves its number of classes open; {known.text()} are taken as they come"
+            warnings.append(
+                f"class_ids: order: the model's file leaves its number of classes open; {categories.text()} are taken as they "
+                "come"
             )
-        return list(known.ids)
+        return list(categories.ids)
     if scheme == "coco80":
         if count not in (None, 80):
             raise DataError(
-                f"{at}, which is for heads of 80 classes, but the model has {classes}; {_likely(known, count)}"
+                f"{at}, which is for heads of 80 classes, but the model has {classes}; {_likely(categories, count)}"
             )
         numbered = list(COCO80)
     else:
         if count not in (None, 90, 91):
             raise DataError(
                 f"{at}, which is for heads of 91 classes (index = category id) or 90 (index + 1 = category id), but the model "
-                f"has {classes}; {_likely(known, count)}"
+                f"has {classes}; {_likely(categories, count)}"
             )
         numbered = list(range(1, 91)) if count == 90 else list(range(91))
-    strange = sorted(i for i in _annotated(truth) if i not in COCO80 and i in known.ids)
+    strange = sorted(i for i in _annotated(truth) if i not in COCO80 and i in categories.ids)
     if strange:
         raise DataError(
             f"{at}, but COCO's numbering has no object class {', '.join(map(str, strange[:5]))}, which has annotations here: "
-            f"these categories are numbered otherwise; {_likely(known, count)}"
+            f"these categories are numbered otherwise; {_likely(categories, count)}"
         )
-    return [i if i in known.ids else None for i in numbered]
+    return [i if i in categories.ids else None for i in numbered]
 
 
 def _by_plan(
     truth: Truth,
-    known: _Categories,
+    categories: _Categories,
     labels: list[str] | None,
     class_ids: Mapping[str, str | int | None],
     count: int | None,
 ) -> Ids:
     """The plan's pairs; classes that it leaves out go by their names, where the model has names."""
     ids: Ids = [None] * (count or 1 + max((int(k) for k in class_ids if is_index(k)), default=-1))
-    said: dict[int, str] = {}
+    key_of: dict[int, str] = {}
     taken: dict[int, str] = {}
     for key, value in class_ids.items():
         k = class_at(truth.path, key, labels, len(ids))
-        if k in said:
+        if k in key_of:
             raise DataError(
-                f"{truth.path}: postprocess.class_ids gives class {k} twice, as {said[k]!r} and {key!r}; keep one"
+                f"{truth.path}: postprocess.class_ids gives class {k} twice, as {key_of[k]!r} and {key!r}; keep one"
             )
-        said[k] = key
+        key_of[k] = key
         if value is None:
             continue
-        ids[k] = chosen = _category_of(truth, value, known)
+        ids[k] = chosen = _category_of(truth, value, categories)
         if chosen in taken:
             raise DataError(
                 f"{truth.path}: postprocess.class_ids gives category {value!r} to {taken[chosen]!r} and to {key!r}; give it to "
@@ -178,55 +179,57 @@ def _by_plan(
             )
         taken[chosen] = key
     if labels:
-        rest = ["" if k in said else name for k, name in enumerate(labels)]
-        others = ["" if i in taken else name for i, name in zip(known.ids, known.names, strict=True)]
+        rest = ["" if k in key_of else name for k, name in enumerate(labels)]
+        others = ["" if i in taken else name for i, name in zip(categories.ids, categories.names, strict=True)]
         for k, at in pair_names(rest, others).by_first.items():
-            ids[k] = known.ids[at]
+            ids[k] = categories.ids[at]
     return ids
 
 
-def _category_of(truth: Truth, value: str | int, known: _Categories) -> int:
+def _category_of(truth: Truth, value: str | int, categories: _Categories) -> int:
     where = f"{truth.path}: postprocess.class_ids names category {value!r}"
-    if isinstance(value, str) and value in known.names:
-        if known.names.count(value) > 1:
-            raise DataError(f"{where}, which {known.names.count(value)} categories are called; give its id instead")
-        return known.ids[known.names.index(value)]
-    if (isinstance(value, int) or is_index(value)) and int(value) in known.ids:
+    if isinstance(value, str) and value in categories.names:
+        if categories.names.count(value) > 1:
+            raise DataError(
+                f"{where}, which {categories.names.count(value)} categories are called; give its id instead"
+            )
+        return categories.ids[categories.names.index(value)]
+    if (isinstance(value, int) or is_index(value)) and int(value) in categories.ids:
         return int(value)
     raise DataError(
-        f"{where}, but the truth has {known.text()}{did_you_mean(str(value), known.names)}; give a name or an id"
+        f"{where}, but the truth has {categories.text()}{did_you_mean(str(value), categories.names)}; give a name or an id"
     )
 
 
-def _leftovers(truth: Truth, known: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
+def _leftovers(truth: Truth, categories: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
     """What has no partner, on both sides. DataError where no category that is annotated here has one."""
-    marked = _annotated(truth)
-    name_of = dict(zip(known.ids, known.names, strict=True))
-    lost = {i: n for i, n in marked.items() if i in name_of and i not in ids}
-    if lost and len(lost) == len([i for i in marked if i in name_of]):
+    in_truth = _annotated(truth)
+    name_of = dict(zip(categories.ids, categories.names, strict=True))
+    lost = {i: n for i, n in in_truth.items() if i in name_of and i not in ids}
+    if lost and len(lost) == len([i for i in in_truth if i in name_of]):
         raise DataError(
             f"{truth.path}: no category that is annotated on the trial's images is a class of the model: "
             f"{short_list(_called(lost, (name_of[i] for i in lost)))}; the model has "
             f"{labels_text(labels) if labels else count_of(len(ids), 'class', 'classes')}; set postprocess.labels or class_ids"
         )
-    told = []
+    warnings = []
     free = [name for k, name in enumerate(labels or []) if ids[k] is None and name and name.lower() not in BACKGROUND]
     if lost:
         counted = [
             f"{name_of[i]} ({count_of(n, 'annotation')}){did_you_mean(name_of[i], free)}" for i, n in lost.items()
         ]
-        told.append(
-            f"{len(lost)} of the truth's {len(known.ids)} categories are no class of the model: {short_list(counted)}; no "
+        warnings.append(
+            f"{len(lost)} of the truth's {len(categories.ids)} categories are no class of the model: {short_list(counted)}; no "
             "result can match these; map them with postprocess.class_ids if they are"
         )
-    unused = [name for i, name in name_of.items() if i not in ids and i not in marked]
+    unused = [name for i, name in name_of.items() if i not in ids and i not in in_truth]
     if unused:
-        told.append(
+        warnings.append(
             f"{count_of(len(unused), 'category', 'categories')} without annotations here and without a class: "
             f"{short_list(unused)}"
         )
     if free:
-        told.append(
+        warnings.append(
             f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {short_list(free)}; nothing in "
             "the truth can match them"
         )
@@ -234,18 +237,19 @@ def _leftovers(truth: Truth, known: _Categories, labels: list[str] | None, ids: 
     gaps = [k for k in range(len(ids)) if k + (len(ids) == 90) not in COCO80] if how == "coco91" else []
     unnamed = [k for k, i in enumerate(ids) if i is None and k not in gaps and not labels]
     if unnamed:
-        told.append(f"{len(unnamed)} of the model's {len(ids)} classes are no category of the truth")
-    return told
+        warnings.append(f"{len(unnamed)} of the model's {len(ids)} classes are no category of the truth")
+    return warnings
 
 
-def _contradictions(known: _Categories, labels: list[str], ids: Ids) -> list[str]:
+def _contradictions(categories: _Categories, labels: list[str], ids: Ids) -> list[str]:
     """Pairs of the plan against which the names speak."""
-    by_name = {labels_at: known.ids[at] for labels_at, at in pair_names(labels, known.names).by_first.items()}
-    name_of = dict(zip(known.ids, known.names, strict=True))
+    by_name = {labels_at: categories.ids[at] for labels_at, at in pair_names(labels, categories.names).by_first.items()}
+    name_of = dict(zip(categories.ids, categories.names, strict=True))
     against = [
         f"{labels[k]} is judged as {name_of[chosen]}"
-        for k, i in by_name.items() if (chosen := ids[k]) is not None and chosen != i
-    ]  # fmt: skip
+        for k, i in by_name.items()
+        if (chosen := ids[k]) is not None and chosen != i
+    ]
     return (
         [f"class_ids goes against {count_of(len(against), 'name')} that agree: {short_list(against)}"]
         if against
@@ -259,14 +263,14 @@ def _annotated(truth: Truth) -> Counter[int]:
     return Counter(int(a["category_id"]) for a in truth.coco["annotations"])
 
 
-def _likely(known: _Categories, classes: int | None) -> str:
+def _likely(categories: _Categories, classes: int | None) -> str:
     """The cure that the counts suggest."""
-    if classes in (90, 91) and max(known.ids) <= 90:
+    if classes in (90, 91) and max(categories.ids) <= 90:
         return "coco91 where a class's index is its COCO category id"
-    if classes == 80 and set(known.ids) <= set(COCO80):
+    if classes == 80 and set(categories.ids) <= set(COCO80):
         return "coco80 where the classes are COCO's 80 in their order"
-    if classes == len(known.ids):
+    if classes == len(categories.ids):
         return "order where the k-th class is the k-th category by id"
-    if classes == len(known.ids) + 1:
+    if classes == len(categories.ids) + 1:
         return "{0: name, …}: one class more than categories, often a background class"
     return "a mapping such as {0: name}"

@@ -23,7 +23,7 @@ def map_texts(
         )
     index = _by_plan(truth, labels, class_ids, count) if class_ids is not None else {}
     rest = [t for t in texts if t not in index]
-    told: list[str] = []
+    warnings: list[str] = []
     how = "plan"
     if rest and all(is_number(t) and t not in (labels or []) for t in rest):
         index |= _by_index(truth, rest, labels, count)
@@ -31,9 +31,9 @@ def map_texts(
     elif rest:
         found, folded = _by_label(truth, rest, labels)
         index |= found
-        told += folded
+        warnings += folded
         how = "names, folded" if folded else "names"
-    return {t: index[t] for t in texts}, how if class_ids is None else "plan", told
+    return {t: index[t] for t in texts}, how if class_ids is None else "plan", warnings
 
 
 def _by_plan(

@@ -147,15 +147,15 @@ class BoxEvaluation:
 
     def weighted(self, weights: F64) -> F64:
         weights = np.ascontiguousarray(weights, np.float64)
-        judged = [c for c in self.classes if c.objects.any()]
-        if not judged:
+        with_objects = [c for c in self.classes if c.objects.any()]
+        if not with_objects:
             return np.full(len(weights), np.nan)
         by_class = np.stack(
             [
                 average_precision(
                     c.image, c.matched, c.ignored, weights @ c.objects, weights, len(IOU_THRESHOLDS), RECALL_LEVELS
                 ).mean(axis=1)
-                for c in judged
+                for c in with_objects
             ]
         )
         there = ~np.isnan(by_class)
@@ -219,6 +219,8 @@ class PixelEvaluation:
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         i, k = np.nonzero(self.union)
         return {
-            "image": [names[n] for n in i.tolist()], "category": [self.categories[n] for n in k.tolist()],
-            "intersection": self.intersection[i, k], "union": self.union[i, k],
-        }  # fmt: skip
+            "image": [names[n] for n in i.tolist()],
+            "category": [self.categories[n] for n in k.tolist()],
+            "intersection": self.intersection[i, k],
+            "union": self.union[i, k],
+        }

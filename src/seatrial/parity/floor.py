@@ -1,6 +1,6 @@
 """The measured floor: how far the reference is from itself, part by part. For: reading and writing what a worker measured.
 
-Not for: measuring (trial) or what follows from it (tolerance.py).
+Not for: measuring (cells/floor.py) or what follows from it (tolerance.py).
 """
 
 from __future__ import annotations

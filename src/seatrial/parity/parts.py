@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seatrial.kernels.detection_formats import FORMATS, Part
 from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import outputs_read
-from seatrial.plan import models
+from seatrial.plan import pipelines
 
 Array = npt.NDArray[Any]
 
@@ -31,9 +31,11 @@ class Parts:
 
 
 def split(
-    postprocess: models.Postprocess | models.UserCode, outputs: Sequence[TensorInfo], raw: Sequence[Sequence[Array]],
+    postprocess: pipelines.Postprocess | pipelines.UserCode,
+    outputs: Sequence[TensorInfo],
+    raw: Sequence[Sequence[Array]],
     by_rank: bool = False,
-) -> Parts:  # fmt: skip
+) -> Parts:
     """raw[image][output] without the batch, to parts: those of the plan's format where it names one, else whole outputs.
 
     outputs: as the model's file has them, in the order of raw's.
@@ -57,10 +59,10 @@ def split(
 
 
 def _format_outputs(
-    postprocess: models.Postprocess | models.UserCode, outputs: Sequence[TensorInfo], arrays: Sequence[Array]
+    postprocess: pipelines.Postprocess | pipelines.UserCode, outputs: Sequence[TensorInfo], arrays: Sequence[Array]
 ) -> tuple[Any, list[int]] | None:
     """The format and the places of its tensors among the outputs, boxes first; None where the outputs do not fit it."""
-    if isinstance(postprocess, models.UserCode) or postprocess.format is None:
+    if isinstance(postprocess, pipelines.UserCode) or postprocess.format is None:
         return None
     form = FORMATS[postprocess.format]
     names = [o.name for o in outputs]

@@ -21,7 +21,7 @@ class Relabelling:
     """Made by relabelling.
 
     ids: the other's id of each own class, beyond its last class where it has no such class; None where ids mean the same.
-    problem: why the two can't be compared at all; warnings: what is to be said where they can.
+    problem: why the two can't be compared at all; warnings: what to know where they can.
     """
 
     ids: npt.NDArray[np.int64] | None = None
@@ -51,15 +51,15 @@ def relabelling(
         return Relabelling(
             problem=f"no class of the two is called alike: {labels_text(own)} against {labels_text(other)}; rename one side"
         )
-    told = folded_note(pairs.folded)
+    warnings = folded_note(pairs.folded)
     for names, free, whose in (
         (own, [k for k in range(len(own)) if ids[k] >= len(other)], "it alone has"),
         (other, [k for k in range(len(other)) if k not in ids], "it lacks"),
     ):
         if free:
             listed = short_list([names[k] or f"class {k} without a name" for k in free])
-            told.append(f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}")
-    return Relabelling(ids, warnings=tuple(told))
+            warnings.append(f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}")
+    return Relabelling(ids, warnings=tuple(warnings))
 
 
 def through_truth(own: ClassMap, other: ClassMap) -> Relabelling | None:
@@ -94,7 +94,7 @@ def relabelled(results: Sequence[Result], ids: npt.NDArray[np.int64] | None) -> 
 def _renumbered(result: Result, ids: npt.NDArray[np.int64]) -> Result:
     if not isinstance(result, Detections | Classification | SemanticMask):
         return result
-    known = (result.class_ids >= 0) & (result.class_ids < len(ids))
+    in_range = (result.class_ids >= 0) & (result.class_ids < len(ids))
     # int64 for masks too: in their own narrow type an id beyond the other's classes could wrap round into them.
-    moved: Any = np.where(known, ids[np.where(known, result.class_ids, 0)], result.class_ids.astype(np.int64))
+    moved: Any = np.where(in_range, ids[np.where(in_range, result.class_ids, 0)], result.class_ids.astype(np.int64))
     return replace(result, class_ids=moved)

@@ -94,7 +94,7 @@ class Agreement:
 
     def said(self, names: Sequence[str]) -> str:
         """'3 of 3 boxes matched, 1 extra in night.jpg; 7 images empty on both sides'."""
-        parts = [self._boxes_said(names) if self.counted == "boxes" else self._images_said()]
+        parts = [self._boxes_in_words(names) if self.counted == "boxes" else self._images_in_words()]
         if self.one_sided:
             parts.append(
                 f"{_images(len(self.one_sided))} with a result on one side only, first {names[self.one_sided[0]]}"
@@ -103,17 +103,17 @@ class Agreement:
             parts.append(f"{_images(self.neither)} without a result on either side")
         return "; ".join(parts)
 
-    def _boxes_said(self, names: Sequence[str]) -> str:
+    def _boxes_in_words(self, names: Sequence[str]) -> str:
         matched, theirs, own = (sum(m[k] for m in self.matched) for k in range(3))
-        said = f"{matched} of {theirs} boxes matched"
+        words = f"{matched} of {theirs} boxes matched"
         for count, word, side in ((own - matched, "extra", 2), (theirs - matched, "missing", 1)):
             if count:
                 where = max(range(len(self.matched)), key=lambda i: self.matched[i][side] - self.matched[i][0])
-                said += f", {count} {word} {'in' if count == 1 else 'most in'} {names[where]}"
+                words += f", {count} {word} {'in' if count == 1 else 'most in'} {names[where]}"
         empty = sum(m == (0, 0, 0) for m in self.matched) - self.neither
-        return said + (f"; {_images(empty)} empty on both sides" if empty > 0 else "")
+        return words + (f"; {_images(empty)} empty on both sides" if empty > 0 else "")
 
-    def _images_said(self) -> str:
+    def _images_in_words(self) -> str:
         # A cosine of a vector with itself need not be 1 to the bit.
         alike = int((self.agree >= self.of - 1e-6).sum()) - self.neither
         return f"{alike} of {len(self.agree) - self.neither} images alike in full"

@@ -58,10 +58,8 @@ def _difference(name: str, reference: Array, candidate: Array, tolerance: Closen
         outside = int((error > tolerance.allowed(name, r)).sum()) + mismatched
         share_outside = outside / max(1, len(reference))
     if len(r) == 0:
-        return TensorDifference(
-            name=name, max_abs=0.0, mean_abs=0.0, cosine=None, sqnr_db=None,
-            share_outside=share_outside, nan_mismatch=mismatched > 0, elements=0,
-        )  # fmt: skip
+        none: dict[str, Any] = {"max_abs": 0.0, "mean_abs": 0.0, "cosine": None, "sqnr_db": None, "elements": 0}
+        return TensorDifference(name=name, share_outside=share_outside, nan_mismatch=mismatched > 0, **none)
     # Scaled to at most one, so that squares of huge values don't overflow.
     size = max(float(np.abs(r).max()), float(np.abs(c).max())) or 1.0
     with np.errstate(over="ignore"):

@@ -59,7 +59,7 @@ def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tu
         )
     if truth.coco is None:
         return []
-    known = {c["id"] for c in truth.coco["categories"]}
+    ids = {c["id"] for c in truth.coco["categories"]}
     needed = "bbox" if task == "detect" else "segmentation"
     for a in truth.coco["annotations"]:
         box = a.get("bbox", [0, 0, 0, 0])
@@ -68,7 +68,7 @@ def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tu
             raise DataError(
                 f"{truth.path}: an annotation of image {name} has no sound '{needed}', which task '{task}' needs"
             )
-        if a["category_id"] not in known:
+        if a["category_id"] not in ids:
             raise DataError(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
@@ -77,17 +77,15 @@ def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tu
 
 def _unlike_sizes(coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
-    said = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
-    rows = zip(images, map(tuple, sizes_hw), (said[i] for i in image_ids(coco, images)), strict=True)
+    annotated_hw = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
+    rows = zip(images, map(tuple, sizes_hw), (annotated_hw[i] for i in image_ids(coco, images)), strict=True)
     unlike = [(image, hw, row) for image, hw, row in rows if row[0] and row[1] and row != hw]
     if not unlike:
         return []
     image, hw, row = unlike[0]
-    turned = all(row == hw[::-1] for _, hw, row in unlike)
-    cure = (
-        "is EXIF orientation applied on both sides?" if turned
-        else "boxes and masks made at another size do not fit these files; use the files that were annotated"
-    )  # fmt: skip
+    cure = "boxes and masks made at another size do not fit these files; use the files that were annotated"
+    if all(row == hw[::-1] for _, hw, row in unlike):
+        cure = "is EXIF orientation applied on both sides?"
     return [
         f"{len(unlike)} of {count_of(len(images), 'image')} have another size than the annotations say, first {image.name} "
         f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width): {cure}"
@@ -104,15 +102,15 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
         tiny += 0 < width <= 1 and 0 < height <= 1
         outside += x + width > 1.1 * image_w or y + height > 1.1 * image_h
     total = len(coco["annotations"])
-    told = []
+    warnings = []
     boxes = f"of {count_of(total, 'box', 'boxes')} in the truth"
     if empty:
-        told.append(f"{empty} {boxes} have no area: nothing can match them")
+        warnings.append(f"{empty} {boxes} have no area: nothing can match them")
     if tiny and 2 * tiny > total:
-        told.append(f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels")
+        warnings.append(f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels")
     elif outside and 4 * outside > total:
-        told.append(f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners")
-    return told
+        warnings.append(f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners")
+    return warnings
 
 
 def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[str]]:
@@ -121,12 +119,12 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[s
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(f"{path}: the tags cannot be read ({e}); expected a CSV with columns image,tag") from None
-    known = {i.name for i in images}
+    names = {i.name for i in images}
     tags: dict[str, list[str]] = {}
     unknown: dict[str, None] = {}
     empty = repeated = 0
     for name, tag in _two_columns(path, text, ("image", "tag")):
-        if name not in known:
+        if name not in names:
             unknown[name] = None
         elif not tag:
             empty += 1
@@ -134,18 +132,18 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[s
             repeated += 1
         else:
             tags.setdefault(name, []).append(tag)
-    told = []
+    warnings = []
     if unknown:
-        told.append(
+        warnings.append(
             f"{path.name}: tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
         )
     if empty:
-        told.append(f"{path.name}: {count_of(empty, 'row')} without a tag are left out")
+        warnings.append(f"{path.name}: {count_of(empty, 'row')} without a tag are left out")
     if repeated:
-        told.append(f"{path.name}: {count_of(repeated, 'row')} say what another row says already")
+        warnings.append(f"{path.name}: {count_of(repeated, 'row')} say what another row says already")
     if images and not tags:
-        told.append(f"{path.name}: no image of the trial has a tag")
-    return tags, told
+        warnings.append(f"{path.name}: no image of the trial has a tag")
+    return tags, warnings
 
 
 def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
@@ -178,12 +176,12 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[d
         raise DataError(
             f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
         )
-    told = [f"{path.name}: {count_of(repeated, 'row')} say what another row says already"] if repeated else []
-    known = {i.name for i in images}
-    others = [name for name in classes if name not in known]
+    warnings = [f"{path.name}: {count_of(repeated, 'row')} say what another row says already"] if repeated else []
+    names = {i.name for i in images}
+    others = [name for name in classes if name not in names]
     if others:
-        told.append(
+        warnings.append(
             f"{path.name}: classes of {count_of(len(others), 'image')} that the trial does not have are left out: "
             f"{short_list(others)}"
         )
-    return {i.name: classes[i.name] for i in images}, told
+    return {i.name: classes[i.name] for i in images}, warnings

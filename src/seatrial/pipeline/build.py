@@ -1,6 +1,7 @@
-"""A pipeline from its plan: four named stages that the runner times, and the checks that they fit the model.
+"""A pipeline from its plan: the stages around the model as callables, and the checks that they fit it.
 
-For: decode, preprocess and postprocess as callables with fixed buffers. Not for: inference (backends) or timing.
+For: decode, preprocess and postprocess, with buffers that stay in place. Not for: inference (backends), or timing the stages
+(timing/measure.py).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.results import Result, checked_result
 from seatrial.pipeline.user_code import load_user_function
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
@@ -43,14 +44,14 @@ class Pipeline:
 
 
 def build_pipeline(
-    name: str, spec: models.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False
+    name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path, allow_code: bool = False
 ) -> Pipeline:
     """Builds the stages and checks that they fit the model. ModelError or PlanError says what does not."""
     where = f"pipelines.{name}"
     check_tensors(model)
     fed = pick_input(where, spec, model)
     decoder = DecodeSettings(**spec.decode.model_dump())
-    if isinstance(spec.preprocess, models.UserCode):
+    if isinstance(spec.preprocess, pipelines.UserCode):
         function = load_user_function(spec.preprocess.python, folder, f"{where}.preprocess", allow_code)
         allocate, pre = _user_preprocess(function, fed.name)
     else:
@@ -58,11 +59,11 @@ def build_pipeline(
         check_fit(where, kernel, fed, model)
         allocate, pre = _kernel_preprocess(kernel, fed.name)
     outputs = [o.name for o in model.outputs]
-    if isinstance(spec.postprocess, models.UserCode):
+    if isinstance(spec.postprocess, pipelines.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
-        if isinstance(spec.preprocess, models.UserCode) and spec.postprocess.task in ("detect", "segment"):
+        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in ("detect", "segment"):
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
         check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
@@ -70,9 +71,9 @@ def build_pipeline(
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
 
 
-def preprocess_kernel(spec: models.Pipeline) -> Preprocess:
+def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
     """The plan's preprocess section as the public kernel, fed with what the decode section gives."""
-    assert isinstance(spec.preprocess, models.Preprocess)
+    assert isinstance(spec.preprocess, pipelines.Preprocess)
     settings = spec.preprocess.model_dump()
     if settings["color"] == "gray" and "mean" not in spec.preprocess.model_fields_set:
         settings["mean"] = settings["mean"][:1]
@@ -92,7 +93,7 @@ def check_kernels(plan: PlanFile) -> None:
     """PlanError with file and line where a built-in preprocess has values that do not go together. Opens nothing."""
     problems = []
     for name, spec in plan.plan.pipelines.items():
-        if isinstance(spec.preprocess, models.Preprocess):
+        if isinstance(spec.preprocess, pipelines.Preprocess):
             try:
                 preprocess_kernel(spec)
             except PlanError as e:
@@ -102,7 +103,7 @@ def check_kernels(plan: PlanFile) -> None:
         raise PlanError("\n".join(dict.fromkeys(problems)))
 
 
-def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
+def labels_of(spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
     """Class names: the plan's, else the model's own."""
     given = spec.postprocess.labels
     if isinstance(given, list):
@@ -119,7 +120,7 @@ def labels_of(spec: models.Pipeline, model: ModelInfo, folder: Path) -> list[str
     return model.labels()
 
 
-def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInfo:
+def pick_input(where: str, spec: pipelines.Pipeline, model: ModelInfo) -> TensorInfo:
     names = [i.name for i in model.inputs]
     if not names:
         raise ModelError(f"{where}: {model.path} has no inputs, so no image can go in; there is nothing to try it on")
@@ -128,7 +129,7 @@ def pick_input(where: str, spec: models.Pipeline, model: ModelInfo) -> TensorInf
             f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
             f"its inputs are {', '.join(names)}"
         )
-    if len(names) != 1 and not isinstance(spec.preprocess, models.UserCode):
+    if len(names) != 1 and not isinstance(spec.preprocess, pipelines.UserCode):
         raise ModelError(
             f"{where}: {model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in "
             "preprocess feeds one; use a Python preprocess stage that returns a dict with one array an input"
@@ -174,8 +175,7 @@ def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
         # One thread: runtimes keep theirs spinning on the cell's cores between two runs, and more would wait for them.
-        kernel.batch(images, out=feeds[input_name])
-        return [kernel.geometry((i.shape[0], i.shape[1])) for i in images]
+        return kernel.batch_with_geometries(images, out=feeds[input_name])[1]
 
     return allocate, preprocess
 
@@ -240,7 +240,7 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 
 
 def _postprocess(
-    where: str, spec: models.Postprocess, indices: list[int], engine: str
+    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
     decoder: Any
     if spec.task == "detect":

@@ -11,7 +11,7 @@ from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.outputs_read import is_alike, outputs_read
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.plan.heads import against_metadata, recognise
 
 
@@ -21,7 +21,7 @@ def check_tensors(model: ModelInfo) -> None:
         raise ModelError(f"{model.path}: {problem}")
 
 
-def check_postprocess(where: str, spec: models.Postprocess, model: ModelInfo, labels: list[str] | None) -> None:
+def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo, labels: list[str] | None) -> None:
     """ModelError where the model's file alone rules the task or its format out: by its own words, or by shapes.
 
     Symbolic dimensions are left to a run (plausibility.py).
@@ -94,7 +94,7 @@ def _check_detector(
             )
 
 
-def pick_outputs(where: str, spec: models.Postprocess, model: ModelInfo) -> list[str]:
+def pick_outputs(where: str, spec: pipelines.Postprocess, model: ModelInfo) -> list[str]:
     names = [o.name for o in model.outputs]
     for name in spec.outputs or []:
         if name not in names:

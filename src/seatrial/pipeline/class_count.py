@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from seatrial.errors import ModelError, count_of
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.outputs_read import outputs_read
-from seatrial.plan import models
+from seatrial.plan import pipelines
 
 # Per format with one output: the axis with one image's box and classes, and what stands beside the classes there.
 _BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)}
@@ -16,13 +16,13 @@ _BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)
 _NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
 
 
-def head_classes(spec: models.Pipeline, model: ModelInfo) -> int | None:
+def head_classes(spec: pipelines.Pipeline, model: ModelInfo) -> int | None:
     """Classes as results count them (without a column for background or 'no object').
 
     None where the file leaves the number open: a symbolic dimension, end-to-end outputs, the user's own stage.
     """
     post = spec.postprocess
-    if not isinstance(post, models.Postprocess):
+    if not isinstance(post, pipelines.Postprocess):
         return None
     by_name = {o.name: o for o in model.outputs}
     outputs = [by_name[name] for name in outputs_read(post, model.outputs)]
@@ -60,7 +60,7 @@ def _scores_width(outputs: Sequence[TensorInfo]) -> int | None:
     return _size(pair[1], 2, rank=3) if len(pair) == 2 and pair[0].shape[2] == 4 else None
 
 
-def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
+def check_labels(where: str, spec: pipelines.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
     """ModelError where the labels are not as many as the head's classes: every name from the first gap on would be wrong."""
     count = head_classes(spec, model)
     if not labels or count is None or len(labels) == count:
@@ -69,19 +69,19 @@ def check_labels(where: str, spec: models.Pipeline, model: ModelInfo, labels: Se
     given = (
         f"{where}.postprocess.labels has" if post.labels is not None else f"{where}: the metadata of {model.path} names"
     )
-    task = f"task {post.task}" if isinstance(post, models.Postprocess) else ""
-    form = f", format {post.format}" if isinstance(post, models.Postprocess) and post.task == "detect" else ""
+    task = f"task {post.task}" if isinstance(post, pipelines.Postprocess) else ""
+    form = f", format {post.format}" if isinstance(post, pipelines.Postprocess) and post.task == "detect" else ""
     raise ModelError(
         f"{given} {count_of(len(labels), 'class', 'classes')}, but the model's head has {count} ({task}{form}, "
         f"{', '.join(map(str, model.outputs))}); {_cure(post, model, count, len(labels))}"
     )
 
 
-def _cure(post: models.Postprocess | models.UserPostprocess, model: ModelInfo, count: int, given: int) -> str:
-    form = post.format if isinstance(post, models.Postprocess) and post.task == "detect" else None
-    said = model.metadata.get("task", "")
-    if form in ("yolov8", "yolo11", "yolov5") and said in ("segment", "pose", "obb"):
-        return f"the metadata says task '{said}': what stands behind its classes are no classes; this head has no format here"
+def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo, count: int, given: int) -> str:
+    form = post.format if isinstance(post, pipelines.Postprocess) and post.task == "detect" else None
+    task = model.metadata.get("task", "")
+    if form in ("yolov8", "yolo11", "yolov5") and task in ("segment", "pose", "obb"):
+        return f"the metadata says task '{task}': what stands behind its classes are no classes; this head has no format here"
     if form in ("ssd", "detr") and given == count + 1:
         column = "background's column" if form == "ssd" else "the last column, 'no object'"
         return f"format {form} leaves out {column}: leave it out of the labels too"

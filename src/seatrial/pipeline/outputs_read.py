@@ -11,11 +11,11 @@ from dataclasses import replace
 
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import TensorInfo
-from seatrial.plan import models
-from seatrial.plan.head_rules import which_is_boxes
+from seatrial.plan import pipelines
+from seatrial.plan.head_pairs import which_is_boxes
 
 
-def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> list[str]:
+def outputs_read(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> list[str]:
     """Names in the plan's order where it gives one, else in the file's; of a pair, boxes first.
 
     Boxes have four columns. Where the other one has, or may have, as many, the plan's order counts, else their names, else
@@ -32,7 +32,7 @@ def outputs_read(postprocess: models.Postprocess, outputs: Sequence[TensorInfo])
     return [o.name for o in (reversed(pair) if swapped else pair)]
 
 
-def untold(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
+def untold(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
     """Whether, should boxes and scores both be four columns wide, neither the plan nor their names say which is which."""
     pair = _pair(postprocess, outputs)
     if pair is None or postprocess.outputs:
@@ -41,13 +41,13 @@ def untold(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bo
     return which_is_boxes(as_if_alike[0], as_if_alike[1], {}) is None
 
 
-def is_alike(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
+def is_alike(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
     """Whether boxes and scores are both four columns wide by the file, and nothing says which is which."""
     pair = _pair(postprocess, outputs)
     return pair is not None and all(o.shape[2] == 4 for o in pair) and untold(postprocess, outputs)
 
 
-def _pair(postprocess: models.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:
+def _pair(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:
     """Boxes and scores, in some order, of a format that reads them from two outputs of three dimensions."""
     lists = [o for o in outputs if len(o.shape) == 3]
     wanted = postprocess.format is not None and len(FORMATS[postprocess.format].output_ranks) == 2

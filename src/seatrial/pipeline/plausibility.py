@@ -20,7 +20,7 @@ from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.outputs_read import outputs_read, untold
-from seatrial.plan import models
+from seatrial.plan import pipelines
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 
@@ -35,12 +35,12 @@ LOOSE_FRACTIONS = (-16.0, 16.0)
 class Plausibility:
     """Adds up what the outputs held, run by run; then `problem` says what cannot be right, and `doubts` what hardly can."""
 
-    def __init__(self, name: str, spec: models.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
+    def __init__(self, name: str, spec: pipelines.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
         post = spec.postprocess
-        self._post = post if isinstance(post, models.Postprocess) and post.task != "raw" else None
+        self._post = post if isinstance(post, pipelines.Postprocess) and post.task != "raw" else None
         self._where = f"pipelines.{name}.postprocess"
         self._model, self._labels = model, labels
-        self._hw = spec.preprocess.size if isinstance(spec.preprocess, models.Preprocess) else None
+        self._hw = spec.preprocess.size if isinstance(spec.preprocess, pipelines.Preprocess) else None
         self._names = [o.name for o in model.outputs]
         self._read = outputs_read(self._post, model.outputs) if self._post else []
         self._seen = {n: Seen() for n in self._names}
@@ -214,7 +214,7 @@ def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
     return ""
 
 
-def plausibility_of(name: str, spec: models.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
+def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
     return Plausibility(name, spec, model, labels_of(spec, model, folder))
 
 

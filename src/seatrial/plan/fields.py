@@ -1,6 +1,7 @@
 """The field types of a plan: quantities, fractions, one-or-several; and the base of every group of keys.
 
-For: reading one value as people write it, with a JSON Schema that says so. Not for: which keys there are (models.py).
+For: reading one value as people write it, with a JSON Schema that says so. Not for: which keys there are (models.py,
+pipelines.py, budgets.py).
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ class Strict(BaseModel):
     @classmethod
     def _known_keys(cls, data: Any) -> Any:
         if isinstance(data, dict):
-            known = [f.alias or name for name, f in cls.model_fields.items()]
+            keys = [f.alias or name for name, f in cls.model_fields.items()]
             for key in data:
-                if key not in known and key not in cls.model_fields:
+                if key not in keys and key not in cls.model_fields:
                     raise PydanticCustomError(
                         "unknown_key",
                         "unknown key{near}; known keys are {known}",
-                        {"key": str(key), "near": did_you_mean(str(key), known), "known": ", ".join(known)},
+                        {"key": str(key), "near": did_you_mean(str(key), keys), "known": ", ".join(keys)},
                     )
         return data
 

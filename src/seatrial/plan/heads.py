@@ -1,7 +1,7 @@
 """Which head a model has: from its metadata, the names and shapes of its outputs, and what they held on a picture.
 
 For: `init`, which must not tick what it does not know, and the run, which names the likely format where a decoder cannot be
-right. Pure: nothing is opened or run here. Not for: decoding (kernels.detection_formats); a decoder for a head that is
+right. Pure: nothing is opened or run here. Not for: decoding (kernels/detection_formats.py); a decoder for a head that is
 refused here needs a Format there, and its name in HEADS.
 """
 
@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
-from seatrial.plan.head_rules import Finding, find
+from seatrial.plan.head_finding import Finding
+from seatrial.plan.head_rules import find
 from seatrial.plan.seen import Seen
 
 
@@ -96,24 +97,24 @@ _TASKS = {"detect": "detect", "classify": "classify", "segment": "instances", "p
 
 def is_rtdetr(info: ModelInfo) -> bool:
     """Whether the metadata of an Ultralytics export names RT-DETR's head or model."""
-    said = info.metadata.get("head", "") + " " + info.metadata.get("description", "")
-    return "rtdetr" in said.lower().replace("-", "").replace("_", "")
+    words = info.metadata.get("head", "") + " " + info.metadata.get("description", "")
+    return "rtdetr" in words.lower().replace("-", "").replace("_", "")
 
 
 def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, int] | None = None) -> Recognition:
     """seen: each output on a picture, or nothing where none was run: then shapes alone give no certainty."""
-    said = info.metadata.get("task", "").strip().lower()
-    if said in ("segment", "pose", "obb"):
-        return _told(Finding(_TASKS[said], f"the metadata says task '{said}'"))
-    if said == "detect" and is_rtdetr(info):
+    task = info.metadata.get("task", "").strip().lower()
+    if task in ("segment", "pose", "obb"):
+        return _recognition(Finding(_TASKS[task], f"the metadata says task '{task}'"))
+    if task == "detect" and is_rtdetr(info):
         columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
         flat = "rtdetr_end_to_end" if columns == 6 and len(info.labels() or []) != 2 else "rtdetr_joined"
-        return _told(Finding(flat, "the metadata names RT-DETR"))
+        return _recognition(Finding(flat, "the metadata names RT-DETR"))
     found = find(info, seen, input_hw)
-    if said == "classify":
+    if task == "classify":
         sure = found.key == "classify" or not seen
-        return _told(Finding("classify", "from the model's metadata", sure, activation=found.activation))
-    if said == "detect":
+        return _recognition(Finding("classify", "from the model's metadata", sure, activation=found.activation))
+    if task == "detect":
         head = HEADS[found.key]
         if head.task != "detect" and head.read:
             found = Finding("unknown", "the metadata says task 'detect', and the tensors look like no detector's")
@@ -121,12 +122,12 @@ def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, in
             found = Finding(found.key, f"from the model's metadata; {found.because}", True, found.outputs)
         elif head.read:
             found = Finding(found.key, f"the metadata says task 'detect'; {found.because}", False, found.outputs)
-    elif said:
-        found = Finding(found.key, f"the metadata says task '{printable(said)}', which is not known; {found.because}")
-    return _told(found)
+    elif task:
+        found = Finding(found.key, f"the metadata says task '{printable(task)}', which is not known; {found.because}")
+    return _recognition(found)
 
 
-def _told(found: Finding) -> Recognition:
+def _recognition(found: Finding) -> Recognition:
     head = HEADS[found.key]
     if not head.read:
         doubt = f"task raw: this looks like {head.words}; no built-in postprocess reads it yet: use a Python stage"
@@ -139,16 +140,16 @@ def _told(found: Finding) -> Recognition:
 
 def against_metadata(info: ModelInfo, task: str, detector_format: str | None) -> str:
     """Why a built-in postprocess cannot be right by the model's own words, or ''."""
-    said = info.metadata.get("task", "").strip().lower()
-    if task == "raw" or said not in _TASKS:
+    own_task = info.metadata.get("task", "").strip().lower()
+    if task == "raw" or own_task not in _TASKS:
         return ""
     cure = "use task: raw, or a Python postprocess; where the metadata is no longer true, take it out of the file"
-    if said in ("segment", "pose", "obb"):
-        words = HEADS[_TASKS[said]].words
-        return f"its metadata says task '{said}', which is {words}: no built-in postprocess reads it yet; {cure}"
-    if task != said:
-        return f"its metadata says task '{said}'; set task: {said}, or {cure}"
-    if said == "detect" and is_rtdetr(info) and detector_format != "rtdetr":
+    if own_task in ("segment", "pose", "obb"):
+        words = HEADS[_TASKS[own_task]].words
+        return f"its metadata says task '{own_task}', which is {words}: no built-in postprocess reads it yet; {cure}"
+    if task != own_task:
+        return f"its metadata says task '{own_task}'; set task: {own_task}, or {cure}"
+    if own_task == "detect" and is_rtdetr(info) and detector_format != "rtdetr":
         columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
         words = HEADS["rtdetr_end_to_end" if columns == 6 else "rtdetr_joined"].words
         return f"its metadata names RT-DETR, whose head is {words}: no built-in postprocess reads it yet; {cure}"

@@ -1,6 +1,6 @@
 """A plan file to a checked Plan: `extends` resolved, paths absolute, every error with its line and the nearest word.
 
-For: what can be known from the plan's own text and folder. Not for: opening images or models (pipeline, backends).
+For: what can be known from the plan's own text and folder. Not for: opening images or models (images, model).
 """
 
 from __future__ import annotations
@@ -108,9 +108,9 @@ def _extend_pipelines(source: Source) -> None:
             return own
         at: KeyPath = ("pipelines", name, "extends")
         if not isinstance(parent, str) or parent not in pipelines:
-            known = [p for p in pipelines if p != name]
+            others = [p for p in pipelines if p != name]
             raise PlanError(
-                f"{source.where(at)}: no pipeline is called {parent!r}{did_you_mean(str(parent), known)}; "
+                f"{source.where(at)}: no pipeline is called {parent!r}{did_you_mean(str(parent), others)}; "
                 f"pipelines are {', '.join(pipelines)}"
             )
         if parent in (*chain, name):
@@ -152,9 +152,9 @@ def _message(source: Source, error: Any) -> str:
     if kind == "missing":
         what = "this key is required"
     elif kind == "literal_error":
-        known = re.findall(r"'([^']*)'", context["expected"])
+        words = re.findall(r"'([^']*)'", context["expected"])
         what = (
-            f"expected one of {', '.join(known) or context['expected']}, got {given!r}{did_you_mean(str(given), known)}"
+            f"expected one of {', '.join(words) or context['expected']}, got {given!r}{did_you_mean(str(given), words)}"
         )
     elif kind == "value_error":
         what = str(context["error"])
@@ -175,7 +175,7 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
     problems: list[tuple[KeyPath, str]] = []
     names = list(plan.pipelines)
 
-    def pipeline_known(at: KeyPath, name: str | None) -> None:
+    def check_pipeline(at: KeyPath, name: str | None) -> None:
         if name is not None and name not in plan.pipelines:
             problems.append(
                 (at, f"no pipeline is called {name!r}{did_you_mean(name, names)}; pipelines are {', '.join(names)}")
@@ -188,13 +188,12 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
         problems.append(
             (("measure", "timeout"), "expected more than max_time: a cell also loads, warms up and collects results")
         )
-    matrix: dict[str, list[Any]] = {
-        "backend": plan.matrix.backends, "precision": plan.matrix.precisions,
-        "batch": plan.matrix.batch_sizes, "threads": plan.matrix.threads,
-    }  # fmt: skip
+    m = plan.matrix
+    matrix: dict[str, list[Any]] = {"backend": m.backends, "precision": m.precisions, "batch": m.batch_sizes}
+    matrix["threads"] = m.threads
     if plan.parity:
         reference = plan.parity.reference
-        pipeline_known(("parity", "reference", "pipeline"), reference.pipeline)
+        check_pipeline(("parity", "reference", "pipeline"), reference.pipeline)
         for key, values in matrix.items():
             given = getattr(reference, key)
             if given is not None and given not in values:
@@ -202,12 +201,12 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
                     (("parity", "reference", key), f"{given} is not in the matrix, which has {_words(values)}")
                 )
     if plan.regression:
-        pipeline_known(("regression", "against"), plan.regression.against)
+        check_pipeline(("regression", "against"), plan.regression.against)
         if len(names) == 1:
             problems.append((("regression",), "a comparison needs a second pipeline; add one with 'extends'"))
     for i, budget in enumerate(plan.budgets):
         for name in budget.where.pipeline or []:
-            pipeline_known(("budgets", i, "where", "pipeline"), name)
+            check_pipeline(("budgets", i, "where", "pipeline"), name)
         for key, values in matrix.items():
             for given in getattr(budget.where, key) or []:
                 if given not in values:

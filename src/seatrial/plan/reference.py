@@ -1,4 +1,4 @@
-"""Which pipeline and which cell the others are held against. Pure."""
+"""Which pipeline and which cell the others are compared with, by the plan alone."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a model's outputs held on some images, in a few numbers an output: ranges, whole numbers, sums.
 
-For: telling heads apart (heads.py) and finding a decoder whose assumption is false (pipeline.plausibility). Not for:
+For: telling heads apart (heads.py) and finding a decoder whose assumption is false (pipeline/plausibility.py). Not for:
 differences between runs (parity). Nothing is copied but small bit masks: it is cheap enough for every image of a trial.
 """
 
@@ -152,7 +152,7 @@ def add_run(
         seen[name].add(output, batch, images)
 
 
-def _widened(known: Ranges | None, values: Array, axes: tuple[int, int]) -> Ranges:
+def _widened(before: Ranges | None, values: Array, axes: tuple[int, int]) -> Ranges:
     low, high = values.min(axis=axes).astype(np.float64), values.max(axis=axes).astype(np.float64)
     whole = np.ones(low.shape, np.bool_)
     # Class numbers stand in narrow lists of detections; looking for them in every head would cost a copy of it.
@@ -160,10 +160,10 @@ def _widened(known: Ranges | None, values: Array, axes: tuple[int, int]) -> Rang
         whole = (values == np.rint(values)).all(axis=axes)
     elif values.dtype.kind == "f":
         whole = (low == np.rint(low)) & (high == np.rint(high)) & (low == high)
-    if known is None or known.low.shape != low.shape:
+    if before is None or before.low.shape != low.shape:
         return Ranges(low, high, whole)
-    return Ranges(np.minimum(known.low, low), np.maximum(known.high, high), known.whole & whole)
+    return Ranges(np.minimum(before.low, low), np.maximum(before.high, high), before.whole & whole)
 
 
-def _extended(known: tuple[float, float], values: F64) -> tuple[float, float]:
-    return min(known[0], float(values.min())), max(known[1], float(values.max()))
+def _extended(before: tuple[float, float], values: F64) -> tuple[float, float]:
+    return min(before[0], float(values.min())), max(before[1], float(values.max()))

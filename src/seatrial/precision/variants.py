@@ -81,6 +81,7 @@ _INT8_SETTINGS: dict[str, Any] = {
     "weights": "QInt8",
     "activations": "QUInt8",
     "calibration": "MinMax",
+    # Full-range weights: CPUs without VNNI may saturate in 16-bit sums, which parity then shows.
     "reduce_range": False,
 }
 
@@ -109,7 +110,7 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
 
     # It logs advice that does not apply here ("consider pre-processing"), on the root logger.
     logging.getLogger().setLevel(logging.ERROR)
-    prepared = out.with_suffix(".prepared.onnx")
+    prepared, settings = out.with_suffix(".prepared.onnx"), dict(_INT8_SETTINGS)
     try:
         source = model.path
         if model.external_files:
@@ -118,12 +119,15 @@ def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
             onnx.save(onnx.load(str(model.path)), str(source))
         quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
         quantize_static(
-            str(prepared), str(out), Reader(), quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=_INT8_SETTINGS["op_types_to_quantize"], per_channel=True,
-            weight_type=QuantType.QInt8, activation_type=QuantType.QUInt8, calibrate_method=CalibrationMethod.MinMax,
-            # Full-range weights: CPUs without VNNI may saturate in 16-bit sums, which parity then shows.
-            reduce_range=False,
-        )  # fmt: skip
+            str(prepared),
+            str(out),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            weight_type=QuantType[settings.pop("weights")],
+            activation_type=QuantType[settings.pop("activations")],
+            calibrate_method=CalibrationMethod[settings.pop("calibration")],
+            **settings,
+        )
         _check_quantized(model, out)
     except ModelError:
         raise

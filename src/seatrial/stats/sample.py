@@ -139,9 +139,13 @@ class Bound:
 
 
 def quantile_below(
-    samples: npt.ArrayLike, quantile: float, limit: float, confidence: float, unit: str = "s",
+    samples: npt.ArrayLike,
+    quantile: float,
+    limit: float,
+    confidence: float,
+    unit: str = "s",
     longest_run: int = LONGEST_RUN,
-) -> Bound:  # fmt: skip
+) -> Bound:
     """Is the p-quantile at most `limit`? yes: its two-sided interval ends at or below it; no: it begins above it.
 
     So an interval and a verdict from the same samples never contradict each other. Either answer is wrong with at most
@@ -152,12 +156,12 @@ def quantile_below(
     above = x > limit
     n, count = len(x), int(above.sum())
     alike = f", worth {e.n_eff:,} independent ones" if e.n_eff < n else ""
-    said = [f"{count:,} of {n:,} requests above {format_value(limit, unit)}{alike}"]
+    parts = [f"{count:,} of {n:,} requests above {format_value(limit, unit)}{alike}"]
     assumed = [f"slow ones taken to come in runs of at most {longest_run}"] if longest_run > 1 else []
     if e.high is not None and e.high <= limit:
-        return Bound("yes", "; ".join(said + assumed))
+        return Bound("yes", "; ".join(parts + assumed))
     if e.low is not None and e.low > limit:
-        return Bound("no", "; ".join([*said, f"at most {(1 - quantile) * 100:g} % may be", *assumed]))
+        return Bound("no", "; ".join([*parts, f"at most {(1 - quantile) * 100:g} % may be", *assumed]))
     needed = _requests_that_decide(above, quantile, confidence, longest_run, tail_memory(x, quantile))
     if needed is None:
         missing = "too close to call"
@@ -166,7 +170,7 @@ def quantile_below(
     else:
         needed = round_up(needed)
         missing = f"p{quantile * 100:g} needs about {needed:,} requests, {needed - n:,} more"
-    return Bound("unsure", "; ".join([*said, missing, *assumed]), needed)
+    return Bound("unsure", "; ".join([*parts, missing, *assumed]), needed)
 
 
 def round_up(count: float) -> int:
@@ -176,7 +180,7 @@ def round_up(count: float) -> int:
 
 
 def _requests_that_decide(
-    above: Flags, quantile: float, confidence: float, longest_run: int, known_memory: float
+    above: Flags, quantile: float, confidence: float, longest_run: int, tail: float
 ) -> int | None:
     """About how many requests like these would tell on which side of the limit the quantile is; None: far too many."""
     n = len(above)
@@ -184,7 +188,7 @@ def _requests_that_decide(
         flags, allowed = above, 1 - quantile
     else:
         flags, allowed = ~above, quantile
-    worth, own = Worth.of(known_memory, quantile, longest_run), memory(flags)
+    worth, own = Worth.of(tail, quantile, longest_run), memory(flags)
     share, error = float(flags.mean()), (1 - confidence) / 2
     least = requests_needed(1 - allowed, confidence, worth.unseen)
     counts = range(n + 1, MOST_MORE * max(n, least))

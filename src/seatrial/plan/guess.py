@@ -1,0 +1,227 @@
+"""A first guess at a model's pipeline, from its file and from what a picture gave: what is certain and what is to be checked.
+
+For: `init`. Not for: knowing what preprocessing a model was trained with; no file says that.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from seatrial.errors import ModelError
+from seatrial.model.feeds import DTYPES, unfed
+from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
+from seatrial.plan.seen import Seen
+
+Dim = int | str | None
+Floats = tuple[float, ...]
+IMAGENET: tuple[Floats, Floats] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A pipeline that may fit the model. why: what each choice rests on; unsure: what is to be checked.
+
+    preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one.
+    """
+
+    recognition: Recognition
+    preprocess: dict[str, Any]
+    batch_fixed: int | None
+    activation: str
+    why: tuple[str, ...]
+    unsure: tuple[str, ...]
+
+    @property
+    def task(self) -> str:
+        return self.recognition.head.task
+
+    @property
+    def format(self) -> str | None:
+        return self.recognition.head.format
+
+    @property
+    def size(self) -> tuple[int, int]:
+        size: tuple[int, int] = self.preprocess["size"]
+        return size
+
+
+@dataclass
+class _Reasons:
+    """What each choice rests on, and what is to be checked, as the choices are made."""
+
+    why: list[str] = field(default_factory=list)
+    unsure: list[str] = field(default_factory=list)
+
+
+def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str = "") -> Guess:
+    """Task, format, size and preprocessing from metadata, names and shapes, and from what a picture gave.
+
+    seen: the outputs on a picture. not_run: why there are none, for the plan.
+
+    Raises:
+        ModelError: no plan with a built-in preprocess can run the model; the message says why and the cure.
+    """
+    image = _image_input(info)
+    if problem := not_an_array(info):
+        raise ModelError(f"{info.path}: {problem}")
+    layout, channels, sides = _layout(image)
+    reasons = _Reasons()
+    size = _size(info, sides, reasons)
+    found = recognise(info, seen or {}, size)
+    reasons.why += found.certain
+    reasons.unsure += found.doubts
+    if info.weights:
+        held = "is quantised already" if info.weights == "int8" else f"holds {info.weights} weights"
+        reasons.why.append(f"the file {held}: fp32 runs it as it is, and int8 is not made of it")
+    if not_run:
+        reasons.unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
+    color = "gray" if channels == 1 else "rgb"
+    settings: dict[str, Any] = {"size": size, "layout": layout, "dtype": image.dtype, "color": color}
+    settings |= _fit(info, found.head, size, reasons)
+    settings |= _values(info, image, found.head, channels, reasons)
+    batch = image.shape[0] if isinstance(image.shape[0], int) else None
+    activation = found.activation or _activation(info)
+    return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure))
+
+
+def _image_input(info: ModelInfo) -> TensorInfo:
+    if not info.inputs:
+        raise ModelError(f"{info.path}: the model has no inputs, so no image can go in; there is nothing to try it on")
+    inputs = ", ".join(map(str, info.inputs))
+    if len(info.inputs) > 1:
+        raise ModelError(
+            f"{info.path}: the model has {len(info.inputs)} inputs ({inputs}), and a built-in "
+            "preprocess feeds one; write the plan by hand with a Python preprocess stage that returns a dict (docs/plan.md)"
+        )
+    image = info.inputs[0]
+    if image.dtype == "object":
+        raise ModelError(
+            f"{info.path}: the model takes text, not an image (inputs are {inputs}); write the plan by hand with a Python "
+            "preprocess stage"
+        )
+    if len(image.shape) != 4:
+        raise ModelError(
+            f"{info.path}: no input looks like an image (four dimensions); inputs are {inputs}; write the plan by hand "
+            "with a Python preprocess stage"
+        )
+    if image.dtype not in DTYPES:
+        raise ModelError(f"{info.path}: {unfed(image)}")
+    return image
+
+
+def _layout(image: TensorInfo) -> tuple[str, int, tuple[Dim, Dim]]:
+    shape = image.shape
+    if shape[3] in (1, 3) and shape[1] not in (1, 3):
+        return "nhwc", 3 if shape[3] == 3 else 1, (shape[1], shape[2])
+    return "nchw", 1 if shape[1] == 1 else 3, (shape[2], shape[3])
+
+
+def _size(info: ModelInfo, sides: tuple[Dim, Dim], reasons: _Reasons) -> tuple[int, int]:
+    if isinstance(sides[0], int) and isinstance(sides[1], int):
+        reasons.why.append(f"size {sides[0]} × {sides[1]}: fixed in the model")
+        return sides[0], sides[1]
+    try:
+        given = ast.literal_eval(info.metadata.get("imgsz", ""))
+        size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
+        if min(size) < 1 or max(size) > 1 << 14:
+            raise ValueError
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+        size = (sides[0] if isinstance(sides[0], int) else 640, sides[1] if isinstance(sides[1], int) else 640)
+        reasons.unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
+        return size
+    reasons.why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
+    return size
+
+
+def _ultralytics(info: ModelInfo) -> bool:
+    return "stride" in info.metadata
+
+
+def _fit(info: ModelInfo, head: Head, size: tuple[int, int], reasons: _Reasons) -> dict[str, Any]:
+    """How a picture comes to the input's size."""
+    if head.task == "classify":
+        if _ultralytics(info):
+            reasons.unsure.append(
+                "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+            )
+            return {"mode": "resize_center_crop", "resize_short": min(size), "interpolation": "antialias_linear"}
+        return {"mode": "resize_center_crop"}
+    if _ultralytics(info) and is_rtdetr(info):
+        reasons.why.append("metadata of an Ultralytics RT-DETR: stretched, RGB, scale 1/255, no mean")
+        return {"mode": "stretch"}
+    if _ultralytics(info):
+        reasons.why.append("metadata of an Ultralytics export: letterbox, RGB, scale 1/255, no mean")
+        return {"mode": "letterbox"}
+    if head.format == "yolox":
+        return {"mode": "letterbox", "pad_anchor": "top_left"}
+    return {"mode": head.fits or ("letterbox" if head.task == "detect" else "stretch")}
+
+
+def _values(info: ModelInfo, image: TensorInfo, head: Head, channels: int, reasons: _Reasons) -> dict[str, Any]:
+    """What a pixel becomes: color, scale, mean and std, and quantisation where the input has it."""
+    values: dict[str, Any] = {"scale": 1 / 255}
+    values["mean"], values["std"] = IMAGENET if _imagenet(info, head) else PLAIN
+    if head.format == "yolox":
+        values |= {"scale": 1, "color": "bgr"}
+        reasons.unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
+    elif image.dtype == "uint8":
+        values["scale"], values["mean"], values["std"] = 1, *PLAIN
+        reasons.unsure.append("color: no model file says in which order it was trained to see the channels")
+    elif not _ultralytics(info):
+        reasons.unsure.append(
+            "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
+        )
+    if image.dtype == "int8":
+        # Any other mean and std would leave the range that a guessed pair covers.
+        held = info.input_quantisation.get(image.name)
+        if held:
+            reasons.why.append("quant_scale and zero_point stand in the model, behind its input")
+        else:
+            values["mean"], values["std"] = PLAIN
+            reasons.unsure.append(
+                "int8 input: quant_scale and zero_point are guessed for values from 0 to 1; ask its converter"
+            )
+        values["quant_scale"], values["zero_point"] = held or (1 / 255, -128)
+    if channels == 1:
+        plain = (values["mean"], values["std"]) == PLAIN
+        values["mean"], values["std"] = ((0,), (1,)) if plain else ((0.5,), (0.5,))
+        values["color"] = "gray"
+    return values
+
+
+def _imagenet(info: ModelInfo, head: Head) -> bool:
+    """Whether the family is mostly trained on ImageNet's mean and spread. A guess, and marked as one."""
+    if _ultralytics(info):
+        return False
+    if any("dets" in o.name.lower() for o in info.outputs) and head.format == "rtdetr":  # RF-DETR
+        return True
+    return (
+        head.task in ("classify", "segment", "embed")
+        or head.format == "detr"
+        or (not head.read and head.fits == "stretch")
+    )
+
+
+def _activation(info: ModelInfo) -> str:
+    """'none' where the graph ends in a softmax already: a second one would flatten the scores."""
+    import onnx
+
+    if not info.opset:
+        return "softmax"
+    graph = onnx.load(str(info.path), load_external_data=False).graph
+    name = info.outputs[0].name
+    for _ in range(3):
+        node = next((n for n in graph.node if name in n.output), None)
+        if node is None:
+            break
+        if node.op_type in ("Softmax", "Sigmoid"):
+            return "none"
+        if node.op_type not in ("Identity", "Reshape", "Flatten", "Squeeze", "Cast") or not node.input:
+            break
+        name = node.input[0]
+    return "softmax"

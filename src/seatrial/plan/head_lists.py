@@ -1,0 +1,148 @@
+"""Rules for one list of anchors or detections: a tensor of three dimensions that holds boxes and scores side by side."""
+
+from __future__ import annotations
+
+from seatrial.model.file import ModelInfo
+from seatrial.plan.head_finding import MOST_QUERIES, NOT_RUN, Finding, Hw, Shape, in_numbers
+from seatrial.plan.seen import Ranges, Seen
+
+# Four values of a box and the classes of the largest sets that detectors are trained on.
+MOST_ROWS = 1300
+
+
+def find_in_list(info: ModelInfo, shape: Shape, seen: Seen | None, hw: Hw) -> Finding:
+    rows, columns = shape[1], shape[2]
+    few = not isinstance(rows, int) or rows <= MOST_QUERIES
+    if columns == 6 and few:
+        return _six(seen)
+    if isinstance(rows, int) and 5 <= rows <= MOST_ROWS and (not isinstance(columns, int) or columns > rows):
+        return _anchors_last(info, rows, columns, seen, hw)
+    if isinstance(columns, int) and 6 <= columns <= MOST_ROWS:
+        return _anchors_first(info, rows, columns, seen, hw)
+    return Finding("unknown", "no side is that of boxes and classes")
+
+
+def _six(seen: Seen | None) -> Finding:
+    if seen is None or seen.columns is None:
+        return Finding("end_to_end", NOT_RUN)
+    boxes, fourth, fifth = seen.columns.part(0, 4), seen.columns.part(4, 5), seen.columns.part(5, 6)
+    if fourth.blank and fifth.blank:
+        return Finding("end_to_end", "nothing was found on the picture, so the numbers say nothing")
+    if fourth.probabilities and fifth.whole[0]:
+        if boxes.most <= 2:
+            return Finding("end_to_end_fractions", in_numbers(boxes, fourth))
+        ordered = seen.share("corners")
+        if ordered < 0.5:
+            return Finding("end_to_end_sizes", in_numbers(boxes, fourth))
+        return Finding("end_to_end", f"{in_numbers(boxes, fourth)}, whole class numbers", ordered > 0.9)
+    if fourth.whole[0] and fifth.probabilities:
+        return Finding("end_to_end_swapped", in_numbers(boxes, fifth))
+    scores = seen.columns.part(4)
+    if scores.probabilities and boxes.most <= 2:
+        return Finding("rtdetr_joined", in_numbers(boxes, scores))
+    if scores.probabilities and not _sizes_below_zero(boxes):
+        return Finding("yolov5", f"a single class: {in_numbers(boxes, scores)}")
+    return Finding("unknown", in_numbers(boxes, scores))
+
+
+def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: Seen | None, hw: Hw) -> Finding:
+    classes = len(info.labels() or [])
+    counted = f"{rows} rows are 4 + {rows - 4} classes"
+    if seen is None or seen.rows is None:
+        if classes and rows != 4 + classes:
+            return _more_rows(rows, classes, f"{classes} labels, and {counted}")
+        certain = bool(classes) and info.metadata.get("task") == "detect"
+        return Finding(
+            "yolov8",
+            f"{counted}, as many as labels" if classes else f"{counted}; {NOT_RUN}",
+            certain,
+        )
+    boxes, scores = seen.rows.part(0, 4), seen.rows.part(4)
+    numbers = in_numbers(boxes, scores)
+    if classes and rows != 4 + classes:
+        found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {numbers}")
+        # Keypoints and coefficients go beyond 0 to 1; an angle need not.
+        plain = scores.probabilities and found.key in ("pose", "instances")
+        return Finding("unknown", found.because) if plain else found
+    if boxes.blank and scores.blank:
+        return Finding("yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes))
+    if _sizes_below_zero(boxes):
+        return Finding("unknown", f"sizes below 0: {numbers}")
+    if not scores.probabilities:
+        return _not_probabilities(rows, scores, numbers)
+    if boxes.most <= 2:
+        return Finding("yolov8_fractions", numbers)
+    grid = " (YOLOv8's grid)" if hw and columns == anchors(hw) else ""
+    return Finding("yolov8", f"{counted}, {columns} anchors{grid}; {numbers}", bool(classes))
+
+
+def _more_rows(rows: int, classes: int, because: str) -> Finding:
+    more = rows - 4 - classes
+    if more == 1:
+        return Finding("obb", because)
+    if more == 32:
+        return Finding("instances", because)
+    return Finding("pose" if more > 0 and (more % 3 == 0 or more % 2 == 0) else "unknown", because)
+
+
+def _not_probabilities(rows: int, scores: Ranges, because: str) -> Finding:
+    """Rows behind the boxes that are no probabilities: logits of all classes, or what another task appends."""
+    good = (scores.low >= -0.01) & (scores.high <= 1.01)
+    leading = int(good.argmin())
+    beyond = rows - 4 - leading
+    if leading and beyond == 1 and scores.part(leading).within(-3.2, 4.8):
+        return Finding("obb", because)
+    if leading and scores.most > 2 and beyond >= 2:
+        return Finding("pose", because)
+    return Finding("unknown" if leading else "yolov8_logits", because)
+
+
+def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: Seen | None, hw: Hw) -> Finding:
+    classes = len(info.labels() or [])
+    one, three = (anchors(hw), 3 * anchors(hw)) if hw else (-1, -1)
+    grid = f"{rows} anchors" + (", one a cell" if rows == one else ", three a cell" if rows == three else "")
+    few = isinstance(rows, int) and rows <= MOST_QUERIES and rows not in (one, three)
+    if seen is None or seen.columns is None:
+        if few:
+            return Finding("unknown", f"{rows} rows of {columns}: RT-DETR, or an export with NMS inside; {NOT_RUN}")
+        if classes and columns != 5 + classes:
+            return Finding("unknown", f"{classes} labels, {columns} columns; {NOT_RUN}")
+        return Finding("yolox" if rows == one else "yolov5", f"{grid}; {NOT_RUN}")
+    boxes, scores = seen.columns.part(0, 4), seen.columns.part(4)
+    numbers = in_numbers(boxes, scores)
+    if few and boxes.most <= 2 and scores.probabilities:
+        return Finding("rtdetr_joined", numbers)
+    if columns > 6 and few and scores.part(0, 1).probabilities and scores.whole[1] and scores.high[1] < 10_000:
+        return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", numbers)
+    if not scores.probabilities:
+        return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
+    if rows == one and hw and _undecoded(boxes, hw):
+        return Finding("yolox", f"{grid}; on a picture, boxes hold offsets from {boxes.least:.3g} to {boxes.most:.3g}")
+    if boxes.most <= 2:
+        return Finding("yolov5_fractions", numbers)
+    if _sizes_below_zero(boxes):
+        return Finding("unknown", f"sizes below 0: {numbers}")
+    if classes and columns == 4 + classes:
+        return Finding("yolov8_turned", f"{classes} labels; {numbers}")
+    if classes and columns != 5 + classes:
+        return Finding(
+            "instances" if columns == 37 + classes else "unknown", f"{classes} labels, {columns} columns; {numbers}"
+        )
+    if few:
+        return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")
+    return Finding("yolov5", f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}", bool(classes))
+
+
+def _sizes_below_zero(boxes: Ranges) -> bool:
+    """Far below, as features or offsets go. Anchors that hold nothing may miss by a few pixels where no softmax bounds them."""
+    return float(boxes.low[2:].min()) < -0.1 * max(boxes.most, 1.0)
+
+
+def _undecoded(boxes: Ranges, hw: tuple[int, int]) -> bool:
+    """Offsets of a cell and logarithms of sizes: centres do not reach across the input, and exp(12) is beyond any."""
+    return float(boxes.high[:2].max()) < max(hw) / 4 and float(boxes.high[2:].max()) < 12
+
+
+def anchors(hw: tuple[int, int], strides: tuple[int, ...] = (8, 16, 32)) -> int:
+    """Cells of all levels, as YOLO detectors since v3 count them."""
+    return sum((hw[0] // s) * (hw[1] // s) for s in strides)
