@@ -6,7 +6,7 @@ strides are copied once. The output's rows must be contiguous; other outputs are
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -37,8 +37,7 @@ def values_for(n: Normalisation, planar: bool, gray: bool, reversed: bool) -> Va
 
 
 def preprocess(
-    images: Sequence[U8 | Planes],
-    geometries: Sequence[Geometry],
+    images: Iterable[tuple[U8 | Planes, Geometry]],
     out: npt.NDArray[Any],
     values: Values,
     *,
@@ -59,7 +58,7 @@ def preprocess(
     address = target.ctypes.data
     kind = INTERPOLATIONS.index(interpolation)
     jobs = Jobs()
-    for i, (image, geometry) in enumerate(zip(images, geometries, strict=True)):
+    for i, (image, geometry) in enumerate(images):
         _check_row(image)
         pixels, reversed, chroma = _addressed(image)
         height, width, channels = pixels.shape

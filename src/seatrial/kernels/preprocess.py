@@ -206,8 +206,7 @@ class Preprocess:
         planar = self.layout == "nchw"
         values = native_preprocess.values_for(self._normalisation, planar, self._makes_gray, self._reverses)
         native_preprocess.preprocess(
-            images,
-            geometries,
+            zip(images, geometries, strict=True),
             out,
             values,
             planar=planar,
