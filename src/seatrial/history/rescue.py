@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +30,7 @@ class Unsafe:
     cells: dict[str, CellRecord] = field(default_factory=dict)
     tables: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     record: Record | None = None
-    evaluations: Evaluations = MappingProxyType({})
+    evaluations: Evaluations = field(default_factory=dict)
 
 
 def rescued(folder: Path, unsafe: Unsafe) -> str:
