@@ -77,7 +77,8 @@ class Backend(Protocol):
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Outputs in the order of outputs(). They are views that the next run overwrites: copy what you keep.
 
-        A feed that is the same memory as in the last call is not bound again.
+        What the feeds hold when it is called is what it answers for: read in place, or copied to the device in this call.
+        One that is read in place, and is the same memory as in the last call, is not bound again.
         """
         ...
 
@@ -146,5 +147,5 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
 
 
 def bound_key(array: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], str]:
-    """Identity of an array's memory: bind again only where this changes."""
+    """Identity of an array's memory: bind again only where this changes. To be kept only where binding copies nothing."""
     return array.__array_interface__["data"][0], array.shape, array.dtype.str

@@ -15,6 +15,8 @@ from seatrial.errors import BackendUnavailableError, CellError, ModelError
 class OpenVinoBackend(Closing):
     name: str = "openvino-cpu"
     device: ClassVar[str] = "CPU"
+    # Whether the device reads a shared tensor where it lies.
+    in_place: ClassVar[bool] = True
 
     def __init__(self, compiled: Any, model: Path, wanted: Collection[str]) -> None:
         self._compiled = compiled
@@ -84,7 +86,8 @@ class OpenVinoBackend(Closing):
             key = bound_key(array)
             if self._bound.get(name) != key:
                 self._request.set_input_tensor(self._input_names.index(name), ov.Tensor(array, shared_memory=True))
-                self._bound[name] = key
+                if self.in_place:
+                    self._bound[name] = key
         try:
             self._request.infer()
         except RuntimeError as e:
@@ -111,6 +114,8 @@ class OpenVinoBackend(Closing):
 class OpenVinoGpuBackend(OpenVinoBackend):
     name: str = "openvino-gpu"
     device: ClassVar[str] = "GPU"
+    # The plugin copies host memory in infer(), not in set_input_tensor(). That is its own business: nothing promises it.
+    in_place: ClassVar[bool] = False
 
 
 def _input_names(network: Any) -> set[str]:
