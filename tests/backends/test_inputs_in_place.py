@@ -47,12 +47,12 @@ def models(tmp_path_factory) -> dict[str, Path]:
     return {"onnx": folder / "m.onnx", "fake": folder / "m.fake.json"}
 
 
-def open_copying_session(model):
+def open_copying_session(model, options=OPTIONS):
     """The CUDA backend through Python, with a session that copies at bind_input."""
     import onnxruntime as ort
 
     session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    return OnnxRuntimeCudaBackend(CopyingSession(session), model, OPTIONS)
+    return OnnxRuntimeCudaBackend(CopyingSession(session), model, options)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +140,39 @@ def test_a_new_buffer_at_the_place_of_the_old_one_is_seen(backend):
 
 # ---- What moves when ----
 
+POLICIES = {
+    # in place, open shapes: words
+    (True, False): "inputs bound in place, outputs read without a copy, shapes fixed when opened",
+    (True, True): "inputs bound in place, outputs allocated in each run, shapes open",
+    (False, False): "inputs copied to the device in each run, outputs copied back, shapes fixed when opened",
+    (False, True): "inputs copied to the device in each run, outputs copied back, shapes open",
+}
+
+
+def test_the_opened_backend_says_what_it_moves(backend, request):
+    policy = POLICIES["device" not in request.node.callspec.params["backend"], False]
+    assert backend.io_policy() == backend.another().io_policy() == policy
+
+
+@pytest.mark.parametrize(("name", "native"), [
+    ("onnxruntime-cpu", False), pytest.param("onnxruntime-cpu", True, marks=needs_library), ("openvino-cpu", False),
+    ("fake", False),
+])  # fmt: skip
+def test_a_backend_opened_for_a_mix_says_so(models, name, native):
+    model = models["fake" if name == "fake" else "onnx"]
+    with open_backend(name, model, OpenOptions.for_mix(1), native=native) as backend:
+        assert backend.io_policy() == POLICIES[True, True]
+
+
+def test_a_device_opened_for_a_mix_says_both(models):
+    from seatrial.backends.openvino import OpenVinoGpuBackend
+
+    with open_copying_session(models["onnx"], OpenOptions.for_mix(1)) as backend:
+        assert backend.io_policy() == POLICIES[False, True]
+    with open_backend("openvino-cpu", models["onnx"], OPTIONS) as cpu:
+        gpu = OpenVinoGpuBackend(cpu._compiled, models["onnx"], OPTIONS)
+        assert gpu.io_policy() == POLICIES[False, False]
+
 
 @pytest.mark.parametrize(
     "provider", ["CUDAExecutionProvider", "TensorrtExecutionProvider", "TeapotExecutionProvider", ""]
@@ -219,7 +252,7 @@ def test_openvinos_gpu_would_be_right_if_its_plugin_copied_at_once(models):
     from seatrial.backends.openvino import OpenVinoGpuBackend
 
     with open_backend("openvino-cpu", models["onnx"], OPTIONS) as cpu:
-        gpu = OpenVinoGpuBackend(cpu._compiled, models["onnx"], OPTIONS.input_shapes)
+        gpu = OpenVinoGpuBackend(cpu._compiled, models["onnx"], OPTIONS)
         gpu._request = CopyingRequest(gpu._request)
         x = np.zeros(SHAPE, np.float32)
         for value in range(3):

@@ -151,6 +151,18 @@ def test_single_stream_of_a_real_model(measured):
     assert "the same outputs" in run.stdout
 
 
+@pytest.mark.parametrize(("words", "policy"), [
+    (SINGLE, "inputs bound in place, outputs read without a copy, shapes fixed when opened"),
+    (MIX, "inputs bound in place, outputs allocated in each run, shapes open"),
+    (DEMO, "inputs bound in place, outputs read without a copy, shapes fixed when opened"),
+])  # fmt: skip
+def test_the_record_has_the_policy_of_the_backend_that_was_opened(measured, words, policy):
+    run = measured(words)
+    assert [c["io_policy"] for c in run.cells] == [policy] * len(run.cells)
+    # Lines are folded to the terminal's width.
+    assert f"{policy}; warm-up" in " ".join(run.stdout.split())
+
+
 @pytest.mark.parametrize("cell", [0, 1])
 def test_a_sweep_over_clients(measured, cell):
     run = measured(CLIENTS)
@@ -502,6 +514,8 @@ def test_a_model_replaced_while_a_load_runs_leaves_its_samples_and_no_result(fol
     outcome = run_bench(run, subject, Sweep([LoadPoint(Load())], 1), replace_it)
     (cell,) = outcome.record.cells
     assert (cell.status, cell.partial, cell.exit_code, outcome.exit_code) == ("failed", True, 4, 4)
+    # Whoever could be asked is gone.
+    assert cell.io_policy == ""
     assert "replaced.fake.json changed (sha256" in outcome.problem
     assert len(pd.read_parquet(run.path / "samples.parquet")) == cell.stages["infer"].p50.n
 

@@ -40,6 +40,9 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
     record = load_record(outcome.run)
     assert record.to_json() == outcome.record.to_json()
     assert [c.status for c in record.cells] == ["ok"] * 4
+    assert {c.io_policy for c in record.cells} == {
+        "inputs bound in place, outputs read without a copy, shapes fixed when opened"
+    }
     assert {p.name for p in outcome.run.path.iterdir()} == {
         "record.json",
         "run.json",

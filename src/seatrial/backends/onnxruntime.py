@@ -37,7 +37,7 @@ class OnnxRuntimeBackend(Closing):
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._binding = session.io_binding()
-        self._in_place = reads_host_memory(self.provider)
+        self.in_place = reads_host_memory(self.provider)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.
         self._preallocated: list[npt.NDArray[Any] | None] = []
@@ -91,9 +91,9 @@ class OnnxRuntimeBackend(Closing):
                 if self._bound.get(name) != key:
                     self._bind_input(name, array)
                     # Elsewhere binding is what copies it to the device: that belongs into every run.
-                    if self._in_place:
+                    if self.in_place:
                         self._bound[name] = key
-            if not self._in_place:
+            if not self.in_place:
                 # A provider may only have queued its copies.
                 self._binding.synchronize_inputs()
             for spec, kept in zip(self._outputs, self._preallocated, strict=True):

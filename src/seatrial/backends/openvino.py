@@ -15,16 +15,14 @@ from seatrial.errors import BackendUnavailableError, CellError, ModelError
 class OpenVinoBackend(Closing):
     name: str = "openvino-cpu"
     device: ClassVar[str] = "CPU"
-    # Whether the device reads a shared tensor where it lies.
-    in_place: ClassVar[bool] = True
 
-    def __init__(self, compiled: Any, model: Path, wanted: Collection[str]) -> None:
+    def __init__(self, compiled: Any, model: Path, options: OpenOptions) -> None:
         self._compiled = compiled
         self._model = model
-        self._wanted = wanted
+        self._options = options
         self._request = compiled.create_infer_request()
-        self._inputs = [_spec(port, wanted) for port in compiled.inputs]
-        self._outputs = [_spec(port, wanted) for port in compiled.outputs]
+        self._inputs = [_spec(port, options.input_shapes) for port in compiled.inputs]
+        self._outputs = [_spec(port, options.input_shapes) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
@@ -58,7 +56,7 @@ class OpenVinoBackend(Closing):
             raise BackendUnavailableError(
                 f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}"
             )
-        return cls(compiled, model, options.input_shapes.keys())
+        return cls(compiled, model, options)
 
     @classmethod
     def _settings(cls, options: OpenOptions) -> dict[str, Any]:
@@ -69,7 +67,7 @@ class OpenVinoBackend(Closing):
         return settings
 
     def another(self) -> Self:
-        return type(self)(self._compiled, self._model, self._wanted)
+        return type(self)(self._compiled, self._model, self._options)
 
     def inputs(self) -> list[TensorSpec]:
         return self._inputs
@@ -115,7 +113,7 @@ class OpenVinoGpuBackend(OpenVinoBackend):
     name: str = "openvino-gpu"
     device: ClassVar[str] = "GPU"
     # The plugin copies host memory in infer(), not in set_input_tensor(). That is its own business: nothing promises it.
-    in_place: ClassVar[bool] = False
+    in_place: bool = False
 
 
 def _input_names(network: Any) -> set[str]:

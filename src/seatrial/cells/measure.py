@@ -79,7 +79,7 @@ def _answer(opened: OpenedPipeline, measured: Measurement, **found: Any) -> Answ
     return Answer(
         stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
         load_s=opened.load_s, first_inference_s=opened.first_inference_s, backend_details=opened.backend.details(),
-        image_source="memory" if opened.data.in_memory else "disk", **found,
+        io_policy=opened.backend.io_policy(), image_source="memory" if opened.data.in_memory else "disk", **found,
     )  # fmt: skip
 
 

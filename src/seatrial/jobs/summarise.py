@@ -122,6 +122,7 @@ def measured_fields(
         "converged": answer.converged,
         "affinity": tuple(answer.affinity),
         "backend_details": answer.backend_details,
+        "io_policy": answer.io_policy,
         "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
         "doubt": doubt,
         "warnings": tuple(warnings),

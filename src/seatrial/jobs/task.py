@@ -126,6 +126,7 @@ class Answer(BaseModel):
     doubts: list[str] = []
     """What the outputs' numbers make doubtful about the postprocess."""
     backend_details: dict[str, str] = {}
+    io_policy: str = ""
     image_source: str = "memory"
     engines: dict[str, StageEngines] = {}
     engines_problem: str = ""

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.errors import (
     BackendUnavailableError,
     CellError,
@@ -48,7 +47,6 @@ from seatrial.machine.environment import environment
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
-MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
 Tell = Callable[[str, float], None]
 
 
@@ -210,7 +208,7 @@ def _record(
         fields["spikes"] = ()
     return CellRecord(
         id=cell_id, pipeline=subject.name, backend=task.backend, precision=task.precision, batch=task.batch,
-        threads=task.threads, status="ok", io_policy=MIX_POLICY if task.load.mix else IO_POLICY, wall_s=ended.wall_s,
+        threads=task.threads, status="ok", wall_s=ended.wall_s,
         engine=task.pipeline.get("engine", "native"), weights=task.model_info.weights if task.precision == "fp32" else "",
         **fields,
     )  # fmt: skip

@@ -54,9 +54,13 @@ def open_model(task: Task, tell: Tell) -> Opened:
     from seatrial.backends.catalogue import has_native_loop
 
     mix = task.load.mix
+    shapes = task.input_shapes
     # A mix needs the dimensions open; every other load fixes them, as a deployed model would.
-    shapes: dict[str, tuple[int, ...]] = {} if mix else task.input_shapes
-    options = OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
+    options = (
+        OpenOptions.for_mix(task.threads, task.clients)
+        if mix
+        else OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
+    )
     native = task.native and has_native_loop(task.backend)
     tell("loading", 0.0)
     began = now_ns()

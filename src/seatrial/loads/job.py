@@ -55,8 +55,9 @@ def run_load(task: Task, tell: Tell) -> Answer:
         python_path, problem = cross_check(task, opened, peak)
         return Answer(
             stages=names, load_s=opened.load_s, first_inference_s=opened.first_s, peak_memory_bytes=peak, affinity=affinity,
-            backend_details=backend.details(), called=opened.called, shape_order=opened.shape_order(),
-            shape_first_s=opened.shape_first_s, python_path=python_path, python_path_problem=problem, **fields,
+            backend_details=backend.details(), io_policy=backend.io_policy(), called=opened.called,
+            shape_order=opened.shape_order(), shape_first_s=opened.shape_first_s, python_path=python_path,
+            python_path_problem=problem, **fields,
         )  # fmt: skip
 
 

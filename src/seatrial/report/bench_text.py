@@ -77,7 +77,9 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     for line in missing(marked):
         out.print(f"≥: {line}", style="dim")
     cores = ", ".join(map(str, cell.affinity)) or "–"
-    out.print(f"{cell.io_policy}; warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
+    # A process that died told nothing of its policy.
+    policy = f"{cell.io_policy}; " if cell.io_policy else ""
+    out.print(f"{policy}warm-up {cell.warm_up} runs; pinned to core(s) {cores}", style="dim")
     _print_spikes(out, cell)
     for warning in cell.warnings:
         out.print(warning, style="yellow", markup=False)

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.cells.matrix import Cell, expand
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.cells.prepare import bare_record, cell_inputs, prepare_variants, task_for, told
@@ -274,7 +273,7 @@ def _measured(
     fields |= noise_fields(ended.noise, table, fields["warnings"])
     fields |= comparer.compare(cell)
     fields["warnings"] = (*fields["warnings"], *comparer.warnings(cell))
-    return bare_record(cell, io_policy=IO_POLICY, wall_s=ended.wall_s, **fields), table
+    return bare_record(cell, wall_s=ended.wall_s, **fields), table
 
 
 def _ended(task: Task, ready: Ready, tell: Callable[[str, float], None], shared: SharedSamples) -> Ended:
