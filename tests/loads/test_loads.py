@@ -627,7 +627,7 @@ def test_loadgen_makes_enough_queries_for_the_time(folder, per_s, single_ns, mul
 
 def opened_spin(service_ns):
     """A client of known service time, without a process or a model."""
-    return Opened([SpinWork(service_ns)], None, 0.0, 0.0, "native")
+    return Opened([SpinWork(service_ns)], None, 0.0, 0.0)
 
 
 def bench_task(**fields):

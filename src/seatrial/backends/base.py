@@ -63,9 +63,13 @@ class Availability:
 
 
 class Backend(Protocol):
-    """An opened model. Use as a context manager; `close` may be called twice."""
+    """An opened model. Use as a context manager; `close` may be called twice.
+
+    native: whether its work is called without the interpreter.
+    """
 
     name: str
+    native: bool
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -115,6 +119,7 @@ class Closing(ABC):
     in_place: whether the device reads inputs where they lie in host memory, so that binding them once is enough.
     """
 
+    native: bool = False
     in_place: bool = True
     _options: OpenOptions
 

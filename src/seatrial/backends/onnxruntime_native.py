@@ -39,6 +39,7 @@ def library_path() -> Path | None:
 
 class NativeOnnxRuntimeBackend(Closing):
     name: str = "onnxruntime-cpu"
+    native: bool = True
     provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, loaded: Any, library: Path, model: Path, options: OpenOptions) -> None:

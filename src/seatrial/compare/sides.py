@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends.catalogue import has_native_loop
-from seatrial.backends.onnxruntime_native import NATIVE
 from seatrial.cells.checks import check_backend, check_name, check_threads
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
@@ -49,7 +48,7 @@ def model_side(
         check_backend(backend)
     task: dict[str, Any] = {
         "model": str(model.absolute()), "backend": backend, "threads": threads, "seed": seed, "batch": batch,
-        "native": native and (has_native_loop(backend) if other is None else other.library and backend in NATIVE),
+        "native": native and has_native_loop(backend, other.library if other else None),
         "input_shapes": given, "named_sizes": info.named_sizes(given),
     }  # fmt: skip
     if other is None:
@@ -91,10 +90,9 @@ def pipeline_subject(
     """As pipeline_cell; `python` is the interpreter that runs it."""
     cell, task = pipeline_cell(ready, run, pipeline, **options)
     other = None if python is None else inspect_interpreter(python)
-    loop = has_native_loop(cell.backend) if other is None else other.library and cell.backend in NATIVE
     side_task = {
         "pipeline": task.model_dump(mode="json"), "threads": cell.threads, "backend": cell.backend, "batch": cell.batch,
-        "native": task.native and loop,
+        "native": task.native and has_native_loop(cell.backend, other.library if other else None),
     }  # fmt: skip
     environment = lent_environment(other, cell.backend, whole=True) if other else {}
     side = Side(pipeline, side_task, other.path if other else sys.executable, environment)

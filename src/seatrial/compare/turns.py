@@ -147,12 +147,11 @@ def open_work(task: Mapping[str, Any]) -> SideWork:
     if task.get("pipeline"):
         return _open_pipeline(task)
     from seatrial.backends.base import OpenOptions
-    from seatrial.backends.catalogue import has_native_loop, open_backend
+    from seatrial.backends.catalogue import open_backend
 
     shapes = {name: tuple(shape) for name, shape in task["input_shapes"].items()}
     options = OpenOptions(task["threads"], 1, shapes, task["named_sizes"])
-    native = task["native"] and has_native_loop(task["backend"])
-    backend = open_backend(task["backend"], Path(task["model"]), options, native)
+    backend = open_backend(task["backend"], Path(task["model"]), options, task["native"])
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
     first_run(backend, feeds)
     return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})

@@ -87,7 +87,6 @@ def open_pipeline(task: Task, tell: Callable[[str, float], None] = lambda _step,
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.backends.catalogue import has_native_loop
 
     cv2.setNumThreads(task.threads)
     pipeline = build(task)
@@ -99,8 +98,7 @@ def open_pipeline(task: Task, tell: Callable[[str, float], None] = lambda _step,
     options = OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
     tell("loading", 0.0)
     began = now_ns()
-    native = task.native and has_native_loop(task.backend)
-    backend = open_backend(task.backend, Path(task.model), options, native)
+    backend = open_backend(task.backend, Path(task.model), options, task.native)
     try:
         loaded = now_ns()
         outputs = backend.run(feeds)

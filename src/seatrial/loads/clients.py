@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from seatrial.errors import CellError
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.task import Task
 from seatrial.model.made_up import first_run, made_up, made_up_zeros
+
+if TYPE_CHECKING:
+    from seatrial.backends import Backend
 
 Tell = Callable[[str, float], None]
 I64 = npt.NDArray[np.int64]
@@ -27,10 +30,9 @@ class Opened:
     """A work for each client, and what opening the first cost."""
 
     works: list[Work]
-    backend: Any
+    backend: Backend
     load_s: float
     first_s: float
-    called: str
     shape_orders: list[I64] = field(default_factory=list)
     shape_first_s: list[float] = field(default_factory=list)
     feeds: dict[str, npt.NDArray[Any]] | None = None
@@ -38,6 +40,10 @@ class Opened:
     """Requests that each client has sent before those in its table."""
     spare: set[int] = field(default_factory=set)
     """Cores that are not measured, for whoever watches."""
+
+    @property
+    def called(self) -> str:
+        return "native" if self.backend.native else "python"
 
     def sent(self, client: int, count: int) -> None:
         self.unmeasured = self.unmeasured or [0] * len(self.works)
@@ -51,7 +57,6 @@ class Opened:
 
 def open_model(task: Task, tell: Tell) -> Opened:
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.backends.catalogue import has_native_loop
 
     mix = task.load.mix
     shapes = task.input_shapes
@@ -61,14 +66,12 @@ def open_model(task: Task, tell: Tell) -> Opened:
         if mix
         else OpenOptions.for_shapes(task.model_info, task.threads, shapes, task.clients)
     )
-    native = task.native and has_native_loop(task.backend)
     tell("loading", 0.0)
     began = now_ns()
-    backend = open_backend(task.backend, Path(task.model), options, native)
+    backend = open_backend(task.backend, Path(task.model), options, task.native)
     loaded = now_ns()
-    called = "native" if native else "python"
     if mix:
-        return _mixed(task, backend, called, (loaded - began) / 1e9)
+        return _mixed(task, backend, (loaded - began) / 1e9)
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     answered = now_ns()
@@ -76,10 +79,10 @@ def open_model(task: Task, tell: Tell) -> Opened:
     for client in range(1, task.clients):
         own = {s.name: made_up(shapes[s.name], s.dtype, task.seed + client) for s in backend.inputs()}
         works.append(backend.another().work(own))
-    return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, called, feeds=feeds)
+    return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, feeds=feeds)
 
 
-def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
+def _mixed(task: Task, backend: Backend, load_s: float) -> Opened:
     """Each client takes shapes by weight in an order of its own. The first run of each shape is timed alone."""
     mix = task.load.mix
     dtypes = {s.name: s.dtype for s in backend.inputs()}
@@ -99,7 +102,7 @@ def _mixed(task: Task, backend: Any, called: str, load_s: float) -> Opened:
         for client in range(task.clients)
     ]
     works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
-    return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
+    return Opened(works, backend, load_s, firsts[0], orders, firsts)
 
 
 def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
@@ -117,6 +120,5 @@ def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
 def open_clients(task: Task, tell: Tell) -> Opened:
     first = open_pipeline(task, tell)
     clients: list[OpenedPipeline] = [first, *(first.another(task, c) for c in range(1, task.clients))]
-    called = "native" if "C API" in first.backend.details().get("called", "") else "python"
     works: list[Work] = [PythonWork(c.iterate) for c in clients]
-    return Opened(works, first.backend, first.load_s, first.first_inference_s, called)
+    return Opened(works, first.backend, first.load_s, first.first_inference_s)
