@@ -4,6 +4,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+NO_DEADLINE_NS: int
+"""A deadline that no loop meets: it ends for another reason."""
+
 def now_ns() -> int:
     """Monotonic clock, nanoseconds since an arbitrary start."""
 

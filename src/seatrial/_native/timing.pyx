@@ -34,6 +34,8 @@ cdef extern from "timing/loops.hpp" namespace "seatrial" nogil:
         const CWork* works, CStageSamples** samples, size_t servers, const int64_t* arrivals_ns, int64_t count,
         int64_t first_ns, CUntil until) except +
 
+# 146 years of a clock that begins when the machine does, and far enough from the end that a sum with it is a time.
+NO_DEADLINE_NS = 1 << 62
 _ENDED = ("count", "deadline", "asked", "full", "failed")
 
 

@@ -5,7 +5,6 @@ Its C API, without the interpreter, is onnxruntime_native.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from seatrial._native.ort import reads_host_memory
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 _DTYPES = {
@@ -161,10 +161,3 @@ class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
 
 def _ints(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(d if isinstance(d, int) else None for d in shape)
-
-
-def first_line(error: Exception) -> str:
-    """The reason, without terminal colours and the C++ places that stand in its middle."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ .*?\) ?(?:const )?(?:\[with .*?\] )?", "", text)
-    return text.splitlines()[0][:400] if text else type(error).__name__

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seatrial._native.ort import LoadedModel, Request, library_version, reads_host_memory
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
-from seatrial.backends.onnxruntime import first_line
+from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 if TYPE_CHECKING:

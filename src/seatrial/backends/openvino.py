@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy.typing as npt
 
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.reasons import last_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 
@@ -17,6 +18,10 @@ class OpenVinoBackend(Closing):
     device: ClassVar[str] = "CPU"
 
     def __init__(self, compiled: Any, model: Path, options: OpenOptions) -> None:
+        # Here, since an import in run() would be timed.
+        from openvino import Tensor
+
+        self._tensor = Tensor
         self._compiled = compiled
         self._model = model
         self._options = options
@@ -44,7 +49,7 @@ class OpenVinoBackend(Closing):
                 network.reshape(shapes)
             compiled = core.compile_model(network, cls.device, cls._settings(options))
         except RuntimeError as e:
-            raise ModelError(f"{model}: OpenVINO cannot load the model: {_reason(e)}") from e
+            raise ModelError(f"{model}: OpenVINO cannot load the model: {last_line(e)}") from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
             raise BackendUnavailableError(
@@ -76,20 +81,18 @@ class OpenVinoBackend(Closing):
         return self._outputs
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        import openvino as ov
-
         if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
         for name, array in feeds.items():
             key = bound_key(array)
             if self._bound.get(name) != key:
-                self._request.set_input_tensor(self._input_names.index(name), ov.Tensor(array, shared_memory=True))
+                self._request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=True))
                 if self.in_place:
                     self._bound[name] = key
         try:
             self._request.infer()
         except RuntimeError as e:
-            raise CellError(f"OpenVINO failed in a run: {_reason(e)}") from e
+            raise CellError(f"OpenVINO failed in a run: {last_line(e)}") from e
         return [self._request.get_output_tensor(i).data for i in range(len(self._outputs))]
 
     def details(self) -> dict[str, str]:
@@ -130,9 +133,3 @@ def _spec(port: Any, wanted: Collection[str]) -> TensorSpec:
 
 def _type_name(value: Any) -> str:
     return value if isinstance(value, str) else str(value.get_type_name())
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's messages carry C++ file names first and the reason last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and ".cpp:" not in line]
-    return (lines[-1] if lines else type(error).__name__)[:300]

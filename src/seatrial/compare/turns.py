@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial._native.timing import NO_DEADLINE_NS, PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial.errors import OUT_OF_MEMORY, ExitCode, SeatrialError
 from seatrial.jobs.child import die_with_parent, pin
 from seatrial.model.made_up import first_run, made_up
 
@@ -31,7 +31,6 @@ COMMAND = struct.Struct("<ci")
 REPLY = struct.Struct("<cq")
 # RESTLESS: done too, but some thread works on and on.
 DONE, RESTLESS, FAILED = b".", b"~", b"!"
-FOREVER_NS = 1 << 62
 # How long a thread pool may go on spinning for work that does not come, before it counts as one that never rests.
 SETTLE_NS, LEAST_PATIENCE_NS = 500_000_000, 50_000_000
 THREADS = Path("/proc/self/task")
@@ -61,7 +60,7 @@ def main() -> int:
     except SeatrialError as e:
         _say(task, error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
-        _say(task, error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
+        _say(task, error=OUT_OF_MEMORY, exit_code=int(ExitCode.FAIL))
     else:
         return 0
     os.write(replies, REPLY.pack(FAILED, 0))
@@ -89,7 +88,7 @@ def _serve(task: Mapping[str, Any], commands: int, replies: int, memory: int) ->
             side.restart(number)
         else:
             samples = kept if letter == b"t" else StageSamples(number, len(side.stages))
-            closed_loop(side.work, samples, deadline_ns=FOREVER_NS, most=number)
+            closed_loop(side.work, samples, deadline_ns=NO_DEADLINE_NS, most=number)
         took_ns = now_ns() - began
         os.write(replies, REPLY.pack(rest.word(), took_ns))
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, ExitCode, SeatrialError
 from seatrial.jobs.child import die_with_parent
 from seatrial.jobs.task import Answer, Task
 
@@ -35,7 +35,7 @@ def main() -> int:
     except SeatrialError as e:
         answer = Answer(error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
-        answer = Answer(error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL))
+        answer = Answer(error=OUT_OF_MEMORY, exit_code=int(ExitCode.FAIL))
     Path(task.answer, "answer.json").write_text(answer.model_dump_json(), "utf-8")
     return 0
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial._native.timing import NO_DEADLINE_NS, MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.errors import CellError
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.task import Task
@@ -108,7 +108,7 @@ def _mixed(task: Task, backend: Backend, load_s: float) -> Opened:
 def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     samples = StageSamples(1, 1)
     try:
-        closed_loop(work, samples, deadline_ns=1 << 62, most=1)
+        closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=1)
     except RuntimeError as e:
         shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         raise CellError(

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
-from seatrial.backends.onnxruntime import first_line
+from seatrial.backends.reasons import first_line
 from seatrial.errors import CellError, UsageError
 from seatrial.jobs.child import pin
 from seatrial.jobs.opened import stage_names
