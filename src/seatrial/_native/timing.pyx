@@ -52,6 +52,12 @@ def clock_step_ns(int tries=1000) -> int:
     return step
 
 
+cdef int64_t _duration(int64_t duration_ns) except -1:
+    if duration_ns < 0:
+        raise ValueError(f"duration_ns: expected 0 or more, got {duration_ns}")
+    return duration_ns
+
+
 cdef class StageSamples:
     def __cinit__(self, Py_ssize_t capacity, Py_ssize_t stages, memory=None):
         cdef size_t words = StageSamples.words(capacity, stages)
@@ -100,6 +106,9 @@ cdef class StageSamples:
 
     def lap(self) -> None:
         self.table.lap()
+
+    def give(self, int64_t duration_ns) -> None:
+        self.table.give(_duration(duration_ns))
 
     def end(self) -> bool:
         return self.table.end()
@@ -173,16 +182,16 @@ cdef void _leave_python(void* token) noexcept nogil:
 cdef int _call_python(void* self, CStageSamples& samples) noexcept nogil:
     with gil:
         work = <PythonWork>self
-        work.lapper.table = &samples
+        work.lap.table = &samples
         try:
             work.iterate(work.lap)
         except BaseException as e:
             work.error = e
-        work.lapper.table = NULL
+        work.lap.table = NULL
         return 0 if work.error is None else 1
 
 
-cdef class _Lapper:
+cdef class Lap:
     # The table changes from loop to loop; the callable that a stage calls stays the same.
     cdef CStageSamples* table
 
@@ -190,15 +199,19 @@ cdef class _Lapper:
         if self.table:
             self.table.lap()
 
+    def give(self, int64_t duration_ns) -> None:
+        _duration(duration_ns)
+        if self.table:
+            self.table.give(duration_ns)
+
 
 cdef class PythonWork(Work):
-    cdef object iterate, lap, error
-    cdef _Lapper lapper
+    cdef object iterate, error
+    cdef Lap lap
 
     def __cinit__(self, iterate):
         self.iterate = iterate
-        self.lapper = _Lapper()
-        self.lap = self.lapper
+        self.lap = Lap()
         self.c.call = _call_python
         self.c.self = <void*>self
         self.c.enter = _enter_python
