@@ -503,6 +503,8 @@ def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
     assert "nothing is called: " in record.comparisons[0].reason
 
 
+# A limit is handed on to what a process starts, and not to what a server forks for it.
+@pytest.mark.cold
 def test_a_disk_that_is_full(desk):
     """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""
     code = (

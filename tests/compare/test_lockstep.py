@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -73,6 +74,38 @@ def test_orders_are_random_and_follow_from_the_seed():
     # Mirroring fixes every second one. A fair die of 200 throws misses these bounds once in ten million.
     counts = {name: begun(1)[0::2].count(name) for name in NAMES}
     assert all(30 < n < 105 for n in counts.values()), counts
+
+
+# Stages
+
+MANY = [f"stage_{i}" for i in range(30)]
+# In place of the interpreter: it runs a side as ever, with work of so many stages.
+MANY_STAGES = f"""#!{sys.executable}
+import sys
+from seatrial._native.timing import PythonWork
+from seatrial.compare import turns
+
+def once(lap):
+    for i in range({len(MANY)}):
+        lap.give(1000 + i) if i % 3 else lap()
+
+turns.open_work = lambda task: turns.SideWork(PythonWork(once), {MANY!r}, {{}})
+sys.argv = sys.argv[3:]
+sys.exit(turns.main())
+"""
+
+
+def test_a_side_may_have_any_number_of_stages_of_its_own_and_of_a_devices_clock(workspace, tmp_path, quick):
+    python = tmp_path / "python"
+    python.write_text(MANY_STAGES)
+    python.chmod(0o755)
+    sides = [replace(side(workspace.folder / "model.fake.json", name), python=str(python)) for name in ("a", "b")]
+    found = run_round(sides, tmp_path / "round", 5, blocks=4)
+    assert found.stages == MANY
+    for table in found.blocks_ns.values():
+        assert table.shape == (4, found.burst, len(MANY) + 1)
+        for i in range(len(MANY)):
+            assert (table[:, :, i] == 1000 + i).all() if i % 3 else (table[:, :, i] >= 0).all()
 
 
 # What is kept

@@ -17,9 +17,9 @@ from seatrial.cells.watch import Watcher
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.frame import load_results
 from seatrial.history.store import list_runs, load_record
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import measured_fields
 from seatrial.jobs.task import Answer
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.trial.run import run_trial
 
 
@@ -137,11 +137,11 @@ def test_peak_memory_is_of_every_picture(workspace):
 
 def test_stages_that_do_not_add_up_mark_the_cell():
     table = np.array([[0, 10, 20, 30, 35, 100]] * 40)
-    fields = measured_fields(Answer(stages=list(STAGES), converged=True), table, 1, 1)
+    fields = measured_fields(Answer(stages=list(PIPELINE_STAGES), converged=True), table, 1, 1)
     assert fields["doubt"] == fields["warnings"][0]
     assert fields["doubt"].startswith("the stages add up to 95.0% of the end-to-end time")
     table[:, -1] = 96
-    assert measured_fields(Answer(stages=list(STAGES), converged=True), table, 1, 1)["doubt"] == ""
+    assert measured_fields(Answer(stages=list(PIPELINE_STAGES), converged=True), table, 1, 1)["doubt"] == ""
 
 
 @pytest.mark.slow

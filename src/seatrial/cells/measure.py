@@ -14,9 +14,10 @@ import numpy.typing as npt
 from seatrial._native.timing import PythonWork, StageSamples
 from seatrial.errors import count_of
 from seatrial.jobs.child import pin
-from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline
+from seatrial.jobs.opened import OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.task import Answer, StageEngines, Task
+from seatrial.stages import END_TO_END, PIPELINE_STAGES, POSTPROCESS, PREPROCESS
 from seatrial.timing.measure import Measurement, StopRule, measure
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _OTHER = {"native": "reference", "reference": "native"}
 
 
 def _stop_rule(task: Task) -> StopRule:
-    columns = {name: 1 + i for i, name in enumerate((*STAGES, "end_to_end"))}
+    columns = {name: 1 + i for i, name in enumerate((*PIPELINE_STAGES, END_TO_END))}
     tails = tuple((columns[stage], quantile) for stage, quantile in task.tails)
     return StopRule(
         int(task.max_time_s * 1e9), task.min_samples, task.precision_target, tails, task.longest_run, task.whole_time
@@ -45,11 +46,11 @@ def measure_cell(task: Task, tell: Callable[[str, float], None]) -> Answer:
     affinity = pin(task.threads)
     opened = open_pipeline(task, tell)
     pipeline, feeds, data, first = opened.pipeline, opened.feeds, opened.data, opened.first_images
-    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, task.capacity, len(STAGES)).tables()
+    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, task.capacity, len(PIPELINE_STAGES)).tables()
     with opened.backend as backend:
         measured = measure(
             PythonWork(opened.iterate),
-            len(STAGES),
+            len(PIPELINE_STAGES),
             _stop_rule(task),
             lambda share: tell("measuring", share),
             samples=table,
@@ -76,10 +77,12 @@ def measure_cell(task: Task, tell: Callable[[str, float], None]) -> Answer:
 
 
 def _answer(opened: OpenedPipeline, measured: Measurement, **found: Any) -> Answer:
+    backend = opened.backend
     return Answer(
-        stages=list(STAGES), warm_up=measured.warm_up, converged=measured.converged, elapsed_s=measured.elapsed_ns / 1e9,
-        load_s=opened.load_s, first_inference_s=opened.first_inference_s, backend_details=opened.backend.details(),
-        io_policy=opened.backend.io_policy(), image_source="memory" if opened.data.in_memory else "disk", **found,
+        stages=list(PIPELINE_STAGES), warm_up=measured.warm_up, converged=measured.converged,
+        elapsed_s=measured.elapsed_ns / 1e9, load_s=opened.load_s, first_inference_s=opened.first_inference_s,
+        backend_details=backend.details(), io_policy=backend.io_policy(),
+        image_source="memory" if opened.data.in_memory else "disk", **found,
     )  # fmt: skip
 
 
@@ -91,10 +94,10 @@ def _engines(
     from seatrial.plan import models
 
     spec = models.Pipeline.model_validate(task.pipeline)
-    stages = ["preprocess"] if isinstance(spec.preprocess, models.Preprocess) else []
+    stages = [PREPROCESS] if isinstance(spec.preprocess, models.Preprocess) else []
     # Raw outputs and embeddings are the same NumPy code in both.
     if isinstance(spec.postprocess, models.Postprocess) and spec.postprocess.task not in ("raw", "embed"):
-        stages.append("postprocess")
+        stages.append(POSTPROCESS)
     if not stages:
         return {}
     pair = {spec.engine: pipeline, _OTHER[spec.engine]: build(task, _OTHER[spec.engine])}

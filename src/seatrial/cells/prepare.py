@@ -33,6 +33,7 @@ from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
+from seatrial.stages import END_TO_END
 
 
 def prepare_variants(
@@ -172,7 +173,7 @@ def _floor(ready: Ready, cell: Cell) -> list[tuple[int, int]]:
 def _tails(ready: Ready, cell: Cell) -> list[tuple[str, float]]:
     """Each stage and quantile that a budget limits in this cell."""
     return [
-        (b.stage or "end_to_end", float(b.percentile[1:]) / 100)
+        (b.stage or END_TO_END, float(b.percentile[1:]) / 100)
         for b in ready.plan.plan.budgets
         if b.metric == "latency" and concerns(ready.plan.plan, b, bare_record(cell))
     ]

@@ -16,6 +16,7 @@ from seatrial.history.keep import keeping
 from seatrial.history.records import CellRecord, Comparison, Measured, Record, configuration
 from seatrial.history.store import RunFolder
 from seatrial.machine.environment import environment
+from seatrial.stages import END_TO_END, QUEUE
 from seatrial.stats.compare import SEPARATE_PROCESS_SD, PairedEffect, as_said, judge
 
 
@@ -112,7 +113,7 @@ def _check_alike(a: Record, b: Record) -> None:
 
 
 def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -> Comparison:
-    stage = question.stage or ("end_to_end" if len(a.stages) > 2 else next(iter(a.stages)))
+    stage = question.stage or (END_TO_END if len(a.stages) > 2 else next(iter(a.stages)))
     if stage not in a.stages or stage not in b.stages:
         both = [s for s in a.stages if s in b.stages]
         raise UsageError(
@@ -160,7 +161,7 @@ def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
     """Of what SEPARATE_PROCESS_SD was not measured, if that is what is asked; '' where it was."""
     if metric != "p50":
         return metric
-    queued = cell.load_result is not None and cell.load_result.scenario == "server" and stage in ("queue", "end_to_end")
+    queued = cell.load_result is not None and cell.load_result.scenario == "server" and stage in (QUEUE, END_TO_END)
     return "how long requests wait in a queue" if queued else ""
 
 

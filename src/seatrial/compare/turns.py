@@ -23,14 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from seatrial._native.timing import NO_DEADLINE_NS, PythonWork, StageSamples, Work, closed_loop, now_ns
-from seatrial.errors import OUT_OF_MEMORY, ExitCode, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, ExitCode, ResultsError, SeatrialError
 from seatrial.jobs.child import die_with_parent, pin
 from seatrial.model.made_up import first_run, made_up
+from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES
 
 COMMAND = struct.Struct("<ci")
 REPLY = struct.Struct("<cq")
 # RESTLESS: done too, but some thread works on and on.
 DONE, RESTLESS, FAILED = b".", b"~", b"!"
+NO_ROOM = "the system gives no pipe, file or memory for its process"
 # How long a thread pool may go on spinning for work that does not come, before it counts as one that never rests.
 SETTLE_NS, LEAST_PATIENCE_NS = 500_000_000, 50_000_000
 THREADS = Path("/proc/self/task")
@@ -72,7 +74,7 @@ def _serve(task: Mapping[str, Any], commands: int, replies: int, memory: int) ->
     began = now_ns()
     side = open_work(task)
     loaded_s = (now_ns() - began) / 1e9
-    kept = StageSamples(task["capacity"], len(side.stages), mmap.mmap(memory, 0))
+    kept = _table(memory, task["capacity"], len(side.stages))
     # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
     gc.collect()
     gc.disable()
@@ -91,6 +93,18 @@ def _serve(task: Mapping[str, Any], commands: int, replies: int, memory: int) ->
             closed_loop(side.work, samples, deadline_ns=NO_DEADLINE_NS, most=number)
         took_ns = now_ns() - began
         os.write(replies, REPLY.pack(rest.word(), took_ns))
+
+
+def _table(memory: int, capacity: int, stages: int) -> StageSamples:
+    """In memory that the parent reads. Its size is set here, since only who runs the work knows how many stages it has.
+
+    ResultsError where the system has no room for it.
+    """
+    try:
+        os.ftruncate(memory, 8 * StageSamples.words(capacity, stages))
+        return StageSamples(capacity, stages, mmap.mmap(memory, 0))
+    except OSError as e:
+        raise ResultsError(f"{NO_ROOM}: {e.strerror or e}") from e
 
 
 class Rest:
@@ -153,17 +167,17 @@ def open_work(task: Mapping[str, Any]) -> SideWork:
     backend = open_backend(task["backend"], Path(task["model"]), options, task["native"])
     feeds = {s.name: made_up(shapes[s.name], s.dtype, task["seed"]) for s in backend.inputs()}
     first_run(backend, feeds)
-    return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})
+    return SideWork(backend.work(feeds), list(MODEL_STAGES), {"called": "from Python", **backend.details()})
 
 
 def _open_pipeline(task: Mapping[str, Any]) -> SideWork:
-    from seatrial.jobs.opened import STAGES, open_pipeline
+    from seatrial.jobs.opened import open_pipeline
     from seatrial.jobs.task import Task
 
     opened = open_pipeline(Task.model_validate(task["pipeline"]))
     opened.iterate(lambda: None)
     details = {"called": "from Python", **opened.backend.details()}
-    return SideWork(PythonWork(opened.iterate), list(STAGES), details, opened.restart)
+    return SideWork(PythonWork(opened.iterate), list(PIPELINE_STAGES), details, opened.restart)
 
 
 if __name__ == "__main__":

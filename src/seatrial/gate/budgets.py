@@ -14,6 +14,7 @@ from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor,
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.models import Budget, Plan, Where
 from seatrial.plan.reference import baseline_name, reference_cell
+from seatrial.stages import END_TO_END
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, quantile_below, round_up
 from seatrial.timing.measure import CAPACITY
 from seatrial.units import format_value
@@ -75,7 +76,7 @@ def describe(budget: Budget) -> str:
     """'latency p99 end_to_end batch=1': how tables and records call a budget."""
     words: list[str] = [budget.metric]
     if budget.metric == "latency":
-        words += [budget.percentile, budget.stage or "end_to_end"]
+        words += [budget.percentile, budget.stage or END_TO_END]
     for key, values in budget.where.model_dump().items():
         if values:
             words.append(f"{key}={','.join(map(str, values))}")
@@ -123,7 +124,7 @@ def _judge(
 
 
 def _judge_latency(plan: Plan, budget: Budget, name: str, cell: CellRecord, latencies: Latencies) -> Decision:
-    stage = budget.stage or "end_to_end"
+    stage = budget.stage or END_TO_END
     summary = cell.stages.get(stage)
     if summary is None:
         return _decision(name, budget, "INCONCLUSIVE", None, f"the cell has no stage {stage}", cell.id)
@@ -139,13 +140,13 @@ def _time_for(requests: int, cell: CellRecord) -> str:
     if requests > CAPACITY:
         return f"; of a cell {CAPACITY:,} are kept: ask for a lower percentile, or say a shorter measure.longest_run"
     # Between two requests the loop takes a little time of its own.
-    time_s = round_up(1.02 * requests * cell.stages["end_to_end"].mean.value)
+    time_s = round_up(1.02 * requests * cell.stages[END_TO_END].mean.value)
     return f"; at this rate a measure.max_time of about {time_s} s would do"
 
 
 def _above_the_floor(decision: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
     """A value so near to its limit that a second process might lie beyond it decides nothing."""
-    stage = budget.stage or "end_to_end"
+    stage = budget.stage or END_TO_END
     share = noise_floor.shares.get(stage)
     if not decision.value or not budget.limit or share is None:
         return decision
@@ -167,7 +168,7 @@ def _fails_again(decision: Decision, budget: Budget, noise_floor: NoiseFloor) ->
     """Whether the repeated cell's second process lies beyond the limit too: known of its median end to end alone."""
     if decision.cell != noise_floor.cell or budget.metric != "latency":
         return False
-    if budget.percentile != "p50" or budget.stage not in (None, "end_to_end"):
+    if budget.percentile != "p50" or budget.stage not in (None, END_TO_END):
         return False
     low = noise_floor.again.interval[0] if noise_floor.again.interval else None
     return low is not None and low > budget.limit

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from seatrial.errors import ResultsError
 from seatrial.history.records import CellRecord, Record
 from seatrial.history.store import RunFolder, why_not_written, write_atomic
+from seatrial.stages import SERVICE
 
 
 class ImageByImage(Protocol):
@@ -55,7 +56,7 @@ def save_samples(run: RunFolder, cells: Sequence[CellRecord]) -> None:
     for cell in cells:
         if cell.stages:
             # A server's service time is its end to end without the wait, not a column of its own.
-            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != "service")]
+            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != SERVICE)]
             frame = pd.DataFrame(load_samples(run, cell.id), columns=names)
             frame.insert(0, "iteration", np.arange(len(frame)))
             frame.insert(0, "cell", cell.id)

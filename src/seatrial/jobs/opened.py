@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
 from seatrial.jobs.task import Task
+from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES, QUEUE
 from seatrial.timing.measure import image_order
 
 if TYPE_CHECKING:
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
-STAGES = ("decode", "preprocess", "infer", "postprocess")
 
 
 def stage_names(task: Task) -> list[str]:
     """The stages of a task's samples, in order: a server's begin with the wait for it."""
-    names = list(STAGES) if task.pipeline else ["infer"]
-    return ["queue", *names] if task.load.scenario == "server" else names
+    names = PIPELINE_STAGES if task.pipeline else MODEL_STAGES
+    return [QUEUE, *names] if task.load.scenario == "server" else list(names)
 
 
 @dataclass

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, EngineComparison, Measured, StageSummary
 from seatrial.jobs.task import Answer, StageEngines
+from seatrial.stages import END_TO_END
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, effective_count, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.units import format_seconds
@@ -26,7 +27,7 @@ def summarise_stages(
     total = float(seconds[:, -1].sum())
     return {
         name: stage_summary(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0, longest_run)
-        for i, name in enumerate([*stages, "end_to_end"])
+        for i, name in enumerate([*stages, END_TO_END])
     }
 
 
@@ -98,7 +99,7 @@ def measured_fields(
         )
         warnings.append(doubt)
     if not answer.converged:
-        half = stages["end_to_end"].p50.interval
+        half = stages[END_TO_END].p50.interval
         ends = [format_seconds(v) for v in half or () if v]
         spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
         warnings.append(

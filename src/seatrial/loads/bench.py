@@ -44,6 +44,7 @@ from seatrial.loads.sweep import (
     with_whole_shapes,
 )
 from seatrial.machine.environment import environment
+from seatrial.stages import END_TO_END
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
@@ -136,7 +137,7 @@ def _cell(keep: Keep, subject: BenchSubject, sweep: Sweep, load: Load, clients: 
     task = subject.task.model_copy(update={
         "clients": clients, "load": load, "max_time_s": sweep.max_time_s, "seed": sweep.seed,
         "answer": str(keep.run.work / cell_id), "capacity": capacity_of(load, clients, sweep.max_time_s),
-        "tails": [("end_to_end", q) for q in asked], "whole_time": False,
+        "tails": [(END_TO_END, q) for q in asked], "whole_time": False,
     })  # fmt: skip
     if why := subject.changed():
         raise ModelError(why)

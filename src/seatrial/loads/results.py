@@ -15,6 +15,7 @@ from seatrial.jobs.task import Answer, Point, Task
 from seatrial.loads.search import ERROR
 from seatrial.loads.server import utilisation
 from seatrial.model.shapes import batch_of
+from seatrial.stages import SERVICE
 from seatrial.stats.sample import BLOCKS, CONFIDENCE, Estimate, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
 
@@ -59,7 +60,7 @@ def load_fields(
         "warnings": (*_about_time(warnings, answer, searched, busy), *_about_the_load(task, answer, table, busy)),
     }
     if load.scenario == "server":
-        fields["stages"] = stages | {"service": service_summary(table, task.longest_run)}
+        fields["stages"] = stages | {SERVICE: service_summary(table, task.longest_run)}
     if searched:
         fields["throughput"] = None
     elif (load.scenario != "single-stream" or shapes) and rate is not None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
 from seatrial.report.percentiles import bounded, missing
+from seatrial.stages import END_TO_END, QUEUE, SERVICE
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 SPIKES_SHOWN = 3
@@ -29,7 +30,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         Text.assemble((name, "bold"), f"  {scenario}{' · '.join(cell.backend_details.values())} · batch {cell.batch}")
     )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    latency = cell.stages.get("end_to_end")
+    latency = cell.stages.get(END_TO_END)
     if latency and not load.curve:
         for p in ("p50", "p90", "p99"):
             _add(table, p, getattr(latency, p))
@@ -37,7 +38,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
             _add(table, asked, value)
         for asked, why in load.refused.items():
             table.add_row(asked, "–", Text(why, "yellow"))
-        for stage in ("queue", "service"):
+        for stage in (QUEUE, SERVICE):
             if stage in cell.stages:
                 summary = cell.stages[stage]
                 tail = f"median; p99 {bounded(summary.p99)}"
@@ -73,7 +74,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     for point in load.curve:
         _print_point(out, point)
     marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
-    marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
+    marked += [cell.stages[s].p99 for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
     for line in missing(marked):
         out.print(f"≥: {line}", style="dim")
     cores = ", ".join(map(str, cell.affinity)) or "–"
@@ -99,7 +100,7 @@ def _add(table: Table, name: str, value: Measured) -> None:
 
 
 def _add_stages(table: Table, cell: CellRecord) -> None:
-    names = [s for s in cell.stages if s not in ("end_to_end", "queue", "service")]
+    names = [s for s in cell.stages if s not in (END_TO_END, QUEUE, SERVICE)]
     if len(names) > 1:
         medians = [f"{s} {format_seconds(cell.stages[s].p50.value)}" for s in names]
         table.add_row("stages", "", "; ".join(medians))
@@ -107,7 +108,7 @@ def _add_stages(table: Table, cell: CellRecord) -> None:
 
 def _add_throughput(table: Table, cell: CellRecord) -> None:
     assert cell.throughput
-    latency = cell.stages["end_to_end"].p50
+    latency = cell.stages[END_TO_END].p50
     low, high = cell.throughput.interval or (None, None)
     span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
     table.add_row(

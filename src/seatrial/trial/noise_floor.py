@@ -21,11 +21,11 @@ from seatrial.cells.watch import Watcher
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.store import RunFolder
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_worker
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
+from seatrial.stages import END_TO_END, PIPELINE_STAGES
 
 WHAT = "again, for the noise floor"
 # A ratio beyond it is no figure any more, and infinity is not a JSON number.
@@ -62,7 +62,7 @@ def measure_noise_floor(
     task = task.model_copy(
         update={"answer": f"{task.answer}.again", "timing_only": True, "whole_time": False, "tails": []}
     )
-    shared = SharedSamples.create(1, task.capacity, len(STAGES))
+    shared = SharedSamples.create(1, task.capacity, len(PIPELINE_STAGES))
     try:
         if why := ready.inputs.changed(*inputs):
             return Repeated(first.id, problem=why)
@@ -82,7 +82,7 @@ def measure_noise_floor(
 
 def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: int) -> NoiseFloor:
     """By stage, from both processes' medians and, where these are known, their intervals."""
-    again = summarise_stages(again_ns, list(STAGES), longest_run)
+    again = summarise_stages(again_ns, list(PIPELINE_STAGES), longest_run)
     pairs = {name: (first.stages[name].p50, again[name].p50) for name in again}
     errors = {name: [_error(m) for m in pair] for name, pair in pairs.items()}
     shares = {}
@@ -92,7 +92,7 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
         apart = abs(math.log(b.value / a.value)) if a.value > 0 and b.value > 0 else math.inf
         shares[name] = min(MOST, math.expm1(min(apart + math.hypot(*known), 100)))
     return NoiseFloor(
-        cell=first.id, first=pairs["end_to_end"][0], again=pairs["end_to_end"][1], shares=shares,
+        cell=first.id, first=pairs[END_TO_END][0], again=pairs[END_TO_END][1], shares=shares,
         at_least=tuple(name for name, both in errors.items() if None in both),
     )  # fmt: skip
 

@@ -30,7 +30,6 @@ from seatrial.history.records import CellRecord, Comparison
 from seatrial.history.store import RunFolder, latest_interrupted, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
 from seatrial.jobs.noise_fields import noise_fields
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_worker
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import measured_fields, summarise_stages
@@ -39,6 +38,7 @@ from seatrial.machine.environment import environment, machine_name, usable_cores
 from seatrial.model.file import inspect_model
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import is_reference_configuration
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.trial.agreement import Comparer
 from seatrial.trial.conclude import Outcome, conclude
 from seatrial.trial.forecast import Forecast
@@ -256,7 +256,7 @@ def _measured(
 ) -> tuple[CellRecord, I64]:
     """One process's record and samples. Where it died, or its inputs moved under it, what it measured is kept as partial."""
     task = task_for(ready, run, cell, "measure", model)
-    shared = SharedSamples.create(1, task.capacity, len(STAGES))
+    shared = SharedSamples.create(1, task.capacity, len(PIPELINE_STAGES))
     try:
         ended = _ended(task, ready, told(watcher, cell), shared)
         (table,) = shared.read()
@@ -299,7 +299,7 @@ def _failed(cell: Cell, ended: Ended, prefix: str = "", table: I64 | None = None
     kept: dict[str, Any] = {}
     reason = prefix + ended.reason
     if table is not None and len(table):
-        kept = {"partial": True, "stages": summarise_stages(table, list(STAGES))}
+        kept = {"partial": True, "stages": summarise_stages(table, list(PIPELINE_STAGES))}
         reason += f"; the {len(table)} samples before it are kept"
     return bare_record(
         cell,
