@@ -15,7 +15,7 @@ import numpy as np
 
 from seatrial._native.timing import StageSamples, Work, closed_loops, now_ns
 from seatrial.backends.base import OpenOptions
-from seatrial.backends.catalogue import has_native_loop, open_backend
+from seatrial.backends.catalogue import open_backend
 from seatrial.stats.sample import percentile_estimate
 
 ROUNDS, ROUND_NS = 31, 400_000_000
@@ -39,7 +39,7 @@ def main() -> None:
         name, _, shape = rest.partition(":")
         sizes = tuple(map(int, shape.split("x")))
         options = OpenOptions(1, args.clients, {name: sizes})
-        with open_backend(args.backend, Path(path), options, has_native_loop(args.backend)) as backend:
+        with open_backend(args.backend, Path(path), options, native=True) as backend:
             rng = np.random.default_rng(0)
             feeds = [{name: rng.random(sizes).astype(np.float32)} for _ in range(args.clients)]
             works = [backend.another().work(f) for f in feeds]

@@ -177,19 +177,21 @@ def make_trial(folder: Path) -> Path:
 
 def record(folder: Path, repeats: int = 9) -> dict[str, object]:
     """What each image costs here, in each stage, and how its repeats differ."""
+    from seatrial.history.store import new_run
+
     from seatrial._native.timing import PythonWork, StageSamples, closed_loop, now_ns
     from seatrial.cells.preflight import preflight
     from seatrial.cells.prepare import pipeline_cell
-    from seatrial.history.store import new_run
-    from seatrial.jobs.opened import STAGES, open_pipeline
+    from seatrial.jobs.opened import open_pipeline
     from seatrial.plan import load_plan
+    from seatrial.stages import PIPELINE_STAGES
 
     ready = preflight(load_plan(make_trial(folder)), False, lambda _: None)
     _, task = pipeline_cell(ready, new_run(folder / "results", "here"), "one")
     opened = open_pipeline(task)
     count = len(ready.images)
     opened.order = (i % count for i in range(count * (repeats + 1)))
-    samples = StageSamples(count * (repeats + 1), len(STAGES))
+    samples = StageSamples(count * (repeats + 1), len(PIPELINE_STAGES))
     closed_loop(PythonWork(opened.iterate), samples, deadline_ns=now_ns() + 10**12, most=count * (repeats + 1))
     # The first time round is a warm-up.
     seconds = samples.to_array()[count:, 1:-1].reshape(repeats, count, -1) / 1e9
@@ -198,7 +200,7 @@ def record(folder: Path, repeats: int = 9) -> dict[str, object]:
     spread = np.log(np.median(seconds, axis=0) / np.quantile(seconds, 0.1, axis=0)) / 1.28
     return {
         "what": "bench/unlike_images.py --record: 24 JPEG images of 0.1 to 20 megapixels; seconds of each stage",
-        "stages": list(STAGES),
+        "stages": list(PIPELINE_STAGES),
         "seconds": [[float(f"{v:.3g}") for v in row] for row in middle],
         "noise": [float(f"{v:.3g}") for v in np.median(spread, axis=0)],
     }
@@ -206,10 +208,11 @@ def record(folder: Path, repeats: int = 9) -> dict[str, object]:
 
 def real(folder: Path, count: int, max_time_s: float) -> Iterator[Comparison]:
     """Comparisons of the pipeline with itself, one after another."""
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.rounds import compare_sides
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
     from seatrial.plan import load_plan
 
     ready = preflight(load_plan(make_trial(folder)), False, lambda _: None)

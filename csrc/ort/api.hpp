@@ -75,6 +75,7 @@ constexpr std::uint32_t kApiVersion = 12;
     X(SessionOptionsAppendExecutionProvider_TensorRT_V2, 170, Status*, (Options*, const TensorRtOptions*))              \
     X(CreateTensorRTProviderOptions, 171, Status*, (TensorRtOptions**))                                                 \
     X(ReleaseTensorRTProviderOptions, 174, void, (TensorRtOptions*))                                                    \
+    X(SynchronizeBoundInputs, 202, Status*, (Binding*))                                                                 \
     X(SessionOptionsAppendExecutionProvider_CUDA_V2, 204, Status*, (Options*, const CudaOptions*))                      \
     X(CreateCUDAProviderOptions, 205, Status*, (CudaOptions**))                                                         \
     X(ReleaseCUDAProviderOptions, 208, void, (CudaOptions*))

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kSequential = 0, kErrorsOnly = 3;
 constexpr int kDeviceAllocator = 0, kDefaultMemory = 0;
+constexpr char kCpu[] = "CPUExecutionProvider";
 
 // Released on every way out.
 template <typename T>
@@ -37,11 +38,11 @@ void append_provider(const Library& library, Options* options, const std::string
         Held<TensorRtOptions> own(api.ReleaseTensorRTProviderOptions);
         library.check(api.CreateTensorRTProviderOptions(&own.pointer));
         library.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(options, own.pointer));
-    } else if (provider != "CPUExecutionProvider") {
+    } else if (provider != kCpu) {
         throw Error("no way is known to ask for " + provider);
     }
     // Nodes that the device cannot run would otherwise go to the CPU without a word.
-    if (provider != "CPUExecutionProvider")
+    if (provider != kCpu)
         library.check(api.AddSessionConfigEntry(options, "session.disable_cpu_ep_fallback", "1"));
 }
 
@@ -80,7 +81,10 @@ std::vector<Port> ports(const Library& library, const Session* session, std::siz
 
 }  // namespace
 
-LoadedModel::LoadedModel(const Library& library, const std::string& path, const SessionSettings& settings) : library_(library) {
+bool reads_host_memory(const std::string& provider) { return provider == kCpu; }
+
+LoadedModel::LoadedModel(const Library& library, const std::string& path, const SessionSettings& settings)
+    : library_(library), reads_host_memory_(ort::reads_host_memory(settings.provider)) {
     const Api& api = library.api;
     Held<Options> options(api.ReleaseSessionOptions);
     library.check(api.CreateSessionOptions(&options.pointer));
@@ -138,7 +142,8 @@ void Request::bind(std::vector<Value*>& values, std::size_t index, const Port& p
 void Request::bind_input(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape) {
     const Port& port = model_.inputs().at(index);
     bind(inputs_, index, port, data, bytes, shape);
-    model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
+    // Where binding copies, a run binds.
+    if (model_.reads_host_memory()) model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
 }
 
 void Request::bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape) {
@@ -160,8 +165,18 @@ void Request::note(std::size_t output) {
     if (std::find(order_.begin(), order_.end(), output) == order_.end()) order_.push_back(output);
 }
 
+// Part of every run: bound once, all of them would answer for the first input, without having moved a byte.
+Status* Request::upload() noexcept {
+    Status* status = nullptr;
+    for (std::size_t i = 0; i < inputs_.size() && !status; ++i)
+        if (inputs_[i]) status = api_.BindInput(binding_, model_.inputs()[i].name.c_str(), inputs_[i]);
+    // A provider may only have queued its copies.
+    return status ? status : api_.SynchronizeBoundInputs(binding_);
+}
+
 bool Request::run() noexcept {
     Status* status = nullptr;
+    if (!model_.reads_host_memory()) status = upload();
     // A bound output would keep the shape of its last run.
     for (const std::size_t index : left_)
         if (!status) status = api_.BindOutputToDevice(binding_, model_.outputs()[index].name.c_str(), host_);

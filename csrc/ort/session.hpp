@@ -24,6 +24,10 @@ struct SessionSettings {
     std::vector<std::pair<std::string, std::int64_t>> named_sizes;
 };
 
+// Whether inputs bound for a provider are read where they lie in host memory, in each run. For every other one ONNX Runtime
+// copies them to the device WHEN THEY ARE BOUND: a run later reads that copy, whatever the host's memory holds by then.
+bool reads_host_memory(const std::string& provider);
+
 class LoadedModel {
   public:
     // Throws Error with ONNX Runtime's own words.
@@ -36,9 +40,11 @@ class LoadedModel {
     const std::vector<Port>& outputs() const { return outputs_; }
     const Library& library() const { return library_; }
     Session* session() const { return session_; }
+    bool reads_host_memory() const { return reads_host_memory_; }
 
   private:
     const Library& library_;
+    bool reads_host_memory_;
     Session* session_ = nullptr;
     std::vector<Port> inputs_, outputs_;
 };
@@ -51,7 +57,7 @@ class Request {
     Request(const Request&) = delete;
     Request& operator=(const Request&) = delete;
 
-    // The memory stays the caller's, and must live as long as runs use it.
+    // The memory stays the caller's, and must live as long as runs use it. Every run sees what an input holds when it starts.
     void bind_input(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
     void bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
     // ONNX Runtime gives the memory of this output, anew each run: its shape depends on the data.
@@ -71,6 +77,7 @@ class Request {
     static int call(void* self, StageSamples& samples) noexcept;
 
   private:
+    Status* upload() noexcept;
     void release_fetched() noexcept;
     void note(std::size_t output);
     Value* fetched_value(std::size_t index) const;

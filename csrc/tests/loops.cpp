@@ -292,6 +292,37 @@ void a_mix_keeps_its_order() {
     CHECK(kinds[0].done == 11 && kinds[1].done == 10 && kinds[2].done == 31);
 }
 
+// Two stages of the host with a device's between them, which take none of the host's time.
+struct Device {
+    std::int64_t given_ns;
+
+    static int call(void* self, StageSamples& samples) noexcept {
+        samples.lap();
+        samples.give(static_cast<Device*>(self)->given_ns);
+        samples.give(0);
+        samples.lap();
+        return 0;
+    }
+};
+
+void given_stages_take_no_time_of_the_hosts() {
+    Client client(20, 4, spinning(0));
+    Device device{kHour};
+    const long before = allocations.load();
+    CHECK(closed_loop({Device::call, &device}, client.samples, {kForever, -1, nullptr}, 0) == Ended::full);
+    CHECK(SEATRIAL_SANITIZED || allocations.load() == before);
+    for (std::size_t i = 0; i < 20; ++i) {
+        const std::int64_t* row = client.row(i);
+        CHECK(row[2] == kHour && row[3] == 0);
+        CHECK(row[1] >= 0 && row[4] >= 0 && row[1] + row[4] <= row[5] && row[5] < kHour);
+    }
+    Client narrow(2, 3, spinning(0)), wide(2, 5, spinning(0));
+    for (Client* dropped : {&narrow, &wide}) {
+        CHECK(closed_loop({Device::call, &device}, dropped->samples, {kForever, 5, nullptr}, 0) == Ended::count);
+        CHECK(dropped->samples.rows() == 0);
+    }
+}
+
 void threads_come_and_go() {
     for (int i = 0; i < 200; ++i) {
         Clients clients(3, 2, 1, spinning(0));
@@ -318,6 +349,7 @@ int main() {
     a_far_arrival_does_not_hold_a_request_to_end();
     threads_are_entered_and_left();
     a_mix_keeps_its_order();
+    given_stages_take_no_time_of_the_hosts();
     threads_come_and_go();
     std::printf("the loops keep their rows and order%s (%.1f s)\n", SEATRIAL_SANITIZED ? "" : ", and allocate nothing",
                 static_cast<double>(now_ns() - start) / 1e9);

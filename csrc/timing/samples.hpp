@@ -1,5 +1,5 @@
 // A table of stage times, one row a request, in memory that its owner gives. Nothing allocates, locks or throws between
-// begin() and end(). Not for statistics: it only keeps what the clock said.
+// begin() and end(). Not for statistics: it only keeps what the clock said, the host's or a device's.
 //
 // The memory may be shared with another process: the count of whole rows stands in its first word and is published
 // after each row, so that whoever outlives this process still finds every row that was finished.
@@ -52,8 +52,16 @@ class StageSamples {
         last_ = t;
     }
 
+    // Fills the next stage with a duration that somebody else's clock measured, such as a device's events. The host's stages do
+    // not move: the one that runs goes on until its lap(). So given stages lie within the host's or beside them, and a row that
+    // has any need not add up to its end-to-end time.
+    void give(std::int64_t duration_ns) noexcept {
+        if (open_ && lap_ < stages_) row()[1 + lap_] = duration_ns;
+        ++lap_;
+    }
+
     // Ends the row. The end-to-end time comes from a reading of its own, not from a sum. False, and the row is
-    // dropped, unless every stage was ended exactly once.
+    // dropped, unless every stage was ended or given exactly once.
     bool end() noexcept {
         last_ = now_ns();
         const bool complete = open_ && lap_ == stages_;

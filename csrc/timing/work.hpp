@@ -8,7 +8,7 @@
 
 namespace seatrial {
 
-// `call` does one request and ends each of its stages with samples.lap(). Nonzero: the request failed, and the loop ends.
+// `call` does one request, and ends each of its stages with samples.lap() or fills it with samples.give(). Nonzero: the request failed, and the loop ends.
 // It must not throw; its type does not say so, since Cython's functions cannot.
 struct Work {
     int (*call)(void* self, StageSamples& samples) = nullptr;

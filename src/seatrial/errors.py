@@ -33,6 +33,9 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130
 
 
+OUT_OF_MEMORY = "out of memory; use a smaller batch or a machine with more"
+
+
 class SeatrialError(Exception):
     """Base of every deliberate error; its text is for the user."""
 

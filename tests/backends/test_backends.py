@@ -351,9 +351,26 @@ def test_onnxruntime_alone_has_a_native_loop(name):
     assert has_native_loop(name) == (name.startswith("onnxruntime-") and library_path() is not None)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("library", [False, True])
+def test_another_interpreters_wheel_decides_whether_it_has_a_native_loop(name, library):
+    assert has_native_loop(name, library) == (name.startswith("onnxruntime-") and library)
+
+
+@pytest.mark.parametrize("kind", ["python", "openvino", "fake"])
+@pytest.mark.parametrize("wanted", [False, True])
+def test_an_opened_backend_says_whether_it_is_called_natively(kind, wanted, tmp_path):
+    with client(kind, tmp_path, native=wanted) as backend:
+        native = wanted and kind == "python" and library_path() is not None
+        assert backend.native == backend.another().native == native
+        assert ("C API" in backend.details().get("called", "")) == native
+
+
 def test_a_wheel_without_its_library_has_no_native_loop(monkeypatch):
     monkeypatch.setattr("seatrial.backends.onnxruntime_native.library_path", lambda: None)
     assert not has_native_loop("onnxruntime-cpu")
+    with open_backend("onnxruntime-cpu", MODEL, OpenOptions(), native=True) as backend:
+        assert (backend.native, backend.details()["called"]) == (False, "from Python")
     with pytest.raises(BackendUnavailableError, match="has no libonnxruntime to load; the Python path serves instead"):
         NATIVE["onnxruntime-cpu"].open(MODEL, OpenOptions())
 
@@ -384,8 +401,9 @@ if library_path() is not None:
     CLIENTS["native"] = ("onnxruntime-cpu", True)
 
 
-def client(kind, tmp_path, clients=2, **script):
-    name, native = CLIENTS[kind]
+def client(kind, tmp_path, clients=2, native=None, **script):
+    name, own = CLIENTS[kind]
+    native = own if native is None else native
     model = MODEL
     if name == "fake":
         model = tmp_path / "m.fake.json"

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, ran, started
+from seatrial.history.store import RunFolder
 from typer.testing import CliRunner
 
 from seatrial.cli import compare as compare_command
@@ -24,7 +25,6 @@ from seatrial.compare.lockstep import Round
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import CellError
 from seatrial.history.records import CellRecord, Record
-from seatrial.history.store import RunFolder
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.machine.environment import machine_name
 from seatrial.noise.counters import COLUMNS
@@ -509,6 +509,8 @@ def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
     assert "nothing is called: " in record.comparisons[0].reason
 
 
+# A limit is handed on to what a process starts, and not to what a server forks for it.
+@pytest.mark.cold
 def test_a_disk_that_is_full(desk):
     """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""
     code = (

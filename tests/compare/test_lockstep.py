@@ -4,6 +4,7 @@ import itertools
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -74,6 +75,38 @@ def test_orders_are_random_and_follow_from_the_seed():
     # Mirroring fixes every second one. A fair die of 200 throws misses these bounds once in ten million.
     counts = {name: begun(1)[0::2].count(name) for name in NAMES}
     assert all(30 < n < 105 for n in counts.values()), counts
+
+
+# Stages
+
+MANY = [f"stage_{i}" for i in range(30)]
+# In place of the interpreter: it runs a side as ever, with work of so many stages.
+MANY_STAGES = f"""#!{sys.executable}
+import sys
+from seatrial._native.timing import PythonWork
+from seatrial.compare import turns
+
+def once(lap):
+    for i in range({len(MANY)}):
+        lap.give(1000 + i) if i % 3 else lap()
+
+turns.open_work = lambda task: turns.SideWork(PythonWork(once), {MANY!r}, {{}})
+sys.argv = sys.argv[3:]
+sys.exit(turns.main())
+"""
+
+
+def test_a_side_may_have_any_number_of_stages_of_its_own_and_of_a_devices_clock(workspace, tmp_path, quick):
+    python = tmp_path / "python"
+    python.write_text(MANY_STAGES)
+    python.chmod(0o755)
+    sides = [replace(side(workspace.folder / "model.fake.json", name), python=str(python)) for name in ("a", "b")]
+    found = run_round(sides, tmp_path / "round", 5, blocks=4)
+    assert found.stages == MANY
+    for table in found.blocks_ns.values():
+        assert table.shape == (4, found.burst, len(MANY) + 1)
+        for i in range(len(MANY)):
+            assert (table[:, :, i] == 1000 + i).all() if i % 3 else (table[:, :, i] >= 0).all()
 
 
 # What is kept
@@ -232,9 +265,10 @@ def test_what_a_side_says_about_its_model_keeps_its_kind(workspace, tmp_path, qu
 
 
 def test_sides_with_different_stages_are_refused(workspace, tmp_path, quick):
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
@@ -249,9 +283,10 @@ def test_sides_with_different_stages_are_refused(workspace, tmp_path, quick):
 
 
 def test_a_pipeline_has_a_column_a_stage_and_one_for_the_whole(workspace, tmp_path, quick):
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
@@ -282,9 +317,10 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
@@ -368,9 +404,10 @@ def seen_images(workspace, tmp_path, rounds, blocks=4):
         "import os, sys\nimport numpy as np\nlog = open(os.environ['SEEN'], 'a', buffering=1)\n"
         "def pre(image):\n    print(int(image[0, 0, 0]), file=log)\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
@@ -447,9 +484,10 @@ def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(worksp
         "threading.Thread(target=busy, daemon=True).start()\n"
         "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
+    from seatrial.history.store import new_run
+
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
-    from seatrial.history.store import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from seatrial.history.keep import keeping
+from seatrial.history.store import RunFolder, load_record, new_run, single_run
 
 from seatrial.cells.watch import Watcher
 from seatrial.compare import rounds as versus
@@ -20,10 +22,7 @@ from seatrial.compare.sides import model_subject
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import keep
-from seatrial.history.keep import keeping
 from seatrial.history.records import CellRecord
-from seatrial.history.store import RunFolder, load_record, new_run, single_run
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
@@ -32,6 +31,7 @@ from seatrial.loads.task import Load
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
 from seatrial.noise.timeline import Timeline
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.trial.run import run_trial
 
 # Time for a busy machine; a quiet one has enough in a tenth of a second.
@@ -42,7 +42,7 @@ TABLE = np.cumsum(np.ones((40, 6), np.int64), axis=0) * 1000
 def cell(name="only.fake.fp32.b1.t1", **fields):
     return CellRecord(
         id=name, pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
-        stages=summarise_stages(TABLE, list(STAGES)), **fields,
+        stages=summarise_stages(TABLE, list(PIPELINE_STAGES)), **fields,
     )  # fmt: skip
 
 

@@ -18,11 +18,11 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, started
+from seatrial.history.store import RunFolder, new_run
 from workloads import load_task
 
 from seatrial._native.timing import SpinWork, StageSamples
 from seatrial.history.records import LoadResult
-from seatrial.history.store import RunFolder, new_run
 from seatrial.loads.bench import run_bench
 from seatrial.loads.clients import Opened
 from seatrial.loads.job import _server
@@ -149,6 +149,18 @@ def test_single_stream_of_a_real_model(measured):
     assert (frame["start_ns"].to_numpy()[1:] >= ends[:-1]).all()
     assert run.load["python_path"]["same_outputs"] is True
     assert "the same outputs" in run.stdout
+
+
+@pytest.mark.parametrize(("words", "policy"), [
+    (SINGLE, "inputs bound in place, outputs read without a copy, shapes fixed when opened"),
+    (MIX, "inputs bound in place, outputs allocated in each run, shapes open"),
+    (DEMO, "inputs bound in place, outputs read without a copy, shapes fixed when opened"),
+])  # fmt: skip
+def test_the_record_has_the_policy_of_the_backend_that_was_opened(measured, words, policy):
+    run = measured(words)
+    assert [c["io_policy"] for c in run.cells] == [policy] * len(run.cells)
+    # Lines are folded to the terminal's width.
+    assert f"{policy}; warm-up" in " ".join(run.stdout.split())
 
 
 @pytest.mark.parametrize("cell", [0, 1])
@@ -502,6 +514,8 @@ def test_a_model_replaced_while_a_load_runs_leaves_its_samples_and_no_result(fol
     outcome = run_bench(run, subject, Sweep([LoadPoint(Load())], 1), replace_it)
     (cell,) = outcome.record.cells
     assert (cell.status, cell.partial, cell.exit_code, outcome.exit_code) == ("failed", True, 4, 4)
+    # Whoever could be asked is gone.
+    assert cell.io_policy == ""
     assert "replaced.fake.json changed (sha256" in outcome.problem
     assert len(pd.read_parquet(run.path / "samples.parquet")) == cell.stages["infer"].p50.n
 
@@ -612,7 +626,7 @@ def test_loadgen_makes_enough_queries_for_the_time(folder, per_s, single_ns, mul
 
 def opened_spin(service_ns):
     """A client of known service time, without a process or a model."""
-    return Opened([SpinWork(service_ns)], None, 0.0, 0.0, "native")
+    return Opened([SpinWork(service_ns)], None, 0.0, 0.0)
 
 
 def bench_task(load, max_time_s):

@@ -158,3 +158,13 @@ def test_every_fault_of_the_demo_changes_a_valid_plan(fault):
     broken, sound = load_plan(PLAN, FAULTS[fault].changes), load_plan(PLAN)
     assert broken.digest != sound.digest
     assert broken.changes
+
+
+def test_a_plans_stages_are_those_that_are_measured():
+    """A Literal, for the schema's sake; the names are those of every table."""
+    from typing import get_args
+
+    from seatrial.plan.models import Stage
+    from seatrial.stages import END_TO_END, PIPELINE_STAGES
+
+    assert get_args(Stage) == (*PIPELINE_STAGES, END_TO_END)

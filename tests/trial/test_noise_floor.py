@@ -8,7 +8,6 @@ from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import judge_budget
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
@@ -28,7 +27,7 @@ def table(scale=1.0, n=400, spread=0.0):
 def cell(table_ns):
     return CellRecord(
         id="only.fake.fp32.b1.t1", pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
-        stages=summarise_stages(table_ns, list(STAGES)),
+        stages=summarise_stages(table_ns, list(PIPELINE_STAGES)),
     )  # fmt: skip
 
 
@@ -37,7 +36,7 @@ def test_constant_times_differ_by_their_ratio_whichever_is_longer():
         floor = floor_of(cell(table(first)), table(again), 20)
         assert not floor.at_least
         assert floor.cell == "only.fake.fp32.b1.t1"
-        assert floor.shares == pytest.approx(dict.fromkeys((*STAGES, "end_to_end"), 0.1))
+        assert floor.shares == pytest.approx(dict.fromkeys((*PIPELINE_STAGES, "end_to_end"), 0.1))
         assert floor.again.value == pytest.approx(again * 0.01)
 
 
@@ -56,7 +55,7 @@ def test_what_was_seen_counts_also_where_a_median_has_no_interval(few):
     first, again = table(n=20 if few == "first" else 400), table(3.0, n=20 if few == "again" else 400)
     floor = floor_of(cell(first), again, 20)
     assert floor.shares["end_to_end"] == pytest.approx(2.0)
-    assert set(floor.at_least) == {*STAGES, "end_to_end"}
+    assert set(floor.at_least) == {*PIPELINE_STAGES, "end_to_end"}
 
 
 def test_a_stage_that_takes_no_time_on_one_side_has_no_ratio():
@@ -84,7 +83,7 @@ def judged(milliseconds, limit, shares, side="max", repeated="another", again=(N
         record = record.model_copy(update={"throughput": Measured(value=rate, unit="images/s", interval=(rate, rate))})
     (found,) = judge_budget(
         plan, Budget.model_validate({side: limit, **budget}), [record],
-        lambda c, stage: times[:, 1 + [*STAGES, "end_to_end"].index(stage)] / 1e9, lambda c: None, floor,
+        lambda c, stage: times[:, 1 + [*PIPELINE_STAGES, "end_to_end"].index(stage)] / 1e9, lambda c: None, floor,
     )  # fmt: skip
     return found
 

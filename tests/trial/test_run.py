@@ -12,12 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from processes import SEATRIAL, ran, started
+from seatrial.history.store import list_runs, load_record
 
 from seatrial.cells.watch import Watcher
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, ExitCode, ModelError, ResultsError
 from seatrial.history.frame import load_results
-from seatrial.history.store import list_runs, load_record
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import measured_fields
 from seatrial.jobs.workload import Timing
 from seatrial.stats.share import LONGEST_RUN
@@ -41,6 +40,9 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
     record = load_record(outcome.run)
     assert record.to_json() == outcome.record.to_json()
     assert [c.status for c in record.cells] == ["ok"] * 4
+    assert {c.io_policy for c in record.cells} == {
+        "inputs bound in place, outputs read without a copy, shapes fixed when opened"
+    }
     assert {p.name for p in outcome.run.path.iterdir()} == {
         "record.json",
         "run.json",

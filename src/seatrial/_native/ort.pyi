@@ -10,6 +10,12 @@ Port = tuple[str, tuple[int | None, ...], str]
 def library_version(path: str) -> str:
     """Version of the ONNX Runtime library at `path`. RuntimeError where it is not one, or is older than 1.12."""
 
+def reads_host_memory(provider: str) -> bool:
+    """Whether inputs bound for a provider of ONNX Runtime are read where they lie, in each run: on the CPU.
+
+    For every other provider binding copies them to the device: who binds once measures and answers for the first input only.
+    """
+
 class LoadedModel:
     """A model loaded through the C API of the ONNX Runtime library at `library`."""
 
@@ -29,7 +35,10 @@ class Request(Work):
 
     def __init__(self, model: LoadedModel) -> None: ...
     def bind_input(self, index: int, array: npt.NDArray[Any]) -> None:
-        """The array is read in place by every run. ValueError where its dtype, shape or layout does not fit."""
+        """Every run sees what the array holds when it starts: read in place, or copied to the device in that run.
+
+        ValueError where its dtype, shape or layout does not fit.
+        """
     def bind_output(self, index: int, array: npt.NDArray[Any]) -> None:
         """The array is written in place by every run."""
     def leave_output(self, index: int) -> None:

@@ -29,6 +29,7 @@ cdef extern from "ort/session.hpp" namespace "seatrial::ort" nogil:
         int threads
         string provider
         vector[pair[string, int64_t]] named_sizes
+    cbool _reads_host_memory "seatrial::ort::reads_host_memory"(const string& provider) except +
     cdef cppclass CModel "seatrial::ort::LoadedModel":
         CModel(const CLibrary& library, const string& path, const CSettings& settings) except +
         const vector[CPort]& inputs()
@@ -55,6 +56,10 @@ _DTYPES = {
 
 def library_version(str path) -> str:
     return CLibrary.load(fsencode(path)).version.decode()
+
+
+def reads_host_memory(str provider) -> bool:
+    return _reads_host_memory(provider.encode())
 
 
 cdef list _ports(vector[CPort] ports):

@@ -10,6 +10,7 @@ cdef extern from "timing/samples.hpp" namespace "seatrial" nogil:
         cbool begin() noexcept
         cbool begin_at(int64_t start_ns) noexcept
         void lap() noexcept
+        void give(int64_t duration_ns) noexcept
         cbool end() noexcept
         size_t rows() noexcept
         size_t capacity() noexcept

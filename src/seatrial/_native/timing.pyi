@@ -4,6 +4,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+NO_DEADLINE_NS: int
+"""A deadline that no loop meets: it ends for another reason."""
+
 def now_ns() -> int:
     """Monotonic clock, nanoseconds since an arbitrary start."""
 
@@ -11,7 +14,7 @@ def clock_step_ns(tries: int = 1000) -> int:
     """Smallest step seen between two different clock readings, nanoseconds. ValueError where tries < 1."""
 
 class StageSamples:
-    """A preallocated table of stage times; a row goes begin(), lap() once a stage, end()."""
+    """A preallocated table of stage times; a row goes begin(), lap() or give() once a stage, end()."""
 
     def __init__(self, capacity: int, stages: int, memory: Any = None) -> None:
         """memory: a writable buffer of 8 * words(capacity, stages) bytes, which another process may share; else its own.
@@ -37,6 +40,11 @@ class StageSamples:
         """Starts a row; False where the table is full."""
     def lap(self) -> None:
         """Ends the current stage and starts the next at the same reading."""
+    def give(self, duration_ns: int) -> None:
+        """Fills the next stage with a duration from another clock, such as a device's events; the host's stage goes on.
+
+        A row with given stages need not add up to its end-to-end time. ValueError where duration_ns < 0.
+        """
     def end(self) -> bool:
         """Ends the row; False, and the row is dropped, where a stage is missing or one too many."""
     def to_array(self, first: int = 0) -> npt.NDArray[np.int64]:
@@ -53,10 +61,18 @@ class SpinWork(Work):
 
     def __init__(self, service_ns: int = 0, stall_at: int = -1, stall_ns: int = 0, fail_at: int = -1) -> None: ...
 
-class PythonWork(Work):
-    """A Python callable that calls lap() at the end of each of its stages. What it raises ends the loop."""
+class Lap:
+    """What a PythonWork's callable ends its stages with; outside of a request it does nothing."""
 
-    def __init__(self, iterate: Callable[[Callable[[], None]], None]) -> None: ...
+    def __call__(self) -> None:
+        """Ends the current stage, as StageSamples.lap."""
+    def give(self, duration_ns: int) -> None:
+        """Fills the next stage, as StageSamples.give. ValueError where duration_ns < 0."""
+
+class PythonWork(Work):
+    """A Python callable that ends each of its stages with lap(), or fills it with lap.give(ns). What it raises ends the loop."""
+
+    def __init__(self, iterate: Callable[[Lap], None]) -> None: ...
 
 class MixWork(Work):
     """Several kinds of requests, taken by the numbers in `order`, over and over. At most 256 kinds can be named."""

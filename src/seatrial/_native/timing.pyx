@@ -34,6 +34,8 @@ cdef extern from "timing/loops.hpp" namespace "seatrial" nogil:
         const CWork* works, CStageSamples** samples, size_t servers, const int64_t* arrivals_ns, int64_t count,
         int64_t first_ns, CUntil until) except +
 
+# 146 years of a clock that begins when the machine does, and far enough from the end that a sum with it is a time.
+NO_DEADLINE_NS = 1 << 62
 _ENDED = ("count", "deadline", "asked", "full", "failed")
 
 
@@ -48,6 +50,12 @@ def clock_step_ns(int tries=1000) -> int:
     with nogil:
         step = _clock_step_ns(tries)
     return step
+
+
+cdef int64_t _duration(int64_t duration_ns) except -1:
+    if duration_ns < 0:
+        raise ValueError(f"duration_ns: expected 0 or more, got {duration_ns}")
+    return duration_ns
 
 
 cdef class StageSamples:
@@ -98,6 +106,9 @@ cdef class StageSamples:
 
     def lap(self) -> None:
         self.table.lap()
+
+    def give(self, int64_t duration_ns) -> None:
+        self.table.give(_duration(duration_ns))
 
     def end(self) -> bool:
         return self.table.end()
@@ -171,16 +182,16 @@ cdef void _leave_python(void* token) noexcept nogil:
 cdef int _call_python(void* self, CStageSamples& samples) noexcept nogil:
     with gil:
         work = <PythonWork>self
-        work.lapper.table = &samples
+        work.lap.table = &samples
         try:
             work.iterate(work.lap)
         except BaseException as e:
             work.error = e
-        work.lapper.table = NULL
+        work.lap.table = NULL
         return 0 if work.error is None else 1
 
 
-cdef class _Lapper:
+cdef class Lap:
     # The table changes from loop to loop; the callable that a stage calls stays the same.
     cdef CStageSamples* table
 
@@ -188,15 +199,19 @@ cdef class _Lapper:
         if self.table:
             self.table.lap()
 
+    def give(self, int64_t duration_ns) -> None:
+        _duration(duration_ns)
+        if self.table:
+            self.table.give(duration_ns)
+
 
 cdef class PythonWork(Work):
-    cdef object iterate, lap, error
-    cdef _Lapper lapper
+    cdef object iterate, error
+    cdef Lap lap
 
     def __cinit__(self, iterate):
         self.iterate = iterate
-        self.lapper = _Lapper()
-        self.lap = self.lapper
+        self.lap = Lap()
         self.c.call = _call_python
         self.c.self = <void*>self
         self.c.enter = _enter_python

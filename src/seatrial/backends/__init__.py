@@ -4,7 +4,7 @@ For: running a model on the runtime, device, precision and threads that were ask
 what runs. Not for: pre- or postprocessing. Nothing here is imported before it is needed.
 """
 
-from seatrial.backends.base import IO_POLICY, Availability, Backend, OpenOptions
+from seatrial.backends.base import Availability, Backend, OpenOptions
 from seatrial.backends.catalogue import availability, open_backend
 
-__all__ = ["IO_POLICY", "Availability", "Backend", "OpenOptions", "availability", "open_backend"]
+__all__ = ["Availability", "Backend", "OpenOptions", "availability", "open_backend"]

@@ -17,9 +17,6 @@ from seatrial.errors import ModelError, did_you_mean
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
 
-# Every backend keeps to this, so that no row of a table pays for a copy that its neighbour does not.
-IO_POLICY = "inputs bound in place, outputs read without a copy, shapes fixed when opened"
-
 
 @dataclass(frozen=True)
 class TensorSpec:
@@ -34,19 +31,24 @@ class TensorSpec:
 class OpenOptions:
     """threads is the runtime's intra-op pool, of each client; input_shapes fixes dynamic dimensions by input name, and
     named_sizes says the same by dimension name, for runtimes that ask for that. clients says how many requests will run
-    at once: `another()` gives each its own.
+    at once: `another()` gives each its own. open_shapes: none is fixed, since each request brings its own.
     """
 
     threads: int = 1
     clients: int = 1
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     named_sizes: Mapping[str, int] = field(default_factory=dict)
+    open_shapes: bool = False
 
     @classmethod
     def for_shapes(
         cls, model: ModelInfo, threads: int, input_shapes: Mapping[str, tuple[int, ...]], clients: int = 1
     ) -> Self:
         return cls(threads, clients, input_shapes, model.named_sizes(input_shapes))
+
+    @classmethod
+    def for_mix(cls, threads: int, clients: int = 1) -> Self:
+        return cls(threads, clients, open_shapes=True)
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,13 @@ class Availability:
 
 
 class Backend(Protocol):
-    """An opened model. Use as a context manager; `close` may be called twice."""
+    """An opened model. Use as a context manager; `close` may be called twice.
+
+    native: whether its work is called without the interpreter.
+    """
 
     name: str
+    native: bool
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -77,7 +83,8 @@ class Backend(Protocol):
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         """Outputs in the order of outputs(). They are views that the next run overwrites: copy what you keep.
 
-        A feed that is the same memory as in the last call is not bound again.
+        What the feeds hold when it is called is what it answers for: read in place, or copied to the device in this call.
+        One that is read in place, and is the same memory as in the last call, is not bound again.
         """
         ...
 
@@ -93,6 +100,10 @@ class Backend(Protocol):
         """What really runs: runtime version, provider or device, inference precision, threads, and what calls it."""
         ...
 
+    def io_policy(self) -> str:
+        """How inputs get in and outputs out, and what of that each run pays for. For people, beside every figure."""
+        ...
+
     def close(self) -> None: ...
 
     def __enter__(self) -> Self: ...
@@ -103,7 +114,14 @@ class Backend(Protocol):
 
 
 class Closing(ABC):
-    """What backends have in common: they close, and can be timed."""
+    """What backends have in common: they close, can be timed, and say what a run moves.
+
+    in_place: whether the device reads inputs where they lie in host memory, so that binding them once is enough.
+    """
+
+    native: bool = False
+    in_place: bool = True
+    _options: OpenOptions
 
     @abstractmethod
     def close(self) -> None: ...
@@ -119,6 +137,15 @@ class Closing(ABC):
             lap()
 
         return PythonWork(once)
+
+    def io_policy(self) -> str:
+        """The same for all that read in place, so that no row of a table pays for a copy that its neighbour does not."""
+        inputs, outputs = "inputs bound in place", "outputs read without a copy"
+        if not self.in_place:
+            inputs, outputs = "inputs copied to the device in each run", "outputs copied back"
+        elif self._options.open_shapes:
+            outputs = "outputs allocated in each run"
+        return ", ".join([inputs, outputs, "shapes open" if self._options.open_shapes else "shapes fixed when opened"])
 
     def __enter__(self) -> Self:
         return self
@@ -146,5 +173,5 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
 
 
 def bound_key(array: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], str]:
-    """Identity of an array's memory: bind again only where this changes."""
+    """Identity of an array's memory: bind again only where this changes. To be kept only where binding copies nothing."""
     return array.__array_interface__["data"][0], array.shape, array.dtype.str

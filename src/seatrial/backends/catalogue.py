@@ -72,15 +72,18 @@ def availability(name: str) -> Availability:
     return Availability(name, True, found)
 
 
-def has_native_loop(name: str) -> bool:
-    """Whether the backend can be called without the interpreter here: ONNX Runtime, where its library lies in the wheel."""
+def has_native_loop(name: str, library: bool | None = None) -> bool:
+    """Whether the backend can be called without the interpreter: ONNX Runtime, where its library lies in the wheel.
+
+    For who must know before a process opens it. library: whether it lies in another interpreter's wheel; None asks this one.
+    """
     from seatrial.backends.onnxruntime_native import NATIVE, library_path
 
-    return name in NATIVE and library_path() is not None
+    return name in NATIVE and (library_path() is not None if library is None else library)
 
 
 def open_backend(name: str, model: Path, options: OpenOptions, native: bool = False) -> Backend:
-    """Opens a model; `native`: so that it is called without the interpreter, see has_native_loop.
+    """Opens a model; `native`: so that it is called without the interpreter where that can be, as its `native` then says.
 
     BackendUnavailableError names what is missing and the cure.
     """
@@ -91,7 +94,7 @@ def open_backend(name: str, model: Path, options: OpenOptions, native: bool = Fa
         from seatrial.backends.fake import FakeBackend
 
         return FakeBackend.open(model, options)
-    if native:
+    if native and has_native_loop(name):
         from seatrial.backends.onnxruntime_native import NATIVE
 
         return NATIVE[name].open(model, options)

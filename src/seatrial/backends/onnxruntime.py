@@ -5,7 +5,6 @@ Its C API, without the interpreter, is onnxruntime_native.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +12,9 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from seatrial._native.ort import reads_host_memory
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 _DTYPES = {
@@ -36,6 +37,7 @@ class OnnxRuntimeBackend(Closing):
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._binding = session.io_binding()
+        self.in_place = reads_host_memory(self.provider)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.
         self._preallocated: list[npt.NDArray[Any] | None] = []
@@ -83,22 +85,24 @@ class OnnxRuntimeBackend(Closing):
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
-        for name, array in feeds.items():
-            key = bound_key(array)
-            if self._bound.get(name) != key:
-                if not array.flags.c_contiguous:
-                    raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
-                # The runtime is told a type and an address, and neither tells the order of bytes.
-                if not array.dtype.isnative:
-                    raise CellError(f"input {name}: expected this machine's byte order, got {array.dtype.str}")
-                self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
-                self._bound[name] = key
-        for spec, kept in zip(self._outputs, self._preallocated, strict=True):
-            if kept is None:
-                # A bound output keeps the shape of its first run; this one's depends on the data.
-                self._binding.bind_output(spec.name, "cpu")
         try:
+            for name, array in feeds.items():
+                key = bound_key(array)
+                if self._bound.get(name) != key:
+                    self._bind_input(name, array)
+                    # Elsewhere binding is what copies it to the device: that belongs into every run.
+                    if self.in_place:
+                        self._bound[name] = key
+            if not self.in_place:
+                # A provider may only have queued its copies.
+                self._binding.synchronize_inputs()
+            for spec, kept in zip(self._outputs, self._preallocated, strict=True):
+                if kept is None:
+                    # A bound output keeps the shape of its first run; this one's depends on the data.
+                    self._binding.bind_output(spec.name, "cpu")
             self._session.run_with_iobinding(self._binding)
+        except CellError:
+            raise
         except Exception as e:  # see open()
             raise CellError(f"onnxruntime failed in a run: {first_line(e)}") from e
         if all(a is not None for a in self._preallocated):
@@ -123,6 +127,14 @@ class OnnxRuntimeBackend(Closing):
 
     def close(self) -> None:
         self._binding = self._session = None
+
+    def _bind_input(self, name: str, array: npt.NDArray[Any]) -> None:
+        if not array.flags.c_contiguous:
+            raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
+        # The runtime is told a type and an address, and neither tells the order of bytes.
+        if not array.dtype.isnative:
+            raise CellError(f"input {name}: expected this machine's byte order, got {array.dtype.str}")
+        self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
 
     def _bind_output(self, spec: TensorSpec) -> npt.NDArray[Any] | None:
         """Preallocates an output of known shape; one whose shape depends on the data is the runtime's own.
@@ -149,10 +161,3 @@ class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
 
 def _ints(shape: list[Any]) -> tuple[int | None, ...]:
     return tuple(d if isinstance(d, int) else None for d in shape)
-
-
-def first_line(error: Exception) -> str:
-    """The reason, without terminal colours and the C++ places that stand in its middle."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ .*?\) ?(?:const )?(?:\[with .*?\] )?", "", text)
-    return text.splitlines()[0][:400] if text else type(error).__name__

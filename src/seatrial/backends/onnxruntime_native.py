@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.ort import LoadedModel, Request, library_version
+from seatrial._native.ort import LoadedModel, Request, library_version, reads_host_memory
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
-from seatrial.backends.onnxruntime import first_line
+from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def library_path() -> Path | None:
 
 class NativeOnnxRuntimeBackend(Closing):
     name: str = "onnxruntime-cpu"
+    native: bool = True
     provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, loaded: Any, library: Path, model: Path, options: OpenOptions) -> None:
@@ -44,6 +45,7 @@ class NativeOnnxRuntimeBackend(Closing):
         self._library = library
         self._model = model
         self._options = options
+        self.in_place = reads_host_memory(self.provider)
         self._inputs = [_spec(p) for p in loaded.inputs]
         self._outputs = [_spec(p) for p in loaded.outputs]
         self._input_names = [i.name for i in self._inputs]

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy.typing as npt
 
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.reasons import last_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
 
@@ -16,13 +17,17 @@ class OpenVinoBackend(Closing):
     name: str = "openvino-cpu"
     device: ClassVar[str] = "CPU"
 
-    def __init__(self, compiled: Any, model: Path, wanted: Collection[str]) -> None:
+    def __init__(self, compiled: Any, model: Path, options: OpenOptions) -> None:
+        # Here, since an import in run() would be timed.
+        from openvino import Tensor
+
+        self._tensor = Tensor
         self._compiled = compiled
         self._model = model
-        self._wanted = wanted
+        self._options = options
         self._request = compiled.create_infer_request()
-        self._inputs = [_spec(port, wanted) for port in compiled.inputs]
-        self._outputs = [_spec(port, wanted) for port in compiled.outputs]
+        self._inputs = [_spec(port, options.input_shapes) for port in compiled.inputs]
+        self._outputs = [_spec(port, options.input_shapes) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
@@ -44,7 +49,7 @@ class OpenVinoBackend(Closing):
                 network.reshape(shapes)
             compiled = core.compile_model(network, cls.device, cls._settings(options))
         except RuntimeError as e:
-            raise ModelError(f"{model}: OpenVINO cannot load the model: {_reason(e)}") from e
+            raise ModelError(f"{model}: OpenVINO cannot load the model: {last_line(e)}") from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
             raise BackendUnavailableError(
@@ -56,7 +61,7 @@ class OpenVinoBackend(Closing):
             raise BackendUnavailableError(
                 f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}"
             )
-        return cls(compiled, model, options.input_shapes.keys())
+        return cls(compiled, model, options)
 
     @classmethod
     def _settings(cls, options: OpenOptions) -> dict[str, Any]:
@@ -67,7 +72,7 @@ class OpenVinoBackend(Closing):
         return settings
 
     def another(self) -> Self:
-        return type(self)(self._compiled, self._model, self._wanted)
+        return type(self)(self._compiled, self._model, self._options)
 
     def inputs(self) -> list[TensorSpec]:
         return self._inputs
@@ -76,19 +81,18 @@ class OpenVinoBackend(Closing):
         return self._outputs
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        import openvino as ov
-
         if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
         for name, array in feeds.items():
             key = bound_key(array)
             if self._bound.get(name) != key:
-                self._request.set_input_tensor(self._input_names.index(name), ov.Tensor(array, shared_memory=True))
-                self._bound[name] = key
+                self._request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=True))
+                if self.in_place:
+                    self._bound[name] = key
         try:
             self._request.infer()
         except RuntimeError as e:
-            raise CellError(f"OpenVINO failed in a run: {_reason(e)}") from e
+            raise CellError(f"OpenVINO failed in a run: {last_line(e)}") from e
         return [self._request.get_output_tensor(i).data for i in range(len(self._outputs))]
 
     def details(self) -> dict[str, str]:
@@ -111,6 +115,8 @@ class OpenVinoBackend(Closing):
 class OpenVinoGpuBackend(OpenVinoBackend):
     name: str = "openvino-gpu"
     device: ClassVar[str] = "GPU"
+    # The plugin copies host memory in infer(), not in set_input_tensor(). That is its own business: nothing promises it.
+    in_place: bool = False
 
 
 def _input_names(network: Any) -> set[str]:
@@ -127,9 +133,3 @@ def _spec(port: Any, wanted: Collection[str]) -> TensorSpec:
 
 def _type_name(value: Any) -> str:
     return value if isinstance(value, str) else str(value.get_type_name())
-
-
-def _reason(error: Exception) -> str:
-    """OpenVINO's messages carry C++ file names first and the reason last."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip() and ".cpp:" not in line]
-    return (lines[-1] if lines else type(error).__name__)[:300]

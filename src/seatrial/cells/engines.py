@@ -17,6 +17,7 @@ from seatrial.jobs.workload import STRICT
 from seatrial.kernels.geometry import Geometry
 from seatrial.pipeline.build import Pipeline
 from seatrial.pipeline.results import Result
+from seatrial.stages import POSTPROCESS, PREPROCESS
 
 Array = npt.NDArray[Any]
 
@@ -51,20 +52,20 @@ def compare_engines(
 ) -> dict[str, StageEngines]:
     """The stages named, each with both pipelines, in rounds that take turns in going first. `feeds` is overwritten."""
     found = {}
-    if "preprocess" in stages:
+    if PREPROCESS in stages:
         own, other = feeds, {name: np.zeros_like(array) for name, array in feeds.items()}
         times = _interleaved(lambda: native.preprocess(images, own), lambda: reference.preprocess(images, other))
         gaps = [_largest_gap(own[name], other[name]) for name in own]
         same = all(np.array_equal(own[name], other[name], equal_nan=own[name].dtype.kind == "f") for name in own)
-        found["preprocess"] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same, difference=max(gaps))
-    if "postprocess" in stages:
+        found[PREPROCESS] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same, difference=max(gaps))
+    if POSTPROCESS in stages:
         kept: dict[str, list[Result]] = {}
         times = _interleaved(
             lambda: kept.update(native=native.postprocess(outputs, geometries)),
             lambda: kept.update(reference=reference.postprocess(outputs, geometries)),
         )
         same = all(map(_same, kept["native"], kept["reference"]))
-        found["postprocess"] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same)
+        found[POSTPROCESS] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same)
     return found
 
 

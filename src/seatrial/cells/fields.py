@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.history.records import EngineComparison, Measured, Measurement
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.summarise import exact, measurement_of, not_converged
+from seatrial.stages import END_TO_END, PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 
 
@@ -19,18 +18,17 @@ def cell_measurement(
 ) -> tuple[Measurement, tuple[str, ...]]:
     """What a cell's process measured, and its warnings."""
     m = measurement_of(
-        STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping.longest_run
+        PIPELINE_STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping.longest_run
     ).model_copy(
         update={
             "peak_memory": exact(answer.peak_memory_bytes, "B"),
             "model_size": exact(model_bytes, "B"),
             "nan_outputs": answer.nan_outputs,
             "affinity": answer.affinity,
-            "io_policy": IO_POLICY,
             "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
         }
     )
-    warnings = [m.doubt, not_converged(answer.timing, m.stages["end_to_end"].p50, "measure.max_time")]
+    warnings = [m.doubt, not_converged(answer.timing, m.stages[END_TO_END].p50, "measure.max_time")]
     if answer.image_source == "disk":
         warnings.append("the images did not fit in memory: decode includes reading them from disk")
     warnings += answer.doubts

@@ -16,10 +16,11 @@ from seatrial._native.timing import PythonWork, StageSamples
 from seatrial.cells.engines import StageEngines, compare_engines
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
-from seatrial.jobs.opened import STAGES, OpenedPipeline, build, open_pipeline
+from seatrial.jobs.opened import OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
 from seatrial.plan import pipelines
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.timing.measure import CAPACITY, measure
 
 
@@ -64,13 +65,13 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
     w = task.workload
     affinity = pin(w.threads)
     opened = open_pipeline(w, tell)
-    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, CAPACITY, len(STAGES)).tables()
+    (table,) = SharedSamples(int(os.environ[FD_VARIABLE]), 1, CAPACITY, len(PIPELINE_STAGES)).tables()
     with opened.backend:
         measured = measure(
             PythonWork(opened.iterate),
-            len(STAGES),
+            len(PIPELINE_STAGES),
             task.stopping.max_time_ns,
-            task.stopping.rule(STAGES),
+            task.stopping.rule(PIPELINE_STAGES),
             lambda share: tell("measuring", share),
             samples=table,
         )

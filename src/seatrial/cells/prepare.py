@@ -37,6 +37,7 @@ from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
+from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
 
 # Why there is no model in some precision.
@@ -182,7 +183,7 @@ def _floor(ready: Ready, cell: Cell) -> tuple[tuple[int, int], ...]:
 def _tails(ready: Ready, cell: Cell) -> tuple[tuple[str, float], ...]:
     """Each stage and quantile that a budget limits in this cell."""
     return tuple(
-        (b.stage or "end_to_end", quantile_of(b.percentile))
+        (b.stage or END_TO_END, quantile_of(b.percentile))
         for b in ready.plan.plan.budgets
         if b.metric == "latency" and concerns(ready.plan.plan, b, cell)
     )

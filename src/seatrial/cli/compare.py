@@ -23,6 +23,7 @@ from seatrial.cli.words import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
 from seatrial.report.comparison_text import print_comparison, print_verdict
+from seatrial.stages import END_TO_END
 from seatrial.units import duration_s, fraction
 
 # What a page takes behind the last round: of --max-time, which is the command's.
@@ -53,9 +54,7 @@ def compare(
         list[str] | None,
         typer.Option("--metric", help="p50, p90, p95, p99 or mean; may be repeated; p50 by default."),
     ] = None,
-    stage: Annotated[
-        str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default="end_to_end")
-    ] = "",
+    stage: Annotated[str, typer.Option("--stage", help="Stage of a pipeline to judge.", show_default=END_TO_END)] = "",
     max_time: Annotated[
         str,
         typer.Option(

@@ -17,6 +17,7 @@ from seatrial.cells.watch import Watcher
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, configuration
 from seatrial.report.percentiles import bounded
+from seatrial.stages import END_TO_END
 from seatrial.units import format_rate, format_seconds
 
 
@@ -83,7 +84,7 @@ class ProgressWatcher(Watcher):
         line.append("✓ " if record.status == "ok" else "✗ ", "green" if record.status == "ok" else "bold red")
         line.append(f"{record.pipeline:<12} {record.configuration:<32}")
         if record.status == "ok":
-            end = record.stages["end_to_end"]
+            end = record.stages[END_TO_END]
             throughput = record.measured.throughput
             assert throughput
             line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {bounded(end.p99):>9}")

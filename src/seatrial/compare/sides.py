@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends.catalogue import has_native_loop
-from seatrial.backends.onnxruntime_native import NATIVE
 from seatrial.cells.checks import check_backend, check_name, check_threads
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
@@ -50,7 +49,7 @@ def model_side(
     other = None if python is None else inspect_interpreter(python)
     if other is None:
         check_backend(backend)
-    native = native and (has_native_loop(backend) if other is None else other.library and backend in NATIVE)
+    native = native and has_native_loop(backend, other.library if other else None)
     work = ModelTurns(str(model.absolute()), backend, batch, threads, native, seed, given, info.named_sizes(given))
     if other is None:
         return Side(model.stem, work)
@@ -91,7 +90,7 @@ def pipeline_subject(
     """As pipeline_cell; `python` is the interpreter that runs it."""
     cell, workload = pipeline_cell(ready, run, pipeline, **options)
     other = None if python is None else inspect_interpreter(python)
-    loop = has_native_loop(cell.backend) if other is None else other.library and cell.backend in NATIVE
+    loop = has_native_loop(cell.backend, other.library if other else None)
     environment = lent_environment(other, cell.backend, whole=True) if other else {}
     python = other.path if other else sys.executable
     side = Side(pipeline, replace(workload, native=workload.native and loop), python, environment)

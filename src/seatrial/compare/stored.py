@@ -21,6 +21,7 @@ from seatrial.history.records import (
 )
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
+from seatrial.stages import END_TO_END, QUEUE
 from seatrial.stats.compare import as_said, judge
 from seatrial.stats.separate import separate_effect, separate_noise_floor
 
@@ -119,7 +120,7 @@ def _check_alike(a: Record, b: Record) -> None:
 
 
 def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -> Comparison:
-    stage = question.stage or ("end_to_end" if len(a.stages) > 2 else next(iter(a.stages)))
+    stage = question.stage or (END_TO_END if len(a.stages) > 2 else next(iter(a.stages)))
     if stage not in a.stages or stage not in b.stages:
         both = [s for s in a.stages if s in b.stages]
         raise UsageError(
@@ -163,7 +164,7 @@ def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
     """Of what SEPARATE_PROCESS_SD (stats) was not measured, if that is what is asked; '' where it was."""
     if metric != "p50":
         return metric
-    queued = cell.load is not None and cell.load.scenario == "server" and stage in ("queue", "end_to_end")
+    queued = cell.load is not None and cell.load.scenario == "server" and stage in (QUEUE, END_TO_END)
     return "how long requests wait in a queue" if queued else ""
 
 

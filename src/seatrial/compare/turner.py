@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 
 from seatrial._native.timing import StageSamples
 from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
-from seatrial.compare.turns import COMMAND, DONE, REPLY, RESTLESS
+from seatrial.compare.turns import COMMAND, DONE, NO_ROOM, REPLY, RESTLESS
 from seatrial.errors import BackendUnavailableError, CellError, ResultsError, SeatrialError, error_of
 from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
@@ -35,9 +35,6 @@ LOAD_TIMEOUT_S = 600.0
 
 
 LISTEN_S = 0.5
-
-
-MOST_STAGES = 8
 
 
 @dataclass(frozen=True)
@@ -151,13 +148,9 @@ def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
             replies, reply_end = _pipe(stack, theirs)
             memory = anonymous_file()
             stack.callback(os.close, memory)
-            # Room for any number of stages that a side may have; the child writes as much as it has of them.
-            os.ftruncate(memory, 8 * StageSamples.words(capacity, MOST_STAGES))
             log = stack.enter_context(log_file.open("wb"))
         except OSError as e:
-            raise ResultsError(
-                f"{side.label or side.name}: the system gives no pipe, file or memory for its process: {e.strerror}"
-            ) from e
+            raise ResultsError(f"{side.label or side.name}: {NO_ROOM}: {e.strerror}") from e
         words = [side.python, "-P", "-m", "seatrial.compare.turns", str(task_file)]
         with interrupts_held():
             try:

@@ -21,17 +21,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial._native.timing import PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial._native.timing import NO_DEADLINE_NS, PythonWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, ExitCode, ResultsError, SeatrialError
 from seatrial.jobs.child import die_with_parent, pin
 from seatrial.model.made_up import first_run, made_up
+from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES
 
 COMMAND = struct.Struct("<ci")
 REPLY = struct.Struct("<cq")
 # RESTLESS: done too, but some thread works on and on.
 DONE, RESTLESS, FAILED = b".", b"~", b"!"
-FOREVER_NS = 1 << 62
+NO_ROOM = "the system gives no pipe, file or memory for its process"
 # How long a thread pool may go on spinning for work that does not come, before it counts as one that never rests.
 SETTLE_NS, LEAST_PATIENCE_NS = 500_000_000, 50_000_000
 THREADS = Path("/proc/self/task")
@@ -61,9 +62,7 @@ def main() -> int:
     except SeatrialError as e:
         failure = SideFacts(error=str(e), exit_code=int(e.exit_code))
     except MemoryError:
-        failure = SideFacts(
-            error="out of memory; use a smaller batch or a machine with more", exit_code=int(ExitCode.FAIL)
-        )
+        failure = SideFacts(error=OUT_OF_MEMORY, exit_code=int(ExitCode.FAIL))
     else:
         return 0
     failure.write(Path(task.answer))
@@ -76,7 +75,7 @@ def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
     began = now_ns()
     side = open_work(task)
     loaded_s = (now_ns() - began) / 1e9
-    kept = StageSamples(task.capacity, len(side.stages), mmap.mmap(memory, 0))
+    kept = _table(memory, task.capacity, len(side.stages))
     # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
     gc.collect()
     gc.disable()
@@ -92,9 +91,21 @@ def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
             side.restart(number)
         else:
             samples = kept if letter == b"t" else StageSamples(number, len(side.stages))
-            closed_loop(side.work, samples, deadline_ns=FOREVER_NS, most=number)
+            closed_loop(side.work, samples, deadline_ns=NO_DEADLINE_NS, most=number)
         took_ns = now_ns() - began
         os.write(replies, REPLY.pack(rest.word(), took_ns))
+
+
+def _table(memory: int, capacity: int, stages: int) -> StageSamples:
+    """In memory that the parent reads. Its size is set here, since only who runs the work knows how many stages it has.
+
+    ResultsError where the system has no room for it.
+    """
+    try:
+        os.ftruncate(memory, 8 * StageSamples.words(capacity, stages))
+        return StageSamples(capacity, stages, mmap.mmap(memory, 0))
+    except OSError as e:
+        raise ResultsError(f"{NO_ROOM}: {e.strerror or e}") from e
 
 
 class Rest:
@@ -151,26 +162,25 @@ def open_work(task: TurnTask) -> SideWork:
 
 def _open_model(m: ModelTurns) -> SideWork:
     from seatrial.backends.base import OpenOptions
-    from seatrial.backends.catalogue import has_native_loop, open_backend
+    from seatrial.backends.catalogue import open_backend
 
     options = OpenOptions(m.threads, 1, m.input_shapes, m.named_sizes)
-    native = m.native and has_native_loop(m.backend)
-    backend = open_backend(m.backend, Path(m.model), options, native)
+    backend = open_backend(m.backend, Path(m.model), options, m.native)
     feeds = {s.name: made_up(m.input_shapes[s.name], s.dtype, m.seed) for s in backend.inputs()}
     first_run(backend, feeds)
-    return SideWork(backend.work(feeds), ["infer"], {"called": "from Python", **backend.details()})
+    return SideWork(backend.work(feeds), list(MODEL_STAGES), {"called": "from Python", **backend.details()})
 
 
 def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
     from pydantic import TypeAdapter
 
-    from seatrial.jobs.opened import STAGES, open_pipeline
+    from seatrial.jobs.opened import open_pipeline
     from seatrial.jobs.workload import PipelineWorkload
 
     opened = open_pipeline(TypeAdapter(PipelineWorkload).validate_python(pipeline))
     opened.iterate(lambda: None)
     details = {"called": "from Python", **opened.backend.details()}
-    return SideWork(PythonWork(opened.iterate), list(STAGES), details, opened.restart)
+    return SideWork(PythonWork(opened.iterate), list(PIPELINE_STAGES), details, opened.restart)
 
 
 if __name__ == "__main__":

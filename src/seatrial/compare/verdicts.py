@@ -17,6 +17,7 @@ from seatrial.compare.question import Question
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import UsageError, did_you_mean
 from seatrial.history.records import Comparison, Measured, Pair
+from seatrial.stages import END_TO_END
 from seatrial.stats.compare import PairedEffect, Verdict, hodges_lehmann, judge, paired_effect, within_pair_se
 from seatrial.stats.launches import LaunchModes, launch_modes
 from seatrial.stats.multiplicity import benjamini_hochberg
@@ -70,8 +71,8 @@ def adjusted(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison
 
 
 def stage_and_columns(stages: list[str], question: Question) -> tuple[str, list[str]]:
-    columns = [*stages, "end_to_end"]
-    stage = question.stage or ("end_to_end" if len(stages) > 1 else stages[0])
+    columns = [*stages, END_TO_END]
+    stage = question.stage or (END_TO_END if len(stages) > 1 else stages[0])
     if stage not in columns:
         raise UsageError(f"--stage: expected one of {', '.join(columns)}, got {stage!r}{did_you_mean(stage, columns)}")
     return stage, columns

@@ -18,6 +18,7 @@ from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
+from seatrial.stages import END_TO_END
 from seatrial.stats.means import BLOCKS
 from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up
 from seatrial.timing.measure import CAPACITY
@@ -87,7 +88,7 @@ def describe(budget: Budget) -> str:
     """'latency p99 end_to_end batch=1': how tables and records call a budget."""
     words: list[str] = [budget.metric]
     if budget.metric == "latency":
-        words += [budget.percentile, budget.stage or "end_to_end"]
+        words += [budget.percentile, budget.stage or END_TO_END]
     for key, values in budget.where.model_dump().items():
         if values:
             words.append(f"{key}={','.join(map(str, values))}")
@@ -126,7 +127,7 @@ def _judge(
 
 
 def _judge_latency(plan: Plan, budget: Budget, cell: CellRecord, latencies: Latencies) -> Judgement:
-    stage = budget.stage or "end_to_end"
+    stage = budget.stage or END_TO_END
     summary = cell.stages.get(stage)
     if summary is None:
         return _inconclusive(f"the cell has no stage {stage}")
@@ -142,13 +143,13 @@ def _time_for(requests: int, cell: CellRecord) -> str:
     if requests > CAPACITY:
         return f"; of a cell {CAPACITY:,} are kept: ask for a lower percentile, or say a shorter measure.longest_run"
     # Between two requests the loop takes a little time of its own.
-    time_s = round_up(1.02 * requests * cell.stages["end_to_end"].mean.value)
+    time_s = round_up(1.02 * requests * cell.stages[END_TO_END].mean.value)
     return f"; at this rate a measure.max_time of about {time_s} s would do"
 
 
 def _above_the_floor(own: Decision, budget: Budget, noise_floor: NoiseFloor) -> Decision:
     """A value so near to its limit that a second process might lie beyond it decides nothing."""
-    stage = budget.stage or "end_to_end"
+    stage = budget.stage or END_TO_END
     share = noise_floor.shares.get(stage)
     if not own.value or not budget.limit or share is None:
         return own
@@ -170,7 +171,7 @@ def _fails_again(own: Decision, budget: Budget, noise_floor: NoiseFloor) -> bool
     """Whether the repeated cell's second process lies beyond the limit too: known of its median end to end alone."""
     if own.cell != noise_floor.cell or budget.metric != "latency":
         return False
-    if budget.percentile != "p50" or budget.stage not in (None, "end_to_end"):
+    if budget.percentile != "p50" or budget.stage not in (None, END_TO_END):
         return False
     low = noise_floor.again.interval[0] if noise_floor.again.interval else None
     return low is not None and low > budget.limit

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from seatrial.errors import ResultsError
 from seatrial.history.files import why_not_written, write_atomic
 from seatrial.history.records import CellRecord, Record
+from seatrial.stages import SERVICE
 
 
 class ImageByImage(Protocol):
@@ -56,7 +57,7 @@ def save_samples(folder: Path, work: Path, cells: Sequence[CellRecord]) -> None:
     for cell in cells:
         if cell.stages:
             # A server's service time is its end to end without the wait, not a column of its own.
-            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != "service")]
+            names = ["start_ns", *(f"{stage}_ns" for stage in cell.stages if stage != SERVICE)]
             frame = pd.DataFrame(load_samples(work, cell.id), columns=names)
             frame.insert(0, "iteration", np.arange(len(frame)))
             frame.insert(0, "cell", cell.id)

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
-STAGES = ("decode", "preprocess", "infer", "postprocess")
 
 
 @dataclass
@@ -63,7 +62,12 @@ class OpenedPipeline:
         )
 
     def facts(self) -> OpenedFacts:
-        return OpenedFacts(load_s=self.load_s, first_inference_s=self.first_inference_s, details=self.backend.details())
+        return OpenedFacts(
+            load_s=self.load_s,
+            first_inference_s=self.first_inference_s,
+            details=self.backend.details(),
+            io_policy=self.backend.io_policy(),
+        )
 
 
 def build(w: PipelineWorkload, engine: Literal["native", "reference"] | None = None) -> Pipeline:
@@ -88,7 +92,6 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.backends.catalogue import has_native_loop
 
     cv2.setNumThreads(w.threads)
     pipeline = build(w)
@@ -100,8 +103,7 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
     options = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
     tell("loading", 0.0)
     began = now_ns()
-    native = w.native and has_native_loop(w.backend)
-    backend = open_backend(w.backend, Path(w.model), options, native)
+    backend = open_backend(w.backend, Path(w.model), options, w.native)
     try:
         loaded = now_ns()
         outputs = backend.run(feeds)

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Timing
+from seatrial.stages import END_TO_END
 from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
@@ -27,7 +28,7 @@ def summarise_stages(
     total = float(seconds[:, -1].sum())
     return {
         name: stage_summary(seconds[:, i], float(seconds[:, i].sum()) / total if total else 0.0, longest_run)
-        for i, name in enumerate([*stages, "end_to_end"])
+        for i, name in enumerate([*stages, END_TO_END])
     }
 
 
@@ -97,6 +98,7 @@ def measurement_of(
         warm_up=timing.warm_up,
         converged=timing.converged,
         backend_details=opened.details if opened else {},
+        io_policy=opened.io_policy if opened else "",
         doubt=_doubt([summaries[s].share for s in stages]),
     )
 

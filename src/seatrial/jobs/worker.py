@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from seatrial.errors import ExitCode, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, ExitCode, SeatrialError
 from seatrial.jobs.child import die_with_parent
 from seatrial.jobs.job import Failure, Tell, job_called
 
@@ -24,7 +24,7 @@ def main() -> int:
     except SeatrialError as e:
         Failure(str(e), int(e.exit_code)).write(folder)
     except MemoryError:
-        Failure("out of memory; use a smaller batch or a machine with more", int(ExitCode.FAIL)).write(folder)
+        Failure(OUT_OF_MEMORY, int(ExitCode.FAIL)).write(folder)
     return 0
 
 

@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from seatrial.model.file import ModelInfo
 from seatrial.plan import pipelines
+from seatrial.stages import END_TO_END
 from seatrial.stats.stopping import Centre, StoppingRule
 from seatrial.timing.measure import Measurement
 
@@ -75,7 +76,7 @@ class Stopping:
 
     def rule(self, stages: Sequence[str], centre: Centre = "median") -> StoppingRule:
         """A plan names stages; a rule knows columns of a table: start, stages, end to end."""
-        columns = ["start", *stages, "end_to_end"]
+        columns = ["start", *stages, END_TO_END]
         return StoppingRule(
             centre,
             self.precision,
@@ -93,6 +94,7 @@ class OpenedFacts:
     load_s: float
     first_inference_s: float
     details: dict[str, str]
+    io_policy: str
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

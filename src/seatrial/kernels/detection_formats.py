@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
+from seatrial.stages import END_TO_END
 
 Candidates = tuple[F32, F32, I64]
 
@@ -172,8 +173,8 @@ FORMATS: dict[str, Format] = {
     "yolox": Format(
         "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, parts=_V5_PARTS
     ),
-    "end_to_end": Format(
-        "end_to_end", _end_to_end, False, (3,), "one tensor (B, detections, 6)", parts=_ROW_PARTS, ranked=True
+    END_TO_END: Format(
+        END_TO_END, _end_to_end, False, (3,), "one tensor (B, detections, 6)", parts=_ROW_PARTS, ranked=True
     ),
     "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS),
     "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS),
@@ -181,7 +182,7 @@ FORMATS: dict[str, Format] = {
 }
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]
-FORMATS["yolov10"] = FORMATS["end_to_end"]
+FORMATS["yolov10"] = FORMATS[END_TO_END]
 
 
 def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> list[F32]:
@@ -212,7 +213,7 @@ def _fits(form: Format, usable: list[npt.NDArray[np.floating]], given: int) -> b
         return len(shapes) == 2 and shapes[0][2] == 4 and shapes[1][2] > 0 and shapes[0][:2] == shapes[1][:2]
     if given != 1 or len(shapes) != 1:
         return False
-    if form.name == "end_to_end":
+    if form.name == END_TO_END:
         return shapes[0][2] == 6
     axis, least = _LEAST[form.name]
     return shapes[0][axis] >= least

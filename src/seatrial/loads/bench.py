@@ -41,6 +41,7 @@ from seatrial.loads.sweep import (
 )
 from seatrial.loads.task import Load, LoadAnswer, LoadTask
 from seatrial.machine.environment import environment
+from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
 from seatrial.units import format_seconds
 
@@ -134,7 +135,7 @@ class _CutShortError(Exception):
 
 def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell: Tell) -> CellRecord:
     cell_id, clients = _cell_id(subject, load), subject.workload.clients
-    tails = tuple(("end_to_end", quantile_of(p)) for p in sweep.percentiles)
+    tails = tuple((END_TO_END, quantile_of(p)) for p in sweep.percentiles)
     task = LoadTask(
         workload=subject.workload,
         load=load,

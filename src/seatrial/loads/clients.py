@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial._native.timing import NO_DEADLINE_NS, MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.errors import CellError
 from seatrial.jobs.job import Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload
 from seatrial.loads.task import Load, LoadTask
 from seatrial.model.made_up import first_run, made_up, made_up_zeros
+
+if TYPE_CHECKING:
+    from seatrial.backends import Backend
 
 I64 = npt.NDArray[np.int64]
 
@@ -27,10 +30,9 @@ class Opened:
     """A work for each client, and what opening the first cost."""
 
     works: list[Work]
-    backend: Any
+    backend: Backend
     load_s: float
     first_s: float
-    called: str
     shape_orders: list[I64] = field(default_factory=list)
     shape_first_s: list[float] = field(default_factory=list)
     feeds: dict[str, npt.NDArray[Any]] | None = None
@@ -38,6 +40,10 @@ class Opened:
     """Requests that each client has sent before those in its table."""
     spare: set[int] = field(default_factory=set)
     """Cores that are not measured, for whoever watches."""
+
+    @property
+    def called(self) -> str:
+        return "native" if self.backend.native else "python"
 
     def sent(self, client: int, count: int) -> None:
         self.unmeasured = self.unmeasured or [0] * len(self.works)
@@ -58,19 +64,20 @@ def open_works(task: LoadTask, tell: Tell) -> Opened:
 
 def _open_model(w: ModelWorkload, load: Load, tell: Tell) -> Opened:
     from seatrial.backends import OpenOptions, open_backend
-    from seatrial.backends.catalogue import has_native_loop
 
     # A mix needs the dimensions open; every other load fixes them, as a deployed model would.
-    shapes: dict[str, tuple[int, ...]] = {} if load.mix else w.input_shapes
-    options = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
-    native = w.native and has_native_loop(w.backend)
+    shapes = w.input_shapes
+    options = (
+        OpenOptions.for_mix(w.threads, w.clients)
+        if load.mix
+        else OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
+    )
     tell("loading", 0.0)
     began = now_ns()
-    backend = open_backend(w.backend, Path(w.model), options, native)
+    backend = open_backend(w.backend, Path(w.model), options, w.native)
     loaded = now_ns()
-    called = "native" if native else "python"
     if load.mix:
-        return _mixed(w, load, backend, called, (loaded - began) / 1e9)
+        return _mixed(w, load, backend, (loaded - began) / 1e9)
     feeds = {s.name: made_up(shapes[s.name], s.dtype, w.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     answered = now_ns()
@@ -78,10 +85,10 @@ def _open_model(w: ModelWorkload, load: Load, tell: Tell) -> Opened:
     for client in range(1, w.clients):
         own = {s.name: made_up(shapes[s.name], s.dtype, w.seed + client) for s in backend.inputs()}
         works.append(backend.another().work(own))
-    return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, called, feeds=feeds)
+    return Opened(works, backend, (loaded - began) / 1e9, (answered - loaded) / 1e9, feeds=feeds)
 
 
-def _mixed(w: ModelWorkload, load: Load, backend: Any, called: str, load_s: float) -> Opened:
+def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Opened:
     """Each client takes shapes by weight in an order of its own. The first run of each shape is timed alone."""
     mix = load.mix
     dtypes = {s.name: s.dtype for s in backend.inputs()}
@@ -101,13 +108,13 @@ def _mixed(w: ModelWorkload, load: Load, backend: Any, called: str, load_s: floa
         for client in range(w.clients)
     ]
     works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
-    return Opened(works, backend, load_s, firsts[0], called, orders, firsts)
+    return Opened(works, backend, load_s, firsts[0], orders, firsts)
 
 
 def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     samples = StageSamples(1, 1)
     try:
-        closed_loop(work, samples, deadline_ns=1 << 62, most=1)
+        closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=1)
     except RuntimeError as e:
         shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         raise CellError(
@@ -119,6 +126,5 @@ def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
 def _open_pipeline(w: PipelineWorkload, tell: Tell) -> Opened:
     first = open_pipeline(w, tell)
     clients: list[OpenedPipeline] = [first, *(first.another(w.seed + c) for c in range(1, w.clients))]
-    called = "native" if "C API" in first.backend.details().get("called", "") else "python"
     works: list[Work] = [PythonWork(c.iterate) for c in clients]
-    return Opened(works, first.backend, first.load_s, first.first_inference_s, called)
+    return Opened(works, first.backend, first.load_s, first.first_inference_s)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial._native.timing import StageSamples, closed_loop
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop
 from seatrial.errors import SeatrialError
 from seatrial.history.records import PythonPath
 from seatrial.jobs.workload import ModelWorkload
@@ -59,7 +59,7 @@ def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any
         began = time.monotonic()
         while len(samples["python"]) < 500 and (not len(samples["python"]) or time.monotonic() - began < LONGEST_S):
             for name, work in works.items():
-                closed_loop(work, samples[name], deadline_ns=1 << 62, most=in_a_row)
+                closed_loop(work, samples[name], deadline_ns=NO_DEADLINE_NS, most=in_a_row)
     medians = {name: float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
     return PythonPath(same_outputs=bool(same), native_p50_s=medians["native"], python_p50_s=medians["python"])
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
-from seatrial.backends.onnxruntime import first_line
+from seatrial.backends.reasons import first_line
 from seatrial.errors import CellError, UsageError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
@@ -51,7 +51,12 @@ def run_load(task: LoadTask, _folder: Path, tell: Tell) -> LoadAnswer:
         peak = max(0, peak_memory_bytes() - sum(8 * StageSamples.words(t.capacity, t.stages) for t in tables))
         python_path, problem = cross_check(task, opened, peak)
         return LoadAnswer(
-            opened=OpenedFacts(load_s=opened.load_s, first_inference_s=opened.first_s, details=backend.details()),
+            opened=OpenedFacts(
+                load_s=opened.load_s,
+                first_inference_s=opened.first_s,
+                details=backend.details(),
+                io_policy=backend.io_policy(),
+            ),
             affinity=tuple(affinity),
             peak_memory_bytes=peak,
             called=opened.called,

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from seatrial._native.timing import StageSamples, Work, closed_loop
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, Work, closed_loop
 from seatrial.errors import BackendUnavailableError
 from seatrial.loads.task import LoadTask
 
@@ -25,7 +25,6 @@ SERVER_QUANTILE, SERVER_BOUND_NS = 0.99, 100_000_000
 LIBRARY_SIZE = 64
 # LoadGen makes all its queries before it sends the first; each takes some hundred bytes.
 MOST_QUERIES = 1_000_000
-FOREVER_NS = 1 << 62
 _LINE = re.compile(r"^\s*(.+?)\s*:\s*(.+?)\s*$")
 
 
@@ -55,9 +54,9 @@ def run_loadgen(
     def once(client: int) -> None:
         # LoadGen goes on where our table is full; an answer without work behind it would be an untrue result.
         nonlocal full
-        if closed_loop(works[client], tables[client], deadline_ns=FOREVER_NS, most=1) == "full":
+        if closed_loop(works[client], tables[client], deadline_ns=NO_DEADLINE_NS, most=1) == "full":
             full = True
-            closed_loop(works[client], StageSamples(1, tables[client].stages), deadline_ns=FOREVER_NS, most=1)
+            closed_loop(works[client], StageSamples(1, tables[client].stages), deadline_ns=NO_DEADLINE_NS, most=1)
 
     def answer(client: int, samples: Any) -> None:
         for sample in samples:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.backends import IO_POLICY
 from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary
 from seatrial.loads.search import ERROR
 from seatrial.loads.task import LoadAnswer, LoadTask, Point
 from seatrial.model.shapes import batch_of
+from seatrial.stages import END_TO_END, SERVICE
 from seatrial.stats.means import BLOCKS, rate_per_s
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
@@ -25,7 +25,6 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Fewer requests say little about how busy a server is.
 LEAST_FOR_LOAD = 20
-MIX_POLICY = "inputs bound in place, outputs allocated in each run, shapes open"
 SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
 
 
@@ -68,7 +67,7 @@ def results_of(
         throughput = None
     elif (load.scenario != "single-stream" or shapes) and rate is not None:
         throughput = _times(rate, _images_a_request(task, shapes))
-    service = {"service": service_summary(table, longest_run)} if load.scenario == "server" else {}
+    service = {SERVICE: service_summary(table, longest_run)} if load.scenario == "server" else {}
     measurement = m.model_copy(
         update={
             "stages": m.stages | service,
@@ -76,12 +75,11 @@ def results_of(
             "peak_memory": exact(answer.peak_memory_bytes, "B") if answer.opened else None,
             "model_size": exact(model_bytes, "B"),
             "affinity": answer.affinity,
-            "io_policy": MIX_POLICY if load.mix else IO_POLICY,
             # Between stages a client may wait for another's turn in the interpreter: that is its latency.
             "doubt": m.doubt if w.clients == 1 else "",
         }
     )
-    about_time = _about_time(answer, m.stages["end_to_end"].p50, searched, busy)
+    about_time = _about_time(answer, m.stages[END_TO_END].p50, searched, busy)
     warnings = [m.doubt, about_time, *_about_the_load(task, answer, table, busy)]
     return Loaded(measurement, result, tuple(filter(None, warnings)))
 

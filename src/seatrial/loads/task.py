@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from seatrial.history.records import PythonPath
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.workload import STRICT, ModelWorkload, OpenedFacts, PipelineWorkload, Stopping, Timing
+from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES, QUEUE
 
 Scenario = Literal["single-stream", "multi-stream", "offline", "server", "paced", "mlperf"]
 
@@ -49,8 +49,8 @@ class LoadTask:
     @property
     def stages(self) -> list[str]:
         """The stages of its samples, in order: a server's begin with the wait for it."""
-        names = list(STAGES) if isinstance(self.workload, PipelineWorkload) else ["infer"]
-        return ["queue", *names] if self.load.scenario == "server" else names
+        names = PIPELINE_STAGES if isinstance(self.workload, PipelineWorkload) else MODEL_STAGES
+        return [QUEUE, *names] if self.load.scenario == "server" else list(names)
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

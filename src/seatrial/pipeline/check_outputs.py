@@ -13,6 +13,7 @@ from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.outputs_read import is_alike, outputs_read
 from seatrial.plan import pipelines
 from seatrial.plan.heads import against_metadata, recognise
+from seatrial.stages import END_TO_END
 
 
 def check_tensors(model: ModelInfo) -> None:
@@ -77,7 +78,7 @@ def _check_detector(
         if (anchors_last and rows > columns) or (anchors_first and columns > rows):
             other = "yolov5 or yolox" if anchors_last else "yolov8"
             raise ModelError(f"{said}{outputs[0]}: anchors and classes look swapped; did you mean {other}?")
-        if form.name == "end_to_end" and columns != 6:
+        if form.name == END_TO_END and columns != 6:
             looks = recognise(model, {}).head
             raise ModelError(
                 f"{said}{outputs[0]}, which looks like {looks.words}; name another format, or use task: raw"

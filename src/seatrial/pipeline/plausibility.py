@@ -23,6 +23,7 @@ from seatrial.pipeline.outputs_read import outputs_read, untold
 from seatrial.plan import pipelines
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
+from seatrial.stages import END_TO_END
 
 # A box of that many pixels is none: what is smaller is a fraction of the input.
 TINY_PX = 2.0
@@ -146,11 +147,11 @@ class Plausibility:
         anchors_last = form == "yolov8"
         values = seen.rows if anchors_last else seen.columns
         rows, columns = seen.shape[1:]
-        if form != "end_to_end" and (values is None or (rows > columns if anchors_last else columns > rows)):
+        if form != END_TO_END and (values is None or (rows > columns if anchors_last else columns > rows)):
             return f"reads {FORMATS[name].outputs}, but {rows} × {columns} has anchors and classes the other way round"
         if values is None or len(values.high) < 5:  # the decoder says what is wrong with those
             return ""
-        if form == "end_to_end":
+        if form == END_TO_END:
             return self._end_to_end(seen, values)
         boxes, scores = values.part(0, 4), values.part(4)
         if problem := self._class_count(len(scores.high) - (form != "yolov8")):

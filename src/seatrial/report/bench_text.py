@@ -14,6 +14,7 @@ from rich.text import Text
 
 from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
 from seatrial.report.percentiles import bounded, missing
+from seatrial.stages import END_TO_END, QUEUE, SERVICE
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 SPIKES_SHOWN = 3
@@ -29,7 +30,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         Text.assemble((name, "bold"), f"  {scenario}{' · '.join(m.backend_details.values())} · batch {cell.batch}")
     )
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    latency = cell.stages.get("end_to_end")
+    latency = cell.stages.get(END_TO_END)
     if latency and not load.curve:
         for p in ("p50", "p90", "p99"):
             _add(table, p, getattr(latency, p))
@@ -37,14 +38,14 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
             _add(table, asked, value)
         for asked, why in load.refused.items():
             table.add_row(asked, "–", Text(why, "yellow"))
-        for stage in ("queue", "service"):
+        for stage in (QUEUE, SERVICE):
             if stage in cell.stages:
                 summary = cell.stages[stage]
                 tail = f"median; p99 {bounded(summary.p99)}"
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
     if m.throughput and not load.curve:
-        _add_throughput(table, m.throughput, m.stages["end_to_end"].p50)
+        _add_throughput(table, m.throughput, m.stages[END_TO_END].p50)
     if load.bound:
         table.add_row("highest rate", *_found(load))
     for s in load.shapes:
@@ -71,11 +72,13 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     for point in load.curve:
         _print_point(out, point)
     marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
-    marked += [cell.stages[s].p99 for s in ("queue", "service") if s in cell.stages and not load.curve]
+    marked += [cell.stages[s].p99 for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
     for line in missing(marked):
         out.print(f"≥: {line}", style="dim")
     cores = ", ".join(map(str, m.affinity)) or "–"
-    out.print(f"{m.io_policy}; warm-up {m.warm_up} runs; pinned to core(s) {cores}", style="dim")
+    # Of a process that died nobody can say how it took its inputs.
+    how = [*filter(None, [m.io_policy]), f"warm-up {m.warm_up} runs", f"pinned to core(s) {cores}"]
+    out.print("; ".join(how), style="dim")
     _print_spikes(out, cell)
     for warning in cell.warnings:
         out.print(warning, style="yellow", markup=False)
@@ -95,7 +98,7 @@ def _add(table: Table, name: str, value: Measured) -> None:
 
 
 def _add_stages(table: Table, cell: CellRecord) -> None:
-    names = [s for s in cell.stages if s not in ("end_to_end", "queue", "service")]
+    names = [s for s in cell.stages if s not in (END_TO_END, QUEUE, SERVICE)]
     if len(names) > 1:
         medians = [f"{s} {format_seconds(cell.stages[s].p50.value)}" for s in names]
         table.add_row("stages", "", "; ".join(medians))

@@ -24,6 +24,7 @@ from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.percentiles import bounded, missing
 from seatrial.report.plots import distributions, waterfall
+from seatrial.stages import END_TO_END, POSTPROCESS, QUEUE
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 
 if TYPE_CHECKING:
@@ -73,8 +74,8 @@ def render(run: RunFolder) -> str:
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
         steady=steady,
-        unbounded=missing(m for c in steady for m in (c.stages["end_to_end"].p90, c.stages["end_to_end"].p99)),
-        waits=any("queue" in c.stages for c in steady),
+        unbounded=missing(m for c in steady for m in (c.stages[END_TO_END].p90, c.stages[END_TO_END].p99)),
+        waits=any(QUEUE in c.stages for c in steady),
         loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],
         skipped=[c for c in record.cells if c.status == "skipped"],
@@ -162,7 +163,7 @@ def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
         for batch, threads in columns:
             cell = by_key.get((backend, precision, batch, threads))
             value = cell.measured.throughput.value if cell and cell.measured.throughput else None
-            latency = cell.stages["end_to_end"].p50.value if cell else None
+            latency = cell.stages[END_TO_END].p50.value if cell else None
             row.append({"value": value, "latency": latency, "shade": value / best if value else 0})
         rows.append({"name": f"{backend} {precision}", "cells": row})
     many = len({t for _, t in columns}) > 1
@@ -191,7 +192,7 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
             "ratio": e.reference.value / e.native.value if e.native.value else None, "unlike": len(unlike),
             "difference": worst[1].difference if worst else None, "where": worst[0].id if worst else "",
         })  # fmt: skip
-    return sorted(rows, key=lambda r: (r["batch"], r["threads"], r["pipeline"], r["stage"] == "postprocess"))
+    return sorted(rows, key=lambda r: (r["batch"], r["threads"], r["pipeline"], r["stage"] == POSTPROCESS))
 
 
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:

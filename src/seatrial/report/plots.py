@@ -11,15 +11,16 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, configuration
+from seatrial.stages import DECODE, END_TO_END, INFER, POSTPROCESS, PREPROCESS, QUEUE
 from seatrial.units import format_seconds
 
 # Okabe and Ito's palette: told apart by colour-blind readers too.
 STAGE_COLOURS = {
-    "queue": "#9aa5b1",
-    "decode": "#56B4E9",
-    "preprocess": "#E69F00",
-    "infer": "#0072B2",
-    "postprocess": "#009E73",
+    QUEUE: "#9aa5b1",
+    DECODE: "#56B4E9",
+    PREPROCESS: "#E69F00",
+    INFER: "#0072B2",
+    POSTPROCESS: "#009E73",
 }
 PIPELINE_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 INK, FAINT = "#1f2933", "#9aa5b1"
@@ -99,7 +100,7 @@ def distributions(
         axes.scatter(shown, row + rng.uniform(-0.22, 0.22, len(shown)), s=5, color=colour, alpha=0.35, linewidths=0)
         for quantile, tall in ((0.5, 0.36), (0.9, 0.28), (0.99, 0.2)):
             x = float(np.quantile(ms, quantile, method="inverted_cdf"))
-            low, high = getattr(cell.stages["end_to_end"], f"p{quantile * 100:g}").interval or (None, None)
+            low, high = getattr(cell.stages[END_TO_END], f"p{quantile * 100:g}").interval or (None, None)
             if low and high:
                 axes.plot(
                     [low * 1e3, high * 1e3], [row, row], color=INK, linewidth=5, alpha=0.25, solid_capstyle="butt"

@@ -14,6 +14,7 @@ from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
 from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.percentiles import bounded, missing
+from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
@@ -60,10 +61,10 @@ def print_disturbances(out: Console, record: Record) -> None:
 def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
     """Beside the verdicts on time: what a second process of the same differed by."""
     if floor is not None:
-        at_least = "at least " if "end_to_end" in floor.at_least else ""
+        at_least = "at least " if END_TO_END in floor.at_least else ""
         medians = f"{_spread(floor.first)}, then {_spread(floor.again)}"
         out.print(
-            f"noise floor of the median {at_least}{floor.shares['end_to_end']:.1%}: {floor.cell} in a second process "
+            f"noise floor of the median {at_least}{floor.shares[END_TO_END]:.1%}: {floor.cell} in a second process "
             f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE",
             style="dim",
             markup=False,
@@ -113,19 +114,19 @@ def print_warnings(out: Console, cells_of: Mapping[str, Sequence[str]], cells: i
         out.print(Text.assemble(("warning: ", "bold yellow"), (f"{texts[0]}{others}{where}", "yellow")), soft_wrap=True)
 
 
-_SHORT = {"preprocess": "pre", "postprocess": "post"}
+_SHORT = {PREPROCESS: "pre", POSTPROCESS: "post"}
 
 
 def stage_table(cells: list[CellRecord], width: int) -> Table:
     """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
-    names = [s for s in cells[0].stages if s != "end_to_end"]
+    names = [s for s in cells[0].stages if s != END_TO_END]
     accuracy = next((c.accuracy.metric for c in cells if c.accuracy and c.accuracy.value), "")
     columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
-    columns["p50"] = lambda c: _median(c.stages["end_to_end"].p50)
-    columns["p90"] = lambda c: bounded(c.stages["end_to_end"].p90, _ms)
-    columns["p99"] = lambda c: bounded(c.stages["end_to_end"].p99, _ms)
-    columns["n"] = lambda c: str(c.stages["end_to_end"].p50.n)
+    columns["p50"] = lambda c: _median(c.stages[END_TO_END].p50)
+    columns["p90"] = lambda c: bounded(c.stages[END_TO_END].p90, _ms)
+    columns["p99"] = lambda c: bounded(c.stages[END_TO_END].p99, _ms)
+    columns["n"] = lambda c: str(c.stages[END_TO_END].p50.n)
     columns["images/s"] = lambda c: _or_dash(c.measured.throughput, lambda v: format_rate(v).removesuffix(" images/s"))
     columns["memory"] = lambda c: _or_dash(c.measured.peak_memory, format_bytes)
     columns["cold start"] = lambda c: _or_dash(c.measured.cold_start, format_seconds)
@@ -144,9 +145,9 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     for c in cells:
         table.add_row(*(text(c) for text in columns.values()))
     shown = [p for p in ("p90", "p99") if p in columns]
-    unbounded = missing(getattr(c.stages["end_to_end"], p) for c in cells for p in shown)
+    unbounded = missing(getattr(c.stages[END_TO_END], p) for c in cells for p in shown)
     agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
-    vague = missing(c.stages["end_to_end"].p50 for c in cells)
+    vague = missing(c.stages[END_TO_END].p50 for c in cells)
     policies = "; ".join(dict.fromkeys(c.measured.io_policy for c in cells))
     lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
     table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])

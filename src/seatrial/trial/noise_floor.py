@@ -23,11 +23,11 @@ from seatrial.cells.watch import Watcher
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
 from seatrial.history.run_folder import RunFolder
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
 from seatrial.plan.models import Plan
+from seatrial.stages import END_TO_END, PIPELINE_STAGES
 from seatrial.stats.separate import log_half_width
 from seatrial.timing.measure import CAPACITY
 
@@ -64,7 +64,7 @@ def measure_noise_floor(
     # Of a tail, a few seconds more tell nothing.
     stopping = replace(stopping_of(ready, cell), tails=(), whole_time=False)
     task = MeasureTask(workload=workload_of(ready, cell, model), stopping=stopping, timing_only=True)
-    shared = SharedSamples.create(1, CAPACITY, len(STAGES))
+    shared = SharedSamples.create(1, CAPACITY, len(PIPELINE_STAGES))
     try:
         if why := ready.inputs.changed(*inputs):
             return Repeated(first.id, problem=why)
@@ -90,7 +90,7 @@ def measure_noise_floor(
 
 def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: int) -> NoiseFloor:
     """By stage, from both processes' medians and, where these are known, their intervals."""
-    again = summarise_stages(again_ns, STAGES, longest_run)
+    again = summarise_stages(again_ns, PIPELINE_STAGES, longest_run)
     pairs = {name: (first.stages[name].p50, again[name].p50) for name in again}
     errors = {name: [_error(m) for m in pair] for name, pair in pairs.items()}
     shares = {}
@@ -100,7 +100,7 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
         apart = abs(math.log(b.value / a.value)) if a.value > 0 and b.value > 0 else math.inf
         shares[name] = min(MOST, math.expm1(min(apart + math.hypot(*known), 100)))
     return NoiseFloor(
-        cell=first.id, first=pairs["end_to_end"][0], again=pairs["end_to_end"][1], shares=shares,
+        cell=first.id, first=pairs[END_TO_END][0], again=pairs[END_TO_END][1], shares=shares,
         at_least=tuple(name for name, both in errors.items() if None in both),
     )  # fmt: skip
 

@@ -41,7 +41,6 @@ from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
 from seatrial.jobs.job import Tell
 from seatrial.jobs.noise_fields import noise_of, warnings_of
-from seatrial.jobs.opened import STAGES
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
@@ -49,6 +48,7 @@ from seatrial.machine.environment import environment, machine_name, usable_cores
 from seatrial.model.file import inspect_model
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import is_reference_configuration
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.timing.measure import CAPACITY
 from seatrial.trial.agreement import Comparer
 from seatrial.trial.conclude import Outcome, conclude
@@ -271,7 +271,7 @@ def _measured(
 ) -> tuple[CellRecord, I64]:
     """One process's record and samples. Where it died, or its inputs moved under it, what it measured is kept as partial."""
     task, folder = measure_task(ready, cell, model), run.work / cell.id
-    shared = SharedSamples.create(1, CAPACITY, len(STAGES))
+    shared = SharedSamples.create(1, CAPACITY, len(PIPELINE_STAGES))
     try:
         ended = _ended(task, folder, ready, watcher.of(cell), shared)
         (table,) = shared.read()
@@ -316,7 +316,7 @@ def _failed(cell: Cell, ended: Ended[Any], prefix: str = "", table: I64 | None =
     kept: dict[str, Any] = {}
     reason = prefix + ended.reason
     if table is not None and len(table):
-        kept = {"partial": True, "measurement": Measurement(stages=summarise_stages(table, STAGES))}
+        kept = {"partial": True, "measurement": Measurement(stages=summarise_stages(table, PIPELINE_STAGES))}
         reason += f"; the {len(table)} samples before it are kept"
     return bare_record(
         cell,

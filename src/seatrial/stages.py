@@ -1,0 +1,14 @@
+"""What a request's time goes to, by name, in the order of a row of samples. For: one vocabulary from the loop to the report.
+
+Not for: which stages a request has. Whoever runs it says that; these are the names that others know a meaning for.
+"""
+
+DECODE, PREPROCESS, INFER, POSTPROCESS = "decode", "preprocess", "infer", "postprocess"
+PIPELINE_STAGES = (DECODE, PREPROCESS, INFER, POSTPROCESS)
+MODEL_STAGES = (INFER,)
+# A server's rows begin with the wait until a client was free.
+QUEUE = "queue"
+# Of a server too, but no column of its rows: all that comes behind the wait.
+SERVICE = "service"
+# The whole, by clock readings of its own.
+END_TO_END = "end_to_end"
