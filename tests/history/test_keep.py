@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import records
 
 from seatrial.cells.watch import Watcher
 from seatrial.compare import rounds as versus
@@ -21,10 +22,8 @@ from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import keep
 from seatrial.history.keep import keeping
-from seatrial.history.records import CellRecord
+from seatrial.history.records import RunStart
 from seatrial.history.store import RunFolder, load_record, new_run, single_run
-from seatrial.jobs.opened import STAGES
-from seatrial.jobs.summarise import summarise_stages
 from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
@@ -39,11 +38,11 @@ PATIENT = "{max_time: 10 s, min_samples: 20, precision: 50%}"
 TABLE = np.cumsum(np.ones((40, 6), np.int64), axis=0) * 1000
 
 
-def cell(name="only.fake.fp32.b1.t1", **fields):
-    return CellRecord(
-        id=name, pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
-        stages=summarise_stages(TABLE, list(STAGES)), **fields,
-    )  # fmt: skip
+START = RunStart(kind="bench", created="now", subject=("m.onnx",))
+
+
+def cell(name="only.fake.fp32.b1.t1"):
+    return records.cell(id=name, measurement=records.measurement(TABLE))
 
 
 def fill(disk):
@@ -87,7 +86,7 @@ def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
     run = new_run(small_disk / "results", "here")
 
     def work(keeper):
-        run.save_start({"created": "now"})
+        run.save_start(START)
         keeper.cell(cell("first"), TABLE)
         fill(small_disk)
         keeper.cell(cell("second"), 2 * TABLE)
@@ -96,7 +95,7 @@ def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
     rescued = kept_in(caught)
     assert "(2 cells)" in str(caught.value)
     assert list(rescued.finished_cells()) == ["first", "second"]
-    assert rescued.start() == {"created": "now"}
+    assert rescued.start() == START
     samples = pd.read_parquet(rescued.path / "samples.parquet")
     for name, table in (("first", TABLE), ("second", 2 * TABLE)):
         assert samples.loc[samples["cell"] == name, "infer_ns"].tolist() == table[:, 3].tolist()
@@ -152,7 +151,7 @@ def test_nothing_measured_is_nothing_to_rescue(small_disk, places):
     run = new_run(small_disk / "results", "here")
     fill(small_disk)
     with pytest.raises(ResultsError, match="the disk is full") as caught, keeping(run):
-        run.save_start({})
+        run.save_start(START)
     assert "kept" not in str(caught.value)
     assert not list(places.iterdir())
 

@@ -7,7 +7,10 @@ import subprocess
 import pytest
 
 from seatrial.errors import ResultsError
+from seatrial.history.records import RunStart
 from seatrial.history.store import RunFolder, load_record, new_run, single_run, write_atomic
+
+START = RunStart(kind="trial", created="now", subject=("p",))
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
 @pytest.mark.parametrize("locked_once", [True, False])
 def test_an_interrupted_run_on_a_read_only_disk_is_not_running(small_disk, locked_once):
     run = new_run(small_disk / "results", "here")
-    run.save_start({"plan": "p"})
+    run.save_start(START)
     if locked_once:
         with run.locked():
             pass
@@ -90,7 +93,7 @@ def test_a_running_one_is_also_seen_on_a_read_only_disk(small_disk):
 def broken(results, cell=""):
     """A single run that fails, behind its first cell if that is named."""
     with single_run(results, "here") as run:
-        run.save_start({})
+        run.save_start(START)
         if cell:
             (run.cells / cell).write_text("{}")
         raise ResultsError("a record is never rewritten")
