@@ -50,12 +50,12 @@ def ours(model: str, shape: str, folder: Path) -> dict[str, float]:
             "--shape", shape, "--max-time", f"{SECONDS} s", "--json", str(out), "--quiet", "--results", str(folder),
         ], check=True,
     )  # fmt: skip
-    cell = json.loads(out.read_text())["cells"][0]
-    stage = cell["stages"]["infer"]
+    measurement = json.loads(out.read_text())["cells"][0]["measurement"]
+    stage = measurement["stages"]["infer"]
     return {
         "Median": stage["p50"]["value"],
         "Average": stage["mean"]["value"],
-        "throughput": cell["throughput"]["value"],
+        "throughput": measurement["throughput"]["value"],
     }
 
 

@@ -177,11 +177,10 @@ def make_trial(folder: Path) -> Path:
 
 def record(folder: Path, repeats: int = 9) -> dict[str, object]:
     """What each image costs here, in each stage, and how its repeats differ."""
-    from seatrial.history.store import new_run
-
     from seatrial._native.timing import PythonWork, StageSamples, closed_loop, now_ns
     from seatrial.cells.preflight import preflight
     from seatrial.cells.prepare import pipeline_cell
+    from seatrial.history.run_folder import new_run
     from seatrial.jobs.opened import open_pipeline
     from seatrial.plan import load_plan
     from seatrial.stages import PIPELINE_STAGES
@@ -208,11 +207,10 @@ def record(folder: Path, repeats: int = 9) -> dict[str, object]:
 
 def real(folder: Path, count: int, max_time_s: float) -> Iterator[Comparison]:
     """Comparisons of the pipeline with itself, one after another."""
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.rounds import compare_sides
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
     from seatrial.plan import load_plan
 
     ready = preflight(load_plan(make_trial(folder)), False, lambda _: None)

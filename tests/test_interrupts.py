@@ -9,7 +9,8 @@ from pydantic import BaseModel, field_serializer
 
 from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode, ResultsError
-from seatrial.history.store import RunFolder, load_record
+from seatrial.history.find import load_record
+from seatrial.history.run_folder import RunFolder
 from seatrial.interrupts import interrupted, interrupts_held, interrupts_noted, raise_swallowed
 from seatrial.trial import agreement as compare
 from seatrial.trial.run import run_trial

@@ -31,12 +31,12 @@ def test_the_record_says_which_kernels_ran_and_what_the_others_cost(workspace):
     native, reference = outcome.record.cells
     assert (native.engine, reference.engine) == ("native", "reference")
     for cell in (native, reference):
-        assert list(cell.engines) == ["preprocess", "postprocess"]
-        for e in cell.engines.values():
+        assert list(cell.measured.engines) == ["preprocess", "postprocess"]
+        for e in cell.measured.engines.values():
             assert e.same
             assert e.native.value > 0 < e.reference.value
             assert e.native.n >= 5
-        assert cell.engines["preprocess"].difference == 0
+        assert cell.measured.engines["preprocess"].difference == 0
     assert native.across is None
     assert reference.across.agreement == 1
     page = render(outcome.run)
@@ -48,7 +48,7 @@ def test_a_difference_is_said_wherever_it_is(workspace):
     outcome = both(workspace, matrix="{backends: [fake], batch_sizes: [1], threads: [1]}")
     path = outcome.run.path / "record.json"
     record = json.loads(path.read_text())
-    record["cells"][1]["engines"]["preprocess"] |= {"same": False, "difference": 0.25}
+    record["cells"][1]["measurement"]["engines"]["preprocess"] |= {"same": False, "difference": 0.25}
     record["cells"][1]["pipeline"] = record["cells"][0]["pipeline"]
     # As of before the rules had a name: no evidence binds it.
     del record["rules"]
@@ -83,14 +83,14 @@ def test_cubic_differs_by_at_most_a_level(workspace):
         "\n    postprocess: {task: classify}"
     )
     outcome = trial(workspace, pipelines=text, parity="")
-    e = outcome.record.cells[0].engines["preprocess"]
+    e = outcome.record.cells[0].measured.engines["preprocess"]
     assert e.difference <= 1.01 / 255
     assert e.same == (e.difference == 0)
 
 
 def test_a_stage_that_is_the_same_in_both_is_left_out(workspace):
     outcome = both(workspace, "{task: embed}")
-    assert [list(c.engines) for c in outcome.record.cells] == [["preprocess"], ["preprocess"]]
+    assert [list(c.measured.engines) for c in outcome.record.cells] == [["preprocess"], ["preprocess"]]
 
 
 def test_an_engine_that_does_not_exist(workspace):
@@ -117,7 +117,7 @@ def test_an_int8_model_gets_its_levels(workspace, zero_point, level, engine):
     outcome = trial(workspace, pipelines=text, matrix="{backends: onnxruntime-cpu}", parity="")
     cell = outcome.record.cells[0]
     assert (cell.status, cell.engine) == ("ok", engine), cell.reason
-    assert cell.engines["preprocess"].same
+    assert cell.measured.engines["preprocess"].same
     levels = Preprocess(size=(8, 8), dtype="int8", quant_scale=1 / 255, zero_point=zero_point, engine=engine)(
         np.full((8, 8, 3), 100, np.uint8)
     )
@@ -181,4 +181,4 @@ def test_a_forced_level_gives_the_same_answers_and_a_note(workspace, seatrial_cl
     assert ended.returncode == 0, ended.stderr
     record = json.loads((workspace.folder / "a.json").read_text())
     assert record["environment"]["simd"] == "scalar"
-    assert all(e["same"] for c in record["cells"] for e in c["engines"].values())
+    assert all(e["same"] for c in record["cells"] for e in c["measurement"]["engines"].values())

@@ -105,10 +105,12 @@ def test_bench_measures_one_model(seatrial_cli, tmp_path):
     assert "95 % interval" in done.stdout
     record = json.loads((tmp_path / "b.json").read_text())
     cell = record["cells"][0]
-    assert (record["kind"], cell["batch"], list(cell["stages"])) == ("bench", 2, ["infer", "end_to_end"])
-    assert cell["throughput"]["value"] == pytest.approx(2 / cell["stages"]["infer"]["mean"]["value"], rel=0.02)
+    assert (record["kind"], cell["batch"], list(cell["measurement"]["stages"])) == ("bench", 2, ["infer", "end_to_end"])
+    assert cell["measurement"]["throughput"]["value"] == pytest.approx(
+        2 / cell["measurement"]["stages"]["infer"]["mean"]["value"], rel=0.02
+    )
     (run,) = tmp_path.glob("results/*/*")
-    assert cell["stages"]["infer"]["p50"]["n"] == len(pd.read_parquet(run / "samples.parquet")) > 0
+    assert cell["measurement"]["stages"]["infer"]["p50"]["n"] == len(pd.read_parquet(run / "samples.parquet")) > 0
     assert "measured" in seatrial_cli("results").stdout
     done = seatrial_cli("report", "latest")
     assert done.returncode == 0, done.stderr
@@ -120,7 +122,9 @@ def test_bench_measures_one_model(seatrial_cli, tmp_path):
     )
     cell = json.loads(shaped.stdout)["cells"][0]
     assert cell["batch"] == 3
-    assert cell["throughput"]["value"] == pytest.approx(3 / cell["stages"]["infer"]["mean"]["value"], rel=0.02)
+    assert cell["measurement"]["throughput"]["value"] == pytest.approx(
+        3 / cell["measurement"]["stages"]["infer"]["mean"]["value"], rel=0.02
+    )
     assert seatrial_cli("bench", MODEL, "--shape", "images=3x3x320x320", "--batch", "2").returncode == 2
 
 

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import psutil
 import pytest
+import records
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, ran, started
-from seatrial.history.store import RunFolder
 from typer.testing import CliRunner
 
 from seatrial.cli import compare as compare_command
@@ -24,7 +24,8 @@ from seatrial.compare import rounds as versus
 from seatrial.compare.lockstep import Round
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import CellError
-from seatrial.history.records import CellRecord, Record
+from seatrial.history.records import CellRecord
+from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.machine.environment import machine_name
 from seatrial.noise.counters import COLUMNS
@@ -178,7 +179,7 @@ def mixed(desk):
 def test_a_comparison_has_a_verdict_for_each_metric(mixed):
     done, folder = mixed
     assert done.exit_code == 1, done.output
-    record = Record.from_json(json.loads((folder / "mixed.json").read_text()))
+    record = records.read(json.loads((folder / "mixed.json").read_text()))
     assert [(c.metric, c.stage, c.verdict) for c in record.comparisons] == [
         ("p50", "infer", "IMPROVED"), ("p90", "infer", "REGRESSION")
     ]  # fmt: skip
@@ -203,12 +204,12 @@ def test_its_record_is_one_like_any_other(mixed):
     _, folder = mixed
     data = json.loads((folder / "mixed.json").read_text())
     assert (data["schema"], data["kind"], data["verdict"], data["cells"]) == (
-        "seatrial.record/1",
+        "seatrial.record/2",
         "compare",
         "FAIL",
         [],
     )
-    assert Record.from_json(data).to_json() == data
+    assert records.read(data).to_json() == data
     (run,) = (folder / "mixed" / machine_name()).iterdir()
     assert json.loads((run / "record.json").read_text()) == data
     assert run.name == data["id"]
@@ -238,7 +239,7 @@ def test_the_whole_command_compares_a_model_with_itself(desk):
     """Nothing is made up. What a busy machine may make of it is open; that all of it fits together is not."""
     words = ("compare", "fast.fake.json", "--margin", "30%", "--max-time", "120s", "--results", "equal", "--json", "-")
     done = command(desk, *words)
-    record = Record.from_json(json.loads(done.stdout))
+    record = records.read(json.loads(done.stdout))
     (c,) = record.comparisons
     verdict, code = {
         "EQUIVALENT": ("PASS", 0), "IMPROVED": ("PASS", 0), "INCONCLUSIVE": ("INCONCLUSIVE", 3), "REGRESSION": ("FAIL", 1)
@@ -259,7 +260,7 @@ def test_a_real_model_on_two_runtimes_out_of_time(desk, monkeypatch):
         "--json", "short.json", "--quiet",
     )  # fmt: skip
     assert (done.exit_code, done.stdout) == (3, ""), done.output
-    (c,) = Record.from_json(json.loads((desk / "short.json").read_text())).comparisons
+    (c,) = records.read(json.loads((desk / "short.json").read_text())).comparisons
     assert (c.a, c.b) == ("relu.onnx on onnxruntime-cpu", "relu.onnx on openvino-cpu")
     assert c.verdict == "INCONCLUSIVE"
     assert "NOT CONVERGED: the time of 0.001 s was up after 1 round, raise --max-time" in c.reason
@@ -272,7 +273,7 @@ def test_pipelines_of_a_plan_in_one_real_round(desk, monkeypatch):
     monkeypatch.chdir(desk)
     done = compare("trial.yaml", "--stage", "infer", "--max-time", "1 ms", "--results", "plan", "--json", "-")
     assert done.exit_code == 3, done.output
-    (c,) = Record.from_json(json.loads(done.stdout)).comparisons
+    (c,) = records.read(json.loads(done.stdout)).comparisons
     assert (c.a, c.b, c.stage) == ("baseline (fake fp32 b1 t1)", "candidate (fake fp32 b1 t1)", "infer")
     assert c.b_value.value > c.a_value.value >= 30e-6
 
@@ -500,7 +501,7 @@ def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
     done = compare("fast.fake.json", "slow.fake.json", "--json", "out.json")
     assert done.exit_code == 4
     assert "slow.fake.json changed (sha256" in done.stderr
-    record = Record.from_json(json.loads((here / "out.json").read_text()))
+    record = records.read(json.loads((here / "out.json").read_text()))
     assert (record.status, record.verdict, record.comparisons[0].verdict) == (
         "interrupted",
         "INCONCLUSIVE",
@@ -543,11 +544,13 @@ def stored(benched, tmp_path, monkeypatch):
             path = tmp_path / "results" / benched.name / name / "record.json"
             data = json.loads(path.read_text())
             edit(data)
-            path.write_text(json.dumps(data))
             # As it was measured so: a cell that is not its file's is refused.
-            for cell in data.get("cells", []):
-                own = CellRecord.model_validate(cell)
-                (path.parent / "cells" / f"{own.id}.json").write_text(own.model_dump_json())
+            cells = [CellRecord.model_validate(c) for c in data.get("cells", [])]
+            for cell in cells:
+                RunFolder(path.parent).save_cell(cell)
+            if cells:
+                data["cells"] = [c.model_dump(mode="json") for c in cells]
+            path.write_text(json.dumps(data))
         return first, second
 
     return call
@@ -555,7 +558,7 @@ def stored(benched, tmp_path, monkeypatch):
 
 def times(factor, cell=0):
     def edit(data):
-        for stage in data["cells"][cell]["stages"].values():
+        for stage in data["cells"][cell]["measurement"]["stages"].values():
             for metric in ("mean", "p50", "p90", "p95", "p99"):
                 stage[metric]["value"] *= factor
 
@@ -564,7 +567,7 @@ def times(factor, cell=0):
 
 def level(data):
     """A round number in place of what was measured."""
-    for stage in data["cells"][0]["stages"].values():
+    for stage in data["cells"][0]["measurement"]["stages"].values():
         stage["p50"]["value"] = 1e-3
 
 
@@ -576,14 +579,14 @@ def test_stored_runs_are_called_only_far_above_the_noise_of_processes(stored, tm
     first, second = stored(lambda d: (level(d), times(factor)(d)), level)
     done = compare(first, second, "--json", "out.json")
     assert done.exit_code == code, done.output
-    record = Record.from_json(json.loads((tmp_path / "out.json").read_text()))
+    record = records.read(json.loads((tmp_path / "out.json").read_text()))
     (c,) = record.comparisons
     assert (c.verdict, c.design, c.stage) == (verdict, "separate runs", "infer")
     assert c.change.value == pytest.approx(factor - 1)
     assert "separate processes differ by ±23 % without any change" in c.reason
     assert "the margin is 2 %" in c.reason
     assert len(list((tmp_path / "results").glob("*/*/record.json"))) == 3
-    assert Record.from_json(record.to_json()) == record
+    assert records.read(record.to_json()) == record
 
 
 @pytest.mark.parametrize("metric", ["p90", "p95", "p99", "mean"])
@@ -592,7 +595,7 @@ def test_of_stored_runs_only_medians_are_called(stored, tmp_path, metric):
     first, second = stored(lambda d: (level(d), times(10.0)(d)), level)
     done = compare(first, second, "--metric", metric, "--metric", "p50", "--json", "out.json")
     assert done.exit_code == 1, done.output
-    other, median = Record.from_json(json.loads((tmp_path / "out.json").read_text())).comparisons
+    other, median = records.read(json.loads((tmp_path / "out.json").read_text())).comparisons
     assert (other.metric, other.verdict, other.noise_floor) == (metric, "INCONCLUSIVE", None)
     assert f"of medians of requests, not of {metric}, so that nothing is called: compare the models" in other.reason
     assert f"B's {metric} is " in other.reason
@@ -602,7 +605,7 @@ def test_of_stored_runs_only_medians_are_called(stored, tmp_path, metric):
 
 
 def served(data):
-    data["cells"][0]["load_result"]["scenario"] = "server"
+    data["cells"][0]["load"]["scenario"] = "server"
 
 
 def test_of_stored_servers_the_wait_is_not_called(stored, tmp_path):
@@ -639,15 +642,15 @@ def test_b_is_the_latest_run_where_it_is_not_named(stored):
 
 
 def unbounded(data):
-    data["cells"][0]["stages"]["infer"]["p50"]["interval"] = [1e-3, None]
+    data["cells"][0]["measurement"]["stages"]["infer"]["p50"]["interval"] = [1e-3, None]
 
 
 def unserved(data):
-    data["cells"][0]["load_result"]["unserved"] = 7
+    data["cells"][0]["load"]["unserved"] = 7
 
 
 def overloaded(data):
-    data["cells"][0]["load_result"]["overloaded"] = True
+    data["cells"][0]["load"]["overloaded"] = True
 
 
 @pytest.mark.parametrize(
@@ -666,7 +669,7 @@ def test_a_stored_figure_that_is_not_known_calls_nothing(stored, edit, said):
 
 
 def below_zero(data):
-    data["cells"][0]["stages"]["infer"]["mean"]["interval"] = [-1e-3, 3e-3]
+    data["cells"][0]["measurement"]["stages"]["infer"]["mean"]["interval"] = [-1e-3, 3e-3]
 
 
 def test_a_stored_mean_whose_interval_reaches_below_zero_calls_nothing(stored):
@@ -678,7 +681,7 @@ def test_a_stored_mean_whose_interval_reaches_below_zero_calls_nothing(stored):
 
 def test_a_vague_stored_figure_calls_less(stored, tmp_path):
     def vague(data):
-        data["cells"][0]["stages"]["infer"]["p50"]["interval"] = [0.4e-3, 2.5e-3]
+        data["cells"][0]["measurement"]["stages"]["infer"]["p50"]["interval"] = [0.4e-3, 2.5e-3]
 
     assert compare(*stored(lambda d: (level(d), times(1.5)(d)), level)).exit_code == 1
     first, second = stored(lambda d: (level(d), times(1.5)(d)), lambda d: (level(d), vague(d)))
@@ -694,11 +697,11 @@ def a_search(data):
         "offered_per_s": 1.0, "achieved_per_s": 1.0, "n": 1, "unserved": 0, "holds": "yes",
         **{name: {"value": 1.0, "unit": "s"} for name in ("p50", "p90", "p99", "tail")},
     }  # fmt: skip
-    data["cells"][0]["load_result"]["curve"] = [point]
+    data["cells"][0]["load"]["curve"] = [point]
 
 
 def a_trace(data):
-    data["cells"][0]["load_result"]["arrivals"] = "constant"
+    data["cells"][0]["load"]["arrivals"] = "constant"
 
 
 @pytest.mark.parametrize(
@@ -730,7 +733,7 @@ def two_pipelines(candidate_s):
         renamed("baseline")(data)
         level(data)
         data["cells"].append(json.loads(json.dumps(data["cells"][0]).replace("baseline", "candidate")))
-        for stage in data["cells"][1]["stages"].values():
+        for stage in data["cells"][1]["measurement"]["stages"].values():
             stage["p50"]["value"] = candidate_s
 
     return edit
@@ -794,13 +797,15 @@ def other_machine(data):
         (lambda d: d["cells"][0].update(status="failed"), [], 5,
          ["is without a cell that ran; expected a run of 'seatrial run' or 'seatrial bench'"]),
         (lambda d: d.update(kind="compare", cells=[], rules=""), [], 5, ["is a comparison, which has no cells of its own"]),
-        (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/1, got"]),
+        (lambda d: d.update(schema="seatrial.record/9"), [], 5, ["expected schema seatrial.record/2 or older, got"]),
         (lambda d: d.pop("cells"), [], 5, ["the record is damaged at cells"]),
         (times(0), [], 5, ["bench.fake.fp32.b1.t1: expected a p50 of infer above zero in both runs, got ", " and 0 s; a rec"]),
         (lambda d: d.update(models={}), [], 5, ["does not say which model was measured; run it again"]),
         (times(-1), [], 5, ["above zero in both runs"]),
-        (lambda d: d["cells"][0].update(stages={}), [], 5, ["is without a cell that ran"]),
-        (lambda d: d["environment"].update(fingerprint="x", packages=None), [], 5, ["on unlike machines: they differ in numpy"]),
+        (lambda d: d["cells"][0].update(measurement=None), [], 5, ["is without a cell that ran"]),
+        (lambda d: (d["environment"].update(fingerprint="x"), d["environment"].pop("packages")), [], 5,
+         ["on unlike machines: they differ in numpy"]),
+        (lambda d: d["environment"].update(packages=None), [], 5, ["the record is damaged at environment.packages"]),
         (level, ["--stage", "decode"], 2, ["--stage: expected one of infer, end_to_end, which were measured in both, got"]),
         (level, ["--margin", "0"], 2, ["--margin: expected a share above 0"]),
         (level, ["--backend-b", "fake"], 2, ["--backend-b: a stored run is measured already; compare models or plans"]),

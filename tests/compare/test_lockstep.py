@@ -265,10 +265,9 @@ def test_what_a_side_says_about_its_model_keeps_its_kind(workspace, tmp_path, qu
 
 
 def test_sides_with_different_stages_are_refused(workspace, tmp_path, quick):
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
@@ -283,10 +282,9 @@ def test_sides_with_different_stages_are_refused(workspace, tmp_path, quick):
 
 
 def test_a_pipeline_has_a_column_a_stage_and_one_for_the_whole(workspace, tmp_path, quick):
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
@@ -317,10 +315,9 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
         "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
         "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
@@ -404,10 +401,9 @@ def seen_images(workspace, tmp_path, rounds, blocks=4):
         "import os, sys\nimport numpy as np\nlog = open(os.environ['SEEN'], 'a', buffering=1)\n"
         "def pre(image):\n    print(int(image[0, 0, 0]), file=log)\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
@@ -484,10 +480,9 @@ def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(worksp
         "threading.Thread(target=busy, daemon=True).start()\n"
         "def pre(image):\n    return np.zeros((1, 3, 8, 8), np.float32)\n"
     )
-    from seatrial.history.store import new_run
-
     from seatrial.cells.preflight import preflight
     from seatrial.compare.sides import pipeline_subject
+    from seatrial.history.run_folder import new_run
 
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto, helper
-from seatrial.history.store import new_run
+from records import MODEL
 from workloads import model_workload
 
 import seatrial
@@ -20,6 +20,8 @@ from seatrial.compare.lockstep import run_round
 from seatrial.compare.sides import Subject, called_alike, model_side, model_subject, pipeline_subject, told_apart
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, UsageError
+from seatrial.history.records import ModelSection
+from seatrial.history.run_folder import new_run
 from seatrial.machine.environment import usable_cores
 
 PACKAGES = Path(sysconfig.get_paths()["purelib"])
@@ -95,8 +97,8 @@ def test_a_model_on_made_up_inputs(relu):
 def test_a_script_runs_on_the_fake_backend_whatever_is_asked_for(workspace):
     subject = model_subject(workspace.folder / "model.fake.json", backend="openvino-cpu")
     assert (subject.label, subject.side.work.backend) == ("model.fake.json on fake", "fake")
-    assert subject.model["digest"].startswith("sha256:")
-    assert subject.model["inputs"] == ["x float32[batch, 3, 8, 8]"]
+    assert subject.model.digest.startswith("sha256:")
+    assert subject.model.inputs == ("x float32[batch, 3, 8, 8]",)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +271,7 @@ def test_seatrial_is_lent_and_none_of_our_packages_with_it(monkeypatch, other, w
 
 
 def a_subject(path, label="m.onnx on fake"):
-    return Subject(label, Side("m", {}), {"path": path})
+    return Subject(label, Side("m", {}), ModelSection.model_validate(MODEL | {"path": path}))
 
 
 @pytest.mark.parametrize(

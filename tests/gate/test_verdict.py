@@ -4,10 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import records
 
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import exit_code, judge, overall
-from seatrial.history.records import CellRecord, Comparison, Decision, Measured, ParityResult, TensorDifference
+from seatrial.history.records import Comparison, Decision, Measured, ParityResult, TensorDifference
 from seatrial.jobs.summarise import summarise_stages, throughput
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation
 from seatrial.plan.models import Plan
@@ -31,12 +32,8 @@ def table(ms, n=200, stages=2):
 
 def cell(name="new", ms=10.0, batch=1, **fields):
     rows = table(ms)
-    base = {
-        "id": f"{name}.onnxruntime-cpu.fp32.b{batch}.t1", "pipeline": name, "backend": "onnxruntime-cpu", "precision": "fp32",
-        "batch": batch, "threads": 1, "status": "ok", "stages": summarise_stages(rows, ["decode", "infer"]),
-        "throughput": throughput(rows, batch),
-    }  # fmt: skip
-    return CellRecord(**(base | fields))
+    found = records.measurement(rows, ["decode", "infer"], throughput=throughput(rows, batch))
+    return records.cell(name, "onnxruntime-cpu", batch=batch, **({"measurement": found} | fields))
 
 
 def latencies(c, stage):
@@ -76,7 +73,9 @@ def test_a_budget_on_one_cell(budget, verdict):
     ],
 )
 def test_times_that_are_in_doubt_pass_no_budget(budget, verdict):
-    doubtful = cell(doubt="the stages add up to 90 %", model_size=Measured(value=9, unit="B"))
+    doubtful = records.with_measurement(
+        cell(), doubt="the stages add up to 90 %", model_size=Measured(value=9, unit="B")
+    )
     (d,) = judge(plan(names=["new"], budgets=[budget]), [doubtful], latencies)
     assert (d.verdict, "add up" in d.reason) == (verdict, verdict == "INCONCLUSIVE")
 
@@ -96,7 +95,7 @@ def test_where_narrows_the_cells():
 
 
 def test_a_budget_whose_cells_all_failed_is_inconclusive_and_the_failure_fails():
-    dead = cell(status="failed", stages={}, throughput=None, reason="crashed", exit_code=1)
+    dead = cell(status="failed", measurement=None, reason="crashed", exit_code=1)
     decisions = judge(plan(budgets=[{"metric": "latency", "max": "5 ms"}]), [dead], latencies)
     assert [d.verdict for d in decisions] == ["FAIL", "INCONCLUSIVE"]
     assert overall(decisions) == "FAIL"
@@ -146,10 +145,10 @@ def test_accuracy_is_judged_by_what_so_many_images_can_show(budget, old, new, ve
     ("where", "cells", "expected"),
     [
         ({"batch": [1, 2]}, [cell(), cell(batch=2)], {"PASS": 2}),
-        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
-        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="failed", stages={}, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
-        ({}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1}),
-        ({"backend": "onnxruntime-cpu"}, [cell(), cell(batch=2, status="skipped", stages={}, reason="why")], {"PASS": 1}),
+        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="skipped", measurement=None, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
+        ({"batch": [1, 2]}, [cell(), cell(batch=2, status="failed", measurement=None, reason="why")], {"PASS": 1, "INCONCLUSIVE": 1}),
+        ({}, [cell(), cell(batch=2, status="skipped", measurement=None, reason="why")], {"PASS": 1}),
+        ({"backend": "onnxruntime-cpu"}, [cell(), cell(batch=2, status="skipped", measurement=None, reason="why")], {"PASS": 1}),
     ],
 )  # fmt: skip
 def test_a_value_that_a_budget_names_is_not_passed_over(where, cells, expected):
@@ -162,7 +161,7 @@ def test_a_value_that_a_budget_names_is_not_passed_over(where, cells, expected):
 def test_a_value_that_one_of_two_candidates_never_ran_is_not_passed_over():
     p = plan(names=["old", "new", "newer"], budgets=[{"metric": "latency", "max": "1 s", "where": {"batch": [1, 2]}}])
     cells = [cell(n, batch=b) for n in ("old", "new", "newer") for b in (1, 2)]
-    cells[-1] = cell("newer", batch=2, status="skipped", stages={}, reason="why")
+    cells[-1] = cell("newer", batch=2, status="skipped", measurement=None, reason="why")
     decisions = [d for d in judge(p, cells, latencies) if d.check.startswith("latency")]
     assert Counter(d.verdict for d in decisions) == {"PASS": 3, "INCONCLUSIVE": 1}
     assert "pipeline=newer" in decisions[-1].reason
@@ -337,7 +336,7 @@ def one_budget(at, limit, rows, longest_run=20):
     p = plan(
         names=["new"], budgets=[{"metric": "latency", "at": at, "max": limit}], measure={"longest_run": longest_run}
     )
-    c = cell(stages=summarise_stages(rows, ["decode", "infer"], longest_run))
+    c = records.with_measurement(cell(), stages=summarise_stages(rows, ["decode", "infer"], longest_run))
     (found,) = judge(p, [c], lambda _, stage: rows[:, 1 + list(c.stages).index(stage)] / 1e9)
     return found, c.stages["end_to_end"]
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from seatrial.history.keep import keeping
-from seatrial.history.store import RunFolder, load_record, new_run, single_run
+import records
 
 from seatrial.cells.watch import Watcher
 from seatrial.compare import rounds as versus
@@ -21,9 +20,10 @@ from seatrial.compare.rounds import Question
 from seatrial.compare.sides import model_subject
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
-from seatrial.history import keep
-from seatrial.history.records import CellRecord
-from seatrial.jobs.summarise import summarise_stages
+from seatrial.history import rescue
+from seatrial.history.find import load_record
+from seatrial.history.records import RunStart
+from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
@@ -31,7 +31,6 @@ from seatrial.loads.task import Load
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
 from seatrial.noise.timeline import Timeline
-from seatrial.stages import PIPELINE_STAGES
 from seatrial.trial.run import run_trial
 
 # Time for a busy machine; a quiet one has enough in a tenth of a second.
@@ -39,11 +38,11 @@ PATIENT = "{max_time: 10 s, min_samples: 20, precision: 50%}"
 TABLE = np.cumsum(np.ones((40, 6), np.int64), axis=0) * 1000
 
 
-def cell(name="only.fake.fp32.b1.t1", **fields):
-    return CellRecord(
-        id=name, pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
-        stages=summarise_stages(TABLE, list(PIPELINE_STAGES)), **fields,
-    )  # fmt: skip
+START = RunStart(kind="bench", created="now", subject=("m.onnx",))
+
+
+def cell(name="only.fake.fp32.b1.t1"):
+    return records.cell(id=name, measurement=records.measurement(TABLE))
 
 
 def fill(disk):
@@ -65,14 +64,14 @@ def places(tmp_path, monkeypatch):
     folder.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     monkeypatch.setattr(Path, "home", lambda: tmp_path / "nowhere")
-    monkeypatch.setattr(keep, "SHARED_MEMORY", tmp_path / "nowhere")
+    monkeypatch.setattr(rescue, "SHARED_MEMORY", tmp_path / "nowhere")
     return folder
 
 
 def failed(run, work, said):
     def within():
-        with keeping(run) as keeper:
-            work(keeper)
+        with run:
+            work(run)
 
     with pytest.raises(ResultsError, match=said) as caught:
         within()
@@ -86,17 +85,17 @@ def kept_in(error):
 def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
     run = new_run(small_disk / "results", "here")
 
-    def work(keeper):
-        run.save_start({"created": "now"})
-        keeper.cell(cell("first"), TABLE)
+    def work(run):
+        run.save_start(START)
+        run.save_cell(cell("first"), TABLE)
         fill(small_disk)
-        keeper.cell(cell("second"), 2 * TABLE)
+        run.save_cell(cell("second"), 2 * TABLE)
 
     caught = failed(run, work, "the disk is full")
     rescued = kept_in(caught)
     assert "(2 cells)" in str(caught.value)
     assert list(rescued.finished_cells()) == ["first", "second"]
-    assert rescued.start() == {"created": "now"}
+    assert rescued.start() == START
     samples = pd.read_parquet(rescued.path / "samples.parquet")
     for name, table in (("first", TABLE), ("second", 2 * TABLE)):
         assert samples.loc[samples["cell"] == name, "infer_ns"].tolist() == table[:, 3].tolist()
@@ -105,13 +104,13 @@ def test_a_cell_whose_samples_and_record_find_no_room(small_disk, places):
 def test_any_write_that_finds_no_room_is_a_full_disk_and_no_bug(small_disk, places):
     run = new_run(small_disk / "results", "here")
 
-    def work(keeper):
-        keeper.cell(cell())
+    def work(run):
+        run.save_cell(cell())
         fill(small_disk)
         (run.path / "whatever").write_bytes(b"x")
 
     assert "is kept in" in str(failed(run, work, "the disk is full").value)
-    with pytest.raises(FileNotFoundError), keeping(run):
+    with pytest.raises(FileNotFoundError), run:
         (run.path / "not-there").read_bytes()
 
 
@@ -119,11 +118,11 @@ def test_the_next_place_is_tried_and_the_last_word_is_honest(small_disk, places,
     run = new_run(small_disk / "results", "here")
     monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
 
-    def work(keeper):
+    def work(run):
         (small_disk / "ballast").unlink(missing_ok=True)
-        keeper.cell(cell(), TABLE)
+        run.save_cell(cell(), TABLE)
         fill(small_disk)
-        keeper.cell(cell("other"), TABLE)
+        run.save_cell(cell("other"), TABLE)
 
     for home, said in ((places, f"is kept in {places}"), (small_disk, "could not be kept in another place either")):
         monkeypatch.setattr(Path, "home", lambda home=home: home)
@@ -140,8 +139,8 @@ def test_without_a_home_or_a_temporary_folder_there_is_nowhere_to_go(small_disk,
     monkeypatch.delenv("HOME")
     monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
 
-    def work(keeper):
-        keeper.cell(cell())
+    def work(run):
+        run.save_cell(cell())
         raise ResultsError("the disk is full")
 
     caught = failed(new_run(small_disk / "results", "here"), work, "the disk is full")
@@ -151,8 +150,8 @@ def test_without_a_home_or_a_temporary_folder_there_is_nowhere_to_go(small_disk,
 def test_nothing_measured_is_nothing_to_rescue(small_disk, places):
     run = new_run(small_disk / "results", "here")
     fill(small_disk)
-    with pytest.raises(ResultsError, match="the disk is full") as caught, keeping(run):
-        run.save_start({})
+    with pytest.raises(ResultsError, match="the disk is full") as caught, run:
+        run.save_start(START)
     assert "kept" not in str(caught.value)
     assert not list(places.iterdir())
 
@@ -224,7 +223,7 @@ def test_a_bench_keeps_its_loads(workspace, small_disk, places):
 
     with (
         pytest.raises(ResultsError, match="the disk is full") as caught,
-        single_run(small_disk / "results", "here") as run,
+        new_run(small_disk / "results", "here") as run,
     ):
         run_bench(run, subject, sweep, tell)
     rescued = kept_in(caught)
@@ -248,7 +247,7 @@ def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatc
     monkeypatch.setattr(versus, "run_round", round_on_a_full_disk)
     with (
         pytest.raises(ResultsError, match="the disk is full") as caught,
-        single_run(small_disk / "results", "here") as run,
+        new_run(small_disk / "results", "here") as run,
     ):
         run_comparison(run, *sides, Question(), lambda step, share: None)
     assert f"'seatrial report {kept_in(caught).path}' shows it" in str(caught.value)
@@ -272,7 +271,7 @@ def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path
         raise KeyboardInterrupt
 
     monkeypatch.setattr(keep.Keep, "cell", then_ctrl_c)
-    with single_run(tmp_path / "results", "here") as run:
+    with new_run(tmp_path / "results", "here") as run:
         outcome = run_bench(run, subject, Sweep([LoadPoint(Load())] * 2, 0.3), lambda step, share: None)
     assert (outcome.record.status, outcome.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
     (kept,) = load_record(run).cells

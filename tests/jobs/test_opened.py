@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from seatrial.jobs.task import Load, Task
 
-from seatrial.jobs.opened import STAGES, stage_names, stopping_rule
+from seatrial.jobs.opened import stage_names, stopping_rule
+from seatrial.stages import PIPELINE_STAGES
 
 # Slow ones come together: too few requests to bound its p90.
 RESTLESS = np.repeat([1.0, 2.0, 1.0, 2.0, 1.0], [100, 10, 190, 10, 90])
@@ -13,8 +14,8 @@ RESTLESS = np.repeat([1.0, 2.0, 1.0, 2.0, 1.0], [100, 10, 190, 10, 90])
 @pytest.mark.parametrize(
     ("pipeline", "scenario", "stages"),
     [
-        ({"model": "m"}, "single-stream", STAGES),
-        ({"model": "m"}, "server", ("queue", *STAGES)),
+        ({"model": "m"}, "single-stream", PIPELINE_STAGES),
+        ({"model": "m"}, "server", ("queue", *PIPELINE_STAGES)),
         ({}, "paced", ("infer",)),
         ({}, "server", ("queue", "infer")),
     ],

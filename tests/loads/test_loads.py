@@ -18,11 +18,11 @@ import psutil
 import pytest
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, started
-from seatrial.history.store import RunFolder, new_run
 from workloads import load_task
 
 from seatrial._native.timing import SpinWork, StageSamples
 from seatrial.history.records import LoadResult
+from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.loads.bench import run_bench
 from seatrial.loads.clients import Opened
 from seatrial.loads.job import _server
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def load(self):
-        return self.cells[0]["load_result"]
+        return self.cells[0]["load"]
 
     def samples(self, cell=0):
         frame = pd.read_parquet(self.folder / "samples.parquet")
@@ -130,11 +130,11 @@ def test_stages_of_every_request_add_up(measured, words):
     for cell in range(len(run.cells)):
         frame = run.samples(cell)
         stages = [c for c in frame if c.endswith("_ns") and c not in ("start_ns", "end_to_end_ns")]
-        assert list(run.cells[cell]["stages"])[: len(stages)] == [c.removesuffix("_ns") for c in stages]
+        assert list(run.cells[cell]["measurement"]["stages"])[: len(stages)] == [c.removesuffix("_ns") for c in stages]
         between = frame["end_to_end_ns"] - frame[stages].sum(axis=1)
         assert (between >= 0).all()
         assert between.median() < 50_000
-        shares = [run.cells[cell]["stages"][c.removesuffix("_ns")]["share"] for c in stages]
+        shares = [run.cells[cell]["measurement"]["stages"][c.removesuffix("_ns")]["share"] for c in stages]
         assert sum(shares) == pytest.approx(frame[stages].to_numpy().sum() / frame["end_to_end_ns"].sum())
 
 
@@ -143,7 +143,7 @@ def test_single_stream_of_a_real_model(measured):
     cell, frame = run.cells[0], run.samples()
     assert cell["id"] == "bench.onnxruntime-cpu.fp32.b1.t1"
     assert (run.load["scenario"], run.load["clients"], run.load["called"]) == ("single-stream", 1, "native")
-    assert len(frame) == cell["stages"]["infer"]["p50"]["n"] >= 50
+    assert len(frame) == cell["measurement"]["stages"]["infer"]["p50"]["n"] >= 50
     # One client: a request starts when the one before it is done.
     ends = (frame["start_ns"] + frame["end_to_end_ns"]).to_numpy()
     assert (frame["start_ns"].to_numpy()[1:] >= ends[:-1]).all()
@@ -167,21 +167,21 @@ def test_the_record_has_the_policy_of_the_backend_that_was_opened(measured, word
 def test_a_sweep_over_clients(measured, cell):
     run = measured(CLIENTS)
     assert [c["id"].rpartition("@")[2] for c in run.cells] == ["multi-stream-c1", "multi-stream-c2"]
-    load, frame = run.cells[cell]["load_result"], run.samples(cell)
+    load, frame = run.cells[cell]["load"], run.samples(cell)
     assert load["clients"] == cell + 1
     ends = (frame["start_ns"] + frame["end_to_end_ns"]).to_numpy()
     overlap = (frame["start_ns"].to_numpy()[1:] < ends[:-1]).any()
     assert overlap == (cell == 1), "two clients have requests at the same time, one has not"
     wall_s = (ends.max() - frame["start_ns"].min()) / 1e9
     assert load["requests_per_s"]["value"] == pytest.approx(len(frame) / wall_s)
-    assert run.cells[cell]["throughput"]["value"] == pytest.approx(load["requests_per_s"]["value"])
+    assert run.cells[cell]["measurement"]["throughput"]["value"] == pytest.approx(load["requests_per_s"]["value"])
 
 
 def test_a_sweep_over_clients_names_its_knee(measured):
     run = measured(CLIENTS)
-    rates = [c["load_result"]["requests_per_s"]["value"] for c in run.cells]
+    rates = [c["load"]["requests_per_s"]["value"] for c in run.cells]
     # Which it is depends on the machine's minute; that it is what the intervals say does not.
-    may, surely = throughput_knee([LoadResult.model_validate(c["load_result"]) for c in run.cells])
+    may, surely = throughput_knee([LoadResult.model_validate(c["load"]) for c in run.cells])
     knee = str(may) if may == surely else f"{may} to {surely}"
     assert f"knee: {knee} client(s) give 95 % of the best throughput" in run.stdout
     assert f"1 client(s): {rates[0]:.4g} requests/s, 100% of 1 × one client's" in run.stdout
@@ -197,7 +197,7 @@ def test_offline_is_about_throughput(measured):
     assert run.load["clients"] == cores
     assert 0 < rate["value"] <= cores / 0.002
     assert rate["interval"][0] <= rate["value"] <= rate["interval"][1]
-    assert run.cells[0]["throughput"]["value"] == pytest.approx(4 * rate["value"])
+    assert run.cells[0]["measurement"]["throughput"]["value"] == pytest.approx(4 * rate["value"])
     assert f"offline-c{cores}" in run.stdout
 
 
@@ -208,15 +208,16 @@ def test_a_sweep_over_threads(measured):
     assert [(c["id"], c["threads"]) for c in run.cells] == [
         (f"bench.onnxruntime-cpu.fp32.b1.t{n}", n) for n in (1, 2)
     ]  # fmt: skip
-    assert [len(c["affinity"]) for c in run.cells] == [1, 2]
-    assert all(c["backend_details"]["threads"].startswith(f"{c['threads']} intra-op") for c in run.cells)
+    assert [len(c["measurement"]["affinity"]) for c in run.cells] == [1, 2]
+    assert all(c["measurement"]["backend_details"]["threads"].startswith(f"{c['threads']} intra-op") for c in run.cells)
 
 
 @pytest.mark.slow
 def test_peak_memory_is_without_the_tables_of_samples(measured):
     """A search's tables have 25 MB more than a single stream's."""
     single, search = (
-        measured(w).cells[0]["peak_memory"]["value"] for w in ("steady.fake.json --max-time 300ms", SEARCH)
+        measured(w).cells[0]["measurement"]["peak_memory"]["value"]
+        for w in ("steady.fake.json --max-time 300ms", SEARCH)
     )
     assert abs(search - single) < 15e6
 
@@ -230,7 +231,7 @@ def test_gaps_have_a_cell_each_and_are_kept(measured):
         idle_ms = (frame["start_ns"].to_numpy()[1:] - ends[:-1]) / 1e6
         assert (idle_ms >= gap_ms).all()
         assert frame["infer_ns"].min() >= 2_000_000, "the gap is no part of a request's time, and the work is all of it"
-        assert run.cells[cell]["load_result"]["gap_s"] == gap_ms / 1e3
+        assert run.cells[cell]["load"]["gap_s"] == gap_ms / 1e3
 
 
 @pytest.mark.parametrize(
@@ -257,8 +258,8 @@ def test_requests_start_when_they_were_due(measured, words, due_ns):
 def test_a_sweep_over_rates(measured):
     run = measured(POISSON)
     assert [c["id"].rpartition("@")[2] for c in run.cells] == ["server-40", "server-80"]
-    assert [c["load_result"]["rate_per_s"] for c in run.cells] == [40, 80]
-    assert [c["load_result"]["arrivals"] for c in run.cells] == ["poisson"] * 2
+    assert [c["load"]["rate_per_s"] for c in run.cells] == [40, 80]
+    assert [c["load"]["arrivals"] for c in run.cells] == ["poisson"] * 2
     assert "knee" not in run.stdout, "the rate was given, not found"
 
 
@@ -291,16 +292,16 @@ def test_a_stall_is_charged_to_every_request_behind_it(measured):
     assert len(waits), "at 30 % load the backlog outlives the stall by some requests"
     assert waits[0] == after[0]
     # Fourteen of 450 waited: that is the p99, although a single request in 450 was slow.
-    p99_s = run.cells[0]["stages"]["end_to_end"]["p99"]["value"]
+    p99_s = run.cells[0]["measurement"]["stages"]["end_to_end"]["p99"]["value"]
     assert p99_s * 1e9 >= np.quantile(least + infer, 0.99, method="inverted_cdf") >= 30_000_000
-    service = run.cells[0]["stages"]["service"]
+    service = run.cells[0]["measurement"]["stages"]["service"]
     assert service["p50"]["value"] * 1e9 == pytest.approx(np.quantile(latency - queue, 0.5, method="inverted_cdf"))
     assert "queue" in run.stdout
 
 
 def test_a_server_that_cannot_keep_up_says_what_was_never_served(measured):
     run = measured(OVERLOAD)
-    served = run.cells[0]["stages"]["end_to_end"]["p50"]["n"]
+    served = run.cells[0]["measurement"]["stages"]["end_to_end"]["p50"]["n"]
     assert run.load["unserved"] == 200 - served > 0
     assert run.load["requests_per_s"]["value"] <= 1 / 0.010
     warnings = run.cells[0]["warnings"]
@@ -310,7 +311,7 @@ def test_a_server_that_cannot_keep_up_says_what_was_never_served(measured):
     warning = next(w for w in warnings if "not begun" in w)
     assert warning.startswith(f"{200 - served} of 200 requests were not begun when the time was up")
     assert all(w in " ".join(run.stdout.split()) for w in (overload, warning))
-    assert run.cells[0]["converged"] is False
+    assert run.cells[0]["measurement"]["converged"] is False
     assert (np.diff(run.samples()["start_ns"]) == 2_500_000).all(), "in the order in which they came, none left out"
 
 
@@ -318,10 +319,10 @@ def test_a_pipeline_as_a_server(measured):
     run = measured(DEMO)
     assert run.code == 0, run.stderr
     stages = ["queue", "decode", "preprocess", "infer", "postprocess", "end_to_end", "service"]
-    assert list(run.cells[0]["stages"]) == stages
+    assert list(run.cells[0]["measurement"]["stages"]) == stages
     frame = run.samples()
     assert "service_ns" not in frame, "it is the rest of the row, not a column of its own"
-    service_s = run.cells[0]["stages"]["service"]["mean"]["value"]
+    service_s = run.cells[0]["measurement"]["stages"]["service"]["mean"]["value"]
     assert service_s == pytest.approx((frame["end_to_end_ns"] - frame["queue_ns"]).mean() / 1e9)
     assert run.record["images"]["count"] == 32
 
@@ -330,7 +331,7 @@ def test_a_pipeline_as_a_server(measured):
 def test_a_mix_tells_its_shapes_apart(measured, load):
     run = measured(MIX + load)
     assert run.code == 0, run.stderr
-    assert run.cells[0]["spikes"] == [], "a large shape is no outlier of a small one"
+    assert run.cells[0]["noise"]["spikes"] == [], "a large shape is no outlier of a small one"
     small, large = run.load["shapes"]
     assert [s["shape"] for s in (small, large)] == ["x=1x3x8x8", "x=2x3x384x384"]
     assert [s["weight"] for s in (small, large)] == [0.75, 0.25]
@@ -343,7 +344,7 @@ def test_a_mix_tells_its_shapes_apart(measured, load):
     assert all(s["first"]["value"] > 0 for s in (small, large))
     # Images: one of each small request, two of each large.
     images = (counts[0] + 2 * counts[1]) / total * run.load["requests_per_s"]["value"]
-    assert run.cells[0]["throughput"]["value"] == pytest.approx(images)
+    assert run.cells[0]["measurement"]["throughput"]["value"] == pytest.approx(images)
     assert "x=2x3x384x384" in run.stdout
 
 
@@ -413,14 +414,14 @@ def test_a_percentile_with_enough_samples_is_given(measured, load):
     assert run.code == 0, run.stdout
     asked = run.load["percentiles"]["p75"]
     assert asked["n"] >= requests_needed(0.75, 0.95)
-    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["stages"]["end_to_end"]["p50"]["value"]
+    assert asked["interval"][1] >= asked["value"] >= run.cells[0]["measurement"]["stages"]["end_to_end"]["p50"]["value"]
     assert run.load["refused"] == {}
 
 
 def test_the_time_cap_is_said_aloud(measured):
     run = measured("restless.fake.json --max-time 300ms")
     assert run.code == 0
-    assert not run.cells[0]["converged"]
+    assert not run.cells[0]["measurement"]["converged"]
     warning = next(w for w in run.cells[0]["warnings"] if w.startswith("NOT CONVERGED"))
     assert "raise --max-time or quiet the machine" in warning
     assert "NOT CONVERGED" in run.stdout
@@ -448,9 +449,11 @@ def test_what_was_measured_outlives_the_process(measured, how, said):
     count = len(run.samples())
     # 340 in all, of which one opened it and 40 to 300 warmed it up.
     assert 39 <= count <= 299
-    assert cell["stages"]["infer"]["p50"]["n"] == count
+    assert cell["measurement"]["stages"]["infer"]["p50"]["n"] == count
     # Nobody was left to tell these, and zero would be a figure.
-    assert [cell[name] for name in ("load", "first_inference", "cold_start", "peak_memory")] == [None] * 4
+    assert [cell["measurement"][name] for name in ("load_time", "first_inference", "cold_start", "peak_memory")] == [
+        None
+    ] * 4
     assert said in cell["reason"]
     assert f"the {count} requests before it are kept" in cell["reason"]
     assert cell["reason"] in run.stderr
@@ -486,8 +489,8 @@ def test_loads_that_were_measured_survive_one_that_was_not(folder, monkeypatch):
     sweep = Sweep([LoadPoint(Load(scenario="paced", gap_s=gap)) for gap in (0.001, 0.002)], 0.5)
     save_cell = RunFolder.save_cell
 
-    def and_unlink(run, cell):
-        save_cell(run, cell)
+    def and_unlink(run, *cell):
+        save_cell(run, *cell)
         model.unlink()
 
     monkeypatch.setattr(RunFolder, "save_cell", and_unlink)
@@ -552,7 +555,7 @@ def test_an_interrupted_measurement_keeps_its_samples(folder, number):
     record = json.loads(Path(f"{name}.json").read_text())
     (cell,) = record["cells"]
     assert (record["status"], cell["status"], cell["exit_code"]) == ("interrupted", "failed", 130)
-    count = cell["stages"]["infer"]["p50"]["n"]
+    count = cell["measurement"]["stages"]["infer"]["p50"]["n"]
     assert count >= 100
     assert cell["partial"]
     assert cell["reason"] == f"interrupted; the {count} requests before it are kept"

@@ -48,7 +48,7 @@ def test_a_plan_from_init_tells_which_way_a_page_lies(pages, real_models, seatri
     fp32 = [c for c in record["cells"] if c["precision"] == "fp32"]
     assert len(fp32) == 4
     assert {c["status"] for c in record["cells"]} == {"ok"}, done.stdout
-    assert {c["accuracy"]["value"] for c in fp32} == {1.0}
+    assert {c["accuracy"]["value"]["value"] for c in fp32} == {1.0}
     assert {c["parity"]["agreement"] for c in fp32 if c["parity"]} == {1.0}
     tensors = [d for d in record["decisions"] if d["check"] == "parity tensors"]
     assert len(tensors) == 3

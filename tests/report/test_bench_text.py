@@ -3,19 +3,18 @@
 import io
 
 import pytest
+import records
 from rich.console import Console
 
-from seatrial.history.records import CellRecord, LoadResult, Measured
+from seatrial.history.records import LoadResult, Measured
 from seatrial.report.bench_text import print_sweep
 from seatrial.stats.separate import PROCESS_SPREAD
 
 
 def cell(threads, per_s, clients=1, scenario="single-stream", spread=0.01):
     rate = Measured(value=per_s, unit="1/s", interval=(per_s * (1 - spread), per_s * (1 + spread)))
-    return CellRecord(
-        id=f"m.t{threads}", pipeline="bench", backend="fake", precision="fp32", batch=1, threads=threads, status="ok",
-        load_result=LoadResult(scenario=scenario, clients=clients, requests_per_s=rate),
-    )  # fmt: skip
+    load = LoadResult(scenario=scenario, clients=clients, requests_per_s=rate)
+    return records.cell("bench", threads=threads, id=f"m.t{threads}", load=load)
 
 
 def printed(*cells):

@@ -7,36 +7,23 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
+import records
 
 from seatrial.history.records import (
-    CellRecord,
     Comparison,
     Decision,
     LoadResult,
     Measured,
+    Noise,
     Pair,
     RatePoint,
-    Record,
     ShapeResult,
     Spike,
 )
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.summarise import exact, summarise_stages
 from seatrial.report.html import write_report
 from seatrial.units import format_seconds
-
-ENVIRONMENT = {
-    "machine": "test-bench", "cpu": "some CPU", "cores": 2, "memory_bytes": 1 << 34, "virtual": True, "turbo": None, "gpus": [],
-    "packages": {"seatrial": "0", "numpy": "2"}, "disturbances": [{"what": "other work <here>", "cure": "stop it"}],
-}  # fmt: skip
-MODEL = {
-    "path": "/models/m.onnx",
-    "size_bytes": 4096,
-    "digest": "sha256:" + "0" * 64,
-    "inputs": ["x"],
-    "outputs": ["y"],
-}
-PLAN = {"path": "", "digest": "", "text": "", "resolved": None, "changes": {}}
 
 
 def table(count=200, service_ms=2.0, gap_ms=5.0, queue=True, seed=0):
@@ -49,37 +36,25 @@ def table(count=200, service_ms=2.0, gap_ms=5.0, queue=True, seed=0):
     return np.stack(columns, axis=1)
 
 
-def cell(name, load, rows, **fields):
-    stages = ["queue", "infer"] if rows.shape[1] == 4 else ["infer"]
-    return CellRecord(
-        **{
-            "id": name, "pipeline": "bench", "backend": "fake", "precision": "fp32", "batch": 1, "threads": 1, "status": "ok",
-            "stages": summarise_stages(rows, stages) | (
-                {"service": summarise_stages(np.delete(rows, 1, axis=1), ["infer"])["infer"]} if len(stages) > 1 else {}
-            ),
-            "throughput": exact(123.4, "images/s"), "peak_memory": exact(1 << 20, "B"), "cold_start": exact(0.01, "s"),
-            "affinity": (0,), "load_result": load, "io_policy": "bound",
-        } | fields
+def cell(point, load, rows, **fields):
+    found = records.measurement(
+        rows, ["queue", "infer"] if rows.shape[1] == 4 else ["infer"], throughput=exact(123.4, "images/s"),
+        peak_memory=exact(1 << 20, "B"), cold_start=exact(0.01, "s"), affinity=(0,), io_policy="bound",
     )  # fmt: skip
-
-
-def measured(value, low=None, high=None, unit="s", **more):
-    return Measured(value=value, unit=unit, interval=(low, high), confidence=0.95, n=100, n_eff=100, **more)
+    return records.cell("bench", point=point, **({"measurement": found, "load": load} | fields))
 
 
 def point(rate, holds, tail, unserved=0):
-    values = {p: measured(v, v * 0.9, v * 1.2) for p, v in (("p50", tail / 3), ("p90", tail * 0.8), ("p99", tail))}
+    values = {
+        p: records.measured(v, v * 0.9, v * 1.2) for p, v in (("p50", tail / 3), ("p90", tail * 0.8), ("p99", tail))
+    }
     return RatePoint(
         offered_per_s=rate, achieved_per_s=rate * 0.99, n=400, unserved=unserved, tail=values["p99"], holds=holds, **values
     )  # fmt: skip
 
 
 def bench(cells, tables, folder, **fields):
-    record = Record(**{
-        "id": folder.name, "created": "2026-01-02T03:04:05+00:00", "kind": "bench", "verdict": "PASS", "wall_s": 3.0,
-        "plan": PLAN, "images": {"count": 0}, "models": {"bench": MODEL}, "environment": ENVIRONMENT,
-        "cells": tuple(cells), "decisions": (),
-    } | fields)  # fmt: skip
+    record = records.record(cells, id=folder.name, **fields)
     run = RunFolder(folder)
     folder.mkdir(exist_ok=True)
     run.save_record(record)
@@ -141,14 +116,14 @@ def search(tmp_path):
     found = Measured(value=80, unit="requests/s", interval=(80, 88), n=400, warnings=("NOT CONVERGED: raise it",))
     load = LoadResult(
         scenario="server", arrivals="poisson", bound_s=0.05, bound_quantile=0.99, found_rate=found, curve=curve, ended="deadline",
-        requests_per_s=measured(70.0, 60, 80, "requests/s"),
+        requests_per_s=records.measured(70.0, 60, 80, "requests/s"),
     )  # fmt: skip
     spikes = (
         Spike(at_s=0.5, duration_s=0.02, times_median=9.5, causes=("major page faults",)),
         Spike(at_s=0.7, duration_s=0.0021, times_median=1.05, causes=("of no interest",)),
     )
     rows = table()
-    cells = [cell("bench.fake.fp32.b1.t1@server", load, rows, spikes=spikes)]
+    cells = [cell("server", load, rows, noise=Noise(watched_s=1.0, cores=(0,), spikes=spikes))]
     return bench(cells, [rows], tmp_path / "search")
 
 
@@ -183,7 +158,7 @@ def test_a_search_that_found_nothing(tmp_path):
         scenario="server", arrivals="constant", bound_s=1e-3, bound_quantile=0.99, curve=(point(9, "no", 0.4),)
     )
     rows = table(40)
-    page = bench([cell("bench.fake.fp32.b1.t1@server", load, rows)], [rows], tmp_path / "none")
+    page = bench([cell("server", load, rows)], [rows], tmp_path / "none")
     assert "No rate that was tried holds 1.00 ms@p99." in page.sections["Rate under a latency bound"]
 
 
@@ -191,11 +166,11 @@ def test_a_sweep_over_clients(tmp_path):
     cells, tables = [], []
     for clients, rate in ((1, 100.0), (2, 192.0), (4, 200.0)):
         load = LoadResult(
-            scenario="multi-stream", clients=clients, requests_per_s=measured(rate, rate * 0.98, rate * 1.02, "requests/s"),
+            scenario="multi-stream", clients=clients, requests_per_s=records.measured(rate, rate * 0.98, rate * 1.02, "requests/s"),
             called="native",
         )  # fmt: skip
         tables.append(table(queue=False, seed=clients))
-        cells.append(cell(f"bench.fake.fp32.b1.t1@multi-stream-c{clients}", load, tables[-1]))
+        cells.append(cell(f"multi-stream-c{clients}", load, tables[-1]))
     page = bench(cells, tables, tmp_path / "sweep")
     assert "Throughput by clients" in page.headings
     assert "knee" in page.html[page.html.index('id="clients"') :]
@@ -210,17 +185,21 @@ def test_a_server_with_a_mix_and_percentiles(tmp_path):
     rows = table()
     shapes = tuple(
         ShapeResult(
-            shape=f"<x>={s}", weight=w, first=exact(0.01, "s"), p50=measured(0.002), p99=measured(0.003, 0.0029, high)
+            shape=f"<x>={s}",
+            weight=w,
+            first=exact(0.01, "s"),
+            p50=records.measured(0.002),
+            p99=records.measured(0.003, 0.0029, high),
         )
         for s, w, high in (("1x3x8x8", 0.75, 0.0031), ("1x3x9x9", 0.25, None))
     )
     load = LoadResult(
         scenario="server", clients=2, rate_per_s=200, arrivals="trace", shapes=shapes, unserved=12,
-        requests_per_s=measured(190.0, unit="requests/s"), percentiles={"p75": measured(0.0021, 0.002, 0.0022)},
+        requests_per_s=records.measured(190.0, unit="requests/s"), percentiles={"p75": records.measured(0.0021, 0.002, 0.0022)},
         refused={"p99.9": "p99.9 is refused: it needs 3688 more"}, official={"Result is": "INVALID", "Min latency (ns)": 12},
         python_path={"same_outputs": False, "python_p50_s": 2e-5, "native_p50_s": 1e-5}, called="python",
     )  # fmt: skip
-    page = bench([cell("bench.fake.fp32.b1.t1@server-200-mix", load, rows)], [rows], tmp_path / "mix")
+    page = bench([cell("server-200-mix", load, rows)], [rows], tmp_path / "mix")
     said = page.sections["Load"]
     stages = summarise_stages(rows, ["queue", "infer"])
     for words in (
@@ -246,7 +225,7 @@ def test_what_was_measured_before_a_process_died(tmp_path):
     rows = table(50, queue=False)
     reason = "was killed (SIGKILL); the 50 requests before it are kept"
     failed = cell(
-        "bench.fake.fp32.b1.t1", LoadResult(scenario="single-stream"), rows, status="failed", reason=reason,
+        "", LoadResult(scenario="single-stream"), rows, status="failed", reason=reason,
         last_output="<last> words",
     )  # fmt: skip
     page = bench([failed], [rows], tmp_path / "died", status="interrupted", verdict="INCONCLUSIVE", warnings=(reason,))
@@ -279,16 +258,16 @@ def test_a_comparison(tmp_path, control):
     )  # fmt: skip
     comparison = Comparison(
         a="old <one>", b="new", metric="p50", stage="end_to_end", design="lock-step", verdict="REGRESSION",
-        reason="B is 10 % slower", margin=0.02, change=measured(0.1, 0.09, 0.11, "fraction"), a_value=exact(0.01, "s"),
+        reason="B is 10 % slower", margin=0.02, change=records.measured(0.1, 0.09, 0.11, "fraction"), a_value=exact(0.01, "s"),
         b_value=exact(0.011, "s"), p_value=0.008, p_adjusted=0.008, detectable=0.01, noise_floor=0.006, pairs=pairs,
-        control=measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=("one & only",),
+        control=records.measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=("one & only",),
     )  # fmt: skip
     decision = Decision(
         check="p50 against old <one>", verdict="FAIL", value=0.1, limit=0.02, unit="fraction", reason="B is 10 % slower"
     )
     page = bench(
         [], [], tmp_path / "compare", kind="compare", verdict="FAIL", comparisons=(comparison,), decisions=(decision,),
-        models={"a": MODEL, "b": MODEL},
+        models={"a": records.MODEL, "b": records.MODEL},
     )  # fmt: skip
     said = page.sections["REGRESSION p50 of end to end"]
     assert "10.0 ms" in said
@@ -308,5 +287,5 @@ def test_the_same_record_gives_the_same_page(tmp_path):
     pages = []
     for _ in range(2):
         (tmp_path / "same" / "record.json").unlink(missing_ok=True)
-        pages.append(bench([cell("bench.fake.fp32.b1.t1@server-10", load, rows)], [rows], tmp_path / "same").html)
+        pages.append(bench([cell("server-10", load, rows)], [rows], tmp_path / "same").html)
     assert pages[0] == pages[1]

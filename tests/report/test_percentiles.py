@@ -5,10 +5,11 @@ import re
 
 import numpy as np
 import pytest
+import records
 from rich.console import Console
 
-from seatrial.history.records import CellRecord, LoadResult, Measured
-from seatrial.jobs.summarise import exact, summarise_stages, throughput
+from seatrial.history.records import LoadResult, Measured
+from seatrial.jobs.summarise import exact, throughput
 from seatrial.report.bench_text import print_cell
 from seatrial.report.percentiles import bounded, missing
 from seatrial.report.tables import stage_table
@@ -50,11 +51,12 @@ def cell(n, name="only"):
     rng = np.random.default_rng(0)
     infer = rng.normal(10e6, 1e5, n)
     rows = np.stack([np.arange(n) * 1e8, infer / 4, infer * 3 / 4, infer], axis=1).astype(np.int64)
-    return CellRecord(
-        id=f"{name}.onnxruntime-cpu.int8.b4.t1", pipeline=name, backend="onnxruntime-cpu", precision="int8", batch=4, threads=1,
-        status="ok", stages=summarise_stages(rows, ["decode", "infer"]), throughput=throughput(rows, 4),
-        peak_memory=exact(1 << 28, "B"), cold_start=exact(1.5, "s"), io_policy="bound", load_result=LoadResult(scenario="server"),
+    found = records.measurement(
+        rows, ["decode", "infer"], throughput=throughput(rows, 4), peak_memory=exact(1 << 28, "B"), cold_start=exact(1.5, "s"),
+        io_policy="bound",
     )  # fmt: skip
+    load = LoadResult(scenario="server")
+    return records.cell(name, "onnxruntime-cpu", "int8", batch=4, measurement=found, load=load)
 
 
 def printed(draw, width=128):
@@ -85,7 +87,9 @@ def test_a_median_that_nothing_bounds_is_marked_too():
 
 def test_a_bench_says_it_too():
     stages = cell(200).stages
-    server = cell(200).model_copy(update={"stages": {"queue": stages["decode"], "service": stages["infer"], **stages}})
+    server = records.with_measurement(
+        cell(200), stages={"queue": stages["decode"], "service": stages["infer"], **stages}
+    )
     said = " ".join(printed(lambda out: print_cell(out, "m.onnx", server)).split())
     assert "median; p99 ≥ " in said
     assert "≥: p99 has no upper bound at 95 %: it needs 7,268 requests, 7,068 more than these 200" in said

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 from seatrial.cells.preflight import preflight
 from seatrial.cells.watch import Watcher
 from seatrial.errors import DataError, ExitCode, ModelError, ResultsError
-from seatrial.history.store import RunFolder, list_runs, load_record
+from seatrial.history.find import list_runs, load_record
+from seatrial.history.run_folder import RunFolder
 from seatrial.trial.run import run_trial
 
 BASE = "\n  baseline:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
@@ -156,7 +157,7 @@ def _without_the_last(data):
 
 
 def _a_figure(data):
-    data["cells"][1]["accuracy"]["value"] = 0.99
+    data["cells"][1]["accuracy"]["value"]["value"] = 0.99
 
 
 TAMPERED = {
@@ -174,9 +175,11 @@ TAMPERED = {
     "a model": lambda f: _edited(f / "record.json", lambda d: d["models"]["candidate"].update(digest="sha256:0")),
     "the truth": lambda f: _edited(f / "record.json", lambda d: d["images"].update(truth_digest="sha256:0")),
     "the reference's cell": lambda f: _edited(
-        f / "cells" / "baseline.fake.fp32.b1.t1.json", lambda d: d.update(warm_up=0)
+        f / "cells" / "baseline.fake.fp32.b1.t1.json", lambda d: d["measurement"].update(warm_up=0)
     ),
-    "a cell": lambda f: _edited(f / "cells" / "candidate.fake.fp32.b2.t1.json", lambda d: d.update(warm_up=0)),
+    "a cell": lambda f: _edited(
+        f / "cells" / "candidate.fake.fp32.b2.t1.json", lambda d: d["measurement"].update(warm_up=0)
+    ),
     "samples": _cut("samples.parquet"),
     "evaluations": _cut("evaluations.parquet"),
     "no samples": lambda f: (f / "samples.parquet").unlink(),
@@ -236,7 +239,7 @@ def test_scores_that_are_no_numbers_fail(workspace):
     workspace.script("endless.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("inf")}})
     outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: endless.fake.json}")
     assert decision(outcome, "outputs without NaN").verdict == "FAIL"
-    assert outcome.record.cells[1].nan_outputs == ("decoded scores",)
+    assert outcome.record.cells[1].measured.nan_outputs == ("decoded scores",)
 
 
 def test_a_candidate_that_is_the_baseline_is_told(workspace):
@@ -265,7 +268,7 @@ def test_a_resumed_cell_is_compared_with_a_reference_that_ran_only_now(workspace
     workspace.script("model.fake.json")
     again = workspace.load(pipelines=BASE + "\n  candidate: {extends: baseline, model: other.fake.json}")
     # The model was mended: a run of another digest is not resumed, so the start is made to say the new one.
-    start |= preflight(again, False, lambda _: None).identity()
+    start["identity"] |= preflight(again, False, lambda _: None).identity()
     (first.run.path / "run.json").write_text(json.dumps(start))
     done = run_trial(again, results, resume=True)
     assert done.record.cells[1].across.agreement == 1

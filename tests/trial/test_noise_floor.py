@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
-from seatrial.history.store import load_record
+import records
 
 from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode
 from seatrial.gate.budgets import judge_budget
-from seatrial.history.records import CellRecord, Measured, NoiseFloor
-from seatrial.jobs.summarise import summarise_stages
+from seatrial.history.find import load_record
+from seatrial.history.records import Measured, NoiseFloor
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.trial.noise_floor import MOST, floor_of
 from seatrial.trial.run import run_trial
 
@@ -25,10 +26,7 @@ def table(scale=1.0, n=400, spread=0.0):
 
 
 def cell(table_ns):
-    return CellRecord(
-        id="only.fake.fp32.b1.t1", pipeline="only", backend="fake", precision="fp32", batch=1, threads=1, status="ok",
-        stages=summarise_stages(table_ns, list(PIPELINE_STAGES)),
-    )  # fmt: skip
+    return records.cell(measurement=records.measurement(table_ns))
 
 
 def test_constant_times_differ_by_their_ratio_whichever_is_longer():
@@ -80,7 +78,8 @@ def judged(milliseconds, limit, shares, side="max", repeated="another", again=(N
     record = cell(times)
     if side == "min":
         rate = 1e3 / milliseconds
-        record = record.model_copy(update={"throughput": Measured(value=rate, unit="images/s", interval=(rate, rate))})
+        found = Measured(value=rate, unit="images/s", interval=(rate, rate))
+        record = records.with_measurement(record, throughput=found)
     (found,) = judge_budget(
         plan, Budget.model_validate({side: limit, **budget}), [record],
         lambda c, stage: times[:, 1 + [*PIPELINE_STAGES, "end_to_end"].index(stage)] / 1e9, lambda c: None, floor,

@@ -14,7 +14,7 @@ from seatrial.cells.watch import Watcher
 from seatrial.compare import rounds as versus
 from seatrial.compare.rounds import CutShortError
 from seatrial.errors import CellError, PlanError
-from seatrial.history.store import new_run
+from seatrial.history.run_folder import new_run
 from seatrial.plan import load_plan
 from seatrial.report.html import render
 from seatrial.trial import run as trial_run

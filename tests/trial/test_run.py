@@ -12,14 +12,17 @@ import numpy as np
 import pandas as pd
 import pytest
 from processes import SEATRIAL, ran, started
-from seatrial.history.store import list_runs, load_record
 
+from seatrial.cells.fields import cell_measurement
+from seatrial.cells.measure import MeasureAnswer
+from seatrial.cells.preflight import preflight
+from seatrial.cells.prepare import measure_task, pipeline_cell
 from seatrial.cells.watch import Watcher
 from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, ExitCode, ModelError, ResultsError
+from seatrial.history.find import list_runs, load_record
 from seatrial.history.frame import load_results
-from seatrial.jobs.summarise import measured_fields
-from seatrial.jobs.workload import Timing
-from seatrial.stats.share import LONGEST_RUN
+from seatrial.history.run_folder import RunFolder
+from seatrial.jobs.workload import OpenedFacts, Timing
 from seatrial.trial.run import run_trial
 
 
@@ -51,7 +54,7 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
         "pictures",
     }
     data = json.loads((outcome.run.path / "record.json").read_text())
-    assert data["schema"] == "seatrial.record/1"
+    assert data["schema"] == "seatrial.record/2"
     assert all(d["evidence"].startswith("sha256:") for d in data["decisions"] if d["cell"])
     samples = pd.read_parquet(outcome.run.path / "samples.parquet")
     for cell in record.cells:
@@ -112,7 +115,12 @@ def test_a_cell_that_dies_keeps_what_it_measured(workspace):
     count = int((samples["cell"] == bad.id).sum())
     assert count == bad.stages["infer"].p50.n >= 600
     assert bad.reason.endswith(f"the {count} samples before it are kept")
-    assert (bad.throughput, bad.peak_memory, bad.cold_start, bad.accuracy) == (None, None, None, None)
+    assert (bad.measured.throughput, bad.measured.peak_memory, bad.measured.cold_start, bad.accuracy) == (
+        None,
+        None,
+        None,
+        None,
+    )
     assert {d.verdict for d in outcome.record.decisions if d.cell == bad.id} == {"FAIL", "INCONCLUSIVE"}
     assert all(d.verdict == "INCONCLUSIVE" for d in outcome.record.decisions if d.limit is not None)
 
@@ -132,17 +140,22 @@ def test_peak_memory_is_of_every_picture(workspace):
     (cell,) = run_trial(plan, workspace.folder / "results", allow_code=True).record.cells
     assert cell.status == "ok", cell.reason
     # What Python and its packages take comes on top.
-    assert 200e6 < cell.peak_memory.value < 500e6
+    assert 200e6 < cell.measured.peak_memory.value < 500e6
 
 
-def test_stages_that_do_not_add_up_mark_the_cell():
+def test_stages_that_do_not_add_up_mark_the_cell(workspace):
     table = np.array([[0, 10, 20, 30, 35, 100]] * 40)
-    timing = Timing(converged=True, ended="converged")
-    fields = measured_fields(STAGES, table, 1, None, timing, LONGEST_RUN)
-    assert fields["doubt"] == fields["warnings"][0]
-    assert fields["doubt"].startswith("the stages add up to 95.0% of the end-to-end time")
+    ready = preflight(workspace.load(), False, lambda _: None)
+    cell, _ = pipeline_cell(ready, RunFolder(workspace.folder / "run"), "baseline")
+    task = measure_task(ready, cell, workspace.folder / "model.fake.json")
+    opened = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={})
+    answer = MeasureAnswer(opened=opened, timing=Timing(converged=True, ended="converged"))
+    found, warnings = cell_measurement(task, answer, table, 1)
+    assert found.doubt == warnings[0]
+    assert found.doubt.startswith("the stages add up to 95.0% of the end-to-end time")
     table[:, -1] = 96
-    assert measured_fields(STAGES, table, 1, None, timing, LONGEST_RUN)["doubt"] == ""
+    found, warnings = cell_measurement(task, answer, table, 1)
+    assert (found.doubt, warnings) == ("", ())
 
 
 @pytest.mark.slow
@@ -188,8 +201,8 @@ def test_accuracy_from_a_csv_of_classes(workspace):
         parity="",
     )
     cell = outcome.record.cells[0]
-    assert (cell.accuracy.value, cell.accuracy_name) == (0.75, "top-1")
-    assert cell.accuracy_by_tag == {"odd": 0.0, "plain": 1.0}
+    assert (cell.accuracy.value.value, cell.accuracy.metric) == (0.75, "top-1")
+    assert cell.accuracy.by_tag == {"odd": 0.0, "plain": 1.0}
     assert outcome.exit_code == ExitCode.PASS
 
 

@@ -12,7 +12,7 @@ from seatrial.cells.prepare import bare_record, measure_task
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import judge, overall
 from seatrial.history.records import Floor
-from seatrial.history.store import RunFolder
+from seatrial.history.run_folder import RunFolder
 from seatrial.model.file import inspect_model
 from seatrial.parity.floor import save_floors
 from seatrial.parity.specials import as_array, signature
@@ -111,7 +111,7 @@ class Bench:
             signatures = as_array([[signature(o) for o in row] for row in (specials or {}).get(cell.pipeline, own)])
             save_results(folder / "results.npz", given, own, signatures)
             save_floors(folder, floors or [])
-        records = [bare_record(c, **self.comparer.compare(c)) for c in self.order]
+        records = [self.comparer.compare(c).put_into(bare_record(c)) for c in self.order]
         plan = self.ready.plan.plan
         return judge(plan, records, lambda *_: np.zeros(0)), {r.id: r for r in records}
 
@@ -295,7 +295,7 @@ def test_nan_and_infinity_are_looked_for_on_all_images_not_on_the_first_few(work
         save_results(
             folders[batch] / "results.npz", [None] * 4, kept, as_array([[signature(o) for o in row] for row in rows])
         )
-    records = [bare_record(c, **bench.comparer.compare(c)) for c in bench.order]
+    records = [bench.comparer.compare(c).put_into(bare_record(c)) for c in bench.order]
     found = only(judge(bench.ready.plan.plan, records, lambda *_: np.zeros(0)), "parity tensors")
     assert found.verdict == "FAIL"
     assert "NaN or infinity on one side only in 1 image(s), first 3.png (output output0)" in found.reason

@@ -7,7 +7,12 @@ import subprocess
 import pytest
 
 from seatrial.errors import ResultsError
-from seatrial.history.store import RunFolder, load_record, new_run, single_run, write_atomic
+from seatrial.history.files import write_atomic
+from seatrial.history.find import load_record
+from seatrial.history.records import RunStart
+from seatrial.history.run_folder import RunFolder, new_run
+
+START = RunStart(kind="trial", created="now", subject=("p",))
 
 
 @pytest.fixture
@@ -51,11 +56,11 @@ def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
     assert not (run.path / ".lock").exists()
     with pytest.raises(ResultsError, match="carry on with"):
         load_record(run)
-    with run.locked():
+    with run:
         assert run.running
         with pytest.raises(ResultsError, match="this run is still going on; wait for it"):
             load_record(run)
-        with pytest.raises(ResultsError, match="still going on"), RunFolder(run.path).locked():
+        with pytest.raises(ResultsError, match="still going on"), RunFolder(run.path):
             pass
     assert not run.running
 
@@ -63,19 +68,19 @@ def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
 @pytest.mark.parametrize("locked_once", [True, False])
 def test_an_interrupted_run_on_a_read_only_disk_is_not_running(small_disk, locked_once):
     run = new_run(small_disk / "results", "here")
-    run.save_start({"plan": "p"})
+    run.save_start(START)
     if locked_once:
-        with run.locked():
+        with run:
             pass
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     assert not run.running
-    with pytest.raises(ResultsError, match="cannot be locked: no permission"), run.locked():
+    with pytest.raises(ResultsError, match="cannot be locked: no permission"), run:
         pass
 
 
 def test_a_running_one_is_also_seen_on_a_read_only_disk(small_disk):
     run = new_run(small_disk / "results", "here")
-    with run.locked():
+    with run:
         other = small_disk.with_name("other")
         other.mkdir()
         # Another view of the same disk, since one that is being written to cannot be made read-only.
@@ -89,8 +94,8 @@ def test_a_running_one_is_also_seen_on_a_read_only_disk(small_disk):
 
 def broken(results, cell=""):
     """A single run that fails, behind its first cell if that is named."""
-    with single_run(results, "here") as run:
-        run.save_start({})
+    with new_run(results, "here") as run:
+        run.save_start(START)
         if cell:
             (run.cells / cell).write_text("{}")
         raise ResultsError("a record is never rewritten")
