@@ -10,7 +10,8 @@ from processes import SEATRIAL, ran
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from seatrial.cli.app import app
+from seatrial.cli import trials  # noqa: F401 - it registers its commands
+from seatrial.cli.shell import app
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import store
 from seatrial.history.evidence import Evidence
@@ -79,7 +80,7 @@ def test_what_is_written_is_read(current, kind):
     run, record = current(kind)
     assert load_record(run) == record
     assert said(run.path / "record.json") == json.loads(json.dumps(record.to_json()))
-    assert list(record.to_json())[0] == "schema"
+    assert next(iter(record.to_json())) == "schema"
     assert run.finished_cells() == {c.id: c for c in record.cells}
 
 
@@ -122,7 +123,7 @@ def test_a_start_is_read_as_it_was_written(tmp_path, start):
     run.save_start(start)
     assert run.start() == start
     data = said(tmp_path / "run.json")
-    assert (list(data)[0], data["schema"]) == ("schema", "seatrial.run/2")
+    assert (next(iter(data)), data["schema"]) == ("schema", "seatrial.run/2")
     assert {k: type(v) for k, v in data.items()} == {
         "schema": str, "kind": str, "created": str, "subject": list, "identity": dict,
         "environment": dict if start.environment else type(None),
