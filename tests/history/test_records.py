@@ -10,7 +10,8 @@ from processes import SEATRIAL, ran
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
-from seatrial.cli.app import app
+from seatrial.cli import trials  # noqa: F401 - it registers its commands
+from seatrial.cli.shell import app
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import find
 from seatrial.history.evidence import Evidence

@@ -11,7 +11,8 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from seatrial.cells.watch import Watcher
-from seatrial.cli.app import app
+from seatrial.cli import compare, trials  # noqa: F401 - each registers its commands
+from seatrial.cli.shell import app
 from seatrial.compare.question import Question
 from seatrial.compare.stored import compare_stored
 from seatrial.errors import ResultsError, UsageError

@@ -94,7 +94,7 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
                 os._exit(ExitCode.PASS)
             except Exception as e:
                 if kwargs.get("debug"):
-                    raise
+                    traceback.print_exc()
                 print_error(f"internal error: {type(e).__name__}: {e}\nthis is a bug in seatrial; --debug shows where")
                 code = ExitCode.INTERNAL
             raise typer.Exit(int(code or 0))
