@@ -126,7 +126,7 @@ def test_a_model_that_cannot_be_run_as_asked(relu, options, error, said):
 
 
 def test_a_pipeline_in_the_first_configuration_of_its_matrix(ready, tmp_path, monkeypatch):
-    monkeypatch.setattr(sides_module, "has_native_loop", lambda _: True)
+    monkeypatch.setattr(sides_module, "has_native_loop", lambda *_: True)
     plan = ready(matrix="{backends: [fake], batch_sizes: [2, 1], threads: [1]}")
     subject = pipeline_subject(plan, new_run(tmp_path / "results", "here"), "candidate")
     assert subject.label == "candidate (fake fp32 b2 t1)"

@@ -15,6 +15,7 @@ from seatrial.cli.shell import app
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import find
 from seatrial.history.evidence import Evidence
+from seatrial.history.files import json_bytes, write_atomic
 from seatrial.history.find import load_record
 from seatrial.history.records import CELL_SCHEMA, Environment, RunStart
 from seatrial.history.run_folder import RunFolder
@@ -41,7 +42,7 @@ def current(tmp_path):
             run.save_cell(cell)
         run.save_start(start)
         record = Evidence(run.path).bound(record)
-        run.save_record(record)
+        write_atomic(run.path / "record.json", json_bytes(record.to_json()))
         return run, record
 
     return call

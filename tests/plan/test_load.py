@@ -164,7 +164,7 @@ def test_a_plans_stages_are_those_that_are_measured():
     """A Literal, for the schema's sake; the names are those of every table."""
     from typing import get_args
 
-    from seatrial.plan.models import Stage
+    from seatrial.plan.budgets import Stage
     from seatrial.stages import END_TO_END, PIPELINE_STAGES
 
     assert get_args(Stage) == (*PIPELINE_STAGES, END_TO_END)

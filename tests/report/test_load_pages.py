@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import records
 
+from seatrial.history.files import json_bytes, write_atomic
 from seatrial.history.records import (
     Comparison,
     Decision,
@@ -57,7 +58,7 @@ def bench(cells, tables, folder, **fields):
     record = records.record(cells, id=folder.name, **fields)
     run = RunFolder(folder)
     folder.mkdir(exist_ok=True)
-    run.save_record(record)
+    write_atomic(folder / "record.json", json_bytes(record.to_json()))
     frames = []
     for c, rows in zip(cells, tables, strict=True):
         names = ["start_ns", *(f"{s}_ns" for s in c.stages if s != "service")]

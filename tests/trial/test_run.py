@@ -43,7 +43,7 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
     record = load_record(outcome.run)
     assert record.to_json() == outcome.record.to_json()
     assert [c.status for c in record.cells] == ["ok"] * 4
-    assert {c.io_policy for c in record.cells} == {
+    assert {c.measured.io_policy for c in record.cells} == {
         "inputs bound in place, outputs read without a copy, shapes fixed when opened"
     }
     assert {p.name for p in outcome.run.path.iterdir()} == {
@@ -148,7 +148,7 @@ def test_stages_that_do_not_add_up_mark_the_cell(workspace):
     ready = preflight(workspace.load(), False, lambda _: None)
     cell, _ = pipeline_cell(ready, RunFolder(workspace.folder / "run"), "baseline")
     task = measure_task(ready, cell, workspace.folder / "model.fake.json")
-    opened = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={})
+    opened = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={}, io_policy="in place")
     answer = MeasureAnswer(opened=opened, timing=Timing(converged=True, ended="converged"))
     found, warnings = cell_measurement(task, answer, table, 1)
     assert found.doubt == warnings[0]

@@ -20,8 +20,12 @@ def read_record(path: Path) -> tuple[Record, dict[str, Any]]:
     """record.json as a model, and as it stands there. ResultsError where it is damaged or of a newer schema."""
     data = read_json(path)
     check_schema(path, data)
-    new = {**data, "schema_": SCHEMA} if data["schema"] == SCHEMA else schema1.record_of(data)
-    return _validated(Record, new, path), data
+    if data["schema"] == SCHEMA:
+        return _validated(Record, {**data, "schema_": SCHEMA}, path), data
+    try:
+        return _validated(Record, schema1.record_of(data), path), data
+    except (TypeError, ValueError, AttributeError):  # some part of it is no object or no list
+        raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
 
 
 def check_schema(path: Path, record: dict[str, Any]) -> None:
@@ -41,14 +45,14 @@ def read_start(path: Path) -> RunStart:
 
 
 def read_cell(path: Path) -> CellRecord | None:
-    """cells/ID.json; None where it is of a newer schema or no cell: nothing is known of it, and it is measured again."""
-    data = read_json(path)
-    if data.get("schema", CELL_SCHEMA) != CELL_SCHEMA:
-        return None
+    """cells/ID.json; None where it is of a newer schema, or no whole cell: nothing is known of it, and it is measured again."""
     try:
-        return CellRecord.model_validate(data if "schema" in data else schema1.cell_of(data))
-    except ValidationError:
-        return None
+        data = read_json(path)
+        if data.get("schema", CELL_SCHEMA) == CELL_SCHEMA:
+            return CellRecord.model_validate(data if "schema" in data else schema1.cell_of(data))
+    except (ResultsError, TypeError, ValueError, AttributeError):  # not whole; pydantic's error is a ValueError
+        pass
+    return None
 
 
 def _unknown(path: Path, known: str, got: Any) -> ResultsError:

@@ -234,11 +234,11 @@ def _reference_configurations_first(plan: PlanFile, cells: list[Cell]) -> list[C
 
 def _compared_again(run: RunFolder, record: CellRecord, cell: Cell, comparer: Comparer) -> CellRecord:
     """A cell of before the resume: its reference may have run only now."""
-    if record.status != "ok" or not (run.work / cell.id / "results.npz").is_file():
-        return record
-    found = comparer.compare(cell).put_into(record)
-    if found != record:
-        run.save_cell(found)
+    found = record
+    if record.status == "ok" and (run.work / cell.id / "results.npz").is_file():
+        found = comparer.compare(cell).put_into(record)
+    # Also where nothing changed: its file may be of an older schema, and must say what the record will.
+    run.save_cell(found)
     return found
 
 

@@ -20,7 +20,7 @@ from seatrial.compare.rounds import Question
 from seatrial.compare.sides import model_subject
 from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
-from seatrial.history import rescue
+from seatrial.history import rescue, run_folder
 from seatrial.history.find import load_record
 from seatrial.history.records import RunStart
 from seatrial.history.run_folder import RunFolder, new_run
@@ -264,13 +264,13 @@ def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatc
 
 def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path, monkeypatch):
     subject = model_bench(workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True)
-    saved = keep.Keep.cell
+    saved = RunFolder.save_cell
 
-    def then_ctrl_c(keeper, cell, table_ns=None):
-        saved(keeper, cell, table_ns)
+    def then_ctrl_c(run, cell, table_ns=None):
+        saved(run, cell, table_ns)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(keep.Keep, "cell", then_ctrl_c)
+    monkeypatch.setattr(RunFolder, "save_cell", then_ctrl_c)
     with new_run(tmp_path / "results", "here") as run:
         outcome = run_bench(run, subject, Sweep([LoadPoint(Load())] * 2, 0.3), lambda step, share: None)
     assert (outcome.record.status, outcome.exit_code) == ("interrupted", ExitCode.INTERRUPTED)
@@ -279,13 +279,13 @@ def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path
 
 
 def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, monkeypatch):
-    saved = keep.save_samples
+    saved = run_folder.save_samples
 
-    def with_ctrl_c(run, cells):
+    def with_ctrl_c(folder, work, cells):
         os.kill(os.getpid(), signal.SIGINT)
-        saved(run, cells)
+        saved(folder, work, cells)
 
-    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    monkeypatch.setattr(run_folder, "save_samples", with_ctrl_c)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(KeyboardInterrupt):
@@ -297,15 +297,15 @@ def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, m
 
 
 def test_a_full_disk_is_told_although_ctrl_c_came_meanwhile(workspace, small_disk, places, monkeypatch):
-    saved = keep.save_samples
+    saved = run_folder.save_samples
 
-    def with_ctrl_c(run, cells):
-        if run.path.is_relative_to(small_disk):
+    def with_ctrl_c(folder, work, cells):
+        if folder.is_relative_to(small_disk):
             os.kill(os.getpid(), signal.SIGINT)
             fill(small_disk)
-        saved(run, cells)
+        saved(folder, work, cells)
 
-    monkeypatch.setattr(keep, "save_samples", with_ctrl_c)
+    monkeypatch.setattr(run_folder, "save_samples", with_ctrl_c)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with pytest.raises(ResultsError, match="the disk is full") as caught:
