@@ -44,7 +44,7 @@ class OpenVinoBackend(Closing):
                 network.reshape(shapes)
             compiled = core.compile_model(network, cls.device, cls._settings(options))
         except RuntimeError as e:
-            raise ModelError(f"{model}: OpenVINO cannot load the model: {_reason(e)}") from e
+            raise ModelError(f"OpenVINO cannot load the model: {_reason(e)}", subject=model) from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
             raise BackendUnavailableError(

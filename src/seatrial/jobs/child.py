@@ -10,6 +10,7 @@ from pathlib import Path
 
 # Set by process_tree.py: the process id of whoever started this one, and a word of its own behind it.
 STARTER = "SEATRIAL_STARTER"
+OUT_OF_MEMORY = "out of memory; use a smaller batch or a machine with more"
 
 
 def die_with_parent() -> None:
