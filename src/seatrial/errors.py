@@ -73,7 +73,8 @@ class SeatrialError(Exception):
     @property
     def raw(self) -> str:
         """The whole message, its options still marked: for another error's text."""
-        asked = f"{_MARK}{self.option}{_MARK} {self.value}".rstrip() if self.option else ""
+        asked = f"{_MARK}{self.option}{_MARK}" if self.option else ""
+        asked += f" {self.value}" if self.value else ""
         return ": ".join(filter(None, (self.subject, self.key, asked, self.text)))
 
     def for_command_line(self) -> str:
