@@ -5,21 +5,28 @@
     ├── PlanError                    4   the trial plan is wrong: file, line, key, what was expected
     ├── ModelError                   4   a model can't be read, or does not fit the plan
     ├── DataError                    4   an image or its annotations can't be used
-    ├── CodeRefusedError             4   the plan names Python code and --allow-code is not given
+    ├── CodeRefusedError             4   the plan names Python code, which was not allowed to run
     ├── BackendUnavailableError      5   a backend, its device or a SIMD level is not on this machine
     ├── ResultsError                 5   results can't be written or read
     └── CellError                    1   a cell broke while it ran (recorded, never shown as a traceback)
 
-A message says what was expected, what came, and the cure, in one breath.
+A message says what was expected, what came, and the cure, in one breath. What it is about is data beside the text: a plan's
+key, or an option, which is `max_time` to who calls from Python and `--max-time` on the command line.
 """
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import IntEnum
-from typing import ClassVar
+from pathlib import Path
+from typing import ClassVar, Self
+
+# Drawn anew in each process, so that no text out of a file can hold it.
+_MARK = f"\N{INVISIBLE SEPARATOR}{os.urandom(8).hex()}\N{INVISIBLE SEPARATOR}"
 
 
 class ExitCode(IntEnum):
@@ -36,10 +43,47 @@ class ExitCode(IntEnum):
 OUT_OF_MEMORY = "out of memory; use a smaller batch or a machine with more"
 
 
+def option(name: str) -> str:
+    """An option that an error's text names, such as `max_time` in a cure, between two marks. str() leaves the marks out, the
+    command line shows `--max-time` in their place."""
+    return f"{_MARK}{name}{_MARK}"
+
+
+def flag(name: str) -> str:
+    """'--max-time' for max_time: in texts that are the command line's alone, such as a record's and a command in full."""
+    return f"--{name.replace('_', '-')}"
+
+
 class SeatrialError(Exception):
-    """Base of every deliberate error; its text is for the user."""
+    """Base of every deliberate error; its text is for the user.
+
+    In front of the text stands what it is about. subject: a file, a pipeline, one side of a comparison; key: of the plan, such
+    as `pipelines.a.preprocess.size`; option: by its Python name, with the value that was given where it matters which.
+    """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAIL
+
+    def __init__(
+        self, text: str, *, subject: str | Path = "", key: str = "", option: str = "", value: str = ""
+    ) -> None:
+        self.text = text
+        self.subject = str(subject)
+        self.key = key
+        self.option = option
+        self.value = value
+        super().__init__(self.raw.replace(_MARK, ""))
+
+    @property
+    def raw(self) -> str:
+        """The whole message, its options still marked: for another error's text."""
+        asked = f"{_MARK}{self.option}{_MARK}" if self.option else ""
+        asked += f" {self.value}" if self.value else ""
+        return ": ".join(filter(None, (self.subject, self.key, asked, self.text)))
+
+    def for_command_line(self) -> str:
+        parts = self.raw.split(_MARK)
+        parts[1::2] = map(flag, parts[1::2])
+        return "".join(parts)
 
 
 class UsageError(SeatrialError):
@@ -74,10 +118,39 @@ class CellError(SeatrialError):
     exit_code = ExitCode.FAIL
 
 
-def error_of(exit_code: int, text: str) -> SeatrialError:
-    """What another process ended with, as an error of this one."""
+@dataclass(frozen=True)
+class Failure:
+    """An error on its way from one process to another, whose marks are others. text: in parts, every second one an option."""
+
+    exit_code: int
+    text: tuple[str, ...]
+    subject: str = ""
+    key: str = ""
+    option: str = ""
+    value: str = ""
+
+    @classmethod
+    def of(cls, e: SeatrialError) -> Self:
+        return cls(int(e.exit_code), tuple(e.text.split(_MARK)), e.subject, e.key, e.option, e.value)
+
+    @classmethod
+    def said(cls, text: str, exit_code: ExitCode = ExitCode.FAIL) -> Self:
+        """Without an error that was raised."""
+        return cls(int(exit_code), tuple(text.split(_MARK)))
+
+    @property
+    def reason(self) -> str:
+        """As the command line says it, and a record keeps it."""
+        return error_of(self).for_command_line()
+
+
+def error_of(failure: Failure, within: str = "") -> SeatrialError:
+    """What another process ended with, as an error of this one. within: whose it was, where the error itself does not say."""
     kinds = {ExitCode.USAGE: UsageError, ExitCode.BAD_INPUT: ModelError, ExitCode.ENVIRONMENT: BackendUnavailableError}
-    return {int(code): kind for code, kind in kinds.items()}.get(exit_code, CellError)(text)
+    kind: type[SeatrialError] = {int(code): kind for code, kind in kinds.items()}.get(failure.exit_code, CellError)
+    subject = ": ".join(filter(None, (within, failure.subject)))
+    f = failure
+    return kind(_MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value)
 
 
 _CONTROLS = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")

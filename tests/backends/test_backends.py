@@ -287,7 +287,7 @@ def test_the_native_loop_refuses_a_model_of_text(tmp_path):
     value = onnx.helper.make_tensor_value_info
     path = write(tmp_path / "m.onnx", [node("Identity", "x", "y")], [value("x", text, [1])], [value("y", text, [1])])
     with pytest.raises(
-        ModelError, match="x, y is not a tensor of numbers, which the C API path cannot bind; use --loop python"
+        ModelError, match="x, y is not a tensor of numbers, which the C API path cannot bind; use loop python"
     ):
         open_backend("onnxruntime-cpu", path, OpenOptions(), native=True)
 

@@ -415,10 +415,10 @@ def test_disturbances_are_told_once_a_cure_with_how_often():
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        ({"metrics": ("p42",)}, "--metric: expected one of p50, p90, p95, p99, mean, got 'p42'"),
+        ({"metrics": ("p42",)}, "metric: expected one of p50, p90, p95, p99, mean, got 'p42'"),
         ({"metrics": ("p50", "men")}, "got 'men' (did you mean 'mean'?)"),
         ({"metrics": ()}, "got none"),
-        ({"margin": 0.0}, "--margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got 0 %"),
+        ({"margin": 0.0}, "margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got 0 %"),
         ({"margin": -0.01}, "got -1 %"),
         ({"margin": 1.0}, "got 100 %"),
         ({"margin": 2.0}, "such as 2% or 0.02, got 200 %"),
@@ -475,7 +475,7 @@ def compared(tmp_path, monkeypatch):
 
 def test_a_stage_that_is_not_there_is_told_after_one_round(compared):
     with pytest.raises(
-        UsageError, match=r"--stage: expected one of infer, end_to_end, got 'inferr' \(did you mean 'infer'"
+        UsageError, match=r"stage: expected one of infer, end_to_end, got 'inferr' \(did you mean 'infer'"
     ):
         compared([*rounds_of([0.0]), None], stage="inferr")
 
@@ -628,7 +628,7 @@ def test_who_is_launched_first_is_balanced(compared):
         ("p50", 5.0, 3.1, ""),
         (
             "p50", 0.5, 8.0,
-            "--max-time: a round of these takes 8.50 s or more, 500 ms of it for loading and warming up, and a verdict 7 of "
+            "max_time: a round of these takes 8.50 s or more, 500 ms of it for loading and warming up, and a verdict 7 of "
             "them: expected 63 s or more, got 60 s",
         ),
         ("p99", 0.5, 20.0, "expected 152 s or more, got 60 s; p50 takes less"),

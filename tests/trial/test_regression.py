@@ -74,7 +74,7 @@ def test_a_side_that_dies_in_the_comparison_costs_the_comparison_only(slower, wo
     """Three loaded copies may not fit where one did: the cells stand, and nothing passes."""
 
     def dies(a, b, question, folder, labels, tell):
-        assert (question.time_option, question.max_time_s) == ("regression.max_time", 60.0)
+        assert (question.time_key, question.max_time_s) == ("regression.max_time", 60.0)
         broken = CellError("B, candidate: was killed by signal 9 (SIGKILL)")
         raise CutShortError([], broken) if cut else broken
 

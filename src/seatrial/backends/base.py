@@ -161,14 +161,15 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
     for name in feeds:
         if name not in known:
             raise ModelError(
-                f"{model}: the model has no input called {name!r}{did_you_mean(name, list(known))}; "
-                f"its inputs are {', '.join(known)}"
+                f"the model has no input called {name!r}{did_you_mean(name, list(known))}; its inputs are {', '.join(known)}",
+                subject=model,
             )
     missing = [name for name in known if name not in feeds]
     if missing:
         raise ModelError(
-            f"{model}: no values for input(s) {', '.join(missing)}; expected feeds for {', '.join(known)}; a Python "
-            "preprocess stage may return a dict with one array an input"
+            f"no values for input(s) {', '.join(missing)}; expected feeds for {', '.join(known)}; a Python "
+            "preprocess stage may return a dict with one array an input",
+            subject=model,
         )
 
 

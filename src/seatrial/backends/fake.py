@@ -44,7 +44,7 @@ class FakeBackend(Closing):
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
         if not model.name.endswith(FAKE_SUFFIX):
-            raise ModelError(f"{model}: the fake backend plays scripts called *{FAKE_SUFFIX}, not models")
+            raise ModelError(f"the fake backend plays scripts called *{FAKE_SUFFIX}, not models", subject=model)
         script = json.loads(model.read_text("utf-8"))
         time.sleep(script.get("load_ms", 0) / 1e3)
         return cls(model, script, options)

@@ -66,7 +66,7 @@ class OnnxRuntimeBackend(Closing):
         try:
             session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
         except Exception as e:  # onnxruntime raises its own types, none with a common public base
-            raise ModelError(f"{model}: onnxruntime cannot load the model: {first_line(e)}") from e
+            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model) from e
         # By default a session that fails later goes on with another provider; here that must be an error.
         session.disable_fallback()
         active = session.get_providers()

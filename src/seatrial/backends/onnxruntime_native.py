@@ -18,7 +18,7 @@ from seatrial._native.ort import LoadedModel, Request, library_version, reads_ho
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
 from seatrial.backends.reasons import first_line
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, option
 
 if TYPE_CHECKING:
     from seatrial._native.ort import Port
@@ -67,11 +67,13 @@ class NativeOnnxRuntimeBackend(Closing):
                 raise BackendUnavailableError(
                     f"{cls.name}: this onnxruntime has no {cls.provider}; install seatrial[gpu] in place of seatrial[cpu]"
                 ) from None
-            raise ModelError(f"{model}: onnxruntime cannot load the model: {first_line(e)}") from e
+            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model) from e
         unknown = [p[0] for p in (*loaded.inputs, *loaded.outputs) if p[2] == "unknown"]
         if unknown:
             raise ModelError(
-                f"{model}: {', '.join(unknown)} is not a tensor of numbers, which the C API path cannot bind; use --loop python"
+                f"{', '.join(unknown)} is not a tensor of numbers, which the C API path cannot bind; "
+                f"use {option('loop')} python",
+                subject=model,
             )
         return cls(loaded, library, model, options)
 

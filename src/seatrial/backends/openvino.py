@@ -49,7 +49,7 @@ class OpenVinoBackend(Closing):
                 network.reshape(shapes)
             compiled = core.compile_model(network, cls.device, cls._settings(options))
         except RuntimeError as e:
-            raise ModelError(f"{model}: OpenVINO cannot load the model: {last_line(e)}") from e
+            raise ModelError(f"OpenVINO cannot load the model: {last_line(e)}", subject=model) from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
             raise BackendUnavailableError(

@@ -11,13 +11,15 @@ from seatrial.machine.environment import usable_cores
 def check_threads(threads: int) -> None:
     cores = len(usable_cores())
     if threads > cores:
-        raise UsageError(f"--threads: expected at most {cores}, the cores that this process may use, got {threads}")
+        raise UsageError(
+            f"expected at most {cores}, the cores that this process may use, got {threads}", option="threads"
+        )
 
 
 def check_name(backend: str) -> None:
     if backend not in NAMES:
         raise UsageError(
-            f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}"
+            f"expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}", option="backend"
         )
 
 

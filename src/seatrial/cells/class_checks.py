@@ -62,9 +62,9 @@ def map_truth(
             found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
         except DataError as e:
             if builtin or class_ids is not None:
-                raise DataError(f"{e} (pipelines.{name})") from None
+                raise DataError(f"{e.raw} (pipelines.{name})") from None
             # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
-            told.setdefault(f"accuracy is not computed: {e}", []).append(name)
+            told.setdefault(f"accuracy is not computed: {e.for_command_line()}", []).append(name)
             continue
         maps[name] = found
         for text in found.warnings:

@@ -16,7 +16,15 @@ from seatrial.backends import availability
 from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.digests import HashedFile, hash_file
-from seatrial.errors import BackendUnavailableError, CodeRefusedError, DataError, SeatrialError, count_of, short_list
+from seatrial.errors import (
+    BackendUnavailableError,
+    CodeRefusedError,
+    DataError,
+    SeatrialError,
+    count_of,
+    option,
+    short_list,
+)
 from seatrial.images.check import CheckedImage, check_images
 from seatrial.images.files import ImageFile, find_images, hash_images
 from seatrial.kernels.simd import check_simd
@@ -237,7 +245,7 @@ def _check_code(plan: PlanFile, allow_code: bool) -> None:
             if isinstance(code, pipelines.UserCode):
                 raise CodeRefusedError(
                     f"{plan.path}: pipelines.{name}.{stage} names Python code ({code.python}), which a trial would run; "
-                    "read it, then give --allow-code"
+                    f"read it, then give {option('allow_code')}"
                 )
 
 
@@ -267,7 +275,7 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
             try:
                 geometry = kernel.geometry(source_hw)
             except SeatrialError as e:
-                problems.append(f"{image.path}: {e}")
+                problems.append(f"{image.path}: {e.raw}")
                 continue
             scale = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
             if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):

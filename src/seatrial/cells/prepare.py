@@ -24,6 +24,7 @@ from seatrial.cells.watch import Watcher
 from seatrial.errors import (
     CellError,
     ExitCode,
+    Failure,
     ModelError,
     PlanError,
     did_you_mean,
@@ -80,19 +81,19 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
         with contextlib.suppress(OSError):  # whoever makes it says what is wrong with the cache
             cached.unlink()
         if why := ready.inputs.changed(cell.pipeline):
-            return NoModel.without(why, ExitCode.BAD_INPUT)
+            return NoModel(None, Failure.said(why, ExitCode.BAD_INPUT))
         workload = replace(workload_of(ready, cell, info.path), batch=_fixed_batch(info))
         folder = run.work / f"prepare.{cell.pipeline}.{cell.precision}"
         task = VariantTask(workload=workload, calibration_digest=digest)
         ended = run_job(variant.JOB, task, folder, ready.plan.plan.measure.timeout, watcher.of(cell))
         if why := ready.inputs.changed(cell.pipeline):
             cached.unlink(missing_ok=True)
-            return NoModel.without(why, ExitCode.BAD_INPUT)
+            return NoModel(None, Failure.said(why, ExitCode.BAD_INPUT))
         if ended.answer is None:
             return ended
         found = _inspected(cached)
         if found is None:
-            return NoModel.without(f"{cached}: went from the cache as soon as it was made; run again", ExitCode.FAIL)
+            return NoModel(None, Failure.said(f"{cached}: went from the cache as soon as it was made; run again"))
     ready.inputs.add(cell_inputs(cell), found.hashed)
     return cached
 

@@ -137,7 +137,7 @@ def compare(
     print_verdict(out, record)
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
     if cut:
-        print_error(f"{cut}; the rounds before it are kept")
+        print_error(f"{cut.for_command_line()}; the rounds before it are kept")
         return cut.ended_with
     return exit_code(record.verdict, ())
 
@@ -187,7 +187,7 @@ def _stored(a: str, b: str, results: Path) -> tuple[Record, Record]:
         try:
             found.append(find_run(text, results, but="compare"))
         except ResultsError as e:
-            raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml); as a stored run: {e}") from None
+            raise ResultsError(f"{text!r} is no model (.onnx) and no plan (.yaml); as a stored run: {e.raw}") from None
     return load_record(found[0]), load_record(found[1])
 
 

@@ -99,7 +99,7 @@ def _measured(out: Console) -> Harness:
 
     out.print("\n[bold]The harness itself[/]")
     with out.status("measuring") as status:
-        h = measure_harness(MODEL, lambda step, share: status.update(f"{step} {share:.0%}"))
+        h = measure_harness(MODEL, lambda step, share: status.update(f"{step} {share:.0%}"), "doctor --measure")
     c = h.comparison
     out.print(f"  clock         step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
     out.print(

@@ -66,7 +66,7 @@ def bench_kernels(
     try:
         photograph = decode_image(encoded)
     except DataError as e:
-        raise DataError(f"{image}: {str(e).removeprefix('image: ')}") from None
+        raise DataError(e.text, subject=image or PICTURE) from None
     out = console(quiet, json)
     facts = environment()
     threads = cv2.getNumThreads()

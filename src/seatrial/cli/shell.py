@@ -85,7 +85,7 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
             except SeatrialError as e:
                 if kwargs.get("debug"):
                     traceback.print_exc()
-                print_error(str(e))
+                print_error(e.for_command_line())
                 code = e.exit_code
             except KeyboardInterrupt:
                 print_error("interrupted")

@@ -189,7 +189,7 @@ def _listed(found: RunFolder) -> dict[str, object]:
     try:
         h = heading(found)
     except ResultsError as e:
-        return row | {"verdict": "unreadable", "why": str(e)}
+        return row | {"verdict": "unreadable", "why": e.for_command_line()}
     row |= {"kind": h.kind} if h.kind == "compare" else {}
     took = {} if h.wall_s is None else {"wall_s": h.wall_s}
     return row | {"verdict": h.state, "cells": h.cells, **took, "plan": h.subject}

@@ -53,8 +53,8 @@ class Harness:
         return plain | {"comparison": self.comparison.model_dump(mode="json")}
 
 
-def measure_harness(model: Path, tell: Callable[[str, float], None]) -> Harness:
-    """About half a minute; `model` is compared with itself.
+def measure_harness(model: Path, tell: Callable[[str, float], None], time_key: str = "") -> Harness:
+    """About half a minute; `model` is compared with itself. time_key: as a Question's.
 
     BackendUnavailableError where onnxruntime is not there for the comparison.
     """
@@ -68,7 +68,7 @@ def measure_harness(model: Path, tell: Callable[[str, float], None]) -> Harness:
         (comparison,) = compare_sides(
             side,
             side,
-            Question(max_time_s=COMPARED_S, time_option="doctor --measure"),
+            Question(max_time_s=COMPARED_S, time_key=time_key),
             Path(folder, "rounds"),
             ("A", "A again"),
             tell,

@@ -14,7 +14,7 @@ from seatrial.compare.rounds import CutShortError, Tell, compare_sides
 from seatrial.compare.sides import Subject, called_alike, told_apart
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
-from seatrial.errors import DataError, UsageError
+from seatrial.errors import DataError, UsageError, option
 from seatrial.history.records import Asked, AskedSide, Comparison, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
@@ -70,7 +70,7 @@ def _check_inputs(a: Subject, b: Subject) -> None:
     if batches[0] != batches[1]:
         raise UsageError(
             f"expected the same batch on both sides, got {batches[0]} of A and {batches[1]} of B: times are of a batch; "
-            "give --batch"
+            f"give {option('batch')}"
         )
     if a.images != b.images:
         raise UsageError(

@@ -18,8 +18,8 @@ MOST_CONFIDENCE = 0.9999
 class Question:
     """What is asked of A and B. margin: a share such as 0.02; max_time_s: no round starts that would end after it.
 
-    alpha: of all looks together. time_option: what a user would change to give it more time; spent_s: what of it is not for
-    rounds.
+    alpha: of all looks together. time_key: what a user would change to give it more time, where that is not the option
+    max_time; spent_s: what of it is not for rounds.
     """
 
     margin: float = 0.02
@@ -28,7 +28,7 @@ class Question:
     max_time_s: float = 60.0
     alpha: float = 0.05
     seed: int = 0
-    time_option: str = "--max-time"
+    time_key: str = ""
     spent_s: float = 0.0
 
     @property
@@ -66,8 +66,9 @@ class Question:
         unknown = [m for m in self.metrics if m not in METRICS]
         if unknown or not self.metrics:
             got = f"{unknown[0]!r}{did_you_mean(unknown[0], list(METRICS))}" if unknown else "none"
-            raise UsageError(f"--metric: expected one of {', '.join(METRICS)}, got {got}")
+            raise UsageError(f"expected one of {', '.join(METRICS)}, got {got}", option="metric")
         if not 0 < self.margin < 1:
             raise UsageError(
-                f"--margin: expected a share above 0 and below 100 %, such as 2% or 0.02, got {self.margin * 100:g} %"
+                f"expected a share above 0 and below 100 %, such as 2% or 0.02, got {self.margin * 100:g} %",
+                option="margin",
             )

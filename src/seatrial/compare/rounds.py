@@ -20,7 +20,7 @@ from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, least_turns_s, round_budget_s, time_needed_s
 from seatrial.compare.turner import Side
 from seatrial.compare.verdicts import CONTROL, A, B, judged, stage_and_columns, well_known
-from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError
+from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError, flag
 from seatrial.history.records import Comparison
 from seatrial.stats.compare import what_to_add
 from seatrial.units import format_seconds
@@ -38,7 +38,7 @@ class CutShortError(CellError):
 
     def __init__(self, comparisons: list[Comparison], cause: BaseException) -> None:
         self.interrupted = isinstance(cause, KeyboardInterrupt)
-        super().__init__("interrupted" if self.interrupted else str(cause))
+        super().__init__(cause.raw if isinstance(cause, SeatrialError) else "interrupted")
         self.comparisons = comparisons
         self.ended_with = ExitCode.INTERRUPTED if self.interrupted else getattr(cause, "exit_code", ExitCode.FAIL)
 
@@ -62,7 +62,7 @@ def compare_sides(
     except (SeatrialError, KeyboardInterrupt) as e:
         if not rounds or isinstance(e, UsageError):
             raise
-        why = str(e) or "interrupted"
+        why = e.for_command_line() if isinstance(e, SeatrialError) else "interrupted"
         raise CutShortError(judged(rounds, question, labels, cut=why), e) from e
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -116,14 +116,15 @@ def _too_late(rounds: Sequence[Round], question: Question, left_s: float) -> str
     """Why no further round is started; '' where one is. Images may be larger than those of the warm-up, by which the question
     was let through: where the fewest rounds will clearly not be reached, the rest of the time is not spent on it."""
     round_s = _least_round_s(rounds[-1], question.least_requests)
+    more_time = question.time_key or flag("max_time")
     done = f"{len(rounds)} round{'s' if len(rounds) > 1 else ''}"
     if round_s > left_s:
-        return f"the time of {question.max_time_s:g} s was up after {done}, raise {question.time_option}"
+        return f"the time of {question.max_time_s:g} s was up after {done}, raise {more_time}"
     if len(rounds) + HOPE * left_s / max(round_s, 1e-9) < question.least_rounds:
         needed_s = time_needed_s(question.least_rounds, round_s, 0.0, question.spent_s)
         return (
             f"ended after {done}: a verdict takes {question.least_rounds} of these, of {format_seconds(round_s)} or more each: "
-            f"raise {question.time_option} to {math.ceil(needed_s)} s or more"
+            f"raise {more_time} to {math.ceil(needed_s)} s or more"
         )
     return ""
 
@@ -153,10 +154,12 @@ def _check_time(ready_s: float, turns_s: float, question: Question) -> None:
     # What was loaded before is in the system's cache, and an engine is built once.
     sooner = rounds * turns_s <= 0.8 * question.left_s
     raise UsageError(
-        f"{question.time_option}: a round of these takes {format_seconds(ready_s + turns_s)} or more, "
+        f"a round of these takes {format_seconds(ready_s + turns_s)} or more, "
         f"{format_seconds(ready_s)} of it for loading and warming up, and a verdict {rounds} of them: expected "
         f"{math.ceil(needed_s)} s or more, got {question.max_time_s:g} s"
-        f"{'; p50 takes less' if tail else ''}{'; loading may be quicker the second time' if sooner else ''}"
+        f"{'; p50 takes less' if tail else ''}{'; loading may be quicker the second time' if sooner else ''}",
+        key=question.time_key,
+        option="" if question.time_key else "max_time",
     )
 
 

@@ -8,7 +8,7 @@ import time
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.verdicts import adjusted
-from seatrial.errors import ResultsError, UsageError, did_you_mean
+from seatrial.errors import ResultsError, UsageError, did_you_mean, option
 from seatrial.history.records import (
     CellRecord,
     Comparison,
@@ -57,7 +57,8 @@ def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     mine, theirs = ([c for c in r.cells if c.status == "ok" and c.stages] for r in (a, b))
     if any(c.load and c.load.curve for c in (*mine, *theirs)):
         raise ResultsError(
-            f"{a.id} and {b.id}: a search for a rate went through rates of its own in each run; bench both at one --rate"
+            f"{a.id} and {b.id}: a search for a rate went through rates of its own in each run; "
+            f"bench both at one {option('rate')}"
         )
     for record, cells in ((a, mine), (b, theirs)):
         if not cells:
@@ -124,7 +125,8 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     if stage not in a.stages or stage not in b.stages:
         both = [s for s in a.stages if s in b.stages]
         raise UsageError(
-            f"--stage: expected one of {', '.join(both)}, which were measured in both, got {stage!r}{did_you_mean(stage, both)}"
+            f"expected one of {', '.join(both)}, which were measured in both, got {stage!r}{did_you_mean(stage, both)}",
+            option="stage",
         )
     x, y = getattr(a.stages[stage], metric), getattr(b.stages[stage], metric)
     if not 0 < min(x.value, y.value) <= max(x.value, y.value) < math.inf:

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from seatrial.errors import Failure
+
 
 @dataclass(frozen=True)
 class ModelTurns:
@@ -56,8 +58,7 @@ class SideFacts:
     details: Mapping[str, str] | None = None
     affinity: tuple[int, ...] = ()
     load_s: float = 0.0
-    error: str = ""
-    exit_code: int = 0
+    failure: Failure | None = None
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), "utf-8")
@@ -69,4 +70,6 @@ class SideFacts:
             data = json.loads(path.read_text("utf-8"))
         except (OSError, ValueError):
             return cls()
-        return cls(**data | {"stages": tuple(data["stages"]), "affinity": tuple(data["affinity"])})
+        failure = Failure(**data["failure"]) if data["failure"] else None
+        lists = {"stages": tuple(data["stages"]), "affinity": tuple(data["affinity"])}
+        return cls(**data | lists | {"failure": failure})

@@ -104,8 +104,9 @@ class Turner:
                     raise self._broken()
                 if time.monotonic() > deadline:
                     raise CellError(
-                        f"{self.label}: gave no answer within {format_seconds(timeout_s)} and was stopped; run it alone, "
-                        "with 'seatrial bench', to see where it hangs"
+                        f"gave no answer within {format_seconds(timeout_s)} and was stopped; run it alone, with "
+                        "'seatrial bench', to see where it hangs",
+                        subject=self.label,
                     )
         reply = os.read(self._replies, REPLY.size)
         word, took_ns = REPLY.unpack(reply) if len(reply) == REPLY.size else (b"", 0)
@@ -122,12 +123,11 @@ class Turner:
         return StageSamples.read(os.pread(self._memory, size, 0), stages)
 
     def _broken(self) -> SeatrialError:
-        facts = self.facts()
-        if facts.error:
-            return error_of(facts.exit_code, f"{self.label}: {facts.error}")
-        # Its output goes with the round's folder, so that nobody can be sent there.
-        ended = last_words(self._child.wait(), self._files.with_suffix(".log")).partition("; the cell's last output")[0]
-        return CellError(f"{self.label}: {ended}")
+        if failure := self.facts().failure:
+            return error_of(failure, self.label)
+        # Its output goes with the round's folder.
+        ended = last_words(self._child.wait(), self._files.with_suffix(".log"), kept=False)
+        return CellError(ended, subject=self.label)
 
 
 @contextlib.contextmanager

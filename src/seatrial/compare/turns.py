@@ -23,7 +23,7 @@ from typing import Any
 
 from seatrial._native.timing import NO_DEADLINE_NS, PythonWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
-from seatrial.errors import OUT_OF_MEMORY, ExitCode, ResultsError, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, Failure, ResultsError, SeatrialError
 from seatrial.jobs.child import die_with_parent, pin
 from seatrial.model.made_up import first_run, made_up
 from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES
@@ -60,12 +60,12 @@ def main() -> int:
     try:
         _serve(task, commands, replies, samples)
     except SeatrialError as e:
-        failure = SideFacts(error=str(e), exit_code=int(e.exit_code))
+        failure = Failure.of(e)
     except MemoryError:
-        failure = SideFacts(error=OUT_OF_MEMORY, exit_code=int(ExitCode.FAIL))
+        failure = Failure.said(OUT_OF_MEMORY)
     else:
         return 0
-    failure.write(Path(task.answer))
+    SideFacts(failure=failure).write(Path(task.answer))
     os.write(replies, REPLY.pack(FAILED, 0))
     return 1
 

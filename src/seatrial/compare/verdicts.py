@@ -74,7 +74,9 @@ def stage_and_columns(stages: list[str], question: Question) -> tuple[str, list[
     columns = [*stages, END_TO_END]
     stage = question.stage or (END_TO_END if len(stages) > 1 else stages[0])
     if stage not in columns:
-        raise UsageError(f"--stage: expected one of {', '.join(columns)}, got {stage!r}{did_you_mean(stage, columns)}")
+        raise UsageError(
+            f"expected one of {', '.join(columns)}, got {stage!r}{did_you_mean(stage, columns)}", option="stage"
+        )
     return stage, columns
 
 

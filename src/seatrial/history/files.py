@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ResultsError
+from seatrial.errors import ResultsError, option
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -53,14 +53,15 @@ def is_full(error: OSError) -> bool:
 
 
 def why_not_written(error: OSError) -> str:
-    """The reason and the cure, for people."""
+    """The reason and the cure, for an error's text."""
     if is_full(error):
         return (
-            f"the disk is full ({error.strerror}); earlier records are intact; free some space or give --results FOLDER"
+            f"the disk is full ({error.strerror}); earlier records are intact; free some space or give "
+            f"{option('results')} FOLDER"
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"no permission ({error.strerror}); give --results FOLDER with a folder that you may write to"
-    return f"{error.strerror or error}; name a place that you may write to, such as --results FOLDER"
+        return f"no permission ({error.strerror}); give {option('results')} FOLDER with a folder that you may write to"
+    return f"{error.strerror or error}; name a place that you may write to, such as {option('results')} FOLDER"
 
 
 def json_bytes(data: Any) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ResultsError
+from seatrial.errors import ResultsError, flag, option
 from seatrial.history.evidence import Evidence
 from seatrial.history.files import read_json
 from seatrial.history.reading import check_schema, read_record
@@ -39,7 +39,9 @@ def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) ->
         if not differs:
             return run
         other = other or f" ({run.path.name} is unfinished, but its {' and '.join(differs).replace('_', ' ')} differ)"
-    raise ResultsError(f"{results / machine}: no interrupted run of this trial to resume{other}; run without --resume")
+    raise ResultsError(
+        f"{results / machine}: no interrupted run of this trial to resume{other}; run without {option('resume')}"
+    )
 
 
 def find_run(text: str, results: Path, but: str = "") -> RunFolder:
@@ -120,7 +122,7 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
         why = (
             "is still going on; wait for it"
             if run.running
-            else "is not complete; carry on with 'seatrial run PLAN --resume'"
+            else f"is not complete; carry on with 'seatrial run PLAN {flag('resume')}'"
         )
         raise ResultsError(f"{run.path}: this run {why}")
     record, data = read_record(path)

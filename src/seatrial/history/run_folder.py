@@ -87,7 +87,7 @@ class RunFolder:
         if swallowed:
             raise KeyboardInterrupt from error
         if isinstance(error, ResultsError) and place:
-            raise ResultsError(f"{error}\n{place}") from error
+            raise ResultsError(f"{error.raw}\n{place}") from error
         if isinstance(error, OSError) and is_full(error):
             why = f"{self.path}: cannot be written: {why_not_written(error)}"
             raise ResultsError("\n".join(filter(None, [why, place]))) from error

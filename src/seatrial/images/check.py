@@ -95,7 +95,7 @@ def main() -> None:
                             f"the image is corrupt (its decoder says: {complaint}); copy it again or leave it out"
                         )
             except DataError as e:
-                row["problem"] = str(e).removeprefix(f"{path}: ")
+                row["problem"] = e.text
             except OSError as e:
                 row["problem"] = f"the image cannot be read: {e.strerror}"
             except Exception as e:

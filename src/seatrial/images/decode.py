@@ -76,7 +76,7 @@ def decode_image(
         name, data = str(source), read_bytes(Path(source))
     problem = find_problem(data)
     if problem:
-        raise DataError(f"{name}: {problem}")
+        raise DataError(problem, subject=name)
     return decode(data, settings, name)
 
 
@@ -96,7 +96,9 @@ def decode(data: bytes, settings: DecodeSettings, name: str = "image") -> U8:
     except cv2.error:  # a side longer than OpenCV takes (2^20 pixels) is an exception, not None
         image = None
     if image is None:
-        raise DataError(f"{name}: cannot be decoded; expected a sound {READ} image; copy it again or leave it out")
+        raise DataError(
+            f"cannot be decoded; expected a sound {READ} image; copy it again or leave it out", subject=name
+        )
     return image
 
 
@@ -148,8 +150,9 @@ def _check_levels(data: bytes, name: str) -> None:
     header = _PNM.match(data)
     if header and int(header[1]) not in (255, 65535):
         raise DataError(
-            f"{name}: the highest level of this PNM file is {int(header[1])}; expected 255 or 65535, since decoders differ in "
-            "what they make of others; convert it to PNG"
+            f"the highest level of this PNM file is {int(header[1])}; expected 255 or 65535, since decoders differ in what "
+            "they make of others; convert it to PNG",
+            subject=name,
         )
 
 
@@ -165,9 +168,13 @@ def _to_eight_bits(raw: npt.NDArray[np.generic], settings: DecodeSettings, name:
     if raw.dtype == np.uint8:
         return raw  # type: ignore[return-value]
     if raw.dtype != np.uint16:
-        raise DataError(f"{name}: expected 8 or 16 bits a channel, got {raw.dtype}; convert the image to PNG or JPEG")
+        raise DataError(
+            f"expected 8 or 16 bits a channel, got {raw.dtype}; convert the image to PNG or JPEG", subject=name
+        )
     if settings.sixteen_bit == "refuse":
-        raise DataError(f"{name}: 16 bits a channel are refused by the plan (decode.sixteen_bit); convert it to 8 bits")
+        raise DataError(
+            "16 bits a channel are refused by the plan (decode.sixteen_bit); convert it to 8 bits", subject=name
+        )
     # Full scale to full scale: 65535 / 257 = 255. OpenCV's own conversion drops the low byte.
     return ((raw.astype(np.uint32) + 128) // 257).astype(np.uint8)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import TypeAdapter
-from pydantic.dataclasses import dataclass as validated
 
-from seatrial.jobs.workload import STRICT, Workload
+from seatrial.errors import Failure
+from seatrial.jobs.workload import Workload
 
 Tell = Callable[[str, float], None]
 TASK, ANSWER, FAILURE = "task.json", "answer.json", "failure.json"
@@ -56,20 +56,14 @@ class Job(Generic[TaskT, AnswerT]):
         return TypeAdapter(self.answer).validate_json((folder / ANSWER).read_bytes())
 
 
-@validated(frozen=True, config=STRICT)
-class Failure:
+def write_failure(folder: Path, failure: Failure) -> None:
     """Why a process ended on purpose without an answer."""
+    (folder / FAILURE).write_bytes(TypeAdapter(Failure).dump_json(failure))
 
-    reason: str
-    exit_code: int
 
-    def write(self, folder: Path) -> None:
-        (folder / FAILURE).write_bytes(TypeAdapter(Failure).dump_json(self))
-
-    @classmethod
-    def read(cls, folder: Path) -> Failure:
-        """As Job.read_answer."""
-        return TypeAdapter(Failure).validate_json((folder / FAILURE).read_bytes())
+def read_failure(folder: Path) -> Failure:
+    """As Job.read_answer."""
+    return TypeAdapter(Failure).validate_json((folder / FAILURE).read_bytes())
 
 
 def job_called(module: str) -> Job[Any, Any]:

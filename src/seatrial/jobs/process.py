@@ -13,15 +13,15 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, Generic, Self
+from typing import IO, Any, Generic
 
 from pydantic import ValidationError
 
-from seatrial.errors import ExitCode, ResultsError
+from seatrial.errors import ExitCode, Failure, ResultsError
 from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.child import cores_for
-from seatrial.jobs.job import ANSWER, FAILURE, AnswerT, Failure, Job, TaskT, Tell
+from seatrial.jobs.job import ANSWER, FAILURE, AnswerT, Job, TaskT, Tell, read_failure
 from seatrial.jobs.process_tree import ProcessTree
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.noise.watch import NoiseReport, NoiseWatch
@@ -34,20 +34,27 @@ ROOM_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Ended(Generic[AnswerT]):
-    """answer is None where the process died; reason and last_output then say how."""
+    """answer is None where the process died, was not started, or counts for nothing; failure then says why.
+
+    output_quoted: whether the failure's text already ends in the last line of the output.
+    """
 
     answer: AnswerT | None
-    reason: str = ""
-    exit_code: int = 0
+    failure: Failure | None = None
     last_output: str = ""
     wall_s: float = 0.0
     noise: NoiseReport | None = None
     timed_out: bool = False
+    output_quoted: bool = False
 
-    @classmethod
-    def without(cls, reason: str, code: ExitCode) -> Self:
-        """It was not started, or what it measured counts for nothing."""
-        return cls(None, reason, int(code))
+    @property
+    def reason(self) -> str:
+        """As a record keeps it."""
+        return self.failure.reason if self.failure else ""
+
+    @property
+    def exit_code(self) -> int:
+        return self.failure.exit_code if self.failure else 0
 
 
 def run_job(
@@ -57,8 +64,8 @@ def run_job(
     """Does the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
 
     folder: for its task, its answer and what it leaves beside it. shared: memory for its samples, which the caller can read
-    however it ends. time_option: what a user would change to give it more time. What measures is watched for disturbances.
-    ResultsError where its folder can't be written.
+    however it ends. time_option: what a user would change to give it more time, by `option` where it is one. What measures is
+    watched for disturbances. ResultsError where its folder can't be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,15 +77,12 @@ def run_job(
     except OSError as e:
         raise _not_written(folder, e) from e
     with log:
-        ended = _run_job(job, task, folder, log, timeout_s, tell, shared)
-    if ended.timed_out:
-        return replace(ended, reason=f"{ended.reason}; if that is normal, raise {time_option}")
-    return ended
+        return _run_job(job, task, folder, log, timeout_s, tell, shared, time_option)
 
 
 def _run_job(
     job: Job[TaskT, AnswerT], task: TaskT, folder: Path, log: IO[bytes], timeout_s: float, tell: Tell,
-    shared: SharedSamples | None,
+    shared: SharedSamples | None, time_option: str,
 ) -> Ended[AnswerT]:  # fmt: skip
     began = time.monotonic()
     threads, clients = task.workload.threads, task.workload.clients
@@ -100,7 +104,7 @@ def _run_job(
                 )  # fmt: skip
             except OSError as e:
                 reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
-                return Ended.without(reason, ExitCode.ENVIRONMENT)
+                return Ended(None, Failure.said(reason, ExitCode.ENVIRONMENT))
             finally:
                 os.close(writer)
             stack.callback(child.end)
@@ -108,7 +112,9 @@ def _run_job(
         if job.timed:
             watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(threads * clients)))
         timed_out = _listen(child, reader, began + timeout_s, tell)
-    ended = _ended(job, folder, child.returncode, timed_out, timeout_s, time.monotonic() - began)
+    wall_s = time.monotonic() - began
+    late = f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise {time_option}"
+    ended = _ended(job, folder, child.returncode, late if timed_out else "", wall_s)
     return replace(ended, noise=watch.report()) if watch else ended
 
 
@@ -142,19 +148,17 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
     return False
 
 
-def _ended(
-    job: Job[Any, AnswerT], folder: Path, code: int, timed_out: bool, timeout_s: float, wall_s: float
-) -> Ended[AnswerT]:
+def _ended(job: Job[Any, AnswerT], folder: Path, code: int, late: str, wall_s: float) -> Ended[AnswerT]:
+    """late: why it was stopped; '' where it ended by itself."""
     output = _tail(folder / "output.log")
-    if timed_out:
-        reason = f"took longer than {format_seconds(timeout_s)} and was stopped"
-        return Ended(None, reason, int(ExitCode.FAIL), output, wall_s, timed_out=True)
+    if late:
+        return Ended(None, Failure.said(late), output, wall_s, timed_out=True)
     with contextlib.suppress(OSError, ValidationError):
-        return Ended(job.read_answer(folder), "", 0, output, wall_s)
+        return Ended(job.read_answer(folder), None, output, wall_s)
     with contextlib.suppress(OSError, ValidationError):
-        failure = Failure.read(folder)
-        return Ended(None, failure.reason, failure.exit_code, output, wall_s)
-    return Ended(None, last_words(code, folder / "output.log"), int(ExitCode.FAIL), output, wall_s)
+        return Ended(None, read_failure(folder), output, wall_s)
+    said = Failure.said(last_words(code, folder / "output.log"))
+    return Ended(None, said, output, wall_s, output_quoted=code >= 0)
 
 
 def _check_room(folder: Path) -> None:
@@ -173,12 +177,16 @@ def _not_written(folder: Path, error: OSError) -> ResultsError:
     return ResultsError(f"{folder}: cannot be written: {why_not_written(error)}")
 
 
-def last_words(code: int, log: Path) -> str:
-    """How a process that left no answer ended, for people. ResultsError where the disk is full, so that it could not tell."""
+def last_words(code: int, log: Path, kept: bool = True) -> str:
+    """How a process that left no answer ended, for people. ResultsError where the disk is full, so that it could not tell.
+
+    kept: whether its output stays where someone could be sent.
+    """
     if code == -signal.SIGKILL:
         return "was killed (SIGKILL): most likely the system ran out of memory; use a smaller batch or fewer threads"
     if code < 0:
-        return f"crashed with {signal.Signals(-code).name} inside native code; the cell's last output may name it"
+        cure = "; the cell's last output may name it" if kept else ""
+        return f"crashed with {signal.Signals(-code).name} inside native code{cure}"
     _check_room(log.parent)
     output = _tail(log).strip()
     return f"ended with exit status {code}: {output.splitlines()[-1] if output else 'it printed nothing'}"

@@ -11,9 +11,9 @@ import os
 import sys
 from pathlib import Path
 
-from seatrial.errors import OUT_OF_MEMORY, ExitCode, SeatrialError
+from seatrial.errors import OUT_OF_MEMORY, Failure, SeatrialError
 from seatrial.jobs.child import die_with_parent
-from seatrial.jobs.job import Failure, Tell, job_called
+from seatrial.jobs.job import Tell, job_called, write_failure
 
 
 def main() -> int:
@@ -22,9 +22,9 @@ def main() -> int:
     try:
         job.write_answer(folder, job.work(job.read_task(folder), folder, _teller()))
     except SeatrialError as e:
-        Failure(str(e), int(e.exit_code)).write(folder)
+        write_failure(folder, Failure.of(e))
     except MemoryError:
-        Failure(OUT_OF_MEMORY, int(ExitCode.FAIL)).write(folder)
+        write_failure(folder, Failure.said(OUT_OF_MEMORY))
     return 0
 
 

@@ -12,6 +12,18 @@ from seatrial.errors import did_you_mean
 ENGINES = ("native", "reference")
 
 
+class ArgumentError(ValueError):
+    """A kernel's argument that can't be so: which, and what is wrong with it."""
+
+    def __init__(self, argument: str, text: str) -> None:
+        super().__init__(argument, text)
+        self.argument = argument
+        self.text = text
+
+    def __str__(self) -> str:
+        return f"{self.argument}: {self.text}"
+
+
 def is_whole(value: Any) -> bool:
     """An integer, Python's or NumPy's; True is none."""
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -22,8 +34,8 @@ def is_number(value: Any) -> bool:
 
 
 def one_of(name: str, value: Any, words: Sequence[str]) -> None:
-    """ValueError, with the nearest word, where `value` is not one of the known words."""
+    """ArgumentError, with the nearest word, where `value` is not one of the known words."""
     if not isinstance(value, str) or value not in words:
-        raise ValueError(
-            f"{name}: expected one of {', '.join(words)}, got {value!r}{did_you_mean(str(value), list(words))}"
+        raise ArgumentError(
+            name, f"expected one of {', '.join(words)}, got {value!r}{did_you_mean(str(value), list(words))}"
         )

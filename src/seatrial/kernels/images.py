@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.kernels.arguments import ArgumentError
+
 U8 = npt.NDArray[np.uint8]
 ImageLike = npt.NDArray[np.uint8] | Sequence[npt.NDArray[np.uint8]]
 
@@ -70,9 +72,10 @@ def checked_image(image: ImageLike, input_color: str) -> U8 | Planes:
     if array.ndim == 2 and channels == 1:
         array = array[..., None]
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != channels or 0 in array.shape:
-        raise ValueError(
-            f"image: expected uint8 of shape (height, width, {channels}) for input_color '{input_color}', "
-            f"got {array.dtype} of shape {array.shape}; decode with seatrial.decode_image or convert it first"
+        raise ArgumentError(
+            "image",
+            f"expected uint8 of shape (height, width, {channels}) for input_color '{input_color}', "
+            f"got {array.dtype} of shape {array.shape}; decode with seatrial.decode_image or convert it first",
         )
     return array
 
@@ -82,9 +85,10 @@ def _planes(image: ImageLike, input_color: str) -> Planes:
         return _separate_planes([np.asarray(p) for p in image], input_color)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim != 2 or 0 in array.shape or array.shape[0] % 3 or array.shape[1] % 2:
-        raise ValueError(
-            f"image: expected uint8 of shape (height * 3 / 2, width) with even height and width for input_color "
-            f"'{input_color}', got {array.dtype} of shape {array.shape}; odd sizes go as planes: {_wanted(input_color)}"
+        raise ArgumentError(
+            "image",
+            f"expected uint8 of shape (height * 3 / 2, width) with even height and width for input_color "
+            f"'{input_color}', got {array.dtype} of shape {array.shape}; odd sizes go as planes: {_wanted(input_color)}",
         )
     width = array.shape[1]
     height = array.shape[0] // 3 * 2
@@ -93,9 +97,10 @@ def _planes(image: ImageLike, input_color: str) -> Planes:
         chroma = array[height:].reshape(height // 2, width // 2, 2)
         return Planes(array[:height], chroma[..., 0], chroma[..., 1])
     if not array.flags.c_contiguous:
-        raise ValueError(
-            "image: expected a contiguous array for input_color 'i420', whose chroma rows are half as long, got row stride "
-            f"{array.strides[0]} for width {width}; give the planes apart: (y, u, v)"
+        raise ArgumentError(
+            "image",
+            "expected a contiguous array for input_color 'i420', whose chroma rows are half as long, got row stride "
+            f"{array.strides[0]} for width {width}; give the planes apart: (y, u, v)",
         )
     u, v = array[height:].reshape(2, height // 2, width // 2)
     return Planes(array[:height], u, v)
@@ -113,7 +118,7 @@ def _separate_planes(planes: list[npt.NDArray[Any]], input_color: str) -> Planes
                 return Planes(y, uv[..., 0], uv[..., 1])
         if input_color == "i420" and len(planes) == 3 and all(p.shape == half for p in planes[1:]):
             return Planes(*planes)
-    raise ValueError(f"image: expected uint8 planes {_wanted(input_color)}, got {shapes or 'none'}")
+    raise ArgumentError("image", f"expected uint8 planes {_wanted(input_color)}, got {shapes or 'none'}")
 
 
 def _wanted(input_color: str) -> str:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
-from seatrial.kernels.arguments import ENGINES, is_whole, one_of
+from seatrial.kernels.arguments import ENGINES, ArgumentError, is_whole, one_of
 from seatrial.kernels.geometry import Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
@@ -88,19 +88,19 @@ class Preprocess:
         for name, words in WORDS.items():
             one_of(name, getattr(self, name), words)
         if self.input_color == "gray" and self.color != "gray":
-            raise ValueError("input_color: a one-channel gray image cannot become colour; expected 'bgr' or 'rgb'")
+            raise ArgumentError("input_color", "a one-channel gray image cannot become colour; expected 'bgr' or 'rgb'")
         if not is_whole(self.pad_value) or not 0 <= self.pad_value <= 255:
-            raise ValueError(f"pad_value: expected a whole grey level from 0 to 255, got {self.pad_value!r}")
+            raise ArgumentError("pad_value", f"expected a whole grey level from 0 to 255, got {self.pad_value!r}")
         short = self.resize_short
         if short is not None and (not is_whole(short) or short < 1):
-            raise ValueError(f"resize_short: expected a positive whole number of pixels, got {short!r}")
+            raise ArgumentError("resize_short", f"expected a positive whole number of pixels, got {short!r}")
         self._set("scale", _numbers("scale", self.scale, 1)[0])
         for name in ("mean", "std"):
             values = _numbers(name, getattr(self, name), self.channels)
             self._set(name, values)
         # As float32, which they are used in: there 1e-50 is zero.
         if not all(map(np.float32, self.std)):
-            raise ValueError(f"std: expected finite values other than zero, got {self.std}")
+            raise ArgumentError("std", f"expected finite values other than zero, got {self.std}")
         self._check_quantisation()
 
     def _set(self, name: str, value: object) -> None:
@@ -110,28 +110,34 @@ class Preprocess:
         if self.quant_scale is None:
             plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
             if self.dtype == "uint8" and not plain:
-                raise ValueError(
-                    "dtype: uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16, or a "
-                    "quant_scale"
+                raise ArgumentError(
+                    "dtype",
+                    "uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16, or a "
+                    "quant_scale",
                 )
             if self.dtype == "int8":
-                raise ValueError("dtype: int8 needs a quant_scale; expected the model's input scale and zero_point")
+                raise ArgumentError(
+                    "dtype", "int8 needs a quant_scale; expected the model's input scale and zero_point"
+                )
             if self.zero_point:
-                raise ValueError(f"zero_point: expected a quant_scale with it, got zero_point {self.zero_point} alone")
+                raise ArgumentError(
+                    "zero_point", f"expected a quant_scale with it, got zero_point {self.zero_point} alone"
+                )
             return
         if self.dtype not in ("uint8", "int8"):
-            raise ValueError(f"quant_scale: expected dtype uint8 or int8 with it, got {self.dtype}")
+            raise ArgumentError("quant_scale", f"expected dtype uint8 or int8 with it, got {self.dtype}")
         (scale,) = _numbers("quant_scale", self.quant_scale, 1)
         if np.float32(scale) <= 0:
-            raise ValueError(f"quant_scale: expected a positive finite number, got {self.quant_scale}")
+            raise ArgumentError("quant_scale", f"expected a positive finite number, got {self.quant_scale}")
         self._set("quant_scale", scale)
         zero_point: Any = self.zero_point
         if isinstance(zero_point, np.ndarray) and zero_point.size == 1:  # as ONNX's initialisers come
             zero_point = zero_point.reshape(-1)[0]
         limits = np.iinfo(self.dtype)
         if not is_whole(zero_point) or not limits.min <= zero_point <= limits.max:
-            raise ValueError(
-                f"zero_point: expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {zero_point!r}"
+            raise ArgumentError(
+                "zero_point",
+                f"expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {zero_point!r}",
             )
         self._set("zero_point", int(zero_point))
 
@@ -149,7 +155,7 @@ class Preprocess:
     def geometry(self, source_hw: tuple[int, int]) -> Geometry:
         """How an image of (height, width) lies in the tensor. DataError where it cannot be fitted."""
         if len(source_hw) != 2:
-            raise ValueError(f"source_hw: expected (height, width), got {tuple(source_hw)}; give image.shape[:2]")
+            raise ArgumentError("source_hw", f"expected (height, width), got {tuple(source_hw)}; give image.shape[:2]")
         h, w = (int(v) for v in source_hw)
         if h < 1 or w < 1:
             raise DataError(f"expected an image of at least 1 × 1 pixels, got {h} × {w}")
@@ -179,19 +185,22 @@ class Preprocess:
     ) -> tuple[npt.NDArray[Any], list[Geometry]]:
         """As batch, and the geometry of each image beside it, as `geometry` gives it: what a decoder brings results back by."""
         if not is_whole(threads) or threads < 1:
-            raise ValueError(f"threads: expected a positive whole number, got {threads!r}")
+            raise ArgumentError("threads", f"expected a positive whole number, got {threads!r}")
         if not isinstance(images, Sequence | np.ndarray) or isinstance(images, str | bytes):
-            raise ValueError(f"images: expected a list of images, got {type(images).__name__}")
+            raise ArgumentError("images", f"expected a list of images, got {type(images).__name__}")
         checked: list[U8 | Planes] = []
         geometries: list[Geometry] = []
         for i, image in enumerate(images):
             try:
                 checked.append(checked_image(image, self.input_color))
                 geometries.append(self.geometry(size_of(checked[-1])))
-            except (ValueError, DataError) as e:
-                raise type(e)(
-                    f"image {i} of the batch: {str(e).removeprefix('image: ')}" if len(images) > 1 else str(e)
-                ) from None
+            except (ArgumentError, DataError) as e:
+                if len(images) == 1:
+                    raise
+                where = f"image {i} of the batch"
+                if isinstance(e, ArgumentError):
+                    raise ArgumentError(where, e.text) from None
+                raise DataError(e.text, subject=where) from None
         out = self._checked_out(out, len(checked))
         if self.engine == "native":
             self._native(checked, geometries, out, min(int(threads), max(1, len(checked))))
@@ -249,22 +258,26 @@ class Preprocess:
         if out is None:
             return np.empty(expected, self.dtype)
         if not isinstance(out, np.ndarray):
-            raise ValueError(
-                f"out: expected a NumPy array of {self.dtype} and shape {expected}, got {type(out).__name__}"
+            raise ArgumentError(
+                "out", f"expected a NumPy array of {self.dtype} and shape {expected}, got {type(out).__name__}"
             )
         if out.shape != expected or out.dtype != self.dtype:
-            raise ValueError(f"out: expected {self.dtype} of shape {expected}, got {out.dtype} of shape {out.shape}")
+            raise ArgumentError(
+                "out", f"expected {self.dtype} of shape {expected}, got {out.dtype} of shape {out.shape}"
+            )
         if not out.flags.writeable:
-            raise ValueError("out: expected a writeable array, got a read-only one")
+            raise ArgumentError("out", "expected a writeable array, got a read-only one")
         if count > 1 and out.strides[0] == 0:
-            raise ValueError("out: expected a slot for each image, got one that all share (a batch stride of zero)")
+            raise ArgumentError(
+                "out", "expected a slot for each image, got one that all share (a batch stride of zero)"
+            )
         return out
 
 
 def _checked_size(size: Any) -> tuple[int, int]:
     given = tuple(size) if isinstance(size, Sequence | np.ndarray) else (size, size)
     if len(given) != 2 or not all(is_whole(v) and v > 0 for v in given):
-        raise ValueError(f"size: expected (height, width) of positive integers, got {size!r}")
+        raise ArgumentError("size", f"expected (height, width) of positive integers, got {size!r}")
     return int(given[0]), int(given[1])
 
 
@@ -278,11 +291,11 @@ def _numbers(name: str, given: Any, count: int) -> tuple[float, ...]:
     if count == 1 and len(values) == 3 and len(set(values)) == 1:
         values = values[:1]
     if not values:
-        raise ValueError(f"{name}: expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
+        raise ArgumentError(name, f"expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
     if len(values) != count:
-        raise ValueError(f"{name}: expected {count} value(s), one a channel, got {len(values)}")
+        raise ArgumentError(name, f"expected {count} value(s), one a channel, got {len(values)}")
     if not all(abs(v) <= float(np.finfo(np.float32).max) for v in values):
-        raise ValueError(
-            f"{name}: expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"
+        raise ArgumentError(
+            name, f"expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"
         )
     return tuple(v + 0.0 for v in values)

@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from seatrial.errors import (
     ExitCode,
+    Failure,
     ModelError,
     ResultsError,
     SeatrialError,
-    UsageError,
     error_of,
+    flag,
+    option,
 )
 from seatrial.gate.verdict import RULES
 from seatrial.history.records import CellRecord, Environment, Record, RunStart
@@ -37,13 +39,13 @@ from seatrial.loads.sweep import (
     Sweep,
     capacity_of,
     clients_of,
+    no_request,
     with_whole_shapes,
 )
 from seatrial.loads.task import Load, LoadAnswer, LoadTask
 from seatrial.machine.environment import environment
 from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
-from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 # Of a process that did not live to answer.
@@ -99,7 +101,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
                 if not cells:
                     raise
                 # The loads before it were measured to their end.
-                problem, code = f"{_cell_id(own, point.load)}: {e}", e.exit_code
+                problem, code = f"{_cell_id(own, point.load)}: {e.for_command_line()}", e.exit_code
                 break
             cells.append(cell)
             if problem:
@@ -148,22 +150,22 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell:
     try:
         try:
             timeout_s = sweep.max_time_s * 10 + 600
-            ended = run_job(job.JOB, task, run.work / cell_id, timeout_s, tell, shared, "--max-time")
+            ended = run_job(job.JOB, task, run.work / cell_id, timeout_s, tell, shared, option("max_time"))
         except (KeyboardInterrupt, ResultsError) as e:
             if not any(map(len, shared.read())):
                 raise
-            code = e.exit_code if isinstance(e, ResultsError) else ExitCode.INTERRUPTED
-            ended = Ended.without(str(e) or "interrupted", code)
+            stopped = Failure.said("interrupted", ExitCode.INTERRUPTED)
+            ended = Ended(None, Failure.of(e) if isinstance(e, ResultsError) else stopped)
         tables = shared.read()
     finally:
         shared.close()
     table = merged(tables)
     if why := subject.changed():
-        ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
-    if ended.answer is None and not len(table):
-        raise _error(task.workload, ended)
+        ended = replace(ended, answer=None, failure=Failure.said(why, ExitCode.BAD_INPUT))
+    if ended.failure and not len(table):
+        raise _error(task.workload, ended.failure)
     if not len(table):
-        raise UsageError(f"--max-time {format_seconds(sweep.max_time_s)}: no request was done in it; raise it")
+        raise no_request(sweep.max_time_s)
     cell = _record(subject, task, cell_id, ended, tables, sweep.percentiles)
     run.save_cell(cell, table)
     if ended.answer is None:
@@ -223,9 +225,11 @@ def _images_left(w: Workload, tables: Sequence[I64]) -> tuple[str, ...]:
     most = w.batch * max(map(len, tables))
     if most >= count:
         return ()
-    return (f"peak memory is of {most} of the {count} images: the load ended before the others; raise --max-time",)
+    return (
+        f"peak memory is of {most} of the {count} images: the load ended before the others; raise {flag('max_time')}",
+    )
 
 
-def _error(w: Workload, ended: Ended[LoadAnswer]) -> SeatrialError:
-    named = w.model in ended.reason or ended.exit_code == ExitCode.USAGE
-    return error_of(ended.exit_code, ended.reason if named else f"{w.model}: {ended.reason}")
+def _error(w: Workload, failure: Failure) -> SeatrialError:
+    named = failure.subject == w.model or failure.exit_code == ExitCode.USAGE
+    return error_of(failure, "" if named else w.model)

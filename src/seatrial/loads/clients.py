@@ -101,7 +101,7 @@ def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Ope
     try:
         firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
     except CellError as e:
-        raise CellError(f"{e}{made_up_zeros(dtypes)}") from e
+        raise CellError(f"{e.raw}{made_up_zeros(dtypes)}") from e
     weights = np.array([weight for _, weight in mix])
     orders = [
         np.random.default_rng(w.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
@@ -118,7 +118,7 @@ def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     except RuntimeError as e:
         shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
         raise CellError(
-            f"--mix {shape}: the model does not run on this shape: {str(e).strip()}; leave it away"
+            f"the model does not run on this shape: {str(e).strip()}; leave it away", option="mix", value=shape
         ) from None
     return float(samples.to_array()[0, -1]) / 1e9
 

@@ -39,8 +39,10 @@ def cross_check(task: LoadTask, opened: Opened, peak_bytes: int) -> tuple[Python
         return None, ""
     try:
         return _in_turns(w, opened, opened.feeds), ""
-    except (SeatrialError, MemoryError, RuntimeError) as e:
-        # The load's own measurement stands.
+    # The load's own measurement stands.
+    except SeatrialError as e:
+        return None, e.for_command_line()
+    except (MemoryError, RuntimeError) as e:
         return None, str(e) or type(e).__name__
 
 

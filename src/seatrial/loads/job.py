@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
 from seatrial.backends.reasons import first_line
-from seatrial.errors import CellError, UsageError
+from seatrial.errors import CellError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
@@ -23,9 +23,9 @@ from seatrial.jobs.workload import OpenedFacts, Timing, timing_of
 from seatrial.loads.clients import Opened, open_works
 from seatrial.loads.rate_search import RateSearch
 from seatrial.loads.server import beside, due_times, serve
+from seatrial.loads.sweep import no_request
 from seatrial.loads.task import LoadAnswer, LoadTask, Served
 from seatrial.timing.measure import measure, warm_up
-from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
 WARM_UP_S = 2.0
@@ -143,7 +143,7 @@ def _mlperf(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
     began = now_ns()
     warmed = _warm_up(task, opened, tables[0].stages)
     if not warmed:
-        raise UsageError(f"--max-time {format_seconds(task.stopping.max_time_s)}: no request was done in it; raise it")
+        raise no_request(task.stopping.max_time_s)
     per_s = warmed / ((now_ns() - began) / 1e9) * len(opened.works)
     began = now_ns()
     official, full = run_loadgen(task, opened.works, tables, per_s, tell)

@@ -32,7 +32,9 @@ def check_loadgen() -> None:
     """BackendUnavailableError with the cure where LoadGen is not installed."""
     if find_spec("mlperf_loadgen") is None:
         raise BackendUnavailableError(
-            "--scenario mlperf-…: MLPerf LoadGen is not installed; python -m pip install 'seatrial[mlperf]'"
+            "MLPerf LoadGen is not installed; python -m pip install 'seatrial[mlperf]'",
+            option="scenario",
+            value="mlperf-…",
         )
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, closed_loop, closed_loops, now_ns
-from seatrial.errors import UsageError
+from seatrial.errors import UsageError, option
 from seatrial.jobs.job import Tell
 from seatrial.jobs.shared import merged
 from seatrial.jobs.workload import Timing
 from seatrial.loads.clients import Opened
 from seatrial.loads.search import ERROR, MOST_LOOKS, Holds, find_rate
 from seatrial.loads.server import due_times, serve
+from seatrial.loads.sweep import no_request
 from seatrial.loads.task import LoadTask, Point, Search, Served
 from seatrial.stats.sample import effective_count, quantile_below
 from seatrial.stats.share import Worth
@@ -88,15 +89,14 @@ class RateSearch:
         closed_loop(works[0], alone, deadline_ns=now_ns() + duration_ns, most=4096)
         self._sent(0, len(alone))
         if not len(alone):
-            raise UsageError(
-                f"--max-time {format_seconds(self._task.stopping.max_time_s)}: no request was done in it; raise it"
-            )
+            raise no_request(self._task.stopping.max_time_s)
         self._service_s = float(np.median(alone.to_array()[:, -1])) / 1e9
         if self._service_s > self._bound_s:
             raise UsageError(
-                f"--latency-bound {format_seconds(self._bound_s)}@p{self._quantile * 100:g}: no rate can hold it: with "
-                f"nothing else to do, half of the requests take more than {format_seconds(self._service_s)}; ask for more "
-                "time than that"
+                f"no rate can hold it: with nothing else to do, half of the requests take more than "
+                f"{format_seconds(self._service_s)}; ask for more time than that",
+                option="latency_bound",
+                value=f"{format_seconds(self._bound_s)}@p{self._quantile * 100:g}",
             )
         tables = [StageSamples(1 << 15, stages - 1) for _ in works]
         began = now_ns()
@@ -110,9 +110,10 @@ class RateSearch:
         rate, max_time_s = 0.6 * capacity, self._task.stopping.max_time_s
         if needed / rate > SEARCHING * max_time_s:
             raise UsageError(
-                f"--find-rate: one rate needs {needed} requests to tell p{self._quantile * 100:g}, which take "
-                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; --max-time is {format_seconds(max_time_s)}: give "
-                f"{math.ceil(15 * needed / rate)} s, or a lower percentile"
+                f"one rate needs {needed} requests to tell p{self._quantile * 100:g}, which take "
+                f"{format_seconds(needed / rate)} at the first, {rate:.3g}/s; {option('max_time')} is "
+                f"{format_seconds(max_time_s)}: give {math.ceil(15 * needed / rate)} s, or a lower percentile",
+                option="find_rate",
             )
 
     def _try(self, rate: float) -> Holds | None:

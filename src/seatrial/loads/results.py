@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import flag
 from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary
@@ -25,7 +26,7 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Fewer requests say little about how busy a server is.
 LEAST_FOR_LOAD = 20
-SEARCH_CUT = "the time was up before the bracket was narrow; raise --max-time"
+SEARCH_CUT = f"the time was up before the bracket was narrow; raise {flag('max_time')}"
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,12 @@ def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) ->
         return ""
     if searched and not answer.timing.converged:
         return f"NOT CONVERGED within {answer.timing.elapsed_s:.1f} s: {SEARCH_CUT}"
-    return not_converged(answer.timing, p50, "--max-time")
+    return not_converged(answer.timing, p50, flag("max_time"))
 
 
 def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[str]:
     if busy:
-        yield f"OVERLOADED: {busy}; lower --rate, or raise --clients"
+        yield f"OVERLOADED: {busy}; lower {flag('rate')}, or raise {flag('clients')}"
     if answer.unserved:
         yield (
             f"{answer.unserved} of {answer.unserved + len(table)} requests were not begun when the time was up; the stages' "
@@ -104,7 +105,7 @@ def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -
     if answer.timing.ended == "full":
         yield (
             f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
-            "lower --max-time"
+            f"lower {flag('max_time')}"
         )
     if task.load.mlperf == "mlperf-server":
         yield "the percentiles here are of the service alone; LoadGen's latency counts from its own schedule"
@@ -171,10 +172,10 @@ def _percentiles(
     for name in names:
         e = percentile_estimate(_with_unserved(seconds, unserved), quantile_of(name), CONFIDENCE, longest_run)
         if e.high is None:
-            refused[name] = f"{name} is refused: {e.warnings[-1].removeprefix(name).strip()}; raise --max-time"
+            refused[name] = f"{name} is refused: {e.why_no_high}; raise {flag('max_time')}"
         elif math.isinf(e.high):
             refused[name] = (
-                f"{name} is refused: it may lie among the {unserved} requests that were never served; lower --rate"
+                f"{name} is refused: it may lie among the {unserved} requests that were never served; lower {flag('rate')}"
             )
         else:
             asked[name] = record_of(e, "s")

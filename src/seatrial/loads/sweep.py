@@ -9,10 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import (
-    ModelError,
-    UsageError,
-)
+from seatrial.errors import UsageError, option
 from seatrial.jobs.workload import ModelWorkload, Workload
 from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
@@ -58,30 +55,33 @@ class Sweep:
             clients = clients_of(point, threads)
             if threads > cores:
                 raise UsageError(
-                    f"--threads: expected at most {cores}, the cores that this process may use, got {threads}"
+                    f"expected at most {cores}, the cores that this process may use, got {threads}", option="threads"
                 )
             if clients > 4 * cores:
                 raise UsageError(
-                    f"--clients: {clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
-                    f"give at most {4 * cores}"
+                    f"{clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
+                    f"give at most {4 * cores}",
+                    option="clients",
                 )
             self._check_arrivals(load, clients)
         for name in self.percentiles:
             needed = requests_needed(quantile_of(name), CONFIDENCE)
             if needed > CAPACITY:
                 raise UsageError(
-                    f"--percentile {name}: expected one that {CAPACITY:,} requests can bound, the most that are kept; this one "
-                    f"needs {needed:,}; ask for p99.9 or lower"
+                    f"expected one that {CAPACITY:,} requests can bound, the most that are kept; this one needs {needed:,}; "
+                    "ask for p99.9 or lower",
+                    option="percentile",
+                    value=name,
                 )
 
     def _check_arrivals(self, load: Load, clients: int) -> None:
         """UsageError for a rate or a trace with next to no arrivals in the time, or more than memory is made for."""
-        name = f"--rate {load.rate:g}" if load.rate else "--arrivals"
+        name = f"{option('rate')} {load.rate:g}" if load.rate else option("arrivals")
         requests, time = _arrivals_in(load, self.max_time_s), format_seconds(self.max_time_s)
         if requests * clients > MOST_ARRIVALS:
             room = f", and each of {clients} clients needs room for all of them" if clients > 1 else ""
             raise UsageError(
-                f"{name} is {requests:.2g} requests in --max-time {time}{room}; expected at most "
+                f"{name} is {requests:.2g} requests in {option('max_time')} {time}{room}; expected at most "
                 f"{MOST_ARRIVALS / clients:.2g}; "
                 "lower the rate or the time"
             )
@@ -93,9 +93,13 @@ class Sweep:
             least, gap_s = 2, load.arrivals_s[1] - load.arrivals_s[0]
         if requests < least:
             raise UsageError(
-                f"{name} is {requests:.2g} requests in --max-time {time}; expected at least {least}; raise --max-time to "
-                f"{math.ceil(gap_s)} s or more"
+                f"{name} is {requests:.2g} requests in {option('max_time')} {time}; expected at least {least}; raise "
+                f"{option('max_time')} to {math.ceil(gap_s)} s or more"
             )
+
+
+def no_request(max_time_s: float) -> UsageError:
+    return UsageError("no request was done in it; raise it", option="max_time", value=format_seconds(max_time_s))
 
 
 def clients_of(point: LoadPoint, threads: int) -> int:
@@ -107,10 +111,7 @@ def with_whole_shapes(load: Load, workload: Workload) -> Load:
     given = workload.input_shapes if isinstance(workload, ModelWorkload) else {}
     mix = []
     for shapes, weight in load.mix:
-        try:
-            mix.append((fixed_shapes(workload.model_info, workload.batch, {**given, **shapes}), weight))
-        except (UsageError, ModelError) as e:
-            raise type(e)(str(e).replace("--shape", "--mix")) from None
+        mix.append((fixed_shapes(workload.model_info, workload.batch, {**given, **shapes}, "mix"), weight))
     return replace(load, mix=tuple(mix))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from seatrial.errors import CellError
+from seatrial.errors import CellError, option
 
 
 def made_up(shape: Sequence[int], dtype: str, seed: int) -> Any:
@@ -23,7 +23,7 @@ def first_run(backend: Any, feeds: Mapping[str, Any]) -> None:
     try:
         outputs = backend.run(feeds)
     except CellError as e:
-        raise CellError(f"{e}{zeros}") from e
+        raise CellError(f"{e.raw}{zeros}") from e
     if zeros and outputs and not any(o.size for o in outputs):
         raise CellError(f"all outputs are empty{zeros}")
 
@@ -36,5 +36,5 @@ def made_up_zeros(dtypes: Mapping[str, str]) -> str:
     return (
         f"; the values of {', '.join(map(repr, zeros))} were made up as zeros, which the model may not take for an index, a "
         "length or a shape; measure it in a plan whose preprocess stage is a Python function that gives them: PLAN:PIPELINE "
-        "--allow-code"
+        f"{option('allow_code')}"
     )

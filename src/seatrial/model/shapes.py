@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from seatrial.errors import ModelError, UsageError, did_you_mean
+from seatrial.errors import ModelError, UsageError, did_you_mean, option
 from seatrial.model.file import ModelInfo, not_an_array
 
 
@@ -14,7 +14,7 @@ def check_inputs(info: ModelInfo) -> None:
         if tensor.dtype == "object":
             raise ModelError(
                 f"{info.path}: input {tensor.name!r} takes strings, and only numbers can be made up; measure it in a plan "
-                "whose preprocess stage is a Python function that gives this input: PLAN:PIPELINE --allow-code"
+                f"whose preprocess stage is a Python function that gives this input: PLAN:PIPELINE {option('allow_code')}"
             )
 
 
@@ -33,13 +33,19 @@ def batch_of(info: ModelInfo, shapes: dict[str, tuple[int, ...]], otherwise: int
     return shape[0] if shape else otherwise
 
 
-def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Shape of every input: the model's own, an open first dimension from `batch`, the rest from `given`."""
+def fixed_shapes(
+    info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]], given_by: str = "shape"
+) -> dict[str, tuple[int, ...]]:
+    """Shape of every input: the model's own, an open first dimension from `batch`, the rest from `given`.
+
+    given_by: the option that these came by, for errors.
+    """
     names = [i.name for i in info.inputs]
     for name in given:
         if name not in names:
             raise UsageError(
-                f"--shape: the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}"
+                f"the model has no input called {name!r}{did_you_mean(name, names)}; inputs are {', '.join(names)}",
+                option=given_by,
             )
     counted = batch_input(info)
     batch = batch_of(info, given, batch) if batch == 1 else batch
@@ -51,10 +57,11 @@ def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]])
                 not isinstance(d, int) or d == s for d, s in zip(tensor.shape, shape, strict=False)
             )
             if not fits:
-                raise UsageError(f"--shape: {tensor} cannot take {'x'.join(map(str, shape))}")
+                raise UsageError(f"{tensor} cannot take {'x'.join(map(str, shape))}", option=given_by)
             if shape and tensor.name == counted and shape[0] != batch:
                 raise UsageError(
-                    f"--batch {batch} and --shape {tensor.name}={'x'.join(map(str, shape))} disagree; give one of them"
+                    f"{option('batch')} {batch} and {option(given_by)} {tensor.name}={'x'.join(map(str, shape))} disagree; "
+                    "give one of them"
                 )
             shapes[tensor.name] = shape
             continue
@@ -62,11 +69,15 @@ def fixed_shapes(info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]])
         if own and not isinstance(own[0], int):
             own[0] = batch
         elif own and own[0] != batch and len(own) > 1 and tensor.name == counted:
-            raise ModelError(f"{info.path}: {tensor} has a fixed batch of {own[0]}, not {batch}; give --batch {own[0]}")
+            raise ModelError(
+                f"{tensor} has a fixed batch of {own[0]}, not {batch}; give {option('batch')} {own[0]}",
+                subject=info.path,
+            )
         if not all(isinstance(d, int) for d in own):
             example = "x".join(str(d) if isinstance(d, int) else "640" for d in own)
             raise ModelError(
-                f"{info.path}: {tensor} has dimensions that are not fixed; give --shape {tensor.name}={example}"
+                f"{tensor} has dimensions that are not fixed; give {option(given_by)} {tensor.name}={example}",
+                subject=info.path,
             )
         shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
     return shapes

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
 from seatrial.images.decode import DecodeSettings, decode
+from seatrial.kernels.arguments import ArgumentError
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
@@ -81,12 +82,13 @@ def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
         settings["std"] = settings["std"][:1]
     try:
         return Preprocess(**settings, input_color=spec.decode.color, engine=spec.engine)
-    except ValueError as e:
+    except ArgumentError as e:
         if spec.decode.color == "gray" and spec.preprocess.color != "gray":
             raise PlanError(
-                "decode.color: gray gives one channel, which cannot become colour; use bgr, or preprocess.color: gray"
+                "gray gives one channel, which cannot become colour; use bgr, or preprocess.color: gray",
+                key="decode.color",
             ) from None
-        raise PlanError(f"preprocess.{e}") from None
+        raise PlanError(e.text, key=f"preprocess.{e.argument}") from None
 
 
 def check_kernels(plan: PlanFile) -> None:
@@ -97,8 +99,7 @@ def check_kernels(plan: PlanFile) -> None:
             try:
                 preprocess_kernel(spec)
             except PlanError as e:
-                key, _, what = str(e).partition(": ")
-                problems.append(f"{plan.where(('pipelines', name, *key.split('.')))}: {what}")
+                problems.append(f"{plan.where(('pipelines', name, *e.key.split('.')))}: {e.text}")
     if problems:
         raise PlanError("\n".join(dict.fromkeys(problems)))
 
@@ -123,16 +124,18 @@ def labels_of(spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> list[
 def pick_input(where: str, spec: pipelines.Pipeline, model: ModelInfo) -> TensorInfo:
     names = [i.name for i in model.inputs]
     if not names:
-        raise ModelError(f"{where}: {model.path} has no inputs, so no image can go in; there is nothing to try it on")
+        raise ModelError(f"{model.path} has no inputs, so no image can go in; there is nothing to try it on", key=where)
     if spec.input is not None and spec.input not in names:
         raise ModelError(
-            f"{where}.input: {model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; "
-            f"its inputs are {', '.join(names)}"
+            f"{model.path} has no input called {spec.input!r}{did_you_mean(spec.input, names)}; its inputs are "
+            f"{', '.join(names)}",
+            key=f"{where}.input",
         )
     if len(names) != 1 and not isinstance(spec.preprocess, pipelines.UserCode):
         raise ModelError(
-            f"{where}: {model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in "
-            "preprocess feeds one; use a Python preprocess stage that returns a dict with one array an input"
+            f"{model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in preprocess "
+            "feeds one; use a Python preprocess stage that returns a dict with one array an input",
+            key=where,
         )
     return model.inputs[names.index(spec.input)] if spec.input is not None else model.inputs[0]
 
@@ -260,7 +263,7 @@ def _postprocess(
         try:
             results: list[Result] = decoder([outputs[i] for i in indices], geometries)
         except ValueError as e:
-            raise ModelError(f"{where}.postprocess: {e}") from None
+            raise ModelError(str(e), key=f"{where}.postprocess") from None
         return results
 
     return postprocess

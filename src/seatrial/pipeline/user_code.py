@@ -13,14 +13,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import CodeRefusedError, PlanError
+from seatrial.errors import CodeRefusedError, PlanError, option
 
 
 def load_user_function(reference: str, folder: Path, stage: str, allow_code: bool) -> Callable[..., Any]:
     """The function, its module looked for beside the plan first. CodeRefusedError unless allowed."""
     if not allow_code:
         raise CodeRefusedError(
-            f"{stage}: the plan names Python code ({reference}) and would run it; read it, then give --allow-code"
+            f"the plan names Python code ({reference}) and would run it; read it, then give {option('allow_code')}",
+            key=stage,
         )
     module_name, _, function_name = reference.partition(":")
     if str(folder) not in sys.path:
@@ -29,9 +30,9 @@ def load_user_function(reference: str, folder: Path, stage: str, allow_code: boo
         module = import_module(module_name)
     except ModuleNotFoundError as e:
         raise PlanError(
-            f"{stage}: no module {e.name!r} for {reference!r}; expected it beside the plan in {folder} or installed"
+            f"no module {e.name!r} for {reference!r}; expected it beside the plan in {folder} or installed", key=stage
         ) from None
     function = getattr(module, function_name, None)
     if not callable(function):
-        raise PlanError(f"{stage}: the module {module_name!r} has no function {function_name!r}")
+        raise PlanError(f"the module {module_name!r} has no function {function_name!r}", key=stage)
     return function  # type: ignore[no-any-return]

@@ -25,7 +25,10 @@ MOST_MORE = 100
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval. A side that the sample cannot support is None, and a warning says how many more."""
+    """A value with its interval. A side that the sample cannot support is None, and a warning says how many more.
+
+    why_no_high: that warning of the upper side, without the quantile's name; '' where there is an upper end.
+    """
 
     value: float
     low: float | None
@@ -34,6 +37,7 @@ class Estimate:
     n: int
     n_eff: int
     warnings: tuple[str, ...] = ()
+    why_no_high: str = ""
 
 
 def quantile_of(name: str) -> float:
@@ -78,11 +82,11 @@ def percentile_estimate(
     # The low end of a percentile is the high one of the mirror image's.
     low = _nearest_limit(-x, -ordered[rank::-1], worth, quantile, error)
     sides = (("lower", low, 1 - quantile), ("upper", high, quantile))
-    warnings = [
-        _unbounded(quantile, side, confidence, n, requests_needed(share, confidence, worth.unseen))
+    why_not = {
+        side: _unbounded(side, confidence, n, requests_needed(share, confidence, worth.unseen))
         for side, end, share in sides
         if end is None
-    ]
+    }
     return Estimate(
         value=float(ordered[rank]),
         low=None if low is None else -low,
@@ -90,7 +94,8 @@ def percentile_estimate(
         confidence=confidence,
         n=n,
         n_eff=_independent(n, worth.memory),
-        warnings=tuple(warnings),
+        warnings=tuple(f"p{quantile * 100:g} {why}" for why in why_not.values()),
+        why_no_high=why_not.get("upper", ""),
     )
 
 
@@ -119,11 +124,8 @@ def can_be_bounded(samples: npt.ArrayLike, quantile: float, longest_run: int = L
     return len(np.asarray(samples)) >= requests_needed(quantile, CONFIDENCE, worth.unseen)
 
 
-def _unbounded(quantile: float, side: str, confidence: float, n: int, needed: int) -> str:
-    return (
-        f"p{quantile * 100:g} has no {side} bound at {confidence * 100:g} %: it needs {needed:,} requests, {needed - n:,} more "
-        f"than these {n:,}"
-    )
+def _unbounded(side: str, confidence: float, n: int, needed: int) -> str:
+    return f"has no {side} bound at {confidence * 100:g} %: it needs {needed:,} requests, {needed - n:,} more than these {n:,}"
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Comparer:
         try:
             return self._compare(cell)
         except SeatrialError as e:
-            why = str(e)
+            why = e.for_command_line()
         except Exception as e:  # results of the user's own stage can be anything
             why = f"the results cannot be compared: {type(e).__name__}: {e}"
         return Compared(parity=ParityResult(reference="", rtol=None, atol=None, note=why))
@@ -122,7 +122,7 @@ class Comparer:
         try:
             return self._accuracy(cell)
         except SeatrialError as e:
-            return Accuracy(note=str(e))
+            return Accuracy(note=e.for_command_line())
         except Exception as e:  # results of the user's own stage can be anything
             return Accuracy(note=f"the results cannot be scored: {type(e).__name__}: {e}")
 

@@ -102,5 +102,5 @@ def _pictures(ready: Ready, run: RunFolder, cells: list[CellRecord]) -> tuple[tu
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
     except Exception as e:
-        said = str(e) if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
+        said = e.for_command_line() if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
         return (), (*ready.warnings, f"the pictures could not be drawn: {said}")

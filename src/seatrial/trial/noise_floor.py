@@ -83,7 +83,7 @@ def measure_noise_floor(
     if why := ready.inputs.changed(*inputs):
         return Repeated(first.id, problem=why)
     if ended.answer is None:
-        last = [line for line in ended.last_output.strip().splitlines()[-1:] if line not in ended.reason]
+        last = [] if ended.output_quoted else ended.last_output.strip().splitlines()[-1:]
         return Repeated(first.id, broke=": ".join([ended.reason, *last]))
     return Repeated(first.id, floor_of(first, table, ready.plan.plan.measure.longest_run))
 

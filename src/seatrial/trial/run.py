@@ -34,7 +34,7 @@ from seatrial.compare.question import Question
 from seatrial.compare.rounds import CutShortError, compare_sides
 from seatrial.compare.turner import Side
 from seatrial.compare.verdicts import adjusted
-from seatrial.errors import CellError, ExitCode, ModelError, ResultsError, SeatrialError
+from seatrial.errors import CellError, ExitCode, Failure, ModelError, ResultsError, SeatrialError
 from seatrial.history.find import latest_interrupted
 from seatrial.history.records import CellRecord, Comparison, Environment, Measurement, RunStart
 from seatrial.history.run_folder import RunFolder, new_run
@@ -118,7 +118,7 @@ def _run_cells(
         stopped = True
         # One that was written just before is kept, though nobody had counted it yet.
         records = run.finished_cells() | records
-    cut = {name: str(e) for name, e in problems.items()}
+    cut = {name: e.for_command_line() for name, e in problems.items()}
     return conclude(
         ready, run, list(records.values()), lambda c: comparer.evaluation(c.id), comparisons, cut, repeated, stopped,
         time.monotonic() - began,
@@ -138,7 +138,7 @@ def _repeated(
         made = variants | prepare_variants(ready, run, [cell], watcher)
         return measure_noise_floor(ready, run, cell, records[cell.id], made[cell.pipeline, cell.precision], watcher)
     except ResultsError as e:  # the record of what was measured is worth more, and has a rescue of its own
-        return Repeated(cell.id, problem=str(e))
+        return Repeated(cell.id, problem=e.for_command_line())
 
 
 def _regressions(
@@ -160,7 +160,7 @@ def _regressions(
         return [], {}
     question = Question(
         margin=asked.margin, max_time_s=asked.max_time, alpha=1 - asked.confidence, seed=ready.plan.plan.measure.seed,
-        time_option="regression.max_time",
+        time_key="regression.max_time",
     )  # fmt: skip
     comparisons: list[Comparison] = []
     problems: dict[str, SeatrialError] = {}
@@ -257,7 +257,7 @@ def _run_cell(
     elif isinstance(model := variants[(cell.pipeline, cell.precision)], Ended):
         record = _failed(cell, model, f"its {cell.precision} model could not be made: ")
     elif why := ready.inputs.changed(*_inputs_of([cell])):
-        record = _failed(cell, NoModel.without(why, ExitCode.BAD_INPUT))
+        record = _failed(cell, NoModel(None, Failure.said(why, ExitCode.BAD_INPUT)))
     else:
         record, table = _measured(ready, run, cell, model, comparer, watcher)
     weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
@@ -278,7 +278,7 @@ def _measured(
     finally:
         shared.close()
     if why := ready.inputs.changed(*_inputs_of([cell])):
-        ended = replace(ended, answer=None, reason=why, exit_code=int(ExitCode.BAD_INPUT))
+        ended = replace(ended, answer=None, failure=Failure.said(why, ExitCode.BAD_INPUT))
     if ended.answer is None:
         # No other cell is to be compared with them.
         (folder / "results.npz").unlink(missing_ok=True)
@@ -300,7 +300,7 @@ def _ended(task: MeasureTask, folder: Path, ready: Ready, tell: Tell, shared: Sh
     except ResultsError as e:
         if not any(map(len, shared.read())):
             raise
-        return Ended.without(str(e), e.exit_code)
+        return Ended(None, Failure.of(e))
 
 
 def _size(ready: Ready, cell: Cell, model: Path) -> int:
