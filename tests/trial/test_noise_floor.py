@@ -174,7 +174,7 @@ def test_a_trial_with_a_budget_on_time_has_a_floor_bound_to_its_verdicts(workspa
     assert "collecting results again, for the noise floor" not in steps.steps
     assert steps.ended == [floor.cell], "it is no cell of its own"
     (decision,) = outcome.record.decisions
-    assert decision.verdict == "PASS"
+    assert decision.verdict == "PASS", decision.reason
     assert "noise floor" in decision.reason
     assert load_record(outcome.run).noise_floor == floor
 

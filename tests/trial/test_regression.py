@@ -17,7 +17,9 @@ from seatrial.errors import CellError, PlanError
 from seatrial.history.run_folder import new_run
 from seatrial.plan import load_plan
 from seatrial.report.html import render
+from seatrial.trial import regression
 from seatrial.trial import run as trial_run
+from seatrial.trial.context import TrialContext
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ def test_a_side_that_dies_in_the_comparison_costs_the_comparison_only(slower, wo
         broken = CellError("B, candidate: was killed by signal 9 (SIGKILL)")
         raise CutShortError([], broken) if cut else broken
 
-    monkeypatch.setattr(trial_run, "compare_sides", dies)
+    monkeypatch.setattr(regression, "compare_sides", dies)
     outcome = trial_run.run_trial(load_plan(slower), tmp_path / "results")
     assert {c.status for c in outcome.record.cells} == {"ok"}
     assert (outcome.run.path / "record.json").is_file()
@@ -104,7 +106,7 @@ def test_a_side_whose_int8_model_is_gone_costs_the_comparison_only(workspace, tm
     cells = expand(ready.plan, ready.models, len(ready.images), 1)
     done = {c.id: bare_record(c) for c in cells}
     run = new_run(tmp_path / "results", "here")
-    comparisons, problems = trial_run._regressions(ready, run, cells, {}, done, Watcher())
+    comparisons, problems = regression.run_regression(TrialContext(ready, run, cells, Watcher()), {}, done)
     assert comparisons == []
     assert list(problems) == ["candidate"]
     said = str(problems["candidate"])

@@ -326,7 +326,7 @@ def test_records_are_never_rewritten(workspace):
         (
             {"pipelines": ONE.replace("{size: [8, 8], mode: stretch}", "{python: 'mine:pre'}")},
             CodeRefusedError,
-            "--allow-code",
+            "allow_code",
         ),
     ],
 )

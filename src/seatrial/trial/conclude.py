@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from seatrial.cells.preflight import Ready
 from seatrial.errors import ExitCode, ResultsError
@@ -27,43 +27,47 @@ class Outcome:
     exit_code: ExitCode
 
 
-def conclude(
-    ready: Ready,
-    run: RunFolder,
-    cells: list[CellRecord],
-    evaluations: Evaluations,
-    comparisons: Sequence[Comparison],
-    not_compared: Mapping[str, str],
-    repeated: Repeated,
-    interrupted: bool,
-    wall_s: float,
-) -> Outcome:
-    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file.
+@dataclass(frozen=True)
+class Findings:
+    """What a trial found until it ended or was stopped.
 
     not_compared: why pipelines could not be compared with the regression's baseline, by their names. repeated: what came of
     the cell that was measured once more.
     """
+
+    evaluations: Evaluations
+    cells: Sequence[CellRecord] = ()
+    comparisons: Sequence[Comparison] = ()
+    not_compared: Mapping[str, str] = field(default_factory=dict)
+    repeated: Repeated = field(default_factory=Repeated)
+    interrupted: bool = False
+    wall_s: float = 0.0
+
+
+def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
+    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
+    cells, repeated = found.cells, found.repeated
     untold = f"the noise floor beside budgets on time is not known: {repeated.problem}"
     plan = ready.plan.plan
     decisions = judge(
         plan,
         cells,
         lambda c, stage: stage_seconds(c, load_samples(run.work, c.id), stage),
-        evaluations,
-        comparisons,
-        not_compared,
+        found.evaluations,
+        found.comparisons,
+        found.not_compared,
         repeated.floor,
         {repeated.cell: repeated.broke} if repeated.broke else {},
     )
-    verdict = overall(decisions) if not interrupted else "INCONCLUSIVE"
-    pictures, warnings = _pictures(ready, run, cells) if not interrupted else ((), tuple(ready.warnings))
+    verdict = overall(decisions) if not found.interrupted else "INCONCLUSIVE"
+    pictures, warnings = _pictures(ready, run, cells) if not found.interrupted else ((), tuple(ready.warnings))
     start = run.start()
     record = Record(
         id=run.path.name,
         created=start.created,
-        status="interrupted" if interrupted else "complete",
+        status="interrupted" if found.interrupted else "complete",
         verdict=verdict,
-        wall_s=round(wall_s, 2),
+        wall_s=round(found.wall_s, 2),
         plan=PlanSection(
             path=str(ready.plan.path),
             digest=ready.plan.digest,
@@ -85,19 +89,19 @@ def conclude(
         cells=tuple(cells),
         rules=RULES,
         decisions=tuple(decisions),
-        comparisons=tuple(comparisons),
+        comparisons=tuple(found.comparisons),
         noise_floor=repeated.floor,
         pictures=pictures,
         warnings=(*warnings, *([untold] if repeated.problem else [])),
     )
-    if interrupted:
+    if found.interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
-    found = {c.id: e for c in cells if c.status == "ok" and (e := evaluations(c)) is not None}
-    record = run.save_record(record, found)
+    evaluations = {c.id: e for c in cells if c.status == "ok" and (e := found.evaluations(c)) is not None}
+    record = run.save_record(record, evaluations)
     return Outcome(record, run, exit_code(verdict, cells))
 
 
-def _pictures(ready: Ready, run: RunFolder, cells: list[CellRecord]) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+def _pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)

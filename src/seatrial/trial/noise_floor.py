@@ -17,12 +17,9 @@ import numpy.typing as npt
 from seatrial.cells import measure
 from seatrial.cells.matrix import Cell
 from seatrial.cells.measure import MeasureTask
-from seatrial.cells.preflight import Ready
-from seatrial.cells.prepare import NoModel, cell_inputs, stopping_of, workload_of
-from seatrial.cells.watch import Watcher
+from seatrial.cells.prepare import NoModel, stopping_of, workload_of
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import CellRecord, Measured, NoiseFloor
-from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
@@ -30,6 +27,7 @@ from seatrial.plan.models import Plan
 from seatrial.stages import END_TO_END, PIPELINE_STAGES
 from seatrial.stats.separate import log_half_width
 from seatrial.timing.measure import CAPACITY
+from seatrial.trial.context import TrialContext
 
 WHAT = "again, for the noise floor"
 # A ratio beyond it is no figure any more, and infinity is not a JSON number.
@@ -54,25 +52,23 @@ def cell_to_repeat(plan: Plan, cells: Sequence[Cell], records: Mapping[str, Cell
     return next((c for c in ran if any(concerns(plan, b, records[c.id]) for b in timed)), None)
 
 
-def measure_noise_floor(
-    ready: Ready, run: RunFolder, cell: Cell, first: CellRecord, model: Path | NoModel, watcher: Watcher
-) -> Repeated:
+def measure_noise_floor(trial: TrialContext, cell: Cell, first: CellRecord, model: Path | NoModel) -> Repeated:
     """Measures the cell once more. ResultsError where the run's folder takes no more."""
     if isinstance(model, Ended):
         return Repeated(first.id, problem=model.reason)
-    inputs = (cell.pipeline, cell_inputs(cell))
+    ready = trial.ready
     # Of a tail, a few seconds more tell nothing.
     stopping = replace(stopping_of(ready, cell), tails=(), whole_time=False)
     task = MeasureTask(workload=workload_of(ready, cell, model), stopping=stopping, timing_only=True)
     shared = SharedSamples.create(1, CAPACITY, len(PIPELINE_STAGES))
     try:
-        if why := ready.inputs.changed(*inputs):
+        if why := trial.inputs_changed(cell):
             return Repeated(first.id, problem=why)
-        tell = watcher.of(cell)
+        tell = trial.watcher.of(cell)
         ended = run_job(
             measure.JOB,
             task,
-            run.work / f"{cell.id}.again",
+            trial.run.work / f"{cell.id}.again",
             ready.plan.plan.measure.timeout,
             lambda step, share: tell(f"{step} {WHAT}", share),
             shared,
@@ -80,7 +76,7 @@ def measure_noise_floor(
         (table,) = shared.read()
     finally:
         shared.close()
-    if why := ready.inputs.changed(*inputs):
+    if why := trial.inputs_changed(cell):
         return Repeated(first.id, problem=why)
     if ended.answer is None:
         last = [] if ended.output_quoted else ended.last_output.strip().splitlines()[-1:]
