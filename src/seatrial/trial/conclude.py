@@ -16,6 +16,7 @@ from seatrial.history.sections import model_section
 from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ def conclude(
     not_compared: why pipelines could not be compared with the regression's baseline, by their names. repeated: what came of
     the cell that was measured once more.
     """
-    untold = f"the noise floor beside budgets on time is not known: {repeated.problem}"
     plan = ready.plan.plan
     decisions = judge(
         plan,
@@ -88,7 +88,7 @@ def conclude(
         comparisons=tuple(comparisons),
         noise_floor=repeated.floor,
         pictures=pictures,
-        warnings=(*warnings, *([untold] if repeated.problem else [])),
+        warnings=(*warnings, *_noise_floor(repeated)),
     )
     if interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
@@ -97,10 +97,15 @@ def conclude(
     return Outcome(record, run, exit_code(verdict, cells))
 
 
-def _pictures(ready: Ready, run: RunFolder, cells: list[CellRecord]) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+def _pictures(ready: Ready, run: RunFolder, cells: list[CellRecord]) -> tuple[tuple[Picture, ...], tuple[Warning, ...]]:
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
     except Exception as e:
         said = str(e) if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
-        return (), (*ready.warnings, f"the pictures could not be drawn: {said}")
+        return (), (*ready.warnings, Warning("no-pictures", f"the pictures could not be drawn: {said}"))
+
+
+def _noise_floor(repeated: Repeated) -> list[Warning]:
+    said = f"the noise floor beside budgets on time is not known: {repeated.problem}"
+    return [Warning("noise-floor", said)] if repeated.problem else []

@@ -40,7 +40,7 @@ from seatrial.history.records import CellRecord, Comparison, Environment, Measur
 from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.interrupts import interrupted, raise_swallowed
 from seatrial.jobs.job import Tell
-from seatrial.jobs.noise_fields import noise_of, warnings_of
+from seatrial.jobs.noise_fields import noise_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
@@ -286,7 +286,7 @@ def _measured(
     measured, warnings = cell_measurement(task, ended.answer, table, _size(ready, cell, model))
     noise = noise_of(ended.noise, table)
     found = comparer.compare(cell)
-    warnings += (*warnings_of(noise), *comparer.warnings(cell))
+    warnings += (*(noise.disturbances if noise else ()), *comparer.warnings(cell))
     record = bare_record(
         cell, measurement=measured, noise=noise, warnings=warnings, wall_s=ended.wall_s
     )  # fmt: skip
