@@ -88,7 +88,7 @@ def test_init_ticks_what_it_knows_and_its_plan_passes_the_checks(init, tmp_path,
     post = plan.plan.pipelines["baseline"].postprocess
     assert (post.task, post.format) == (task, form)
     warnings = preflight(plan, False, lambda _: None).warnings
-    assert any("still marked CHECK" in w for w in warnings) is bool(plan.unconfirmed)
+    assert any(w.code == "check-marks" for w in warnings) is bool(plan.unconfirmed)
 
 
 def test_a_plan_that_is_there_already_costs_no_run(init, tmp_path, monkeypatch):

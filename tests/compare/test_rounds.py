@@ -21,12 +21,12 @@ from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
-from seatrial.machine.disturbances import Disturbance
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.report import summarise
 from seatrial.noise.timeline import Timeline
 from seatrial.stats.compare import least_pairs
 from seatrial.stats.multiplicity import benjamini_hochberg, nominal_alpha
+from seatrial.warning import Warning
 
 ALPHA = nominal_alpha(3, 0.05)
 # Of this module's stages, where it makes rounds up.
@@ -297,12 +297,12 @@ def test_launches_in_two_groups_are_told_for_the_side_that_has_them(a_modes, b_m
     wobble = 1 + np.random.default_rng(0).normal(0, 0.0005, 8)
     rounds = [a_round(flat(a_modes[k % 2] * wobble[k]), flat(b_modes[k % 2] * wobble[-k]), flat(1.0)) for k in range(8)]
     (c,) = judged(rounds)
-    told = [w.partition(":")[2].split()[2] for w in c.warnings if "launches of" in w]
+    told = [w.text.partition(":")[2].split()[2] for w in c.warnings if "launches of" in w.text]
     assert told == said
     if "B" in said:
         assert (
             "LAUNCH-MODAL: launches of B fall into two groups, 4 and 4 of 8, 10.0% apart; more launches help, more iterations "
-            "don't" in c.warnings
+            "don't" in map(str, c.warnings)
         )
 
 
@@ -337,7 +337,7 @@ def test_launches_in_two_groups_call_nothing_where_one_is_hardly_known(slow, cha
     (c,) = judged(modal_rounds(slow, change=change), margin=margin)
     assert c.verdict == verdict, c.reason
     assert why in c.reason
-    assert any("LAUNCH-MODAL: launches of B" in w for w in c.warnings)
+    assert any("LAUNCH-MODAL: launches of B" in w.text for w in c.warnings)
 
 
 def test_a_slow_minute_of_the_machine_is_no_second_mode():
@@ -388,7 +388,7 @@ def test_what_it_costs_to_be_launched_second_is_told_beyond_the_margin(second_pa
         slower = np.exp(second_pays if b_second else -second_pays)
         rounds.append(a_round(flat(1.0), flat(slower), flat(1.0), launched=launched))
     (c,) = judged(rounds, margin=0.02)
-    told = [w for w in c.warnings if "launched second" in w]
+    told = [str(w) for w in c.warnings if w.code == "launch-order"]
     assert told == ([f"the side that is launched second is {said} on average"] if said else [])
     assert c.launched_second == pytest.approx(np.expm1(second_pays), abs=1e-9)
 
@@ -399,14 +399,17 @@ def test_rounds_that_lie_close_by_luck_do_not_promise_to_find_next_to_nothing():
     assert c.detectable == pytest.approx((high - low) / 2, rel=0.01)
 
 
-def test_disturbances_are_told_once_a_cure_with_how_often():
-    steal = replace(QUIET, disturbances=(Disturbance("stolen 1 ms", "a machine of its own"),))
-    both = replace(QUIET, disturbances=(*steal.disturbances, Disturbance("heat", "cool it")))
+def test_disturbances_are_told_once_a_kind_with_how_often():
+    steal = replace(QUIET, disturbances=(Warning("steal", "stolen 1 ms", "a machine of its own"),))
+    both = replace(QUIET, disturbances=(*steal.disturbances, Warning("heat", "heat", "cool it")))
     rounds = [
         replace(r, noise=n) for r, n in zip(rounds_of([0.0] * 8), [QUIET, steal, both] + [QUIET] * 5, strict=True)
     ]
     (c,) = judged(rounds)
-    assert c.warnings == ("in 2 of 8 rounds: stolen 1 ms; a machine of its own", "in 1 of 8 rounds: heat; cool it")
+    assert [w.code for w in c.warnings] == ["steal", "heat"]
+    told = ["in 2 of 8 rounds: stolen 1 ms; a machine of its own", "in 1 of 8 rounds: heat; cool it"]
+    assert [*map(str, c.warnings)] == told
+    assert [len(p.disturbances) for p in c.pairs] == [0, 1, 2, 0, 0, 0, 0, 0]
 
 
 # Questions that cannot be asked
@@ -747,7 +750,7 @@ def test_two_modes_that_move_are_told():
     (c,) = judged(rounds)
     assert c.b_value.value == c.a_value.value == pytest.approx(1.0)
     assert c.change.interval[0] > 0
-    assert any("lie +0.0%, outside the interval" in w and "more than one mode" in w for w in c.warnings)
+    assert any("lie +0.0%, outside the interval" in w.text and w.code == "latency-modes" for w in c.warnings)
 
 
 @pytest.mark.parametrize(("spread", "known"), [(0.0, True), (0.004, True), (0.05, False)])

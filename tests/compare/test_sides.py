@@ -290,12 +290,12 @@ def test_files_of_one_name_are_told_apart(a, b, labels):
 def test_sides_are_called_alike(workspace):
     model = workspace.folder / "model.fake.json"
     native, python = (Side(n, model_workload(model, native=n == "a")) for n in "ab")
-    assert called_alike(native, native) == (native, native, "")
-    assert called_alike(python, python) == (python, python, "")
+    assert called_alike(native, native) == (native, native, None)
+    assert called_alike(python, python) == (python, python, None)
     for sides, without in (((native, python), "B"), ((python, native), "A")):
         a, b, said = called_alike(*sides)
         assert not any(s.work.native for s in (a, b))
-        assert said.startswith(f"both sides are called from Python: {without} has no native loop")
+        assert said.text.startswith(f"both sides are called from Python: {without} has no native loop")
 
 
 def in_one_round(relu, environment, tmp_path, monkeypatch, **options):

@@ -35,6 +35,7 @@ from seatrial.report.highlights import throughput_knee
 from seatrial.stats.sample import samples_needed
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
+from seatrial.warning import Warning
 
 SCRIPT = {"inputs": {"x": {"shape": ["batch", 3, 8, 8]}}, "outputs": {"y": {"shape": ["batch", 3], "values": 0.5}}}
 # Two latencies in turn have no median that could be known to 1 %: such a run goes on until its time is up.
@@ -304,13 +305,13 @@ def test_a_server_that_cannot_keep_up_says_what_was_never_served(measured):
     served = run.cells[0]["measurement"]["stages"]["end_to_end"]["p50"]["n"]
     assert run.load["unserved"] == 200 - served > 0
     assert run.load["requests_per_s"]["value"] <= 1 / 0.010
-    warnings = run.cells[0]["warnings"]
-    overload = next(w for w in warnings if w.startswith("OVERLOADED: "))
-    assert "of the time that 1 client(s) have, so that the queue grows for as long as the run lasts" in overload
-    assert "lower --rate, or raise --clients" in overload
-    warning = next(w for w in warnings if "not begun" in w)
-    assert warning.startswith(f"{200 - served} of 200 requests were not begun when the time was up")
-    assert all(w in " ".join(run.stdout.split()) for w in (overload, warning))
+    warnings = {w["code"]: Warning(**w) for w in run.cells[0]["warnings"]}
+    overload, unserved = warnings["overload"], warnings["unserved"]
+    assert overload.text.startswith("OVERLOADED: ")
+    assert "of the time that 1 client(s) have, so that the queue grows for as long as the run lasts" in overload.text
+    assert overload.cure == "lower --rate, or raise --clients"
+    assert unserved.text.startswith(f"{200 - served} of 200 requests were not begun when the time was up")
+    assert all(str(w) in " ".join(run.stdout.split()) for w in (overload, unserved))
     assert run.cells[0]["measurement"]["converged"] is False
     assert (np.diff(run.samples()["start_ns"]) == 2_500_000).all(), "in the order in which they came, none left out"
 
@@ -422,8 +423,8 @@ def test_the_time_cap_is_said_aloud(measured):
     run = measured("restless.fake.json --max-time 300ms")
     assert run.code == 0
     assert not run.cells[0]["measurement"]["converged"]
-    warning = next(w for w in run.cells[0]["warnings"] if w.startswith("NOT CONVERGED"))
-    assert "raise --max-time or quiet the machine" in warning
+    warning = next(w for w in run.cells[0]["warnings"] if w["code"] == "not-converged")
+    assert warning["cure"] == "raise --max-time or quiet the machine"
     assert "NOT CONVERGED" in run.stdout
 
 
@@ -457,8 +458,8 @@ def test_what_was_measured_outlives_the_process(measured, how, said):
     assert said in cell["reason"]
     assert f"the {count} requests before it are kept" in cell["reason"]
     assert cell["reason"] in run.stderr
-    assert run.record["warnings"] == [cell["reason"]]
-    assert not any("NOT CONVERGED" in w for w in cell["warnings"]), "it had no time to"
+    assert run.record["warnings"] == [{"code": "cut-short", "text": cell["reason"], "cure": ""}]
+    assert not any(w["code"] == "not-converged" for w in cell["warnings"]), "it had no time to"
     page = (run.folder / "report.html").read_text()
     assert "Cells that failed" in page
     assert said.replace("<", "&lt;").replace(">", "&gt;") in page
@@ -500,7 +501,7 @@ def test_loads_that_were_measured_survive_one_that_was_not(folder, monkeypatch):
     assert "fleeting.fake.json can no longer be read" in outcome.problem
     assert [c.id for c in outcome.record.cells] == ["bench.fake.fp32.b1.t1@paced-1ms"]
     assert (outcome.record.status, outcome.record.cells[0].status) == ("interrupted", "ok")
-    assert outcome.problem in outcome.record.warnings
+    assert Warning("cut-short", outcome.problem) in outcome.record.warnings
     assert len(pd.read_parquet(run.path / "samples.parquet"))
 
 

@@ -70,7 +70,7 @@ NAMES = [
 def test_the_class_of_a_key_is_its_number(tmp_path, names, labels, said):
     info = inspect_model(make_model(tmp_path, metadata={"names": names}))
     assert info.labels() == labels
-    assert said in "".join(info.label_notes())
+    assert said in "".join(map(str, info.label_notes()))
     assert bool(said) == bool(info.label_notes())
 
 

@@ -72,7 +72,7 @@ def test_a_rival_on_the_same_core_is_seen_and_named():
     # How often is the kernel's choice.
     assert report.involuntary_switches > 0
     assert report.cpu_s < report.watched_s - 0.1
-    assert {"the process waited", "other work took"} <= {" ".join(d.what.split()[:3]) for d in report.disturbances}
+    assert {"run-queue", "other-load"} <= {d.code for d in report.disturbances}
     spikes = attribute_spikes(samples[:, 0], samples[:, 1], report.timeline, most=6)
     assert [s.duration_s for s in spikes] == sorted((s.duration_s for s in spikes), reverse=True)
     named = [s for s in spikes if any("waited for a core (run queue)" in cause for cause in s.causes)]
@@ -470,34 +470,34 @@ def test_many_samples_take_no_time():
 
 
 @pytest.mark.parametrize(
-    ("noise", "words"),
+    ("noise", "code", "words"),
     [
-        ({}, None),
-        ({"steal_ns": 20 * MS, "cpu_ns": -20 * MS}, "the hypervisor gave others 20.0 ms of the measured cores (1.0%)"),
-        ({"steal_ns": 9 * MS, "cpu_ns": -9 * MS}, None),  # 0.45 %
+        ({}, "", None),
+        ({"steal_ns": 20 * MS, "cpu_ns": -20 * MS}, "steal", "the hypervisor gave others 20.0 ms of the measured cores (1.0%)"),
+        ({"steal_ns": 9 * MS, "cpu_ns": -9 * MS}, "", None),  # 0.45 %
         ({"run_queue_wait_ns": 50 * MS, "involuntary_switches": 12},
-         "the process waited 50.4 ms for a core (2.5% of its work, preempted 12 times)"),
-        ({"run_queue_wait_ns": 5 * MS}, None),
-        ({"usual": {"cpu_ns": 40 * MS, "idle_ns": 0}}, "other work took 0.20 of the 1 measured core(s)"),
-        ({"usual": {"cpu_ns": 49 * MS, "idle_ns": 0}}, None),
-        ({"throttled_ns": 1 * MS}, "the control group's CPU limit stopped the process for 1.00 ms"),
-        ({"major_faults": 3}, "3 major page faults"),
-        ({"major_faults": 2}, None),  # one a second
-        ({"minor_faults": 300_000}, "minor page faults"),
-        ({"thermal_events": 2}, "heat slowed the cores 2 time(s)"),
-        ({"levels": {"frequency_khz": (2_600_000, 1_200_000)}}, None),  # one reading of 41
-        ({"usual": ONE_CORE | {"frequency_khz": 10_000}}, "the cores' clock moved between 0.03 and 0.39 GHz"),
-        ({"realtime_minus_monotonic_ns": -3_600_000 * MS}, "the system clock jumped by -3600.000 s"),
-        ({"realtime_minus_monotonic_ns": 51 * MS}, "the system clock jumped by +0.051 s"),
-        ({"realtime_minus_monotonic_ns": 49 * MS}, None),
+         "run-queue", "the process waited 50.4 ms for a core (2.5% of its work, preempted 12 times)"),
+        ({"run_queue_wait_ns": 5 * MS}, "", None),
+        ({"usual": {"cpu_ns": 40 * MS, "idle_ns": 0}}, "other-load", "other work took 0.20 of the 1 measured core(s)"),
+        ({"usual": {"cpu_ns": 49 * MS, "idle_ns": 0}}, "", None),
+        ({"throttled_ns": 1 * MS}, "throttle", "the control group's CPU limit stopped the process for 1.00 ms"),
+        ({"major_faults": 3}, "disk-reads", "3 major page faults"),
+        ({"major_faults": 2}, "", None),  # one a second
+        ({"minor_faults": 300_000}, "fresh-pages", "minor page faults"),
+        ({"thermal_events": 2}, "heat", "heat slowed the cores 2 time(s)"),
+        ({"levels": {"frequency_khz": (2_600_000, 1_200_000)}}, "", None),  # one reading of 41
+        ({"usual": ONE_CORE | {"frequency_khz": 10_000}}, "clock-frequency", "the cores' clock moved between 0.03 and 0.39 GHz"),
+        ({"realtime_minus_monotonic_ns": -3_600_000 * MS}, "clock-jump", "the system clock jumped by -3600.000 s"),
+        ({"realtime_minus_monotonic_ns": 51 * MS}, "clock-jump", "the system clock jumped by +0.051 s"),
+        ({"realtime_minus_monotonic_ns": 49 * MS}, "", None),
         ({"realtime_minus_monotonic_ns": 9_000 * MS, "boottime_minus_monotonic_ns": 9_000 * MS},
-         "the machine slept for 9.00 s"),
+         "sleep", "the machine slept for 9.00 s"),
     ],
 )  # fmt: skip
-def test_a_total_beyond_its_threshold_is_one_warning(noise, words):
+def test_a_total_beyond_its_threshold_is_one_warning(noise, code, words):
     report = summarise(timeline(**noise))
-    assert [d.what for d in report.disturbances if not words or words not in d.what] == []
-    assert len(report.disturbances) == bool(words)
+    assert [d.text for d in report.disturbances if not words or words not in d.text] == []
+    assert [d.code for d in report.disturbances] == ([code] if code else [])
     assert all(d.cure for d in report.disturbances)
 
 

@@ -306,7 +306,7 @@ def test_tags_are_read_for_known_images(truth, tmp_path):
     )
     tags, told = read_tags(tmp_path / "tags.csv", images)
     assert tags == {"1.png": ["night", "fog"]}
-    assert told == ["tags.csv: tags 1 image that the trial does not have: 9.png"]
+    assert [*map(str, told)] == ["tags.csv: tags 1 image that the trial does not have: 9.png"]
     (tmp_path / "tags.csv").write_text("image,class\n1.png,night\n")
     with pytest.raises(DataError, match=r"tags\.csv: expected a header line with columns image,tag, got image, class"):
         read_tags(tmp_path / "tags.csv", images)

@@ -25,6 +25,7 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.summarise import exact, summarise_stages
 from seatrial.report.html import write_report
 from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 
 def table(count=200, service_ms=2.0, gap_ms=5.0, queue=True, seed=0):
@@ -114,7 +115,13 @@ def search(tmp_path):
     curve = (
         point(60, "yes", 0.010), point(80, "yes", 0.020), point(105, "no", 0.4, unserved=7), point(88, "unsure", 0.049),
     )  # fmt: skip
-    found = Measured(value=80, unit="requests/s", interval=(80, 88), n=400, warnings=("NOT CONVERGED: raise it",))
+    found = Measured(
+        value=80,
+        unit="requests/s",
+        interval=(80, 88),
+        n=400,
+        warnings=(Warning("not-converged", "NOT CONVERGED: raise it"),),
+    )
     load = LoadResult(
         scenario="server", arrivals="poisson", bound_s=0.05, bound_quantile=0.99, found_rate=found, curve=curve, ended="deadline",
         requests_per_s=records.measured(70.0, 60, 80, "requests/s"),
@@ -229,7 +236,14 @@ def test_what_was_measured_before_a_process_died(tmp_path):
         "", LoadResult(scenario="single-stream"), rows, status="failed", reason=reason,
         last_output="<last> words",
     )  # fmt: skip
-    page = bench([failed], [rows], tmp_path / "died", status="interrupted", verdict="INCONCLUSIVE", warnings=(reason,))
+    page = bench(
+        [failed],
+        [rows],
+        tmp_path / "died",
+        status="interrupted",
+        verdict="INCONCLUSIVE",
+        warnings=(Warning("cut-short", reason),),
+    )
     said = page.sections["Cells that failed"]
     assert reason in said
     assert f"50 requests, p50 {format_seconds(failed.stages['end_to_end'].p50.value)}" in said
@@ -261,7 +275,7 @@ def test_a_comparison(tmp_path, control):
         a="old <one>", b="new", metric="p50", stage="end_to_end", design="lock-step", verdict="REGRESSION",
         reason="B is 10 % slower", margin=0.02, change=records.measured(0.1, 0.09, 0.11, "fraction"), a_value=exact(0.01, "s"),
         b_value=exact(0.011, "s"), p_value=0.008, p_adjusted=0.008, detectable=0.01, noise_floor=0.006, pairs=pairs,
-        control=records.measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=("one & only",),
+        control=records.measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=(Warning("python-calls", "one & only"),),
     )  # fmt: skip
     decision = Decision(
         check="p50 against old <one>", verdict="FAIL", value=0.1, limit=0.02, unit="fraction", reason="B is 10 % slower"

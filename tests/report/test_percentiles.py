@@ -13,6 +13,7 @@ from seatrial.jobs.summarise import exact, throughput
 from seatrial.report.bench_text import print_cell
 from seatrial.report.percentiles import bounded, missing
 from seatrial.report.tables import stage_table
+from seatrial.warning import Warning
 
 
 def p99(value, low, high, n=300, *warnings):
@@ -30,21 +31,23 @@ def test_without_an_upper_bound_what_is_surely_reached_is_shown(low, high, shown
 
 def test_of_each_percentile_the_one_with_the_fewest_requests_says_what_is_missing():
     def too_few(name, n):
-        return p99(1, 1, None, n, f"{name} has no lower bound", f"{name} has no upper bound: {n} are too few")
+        lower = Warning("no-lower-bound", f"{name} has no lower bound")
+        return name, p99(1, 1, None, n, lower, Warning("no-upper-bound", f"{name} has no upper bound: {n} are too few"))
 
     measures = [
-        p99(1, 1, 2),
+        ("p99", p99(1, 1, 2)),
         too_few("p90", 90),
         too_few("p99", 120),
         too_few("p99", 80),
-        p99(1, None, None, 9, "9 unserved"),
+        ("p50", p99(1, None, None, 9, Warning("unserved", "9 unserved"))),
+        ("p90", p99(1, None, None, 9, Warning("unserved", "9 unserved"))),
     ]
     assert missing(measures) == [
         "9 unserved",
         "p99 has no upper bound: 80 are too few",
         "p90 has no upper bound: 90 are too few",
     ]
-    assert missing([p99(1, 1, 2)]) == []
+    assert missing([("p99", p99(1, 1, 2))]) == []
 
 
 def cell(n, name="only"):

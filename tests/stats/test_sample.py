@@ -98,7 +98,10 @@ def test_too_few_samples_have_no_upper_bound_and_say_how_many_are_missing(quanti
     e = percentile_estimate(x[:-1], quantile, longest_run=longest_run)
     assert e.high is None
     name = f"p{quantile * 100:g}"
-    assert e.warnings[-1] == (
+    assert e.needed == needed
+    assert e.warnings[-1].code == "no-upper-bound"
+    assert str(e.warnings[-1]) == f"{name} {e.unbounded}"
+    assert str(e.warnings[-1]) == (
         f"{name} has no upper bound at 95 %: it needs {needed:,} requests, 1 more than these {needed - 1:,}"
     )
 

@@ -16,7 +16,7 @@ Table = npt.NDArray[np.int64]
 
 ENVIRONMENT: dict[str, Any] = {
     "machine": "test-bench", "cpu": "some CPU", "cores": 2, "memory_bytes": 1 << 34, "virtual": True, "turbo": None, "gpus": [],
-    "packages": {"seatrial": "0", "numpy": "2"}, "disturbances": [{"what": "other work <here>", "cure": "stop it"}],
+    "packages": {"seatrial": "0", "numpy": "2"}, "disturbances": [{"code": "other-load", "text": "other work <here>", "cure": "stop it"}],
 }  # fmt: skip
 MODEL: dict[str, Any] = {
     "path": "/models/m.onnx", "size_bytes": 4096, "digest": "sha256:" + "0" * 64, "opset": 17, "inputs": ["x"], "outputs": ["y"],

@@ -162,5 +162,5 @@ def test_the_environment_names_the_machine_and_its_disturbances():
         ({"cgroup_cpu_limit": 1.5}, "container limit"),
     ]:
         found = disturbances(calm | change)
-        assert words in found[0].what
+        assert words in found[0].text
         assert found[0].cure

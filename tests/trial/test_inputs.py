@@ -203,4 +203,4 @@ def test_no_picture_is_drawn_of_another_one(workspace):
     outcome = run_trial(workspace.load(pipelines=ONE, parity=""), workspace.folder / "results", watcher=watcher)
     assert [c.status for c in outcome.record.cells] == ["ok"]
     assert outcome.record.pictures == ()
-    assert any("the pictures could not be drawn: " in w and "1.png changed" in w for w in outcome.record.warnings)
+    assert any(w.code == "no-pictures" and "1.png changed" in w.text for w in outcome.record.warnings)

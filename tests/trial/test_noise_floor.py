@@ -228,6 +228,6 @@ def test_where_files_changed_meanwhile_the_run_says_that_the_floor_is_not_known(
     )  # fmt: skip
     assert outcome.exit_code == ExitCode.PASS
     assert outcome.record.noise_floor is None
-    (warning,) = (w for w in outcome.record.warnings if "noise floor" in w)
-    assert "is not known" in warning
-    assert "model.fake.json" in warning
+    (warning,) = (w for w in outcome.record.warnings if w.code == "noise-floor")
+    assert "is not known" in warning.text
+    assert "model.fake.json" in warning.text

@@ -39,7 +39,7 @@ def test_a_softmax_of_probabilities_is_a_warning_of_the_cell(workspace):
     workspace.script("model.fake.json", outputs={"y": {"shape": ["batch", 3], "values": [0.7, 0.2, 0.1]}})
     outcome = trial(workspace, "{task: classify}")
     assert outcome.exit_code == ExitCode.PASS
-    assert any("set activation: none" in w for w in outcome.record.cells[0].warnings)
+    assert any(w.code == "double-activation" for w in outcome.record.cells[0].warnings)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_what_init_was_not_sure_of_is_said_while_it_stands(workspace, lines, sai
     plan.write_text(lines + plan.read_text())
     from seatrial.plan.load import load_plan
 
-    warnings = [w for w in preflight(load_plan(plan), False, lambda _: None).warnings if "marked CHECK" in w]
+    warnings = [w for w in preflight(load_plan(plan), False, lambda _: None).warnings if w.code == "check-marks"]
     assert len(warnings) == bool(said)
-    assert all(w.startswith(said) for w in warnings)
+    assert all(w.text.startswith(said) for w in warnings)
 
 
 def model(workspace, weights, dtype="float32"):

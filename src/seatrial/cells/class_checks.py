@@ -19,22 +19,24 @@ from seatrial.pipeline.class_count import head_classes
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import baseline_name
+from seatrial.warning import Warning
 
 Labels = dict[str, list[str] | None]
 
 
-def label_notes(name: str, spec: pipelines.Pipeline, info: ModelInfo, labels: list[str] | None) -> list[str]:
+def label_notes(name: str, spec: pipelines.Pipeline, info: ModelInfo, labels: list[str] | None) -> list[Warning]:
     """What the model's own names leave open, or where the plan's labels contradict them."""
     if spec.postprocess.labels is None:
-        return [f"pipelines.{name}: {note}" for note in info.label_notes()]
+        return [note.of(f"pipelines.{name}") for note in info.label_notes()]
     pairs = zip(labels or [], info.labels() or [], strict=False)
     unlike = [f"{k}: {ours!r}, not {own!r}" for k, (ours, own) in enumerate(pairs) if fold(ours) != fold(own) and own]
     if not unlike:
         return []
-    return [
-        f"pipelines.{name}: {count_of(len(unlike), 'label')} of the plan differ from the names in the model's metadata "
+    said = (
+        f"{count_of(len(unlike), 'label')} of the plan differ from the names in the model's metadata "
         f"({short_list(unlike, 3)}): the plan's count"
-    ]
+    )
+    return [Warning("label-conflict", said).of(f"pipelines.{name}")]
 
 
 def map_truth(
@@ -44,9 +46,9 @@ def map_truth(
     checked: list[CheckedImage],
     infos: dict[str, ModelInfo],
     labels: Labels,
-) -> tuple[list[str], dict[str, ClassMap | None]]:
+) -> tuple[list[Warning], dict[str, ClassMap | None]]:
     """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
-    told: dict[str, list[str]] = {}
+    told: dict[Warning, list[str]] = {}
     maps: dict[str, ClassMap | None] = {}
     for name, spec in plan.plan.pipelines.items():
         post, maps[name] = spec.postprocess, None
@@ -55,8 +57,8 @@ def map_truth(
             if post.task in ("raw", "embed"):
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for text in check_truth(truth, images, sizes, post.task):
-                told.setdefault(text, []).append(name)
+            for warning in check_truth(truth, images, sizes, post.task):
+                told.setdefault(warning, []).append(name)
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
             found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
@@ -64,19 +66,21 @@ def map_truth(
             if builtin or class_ids is not None:
                 raise DataError(f"{e.raw} (pipelines.{name})") from None
             # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
-            told.setdefault(f"accuracy is not computed: {e.for_command_line()}", []).append(name)
+            told.setdefault(Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []).append(
+                name
+            )
             continue
         maps[name] = found
-        for text in found.warnings:
-            told.setdefault(text, []).append(name)
+        for warning in found.warnings:
+            told.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
-    lines = [f"{', '.join(names)}: {text}" if several else text for text, names in told.items()]
+    lines = [warning.of(", ".join(names)) if several else warning for warning, names in told.items()]
     return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
 
 
 def relabellings_of(
     plan: PlanFile, infos: dict[str, ModelInfo], labels: Labels, maps: Mapping[str, ClassMap | None]
-) -> tuple[dict[str, Relabelling], list[str]]:
+) -> tuple[dict[str, Relabelling], list[Warning]]:
     """How each pipeline's class ids read as the baseline's, where results are compared at all."""
     specs, base = plan.plan.pipelines, baseline_name(plan.plan)
     found: dict[str, Relabelling] = {}
@@ -90,11 +94,11 @@ def relabellings_of(
         own, other = maps.get(name), maps.get(base)
         by_truth = through_truth(own, other) if own is not None and other is not None else None
         found[name] = by_truth or relabelling(labels[name], labels[base], *counts)
-        told += [f"{name} against {base}: {text}" for text in (found[name].problem, *found[name].warnings) if text]
+        told += [w.of(f"{name} against {base}") for w in (found[name].problem, *found[name].warnings) if w]
     return found, told
 
 
-def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[str]:
+def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[Warning]:
     """A drop between pipelines that know unlike parts of the truth is no drop of what they do."""
     if truth.coco is None:
         return []
@@ -103,6 +107,5 @@ def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[str
     if len({frozenset(k) for k in known.values()}) < 2:
         return []
     counts = ", ".join(f"{name} {len(k)}" for name, k in known.items())
-    return [
-        f"the pipelines know unlike classes of the truth's {len(marked)} ({counts}): their accuracies do not compare"
-    ]
+    said = f"the pipelines know unlike classes of the truth's {len(marked)} ({counts}): their accuracies do not compare"
+    return [Warning("unlike-coverage", said)]

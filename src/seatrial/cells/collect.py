@@ -18,11 +18,12 @@ from seatrial.jobs.workload import PipelineWorkload
 from seatrial.parity.specials import as_array, signature
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.pipeline.results import ResultsWriter
+from seatrial.warning import Warning
 
 
 def collect(
     w: PipelineWorkload, opened: OpenedPipeline, writer: ResultsWriter, raw_images: int
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[Warning]]:
     """Outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for them.
 
     Each result goes to the file as it comes, so that the process's memory is the pipeline's own. raw_images: of so many the
@@ -62,10 +63,8 @@ def collect(
     return list(nan_outputs), [*doubts, *_overflows(infinite, len(data))]
 
 
-def _overflows(infinite: Counter[str], images: int) -> Iterator[str]:
+def _overflows(infinite: Counter[str], images: int) -> Iterator[Warning]:
     for name, count in infinite.items():
         if count:
-            yield (
-                f"output {name} is infinite somewhere on {count} of {count_of(images, 'image')}: an overflow? a result made of "
-                "it is left out, or means nothing"
-            )
+            where = f"output {name} is infinite somewhere on {count} of {count_of(images, 'image')}"
+            yield Warning("overflow", f"{where}: an overflow? a result made of it is left out, or means nothing")

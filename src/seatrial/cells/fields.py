@@ -8,14 +8,15 @@ import numpy.typing as npt
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.history.records import EngineComparison, Measured, Measurement
-from seatrial.jobs.summarise import exact, measurement_of, not_converged
+from seatrial.jobs.summarise import exact, measurement_of, not_converged, unaccounted_time
 from seatrial.stages import END_TO_END, PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
+from seatrial.warning import Warning
 
 
 def cell_measurement(
     task: MeasureTask, answer: MeasureAnswer, table_ns: npt.NDArray[np.int64], model_bytes: int
-) -> tuple[Measurement, tuple[str, ...]]:
+) -> tuple[Measurement, tuple[Warning, ...]]:
     """What a cell's process measured, and its warnings."""
     m = measurement_of(
         PIPELINE_STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping.longest_run
@@ -28,12 +29,14 @@ def cell_measurement(
             "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
         }
     )
-    warnings = [m.doubt, not_converged(answer.timing, m.stages[END_TO_END].p50, "measure.max_time")]
+    warnings = [unaccounted_time(m), not_converged(answer.timing, m.stages[END_TO_END].p50, "measure.max_time")]
     if answer.image_source == "disk":
-        warnings.append("the images did not fit in memory: decode includes reading them from disk")
+        said = "the images did not fit in memory: decode includes reading them from disk"
+        warnings.append(Warning("images-on-disk", said))
     warnings += answer.doubts
     if answer.engines_problem:
-        warnings.append(f"native and reference kernels could not be compared: {answer.engines_problem}")
+        said = f"native and reference kernels could not be compared: {answer.engines_problem}"
+        warnings.append(Warning("engine-comparison", said))
     return m, tuple(filter(None, warnings))
 
 

@@ -22,6 +22,7 @@ from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stoppi
 from seatrial.plan import pipelines
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.timing.measure import CAPACITY, measure
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -49,7 +50,7 @@ class MeasureAnswer:
     peak_memory_bytes: int = 0
     affinity: tuple[int, ...] = ()
     nan_outputs: tuple[str, ...] = ()
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Warning, ...] = ()
     engines: dict[str, StageEngines] = field(default_factory=dict)
     engines_problem: str = ""
 

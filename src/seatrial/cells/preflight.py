@@ -39,6 +39,7 @@ from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.source_files import source_files
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Ready:
     tags: dict[str, list[str]]
     truth_digest: str
     code_digests: dict[str, str]
-    warnings: list[str]
+    warnings: list[Warning]
     inputs: Inputs
 
     def identity(self) -> dict[str, Any]:
@@ -98,9 +99,8 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     checked = check_images([i.path for i in images])
     several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
     if several:
-        warnings.append(
-            f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
-        )
+        said = f"{count_of(len(several), 'image')} of several frames or pages, the first is read: {short_list(several)}"
+        warnings.append(Warning("frames", said))
     images_digest, hashed_images = hash_images(images)
     warnings += _copies(images, hashed_images)
     inputs.add(COMMON, hashed_images)
@@ -135,7 +135,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     )
 
 
-def _unconfirmed(plan: PlanFile) -> list[str]:
+def _unconfirmed(plan: PlanFile) -> list[Warning]:
     """A guess of `init` that nobody confirmed can cost all accuracy, and no number of the run would say why."""
     marked = plan.unconfirmed
     if not marked:
@@ -143,34 +143,37 @@ def _unconfirmed(plan: PlanFile) -> list[str]:
     lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
     shown = "; ".join(m if len(m) <= 100 else m[:97] + "..." for m in marked)
     verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
-    return [f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"]
+    said = f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"
+    return [Warning("check-marks", said)]
 
 
-def _weights(infos: dict[str, ModelInfo]) -> list[str]:
+def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
     """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
-    return [
-        f"pipeline {name}: {info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
-        for name, info in infos.items()
-        if info.weights
-    ]
+    told = []
+    for name, info in infos.items():
+        if info.weights:
+            said = f"{info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
+            told.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
+    return told
 
 
 _HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
 
 
-def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[str]:
+def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:
     """A candidate that is the baseline by another name passes every comparison: mostly a forgotten 'model:'."""
     seen: dict[str, str] = {}
     told = []
     for name, spec in plan.plan.pipelines.items():
         what = infos[name].digest + spec.model_dump_json(exclude={"extends", "model"})
         if what in seen:
-            told.append(f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it")
+            said = f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it"
+            told.append(Warning("twins", said))
         seen.setdefault(what, name)
     return told
 
 
-def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[str]:
+def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[Warning]:
     """Pictures that stand there several times: what is said of n images is then of fewer."""
     first: dict[str, str] = {}
     again = []
@@ -180,10 +183,11 @@ def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[s
         first.setdefault(file.sha256, image.name)
     if not again:
         return []
-    return [
+    said = (
         f"{count_of(len(again), 'image')} the same as another, byte for byte ({short_list(again)}): accuracy and agreement "
-        "count them as independent, and are less sure than they say; keep one of each"
-    ]
+        "count them as independent, and are less sure than they say"
+    )
+    return [Warning("copies", said, "keep one of each")]
 
 
 def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
@@ -262,7 +266,7 @@ def _check_pipeline(name: str, spec: pipelines.Pipeline, info: ModelInfo, plan: 
         build_pipeline(name, spec, info, plan.folder)
 
 
-def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage]) -> list[str]:
+def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage]) -> list[Warning]:
     """DataError where an image can't be fitted; a warning where fitting leaves next to nothing of it."""
     problems, warnings = [], []
     for name, spec in plan.plan.pipelines.items():
@@ -284,14 +288,11 @@ def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[Check
             elif scale > 64:
                 enlarged.append(f"{image.name} ({scale:.0f} times)")
         if reduced:
-            warnings.append(
-                f"pipeline {name} reduces {count_of(len(reduced), 'image')} so far that little of it is left: "
-                f"{short_list(reduced)}"
-            )
+            what = f"reduces {count_of(len(reduced), 'image')} so far that little of it is left"
+            warnings.append(Warning("reduced-images", f"pipeline {name} {what}: {short_list(reduced)}"))
         if enlarged:
-            warnings.append(
-                f"pipeline {name} enlarges {count_of(len(enlarged), 'image')} over 64 times: {short_list(enlarged)}"
-            )
+            what = f"enlarges {count_of(len(enlarged), 'image')} over 64 times"
+            warnings.append(Warning("enlarged-images", f"pipeline {name} {what}: {short_list(enlarged)}"))
     if problems:
         raise DataError("\n".join(dict.fromkeys(problems)))
     return warnings

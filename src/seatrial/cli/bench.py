@@ -150,7 +150,7 @@ def bench(
             out.print()
         print_cell(out, Path(model).name, cell)
     print_sweep(out, record.cells)
-    print_warnings(out, {w: () for w in record.warnings if w != outcome.problem}, len(record.cells))
+    print_warnings(out, {w: () for w in record.warnings if w.code != "cut-short"}, len(record.cells))
     print_disturbances(out, record)
     write_json(json, record.to_json())
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)

@@ -55,7 +55,7 @@ def doctor(
             out.print(f"  [dim]–[/] {b.name:<22} {b.reason}; [dim]{b.cure.replace('[', chr(92) + '[')}[/]")
     out.print("\n[bold]What would disturb a measurement[/]")
     for d in facts["disturbances"]:
-        out.print(f"  [yellow]![/] {d['what']}; [dim]{d['cure']}[/]")
+        out.print(f"  [yellow]![/] {d['text']}; [dim]{d['cure']}[/]")
     if not facts["disturbances"]:
         out.print("  [green]✓[/] nothing found")
     harness = _measured(out) if measure else None

@@ -97,7 +97,7 @@ def bench_kernels(
         style="dim",
     )
     for d in facts["disturbances"]:
-        out.print(f"note: {d['what']}; {d['cure']}", style="yellow")
+        out.print(f"note: {d['text']}; {d['cure']}", style="yellow")
     write_json(json, {"environment": facts, "lines": [vars(line) for line in lines]})
     return ExitCode.PASS
 

@@ -18,6 +18,7 @@ from seatrial.errors import DataError, UsageError, option
 from seatrial.history.records import Asked, AskedSide, Comparison, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
+from seatrial.warning import Warning
 
 
 def run_comparison(
@@ -79,7 +80,7 @@ def _check_inputs(a: Subject, b: Subject) -> None:
         )
 
 
-def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: str) -> Comparison:
+def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: Warning | None) -> Comparison:
     """What was asked, and what a reader of the verdict should know of its two sides."""
     asked = Asked(
         max_time_s=question.max_time_s, confidence=1 - question.alpha, seed=question.seed, a=_asked_of(a), b=_asked_of(b)
@@ -87,7 +88,8 @@ def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said
     warnings = [said] if said else []
     runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
     if a.python != b.python and runtimes[0] == runtimes[1]:
-        warnings.append(f"both interpreters run {runtimes[0]}: what differs is not the runtime's version")
+        same = f"both interpreters run {runtimes[0]}: what differs is not the runtime's version"
+        warnings.append(Warning("one-runtime", same))
     return c.model_copy(update={"asked": asked, "warnings": (*warnings, *c.warnings)})
 
 

@@ -9,11 +9,12 @@ from typing import Literal
 from seatrial.gate.verdict import RULES, comparison_decision, overall
 from seatrial.history.records import Comparison, Environment, ImagesSection, ModelSection, PlanSection, Record
 from seatrial.history.run_folder import RunFolder
+from seatrial.warning import Warning
 
 
 def record_comparisons(
     run: RunFolder, comparisons: Sequence[Comparison], machine: Environment, models: dict[str, ModelSection], wall_s: float,
-    status: Literal["complete", "interrupted"] = "complete", warnings: tuple[str, ...] = (),
+    status: Literal["complete", "interrupted"] = "complete", warnings: tuple[Warning, ...] = (),
 ) -> Record:  # fmt: skip
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(

@@ -25,6 +25,7 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import check_inputs, fixed_shapes
+from seatrial.warning import Warning
 
 
 def model_side(
@@ -67,7 +68,7 @@ class Subject:
     label: str
     side: Side
     model: ModelSection
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
     images: str = ""
     changed: Callable[[], str] = lambda: ""
 
@@ -102,15 +103,15 @@ def pipeline_subject(
     )
 
 
-def called_alike(a: Side, b: Side) -> tuple[Side, Side, str]:
+def called_alike(a: Side, b: Side) -> tuple[Side, Side, Warning | None]:
     """Both without the interpreter, or both with it, and a word on that: its microseconds must not be B's alone."""
     if a.work.native == b.work.native:
-        return a, b, ""
+        return a, b, None
     without = "A" if not a.work.native else "B"
     said = (
         f"both sides are called from Python: {without} has no native loop, and the interpreter would count for it alone"
     )
-    return _from_python(a), _from_python(b), said
+    return _from_python(a), _from_python(b), Warning("python-calls", said)
 
 
 def _from_python(side: Side) -> Side:

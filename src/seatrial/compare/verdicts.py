@@ -22,6 +22,7 @@ from seatrial.stats.compare import PairedEffect, Verdict, hodges_lehmann, judge,
 from seatrial.stats.launches import LaunchModes, launch_modes
 from seatrial.stats.multiplicity import benjamini_hochberg
 from seatrial.stats.sample import quantile_of
+from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
 A, B, CONTROL = "a", "b", "control"
@@ -87,7 +88,7 @@ def _pair(r: Round, metric: str, column: int) -> Pair:
         effect=hodges_lehmann(_units(logs)), control=hodges_lehmann(logs[CONTROL] - logs[A]),
         within_se=_within_se(seconds, metric),
         values={name: _value(s, metric) for name, s in seconds.items()}, launched=tuple(r.launched), burst=r.burst,
-        blocks=len(seconds[A]), wall_s=r.wall_s, disturbances=tuple(d.what for d in r.noise.disturbances),
+        blocks=len(seconds[A]), wall_s=r.wall_s, disturbances=r.noise.disturbances,
     )  # fmt: skip
 
 
@@ -219,18 +220,21 @@ def _undisturbed(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tupl
 def _warnings(
     metric: str, effect: PairedEffect, pairs: list[Pair], rounds: Sequence[Round], margin: float,
     modes: Mapping[str, LaunchModes],
-) -> Iterator[str]:  # fmt: skip
+) -> Iterator[Warning]:  # fmt: skip
     for name, m in modes.items():
-        yield f"{_said_of(name, m)}; more launches help, more iterations don't"
+        yield Warning("launch-modes", _said_of(name, m), "more launches help, more iterations don't")
     second = _launched_second(pairs)
     if second is not None and abs(second) > margin:
-        yield f"the side that is launched second is {abs(second):.1%} {'slower' if second > 0 else 'faster'} on average"
+        how = f"{abs(second):.1%} {'slower' if second > 0 else 'faster'}"
+        yield Warning("launch-order", f"the side that is launched second is {how} on average")
     all_requests = float(np.median([np.log(p.values[B] / np.sqrt(p.values[A] * p.values[CONTROL])) for p in pairs]))
     within = effect.low is None or effect.high is None or effect.low <= all_requests <= effect.high
     if metric == "p50" and not within:
-        yield (
+        yield Warning(
+            "latency-modes",
             f"between the medians of all requests of a round lie {np.expm1(all_requests):+.1%}, outside the interval of the "
-            "change, which is of bursts in turns: latencies have more than one mode; look at the distributions of 'bench'"
+            "change, which is of bursts in turns: latencies have more than one mode",
+            "look at the distributions of 'bench'",
         )
     yield from _disturbed(rounds)
 
@@ -256,13 +260,13 @@ def _launched_second(pairs: Sequence[Pair]) -> float | None:
     return float(np.expm1((np.mean(later[True]) - np.mean(later[False])) / 2))
 
 
-def _disturbed(rounds: Sequence[Round]) -> list[str]:
-    """A line a cure: how many rounds were disturbed that way, and how the first of them was."""
-    by_cure: dict[str, list[str]] = {}
+def _disturbed(rounds: Sequence[Round]) -> list[Warning]:
+    """A line a kind: how many rounds were disturbed that way, and how the first of them was."""
+    by_code: dict[str, list[Warning]] = {}
     for r in rounds:
         for d in r.noise.disturbances:
-            by_cure.setdefault(d.cure, []).append(d.what)
-    return [f"in {len(what)} of {len(rounds)} rounds: {what[0]}; {cure}" for cure, what in by_cure.items()]
+            by_code.setdefault(d.code, []).append(d)
+    return [found[0].of(f"in {len(found)} of {len(rounds)} rounds") for found in by_code.values()]
 
 
 def _change(effect: PairedEffect) -> Measured:
@@ -279,7 +283,7 @@ def _side(pairs: Sequence[Pair], name: str, question: Question) -> Measured:
     ends = tuple(None if end is None else float(np.exp(end)) for end in (logs.low, logs.high))
     return Measured(
         value=float(np.exp(logs.effect)), unit="s", interval=(ends[0], ends[1]), confidence=logs.confidence, n=len(pairs),
-        n_eff=len(pairs), warnings=tuple(w for w in logs.warnings if not w.startswith("LAUNCH")),
+        n_eff=len(pairs), warnings=tuple(w for w in logs.warnings if w.code != "launch-modes"),
     )  # fmt: skip
 
 

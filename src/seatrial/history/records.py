@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 SCHEMA: Literal["seatrial.record/2"] = "seatrial.record/2"
 RUN_SCHEMA: Literal["seatrial.run/2"] = "seatrial.run/2"
@@ -32,7 +33,7 @@ class Measured(Frozen):
     confidence: float | None = None
     n: int = 1
     n_eff: int = 1
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -267,13 +268,6 @@ class Accuracy(Frozen):
     """None where it is undefined: nothing to be found on the tag's images."""
 
 
-class Disturbance(Frozen):
-    """Something that made times less certain, and its cure."""
-
-    what: str
-    cure: str
-
-
 class Noise(Frozen):
     """What disturbed the measurement while it ran: see docs/records.md. None where this machine does not tell."""
 
@@ -294,7 +288,7 @@ class Noise(Frozen):
     clock_jump_s: float | None = None
     suspended_s: float | None = None
     own_cost_s: float = 0.0
-    disturbances: tuple[Disturbance, ...] = ()
+    disturbances: tuple[Warning, ...] = ()
     spikes: tuple[Spike, ...] = ()
 
 
@@ -324,7 +318,7 @@ class CellRecord(Frozen):
     """What the pipeline found on all images, in words."""
     load: LoadResult | None = None
     noise: Noise | None = None
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
     wall_s: float = 0.0
 
     @property
@@ -415,7 +409,7 @@ class Pair(Frozen):
     burst: int
     blocks: int
     wall_s: float
-    disturbances: tuple[str, ...] = ()
+    disturbances: tuple[Warning, ...] = ()
 
 
 class AskedSide(Frozen):
@@ -469,7 +463,7 @@ class Comparison(Frozen):
     pairs: tuple[Pair, ...] = ()
     asked: Asked | None = None
     details: dict[str, dict[str, str]] = {}
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
 
 class PlanSection(Frozen):
@@ -519,7 +513,7 @@ class Environment(Frozen):
     python: str = ""
     packages: dict[str, str] = {}
     memory_bytes: int = 0
-    disturbances: tuple[Disturbance, ...] = ()
+    disturbances: tuple[Warning, ...] = ()
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -572,7 +566,7 @@ class Record(Frozen):
     noise_floor: NoiseFloor | None = None
     """Of a trial with budgets on time."""
     pictures: tuple[Picture, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         data = self.model_dump(mode="json")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from seatrial.warning import Warning
+
 RECORD, CELL_MARK = "seatrial.record/1", "measurement"
 _MEASUREMENT = (
     "stages", "throughput", "peak_memory", "first_inference", "cold_start", "model_size", "warm_up", "converged", "affinity",
@@ -13,10 +15,35 @@ _ACCURACY = {"accuracy_name": "metric", "accuracy": "value", "accuracy_note": "n
 _IDENTITY = (
     "plan_digest", "images_digest", "model_digests", "truth_digest", "code_digests", "machine_fingerprint", "model_digest",
 )  # fmt: skip
+_TOLD = ("warnings", "disturbances")
+# Warnings were sentences: by what is in one, those whose kind a report asks for. No sentence of now is read like this.
+CODES = {
+    "NOT CONVERGED": "not-converged",
+    "has no lower bound": "no-lower-bound",
+    "has no upper bound": "no-upper-bound",
+    "the stages add up to": "unaccounted-time",
+    "the hypervisor gave others": "steal",
+    "the process waited": "run-queue",
+    "other work took": "other-load",
+    "CPU limit stopped the process": "throttle",
+    "major page fault": "disk-reads",
+    "minor page fault": "fresh-pages",
+    "heat slowed the cores": "heat",
+    "the cores' clock moved": "clock-frequency",
+    "the system clock jumped": "clock-jump",
+    "the machine slept": "sleep",
+    "OVERLOADED": "overload",
+    "requests were not begun": "unserved",
+    "the table of samples was full": "full-table",
+    "peak memory is of": "unseen-images",
+    "not one box on any": "nothing-found",
+    "results are of a class that is none of": "unknown-classes",
+}
 
 
 def record_of(old: dict[str, Any]) -> dict[str, Any]:
     """record.json. Sections that were open are closed by the models that read them; what they lack has a default there."""
+    old = _with_codes(old)
     new = {k: v for k, v in old.items() if k != "schema"}
     new["cells"] = [cell_of(c) for c in old.get("cells", [])]
     new["comparisons"] = [c | {"asked": c.get("asked") or None} for c in old.get("comparisons", [])]
@@ -26,6 +53,7 @@ def record_of(old: dict[str, Any]) -> dict[str, Any]:
 
 def cell_of(old: dict[str, Any]) -> dict[str, Any]:
     """cells/ID.json, or a cell of a record: one table of fields becomes named parts."""
+    old = _with_codes(old)
     gone = {*_MEASUREMENT, *_ACCURACY, "load", "load_result", "noise", "spikes"}
     new = {k: v for k, v in old.items() if k not in gone}
     if old.get("stages"):
@@ -42,9 +70,31 @@ def cell_of(old: dict[str, Any]) -> dict[str, Any]:
 
 def start_of(old: dict[str, Any]) -> dict[str, Any]:
     """run.json."""
+    old = _with_codes(old)
     kind = "bench" if "bench" in old else "compare" if "compare" in old else "trial"
     subject = old.get("compare") or [old.get("bench") or old.get("plan", "")]
     return {
         "kind": kind, "created": old.get("created", ""), "subject": subject,
         "identity": {k: old[k] for k in _IDENTITY if k in old}, "environment": old.get("environment"),
     }  # fmt: skip
+
+
+def _with_codes(old: Any) -> Any:
+    """The same with warnings for sentences, however deep they lie."""
+    if isinstance(old, list):
+        return [_with_codes(v) for v in old]
+    if not isinstance(old, dict):
+        return old
+    told = {k: [_warning(said) for said in v] for k, v in old.items() if k in _TOLD and isinstance(v, list)}
+    return {k: told[k] if k in told else _with_codes(v) for k, v in old.items()}
+
+
+def _warning(said: Any) -> Any:
+    """A disturbance had its cure apart, in a sentence it stood behind the rest; what is neither is left for validation."""
+    text, cure = (said.get("what"), said.get("cure", "")) if isinstance(said, dict) else (said, "")
+    if not isinstance(text, str):
+        return said
+    code = next((code for words, code in CODES.items() if words in text), "old")
+    if code == "not-converged" and "; " in text:  # reports tell the cure of many cells once
+        text, _, cure = text.rpartition("; ")
+    return Warning(code, text, cure)

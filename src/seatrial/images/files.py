@@ -11,6 +11,7 @@ from seatrial.digests import HashedFile, hash_file
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.decode import read_bytes
 from seatrial.plan.load import PlanFile
+from seatrial.warning import Warning
 
 SUFFIXES = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".avif",
@@ -28,13 +29,13 @@ class ImageFile:
     name: str
 
 
-def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[str]]:
+def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[Warning]]:
     """The plan's images in order of name (a folder) or as listed, and what is to be said about files left out.
 
     DataError where a path is missing or has none, or where two names are one file.
     """
     spec = plan.plan.images
-    warnings: list[str] = []
+    warnings: list[Warning] = []
     if isinstance(spec.path, str):
         folder = plan.resolve(spec.path)
         if folder.is_file():
@@ -78,7 +79,7 @@ def _files_of(plan: PlanFile) -> set[Path]:
     return {plan.path.resolve(), *(plan.resolve(f).resolve() for f in named_files if f is not None)}
 
 
-def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list[str]]:
+def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list[Warning]]:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder of images; images.path is relative to the plan's folder")
     images: list[ImageFile] = []
@@ -102,18 +103,16 @@ def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list
         also = f", got {count_of(len(others), 'other file')}: {short_list(others)}" if others else ""
         raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}{also}")
     warnings = []
+    where = f"in {folder.name}/ left out"
     if others:
-        warnings.append(
-            f"{count_of(len(others), 'file')} in {folder.name}/ left out, being no images that are read: {short_list(others)}"
-        )
+        said = f"{count_of(len(others), 'file')} {where}, being no images that are read: {short_list(others)}"
+        warnings.append(Warning("other-files", said))
     if hidden:
-        warnings.append(
-            f"{count_of(len(hidden), 'image')} in {folder.name}/ left out, being hidden: {short_list(hidden)}"
-        )
+        said = f"{count_of(len(hidden), 'image')} {where}, being hidden: {short_list(hidden)}"
+        warnings.append(Warning("hidden-images", said))
     if links:
-        warnings.append(
-            f"{count_of(len(links), 'link')} in {folder.name}/ left out, leading nowhere or to a folder: {short_list(links)}"
-        )
+        said = f"{count_of(len(links), 'link')} {where}, leading nowhere or to a folder: {short_list(links)}"
+        warnings.append(Warning("links", said))
     return images, warnings
 
 

@@ -29,10 +29,6 @@ def noise_of(watched: NoiseReport | None, table_ns: I64, queued: bool = False, s
     return Noise.model_validate({**noise.to_dict(), "spikes": found})
 
 
-def warnings_of(noise: Noise | None) -> tuple[str, ...]:
-    return tuple(f"{d.what}; {d.cure}" for d in noise.disturbances) if noise else ()
-
-
 def _spikes(starts: I64, durations: I64, noise: NoiseReport) -> tuple[Spike, ...]:
     if len(starts) < LEAST_FOR_SPIKES:
         return ()

@@ -14,6 +14,7 @@ from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 PERCENTILES = ("p50", "p90", "p95", "p99")
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
@@ -114,13 +115,18 @@ def _doubt(shares: Sequence[float]) -> str:
     )
 
 
-def not_converged(timing: Timing, p50: Measured, more_time: str) -> str:
-    """Why the median is not known as closely as was asked; '' where it is. more_time: what a user would raise."""
+def unaccounted_time(m: Measurement) -> Warning | None:
+    return Warning("unaccounted-time", m.doubt) if m.doubt else None
+
+
+def not_converged(timing: Timing, p50: Measured, more_time: str) -> Warning | None:
+    """Why the median is not known as closely as was asked; None where it is. more_time: what a user would raise."""
     if timing.converged:
-        return ""
+        return None
     ends = [format_seconds(v) for v in p50.interval or () if v]
     spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
-    return f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}; raise {more_time} or quiet the machine"
+    said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}"
+    return Warning("not-converged", said, f"raise {more_time} or quiet the machine")
 
 
 def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:

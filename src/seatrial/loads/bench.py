@@ -21,19 +21,18 @@ from seatrial.errors import (
     ResultsError,
     SeatrialError,
     error_of,
-    flag,
     option,
 )
 from seatrial.gate.verdict import RULES
 from seatrial.history.records import CellRecord, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
-from seatrial.jobs.noise_fields import noise_of, warnings_of
+from seatrial.jobs.noise_fields import noise_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
 from seatrial.jobs.workload import PipelineWorkload, Timing, Workload
 from seatrial.loads import job
 from seatrial.loads.mlperf import check_loadgen
-from seatrial.loads.results import results_of
+from seatrial.loads.results import MORE_TIME, results_of
 from seatrial.loads.subject import BenchSubject
 from seatrial.loads.sweep import (
     Sweep,
@@ -46,6 +45,7 @@ from seatrial.loads.task import Load, LoadAnswer, LoadTask
 from seatrial.machine.environment import environment
 from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
+from seatrial.warning import Warning
 
 I64 = npt.NDArray[np.int64]
 # Of a process that did not live to answer.
@@ -121,7 +121,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
         verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE", wall_s=round(time.monotonic() - began, 2),
         plan=subject.plan, images=subject.images, models={subject.name: subject.model},
         environment=machine, cells=tuple(cells), rules=RULES, decisions=(),
-        warnings=(*subject.warnings, *((problem,) if problem else ())),
+        warnings=(*subject.warnings, *([Warning("cut-short", problem)] if problem else [])),
     )  # fmt: skip
     return Outcome(run.save_record(record), code, problem)
 
@@ -207,7 +207,7 @@ def _record(
         measurement=found.measurement,
         load=found.load,
         noise=noise,
-        warnings=(*found.warnings, *_images_left(w, tables), *warnings_of(noise)),
+        warnings=(*found.warnings, *_images_left(w, tables), *(noise.disturbances if noise else ())),
         wall_s=ended.wall_s,
     )
     return record if ended.answer else _cut_short(record, ended, sum(map(len, tables)))
@@ -219,15 +219,14 @@ def _cut_short(record: CellRecord, ended: Ended[LoadAnswer], requests: int) -> C
     return record.model_copy(update=changes | {"reason": reason})
 
 
-def _images_left(w: Workload, tables: Sequence[I64]) -> tuple[str, ...]:
+def _images_left(w: Workload, tables: Sequence[I64]) -> tuple[Warning, ...]:
     """A warning where the load ended before every image had its turn: a rarer one may take more memory."""
     count = len(w.images) if isinstance(w, PipelineWorkload) else 0
     most = w.batch * max(map(len, tables))
     if most >= count:
         return ()
-    return (
-        f"peak memory is of {most} of the {count} images: the load ended before the others; raise {flag('max_time')}",
-    )
+    said = f"peak memory is of {most} of the {count} images: the load ended before the others"
+    return (Warning("unseen-images", said, MORE_TIME),)
 
 
 def _error(w: Workload, failure: Failure) -> SeatrialError:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from seatrial.errors import flag
 from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
-from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary
+from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary, unaccounted_time
 from seatrial.loads.search import ERROR
 from seatrial.loads.task import LoadAnswer, LoadTask, Point
 from seatrial.model.shapes import batch_of
@@ -21,12 +21,13 @@ from seatrial.stats.means import BLOCKS, rate_per_s
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.stats.utilisation import utilisation
+from seatrial.warning import Warning
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Fewer requests say little about how busy a server is.
 LEAST_FOR_LOAD = 20
-SEARCH_CUT = f"the time was up before the bracket was narrow; raise {flag('max_time')}"
+SEARCH_CUT, MORE_TIME = "the time was up before the bracket was narrow", f"raise {flag('max_time')}"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Loaded:
 
     measurement: Measurement
     load: LoadResult
-    warnings: tuple[str, ...]
+    warnings: tuple[Warning, ...]
 
 
 def results_of(
@@ -81,38 +82,38 @@ def results_of(
         }
     )
     about_time = _about_time(answer, m.stages[END_TO_END].p50, searched, busy)
-    warnings = [m.doubt, about_time, *_about_the_load(task, answer, table, busy)]
+    warnings = [unaccounted_time(m), about_time, *_about_the_load(task, answer, table, busy)]
     return Loaded(measurement, result, tuple(filter(None, warnings)))
 
 
-def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) -> str:
+def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) -> Warning | None:
     """A process that died had no time to converge, and to a queue that grows more time would do no good."""
     if answer.timing.ended == "died" or busy:
-        return ""
+        return None
     if searched and not answer.timing.converged:
-        return f"NOT CONVERGED within {answer.timing.elapsed_s:.1f} s: {SEARCH_CUT}"
+        said = f"NOT CONVERGED within {answer.timing.elapsed_s:.1f} s: {SEARCH_CUT}"
+        return Warning("not-converged", said, MORE_TIME)
     return not_converged(answer.timing, p50, flag("max_time"))
 
 
-def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[str]:
+def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[Warning]:
     if busy:
-        yield f"OVERLOADED: {busy}; lower {flag('rate')}, or raise {flag('clients')}"
+        yield Warning("overload", f"OVERLOADED: {busy}", f"lower {flag('rate')}, or raise {flag('clients')}")
     if answer.unserved:
-        yield (
-            f"{answer.unserved} of {answer.unserved + len(table)} requests were not begun when the time was up; the stages' "
-            "percentiles are of the others"
-        )
+        said = f"{answer.unserved} of {answer.unserved + len(table)} requests were not begun when the time was up"
+        yield Warning("unserved", f"{said}; the stages' percentiles are of the others")
     if answer.timing.ended == "full":
-        yield (
-            f"the table of samples was full after {len(table)} requests; the rest of the time was not measured; "
-            f"lower {flag('max_time')}"
-        )
+        said = f"the table of samples was full after {len(table)} requests; the rest of the time was not measured"
+        yield Warning("full-table", said, f"lower {flag('max_time')}")
     if task.load.mlperf == "mlperf-server":
-        yield "the percentiles here are of the service alone; LoadGen's latency counts from its own schedule"
+        said = "the percentiles here are of the service alone; LoadGen's latency counts from its own schedule"
+        yield Warning("loadgen-latency", said)
     if answer.python_path and not answer.python_path.same_outputs:
-        yield "the C API and the Python binding gave different outputs for the same input"
+        said = "the C API and the Python binding gave different outputs for the same input"
+        yield Warning("unlike-outputs", said)
     if answer.python_path_problem:
-        yield f"the Python binding could not be held against the native loop: {answer.python_path_problem}"
+        said = f"the Python binding could not be held against the native loop: {answer.python_path_problem}"
+        yield Warning("python-binding", said)
 
 
 def _overload(task: LoadTask, table: I64) -> str:
@@ -172,7 +173,7 @@ def _percentiles(
     for name in names:
         e = percentile_estimate(_with_unserved(seconds, unserved), quantile_of(name), CONFIDENCE, longest_run)
         if e.high is None:
-            refused[name] = f"{name} is refused: {e.why_no_high}; raise {flag('max_time')}"
+            refused[name] = f"{name} is refused: {e.unbounded}; {MORE_TIME}"
         elif math.isinf(e.high):
             refused[name] = (
                 f"{name} is refused: it may lie among the {unserved} requests that were never served; lower {flag('rate')}"
@@ -190,10 +191,10 @@ def _with_unserved(seconds: F64, unserved: int) -> F64:
 def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
     """A quantile where some were never served: an end among those is not known, and a value there is at least the slowest."""
     if not len(seconds):
-        return Measured(value=0.0, unit="s", warnings=("no request was served",))
+        return Measured(value=0.0, unit="s", warnings=(Warning("unserved", "no request was served"),))
     e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE)
     low, high = (None if end is None or math.isinf(end) else end for end in (e.low, e.high))
-    lost = (f"{unserved} requests were never served",) if high is None and unserved else ()
+    lost = (Warning("unserved", f"{unserved} requests were never served"),) if high is None and unserved else ()
     value = float(seconds.max()) if math.isinf(e.value) else e.value
     return record_of(replace(e, value=value, low=low, high=high, warnings=(*lost, *e.warnings)), "s")
 
@@ -229,9 +230,12 @@ def _found(answer: LoadAnswer) -> Measured | None:
     if search is None or search.held is None:
         return None
     own = [p for p in search.points if p.offered_per_s == search.held]
-    warnings = [] if answer.timing.converged else [f"NOT CONVERGED: {SEARCH_CUT}"]
+    warnings = []
+    if not answer.timing.converged:
+        warnings.append(Warning("not-converged", f"NOT CONVERGED: {SEARCH_CUT}", MORE_TIME))
     if not search.confirmed:
-        warnings.append("there was no time to confirm it on new requests: it may have been luck")
+        said = "there was no time to confirm it on new requests: it may have been luck"
+        warnings.append(Warning("unconfirmed-rate", said))
     return Measured(
         value=search.held, unit="requests/s", interval=(search.held if search.confirmed else None, search.broke),
         confidence=1 - 2 * ERROR, n=sum(p.arrivals for p in own), warnings=tuple(warnings),

@@ -21,6 +21,7 @@ from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes
 from seatrial.stats.share import LONGEST_RUN
+from seatrial.warning import Warning
 
 I64 = npt.NDArray[np.int64]
 Tell = Callable[[str, float], None]
@@ -41,7 +42,7 @@ class BenchSubject:
     images: ImagesSection
     plan: PlanSection
     changed: Callable[[], str]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
 
 def model_bench(

@@ -18,12 +18,11 @@ from seatrial._native.kernels import simd_level
 from seatrial._native.timing import clock_step_ns
 from seatrial.machine import cgroups
 from seatrial.machine import facts as machine
-from seatrial.machine.disturbances import Disturbance, disturbances
+from seatrial.machine.disturbances import disturbances
 from seatrial.machine.facts import cpu_model
 from seatrial.machine.packages import BYSTANDERS, packages
 
 __all__ = [
-    "Disturbance",
     "comparable_facts",
     "cpu_model",
     "disturbances",

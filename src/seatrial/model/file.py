@@ -24,6 +24,7 @@ from seatrial.errors import (
     short_list,
 )
 from seatrial.model.external_data import all_nodes, all_tensors, external_files, is_lfs_pointer
+from seatrial.warning import Warning
 
 FAKE_SUFFIX = ".fake.json"
 # What OnnxRuntime's quantizers, and those of others, write into a graph.
@@ -91,7 +92,7 @@ class ModelInfo:
             return _read_names(self.metadata["names"])[0]
         return self.metadata["character"].splitlines() if self.metadata.get("character") else None
 
-    def label_notes(self) -> list[str]:
+    def label_notes(self) -> list[Warning]:
         """What the metadata's class names do not say: it can't be read, or leaves classes without a name."""
         return _read_names(self.metadata["names"])[1] if self.metadata.get("names") else []
 
@@ -99,10 +100,11 @@ class ModelInfo:
 MOST_NAMES = 100_000
 
 
-def _read_names(text: str) -> tuple[list[str] | None, list[str]]:
+def _read_names(text: str) -> tuple[list[str] | None, list[Warning]]:
     """Metadata 'names' as a list or a dict of number to name, in Python's or JSON's spelling; and what is odd about it."""
-    unread = (
-        "the model's metadata 'names' is no list and no dict of number to name: the model counts as one without labels"
+    unread = Warning(
+        "unread-names",
+        "the model's metadata 'names' is no list and no dict of number to name: the model counts as one without labels",
     )
     value = None
     for read in (ast.literal_eval, json.loads):
@@ -121,8 +123,10 @@ def _read_names(text: str) -> tuple[list[str] | None, list[str]]:
         return None, [unread]
     names = [numbered.get(k, "") for k in range(max(numbered) + 1)]
     gaps = [k for k in range(len(names)) if k not in numbered]
-    examples = short_list([str(k) for k in gaps])
-    return names, [f"the model's names leave out {count_of(len(gaps), 'class', 'classes')}: {examples}"] if gaps else []
+    if not gaps:
+        return names, []
+    what = f"{count_of(len(gaps), 'class', 'classes')}: {short_list([str(k) for k in gaps])}"
+    return names, [Warning("nameless-classes", f"the model's names leave out {what}")]
 
 
 def inspect_model(path: Path) -> ModelInfo:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.machine.disturbances import Disturbance
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.timeline import Timeline
 from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 # Of the time: a quarter of the 2 % that a gate takes for a change by default.
 LOST_SHARE = 0.005
@@ -52,7 +52,7 @@ class NoiseReport:
     clock_jump_s: float | None  # the date's largest step, forward or back; 0: none over 50 ms
     suspended_s: float | None
     own_cost_s: float  # CPU time of the watch itself
-    disturbances: tuple[Disturbance, ...] = ()
+    disturbances: tuple[Warning, ...] = ()
     timeline: Timeline = field(default=Timeline((), np.zeros((0, len(COLUMNS)), np.int64)), repr=False, compare=False)
 
     def between(self, first_ns: int, last_ns: int) -> NoiseReport:
@@ -121,57 +121,67 @@ def _steps_over(values: npt.NDArray[np.int64] | None) -> npt.NDArray[np.int64] |
     return np.asarray(steps[np.abs(steps) > JUMP_NS])
 
 
-def _disturbances(r: NoiseReport) -> Iterator[Disturbance]:
+def _disturbances(r: NoiseReport) -> Iterator[Warning]:
     """Each total beyond its threshold, with its cure."""
     core_s = r.watched_s * max(1, len(r.cores))
     if r.steal_s and r.steal_s > LOST_SHARE * core_s:
-        yield Disturbance(
+        yield Warning(
+            "steal",
             f"the hypervisor gave others {format_seconds(r.steal_s)} of the measured cores ({r.steal_s / core_s:.1%})",
             "use a machine or cores of its own, or compare only interleaved runs",
         )
     wait_s, ran_s = r.run_queue_wait_s or 0.0, r.cpu_s or 0.0
     if wait_s > LOST_SHARE * (wait_s + ran_s):
         preempted = "" if r.involuntary_switches is None else f", preempted {r.involuntary_switches:,} times"
-        yield Disturbance(
+        yield Warning(
+            "run-queue",
             f"the process waited {format_seconds(wait_s)} for a core ({wait_s / (wait_s + ran_s):.1%} of its work{preempted})",
             "stop other work, pin the run to cores that nothing else uses, or use no more threads than cores",
         )
     if r.other_load_cores is not None and r.other_load_cores > OTHER_SHARE * len(r.cores):
-        yield Disturbance(
+        yield Warning(
+            "other-load",
             f"other work took {r.other_load_cores:.2f} of the {len(r.cores)} measured core(s)",
             "stop it, or keep it off these cores (taskset, cpuset)",
         )
     if r.throttled_s:
-        yield Disturbance(
+        yield Warning(
+            "throttle",
             f"the control group's CPU limit stopped the process for {format_seconds(r.throttled_s)}",
             "raise the container's CPU limit, or use fewer threads",
         )
     if (r.major_faults or 0) > MAJOR_FAULTS_PER_S * r.watched_s:
-        yield Disturbance(
+        yield Warning(
+            "disk-reads",
             f"{r.major_faults:,} major page fault{'s' if r.major_faults != 1 else ''}: memory was read from the disk",
             "warm up longer, free memory, turn swap off",
         )
     if (r.minor_faults or 0) > MINOR_FAULTS_PER_S * r.watched_s:
-        yield Disturbance(
+        yield Warning(
+            "fresh-pages",
             f"{r.minor_faults:,} minor page faults: memory is given back and fetched anew in every run",
             "reuse buffers, or set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (bytes) above the largest tensor",
         )
     if r.thermal_events:
-        yield Disturbance(
-            f"heat slowed the cores {r.thermal_events:,} time(s)", "cool the machine, or pause between runs"
+        yield Warning(
+            "heat", f"heat slowed the cores {r.thermal_events:,} time(s)", "cool the machine, or pause between runs"
         )
     clocks = r.timeline.column("frequency_khz")
     if clocks is not None:
         low, middle, high = (float(f) / 1e6 for f in np.quantile(clocks, [0.05, 0.5, 0.95]))
         if high - low > CLOCK_SPREAD * middle:
-            yield Disturbance(
+            yield Warning(
+                "clock-frequency",
                 f"the cores' clock moved between {low:.2f} and {high:.2f} GHz",
                 "cpupower frequency-set -g performance, turn turbo off, cool the machine",
             )
     if r.clock_jump_s:
-        yield Disturbance(
+        yield Warning(
+            "clock-jump",
             f"the system clock jumped by {r.clock_jump_s:+.3f} s: dates before and after it disagree",
             "timings stand, their clock is another; let the time service finish its first step before a run",
         )
     if r.suspended_s:
-        yield Disturbance(f"the machine slept for {format_seconds(r.suspended_s)}", "run again under systemd-inhibit")
+        yield Warning(
+            "sleep", f"the machine slept for {format_seconds(r.suspended_s)}", "run again under systemd-inhibit"
+        )

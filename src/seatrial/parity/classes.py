@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from seatrial.parity.coco_classes import BACKGROUND, map_categories
 from seatrial.parity.csv_classes import map_texts
 from seatrial.parity.truth import Truth
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class ClassMap:
     ids: tuple[int | None, ...] = ()
     index: Mapping[str, int] = field(default_factory=dict)
     how: str = "names"
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
     background: int | None = None
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.names import fold
+from seatrial.warning import Warning
 
 # What tools call a category 0 that stands for no object.
 _NO_OBJECT = ("none", "object", "objects", "background")
@@ -33,7 +34,7 @@ class CocoTruth:
 
     data: dict[str, Any]
     placeholders: frozenset[int]
-    warnings: tuple[str, ...]
+    warnings: tuple[Warning, ...]
 
 
 def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
@@ -57,7 +58,8 @@ def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
             f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
         ) from None
     if not annotations:
-        warnings.append(f"none of the trial's {count_of(len(images), 'image')} has an object in the truth: no accuracy")
+        said = f"none of the trial's {count_of(len(images), 'image')} has an object in the truth: no accuracy"
+        warnings.append(Warning("no-objects", said))
     cut = {
         "images": [{**row, "id": i} for i, row in enumerate(rows, start=1)],
         "annotations": annotations,
@@ -135,7 +137,7 @@ def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def _annotations(
     path: Path, data: dict[str, Any], rows: list[dict[str, Any]]
-) -> tuple[list[dict[str, Any]], list[str]]:
+) -> tuple[list[dict[str, Any]], list[Warning]]:
     """Those of the trial's images, with the images' new ids; and what is to be said about the others.
 
     DataError where ids are the same but for their type, or where nothing is left for the trial's images.
@@ -165,10 +167,10 @@ def _annotations(
         raise DataError(f"{path}: {mismatch}; text and numbers are not one id: write both sides alike")
     if not kept:
         raise DataError(f"{path}: no annotation belongs to an image of the trial: {mismatch}; use the ids of 'images'")
-    return kept, [*warnings, f"{mismatch}: they are left out"]
+    return kept, [*warnings, Warning("stray-annotations", f"{mismatch}: they are left out")]
 
 
-def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[str]]:
+def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[Warning]]:
     """The same object twice can only be found once: it would halve what a model finds, and every drop."""
     seen: dict[str, dict[str, Any]] = {}
     for a in kept:
@@ -178,12 +180,11 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     if not again:
         return kept, []
     once = [{**a, "id": number} for number, a in enumerate(seen.values(), start=1)]
-    return once, [
-        f"{count_of(again, 'annotation')} stand twice, with the same image, category and shape: each is counted once"
-    ]
+    said = f"{count_of(again, 'annotation')} stand twice, with the same image, category and shape: each is counted once"
+    return once, [Warning("repeated-annotations", said)]
 
 
-def _wrong_areas(kept: list[dict[str, Any]]) -> list[str]:
+def _wrong_areas(kept: list[dict[str, Any]]) -> list[Warning]:
     """COCO's evaluation passes objects over whose area lies outside its range; a negative one is no reason to."""
     wrong = 0
     for a in kept:
@@ -191,7 +192,8 @@ def _wrong_areas(kept: list[dict[str, Any]]) -> list[str]:
             _, _, width, height = (float(v) for v in a["bbox"])
             a["area"] = min(max(LEAST_AREA, width * height), LARGEST_AREA)
             wrong += 1
-    return [f"{count_of(wrong, 'annotation')} have an impossible area: the box's own is taken"] if wrong else []
+    said = f"{count_of(wrong, 'annotation')} have an impossible area: the box's own is taken"
+    return [Warning("impossible-areas", said)] if wrong else []
 
 
 def _examples(ids: Sequence[Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.parity.names import class_at, folded_note, is_index, labels_text, pair_names
 from seatrial.parity.truth import Truth
+from seatrial.warning import Warning
 
 BACKGROUND = ("background", "__background__", "_background_")
 # Ids of the 80 object classes of COCO 2017, in order: 1 to 90 with ten gaps.
@@ -34,11 +35,11 @@ def _called(ids: Iterable[int], names: Iterable[str]) -> list[str]:
 
 def map_categories(
     truth: Truth, labels: list[str] | None, class_ids: str | Mapping[str, str | int | None] | None, head: int | None
-) -> tuple[Ids, str, list[str]]:
+) -> tuple[Ids, str, list[Warning]]:
     """Category id of each class of the model, how that is known, and warnings. DataError where it is not known."""
     count = head or (len(labels) if labels else None)
     categories = _categories(truth, with_placeholders=not labels and _has_as_many(truth, count))
-    warnings: list[str] = []
+    warnings: list[Warning] = []
     if isinstance(class_ids, Mapping):
         ids, how = _by_plan(truth, categories, labels, class_ids, count), "plan"
     elif class_ids is not None:
@@ -54,9 +55,8 @@ def map_categories(
     left_out = truth.placeholders - set(categories.ids)
     names = [str(c["name"]) for c in _rows(truth) if c["id"] in left_out and str(c["name"]).lower() not in BACKGROUND]
     if names:
-        warnings.append(
-            f"category {short_list(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
-        )
+        said = f"category {short_list(names)} (id 0) has no annotation and only groups the others: it is taken for no class"
+        warnings.append(Warning("placeholder", said))
     return ids, how, warnings
 
 
@@ -76,7 +76,7 @@ def _categories(truth: Truth, with_placeholders: bool) -> _Categories:
     return _Categories([int(c["id"]) for c in rows], [str(c["name"]) for c in rows])
 
 
-def _by_names(truth: Truth, categories: _Categories, labels: list[str], warnings: list[str]) -> tuple[Ids, str]:
+def _by_names(truth: Truth, categories: _Categories, labels: list[str], warnings: list[Warning]) -> tuple[Ids, str]:
     pairs = pair_names(labels, categories.names)
     if pairs.unclear:
         raise DataError(
@@ -96,7 +96,7 @@ def _by_names(truth: Truth, categories: _Categories, labels: list[str], warnings
     return ids, "names, folded" if pairs.folded else "names"
 
 
-def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings: list[str]) -> Ids:
+def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings: list[Warning]) -> Ids:
     """Without names order is all there is: taken where the counts agree, and said; refused where they do not."""
     if head != len(categories.ids):
         classes = count_of(head, "class", "classes") if head else "a number of classes that its file leaves open"
@@ -105,15 +105,19 @@ def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings:
             f"{classes}; the truth has {categories.text()}; set postprocess.labels, or postprocess.class_ids "
             f"({_likely(categories, head)})"
         )
+    taken = ", ".join(f"{k} = {name}" for k, name in enumerate(categories.names[:3])) + (", …" if head > 3 else "")
     warnings.append(
-        f"the model has no labels: its {count_of(head, 'class', 'classes')} are taken for the categories in order of id "
-        f"({', '.join(f'{k} = {name}' for k, name in enumerate(categories.names[:3]))}{', …' if head > 3 else ''}); "
-        "set postprocess.labels, or confirm with postprocess.class_ids: order"
+        Warning(
+            "class-order",
+            f"the model has no labels: its {count_of(head, 'class', 'classes')} are taken for the categories in order of id "
+            f"({taken})",
+            "set postprocess.labels, or confirm with postprocess.class_ids: order",
+        )
     )
     return list(categories.ids)
 
 
-def _by_numbers(truth: Truth, categories: _Categories, scheme: str, count: int | None, warnings: list[str]) -> Ids:
+def _by_numbers(truth: Truth, categories: _Categories, scheme: str, count: int | None, warnings: list[Warning]) -> Ids:
     """The three schemes that a plan may name."""
     at = f"{truth.path}: postprocess.class_ids is {scheme}"
     classes = count_of(count, "class", "classes") if count else ""
@@ -124,10 +128,8 @@ def _by_numbers(truth: Truth, categories: _Categories, scheme: str, count: int |
                 f"{categories.text()}; {_likely(categories, count)}"
             )
         if count is None:
-            warnings.append(
-                f"class_ids: order: the model's file leaves its number of classes open; {categories.text()} are taken as they "
-                "come"
-            )
+            said = "class_ids: order: the model's file leaves its number of classes open"
+            warnings.append(Warning("class-count", f"{said}; {categories.text()} are taken as they come"))
         return list(categories.ids)
     if scheme == "coco80":
         if count not in (None, 80):
@@ -201,7 +203,7 @@ def _category_of(truth: Truth, value: str | int, categories: _Categories) -> int
     )
 
 
-def _leftovers(truth: Truth, categories: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[str]:
+def _leftovers(truth: Truth, categories: _Categories, labels: list[str] | None, ids: Ids, how: str) -> list[Warning]:
     """What has no partner, on both sides. DataError where no category that is annotated here has one."""
     in_truth = _annotated(truth)
     name_of = dict(zip(categories.ids, categories.names, strict=True))
@@ -219,29 +221,31 @@ def _leftovers(truth: Truth, categories: _Categories, labels: list[str] | None, 
             f"{name_of[i]} ({count_of(n, 'annotation')}){did_you_mean(name_of[i], free)}" for i, n in lost.items()
         ]
         warnings.append(
-            f"{len(lost)} of the truth's {len(categories.ids)} categories are no class of the model: {short_list(counted)}; no "
-            "result can match these; map them with postprocess.class_ids if they are"
+            Warning(
+                "lost-categories",
+                f"{len(lost)} of the truth's {len(categories.ids)} categories are no class of the model: "
+                f"{short_list(counted)}; no result can match these",
+                "map them with postprocess.class_ids if they are",
+            )
         )
     unused = [name for i, name in name_of.items() if i not in ids and i not in in_truth]
     if unused:
-        warnings.append(
-            f"{count_of(len(unused), 'category', 'categories')} without annotations here and without a class: "
-            f"{short_list(unused)}"
-        )
+        what = count_of(len(unused), "category", "categories")
+        said = f"{what} without annotations here and without a class: {short_list(unused)}"
+        warnings.append(Warning("unused-categories", said))
+    extra = f"of the model's {len(ids)} classes are no category of the truth"
     if free:
-        warnings.append(
-            f"{len(free)} of the model's {len(ids)} classes are no category of the truth: {short_list(free)}; nothing in "
-            "the truth can match them"
-        )
+        said = f"{len(free)} {extra}: {short_list(free)}; nothing in the truth can match them"
+        warnings.append(Warning("extra-classes", said))
     # COCO's numbering has gaps, which are no classes.
     gaps = [k for k in range(len(ids)) if k + (len(ids) == 90) not in COCO80] if how == "coco91" else []
     unnamed = [k for k, i in enumerate(ids) if i is None and k not in gaps and not labels]
     if unnamed:
-        warnings.append(f"{len(unnamed)} of the model's {len(ids)} classes are no category of the truth")
+        warnings.append(Warning("extra-classes", f"{len(unnamed)} {extra}"))
     return warnings
 
 
-def _contradictions(categories: _Categories, labels: list[str], ids: Ids) -> list[str]:
+def _contradictions(categories: _Categories, labels: list[str], ids: Ids) -> list[Warning]:
     """Pairs of the plan against which the names speak."""
     by_name = {labels_at: categories.ids[at] for labels_at, at in pair_names(labels, categories.names).by_first.items()}
     name_of = dict(zip(categories.ids, categories.names, strict=True))
@@ -250,11 +254,8 @@ def _contradictions(categories: _Categories, labels: list[str], ids: Ids) -> lis
         for k, i in by_name.items()
         if (chosen := ids[k]) is not None and chosen != i
     ]
-    return (
-        [f"class_ids goes against {count_of(len(against), 'name')} that agree: {short_list(against)}"]
-        if against
-        else []
-    )
+    said = f"class_ids goes against {count_of(len(against), 'name')} that agree: {short_list(against)}"
+    return [Warning("class-conflict", said)] if against else []
 
 
 def _annotated(truth: Truth) -> Counter[int]:

@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.parity.names import class_at, folded_note, is_index, is_number, labels_text, pair_names, quoted_list
 from seatrial.parity.truth import Truth
+from seatrial.warning import Warning
 
 
 def map_texts(
     truth: Truth, labels: list[str] | None, class_ids: str | Mapping[str, str | int | None] | None, head: int | None
-) -> tuple[dict[str, int], str, list[str]]:
+) -> tuple[dict[str, int], str, list[Warning]]:
     """The model's class of each class text, how that is known, and what is to be said. DataError where it is not."""
     assert truth.classes is not None
     texts = list(dict.fromkeys(truth.classes.values()))
@@ -23,7 +24,7 @@ def map_texts(
         )
     index = _by_plan(truth, labels, class_ids, count) if class_ids is not None else {}
     rest = [t for t in texts if t not in index]
-    warnings: list[str] = []
+    warnings: list[Warning] = []
     how = "plan"
     if rest and all(is_number(t) and t not in (labels or []) for t in rest):
         index |= _by_index(truth, rest, labels, count)
@@ -75,7 +76,7 @@ def _by_index(truth: Truth, texts: list[str], labels: list[str] | None, count: i
     return {t: int(t) for t in texts}
 
 
-def _by_label(truth: Truth, texts: list[str], labels: list[str] | None) -> tuple[dict[str, int], list[str]]:
+def _by_label(truth: Truth, texts: list[str], labels: list[str] | None) -> tuple[dict[str, int], list[Warning]]:
     if not labels:
         raise DataError(
             f"{truth.path}: classes are given by name ({quoted_list(texts)}), but the model has no labels: nothing says which "

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -85,14 +86,12 @@ def class_at(path: Path, key: str, labels: Sequence[str] | None, size: int) -> i
     return int(key)
 
 
-def folded_note(pairs: Sequence[tuple[str, str]]) -> list[str]:
+def folded_note(pairs: Sequence[tuple[str, str]]) -> list[Warning]:
     if not pairs:
         return []
     pairs_shown = short_list([f"{ours!r} = {theirs!r}" for ours, theirs in pairs])
-    return [
-        f"{count_of(len(pairs), 'class', 'classes')} matched but for capitals, spaces, '_' or '-': {pairs_shown} (label = "
-        "name in the truth)"
-    ]
+    matched = f"{count_of(len(pairs), 'class', 'classes')} matched but for capitals, spaces, '_' or '-'"
+    return [Warning("folded-names", f"{matched}: {pairs_shown} (label = name in the truth)")]
 
 
 def labels_text(labels: Sequence[str]) -> str:

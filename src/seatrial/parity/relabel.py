@@ -14,6 +14,7 @@ from seatrial.kernels.postprocess import Classification, Detections, SemanticMas
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,8 @@ class Relabelling:
     """
 
     ids: npt.NDArray[np.int64] | None = None
-    problem: str = ""
-    warnings: tuple[str, ...] = ()
+    problem: Warning | None = None
+    warnings: tuple[Warning, ...] = ()
 
 
 def relabelling(
@@ -48,9 +49,8 @@ def relabelling(
         if k not in pairs.by_first and own[k] == other[k]:
             ids[k] = k
     if (ids >= len(other)).all():
-        return Relabelling(
-            problem=f"no class of the two is called alike: {labels_text(own)} against {labels_text(other)}; rename one side"
-        )
+        said = f"no class of the two is called alike: {labels_text(own)} against {labels_text(other)}"
+        return Relabelling(problem=Warning("unlike-classes", said, "rename one side"))
     warnings = folded_note(pairs.folded)
     for names, free, whose in (
         (own, [k for k in range(len(own)) if ids[k] >= len(other)], "it alone has"),
@@ -58,7 +58,8 @@ def relabelling(
     ):
         if free:
             listed = short_list([names[k] or f"class {k} without a name" for k in free])
-            warnings.append(f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}")
+            said = f"{whose} {count_of(len(free), 'class', 'classes')}, which nothing matches: {listed}"
+            warnings.append(Warning("unmatched-classes", said))
     return Relabelling(ids, warnings=tuple(warnings))
 
 
@@ -78,12 +79,12 @@ def _by_index(
 ) -> Relabelling:
     counts = own_count or (len(own) if own else None), other_count or (len(other) if other else None)
     which = "neither has labels" if not own and not other else "one of the two has no labels"
+    cure = "set postprocess.labels on both"
     if None not in counts and counts[0] != counts[1]:
-        return Relabelling(
-            problem=f"{which}, and their heads have {counts[0]} and {counts[1]} classes: nothing says which class is which; "
-            "set postprocess.labels on both"
-        )
-    return Relabelling(warnings=(f"{which}: class ids are taken to mean the same; set postprocess.labels on both",))
+        heads = f"their heads have {counts[0]} and {counts[1]} classes"
+        said = f"{which}, and {heads}: nothing says which class is which"
+        return Relabelling(problem=Warning("unlike-classes", said, cure))
+    return Relabelling(warnings=(Warning("assumed-classes", f"{which}: class ids are taken to mean the same", cure),))
 
 
 def relabelled(results: Sequence[Result], ids: npt.NDArray[np.int64] | None) -> list[Result]:

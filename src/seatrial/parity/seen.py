@@ -10,6 +10,7 @@ import numpy as np
 from seatrial.errors import count_of
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 from seatrial.pipeline.results import Result
+from seatrial.warning import Warning
 
 
 def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
@@ -49,17 +50,18 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
     return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
 
 
-def nothing_found(results: Sequence[Result]) -> str:
-    """What is to be said of a detector without a box anywhere; '' of all others."""
+def nothing_found(results: Sequence[Result]) -> Warning | None:
+    """What is to be said of a detector without a box anywhere; None of all others."""
     boxes = [r for r in results if isinstance(r, Detections)]
     if not boxes or any(len(r) for r in boxes):
-        return ""
+        return None
     images = count_of(len(boxes), "image")
-    return f"not one box on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
+    said = f"not one box on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
+    return Warning("nothing-found", said)
 
 
-def unknown_classes(results: Sequence[Result], classes: int) -> str:
-    """What is to be said of boxes and answers whose class id is none of 0 to classes - 1; '' where there is none.
+def unknown_classes(results: Sequence[Result], classes: int) -> Warning | None:
+    """What is to be said of boxes and answers whose class id is none of 0 to classes - 1; None where there is none.
 
     They match nothing and no truth: a stage that counts from 1, or labels that are too few. Masks may hold an id for 'ignore'.
     """
@@ -67,10 +69,12 @@ def unknown_classes(results: Sequence[Result], classes: int) -> str:
     found = np.concatenate(ids).astype(np.int64) if ids else np.zeros(0, np.int64)
     beyond = found[(found < 0) | (found >= classes)]
     if not len(beyond):
-        return ""
-    return (
+        return None
+    return Warning(
+        "unknown-classes",
         f"{len(beyond)} of {len(found)} results are of a class that is none of 0 to {classes - 1}, such as {beyond[0]}: they "
-        "match nothing; does the stage count from 1, or are labels missing?"
+        "match nothing",
+        "does the stage count from 1, or are labels missing?",
     )
 
 

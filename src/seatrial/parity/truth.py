@@ -16,6 +16,7 @@ from typing import Any
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.coco import image_ids, read_coco
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Truth:
     coco: dict[str, Any] | None = None
     classes: dict[str, str] | None = None
     placeholders: frozenset[int] = frozenset()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
 
 def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
@@ -47,7 +48,9 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
     return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
 
 
-def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]], task: str) -> list[str]:
+def check_truth(
+    truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]], task: str
+) -> list[Warning]:
     """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
     wanted = {"detect": "coco", "segment": "coco", "classify": "classes"}.get(task)
     if wanted is None:
@@ -75,7 +78,9 @@ def check_truth(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tu
     return _unlike_sizes(truth.coco, images, sizes_hw) + (_odd_boxes(truth.coco, sizes_hw) if task == "detect" else [])
 
 
-def _unlike_sizes(coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
+def _unlike_sizes(
+    coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]
+) -> list[Warning]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
     annotated_hw = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
     rows = zip(images, map(tuple, sizes_hw), (annotated_hw[i] for i in image_ids(coco, images)), strict=True)
@@ -83,16 +88,17 @@ def _unlike_sizes(coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: S
     if not unlike:
         return []
     image, hw, row = unlike[0]
-    cure = "boxes and masks made at another size do not fit these files; use the files that were annotated"
-    if all(row == hw[::-1] for _, hw, row in unlike):
-        cure = "is EXIF orientation applied on both sides?"
-    return [
+    said = (
         f"{len(unlike)} of {count_of(len(images), 'image')} have another size than the annotations say, first {image.name} "
-        f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width): {cure}"
-    ]
+        f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width)"
+    )
+    if all(row == hw[::-1] for _, hw, row in unlike):
+        return [Warning("image-sizes", f"{said}: is EXIF orientation applied on both sides?")]
+    misfit = "boxes and masks made at another size do not fit these files"
+    return [Warning("image-sizes", f"{said}: {misfit}", "use the files that were annotated")]
 
 
-def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> list[str]:
+def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> list[Warning]:
     """Boxes that are no boxes of their images: empty, or reaching far outside, as corners or fractions read as x, y, w, h."""
     empty = outside = tiny = 0
     for a in coco["annotations"]:
@@ -105,15 +111,17 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
     warnings = []
     boxes = f"of {count_of(total, 'box', 'boxes')} in the truth"
     if empty:
-        warnings.append(f"{empty} {boxes} have no area: nothing can match them")
+        warnings.append(Warning("empty-boxes", f"{empty} {boxes} have no area: nothing can match them"))
     if tiny and 2 * tiny > total:
-        warnings.append(f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels")
+        said = f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels"
+        warnings.append(Warning("tiny-boxes", said))
     elif outside and 4 * outside > total:
-        warnings.append(f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners")
+        said = f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners"
+        warnings.append(Warning("outside-boxes", said))
     return warnings
 
 
-def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[str]]:
+def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[Warning]]:
     """Tags by image name, from a CSV with columns image,tag; and warnings about rows that tag nothing."""
     try:
         text = path.read_text("utf-8-sig")
@@ -134,16 +142,18 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[s
             tags.setdefault(name, []).append(tag)
     warnings = []
     if unknown:
-        warnings.append(
-            f"{path.name}: tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
-        )
+        said = f"tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
+        warnings.append(Warning("unknown-images", said))
     if empty:
-        warnings.append(f"{path.name}: {count_of(empty, 'row')} without a tag are left out")
-    if repeated:
-        warnings.append(f"{path.name}: {count_of(repeated, 'row')} say what another row says already")
+        warnings.append(Warning("untagged-rows", f"{count_of(empty, 'row')} without a tag are left out"))
+    warnings += _repeated_rows(repeated)
     if images and not tags:
-        warnings.append(f"{path.name}: no image of the trial has a tag")
-    return tags, warnings
+        warnings.append(Warning("no-tags", "no image of the trial has a tag"))
+    return tags, [w.of(path.name) for w in warnings]
+
+
+def _repeated_rows(count: int) -> list[Warning]:
+    return [Warning("repeated-rows", f"{count_of(count, 'row')} say what another row says already")] if count else []
 
 
 def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
@@ -160,7 +170,7 @@ def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[s
     return [((r[wanted[0]] or "").strip(), (r[wanted[1]] or "").strip()) for r in rows]
 
 
-def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[str]]:
+def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[Warning]]:
     """The class text of each image of the trial. DataError where one has none, an empty one, or two that differ."""
     classes: dict[str, str] = {}
     repeated = 0
@@ -176,12 +186,10 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[d
         raise DataError(
             f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
         )
-    warnings = [f"{path.name}: {count_of(repeated, 'row')} say what another row says already"] if repeated else []
+    warnings = _repeated_rows(repeated)
     names = {i.name for i in images}
     others = [name for name in classes if name not in names]
     if others:
-        warnings.append(
-            f"{path.name}: classes of {count_of(len(others), 'image')} that the trial does not have are left out: "
-            f"{short_list(others)}"
-        )
-    return {i.name: classes[i.name] for i in images}, warnings
+        what = f"classes of {count_of(len(others), 'image')} that the trial does not have"
+        warnings.append(Warning("unknown-images", f"{what} are left out: {short_list(others)}"))
+    return {i.name: classes[i.name] for i in images}, [w.of(path.name) for w in warnings]

@@ -24,6 +24,7 @@ from seatrial.plan import pipelines
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 from seatrial.stages import END_TO_END
+from seatrial.warning import Warning
 
 # A box of that many pixels is none: what is smaller is a fraction of the input.
 TINY_PX = 2.0
@@ -65,7 +66,7 @@ class Plausibility:
         asked = f"format is {self._post.format}" if self._post.task == "detect" else f"task is {self._post.task}"
         return f"{self._where}.{asked}, which {found}; {self._likely()}" if found else ""
 
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[Warning, ...]:
         """What gives the right order of classes all the same, but scores that are none."""
         if self._post is None:
             return ()
@@ -79,47 +80,55 @@ class Plausibility:
         activation, where = self._post.activation, f"{self._where}.activation"
         if activation != "none" and scores.columns.probabilities and not scores.columns.blank:
             if scores.sums[0] > 0.99 and scores.sums[1] < 1.01:
-                return (f"{where} is {activation}, but the model's scores sum to 1 already: set activation: none",)
+                said = f"{where} is {activation}, but the model's scores sum to 1 already: set activation: none"
+                return (Warning("double-activation", said),)
             if activation == "sigmoid":
-                return (f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none",)
+                said = f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none"
+                return (Warning("double-activation", said),)
         if activation == "none" and not scores.columns.probabilities:
             span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
-            return (f"{where} is none, but the scores go from {span}: these are logits; set activation: softmax",)
+            said = f"{where} is none, but the scores go from {span}: these are logits"
+            return (Warning("raw-logits", said, "set activation: softmax"),)
         return ()
 
-    def _no_background(self) -> tuple[str, ...]:
+    def _no_background(self) -> tuple[Warning, ...]:
         lists = self._lists()
         scores = lists[-1] if len(lists) == 2 else Seen()
         if scores.columns is None or scores.columns.blank or scores.share("first") > 0.5:
             return ()
-        return (
+        said = (
             f"{self._where}.format is ssd, which drops column 0 of the scores as the background, but it is the greatest in "
-            f"{scores.share('first'):.0%} of the boxes only: is it a class?",
+            f"{scores.share('first'):.0%} of the boxes only: is it a class?"
         )
+        return (Warning("background-column", said),)
 
-    def settle(self, reduced: bool) -> list[str]:
+    def settle(self, reduced: bool) -> list[Warning]:
         """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""
         problem, doubts = self.problem(), list(self.doubts())
         if undecided := self._undecided():
             if not reduced:
-                raise ModelError(undecided)
+                raise ModelError(str(undecided))
             doubts.append(undecided)
         if problem and not reduced:
             raise ModelError(problem)
-        return ([f"{problem} (or the precision broke the outputs)"] if problem else []) + doubts
+        if problem:
+            doubts.insert(0, Warning("implausible-outputs", f"{problem} (or the precision broke the outputs)"))
+        return doubts
 
-    def _undecided(self) -> str:
+    def _undecided(self) -> Warning | None:
         """Why nobody can tell boxes from scores, whatever the precision: as numbers either could be either."""
         post, lists = self._post, self._lists()
         if post is None or post.task != "detect" or not untold(post, self._model.outputs):
-            return ""
+            return None
         if len(lists) != 2 or any(s.shape[2] != 4 for s in lists):
-            return ""
+            return None
         if any(_read_as(post.format or "", *order) for order in (lists, lists[::-1])):
-            return ""
-        return (
+            return None
+        return Warning(
+            "undecided-outputs",
             f"{self._where}.format is {post.format}, which reads boxes and scores, but both have four columns, and neither "
-            "names nor numbers say which holds the boxes; name them in order, outputs: [boxes, scores]"
+            "names nor numbers say which holds the boxes",
+            "name them in order, outputs: [boxes, scores]",
         )
 
     def _lists(self) -> list[Seen]:

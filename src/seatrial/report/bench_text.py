@@ -71,8 +71,9 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     out.print(table)
     for point in load.curve:
         _print_point(out, point)
-    marked = [m for p in load.curve for m in (p.p50, p.p90, p.p99)] + [s.p99 for s in load.shapes]
-    marked += [cell.stages[s].p99 for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
+    marked = [(name, getattr(point, name)) for point in load.curve for name in ("p50", "p90", "p99")]
+    marked += [("p99", s.p99) for s in load.shapes]
+    marked += [("p99", cell.stages[s].p99) for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
     for line in missing(marked):
         out.print(f"≥: {line}", style="dim")
     cores = ", ".join(map(str, m.affinity)) or "–"
@@ -81,7 +82,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     out.print("; ".join(how), style="dim")
     _print_spikes(out, cell)
     for warning in cell.warnings:
-        out.print(warning, style="yellow", markup=False)
+        out.print(str(warning), style="yellow", markup=False)
 
 
 def _print_point(out: Console, point: RatePoint) -> None:
@@ -94,7 +95,7 @@ def _print_point(out: Console, point: RatePoint) -> None:
 def _add(table: Table, name: str, value: Measured) -> None:
     low, high = value.interval or (None, None)
     span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
-    table.add_row(name, format_seconds(value.value), "; ".join([span, *value.warnings]))
+    table.add_row(name, format_seconds(value.value), "; ".join([span, *map(str, value.warnings)]))
 
 
 def _add_stages(table: Table, cell: CellRecord) -> None:
@@ -122,7 +123,8 @@ def _found(load: LoadResult) -> tuple[str, str]:
         return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
     _, high = load.found_rate.interval or (None, None)
     above = f"{high:.4g}/s does not" if high else "no rate was shown not to"
-    return f"{load.found_rate.value:.4g}/s", "; ".join([f"holds {load.bound}; {above}", *load.found_rate.warnings])
+    said = [f"holds {load.bound}", above, *map(str, load.found_rate.warnings)]
+    return f"{load.found_rate.value:.4g}/s", "; ".join(said)
 
 
 def _print_spikes(out: Console, cell: CellRecord) -> None:

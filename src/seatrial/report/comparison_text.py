@@ -36,12 +36,12 @@ def print_comparison(out: Console, c: Comparison) -> None:
         table.add_row("detectable", f"{c.detectable:.2%}", count)
     out.print(table)
     for warning in c.warnings:
-        out.print(warning, style="yellow", markup=False)
+        out.print(str(warning), style="yellow", markup=False)
 
 
 def _span(m: Measured) -> str:
     if not m.interval or m.interval[0] is None or m.interval[1] is None:
-        return "; ".join(m.warnings)
+        return "; ".join(map(str, m.warnings))
     return f"{m.confidence:.1%} interval {m.interval[0]:+.2%} to {m.interval[1]:+.2%}"
 
 

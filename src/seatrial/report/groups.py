@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from seatrial.history.records import CellRecord, Decision, Record, configuration
 from seatrial.units import format_value
+from seatrial.warning import Warning
 
 _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
@@ -66,17 +67,18 @@ def _badness(d: Decision) -> tuple[int, float]:
     return _SEVERITY[d.verdict], d.value if lower_is_worse(d) else -d.value
 
 
-def group_warnings(record: Record) -> dict[str, list[str]]:
+def group_warnings(record: Record) -> dict[Warning, list[str]]:
     """Every warning of a run once, with the cells that it concerns; none where it is of the run as a whole."""
-    cells: dict[str, list[str]] = {}
+    cells: dict[Warning, list[str]] = {}
     told = {c.reason for c in record.cells if c.status == "failed"}
-    for text in record.warnings:
-        if text not in told:
-            cells.setdefault(text, [])
-    unknown = [w for c in record.cells for w in c.warnings if w.startswith("NOT CONVERGED")]
+    for warning in record.warnings:
+        if str(warning) not in told:
+            cells.setdefault(warning, [])
+    unknown = sum(w.code == "not-converged" for c in record.cells for w in c.warnings)
     for cell in record.cells:
-        for text in cell.warnings:
+        for warning in cell.warnings:
             # Of many cells, one line says it; what to do about it is the same for all.
-            said = text.startswith("NOT CONVERGED") and len(unknown) > 1
-            cells.setdefault(f"NOT CONVERGED; {text.rpartition('; ')[2]}" if said else text, []).append(cell.id)
+            if warning.code == "not-converged" and unknown > 1:
+                warning = Warning("not-converged", "NOT CONVERGED", warning.cure)
+            cells.setdefault(warning, []).append(cell.id)
     return cells

@@ -74,7 +74,7 @@ def render(run: RunFolder) -> str:
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
         steady=steady,
-        unbounded=missing(m for c in steady for m in (c.stages[END_TO_END].p90, c.stages[END_TO_END].p99)),
+        unbounded=missing((p, getattr(c.stages[END_TO_END], p)) for c in steady for p in ("p90", "p99")),
         waits=any(QUEUE in c.stages for c in steady),
         loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],
@@ -208,4 +208,4 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
 
 
 def _warnings(record: Record) -> list[dict[str, str]]:
-    return [{"text": text, "cells": ", ".join(found)} for text, found in group_warnings(record).items()]
+    return [{"text": str(warning), "cells": ", ".join(found)} for warning, found in group_warnings(record).items()]

@@ -19,13 +19,12 @@ def bounded(m: Measured, text: Callable[[float], str] = format_seconds) -> str:
     return "–" if low is None else f"≥ {text(low)}"
 
 
-def missing(measures: Iterable[Measured]) -> list[str]:
-    """Why some have no upper bound: a line a percentile, of the one with the fewest requests."""
-    unbounded = sorted((m for m in measures if not m.interval or m.interval[1] is None), key=lambda m: m.n)
+def missing(percentiles: Iterable[tuple[str, Measured]]) -> list[str]:
+    """Why some have no upper bound: a line a percentile, given with its name, of the one with the fewest requests."""
+    unbounded = [(p, m) for p, m in percentiles if not m.interval or m.interval[1] is None]
     lines: dict[str, str] = {}
-    for m in unbounded:
+    for p, m in sorted(unbounded, key=lambda pair: pair[1].n):
         for warning in m.warnings:
-            if "lower bound" not in warning:
-                what, needs, _ = warning.partition(": ")
-                lines.setdefault(what if needs else "other", warning)
+            if warning.code != "no-lower-bound":
+                lines.setdefault(p if warning.code == "no-upper-bound" else warning.code, str(warning))
     return list(lines.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -16,6 +15,7 @@ from seatrial.report.groups import group_decisions, group_warnings
 from seatrial.report.percentiles import bounded, missing
 from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
 from seatrial.units import format_bytes, format_rate, format_seconds
+from seatrial.warning import COUNTED, Warning
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
@@ -55,7 +55,7 @@ def print_record(out: Console, record: Record) -> None:
 def print_disturbances(out: Console, record: Record) -> None:
     """What of this machine makes times less certain: the first few."""
     for d in record.environment.disturbances[:3]:
-        out.print(f"note: {d.what}; {d.cure}", style="dim", markup=False)
+        out.print(f"note: {d}", style="dim", markup=False)
 
 
 def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
@@ -101,17 +101,19 @@ def _accuracy_said(cell: CellRecord) -> str:
     return f"{cell.accuracy.metric} {value.value:.3f}{between}"
 
 
-def print_warnings(out: Console, cells_of: Mapping[str, Sequence[str]], cells: int) -> None:
-    """Each warning with the number of cells that it concerns. Cells' that differ in their numbers alone share a line."""
-    alike: dict[str, list[str]] = {}
-    for text, found in cells_of.items():
-        if not text.startswith("NOT CONVERGED"):  # print_record has a line for them
-            alike.setdefault(re.sub(r"\d+(\.\d+)?", "#", text) if found else text, []).append(text)
-    for texts in alike.values():
-        concerned = {cell for text in texts for cell in cells_of[text]}
-        others = f"; {len(texts) - 1} more like it" if len(texts) > 1 else ""
+def print_warnings(out: Console, cells_of: Mapping[Warning, Sequence[str]], cells: int) -> None:
+    """Each warning with the number of cells that it concerns. Cells' that differ in their figures alone share a line."""
+    alike: dict[Warning | str, list[Warning]] = {}
+    for warning, found in cells_of.items():
+        if warning.code != "not-converged":  # print_record has a line for them
+            counted = found and warning.code in COUNTED
+            alike.setdefault(warning.code if counted else warning, []).append(warning)
+    for warnings in alike.values():
+        concerned = {cell for warning in warnings for cell in cells_of[warning]}
+        others = f"; {len(warnings) - 1} more like it" if len(warnings) > 1 else ""
         where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
-        out.print(Text.assemble(("warning: ", "bold yellow"), (f"{texts[0]}{others}{where}", "yellow")), soft_wrap=True)
+        said = f"{warnings[0]}{others}{where}"
+        out.print(Text.assemble(("warning: ", "bold yellow"), (said, "yellow")), soft_wrap=True)
 
 
 _SHORT = {PREPROCESS: "pre", POSTPROCESS: "post"}
@@ -145,9 +147,9 @@ def stage_table(cells: list[CellRecord], width: int) -> Table:
     for c in cells:
         table.add_row(*(text(c) for text in columns.values()))
     shown = [p for p in ("p90", "p99") if p in columns]
-    unbounded = missing(getattr(c.stages[END_TO_END], p) for c in cells for p in shown)
+    unbounded = missing((p, getattr(c.stages[END_TO_END], p)) for c in cells for p in shown)
     agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
-    vague = missing(c.stages[END_TO_END].p50 for c in cells)
+    vague = missing(("p50", c.stages[END_TO_END].p50) for c in cells)
     policies = "; ".join(dict.fromkeys(c.measured.io_policy for c in cells))
     lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
     table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])

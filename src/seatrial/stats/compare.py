@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 from seatrial.stats.arguments import finite
 from seatrial.stats.launches import launch_modal
 from seatrial.stats.multiplicity import LOOKS
+from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -52,7 +53,7 @@ class PairedEffect:
     pairs: int
     detectable: float
     sd: float
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
 
     @property
     def slowdown(self) -> float:
@@ -69,11 +70,12 @@ def paired_effect(d: npt.ArrayLike, confidence: float = 0.95) -> PairedEffect:
     x = finite(d)
     n = len(x)
     low, high = walsh_interval(x, confidence)
-    warnings: list[str] = []
+    warnings = []
     if low is None:
-        warnings.append(_too_few(n, confidence))
+        warnings.append(Warning("too-few-pairs", _too_few(n, confidence)))
     if launch_modal(np.exp(x)):
-        warnings.append("LAUNCH-MODAL: the pairs fall into two groups; add launches, not iterations")
+        said = "LAUNCH-MODAL: the pairs fall into two groups"
+        warnings.append(Warning("launch-modes", said, "add launches, not iterations"))
     mad = float(np.median(np.abs(x - np.median(x))))
     return PairedEffect(
         effect=hodges_lehmann(x),

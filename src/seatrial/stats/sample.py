@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seatrial.stats.share import LONGEST_RUN, Flags, Worth, memory, requests_needed, tail_memory
 from seatrial.units import format_value
+from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
 # Of two-sided intervals.
@@ -27,7 +28,7 @@ MOST_MORE = 100
 class Estimate:
     """A value with its interval. A side that the sample cannot support is None, and a warning says how many more.
 
-    why_no_high: that warning of the upper side, without the quantile's name; '' where there is an upper end.
+    needed: how many requests an upper end would take, where there is none.
     """
 
     value: float
@@ -36,8 +37,13 @@ class Estimate:
     confidence: float
     n: int
     n_eff: int
-    warnings: tuple[str, ...] = ()
-    why_no_high: str = ""
+    warnings: tuple[Warning, ...] = ()
+    needed: int | None = None
+
+    @property
+    def unbounded(self) -> str:
+        """Why there is no upper end, behind the percentile's name; '' where there is one."""
+        return "" if self.needed is None else _unbounded("upper", self.confidence, self.n, self.needed)
 
 
 def quantile_of(name: str) -> float:
@@ -81,12 +87,13 @@ def percentile_estimate(
     high = _nearest_limit(x, ordered[rank:], worth, 1 - quantile, error)
     # The low end of a percentile is the high one of the mirror image's.
     low = _nearest_limit(-x, -ordered[rank::-1], worth, quantile, error)
-    sides = (("lower", low, 1 - quantile), ("upper", high, quantile))
-    why_not = {
-        side: _unbounded(side, confidence, n, requests_needed(share, confidence, worth.unseen))
-        for side, end, share in sides
-        if end is None
-    }
+    name, warnings, needed = f"p{quantile * 100:g}", [], None
+    if low is None:
+        fewest = requests_needed(1 - quantile, confidence, worth.unseen)
+        warnings.append(Warning("no-lower-bound", f"{name} {_unbounded('lower', confidence, n, fewest)}"))
+    if high is None:
+        needed = requests_needed(quantile, confidence, worth.unseen)
+        warnings.append(Warning("no-upper-bound", f"{name} {_unbounded('upper', confidence, n, needed)}"))
     return Estimate(
         value=float(ordered[rank]),
         low=None if low is None else -low,
@@ -94,8 +101,8 @@ def percentile_estimate(
         confidence=confidence,
         n=n,
         n_eff=_independent(n, worth.memory),
-        warnings=tuple(f"p{quantile * 100:g} {why}" for why in why_not.values()),
-        why_no_high=why_not.get("upper", ""),
+        warnings=tuple(warnings),
+        needed=needed,
     )
 
 

@@ -25,6 +25,7 @@ from seatrial.pipeline.results import Result, load_results_file
 from seatrial.plan.reference import baseline_name, is_reference_configuration
 from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.tensor_parity import between_pipelines, own_pipeline
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Comparer:
         self._cells = cells
         self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
         self._evaluations: dict[str, Evaluation | None] = {}
-        self._warnings: dict[str, tuple[str, ...]] = {}
+        self._warnings: dict[str, tuple[Warning, ...]] = {}
 
     def compare(self, cell: Cell) -> Compared:
         """Nothing that was measured is lost to a comparison: what can't be compared becomes a note, and INCONCLUSIVE."""
@@ -75,14 +76,14 @@ class Comparer:
             found = replace(found, across=self._across(cell, baseline, results, raw))
         return found
 
-    def warnings(self, cell: Cell) -> tuple[str, ...]:
+    def warnings(self, cell: Cell) -> tuple[Warning, ...]:
         """What the results of a compared cell show by themselves, and no figure would."""
         return self._warnings.get(cell.id, ())
 
-    def _warnings_of(self, cell: Cell, results: Sequence[Result]) -> tuple[str, ...]:
+    def _warnings_of(self, cell: Cell, results: Sequence[Result]) -> tuple[Warning, ...]:
         labels, class_map = self._ready.labels[cell.pipeline], self._ready.class_maps[cell.pipeline]
         classes = len(labels or ()) or len(class_map.ids if class_map else ())
-        said = nothing_found(results), unknown_classes(results, classes) if classes else ""
+        said = nothing_found(results), unknown_classes(results, classes) if classes else None
         return tuple(filter(None, said))
 
     def _reference_of(self, pipeline: str) -> Cell | None:
@@ -173,7 +174,7 @@ class Comparer:
             return found.model_copy(update=fields)
         translation = self._ready.relabellings.get(cell.pipeline)
         if translation is not None and translation.problem:
-            return found.model_copy(update={"note": translation.problem})
+            return found.model_copy(update={"note": str(translation.problem)})
         results = relabelled(results, translation.ids if translation else None)
         return self._agreement(found, kept[0], results, None)
 

@@ -17,7 +17,7 @@ from seatrial.cells.preflight import Ready
 from seatrial.cells.prepare import NoModel, bare_record, measure_task
 from seatrial.errors import ExitCode, Failure, ModelError, ResultsError
 from seatrial.history.records import CellRecord, Measurement
-from seatrial.jobs.noise_fields import noise_of, warnings_of
+from seatrial.jobs.noise_fields import noise_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.summarise import summarise_stages
@@ -76,7 +76,7 @@ def _measured(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) 
     measured, warnings = cell_measurement(task, ended.answer, table, _size(trial.ready, cell, model))
     noise = noise_of(ended.noise, table)
     found = comparer.compare(cell)
-    warnings += (*warnings_of(noise), *comparer.warnings(cell))
+    warnings += (*(noise.disturbances if noise else ()), *comparer.warnings(cell))
     record = bare_record(cell, measurement=measured, noise=noise, warnings=warnings, wall_s=ended.wall_s)
     return found.put_into(record), table
 

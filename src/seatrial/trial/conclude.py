@@ -16,6 +16,7 @@ from seatrial.history.sections import model_section
 from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
+from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,6 @@ class Findings:
 def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
     """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
     cells, repeated = found.cells, found.repeated
-    untold = f"the noise floor beside budgets on time is not known: {repeated.problem}"
     plan = ready.plan.plan
     decisions = judge(
         plan,
@@ -92,7 +92,7 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
         comparisons=tuple(found.comparisons),
         noise_floor=repeated.floor,
         pictures=pictures,
-        warnings=(*warnings, *([untold] if repeated.problem else [])),
+        warnings=(*warnings, *_noise_floor(repeated)),
     )
     if found.interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)
@@ -101,10 +101,17 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
     return Outcome(record, run, exit_code(verdict, cells))
 
 
-def _pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+def _pictures(
+    ready: Ready, run: RunFolder, cells: Sequence[CellRecord]
+) -> tuple[tuple[Picture, ...], tuple[Warning, ...]]:
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
         return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
     except Exception as e:
         said = e.for_command_line() if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
-        return (), (*ready.warnings, f"the pictures could not be drawn: {said}")
+        return (), (*ready.warnings, Warning("no-pictures", f"the pictures could not be drawn: {said}"))
+
+
+def _noise_floor(repeated: Repeated) -> list[Warning]:
+    said = f"the noise floor beside budgets on time is not known: {repeated.problem}"
+    return [Warning("noise-floor", said)] if repeated.problem else []

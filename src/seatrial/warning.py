@@ -1,0 +1,155 @@
+"""What makes a result less certain, or is odd about what was given: a code for programs, words for people.
+
+For: one vocabulary from whoever sees it to the record and the report. Not for: errors (errors.py). Nobody reads the words to
+find out what kind a warning is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Warning:
+    """code: one of CODES; a record of a later version may have others. cure: '' where nobody knows one."""
+
+    code: str
+    text: str
+    cure: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}; {self.cure}" if self.cure else self.text
+
+    def of(self, name: str) -> Warning:
+        """The same, said of what bears that name."""
+        return replace(self, text=f"{name}: {self.text}")
+
+
+CODES = {
+    # One sample.
+    "not-converged": "the time was up before the figure was known as closely as was asked",
+    "no-lower-bound": "too few requests for the lower end of a percentile's interval",
+    "no-upper-bound": "too few requests for the upper end of a percentile's interval",
+    "unaccounted-time": "the stages do not add up to the end-to-end time",
+    "images-on-disk": "the images did not fit in memory, so that decode reads them from disk",
+    "engine-comparison": "native and reference kernels could not be held against each other",
+    # The machine, before a run.
+    "governor": "the CPU's governor lets clocks follow the load",
+    "turbo": "turbo is on",
+    "smt": "hyper-threading is on",
+    "numa": "the cores belong to several NUMA nodes",
+    "clock-source": "each reading of the clock is slow",
+    "simd": "the kernels do without a SIMD level that the machine has",
+    "battery": "the machine runs on battery",
+    "virtual-machine": "other guests can take the cores",
+    "one-core": "harness, system and model share one core",
+    "cpu-limit": "a container's limit is below the number of cores",
+    "swap": "much memory is swapped out",
+    "little-memory": "so little memory is free that cells may be killed",
+    # The machine, before a run or during it.
+    "other-load": "other work ran beside the measurement",
+    # The machine, during a run.
+    "steal": "the hypervisor gave the cores to others",
+    "run-queue": "the process was ready and waited for a core",
+    "throttle": "a control group's CPU limit stopped the process",
+    "disk-reads": "major page faults: memory was read from the disk",
+    "fresh-pages": "minor page faults: memory is given back and fetched anew in every run",
+    "heat": "heat slowed the cores",
+    "clock-frequency": "the cores' clock moved",
+    "clock-jump": "the system's date jumped",
+    "sleep": "the machine slept",
+    # Loads.
+    "overload": "a server's clients have more to do than time",
+    "unserved": "requests were not begun when the time was up",
+    "full-table": "the table of samples was full before the time was up",
+    "unseen-images": "the load ended before every image had its turn",
+    "loadgen-latency": "LoadGen's latencies count from its own schedule, the percentiles here do not",
+    "unlike-outputs": "the C API and the Python binding gave different outputs",
+    "python-binding": "the Python binding could not be held against the native loop",
+    "unconfirmed-rate": "the rate that a search found was not tried again on new requests",
+    "cut-short": "the run ended before its time",
+    # Comparisons.
+    "too-few-pairs": "too few pairs of processes for an interval",
+    "launch-modes": "launches, or pairs of them, fall into two groups",
+    "launch-order": "the side that is launched second is slower or faster by more than the margin",
+    "latency-modes": "latencies have more than one mode: two ways to take a median disagree",
+    "python-calls": "both sides are called from Python, since one has no native loop",
+    "one-runtime": "two interpreters run the same version of the runtime",
+    # Images.
+    "other-files": "files in the images' folder that are no images",
+    "hidden-images": "images left out, being hidden",
+    "links": "links left out that lead nowhere or to a folder",
+    "frames": "images of several frames or pages, of which the first is read",
+    "copies": "images that are the same, byte for byte",
+    "reduced-images": "preprocessing leaves next to nothing of an image",
+    "enlarged-images": "preprocessing enlarges an image many times",
+    # Plan and models.
+    "check-marks": "lines of the plan are still marked CHECK",
+    "reduced-weights": "a model's file is not fp32, and its fp32 cells run it as it is",
+    "twins": "two pipelines are the same",
+    "unread-names": "the metadata's class names are no list and no dict of number to name",
+    "nameless-classes": "the metadata's class names leave classes out",
+    "label-conflict": "the plan's labels differ from the names in the model's metadata",
+    # Truth and classes.
+    "image-sizes": "images have another size than their annotations say",
+    "empty-boxes": "boxes of the truth have no area",
+    "tiny-boxes": "boxes of the truth are at most one pixel large",
+    "outside-boxes": "boxes of the truth reach outside their image",
+    "no-objects": "no image of the trial has an object in the truth",
+    "stray-annotations": "annotations name an image that the file does not have",
+    "repeated-annotations": "annotations stand twice",
+    "impossible-areas": "annotations have an area outside COCO's range",
+    "repeated-rows": "rows of a CSV say what another row says already",
+    "untagged-rows": "rows of a CSV are without a tag",
+    "unknown-images": "a CSV names images that the trial does not have",
+    "no-tags": "no image of the trial has a tag",
+    "folded-names": "classes matched but for capitals, spaces, '_' or '-'",
+    "class-order": "without labels, classes are taken for categories by their order",
+    "class-count": "the model's file leaves its number of classes open",
+    "class-conflict": "the plan's class_ids go against names that agree",
+    "placeholder": "a category that only groups the others is taken for no class",
+    "lost-categories": "annotated categories are no class of the model",
+    "unused-categories": "categories have neither annotations here nor a class",
+    "extra-classes": "classes of the model are no category of the truth",
+    "no-accuracy": "there is a truth, but no accuracy",
+    "unlike-coverage": "pipelines know unlike classes of the truth",
+    "unmatched-classes": "one of two pipelines has classes that the other lacks",
+    "assumed-classes": "class ids of two pipelines are taken to mean the same",
+    "unlike-classes": "nothing says which class of one pipeline is which of another's",
+    # Outputs and results.
+    "implausible-outputs": "the outputs of a reduced precision do not fit the postprocess",
+    "undecided-outputs": "nothing says which output holds the boxes and which the scores",
+    "double-activation": "scores that are probabilities already get an activation",
+    "raw-logits": "scores that are logits get no activation",
+    "background-column": "the column that is dropped as the background may be a class",
+    "overflow": "an output is infinite somewhere",
+    "nothing-found": "a detector finds nothing on any image",
+    "unknown-classes": "results are of a class that the model does not have",
+    # The run as a whole.
+    "noise-floor": "what processes differ by without any change is not known",
+    "no-pictures": "the report's pictures could not be drawn",
+    # Records of before seatrial.record/2.
+    "old": "a sentence of a record from before there were codes",
+}
+"""What each code means. A code keeps its meaning for good."""
+
+COUNTED = {
+    "unaccounted-time",
+    "steal",
+    "run-queue",
+    "other-load",
+    "throttle",
+    "disk-reads",
+    "fresh-pages",
+    "heat",
+    "clock-frequency",
+    "clock-jump",
+    "sleep",
+    "overload",
+    "unserved",
+    "full-table",
+    "unseen-images",
+    "nothing-found",
+    "unknown-classes",
+}
+"""Those of cells that differ in their figures alone: a list of many cells shows one and counts the others."""
