@@ -23,6 +23,7 @@ from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.report.html import render
 from seatrial.report.tables import print_record
 from seatrial.trial.run import run_trial
+from seatrial.warning import Warning
 
 RECORDS = Path(__file__).parent / "records"
 KINDS = ("trial", "bench", "search", "mix", "compare", "stored", "single")
@@ -78,7 +79,16 @@ def at(data, path):
 
 
 def holds(new, old):
-    """Whether all that `old` says is in `new`. What is empty may be missing, and what is missing there may be empty here."""
+    """Whether all that `old` says is in `new`. What is empty may be missing, and what is missing there may be empty here.
+
+    A warning was a text, and a disturbance a `what` with its cure.
+    """
+    if isinstance(new, dict) and set(new) == {"code", "text", "cure"}:
+        return (
+            (new["text"], new["cure"]) == (old["what"], old["cure"])
+            if isinstance(old, dict)
+            else str(Warning(**new)) == old
+        )
     if isinstance(old, dict) and isinstance(new, dict):
         return all(holds(new.get(k), v) for k, v in old.items())
     if isinstance(old, list) and isinstance(new, list):

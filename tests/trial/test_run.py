@@ -151,7 +151,8 @@ def test_stages_that_do_not_add_up_mark_the_cell(workspace):
     opened = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={}, io_policy="in place")
     answer = MeasureAnswer(opened=opened, timing=Timing(converged=True, ended="converged"))
     found, warnings = cell_measurement(task, answer, table, 1)
-    assert found.doubt == warnings[0]
+    assert found.doubt == warnings[0].text
+    assert warnings[0].code == "unaccounted-time"
     assert found.doubt.startswith("the stages add up to 95.0% of the end-to-end time")
     table[:, -1] = 96
     found, warnings = cell_measurement(task, answer, table, 1)
