@@ -8,7 +8,7 @@
     report.html       can be made again from the rest
 
 For: whoever runs something, as a context: its lock, its rescue and its clean-up are armed once. Not for: finding runs and
-reading records (find.py), or what is in one (records.py).
+reading records (find.py), or what is in one (records/).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Sections of a record from what they are about. Not for: their shape (records.py)."""
+"""Sections of a record from what they are about. Not for: their shape (records/)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""Records: what runs leave, as frozen and versioned data. Schema seatrial.record/2, see docs/records.md.
+
+For: the shape of record.json, run.json and a cell's own file. Not for: where they lie (run_folder.py), or reading and writing.
+"""
+
+from seatrial.history.records.cell import CELL_SCHEMA, CellRecord, configuration
+from seatrial.history.records.comparison import Asked, AskedSide, Comparison, ComparisonVerdict, Pair
+from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
+from seatrial.history.records.measurement import Accuracy, EngineComparison, Measurement, Noise, Spike
+from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
+from seatrial.history.records.record import RUN_SCHEMA, SCHEMA, Decision, NoiseFloor, Record, RunStart, Verdict
+from seatrial.history.records.subject import Environment, ImagesSection, ModelSection, Picture, PlanSection
+from seatrial.history.records.values import Frozen, Measured, StageSummary
+
+__all__ = [
+    "Accuracy",
+    "Asked",
+    "AskedSide",
+    "CELL_SCHEMA",
+    "CellRecord",
+    "Comparison",
+    "ComparisonVerdict",
+    "Decision",
+    "EngineComparison",
+    "Environment",
+    "Floor",
+    "Frozen",
+    "ImagesSection",
+    "LoadResult",
+    "Measured",
+    "Measurement",
+    "ModelSection",
+    "Noise",
+    "NoiseFloor",
+    "Pair",
+    "ParityResult",
+    "Picture",
+    "PlanSection",
+    "PythonPath",
+    "RUN_SCHEMA",
+    "RatePoint",
+    "Record",
+    "RunStart",
+    "SCHEMA",
+    "ShapeResult",
+    "Spike",
+    "StageSummary",
+    "TensorDifference",
+    "Verdict",
+    "configuration",
+]

@@ -1,0 +1,85 @@
+"""What a cell measured, how right its answers are, and what disturbed it."""
+
+from __future__ import annotations
+
+from seatrial.history.records.values import Frozen, Measured, StageSummary
+from seatrial.warning import Warning
+
+
+class EngineComparison(Frozen):
+    """One stage with native and with reference kernels, on the cell's own images and outputs, in interleaved rounds.
+
+    difference: the largest absolute one between the two input tensors; None for decoded results. same: bit for bit.
+    """
+
+    native: Measured
+    reference: Measured
+    same: bool
+    difference: float | None = None
+
+
+class Measurement(Frozen):
+    """What one process measured. None where nobody lived to tell, or where it is not one figure: the throughput of a search."""
+
+    stages: dict[str, StageSummary]
+    throughput: Measured | None = None
+    peak_memory: Measured | None = None
+    load_time: Measured | None = None
+    first_inference: Measured | None = None
+    cold_start: Measured | None = None
+    """load_time and first_inference."""
+    model_size: Measured | None = None
+    warm_up: int = 0
+    converged: bool = False
+    affinity: tuple[int, ...] = ()
+    io_policy: str = ""
+    backend_details: dict[str, str] = {}
+    engines: dict[str, EngineComparison] = {}
+    """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
+    nan_outputs: tuple[str, ...] = ()
+    """Outputs that held a NaN on some image."""
+    doubt: str = ""
+    """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
+
+
+class Accuracy(Frozen):
+    """Against the truth. value is None where it is undefined, or of another task, and `note` says so."""
+
+    metric: str = ""
+    value: Measured | None = None
+    note: str = ""
+    by_tag: dict[str, float | None] = {}
+    """None where it is undefined: nothing to be found on the tag's images."""
+
+
+class Spike(Frozen):
+    """A request far slower than the rest, and what the kernel counted while it ran. at_s: since the first request."""
+
+    at_s: float
+    duration_s: float
+    times_median: float
+    causes: tuple[str, ...]
+
+
+class Noise(Frozen):
+    """What disturbed the measurement while it ran: see docs/records.md. None where this machine does not tell."""
+
+    watched_s: float
+    cores: tuple[int, ...]
+    cpu_s: float | None = None
+    voluntary_switches: int | None = None
+    involuntary_switches: int | None = None
+    minor_faults: int | None = None
+    major_faults: int | None = None
+    run_queue_wait_s: float | None = None
+    other_load_cores: float | None = None
+    steal_s: float | None = None
+    throttled_s: float | None = None
+    thermal_events: int | None = None
+    cpu_pressure_s: float | None = None
+    frequency_mhz: tuple[float, float, float] | None = None
+    clock_jump_s: float | None = None
+    suspended_s: float | None = None
+    own_cost_s: float = 0.0
+    disturbances: tuple[Warning, ...] = ()
+    spikes: tuple[Spike, ...] = ()
