@@ -46,23 +46,30 @@ def availability(name: str) -> Availability:
         return Availability(name, True, "scripted")
     if name in _LATER:
         return Availability(
-            name, False, reason="this version of seatrial does not run native TensorRT",
+            name,
+            False,
+            reason="this version of seatrial does not run native TensorRT",
             cure="use onnxruntime-tensorrt, which runs TensorRT inside onnxruntime-gpu",
-        )  # fmt: skip
+        )
     entry = _ENTRIES[name]
     if find_spec(entry.package) is None:
         return Availability(
-            name, False, reason=f"the package {entry.package} is not installed",
+            name,
+            False,
+            reason=f"the package {entry.package} is not installed",
             cure=f"python -m pip install 'seatrial[{entry.extra}]'",
-        )  # fmt: skip
+        )
     found = _version(entry.distributions)
     if entry.provider:
         providers = import_module(entry.package).get_available_providers()
         if entry.provider not in providers:
             return Availability(
-                name, False, found, f"this onnxruntime has no {entry.provider}",
+                name,
+                False,
+                found,
+                f"this onnxruntime has no {entry.provider}",
                 "install seatrial[gpu] in place of seatrial[cpu], on a machine with an NVIDIA driver",
-            )  # fmt: skip
+            )
     if name == "openvino-gpu" and not any(
         d.startswith("GPU") for d in import_module("openvino").Core().available_devices
     ):

@@ -89,10 +89,7 @@ class NativeOnnxRuntimeBackend(Closing):
             self._request.run()
         except RuntimeError as e:
             raise CellError(f"onnxruntime failed in a run: {first_line(e)}") from e
-        return [
-            self._request.fetch(i) if kept is None else kept
-            for i, kept in enumerate(self._preallocated)
-        ]  # fmt: skip
+        return [self._request.fetch(i) if kept is None else kept for i, kept in enumerate(self._preallocated)]
 
     def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
         """A request of its own: its outputs are not those of run()."""

@@ -42,8 +42,11 @@ def cell_measurement(
 
 def _compared(times: StageEngines) -> EngineComparison:
     return EngineComparison(
-        native=_median(times.native_ns), reference=_median(times.reference_ns), same=times.same, difference=times.difference
-    )  # fmt: skip
+        native=_median(times.native_ns),
+        reference=_median(times.reference_ns),
+        same=times.same,
+        difference=times.difference,
+    )
 
 
 def _median(durations_ns: list[int]) -> Measured:

@@ -192,15 +192,27 @@ def _tails(ready: Ready, cell: Cell) -> tuple[tuple[str, float], ...]:
 
 def bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
     return CellRecord(
-        id=cell.id, pipeline=cell.pipeline, backend=cell.backend, precision=cell.precision, batch=cell.batch,
-        threads=cell.threads, status=status, **fields,
-    )  # fmt: skip
+        id=cell.id,
+        pipeline=cell.pipeline,
+        backend=cell.backend,
+        precision=cell.precision,
+        batch=cell.batch,
+        threads=cell.threads,
+        status=status,
+        **fields,
+    )
 
 
 def pipeline_cell(
-    ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None = None, batch: int | None = None,
-    threads: int | None = None, native: bool = True,
-) -> tuple[Cell, PipelineWorkload]:  # fmt: skip
+    ready: Ready,
+    run: RunFolder,
+    pipeline: str,
+    *,
+    backend: str | None = None,
+    batch: int | None = None,
+    threads: int | None = None,
+    native: bool = True,
+) -> tuple[Cell, PipelineWorkload]:
     """One pipeline of a checked plan, in the first configuration of its matrix unless said otherwise, ready to open.
 
     Raises:

@@ -168,9 +168,11 @@ def _subject(
 
     if not is_plan(text):
         given = {
-            "backend": options["backend"] or "onnxruntime-cpu", "batch": options["batch"] or 1,
-            "threads": options["threads"] or 1, "native": options["native"],
-        }  # fmt: skip
+            "backend": options["backend"] or "onnxruntime-cpu",
+            "batch": options["batch"] or 1,
+            "threads": options["threads"] or 1,
+            "native": options["native"],
+        }
         return model_bench(Path(text), shapes=shapes, open_shapes=mixed, **given)
     if shapes or mixed:
         raise UsageError(

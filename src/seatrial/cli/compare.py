@@ -106,16 +106,29 @@ def compare(
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}")
     options = {
-        "batch": batch, "threads": threads, "native": loop == "native", "shapes": shapes_of(shape), "seed": seed,
+        "batch": batch,
+        "threads": threads,
+        "native": loop == "native",
+        "shapes": shapes_of(shape),
+        "seed": seed,
         "allow_code": allow_code,
-    }  # fmt: skip
+    }
     out = console(quiet, json)
     if _is_stored(a):
-        _refuse_for_stored({
-            "--backend": backend, "--backend-a": backend_a, "--backend-b": backend_b, "--python-a": python_a,
-            "--python-b": python_b, "--batch": batch, "--threads": threads, "--shape": shape,
-            "--loop": None if loop == "native" else loop, "--allow-code": allow_code or None,
-        })  # fmt: skip
+        _refuse_for_stored(
+            {
+                "--backend": backend,
+                "--backend-a": backend_a,
+                "--backend-b": backend_b,
+                "--python-a": python_a,
+                "--python-b": python_b,
+                "--batch": batch,
+                "--threads": threads,
+                "--shape": shape,
+                "--loop": None if loop == "native" else loop,
+                "--allow-code": allow_code or None,
+            }
+        )
         first_run, second_run = _stored(a, "latest" if b is None else b, results)
     else:
         _check_kinds(a, a if b is None else b)
@@ -242,6 +255,12 @@ def _pipeline(
     name = pipeline_name(text, plan, position)
     ready = preflight(plan, options["allow_code"], lambda _: None)
     return pipeline_subject(
-        ready, run, name, backend=backend, batch=options["batch"], threads=options["threads"], native=options["native"],
+        ready,
+        run,
+        name,
+        backend=backend,
+        batch=options["batch"],
+        threads=options["threads"],
+        native=options["native"],
         python=python,
-    )  # fmt: skip
+    )

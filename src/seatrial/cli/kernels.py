@@ -87,9 +87,13 @@ def bench_kernels(
         against = line.peer if line.is_floor else f"{line.peer} ({line.group})"
         ratio = f"[dim]{line.ratio:.2f} × it[/]" if line.is_floor else f"[bold]{line.ratio:.1f} × faster[/]"
         table.add_row(
-            line.work if first else "", format_seconds(line.ours_s), against, format_seconds(line.theirs_s), ratio,
+            line.work if first else "",
+            format_seconds(line.ours_s),
+            against,
+            format_seconds(line.theirs_s),
+            ratio,
             f"{low} – {high}",
-        )  # fmt: skip
+        )
     out.print(table)
     out.print(
         "Ratios compare within one run; the times are this machine's, today. 'memory floor': each needed cache line read "

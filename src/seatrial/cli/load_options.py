@@ -44,10 +44,12 @@ def loads_of(
         )
     server = scenario in ("server", "mlperf-server")
     for name, given, where in (
-        ("--rate", rate, server), ("--find-rate", find_rate, scenario == "server"),
-        ("--latency-bound", latency_bound, server), ("--gap", gap, scenario == "paced"),
+        ("--rate", rate, server),
+        ("--find-rate", find_rate, scenario == "server"),
+        ("--latency-bound", latency_bound, server),
+        ("--gap", gap, scenario == "paced"),
         ("--arrivals", arrivals != "poisson", scenario == "server"),
-    ):  # fmt: skip
+    ):
         if given and not where:
             scenarios = {
                 "--gap": "paced",
@@ -96,5 +98,8 @@ def loads_of(
         raise UsageError("--scenario paced needs --gap, such as 20ms, or several: 0ms,5ms,50ms")
     return [
         LoadPoint(Load(**fields, rate=r, gap_s=g), None if scenario == "offline" and not clients else c, t)
-        for t in threads for c in counts for r in rates for g in gaps
-    ]  # fmt: skip
+        for t in threads
+        for c in counts
+        for r in rates
+        for g in gaps
+    ]

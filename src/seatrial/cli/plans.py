@@ -75,11 +75,17 @@ def init(
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
     facts = {
-        "model": str(model), "digest": info.digest, "inputs": list(map(str, info.inputs)),
+        "model": str(model),
+        "digest": info.digest,
+        "inputs": list(map(str, info.inputs)),
         "outputs": list(map(str, info.outputs)),
-        "task": found.task, "format": found.format, "certain": list(found.why), "to_check": list(found.unsure),
-        "refused": found.recognition.refused, "plan": text,
-    }  # fmt: skip
+        "task": found.task,
+        "format": found.format,
+        "certain": list(found.why),
+        "to_check": list(found.unsure),
+        "refused": found.recognition.refused,
+        "plan": text,
+    }
     write_json(json, facts)
     return ExitCode.PASS
 

@@ -84,8 +84,9 @@ def latency_bound_of(text: str) -> dict[str, float]:
     if not at:
         raise UsageError(f"--latency-bound: expected a time and its percentile, such as 50ms@p99, got {text!r}")
     return {
-        "bound_s": time_s("--latency-bound", time), "bound_quantile": percentile_of("--latency-bound", percentile)[1]
-    }  # fmt: skip
+        "bound_s": time_s("--latency-bound", time),
+        "bound_quantile": percentile_of("--latency-bound", percentile)[1],
+    }
 
 
 def mix_of(texts: list[str] | None) -> tuple[tuple[dict[str, tuple[int, ...]], float], ...]:

@@ -64,8 +64,13 @@ def inspect_interpreter(python: str) -> Interpreter:
     try:
         done = subprocess.run(
             [str(path), "-P", "-c", _QUESTION],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **ITS_OWN},
-        )  # fmt: skip
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            env={**os.environ, **ITS_OWN},
+        )
         # The last line: what runs at its start may have printed something before.
         facts = json.loads(done.stdout.strip().rpartition("\n")[2])
         found = Interpreter(str(path), *(facts[key] for key in ("python", "tag", "versions", "found", "library")))

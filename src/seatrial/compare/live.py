@@ -83,8 +83,12 @@ def _check_inputs(a: Subject, b: Subject) -> None:
 def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said: Warning | None) -> Comparison:
     """What was asked, and what a reader of the verdict should know of its two sides."""
     asked = Asked(
-        max_time_s=question.max_time_s, confidence=1 - question.alpha, seed=question.seed, a=_asked_of(a), b=_asked_of(b)
-    )  # fmt: skip
+        max_time_s=question.max_time_s,
+        confidence=1 - question.alpha,
+        seed=question.seed,
+        a=_asked_of(a),
+        b=_asked_of(b),
+    )
     warnings = [said] if said else []
     runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
     if a.python != b.python and runtimes[0] == runtimes[1]:
@@ -97,6 +101,10 @@ def _asked_of(side: Side) -> AskedSide:
     w = side.work
     shapes = w.input_shapes if isinstance(w, ModelTurns) else {}
     return AskedSide(
-        batch=w.batch, threads=w.threads, backend=w.backend, python=side.python, input_shapes=dict(shapes),
+        batch=w.batch,
+        threads=w.threads,
+        backend=w.backend,
+        python=side.python,
+        input_shapes=dict(shapes),
         native_loop=w.native,
-    )  # fmt: skip
+    )

@@ -62,11 +62,19 @@ class Round:
 
 
 def run_round(
-    sides: Sequence[Side], folder: Path, seed: int, *, blocks: int = BLOCKS, least_requests: int = 1,
-    launch: Sequence[str] = (), tell: Callable[[float], None] = lambda _: None, budget_s: float = math.inf,
-    enough: Enough = lambda _blocks, _stages: True, check_time: CheckTime = lambda _ready_s, _turns_s: None,
+    sides: Sequence[Side],
+    folder: Path,
+    seed: int,
+    *,
+    blocks: int = BLOCKS,
+    least_requests: int = 1,
+    launch: Sequence[str] = (),
+    tell: Callable[[float], None] = lambda _: None,
+    budget_s: float = math.inf,
+    enough: Enough = lambda _blocks, _stages: True,
+    check_time: CheckTime = lambda _ready_s, _turns_s: None,
     requests_s: Mapping[str, float] = MappingProxyType({}),
-) -> Round:  # fmt: skip
+) -> Round:
     """One process a side, started in random order; `blocks` blocks in which each side has one turn.
 
     least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts

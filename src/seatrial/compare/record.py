@@ -13,16 +13,32 @@ from seatrial.warning import Warning
 
 
 def record_comparisons(
-    run: RunFolder, comparisons: Sequence[Comparison], machine: Environment, models: dict[str, ModelSection], wall_s: float,
-    status: Literal["complete", "interrupted"] = "complete", warnings: tuple[Warning, ...] = (),
-) -> Record:  # fmt: skip
+    run: RunFolder,
+    comparisons: Sequence[Comparison],
+    machine: Environment,
+    models: dict[str, ModelSection],
+    wall_s: float,
+    status: Literal["complete", "interrupted"] = "complete",
+    warnings: tuple[Warning, ...] = (),
+) -> Record:
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
-        id=run.path.name, created=run.start().created, kind="compare", status=status, verdict=overall(decisions),
+        id=run.path.name,
+        created=run.start().created,
+        kind="compare",
+        status=status,
+        verdict=overall(decisions),
         wall_s=round(wall_s, 2),
-        plan=PlanSection(), images=ImagesSection(count=0), models=models,
-        environment=machine, cells=(), rules=RULES, decisions=decisions, comparisons=tuple(comparisons), warnings=warnings,
-    )  # fmt: skip
+        plan=PlanSection(),
+        images=ImagesSection(count=0),
+        models=models,
+        environment=machine,
+        cells=(),
+        rules=RULES,
+        decisions=decisions,
+        comparisons=tuple(comparisons),
+        warnings=warnings,
+    )
     return run.save_record(record)
 
 

@@ -70,7 +70,7 @@ def compare_sides(
 
 def _rounds_to_verdicts(
     sides: Sequence[Side], question: Question, folder: Path, labels: tuple[str, str], tell: Tell, rounds: list[Round]
-) -> list[Comparison]:  # fmt: skip
+) -> list[Comparison]:
     began = time.monotonic()
     looks = question.looks
     blocks = BLOCKS

@@ -29,9 +29,16 @@ from seatrial.warning import Warning
 
 
 def model_side(
-    model: Path, *, backend: str = "onnxruntime-cpu", batch: int = 1, threads: int = 1,
-    shapes: dict[str, tuple[int, ...]] | None = None, native: bool = True, python: str | None = None, seed: int = 0,
-) -> Side:  # fmt: skip
+    model: Path,
+    *,
+    backend: str = "onnxruntime-cpu",
+    batch: int = 1,
+    threads: int = 1,
+    shapes: dict[str, tuple[int, ...]] | None = None,
+    native: bool = True,
+    python: str | None = None,
+    seed: int = 0,
+) -> Side:
     """A model alone on made-up inputs.
 
     Raises:
@@ -87,7 +94,7 @@ def _label(name: str, side: Side) -> str:
 
 def pipeline_subject(
     ready: Ready, run: RunFolder, pipeline: str, *, python: str | None = None, **options: Any
-) -> Subject:  # fmt: skip
+) -> Subject:
     """As pipeline_cell; `python` is the interpreter that runs it."""
     cell, workload = pipeline_cell(ready, run, pipeline, **options)
     other = None if python is None else inspect_interpreter(python)

@@ -151,15 +151,28 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
     if why_not:
         verdict, reason = "INCONCLUSIVE", f"{reason}; {why_not}"
     change = Measured(
-        value=effect.slowdown, unit="fraction", interval=(math.expm1(effect.low or 0), math.expm1(effect.high or 0)),
+        value=effect.slowdown,
+        unit="fraction",
+        interval=(math.expm1(effect.low or 0), math.expm1(effect.high or 0)),
         confidence=confidence,
-    )  # fmt: skip
+    )
     return Comparison(
-        a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict=verdict, reason=reason,
-        margin=question.margin, change=change, a_value=x, b_value=y, p_value=effect.p_value, p_adjusted=effect.p_value,
+        a=a.id,
+        b=b.id,
+        metric=metric,
+        stage=stage,
+        design="separate runs",
+        verdict=verdict,
+        reason=reason,
+        margin=question.margin,
+        change=change,
+        a_value=x,
+        b_value=y,
+        p_value=effect.p_value,
+        p_adjusted=effect.p_value,
         noise_floor=floor,
         details={"a": a.measured.backend_details, "b": b.measured.backend_details},
-    )  # fmt: skip
+    )
 
 
 def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
@@ -182,12 +195,21 @@ def _not_judged(
     )
     why_not = _why_not_known(a, b, x, y, metric, stage)
     return Comparison(
-        a=a.id, b=b.id, metric=metric, stage=stage, design="separate runs", verdict="INCONCLUSIVE",
-        reason=f"{reason}; {why_not}" if why_not else reason, margin=question.margin,
+        a=a.id,
+        b=b.id,
+        metric=metric,
+        stage=stage,
+        design="separate runs",
+        verdict="INCONCLUSIVE",
+        reason=f"{reason}; {why_not}" if why_not else reason,
+        margin=question.margin,
         change=Measured(value=change, unit="fraction", interval=(None, None), confidence=1 - question.alpha),
-        a_value=x, b_value=y, p_value=1.0, p_adjusted=1.0,
+        a_value=x,
+        b_value=y,
+        p_value=1.0,
+        p_adjusted=1.0,
         details={"a": a.measured.backend_details, "b": b.measured.backend_details},
-    )  # fmt: skip
+    )
 
 
 def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str) -> str:

@@ -156,9 +156,12 @@ def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
             try:
                 child = ProcessTree(
                     [*words, str(command_end), str(reply_end), str(memory)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(command_end, reply_end, memory),
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=(command_end, reply_end, memory),
                     env={**os.environ, "OMP_NUM_THREADS": str(side.work.threads), **side.environment},
-                )  # fmt: skip
+                )
             except OSError as e:
                 label = side.label or side.name
                 raise BackendUnavailableError(f"{label}: {side.python} cannot be started: {e.strerror or e}") from None

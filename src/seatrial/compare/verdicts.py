@@ -85,11 +85,16 @@ def _pair(r: Round, metric: str, column: int) -> Pair:
     seconds = {name: table[:, :, column] / 1e9 for name, table in r.blocks_ns.items()}
     logs = {name: _logs(s, metric) for name, s in seconds.items()}
     return Pair(
-        effect=hodges_lehmann(_units(logs)), control=hodges_lehmann(logs[CONTROL] - logs[A]),
+        effect=hodges_lehmann(_units(logs)),
+        control=hodges_lehmann(logs[CONTROL] - logs[A]),
         within_se=_within_se(seconds, metric),
-        values={name: _value(s, metric) for name, s in seconds.items()}, launched=tuple(r.launched), burst=r.burst,
-        blocks=len(seconds[A]), wall_s=r.wall_s, disturbances=r.noise.disturbances,
-    )  # fmt: skip
+        values={name: _value(s, metric) for name, s in seconds.items()},
+        launched=tuple(r.launched),
+        burst=r.burst,
+        blocks=len(seconds[A]),
+        wall_s=r.wall_s,
+        disturbances=r.noise.disturbances,
+    )
 
 
 def _units(logs: Mapping[str, F64]) -> F64:
@@ -131,7 +136,7 @@ def _value(seconds: F64, metric: str) -> float:
 
 def _comparison(
     metric: str, stage: str, pairs: list[Pair], rounds: Sequence[Round], question: Question, labels: tuple[str, str]
-) -> Comparison:  # fmt: skip
+) -> Comparison:
     effect = paired_effect([p.effect for p in pairs], question.confidence)
     control = paired_effect([p.control for p in pairs if p.control is not None], question.confidence)
     floor = _noise_floor(control) if effect.low is not None else None
@@ -141,14 +146,29 @@ def _comparison(
     verdict, reason = _undisturbed(verdict, reason, rounds)
     a_value, b_value = _side(pairs, A, question), _side(pairs, B, question)
     return Comparison(
-        a=labels[0], b=labels[1], metric=metric, stage=stage, design="lock-step", verdict=verdict, reason=reason,
-        margin=question.margin, change=_change(effect), a_value=a_value, b_value=b_value,
-        p_value=effect.p_value, p_adjusted=effect.p_value, detectable=_detectable(effect),
-        pairs_sd=_known(effect.sd), noise_floor=None if floor is None else float(np.expm1(floor)), noise_sd=_known(control.sd),
-        control=_change(control), launched_second=_launched_second(pairs), pairs=tuple(pairs),
+        a=labels[0],
+        b=labels[1],
+        metric=metric,
+        stage=stage,
+        design="lock-step",
+        verdict=verdict,
+        reason=reason,
+        margin=question.margin,
+        change=_change(effect),
+        a_value=a_value,
+        b_value=b_value,
+        p_value=effect.p_value,
+        p_adjusted=effect.p_value,
+        detectable=_detectable(effect),
+        pairs_sd=_known(effect.sd),
+        noise_floor=None if floor is None else float(np.expm1(floor)),
+        noise_sd=_known(control.sd),
+        control=_change(control),
+        launched_second=_launched_second(pairs),
+        pairs=tuple(pairs),
         details={n: _details(rounds[-1].facts[n]) for n in (A, B)},
         warnings=(*effect.warnings, *_warnings(metric, effect, pairs, rounds, question.margin, modes)),
-    )  # fmt: skip
+    )
 
 
 def _noise_floor(control: PairedEffect) -> float:
@@ -218,9 +238,13 @@ def _undisturbed(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tupl
 
 
 def _warnings(
-    metric: str, effect: PairedEffect, pairs: list[Pair], rounds: Sequence[Round], margin: float,
+    metric: str,
+    effect: PairedEffect,
+    pairs: list[Pair],
+    rounds: Sequence[Round],
+    margin: float,
     modes: Mapping[str, LaunchModes],
-) -> Iterator[Warning]:  # fmt: skip
+) -> Iterator[Warning]:
     for name, m in modes.items():
         yield Warning("launch-modes", _said_of(name, m), "more launches help, more iterations don't")
     second = _launched_second(pairs)
@@ -272,9 +296,14 @@ def _disturbed(rounds: Sequence[Round]) -> list[Warning]:
 def _change(effect: PairedEffect) -> Measured:
     ends = tuple(None if end is None else float(np.expm1(end)) for end in (effect.low, effect.high))
     return Measured(
-        value=effect.slowdown, unit="fraction", interval=(ends[0], ends[1]), confidence=effect.confidence, n=effect.pairs,
-        n_eff=effect.pairs, warnings=effect.warnings,
-    )  # fmt: skip
+        value=effect.slowdown,
+        unit="fraction",
+        interval=(ends[0], ends[1]),
+        confidence=effect.confidence,
+        n=effect.pairs,
+        n_eff=effect.pairs,
+        warnings=effect.warnings,
+    )
 
 
 def _side(pairs: Sequence[Pair], name: str, question: Question) -> Measured:
@@ -282,9 +311,14 @@ def _side(pairs: Sequence[Pair], name: str, question: Question) -> Measured:
     logs = paired_effect(np.log([p.values[name] for p in pairs]), 1 - question.alpha)
     ends = tuple(None if end is None else float(np.exp(end)) for end in (logs.low, logs.high))
     return Measured(
-        value=float(np.exp(logs.effect)), unit="s", interval=(ends[0], ends[1]), confidence=logs.confidence, n=len(pairs),
-        n_eff=len(pairs), warnings=tuple(w for w in logs.warnings if w.code != "launch-modes"),
-    )  # fmt: skip
+        value=float(np.exp(logs.effect)),
+        unit="s",
+        interval=(ends[0], ends[1]),
+        confidence=logs.confidence,
+        n=len(pairs),
+        n_eff=len(pairs),
+        warnings=tuple(w for w in logs.warnings if w.code != "launch-modes"),
+    )
 
 
 def _details(facts: SideFacts) -> dict[str, str]:

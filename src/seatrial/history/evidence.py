@@ -46,12 +46,14 @@ class Evidence:
             # A decision that was taken away, or another verdict of the whole, shows in those that are left.
             "verdict": record["verdict"],
             "decisions": [[d["check"], d["verdict"], d.get("cell", "")] for d in record["decisions"]],
-            "plan": record["plan"], "images": record["images"], "models": record["models"],
+            "plan": record["plan"],
+            "images": record["images"],
+            "models": record["models"],
             "cells": {i: self._cell(i).hex() for i in ids},
             "samples": {i: self._samples(i).hex() for i in ids},
             "evaluations": {i: _rows(self._evaluations.get(i)).hex() for i in ids},
             "comparisons": [c for c in record.get("comparisons", []) if not pipeline or c["b"] == pipeline],
-        }  # fmt: skip
+        }
         if record.get("noise_floor") is not None:
             parts["noise_floor"] = record["noise_floor"]
         return "sha256:" + hashlib.sha256(_canonical(parts)).hexdigest()

@@ -35,25 +35,62 @@ def load_results(path: str | Path) -> pd.DataFrame:
 
 
 COLUMNS = [
-    "run", "created", "machine", "fingerprint", "pipeline", "backend", "precision", "batch", "threads", "status", "reason",
-    "stage", "n", "n_eff", "mean_s", "p50_s", "p50_low_s", "p50_high_s", "p90_s", "p95_s", "p99_s", "share",
-    "throughput_images_per_s", "peak_memory_bytes", "cold_start_s", "model_size_bytes", "accuracy_name", "accuracy",
-    "agreement", "verdict",
-]  # fmt: skip
+    "run",
+    "created",
+    "machine",
+    "fingerprint",
+    "pipeline",
+    "backend",
+    "precision",
+    "batch",
+    "threads",
+    "status",
+    "reason",
+    "stage",
+    "n",
+    "n_eff",
+    "mean_s",
+    "p50_s",
+    "p50_low_s",
+    "p50_high_s",
+    "p90_s",
+    "p95_s",
+    "p99_s",
+    "share",
+    "throughput_images_per_s",
+    "peak_memory_bytes",
+    "cold_start_s",
+    "model_size_bytes",
+    "accuracy_name",
+    "accuracy",
+    "agreement",
+    "verdict",
+]
 
 
 def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
     m, accuracy = cell.measurement or Measurement(stages={}), cell.accuracy or Accuracy()
     common: dict[str, Any] = {
-        "run": record.id, "created": record.created,
-        "machine": record.environment.machine or None, "fingerprint": record.environment.fingerprint or None,
-        "pipeline": cell.pipeline, "backend": cell.backend, "precision": cell.precision, "batch": cell.batch,
-        "threads": cell.threads, "status": cell.status, "reason": cell.reason,
-        "throughput_images_per_s": _value(m.throughput), "peak_memory_bytes": _value(m.peak_memory),
-        "cold_start_s": _value(m.cold_start), "model_size_bytes": _value(m.model_size),
-        "accuracy_name": accuracy.metric, "accuracy": _value(accuracy.value),
-        "agreement": cell.parity.agreement if cell.parity else None, "verdict": record.verdict,
-    }  # fmt: skip
+        "run": record.id,
+        "created": record.created,
+        "machine": record.environment.machine or None,
+        "fingerprint": record.environment.fingerprint or None,
+        "pipeline": cell.pipeline,
+        "backend": cell.backend,
+        "precision": cell.precision,
+        "batch": cell.batch,
+        "threads": cell.threads,
+        "status": cell.status,
+        "reason": cell.reason,
+        "throughput_images_per_s": _value(m.throughput),
+        "peak_memory_bytes": _value(m.peak_memory),
+        "cold_start_s": _value(m.cold_start),
+        "model_size_bytes": _value(m.model_size),
+        "accuracy_name": accuracy.metric,
+        "accuracy": _value(accuracy.value),
+        "agreement": cell.parity.agreement if cell.parity else None,
+        "verdict": record.verdict,
+    }
     if not cell.stages:
         return [common | {"stage": None}]
     rows = []

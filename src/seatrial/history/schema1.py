@@ -8,13 +8,31 @@ from seatrial.warning import Warning
 
 RECORD, CELL_MARK = "seatrial.record/1", "measurement"
 _MEASUREMENT = (
-    "stages", "throughput", "peak_memory", "first_inference", "cold_start", "model_size", "warm_up", "converged", "affinity",
-    "io_policy", "backend_details", "engines", "nan_outputs", "doubt",
-)  # fmt: skip
+    "stages",
+    "throughput",
+    "peak_memory",
+    "first_inference",
+    "cold_start",
+    "model_size",
+    "warm_up",
+    "converged",
+    "affinity",
+    "io_policy",
+    "backend_details",
+    "engines",
+    "nan_outputs",
+    "doubt",
+)
 _ACCURACY = {"accuracy_name": "metric", "accuracy": "value", "accuracy_note": "note", "accuracy_by_tag": "by_tag"}
 _IDENTITY = (
-    "plan_digest", "images_digest", "model_digests", "truth_digest", "code_digests", "machine_fingerprint", "model_digest",
-)  # fmt: skip
+    "plan_digest",
+    "images_digest",
+    "model_digests",
+    "truth_digest",
+    "code_digests",
+    "machine_fingerprint",
+    "model_digest",
+)
 _TOLD = ("warnings", "disturbances")
 # Warnings were sentences: by what is in one, those whose kind a report asks for. No sentence of now is read like this.
 CODES = {
@@ -74,9 +92,12 @@ def start_of(old: dict[str, Any]) -> dict[str, Any]:
     kind = "bench" if "bench" in old else "compare" if "compare" in old else "trial"
     subject = old.get("compare") or [old.get("bench") or old.get("plan", "")]
     return {
-        "kind": kind, "created": old.get("created", ""), "subject": subject,
-        "identity": {k: old[k] for k in _IDENTITY if k in old}, "environment": old.get("environment"),
-    }  # fmt: skip
+        "kind": kind,
+        "created": old.get("created", ""),
+        "subject": subject,
+        "identity": {k: old[k] for k in _IDENTITY if k in old},
+        "environment": old.get("environment"),
+    }
 
 
 def _with_codes(old: Any) -> Any:

@@ -52,8 +52,13 @@ class Glimpse:
 
 
 def glimpse(
-    info: ModelInfo, preprocess: dict[str, Any], batch: int, candidates: Sequence[Path], backend: str, timeout_s: float = 60.0
-) -> Glimpse:  # fmt: skip
+    info: ModelInfo,
+    preprocess: dict[str, Any],
+    batch: int,
+    candidates: Sequence[Path],
+    backend: str,
+    timeout_s: float = 60.0,
+) -> Glimpse:
     """Runs the model on the first pictures among the candidates that can be read; never raises for the model's sake.
 
     preprocess: arguments of kernels.Preprocess.

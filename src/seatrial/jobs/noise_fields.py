@@ -35,7 +35,10 @@ def _spikes(starts: I64, durations: I64, noise: NoiseReport) -> tuple[Spike, ...
     found = attribute_spikes(starts, durations, noise.timeline, MOST_SPIKES)
     return tuple(
         Spike(
-            at_s=(s.start_ns - int(starts.min())) / 1e9, duration_s=s.duration_s, times_median=s.times_median, causes=s.causes
+            at_s=(s.start_ns - int(starts.min())) / 1e9,
+            duration_s=s.duration_s,
+            times_median=s.times_median,
+            causes=s.causes,
         )
         for s in found
-    )  # fmt: skip
+    )

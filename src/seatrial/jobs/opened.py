@@ -113,6 +113,13 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
         backend.close()
         raise
     return OpenedPipeline(
-        pipeline, backend, data, feeds, w.batch, image_order(len(data), w.seed), first,
-        (loaded - began) / 1e9, (answered - loaded) / 1e9,
-    )  # fmt: skip
+        pipeline,
+        backend,
+        data,
+        feeds,
+        w.batch,
+        image_order(len(data), w.seed),
+        first,
+        (loaded - began) / 1e9,
+        (answered - loaded) / 1e9,
+    )

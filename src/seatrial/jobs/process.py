@@ -58,9 +58,14 @@ class Ended(Generic[AnswerT]):
 
 
 def run_job(
-    job: Job[TaskT, AnswerT], task: TaskT, folder: Path, timeout_s: float, tell: Tell, shared: SharedSamples | None = None,
+    job: Job[TaskT, AnswerT],
+    task: TaskT,
+    folder: Path,
+    timeout_s: float,
+    tell: Tell,
+    shared: SharedSamples | None = None,
     time_option: str = "measure.timeout",
-) -> Ended[AnswerT]:  # fmt: skip
+) -> Ended[AnswerT]:
     """Does the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
 
     folder: for its task, its answer and what it leaves beside it. shared: memory for its samples, which the caller can read
@@ -81,9 +86,15 @@ def run_job(
 
 
 def _run_job(
-    job: Job[TaskT, AnswerT], task: TaskT, folder: Path, log: IO[bytes], timeout_s: float, tell: Tell,
-    shared: SharedSamples | None, time_option: str,
-) -> Ended[AnswerT]:  # fmt: skip
+    job: Job[TaskT, AnswerT],
+    task: TaskT,
+    folder: Path,
+    log: IO[bytes],
+    timeout_s: float,
+    tell: Tell,
+    shared: SharedSamples | None,
+    time_option: str,
+) -> Ended[AnswerT]:
     began = time.monotonic()
     threads, clients = task.workload.threads, task.workload.clients
     with contextlib.ExitStack() as stack:
@@ -95,13 +106,17 @@ def _run_job(
                 child = ProcessTree(
                     # -P: a file in the working folder must not stand in for a package.
                     [sys.executable, "-P", "-m", "seatrial.jobs.worker", job.module, str(folder)],
-                    stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
                     pass_fds=(writer, *([shared.descriptor] if shared else [])),
                     env={
-                        **os.environ, "SEATRIAL_PROGRESS_FD": str(writer), "OMP_NUM_THREADS": str(threads),
+                        **os.environ,
+                        "SEATRIAL_PROGRESS_FD": str(writer),
+                        "OMP_NUM_THREADS": str(threads),
                         **({FD_VARIABLE: str(shared.descriptor)} if shared else {}),
                     },
-                )  # fmt: skip
+                )
             except OSError as e:
                 reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
                 return Ended(None, Failure.said(reason, ExitCode.ENVIRONMENT))

@@ -73,9 +73,13 @@ def throughput(table_ns: npt.NDArray[np.int64], batch: int) -> Measured:
     if seconds.interval and seconds.interval[0] and seconds.interval[1] and seconds.interval[0] > 0:
         interval = (batch / seconds.interval[1], batch / seconds.interval[0])
     return Measured(
-        value=batch / seconds.value, unit="images/s", interval=interval, confidence=seconds.confidence, n=seconds.n,
+        value=batch / seconds.value,
+        unit="images/s",
+        interval=interval,
+        confidence=seconds.confidence,
+        n=seconds.n,
         n_eff=seconds.n_eff,
-    )  # fmt: skip
+    )
 
 
 def exact(value: float, unit: str) -> Measured:
@@ -84,9 +88,13 @@ def exact(value: float, unit: str) -> Measured:
 
 
 def measurement_of(
-    stages: Sequence[str], table_ns: npt.NDArray[np.int64], batch: int, opened: OpenedFacts | None, timing: Timing,
+    stages: Sequence[str],
+    table_ns: npt.NDArray[np.int64],
+    batch: int,
+    opened: OpenedFacts | None,
+    timing: Timing,
     longest_run: int,
-) -> Measurement:  # fmt: skip
+) -> Measurement:
     """What any measurement shows. stages: the names of the table's columns behind the start. opened: None where nobody lived
     to tell."""
     summaries = summarise_stages(table_ns, stages, longest_run)

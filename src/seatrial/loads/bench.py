@@ -117,12 +117,21 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
     if missing and code is ExitCode.PASS:
         code = ExitCode.INCONCLUSIVE
     record = Record(
-        id=run.path.name, created=created, kind="bench", status="complete" if not problem else "interrupted",
-        verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE", wall_s=round(time.monotonic() - began, 2),
-        plan=subject.plan, images=subject.images, models={subject.name: subject.model},
-        environment=machine, cells=tuple(cells), rules=RULES, decisions=(),
+        id=run.path.name,
+        created=created,
+        kind="bench",
+        status="complete" if not problem else "interrupted",
+        verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE",
+        wall_s=round(time.monotonic() - began, 2),
+        plan=subject.plan,
+        images=subject.images,
+        models={subject.name: subject.model},
+        environment=machine,
+        cells=tuple(cells),
+        rules=RULES,
+        decisions=(),
         warnings=(*subject.warnings, *([Warning("cut-short", problem)] if problem else [])),
-    )  # fmt: skip
+    )
     return Outcome(run.save_record(record), code, problem)
 
 
@@ -186,9 +195,13 @@ def _cell_id(subject: BenchSubject, load: Load) -> str:
 
 
 def _record(
-    subject: BenchSubject, task: LoadTask, cell_id: str, ended: Ended[LoadAnswer], tables: Sequence[I64],
+    subject: BenchSubject,
+    task: LoadTask,
+    cell_id: str,
+    ended: Ended[LoadAnswer],
+    tables: Sequence[I64],
     percentiles: Sequence[str],
-) -> CellRecord:  # fmt: skip
+) -> CellRecord:
     w = task.workload
     found = results_of(task, ended.answer or DIED, tables, percentiles, subject.model_bytes)
     # Of a mix, the larger shape is no outlier of the smaller.

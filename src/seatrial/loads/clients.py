@@ -94,10 +94,12 @@ def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Ope
     dtypes = {s.name: s.dtype for s in backend.inputs()}
     kinds: list[list[Work]] = []
     for client in range(w.clients):
-        kinds.append([
-            backend.another().work({n: made_up(shape, dtypes[n], w.seed + client) for n, shape in shapes.items()})
-            for shapes, _ in mix
-        ])  # fmt: skip
+        kinds.append(
+            [
+                backend.another().work({n: made_up(shape, dtypes[n], w.seed + client) for n, shape in shapes.items()})
+                for shapes, _ in mix
+            ]
+        )
     try:
         firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
     except CellError as e:

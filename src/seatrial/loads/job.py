@@ -153,7 +153,11 @@ def _mlperf(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
 
 
 _SCENARIOS: dict[str, Callable[[LoadTask, Opened, list[StageSamples], Tell], Served]] = {
-    "single-stream": _single, "paced": _single, "multi-stream": _many, "offline": _many, "server": _server,
+    "single-stream": _single,
+    "paced": _single,
+    "multi-stream": _many,
+    "offline": _many,
+    "server": _server,
     "mlperf": _mlperf,
-}  # fmt: skip
+}
 JOB = Job("seatrial.loads.job", LoadTask, LoadAnswer, run_load)

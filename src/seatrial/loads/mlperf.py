@@ -112,9 +112,11 @@ def loadgen_settings(lg: Any, task: LoadTask, scenario: str, per_s: float) -> An
     settings = lg.TestSettings()
     settings.mode = lg.TestMode.PerformanceOnly
     settings.scenario = {
-        "single-stream": lg.TestScenario.SingleStream, "multi-stream": lg.TestScenario.MultiStream,
-        "offline": lg.TestScenario.Offline, "server": lg.TestScenario.Server,
-    }[scenario]  # fmt: skip
+        "single-stream": lg.TestScenario.SingleStream,
+        "multi-stream": lg.TestScenario.MultiStream,
+        "offline": lg.TestScenario.Offline,
+        "server": lg.TestScenario.Server,
+    }[scenario]
     duration_ms = max(1, int(task.stopping.max_time_s * 1000))
     settings.min_duration_ms = settings.max_duration_ms = duration_ms
     settings.min_query_count = 1

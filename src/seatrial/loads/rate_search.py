@@ -127,9 +127,19 @@ class RateSearch:
         if holds != "unsure":
             return holds
         of_confirming = SHARE_CONFIRMED * self._task.stopping.max_time_s * rate
-        return "yes" if looks_confirmable(
-            judged.latencies_s, judged.service_s, rate, len(self._works), self._quantile, self._bound_s, of_confirming
-        ) else "unsure"  # fmt: skip
+        return (
+            "yes"
+            if looks_confirmable(
+                judged.latencies_s,
+                judged.service_s,
+                rate,
+                len(self._works),
+                self._quantile,
+                self._bound_s,
+                of_confirming,
+            )
+            else "unsure"
+        )
 
     def _confirm(self, rate: float, error: float) -> Holds | None:
         needed = _requests_needed(self._quantile, error, MAY_BE_ABOVE_AT_LAST)

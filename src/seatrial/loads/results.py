@@ -53,17 +53,27 @@ def results_of(
         asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
     shapes = _shapes(task, answer, tables)
     result = LoadResult(
-        scenario=load.mlperf or load.scenario, clients=w.clients, rate_per_s=load.rate,
-        arrivals=load.arrivals if load.scenario == "server" else "", gap_s=load.gap_s,
+        scenario=load.mlperf or load.scenario,
+        clients=w.clients,
+        rate_per_s=load.rate,
+        arrivals=load.arrivals if load.scenario == "server" else "",
+        gap_s=load.gap_s,
         # Over all rates of a search it would be nobody's question.
         requests_per_s=None if searched else rate,
-        unserved=answer.unserved, overloaded=bool(busy), ended=answer.timing.ended, called=answer.called,
+        unserved=answer.unserved,
+        overloaded=bool(busy),
+        ended=answer.timing.ended,
+        called=answer.called,
         shapes=tuple(s for s, _ in shapes),
-        bound_s=load.bound_s if searched else None, bound_quantile=load.bound_quantile if searched else None,
+        bound_s=load.bound_s if searched else None,
+        bound_quantile=load.bound_quantile if searched else None,
         found_rate=_found(answer) if searched else None,
         curve=_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
-        percentiles=asked, refused=refused, python_path=answer.python_path, official=answer.official,
-    )  # fmt: skip
+        percentiles=asked,
+        refused=refused,
+        python_path=answer.python_path,
+        official=answer.official,
+    )
     throughput = m.throughput
     if searched:
         throughput = None
@@ -159,10 +169,13 @@ def _images_a_request(task: LoadTask, shapes: Sequence[tuple[ShapeResult, int]])
 
 def _times(rate: Measured, batch: float) -> Measured:
     low, high = rate.interval or (None, None)
-    return rate.model_copy(update={
-        "value": rate.value * batch, "unit": "images/s",
-        "interval": (low * batch, high * batch) if low is not None and high is not None else None,
-    })  # fmt: skip
+    return rate.model_copy(
+        update={
+            "value": rate.value * batch,
+            "unit": "images/s",
+            "interval": (low * batch, high * batch) if low is not None and high is not None else None,
+        }
+    )
 
 
 def _percentiles(
@@ -237,9 +250,13 @@ def _found(answer: LoadAnswer) -> Measured | None:
         said = "there was no time to confirm it on new requests: it may have been luck"
         warnings.append(Warning("unconfirmed-rate", said))
     return Measured(
-        value=search.held, unit="requests/s", interval=(search.held if search.confirmed else None, search.broke),
-        confidence=1 - 2 * ERROR, n=sum(p.arrivals for p in own), warnings=tuple(warnings),
-    )  # fmt: skip
+        value=search.held,
+        unit="requests/s",
+        interval=(search.held if search.confirmed else None, search.broke),
+        confidence=1 - 2 * ERROR,
+        n=sum(p.arrivals for p in own),
+        warnings=tuple(warnings),
+    )
 
 
 def _curve(points: Sequence[Point], table: I64, quantile: float) -> tuple[RatePoint, ...]:
@@ -259,6 +276,13 @@ def _point(group: Sequence[Point], table: I64, quantile: float) -> RatePoint:
     p, rows_served = group[-1], len(seconds)
     p50, p90, p99, tail = (_among_unserved(seconds, unserved, q) for q in (0.5, 0.9, 0.99, quantile))
     return RatePoint(
-        offered_per_s=p.offered_per_s, achieved_per_s=rows_served / window, n=rows_served, unserved=unserved, p50=p50, p90=p90,
-        p99=p99, tail=tail, holds=p.holds,
-    )  # fmt: skip
+        offered_per_s=p.offered_per_s,
+        achieved_per_s=rows_served / window,
+        n=rows_served,
+        unserved=unserved,
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        tail=tail,
+        holds=p.holds,
+    )

@@ -32,9 +32,13 @@ def due_times(task: LoadTask, rate: float, duration_s: float, seed: int) -> I64:
 
 
 def serve(
-    works: list[Any], tables: list[StageSamples], due_ns: I64, tell: Callable[[float], None], spare: set[int],
+    works: list[Any],
+    tables: list[StageSamples],
+    due_ns: I64,
+    tell: Callable[[float], None],
+    spare: set[int],
     longest_wait_s: float = 0.0,
-) -> tuple[str, int]:  # fmt: skip
+) -> tuple[str, int]:
     """Why it ended, and the clock at the first arrival.
 
     longest_wait_s: a wait that is nothing unusual here; several of them are given to a server that is behind at the end.

@@ -46,9 +46,15 @@ class BenchSubject:
 
 
 def model_bench(
-    model: Path, backend: str, *, batch: int, threads: int, shapes: dict[str, tuple[int, ...]], native: bool,
+    model: Path,
+    backend: str,
+    *,
+    batch: int,
+    threads: int,
+    shapes: dict[str, tuple[int, ...]],
+    native: bool,
     open_shapes: bool = False,
-) -> BenchSubject:  # fmt: skip
+) -> BenchSubject:
     """A model alone, on made-up inputs. open_shapes: a mix will give them.
 
     Raises:
@@ -79,8 +85,15 @@ def model_bench(
 
 
 def pipeline_bench(
-    ready: Ready, run: RunFolder, pipeline: str, *, backend: str | None, batch: int | None, threads: int | None, native: bool
-) -> BenchSubject:  # fmt: skip
+    ready: Ready,
+    run: RunFolder,
+    pipeline: str,
+    *,
+    backend: str | None,
+    batch: int | None,
+    threads: int | None,
+    native: bool,
+) -> BenchSubject:
     """A plan's pipeline on its images, in the first configuration of the matrix unless said otherwise."""
     cell, workload = pipeline_cell(ready, run, pipeline, backend=backend, batch=batch, threads=threads, native=native)
     info = ready.models[pipeline]

@@ -33,14 +33,30 @@ _QUANTISED = re.compile(
 )
 
 _KINDS = {
-    "sequence_type": "sequence", "map_type": "map", "optional_type": "optional", "sparse_tensor_type": "sparse tensor",
-}  # fmt: skip
+    "sequence_type": "sequence",
+    "map_type": "map",
+    "optional_type": "optional",
+    "sparse_tensor_type": "sparse tensor",
+}
 # What a TensorInfo's dtype says of a value that is no tensor of numbers or text.
 _NO_TENSORS = (*_KINDS.values(), "opaque")
 _NUMPY = {
-    "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool",
-    "complex64", "complex128", "object",
-}  # fmt: skip
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "bool",
+    "complex64",
+    "complex128",
+    "object",
+}
 
 
 @dataclass(frozen=True)

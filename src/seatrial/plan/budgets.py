@@ -17,9 +17,17 @@ from seatrial.plan.fields import Backends, Counts, Names, Precisions, Strict
 Stage = Literal["decode", "preprocess", "infer", "postprocess", "end_to_end"]
 Percentile = Literal["p50", "p90", "p95", "p99", "p99.9"]
 Metric = Literal[
-    "latency", "throughput", "peak_memory", "cold_start", "model_size",
-    "accuracy", "map_drop", "top1_drop", "miou_drop", "agreement",
-]  # fmt: skip
+    "latency",
+    "throughput",
+    "peak_memory",
+    "cold_start",
+    "model_size",
+    "accuracy",
+    "map_drop",
+    "top1_drop",
+    "miou_drop",
+    "agreement",
+]
 
 
 class Where(Strict):

@@ -17,9 +17,15 @@ from seatrial import units
 from seatrial.errors import did_you_mean
 
 BackendName = Literal[
-    "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx",
-    "openvino-cpu", "openvino-gpu", "fake",
-]  # fmt: skip
+    "onnxruntime-cpu",
+    "onnxruntime-cuda",
+    "onnxruntime-tensorrt",
+    "tensorrt",
+    "tensorrt-rtx",
+    "openvino-cpu",
+    "openvino-gpu",
+    "fake",
+]
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
 

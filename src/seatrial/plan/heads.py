@@ -36,8 +36,12 @@ def _unread(words: str, fits: str = "letterbox") -> Head:
 
 
 HEADS: dict[str, Head] = {
-    "yolov8": Head("detect", "YOLOv8's (4 + classes, anchors): centre and size in pixels, a probability a class", "yolov8"),
-    "yolov5": Head("detect", "YOLOv5's (anchors, 5 + classes): centre and size in pixels, objectness, classes", "yolov5"),
+    "yolov8": Head(
+        "detect", "YOLOv8's (4 + classes, anchors): centre and size in pixels, a probability a class", "yolov8"
+    ),
+    "yolov5": Head(
+        "detect", "YOLOv5's (anchors, 5 + classes): centre and size in pixels, objectness, classes", "yolov5"
+    ),
     "yolox": Head("detect", "YOLOX's (anchors, 5 + classes): offsets in its grid, not decoded yet", "yolox"),
     "end_to_end": Head("detect", "end-to-end (detections, 6): corners in pixels, score, class", "end_to_end"),
     "ssd": Head("detect", "SSD's: corners from 0 to 1, and probabilities with the background first", "ssd", "stretch"),
@@ -73,7 +77,7 @@ HEADS: dict[str, Head] = {
     "channels_last": _unread("a map with its channels last", "stretch"),
     "one_channel": _unread("a map of one channel: a mask, a depth or a heat map", "stretch"),
     "unknown": _unread("a head that seatrial does not know", "stretch"),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,7 @@ from rich.text import Text
 from seatrial.history.records import Comparison, Measured, Record
 from seatrial.units import format_seconds
 
-STYLES = {
-    "REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"
-}  # fmt: skip
+STYLES = {"REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"}
 
 
 def print_comparison(out: Console, c: Comparison) -> None:

@@ -48,9 +48,12 @@ def template() -> jinja2.Template:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True,
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters.update(
         seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration, bounded=bounded
     )
@@ -139,9 +142,10 @@ def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:
     """Cells of which there is more to tell than their latencies."""
     loads = [(c, c.load) for c in cells if c.load and not c.load.curve]
     return [
-        (c, r) for c, r in loads
+        (c, r)
+        for c, r in loads
         if r.scenario != "single-stream" or r.shapes or r.percentiles or r.refused or r.official or r.python_path
-    ]  # fmt: skip
+    ]
 
 
 def _spikes(cells: list[CellRecord]) -> list[dict[str, Any]]:
@@ -186,12 +190,23 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
         cell, e = by_ratio[len(by_ratio) // 2]
         unlike = [m for m in members if not m[1].same]
         worst = max(unlike, key=lambda m: m[1].difference or 0.0) if unlike else None
-        rows.append({
-            "pipeline": pipeline, "stage": stage, "batch": batch, "threads": threads, "cells": len(members),
-            "engine": cell.engine, "in_cell": cell.stages[stage].p50.value, "native": e.native, "reference": e.reference,
-            "ratio": e.reference.value / e.native.value if e.native.value else None, "unlike": len(unlike),
-            "difference": worst[1].difference if worst else None, "where": worst[0].id if worst else "",
-        })  # fmt: skip
+        rows.append(
+            {
+                "pipeline": pipeline,
+                "stage": stage,
+                "batch": batch,
+                "threads": threads,
+                "cells": len(members),
+                "engine": cell.engine,
+                "in_cell": cell.stages[stage].p50.value,
+                "native": e.native,
+                "reference": e.reference,
+                "ratio": e.reference.value / e.native.value if e.native.value else None,
+                "unlike": len(unlike),
+                "difference": worst[1].difference if worst else None,
+                "where": worst[0].id if worst else "",
+            }
+        )
     return sorted(rows, key=lambda r: (r["batch"], r["threads"], r["pipeline"], r["stage"] == POSTPROCESS))
 
 

@@ -43,9 +43,14 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
             known = s.causes and s.causes != ("unexplained",)
             row = int(np.argmin(np.abs(began_s - began_s.min() - s.at_s)))
             axes.scatter(
-                [at_s[row]], [ms[row]], s=36, facecolors="none", edgecolors=HOLDS["no"] if known else FAINT,
-                clip_on=False, zorder=3,
-            )  # fmt: skip
+                [at_s[row]],
+                [ms[row]],
+                s=36,
+                facecolors="none",
+                edgecolors=HOLDS["no"] if known else FAINT,
+                clip_on=False,
+                zorder=3,
+            )
         axes.set_yscale("log")
         axes.set_title(f"{cell.pipeline} · {configuration(cell.id)}", loc="left", fontsize=9, color=INK)
         low, high = float(ms.min()) * 0.9, float(ms.max()) * 1.2
@@ -88,9 +93,14 @@ def rate_curve(load: LoadResult) -> str:
     bound_ms = load.bound_s * 1e3
     axes.axhline(bound_ms, color=INK, linewidth=1, linestyle=(0, (4, 3)))
     axes.annotate(
-        f"bound {load.bound}", (0.005, bound_ms), (0, 4), xycoords=("axes fraction", "data"), textcoords="offset points",
-        fontsize=9, color=INK,
-    )  # fmt: skip
+        f"bound {load.bound}",
+        (0.005, bound_ms),
+        (0, 4),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        fontsize=9,
+        color=INK,
+    )
     if load.found_rate and load.found_rate.interval and load.found_rate.interval[0]:
         low, high = load.found_rate.interval
         axes.axvspan(low, high or low, color="#009E73", alpha=0.15, linewidth=0)
@@ -134,9 +144,10 @@ def pair_effects(c: Comparison) -> str:
     rng = np.random.default_rng(0)
     axes.axvspan(-c.margin / (1 + c.margin) * 100, c.margin * 100, color=BAND, linewidth=0, zorder=0)
     axes.axvline(0, color=FAINT, linewidth=1, zorder=1)
-    rows = (("B against A", [p.effect for p in c.pairs], c.change, "#0072B2"), (
-        "A against A", [p.control for p in c.pairs if p.control is not None], c.control, CONTROL
-    ))  # fmt: skip
+    rows = (
+        ("B against A", [p.effect for p in c.pairs], c.change, "#0072B2"),
+        ("A against A", [p.control for p in c.pairs if p.control is not None], c.control, CONTROL),
+    )
     for row, (_, effects, summary, colour) in enumerate(rows):
         percent = np.expm1(np.array(effects)) * 100
         axes.scatter(

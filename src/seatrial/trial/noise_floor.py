@@ -96,9 +96,12 @@ def floor_of(first: CellRecord, again_ns: npt.NDArray[np.int64], longest_run: in
         apart = abs(math.log(b.value / a.value)) if a.value > 0 and b.value > 0 else math.inf
         shares[name] = min(MOST, math.expm1(min(apart + math.hypot(*known), 100)))
     return NoiseFloor(
-        cell=first.id, first=pairs[END_TO_END][0], again=pairs[END_TO_END][1], shares=shares,
+        cell=first.id,
+        first=pairs[END_TO_END][0],
+        again=pairs[END_TO_END][1],
+        shares=shares,
         at_least=tuple(name for name, both in errors.items() if None in both),
-    )  # fmt: skip
+    )
 
 
 def _error(m: Measured) -> float | None:

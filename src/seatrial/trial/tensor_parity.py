@@ -46,9 +46,11 @@ def own_pipeline(
             limits = sqnr_limits(cell.precision, reference.precision, decoded, plan.parity.sqnr, floors)
             fields |= {
                 "tensors": _compared(sides[0], sides[1], None),
-                "least_sqnr_db": limits.least, "failing_sqnr_db": limits.failing, "least_cosine": plan.parity.cosine,
+                "least_sqnr_db": limits.least,
+                "failing_sqnr_db": limits.failing,
+                "least_cosine": plan.parity.cosine,
                 "sqnr_from": limits.source + unmeasured(measured),
-            }  # fmt: skip
+            }
         else:
             fields |= _elementwise(sides[0], sides[1], tolerance, cell, reference)
             fields["tolerance_from"] += unmeasured(measured)
@@ -86,9 +88,12 @@ def between_pipelines(
     default = min(SQNR_DB.get(p, SQNR_DB["int8"])[0] for p in (cell.precision, baseline.precision))
     return {
         "tensors": tensors,
-        "least_sqnr_db": plan.parity.sqnr if given else default, "failing_sqnr_db": plan.parity.sqnr,
-        "least_cosine": plan.parity.cosine, "sqnr_from": PLANS if given else "", **special,
-    }  # fmt: skip
+        "least_sqnr_db": plan.parity.sqnr if given else default,
+        "failing_sqnr_db": plan.parity.sqnr,
+        "least_cosine": plan.parity.cosine,
+        "sqnr_from": PLANS if given else "",
+        **special,
+    }
 
 
 def _tolerance(parity: Parity, cell: Cell, reference: Cell, floors: tuple[Floor, ...]) -> Closeness | None:
@@ -115,9 +120,12 @@ def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference
         tensors = _compared(a, b, wider)
         source += _floor_words(wider)
     return {
-        "tensors": tensors, "rtol": tolerance.rtol, "atol": tolerance.atol, "mean_rtol": tolerance.mean_rtol,
+        "tensors": tensors,
+        "rtol": tolerance.rtol,
+        "atol": tolerance.atol,
+        "mean_rtol": tolerance.mean_rtol,
         "tolerance_from": source,
-    }  # fmt: skip
+    }
 
 
 def _floor_words(tolerance: Closeness) -> str:
