@@ -28,10 +28,11 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.compare.lockstep import Round, image_seed
+from seatrial.compare.pairs import CONTROL, A, B
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, TurnPlan, plan_turns, round_budget_s
 from seatrial.compare.turn_task import SideFacts
-from seatrial.compare.verdicts import CONTROL, A, B, judged
+from seatrial.compare.verdicts import judged
 from seatrial.errors import UsageError
 from seatrial.history.records import Comparison
 from seatrial.noise.counters import COLUMNS

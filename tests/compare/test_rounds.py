@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from seatrial.compare import lockstep
+from seatrial.compare import lockstep, pairs
 from seatrial.compare import rounds as versus
 from seatrial.compare import verdicts as round_verdicts
 from seatrial.compare.lockstep import Round
+from seatrial.compare.pairs import block_logs, pair_of
 from seatrial.compare.question import METRICS, Question
 from seatrial.compare.round_plan import BLOCKS, SPARE, least_turns_s, plan_turns
 from seatrial.compare.rounds import MOST_BLOCKS, CutShortError, compare_sides
@@ -69,7 +70,7 @@ def judged(rounds, late="", **asked) -> list[Comparison]:
 
 
 def test_the_effect_is_b_against_the_mean_of_both_launches_of_a():
-    pair = round_verdicts._pair(a_round(flat(1.0), flat(1.3), flat(1.21)), "p50", 0)
+    pair = pair_of(a_round(flat(1.0), flat(1.3), flat(1.21)), "p50", 0)
     assert pair.effect == pytest.approx(np.log(1.3 / 1.1))
     assert pair.control == pytest.approx(np.log(1.21))
     assert pair.values == pytest.approx({"a": 1.0, "b": 1.3, "control": 1.21})
@@ -90,7 +91,7 @@ def drifting(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_a_steady_drift_cancels_in_mirrored_blocks(seed):
     tables = drifting(seed)
-    logs = {name: round_verdicts._logs(table, "p50") for name, table in tables.items()}
+    logs = {name: block_logs(table, "p50") for name, table in tables.items()}
     units = logs["b"] - (logs["a"] + logs["control"]) / 2
     assert units == pytest.approx(np.full(6, np.log(1.05)), abs=1e-12)
     assert logs["control"] - logs["a"] == pytest.approx(np.zeros(6), abs=1e-12)
@@ -101,7 +102,7 @@ def test_a_steady_drift_cancels_in_mirrored_blocks(seed):
 @pytest.mark.parametrize("seed", range(5))
 def test_it_nearly_cancels_in_a_mean(seed):
     """A mirrored pair is balanced in the turns' numbers; what is left is how far 1.01^x bends within it."""
-    pair = round_verdicts._pair(a_round(*(drifting(seed)[n] for n in ("a", "b", "control"))), "mean", 0)
+    pair = pair_of(a_round(*(drifting(seed)[n] for n in ("a", "b", "control"))), "mean", 0)
     assert pair.effect == pytest.approx(np.log(1.05), abs=5e-4)
     assert pair.control == pytest.approx(0, abs=5e-4)
 
@@ -133,11 +134,7 @@ def test_a_rounds_own_error_is_what_rounds_of_the_same_differ_by(metric):
     pairs = []
     for _ in range(200):
         images = np.exp(rng.normal(0, 0.55, (40, 3)))
-        pairs.append(
-            round_verdicts._pair(
-                a_round(*(images * np.exp(rng.normal(0, 0.02, images.shape)) for _ in "abc")), metric, 0
-            )
-        )
+        pairs.append(pair_of(a_round(*(images * np.exp(rng.normal(0, 0.02, images.shape)) for _ in "abc")), metric, 0))
     spread = np.std([p.effect for p in pairs])
     assert spread < 0.006
     assert np.median([p.within_se for p in pairs]) == pytest.approx(spread, rel=0.25)
@@ -148,7 +145,7 @@ def test_tails_are_of_all_requests_of_a_round(metric):
     """Bursts of three hold no p99: the order statistic is of the 120 together."""
     rng = np.random.default_rng(7)
     a, b, control = (rng.lognormal(0, 0.3, (40, 3)) for _ in range(3))
-    pair = round_verdicts._pair(a_round(a, b, control), metric, 0)
+    pair = pair_of(a_round(a, b, control), metric, 0)
     rank = int(np.ceil(float(metric[1:]) / 100 * 120)) - 1
     expected = {n: np.sort(t.ravel())[rank] for n, t in (("a", a), ("b", b), ("control", control))}
     assert pair.values == pytest.approx(expected, rel=1e-8)
@@ -160,7 +157,7 @@ def test_one_slow_burst_does_not_move_the_median_and_does_move_the_tail_and_the_
     slow = flat(1.0, blocks=40)
     slow[11] = 9.0
     r = a_round(flat(1.0, blocks=40), slow, flat(1.0, blocks=40))
-    effects = {m: round_verdicts._pair(r, m, 0) for m in METRICS}
+    effects = {m: pair_of(r, m, 0) for m in METRICS}
     assert [effects[m].effect for m in ("p50", "p90", "p95")] == [0, 0, 0]
     assert effects["p99"].effect == pytest.approx(np.log(9))
     assert effects["mean"].values["b"] == pytest.approx(1.2)
@@ -762,6 +759,6 @@ def test_a_round_goes_on_where_its_own_error_is_large(spread, known):
     }
     blocks["b"] *= 1.7
     tables = {name: np.repeat((b * 1e9).astype(np.int64)[:, :, None], 2, axis=2) for name, b in blocks.items()}
-    assert round_verdicts.well_known(tables, STAGES, Question()) == known
-    assert round_verdicts.well_known(tables, STAGES, Question(metrics=("mean",))) == known
-    assert not round_verdicts.well_known(tables, STAGES, Question(metrics=("p50", "p99")))
+    assert pairs.well_known(tables, STAGES, Question()) == known
+    assert pairs.well_known(tables, STAGES, Question(metrics=("mean",))) == known
+    assert not pairs.well_known(tables, STAGES, Question(metrics=("p50", "p99")))

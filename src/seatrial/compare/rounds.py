@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.compare.lockstep import Round, run_round
+from seatrial.compare.pairs import CONTROL, A, B, stage_and_columns, well_known
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, least_turns_s, round_budget_s, time_needed_s
 from seatrial.compare.turner import Side
-from seatrial.compare.verdicts import CONTROL, A, B, judged, stage_and_columns, well_known
+from seatrial.compare.verdicts import judged
 from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError, flag
 from seatrial.history.records import Comparison
 from seatrial.stats.compare import what_to_add

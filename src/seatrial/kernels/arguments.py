@@ -39,3 +39,30 @@ def one_of(name: str, value: Any, words: Sequence[str]) -> None:
         raise ArgumentError(
             name, f"expected one of {', '.join(words)}, got {value!r}{did_you_mean(str(value), list(words))}"
         )
+
+
+def size_hw(size: Any) -> tuple[int, int]:
+    given = tuple(size) if isinstance(size, Sequence | np.ndarray) else (size, size)
+    if len(given) != 2 or not all(is_whole(v) and v > 0 for v in given):
+        raise ArgumentError("size", f"expected (height, width) of positive integers, got {size!r}")
+    return int(given[0]), int(given[1])
+
+
+def finite_numbers(name: str, given: Any, count: int) -> tuple[float, ...]:
+    """`count` floats that are finite in float32, which they are used in; -0.0 becomes 0.0, so that equals act alike."""
+    try:
+        array = np.asarray(given)
+        values = [float(v) for v in array.reshape(-1)] if array.dtype.kind in "fiu" else []
+    except (TypeError, ValueError):
+        values = []
+    if count == 1 and len(values) == 3 and len(set(values)) == 1:
+        values = values[:1]
+    if not values:
+        raise ArgumentError(name, f"expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
+    if len(values) != count:
+        raise ArgumentError(name, f"expected {count} value(s), one a channel, got {len(values)}")
+    if not all(abs(v) <= float(np.finfo(np.float32).max) for v in values):
+        raise ArgumentError(
+            name, f"expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"
+        )
+    return tuple(v + 0.0 for v in values)

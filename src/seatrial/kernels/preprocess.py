@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
-from seatrial.kernels.arguments import ENGINES, ArgumentError, is_whole, one_of
+from seatrial.kernels.arguments import ENGINES, ArgumentError, finite_numbers, is_whole, one_of, size_hw
 from seatrial.kernels.geometry import Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
 
@@ -82,7 +82,7 @@ class Preprocess:
     engine: str = "native"
 
     def __post_init__(self) -> None:
-        self._set("size", _checked_size(self.size))
+        self._set("size", size_hw(self.size))
         if not isinstance(self.dtype, str) and self.dtype in (np.float32, np.float16, np.uint8, np.int8):
             self._set("dtype", np.dtype(self.dtype).name)
         for name, words in WORDS.items():
@@ -94,9 +94,9 @@ class Preprocess:
         short = self.resize_short
         if short is not None and (not is_whole(short) or short < 1):
             raise ArgumentError("resize_short", f"expected a positive whole number of pixels, got {short!r}")
-        self._set("scale", _numbers("scale", self.scale, 1)[0])
+        self._set("scale", finite_numbers("scale", self.scale, 1)[0])
         for name in ("mean", "std"):
-            values = _numbers(name, getattr(self, name), self.channels)
+            values = finite_numbers(name, getattr(self, name), self.channels)
             self._set(name, values)
         # As float32, which they are used in: there 1e-50 is zero.
         if not all(map(np.float32, self.std)):
@@ -126,7 +126,7 @@ class Preprocess:
             return
         if self.dtype not in ("uint8", "int8"):
             raise ArgumentError("quant_scale", f"expected dtype uint8 or int8 with it, got {self.dtype}")
-        (scale,) = _numbers("quant_scale", self.quant_scale, 1)
+        (scale,) = finite_numbers("quant_scale", self.quant_scale, 1)
         if np.float32(scale) <= 0:
             raise ArgumentError("quant_scale", f"expected a positive finite number, got {self.quant_scale}")
         self._set("quant_scale", scale)
@@ -272,30 +272,3 @@ class Preprocess:
                 "out", "expected a slot for each image, got one that all share (a batch stride of zero)"
             )
         return out
-
-
-def _checked_size(size: Any) -> tuple[int, int]:
-    given = tuple(size) if isinstance(size, Sequence | np.ndarray) else (size, size)
-    if len(given) != 2 or not all(is_whole(v) and v > 0 for v in given):
-        raise ArgumentError("size", f"expected (height, width) of positive integers, got {size!r}")
-    return int(given[0]), int(given[1])
-
-
-def _numbers(name: str, given: Any, count: int) -> tuple[float, ...]:
-    """`count` floats that are finite in float32, which they are used in; -0.0 becomes 0.0, so that equals act alike."""
-    try:
-        array = np.asarray(given)
-        values = [float(v) for v in array.reshape(-1)] if array.dtype.kind in "fiu" else []
-    except (TypeError, ValueError):
-        values = []
-    if count == 1 and len(values) == 3 and len(set(values)) == 1:
-        values = values[:1]
-    if not values:
-        raise ArgumentError(name, f"expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
-    if len(values) != count:
-        raise ArgumentError(name, f"expected {count} value(s), one a channel, got {len(values)}")
-    if not all(abs(v) <= float(np.finfo(np.float32).max) for v in values):
-        raise ArgumentError(
-            name, f"expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"
-        )
-    return tuple(v + 0.0 for v in values)

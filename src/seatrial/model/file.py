@@ -6,7 +6,6 @@ running it (backends). Nothing here runs the model; a path in the file is checke
 
 from __future__ import annotations
 
-import ast
 import json
 import math
 import re
@@ -19,11 +18,10 @@ from typing import Any
 from seatrial.digests import HashedFile, combined_digest, hash_file
 from seatrial.errors import (
     ModelError,
-    count_of,
     printable,
-    short_list,
 )
 from seatrial.model.external_data import all_nodes, all_tensors, external_files, is_lfs_pointer
+from seatrial.model.names import read_names
 from seatrial.warning import Warning
 
 FAKE_SUFFIX = ".fake.json"
@@ -105,44 +103,12 @@ class ModelInfo:
         The class of key k is number k, however the keys are written; a class without a key has an empty name.
         """
         if self.metadata.get("names"):
-            return _read_names(self.metadata["names"])[0]
+            return read_names(self.metadata["names"])[0]
         return self.metadata["character"].splitlines() if self.metadata.get("character") else None
 
     def label_notes(self) -> list[Warning]:
         """What the metadata's class names do not say: it can't be read, or leaves classes without a name."""
-        return _read_names(self.metadata["names"])[1] if self.metadata.get("names") else []
-
-
-MOST_NAMES = 100_000
-
-
-def _read_names(text: str) -> tuple[list[str] | None, list[Warning]]:
-    """Metadata 'names' as a list or a dict of number to name, in Python's or JSON's spelling; and what is odd about it."""
-    unread = Warning(
-        "unread-names",
-        "the model's metadata 'names' is no list and no dict of number to name: the model counts as one without labels",
-    )
-    value = None
-    for read in (ast.literal_eval, json.loads):
-        try:
-            value = read(text)
-            break
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            continue
-    if isinstance(value, list | tuple):
-        return [str(v) for v in value], []
-    try:
-        numbered = {int(k): str(v) for k, v in value.items() if not isinstance(k, bool | float)}  # type: ignore[union-attr]
-    except (AttributeError, TypeError, ValueError):
-        return None, [unread]
-    if not numbered or len(numbered) != len(value) or min(numbered) < 0 or max(numbered) >= MOST_NAMES:  # type: ignore[arg-type]
-        return None, [unread]
-    names = [numbered.get(k, "") for k in range(max(numbered) + 1)]
-    gaps = [k for k in range(len(names)) if k not in numbered]
-    if not gaps:
-        return names, []
-    what = f"{count_of(len(gaps), 'class', 'classes')}: {short_list([str(k) for k in gaps])}"
-    return names, [Warning("nameless-classes", f"the model's names leave out {what}")]
+        return read_names(self.metadata["names"])[1] if self.metadata.get("names") else []
 
 
 def inspect_model(path: Path) -> ModelInfo:
