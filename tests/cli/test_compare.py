@@ -16,21 +16,16 @@ import pytest
 import records
 from onnx import TensorProto, helper
 from processes import SEATRIAL, all_gone, ran, started
+from rounds import Rounds, by_ratio, refused, with_a_real_first
 from typer.testing import CliRunner
 
 from seatrial.cli import compare as compare_command
 from seatrial.cli.shell import app
 from seatrial.compare import rounds as versus
-from seatrial.compare.lockstep import Round
-from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import CellError
 from seatrial.history.records import CellRecord
 from seatrial.history.run_folder import RunFolder
-from seatrial.jobs.workload import PipelineWorkload
 from seatrial.machine.environment import machine_name
-from seatrial.noise.counters import COLUMNS
-from seatrial.noise.report import summarise
-from seatrial.noise.timeline import Timeline
 
 PLAN = """version: 1
 images: {path: images}
@@ -113,34 +108,10 @@ def left(folder, results="results"):
     return sorted(str(p.relative_to(folder)) for p in (folder / results).rglob("*"))
 
 
-class Rounds:
-    """Stands in for run_round: B's latency over A's, round by round, and who was asked to run."""
-
-    def __init__(self, ratios):
-        self.ratios = ratios
-        self.sides = []
-
-    def __call__(self, sides, folder, seed, *, blocks, launch, **_):
-        self.sides = sides
-        ratio = self.ratios[seed % 1000 % len(self.ratios)]
-        stages = (
-            ["decode", "preprocess", "infer", "postprocess"]
-            if isinstance(sides[0].work, PipelineWorkload)
-            else ["infer"]
-        )
-        base = np.full((blocks, 3, len(stages) + 1), 1_000_000)
-        facts = SideFacts(tuple(stages), {"runtime": "made up"}, (0,), 0.1)
-        tables = {"a": base, "b": (base * ratio).astype(np.int64), "control": base}
-        quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
-        return Round(tables, stages, list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
-
-
 @pytest.fixture
 def rounds(monkeypatch):
     def call(*ratios):
-        made = Rounds(ratios or (1.0,))
-        monkeypatch.setattr(versus, "run_round", made)
-        return made
+        return Rounds(by_ratio(*ratios or (1.0,))).in_place(monkeypatch)
 
     return call
 
@@ -158,20 +129,17 @@ def test_help_has_examples_and_the_common_options():
 @pytest.fixture(scope="module")
 def mixed(desk):
     """B's median is faster and its tail slower. Real processes run the first round; a busy machine would time it otherwise."""
-    run_round, first = versus.run_round, []
 
-    def timed(sides, folder, seed, *, launch, **_):
-        if not first:
-            first.append(run_round(sides, folder, seed, launch=launch, blocks=2))
+    def timed(asked, first):
         a = np.full((8, 10, 2), 30_000)
         b = a * np.array([2 / 3] * 7 + [4.0] * 3)[:, None]
         # Launches differ by a thousandth.
-        tables = {"a": a, "b": b.astype(np.int64), "control": a + 30 * (-1) ** (seed % 2)}
-        return replace(first[0], blocks_ns=tables, launched=list(launch), burst=10, wall_s=0.0)
+        tables = {"a": a, "b": b.astype(np.int64), "control": a + 30 * (-1) ** (asked.seed % 2)}
+        return replace(first, blocks_ns=tables, launched=list(asked.launch), burst=10, wall_s=0.0)
 
     words = ("fast.fake.json", "uneven.fake.json", "--metric", "p50", "--metric", "p90", "--margin", "15%")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(versus, "run_round", timed)
+        Rounds(with_a_real_first(timed)).in_place(patch)
         patch.chdir(desk)
         return compare(*words, "--results", "mixed", "--json", "mixed.json"), desk
 
@@ -437,7 +405,7 @@ def test_what_is_asked_for_reaches_the_sides(here, rounds):
     ],
 )  # fmt: skip
 def test_what_cannot_be_compared_is_told_before_a_process_is_started(here, monkeypatch, words, code, said):
-    monkeypatch.setattr(versus, "run_round", lambda *_, **__: pytest.fail("a round was started"))
+    Rounds(refused).in_place(monkeypatch)
     before = sorted(here.rglob("*"))
     done = compare(*words.split())
     assert (done.exit_code, said in done.stderr) == (code, True), done.output
@@ -474,12 +442,11 @@ def test_a_stage_that_is_not_there(here, rounds):
 
 
 def test_a_failed_comparison_takes_back_its_own_folders_and_no_others(here, monkeypatch):
-    def breaks(sides, folder, *_, **__):
-        folder.mkdir(parents=True)
-        (folder / "b.log").write_text("last words")
+    def breaks(asked):
+        (asked.folder / "b.log").write_text("last words")
         raise CellError("B: it broke")
 
-    monkeypatch.setattr(versus, "run_round", breaks)
+    Rounds(breaks).in_place(monkeypatch)
     (here / "kept").mkdir()
     (here / "earlier" / "other" / "run").mkdir(parents=True)
     for results, before in (("new", []), ("kept", []), ("earlier", ["earlier/other", "earlier/other/run"])):
@@ -491,13 +458,11 @@ def test_a_failed_comparison_takes_back_its_own_folders_and_no_others(here, monk
 
 
 def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
-    made = Rounds([1.2])
-
-    def replaced(*words, **options):
+    def replaced(asked):
         script(here / "slow.fake.json", latency_ms=[0.05])
-        return made(*words, **options)
+        return by_ratio(1.2)(asked)
 
-    monkeypatch.setattr(versus, "run_round", replaced)
+    Rounds(replaced).in_place(monkeypatch)
     done = compare("fast.fake.json", "slow.fake.json", "--json", "out.json")
     assert done.exit_code == 4
     assert "slow.fake.json changed (sha256" in done.stderr

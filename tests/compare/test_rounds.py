@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from rounds import QUIET, Rounds, prepared, refused, round_of
 from scipy.special import ndtri
 
 from seatrial.compare import lockstep, pairs
@@ -18,13 +19,9 @@ from seatrial.compare.pairs import block_logs, pair_of
 from seatrial.compare.question import METRICS, Question
 from seatrial.compare.round_plan import BLOCKS, SPARE, least_turns_s, plan_turns
 from seatrial.compare.rounds import MOST_BLOCKS, CutShortError, compare_sides
-from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
-from seatrial.noise.counters import COLUMNS
-from seatrial.noise.report import summarise
-from seatrial.noise.timeline import Timeline
 from seatrial.stats.compare import least_pairs
 from seatrial.stats.multiplicity import benjamini_hochberg, nominal_alpha
 from seatrial.warning import Warning
@@ -33,7 +30,6 @@ ALPHA = nominal_alpha(3, 0.05)
 # Of this module's stages, where it makes rounds up.
 STAGES = ["infer"]
 LABELS = ("old.onnx", "new.onnx")
-QUIET = summarise(Timeline((1,), np.zeros((2, len(COLUMNS)), np.int64)))
 SIDE = Side("m", {"threads": 1})
 
 
@@ -44,10 +40,7 @@ def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), no
         table = np.asarray(table, float)
         columns = np.stack([table, table], axis=2) if table.ndim == 2 else table
         tables[name] = np.round(columns * 1e9).astype(np.int64)
-    facts = SideFacts(tuple(stages), {"runtime": "made up"}, (1,), 0.25)
-    return Round(
-        tables, list(stages), list(launched), tables["a"].shape[1], dict.fromkeys(tables, facts), noise, wall_s
-    )
+    return round_of(tables, launched, stages, noise, wall_s, load_s=0.25)
 
 
 def flat(seconds, blocks=8, burst=3):
@@ -428,42 +421,16 @@ def test_disturbances_are_told_once_a_kind_with_how_often():
     ],
 )
 def test_what_cannot_be_asked_is_refused_before_anything_runs(tmp_path, monkeypatch, asked, said):
-    monkeypatch.setattr(versus, "run_round", lambda *_, **__: pytest.fail("a round was started"))
+    Rounds(refused).in_place(monkeypatch)
     with pytest.raises(UsageError) as caught:
         compare_sides(SIDE, SIDE, Question(**asked), tmp_path / "rounds", LABELS)
     assert said in str(caught.value)
 
 
-class Rounds:
-    """Stands in for run_round: hands out prepared rounds and keeps what was asked for."""
-
-    def __init__(self, rounds):
-        self.rounds = list(rounds)
-        self.asked = []
-        self.round_s = self.ready_s = 0.0
-        self.then = CellError("B: it broke")
-
-    def __call__(
-        self, sides, folder, seed, *, blocks, least_requests, launch, budget_s, enough, tell, check_time, requests_s
-    ):  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        self.asked.append({
-            "seed": seed, "blocks": blocks, "least": least_requests, "sides": sides, "launch": launch, "budget_s": budget_s,
-            "requests_s": requests_s,
-        })  # fmt: skip
-        check_time(self.ready_s, self.round_s)
-        if len(self.asked) > len(self.rounds):
-            raise self.then
-        tell(0.5)
-        tell(1.0)
-        return self.rounds[len(self.asked) - 1]
-
-
 @pytest.fixture
 def compared(tmp_path, monkeypatch):
-    def call(rounds, told=None, **asked):
-        made = Rounds(rounds)
-        monkeypatch.setattr(versus, "run_round", made)
+    def call(given, told=None, **asked):
+        made = Rounds(prepared(given)).in_place(monkeypatch)
         monkeypatch.setattr(versus, "time", SimpleNamespace(monotonic=lambda: 0.0))
         tell = (lambda step, share: told.append((step, share))) if told is not None else (lambda *_: None)
         found = compare_sides(SIDE, SIDE, Question(**asked), tmp_path / "rounds", LABELS, tell)
@@ -496,7 +463,7 @@ def test_a_stage_that_is_not_there_is_told_after_one_round(compared):
 def test_rounds_go_on_until_there_is_a_verdict(compared, effects, rounds, verdict):
     asked, (c,) = compared(rounds_of(effects))
     assert (len(asked), c.verdict, len(c.pairs)) == (rounds, verdict, rounds), c.reason
-    assert [r["seed"] for r in asked] == list(range(rounds))
+    assert [r.seed for r in asked] == list(range(rounds))
     assert "NOT CONVERGED" not in c.reason
 
 
@@ -551,8 +518,8 @@ def test_the_rounds_that_follow_are_longer_where_that_helps(compared, within, be
         rounds.append(a_round(flat(1.0, 40), b, flat(1.0, 40)))
     asked, (c,) = compared(rounds)
     assert c.verdict == "INCONCLUSIVE"
-    assert [asked[k]["blocks"] for k in (0, 8, 12)] == blocks
-    assert asked[7]["blocks"] == blocks[0]
+    assert [asked[k].blocks for k in (0, 8, 12)] == blocks
+    assert asked[7].blocks == blocks[0]
 
 
 @pytest.mark.parametrize(
@@ -561,27 +528,26 @@ def test_the_rounds_that_follow_are_longer_where_that_helps(compared, within, be
 def test_a_tail_asks_for_the_requests_that_can_hold_it(compared, metrics, least):
     """p^n <= 5 %: fewer would seldom have a request beyond the percentile."""
     asked, _ = compared(rounds_of([0.0] * 8), metrics=metrics)
-    assert {r["least"] for r in asked} == {least}
+    assert {r.least_requests for r in asked} == {least}
 
 
 def test_sides_seeds_and_progress(compared):
     told = []
     asked, _ = compared(rounds_of([0.0] * 8), told=told, seed=7)
-    assert [r["seed"] for r in asked] == [7000 + k for k in range(8)]
-    assert [s.name for s in asked[0]["sides"]] == ["a", "b", "control"]
-    assert [s.label for s in asked[0]["sides"]] == ["A, old.onnx", "B, new.onnx", "A again, old.onnx"]
+    assert [r.seed for r in asked] == [7000 + k for k in range(8)]
+    assert [s.name for s in asked[0].sides] == ["a", "b", "control"]
+    assert [s.label for s in asked[0].sides] == ["A, old.onnx", "B, new.onnx", "A again, old.onnx"]
     assert told[0] == ("round 1", 0.5 / 8)
     assert told[-1] == ("round 8", 1.0)
     assert [share for _, share in told] == sorted(share for _, share in told)
 
 
 def test_the_first_round_that_breaks_leaves_nothing(tmp_path, monkeypatch):
-    def breaks(sides, folder, seed, **_):
-        folder.mkdir(parents=True)
-        (folder / "b.log").write_text("last words")
+    def breaks(asked):
+        (asked.folder / "b.log").write_text("last words")
         raise CellError("B: it broke")
 
-    monkeypatch.setattr(versus, "run_round", breaks)
+    Rounds(breaks).in_place(monkeypatch)
     with pytest.raises(CellError, match="^B: it broke$") as caught:
         compare_sides(SIDE, SIDE, Question(), tmp_path / "rounds", LABELS)
     assert not isinstance(caught.value, CutShortError)
@@ -598,9 +564,7 @@ def test_the_first_round_that_breaks_leaves_nothing(tmp_path, monkeypatch):
     ],
 )
 def test_rounds_before_a_break_are_kept_and_call_nothing(tmp_path, monkeypatch, cause, said, code):
-    made = Rounds(rounds_of([0.5] * 7))
-    made.then = cause
-    monkeypatch.setattr(versus, "run_round", made)
+    Rounds(prepared(rounds_of([0.5] * 7), then=cause)).in_place(monkeypatch)
     with pytest.raises(CutShortError, match=f"^{said}$") as caught:
         compare_sides(SIDE, SIDE, Question(), tmp_path / "rounds", LABELS)
     (c,) = caught.value.comparisons
@@ -615,7 +579,7 @@ def test_who_is_launched_first_is_balanced(compared):
     """Each two rounds mirror each other, so that what it costs to be the second cancels."""
     for seed in range(5):
         asked, _ = compared(rounds_of([0.0] * 8), seed=seed)
-        orders = [r["launch"] for r in asked]
+        orders = [r.launch for r in asked]
         assert all(sorted(order) == ["a", "b", "control"] for order in orders)
         assert all(orders[k] == orders[k + 1][::-1] for k in range(0, 8, 2))
     assert len({tuple(versus._launch_order(0, k)) for k in range(40)}) == 6
@@ -638,9 +602,7 @@ def test_who_is_launched_first_is_balanced(compared):
 def test_a_question_that_no_time_is_enough_for_is_refused_before_the_first_turn(
     tmp_path, monkeypatch, metric, ready_s, turns_s, said
 ):
-    made = Rounds(rounds_of([0.0] * 8))
-    made.ready_s, made.round_s = ready_s, turns_s
-    monkeypatch.setattr(versus, "run_round", made)
+    made = Rounds(prepared(rounds_of([0.0] * 8)), takes=lambda _: (ready_s, turns_s)).in_place(monkeypatch)
 
     def ask():
         compare_sides(SIDE, SIDE, Question(metrics=(metric,)), tmp_path / "rounds", LABELS)
@@ -672,7 +634,7 @@ def test_rounds_that_turn_out_too_long_for_a_verdict_are_not_gone_on_with(compar
 
 
 class Machine:
-    """Stands in for run_round and for the clock: rounds take what is planned for them, and nothing is measured."""
+    """Answers for run_round and for the clock: rounds take what is planned for them, and nothing is measured."""
 
     def __init__(self, request_s, load_s, slower=1.0):
         self.request_s, self.load_s, self.slower = request_s, load_s, slower
@@ -682,20 +644,22 @@ class Machine:
     def monotonic(self):
         return self.now
 
-    def __call__(
-        self, sides, folder, seed, *, blocks, least_requests, launch, budget_s, enough, tell, check_time, requests_s
-    ):  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        own_s = [requests_s.get(n, self.request_s) for n in ("a", "b", "control")]
-        # Three processes on one core, each warm for 0.15 s or two requests.
+    def own_s(self, asked):
+        return [asked.requests_s.get(n, self.request_s) for n in ("a", "b", "control")]
+
+    def takes(self, asked):
+        """Three processes on one core, each warm for 0.15 s or two requests; and their fewest turns."""
         ready_s = 3 * (self.load_s + max(0.15, 2 * self.request_s))
-        check_time(ready_s, least_turns_s(blocks, own_s, least_requests))
-        plan = plan_turns(blocks, own_s, least_requests, budget_s - ready_s)
+        return ready_s, least_turns_s(asked.blocks, self.own_s(asked), asked.least_requests)
+
+    def answer(self, asked):
+        ready_s, _ = self.takes(asked)
+        plan = plan_turns(asked.blocks, self.own_s(asked), asked.least_requests, asked.budget_s - ready_s)
         takes = self.slower * self.request_s
         wall_s = self.slower * ready_s + plan.blocks * 3 * (plan.burst + 1) * takes + 0.05
         self.now += wall_s
         self.blocks.append((plan.blocks, plan.burst))
-        wobble = 1 + 0.001 * (-1) ** seed
+        wobble = 1 + 0.001 * (-1) ** asked.seed
         return a_round(*(flat(takes * w, plan.blocks, plan.burst) for w in (1, wobble, 1)), wall_s=wall_s)
 
 
@@ -708,7 +672,7 @@ def test_the_rounds_of_a_first_verdict_fit_into_the_time_or_are_refused(
     """From a millisecond to two seconds a request; and where rounds turn out 3 % slower than the first one promised."""
     for slower in (1.0, 1.03):
         machine = Machine(request_s, load_s)
-        monkeypatch.setattr(versus, "run_round", machine)
+        Rounds(machine.answer, machine.takes).in_place(monkeypatch)
         monkeypatch.setattr(versus, "time", machine)
         least_s = 3 * (load_s + max(0.15, 2 * request_s)) + least_turns_s(BLOCKS, [request_s] * 3)
         question = Question(max_time_s=max_time_s)
@@ -734,7 +698,7 @@ def test_a_stricter_question_is_answered_later_and_plans_its_time_for_that(compa
     assert (q.looks, least_pairs(q.confidence)) == (looks, least)
     asked, (c,) = compared(rounds_of([0.5] * 16), alpha=alpha)
     assert (c.verdict, len(c.pairs)) == ("REGRESSION", looks[0])
-    assert asked[0]["budget_s"] == pytest.approx(SPARE * 60 / looks[0])
+    assert asked[0].budget_s == pytest.approx(SPARE * 60 / looks[0])
 
 
 def test_two_modes_that_move_are_told():

@@ -11,14 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import records
+from rounds import Rounds, by_ratio
 
 from seatrial.cells.watch import Watcher
-from seatrial.compare import rounds as versus
 from seatrial.compare.live import run_comparison
-from seatrial.compare.lockstep import Round
 from seatrial.compare.rounds import Question
 from seatrial.compare.sides import model_subject
-from seatrial.compare.turn_task import SideFacts
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history import rescue, run_folder
 from seatrial.history.find import load_record
@@ -28,9 +26,6 @@ from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
 from seatrial.loads.task import Load
-from seatrial.noise.counters import COLUMNS
-from seatrial.noise.report import summarise
-from seatrial.noise.timeline import Timeline
 from seatrial.trial.run import run_trial
 
 # Time for a busy machine; a quiet one has enough in a tenth of a second.
@@ -236,15 +231,12 @@ def test_a_bench_keeps_its_loads(workspace, small_disk, places):
 def test_a_comparison_keeps_its_rounds(workspace, small_disk, places, monkeypatch):
     """Rounds are made up, since real ones tidy up behind them and leave some room."""
     sides = [model_subject(workspace.folder / "model.fake.json", backend="fake") for _ in "ab"]
-    quiet = summarise(Timeline((0,), np.zeros((2, len(COLUMNS)), np.int64)))
 
-    def round_on_a_full_disk(sides, folder, seed, *, blocks, launch, **_):
+    def round_on_a_full_disk(asked):
         fill(small_disk)
-        facts = SideFacts(("infer",), {"runtime": "made up"}, (0,), 0.1)
-        tables = {side.name: np.full((blocks, 3, 2), 1_000_000) for side in sides}
-        return Round(tables, ["infer"], list(launch), 3, dict.fromkeys(tables, facts), quiet, 0.0)
+        return by_ratio(1.0)(asked)
 
-    monkeypatch.setattr(versus, "run_round", round_on_a_full_disk)
+    Rounds(round_on_a_full_disk).in_place(monkeypatch)
     with (
         pytest.raises(ResultsError, match="the disk is full") as caught,
         new_run(small_disk / "results", "here") as run,

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from rounds import Rounds, with_a_real_first
 
 from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record
 from seatrial.cells.watch import Watcher
-from seatrial.compare import rounds as versus
 from seatrial.compare.rounds import CutShortError
 from seatrial.errors import CellError, PlanError
 from seatrial.history.run_folder import new_run
@@ -36,18 +36,17 @@ def slower(workspace):
 
 def test_a_slower_candidate_fails_the_trial(slower, tmp_path, monkeypatch):
     """A first round is run by real processes; the times are made up, since a busy machine has its own."""
-    run_round, first = versus.run_round, []
+    real = []
 
-    def timed(sides, folder, seed, *, launch, **_):
-        if not first:
-            first.append(run_round(sides, folder, seed, launch=launch, blocks=2))
-        shape = (8, first[0].burst, len(first[0].stages) + 1)
-        times = {name: np.full(shape, 3_000_000 if name == "b" else 2_000_000) for name in first[0].blocks_ns}
-        return replace(first[0], blocks_ns=times, launched=list(launch), wall_s=0.0)
+    def timed(asked, first):
+        real.append(first)
+        shape = (8, first.burst, len(first.stages) + 1)
+        times = {name: np.full(shape, 3_000_000 if name == "b" else 2_000_000) for name in first.blocks_ns}
+        return replace(first, blocks_ns=times, launched=list(asked.launch), wall_s=0.0)
 
-    monkeypatch.setattr(versus, "run_round", timed)
+    Rounds(with_a_real_first(timed)).in_place(monkeypatch)
     outcome = trial_run.run_trial(load_plan(slower), tmp_path / "results")
-    assert all((table[:, :, -1] >= 600_000).all() for table in first[0].blocks_ns.values())
+    assert all((table[:, :, -1] >= 600_000).all() for table in real[0].blocks_ns.values())
     (c,) = outcome.record.comparisons
     assert (c.a, c.b, c.stage, c.design) == ("baseline", "candidate", "end_to_end", "lock-step")
     assert c.verdict == "REGRESSION", c.reason

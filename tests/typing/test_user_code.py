@@ -1,0 +1,47 @@
+"""The public surface under `mypy --strict`, as a user's own code sees it: user_code.py says what it expects of each name."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import seatrial
+
+USER_CODE = Path(__file__).with_name("user_code.py")
+# Of the package under test, in a checkout or installed. A user has no configuration for it, and no plugin.
+HOME = Path(seatrial.__file__).parents[1]
+
+
+def mypy(cache, *files):
+    """What it says of the files, without its last line. Of seatrial itself it says nothing, as of any installed package."""
+    environment = {k: v for k, v in os.environ.items() if k not in ("MYPYPATH", "PYTHONPATH")}
+    if HOME.name != "site-packages":
+        environment["MYPYPATH"] = str(HOME)
+    words = ["--strict", "--warn-unused-ignores", "--follow-imports=silent", "--config-file=", f"--cache-dir={cache}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", *words, "--no-error-summary", *files],
+        cwd=cache, env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode in (0, 1), done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_user_code_has_the_types_that_it_expects(tmp_path):
+    assert mypy(tmp_path, USER_CODE) == []
+    # What is no use of a public name is told, line for line: without its `type: ignore` each of those lines is an error.
+    text = USER_CODE.read_text("utf-8")
+    told = {(n, re.search(r"ignore\[([\w-]+)\]", line)[1]) for n, line in enumerate(text.splitlines(), 1) if "# type: ignore" in line}  # fmt: skip
+    assert len(told) > 20
+    bare = tmp_path / "bare.py"
+    bare.write_text(re.sub(r"  # type: ignore\[[\w-]+\]", "", text), "utf-8")
+    found = [re.match(r"bare\.py:(\d+): error: .*\[([\w-]+)\]$", line) for line in mypy(tmp_path, bare)]
+    assert {(int(m[1]), m[2]) for m in found if m} == told
+
+
+@pytest.mark.parametrize("name", seatrial.__all__)
+def test_user_code_is_about_every_public_name(name):
+    assert f"seatrial.{name}" in USER_CODE.read_text("utf-8")
