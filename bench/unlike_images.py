@@ -32,7 +32,7 @@ from seatrial.compare.pairs import CONTROL, A, B
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, TurnPlan, plan_turns, round_budget_s
 from seatrial.compare.turn_task import SideFacts
-from seatrial.compare.verdicts import judged
+from seatrial.compare.verdicts import judge_rounds
 from seatrial.errors import UsageError
 from seatrial.history.records import Comparison
 from seatrial.noise.counters import COLUMNS
@@ -88,7 +88,7 @@ def simulated(
     for look in question.looks:
         while len(rounds) < look:
             rounds.append(_round(costs, plan, seed * 1000 + len(rounds), rng, old, slower))
-        found = judged(rounds, question, ("A", "A again"))
+        found = judge_rounds(rounds, question, ("A", "A again"))
         if all(c.verdict != "INCONCLUSIVE" for c in found):
             break
     return found

@@ -90,17 +90,17 @@ def test_an_error_goes_to_another_process_and_says_the_same_there(error, monkeyp
 @pytest.mark.parametrize(
     ("failure", "kind", "text"),
     [
-        (Failure.said("no", ExitCode.USAGE), UsageError, "A: no"),
-        (Failure.said("no"), CellError, "A: no"),
+        (Failure.of_text("no", ExitCode.USAGE), UsageError, "A: no"),
+        (Failure.of_text("no"), CellError, "A: no"),
         (Failure.of(ModelError("no", subject="m.onnx")), ModelError, "A: m.onnx: no"),
         (Failure.of(UsageError("no", option="mix")), UsageError, "A: mix: no"),
-        (Failure.said("stopped", ExitCode.INTERRUPTED), CellError, "A: stopped"),
+        (Failure.of_text("stopped", ExitCode.INTERRUPTED), CellError, "A: stopped"),
     ],
 )
 def test_an_error_of_another_process_says_whose_it_was(failure, kind, text):
     error = error_of(failure, "A")
     assert (type(error), str(error)) == (kind, text)
-    assert Failure.said("stopped", ExitCode.INTERRUPTED).exit_code == 130
+    assert Failure.of_text("stopped", ExitCode.INTERRUPTED).exit_code == 130
 
 
 SEPARATOR = "\N{INVISIBLE SEPARATOR}"

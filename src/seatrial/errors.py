@@ -134,7 +134,7 @@ class Failure:
         return cls(int(e.exit_code), tuple(e.text.split(_MARK)), e.subject, e.key, e.option, e.value)
 
     @classmethod
-    def said(cls, text: str, exit_code: ExitCode = ExitCode.FAIL) -> Self:
+    def of_text(cls, text: str, exit_code: ExitCode = ExitCode.FAIL) -> Self:
         """Without an error that was raised."""
         return cls(int(exit_code), tuple(text.split(_MARK)))
 

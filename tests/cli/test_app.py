@@ -8,7 +8,7 @@ import time
 import pytest
 from processes import SEATRIAL, end_with_all_below
 
-from seatrial.cli.shell import _ended_politely
+from seatrial.cli.shell import exit_politely
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def disposition():
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
 def test_a_cancelled_job_and_a_closed_terminal_end_like_ctrl_c(disposition, number):
     disposition(number, signal.SIG_DFL)
-    with pytest.raises(KeyboardInterrupt), _ended_politely():
+    with pytest.raises(KeyboardInterrupt), exit_politely():
         signal.raise_signal(number)
     assert signal.getsignal(number) == signal.SIG_DFL
 
@@ -36,7 +36,7 @@ def test_a_cancelled_job_and_a_closed_terminal_end_like_ctrl_c(disposition, numb
 def test_what_was_ignored_before_stays_ignored(disposition, number):
     """nohup would be for nothing."""
     disposition(number, signal.SIG_IGN)
-    with _ended_politely():
+    with exit_politely():
         signal.raise_signal(number)
     assert signal.getsignal(number) == signal.SIG_IGN
 

@@ -45,7 +45,7 @@ def warm_up_says(quick, monkeypatch):
     """How long a request takes is measured first, and all is planned by it; a busy machine would plan otherwise."""
 
     def says(request_s):
-        real = lockstep._warm_up
+        real = lockstep.warm_up
         monkeypatch.setattr(
             lockstep, "_warm_up", lambda turner: replace(real(turner), request_s=request_s, least_s=request_s)
         )
@@ -59,7 +59,7 @@ def warm_up_says(quick, monkeypatch):
 @pytest.mark.parametrize("blocks", [2, 7, 40])
 @pytest.mark.parametrize("names", [["a", "b"], NAMES])
 def test_every_side_has_one_turn_a_block_and_each_pair_of_blocks_is_mirrored(names, blocks):
-    orders = list(lockstep._orders(names, blocks, random.Random(3)))
+    orders = list(lockstep.turn_orders(names, blocks, random.Random(3)))
     assert len(orders) == blocks
     assert all(sorted(order) == sorted(names) for order in orders)
     for first, second in zip(orders[0::2], orders[1::2], strict=False):
@@ -68,7 +68,7 @@ def test_every_side_has_one_turn_a_block_and_each_pair_of_blocks_is_mirrored(nam
 
 def test_orders_are_random_and_follow_from_the_seed():
     def begun(seed):
-        return [order[0] for order in lockstep._orders(NAMES, 400, random.Random(seed))]
+        return [order[0] for order in lockstep.turn_orders(NAMES, 400, random.Random(seed))]
 
     assert begun(1) == begun(1)
     assert begun(1) != begun(2)
@@ -115,7 +115,7 @@ def test_a_side_may_have_any_number_of_stages_of_its_own_and_of_a_devices_clock(
 def test_the_first_request_of_a_turn_and_the_start_are_not_kept():
     blocks, burst, stages = 3, 4, 2
     rows = np.arange(blocks * (burst + 1) * (1 + stages + 1)).reshape(-1, 1 + stages + 1)
-    kept = lockstep._bursts(rows, blocks, burst)
+    kept = lockstep.bursts_of(rows, blocks, burst)
     assert kept.shape == (blocks, burst, stages + 1)
     for block in range(blocks):
         first = block * (burst + 1)
@@ -148,7 +148,7 @@ def test_a_round_of_three_sides(workspace, tmp_path, quick, monkeypatch):
     launched = list(NAMES)
     rng.shuffle(launched)
     assert found.launched == launched
-    assert turns == [name for order in lockstep._orders(NAMES, 8, rng) for name in order]
+    assert turns == [name for order in lockstep.turn_orders(NAMES, 8, rng) for name in order]
     assert len({pid for pid, _ in watched}) == 3
     assert {cores for _, cores in watched} == {tuple(cores_for(1))}
     assert {tuple(found.facts[name].affinity) for name in NAMES} == {tuple(cores_for(1))}
@@ -377,7 +377,7 @@ class Asked:
 def test_a_warm_up_takes_its_time_in_few_turns(request_s, turns, least_s):
     """Of requests: how long a pool takes to come to rest behind each turn is no part of it."""
     side = Asked(request_s)
-    assert lockstep._warm_up(side).request_s == pytest.approx(request_s)
+    assert lockstep.warm_up(side).request_s == pytest.approx(request_s)
     assert least_s <= sum(side.counts) * request_s < max(2 * least_s, 0.4) + request_s
     assert len(side.counts) <= turns
 
@@ -385,7 +385,7 @@ def test_a_warm_up_takes_its_time_in_few_turns(request_s, turns, least_s):
 def test_a_warm_up_on_unlike_images_knows_what_they_take_on_average():
     """The least turn would be one of small images alone: a burst of 64 would be planned for what takes 50 ms each."""
     side = Asked(0.0005, 0.0005, 0.0005, 0.2)
-    warm = lockstep._warm_up(side)
+    warm = lockstep.warm_up(side)
     assert 0.02 < warm.request_s < 0.21
     assert warm.least_s == pytest.approx(0.0005), "by which alone nothing is refused"
 
@@ -423,7 +423,7 @@ def test_all_sides_see_the_same_images_in_each_turn_and_others_in_the_next_round
 ):
     """Sides warm up for unlike times, as they do where images differ. A turn has as many requests on each side, so that what
     is the same in all of them is the same in each."""
-    warm_up = lockstep._warm_up
+    warm_up = lockstep.warm_up
 
     def uneven(turner):
         for _ in range({"a": 1, "b": 2, "control": 3}[turner.side.name]):
@@ -451,7 +451,7 @@ def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
     stop, asleep = threading.Event(), threading.Event()
     sleeper = threading.Thread(target=asleep.wait, daemon=True)
     sleeper.start()
-    assert not any(turns._others_at_work() for _ in range(3))
+    assert not any(turns.others_at_work() for _ in range(3))
 
     big = np.ones((700, 700))
 
@@ -463,7 +463,7 @@ def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
     worker.start()
     try:
         # Between two products it may wait for this thread to let go of the interpreter.
-        assert sum(turns._others_at_work() for _ in range(20)) > 10
+        assert sum(turns.others_at_work() for _ in range(20)) > 10
     finally:
         stop.set()
         worker.join()

@@ -55,8 +55,8 @@ def rounds_of(effects: Sequence[float], controls: Sequence[float] | float = 0.0)
     ]
 
 
-def judged(rounds, late="", **asked) -> list[Comparison]:
-    return round_verdicts.judged(rounds, Question(**asked), LABELS, late)
+def judge_rounds(rounds, late="", **asked) -> list[Comparison]:
+    return round_verdicts.judge_rounds(rounds, Question(**asked), LABELS, late)
 
 
 # From tables to one number a round
@@ -74,7 +74,7 @@ def drifting(seed):
     """Each turn is 1 % slower than the one before it, over 36 turns, and B 5 % slower all the same."""
     tables = {name: np.zeros((12, 3)) for name in ("a", "b", "control")}
     turn = 0
-    for block, order in enumerate(lockstep._orders(list(tables), 12, random.Random(seed))):
+    for block, order in enumerate(lockstep.turn_orders(list(tables), 12, random.Random(seed))):
         for name in order:
             tables[name][block] = 1.01**turn * (1.05 if name == "b" else 1.0)
             turn += 1
@@ -114,7 +114,7 @@ def test_a_mean_knows_what_the_middle_of_bursts_does_not(what):
         else:
             b[images > 1] *= 2
         rounds.append(a_round(a, b, control))
-    by_metric = {c.metric: c for c in judged(rounds, metrics=("p50", "mean"))}
+    by_metric = {c.metric: c for c in judge_rounds(rounds, metrics=("p50", "mean"))}
     assert by_metric["p50"].verdict == "EQUIVALENT"
     assert by_metric["mean"].verdict == "REGRESSION", by_metric["mean"].reason
     assert by_metric["mean"].change.value > 0.15
@@ -163,7 +163,7 @@ def test_a_pipeline_is_judged_end_to_end_unless_a_stage_is_named(stage, said, sl
     a = np.dstack([flat(1.0), flat(1.0), flat(2.0)])
     b = np.dstack([flat(1.0), flat(2.0), flat(3.0)])
     rounds = [a_round(a, b, a, stages=("decode", "infer"))] * 8
-    (c,) = judged(rounds, stage=stage)
+    (c,) = judge_rounds(rounds, stage=stage)
     assert (c.stage, c.change.value) == (said, pytest.approx(slower - 1))
 
 
@@ -185,13 +185,13 @@ def test_a_pipeline_is_judged_end_to_end_unless_a_stage_is_named(stage, said, sl
     ],
 )
 def test_verdicts(effects, verdict):
-    (c,) = judged(rounds_of(effects))
+    (c,) = judge_rounds(rounds_of(effects))
     assert c.verdict == verdict, c.reason
     assert c.change.value == pytest.approx(np.expm1(np.median(effects)), abs=0.003)
 
 
 def test_what_a_comparison_says_of_itself():
-    (c,) = judged(rounds_of([0.05, 0.051] * 4, [0.001, -0.001] * 4))
+    (c,) = judge_rounds(rounds_of([0.05, 0.051] * 4, [0.001, -0.001] * 4))
     assert (c.a, c.b, c.metric, c.stage, c.design, c.margin) == (*LABELS, "p50", "infer", "lock-step", 0.02)
     assert c.change.confidence == pytest.approx(1 - ALPHA)
     assert c.change.confidence == pytest.approx(0.9779, abs=1e-4), "Pocock's three looks at 5 % in all"
@@ -209,7 +209,7 @@ def test_what_a_comparison_says_of_itself():
 
 @pytest.mark.parametrize("count", [1, 2, 6, 7])
 def test_too_few_rounds_have_no_floor_and_a_record_without_nan(count):
-    (c,) = judged(rounds_of([0.05] * count), late="the time was up")
+    (c,) = judge_rounds(rounds_of([0.05] * count), late="the time was up")
     json.dumps(c.model_dump(mode="json"), allow_nan=False)
     assert (c.noise_floor is None) == (count < 7)
     assert (c.verdict == "INCONCLUSIVE") == (count < 7)
@@ -233,7 +233,7 @@ def test_too_few_rounds_have_no_floor_and_a_record_without_nan(count):
     ],
 )
 def test_a_margin_below_what_a_differs_from_itself_cannot_be_judged(effect, controls, margin, verdict, said):
-    (c,) = judged(rounds_of([effect] * 8, controls), margin=margin)
+    (c,) = judge_rounds(rounds_of([effect] * 8, controls), margin=margin)
     assert c.verdict == verdict, c.reason
     assert said in c.reason
     assert ("from A against itself" in c.reason) == bool(said)
@@ -246,14 +246,14 @@ def test_a_margin_below_what_a_differs_from_itself_cannot_be_judged(effect, cont
 @pytest.mark.parametrize("controls", [[0.0] * 5 + [0.06, -0.06, 0.06], [0.0, 0.0, 0.0, 0.0, 0.0, 0.1, 0.1, 0.1]])
 def test_controls_that_mostly_agree_do_not_hide_the_floor(controls):
     """Their median deviation is nought, and what A differs from itself by is all the same beyond the margin."""
-    (c,) = judged(rounds_of([0.0] * 8, controls))
+    (c,) = judge_rounds(rounds_of([0.0] * 8, controls))
     assert c.noise_floor > 0.02
     assert c.verdict == "INCONCLUSIVE"
     assert "raise the margin above it" in c.reason
 
 
 def test_an_open_question_under_the_floor_is_told_the_floor_too():
-    (c,) = judged(rounds_of([0.2, -0.2] * 4, [0.03, -0.03] * 4))
+    (c,) = judge_rounds(rounds_of([0.2, -0.2] * 4, [0.03, -0.03] * 4))
     assert c.verdict == "INCONCLUSIVE"
     assert "the noise floor, from A against itself, is 5.0%: no margin below it can be judged here" in c.reason
 
@@ -269,8 +269,8 @@ def test_metrics_judged_together_share_the_chance_of_a_false_alarm():
     for k, d in enumerate((-0.001, 0.03, 0.031, 0.032, 0.033, 0.034, 0.035, 0.036)):
         b = bursts(0.8 * np.exp(d), 1 + 0.001 * (-1) ** k)
         rounds.append(a_round(bursts(0.8, 1), b, bursts(0.8, 1)))
-    (alone,) = judged(rounds)
-    together = judged(rounds, metrics=METRICS)
+    (alone,) = judge_rounds(rounds)
+    together = judge_rounds(rounds, metrics=METRICS)
     assert [c.metric for c in together] == list(METRICS)
     assert [c.p_adjusted for c in together] == pytest.approx(benjamini_hochberg([c.p_value for c in together]))
     assert (alone.verdict, alone.p_value, alone.p_adjusted) == ("REGRESSION", 4 / 2**8, 4 / 2**8)
@@ -286,7 +286,7 @@ def test_metrics_judged_together_share_the_chance_of_a_false_alarm():
 def test_launches_in_two_groups_are_told_for_the_side_that_has_them(a_modes, b_modes, said):
     wobble = 1 + np.random.default_rng(0).normal(0, 0.0005, 8)
     rounds = [a_round(flat(a_modes[k % 2] * wobble[k]), flat(b_modes[k % 2] * wobble[-k]), flat(1.0)) for k in range(8)]
-    (c,) = judged(rounds)
+    (c,) = judge_rounds(rounds)
     told = [w.text.partition(":")[2].split()[2] for w in c.warnings if "launches of" in w.text]
     assert told == said
     if "B" in said:
@@ -324,14 +324,14 @@ def modal_rounds(slow, apart=0.05, change=0.0, shared=False, seed=0):
     ],
 )  # fmt: skip
 def test_launches_in_two_groups_call_nothing_where_one_is_hardly_known(slow, change, margin, verdict, why):
-    (c,) = judged(modal_rounds(slow, change=change), margin=margin)
+    (c,) = judge_rounds(modal_rounds(slow, change=change), margin=margin)
     assert c.verdict == verdict, c.reason
     assert why in c.reason
     assert any("LAUNCH-MODAL: launches of B" in w.text for w in c.warnings)
 
 
 def test_a_slow_minute_of_the_machine_is_no_second_mode():
-    (c,) = judged(modal_rounds([0, 0, 0, 0, 1, 1, 1, 0], shared=True))
+    (c,) = judge_rounds(modal_rounds([0, 0, 0, 0, 1, 1, 1, 0], shared=True))
     assert (c.verdict, c.warnings) == ("EQUIVALENT", ())
 
 
@@ -343,7 +343,7 @@ def test_equal_sides_with_two_modes_are_hardly_ever_called_different(often):
     for _ in range(15):
         levels = 0.05 * (rng.random((16, 3)) < often) + rng.normal(0, 0.003, (16, 3))
         rounds = [a_round(*(flat(np.exp(x)) for x in level)) for level in levels]
-        verdicts = (judged(rounds[:look])[0].verdict for look in (8, 12, 16))
+        verdicts = (judge_rounds(rounds[:look])[0].verdict for look in (8, 12, 16))
         called += next((v for v in verdicts if v != "INCONCLUSIVE"), "") in ("REGRESSION", "IMPROVED")
     assert called <= 1
 
@@ -360,7 +360,7 @@ def test_modal_launches_are_followed_by_more(compared):
 def test_a_side_that_works_on_between_its_turns_calls_nothing(name, said):
     """Its threads took from the other sides' turns: the faster the other looks, the less it means."""
     for share, verdict in ((0.04, "REGRESSION"), (0.9, "INCONCLUSIVE")):
-        (c,) = judged([replace(r, restless={name: share}) for r in rounds_of([0.5] * 8)])
+        (c,) = judge_rounds([replace(r, restless={name: share}) for r in rounds_of([0.5] * 8)])
         assert c.verdict == verdict
     assert (
         f"{said} process was still at work after 90% of its turns, and took a core from the other's: end what"
@@ -377,14 +377,14 @@ def test_what_it_costs_to_be_launched_second_is_told_beyond_the_margin(second_pa
         launched = ("a", "control", "b") if b_second else ("b", "control", "a")
         slower = np.exp(second_pays if b_second else -second_pays)
         rounds.append(a_round(flat(1.0), flat(slower), flat(1.0), launched=launched))
-    (c,) = judged(rounds, margin=0.02)
+    (c,) = judge_rounds(rounds, margin=0.02)
     told = [str(w) for w in c.warnings if w.code == "launch-order"]
     assert told == ([f"the side that is launched second is {said} on average"] if said else [])
     assert c.launched_second == pytest.approx(np.expm1(second_pays), abs=1e-9)
 
 
 def test_rounds_that_lie_close_by_luck_do_not_promise_to_find_next_to_nothing():
-    (c,) = judged(rounds_of([0.0, 0.0, 0.0001, -0.0001, 0.0, 0.004, -0.004, 0.005]))
+    (c,) = judge_rounds(rounds_of([0.0, 0.0, 0.0001, -0.0001, 0.0, 0.004, -0.004, 0.005]))
     low, high = c.change.interval
     assert c.detectable == pytest.approx((high - low) / 2, rel=0.01)
 
@@ -395,7 +395,7 @@ def test_disturbances_are_told_once_a_kind_with_how_often():
     rounds = [
         replace(r, noise=n) for r, n in zip(rounds_of([0.0] * 8), [QUIET, steal, both] + [QUIET] * 5, strict=True)
     ]
-    (c,) = judged(rounds)
+    (c,) = judge_rounds(rounds)
     assert [w.code for w in c.warnings] == ["steal", "heat"]
     told = ["in 2 of 8 rounds: stolen 1 ms; a machine of its own", "in 1 of 8 rounds: heat; cool it"]
     assert [*map(str, c.warnings)] == told
@@ -582,7 +582,7 @@ def test_who_is_launched_first_is_balanced(compared):
         orders = [r.launch for r in asked]
         assert all(sorted(order) == ["a", "b", "control"] for order in orders)
         assert all(orders[k] == orders[k + 1][::-1] for k in range(0, 8, 2))
-    assert len({tuple(versus._launch_order(0, k)) for k in range(40)}) == 6
+    assert len({tuple(versus.launch_order(0, k)) for k in range(40)}) == 6
 
 
 @pytest.mark.parametrize(
@@ -708,7 +708,7 @@ def test_two_modes_that_move_are_told():
     for _ in range(8):
         a, control = (np.where(rng.random((40, 3)) < 0.30, 2.0, 1.0) for _ in range(2))
         rounds.append(a_round(a, np.where(rng.random((40, 3)) < 0.45, 2.0, 1.0), control))
-    (c,) = judged(rounds)
+    (c,) = judge_rounds(rounds)
     assert c.b_value.value == c.a_value.value == pytest.approx(1.0)
     assert c.change.interval[0] > 0
     assert any("lie +0.0%, outside the interval" in w.text and w.code == "latency-modes" for w in c.warnings)

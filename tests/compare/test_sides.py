@@ -17,7 +17,7 @@ from seatrial.compare import lockstep
 from seatrial.compare import sides as sides_module
 from seatrial.compare.interpreters import OWN_VERSION, Interpreter, inspect_interpreter, lent_environment
 from seatrial.compare.lockstep import run_round
-from seatrial.compare.sides import Subject, called_alike, model_side, model_subject, pipeline_subject, told_apart
+from seatrial.compare.sides import Subject, called_alike, distinct_labels, model_side, model_subject, pipeline_subject
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, UsageError
 from seatrial.history.records import ModelSection
@@ -284,7 +284,7 @@ def a_subject(path, label="m.onnx on fake"):
     ],
 )
 def test_files_of_one_name_are_told_apart(a, b, labels):
-    assert tuple(s.label for s in told_apart(a_subject(a), a_subject(b))) == labels
+    assert tuple(s.label for s in distinct_labels(a_subject(a), a_subject(b))) == labels
 
 
 def test_sides_are_called_alike(workspace):

@@ -13,7 +13,7 @@ from processes import descriptors
 from workloads import model_workload
 
 from seatrial.jobs import glimpse, process
-from seatrial.jobs.child import STARTER, _descends_from
+from seatrial.jobs.child import STARTER, descends_from
 from seatrial.jobs.process import run_job
 from seatrial.jobs.process_tree import ProcessTree
 
@@ -112,7 +112,7 @@ def test_an_error_between_start_and_watch_ends_the_worker(tmp_path, monkeypatch,
     ids=["parent", "above a wrapper", "itself", "nobody"],
 )
 def test_who_started_this_process(pid, descends):
-    assert _descends_from(pid()) is descends
+    assert descends_from(pid()) is descends
 
 
 @pytest.mark.parametrize(("starter", "lives"), [("{own}-ab", True), ("4194400-ab", False), ("", True)])

@@ -25,7 +25,7 @@ from seatrial.history.records import LoadResult
 from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.loads.bench import run_bench
 from seatrial.loads.clients import Opened
-from seatrial.loads.job import _server
+from seatrial.loads.job import serve_load
 from seatrial.loads.mlperf import loadgen_settings, run_loadgen
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
@@ -652,7 +652,7 @@ def test_loadgen_is_never_answered_without_work(folder):
 def test_requests_without_room_in_the_table_are_not_called_unserved(folder):
     table = StageSamples(64, 2)
     task = bench_task(load=Load(scenario="server", rate=2000, arrivals="constant"), max_time_s=60.0)
-    found = _server(task, opened_spin(10_000), [table], lambda *_: None)
+    found = serve_load(task, opened_spin(10_000), [table], lambda *_: None)
     assert (found.timing.ended, found.unserved, len(table)) == ("full", 0, 64)
 
 
@@ -660,7 +660,7 @@ def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_re
     table = StageSamples(600, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)
     opened = opened_spin(100_000)
-    found = _server(bench_task(load=load, max_time_s=60.0), opened, [table], lambda *_: None)
+    found = serve_load(bench_task(load=load, max_time_s=60.0), opened, [table], lambda *_: None)
     assert (found.timing.ended, found.timing.converged, len(table)) == ("full", False, 600)
     assert sum(p.arrivals for p in found.search.points) <= 600, "a rate with requests that found no room is no point"
     assert found.search.held is None or not found.search.confirmed

@@ -17,7 +17,7 @@ from seatrial.loads.rate_search import (
     bound_holds,
     looks_confirmable,
 )
-from seatrial.loads.results import _overload
+from seatrial.loads.results import overload_of
 from seatrial.loads.search import ERROR, find_rate
 from seatrial.loads.task import Load
 
@@ -122,7 +122,7 @@ def test_a_server_is_called_overloaded_where_it_is_and_not_where_chance_makes_it
         latencies, service = queue(rng, rate, 1000, jitter=0.3)
         due = np.cumsum(rng.exponential(1 / rate, 1000))
         rows = np.stack([due, latencies - service, service, latencies], axis=1)
-        called.append(bool(_overload(a_task(rate), (rows * 1e9).astype(np.int64))))
+        called.append(bool(overload_of(a_task(rate), (rows * 1e9).astype(np.int64))))
     assert np.mean(called) == busy
 
 

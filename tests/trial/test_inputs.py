@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.cells.preflight import preflight
-from seatrial.cells.prepare import _calibration_digest
+from seatrial.cells.prepare import calibration_digest
 from seatrial.cells.watch import Watcher
 from seatrial.digests import hash_file
 from seatrial.errors import DataError, ExitCode, PlanError
@@ -114,8 +114,8 @@ def test_changed_code_is_another_trial_and_another_int8_model(everything, name):
     after = preflight(load_plan(plan), True, lambda _: None)
     differs = [key for key, value in before.identity().items() if after.identity()[key] != value]
     assert differs == ["code_digests"]
-    assert _calibration_digest(before, "only") != _calibration_digest(after, "only")
-    assert _calibration_digest(before, "external") == _calibration_digest(after, "external")
+    assert calibration_digest(before, "only") != calibration_digest(after, "only")
+    assert calibration_digest(before, "external") == calibration_digest(after, "external")
 
 
 def test_code_that_is_not_there_is_told_before_anything_runs(everything):

@@ -48,7 +48,7 @@ def map_truth(
     labels: Labels,
 ) -> tuple[list[Warning], dict[str, ClassMap | None]]:
     """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
-    told: dict[Warning, list[str]] = {}
+    pipelines_by_warning: dict[Warning, list[str]] = {}
     maps: dict[str, ClassMap | None] = {}
     for name, spec in plan.plan.pipelines.items():
         post, maps[name] = spec.postprocess, None
@@ -58,7 +58,7 @@ def map_truth(
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
             for warning in check_truth(truth, images, sizes, post.task):
-                told.setdefault(warning, []).append(name)
+                pipelines_by_warning.setdefault(warning, []).append(name)
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
             found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
@@ -66,15 +66,15 @@ def map_truth(
             if builtin or class_ids is not None:
                 raise DataError(f"{e.raw} (pipelines.{name})") from None
             # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
-            told.setdefault(Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []).append(
-                name
-            )
+            pipelines_by_warning.setdefault(
+                Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []
+            ).append(name)
             continue
         maps[name] = found
         for warning in found.warnings:
-            told.setdefault(warning, []).append(name)
+            pipelines_by_warning.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
-    lines = [warning.of(", ".join(names)) if several else warning for warning, names in told.items()]
+    lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
     return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
 
 
@@ -84,7 +84,7 @@ def relabellings_of(
     """How each pipeline's class ids read as the baseline's, where results are compared at all."""
     specs, base = plan.plan.pipelines, baseline_name(plan.plan)
     found: dict[str, Relabelling] = {}
-    told = []
+    warnings = []
     for name in specs:
         posts = [specs[n].postprocess for n in (name, base)]
         plain = any(isinstance(p, pipelines.Postprocess) and p.task in ("raw", "embed") for p in posts)
@@ -94,8 +94,8 @@ def relabellings_of(
         own, other = maps.get(name), maps.get(base)
         by_truth = through_truth(own, other) if own is not None and other is not None else None
         found[name] = by_truth or relabelling(labels[name], labels[base], *counts)
-        told += [w.of(f"{name} against {base}") for w in (found[name].problem, *found[name].warnings) if w]
-    return found, told
+        warnings += [w.of(f"{name} against {base}") for w in (found[name].problem, *found[name].warnings) if w]
+    return found, warnings
 
 
 def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[Warning]:

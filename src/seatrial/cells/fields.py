@@ -26,7 +26,7 @@ def cell_measurement(
             "model_size": exact(model_bytes, "B"),
             "nan_outputs": answer.nan_outputs,
             "affinity": answer.affinity,
-            "engines": {stage: _compared(times) for stage, times in answer.engines.items()},
+            "engines": {stage: _engine_comparison(times) for stage, times in answer.engines.items()},
         }
     )
     warnings = [unaccounted_time(m), not_converged(answer.timing, m.stages[END_TO_END].p50, "measure.max_time")]
@@ -40,7 +40,7 @@ def cell_measurement(
     return m, tuple(filter(None, warnings))
 
 
-def _compared(times: StageEngines) -> EngineComparison:
+def _engine_comparison(times: StageEngines) -> EngineComparison:
     return EngineComparison(
         native=_median(times.native_ns),
         reference=_median(times.reference_ns),

@@ -94,8 +94,8 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
         warnings += label_notes(name, spec, infos[name], labels[name])
     checking("images")
-    images, told = find_images(plan)
-    warnings += told
+    images, found_warnings = find_images(plan)
+    warnings += found_warnings
     checked = check_images([i.path for i in images])
     several = [f"{i.name} ({c.frames})" for i, c in zip(images, checked, strict=True) if c.frames > 1]
     if several:
@@ -106,16 +106,16 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     inputs.add(COMMON, hashed_images)
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
-    judged_by = _hashed_judges(plan, inputs)
+    judged_by = _hash_judges(plan, inputs)
     truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
-        told, class_maps = map_truth(plan, truth, images, checked, infos, labels)
-        warnings += told
-    relabellings, told = relabellings_of(plan, infos, labels, class_maps)
-    warnings += told
-    tags, told = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
-    warnings += told
+        found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
+        warnings += found_warnings
+    relabellings, found_warnings = relabellings_of(plan, infos, labels, class_maps)
+    warnings += found_warnings
+    tags, found_warnings = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
+    warnings += found_warnings
     return Ready(
         plan=plan,
         allow_code=allow_code,
@@ -149,12 +149,12 @@ def _unconfirmed(plan: PlanFile) -> list[Warning]:
 
 def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
     """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
-    told = []
+    found_warnings = []
     for name, info in infos.items():
         if info.weights:
             said = f"{info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
-            told.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
-    return told
+            found_warnings.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
+    return found_warnings
 
 
 _HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
@@ -163,14 +163,14 @@ _HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
 def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:
     """A candidate that is the baseline by another name passes every comparison: mostly a forgotten 'model:'."""
     seen: dict[str, str] = {}
-    told = []
+    found_warnings = []
     for name, spec in plan.plan.pipelines.items():
         what = infos[name].digest + spec.model_dump_json(exclude={"extends", "model"})
         if what in seen:
             said = f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it"
-            told.append(Warning("twins", said))
+            found_warnings.append(Warning("twins", said))
         seen.setdefault(what, name)
-    return told
+    return found_warnings
 
 
 def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[Warning]:
@@ -190,7 +190,7 @@ def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[W
     return [Warning("copies", said, "keep one of each")]
 
 
-def _hashed_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
+def _hash_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
     """Annotations and tags, hashed before they are read; and the pipelines' lists of labels for `inputs`.
 
     A file that can't be read is left to whoever reads it next, and says so.

@@ -66,7 +66,7 @@ def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
     """How many variants the cells need that are not in the cache."""
     reduced = {(c.pipeline, c.precision) for c in cells if c.precision != "fp32"}
     return sum(
-        not variant_path(ready.models[name], precision, _calibration_digest(ready, name)).is_file()
+        not variant_path(ready.models[name], precision, calibration_digest(ready, name)).is_file()
         for name, precision in reduced
     )
 
@@ -74,26 +74,26 @@ def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
 def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path | NoModel:
     """From the cache, or made now. Its file is one of the trial's inputs, and it is not kept where what it is made of moved."""
     info = ready.models[cell.pipeline]
-    digest = _calibration_digest(ready, cell.pipeline)
+    digest = calibration_digest(ready, cell.pipeline)
     cached = variant_path(info, cell.precision, digest)
     found = _inspected(cached)
     if found is None:
         with contextlib.suppress(OSError):  # whoever makes it says what is wrong with the cache
             cached.unlink()
         if why := ready.inputs.changed(cell.pipeline):
-            return NoModel(None, Failure.said(why, ExitCode.BAD_INPUT))
+            return NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT))
         workload = replace(workload_of(ready, cell, info.path), batch=_fixed_batch(info))
         folder = run.work / f"prepare.{cell.pipeline}.{cell.precision}"
         task = VariantTask(workload=workload, calibration_digest=digest)
         ended = run_job(variant.JOB, task, folder, ready.plan.plan.measure.timeout, watcher.of(cell))
         if why := ready.inputs.changed(cell.pipeline):
             cached.unlink(missing_ok=True)
-            return NoModel(None, Failure.said(why, ExitCode.BAD_INPUT))
+            return NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT))
         if ended.answer is None:
             return ended
         found = _inspected(cached)
         if found is None:
-            return NoModel(None, Failure.said(f"{cached}: went from the cache as soon as it was made; run again"))
+            return NoModel(None, Failure.of_text(f"{cached}: went from the cache as soon as it was made; run again"))
     ready.inputs.add(cell_inputs(cell), found.hashed)
     return cached
 
@@ -116,7 +116,7 @@ def _fixed_batch(info: ModelInfo) -> int:
     return first if isinstance(first, int) else 1
 
 
-def _calibration_digest(ready: Ready, name: str) -> str:
+def calibration_digest(ready: Ready, name: str) -> str:
     """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
     spec = ready.plan.plan.pipelines[name]
     parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]

@@ -58,7 +58,7 @@ def doctor(
         out.print(f"  [yellow]![/] {d['text']}; [dim]{d['cure']}[/]")
     if not facts["disturbances"]:
         out.print("  [green]✓[/] nothing found")
-    harness = _measured(out) if measure else None
+    harness = _measure(out) if measure else None
     facts_of = {"environment": facts, "backends": [vars(b) for b in backends]}
     write_json(json, facts_of | ({"harness": harness.to_dict()} if harness else {}))
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
@@ -91,7 +91,7 @@ def _gpu(gpu: dict[str, Any]) -> str:
     return f"{gpu['name']}, driver {gpu['driver']}{clocks}"
 
 
-def _measured(out: Console) -> Harness:
+def _measure(out: Console) -> Harness:
     """What the harness costs and sees here."""
     from seatrial.compare.harness import measure_harness
     from seatrial.demo import MODEL

@@ -80,7 +80,7 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
         def guarded(*args: Any, **kwargs: Any) -> None:
             try:
                 check_json(kwargs.get("json"))
-                with _ended_politely():
+                with exit_politely():
                     code = function(*args, **kwargs)
             except SeatrialError as e:
                 if kwargs.get("debug"):
@@ -115,7 +115,7 @@ def print_error(text: str) -> None:
 
 
 @contextlib.contextmanager
-def _ended_politely() -> Iterator[None]:
+def exit_politely() -> Iterator[None]:
     """A cancelled job or a closed terminal ends like Ctrl-C: what is done is kept.
 
     A signal that whoever started us has had ignored stays so: nohup means what it says, as `&` in a script does for Ctrl-C.

@@ -11,7 +11,7 @@ from typing import Literal
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
 from seatrial.compare.rounds import CutShortError, Tell, compare_sides
-from seatrial.compare.sides import Subject, called_alike, told_apart
+from seatrial.compare.sides import Subject, called_alike, distinct_labels
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import DataError, UsageError, option
@@ -44,7 +44,7 @@ def _run_rounds(
     machine = Environment.model_validate(environment())
     cut: CutShortError | None = None
     _check_inputs(a, b)
-    a, b = told_apart(a, b)
+    a, b = distinct_labels(a, b)
     mine, theirs, said = called_alike(a.side, b.side)
     run.save_start(RunStart(kind="compare", created=now(), subject=(a.label, b.label)))
     try:
@@ -86,8 +86,8 @@ def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said
         max_time_s=question.max_time_s,
         confidence=1 - question.alpha,
         seed=question.seed,
-        a=_asked_of(a),
-        b=_asked_of(b),
+        a=_question_record(a),
+        b=_question_record(b),
     )
     warnings = [said] if said else []
     runtimes = [c.details[name].get("runtime") for name in ("a", "b")]
@@ -97,7 +97,7 @@ def _with_its_question(c: Comparison, question: Question, a: Side, b: Side, said
     return c.model_copy(update={"asked": asked, "warnings": (*warnings, *c.warnings)})
 
 
-def _asked_of(side: Side) -> AskedSide:
+def _question_record(side: Side) -> AskedSide:
     w = side.work
     shapes = w.input_shapes if isinstance(w, ModelTurns) else {}
     return AskedSide(

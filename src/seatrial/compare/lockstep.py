@@ -110,7 +110,7 @@ def run_round(
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = list(by_name)
-        warm = {name: _warm_up(turners[name]) for name in names}
+        warm = {name: warm_up(turners[name]) for name in names}
         own_s = [requests_s.get(name, warm[name].request_s) for name in names]
         hand_over_s = sum(w.hand_over_s for w in warm.values())
         ready_s = time.monotonic() - began
@@ -125,10 +125,10 @@ def run_round(
             turner.restart_images(image_seed(seed))
 
         def tables(done: int) -> dict[str, I64]:
-            return {name: _bursts(turners[name].table(len(stages)), done, burst) for name in names}
+            return {name: bursts_of(turners[name].table(len(stages)), done, burst) for name in names}
 
         with NoiseWatch([t.pid for t in turners.values()], cores=cores) as watch:
-            for done, order in enumerate(_orders(names, plan.most, rng), 1):
+            for done, order in enumerate(turn_orders(names, plan.most, rng), 1):
                 for name in order:
                     turners[name].turn(burst)
                 if done % 8 == 0:
@@ -159,7 +159,7 @@ def _check_stages(turners: Iterable[Turner]) -> None:
         raise UsageError(f"expected sides with the same stages, got {said}; compare two models, or two pipelines")
 
 
-def _orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
+def turn_orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[list[str]]:
     for number in range(blocks):
         if number % 2 == 0:
             order = rng.sample(names, len(names))
@@ -177,7 +177,7 @@ class _Warm:
     hand_over_s: float
 
 
-def _warm_up(turner: Turner) -> _Warm:
+def warm_up(turner: Turner) -> _Warm:
     """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
 
     request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest.
@@ -199,6 +199,6 @@ def _warm_up(turner: Turner) -> _Warm:
     return _Warm(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
 
 
-def _bursts(rows: I64, blocks: int, burst: int) -> I64:
+def bursts_of(rows: I64, blocks: int, burst: int) -> I64:
     """(blocks, burst, stages + 1): the first request of each turn is left out."""
     return rows[:, 1:].reshape(blocks, burst + 1, -1)[:, 1:]

@@ -20,7 +20,7 @@ from seatrial.compare.pairs import CONTROL, A, B, stage_and_columns, well_known
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, least_turns_s, round_budget_s, time_needed_s
 from seatrial.compare.turner import Side
-from seatrial.compare.verdicts import judged
+from seatrial.compare.verdicts import judge_rounds
 from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError, flag
 from seatrial.history.records import Comparison
 from seatrial.stats.compare import what_to_add
@@ -64,7 +64,7 @@ def compare_sides(
         if not rounds or isinstance(e, UsageError):
             raise
         why = e.for_command_line() if isinstance(e, SeatrialError) else "interrupted"
-        raise CutShortError(judged(rounds, question, labels, cut=why), e) from e
+        raise CutShortError(judge_rounds(rounds, question, labels, cut=why), e) from e
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -87,7 +87,7 @@ def _rounds_to_verdicts(
     for look in looks:
         while len(rounds) < look:
             if rounds and (late := _too_late(rounds, question, left_s())):
-                return judged(rounds, question, labels, late=late)
+                return judge_rounds(rounds, question, labels, late=late)
             rounds.append(
                 run_round(
                     sides,
@@ -95,8 +95,8 @@ def _rounds_to_verdicts(
                     question.seed * 1000 + len(rounds),
                     blocks=blocks,
                     least_requests=question.least_requests,
-                    launch=_launch_order(question.seed, len(rounds)),
-                    tell=_told(tell, len(rounds), looks[0]),
+                    launch=launch_order(question.seed, len(rounds)),
+                    tell=_tell_share(tell, len(rounds), looks[0]),
                     # Planned anew each time, from what the rounds before really took.
                     budget_s=round_budget_s(left_s(), look - len(rounds)),
                     requests_s=rounds[-1].requests_s if rounds else {},
@@ -106,7 +106,7 @@ def _rounds_to_verdicts(
             )
             # Of a stage that is not there: after one round, not after eight.
             stage_and_columns(rounds[0].stages, question)
-        comparisons = judged(rounds, question, labels)
+        comparisons = judge_rounds(rounds, question, labels)
         if all(c.verdict != "INCONCLUSIVE" for c in comparisons):
             break
         blocks = _more_blocks(comparisons, blocks)
@@ -136,7 +136,7 @@ def _least_round_s(last: Round, least_requests: int) -> float:
     return min(last.wall_s, shortest_s)
 
 
-def _launch_order(seed: int, number: int) -> list[str]:
+def launch_order(seed: int, number: int) -> list[str]:
     """Random, and every second round the mirror image of the one before: B is launched behind A as often as before it."""
     order = random.Random(f"{seed} {number // 2}").sample([A, B, CONTROL], 3)
     return order if number % 2 == 0 else order[::-1]
@@ -164,7 +164,7 @@ def _check_time(ready_s: float, turns_s: float, question: Question) -> None:
     )
 
 
-def _told(tell: Tell, done: int, first_look: int) -> Callable[[float], None]:
+def _tell_share(tell: Tell, done: int, first_look: int) -> Callable[[float], None]:
     return lambda share: tell(f"round {done + 1}", min(1.0, (done + share) / first_look))
 
 

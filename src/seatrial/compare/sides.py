@@ -125,7 +125,7 @@ def _from_python(side: Side) -> Side:
     return replace(side, work=replace(side.work, native=False))
 
 
-def told_apart(a: Subject, b: Subject) -> tuple[Subject, Subject]:
+def distinct_labels(a: Subject, b: Subject) -> tuple[Subject, Subject]:
     """Two files of one name get as much of their paths into their labels as tells them apart."""
     mine, theirs = Path(a.model.path).parts, Path(b.model.path).parts
     if a.label != b.label or mine == theirs:

@@ -7,7 +7,7 @@ import time
 
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
-from seatrial.compare.verdicts import adjusted
+from seatrial.compare.verdicts import adjust_for_many
 from seatrial.errors import ResultsError, UsageError, did_you_mean, option
 from seatrial.history.records import (
     CellRecord,
@@ -38,9 +38,9 @@ def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> 
     if a.id == b.id:
         raise UsageError(f"expected two runs, got {a.id} twice; name another one, 'seatrial results' lists them")
     _check_alike(a, b)
-    pairs = _matched(a, b)
+    pairs = _match(a, b)
     found = [_separately(x, y, m, question) for x, y in pairs for m in question.metrics]
-    judged = iter(adjusted([c for c in found if c.noise_floor is not None], question.alpha))
+    judged = iter(adjust_for_many([c for c in found if c.noise_floor is not None], question.alpha))
     comparisons = [c if c.noise_floor is None else next(judged) for c in found]
     models = {"a": _model_of(a, pairs[0][0]), "b": _model_of(b, pairs[0][1])}
     run.save_start(RunStart(kind="compare", created=now(), subject=(a.id, b.id)))
@@ -52,7 +52,7 @@ def _model_of(record: Record, cell: CellRecord) -> ModelSection:
     return record.models.get(cell.pipeline) or next(iter(record.models.values()))
 
 
-def _matched(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
+def _match(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     """The same pipelines in the same configurations; where each run has one pipeline only, its name may differ."""
     mine, theirs = ([c for c in r.cells if c.status == "ok" and c.stages] for r in (a, b))
     if any(c.load and c.load.curve for c in (*mine, *theirs)):

@@ -62,7 +62,7 @@ def main() -> int:
     except SeatrialError as e:
         failure = Failure.of(e)
     except MemoryError:
-        failure = Failure.said(OUT_OF_MEMORY)
+        failure = Failure.of_text(OUT_OF_MEMORY)
     else:
         return 0
     SideFacts(failure=failure).write(Path(task.answer))
@@ -122,13 +122,13 @@ class Rest:
         """DONE, or RESTLESS where a thread goes on and on: the next wait for it is shorter."""
         deadline = now_ns() + self._patience_ns
         while now_ns() < deadline:
-            if not _others_at_work():
+            if not others_at_work():
                 return DONE
         self._patience_ns = max(LEAST_PATIENCE_NS, self._patience_ns // 2)
         return RESTLESS
 
 
-def _others_at_work() -> bool:
+def others_at_work() -> bool:
     """Whether a thread beside this one works, looked at after LOOK_S of sleep.
 
     By the time that the process used meanwhile; and by what the kernel says of each thread, where there is /proc: on a busy

@@ -25,7 +25,7 @@ from seatrial.warning import Warning
 MOST_RESTLESS = 0.05
 
 
-def judged(
+def judge_rounds(
     rounds: Sequence[Round], question: Question, labels: tuple[str, str], late: str = "", cut: str = ""
 ) -> list[Comparison]:
     """One comparison a metric. late: why the time ends here; cut: why rounds ended before that, so that nothing is called."""
@@ -41,7 +41,7 @@ def judged(
                 comparison, f"NOT CONVERGED: ended after {_rounds(rounds)}: {cut}", verdict="INCONCLUSIVE"
             )
         comparisons.append(comparison)
-    return adjusted(comparisons, 1 - question.confidence)
+    return adjust_for_many(comparisons, 1 - question.confidence)
 
 
 def _rounds(rounds: Sequence[Round]) -> str:
@@ -52,7 +52,7 @@ def _with_reason(c: Comparison, more: str, **changes: Any) -> Comparison:
     return c.model_copy(update={"reason": f"{c.reason}; {more}", **changes})
 
 
-def adjusted(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]:
+def adjust_for_many(comparisons: Sequence[Comparison], alpha: float) -> list[Comparison]:
     """Many are judged at once: what would be luck among so many is not called."""
     found = []
     for c, p in zip(comparisons, benjamini_hochberg([c.p_value for c in comparisons]), strict=True):
@@ -72,8 +72,8 @@ def _comparison(
     floor = _noise_floor(control) if effect.low is not None else None
     verdict, reason = _above_the_floor(*judge(effect, question.margin), effect, floor, question.margin)
     modes = _modes(pairs)
-    verdict, reason = _known_modes(verdict, reason, effect, modes)
-    verdict, reason = _undisturbed(verdict, reason, rounds)
+    verdict, reason = _unless_modal(verdict, reason, effect, modes)
+    verdict, reason = _unless_restless(verdict, reason, rounds)
     a_value, b_value = _side(pairs, A, question), _side(pairs, B, question)
     return Comparison(
         a=labels[0],
@@ -90,9 +90,9 @@ def _comparison(
         p_value=effect.p_value,
         p_adjusted=effect.p_value,
         detectable=_detectable(effect),
-        pairs_sd=_known(effect.sd),
+        pairs_sd=_finite_or_none(effect.sd),
         noise_floor=None if floor is None else float(np.expm1(floor)),
-        noise_sd=_known(control.sd),
+        noise_sd=_finite_or_none(control.sd),
         control=_change(control),
         launched_second=_launched_second(pairs),
         pairs=tuple(pairs),
@@ -136,7 +136,7 @@ def _modes(pairs: Sequence[Pair]) -> dict[str, LaunchModes]:
     return {name: modes for name, modes in found.items() if modes}
 
 
-def _known_modes(
+def _unless_modal(
     verdict: Verdict, reason: str, effect: PairedEffect, modes: Mapping[str, LaunchModes]
 ) -> tuple[Verdict, str]:
     """Where launches fall into two groups, a change smaller than they lie apart hangs on how often each comes."""
@@ -144,18 +144,18 @@ def _known_modes(
         if verdict == "INCONCLUSIVE" or m.mix_known or _beyond(effect, m.apart):
             continue
         return "INCONCLUSIVE", (
-            f"{reason}; {_said_of(name, m)}: too few launches to know how often each comes; give it more time for more of "
+            f"{reason}; {_describe(name, m)}: too few launches to know how often each comes; give it more time for more of "
             "them, or find what the groups differ in"
         )
     return verdict, reason
 
 
-def _said_of(name: str, m: LaunchModes) -> str:
+def _describe(name: str, m: LaunchModes) -> str:
     groups = f"{m.larger} and {m.smaller} of {m.larger + m.smaller}, {np.expm1(m.apart):.1%} apart"
     return f"LAUNCH-MODAL: launches of {name.upper()} fall into two groups, {groups}"
 
 
-def _undisturbed(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tuple[Verdict, str]:
+def _unless_restless(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tuple[Verdict, str]:
     """A side that works on between its turns takes from the other's: what lock-step promises does not hold."""
     for name, said in ((A, "A"), (CONTROL, "A"), (B, "B")):
         share = float(np.mean([r.restless.get(name, 0.0) for r in rounds]))
@@ -176,7 +176,7 @@ def _warnings(
     modes: Mapping[str, LaunchModes],
 ) -> Iterator[Warning]:
     for name, m in modes.items():
-        yield Warning("launch-modes", _said_of(name, m), "more launches help, more iterations don't")
+        yield Warning("launch-modes", _describe(name, m), "more launches help, more iterations don't")
     second = _launched_second(pairs)
     if second is not None and abs(second) > margin:
         how = f"{abs(second):.1%} {'slower' if second > 0 else 'faster'}"
@@ -190,16 +190,16 @@ def _warnings(
             "change, which is of bursts in turns: latencies have more than one mode",
             "look at the distributions of 'bench'",
         )
-    yield from _disturbed(rounds)
+    yield from _disturbances(rounds)
 
 
 def _detectable(effect: PairedEffect) -> float | None:
     """A share. Where the middle rounds happen to lie close together, not less than half the interval, which sees them all."""
     half = (effect.high - effect.low) / 2 if effect.high is not None and effect.low is not None else 0.0
-    return _known(float(np.expm1(max(effect.detectable, half))))
+    return _finite_or_none(float(np.expm1(max(effect.detectable, half))))
 
 
-def _known(value: float) -> float | None:
+def _finite_or_none(value: float) -> float | None:
     """None for what a lone pair cannot tell: JSON has no NaN."""
     return value if np.isfinite(value) else None
 
@@ -214,7 +214,7 @@ def _launched_second(pairs: Sequence[Pair]) -> float | None:
     return float(np.expm1((np.mean(later[True]) - np.mean(later[False])) / 2))
 
 
-def _disturbed(rounds: Sequence[Round]) -> list[Warning]:
+def _disturbances(rounds: Sequence[Round]) -> list[Warning]:
     """A line a kind: how many rounds were disturbed that way, and how the first of them was."""
     by_code: dict[str, list[Warning]] = {}
     for r in rounds:

@@ -106,8 +106,8 @@ def _with_codes(old: Any) -> Any:
         return [_with_codes(v) for v in old]
     if not isinstance(old, dict):
         return old
-    told = {k: [_warning(said) for said in v] for k, v in old.items() if k in _TOLD and isinstance(v, list)}
-    return {k: told[k] if k in told else _with_codes(v) for k, v in old.items()}
+    converted = {k: [_warning(said) for said in v] for k, v in old.items() if k in _TOLD and isinstance(v, list)}
+    return {k: converted[k] if k in converted else _with_codes(v) for k, v in old.items()}
 
 
 def _warning(said: Any) -> Any:

@@ -20,11 +20,11 @@ def die_with_parent() -> None:
     PR_SET_PDEATHSIG = 1
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     starter = os.environ.get(STARTER, "").partition("-")[0]
-    if starter and not _descends_from(int(starter)):
+    if starter and not descends_from(int(starter)):
         sys.exit("whoever started this process has ended")
 
 
-def _descends_from(ancestor: int) -> bool:
+def descends_from(ancestor: int) -> bool:
     """Whether the process is our parent or above it: a wrapper around an interpreter may stand between.
 
     Orphans are handed to another parent at once, also while the dead one has not been waited for.

@@ -119,7 +119,7 @@ def _run_job(
                 )
             except OSError as e:
                 reason = f"the system gives no process: {e.strerror or e}; end others, or ask for a higher limit"
-                return Ended(None, Failure.said(reason, ExitCode.ENVIRONMENT))
+                return Ended(None, Failure.of_text(reason, ExitCode.ENVIRONMENT))
             finally:
                 os.close(writer)
             stack.callback(child.end)
@@ -129,7 +129,7 @@ def _run_job(
         timed_out = _listen(child, reader, began + timeout_s, tell)
     wall_s = time.monotonic() - began
     late = f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise {time_option}"
-    ended = _ended(job, folder, child.returncode, late if timed_out else "", wall_s)
+    ended = _outcome(job, folder, child.returncode, late if timed_out else "", wall_s)
     return replace(ended, noise=watch.report()) if watch else ended
 
 
@@ -163,16 +163,16 @@ def _listen(child: subprocess.Popen[bytes], reader: int, deadline: float, tell: 
     return False
 
 
-def _ended(job: Job[Any, AnswerT], folder: Path, code: int, late: str, wall_s: float) -> Ended[AnswerT]:
+def _outcome(job: Job[Any, AnswerT], folder: Path, code: int, late: str, wall_s: float) -> Ended[AnswerT]:
     """late: why it was stopped; '' where it ended by itself."""
     output = _tail(folder / "output.log")
     if late:
-        return Ended(None, Failure.said(late), output, wall_s, timed_out=True)
+        return Ended(None, Failure.of_text(late), output, wall_s, timed_out=True)
     with contextlib.suppress(OSError, ValidationError):
         return Ended(job.read_answer(folder), None, output, wall_s)
     with contextlib.suppress(OSError, ValidationError):
         return Ended(None, read_failure(folder), output, wall_s)
-    said = Failure.said(last_words(code, folder / "output.log"))
+    said = Failure.of_text(last_words(code, folder / "output.log"))
     return Ended(None, said, output, wall_s, output_quoted=code >= 0)
 
 

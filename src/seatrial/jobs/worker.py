@@ -24,7 +24,7 @@ def main() -> int:
     except SeatrialError as e:
         write_failure(folder, Failure.of(e))
     except MemoryError:
-        write_failure(folder, Failure.said(OUT_OF_MEMORY))
+        write_failure(folder, Failure.of_text(OUT_OF_MEMORY))
     return 0
 
 

@@ -45,7 +45,7 @@ class Geometry:
 
     def to_image(self, boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Boxes (N, 4) in input pixels to source pixels, clipped to the source; a new float32 array."""
-        boxes = _checked(boxes_xyxy)
+        boxes = _check(boxes_xyxy)
         height, width = self.source_hw
         out = np.empty_like(boxes)
         out[:, 0::2] = np.clip((boxes[:, 0::2] - self.offset_x) / self.scale_x, 0, width)
@@ -54,14 +54,14 @@ class Geometry:
 
     def to_input(self, boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Boxes (N, 4) in source pixels to input pixels, not clipped; a new float32 array."""
-        boxes = _checked(boxes_xyxy)
+        boxes = _check(boxes_xyxy)
         out = np.empty_like(boxes)
         out[:, 0::2] = boxes[:, 0::2] * self.scale_x + self.offset_x
         out[:, 1::2] = boxes[:, 1::2] * self.scale_y + self.offset_y
         return out.astype(np.float32)
 
 
-def _checked(boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def _check(boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     boxes = np.asarray(boxes_xyxy, dtype=np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"boxes_xyxy: expected shape (N, 4), got {boxes.shape}")

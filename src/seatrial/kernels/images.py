@@ -63,7 +63,7 @@ def size_of(image: U8 | Planes) -> tuple[int, int]:
     return plane.shape[0], plane.shape[1]
 
 
-def checked_image(image: ImageLike, input_color: str) -> U8 | Planes:
+def check_image(image: ImageLike, input_color: str) -> U8 | Planes:
     """(H, W, C) uint8 with the channels that `input_color` has, or Planes; views, nothing is copied. ValueError else."""
     if input_color in YUV:
         return _planes(image, input_color)

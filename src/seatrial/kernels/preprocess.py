@@ -17,7 +17,7 @@ from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
 from seatrial.kernels.arguments import ENGINES, ArgumentError, finite_numbers, is_whole, one_of, size_hw
 from seatrial.kernels.geometry import Geometry, fit
-from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, checked_image, size_of
+from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, check_image, size_of
 
 MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
 # The words that an argument may be.
@@ -192,7 +192,7 @@ class Preprocess:
         geometries: list[Geometry] = []
         for i, image in enumerate(images):
             try:
-                checked.append(checked_image(image, self.input_color))
+                checked.append(check_image(image, self.input_color))
                 geometries.append(self.geometry(size_of(checked[-1])))
             except (ArgumentError, DataError) as e:
                 if len(images) == 1:
@@ -201,7 +201,7 @@ class Preprocess:
                 if isinstance(e, ArgumentError):
                     raise ArgumentError(where, e.text) from None
                 raise DataError(e.text, subject=where) from None
-        out = self._checked_out(out, len(checked))
+        out = self._check_out(out, len(checked))
         if self.engine == "native":
             self._native(checked, geometries, out, min(int(threads), max(1, len(checked))))
         else:
@@ -253,7 +253,7 @@ class Preprocess:
             return self.input_color in ("rgb", "rgba")
         return (self.input_color in ("rgb", "rgba")) != (self.color == "rgb")
 
-    def _checked_out(self, out: npt.NDArray[Any] | None, count: int) -> npt.NDArray[Any]:
+    def _check_out(self, out: npt.NDArray[Any] | None, count: int) -> npt.NDArray[Any]:
         expected = (count, *self.shape)
         if out is None:
             return np.empty(expected, self.dtype)

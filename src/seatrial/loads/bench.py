@@ -163,14 +163,14 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell:
         except (KeyboardInterrupt, ResultsError) as e:
             if not any(map(len, shared.read())):
                 raise
-            stopped = Failure.said("interrupted", ExitCode.INTERRUPTED)
+            stopped = Failure.of_text("interrupted", ExitCode.INTERRUPTED)
             ended = Ended(None, Failure.of(e) if isinstance(e, ResultsError) else stopped)
         tables = shared.read()
     finally:
         shared.close()
     table = merged(tables)
     if why := subject.changed():
-        ended = replace(ended, answer=None, failure=Failure.said(why, ExitCode.BAD_INPUT))
+        ended = replace(ended, answer=None, failure=Failure.of_text(why, ExitCode.BAD_INPUT))
     if ended.failure and not len(table):
         raise _error(task.workload, ended.failure)
     if not len(table):

@@ -105,7 +105,7 @@ def _many(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell
     return Served(timing=Timing(warm_up=warmed, converged=enough, elapsed_s=elapsed_s, ended=ended))
 
 
-def _server(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
+def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
     load = task.load
     began = now_ns()
     warmed = _warm_up(task, opened, tables[0].stages)
@@ -157,7 +157,7 @@ _SCENARIOS: dict[str, Callable[[LoadTask, Opened, list[StageSamples], Tell], Ser
     "paced": _single,
     "multi-stream": _many,
     "offline": _many,
-    "server": _server,
+    "server": serve_load,
     "mlperf": _mlperf,
 }
 JOB = Job("seatrial.loads.job", LoadTask, LoadAnswer, run_load)

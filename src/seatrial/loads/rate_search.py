@@ -120,18 +120,18 @@ class RateSearch:
         """For the search a likely "yes" will do: one that a confirmation would probably pass. The record's point keeps what
         its requests alone prove."""
         needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
-        judged = self._send(rate, needed, SHARE_TRIED, until=SEARCHING, must=not self._points)
-        if judged is None:
+        sent = self._send(rate, needed, SHARE_TRIED, until=SEARCHING, must=not self._points)
+        if sent is None:
             return None
-        holds = self._shown(rate, judged, ERROR)
+        holds = self._mark_point(rate, sent, ERROR)
         if holds != "unsure":
             return holds
         of_confirming = SHARE_CONFIRMED * self._task.stopping.max_time_s * rate
         return (
             "yes"
             if looks_confirmable(
-                judged.latencies_s,
-                judged.service_s,
+                sent.latencies_s,
+                sent.service_s,
                 rate,
                 len(self._works),
                 self._quantile,
@@ -143,17 +143,17 @@ class RateSearch:
 
     def _confirm(self, rate: float, error: float) -> Holds | None:
         needed = _requests_needed(self._quantile, error, MAY_BE_ABOVE_AT_LAST)
-        judged = self._send(rate, needed, SHARE_CONFIRMED, until=1.0)
-        return None if judged is None else self._shown(rate, judged, error)
+        sent = self._send(rate, needed, SHARE_CONFIRMED, until=1.0)
+        return None if sent is None else self._mark_point(rate, sent, error)
 
-    def _shown(self, rate: float, sent: _Judged, error: float) -> Holds:
+    def _mark_point(self, rate: float, sent: _Requests, error: float) -> Holds:
         holds = bound_holds(
             sent.latencies_s, sent.service_s, rate, len(self._works), self._quantile, self._bound_s, error
         )
         self._points[-1] = replace(self._points[-1], holds=holds)
         return holds
 
-    def _send(self, rate: float, needed: int, share: float, until: float, must: bool = False) -> _Judged | None:
+    def _send(self, rate: float, needed: int, share: float, until: float, must: bool = False) -> _Requests | None:
         """Sends a rate: `needed` requests or as many as `share` of --max-time holds, whichever are more.
 
         None where they would end later than `until` (a share of --max-time too), or where the table is full.
@@ -186,10 +186,10 @@ class RateSearch:
         self._points.append(
             Point(offered_per_s=rate, first_row_ns=judged_from, last_row_ns=last_ns, arrivals=count, holds="unsure")
         )
-        judged = _Judged(rows, count)
-        if len(judged.service_s):
-            self._least_service_s = min(self._least_service_s, utilisation(judged.service_s, 1.0, 1)[0])
-        return judged
+        sent = _Requests(rows, count)
+        if len(sent.service_s):
+            self._least_service_s = min(self._least_service_s, utilisation(sent.service_s, 1.0, 1)[0])
+        return sent
 
 
 def bound_holds(
@@ -199,7 +199,7 @@ def bound_holds(
     # ERROR is for the whole search: MOST_LOOKS rates at most, each tried and perhaps confirmed, where latencies or busy clients
     # may say "no".
     error_of_no = ERROR / (4 * MOST_LOOKS)
-    if _said(latencies_s, quantile, bound_s, error_of_no) == "no":
+    if _answer(latencies_s, quantile, bound_s, error_of_no) == "no":
         return "no"
     # Requests that were given up long after they were due stood in a queue. That they came together is the queue's doing, so
     # that each counts in full.
@@ -211,10 +211,10 @@ def bound_holds(
     # Where the queue may still be growing, latencies so far do not say what they will be.
     if utilisation(service_s, rate, clients)[1] >= 1:
         return "unsure"
-    return "yes" if _said(latencies_s, quantile, bound_s, error) == "yes" else "unsure"
+    return "yes" if _answer(latencies_s, quantile, bound_s, error) == "yes" else "unsure"
 
 
-def _said(latencies_s: F64, quantile: float, bound_s: float, error: float) -> str:
+def _answer(latencies_s: F64, quantile: float, bound_s: float, error: float) -> str:
     """By the rule of budgets, but with this error, and not assuming that slow requests may come in runs not seen yet.
 
     With that, a rate would take twenty times the requests, and a search many rates. Here a queue makes the runs, at each
@@ -236,7 +236,7 @@ def looks_confirmable(
     return float((latencies_s > bound_s).mean()) <= max(0.0, passes)
 
 
-class _Judged:
+class _Requests:
     """latencies_s: of the requests that are judged; those that were never served count as infinite."""
 
     def __init__(self, rows: I64, count: int) -> None:

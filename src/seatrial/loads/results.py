@@ -47,7 +47,7 @@ def results_of(
     table, longest_run = merged(tables), task.stopping.longest_run
     m = measurement_of(task.stages, table, w.batch, answer.opened, answer.timing, longest_run)
     rate = requests_per_s(table)
-    busy = _overload(task, table) if load.scenario == "server" and not searched else ""
+    busy = overload_of(task, table) if load.scenario == "server" and not searched else ""
     asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, longest_run)
     if busy:
         asked, refused = {}, refused | {name: f"{name} is refused: {busy}" for name in asked}
@@ -126,7 +126,7 @@ def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -
         yield Warning("python-binding", said)
 
 
-def _overload(task: LoadTask, table: I64) -> str:
+def overload_of(task: LoadTask, table: I64) -> str:
     """Why a server's latencies say nothing but how long it ran; '' where its clients keep up."""
     if len(table) < LEAST_FOR_LOAD:
         return ""

@@ -25,7 +25,7 @@ def external_files(model: Any, path: Path) -> list[Path]:
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         facts = {e.key: e.value for e in tensor.external_data}
-        found[_checked_external(path, tensor.name, facts)] = None
+        found[_check_external(path, tensor.name, facts)] = None
     return list(found)
 
 
@@ -77,7 +77,7 @@ def _graphs(model: Any) -> list[Any]:
     return found
 
 
-def _checked_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
+def _check_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
     location = facts.get("location", "")
     posix, windows = PurePosixPath(location), PureWindowsPath(location)
     outside = (

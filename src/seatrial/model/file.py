@@ -120,7 +120,7 @@ def inspect_model(path: Path) -> ModelInfo:
 
     _check_file(path)
     # Before it is read: what is read later and differs shows in the file's times.
-    hashed = [_hashed(path)]
+    hashed = [_hash(path)]
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
@@ -135,7 +135,7 @@ def inspect_model(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: expected an ONNX model with nodes and outputs, got an empty graph; export it again")
     external = external_files(model, path)
     weights = {t.name for t in model.graph.initializer}
-    hashed += map(_hashed, external)
+    hashed += map(_hash, external)
     return ModelInfo(
         path=path,
         inputs=tuple(_tensor_info(v) for v in model.graph.input if v.name not in weights),
@@ -224,7 +224,7 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _hashed(file: Path) -> HashedFile:
+def _hash(file: Path) -> HashedFile:
     try:
         return hash_file(file)
     except OSError as e:
@@ -266,7 +266,7 @@ def _inspect_fake(path: Path) -> ModelInfo:
         }
     except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ModelError(f"{path}: expected a fake model's script with inputs and outputs: {e}") from None
-    hashed = (_hashed(path),)
+    hashed = (_hash(path),)
     return ModelInfo(
         path, tensors["inputs"], tensors["outputs"], {}, 0, path.stat().st_size, combined_digest(hashed), hashed=hashed
     )

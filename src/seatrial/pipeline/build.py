@@ -23,7 +23,7 @@ from seatrial.kernels.preprocess import Preprocess
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
-from seatrial.pipeline.results import Result, checked_result
+from seatrial.pipeline.results import Result, check_result
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
@@ -279,6 +279,6 @@ def _user_postprocess(
             raise PlanError(
                 f"the Python postprocess gave {count}; expected a list of one result an image: {len(geometries)}"
             )
-        return [checked_result(r) for r in given]
+        return [check_result(r) for r in given]
 
     return postprocess

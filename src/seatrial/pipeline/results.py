@@ -22,7 +22,7 @@ from seatrial.kernels.postprocess import Classification, Detections, Embedding, 
 Result = Detections | Classification | SemanticMask | Embedding | None
 
 
-def checked_result(result: Any) -> Result:
+def check_result(result: Any) -> Result:
     """One result of a user's own stage, as its plain kind with sound arrays. PlanError says what is wrong with it."""
     kind = next((k for k in (Detections, Classification, SemanticMask, Embedding) if isinstance(result, k)), None)
     if result is None:

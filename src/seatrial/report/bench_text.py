@@ -47,7 +47,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if m.throughput and not load.curve:
         _add_throughput(table, m.throughput, m.stages[END_TO_END].p50)
     if load.bound:
-        table.add_row("highest rate", *_found(load))
+        table.add_row("highest rate", *_print_search(load))
     for s in load.shapes:
         first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
@@ -115,7 +115,7 @@ def _add_throughput(table: Table, throughput: Measured, latency: Measured) -> No
     )
 
 
-def _found(load: LoadResult) -> tuple[str, str]:
+def _print_search(load: LoadResult) -> tuple[str, str]:
     if not load.curve:
         return "none", "it ended before a first rate was measured"
     if load.found_rate is None:

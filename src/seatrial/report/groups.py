@@ -70,9 +70,9 @@ def _badness(d: Decision) -> tuple[int, float]:
 def group_warnings(record: Record) -> dict[Warning, list[str]]:
     """Every warning of a run once, with the cells that it concerns; none where it is of the run as a whole."""
     cells: dict[Warning, list[str]] = {}
-    told = {c.reason for c in record.cells if c.status == "failed"}
+    reasons = {c.reason for c in record.cells if c.status == "failed"}
     for warning in record.warnings:
-        if str(warning) not in told:
+        if str(warning) not in reasons:
             cells.setdefault(warning, [])
     unknown = sum(w.code == "not-converged" for c in record.cells for w in c.warnings)
     for cell in record.cells:

@@ -39,9 +39,9 @@ def run_cell(trial: TrialContext, cell: Cell, model: Path | NoModel | None, comp
     elif isinstance(model, Ended):
         record = _failed(cell, model, f"its {cell.precision} model could not be made: ")
     elif why := trial.inputs_changed(cell):
-        record = _failed(cell, NoModel(None, Failure.said(why, ExitCode.BAD_INPUT)))
+        record = _failed(cell, NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT)))
     else:
-        record, table = _measured(trial, cell, model, comparer)
+        record, table = _measure(trial, cell, model, comparer)
     weights = ready.models[cell.pipeline].weights if cell.precision == "fp32" else ""
     record = record.model_copy(update={"engine": ready.plan.plan.pipelines[cell.pipeline].engine, "weights": weights})
     trial.run.save_cell(record, table)
@@ -58,17 +58,17 @@ def compare_again(trial: TrialContext, record: CellRecord, cell: Cell, comparer:
     return found
 
 
-def _measured(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) -> tuple[CellRecord, I64]:
+def _measure(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) -> tuple[CellRecord, I64]:
     """One process's record and samples. Where it died, or its inputs moved under it, what it measured is kept as partial."""
     task, folder = measure_task(trial.ready, cell, model), trial.run.work / cell.id
     shared = SharedSamples.create(1, CAPACITY, len(PIPELINE_STAGES))
     try:
-        ended = _ended(trial, cell, task, shared)
+        ended = _run(trial, cell, task, shared)
         (table,) = shared.read()
     finally:
         shared.close()
     if why := trial.inputs_changed(cell):
-        ended = replace(ended, answer=None, failure=Failure.said(why, ExitCode.BAD_INPUT))
+        ended = replace(ended, answer=None, failure=Failure.of_text(why, ExitCode.BAD_INPUT))
     if ended.answer is None:
         # No other cell is to be compared with them.
         (folder / "results.npz").unlink(missing_ok=True)
@@ -81,7 +81,7 @@ def _measured(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) 
     return found.put_into(record), table
 
 
-def _ended(trial: TrialContext, cell: Cell, task: MeasureTask, shared: SharedSamples) -> Ended[MeasureAnswer]:
+def _run(trial: TrialContext, cell: Cell, task: MeasureTask, shared: SharedSamples) -> Ended[MeasureAnswer]:
     """As run_job; a disk that is full does not lose the samples that are in memory."""
     try:
         timeout_s = trial.ready.plan.plan.measure.timeout

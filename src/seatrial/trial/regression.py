@@ -10,7 +10,7 @@ from seatrial.cells.prepare import NoModel, Variants, workload_of
 from seatrial.compare.question import Question
 from seatrial.compare.rounds import CutShortError, compare_sides
 from seatrial.compare.turner import Side
-from seatrial.compare.verdicts import adjusted
+from seatrial.compare.verdicts import adjust_for_many
 from seatrial.errors import CellError, ResultsError, SeatrialError
 from seatrial.history.records import CellRecord, Comparison
 from seatrial.jobs.process import Ended
@@ -46,7 +46,7 @@ def run_regression(
     problems: dict[str, SeatrialError] = {}
     for name, cell in own.items():
         try:
-            comparisons += _compared(trial, baseline, cell, variants, question)
+            comparisons += _compare(trial, baseline, cell, variants, question)
         except ResultsError:
             raise
         except CutShortError as e:
@@ -55,10 +55,10 @@ def run_regression(
             comparisons += e.comparisons
         except SeatrialError as e:
             problems[name] = e
-    return adjusted(comparisons, 1 - question.confidence), problems
+    return adjust_for_many(comparisons, 1 - question.confidence), problems
 
 
-def _compared(
+def _compare(
     trial: TrialContext, baseline: Cell, cell: Cell, variants: Variants, question: Question
 ) -> list[Comparison]:
     made = trial.variants([baseline, cell], variants)

@@ -53,7 +53,7 @@ def run_trial(
     cells = _reference_configurations_first(plan, cells)
     machine = Environment.model_validate(environment())
     with _run_folder(ready, results, resume) as run:
-        done = _finished(run) if resume else {}
+        done = _cells_done(run) if resume else {}
         if not resume:
             run.save_start(_start_of(ready, machine))
         return _run_cells(TrialContext(ready, run, cells, watcher), done, began)
@@ -82,7 +82,7 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
             watcher.cell_ends(records[cell.id])
             forecast.ran(cell, time.monotonic() - cell_began)
             watcher.expects(forecast.left_s())
-        findings = replace(findings, repeated=_repeated(trial, variants, records))
+        findings = replace(findings, repeated=_repeat(trial, variants, records))
         comparisons, problems = run_regression(trial, variants, records)
         not_compared = {name: e.for_command_line() for name, e in problems.items()}
         findings = replace(findings, comparisons=comparisons, not_compared=not_compared)
@@ -96,7 +96,7 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
     return conclude(ready, run, findings)
 
 
-def _repeated(trial: TrialContext, variants: Variants, records: Mapping[str, CellRecord]) -> Repeated:
+def _repeat(trial: TrialContext, variants: Variants, records: Mapping[str, CellRecord]) -> Repeated:
     """The first cell that a budget on time is about, once more."""
     cell = cell_to_repeat(trial.ready.plan.plan, trial.cells, records)
     if cell is None:
@@ -114,7 +114,7 @@ def _run_folder(ready: Ready, results: Path, resume: bool) -> RunFolder:
     return new_run(results, machine_name(), resumable=True)
 
 
-def _finished(run: RunFolder) -> dict[str, CellRecord]:
+def _cells_done(run: RunFolder) -> dict[str, CellRecord]:
     """Cells that need not run again: those that failed are tried once more."""
     return {i: c for i, c in run.finished_cells().items() if c.status != "failed"}
 

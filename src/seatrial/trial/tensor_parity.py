@@ -45,7 +45,7 @@ def own_pipeline(
         if tolerance is None:
             limits = sqnr_limits(cell.precision, reference.precision, decoded, plan.parity.sqnr, floors)
             fields |= {
-                "tensors": _compared(sides[0], sides[1], None),
+                "tensors": _compare(sides[0], sides[1], None),
                 "least_sqnr_db": limits.least,
                 "failing_sqnr_db": limits.failing,
                 "least_cosine": plan.parity.cosine,
@@ -80,7 +80,7 @@ def between_pipelines(
         order = [sides[1].names.index(name) for name in sides[0].names]
         sides[1] = Parts(sides[0].names, sides[0].unit_range, [[row[k] for k in order] for row in sides[1].arrays])
     try:
-        tensors = _compared(sides[0], sides[1], None)
+        tensors = _compare(sides[0], sides[1], None)
     except ValueError as e:
         return {"tensors_note": str(e)}
     special = _specials(ready, sides[0].names, folders) if len(ready.models[cell.pipeline].outputs) else {}
@@ -109,7 +109,7 @@ def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference
     The same runtime at another batch size or thread count is the reference against itself: this cell measures that floor,
     which is bounded by the pair across runtimes.
     """
-    tensors = _compared(a, b, Closeness(tolerance.rtol, tolerance.atol, mean_rtol=tolerance.mean_rtol))
+    tensors = _compare(a, b, Closeness(tolerance.rtol, tolerance.atol, mean_rtol=tolerance.mean_rtol))
     source = tolerance.source
     if any(t.share_outside for t in tensors) and tolerance.source != PLANS:
         floors = tolerance.floors
@@ -117,7 +117,7 @@ def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference
             here = f"batch {cell.batch}, {cell.threads} thread(s)"
             floors = (*floors, Floor(what=here, rebuilt=False, tensors=tensors))
         wider = Closeness(tolerance.rtol, tolerance.atol, tolerance.wide, floors)
-        tensors = _compared(a, b, wider)
+        tensors = _compare(a, b, wider)
         source += _floor_words(wider)
     return {
         "tensors": tensors,
@@ -138,7 +138,7 @@ def _floor_words(tolerance: Closeness) -> str:
     return f", or 3 × the floor ({words}{bound})"
 
 
-def _compared(a: Parts, b: Parts, tolerance: Closeness | None) -> tuple[TensorDifference, ...]:
+def _compare(a: Parts, b: Parts, tolerance: Closeness | None) -> tuple[TensorDifference, ...]:
     return tuple(compare_tensors(a.names, a.arrays, b.arrays, tolerance, a.unit_range))
 
 
