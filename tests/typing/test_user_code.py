@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import rounds
 
 import seatrial
 
@@ -29,16 +30,28 @@ def mypy(cache, *files):
     return done.stdout.splitlines()
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """What mypy knows of NumPy, pandas and seatrial after the first call."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.mark.slow
-def test_user_code_has_the_types_that_it_expects(tmp_path):
-    assert mypy(tmp_path, USER_CODE) == []
+def test_what_stands_in_for_rounds_is_called_as_they_are(cache):
+    """At its end it claims that both fit what comparisons call."""
+    assert mypy(cache, rounds.__file__) == []
+
+
+@pytest.mark.slow
+def test_user_code_has_the_types_that_it_expects(cache):
+    assert mypy(cache, USER_CODE) == []
     # What is no use of a public name is told, line for line: without its `type: ignore` each of those lines is an error.
     text = USER_CODE.read_text("utf-8")
     told = {(n, re.search(r"ignore\[([\w-]+)\]", line)[1]) for n, line in enumerate(text.splitlines(), 1) if "# type: ignore" in line}  # fmt: skip
     assert len(told) > 20
-    bare = tmp_path / "bare.py"
+    bare = cache / "bare.py"
     bare.write_text(re.sub(r"  # type: ignore\[[\w-]+\]", "", text), "utf-8")
-    found = [re.match(r"bare\.py:(\d+): error: .*\[([\w-]+)\]$", line) for line in mypy(tmp_path, bare)]
+    found = [re.match(r"bare\.py:(\d+): error: .*\[([\w-]+)\]$", line) for line in mypy(cache, bare)]
     assert {(int(m[1]), m[2]) for m in found if m} == told
 
 

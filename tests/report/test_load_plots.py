@@ -1,0 +1,109 @@
+"""Plots of loads and comparisons with little to show: one request, unknown ends, rates that nobody held."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+import records
+from records import measured
+
+from seatrial.history.records import Comparison, LoadResult, Noise, Pair, RatePoint, Spike
+from seatrial.report.load_plots import MOST_POINTS, pair_effects, rate_curve, scaling, timeline
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def texts(svg):
+    return [t.text for t in ET.fromstring(svg).iter(f"{SVG}text")]
+
+
+def dots(svg):
+    """How many points each scatter has."""
+    groups = [g for g in ET.fromstring(svg).iter(f"{SVG}g") if "PathCollection" in g.get("id", "")]
+    return [len(list(g.iter(f"{SVG}use"))) for g in groups]
+
+
+def requests(count, latency_s=0.01, wait_s=0.0):
+    at = 1000.0 + np.arange(count) * 0.02
+    return np.column_stack([at, np.full(count, latency_s), np.full(count, wait_s)])
+
+
+@pytest.mark.parametrize("count", [1, 2, 49, 50, 51, 200])
+def test_every_request_of_a_short_load_is_a_dot(count):
+    c = records.cell()
+    svg = timeline([c], {c.id: requests(count)})
+    assert dots(svg) == [count]
+    assert svg == timeline([c], {c.id: requests(count)})
+
+
+def test_of_a_long_one_as_many_as_the_eye_can_tell_and_every_slow_one():
+    c = records.cell()
+    (shown,) = dots(timeline([c], {c.id: requests(100_000)}))
+    assert MOST_POINTS <= shown <= 2 * MOST_POINTS
+
+
+def test_spikes_are_ringed_where_they_are_worth_telling():
+    def spike(at_s, times):
+        return Spike(at_s=at_s, duration_s=0.1, times_median=times, causes=("unexplained",))
+
+    c = records.cell(noise=Noise(watched_s=1, cores=(0,), spikes=(spike(0.2, 9.0), spike(0.4, 1.01))))
+    assert len(dots(timeline([c], {c.id: requests(100)}))) == 2
+
+
+def test_a_row_a_cell_with_its_name():
+    cells = [records.cell("a<b", point="server-20"), records.cell("c")]
+    found = texts(timeline(cells, {c.id: requests(9) for c in cells}))
+    assert "a<b · fake fp32 b1 t1 server-20" in found
+    assert "c · fake fp32 b1 t1" in found
+
+
+def point(rate, holds="yes", **ends):
+    m = measured(0.01, **ends)
+    return RatePoint(offered_per_s=rate, achieved_per_s=rate, n=9, unserved=0, p50=m, p90=m, p99=m, tail=m, holds=holds)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"curve": (point(10),)},
+        {"curve": (point(20, "no"), point(10), point(15, "unsure", low=0.005, high=0.02))},
+        {"curve": (point(10),), "found_rate": measured(10.0, 10.0, None, "1/s")},
+        {"curve": (point(10),), "found_rate": measured(10.0, 10.0, 12.0, "1/s")},
+        {"curve": (point(10),), "found_rate": measured(10.0, unit="1/s")},
+    ],
+)
+def test_a_search(fields):
+    load = LoadResult(scenario="server", bound_s=0.05, bound_quantile=0.9, **fields)
+    svg = rate_curve(load)
+    assert dots(svg) == [1] * len(fields["curve"])
+    assert {"bound 50.0 ms@p90", "p50", "p90"} <= set(texts(svg))
+
+
+@pytest.mark.parametrize("counts", [(1,), (1, 2), (8, 1, 2, 4)])
+def test_clients_against_throughput(counts):
+    cells = [records.cell(load=LoadResult(scenario="multi-stream", clients=n, requests_per_s=measured(10.0 * n, 9.0 * n, 11.0 * n, "1/s"))) for n in counts]  # fmt: skip
+    found = texts(scaling(cells, (min(counts), max(counts))))
+    assert [t for t in found if t in map(str, counts)][: len(counts)] == [str(n) for n in sorted(counts)]
+    assert "knee" in found
+
+
+def pair(effect, control):
+    return Pair(effect=effect, control=control, within_se=None, values={}, launched=(), burst=1, blocks=1, wall_s=1.0)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "change", "shown"),
+    [
+        ((), measured(0.0), [0, 0]),
+        ((pair(0.1, None),), measured(0.1), [1, 0]),
+        ((pair(0.1, 0.0), pair(-0.1, 0.0)), measured(0.0, -0.1, 0.1), [2, 2]),
+    ],
+)
+def test_rounds_of_a_comparison(pairs, change, shown):
+    c = Comparison(
+        a="a", b="b", metric="p50", stage="infer", design="lock-step", verdict="INCONCLUSIVE", reason="", margin=0.02,
+        change=change, a_value=measured(1.0), b_value=measured(1.0), p_value=1.0, p_adjusted=1.0, pairs=pairs,
+    )  # fmt: skip
+    svg = pair_effects(c)
+    assert dots(svg) == shown
+    assert {"B against A", "A against A"} <= set(texts(svg))
