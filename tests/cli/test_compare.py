@@ -221,7 +221,7 @@ def test_the_whole_command_compares_a_model_with_itself(desk):
 
 def test_a_real_model_on_two_runtimes_out_of_time(desk, monkeypatch):
     # Else it would be refused before its first turn.
-    monkeypatch.setattr(versus, "_check_time", lambda *_: None)
+    monkeypatch.setattr(versus, "check_time_left", lambda *_: None)
     monkeypatch.chdir(desk)
     done = compare(
         "relu.onnx", "--backend-b", "openvino-cpu", "--max-time", "1 ms", "--results", "short",
@@ -237,7 +237,7 @@ def test_a_real_model_on_two_runtimes_out_of_time(desk, monkeypatch):
 
 
 def test_pipelines_of_a_plan_in_one_real_round(desk, monkeypatch):
-    monkeypatch.setattr(versus, "_check_time", lambda *_: None)
+    monkeypatch.setattr(versus, "check_time_left", lambda *_: None)
     monkeypatch.chdir(desk)
     done = compare("trial.yaml", "--stage", "infer", "--max-time", "1 ms", "--results", "plan", "--json", "-")
     assert done.exit_code == 3, done.output

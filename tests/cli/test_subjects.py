@@ -11,7 +11,8 @@ from seatrial.errors import PlanError
     [
         ("trial.yaml", True), ("trial.yml", True), ("trial.yaml:a", True), ("demo", True), ("demo:v2", True),
         ("a/demo:x", False), ("m.onnx", False), ("", False), (":", False), ("demo.onnx", False), ("trial.yaml.onnx", False),
-        ("trial.YAML", False), ("latest", False), ("2026-01-02-030405", False), ("C:/x/trial.yaml:p:q", False),
+        ("trial.YAML", False), ("latest", False), ("2026-01-02-030405", False), ("C:/x/trial.yaml:p:q", False), ("a:b.yaml", True),
+        ("/d/2026:01/t.yaml", True), ("/d/2026:01/t.yaml:a", True),
     ],
 )  # fmt: skip
 def test_what_is_a_plan(text, plan):

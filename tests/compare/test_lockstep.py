@@ -47,7 +47,7 @@ def warm_up_says(quick, monkeypatch):
     def says(request_s):
         real = lockstep.warm_up
         monkeypatch.setattr(
-            lockstep, "_warm_up", lambda turner: replace(real(turner), request_s=request_s, least_s=request_s)
+            lockstep, "warm_up", lambda turner: replace(real(turner), request_s=request_s, least_s=request_s)
         )
 
     return says
@@ -238,7 +238,7 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
     monkeypatch.setattr(
-        lockstep, "_warm_up", lambda turner: turner.command(b"w", 3) and lockstep._Warm(0.001, 0.001, 0.0)
+        lockstep, "warm_up", lambda turner: turner.command(b"w", 3) and lockstep.WarmUp(0.001, 0.001, 0.0)
     )
     good = side(workspace.folder / "model.fake.json", "a")
     bad = side(workspace.script("bad.fake.json", fail={"at": 12, "how": "hang"}), "b")
@@ -430,7 +430,7 @@ def test_all_sides_see_the_same_images_in_each_turn_and_others_in_the_next_round
             turner.command(b"w", 5)
         return warm_up(turner)
 
-    monkeypatch.setattr(lockstep, "_warm_up", uneven)
+    monkeypatch.setattr(lockstep, "warm_up", uneven)
     first, other = seen_images(workspace, tmp_path, ((7, NAMES), (8, ["a", "b"])))
     assert first["a"] == first["b"] == first["control"]
     assert other["a"] == other["b"]

@@ -69,5 +69,5 @@ def test_a_model_that_does_not_run_is_a_reason_and_no_error(model, photos, fail,
 
 
 def test_a_model_larger_than_the_memory_is_not_tried(model, photos, monkeypatch):
-    monkeypatch.setattr("seatrial.jobs.glimpse._free_bytes", lambda: 100)
+    monkeypatch.setattr("seatrial.jobs.glimpse.free_bytes", lambda: 100)
     assert "more memory than is free" in looked(model(), photos).problem

@@ -13,9 +13,9 @@ from seatrial.loads.rate_search import (
     SEARCHING,
     SHARE_CONFIRMED,
     SHARE_TRIED,
-    _requests_needed,
     bound_holds,
     looks_confirmable,
+    requests_needed,
 )
 from seatrial.loads.results import overload_of
 from seatrial.loads.search import ERROR, find_rate
@@ -61,7 +61,7 @@ def searched(seed, bound_s, guess=100.0, max_time_s=60.0):
     def try_rate(rate):
         if left_s < (1 - SEARCHING) * max_time_s:
             return None
-        sent = send(rate, _requests_needed(QUANTILE, ERROR, MAY_BE_ABOVE), SHARE_TRIED)
+        sent = send(rate, requests_needed(QUANTILE, ERROR, MAY_BE_ABOVE), SHARE_TRIED)
         holds = bound_holds(*sent, rate, 1, QUANTILE, bound_s, ERROR)
         if holds != "unsure":
             return holds
@@ -69,7 +69,7 @@ def searched(seed, bound_s, guess=100.0, max_time_s=60.0):
         return "yes" if looks_confirmable(*sent, rate, 1, QUANTILE, bound_s, of_confirming) else "unsure"
 
     def confirm(rate, error):
-        needed = _requests_needed(QUANTILE, error, MAY_BE_ABOVE_AT_LAST)
+        needed = requests_needed(QUANTILE, error, MAY_BE_ABOVE_AT_LAST)
         if left_s < max(needed / rate, SHARE_CONFIRMED * max_time_s):
             return None
         return bound_holds(*send(rate, needed, SHARE_CONFIRMED), rate, 1, QUANTILE, bound_s, error)

@@ -1,5 +1,6 @@
 """Requests that come when they are due: each once, what ends it, and what the watcher beside it may do."""
 
+import gc
 import os
 import threading
 
@@ -7,8 +8,8 @@ import numpy as np
 import pytest
 from workloads import load_task
 
-from seatrial._native.timing import PythonWork, SpinWork, StageSamples
-from seatrial.loads.server import beside, due_times, serve
+from seatrial._native.timing import PythonWork, SpinWork, StageSamples, now_ns
+from seatrial.loads.server import LEAD_NS, beside, due_times, serve
 from seatrial.loads.task import Load
 
 
@@ -105,3 +106,20 @@ def test_what_the_loop_raises_is_raised_here(error):
         beside(loop, lambda: None, {max(before)})
     assert caught.value is error
     assert os.sched_getaffinity(0) == before
+
+
+def test_no_request_waits_for_the_harness_to_collect_its_garbage():
+    """Collection before the load takes longer than the lead; it must be over when the clock is set."""
+    ends_ns = []
+
+    def note(phase, _info):
+        if phase == "stop":
+            ends_ns.append(now_ns())
+
+    gc.callbacks.append(note)
+    try:
+        _, first_ns = serve([SpinWork()], [StageSamples(8, 2)], np.array([0]), lambda _: None, set())
+    finally:
+        gc.callbacks.remove(note)
+    assert ends_ns
+    assert first_ns - LEAD_NS >= ends_ns[0]

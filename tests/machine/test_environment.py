@@ -242,7 +242,7 @@ def test_gpus_by_nvidia_smi(tmp_path):
     "script", ["echo No devices were found; exit 6", "echo a, b, c, d, e; exit 9", "echo", "exec sleep 60"]
 )
 def test_gpus_by_the_drivers_files_where_nvidia_smi_fails(tmp_path, monkeypatch, script):
-    monkeypatch.setattr(machine, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(machine, "PATIENCE_S", 0.3)
     path = nvidia_smi(tmp_path, script)
     assert machine.gpus(tmp_path, path=path) == ()
     assert machine.gpus(tree(tmp_path, DRIVER), path=path) == (machine.Gpu("NVIDIA H200", "550.54.15"),)

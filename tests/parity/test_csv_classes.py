@@ -67,7 +67,7 @@ def test_what_only_folding_makes_alike_is_said():
         (["9", "1"], {}, "class '9' is beyond the model's 3 classes (0 to 2); correct the file"),
         (["1", "1.0"], {}, "got '1.0'; write '1' for '1.0'"),
         (["1.5"], {}, "got '1.5'; write 'a label' for '1.5'"),
-        (["-1"], {}, "expected classes as labels or as whole numbers counted from 0, got '-1'"),
+        (["-1"], {}, "expected classes as labels or as whole numbers counted from 0, got '-1'; write 'a label' for '-1'"),
         (["07"], {"head": 10}, "got '07'; write '7' for '07'"),
         (["2"], {"labels": ["10", "11", "12"]}, "may be an index, but the labels are numbers too"),
         (["cat"], {"labels": None}, "classes are given by name ('cat'), but the model has no labels"),

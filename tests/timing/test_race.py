@@ -62,7 +62,7 @@ def test_all_letterboxes_give_the_same_tensor(size_wh):
 
 
 def test_the_floor_knows_which_rows_a_linear_resize_reads():
-    rows = preprocessing._rows_of_linear
+    rows = preprocessing.rows_of_linear
     assert rows(fit((480, 640), (640, 640), "letterbox")).tolist() == list(range(480))
     assert rows(fit((720, 1280), (640, 640), "letterbox")).tolist() == list(range(720))
     assert rows(fit((1080, 1920), (640, 640), "letterbox")).tolist() == list(range(1, 1080, 3))

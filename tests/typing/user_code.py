@@ -146,5 +146,6 @@ def errors() -> int:
         assert_type(e.key, str)
         assert_type(e.option, str)
         e.hint  # type: ignore[attr-defined]
+        seatrial.Preproces  # type: ignore[attr-defined]
         return int(e.exit_code)
     return 0

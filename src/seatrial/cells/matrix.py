@@ -34,7 +34,7 @@ def expand(plan: PlanFile, models: dict[str, ModelInfo], image_count: int, cores
     for backend, precision, batch, threads, name in product(
         p.matrix.backends, p.matrix.precisions, p.matrix.batch_sizes, p.matrix.threads, _reference_first(p)
     ):
-        skip = _why_skipped(models[name], backend, precision, batch, threads, image_count, cores)
+        skip = why_skipped(models[name], backend, precision, batch, threads, image_count, cores)
         cells.append(Cell(name, backend, precision, batch, threads, skip))
     return cells
 
@@ -45,7 +45,7 @@ def _reference_first(plan: Plan) -> list[str]:
     return [first, *(n for n in names if n != first)] if first else names
 
 
-def _why_skipped(
+def why_skipped(
     model: ModelInfo, backend: str, precision: str, batch: int, threads: int, image_count: int, cores: int
 ) -> str:
     fixed = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None

@@ -10,7 +10,8 @@ PLAN_SUFFIXES = (".yaml", ".yml")
 
 
 def is_plan(text: str) -> bool:
-    return text.partition(":")[0] == "demo" or Path(text.rpartition(":")[0] or text).suffix in PLAN_SUFFIXES
+    path, _ = _split(text)
+    return path == "demo" or path.endswith(PLAN_SUFFIXES)
 
 
 def plan_of(text: str) -> PlanFile:

@@ -169,7 +169,7 @@ def turn_orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[l
 
 
 @dataclass(frozen=True)
-class _Warm:
+class WarmUp:
     """What a request takes, and a turn beside its requests: both to plan by, not to judge by."""
 
     request_s: float
@@ -177,7 +177,7 @@ class _Warm:
     hand_over_s: float
 
 
-def warm_up(turner: Turner) -> _Warm:
+def warm_up(turner: Turner) -> WarmUp:
     """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
 
     request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest.
@@ -196,7 +196,7 @@ def warm_up(turner: Turner) -> _Warm:
         count *= 2 if took_s < BURST_S else 1
     counts, seconds = zip(*(turns[1:] or turns), strict=True)
     least_s = min(took_s / count for count, took_s in turns)
-    return _Warm(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
+    return WarmUp(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
 
 
 def bursts_of(rows: I64, blocks: int, burst: int) -> I64:

@@ -82,7 +82,7 @@ def _rounds_to_verdicts(
 
     def check_time(ready_s: float, turns_s: float) -> None:
         if not rounds:
-            _check_time(ready_s, turns_s, question)
+            check_time_left(ready_s, turns_s, question)
 
     for look in looks:
         while len(rounds) < look:
@@ -142,7 +142,7 @@ def launch_order(seed: int, number: int) -> list[str]:
     return order if number % 2 == 0 else order[::-1]
 
 
-def _check_time(ready_s: float, turns_s: float, question: Question) -> None:
+def check_time_left(ready_s: float, turns_s: float, question: Question) -> None:
     """UsageError where not even the fewest rounds fit: better said now than after the time is up.
 
     ready_s: what loading and warming up took this time; turns_s: the shortest round's turns.

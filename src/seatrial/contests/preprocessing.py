@@ -108,7 +108,7 @@ def _blob_params() -> Any:
 
 def _letterbox_floor(image: U8, g: Geometry, out: F32) -> Work:
     lines = image.reshape(image.shape[0], -1)
-    rows = _rows_of_linear(g)
+    rows = rows_of_linear(g)
 
     def floor() -> None:
         read_rows(lines, rows)
@@ -117,7 +117,7 @@ def _letterbox_floor(image: U8, g: Geometry, out: F32) -> Work:
     return floor
 
 
-def _rows_of_linear(g: Geometry) -> npt.NDArray[np.int64]:
+def rows_of_linear(g: Geometry) -> npt.NDArray[np.int64]:
     """Source rows that have weight in a linear resize, or in the 2 × 2 mean of an exact half."""
     source, resized = g.source_hw[0], g.resized_hw[0]
     if source == resized or g.source_hw == (2 * resized, 2 * g.resized_hw[1]):

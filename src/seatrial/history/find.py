@@ -21,7 +21,7 @@ def list_runs(results: Path) -> list[RunFolder]:
     if not results.is_dir():
         raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
     starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
-    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: p.parent.name)]
+    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (p.parent.name, p))]
 
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:

@@ -63,7 +63,7 @@ def glimpse(
 
     preprocess: arguments of kernels.Preprocess.
     """
-    free = _free_bytes()
+    free = free_bytes()
     if free is not None and 3 * info.size_bytes > free:
         return Glimpse(
             {}, f"the model's {format_bytes(info.size_bytes)} need more memory than is free ({format_bytes(free)})"
@@ -84,7 +84,7 @@ def glimpse(
     return Glimpse({}, f"it took longer than {format_seconds(timeout_s)}" if ended.timed_out else ended.reason)
 
 
-def _free_bytes() -> int | None:
+def free_bytes() -> int | None:
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (ValueError, OSError):

@@ -33,7 +33,11 @@ class SharedSamples:
         try:
             shared = cls(anonymous_file(), clients, capacity, stages)
             # Pages that nobody writes cost nothing.
-            os.ftruncate(shared.descriptor, clients * shared._bytes)
+            try:
+                os.ftruncate(shared.descriptor, clients * shared._bytes)
+            except OSError:
+                shared.close()
+                raise
         except OSError as e:
             raise ResultsError(f"the system gives no memory for samples: {e.strerror or e}; raise its limits") from e
         return shared

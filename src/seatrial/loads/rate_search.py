@@ -106,7 +106,7 @@ class RateSearch:
         return max(1, sum(map(len, tables))) / ((now_ns() - began) / 1e9)
 
     def _check_time(self, capacity: float) -> None:
-        needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
+        needed = requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
         rate, max_time_s = 0.6 * capacity, self._task.stopping.max_time_s
         if needed / rate > SEARCHING * max_time_s:
             raise UsageError(
@@ -119,7 +119,7 @@ class RateSearch:
     def _try(self, rate: float) -> Holds | None:
         """For the search a likely "yes" will do: one that a confirmation would probably pass. The record's point keeps what
         its requests alone prove."""
-        needed = _requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
+        needed = requests_needed(self._quantile, ERROR, MAY_BE_ABOVE)
         sent = self._send(rate, needed, SHARE_TRIED, until=SEARCHING, must=not self._points)
         if sent is None:
             return None
@@ -142,7 +142,7 @@ class RateSearch:
         )
 
     def _confirm(self, rate: float, error: float) -> Holds | None:
-        needed = _requests_needed(self._quantile, error, MAY_BE_ABOVE_AT_LAST)
+        needed = requests_needed(self._quantile, error, MAY_BE_ABOVE_AT_LAST)
         sent = self._send(rate, needed, SHARE_CONFIRMED, until=1.0)
         return None if sent is None else self._mark_point(rate, sent, error)
 
@@ -244,6 +244,6 @@ class _Requests:
         self.latencies_s: F64 = np.concatenate([rows[:, -1] / 1e9, np.full(count - len(rows), math.inf)])
 
 
-def _requests_needed(quantile: float, error: float, above: int) -> int:
+def requests_needed(quantile: float, error: float, above: int) -> int:
     """Some more than independent requests: latencies of neighbours in a queue are alike."""
     return math.ceil(1.3 * tail_samples_needed(quantile, 1 - error, above))

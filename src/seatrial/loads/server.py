@@ -20,6 +20,8 @@ I64 = npt.NDArray[np.int64]
 POLL_S = 0.2
 # Behind the last arrival: a server that is behind may catch up; what it has not begun by then is unserved.
 LEAST_GRACE_S = 1.0
+# The first arrival is due so long after the servers are started.
+LEAD_NS = 20_000_000
 
 
 def due_times(task: LoadTask, rate: float, duration_s: float, seed: int) -> I64:
@@ -43,14 +45,21 @@ def serve(
 
     longest_wait_s: a wait that is nothing unusual here; several of them are given to a server that is behind at the end.
     """
-    first_ns = now_ns() + 20_000_000
-    last_ns = first_ns + int(due_ns[-1])
-    deadline = last_ns + int(max(LEAST_GRACE_S, 5 * longest_wait_s) * 1e9)
-    ended = beside(
-        lambda: open_loop(works, tables, due_ns, first_ns=first_ns, deadline_ns=deadline),
-        lambda: tell(min(1.0, max(0, now_ns() - first_ns) / (last_ns - first_ns + 1))),
-        spare,
-    )
+    grace_ns = int(max(LEAST_GRACE_S, 5 * longest_wait_s) * 1e9)
+    span_ns = int(due_ns[-1])
+    first_ns = 0
+
+    def loop() -> str:
+        nonlocal first_ns
+        # Behind the collector, which takes longer than the lead: what is due meanwhile would be charged with a wait for it.
+        first_ns = now_ns() + LEAD_NS
+        return open_loop(works, tables, due_ns, first_ns=first_ns, deadline_ns=first_ns + span_ns + grace_ns)
+
+    def poll() -> None:
+        if first_ns:
+            tell(min(1.0, max(0, now_ns() - first_ns) / (span_ns + 1)))
+
+    ended = beside(loop, poll, spare)
     return ended, first_ns
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 ROOT = Path("/")
 _CPU = "sys/devices/system/cpu"
-_PATIENCE_S = 5.0
+PATIENCE_S = 5.0
 _GPU_FIELDS = ("name", "driver_version", "clocks.current.sm", "clocks.max.sm", "clocks.current.memory")
 
 
@@ -127,7 +127,7 @@ def _ask_nvidia_smi(tool: str) -> tuple[Gpu, ...]:
     command = [tool, f"--query-gpu={','.join(_GPU_FIELDS)}", "--format=csv,noheader,nounits"]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE_S, errors="replace"
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE_S, errors="replace"
         )
     except (OSError, subprocess.SubprocessError):
         return ()

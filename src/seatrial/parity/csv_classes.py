@@ -58,7 +58,7 @@ def _by_index(truth: Truth, texts: list[str], labels: list[str] | None, count: i
     if odd:
         raise DataError(
             f"{truth.path}: expected classes as labels or as whole numbers counted from 0, got {quoted_list(odd)}; write "
-            f"{str(int(float(odd[0]))) if float(odd[0]).is_integer() else 'a label'!r} for {odd[0]!r}"
+            f"{str(int(float(odd[0]))) if float(odd[0]).is_integer() and float(odd[0]) >= 0 else 'a label'!r} for {odd[0]!r}"
         )
     if labels and all(is_number(name) for name in labels if name):
         raise DataError(

@@ -117,16 +117,16 @@ class StoppingRule:
         if len(samples) >= self.next_look:
             while self.next_look <= len(samples):
                 self.next_look = math.ceil(self.next_look * LOOK_GROWTH)
-            self._last = self._spend(samples)
+            self._last = self.spend(samples)
         return self._last
 
     def conclude(self, samples: Samples) -> Look:
         """Were they enough, now that no more come? Where no look has said so this is one more, which spends its share."""
         if not self._last.enough and len(samples) >= self._least:
-            self._last = self._spend(samples)
+            self._last = self.spend(samples)
         return self._last
 
-    def _spend(self, samples: Samples) -> Look:
+    def spend(self, samples: Samples) -> Look:
         self._looks += 1
         alpha = self._alpha / (self._looks * (self._looks + 1))
         centre, half_width = self._interval(samples[:, -1], alpha)
