@@ -12,6 +12,7 @@ from seatrial.gate.verdict import RULES
 from seatrial.history.find import load_record
 from seatrial.history.records import Comparison, Environment, RunStart
 from seatrial.history.run_folder import new_run
+from seatrial.warning import Warning
 
 
 def comparison(verdict, metric="p50"):
@@ -36,9 +37,11 @@ def test_the_verdict_is_the_worst_one(tmp_path, verdicts, verdict):
     asked = [comparison(v, m) for v, m in zip(verdicts, ("p50", "p90", "mean"), strict=False)]
     with new_run(tmp_path, "here") as run:
         run.save_start(RunStart(kind="compare", created="2026-01-02T03:04:05+00:00", subject=("old", "new")))
-        made = record_comparisons(run, asked, Environment(machine="here"), {}, 1.23456, warnings=("w",))
+        made = record_comparisons(
+            run, asked, Environment(machine="here"), {}, 1.23456, warnings=(Warning("frames", "w"),)
+        )
     assert (made.verdict, made.kind, made.status, made.rules) == (verdict, "compare", "complete", RULES)
-    assert (made.created, made.wall_s, made.warnings) == ("2026-01-02T03:04:05+00:00", 1.23, ("w",))
+    assert (made.created, made.wall_s, made.warnings) == ("2026-01-02T03:04:05+00:00", 1.23, (Warning("frames", "w"),))
     assert made.comparisons == tuple(asked)
     assert len(made.decisions) == len(asked)
     assert load_record(run) == made, "and its decisions follow from its files"
