@@ -22,7 +22,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from seatrial._native.timing import StageSamples, closed_loop, now_ns
-from seatrial.compare.lockstep import run_round
+from seatrial.compare.lockstep import RoundSize, run_round
 from seatrial.compare.question import Question
 from seatrial.compare.rounds import compare_sides
 from seatrial.compare.sides import model_side
@@ -170,7 +170,7 @@ def study(args: argparse.Namespace, subjects: list[tuple[Path, dict[str, tuple[i
             values = []
             for _ in range(2):
                 side = Side("a", model_side(model, shapes=shapes).work)
-                r = run_round([side], folder / "one", n, blocks=50, least_requests=200)
+                r = run_round([side], folder / "one", n, RoundSize(blocks=50, least_requests=200))
                 values.append(np.median(r.blocks_ns["a"][:, :, -1]))
                 requests.append(r.blocks_ns["a"][:, :, -1].size)
             logs.append(math.log(values[1] / values[0]))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from seatrial.cli.load_options import MLPERF, SCENARIOS, loads_of
+from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
 from seatrial.errors import DataError, UsageError
 from seatrial.loads.task import Load
 
@@ -15,7 +15,7 @@ GIVEN = {
 
 
 def loads(scenario="single-stream", **options):
-    return loads_of(**GIVEN | {"scenario": scenario} | options)
+    return loads_of(LoadOptions(**GIVEN | {"scenario": scenario} | options))
 
 
 def shown(points):

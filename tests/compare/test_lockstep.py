@@ -15,7 +15,7 @@ import pytest
 from processes import below, descriptors
 
 from seatrial.compare import lockstep, turner, turns
-from seatrial.compare.lockstep import run_round
+from seatrial.compare.lockstep import RoundHooks, RoundSize, run_round
 from seatrial.compare.round_plan import LEAST_BURST, MOST_BURST
 from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
@@ -101,7 +101,7 @@ def test_a_side_may_have_any_number_of_stages_of_its_own_and_of_a_devices_clock(
     python.write_text(MANY_STAGES)
     python.chmod(0o755)
     sides = [replace(side(workspace.folder / "model.fake.json", name), python=str(python)) for name in ("a", "b")]
-    found = run_round(sides, tmp_path / "round", 5, blocks=4)
+    found = run_round(sides, tmp_path / "round", 5, RoundSize(blocks=4))
     assert found.stages == MANY
     for table in found.blocks_ns.values():
         assert table.shape == (4, found.burst, len(MANY) + 1)
@@ -134,7 +134,7 @@ def test_a_round_of_three_sides(workspace, tmp_path, quick, monkeypatch):
 
     before = descriptors()
     sides = [side(workspace.folder / "model.fake.json", name) for name in NAMES]
-    found = run_round(sides, tmp_path / "round", 5, blocks=8, tell=tell)
+    found = run_round(sides, tmp_path / "round", 5, RoundSize(blocks=8), hooks=RoundHooks(tell=tell))
     assert sorted(found.blocks_ns) == NAMES
     # 0.2 ms a request: 60 of them in 12 ms, where nothing disturbs them.
     assert LEAST_BURST <= found.burst <= 60
@@ -190,7 +190,7 @@ def test_bursts_fill_12_ms_within_bounds_and_give_the_requests_asked_for(
     warm_up_says(latency_ms / 1e3)
     model = workspace.script("m.fake.json", latency_ms=[latency_ms])
     blocks = 4 if least > 1 else 2
-    found = run_round([side(model)], tmp_path / "round", 0, blocks=blocks, least_requests=least)
+    found = run_round([side(model)], tmp_path / "round", 0, RoundSize(blocks=blocks, least_requests=least))
     assert found.burst == burst
     assert found.blocks_ns["a"].shape == (blocks, burst, 2)
     assert blocks * burst >= least
@@ -201,7 +201,7 @@ def test_ten_percent_are_told_apart_in_one_round_and_nothing_from_nothing(worksp
     same = workspace.script("same.fake.json", latency_ms=[2.0])
     slower = workspace.script("slower.fake.json", latency_ms=[2.2])
     sides = [side(same, "a"), side(slower, "b"), side(same, "control")]
-    found = run_round(sides, tmp_path / "round", 1, blocks=12)
+    found = run_round(sides, tmp_path / "round", 1, RoundSize(blocks=12))
     log = {name: np.log(np.quantile(table[:, :, 0], 0.1)) for name, table in found.blocks_ns.items()}
     assert log["b"] - log["a"] == pytest.approx(np.log(1.1), abs=0.02)
     assert log["control"] - log["a"] == pytest.approx(0, abs=0.02)
@@ -228,7 +228,7 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
     good = side(workspace.script("good.fake.json", latency_ms=[3]), "a")
     bad = side(workspace.script("bad.fake.json", latency_ms=[3], fail={"at": at, "how": how}), "b", "B, bad on fake")
     with pytest.raises(CellError) as caught:
-        run_round([good, bad], tmp_path / "round", 0, blocks=40)
+        run_round([good, bad], tmp_path / "round", 0, RoundSize(blocks=40))
     assert str(caught.value).startswith(f"B, bad on fake: {said}")
     assert "last output" not in str(caught.value), "it goes with the round's folder"
     assert below() == []
@@ -288,7 +288,7 @@ def test_a_pipeline_has_a_column_a_stage_and_one_for_the_whole(workspace, tmp_pa
 
     ready = preflight(workspace.load(), False, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "baseline").side
-    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=2)
+    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, RoundSize(blocks=2))
     table = found.blocks_ns["a"]
     assert found.stages == ["decode", "preprocess", "infer", "postprocess"]
     assert table.shape == (2, found.burst, 5)
@@ -323,7 +323,13 @@ def test_what_a_side_started_ends_with_it(workspace, tmp_path, quick):
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
     seen = []
-    run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=8, tell=lambda _: seen.extend(below()))
+    run_round(
+        [Side("a", whole.work)],
+        tmp_path / "round",
+        0,
+        RoundSize(blocks=8),
+        hooks=RoundHooks(tell=lambda _: seen.extend(below())),
+    )
     assert len(seen) == 2
     assert psutil.wait_procs(seen, timeout=30)[1] == []
 
@@ -339,7 +345,7 @@ def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tm
     monkeypatch.setattr(turner.Turner, "turn", lambda *_: pytest.fail("a turn was run"))
     began = time.monotonic()
     with pytest.raises(UsageError, match="too long"):
-        run_round([side(model)], tmp_path / "round", 0, check_time=refuse)
+        run_round([side(model)], tmp_path / "round", 0, hooks=RoundHooks(check_time=refuse))
     ((ready_s, turns_s),) = told
     # Eight blocks of two requests of 20 ms; and at least two requests of it warm it up.
     assert turns_s >= 8 * 2 * 0.02
@@ -349,7 +355,7 @@ def test_the_time_that_a_round_takes_is_told_before_its_first_turn(workspace, tm
 
 def test_the_order_of_starts_can_be_given(workspace, tmp_path, quick):
     sides = [side(workspace.folder / "model.fake.json", name) for name in NAMES]
-    found = run_round(sides, tmp_path / "round", 0, blocks=2, launch=NAMES[::-1])
+    found = run_round(sides, tmp_path / "round", 0, RoundSize(blocks=2), launch=NAMES[::-1])
     assert found.launched == list(NAMES[::-1])
     assert list(found.blocks_ns) == list(NAMES)
 
@@ -412,7 +418,7 @@ def seen_images(workspace, tmp_path, rounds, blocks=4):
     for seed, names in rounds:
         logs = {name: tmp_path / f"{name}-{seed}.txt" for name in names}
         sides = [Side(name, whole.work, environment={"SEEN": str(logs[name])}) for name in names]
-        found = run_round(sides, tmp_path / "round", seed, blocks=blocks)
+        found = run_round(sides, tmp_path / "round", seed, RoundSize(blocks=blocks))
         in_turns = blocks * (found.burst + 1)
         seen.append({name: log.read_text().split()[-in_turns:] for name, log in logs.items()})
     return seen
@@ -487,12 +493,12 @@ def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(worksp
     only = "\n  only: {model: model.fake.json, preprocess: {python: 'mine:pre'}, postprocess: {task: classify}}"
     ready = preflight(workspace.load(pipelines=only, parity=""), True, lambda _: None)
     whole = pipeline_subject(ready, new_run(tmp_path / "results", "here"), "only").side
-    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, blocks=2)
+    found = run_round([Side("a", whole.work)], tmp_path / "round", 0, RoundSize(blocks=2))
     assert found.restless == {"a": 1.0}
 
 
 def test_a_side_at_rest_is_not_restless(workspace, tmp_path, quick):
-    found = run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0, blocks=4)
+    found = run_round([side(workspace.folder / "model.fake.json")], tmp_path / "round", 0, RoundSize(blocks=4))
     assert found.restless == {"a": 0.0}
     assert found.requests_s["a"] >= 0.0002
     assert 0 < found.other_s < found.wall_s

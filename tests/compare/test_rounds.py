@@ -518,8 +518,8 @@ def test_the_rounds_that_follow_are_longer_where_that_helps(compared, within, be
         rounds.append(a_round(flat(1.0, 40), b, flat(1.0, 40)))
     asked, (c,) = compared(rounds)
     assert c.verdict == "INCONCLUSIVE"
-    assert [asked[k].blocks for k in (0, 8, 12)] == blocks
-    assert asked[7].blocks == blocks[0]
+    assert [asked[k].size.blocks for k in (0, 8, 12)] == blocks
+    assert asked[7].size.blocks == blocks[0]
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ def test_the_rounds_that_follow_are_longer_where_that_helps(compared, within, be
 def test_a_tail_asks_for_the_requests_that_can_hold_it(compared, metrics, least):
     """p^n <= 5 %: fewer would seldom have a request beyond the percentile."""
     asked, _ = compared(rounds_of([0.0] * 8), metrics=metrics)
-    assert {r.least_requests for r in asked} == {least}
+    assert {r.size.least_requests for r in asked} == {least}
 
 
 def test_sides_seeds_and_progress(compared):
@@ -645,16 +645,18 @@ class Machine:
         return self.now
 
     def own_s(self, asked):
-        return [asked.requests_s.get(n, self.request_s) for n in ("a", "b", "control")]
+        return [asked.size.requests_s.get(n, self.request_s) for n in ("a", "b", "control")]
 
     def takes(self, asked):
         """Three processes on one core, each warm for 0.15 s or two requests; and their fewest turns."""
         ready_s = 3 * (self.load_s + max(0.15, 2 * self.request_s))
-        return ready_s, least_turns_s(asked.blocks, self.own_s(asked), asked.least_requests)
+        return ready_s, least_turns_s(asked.size.blocks, self.own_s(asked), asked.size.least_requests)
 
     def answer(self, asked):
         ready_s, _ = self.takes(asked)
-        plan = plan_turns(asked.blocks, self.own_s(asked), asked.least_requests, asked.budget_s - ready_s)
+        plan = plan_turns(
+            asked.size.blocks, self.own_s(asked), asked.size.least_requests, asked.size.budget_s - ready_s
+        )
         takes = self.slower * self.request_s
         wall_s = self.slower * ready_s + plan.blocks * 3 * (plan.burst + 1) * takes + 0.05
         self.now += wall_s
@@ -698,7 +700,7 @@ def test_a_stricter_question_is_answered_later_and_plans_its_time_for_that(compa
     assert (q.looks, least_pairs(q.confidence)) == (looks, least)
     asked, (c,) = compared(rounds_of([0.5] * 16), alpha=alpha)
     assert (c.verdict, len(c.pairs)) == ("REGRESSION", looks[0])
-    assert asked[0].budget_s == pytest.approx(SPARE * 60 / looks[0])
+    assert asked[0].size.budget_s == pytest.approx(SPARE * 60 / looks[0])
 
 
 def test_two_modes_that_move_are_told():

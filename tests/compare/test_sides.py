@@ -16,7 +16,7 @@ from seatrial.cells.preflight import preflight
 from seatrial.compare import lockstep
 from seatrial.compare import sides as sides_module
 from seatrial.compare.interpreters import OWN_VERSION, Interpreter, inspect_interpreter, lent_environment
-from seatrial.compare.lockstep import run_round
+from seatrial.compare.lockstep import RoundSize, run_round
 from seatrial.compare.sides import Subject, called_alike, distinct_labels, model_side, model_subject, pipeline_subject
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, UsageError
@@ -301,7 +301,7 @@ def test_sides_are_called_alike(workspace):
 def in_one_round(relu, environment, tmp_path, monkeypatch, **options):
     monkeypatch.setattr(lockstep, "WARM_UP_S", 0.02)
     side = model_side(relu, python=str(environment), shapes={"x": (1, 3, 8, 8)}, **options)
-    return run_round([Side("b", side.work, side.python, side.environment)], tmp_path / "round", 0, blocks=4)
+    return run_round([Side("b", side.work, side.python, side.environment)], tmp_path / "round", 0, RoundSize(blocks=4))
 
 
 def test_a_model_runs_in_an_environment_that_has_everything(relu, full, tmp_path, monkeypatch, own_path):
@@ -328,7 +328,7 @@ def test_a_pipeline_in_another_environment(ready, full, lean, tmp_path, monkeypa
     run = new_run(tmp_path / "results", "here")
     subject = pipeline_subject(ready(), run, "baseline", python=str(full))
     assert subject.label == f"baseline (fake fp32 b1 t1) by {full}/bin/python"
-    found = run_round([subject.side], tmp_path / "round", 0, blocks=2)
+    found = run_round([subject.side], tmp_path / "round", 0, RoundSize(blocks=2))
     assert found.stages == ["decode", "preprocess", "infer", "postprocess"]
     with pytest.raises(BackendUnavailableError, match="a pipeline needs it with its packages"):
         pipeline_subject(ready(), run, "baseline", python=str(lean))

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pytest
 
 from seatrial.compare import rounds as compare_rounds
-from seatrial.compare.lockstep import CheckTime, Enough, Round, run_round
+from seatrial.compare.lockstep import Round, RoundHooks, RoundSize, run_round
 from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError
@@ -33,9 +33,7 @@ class RunsRounds(Protocol):
     """What compare/rounds.py calls, word for word: run_round, and whatever stands in for it."""
 
     def __call__(
-        self, sides: Sequence[Side], folder: Path, seed: int, *, blocks: int, least_requests: int, launch: Sequence[str],
-        tell: Callable[[float], None], budget_s: float, requests_s: Mapping[str, float], enough: Enough,
-        check_time: CheckTime,
+        self, sides: Sequence[Side], folder: Path, seed: int, size: RoundSize, *, launch: Sequence[str], hooks: RoundHooks
     ) -> Round: ...  # fmt: skip
 
 
@@ -46,11 +44,8 @@ class Asked:
     sides: Sequence[Side]
     folder: Path
     seed: int
-    blocks: int
-    least_requests: int
+    size: RoundSize
     launch: Sequence[str]
-    budget_s: float
-    requests_s: Mapping[str, float]
 
 
 Answer = Callable[[Asked], Round]
@@ -68,17 +63,15 @@ class Rounds:
         self.asked: list[Asked] = []
 
     def __call__(
-        self, sides: Sequence[Side], folder: Path, seed: int, *, blocks: int, least_requests: int, launch: Sequence[str],
-        tell: Callable[[float], None], budget_s: float, requests_s: Mapping[str, float], enough: Enough,
-        check_time: CheckTime,
+        self, sides: Sequence[Side], folder: Path, seed: int, size: RoundSize, *, launch: Sequence[str], hooks: RoundHooks
     ) -> Round:  # fmt: skip
         folder.mkdir(parents=True, exist_ok=True)
-        asked = Asked(sides, folder, seed, blocks, least_requests, launch, budget_s, requests_s)
+        asked = Asked(sides, folder, seed, size, launch)
         self.asked.append(asked)
-        check_time(*self.takes(asked))
+        hooks.check_time(*self.takes(asked))
         answer = self.answer(asked)
-        tell(0.5)
-        tell(1.0)
+        hooks.tell(0.5)
+        hooks.tell(1.0)
         return answer
 
     @property
@@ -122,7 +115,7 @@ def by_ratio(*ratios: float) -> Answer:
 
     def answer(asked: Asked) -> Round:
         stages = PIPELINE_STAGES if isinstance(asked.sides[0].work, PipelineWorkload) else ("infer",)
-        base = np.full((asked.blocks, 3, len(stages) + 1), LEAST_NS)
+        base = np.full((asked.size.blocks, 3, len(stages) + 1), LEAST_NS)
         b = (base * ratios[asked.seed % 1000 % len(ratios)]).astype(np.int64)
         return round_of({"a": base, "b": b, "control": base}, asked.launch, stages)
 
@@ -140,7 +133,7 @@ def with_a_real_first(made: Callable[[Asked, Round], Round]) -> Answer:
 
     def answer(asked: Asked) -> Round:
         if not first:
-            first.append(run_round(asked.sides, asked.folder, asked.seed, launch=asked.launch, blocks=2))
+            first.append(run_round(asked.sides, asked.folder, asked.seed, RoundSize(blocks=2), launch=asked.launch))
         return made(asked, first[0])
 
     return answer

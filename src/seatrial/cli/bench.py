@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seatrial.cli.load_options import MLPERF, SCENARIOS, loads_of
+from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
 from seatrial.cli.shell import (
     DebugOption,
     JsonOption,
@@ -132,7 +132,7 @@ def bench(
     if find_rate and percentile:
         raise UsageError("--percentile: a search has many rates; the percentile to hold stands in --latency-bound")
     thread_counts = several("--threads", threads, lambda t: count("--threads", t), str) if threads else [None]
-    loads = loads_of(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix)
+    loads = loads_of(LoadOptions(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix))
     sweep = Sweep(loads, seconds, tuple(percentile_of("--percentile", p)[0] for p in percentile or ()), seed)
     out = console(quiet, json)
     with new_run(results, machine_name()) as run, out.status("checking") as status:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -61,29 +60,48 @@ class Round:
         return max(0.0, self.wall_s - blocks * (self.burst + 1) * sum(self.requests_s.values()))
 
 
+@dataclass(frozen=True)
+class RoundSize:
+    """How much a round measures.
+
+    least_requests: how many a side must have answered at the end, which may make bursts longer. budget_s: loading and turns are
+    to fit into it; a slow model gets fewer blocks, and then shorter bursts, but never less than round_plan.least_turns_s takes.
+    requests_s: what a request of each side took in an earlier round, which the time is then planned with.
+    """
+
+    blocks: int = BLOCKS
+    least_requests: int = 1
+    budget_s: float = math.inf
+    requests_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RoundHooks:
+    """Who hears of a round while it runs.
+
+    tell: shares of its turns. check_time: before the first turn, how many seconds went by until then and how many the shortest
+    round's turns take at the least; may raise. enough: the blocks so far and the stages, as a Round has them; may ask for more,
+    up to MOST_TIMES as many and within the budget. It must not look at what the sides' difference is, only at how well it is
+    known.
+    """
+
+    tell: Callable[[float], None] = lambda _share: None
+    check_time: CheckTime = lambda _ready_s, _turns_s: None
+    enough: Enough = lambda _blocks, _stages: True
+
+
 def run_round(
     sides: Sequence[Side],
     folder: Path,
     seed: int,
+    size: RoundSize = RoundSize(),
     *,
-    blocks: int = BLOCKS,
-    least_requests: int = 1,
     launch: Sequence[str] = (),
-    tell: Callable[[float], None] = lambda _: None,
-    budget_s: float = math.inf,
-    enough: Enough = lambda _blocks, _stages: True,
-    check_time: CheckTime = lambda _ready_s, _turns_s: None,
-    requests_s: Mapping[str, float] = MappingProxyType({}),
+    hooks: RoundHooks = RoundHooks(),
 ) -> Round:
-    """One process a side, started in random order; `blocks` blocks in which each side has one turn.
+    """One process a side, started in random order; `size.blocks` blocks in which each side has one turn.
 
-    least_requests: how many a side must have answered at the end, which may make bursts longer. launch: the order of starts
-    by name, where it is not to be random. budget_s: loading and turns are to fit into it; a slow model gets fewer blocks,
-    and then shorter bursts, but never less than round_plan.least_turns_s takes. check_time: hears, before the first turn, how
-    many seconds went by until then and how many the shortest round's turns take at the least, and may raise. enough: hears
-    the blocks so far and the stages, as a Round has them, and may ask for more, up to MOST_TIMES as many and within the
-    budget; it must not look at what the sides' difference is, only at how well it is known. requests_s: what a request of
-    each side took in an earlier round, which the time is then planned with.
+    launch: the order of starts by name, where it is not to be random.
 
     Within a block the order is random, and the next block's is its mirror image (ABBA), so that a steady drift cancels. Every
     side's order of images begins anew before the first turn, from one seed: in each block all sides see the same images,
@@ -104,19 +122,21 @@ def run_round(
         turners: dict[str, Turner] = {}
         for name in starts:
             turners[name] = stack.enter_context(
-                open_turner(by_name[name], folder, longest_turns(blocks, least_requests))
+                open_turner(by_name[name], folder, longest_turns(size.blocks, size.least_requests))
             )
         for turner in turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = list(by_name)
         warm = {name: warm_up(turners[name]) for name in names}
-        own_s = [requests_s.get(name, warm[name].request_s) for name in names]
+        own_s = [size.requests_s.get(name, warm[name].request_s) for name in names]
         hand_over_s = sum(w.hand_over_s for w in warm.values())
         ready_s = time.monotonic() - began
         # Of unlike images a warm-up sees a few: what it saw at the least can be held against the question, no more.
-        check_time(ready_s, least_turns_s(blocks, [w.least_s for w in warm.values()], least_requests, hand_over_s))
-        plan = plan_turns(blocks, own_s, least_requests, max(0.0, budget_s - ready_s), hand_over_s)
+        hooks.check_time(
+            ready_s, least_turns_s(size.blocks, [w.least_s for w in warm.values()], size.least_requests, hand_over_s)
+        )
+        plan = plan_turns(size.blocks, own_s, size.least_requests, max(0.0, size.budget_s - ready_s), hand_over_s)
         burst = plan.burst
         stages = list(turners[names[0]].facts().stages)
         cores = sorted({core for t in turners.values() for core in t.facts().affinity})
@@ -132,12 +152,12 @@ def run_round(
                 for name in order:
                     turners[name].turn(burst)
                 if done % 8 == 0:
-                    tell(min(1.0, done / plan.blocks))
+                    hooks.tell(min(1.0, done / plan.blocks))
                 # Behind an odd one the mirror image is still to come.
-                late = time.monotonic() - began >= budget_s
+                late = time.monotonic() - began >= size.budget_s
                 if done % 2 == 0 and done >= plan.least and late:
                     break
-                if done % plan.blocks == 0 and enough(tables(done), stages):
+                if done % plan.blocks == 0 and hooks.enough(tables(done), stages):
                     break
         for turner in turners.values():
             turner.quit()

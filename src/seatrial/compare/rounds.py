@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seatrial.compare.lockstep import Round, run_round
+from seatrial.compare.lockstep import Round, RoundHooks, RoundSize, run_round
 from seatrial.compare.pairs import CONTROL, A, B, stage_and_columns, well_known
 from seatrial.compare.question import Question
 from seatrial.compare.round_plan import BLOCKS, least_turns_s, round_budget_s, time_needed_s
@@ -93,15 +93,19 @@ def _rounds_to_verdicts(
                     sides,
                     folder,
                     question.seed * 1000 + len(rounds),
-                    blocks=blocks,
-                    least_requests=question.least_requests,
+                    RoundSize(
+                        blocks=blocks,
+                        least_requests=question.least_requests,
+                        # Planned anew each time, from what the rounds before really took.
+                        budget_s=round_budget_s(left_s(), look - len(rounds)),
+                        requests_s=rounds[-1].requests_s if rounds else {},
+                    ),
                     launch=launch_order(question.seed, len(rounds)),
-                    tell=_tell_share(tell, len(rounds), looks[0]),
-                    # Planned anew each time, from what the rounds before really took.
-                    budget_s=round_budget_s(left_s(), look - len(rounds)),
-                    requests_s=rounds[-1].requests_s if rounds else {},
-                    enough=lambda tables, stages: well_known(tables, stages, question),
-                    check_time=check_time,
+                    hooks=RoundHooks(
+                        tell=_tell_share(tell, len(rounds), looks[0]),
+                        enough=lambda tables, stages: well_known(tables, stages, question),
+                        check_time=check_time,
+                    ),
                 )
             )
             # Of a stage that is not there: after one round, not after eight.
