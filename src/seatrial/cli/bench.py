@@ -9,8 +9,10 @@ import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
 from seatrial.cli.shell import (
+    AllowCodeOption,
     DebugOption,
     JsonOption,
+    LoopOption,
     QuietOption,
     ResultsOption,
     command,
@@ -106,11 +108,9 @@ def bench(
             "--mix", metavar="NAME=SHAPE@WEIGHT", help="One shape of a mix, with its weight; give two or more."
         ),
     ] = None,
-    loop: Annotated[
-        str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
-    ] = "native",
+    loop: LoopOption = "native",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Arrivals, orders and made-up inputs follow from it.")] = 0,
-    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
+    allow_code: AllowCodeOption = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
     quiet: QuietOption = False,

@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.shell import (
+    AllowCodeOption,
     DebugOption,
     JsonOption,
+    LoopOption,
     QuietOption,
     ResultsOption,
     command,
@@ -82,11 +84,9 @@ def compare(
         str | None,
         typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs B.", show_default=False),
     ] = None,
-    loop: Annotated[
-        str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")
-    ] = "native",
+    loop: LoopOption = "native",
     seed: Annotated[int, typer.Option("--seed", min=0, help="Orders and made-up inputs follow from it.")] = 0,
-    allow_code: Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")] = False,
+    allow_code: AllowCodeOption = False,
     results: ResultsOption = Path("results"),
     json: JsonOption = None,
     quiet: QuietOption = False,

@@ -30,6 +30,8 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing 
 DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 
+AllowCodeOption = Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")]
+LoopOption = Annotated[str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are kept.")]
 
 
