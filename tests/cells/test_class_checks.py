@@ -169,3 +169,11 @@ def test_warnings_are_printed_once_with_their_cells():
     )
     assert printed({Warning("steal", "only here"): ["a"]}, 1) == "warning: only here\n"
     assert printed({}, 1) == ""
+
+
+def test_warnings_of_cells_that_differ_in_figures_alone_share_a_line():
+    told = {Warning("overflow", f"output y is infinite on {n} images"): [str(n)] for n in (1, 2, 3)}
+    told |= {Warning("overflow", "output z is infinite on 1 image"): ["4"]}
+    said = " ".join(printed(told, 4).split())
+    assert "output y is infinite on 1 images; 2 more like it (in 3 of 4 cells)" in said
+    assert said.count("warning:") == 2

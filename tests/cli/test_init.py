@@ -126,3 +126,15 @@ def _evil(path):
     from seatrial.errors import ModelError
 
     raise ModelError(f"{path}: a name like \x1b[2J\u202e")
+
+
+def test_a_plan_needs_a_name_and_its_command_fits_the_shell(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    detector(tmp_path / "m.onnx", yolov8(3))
+    done = init("m.onnx", "--output", "", "--force")
+    assert done.exit_code == 2
+    done = init("m.onnx", "--output", "my plan.yaml")
+    assert "seatrial run 'my plan.yaml'" in done.output
+    (tmp_path / "file").write_text("")
+    done = init("m.onnx", "--output", "file/trial.yaml")
+    assert (done.exit_code, "--results" in done.output) == (5, False), done.output

@@ -185,3 +185,22 @@ def test_debug_shows_where_a_bug_is():
     assert "ZeroDivisionError: division by zero" in shown.stderr
     assert "list_runs" in shown.stderr
     assert shown.returncode == 70, "a verdict's code is no bug's"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("wall_s", "abc"), ("wall_s", None), ("cells", 3), ("plan", []), ("kind", None)]
+)
+def test_a_damaged_record_does_not_hide_the_others(current, key, value):
+    run, _ = current("trial")
+    path = run.path / "record.json"
+    path.write_text(json.dumps(said(path) | {key: value}))
+    done = CliRunner().invoke(app, ["results", "--results", str(run.path.parent.parent)])
+    assert (done.exit_code, run.path.name in done.stdout) == (0, True), done.output
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "{", ""])
+def test_a_cells_file_that_is_no_object_is_not_the_records(current, content):
+    run, record = current("bench")
+    (run.cells / f"{record.cells[0].id}.json").write_text(content)
+    with pytest.raises(ResultsError, match="does not follow from the run's files"):
+        load_record(run)

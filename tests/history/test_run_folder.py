@@ -1,5 +1,7 @@
 """A run's folder: whole files with the user's own rights, and who is at work on it."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
@@ -114,3 +116,14 @@ def test_a_single_run_with_a_result_is_never_taken_back(tmp_path):
     with pytest.raises(ResultsError, match="never rewritten"):
         broken(tmp_path / "results", "a.json")
     assert len(list(tmp_path.glob("results/here/*/cells/a.json"))) == 1
+
+
+def test_a_folder_that_cannot_be_locked_is_taken_back(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    run = new_run(tmp_path / "results", "here", resumable=False)
+    with pytest.raises(ResultsError, match="cannot be locked"), run:
+        pytest.fail("it was entered")
+    assert list(tmp_path.iterdir()) == []

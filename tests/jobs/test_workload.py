@@ -1,8 +1,12 @@
 """What a task says of its samples: their stages, and when they are enough."""
 
+import itertools
+import weakref
+
 import numpy as np
 import pytest
 
+from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import Stopping
 from seatrial.stages import PIPELINE_STAGES
 
@@ -34,3 +38,37 @@ def test_a_task_says_when_to_look_first(fields, next_look):
     for centre, least in (("median", 0), ("mean", 50)):
         first = stopping.rule(PIPELINE_STAGES, centre).next_look
         assert first > 1 << 40 if next_look is None else first == max(next_look, least)
+
+
+class _Stages:
+    """A pipeline that notes, at each lap, which of its pictures and outputs are still alive."""
+
+    def __init__(self):
+        self.pictures, self.outputs, self.alive = [], [], []
+
+    def lap(self):
+        self.alive.append((sum(r() is not None for r in self.pictures), sum(r() is not None for r in self.outputs)))
+
+    def decode(self, _):
+        picture = np.zeros((4, 4, 3), np.uint8)
+        self.pictures.append(weakref.ref(picture))
+        return picture
+
+    def preprocess(self, images, feeds):
+        return [object() for _ in images]
+
+    def run(self, feeds):
+        output = np.zeros(3)
+        self.outputs.append(weakref.ref(output))
+        return [output]
+
+    def postprocess(self, outputs, geometries):
+        return None
+
+
+def test_memory_goes_back_within_the_stages():
+    """Behind the last lap its time would be in the whole and in no stage."""
+    stages = _Stages()
+    opened = OpenedPipeline(stages, stages, [b""], {}, 2, itertools.repeat(0), [])
+    opened.iterate(stages.lap)
+    assert stages.alive == [(2, 0), (0, 0), (0, 1), (0, 0)]

@@ -11,7 +11,7 @@ from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record, measure_task
 from seatrial.errors import ExitCode
 from seatrial.gate.verdict import judge, overall
-from seatrial.history.records import Floor
+from seatrial.history.records import Accuracy, Floor, Measured, ParityResult
 from seatrial.history.run_folder import RunFolder
 from seatrial.model.file import inspect_model
 from seatrial.parity.floor import save_floors
@@ -347,3 +347,20 @@ def test_a_trial_measures_its_floor_and_records_it(workspace):
     assert [t.elements for f in compared.floor for t in f.tensors] == [9, 9]
     assert compared.tolerance_from == "the table's for the same runtime"
     assert outcome.exit_code == ExitCode.PASS
+
+
+def test_a_comparison_that_fails_takes_nothing_from_the_record(workspace):
+    """As when a trial is carried on whose kept results were damaged meanwhile."""
+    conv(workspace.folder / "m.onnx")
+    b = Bench(workspace, one("m.onnx"))
+    cell = b.cells[0]
+    folder = b.run.work / cell.id
+    folder.mkdir(parents=True)
+    (folder / "results.npz").write_bytes(b"PK")
+    accuracy = Accuracy(metric="top1", value=Measured(value=0.9, unit="fraction"))
+    record = bare_record(
+        cell, seen="3 boxes", accuracy=accuracy, across=ParityResult(reference="r", rtol=None, atol=None)
+    )
+    found = b.comparer.compare(cell).put_into(record)
+    assert (found.seen, found.accuracy, found.across) == ("3 boxes", accuracy, None)
+    assert found.parity.note

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command, console, write_json
 from seatrial.errors import DataError, ExitCode, UsageError
-from seatrial.units import duration_s, format_seconds
+from seatrial.units import duration_s
 
 LARGEST_SIDE = 20000
 
@@ -50,6 +49,7 @@ def bench_kernels(
     from seatrial.images.decode import decode_image
     from seatrial.kernels.simd import check_simd
     from seatrial.machine.environment import environment
+    from seatrial.report.contest_text import print_contests
 
     check_simd()
     sizes = [_size(text) for text in size or ("640x480", "1280x720", "1920x1080", "3840x2160")]
@@ -78,30 +78,7 @@ def bench_kernels(
                 lines += run_contest(contest, seconds)
     finally:
         cv2.setNumThreads(threads)
-    table = Table(title=f"kernels: {simd_level()} on {facts['cpu']}", title_justify="left", box=None, pad_edge=False)
-    for column, right in (("work", 0), ("seatrial", 1), ("against", 0), ("theirs", 1), ("ratio", 1), ("95 %", 1)):
-        table.add_column(column, justify="right" if right else "left", no_wrap=bool(right), overflow="fold")
-    for n, line in enumerate(lines):
-        low, high = ("?" if v is None else f"{v:.2f}" for v in line.interval)
-        first = n == 0 or lines[n - 1].work != line.work
-        against = line.peer if line.is_floor else f"{line.peer} ({line.group})"
-        ratio = f"[dim]{line.ratio:.2f} × it[/]" if line.is_floor else f"[bold]{line.ratio:.1f} × faster[/]"
-        table.add_row(
-            line.work if first else "",
-            format_seconds(line.ours_s),
-            against,
-            format_seconds(line.theirs_s),
-            ratio,
-            f"{low} – {high}",
-        )
-    out.print(table)
-    out.print(
-        "Ratios compare within one run; the times are this machine's, today. 'memory floor': each needed cache line read "
-        "once and the output written once; nothing can be faster.",
-        style="dim",
-    )
-    for d in facts["disturbances"]:
-        out.print(f"note: {d['text']}; {d['cure']}", style="yellow")
+    print_contests(out, simd_level() or "none", facts, lines)
     write_json(json, {"environment": facts, "lines": [vars(line) for line in lines]})
     return ExitCode.PASS
 

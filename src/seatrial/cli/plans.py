@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json as json_module
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.text import Text
 
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command, console, write_json
-from seatrial.errors import ExitCode, UsageError, printable
+from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
@@ -45,9 +45,12 @@ def init(
     from seatrial.history.files import write_atomic
     from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
+    from seatrial.report.guess_text import print_guess
 
     info = inspect_model(model)
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
+    if not output.name:
+        raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
     if to_file and output.exists() and not force:
@@ -58,22 +61,11 @@ def init(
     if not to_file:
         print(text, end="")
     else:
-        write_atomic(output, text.encode())
-        out.print(Text.assemble((model.name, "bold"), f"  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}"))
-        for tensor in info.inputs:
-            out.print(f"  input   {tensor}", markup=False)
-        for tensor in info.outputs:
-            out.print(f"  output  {tensor}", markup=False)
-        labels = info.labels()
-        if labels:
-            shown = ", ".join(map(printable, labels[:8]))
-            out.print(f"  labels  {shown}{' …' if len(labels) > 8 else ''}", markup=False)
-        for reason in found.why:
-            out.print(Text.assemble(("  ✓ ", "green"), printable(reason)))
-        for doubt in found.unsure:
-            out.print(Text.assemble(("  ? ", "yellow"), printable(doubt)))
+        write_atomic(output, text.encode(), named_by="output")
+        print_guess(out, model.name, info, found.why, found.unsure)
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
-        out.print(f"wrote {output}; {missing}seatrial run {output}", markup=False)
+        again = shlex.quote(f"./{output}" if str(output).startswith("-") else str(output))
+        out.print(f"wrote {output}; {missing}seatrial run {again}", markup=False, soft_wrap=True)
     facts = {
         "model": str(model),
         "digest": info.digest,

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
@@ -141,7 +140,7 @@ def report(
     print_record(out, record)
     write_json(json, record.to_json())
     if output is not None:
-        write_atomic(output, render(found).encode())
+        write_atomic(output, render(found).encode(), named_by="output")
     path = output or write_report(found)
     out.print()
     if record.kind != "bench":
@@ -159,26 +158,10 @@ def results(
 ) -> ExitCode:
     """List the runs that are kept, with their verdicts."""
     from seatrial.history.find import list_runs
-    from seatrial.report.tables import STYLES
-    from seatrial.units import format_seconds
+    from seatrial.report.runs_text import print_runs
 
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("run", "machine", "verdict", "cells", "took", "plan"):
-        table.add_column(name)
-    rows = []
-    for found in list_runs(results):
-        row = _listed(found)
-        rows.append(row)
-        verdict = str(row["verdict"])
-        took = format_seconds(float(str(row["wall_s"]))) if "wall_s" in row else "–"
-        cells = [Text(str(row["run"])), Text(str(row["machine"])), Text(verdict, STYLES.get(verdict, ""))]
-        ran = "–" if row.get("kind") == "compare" else str(row.get("cells", "–"))
-        table.add_row(*cells, ran, took, Text(str(row.get("plan", row.get("why", "")))))
-    out = console(quiet, json)
-    if rows:
-        out.print(table)
-    else:
-        out.print(f"no runs in {results}; 'seatrial demo' makes the first one", markup=False)
+    rows = [_listed(run) for run in list_runs(results)]
+    print_runs(console(quiet, json), rows, results)
     write_json(json, rows)
     return ExitCode.PASS
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,7 +24,7 @@ from seatrial._native.timing import (
 from seatrial.compare.question import Question
 from seatrial.compare.rounds import compare_sides
 from seatrial.compare.sides import model_side
-from seatrial.history.records import Comparison
+from seatrial.history.records import Harness
 from seatrial.timing.arrivals import constant
 
 REQUESTS = 100_000
@@ -34,23 +32,6 @@ ROUNDS = 11
 WAKE_RATE, WAKE_S = 200.0, 2.0
 # Rounds are as short as they may be; where processes load slowly, eight of them still have to fit.
 COMPARED_S = 60.0
-
-
-@dataclass(frozen=True)
-class Harness:
-    """Nanoseconds. *_loop_ns: a whole iteration on work that does nothing, median of rounds. wake_late_ns: how late an
-    open loop begins a request that nothing keeps waiting (p50, p99). comparison: a model against itself."""
-
-    clock_step_ns: int
-    clock_read_ns: float
-    native_loop_ns: float
-    python_loop_ns: float
-    wake_late_ns: tuple[float, float]
-    comparison: Comparison
-
-    def to_dict(self) -> dict[str, Any]:
-        plain = asdict(self)
-        return plain | {"comparison": self.comparison.model_dump(mode="json")}
 
 
 def measure_harness(model: Path, tell: Callable[[str, float], None], time_key: str = "") -> Harness:

@@ -81,8 +81,11 @@ class Evidence:
             path = self.folder / "cells" / f"{c['id']}.json"
             if not path.is_file():
                 raise self._changed(f"the cell {c['id']} as record.json has it")
-            own = json.loads(path.read_text("utf-8"))
-            if {k: v for k, v in own.items() if k != "schema"} != c:
+            try:
+                own = json.loads(path.read_bytes())
+            except ValueError:
+                own = None
+            if not isinstance(own, dict) or {k: v for k, v in own.items() if k != "schema"} != c:
                 raise self._changed(f"the cell {c['id']} as record.json has it")
 
     def _changed(self, what: str) -> ResultsError:

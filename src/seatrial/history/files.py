@@ -12,10 +12,11 @@ from typing import Any
 from seatrial.errors import ResultsError, option
 
 
-def write_atomic(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes, named_by: str = "results") -> None:
     """Writes the whole file or leaves what was there: temporary file, fsync, rename, fsync of the folder.
 
-    Its mode is what the user's umask leaves. ResultsError says why it can't be written.
+    named_by: the option that the path comes from, for the cure. Its mode is what the user's umask leaves. ResultsError says why
+    it can't be written.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
@@ -32,7 +33,7 @@ def write_atomic(path: Path, content: bytes) -> None:
             raise
         sync_folder(path.parent)
     except OSError as e:
-        raise ResultsError(f"{path}: cannot be written: {why_not_written(e)}") from e
+        raise ResultsError(f"{path}: cannot be written: {why_not_written(e, named_by)}") from e
 
 
 def sync_folder(folder: Path) -> None:
@@ -52,16 +53,14 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def why_not_written(error: OSError) -> str:
-    """The reason and the cure, for an error's text."""
+def why_not_written(error: OSError, named_by: str = "results") -> str:
+    """The reason and the cure, for an error's text. named_by: the option that names the place."""
+    give = f"{option(named_by)} {'FOLDER' if named_by == 'results' else 'FILE'}"
     if is_full(error):
-        return (
-            f"the disk is full ({error.strerror}); earlier records are intact; free some space or give "
-            f"{option('results')} FOLDER"
-        )
+        return f"the disk is full ({error.strerror}); earlier records are intact; free some space or give {give}"
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f"no permission ({error.strerror}); give {option('results')} FOLDER with a folder that you may write to"
-    return f"{error.strerror or error}; name a place that you may write to, such as {option('results')} FOLDER"
+        return f"no permission ({error.strerror}); give {give} that you may write to"
+    return f"{error.strerror or error}; name a place that you may write to, such as {give}"
 
 
 def json_bytes(data: Any) -> bytes:

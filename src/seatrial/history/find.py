@@ -91,7 +91,7 @@ def heading(run: RunFolder) -> Heading:
         check_schema(path, data)
         try:
             return _heading_of(data)
-        except (KeyError, TypeError, AttributeError, StopIteration, IndexError):
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration, IndexError):
             raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
     start = run.start()
     state = "running" if run.running else "interrupted"

@@ -64,10 +64,14 @@ class RunFolder:
 
     def __enter__(self) -> Self:
         """ResultsError where another process holds it, or where the folder can't be written or locked."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(_locked(self.path))
-            stack.enter_context(interrupts_noted())
-            self._stack = stack.pop_all()
+        try:
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(_locked(self.path))
+                stack.enter_context(interrupts_noted())
+                self._stack = stack.pop_all()
+        except ResultsError:
+            self._remove_unless_worth_keeping()
+            raise
         return self
 
     def __exit__(
@@ -81,9 +85,8 @@ class RunFolder:
             place = rescued(self.path, self._unsafe)
         if self.complete:
             (self.path / ".lock").unlink(missing_ok=True)
-        elif error is not None and not self._worth_keeping:
-            shutil.rmtree(self.path, ignore_errors=True)
-            remove_empty(self._made)
+        elif error is not None:
+            self._remove_unless_worth_keeping()
         if swallowed:
             raise KeyboardInterrupt from error
         if isinstance(error, ResultsError) and place:
@@ -129,10 +132,11 @@ class RunFolder:
         found = {path.stem: read_cell(path) for path in sorted(self.cells.glob("*.json"))}
         return {name: cell for name, cell in found.items() if cell is not None}
 
-    @property
-    def _worth_keeping(self) -> bool:
+    def _remove_unless_worth_keeping(self) -> None:
         resumable = self._resumable and (self.path / "run.json").is_file()
-        return resumable or any(self.cells.glob("*.json"))
+        if not resumable and not any(self.cells.glob("*.json")):
+            shutil.rmtree(self.path, ignore_errors=True)
+            remove_empty(self._made)
 
     @property
     def running(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -103,17 +104,21 @@ def _accuracy_said(cell: CellRecord) -> str:
 
 def print_warnings(out: Console, cells_of: Mapping[Warning, Sequence[str]], cells: int) -> None:
     """Each warning with the number of cells that it concerns. Cells' that differ in their figures alone share a line."""
-    alike: dict[Warning | str, list[Warning]] = {}
+    alike: dict[tuple[str, str], list[Warning]] = {}
     for warning, found in cells_of.items():
         if warning.code != "not-converged":  # print_record has a line for them
-            counted = found and warning.code in COUNTED
-            alike.setdefault(warning.code if counted else warning, []).append(warning)
+            alike.setdefault((warning.code, _kind(warning) if found else str(warning)), []).append(warning)
     for warnings in alike.values():
         concerned = {cell for warning in warnings for cell in cells_of[warning]}
         others = f"; {len(warnings) - 1} more like it" if len(warnings) > 1 else ""
         where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
         said = f"{warnings[0]}{others}{where}"
         out.print(Text.assemble(("warning: ", "bold yellow"), (said, "yellow")), soft_wrap=True)
+
+
+def _kind(warning: Warning) -> str:
+    """Equal for cells' warnings that differ in their figures alone, units included where the code says so."""
+    return "" if warning.code in COUNTED else re.sub(r"\d[\d.,]*", "0", str(warning))
 
 
 _SHORT = {PREPROCESS: "pre", POSTPROCESS: "post"}
@@ -202,7 +207,8 @@ def print_reasons(out: Console, record: Record) -> None:
     """Why each check that did not pass did not."""
     for row in group_decisions(record.decisions, record.cells):
         if row.bad:
-            where = f"{row.bad} of {row.cells} cells; worst {row.where}" if row.cells > 1 else row.where
+            worst = f"; worst {row.where}" if row.where else ""
+            where = f"{row.bad} of {row.cells} cells{worst}" if row.cells > 1 else row.where
             text = Text.assemble((row.worst.verdict, STYLES[row.worst.verdict]), f" {row.worst.check}")
             text.append(f" · {row.pipeline}" if row.pipeline else "")
             text.append(f": {row.worst.reason}" + (f" ({where})" if where else ""))

@@ -30,15 +30,19 @@ from seatrial.warning import Warning
 
 @dataclass(frozen=True)
 class Compared:
-    """What a cell's results are worth: parts of its record."""
+    """What a cell's results are worth: parts of its record. failed: nothing could be compared, and parity says why."""
 
     seen: str = ""
     accuracy: Accuracy | None = None
     parity: ParityResult | None = None
     across: ParityResult | None = None
+    failed: bool = False
 
     def put_into(self, record: CellRecord) -> CellRecord:
-        return record.model_copy(update=vars(self))
+        """What the record knew of the results by themselves outlives a comparison that failed."""
+        parts = {"parity": self.parity, "across": self.across}
+        own = {} if self.failed else {"seen": self.seen, "accuracy": self.accuracy}
+        return record.model_copy(update={**own, **parts})
 
 
 class Comparer:
@@ -60,7 +64,7 @@ class Comparer:
             why = e.for_command_line()
         except Exception as e:  # results of the user's own stage can be anything
             why = f"the results cannot be compared: {type(e).__name__}: {e}"
-        return Compared(parity=ParityResult(reference="", rtol=None, atol=None, note=why))
+        return Compared(parity=ParityResult(reference="", rtol=None, atol=None, note=why), failed=True)
 
     def _compare(self, cell: Cell) -> Compared:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")

@@ -34,7 +34,7 @@ def run_cell(trial: TrialContext, cell: Cell, model: Path | NoModel | None, comp
     """Runs a cell and saves its record, with whatever samples it left. model: None where the cell is skipped."""
     ready = trial.ready
     table: I64 | None = None
-    if cell.skip or model is None:
+    if model is None:
         record = bare_record(cell, "skipped", reason=cell.skip)
     elif isinstance(model, Ended):
         record = _failed(cell, model, f"its {cell.precision} model could not be made: ")

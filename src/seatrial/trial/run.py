@@ -78,7 +78,8 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
                 records[cell.id] = compare_again(trial, done[cell.id], cell, comparer)
                 continue
             cell_began = time.monotonic()
-            records[cell.id] = run_cell(trial, cell, variants.get((cell.pipeline, cell.precision)), comparer)
+            model = None if cell.skip else variants[cell.pipeline, cell.precision]
+            records[cell.id] = run_cell(trial, cell, model, comparer)
             watcher.cell_ends(records[cell.id])
             forecast.ran(cell, time.monotonic() - cell_began)
             watcher.expects(forecast.left_s())

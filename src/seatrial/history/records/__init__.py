@@ -5,6 +5,7 @@ For: the shape of record.json, run.json and a cell's own file. Not for: where th
 
 from seatrial.history.records.cell import CELL_SCHEMA, CellRecord, configuration
 from seatrial.history.records.comparison import Asked, AskedSide, Comparison, ComparisonVerdict, Pair
+from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
 from seatrial.history.records.measurement import Accuracy, EngineComparison, Measurement, Noise, Spike
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
@@ -25,6 +26,7 @@ __all__ = [
     "Environment",
     "Floor",
     "Frozen",
+    "Harness",
     "ImagesSection",
     "LoadResult",
     "Measured",

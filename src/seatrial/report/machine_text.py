@@ -1,0 +1,101 @@
+"""The machine, its backends and what the harness costs on it, for a terminal. Not for: finding any of it out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from seatrial.history.records import Harness
+from seatrial.units import format_bytes, format_seconds
+
+
+def print_machine(out: Console, facts: Mapping[str, Any], simd_levels: Sequence[str]) -> None:
+    """facts: as machine.environment gives them. simd_levels: all that the kernels have here."""
+    out.print(
+        f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
+    )
+    clock_step = format_seconds(facts["clock_step_ns"] / 1e9)
+    out.print(
+        f"{facts['kernel']}, Python {facts['python']}, clock {facts['clock_source']}, step {clock_step}", style="dim"
+    )
+    out.print(f"clocks and memory: {_settings(facts)}", style="dim")
+    out.print(f"container: {_share(facts)}", style="dim")
+    for gpu in facts["gpus"]:
+        out.print(f"GPU: {_gpu(gpu)}", style="dim")
+    out.print(f"kernels: {_levels(facts['simd'], simd_levels)}", style="dim")
+    out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
+
+
+def print_backends(out: Console, backends: Iterable[Mapping[str, Any]], indent: str = "") -> None:
+    """backends: the fields of an Availability each."""
+    for b in backends:
+        if b["ok"]:
+            out.print(f"{indent}[green]✓[/] {b['name']:<22} {b['version']}")
+        else:
+            cure = b["cure"].replace("[", "\\[")
+            out.print(f"{indent}[dim]–[/] {b['name']:<22} {b['reason']}; [dim]{cure}[/]")
+
+
+def print_disturbances(out: Console, disturbances: Sequence[Mapping[str, str]]) -> None:
+    """disturbances: warnings, as in environment()."""
+    out.print("\n[bold]What would disturb a measurement[/]")
+    for d in disturbances:
+        out.print(f"  [yellow]![/] {d['text']}; [dim]{d['cure']}[/]")
+    if not disturbances:
+        out.print("  [green]✓[/] nothing found")
+
+
+def print_harness(out: Console, h: Harness) -> None:
+    c = h.comparison
+    out.print(f"  clock         step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
+    out.print(
+        f"  loop          {h.native_loop_ns:.0f} ns a request that does nothing; {h.python_loop_ns:.0f} ns through Python"
+    )
+    late = " and ".join(format_seconds(ns / 1e9) for ns in h.wake_late_ns)
+    out.print(f"  timers        a request in an open loop begins {late} late (p50 and p99), which counts as queueing")
+    low, high = c.change.interval or (None, None)
+    span = f"{low:+.2%} to {high:+.2%}" if low is not None and high is not None else "?"
+    out.print(
+        f"  A against A   {c.change.value:+.2%}, interval {span}, pairs' sd {c.pairs_sd or 0:.2%}, {len(c.pairs)} rounds"
+    )
+    if c.noise_floor is not None:
+        out.print(f"  noise floor   {c.noise_floor:.2%}: 'seatrial compare' can judge no smaller margin here today")
+    for warning in c.warnings:
+        out.print(Text.assemble("  ", ("!", "yellow"), f" {warning}"))
+
+
+def _settings(facts: Mapping[str, Any]) -> str:
+    """Settings of the machine that shift timings, as far as they can be read."""
+    span = facts["frequency_range_mhz"]
+    known = [
+        *(f"{name} {facts[name]}" for name in ("governor", "turbo", "smt") if facts[name] != "unknown"),
+        *([f"{span[0]} to {span[1]} MHz"] if span else []),
+        *([f"{facts['numa_nodes']} NUMA node(s)"] if facts["numa_nodes"] else []),
+        f"transparent huge pages {facts['transparent_huge_pages']}",
+    ]
+    return ", ".join(known)
+
+
+def _share(facts: Mapping[str, Any]) -> str:
+    """What of the machine is ours."""
+    cpus, memory = facts["cgroup_cpu_limit"], facts["cgroup_memory_limit_bytes"]
+    limits = [*([f"{cpus:g} CPUs"] if cpus else []), *([format_bytes(memory)] if memory else [])]
+    free = f"{format_bytes(facts['memory_available_bytes'])} of memory free"
+    return f"{facts['container']}, {'limited to ' + ' and '.join(limits) if limits else 'no limits'}, {free}"
+
+
+def _gpu(gpu: Mapping[str, Any]) -> str:
+    clocks = f", {gpu['sm_clock_mhz']} of {gpu['max_sm_clock_mhz']} MHz" if gpu["sm_clock_mhz"] else ""
+    return f"{gpu['name']}, driver {gpu['driver']}{clocks}"
+
+
+def _levels(active: str, known: Sequence[str]) -> str:
+    """The SIMD level in use, and the others that SEATRIAL_SIMD may name."""
+    others = [level for level in known if level != active]
+    if active == "none":
+        return f"none: SEATRIAL_SIMD={os.environ.get('SEATRIAL_SIMD')} is not one of {', '.join(others)}"
+    return active + (f" (SEATRIAL_SIMD: also {', '.join(others)})" if others else "")
