@@ -24,7 +24,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from seatrial._native.ort import LoadedModel, Request
-from seatrial._native.timing import SpinWork, StageSamples, Work, closed_loop, now_ns
+from seatrial._native.timing import NO_DEADLINE_NS, SpinWork, StageSamples, Work, closed_loop, now_ns
 from seatrial.backends.onnxruntime_native import library_path
 from seatrial.stats.sample import percentile_estimate
 
@@ -110,7 +110,7 @@ def loadgen_round(request: Work, folder: Path) -> tuple[np.ndarray, dict[str, in
 
     def issue(queries: list) -> None:
         for query in queries:
-            closed_loop(request, samples, deadline_ns=1 << 62, most=1)
+            closed_loop(request, samples, deadline_ns=NO_DEADLINE_NS, most=1)
             lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0)])
 
     settings = lg.TestSettings()
@@ -143,7 +143,7 @@ def compare(model: Path, shape: tuple[int, ...], folder: Path) -> None:
     }  # fmt: skip
     official: list[dict[str, int]] = []
     order = [*durations, "LoadGen, known work"]
-    bare.timed_ns(50), closed_loop(request, StageSamples(50, 1), deadline_ns=1 << 62, most=50)
+    bare.timed_ns(50), closed_loop(request, StageSamples(50, 1), deadline_ns=NO_DEADLINE_NS, most=50)
     known_ns = int(np.median(bare.timed_ns(REQUESTS)))
     own_ns: dict[str, list[int]] = {"p50": [], "p90": []}
     for turn in range(ROUNDS):
@@ -153,12 +153,12 @@ def compare(model: Path, shape: tuple[int, ...], folder: Path) -> None:
                 durations[who].append(bare.timed_ns(REQUESTS))
             elif who == "seatrial":
                 table = ours_table()
-                closed_loop(request, table, deadline_ns=1 << 62, most=REQUESTS)
+                closed_loop(request, table, deadline_ns=NO_DEADLINE_NS, most=REQUESTS)
                 durations[who].append(table.to_array()[:, -1])
             elif who == "seatrial, a call a request":
                 table = ours_table()
                 for _ in range(REQUESTS):
-                    closed_loop(request, table, deadline_ns=1 << 62, most=1)
+                    closed_loop(request, table, deadline_ns=NO_DEADLINE_NS, most=1)
                     # As much of Python as LoadGen's binding runs in between.
                     [random.random() for _ in range(100)]
                 durations[who].append(table.to_array()[:, -1])
