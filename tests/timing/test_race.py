@@ -1,5 +1,7 @@
 """Interleaved rounds: order, counts, ratios; and that the contests' contenders do the same work."""
 
+import time
+
 import cv2
 import numpy as np
 import pytest
@@ -99,3 +101,11 @@ def test_the_other_contenders_agree_too():
         for name, work in group.items():
             # At the edge of a cell OpenCV rounds in fixed point, ours in whole numbers.
             assert (ours == work()).mean() > 0.95, name
+
+
+def test_few_rounds_of_slow_work_are_bounded_in_time():
+    contenders = {"a": lambda: time.sleep(0.02), "b": lambda: None}
+    found = race(contenders, 0, least_rounds=5, least_rounds_time_s=0)
+    assert {name: len(d) for name, d in found.durations_s.items()} == {"a": 1, "b": 1}
+    found = race(contenders, 0, least_rounds=5)
+    assert {name: len(d) for name, d in found.durations_s.items()} == {"a": 5, "b": 5}

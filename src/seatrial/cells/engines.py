@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
-from seatrial._native.timing import now_ns
 from seatrial.jobs.workload import STRICT
 from seatrial.kernels.geometry import Geometry
 from seatrial.pipeline.build import Pipeline
 from seatrial.pipeline.results import Result
 from seatrial.stages import POSTPROCESS, PREPROCESS
+from seatrial.timing.race import race
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +38,7 @@ class StageEngines:
 LEAST_ROUNDS, MOST_ROUNDS = 5, 50
 # A quarter of a second tells a factor of two. Five rounds where that is too short, but no more than two seconds of them:
 # huge images must not run a cell into its timeout.
-TIME_NS, MOST_TIME_NS = 250_000_000, 2_000_000_000
+TIME_S, LEAST_ROUNDS_TIME_S = 0.25, 2.0
 
 
 def compare_engines(
@@ -50,17 +50,17 @@ def compare_engines(
     feeds: dict[str, Array],
     stages: Sequence[str],
 ) -> dict[str, StageEngines]:
-    """The stages named, each with both pipelines, in rounds that take turns in going first. `feeds` is overwritten."""
+    """The stages named, each with both pipelines, in interleaved rounds. `feeds` is overwritten."""
     found = {}
     if PREPROCESS in stages:
         own, other = feeds, {name: np.zeros_like(array) for name, array in feeds.items()}
-        times = _interleaved(lambda: native.preprocess(images, own), lambda: reference.preprocess(images, other))
+        times = _race(lambda: native.preprocess(images, own), lambda: reference.preprocess(images, other))
         gaps = [_largest_gap(own[name], other[name]) for name in own]
         same = all(np.array_equal(own[name], other[name], equal_nan=own[name].dtype.kind == "f") for name in own)
         found[PREPROCESS] = StageEngines(native_ns=times[0], reference_ns=times[1], same=same, difference=max(gaps))
     if POSTPROCESS in stages:
         kept: dict[str, list[Result]] = {}
-        times = _interleaved(
+        times = _race(
             lambda: kept.update(native=native.postprocess(outputs, geometries)),
             lambda: kept.update(reference=reference.postprocess(outputs, geometries)),
         )
@@ -69,19 +69,17 @@ def compare_engines(
     return found
 
 
-def _interleaved(first: Callable[[], Any], second: Callable[[], Any]) -> tuple[list[int], list[int]]:
-    durations: tuple[list[int], list[int]] = ([], [])
-    first(), second()  # warm
-    start = now_ns()
-    for turn in range(MOST_ROUNDS):
-        spent = now_ns() - start
-        if spent > (TIME_NS if turn >= LEAST_ROUNDS else MOST_TIME_NS) and turn:
-            break
-        for side, work in ((0, first), (1, second)) if turn % 2 == 0 else ((1, second), (0, first)):
-            began = now_ns()
-            work()
-            durations[side].append(now_ns() - began)
-    return durations
+def _race(native: Callable[[], object], reference: Callable[[], object]) -> tuple[list[int], list[int]]:
+    """Nanoseconds by round, of the native and of the reference kernels."""
+    found = race(
+        {"native": native, "reference": reference},
+        TIME_S,
+        MOST_ROUNDS,
+        least_rounds=LEAST_ROUNDS,
+        least_rounds_time_s=LEAST_ROUNDS_TIME_S,
+    )
+    native_ns, reference_ns = ([round(s * 1e9) for s in seconds] for seconds in found.durations_s.values())
+    return native_ns, reference_ns
 
 
 def _largest_gap(a: Array, b: Array) -> float:

@@ -5,6 +5,7 @@ For: ratios of Python callables from microseconds to seconds. Not for: absolute 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -34,20 +35,28 @@ class Race:
 
 
 def race(
-    contenders: Mapping[str, Callable[[], object]], max_time_s: float, most_rounds: int = 101, seed: int = 0
+    contenders: Mapping[str, Callable[[], object]],
+    max_time_s: float,
+    most_rounds: int = 101,
+    seed: int = 0,
+    *,
+    least_rounds: int = LEAST_ROUNDS,
+    least_rounds_time_s: float = math.inf,
 ) -> Race:
     """Every contender once a round, in random order, so that none always runs behind the same one's cache and clock.
 
-    The first round is not counted. At least eleven rounds are run, however long they take.
+    The first round is not counted. least_rounds are run, eleven unless said otherwise, also where max_time_s is over, but for
+    no more than least_rounds_time_s; one is run however long it takes.
     """
     durations: dict[str, list[float]] = {name: [] for name in contenders}
     order = list(contenders)
     shuffle = random.Random(seed).shuffle
     for name in order:
         contenders[name]()
-    end = now_ns() + int(max_time_s * 1e9)
+    start = now_ns()
     for turn in range(most_rounds):
-        if turn >= LEAST_ROUNDS and now_ns() > end:
+        spent_s = (now_ns() - start) / 1e9
+        if turn and spent_s > (max_time_s if turn >= least_rounds else least_rounds_time_s):
             break
         shuffle(order)
         for name in order:
