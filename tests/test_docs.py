@@ -6,8 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pydantic import BaseModel
 
 import seatrial
+from seatrial.history import records
 from seatrial.plan.load import load_plan
 
 ROOT = Path(__file__).parent.parent
@@ -58,3 +60,11 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     exec(code, names)
     assert names["tensor"].shape == (1, 3, 640, 640)
     assert isinstance(names["detections"][0], seatrial.Detections)
+
+
+def test_every_field_of_a_record_stands_on_its_page():
+    page = re.sub(r"```.*?```", "", (ROOT / "docs" / "records.md").read_text(), flags=re.S)
+    named = set(re.findall(r"\w+", " ".join(re.findall(r"`[^`]+`", page))))
+    models = [m for m in map(vars(records).get, records.__all__) if isinstance(m, type) and issubclass(m, BaseModel)]
+    missing = {m.__name__: [f for f in m.model_fields if f.rstrip("_") not in named] for m in models}
+    assert not any(missing.values()), {k: v for k, v in missing.items() if v}
