@@ -118,7 +118,7 @@ POISSON = "steady.fake.json --scenario server --rate 40,80 --max-time 500ms --se
 OVERLOAD = "slow.fake.json --scenario server --rate 400 --arrivals constant --max-time 500ms"
 PACED = "steady.fake.json --scenario paced --gap 0ms,4ms,20ms --max-time 300ms"
 CLIENTS = "small.onnx --scenario multi-stream --clients 1,2 --max-time 300ms"
-MIX = "free.onnx --mix x=1x3x8x8@3 --mix x=2x3x384x384@1 --max-time 300ms"
+MIX = "free.onnx --mix x=1x3x8x8@3 --mix x=2x3x768x768@1 --max-time 300ms"
 SEARCH = "steady.fake.json --scenario server --find-rate --latency-bound 25ms@p90 --max-time 3s"
 DEMO = "demo:candidate --scenario server --rate 6 --max-time 1s"
 
@@ -334,10 +334,10 @@ def test_a_mix_tells_its_shapes_apart(measured, load):
     assert run.code == 0, run.stderr
     assert run.cells[0]["noise"]["spikes"] == [], "a large shape is no outlier of a small one"
     small, large = run.load["shapes"]
-    assert [s["shape"] for s in (small, large)] == ["x=1x3x8x8", "x=2x3x384x384"]
+    assert [s["shape"] for s in (small, large)] == ["x=1x3x8x8", "x=2x3x768x768"]
     assert [s["weight"] for s in (small, large)] == [0.75, 0.25]
-    # 4608 times the elements. Were rows and shapes out of step, three of four "large" ones would be small.
-    assert large["p50"]["value"] > 2 * small["p50"]["value"]
+    # 18432 times the elements. Were rows and shapes out of step, three of four "large" ones would be small.
+    assert large["p50"]["value"] > 4 * small["p50"]["value"]
     counts = [s["p50"]["n"] for s in (small, large)]
     total = sum(counts)
     assert total == len(run.samples())
@@ -346,7 +346,7 @@ def test_a_mix_tells_its_shapes_apart(measured, load):
     # Images: one of each small request, two of each large.
     images = (counts[0] + 2 * counts[1]) / total * run.load["requests_per_s"]["value"]
     assert run.cells[0]["measurement"]["throughput"]["value"] == pytest.approx(images)
-    assert "x=2x3x384x384" in run.stdout
+    assert "x=2x3x768x768" in run.stdout
 
 
 def test_the_highest_rate_under_a_bound(measured):
