@@ -77,7 +77,7 @@ def test_an_error_goes_to_another_process_and_says_the_same_there(error, monkeyp
     here = error.for_command_line(), str(error), error.exit_code
     copy = pickle.loads(pickle.dumps(error))
     assert (copy.for_command_line(), str(copy), copy.option) == (*here[:2], error.option)
-    monkeypatch.setattr(errors, "_MARK", "another process's")
+    monkeypatch.setattr(errors, "MARK", "another process's")
     for failure in (Failure(**json.loads(sent[0])), TypeAdapter(Failure).validate_json(sent[1])):
         there = error_of(failure)
         assert (there.for_command_line(), str(there), there.exit_code) == here

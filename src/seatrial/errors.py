@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 # Drawn anew in each process, so that no text out of a file can hold it.
-_MARK = f"\N{INVISIBLE SEPARATOR}{os.urandom(8).hex()}\N{INVISIBLE SEPARATOR}"
+MARK = f"\N{INVISIBLE SEPARATOR}{os.urandom(8).hex()}\N{INVISIBLE SEPARATOR}"
 
 
 class ExitCode(IntEnum):
@@ -46,7 +46,7 @@ OUT_OF_MEMORY = "out of memory; use a smaller batch or a machine with more"
 def option(name: str) -> str:
     """An option that an error's text names, such as `max_time` in a cure, between two marks. str() leaves the marks out, the
     command line shows `--max-time` in their place."""
-    return f"{_MARK}{name}{_MARK}"
+    return f"{MARK}{name}{MARK}"
 
 
 def flag(name: str) -> str:
@@ -71,17 +71,17 @@ class SeatrialError(Exception):
         self.key = key
         self.option = option
         self.value = value
-        super().__init__(self.raw.replace(_MARK, ""))
+        super().__init__(self.raw.replace(MARK, ""))
 
     @property
     def raw(self) -> str:
         """The whole message, its options still marked: for another error's text."""
-        asked = f"{_MARK}{self.option}{_MARK}" if self.option else ""
+        asked = f"{MARK}{self.option}{MARK}" if self.option else ""
         asked += f" {self.value}" if self.value else ""
         return ": ".join(filter(None, (self.subject, self.key, asked, self.text)))
 
     def for_command_line(self) -> str:
-        parts = self.raw.split(_MARK)
+        parts = self.raw.split(MARK)
         parts[1::2] = map(flag, parts[1::2])
         return "".join(parts)
 
@@ -131,12 +131,12 @@ class Failure:
 
     @classmethod
     def of(cls, e: SeatrialError) -> Self:
-        return cls(int(e.exit_code), tuple(e.text.split(_MARK)), e.subject, e.key, e.option, e.value)
+        return cls(int(e.exit_code), tuple(e.text.split(MARK)), e.subject, e.key, e.option, e.value)
 
     @classmethod
     def of_text(cls, text: str, exit_code: ExitCode = ExitCode.FAIL) -> Self:
         """Without an error that was raised."""
-        return cls(int(exit_code), tuple(text.split(_MARK)))
+        return cls(int(exit_code), tuple(text.split(MARK)))
 
     @property
     def reason(self) -> str:
@@ -150,7 +150,7 @@ def error_of(failure: Failure, within: str = "") -> SeatrialError:
     kind: type[SeatrialError] = {int(code): kind for code, kind in kinds.items()}.get(failure.exit_code, CellError)
     subject = ": ".join(filter(None, (within, failure.subject)))
     f = failure
-    return kind(_MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value)
+    return kind(MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value)
 
 
 _CONTROLS = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")

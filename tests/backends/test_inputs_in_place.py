@@ -170,7 +170,7 @@ def test_a_device_opened_for_a_mix_says_both(models):
     with open_copying_session(models["onnx"], OpenOptions.for_mix(1)) as backend:
         assert backend.io_policy() == POLICIES[False, True]
     with open_backend("openvino-cpu", models["onnx"], OPTIONS) as cpu:
-        gpu = OpenVinoGpuBackend(cpu._compiled, models["onnx"], OPTIONS)
+        gpu = OpenVinoGpuBackend(cpu.compiled, models["onnx"], OPTIONS)
         assert gpu.io_policy() == POLICIES[False, False]
 
 
@@ -184,7 +184,7 @@ def test_only_the_cpu_is_taken_to_read_host_memory_where_it_lies(provider):
 
 def test_each_run_from_python_uploads_once_and_waits_for_it(models):
     with open_copying_session(models["onnx"]) as backend:
-        session = backend._session
+        session = backend.session
         feeds = {"x": np.ones(SHAPE, np.float32)}
         (binding,) = session.bindings
         order = []
@@ -228,7 +228,7 @@ def test_an_upload_that_fails_is_told_like_a_run_that_fails(models):
         raise RuntimeError("CUDA failure 2: out of memory")
 
     with open_copying_session(models["onnx"]) as backend:
-        backend._session.bindings[0].synchronize_inputs = no_memory
+        backend.session.bindings[0].synchronize_inputs = no_memory
         with pytest.raises(CellError, match="^onnxruntime failed in a run: CUDA failure 2: out of memory$"):
             backend.run({"x": np.ones(SHAPE, np.float32)})
 
@@ -252,8 +252,8 @@ def test_openvinos_gpu_would_be_right_if_its_plugin_copied_at_once(models):
     from seatrial.backends.openvino import OpenVinoGpuBackend
 
     with open_backend("openvino-cpu", models["onnx"], OPTIONS) as cpu:
-        gpu = OpenVinoGpuBackend(cpu._compiled, models["onnx"], OPTIONS)
-        gpu._request = CopyingRequest(gpu._request)
+        gpu = OpenVinoGpuBackend(cpu.compiled, models["onnx"], OPTIONS)
+        gpu.request = CopyingRequest(gpu.request)
         x = np.zeros(SHAPE, np.float32)
         for value in range(3):
             x[...] = value

@@ -33,7 +33,7 @@ def watcher(clock):
 
 def left(watcher):
     watcher.step(CELL, "measuring", 0.5)
-    return watcher._bar.tasks[0].description.split()[0]
+    return watcher.bar.tasks[0].description.split()[0]
 
 
 def test_it_counts_down_from_what_was_forecast_last(watcher, clock):
@@ -51,4 +51,4 @@ def test_what_takes_longer_than_forecast_has_no_time_left(watcher, clock):
 
 
 def test_without_a_terminal_the_forecast_is_a_line(watcher):
-    assert "4 images, 2 cells; about 90.0 s" in watcher._out.file.getvalue()
+    assert "4 images, 2 cells; about 90.0 s" in watcher.out.file.getvalue()

@@ -38,7 +38,7 @@ class OnnxRuntimeBackend(Closing):
     provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, session: Any, model: Path, options: OpenOptions) -> None:
-        self._session = session
+        self.session = session
         self._model = model
         self._options = options
         self._inputs = [TensorSpec(i.name, _ints(i.shape), _DTYPES.get(i.type, i.type)) for i in session.get_inputs()]
@@ -109,7 +109,7 @@ class OnnxRuntimeBackend(Closing):
                 if kept is None:
                     # A bound output keeps the shape of its first run; this one's depends on the data.
                     self._binding.bind_output(spec.name, "cpu")
-            self._session.run_with_iobinding(self._binding)
+            self.session.run_with_iobinding(self._binding)
         except CellError:
             raise
         except Exception as e:  # see open()
@@ -120,7 +120,7 @@ class OnnxRuntimeBackend(Closing):
         return [v.numpy() if kept is None else kept for v, kept in zip(values, self._preallocated, strict=True)]
 
     def another(self) -> Self:
-        return type(self)(self._session, self._model, self._options)
+        return type(self)(self.session, self._model, self._options)
 
     def details(self) -> dict[str, str]:
         import onnxruntime as ort
@@ -135,7 +135,7 @@ class OnnxRuntimeBackend(Closing):
         }
 
     def close(self) -> None:
-        self._binding = self._session = None
+        self._binding = self.session = None
 
     def _bind_input(self, name: str, array: npt.NDArray[Any]) -> None:
         if not array.flags.c_contiguous:

@@ -22,10 +22,10 @@ class OpenVinoBackend(Closing):
         from openvino import Tensor
 
         self._tensor = Tensor
-        self._compiled = compiled
+        self.compiled = compiled
         self._model = model
         self._options = options
-        self._request = compiled.create_infer_request()
+        self.request = compiled.create_infer_request()
         self._inputs = [_spec(port, options.input_shapes) for port in compiled.inputs]
         self._outputs = [_spec(port, options.input_shapes) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
@@ -72,7 +72,7 @@ class OpenVinoBackend(Closing):
         return settings
 
     def another(self) -> Self:
-        return type(self)(self._compiled, self._model, self._options)
+        return type(self)(self.compiled, self._model, self._options)
 
     def inputs(self) -> list[TensorSpec]:
         return self._inputs
@@ -86,19 +86,19 @@ class OpenVinoBackend(Closing):
         for name, array in feeds.items():
             key = bound_key(array)
             if self._bound.get(name) != key:
-                self._request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=True))
+                self.request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=True))
                 if self.in_place:
                     self._bound[name] = key
         try:
-            self._request.infer()
+            self.request.infer()
         except RuntimeError as e:
             raise CellError(f"OpenVINO failed in a run: {last_line(e)}") from e
-        return [self._request.get_output_tensor(i).data for i in range(len(self._outputs))]
+        return [self.request.get_output_tensor(i).data for i in range(len(self._outputs))]
 
     def details(self) -> dict[str, str]:
         import openvino as ov
 
-        get = self._compiled.get_property
+        get = self.compiled.get_property
         return {
             "runtime": f"openvino {ov.__version__.split('-')[0]}",
             "device": ", ".join(get("EXECUTION_DEVICES")),
@@ -109,7 +109,7 @@ class OpenVinoBackend(Closing):
         }
 
     def close(self) -> None:
-        self._request = self._compiled = None
+        self.request = self.compiled = None
 
 
 class OpenVinoGpuBackend(OpenVinoBackend):

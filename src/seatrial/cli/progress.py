@@ -25,37 +25,37 @@ class ProgressWatcher(Watcher):
     """Use as a context manager. `quiet` consoles stay silent."""
 
     def __init__(self, out: Console) -> None:
-        self._out = out
-        self._bar = Progress(
+        self.out = out
+        self.bar = Progress(
             TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
             BarColumn(24),
             TextColumn("{task.description}", table_column=Column(no_wrap=True)),
             console=out,
             transient=True,
         )
-        self._task = self._bar.add_task("checking", total=1, visible=True)
+        self._task = self.bar.add_task("checking", total=1, visible=True)
         self._ended = 0
         self._ends_at = time.monotonic()
 
     def __enter__(self) -> Self:
-        if self._out.is_terminal and not self._out.quiet:
-            self._bar.start()
+        if self.out.is_terminal and not self.out.quiet:
+            self.bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        self.bar.stop()
 
     def checking(self, what: str) -> None:
-        self._bar.update(self._task, description=f"checking {what}")
+        self.bar.update(self._task, description=f"checking {what}")
 
     def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
         self._ended = done
         runnable = sum(not c.skip for c in cells)
-        self._bar.update(self._task, total=len(cells), completed=done, description="starting")
+        self.bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
-        self._out.print(
+        self.out.print(
             f"{count_of(images, 'image')}, {count_of(runnable, 'cell')}{resumed}; about {format_seconds(expected_s)}",
             style="dim",
         )
@@ -64,7 +64,7 @@ class ProgressWatcher(Watcher):
             if cell.skip:
                 skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
         for reason, count in skipped.items():
-            self._out.print(f"skipped {count} cell{'s' if count > 1 else ''}: {reason}", style="dim")
+            self.out.print(f"skipped {count} cell{'s' if count > 1 else ''}: {reason}", style="dim")
         self.expects(expected_s)
 
     def expects(self, left_s: float) -> None:
@@ -73,11 +73,11 @@ class ProgressWatcher(Watcher):
     def step(self, cell: Cell, step: str, share: float) -> None:
         seconds = max(0.0, self._ends_at - time.monotonic())
         name = f"{cell.pipeline} · {configuration(cell.id)} · {step}"
-        self._bar.update(self._task, description=f"{_clock(seconds)} left · {name}")
+        self.bar.update(self._task, description=f"{_clock(seconds)} left · {name}")
 
     def cell_ends(self, record: CellRecord) -> None:
         self._ended += 1
-        self._bar.update(self._task, completed=self._ended)
+        self.bar.update(self._task, completed=self._ended)
         if record.status == "skipped":
             return
         line = Text()
@@ -91,7 +91,7 @@ class ProgressWatcher(Watcher):
             line.append(f"  {format_rate(throughput.value):>13}  n {end.p50.n}")
         else:
             line.append(f" {record.reason}", "red")
-        self._out.print(line)
+        self.out.print(line)
 
 
 def _clock(seconds: float) -> str:
