@@ -220,7 +220,9 @@ def test_budgets_pass_fail_and_say_when_they_cannot_tell(workspace):
     measure = "{max_time: 500 ms, min_samples: 20, precision: 50%, longest_run: 2}"
     outcome = trial(workspace, budgets=budgets, pipelines=ONE, parity="", measure=measure)
     verdicts = [d.verdict for d in outcome.record.decisions]
-    assert verdicts == ["PASS", "FAIL", "INCONCLUSIVE", "PASS", "FAIL", "FAIL", "PASS"], outcome.record.decisions
+    assert verdicts == ["PASS", "FAIL", "INCONCLUSIVE", "PASS", "FAIL", "FAIL", "PASS"], [
+        d.reason for d in outcome.record.decisions
+    ]
     reason = outcome.record.decisions[2].reason
     assert "p99.9 needs " in reason
     assert "; slow ones taken to come in runs of at most 2; at this rate a measure.max_time of about " in reason
