@@ -48,10 +48,10 @@ def main() -> None:
                 target = f"≥ {AT_LEAST[key]:g}" if (key := (line.work, line.group)) in AT_LEAST else ""
                 if line.is_floor and line.work in AT_MOST:
                     target = f"≤ {AT_MOST[line.work]:g}"
-                low, high = line.interval
+                low, high = ("?" if end is None else f"{end:.2f}" for end in line.interval)
                 print(
                     f"| {line.work} | {line.ours_s * 1e3:.3f} ms | {line.peer} ({line.group}) | {line.theirs_s * 1e3:.3f} ms "
-                    f"| **{line.ratio:.2f}** | {low:.2f} – {high:.2f} | {target} |",
+                    f"| **{line.ratio:.2f}** | {low} – {high} | {target} |",
                     flush=True,
                 )
 
