@@ -43,7 +43,7 @@ kernels = [
 ]
 loops = ["csrc/timing/loops.cpp"]
 ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
-statistics = ["csrc/statistics/average_precision.cpp"]
+statistics = ["csrc/statistics/average_precision.cpp", "csrc/statistics/queue.cpp"]
 extensions = [
     extension("timing", *loops),
     extension("ort", *ort),

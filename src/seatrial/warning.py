@@ -66,7 +66,8 @@ CODES = {
     "loadgen-latency": "LoadGen's latencies count from its own schedule, the percentiles here do not",
     "unlike-outputs": "the C API and the Python binding gave different outputs",
     "python-binding": "the Python binding could not be held against the native loop",
-    "unconfirmed-rate": "the rate that a search found was not tried again on new requests",
+    "unproved-rate": "a search could prove no rate to hold its bound",
+    "queue-model": "requests waited otherwise than a queue of the measured service times explains",
     "cut-short": "the run ended before its time",
     # Comparisons.
     "too-few-pairs": "too few pairs of processes for an interval",

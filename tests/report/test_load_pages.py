@@ -51,7 +51,8 @@ def point(rate, holds, tail, unserved=0):
         p: records.measured(v, v * 0.9, v * 1.2) for p, v in (("p50", tail / 3), ("p90", tail * 0.8), ("p99", tail))
     }
     return RatePoint(
-        offered_per_s=rate, achieved_per_s=rate * 0.99, n=400, unserved=unserved, tail=values["p99"], holds=holds, **values
+        offered_per_s=rate, achieved_per_s=rate * 0.99, n=400, unserved=unserved, tail=values["p99"], holds=holds, slow=7,
+        expected_slow=(3, 12), **values
     )  # fmt: skip
 
 
@@ -118,12 +119,13 @@ def search(tmp_path):
     found = Measured(
         value=80,
         unit="requests/s",
-        interval=(80, 88),
+        interval=(80, 105),
         n=400,
         warnings=(Warning("not-converged", "NOT CONVERGED: raise it"),),
     )
     load = LoadResult(
-        scenario="server", arrivals="poisson", bound_s=0.05, bound_quantile=0.99, found_rate=found, curve=curve, ended="deadline",
+        scenario="server", arrivals="poisson", bound_s=0.05, bound_quantile=0.99, found_rate=found, curve=curve, ended="deadline", broken_rate=105,
+        rate_estimate=Measured(value=84, unit="requests/s", interval=(82, 87), confidence=0.95, n=1200),
         requests_per_s=records.measured(70.0, 60, 80, "requests/s"),
     )  # fmt: skip
     spikes = (
@@ -137,7 +139,12 @@ def search(tmp_path):
 
 def test_a_search_shows_its_curve_and_a_row_for_each_rate(search):
     said = search.sections["Rate under a latency bound"]
-    assert said.startswith("Rate under a latency bound 80 requests a second hold 50.0 ms@p99; 88 do not.")
+    assert said.startswith(
+        "Rate under a latency bound 84 requests a second hold 50.0 ms@p99 (95 % interval 82 to 87), as a queue of 1200 measured "
+        "service times has it. Proved by requests that were sent: 80 ; those in a queue are alike, so that less can be proved "
+        "than is so. 105 were sent, and did not hold."
+    )
+    assert "7 3 to 12" in said
     rows = re.findall(r"([✓✗?] \w+) ([\d.]+) ", said)
     assert rows == [("✓ yes", "60"), ("✓ yes", "80"), ("? unsure", "88"), ("✗ no", "105")], (
         "by rate, not by when it was tried"
@@ -167,7 +174,7 @@ def test_a_search_that_found_nothing(tmp_path):
     )
     rows = table(40)
     page = bench([cell("server", load, rows)], [rows], tmp_path / "none")
-    assert "No rate that was tried holds 1.00 ms@p99." in page.sections["Rate under a latency bound"]
+    assert "No rate that was sent was proved to hold 1.00 ms@p99." in page.sections["Rate under a latency bound"]
 
 
 def test_a_sweep_over_clients(tmp_path):

@@ -68,7 +68,8 @@ def point(rate, holds="yes", **ends):
         {"curve": (point(10),)},
         {"curve": (point(20, "no"), point(10), point(15, "unsure", low=0.005, high=0.02))},
         {"curve": (point(10),), "found_rate": measured(10.0, 10.0, None, "1/s")},
-        {"curve": (point(10),), "found_rate": measured(10.0, 10.0, 12.0, "1/s")},
+        {"curve": (point(10),), "rate_estimate": measured(10.0, 9.0, 12.0, "1/s")},
+        {"curve": (point(10),), "rate_estimate": measured(0.0, 0.0, 0.0, "1/s")},
         {"curve": (point(10),), "found_rate": measured(10.0, unit="1/s")},
     ],
 )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from seatrial.jobs.shared import SharedSamples, merged
 from seatrial.jobs.workload import PipelineWorkload, Timing, Workload
 from seatrial.loads import job
 from seatrial.loads.mlperf import check_loadgen
+from seatrial.loads.rate_search import read_kept
 from seatrial.loads.results import MORE_TIME, results_of
 from seatrial.loads.subject import BenchSubject
 from seatrial.loads.sweep import (
@@ -48,8 +50,6 @@ from seatrial.stats.sample import quantile_of
 from seatrial.warning import Warning
 
 I64 = npt.NDArray[np.int64]
-# Of a process that did not live to answer.
-DIED = LoadAnswer(timing=Timing(ended="died"))
 Tell = Callable[[str, float], None]
 
 
@@ -113,7 +113,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
         if not cells:
             raise
         problem, code = "interrupted", ExitCode.INTERRUPTED
-    missing = any(c.load and c.load.refused for c in cells)
+    missing = any(c.load and (c.load.refused or (c.load.bound and not c.load.found_rate)) for c in cells)
     if missing and code is ExitCode.PASS:
         code = ExitCode.INCONCLUSIVE
     record = Record(
@@ -175,11 +175,17 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell:
         raise _error(task.workload, ended.failure)
     if not len(table):
         raise no_request(sweep.max_time_s)
-    cell = _record(subject, task, cell_id, ended, tables, sweep.percentiles)
+    answer = ended.answer or _left_behind(run.work / cell_id)
+    cell = _record(subject, task, cell_id, ended, answer, tables, sweep.percentiles)
     run.save_cell(cell, table)
     if ended.answer is None:
         raise _CutShortError(cell, cell.reason, ExitCode(ended.exit_code))
     return cell
+
+
+def _left_behind(folder: Path) -> LoadAnswer:
+    """Of a process that did not live to answer."""
+    return LoadAnswer(timing=Timing(ended="died"), search=read_kept(folder / job.KEPT_SEARCH))
 
 
 def _cell_id(subject: BenchSubject, load: Load) -> str:
@@ -199,11 +205,13 @@ def _record(
     task: LoadTask,
     cell_id: str,
     ended: Ended[LoadAnswer],
+    answer: LoadAnswer,
     tables: Sequence[I64],
     percentiles: Sequence[str],
 ) -> CellRecord:
+    """answer: of a process that died, what it left."""
     w = task.workload
-    found = results_of(task, ended.answer or DIED, tables, percentiles, subject.model_bytes)
+    found = results_of(task, answer, tables, percentiles, subject.model_bytes)
     # Of a mix, the larger shape is no outlier of the smaller.
     queued, alike = task.load.scenario == "server", not task.load.mix
     noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike)

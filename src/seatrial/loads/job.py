@@ -29,9 +29,11 @@ from seatrial.timing.measure import measure, warm_up
 
 I64 = npt.NDArray[np.int64]
 WARM_UP_S = 2.0
+# In a job's folder: what a search had found so far.
+KEPT_SEARCH = "search.json"
 
 
-def run_load(task: LoadTask, _folder: Path, tell: Tell) -> LoadAnswer:
+def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
     """Opens, loads, answers. The samples are in the shared memory, also where this process does not live to answer."""
     from seatrial.loads.cross_check import cross_check
     from seatrial.machine.environment import peak_memory_bytes, usable_cores
@@ -44,7 +46,7 @@ def run_load(task: LoadTask, _folder: Path, tell: Tell) -> LoadAnswer:
     tables = shared.tables()
     with opened.backend as backend:
         try:
-            served = _SCENARIOS[task.load.scenario](task, opened, tables, tell)
+            served = _serve(task, opened, tables, tell, folder)
         except RuntimeError as e:  # what a native request failed with
             raise CellError(f"{task.workload.backend} failed in a run: {first_line(e)}") from e
         # The tables are written once before the load, so that none of their pages is new in a request.
@@ -66,6 +68,13 @@ def run_load(task: LoadTask, _folder: Path, tell: Tell) -> LoadAnswer:
             python_path_problem=problem,
             **vars(served),
         )
+
+
+def _serve(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell, folder: Path) -> Served:
+    if task.load.searches:
+        warmed = _warm_up(task, opened, tables[0].stages)
+        return RateSearch(task, opened, tables, tell, folder / KEPT_SEARCH).run(warmed)
+    return _SCENARIOS[task.load.scenario](task, opened, tables, tell)
 
 
 def _single(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
@@ -111,8 +120,6 @@ def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell:
     warmed = _warm_up(task, opened, tables[0].stages)
     # Of a request that comes alone, as far as the warm-up tells.
     service_s = (now_ns() - began) / 1e9 / max(1, warmed)
-    if load.bound_s is not None:
-        return RateSearch(task, opened, tables, tell).run(warmed)
     due_ns = due_times(task, load.rate or 0.0, task.stopping.max_time_s, task.workload.seed)
     began = now_ns()
     ended, _ = serve(

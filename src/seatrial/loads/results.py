@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import flag
-from seatrial.history.records import LoadResult, Measured, Measurement, RatePoint, ShapeResult, StageSummary
+from seatrial.history.records import LoadResult, Measured, Measurement, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary, unaccounted_time
-from seatrial.loads.search import ERROR
-from seatrial.loads.task import LoadAnswer, LoadTask, Point
+from seatrial.loads.search_results import about_the_search, found_rate, rate_curve, rate_estimate, with_unserved
+from seatrial.loads.task import LoadAnswer, LoadTask
 from seatrial.model.shapes import batch_of
 from seatrial.stages import END_TO_END, SERVICE
 from seatrial.stats.means import BLOCKS, rate_per_s
@@ -27,7 +27,7 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Fewer requests say little about how busy a server is.
 LEAST_FOR_LOAD = 20
-SEARCH_CUT, MORE_TIME = "the time was up before the bracket was narrow", f"raise {flag('max_time')}"
+MORE_TIME = f"raise {flag('max_time')}"
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,10 @@ def results_of(
         shapes=tuple(s for s, _ in shapes),
         bound_s=load.bound_s if searched else None,
         bound_quantile=load.bound_quantile if searched else None,
-        found_rate=_found(answer) if searched else None,
-        curve=_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
+        found_rate=found_rate(answer) if searched else None,
+        rate_estimate=rate_estimate(answer.search) if answer.search else None,
+        broken_rate=answer.search.broke if answer.search else None,
+        curve=rate_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
         percentiles=asked,
         refused=refused,
         python_path=answer.python_path,
@@ -100,13 +102,14 @@ def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) ->
     """A process that died had no time to converge, and to a queue that grows more time would do no good."""
     if answer.timing.ended == "died" or busy:
         return None
-    if searched and not answer.timing.converged:
-        said = f"NOT CONVERGED within {answer.timing.elapsed_s:.1f} s: {SEARCH_CUT}"
-        return Warning("not-converged", said, MORE_TIME)
+    if searched:
+        return None
     return not_converged(answer.timing, p50, flag("max_time"))
 
 
 def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[Warning]:
+    if task.load.searches:
+        yield from about_the_search(task, answer)
     if busy:
         yield Warning("overload", f"OVERLOADED: {busy}", f"lower {flag('rate')}, or raise {flag('clients')}")
     if answer.unserved:
@@ -184,7 +187,7 @@ def _percentiles(
     """Those that the sample can bound, and why not for those that it cannot."""
     asked, refused = {}, {}
     for name in names:
-        e = percentile_estimate(_with_unserved(seconds, unserved), quantile_of(name), CONFIDENCE, longest_run)
+        e = percentile_estimate(with_unserved(seconds, unserved), quantile_of(name), CONFIDENCE, longest_run)
         if e.high is None:
             refused[name] = f"{name} is refused: {e.unbounded}; {MORE_TIME}"
         elif math.isinf(e.high):
@@ -194,22 +197,6 @@ def _percentiles(
         else:
             asked[name] = record_of(e, "s")
     return asked, refused
-
-
-def _with_unserved(seconds: F64, unserved: int) -> F64:
-    """Latencies in the order of arrival: who was never served waited longest, and came last."""
-    return np.concatenate([seconds, np.full(unserved, math.inf)])
-
-
-def _among_unserved(seconds: F64, unserved: int, quantile: float) -> Measured:
-    """A quantile where some were never served: an end among those is not known, and a value there is at least the slowest."""
-    if not len(seconds):
-        return Measured(value=0.0, unit="s", warnings=(Warning("unserved", "no request was served"),))
-    e = percentile_estimate(_with_unserved(seconds, unserved), quantile, CONFIDENCE)
-    low, high = (None if end is None or math.isinf(end) else end for end in (e.low, e.high))
-    lost = (Warning("unserved", f"{unserved} requests were never served"),) if high is None and unserved else ()
-    value = float(seconds.max()) if math.isinf(e.value) else e.value
-    return record_of(replace(e, value=value, low=low, high=high, warnings=(*lost, *e.warnings)), "s")
 
 
 def _shapes(task: LoadTask, answer: LoadAnswer, tables: Sequence[I64]) -> list[tuple[ShapeResult, int]]:
@@ -235,54 +222,3 @@ def _shapes(task: LoadTask, answer: LoadAnswer, tables: Sequence[I64]) -> list[t
         result = ShapeResult(shape=name, weight=weight / total, first=exact(first, "s"), p50=p50, p99=p99)
         results.append((result, batch_of(task.workload.model_info, shapes, 1)))
     return results
-
-
-def _found(answer: LoadAnswer) -> Measured | None:
-    """The rate that held, with the lowest that was shown not to: each end may be wrong with 5 %."""
-    search = answer.search
-    if search is None or search.held is None:
-        return None
-    own = [p for p in search.points if p.offered_per_s == search.held]
-    warnings = []
-    if not answer.timing.converged:
-        warnings.append(Warning("not-converged", f"NOT CONVERGED: {SEARCH_CUT}", MORE_TIME))
-    if not search.confirmed:
-        said = "there was no time to confirm it on new requests: it may have been luck"
-        warnings.append(Warning("unconfirmed-rate", said))
-    return Measured(
-        value=search.held,
-        unit="requests/s",
-        interval=(search.held if search.confirmed else None, search.broke),
-        confidence=1 - 2 * ERROR,
-        n=sum(p.arrivals for p in own),
-        warnings=tuple(warnings),
-    )
-
-
-def _curve(points: Sequence[Point], table: I64, quantile: float) -> tuple[RatePoint, ...]:
-    """One point a rate, in the order in which they were tried: an edge that was measured again is one rate."""
-    by_rate: dict[float, list[Point]] = {}
-    for p in points:
-        by_rate.setdefault(p.offered_per_s, []).append(p)
-    return tuple(_point(group, table, quantile) for group in by_rate.values())
-
-
-def _point(group: Sequence[Point], table: I64, quantile: float) -> RatePoint:
-    rows = [table[(table[:, 0] >= p.first_row_ns) & (table[:, 0] <= p.last_row_ns)] for p in group]
-    seconds = np.concatenate([r[:, -1] for r in rows]) / 1e9
-    unserved = sum(p.arrivals for p in group) - len(seconds)
-    spans = [int((r[:, 0] + r[:, -1]).max()) - p.first_row_ns for p, r in zip(group, rows, strict=True) if len(r)]
-    window = sum(spans) / 1e9 or 1.0
-    p, rows_served = group[-1], len(seconds)
-    p50, p90, p99, tail = (_among_unserved(seconds, unserved, q) for q in (0.5, 0.9, 0.99, quantile))
-    return RatePoint(
-        offered_per_s=p.offered_per_s,
-        achieved_per_s=rows_served / window,
-        n=rows_served,
-        unserved=unserved,
-        p50=p50,
-        p90=p90,
-        p99=p99,
-        tail=tail,
-        holds=p.holds,
-    )

@@ -55,23 +55,44 @@ class LoadTask:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Point:
-    """One rate of a search: which rows of the samples are its own, and what the bound's test said."""
+    """One rate of a search: which rows of the samples are its own, and what the bound's test said.
+
+    slow: its requests above the bound, once the search is over; expected_slow: fewest and most by the queue's model, None far
+    from the highest rate.
+    """
 
     offered_per_s: float
     first_row_ns: int
     last_row_ns: int
     arrivals: int
     holds: Literal["yes", "no", "unsure"]
+    slow: int | None = None
+    expected_slow: tuple[int, int] | None = None
+    fits: bool = True
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class Estimate:
+    """The highest rate by the queue's model, with its 95 % interval, from so many service times."""
+
+    per_s: float
+    low: float
+    high: float
+    service_times: int
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Search:
-    """held: the highest rate that held; broke: the lowest that was shown not to; confirmed: whether the former held again."""
+    """held: the highest rate that was proved to hold; broke: the lowest shown not to, or more than all clients can do.
+
+    enough_s: where nothing was proved, the --max-time that probably would do; None: not known.
+    """
 
     points: tuple[Point, ...]
     held: float | None
     broke: float | None
-    confirmed: bool
+    estimate: Estimate | None = None
+    enough_s: float | None = None
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

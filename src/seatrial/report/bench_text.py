@@ -47,7 +47,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if m.throughput and not load.curve:
         _add_throughput(table, m.throughput, m.stages[END_TO_END].p50)
     if load.bound:
-        table.add_row("highest rate", *_print_search(load))
+        _add_search(table, load)
     for s in load.shapes:
         first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
@@ -88,8 +88,13 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
 def _print_point(out: Console, point: RatePoint) -> None:
     mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
     times = "  ".join(f"{p} {bounded(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
-    unserved = f", {point.unserved} unserved" if point.unserved else ""
-    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {point.n} requests{unserved}")
+    said = f"{point.n + point.unserved:,} requests"
+    if point.slow is not None:
+        said += f", {point.slow:,} too slow"
+    if point.expected_slow:
+        said += f" (expected: {point.expected_slow[0]:,} to {point.expected_slow[1]:,})"
+    unserved = f", {point.unserved:,} unserved" if point.unserved else ""
+    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {said}{unserved}")
 
 
 def _add(table: Table, name: str, value: Measured) -> None:
@@ -115,16 +120,27 @@ def _add_throughput(table: Table, throughput: Measured, latency: Measured) -> No
     )
 
 
-def _print_search(load: LoadResult) -> tuple[str, str]:
-    if not load.curve:
-        return "none", "it ended before a first rate was measured"
-    if load.found_rate is None:
-        lowest = min(p.offered_per_s for p in load.curve)
-        return "none", f"no rate that was tried held {load.bound}; the lowest was {lowest:.3g}/s"
-    _, high = load.found_rate.interval or (None, None)
-    above = f"{high:.4g}/s does not" if high else "no rate was shown not to"
-    said = [f"holds {load.bound}", above, *map(str, load.found_rate.warnings)]
-    return f"{load.found_rate.value:.4g}/s", "; ".join(said)
+def _add_search(table: Table, load: LoadResult) -> None:
+    """What is likely, what was proved and what cannot be, each a line."""
+    proved, likely = load.found_rate, load.rate_estimate
+    if likely:
+        low, high = likely.interval or (0.0, likely.value)
+        checks = sum(p.expected_slow is not None for p in load.curve)
+        said = (
+            f"95 % interval {low:.4g} to {high:.4g}/s; estimated for {load.bound} by a queue of {likely.n:,} measured service "
+            f"times, which {checks or 'none'} of {len(load.curve)} rates sent confirm"
+        )
+        table.add_row("highest rate", f"{likely.value:.4g}/s" if likely.value else "none", said)
+    if proved:
+        said = f"held {load.bound} in {proved.n:,} requests; those in a queue are alike, so that less can be proved than is so"
+        table.add_row("proved", f"{proved.value:.4g}/s", "; ".join([said, *map(str, proved.warnings)]))
+    elif load.curve:
+        table.add_row("proved", "none", f"no rate that was sent was proved to hold {load.bound}")
+    else:
+        table.add_row("proved", "none", "it ended before a first rate was measured")
+    if load.lowest_broken:
+        said = "was sent, and did not hold" if load.broke_when_sent else "is more than the clients can serve"
+        table.add_row("impossible", f"{load.lowest_broken:.4g}/s", said)
 
 
 def _print_spikes(out: Console, cell: CellRecord) -> None:

@@ -69,7 +69,7 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
 
 
 def rate_curve(load: LoadResult) -> str:
-    """Latency against offered rate, with intervals; the bound, and where it stops holding."""
+    """Latency against offered rate, with intervals; the bound, and where it is estimated to stop holding."""
     figure, axes = figure_of(9.6, 3.8)
     points = sorted(load.curve, key=lambda p: p.offered_per_s)
     for name, colour in (("p50", "#56B4E9"), ("tail", "#0072B2")):
@@ -101,13 +101,13 @@ def rate_curve(load: LoadResult) -> str:
         fontsize=9,
         color=INK,
     )
-    if load.found_rate and load.found_rate.interval and load.found_rate.interval[0]:
-        low, high = load.found_rate.interval
-        axes.axvspan(low, high or low, color="#009E73", alpha=0.15, linewidth=0)
+    if load.rate_estimate and load.rate_estimate.interval:
+        low, high = load.rate_estimate.interval
+        axes.axvspan(low, high, color="#009E73", alpha=0.2, linewidth=0)
     axes.set_yscale("log")
     _plain_log_ticks(axes)
     axes.set_xlabel(
-        "offered requests a second; shaded: highest rate that held to lowest that was shown not to",
+        "offered requests a second" + ("; shaded: the highest that holds, estimated" if load.rate_estimate else ""),
         color=INK,
         fontsize=9,
     )

@@ -21,6 +21,10 @@ class RatePoint(Frozen):
     tail: Measured
     """The percentile that the bound names. Requests that were never served count as slower than any other."""
     holds: Literal["yes", "no", "unsure"]
+    slow: int | None = None
+    expected_slow: tuple[int, int] | None = None
+    """Requests longer than the bound, and the fewest and most that the queue's model has of these arrivals; None
+    where the rate is too far from the highest to tell anything of it."""
 
 
 class ShapeResult(Frozen):
@@ -62,8 +66,11 @@ class LoadResult(Frozen):
     bound_quantile: float | None = None
     """The latency that a search asked for, and the share of the requests that must hold it."""
     found_rate: Measured | None = None
-    """The highest rate that held the bound, again on new requests; and as its interval's end the lowest that was shown not
-    to."""
+    """The highest rate that was proved to hold the bound; and as its interval's end the lowest that broke it."""
+    rate_estimate: Measured | None = None
+    """The highest rate by a queue of the service times measured; None where the requests sent do not agree with it."""
+    broken_rate: float | None = None
+    """The lowest rate that was shown not to hold, or which all clients together cannot serve."""
     curve: tuple[RatePoint, ...] = ()
     percentiles: dict[str, Measured] = {}
     """Those that were asked for by name, and in `refused` why one cannot be given."""
@@ -71,6 +78,17 @@ class LoadResult(Frozen):
     python_path: PythonPath | None = None
     official: dict[str, Any] = {}
     """What MLPerf LoadGen itself printed, where it ran the load."""
+
+    @property
+    def lowest_broken(self) -> float | None:
+        """In requests a second; of an older record it stands with what held."""
+        _, high = (self.found_rate and self.found_rate.interval) or (None, None)
+        return self.broken_rate or high
+
+    @property
+    def broke_when_sent(self) -> bool:
+        """Whether the lowest broken rate was sent; otherwise it is more than the clients can serve."""
+        return any(p.holds == "no" and p.offered_per_s == self.lowest_broken for p in self.curve)
 
     @property
     def bound(self) -> str:
