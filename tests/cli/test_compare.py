@@ -618,9 +618,19 @@ def overloaded(data):
     data["cells"][0]["load"]["overloaded"] = True
 
 
+def from_python(data):
+    data["cells"][0]["measurement"]["backend_details"]["called"] = "from Python"
+
+
+def doubtful(data):
+    data["cells"][0]["measurement"]["doubt"] = "the stages do not add up"
+
+
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
+        (from_python, "A was called from Python and B native, which takes time of its own: measure both by one loop"),
+        (doubtful, "A's times are in doubt: the stages do not add up"),
         (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),
         (unserved, "A left 7 requests unserved, which its figures know nothing of"),
         (overloaded, "A was overloaded: its latencies say how long it ran"),

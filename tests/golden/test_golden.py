@@ -19,7 +19,7 @@ from seatrial.cli import trials
 from seatrial.cli.shell import app
 from seatrial.history.find import list_runs, load_record
 from seatrial.history.frame import load_results
-from seatrial.report.bench_text import print_cell, print_sweep
+from seatrial.report.bench_text import print_bench
 from seatrial.report.comparison_text import print_comparison, print_verdict
 from seatrial.report.tables import print_record, verdict_line
 
@@ -69,16 +69,7 @@ def as_record(name):
 
 def as_bench(name):
     """As `seatrial bench` prints it."""
-    record = stored(name)
-
-    def tell(out):
-        for number, cell in enumerate(record.cells):
-            if number:
-                out.print()
-            print_cell(out, "model.onnx", cell)
-        print_sweep(out, record.cells)
-
-    return page(tell)
+    return page(lambda out: print_bench(out, stored(name)))
 
 
 def as_comparison(name):

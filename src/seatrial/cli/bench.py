@@ -30,7 +30,7 @@ from seatrial.cli.words import (
     time_s,
 )
 from seatrial.errors import ExitCode, UsageError, did_you_mean
-from seatrial.report.bench_text import print_cell, print_sweep
+from seatrial.report.bench_text import print_bench
 
 
 @command(
@@ -122,7 +122,6 @@ def bench(
     from seatrial.loads.sweep import Sweep
     from seatrial.machine.environment import machine_name
     from seatrial.report.html import write_report
-    from seatrial.report.tables import print_disturbances, print_warnings
 
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}")
@@ -145,13 +144,7 @@ def bench(
         subject = _subject(model, options, shapes, bool(mix), allow_code, run)
         outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
     record = outcome.record
-    for number, cell in enumerate(record.cells):
-        if number:
-            out.print()
-        print_cell(out, Path(model).name, cell)
-    print_sweep(out, record.cells)
-    print_warnings(out, {w: () for w in record.warnings if w.code != "cut-short"}, len(record.cells))
-    print_disturbances(out, record)
+    print_bench(out, record)
     write_json(json, record.to_json())
     out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
     if outcome.problem:

@@ -131,13 +131,17 @@ def report(
     """Print a run's tables again and render its report.html anew."""
     from seatrial.history.files import write_atomic
     from seatrial.history.find import find_run
+    from seatrial.report.bench_text import print_bench
     from seatrial.report.html import render, write_report
     from seatrial.report.tables import print_record, verdict_line
 
     out = console(quiet, json)
     found = find_run(run, results)
     record = load_record(found)
-    print_record(out, record)
+    if record.kind == "bench":
+        print_bench(out, record)
+    else:
+        print_record(out, record)
     write_json(json, record.to_json())
     if output is not None:
         write_atomic(output, render(found).encode(), named_by="output")

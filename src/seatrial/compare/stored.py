@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import time
+from dataclasses import dataclass
 
 from seatrial.compare.question import Question
 from seatrial.compare.record import now, record_comparisons
@@ -22,7 +24,7 @@ from seatrial.history.records import (
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.stages import END_TO_END, QUEUE
-from seatrial.stats.compare import as_said, judge
+from seatrial.stats.compare import Verdict, as_said, judge
 from seatrial.stats.separate import separate_effect, separate_noise_floor
 
 
@@ -134,27 +136,11 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
             f"{a.id}: expected a {metric} of {stage} above zero in both runs, got {x.value:g} s and {y.value:g} s; "
             "a record is damaged: restore it or run it again"
         )
-    unknown = _unknown_spread(a, metric, stage)
-    if unknown:
-        return _not_judged(a, b, x, y, metric, stage, question, unknown)
-    confidence = 1 - question.alpha
-    # A figure without an interval is one that nothing is called by, see _why_not_known.
-    effect = separate_effect(x.value, y.value, [x.positive_interval, y.positive_interval], confidence)
-    floor = separate_noise_floor(confidence)
-    verdict = judge(effect, question.margin)[0]
-    reason = (
-        f"{as_said(effect)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
-        f"±{100 * floor:.0f} % without any change, so that smaller ones are not called: "
-        "compare the models themselves, in lock-step"
-    )
     why_not = _why_not_known(a, b, x, y, metric, stage)
-    if why_not:
-        verdict, reason = "INCONCLUSIVE", f"{reason}; {why_not}"
-    change = Measured(
-        value=effect.slowdown,
-        unit="fraction",
-        interval=(math.expm1(effect.low or 0), math.expm1(effect.high or 0)),
-        confidence=confidence,
+    unknown = _unknown_spread(a, metric, stage)
+    answer = _not_judged(x, y, metric, question, unknown) if unknown else _judged(x, y, question)
+    verdict, reason = (
+        (answer.verdict, answer.reason) if not why_not else ("INCONCLUSIVE", f"{answer.reason}; {why_not}")
     )
     return Comparison(
         a=a.id,
@@ -165,14 +151,56 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
         verdict=verdict,
         reason=reason,
         margin=question.margin,
-        change=change,
+        change=answer.change,
         a_value=x,
         b_value=y,
-        p_value=effect.p_value,
-        p_adjusted=effect.p_value,
-        noise_floor=floor,
+        p_value=answer.p_value,
+        p_adjusted=answer.p_value,
+        noise_floor=answer.noise_floor,
         details={"a": a.measured.backend_details, "b": b.measured.backend_details},
     )
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What two figures say, before anything that may speak against them. noise_floor: None where no verdict was asked for."""
+
+    verdict: Verdict
+    reason: str
+    change: Measured
+    p_value: float = 1.0
+    noise_floor: float | None = None
+
+
+def _judged(x: Measured, y: Measured, question: Question) -> _Answer:
+    confidence = 1 - question.alpha
+    # A figure without an interval is one that nothing is called by, see _why_not_known.
+    effect = separate_effect(x.value, y.value, [x.positive_interval, y.positive_interval], confidence)
+    floor = separate_noise_floor(confidence)
+    reason = (
+        f"{as_said(effect)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
+        f"±{100 * floor:.0f} % without any change, so that smaller ones are not called: "
+        "compare the models themselves, in lock-step"
+    )
+    change = Measured(
+        value=effect.slowdown,
+        unit="fraction",
+        interval=(math.expm1(effect.low or 0), math.expm1(effect.high or 0)),
+        confidence=confidence,
+    )
+    return _Answer(judge(effect, question.margin)[0], reason, change, effect.p_value, floor)
+
+
+def _not_judged(x: Measured, y: Measured, metric: str, question: Question, unknown: str) -> _Answer:
+    """What both runs say, and nothing called: nobody knows what two runs of the same differ by."""
+    change = y.value / x.value - 1
+    reason = (
+        f"B's {metric} is {abs(change):.1%} {'above' if change > 0 else 'below'} A's; what separate processes differ by "
+        f"without any change was measured of medians of requests, not of {unknown}, so that nothing is called: compare the "
+        "models themselves, in lock-step"
+    )
+    measured = Measured(value=change, unit="fraction", interval=(None, None), confidence=1 - question.alpha)
+    return _Answer("INCONCLUSIVE", reason, measured)
 
 
 def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
@@ -181,35 +209,6 @@ def _unknown_spread(cell: CellRecord, metric: str, stage: str) -> str:
         return metric
     queued = cell.load is not None and cell.load.scenario == "server" and stage in (QUEUE, END_TO_END)
     return "how long requests wait in a queue" if queued else ""
-
-
-def _not_judged(
-    a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str, question: Question, unknown: str
-) -> Comparison:
-    """What both runs say, and nothing called: nobody knows what two runs of the same differ by."""
-    change = y.value / x.value - 1
-    reason = (
-        f"B's {metric} is {abs(change):.1%} {'above' if change > 0 else 'below'} A's; what separate processes differ by "
-        f"without any change was measured of medians of requests, not of {unknown}, so that nothing is called: compare the "
-        "models themselves, in lock-step"
-    )
-    why_not = _why_not_known(a, b, x, y, metric, stage)
-    return Comparison(
-        a=a.id,
-        b=b.id,
-        metric=metric,
-        stage=stage,
-        design="separate runs",
-        verdict="INCONCLUSIVE",
-        reason=f"{reason}; {why_not}" if why_not else reason,
-        margin=question.margin,
-        change=Measured(value=change, unit="fraction", interval=(None, None), confidence=1 - question.alpha),
-        a_value=x,
-        b_value=y,
-        p_value=1.0,
-        p_adjusted=1.0,
-        details={"a": a.measured.backend_details, "b": b.measured.backend_details},
-    )
 
 
 def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metric: str, stage: str) -> str:
@@ -221,4 +220,17 @@ def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metri
             return f"{name} left {cell.load.unserved} requests unserved, which its figures know nothing of"
         if cell.load and cell.load.overloaded:
             return f"{name} was overloaded: its latencies say how long it ran"
+        if cell.measured.doubt:
+            return f"{name}'s times are in doubt: {cell.measured.doubt}"
+    how = [_called(c) for c in (a, b)]
+    if how[0] != how[1]:
+        return f"A was called {how[0]} and B {how[1]}, which takes time of its own: measure both by one loop"
     return ""
+
+
+def _called(c: CellRecord) -> str:
+    """By whom the model was run: the interpreter's share of a short request is larger than many a model's."""
+    said = c.measured.backend_details.get("called", "")
+    return (
+        re.sub(r"by the C API of .*", "by the C API", said) or (c.load.called if c.load else "") or "as is not recorded"
+    )

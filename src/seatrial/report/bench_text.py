@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, configuration
+from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, Record, configuration
 from seatrial.report.percentiles import bounded, missing
 from seatrial.stages import END_TO_END, QUEUE, SERVICE
 from seatrial.units import format_bytes, format_rate, format_seconds
@@ -20,6 +21,24 @@ from seatrial.units import format_bytes, format_rate, format_seconds
 SPIKES_SHOWN = 3
 # Of LoadGen's summary; the record and the report have all of it.
 _LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o|(50|90|99)\.00 percentile latency")
+
+
+def print_bench(out: Console, record: Record) -> None:
+    """Each load, what a sweep of them shows, and what disturbed it."""
+    from seatrial.report.tables import print_disturbances, print_warnings
+
+    for number, cell in enumerate(record.cells):
+        if number:
+            out.print()
+        print_cell(out, _name(record, cell), cell)
+    print_sweep(out, record.cells)
+    print_warnings(out, {w: () for w in record.warnings if w.code != "cut-short"}, len(record.cells))
+    print_disturbances(out, record)
+
+
+def _name(record: Record, cell: CellRecord) -> str:
+    """A pipeline's, or that of the file where a model was measured alone."""
+    return cell.pipeline if record.plan.path else Path(record.models[cell.pipeline].path).name
 
 
 def print_cell(out: Console, name: str, cell: CellRecord) -> None:
