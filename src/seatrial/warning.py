@@ -66,6 +66,7 @@ CODES = {
     "loadgen-latency": "LoadGen's latencies count from its own schedule, the percentiles here do not",
     "unlike-outputs": "the C API and the Python binding gave different outputs",
     "python-binding": "the Python binding could not be held against the native loop",
+    "printed": "the process printed something while it did its work",
     "unproved-rate": "a search could prove no rate to hold its bound",
     "queue-model": "requests waited otherwise than a queue of the measured service times explains",
     "cut-short": "the run ended before its time",

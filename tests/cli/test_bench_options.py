@@ -83,13 +83,13 @@ CASES = [
     ("m.fake.json --scenario server --arrivals dense.txt", 2, "--arrivals is 2e+10 requests in --max-time 10.0 s; expected at "
      "most 2e+06"),
     # Bounds
-    ("m.fake.json --scenario server --find-rate", 2, "--find-rate needs --latency-bound, such as 50ms@p99"),
+    ("m.fake.json --scenario server --find-rate", 2, "--find-rate needs --latency-bound, such as 100ms@p95"),
     ("m.fake.json --scenario server --rate 5 --latency-bound 5ms@p99", 2, "--latency-bound is what --find-rate searches with; "
      "give --find-rate too"),
     ("m.fake.json --scenario server --find-rate --rate 5 --latency-bound 5ms@p99", 2, "--find-rate looks for the rate itself; "
      "leave --rate away"),
     *((f"m.fake.json --scenario server --find-rate --latency-bound {bound}", 2, said) for bound, said in [
-        ("50ms", "--latency-bound: expected a time and its percentile, such as 50ms@p99, got '50ms'"),
+        ("50ms", "--latency-bound: expected a time and its percentile, such as 100ms@p95, got '50ms'"),
         ("50@p99", "--latency-bound: expected a quantity such as '30 ms', got '50': the unit is missing"),
         ("-5ms@p99", "--latency-bound: expected a time above zero, got '-5ms'"),
         ("0ms@p99", "--latency-bound: expected a time above zero, got '0ms'"),

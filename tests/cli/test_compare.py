@@ -618,8 +618,8 @@ def overloaded(data):
     data["cells"][0]["load"]["overloaded"] = True
 
 
-def from_python(data):
-    data["cells"][0]["measurement"]["backend_details"]["called"] = "from Python"
+def natively(data):
+    data["cells"][0]["measurement"]["backend_details"]["called"] = "by the C API of libonnxruntime.so.1.32.0"
 
 
 def doubtful(data):
@@ -629,7 +629,10 @@ def doubtful(data):
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
-        (from_python, "A was called from Python and B native, which takes time of its own: measure both by one loop"),
+        (
+            natively,
+            "A was called by the C API and B from Python, which takes time of its own: measure both by one loop",
+        ),
         (doubtful, "A's times are in doubt: the stages do not add up"),
         (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),
         (unserved, "A left 7 requests unserved, which its figures know nothing of"),

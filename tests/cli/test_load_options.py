@@ -96,7 +96,7 @@ def test_every_scenario_has_a_load():
         ("server", {}, "needs --rate, such as 20 requests a second, or --find-rate with --latency-bound"),
         ("mlperf-server", {}, "--scenario mlperf-server needs --rate, such as 20 requests a second"),
         ("server", {"rate": "20,20.0"}, "--rate: expected different values, got 20 twice"),
-        ("server", {"find_rate": True}, "--find-rate needs --latency-bound, such as 50ms@p99"),
+        ("server", {"find_rate": True}, "--find-rate needs --latency-bound, such as 100ms@p95"),
         ("server", {"find_rate": True, "latency_bound": "1s@p50", "rate": "2"}, "leave --rate away"),
         ("server", {"rate": "2", "latency_bound": "1s@p50"}, "give --find-rate too"),
         ("server", {"arrivals": "possion"}, "no file is called 'possion' (did you mean 'poisson'?)"),

@@ -53,7 +53,7 @@ def test_taken(call, value):
         (lambda: words.time_s("--t", "-1 s", zero=True), "--t: expected a time of zero or more"),
         *[(lambda t=t: words.percentile_of("--p", t), "--p: expected a percentile between p0 and p100")
           for t in ("99", "p", "p0", "p0.0", "p100", "p99.99999", "pnan", "p-1", "q99")],
-        (lambda: words.latency_bound_of("50ms"), "expected a time and its percentile, such as 50ms@p99, got '50ms'"),
+        (lambda: words.latency_bound_of("50ms"), "expected a time and its percentile, such as 100ms@p95, got '50ms'"),
         (lambda: words.latency_bound_of("@p99"), "--latency-bound: "),
         (lambda: words.latency_bound_of("50ms@"), "--latency-bound: expected a percentile"),
         (lambda: words.several("--n", "1,01", lambda t: words.count("--n", t), str), "got 1 twice in '1,01'; leave one away"),

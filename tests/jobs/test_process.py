@@ -12,9 +12,10 @@ import pytest
 from processes import descriptors
 from workloads import model_workload
 
+from seatrial.errors import Failure
 from seatrial.jobs import glimpse, process
 from seatrial.jobs.child import STARTER, descends_from
-from seatrial.jobs.process import run_job
+from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.process_tree import ProcessTree
 
 # A process that starts a helper in one of the ways in which programs do, writes its number, and goes on or ends.
@@ -125,3 +126,18 @@ def test_a_process_whose_starter_went_before_it_looked_ends_at_once(starter, liv
     )  # fmt: skip
     assert (done.stdout == "measures\n", done.returncode == 0) == (lives, lives), done.stderr
     assert ("has ended" in done.stderr) is not lives
+
+
+@pytest.mark.parametrize(
+    ("ended", "said"),
+    [
+        (Ended(object(), last_output=""), []),
+        (Ended(object(), last_output=" \n"), []),
+        (Ended(object(), last_output="a\nRuntimeWarning: overflow\n"), ["2 lines, at last: RuntimeWarning: overflow"]),
+        # Of one that failed, its last words are in the reason.
+        (Ended(None, Failure.of_text("it died"), last_output="a\n"), []),
+    ],
+)
+def test_what_a_process_printed_while_it_worked_is_a_warning(ended, said):
+    assert [w.code for w in ended.printed] == ["printed"] * len(said)
+    assert [w.text for w in ended.printed] == [f"its process printed {words}" for words in said]

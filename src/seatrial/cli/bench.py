@@ -39,7 +39,7 @@ from seatrial.report.bench_text import print_bench
         "seatrial bench model.onnx --backend openvino-cpu --batch 4 --threads 2",
         "seatrial bench detector.onnx --shape x=1x3x640x640 --max-time 30s --json bench.json",
         "seatrial bench trial.yaml:candidate --scenario server --rate 20",
-        "seatrial bench model.onnx --scenario server --find-rate --latency-bound 50ms@p99 --max-time 60s",
+        "seatrial bench model.onnx --scenario server --find-rate --latency-bound 100ms@p95 --max-time 60s",
         "seatrial bench model.onnx --scenario multi-stream --clients 1,2,4",
         "seatrial bench model.onnx --scenario paced --gap 0ms,5ms,50ms",
         "seatrial bench detector.onnx --mix x=1x3x320x320@3 --mix x=1x3x640x640@1",
@@ -86,9 +86,9 @@ def bench(
         str, typer.Option("--gap", metavar="TIME[,TIME…]", help="Idle time behind each request of the paced scenario.")
     ] = "",
     find_rate: Annotated[
-        bool, typer.Option("--find-rate", help="Search for the highest rate that holds --latency-bound.")
+        bool, typer.Option("--find-rate", help="Find the highest rate that holds --latency-bound.")
     ] = False,
-    latency_bound: Annotated[str, typer.Option("--latency-bound", metavar="TIME@pN", help="Such as 50ms@p99.")] = "",
+    latency_bound: Annotated[str, typer.Option("--latency-bound", metavar="TIME@pN", help="Such as 100ms@p95.")] = "",
     percentile: Annotated[
         list[str] | None,
         typer.Option(

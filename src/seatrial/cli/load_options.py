@@ -91,7 +91,7 @@ def loads_of(o: LoadOptions) -> list[Any]:
         fields |= latency_bound_of(o.latency_bound)
     if o.find_rate:
         if not o.latency_bound:
-            raise UsageError("--find-rate needs --latency-bound, such as 50ms@p99")
+            raise UsageError("--find-rate needs --latency-bound, such as 100ms@p95")
         if o.rate:
             raise UsageError("--find-rate looks for the rate itself; leave --rate away")
     elif o.latency_bound and o.scenario == "server":

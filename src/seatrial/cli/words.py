@@ -82,7 +82,7 @@ def percentile_of(option: str, text: str) -> tuple[str, float]:
 def latency_bound_of(text: str) -> dict[str, float]:
     time, at, percentile = text.partition("@")
     if not at:
-        raise UsageError(f"--latency-bound: expected a time and its percentile, such as 50ms@p99, got {text!r}")
+        raise UsageError(f"--latency-bound: expected a time and its percentile, such as 100ms@p95, got {text!r}")
     return {
         "bound_s": time_s("--latency-bound", time),
         "bound_quantile": percentile_of("--latency-bound", percentile)[1],

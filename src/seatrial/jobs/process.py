@@ -17,7 +17,7 @@ from typing import IO, Any, Generic
 
 from pydantic import ValidationError
 
-from seatrial.errors import ExitCode, Failure, ResultsError
+from seatrial.errors import ExitCode, Failure, ResultsError, count_of
 from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.child import cores_for
@@ -26,6 +26,7 @@ from seatrial.jobs.process_tree import ProcessTree
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.noise.watch import NoiseReport, NoiseWatch
 from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 LAST_OUTPUT_LINES = 20
 # An answer, with its engines' times, is smaller.
@@ -55,6 +56,15 @@ class Ended(Generic[AnswerT]):
     @property
     def exit_code(self) -> int:
         return self.failure.exit_code if self.failure else 0
+
+    @property
+    def printed(self) -> tuple[Warning, ...]:
+        """A warning where it did its work and printed something: a library, or the user's code, had something to say."""
+        lines = self.last_output.strip().splitlines()
+        if self.answer is None or not lines:
+            return ()
+        said = f"its process printed {count_of(len(lines), 'line')}, at last: {lines[-1].strip()}"
+        return (Warning("printed", said, "the cell's last_output in the record has them"),)
 
 
 def run_job(

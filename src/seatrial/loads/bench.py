@@ -228,14 +228,15 @@ def _record(
         measurement=found.measurement,
         load=found.load,
         noise=noise,
-        warnings=(*found.warnings, *_images_left(w, tables), *(noise.disturbances if noise else ())),
+        warnings=(*found.warnings, *_images_left(w, tables), *(noise.disturbances if noise else ()), *ended.printed),
+        last_output=ended.last_output,
         wall_s=ended.wall_s,
     )
     return record if ended.answer else _cut_short(record, ended, sum(map(len, tables)))
 
 
 def _cut_short(record: CellRecord, ended: Ended[LoadAnswer], requests: int) -> CellRecord:
-    changes = {"status": "failed", "partial": True, "exit_code": ended.exit_code, "last_output": ended.last_output}
+    changes = {"status": "failed", "partial": True, "exit_code": ended.exit_code}
     reason = f"{ended.reason}; the {requests} requests before it are kept"
     return record.model_copy(update=changes | {"reason": reason})
 

@@ -76,8 +76,15 @@ def _measure(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) -
     measured, warnings = cell_measurement(task, ended.answer, table, _size(trial.ready, cell, model))
     noise = noise_of(ended.noise, table)
     found = comparer.compare(cell)
-    warnings += (*(noise.disturbances if noise else ()), *comparer.warnings(cell))
-    record = bare_record(cell, measurement=measured, noise=noise, warnings=warnings, wall_s=ended.wall_s)
+    warnings += (*(noise.disturbances if noise else ()), *comparer.warnings(cell), *ended.printed)
+    record = bare_record(
+        cell,
+        measurement=measured,
+        noise=noise,
+        warnings=warnings,
+        last_output=ended.last_output,
+        wall_s=ended.wall_s,
+    )
     return found.put_into(record), table
 
 
