@@ -2,8 +2,9 @@
 
 python bench/highest_rate.py [--runs 20] [--seconds 58]     a 10 ms model; prints markdown; some 20 minutes at 20 runs
 
-near: estimates within 10 % of the true rate. covers: intervals that hold it. proved: searches that proved a rate, and the median of
-those over the true one; wrong: proved rates above it, and broken rates below it. The truth is from 12 queues of 400,000 requests.
+near: estimates within 10 % of the true rate. covers: intervals that hold it. proved: searches that proved a rate, and the
+median of those over the true one; wrong: proved rates above it, and broken ones below it. The truth is from 12 queues of
+400,000 requests each.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ F64 = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], F64]
 SERVICE_S = 0.01
 SERVICES: dict[str, Draw] = {
-    "constant": lambda rng, n: np.full(n, SERVICE_S),
+    "constant": lambda _rng, n: np.full(n, SERVICE_S),
     "uniform ± 50 %": lambda rng, n: SERVICE_S * (1 + 0.5 * rng.uniform(-1, 1, n)),
     "log-normal, σ 0.3": lambda rng, n: SERVICE_S * np.exp(0.3 * rng.standard_normal(n) - 0.045),
     "gamma, shape 4": lambda rng, n: rng.gamma(4, SERVICE_S / 4, n),
