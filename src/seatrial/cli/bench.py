@@ -8,18 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
-from seatrial.cli.shell import (
-    AllowCodeOption,
-    DebugOption,
-    JsonOption,
-    LoopOption,
-    QuietOption,
-    ResultsOption,
-    command,
-    console,
-    print_error,
-    write_json,
-)
+from seatrial.cli.output import console, print_error, write_json
+from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import (
     backend_names,
     check_backend_name,

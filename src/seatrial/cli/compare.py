@@ -9,18 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from seatrial.cli.shell import (
-    AllowCodeOption,
-    DebugOption,
-    JsonOption,
-    LoopOption,
-    QuietOption,
-    ResultsOption,
-    command,
-    console,
-    print_error,
-    write_json,
-)
+from seatrial.cli.output import console, print_error, write_json
+from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record

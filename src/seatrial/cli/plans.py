@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command, console, write_json
+from seatrial.cli.output import console, write_json, write_out
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command
 from seatrial.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def init(
     text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
     out = console(quiet, json)
     if not to_file:
-        print(text, end="")
+        write_out(text)
     else:
         write_atomic(output, text.encode(), named_by="output")
         print_guess(out, model.name, info, found.why, found.unsure)
@@ -139,6 +140,6 @@ def schema(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
 
     data = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema()}
     if json is None and not quiet:
-        print(json_module.dumps(data, indent=1))
+        write_out(json_module.dumps(data, indent=1) + "\n")
     write_json(json, data)
     return ExitCode.PASS

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.output import console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
 from seatrial.history.find import heading, load_record
 from seatrial.history.run_folder import RunFolder
