@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import sys
 import threading
 
 import pytest
@@ -111,3 +112,23 @@ def test_a_name_that_is_no_utf8_is_kept_in_json(failing):
     assert row["run"] == os.fsdecode(b"r\xff")
     done = shell(failing.folder, "seatrial results --json - 2>/dev/null")
     assert json.loads(done.stdout) == [row]
+
+
+CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
+
+
+@pytest.mark.parametrize("closed", CLOSED)
+def test_closed_streams_disturb_no_process(failing, closed):
+    done = shell(failing.folder, f"seatrial run fail.yaml --json out.json {closed}")
+    assert done.returncode == 1, done.stderr
+    record = json.loads((failing.folder / "out.json").read_text())
+    assert [c["status"] for c in record["cells"]] == ["ok", "ok"]
+    assert ("FAIL" in done.stdout) == (">&-" not in closed or closed == "2>&-")
+
+
+def test_closed_streams_disturb_no_program_that_calls_seatrial(failing):
+    program = (
+        "import os, seatrial; os.closerange(0, 3); r = seatrial.run('fail.yaml'); "
+        "os._exit(40 + sum(c.status == 'ok' for c in r.cells))"
+    )
+    assert ran([sys.executable, "-c", program], cwd=failing.folder).returncode == 42
