@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import stat
 import sys
 import threading
 
@@ -18,7 +19,10 @@ def shell(folder, words, **options):
 
 @pytest.fixture
 def failing(workspace):
-    """A plan whose budget nothing holds: exit code 1."""
+    """A plan whose budget nothing holds: exit code 1. And a model for init."""
+    from seatrial.demo import MODEL
+
+    (workspace.folder / "model.onnx").write_bytes(MODEL.read_bytes())
     workspace.plan(budgets="[{metric: latency, at: p50, max: 1 us}]", parity="", name="fail.yaml")
     return workspace
 
@@ -30,14 +34,13 @@ def failing(workspace):
         ("seatrial run fail.yaml | true", 1),
         ("seatrial run fail.yaml --json - 2>&1 >/dev/null | true", 1),
         ("seatrial run nowhere.yaml 2>&1 | true", 4),
-        ("seatrial init model.onnx --output - | true", 4),
+        ("seatrial init model.onnx --output - | true", 0),
         ("seatrial plan schema | true", 0),
         ("seatrial --version | true", 0),
         ("seatrial results --results elsewhere 2>&1 | true", 5),
     ],
 )
 def test_a_reader_that_leaves_changes_no_exit_code(failing, words, code):
-    (failing.folder / "model.onnx").write_bytes(b"no model")
     # The reader has gone before the first word.
     done = shell(failing.folder, words.replace("| true", "| (exec <&-; true)") + "; exit ${PIPESTATUS[0]}")
     assert done.returncode == code, done.stderr
@@ -132,3 +135,22 @@ def test_closed_streams_disturb_no_program_that_calls_seatrial(failing):
         "os._exit(40 + sum(c.status == 'ok' for c in r.cells))"
     )
     assert ran([sys.executable, "-c", program], cwd=failing.folder).returncode == 42
+
+
+def test_an_output_that_is_no_file_is_written_to(failing):
+    device = failing.folder / "null"
+    if os.getuid() == 0:
+        os.mknod(device, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    else:
+        device.symlink_to("/dev/null")
+    (failing.folder / "page.html").symlink_to("kept.html")
+    done = shell(
+        failing.folder,
+        "seatrial run fail.yaml -q; seatrial report latest -o null && seatrial report latest -o page.html"
+        " && seatrial report latest -q -o >(cat >copy.html)"
+        " && seatrial init model.onnx -o null && seatrial init model.onnx -q -o >(cat >plan.yaml)",
+    )
+    assert done.returncode == 0, done.stderr
+    assert device.is_char_device()
+    assert os.readlink(failing.folder / "page.html") == "kept.html"
+    assert (failing.folder / "kept.html").read_text().startswith("<!doctype html>")

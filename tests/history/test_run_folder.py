@@ -5,11 +5,13 @@ import fcntl
 import os
 import stat
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from seatrial.errors import ResultsError
-from seatrial.history.files import write_atomic
+from seatrial.history.files import write_atomic, write_named
 from seatrial.history.find import load_record
 from seatrial.history.records import RunStart
 from seatrial.history.run_folder import RunFolder, new_run
@@ -51,6 +53,57 @@ def test_what_cannot_be_written_leaves_what_was_there_and_no_more(tmp_path):
     with pytest.raises(ResultsError, match="cannot be written"):
         write_atomic(tmp_path / "folder", b"new")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "folder"]
+
+
+def test_a_named_file_is_written_through_its_links(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old").write_text("old")
+    for name, target in (("a", "b"), ("b", "folder/old"), ("new", "folder/new")):
+        (tmp_path / name).symlink_to(target)
+    for name in ("a", "new", "plain"):
+        write_named(tmp_path / name, b"page", "output")
+        assert (tmp_path / name).read_bytes() == b"page"
+    assert [os.readlink(tmp_path / name) for name in ("a", "b", "new")] == ["b", "folder/old", "folder/new"]
+    assert sorted(p.name for p in (tmp_path / "folder").iterdir()) == ["new", "old"]
+
+
+def test_a_pipe_is_written_to_and_stays_one(tmp_path):
+    """In any folder, and one that has no name."""
+    content = b"page" * 50_000
+    os.mkfifo(tmp_path / "pipe")
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit((tmp_path / "pipe").read_bytes)
+        write_named(tmp_path / "pipe", content, "output")
+        assert read.result() == content
+        assert (tmp_path / "pipe").is_fifo()
+        reader, writer = os.pipe()
+        with os.fdopen(reader, "rb") as stream:
+            read = pool.submit(stream.read)
+            write_named(Path(f"/dev/fd/{writer}"), content, "output")
+            os.close(writer)
+            assert read.result() == content
+
+
+def test_a_reader_who_leaves_has_seen_enough(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    write_named(Path(f"/dev/fd/{writer}"), b"page", "output")
+    os.close(writer)
+
+
+def test_a_file_that_was_deleted_is_still_written(tmp_path):
+    with (tmp_path / "deleted").open("w+") as stream:
+        (tmp_path / "deleted").unlink()
+        write_named(Path(f"/dev/fd/{stream.fileno()}"), b"page", "output")
+        assert stream.read() == "page"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("path", "said"), [("/dev/full", "No space left"), ("", "Is a directory")])
+def test_what_takes_no_page_is_told_and_stays(tmp_path, path, said):
+    with pytest.raises(ResultsError, match=f"cannot be written: .*{said}"):
+        write_named(Path(path or tmp_path), b"page", "output")
+    assert Path("/dev/full").is_char_device()
 
 
 def test_who_asks_whether_a_run_goes_on_writes_nothing(run):

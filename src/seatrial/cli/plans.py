@@ -43,7 +43,7 @@ def init(
 ) -> ExitCode:
     """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
-    from seatrial.history.files import write_atomic
+    from seatrial.history.files import write_named
     from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
     from seatrial.report.guess_text import print_guess
@@ -54,7 +54,8 @@ def init(
         raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
-    if to_file and output.exists() and not force:
+    # A device or a pipe holds no plan that could be lost.
+    if to_file and (output.is_file() or output.is_dir()) and not force:
         raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
     found = _found(info, folder / _relative(images, folder), here)
     text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
@@ -62,7 +63,7 @@ def init(
     if not to_file:
         write_out(text)
     else:
-        write_atomic(output, text.encode(), named_by="output")
+        write_named(output, text.encode(), named_by="output")
         print_guess(out, model.name, info, found.why, found.unsure)
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         again = shlex.quote(f"./{output}" if str(output).startswith("-") else str(output))

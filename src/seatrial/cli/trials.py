@@ -130,7 +130,7 @@ def report(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Print a run's tables again and render its report.html anew."""
-    from seatrial.history.files import write_atomic
+    from seatrial.history.files import write_named
     from seatrial.history.find import find_run
     from seatrial.report.html import render, write_report
     from seatrial.report.tables import print_record, verdict_line
@@ -141,7 +141,7 @@ def report(
     print_record(out, record)
     write_json(json, record.to_json())
     if output is not None:
-        write_atomic(output, render(found).encode(), named_by="output")
+        write_named(output, render(found).encode(), named_by="output")
     path = output or write_report(found)
     out.print()
     if record.kind != "bench":
