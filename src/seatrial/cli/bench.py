@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
-from seatrial.cli.output import console, print_error, write_json
+from seatrial.cli.output import console, print_error, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import (
     backend_names,
@@ -143,7 +143,7 @@ def bench(
     print_warnings(out, {w: () for w in record.warnings if w.code != "cut-short"}, len(record.cells))
     print_disturbances(out, record)
     write_json(json, record.to_json())
-    out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(write_report(run))}", markup=False, soft_wrap=True)
     if outcome.problem:
         print_error(outcome.problem)
     return outcome.exit_code

@@ -50,6 +50,12 @@ def console(quiet: bool = False, json: Path | None = None) -> Console:
     return PatientConsole(quiet=quiet, highlight=False, stderr=aside, width=None if stream.isatty() else 128)
 
 
+def shown(path: Path) -> Path:
+    """Without the working folder, where it lies below that: as a user would type it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def print_error(text: str) -> None:
     stream = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
     for number, line in enumerate(text.splitlines() or [""]):

@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from seatrial.cli.output import console, write_json
+from seatrial.cli.output import console, shown, write_json
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
 from seatrial.history.find import heading, load_record
@@ -106,7 +106,7 @@ def _run(
         return outcome.exit_code
     out.print(verdict_line(outcome.record))
     # Last: on a full disk the verdict is said and recorded, only its page is missing.
-    out.print(f"report: {write_report(outcome.run)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(write_report(outcome.run))}", markup=False, soft_wrap=True)
     return outcome.exit_code
 
 

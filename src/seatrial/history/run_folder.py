@@ -172,9 +172,12 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def new_run(results: Path, machine: str, *, resumable: bool = False) -> RunFolder:
-    """Makes results/<machine>/<date>-<id>/. ResultsError where that can't be written."""
+    """Makes results/<machine>/<date>-<id>/. ResultsError where that can't be written.
+
+    Its path is absolute: a user's code may change the working folder of a process that writes into it.
+    """
     name = f"{time.strftime('%Y-%m-%d')}-{time.strftime('%H%M%S')}-{secrets.token_hex(2)}"
-    path = results / machine / name
+    path = results.absolute() / machine / name
     made = [folder for folder in path.parents if not folder.exists()]
     run = RunFolder(path, resumable=resumable, made=made)
     try:
