@@ -11,7 +11,7 @@ import typer
 
 from seatrial.cli.output import console, write_json, write_out
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command
-from seatrial.errors import ExitCode, UsageError
+from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
 
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
@@ -52,6 +52,9 @@ def init(
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
     if not output.name:
         raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
+    for option, path in (("--output", output), ("--images", images)):
+        if not is_utf8(path):
+            raise UsageError(f"{option} {printable(str(path))}: {NOT_UTF8}")
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
     # A device or a pipe holds no plan that could be lost.
@@ -93,7 +96,9 @@ def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
     first = guess(info)
     if not backends:
         return guess(info, not_run="no runtime is installed; python -m pip install 'seatrial[cpu]'")
-    candidates = sorted(p for p in images.rglob("*") if p.is_file())[:64] if images.is_dir() else []
+    candidates = (
+        sorted(p for p in images.rglob("*") if p.is_file() and is_utf8(p.absolute()))[:64] if images.is_dir() else []
+    )
     batch = first.batch_fixed or 1
     seen = glimpse(info, first.preprocess, batch, candidates or [PICTURE], backends[0])
     if not seen.seen and not seen.problem:  # none of the files is a picture

@@ -11,7 +11,7 @@ from seatrial.history.evidence import Evidence
 from seatrial.history.files import read_json
 from seatrial.history.reading import check_schema, read_record
 from seatrial.history.records import Record
-from seatrial.history.run_folder import RunFolder
+from seatrial.history.run_folder import RunFolder, check_nameable
 
 
 def list_runs(results: Path) -> list[RunFolder]:
@@ -26,6 +26,7 @@ def list_runs(results: Path) -> list[RunFolder]:
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
     """The newest unfinished run of the same trial on this machine. ResultsError where there is none to resume."""
+    check_nameable(results)
     runs = [
         r for r in (list_runs(results) if results.is_dir() else []) if r.path.parent.name == machine and not r.complete
     ]
@@ -117,6 +118,7 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
 
     check: whether its decisions still follow from its files, which takes reading all samples.
     """
+    check_nameable(run.path)
     path = run.path / "record.json"
     if not path.is_file():
         why = (
