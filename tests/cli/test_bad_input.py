@@ -179,6 +179,26 @@ def test_unreadable_results_are_listed_not_fatal(workspace, seatrial_cli):
     told(seatrial_cli("report", "damaged"), 5, "record.json: the file is damaged")
 
 
+def test_a_record_nested_too_deeply_is_a_damaged_one(workspace, seatrial_cli):
+    assert seatrial_cli("run", workspace.plan(parity="")).returncode == 0
+    record = next(workspace.folder.glob("results/*/*/record.json"))
+    whole = record.read_text()
+    (cell,) = list(record.parent.glob("cells/baseline*.json"))
+    for path, content in (
+        (record, "[" * 100_000),
+        (record, whole.replace('"resolved": {', f'"resolved": {{"deep": {"[" * 970 + "]" * 970},', 1)),
+        (cell, "[" * 100_000),
+    ):
+        record.write_text(whole)
+        path.write_text(content)
+        other = shutil.copytree(record.parent, record.parent.with_name("2020-01-01-damaged"), dirs_exist_ok=True)
+        done = seatrial_cli("results")
+        assert done.returncode == 0, done.stderr
+        done = seatrial_cli("report", "damaged")
+        assert done.returncode == 5, done.stderr
+        assert str(other.relative_to(workspace.folder)) in done.stderr
+
+
 def test_an_unwritable_results_folder(workspace, seatrial_cli):
     """/proc cannot be written to, not even by root."""
     told(seatrial_cli("run", workspace.plan(), "--results", "/proc/seatrial"), 5, "/proc/seatrial", "--results FOLDER")

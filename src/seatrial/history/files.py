@@ -93,7 +93,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text("utf-8"))
     except OSError as e:
         raise ResultsError(f"{path}: cannot be read: {e.strerror}") from None
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ResultsError(f"{path}: the file is damaged ({e}); restore it or delete the run's folder") from None
     if not isinstance(data, dict):
         raise ResultsError(f"{path}: the file is damaged: expected a JSON object")

@@ -129,5 +129,8 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
         raise ResultsError(f"{run.path}: this run {why}")
     record, data = read_record(path)
     if check:
-        Evidence(run.path).check(data)
+        try:
+            Evidence(run.path).check(data)
+        except RecursionError:
+            raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
     return record
