@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import records
 
 from seatrial.errors import ResultsError
 from seatrial.history.files import write_atomic, write_named
@@ -106,10 +107,28 @@ def test_what_takes_no_page_is_told_and_stays(tmp_path, path, said):
     assert Path("/dev/full").is_char_device()
 
 
+@pytest.mark.parametrize(
+    ("kind", "cells", "said"),
+    [
+        ("trial", 0, "carry on with 'seatrial run PLAN --resume'"),
+        ("compare", 0, "a comparison that was killed cannot be carried on: run it again$"),
+        ("bench", 0, "a bench that was killed cannot be carried on: run it again$"),
+        ("bench", 1, "run it again; what its 1 load measured is in .*/cells$"),
+    ],
+)
+def test_a_run_that_was_killed_says_what_can_be_done(run, kind, cells, said):
+    with run:
+        run.save_start(RunStart(kind=kind, created="now", subject=("p",)))
+        for _ in range(cells):
+            run.save_cell(records.cell())
+    with pytest.raises(ResultsError, match=said):
+        load_record(run)
+
+
 def test_who_asks_whether_a_run_goes_on_writes_nothing(run):
     assert not run.running
     assert not (run.path / ".lock").exists()
-    with pytest.raises(ResultsError, match="carry on with"):
+    with pytest.raises(ResultsError, match="is not complete; a run that was killed cannot be carried on"):
         load_record(run)
     with run:
         assert run.running

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ResultsError, flag, option
+from seatrial.errors import ResultsError, count_of, flag, option
 from seatrial.history.evidence import Evidence
 from seatrial.history.files import read_json
 from seatrial.history.reading import check_schema, read_record
 from seatrial.history.records import Record
 from seatrial.history.run_folder import RunFolder, check_nameable
+
+NAMES = {"bench": "bench", "compare": "comparison"}
 
 
 def list_runs(results: Path) -> list[RunFolder]:
@@ -121,11 +123,7 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
     check_nameable(run.path)
     path = run.path / "record.json"
     if not path.is_file():
-        why = (
-            "is still going on; wait for it"
-            if run.running
-            else f"is not complete; carry on with 'seatrial run PLAN {flag('resume')}'"
-        )
+        why = "is still going on; wait for it" if run.running else f"is not complete; {_what_is_left(run)}"
         raise ResultsError(f"{run.path}: this run {why}")
     record, data = read_record(path)
     if check:
@@ -134,3 +132,13 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
         except RecursionError:
             raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
     return record
+
+
+def _what_is_left(run: RunFolder) -> str:
+    """To do with a run that was killed, for its kind."""
+    kind = _kind(run)
+    if kind == "trial":
+        return f"carry on with 'seatrial run PLAN {flag('resume')}'"
+    cells = sorted(run.finished_cells())
+    kept = f"; what its {count_of(len(cells), 'load')} measured is in {run.cells}" if cells else ""
+    return f"a {NAMES.get(kind, 'run')} that was killed cannot be carried on: run it again{kept}"
