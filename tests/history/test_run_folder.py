@@ -13,7 +13,7 @@ import records
 
 from seatrial.errors import ResultsError
 from seatrial.history.files import write_atomic, write_named
-from seatrial.history.find import load_record
+from seatrial.history.find import find_run, latest_interrupted, list_runs, load_record
 from seatrial.history.records import RunStart
 from seatrial.history.run_folder import RunFolder, new_run
 
@@ -199,3 +199,29 @@ def test_a_folder_that_cannot_be_locked_is_taken_back(tmp_path, monkeypatch):
     with pytest.raises(ResultsError, match="cannot be locked"), run:
         pytest.fail("it was entered")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_are_in_the_order_in_which_they_began_whatever_their_clocks_said(tmp_path):
+    """East of Greenwich it is tomorrow already. Names and dates of files say the opposite."""
+    began = [
+        "2026-11-30T01:00:00+14:00",
+        "2026-11-29T12:00:00",
+        "2026-11-29T03:00:00-10:00",
+        "2026-11-29T14:00:00+00:00",
+    ]
+    for number, created in enumerate(began):
+        run = RunFolder(tmp_path / "here" / f"2026-11-{30 - number}")
+        run.cells.mkdir(parents=True)
+        with run:
+            run.save_start(RunStart(kind="trial", created=created, subject=("p",), identity={"plan_digest": "x"}))
+    # Of this one only the record is whole; of the next nothing is, and it was written a day later.
+    (run.path / "record.json").write_text((run.path / "run.json").read_text())
+    (run.path / "run.json").write_text("{")
+    damaged = tmp_path / "here" / "2025-01-01"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("[")
+    os.utime(damaged / "run.json", (1796100000, 1796100000))
+    names = [f"2026-11-{30 - number}" for number in range(4)] + ["2025-01-01"]
+    assert [r.path.name for r in list_runs(tmp_path)] == names
+    assert find_run("latest", tmp_path).path.name == names[3], "the others have no record"
+    assert latest_interrupted(tmp_path, "here", {"plan_digest": "x"}).path.name == names[2]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,20 @@ def list_runs(results: Path) -> list[RunFolder]:
     if not results.is_dir():
         raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
     starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
-    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (p.parent.name, p))]
+    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (_began(p), p.parent.name, p))]
+
+
+def _began(start: Path) -> float:
+    """Seconds since 1970, as the run's own run.json has it: its name is in local time, which may be set back."""
+    for path in (start, start.with_name("record.json")):
+        # Whatever is wrong with it, another file may be sound.
+        with contextlib.suppress(ResultsError, KeyError, TypeError, ValueError):
+            began = datetime.fromisoformat(read_json(path)["created"])
+            return (began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp()
+    try:
+        return start.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
