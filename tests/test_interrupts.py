@@ -11,35 +11,37 @@ from seatrial.cells.watch import Watcher
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.history.find import load_record
 from seatrial.history.run_folder import RunFolder
-from seatrial.interrupts import interrupted, interrupts_held, interrupts_noted, raise_swallowed
+from seatrial.interrupts import ENDING, interrupted, interrupts_held, interrupts_noted, raise_swallowed
 from seatrial.trial import agreement as compare
 from seatrial.trial.run import run_trial
 
 
 @pytest.fixture(autouse=True)
-def python_s_own_handler():
-    """Whoever started the tests may have it ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+def handlers():
+    """As in a command, whoever started the tests: all that end it raise the same."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDING}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
-def ctrl_c():
-    os.kill(os.getpid(), signal.SIGINT)
+def ctrl_c(number=signal.SIGINT):
+    os.kill(os.getpid(), number)
 
 
-def swallowed():
+def swallowed(number):
     try:
-        ctrl_c()
+        ctrl_c(number)
     except KeyboardInterrupt:
         return
 
 
-def test_one_that_is_swallowed_is_raised_where_somebody_waits():
+@pytest.mark.parametrize("number", ENDING, ids=lambda s: s.name)
+def test_one_that_is_swallowed_is_raised_where_somebody_waits(number):
     raise_swallowed()
     with interrupts_noted():
         assert not interrupted()
-        swallowed()
+        swallowed(number)
         assert interrupted()
         with pytest.raises(KeyboardInterrupt):
             raise_swallowed()
@@ -47,12 +49,13 @@ def test_one_that_is_swallowed_is_raised_where_somebody_waits():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_one_that_waits_comes_behind_the_block_and_not_in_place_of_its_error():
+@pytest.mark.parametrize("number", ENDING, ids=lambda s: s.name)
+def test_one_that_waits_comes_behind_the_block_and_not_in_place_of_its_error(number):
     reached = []
 
     def block(error=None):
         with interrupts_noted(), interrupts_held():
-            ctrl_c()
+            ctrl_c(number)
             reached.append(True)
             if error:
                 raise error
@@ -62,6 +65,7 @@ def test_one_that_waits_comes_behind_the_block_and_not_in_place_of_its_error():
     with pytest.raises(ResultsError):
         block(ResultsError("the disk is full"))
     assert len(reached) == 2
+    assert signal.getsignal(number) is signal.default_int_handler
 
 
 def test_an_ignored_signal_stays_ignored_and_other_threads_have_none():
@@ -80,6 +84,13 @@ def test_an_ignored_signal_stays_ignored_and_other_threads_have_none():
     thread.start()
     thread.join()
     assert ran
+
+
+def test_a_signal_that_ends_the_process_at_once_still_does(handlers):
+    """As in a program that calls seatrial.run, which has a say of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with interrupts_noted(), interrupts_held():
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 class Model(BaseModel):

@@ -7,6 +7,7 @@ from pathlib import Path
 from seatrial.history.records import Record
 from seatrial.plan.load import load_plan
 from seatrial.report.html import write_report
+from seatrial.standard_streams import open_standard_streams
 from seatrial.trial.run import run_trial
 
 DEFAULT_RESULTS = Path("results")
@@ -27,6 +28,7 @@ def run(
         SeatrialError: the plan, its files or this machine are not fit to run it, or results cannot be written.
         KeyboardInterrupt: Ctrl-C; the cells done so far are kept for `resume`.
     """
+    open_standard_streams()
     outcome = run_trial(load_plan(plan), Path(results), allow_code=allow_code, resume=resume)
     if outcome.record.status == "interrupted":
         raise KeyboardInterrupt

@@ -166,6 +166,18 @@ def printable(text: str) -> str:
     )
 
 
+NOT_UTF8 = "expected a path in UTF-8, which records and runtimes can name; rename the file or its folder"
+
+
+def is_utf8(path: str | Path) -> bool:
+    """Python makes lone surrogates of a name's bytes that are no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """' (did you mean 'x'?)' for the nearest known word, or an empty string where none is near."""
     begun = [k for k in known if word and k.startswith(word)]

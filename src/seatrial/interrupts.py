@@ -1,4 +1,4 @@
-"""Ctrl-C at the moments when it must wait, and where others swallow it.
+"""Ctrl-C, and the signals that mean the same, at the moments when they must wait, and where others swallow them.
 
 It waits while a process is started and nobody is in charge of it yet, and while a record is written. Libraries that call back
 into Python turn it into an error of their own (pydantic's serialisers do), which somebody takes for bad data: it is noted.
@@ -9,29 +9,28 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
+
+# The terminal's Ctrl-C, a cancelled job, a terminal that is closed: the command line has the last two raise what Ctrl-C raises.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+Handler = Callable[[int, FrameType | None], object]
 
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
     """A Ctrl-C that comes inside is raised behind it: what was started in there is registered with whoever ends it by then.
 
-    Where SIGINT is ignored it stays so, for the process that is started too. Outside the main thread there is no Ctrl-C.
+    Where a signal is ignored it stays so, for the process that is started too; where it ends the process at once, so does it
+    here. Outside the main thread there is no Ctrl-C.
     """
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
     came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, _frame: came.append(number))
-    try:
+    heard = _heard()
+    with _handled({number: lambda number, _frame: came.append(number) for number in heard}):
         yield
-    finally:
-        signal.signal(signal.SIGINT, handler)
     # Not where the block has failed: why says more than that somebody had lost patience.
     if came:
-        handler(came[0], None)
+        heard[came[0]](came[0], None)
 
 
 _came = False
@@ -41,23 +40,21 @@ _came = False
 def interrupts_noted() -> Iterator[None]:
     """While inside, `interrupted` knows of every Ctrl-C that came, whatever became of the KeyboardInterrupt."""
     global _came
-    handler = signal.getsignal(signal.SIGINT)
-    if not callable(handler) or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    own = handler
+    heard = _heard()
 
     def note(number: int, frame: FrameType | None) -> None:
         global _came
         _came = True
-        own(number, frame)
+        heard[number](number, frame)
 
-    _came = False
-    signal.signal(signal.SIGINT, note)
-    try:
+    if not heard:
         yield
+        return
+    _came = False
+    try:
+        with _handled(dict.fromkeys(heard, note)):
+            yield
     finally:
-        signal.signal(signal.SIGINT, handler)
         _came = False
 
 
@@ -70,3 +67,21 @@ def raise_swallowed() -> None:
     """KeyboardInterrupt where one has come: called by loops that wait, where it would have ended the wait."""
     if _came:
         raise KeyboardInterrupt
+
+
+def _heard() -> dict[int, Handler]:
+    """The signals that end a command and are heard by Python, each with its handler."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    handlers = {number: signal.getsignal(number) for number in ENDING}
+    return {number: handler for number, handler in handlers.items() if callable(handler)}
+
+
+@contextlib.contextmanager
+def _handled(handlers: dict[int, Handler]) -> Iterator[None]:
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

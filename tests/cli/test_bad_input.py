@@ -1,5 +1,6 @@
 """What goes wrong at users' desks: one clear message with path and cure, the right exit code, no traceback."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 import seatrial.demo
 
 DEMO = Path(seatrial.demo.__file__).parent
+MODEL = DEMO / "models" / "seamarks-v1.onnx"
 PHOTO = DEMO / "images" / "scene-00.jpg"
 
 
@@ -177,6 +179,26 @@ def test_unreadable_results_are_listed_not_fatal(workspace, seatrial_cli):
     told(seatrial_cli("report", "damaged"), 5, "record.json: the file is damaged")
 
 
+def test_a_record_nested_too_deeply_is_a_damaged_one(workspace, seatrial_cli):
+    assert seatrial_cli("run", workspace.plan(parity="")).returncode == 0
+    record = next(workspace.folder.glob("results/*/*/record.json"))
+    whole = record.read_text()
+    (cell,) = list(record.parent.glob("cells/baseline*.json"))
+    for path, content in (
+        (record, "[" * 100_000),
+        (record, whole.replace('"resolved": {', f'"resolved": {{"deep": {"[" * 970 + "]" * 970},', 1)),
+        (cell, "[" * 100_000),
+    ):
+        record.write_text(whole)
+        path.write_text(content)
+        other = shutil.copytree(record.parent, record.parent.with_name("2020-01-01-damaged"), dirs_exist_ok=True)
+        done = seatrial_cli("results")
+        assert done.returncode == 0, done.stderr
+        done = seatrial_cli("report", "damaged")
+        assert done.returncode == 5, done.stderr
+        assert str(other.relative_to(workspace.folder)) in done.stderr
+
+
 def test_an_unwritable_results_folder(workspace, seatrial_cli):
     """/proc cannot be written to, not even by root."""
     told(seatrial_cli("run", workspace.plan(), "--results", "/proc/seatrial"), 5, "/proc/seatrial", "--results FOLDER")
@@ -191,3 +213,69 @@ def test_a_picture_with_another_name_is_still_decoded_by_its_content(workspace, 
     data = cv2.imencode(".png", np.full((9, 9, 3), 40, np.uint8))[1]
     (workspace.folder / "images" / "really-a-png.jpg").write_bytes(data.tobytes())
     assert seatrial_cli("run", workspace.plan()).returncode == 0
+
+
+NO_UTF8 = os.fsdecode(b"b\xff")
+
+
+def refused(done, code, *words):
+    assert done.returncode == code, done.stderr
+    for word in ("b\\udcff", "UTF-8", "rename", *words):
+        assert word in done.stderr
+    return True
+
+
+def test_an_image_whose_name_is_no_utf8_is_told_before_anything_runs(workspace, seatrial_cli):
+    shutil.copy(workspace.folder / "images" / "0.png", workspace.folder / "images" / f"{NO_UTF8}.png")
+    assert refused(seatrial_cli("run", workspace.plan()), 4, "b\\udcff.png")
+
+
+def test_a_file_left_out_may_have_any_name(workspace, seatrial_cli):
+    for name in (f"{NO_UTF8}.txt", f".{NO_UTF8}.png"):
+        (workspace.folder / "images" / name).write_text("no image")
+    (workspace.folder / "images" / NO_UTF8).symlink_to("nowhere")
+    done = seatrial_cli("run", workspace.plan(parity=""))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("b\\udcff") == 3
+
+
+def test_a_plan_a_folder_and_results_whose_names_are_no_utf8(workspace, seatrial_cli):
+    plan = workspace.plan(parity="")
+    other = shutil.copy(plan, workspace.folder / f"{NO_UTF8}.yaml")
+    assert refused(seatrial_cli("run", other), 4)
+    assert refused(seatrial_cli("run", plan, "--results", NO_UTF8), 5, "--results")
+    assert refused(seatrial_cli("run", plan, "--resume", "--results", NO_UTF8), 5, "--results")
+    assert not (workspace.folder / NO_UTF8).exists()
+    (workspace.folder / NO_UTF8).mkdir()
+    shutil.copytree(workspace.folder / "images", workspace.folder / NO_UTF8 / "images")
+    for path in (plan, workspace.folder / "model.fake.json"):
+        shutil.copy(path, workspace.folder / NO_UTF8)
+    assert refused(seatrial_cli("run", "trial.yaml", cwd=workspace.folder / NO_UTF8), 4)
+    bench = ["bench", "model.fake.json", "--backend", "fake", "--max-time", "100ms"]
+    assert refused(seatrial_cli(*bench, "--results", workspace.folder / "out", cwd=workspace.folder / NO_UTF8), 4)
+    assert refused(seatrial_cli(*bench, "--results", NO_UTF8), 5)
+
+
+def test_results_that_were_given_such_a_name_later(workspace, seatrial_cli):
+    assert seatrial_cli("run", workspace.plan(parity="")).returncode == 0
+    (workspace.folder / "results").rename(workspace.folder / NO_UTF8)
+    assert refused(seatrial_cli("report", "latest", "--results", NO_UTF8), 5)
+    assert "PASS" in seatrial_cli("results", "--results", NO_UTF8).stdout
+
+
+def test_init_asks_for_names_that_a_plan_can_say(seatrial_cli, tmp_path):
+    model = tmp_path / "model.onnx"
+    model.write_bytes(MODEL.read_bytes())
+    assert refused(seatrial_cli("init", model, "--images", NO_UTF8), 2, "--images")
+    assert refused(seatrial_cli("init", model, "--output", NO_UTF8), 2, "--output")
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / f"{NO_UTF8}.png").write_bytes(PHOTO.read_bytes())
+    assert seatrial_cli("init", model).returncode == 0
+
+
+def test_half_a_character_in_a_plan(workspace, seatrial_cli):
+    for parts in ({"images": '{path: "\\uDCFF"}'}, {"pipelines": '{"\\uDCFF": {model: m.onnx}}'}):
+        done = seatrial_cli("plan", "check", workspace.plan(parity="", **parts))
+        assert done.returncode == 4, done.stderr
+        assert "trial.yaml:" in done.stderr
+        assert "\\udcff" in done.stderr

@@ -823,7 +823,9 @@ def test_an_interrupted_run_cannot_be_compared(stored, tmp_path):
     run = RunFolder(tmp_path / "results" / machine_name() / second)
     (run.path / "record.json").unlink()
     done = compare(first, second)
-    assert (done.exit_code, "this run is not complete; carry on with" in done.stderr) == (5, True), done.output
+    assert (done.exit_code, "this run is not complete; a bench that was killed" in done.stderr) == (5, True), (
+        done.output
+    )
 
 
 def test_words_in_brackets_are_not_markup(here, rounds):

@@ -1,5 +1,6 @@
 """A full disk: what was measured is kept somewhere else, and the error says where. On a real one, which a test fills."""
 
+import contextlib
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ import records
 from rounds import Rounds, by_ratio
 
 from seatrial.cells.watch import Watcher
+from seatrial.compare import live
 from seatrial.compare.live import run_comparison
 from seatrial.compare.rounds import Question
 from seatrial.compare.sides import model_subject
@@ -22,6 +24,7 @@ from seatrial.history import rescue, run_folder
 from seatrial.history.find import load_record
 from seatrial.history.records import RunStart
 from seatrial.history.run_folder import RunFolder, new_run
+from seatrial.loads import bench as loads_bench
 from seatrial.loads.bench import run_bench
 from seatrial.loads.subject import model_bench
 from seatrial.loads.sweep import LoadPoint, Sweep
@@ -305,3 +308,42 @@ def test_a_full_disk_is_told_although_ctrl_c_came_meanwhile(workspace, small_dis
     finally:
         signal.signal(signal.SIGINT, before)
     assert load_record(kept_in(caught)).status == "complete"
+
+
+@pytest.fixture
+def cancelled():
+    """What a cancelled job raises in a command."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield lambda: os.kill(os.getpid(), signal.SIGTERM)
+    signal.signal(signal.SIGTERM, before)
+
+
+def and_cancelled(function, cancelled):
+    def work(*arguments, **options):
+        cancelled()
+        return function(*arguments, **options)
+
+    return work
+
+
+@pytest.mark.parametrize("where", ["record_comparisons", "save_samples"])
+def test_a_job_cancelled_behind_the_last_round_keeps_the_comparison(workspace, tmp_path, monkeypatch, cancelled, where):
+    sides = [model_subject(workspace.folder / "model.fake.json", backend="fake") for _ in "ab"]
+    owner = run_folder if where == "save_samples" else live
+    monkeypatch.setattr(owner, where, and_cancelled(getattr(owner, where), cancelled))
+    Rounds(by_ratio(1.0)).in_place(monkeypatch)
+    with pytest.raises(KeyboardInterrupt), new_run(tmp_path / "results", "here") as run:
+        run_comparison(run, *sides, Question(), lambda step, share: None)
+    assert (load_record(run).kind, load_record(run).status) == ("compare", "complete")
+
+
+@pytest.mark.parametrize("where", ["results_of", "Record", "save_samples"])
+def test_a_job_cancelled_behind_the_last_request_keeps_the_bench(workspace, tmp_path, monkeypatch, cancelled, where):
+    subject = model_bench(workspace.folder / "model.fake.json", "fake", batch=1, threads=1, shapes={}, native=True)
+    owner = run_folder if where == "save_samples" else loads_bench
+    monkeypatch.setattr(owner, where, and_cancelled(getattr(owner, where), cancelled))
+    with contextlib.suppress(KeyboardInterrupt), new_run(tmp_path / "results", "here") as run:
+        run_bench(run, subject, Sweep([LoadPoint(Load())], 0.3), lambda step, share: None)
+    (kept,) = load_record(run).cells
+    assert kept.status == "ok"
+    assert len(pd.read_parquet(run.path / "samples.parquet")) == kept.stages["infer"].p50.n

@@ -389,3 +389,24 @@ def test_the_python_function_does_what_the_command_does(workspace, monkeypatch):
     assert next(workspace.folder.glob("results/*/*/report.html")).is_file()
     with pytest.raises(seatrial.SeatrialError, match="no such plan"):
         seatrial.run("nothing.yaml")
+
+
+def test_code_that_changes_the_working_folder_does_not_lose_a_relative_results_folder(workspace, seatrial_cli):
+    (workspace.folder / "moving.py").write_text(
+        "import os, numpy as np\nos.chdir('/')\n\n\n"
+        "def prepare(image):\n    return np.ascontiguousarray(image[:8, :8].transpose(2, 0, 1)[None], dtype=np.float32)\n"
+    )
+    workspace.plan(
+        pipelines="\n  only:\n    model: model.fake.json\n    preprocess: {python: 'moving:prepare'}\n"
+        "    postprocess: {task: classify}",
+        parity="",
+    )
+    done = seatrial_cli("run", "trial.yaml", "--allow-code", "--results", "./kept", env={"SEATRIAL_CACHE": "cache"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report: kept/" in done.stdout
+    assert load_record(RunFolder(next(workspace.folder.glob("kept/*/*")))).cells[0].status == "ok"
+    done = seatrial_cli(
+        "bench", "trial.yaml:only", "--allow-code", "--max-time", "200ms", "--results", "../" + workspace.folder.name
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"report: ../{workspace.folder.name}/" in done.stdout

@@ -9,10 +9,12 @@ from seatrial.cli.shell import (
     app,
 )
 from seatrial.errors import ExitCode
+from seatrial.standard_streams import open_standard_streams
 
 
 def main() -> None:
     """Entry point."""
+    open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark, not a crash

@@ -8,18 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
-from seatrial.cli.shell import (
-    AllowCodeOption,
-    DebugOption,
-    JsonOption,
-    LoopOption,
-    QuietOption,
-    ResultsOption,
-    command,
-    console,
-    print_error,
-    write_json,
-)
+from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import (
     backend_names,
     check_backend_name,
@@ -146,7 +136,7 @@ def bench(
     record = outcome.record
     print_bench(out, record)
     write_json(json, record.to_json())
-    out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(write_report(run))}", markup=False, soft_wrap=True)
     if outcome.problem:
         print_error(outcome.problem)
     return outcome.exit_code

@@ -9,18 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from seatrial.cli.shell import (
-    AllowCodeOption,
-    DebugOption,
-    JsonOption,
-    LoopOption,
-    QuietOption,
-    ResultsOption,
-    command,
-    console,
-    print_error,
-    write_json,
-)
+from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
@@ -148,7 +138,7 @@ def compare(
     print_disturbances(out, record)
     write_json(json, record.to_json())
     print_verdict(out, record)
-    out.print(f"report: {write_report(run)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(write_report(run))}", markup=False, soft_wrap=True)
     if cut:
         print_error(f"{cut.for_command_line()}; the rounds before it are kept")
         return cut.ended_with

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command, console, write_json
+from seatrial.cli.output import console, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command
 from seatrial.errors import ExitCode
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command, console, write_json
-from seatrial.errors import ExitCode, UsageError
+from seatrial.cli.output import console, write_json, write_out
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command
+from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
 
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
@@ -42,7 +43,7 @@ def init(
 ) -> ExitCode:
     """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
-    from seatrial.history.files import write_atomic
+    from seatrial.history.files import write_named
     from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
     from seatrial.report.guess_text import print_guess
@@ -51,17 +52,21 @@ def init(
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
     if not output.name:
         raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
+    for option, path in (("--output", output), ("--images", images)):
+        if not is_utf8(path):
+            raise UsageError(f"{option} {printable(str(path))}: {NOT_UTF8}")
     to_file = str(output) != "-"
     folder = output.absolute().parent if to_file else Path.cwd()
-    if to_file and output.exists() and not force:
+    # A device or a pipe holds no plan that could be lost.
+    if to_file and (output.is_file() or output.is_dir()) and not force:
         raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
     found = _found(info, folder / _relative(images, folder), here)
     text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
     out = console(quiet, json)
     if not to_file:
-        print(text, end="")
+        write_out(text)
     else:
-        write_atomic(output, text.encode(), named_by="output")
+        write_named(output, text.encode(), named_by="output")
         print_guess(out, model.name, info, found.why, found.unsure)
         missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
         again = shlex.quote(f"./{output}" if str(output).startswith("-") else str(output))
@@ -91,7 +96,9 @@ def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
     first = guess(info)
     if not backends:
         return guess(info, not_run="no runtime is installed; python -m pip install 'seatrial[cpu]'")
-    candidates = sorted(p for p in images.rglob("*") if p.is_file())[:64] if images.is_dir() else []
+    candidates = (
+        sorted(p for p in images.rglob("*") if p.is_file() and is_utf8(p.absolute()))[:64] if images.is_dir() else []
+    )
     batch = first.batch_fixed or 1
     seen = glimpse(info, first.preprocess, batch, candidates or [PICTURE], backends[0])
     if not seen.seen and not seen.problem:  # none of the files is a picture
@@ -139,6 +146,6 @@ def schema(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOpti
 
     data = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema()}
     if json is None and not quiet:
-        print(json_module.dumps(data, indent=1))
+        write_out(json_module.dumps(data, indent=1) + "\n")
     write_json(json, data)
     return ExitCode.PASS

@@ -1,23 +1,19 @@
-"""What every command has: its options, its console, and errors to exit codes."""
+"""What every command has: its options, and errors to exit codes. Not for: what it prints and writes (output.py)."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import io
-import json
-import os
 import signal
-import sys
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
-from seatrial.errors import ExitCode, ResultsError, SeatrialError, printable
+from seatrial.cli.output import check_json, print_error, take_unwritten, write_out
+from seatrial.errors import ExitCode, ResultsError, SeatrialError
 
 JsonOption = Annotated[
     Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON; '-' is standard output.")
@@ -47,39 +43,13 @@ app = typer.Typer(
 )
 
 
-class PatientConsole(Console):
-    """A console whose reader may leave: what is measured goes on, only the printing stops."""
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        # Python would complain about the pipe once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-    def print(self, *objects: Any, **options: Any) -> None:
-        try:
-            super().print(*objects, **options)
-        except OSError:  # a full disk behind a redirection
-            self.quiet = True
-
-
-def console(quiet: bool = False, json: Path | None = None) -> Console:
-    """Where people read: standard output, or standard error where `--json -` has the other to itself.
-
-    Without a terminal there is no width to ask for, and 80 columns would break every table.
-    """
-    aside = str(json) == "-"
-    stream = sys.stderr if aside else sys.stdout
-    if stream is None:
-        return PatientConsole(quiet=True, file=io.StringIO())
-    return PatientConsole(quiet=quiet, highlight=False, stderr=aside, width=None if stream.isatty() else 128)
-
-
 def command(*, group: typer.Typer = app, name: str | None = None, examples: list[str]) -> Callable[[Any], Any]:
     """Registers a command with its examples; a SeatrialError becomes one clear message and its exit code."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
+            take_unwritten()
             try:
                 check_json(kwargs.get("json"))
                 with exit_politely():
@@ -92,13 +62,14 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
             except KeyboardInterrupt:
                 print_error("interrupted")
                 code = ExitCode.INTERRUPTED
-            except BrokenPipeError:  # whoever read our output has seen enough
-                os._exit(ExitCode.PASS)
             except Exception as e:
                 if kwargs.get("debug"):
                     traceback.print_exc()
                 print_error(f"internal error: {type(e).__name__}: {e}\nthis is a bug in seatrial; --debug shows where")
                 code = ExitCode.INTERNAL
+            for unwritten in take_unwritten():
+                print_error(unwritten.for_command_line())
+                code = max(code or ExitCode.PASS, unwritten.exit_code)
             raise typer.Exit(int(code or 0))
 
         epilog = "Examples:\n\n" + "\n\n".join(f"  {line}" for line in examples)
@@ -106,14 +77,6 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
         return function
 
     return register
-
-
-def print_error(text: str) -> None:
-    stream = Console(stderr=True, highlight=False, soft_wrap=True)
-    for number, line in enumerate(text.splitlines() or [""]):
-        stream.print("[bold red]error:[/] " if number == 0 else "       ", end="")
-        # A name out of a file may hold what moves the cursor.
-        stream.print(printable(line), markup=False)
 
 
 @contextlib.contextmanager
@@ -135,42 +98,15 @@ def exit_politely() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def check_json(path: Path | None) -> None:
-    """Fails before the work, not after it, where `--json FILE` can't be written."""
-    if path is None or str(path) == "-":
-        return
-    existed = path.exists()
-    try:
-        path.open("ab").close()
-        if not existed:
-            path.unlink()
-    except OSError as e:
-        raise ResultsError(
-            f"--json {path}: cannot be written: {e.strerror}; name a file in a folder that you may write to"
-        ) from None
-
-
-def write_json(path: Path | None, data: Any) -> None:
-    """`--json FILE`: '-' is standard output."""
-    if path is None:
-        return
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    if str(path) == "-":
-        sys.stdout.write(text)
-        return
-    try:
-        path.write_text(text, "utf-8")
-    except OSError as e:
-        raise ResultsError(
-            f"--json {path}: cannot be written: {e.strerror}; name a file in a folder that you may write to"
-        ) from None
-
-
 def _show_version(value: bool) -> None:
     if value:
         from seatrial import __version__
 
-        print(f"seatrial {__version__}")
+        try:
+            write_out(f"seatrial {__version__}\n")
+        except ResultsError as e:
+            print_error(e.for_command_line())
+            raise typer.Exit(e.exit_code) from None
         raise typer.Exit
 
 

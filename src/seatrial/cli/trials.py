@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command, console, write_json
+from seatrial.cli.output import console, shown, write_json
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
 from seatrial.history.find import heading, load_record
 from seatrial.history.run_folder import RunFolder
@@ -105,7 +106,7 @@ def _run(
         return outcome.exit_code
     out.print(verdict_line(outcome.record))
     # Last: on a full disk the verdict is said and recorded, only its page is missing.
-    out.print(f"report: {write_report(outcome.run)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(write_report(outcome.run))}", markup=False, soft_wrap=True)
     return outcome.exit_code
 
 
@@ -129,7 +130,7 @@ def report(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Print a run's tables again and render its report.html anew."""
-    from seatrial.history.files import write_atomic
+    from seatrial.history.files import write_named
     from seatrial.history.find import find_run
     from seatrial.report.bench_text import print_bench
     from seatrial.report.html import render, write_report
@@ -144,7 +145,7 @@ def report(
         print_record(out, record)
     write_json(json, record.to_json())
     if output is not None:
-        write_atomic(output, render(found).encode(), named_by="output")
+        write_named(output, render(found).encode(), named_by="output")
     path = output or write_report(found)
     out.print()
     if record.kind != "bench":

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from seatrial.errors import BackendUnavailableError
+from seatrial.errors import NOT_UTF8, BackendUnavailableError, is_utf8, printable
 
 OWN_VERSION = version("seatrial")
 
@@ -61,6 +61,8 @@ def inspect_interpreter(python: str) -> Interpreter:
     path = Path(python) / "bin" / "python" if Path(python).is_dir() else Path(python)
     # Not resolved: what a virtual environment's link points to is the interpreter without the environment.
     path = path.absolute() if len(path.parts) > 1 or path.exists() else path
+    if not is_utf8(path):
+        raise BackendUnavailableError(f"{printable(str(path))}: {NOT_UTF8}")
     try:
         done = subprocess.run(
             [str(path), "-P", "-c", _QUESTION],

@@ -17,6 +17,7 @@ from seatrial.compare.turner import Side
 from seatrial.errors import DataError, UsageError, option
 from seatrial.history.records import Asked, AskedSide, Comparison, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
+from seatrial.interrupts import interrupts_held
 from seatrial.machine.environment import environment
 from seatrial.warning import Warning
 
@@ -51,15 +52,18 @@ def _run_rounds(
         comparisons = compare_sides(mine, theirs, question, run.work / "rounds", (a.label, b.label), tell)
     except CutShortError as e:
         comparisons, cut = e.comparisons, e
-    # Each round opens both models again.
-    if why := a.changed() or b.changed():
-        comparisons = [_not_called(c, why) for c in comparisons]
-        cut = CutShortError(comparisons, DataError(why))
-    comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
-    wall_s = time.monotonic() - began
-    status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
-    warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
-    return record_comparisons(run, comparisons, machine, {"a": a.model, "b": b.model}, wall_s, status, warnings), cut
+    # A minute's rounds are in memory only: Ctrl-C comes behind their record.
+    with interrupts_held():
+        # Each round opens both models again.
+        if why := a.changed() or b.changed():
+            comparisons = [_not_called(c, why) for c in comparisons]
+            cut = CutShortError(comparisons, DataError(why))
+        comparisons = [_with_its_question(c, question, mine, theirs, said) for c in comparisons]
+        wall_s = time.monotonic() - began
+        status: Literal["complete", "interrupted"] = "interrupted" if cut else "complete"
+        warnings = tuple(dict.fromkeys((*a.warnings, *b.warnings)))
+        models = {"a": a.model, "b": b.model}
+        return record_comparisons(run, comparisons, machine, models, wall_s, status, warnings), cut
 
 
 def _not_called(c: Comparison, why: str) -> Comparison:

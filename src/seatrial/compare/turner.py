@@ -133,7 +133,8 @@ class Turner:
 @contextlib.contextmanager
 def open_turner(side: Side, folder: Path, capacity: int) -> Iterator[Turner]:
     """Starts a side's process; ends it and everything that it started on the way out."""
-    files = folder / side.name
+    # A user's code may change the process's working folder.
+    files = folder.absolute() / side.name
     task_file, answer, log_file = (files.with_suffix(suffix) for suffix in (".task", ".json", ".log"))
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -83,7 +83,7 @@ class Evidence:
                 raise self._changed(f"the cell {c['id']} as record.json has it")
             try:
                 own = json.loads(path.read_bytes())
-            except ValueError:
+            except (ValueError, RecursionError):
                 own = None
             if not isinstance(own, dict) or {k: v for k, v in own.items() if k != "schema"} != c:
                 raise self._changed(f"the cell {c['id']} as record.json has it")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -32,6 +33,25 @@ def write_atomic(path: Path, content: bytes, named_by: str = "results") -> None:
             temporary.unlink(missing_ok=True)
             raise
         sync_folder(path.parent)
+    except OSError as e:
+        raise ResultsError(f"{path}: cannot be written: {why_not_written(e, named_by)}") from e
+
+
+def write_named(path: Path, content: bytes, named_by: str) -> None:
+    """A file where a user says, through links: a file whole or not at all, and into a device or a pipe that stands there.
+
+    named_by: as of write_atomic. ResultsError why it can't be written.
+    """
+    file = Path(os.path.realpath(path))
+    if not path.exists() or (path.is_file() and file.exists()):
+        write_atomic(file, content, named_by)
+        return
+    # What has no name of its own, such as a shell's pipe or a file that was deleted, cannot be replaced.
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_TRUNC | os.O_CLOEXEC)
+        # Whoever reads a pipe and leaves has seen enough.
+        with contextlib.suppress(BrokenPipeError), os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
     except OSError as e:
         raise ResultsError(f"{path}: cannot be written: {why_not_written(e, named_by)}") from e
 
@@ -73,7 +93,7 @@ def read_json(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text("utf-8"))
     except OSError as e:
         raise ResultsError(f"{path}: cannot be read: {e.strerror}") from None
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise ResultsError(f"{path}: the file is damaged ({e}); restore it or delete the run's folder") from None
     if not isinstance(data, dict):
         raise ResultsError(f"{path}: the file is damaged: expected a JSON object")

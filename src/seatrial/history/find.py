@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ResultsError, flag, option
+from seatrial.errors import ResultsError, count_of, flag, option
 from seatrial.history.evidence import Evidence
 from seatrial.history.files import read_json
 from seatrial.history.reading import check_schema, read_record
 from seatrial.history.records import Record
-from seatrial.history.run_folder import RunFolder
+from seatrial.history.run_folder import RunFolder, check_nameable
+
+NAMES = {"bench": "bench", "compare": "comparison"}
 
 
 def list_runs(results: Path) -> list[RunFolder]:
@@ -21,11 +25,25 @@ def list_runs(results: Path) -> list[RunFolder]:
     if not results.is_dir():
         raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
     starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
-    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (p.parent.name, p))]
+    return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (_began(p), p.parent.name, p))]
+
+
+def _began(start: Path) -> float:
+    """Seconds since 1970, as the run's own run.json has it: its name is in local time, which may be set back."""
+    for path in (start, start.with_name("record.json")):
+        # Whatever is wrong with it, another file may be sound.
+        with contextlib.suppress(ResultsError, KeyError, TypeError, ValueError):
+            began = datetime.fromisoformat(read_json(path)["created"])
+            return (began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp()
+    try:
+        return start.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def latest_interrupted(results: Path, machine: str, identity: dict[str, Any]) -> RunFolder:
     """The newest unfinished run of the same trial on this machine. ResultsError where there is none to resume."""
+    check_nameable(results)
     runs = [
         r for r in (list_runs(results) if results.is_dir() else []) if r.path.parent.name == machine and not r.complete
     ]
@@ -117,15 +135,25 @@ def load_record(run: RunFolder, check: bool = True) -> Record:
 
     check: whether its decisions still follow from its files, which takes reading all samples.
     """
+    check_nameable(run.path)
     path = run.path / "record.json"
     if not path.is_file():
-        why = (
-            "is still going on; wait for it"
-            if run.running
-            else f"is not complete; carry on with 'seatrial run PLAN {flag('resume')}'"
-        )
+        why = "is still going on; wait for it" if run.running else f"is not complete; {_what_is_left(run)}"
         raise ResultsError(f"{run.path}: this run {why}")
     record, data = read_record(path)
     if check:
-        Evidence(run.path).check(data)
+        try:
+            Evidence(run.path).check(data)
+        except RecursionError:
+            raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
     return record
+
+
+def _what_is_left(run: RunFolder) -> str:
+    """To do with a run that was killed, for its kind."""
+    kind = _kind(run)
+    if kind == "trial":
+        return f"carry on with 'seatrial run PLAN {flag('resume')}'"
+    cells = sorted(run.finished_cells())
+    kept = f"; what its {count_of(len(cells), 'load')} measured is in {run.cells}" if cells else ""
+    return f"a {NAMES.get(kind, 'run')} that was killed cannot be carried on: run it again{kept}"

@@ -26,7 +26,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import ResultsError
+from seatrial.errors import NOT_UTF8, ResultsError, is_utf8, option, printable
 from seatrial.history.files import is_full, sync_folder, why_not_written
 from seatrial.history.reading import read_cell, read_start
 from seatrial.history.records import CellRecord, Record, RunStart
@@ -172,9 +172,13 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def new_run(results: Path, machine: str, *, resumable: bool = False) -> RunFolder:
-    """Makes results/<machine>/<date>-<id>/. ResultsError where that can't be written."""
+    """Makes results/<machine>/<date>-<id>/. ResultsError where that can't be written.
+
+    Its path is absolute: a user's code may change the working folder of a process that writes into it.
+    """
     name = f"{time.strftime('%Y-%m-%d')}-{time.strftime('%H%M%S')}-{secrets.token_hex(2)}"
-    path = results / machine / name
+    path = results.absolute() / machine / name
+    check_nameable(results)
     made = [folder for folder in path.parents if not folder.exists()]
     run = RunFolder(path, resumable=resumable, made=made)
     try:
@@ -185,6 +189,12 @@ def new_run(results: Path, machine: str, *, resumable: bool = False) -> RunFolde
         remove_empty(made)
         raise ResultsError(f"{path}: the results folder cannot be made: {why_not_written(e)}") from None
     return run
+
+
+def check_nameable(path: Path) -> None:
+    """ResultsError where files below it could not be named in records, or by libraries that write them."""
+    if not is_utf8(path.absolute()):
+        raise ResultsError(f"{printable(str(path.absolute()))}: {NOT_UTF8}, or give {option('results')}")
 
 
 def remove_empty(folders: Sequence[Path]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.digests import HashedFile, hash_file
-from seatrial.errors import DataError, count_of, short_list
+from seatrial.errors import NOT_UTF8, DataError, count_of, is_utf8, printable, short_list
 from seatrial.images.decode import read_bytes
 from seatrial.plan.load import PlanFile
 from seatrial.warning import Warning
@@ -38,6 +38,7 @@ SUFFIXES = (
 )
 # Encoded bytes are read before timing starts, so that a slow disk is not taken for a slow decoder.
 MEMORY_LIMIT_BYTES = 1 << 28
+MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,15 @@ def find_images(plan: PlanFile) -> tuple[list[ImageFile], list[Warning]]:
                 raise DataError(f"{image.path}: no such image (listed in images.path of {plan.path})")
     if not found:
         raise DataError(f"{plan.path}: images.path lists no image; expected at least one")
+    _refuse_unnameable(found)
     _refuse_twice(plan, found)
     return found[: spec.limit], warnings
+
+
+def _refuse_unnameable(found: list[ImageFile]) -> None:
+    names = [printable(str(image.path)) for image in found if not is_utf8(image.path)]
+    if names:
+        raise DataError("\n".join(f"{name}: {NOT_UTF8}" for name in names[:MOST_NAMED]))
 
 
 def _refuse_twice(plan: PlanFile, found: list[ImageFile]) -> None:
@@ -107,17 +115,19 @@ def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list
     links: list[str] = []
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
+        # Of what is left out, a warning speaks, which a record keeps.
+        shown = printable(name)
         image = path.suffix.lower() in SUFFIXES
         if path.is_symlink() and (not path.exists() or path.is_dir()):
-            links.append(name)
+            links.append(shown)
         elif not path.is_file():
             continue
         elif any(part.startswith(".") for part in path.relative_to(folder).parts):
-            hidden += [name] if image else []
+            hidden += [shown] if image else []
         elif image:
             images.append(ImageFile(path, name))
         elif path.resolve() not in expected:
-            others.append(name)
+            others.append(shown)
     if not images:
         also = f", got {count_of(len(others), 'other file')}: {short_list(others)}" if others else ""
         raise DataError(f"{folder}: no images in this folder; expected files ending in {', '.join(SUFFIXES)}{also}")

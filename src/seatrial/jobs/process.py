@@ -82,6 +82,8 @@ def run_job(
     however it ends. time_option: what a user would change to give it more time, by `option` where it is one. What measures is
     watched for disturbances. ResultsError where its folder can't be written.
     """
+    # A user's code may change the process's working folder.
+    folder = folder.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         # Of an earlier try: whoever looks for a result must not find that one's.

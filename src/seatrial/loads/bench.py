@@ -27,6 +27,7 @@ from seatrial.errors import (
 from seatrial.gate.verdict import RULES
 from seatrial.history.records import CellRecord, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
+from seatrial.interrupts import interrupts_held
 from seatrial.jobs.noise_fields import noise_of
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
@@ -113,26 +114,28 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
         if not cells:
             raise
         problem, code = "interrupted", ExitCode.INTERRUPTED
-    missing = any(c.load and (c.load.refused or (c.load.bound and not c.load.found_rate)) for c in cells)
-    if missing and code is ExitCode.PASS:
-        code = ExitCode.INCONCLUSIVE
-    record = Record(
-        id=run.path.name,
-        created=created,
-        kind="bench",
-        status="complete" if not problem else "interrupted",
-        verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE",
-        wall_s=round(time.monotonic() - began, 2),
-        plan=subject.plan,
-        images=subject.images,
-        models={subject.name: subject.model},
-        environment=machine,
-        cells=tuple(cells),
-        rules=RULES,
-        decisions=(),
-        warnings=(*subject.warnings, *([Warning("cut-short", problem)] if problem else [])),
-    )
-    return Outcome(run.save_record(record), code, problem)
+    # Nothing is left to stop: Ctrl-C comes behind the record.
+    with interrupts_held():
+        missing = any(c.load and (c.load.refused or (c.load.bound and not c.load.found_rate)) for c in cells)
+        if missing and code is ExitCode.PASS:
+            code = ExitCode.INCONCLUSIVE
+        record = Record(
+            id=run.path.name,
+            created=created,
+            kind="bench",
+            status="complete" if not problem else "interrupted",
+            verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE",
+            wall_s=round(time.monotonic() - began, 2),
+            plan=subject.plan,
+            images=subject.images,
+            models={subject.name: subject.model},
+            environment=machine,
+            cells=tuple(cells),
+            rules=RULES,
+            decisions=(),
+            warnings=(*subject.warnings, *([Warning("cut-short", problem)] if problem else [])),
+        )
+        return Outcome(run.save_record(record), code, problem)
 
 
 class _CutShortError(Exception):
@@ -168,16 +171,18 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell:
         tables = shared.read()
     finally:
         shared.close()
-    table = merged(tables)
-    if why := subject.changed():
-        ended = replace(ended, answer=None, failure=Failure.of_text(why, ExitCode.BAD_INPUT))
-    if ended.failure and not len(table):
-        raise _error(task.workload, ended.failure)
-    if not len(table):
-        raise no_request(sweep.max_time_s)
-    answer = ended.answer or _left_behind(run.work / cell_id)
-    cell = _record(subject, task, cell_id, ended, answer, tables, sweep.percentiles)
-    run.save_cell(cell, table)
+    # It was measured: Ctrl-C comes behind its file.
+    with interrupts_held():
+        table = merged(tables)
+        if why := subject.changed():
+            ended = replace(ended, answer=None, failure=Failure.of_text(why, ExitCode.BAD_INPUT))
+        if ended.failure and not len(table):
+            raise _error(task.workload, ended.failure)
+        if not len(table):
+            raise no_request(sweep.max_time_s)
+        answer = ended.answer or _left_behind(run.work / cell_id)
+        cell = _record(subject, task, cell_id, ended, answer, tables, sweep.percentiles)
+        run.save_cell(cell, table)
     if ended.answer is None:
         raise _CutShortError(cell, cell.reason, ExitCode(ended.exit_code))
     return cell

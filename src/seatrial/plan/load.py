@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seatrial.errors import PlanError, did_you_mean
+from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
 from seatrial.plan.models import Plan
 from seatrial.plan.source import KeyPath, Source, dotted, read_yaml
 
@@ -64,6 +64,8 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     `changes` maps dotted keys to values laid over the file before the check: how `demo --break` makes its faults.
     """
     file = Path(path).absolute()
+    if not is_utf8(file):
+        raise PlanError(f"{printable(str(file))}: {NOT_UTF8}")
     source = read_yaml(file)
     source.path = Path(path)
     if not isinstance(source.data, dict):

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from seatrial.errors import PlanError
+from seatrial.errors import PlanError, is_utf8, printable
 
 KeyPath = tuple[str | int, ...]
 # Aliases share nodes, so a small file can stand for billions of values; a plan needs a few thousand at most.
@@ -92,6 +92,8 @@ class _Values:
         if self.count > MAX_VALUES or id(node) in self.open:
             raise PlanError(f"{self.source.path}:{line}: aliases expand to too many values; write them out")
         self.source.lines.setdefault(at, line)
+        if isinstance(node, yaml.ScalarNode) and not is_utf8(node.value):
+            raise PlanError(f"{self.source.path}:{line}: expected text, got half a character: {printable(node.value)}")
         if not node.tag.startswith("tag:yaml.org,2002:") or ":python/" in node.tag or node.tag.endswith(":binary"):
             tag = node.tag.removeprefix("tag:yaml.org,2002:")
             raise PlanError(f"{self.source.path}:{line}: the tag {tag!r} is not allowed in a plan; write a plain value")
@@ -114,6 +116,8 @@ class _Values:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise PlanError(f"{self.source.path}:{line}: expected a plain word as key")
             key = key_node.value
+            if not is_utf8(key):
+                raise PlanError(f"{self.source.path}:{line}: expected a word as key, got {printable(key)}")
             if key in out:
                 raise PlanError(
                     f"{self.source.path}:{line}: {dotted((*at, key))}: duplicate key, first given on line "

@@ -34,7 +34,8 @@ def cache_folder() -> Path:
     """SEATRIAL_CACHE, else the user's cache folder."""
     given = os.environ.get("SEATRIAL_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial"
-    return base / "precision"
+    # A cell's process may be led into another working folder by the user's code.
+    return (base / "precision").absolute()
 
 
 def unsupported(precision: str) -> str | None:

@@ -111,7 +111,7 @@ def _repeat(trial: TrialContext, variants: Variants, records: Mapping[str, CellR
 
 def _run_folder(ready: Ready, results: Path, resume: bool) -> RunFolder:
     if resume:
-        return latest_interrupted(results, machine_name(), ready.identity())
+        return latest_interrupted(results.absolute(), machine_name(), ready.identity())
     return new_run(results, machine_name(), resumable=True)
 
 
