@@ -11,7 +11,7 @@ import pytest
 import seatrial
 from seatrial.history import schema1
 from seatrial.history.find import load_record
-from seatrial.history.records import CellRecord, Measured
+from seatrial.history.records import CellRecord, Measurement
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.files import ImageFile
 from seatrial.jobs.summarise import not_converged, unaccounted_time
@@ -93,7 +93,7 @@ GIVEN = [
     (lambda: percentile_estimate(np.random.default_rng(0).random(300), 0.5).warnings, []),
     (lambda: paired_effect([0.1]).warnings, ["too-few-pairs"]),
     (lambda: paired_effect(np.repeat([0.0, 0.06], 6) + np.linspace(0, 1e-3, 12)).warnings, ["launch-modes"]),
-    (lambda: [not_converged(Timing(ended="deadline"), Measured(value=1, unit="s"), "--max-time")], ["not-converged"]),
+    (lambda: [not_converged(Measurement(stages={}), Timing(ended="deadline"), "--max-time")], ["not-converged"]),
     (lambda: [nothing_found([NO_BOXES])], ["nothing-found"]),
     (lambda: [unknown_classes([BOXES], 7)], ["unknown-classes"]),
     (lambda: map_classes(COCO, None, None, 2).warnings, ["class-order"]),

@@ -9,7 +9,7 @@ from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.history.records import EngineComparison, Measured, Measurement
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, unaccounted_time
-from seatrial.stages import END_TO_END, PIPELINE_STAGES
+from seatrial.stages import PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 from seatrial.warning import Warning
 
@@ -19,7 +19,7 @@ def cell_measurement(
 ) -> tuple[Measurement, tuple[Warning, ...]]:
     """What a cell's process measured, and its warnings."""
     m = measurement_of(
-        PIPELINE_STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping.longest_run
+        PIPELINE_STAGES, table_ns, task.workload.batch, answer.opened, answer.timing, task.stopping
     ).model_copy(
         update={
             "peak_memory": exact(answer.peak_memory_bytes, "B"),
@@ -29,7 +29,7 @@ def cell_measurement(
             "engines": {stage: _engine_comparison(times) for stage, times in answer.engines.items()},
         }
     )
-    warnings = [unaccounted_time(m), not_converged(answer.timing, m.stages[END_TO_END].p50, "measure.max_time")]
+    warnings = [unaccounted_time(m), not_converged(m, answer.timing, "measure.max_time")]
     if answer.image_source == "disk":
         said = "the images did not fit in memory: decode includes reading them from disk"
         warnings.append(Warning("images-on-disk", said))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
-from seatrial.jobs.workload import OpenedFacts, Timing
+from seatrial.jobs.workload import OpenedFacts, Stopping, Timing
 from seatrial.stages import END_TO_END
 from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
@@ -19,6 +19,7 @@ from seatrial.warning import Warning
 PERCENTILES = ("p50", "p90", "p95", "p99")
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
 STAGE_SUM_TOLERANCE = 0.02
+LEAST_FOR_SPREAD = 20
 
 
 def summarise_stages(
@@ -93,11 +94,11 @@ def measurement_of(
     batch: int,
     opened: OpenedFacts | None,
     timing: Timing,
-    longest_run: int,
+    stopping: Stopping,
 ) -> Measurement:
     """What any measurement shows. stages: the names of the table's columns behind the start. opened: None where nobody lived
     to tell."""
-    summaries = summarise_stages(table_ns, stages, longest_run)
+    summaries = summarise_stages(table_ns, stages, stopping.longest_run)
     start = {} if opened is None else {"load_time": opened.load_s, "first_inference": opened.first_inference_s}
     return Measurement(
         stages=summaries,
@@ -106,6 +107,9 @@ def measurement_of(
         cold_start=exact(sum(start.values()), "s") if start else None,
         warm_up=timing.warm_up,
         converged=timing.converged,
+        known_to=timing.known_to,
+        spread_of=_spread_of(table_ns, stages),
+        enough_s=_enough_s(timing, stopping.precision),
         backend_details=opened.details if opened else {},
         io_policy=opened.io_policy if opened else "",
         doubt=_doubt([summaries[s].share for s in stages]),
@@ -127,14 +131,41 @@ def unaccounted_time(m: Measurement) -> Warning | None:
     return Warning("unaccounted-time", m.doubt) if m.doubt else None
 
 
-def not_converged(timing: Timing, p50: Measured, more_time: str) -> Warning | None:
+def not_converged(m: Measurement, timing: Timing, more_time: str) -> Warning | None:
     """Why the median is not known as closely as was asked; None where it is. more_time: what a user would raise."""
     if timing.converged:
         return None
-    ends = [format_seconds(v) for v in p50.interval or () if v]
-    spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
-    said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}"
-    return Warning("not-converged", said, f"raise {more_time} or quiet the machine")
+    said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s"
+    if m.known_to is not None:
+        said += f": the median is known to ±{m.known_to:.1%}"
+    if m.spread_of:
+        said += f"; the spread is mostly {m.spread_of}'s"
+    enough = f"raise {more_time}" if m.enough_s is None else f"raise {more_time} to {format_seconds(m.enough_s)}"
+    return Warning("not-converged", said, f"{enough} or quiet the machine")
+
+
+def _enough_s(timing: Timing, precision: float) -> float | None:
+    """An interval narrows with the root of the time; a fifth more for the luck of the next sample."""
+    if timing.converged or timing.known_to is None or timing.known_to <= precision:
+        return None
+    seconds = 1.2 * timing.elapsed_s * (timing.known_to / precision) ** 2
+    # Two digits: it is a guess.
+    return float(f"{seconds:.2g}")
+
+
+def _spread_of(table_ns: npt.NDArray[np.int64], stages: Sequence[str]) -> str:
+    """The stage that holds more than half of the variance of the end-to-end times between their tenth and ninetieth
+    percentile: cov(stage, whole) / var(whole), which adds up to 1 over all stages."""
+    if len(stages) < 2 or len(table_ns) < LEAST_FOR_SPREAD:
+        return ""
+    whole = table_ns[:, -1]
+    low, high = np.quantile(whole, [0.1, 0.9])
+    kept = table_ns[(low <= whole) & (whole <= high), 1:].astype(np.float64)
+    centred = kept - kept.mean(axis=0)
+    shares = centred[:, :-1].T @ centred[:, -1]
+    total = float(centred[:, -1] @ centred[:, -1])
+    most = int(shares.argmax())
+    return stages[most] if total > 0 and shares[most] > total / 2 else ""
 
 
 def stage_seconds(record: CellRecord, table_ns: npt.NDArray[np.int64], stage: str) -> npt.NDArray[np.float64]:

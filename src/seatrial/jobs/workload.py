@@ -99,13 +99,21 @@ class OpenedFacts:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class Timing:
-    """How a measurement went. warm_up: requests before it; ended: 'converged', 'deadline', 'full', 'count' or 'died'."""
+    """How a measurement went. warm_up: requests before it; ended: 'converged', 'deadline', 'full', 'count' or 'died'. known_to:
+    half the median's interval over it; None where it has none."""
 
     warm_up: int = 0
     converged: bool = False
     elapsed_s: float = 0.0
     ended: str
+    known_to: float | None = None
 
 
 def timing_of(m: Measurement) -> Timing:
-    return Timing(warm_up=m.warm_up, converged=m.converged, elapsed_s=m.elapsed_ns / 1e9, ended=m.ended)
+    return Timing(
+        warm_up=m.warm_up,
+        converged=m.converged,
+        elapsed_s=m.elapsed_ns / 1e9,
+        ended=m.ended,
+        known_to=m.known_to,
+    )

@@ -86,6 +86,7 @@ def _single(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
         lambda share: tell("measuring", share),
         samples=tables[0],
         gap_ns=int(task.load.gap_s * 1e9),
+        images=opened.images,
     )
     opened.sent(0, measured.warm_up)
     return Served(timing=timing_of(measured))
@@ -110,8 +111,16 @@ def _many(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell
 
     ended = beside(lambda: closed_loops(opened.works, tables, deadline_ns=deadline, halt=halt), poll, opened.spare)
     elapsed_s = (now_ns() - began) / 1e9
-    ended = "converged" if enough else ended
-    return Served(timing=Timing(warm_up=warmed, converged=enough, elapsed_s=elapsed_s, ended=ended))
+    last = rule.conclude(merged([t.to_array() for t in tables]))
+    return Served(
+        timing=Timing(
+            warm_up=warmed,
+            converged=last.enough,
+            elapsed_s=elapsed_s,
+            ended="converged" if enough else ended,
+            known_to=last.known_to,
+        )
+    )
 
 
 def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
@@ -129,8 +138,9 @@ def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell:
     rows = merged([t.to_array() for t in tables])
     # Where the table was full, those behind were not refused, only not recorded.
     unserved = 0 if ended == "full" else len(due_ns) - len(rows)
-    sure = not unserved and task.stopping.rule(task.stages).conclude(rows).enough
-    timing = Timing(warm_up=warmed, converged=sure, elapsed_s=elapsed_s, ended=ended)
+    last = task.stopping.rule(task.stages).conclude(rows)
+    sure = not unserved and last.enough
+    timing = Timing(warm_up=warmed, converged=sure, elapsed_s=elapsed_s, ended=ended, known_to=last.known_to)
     return Served(timing=timing, unserved=unserved)
 
 

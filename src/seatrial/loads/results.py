@@ -16,7 +16,7 @@ from seatrial.jobs.summarise import exact, measurement_of, not_converged, record
 from seatrial.loads.search_results import about_the_search, found_rate, rate_curve, rate_estimate, with_unserved
 from seatrial.loads.task import LoadAnswer, LoadTask
 from seatrial.model.shapes import batch_of
-from seatrial.stages import END_TO_END, SERVICE
+from seatrial.stages import SERVICE
 from seatrial.stats.means import BLOCKS, rate_per_s
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
@@ -45,7 +45,7 @@ def results_of(
     """tables: each client's samples. percentiles: asked for by name. Of a process that died: what is known without it."""
     w, load, searched = task.workload, task.load, task.load.searches
     table, longest_run = merged(tables), task.stopping.longest_run
-    m = measurement_of(task.stages, table, w.batch, answer.opened, answer.timing, longest_run)
+    m = measurement_of(task.stages, table, w.batch, answer.opened, answer.timing, task.stopping)
     rate = requests_per_s(table)
     busy = overload_of(task, table) if load.scenario == "server" and not searched else ""
     asked, refused = _percentiles(table[:, -1] / 1e9, answer.unserved, percentiles, longest_run)
@@ -93,18 +93,17 @@ def results_of(
             "doubt": m.doubt if w.clients == 1 else "",
         }
     )
-    about_time = _about_time(answer, m.stages[END_TO_END].p50, searched, busy)
+    about_time = _about_time(answer, m, searched, busy)
     warnings = [unaccounted_time(m), about_time, *_about_the_load(task, answer, table, busy)]
     return Loaded(measurement, result, tuple(filter(None, warnings)))
 
 
-def _about_time(answer: LoadAnswer, p50: Measured, searched: bool, busy: str) -> Warning | None:
-    """A process that died had no time to converge, and to a queue that grows more time would do no good."""
-    if answer.timing.ended == "died" or busy:
+def _about_time(answer: LoadAnswer, m: Measurement, searched: bool, busy: str) -> Warning | None:
+    """A process that died had no time to converge, and to a queue that grows more time would do no good. A search has figures
+    of its own."""
+    if answer.timing.ended == "died" or busy or searched:
         return None
-    if searched:
-        return None
-    return not_converged(answer.timing, p50, flag("max_time"))
+    return not_converged(m, answer.timing, flag("max_time"))
 
 
 def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[Warning]:

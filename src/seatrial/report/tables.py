@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -44,13 +45,28 @@ def print_record(out: Console, record: Record) -> None:
         out.print(verdict_table(record))
         print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
-    unsettled = sum(not c.measured.converged for c in ok)
-    if unsettled:
-        what = f"{unsettled} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
-        out.print(
-            f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough", style="yellow"
-        )
+    _print_unsettled(out, record, ok)
     print_disturbances(out, record)
+
+
+def _print_unsettled(out: Console, record: Record, ok: Sequence[CellRecord]) -> None:
+    """How many cells' medians are not known closely enough, what spreads them, and the time that would do."""
+    unsettled = [c.measured for c in ok if not c.measured.converged]
+    if not unsettled:
+        return
+    what = f"{len(unsettled)} of {len(ok)} cells" if len(ok) > 1 else "the measurement"
+    said = f"NOT CONVERGED: {what} ran into the time limit before the median was known closely enough"
+    known = [m.known_to for m in unsettled if m.known_to is not None]
+    if known:
+        said += f" (to ±{max(known):.1%} at worst)"
+    spread = Counter(m.spread_of for m in unsettled if m.spread_of).most_common(1)
+    if spread:
+        stage, cells = spread[0]
+        said += f"; the spread is mostly {stage}'s" + (f" in {cells} of them" if cells < len(unsettled) else "")
+    enough = [m.enough_s for m in unsettled if m.enough_s is not None]
+    if enough and record.kind == "trial":
+        said += f"; measure.max_time: {format_seconds(max(enough))} would probably do, or a quieter machine"
+    out.print(said, style="yellow")
 
 
 def print_disturbances(out: Console, record: Record) -> None:
