@@ -184,6 +184,13 @@ def test_they_are_a_table(results):
                     expected = cell[name] and cell[name]["value"]
                     assert pd.isna(row[column]) if expected is None else row[column] == expected
                 assert row["accuracy_name"] == cell["accuracy_name"]
+        for c in said(RunFolder(path))["comparisons"]:
+            of_run = frame[frame["run"] == path.name]
+            (row,) = of_run[of_run["metric"].notna()].to_dict("records")
+            assert (row["pipeline"], row["against"], row["metric"]) == (c["b"], c["a"], c["metric"])
+            assert (row["change"], row["change_low"], row["change_high"]) == (c["change"]["value"], *c["change"]["interval"])
+            assert (row["kind"], row["verdict"]) == (said(RunFolder(path)).get("kind", "trial"), c["verdict"])
+            rows += 1
     assert rows == len(frame)
 
 
@@ -200,11 +207,11 @@ def test_they_are_listed(results):
     assert {k: (r["verdict"], r["cells"], r["plan"]) for k, r in rows.items()} == {
         "trial": ("PASS", 4, "/trials/trial.yaml"),
         "interrupted": ("interrupted", 4, "/trials/trial.yaml"),
-        "bench": ("measured", 2, "models/seamarks-v1.onnx"),
+        "bench": ("INCONCLUSIVE", 2, "models/seamarks-v1.onnx"),
         "search": ("measured", 1, "models/seamarks-v1.onnx"),
         "mix": ("measured", 1, "models/seamarks-v1.onnx"),
         "single": ("measured", 1, "models/seamarks-v1.onnx"),
-        "compare": ("PASS", 0, "seamarks-v2.onnx on onnxruntime-cpu against seamarks-v1.onnx on onnxruntime-cpu"),
+        "compare": ("EQUIVALENT", 0, "seamarks-v2.onnx on onnxruntime-cpu against seamarks-v1.onnx on onnxruntime-cpu"),
         "stored": ("INCONCLUSIVE", 0, "bench.onnxruntime-cpu.fp32.b1.t1 against itself"),
     }
 

@@ -133,6 +133,7 @@ def report(
     from seatrial.history.files import write_named
     from seatrial.history.find import find_run
     from seatrial.report.bench_text import print_bench
+    from seatrial.report.comparison_text import print_verdict
     from seatrial.report.html import render, write_report
     from seatrial.report.tables import print_record, verdict_line
 
@@ -148,7 +149,9 @@ def report(
         write_named(output, render(found).encode(), named_by="output")
     path = output or write_report(found)
     out.print()
-    if record.kind != "bench":
+    if record.kind == "compare":
+        print_verdict(out, record)
+    elif record.kind == "trial":
         out.print(verdict_line(record))
     out.print(f"report: {path}", markup=False, soft_wrap=True)
     return ExitCode.PASS
@@ -178,6 +181,5 @@ def _listed(found: RunFolder) -> dict[str, object]:
         h = heading(found)
     except ResultsError as e:
         return row | {"verdict": "unreadable", "why": e.for_command_line()}
-    row |= {"kind": h.kind} if h.kind == "compare" else {}
     took = {} if h.wall_s is None else {"wall_s": h.wall_s}
-    return row | {"verdict": h.state, "cells": h.cells, **took, "plan": h.subject}
+    return row | {"kind": h.kind, "verdict": h.state, "cells": h.cells, **took, "plan": h.subject}

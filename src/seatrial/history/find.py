@@ -16,6 +16,7 @@ from seatrial.history.records import Record
 from seatrial.history.run_folder import RunFolder, check_nameable
 
 NAMES = {"bench": "bench", "compare": "comparison"}
+WORST_FIRST = ("REGRESSION", "INCONCLUSIVE", "EQUIVALENT", "IMPROVED")
 
 
 def list_runs(results: Path) -> list[RunFolder]:
@@ -91,8 +92,8 @@ def _kind(run: RunFolder) -> str:
 
 @dataclass(frozen=True)
 class Heading:
-    """What a list of runs says of one. state: a verdict, 'measured', 'interrupted' or 'running'; cells: that ran; subject: a
-    plan's or a model's path, or what was compared. wall_s: None where it has not ended."""
+    """What a list of runs says of one. state: a verdict (of a comparison its worst), 'measured', 'interrupted' or 'running';
+    cells: that ran; subject: a plan's or a model's path, or what was compared. wall_s: None where it has not ended."""
 
     kind: str
     state: str
@@ -119,7 +120,8 @@ def heading(run: RunFolder) -> Heading:
 def _heading_of(record: dict[str, Any]) -> Heading:
     kind = record.get("kind", "trial")
     state = "interrupted" if record.get("status") == "interrupted" else record["verdict"]
-    if kind == "bench" and state != "interrupted":
+    # A bench judges nothing; what it could not show is INCONCLUSIVE.
+    if kind == "bench" and state == "PASS":
         state = "measured"
     ran = sum(c["status"] == "ok" for c in record["cells"])
     subject = record["plan"].get("path") or next((m.get("path", "") for m in record["models"].values()), "")
@@ -127,6 +129,8 @@ def _heading_of(record: dict[str, Any]) -> Heading:
         # It has no cells of its own.
         first = record["comparisons"][0]
         subject = f"{first['b']} against {first['a'] if first['a'] != first['b'] else 'itself'}"
+        if state != "interrupted":
+            state = min((c["verdict"] for c in record["comparisons"]), key=WORST_FIRST.index)
     return Heading(kind, state, ran, float(record["wall_s"]), str(subject))
 
 

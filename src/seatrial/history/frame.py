@@ -1,4 +1,4 @@
-"""Records as a pandas table: one row a cell and stage. Public as seatrial.load_results."""
+"""Records as a pandas table: one row a cell and stage, and one a comparison. Public as seatrial.load_results."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import ResultsError
 from seatrial.history.find import list_runs, load_record
-from seatrial.history.records import Accuracy, CellRecord, Measured, Measurement, Record
+from seatrial.history.records import Accuracy, CellRecord, Comparison, LoadResult, Measured, Measurement, Record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def load_results(path: str | Path) -> pd.DataFrame:
-    """All complete runs below a results folder (or one run) as a table, one row a cell and stage.
+    """All complete runs below a results folder (or one run) as a table, one row a cell and stage, and one a comparison.
 
-    Base units: seconds, bytes, images per second. A failed or skipped cell has one row without a stage, so that it is
-    not overlooked. ResultsError where the folder is missing or a record is damaged.
+    Base units: seconds, bytes, images or requests per second. A failed or skipped cell has one row without a stage, so that it
+    is not overlooked. A comparison's row has a `metric`, which cells' have not: `pipeline` against `against`, the `change` as a
+    fraction with its interval, and its own verdict. ResultsError where the folder is missing or a record is damaged.
     """
     import pandas as pd
 
@@ -31,11 +32,13 @@ def load_results(path: str | Path) -> pd.DataFrame:
         if run.complete:
             record = load_record(run)
             rows += [row for cell in record.cells for row in _rows(record, cell)]
+            rows += [_compared(record, c) for c in record.comparisons]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
 COLUMNS = [
     "run",
+    "kind",
     "created",
     "machine",
     "fingerprint",
@@ -44,6 +47,9 @@ COLUMNS = [
     "precision",
     "batch",
     "threads",
+    "scenario",
+    "clients",
+    "rate_per_s",
     "status",
     "reason",
     "stage",
@@ -58,12 +64,23 @@ COLUMNS = [
     "p99_s",
     "share",
     "throughput_images_per_s",
+    "requests_per_s",
+    "bound_s",
+    "bound_quantile",
+    "estimated_rate_per_s",
+    "proved_rate_per_s",
     "peak_memory_bytes",
     "cold_start_s",
     "model_size_bytes",
     "accuracy_name",
     "accuracy",
     "agreement",
+    "against",
+    "metric",
+    "change",
+    "change_low",
+    "change_high",
+    "margin",
     "verdict",
 ]
 
@@ -71,10 +88,8 @@ COLUMNS = [
 def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
     m, accuracy = cell.measurement or Measurement(stages={}), cell.accuracy or Accuracy()
     common: dict[str, Any] = {
-        "run": record.id,
-        "created": record.created,
-        "machine": record.environment.machine or None,
-        "fingerprint": record.environment.fingerprint or None,
+        **_run(record),
+        **_load(cell.load),
         "pipeline": cell.pipeline,
         "backend": cell.backend,
         "precision": cell.precision,
@@ -113,6 +128,49 @@ def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _run(record: Record) -> dict[str, Any]:
+    return {
+        "run": record.id,
+        "kind": record.kind,
+        "created": record.created,
+        "machine": record.environment.machine or None,
+        "fingerprint": record.environment.fingerprint or None,
+    }
+
+
+def _load(load: LoadResult | None) -> dict[str, Any]:
+    """Of a bench's cell; a search was measured at many rates, and at none for good."""
+    if load is None:
+        return {}
+    return {
+        "scenario": load.scenario,
+        "clients": load.clients,
+        "rate_per_s": load.rate_per_s,
+        "requests_per_s": _value(load.requests_per_s),
+        "bound_s": load.bound_s,
+        "bound_quantile": load.bound_quantile,
+        "estimated_rate_per_s": _value(load.rate_estimate),
+        "proved_rate_per_s": _value(load.found_rate),
+    }
+
+
+def _compared(record: Record, c: Comparison) -> dict[str, Any]:
+    low, high = (c.change.interval if c.change else None) or (None, None)
+    return {
+        **_run(record),
+        "pipeline": c.b,
+        "against": c.a,
+        "stage": c.stage,
+        "metric": c.metric,
+        "reason": c.reason,
+        "change": _value(c.change),
+        "change_low": low,
+        "change_high": high,
+        "margin": c.margin,
+        "verdict": c.verdict,
+    }
 
 
 def _value(m: Measured | None) -> float | None:

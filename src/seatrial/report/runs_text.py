@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seatrial.report.comparison_text import STYLES as COMPARISON_STYLES
 from seatrial.report.tables import STYLES
 from seatrial.units import format_seconds
 
@@ -24,7 +25,8 @@ def print_runs(out: Console, rows: Sequence[Mapping[str, object]], results: Path
     for row in rows:
         verdict = str(row["verdict"])
         took = format_seconds(float(str(row["wall_s"]))) if "wall_s" in row else "–"
-        cells = [Text(str(row["run"])), Text(str(row["machine"])), Text(verdict, STYLES.get(verdict, ""))]
+        style = (STYLES | COMPARISON_STYLES).get(verdict, "")
+        cells = [Text(str(row["run"])), Text(str(row["machine"])), Text(verdict, style)]
         ran = "–" if row.get("kind") == "compare" else str(row.get("cells", "–"))
         table.add_row(*cells, ran, took, Text(str(row.get("plan", row.get("why", "")))))
     out.print(table)
