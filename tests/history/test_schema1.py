@@ -188,7 +188,10 @@ def test_they_are_a_table(results):
             of_run = frame[frame["run"] == path.name]
             (row,) = of_run[of_run["metric"].notna()].to_dict("records")
             assert (row["pipeline"], row["against"], row["metric"]) == (c["b"], c["a"], c["metric"])
-            assert (row["change"], row["change_low"], row["change_high"]) == (c["change"]["value"], *c["change"]["interval"])
+            assert (row["change"], row["change_low"], row["change_high"]) == (
+                c["change"]["value"],
+                *c["change"]["interval"],
+            )
             assert (row["kind"], row["verdict"]) == (said(RunFolder(path)).get("kind", "trial"), c["verdict"])
             rows += 1
     assert rows == len(frame)

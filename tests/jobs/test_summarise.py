@@ -50,7 +50,7 @@ def test_the_time_that_would_do_goes_with_the_square_of_what_is_missing():
 
 def test_where_no_time_is_known_to_do_none_is_named():
     columns = spread(np.random.default_rng(0), (3, 3, 3, 3))
-    for timing in ({"known_to": None}, {"known_to": 0.005}):
+    for timing in ({"known_to": None}, {"known_to": 0.005}, {"known_to": 0.3}):
         m, told = measured(columns, **timing)
         assert m.enough_s is None
         assert not_converged(m, told, "--max-time").cure == "raise --max-time or quiet the machine"

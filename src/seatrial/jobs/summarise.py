@@ -20,6 +20,8 @@ PERCENTILES = ("p50", "p90", "p95", "p99")
 # Stages share clock readings, so only the loop's own work can lie between them; more means the table is wrong.
 STAGE_SUM_TOLERANCE = 0.02
 LEAST_FOR_SPREAD = 20
+# How many times the time that was measured may be asked for.
+MOST_TIMES = 30
 
 
 def summarise_stages(
@@ -148,9 +150,9 @@ def _enough_s(timing: Timing, precision: float) -> float | None:
     """An interval narrows with the root of the time; a fifth more for the luck of the next sample."""
     if timing.converged or timing.known_to is None or timing.known_to <= precision:
         return None
-    seconds = 1.2 * timing.elapsed_s * (timing.known_to / precision) ** 2
-    # Two digits: it is a guess.
-    return float(f"{seconds:.2g}")
+    times = 1.2 * (timing.known_to / precision) ** 2
+    # Two digits: it is a guess. What would take far longer drifts, which no longer measurement averages out.
+    return float(f"{times * timing.elapsed_s:.2g}") if times <= MOST_TIMES else None
 
 
 def _spread_of(table_ns: npt.NDArray[np.int64], stages: Sequence[str]) -> str:

@@ -65,7 +65,9 @@ def _print_unsettled(out: Console, record: Record, ok: Sequence[CellRecord]) -> 
         said += f"; the spread is mostly {stage}'s" + (f" in {cells} of them" if cells < len(unsettled) else "")
     enough = [m.enough_s for m in unsettled if m.enough_s is not None]
     if enough and record.kind == "trial":
-        said += f"; measure.max_time: {format_seconds(max(enough))} would probably do, or a quieter machine"
+        said += f"; measure.max_time: {format_seconds(max(enough))} would probably do"
+        said += f" in {len(enough)} of them" if len(enough) < len(unsettled) else ""
+    said += "; stop other work on this machine" if len(enough) < len(unsettled) else ""
     out.print(said, style="yellow")
 
 
