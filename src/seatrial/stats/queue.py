@@ -98,11 +98,12 @@ def estimate_rate(queue: Queue, quantile: float, bound_s: float, seed: int) -> R
     for i, s in enumerate(seeds):
         own[i] = queue.highest_rate(quantile, bound_s, np.random.default_rng(s))
         like[i] = queue.like_it(rng).highest_rate(quantile, bound_s, np.random.default_rng(s))
-    n, value = len(queue.service_s), float(np.median(own))
+    n = len(queue.service_s)
     if not own.all() or not like.all():
+        value = float(np.median(own))
         low, high = np.quantile(like, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return RateEstimate(value, min(value, float(low)), max(value, float(high)), n)
-    ratios = np.log(like) - np.log(own)
+    value, ratios = math.exp(float(np.log(own).mean())), np.log(like) - np.log(own)
     error = math.sqrt(float(ratios.var(ddof=1)) + float(np.log(own).var(ddof=1)) / SIMULATIONS)
     half = -float(stdtrit(SIMULATIONS - 1, (1 - CONFIDENCE) / 2)) * error
     return RateEstimate(value, value * math.exp(-half), value * math.exp(half), n)
