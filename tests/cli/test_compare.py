@@ -631,7 +631,7 @@ def doubtful(data):
     [
         (
             natively,
-            "A was called by the C API and B from Python, which takes time of its own: measure both by one loop",
+            "A was called natively and B from Python, which takes time of its own: measure both by one loop",
         ),
         (doubtful, "A's times are in doubt: the stages do not add up"),
         (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),

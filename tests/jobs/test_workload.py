@@ -1,5 +1,6 @@
 """What a task says of its samples: their stages, and when they are enough."""
 
+import itertools
 import weakref
 
 import numpy as np
@@ -68,6 +69,6 @@ class _Stages:
 def test_memory_goes_back_within_the_stages():
     """Behind the last lap its time would be in the whole and in no stage."""
     stages = _Stages()
-    opened = OpenedPipeline(stages, stages, [b""], {}, 2, 0, [])
+    opened = OpenedPipeline(stages, stages, [b""], {}, 2, itertools.repeat(0), [])
     opened.iterate(stages.lap)
     assert stages.alive == [(2, 0), (0, 0), (0, 1), (0, 0)]

@@ -75,7 +75,6 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             task.stopping.rule(PIPELINE_STAGES),
             lambda share: tell("measuring", share),
             samples=table,
-            images=opened.images,
         )
         times = MeasureAnswer(opened=opened.facts(), timing=timing_of(measured))
         if task.timing_only:

@@ -230,6 +230,6 @@ def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metri
 
 def _called(c: CellRecord) -> str:
     """By whom the model was run: the interpreter's share of a short request is larger than many a model's."""
-    said = re.sub(r"by the C API of .*", "by the C API", c.measured.backend_details.get("called", ""))
+    said = re.sub(r"by the C API of .*", "natively", c.measured.backend_details.get("called", ""))
     by_loop = {"native": "natively", "python": "from Python"}.get(c.load.called if c.load else "", "as is not recorded")
     return said or by_loop

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import now_ns
@@ -23,12 +21,11 @@ if TYPE_CHECKING:
     from seatrial.pipeline.build import Pipeline
 
 Array = npt.NDArray[Any]
-I64 = npt.NDArray[np.int64]
 
 
 @dataclass
 class OpenedPipeline:
-    """One client's: feeds are its own buffers, seed that of its own order of images. load_s and first_inference_s are of the
+    """One client's: feeds are its own buffers, order its own sequence of images. load_s and first_inference_s are of the
     backend; another client's are 0, since the model is loaded once."""
 
     pipeline: Pipeline
@@ -36,13 +33,10 @@ class OpenedPipeline:
     data: ImageBytes
     feeds: dict[str, Array]
     batch: int
-    seed: int
+    order: Iterator[int]
     first_images: list[Any]
     load_s: float = 0.0
     first_inference_s: float = 0.0
-
-    def __post_init__(self) -> None:
-        self.restart(self.seed)
 
     def iterate(self, lap: Callable[[], None]) -> None:
         images = [self.pipeline.decode(self.data[next(self.order)]) for _ in range(self.batch)]
@@ -59,20 +53,15 @@ class OpenedPipeline:
 
     def restart(self, seed: int) -> None:
         """Begins a new order of images: two pipelines with the same seed see the same images from here on."""
-        self.seed, self.order = seed, image_order(len(self.data), seed)
-
-    def images(self, skip: int, count: int) -> I64 | None:
-        """(count,) int64: of which image each request is, behind the first `skip`; None where requests are of several."""
-        if self.batch > 1:
-            return None
-        return np.fromiter(islice(image_order(len(self.data), self.seed), skip, skip + count), np.int64, count)
+        self.order = image_order(len(self.data), seed)
 
     def another(self, seed: int) -> OpenedPipeline:
         """The same pipeline and model for another client, with buffers and an image order of its own."""
         feeds = self.pipeline.allocate(self.batch)
         self.pipeline.preprocess(self.first_images, feeds)
+        order = image_order(len(self.data), seed)
         return OpenedPipeline(
-            self.pipeline, self.backend.another(), self.data, feeds, self.batch, seed, self.first_images
+            self.pipeline, self.backend.another(), self.data, feeds, self.batch, order, self.first_images
         )
 
     def facts(self) -> OpenedFacts:
@@ -132,7 +121,7 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
         data,
         feeds,
         w.batch,
-        w.seed,
+        image_order(len(data), w.seed),
         first,
         (loaded - began) / 1e9,
         (answered - loaded) / 1e9,

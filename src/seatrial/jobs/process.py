@@ -63,7 +63,8 @@ class Ended(Generic[AnswerT]):
         lines = self.last_output.strip().splitlines()
         if self.answer is None or not lines:
             return ()
-        said = f"its process printed {count_of(len(lines), 'line')}, at last: {lines[-1].strip()}"
+        more = " or more" if len(lines) >= LAST_OUTPUT_LINES else ""
+        said = f"its process printed {count_of(len(lines), 'line')}{more}, at last: {lines[-1].strip()}"
         return (Warning("printed", said, "the cell's last_output in the record has them"),)
 
 

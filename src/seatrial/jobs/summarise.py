@@ -133,13 +133,13 @@ def unaccounted_time(m: Measurement) -> Warning | None:
     return Warning("unaccounted-time", m.doubt) if m.doubt else None
 
 
-def not_converged(m: Measurement, timing: Timing, more_time: str) -> Warning | None:
-    """Why the median is not known as closely as was asked; None where it is. more_time: what a user would raise."""
+def not_converged(m: Measurement, timing: Timing, more_time: str, centre: str = "median") -> Warning | None:
+    """Why the centre is not known as closely as was asked; None where it is. more_time: what a user would raise."""
     if timing.converged:
         return None
     said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s"
     if m.known_to is not None:
-        said += f": the median is known to ±{m.known_to:.1%}"
+        said += f": the {centre} is known to ±{m.known_to:.1%}"
     if m.spread_of:
         said += f"; the spread is mostly {m.spread_of}'s"
     enough = f"raise {more_time}" if m.enough_s is None else f"raise {more_time} to {format_seconds(m.enough_s)}"

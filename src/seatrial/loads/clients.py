@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +38,6 @@ class Opened:
     feeds: dict[str, npt.NDArray[Any]] | None = None
     unmeasured: list[int] = field(default_factory=list)
     """Requests that each client has sent before those in its table."""
-    images: Callable[[int, int], I64 | None] | None = None
-    """Of the first client: which image, or which shape of a mix, each of so many requests is of, behind the first so many."""
     spare: set[int] = field(default_factory=set)
     """Cores that are not measured, for whoever watches."""
 
@@ -113,11 +110,7 @@ def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Ope
         for client in range(w.clients)
     ]
     works: list[Work] = [MixWork(k, order) for k, order in zip(kinds, orders, strict=True)]
-
-    def shapes_of(skip: int, count: int) -> I64:
-        return np.take(orders[0], np.arange(skip, skip + count), mode="wrap")
-
-    return Opened(works, backend, load_s, firsts[0], orders, firsts, images=shapes_of)
+    return Opened(works, backend, load_s, firsts[0], orders, firsts)
 
 
 def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
@@ -136,4 +129,4 @@ def _open_pipeline(w: PipelineWorkload, tell: Tell) -> Opened:
     first = open_pipeline(w, tell)
     clients: list[OpenedPipeline] = [first, *(first.another(w.seed + c) for c in range(1, w.clients))]
     works: list[Work] = [PythonWork(c.iterate) for c in clients]
-    return Opened(works, first.backend, first.load_s, first.first_inference_s, images=first.images)
+    return Opened(works, first.backend, first.load_s, first.first_inference_s)

@@ -86,7 +86,6 @@ def _single(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
         lambda share: tell("measuring", share),
         samples=tables[0],
         gap_ns=int(task.load.gap_s * 1e9),
-        images=opened.images,
     )
     opened.sent(0, measured.warm_up)
     return Served(timing=timing_of(measured))

@@ -93,17 +93,18 @@ def results_of(
             "doubt": m.doubt if w.clients == 1 else "",
         }
     )
-    about_time = _about_time(answer, m, searched, busy)
+    about_time = _about_time(task, answer, m, busy)
     warnings = [unaccounted_time(m), about_time, *_about_the_load(task, answer, table, busy)]
     return Loaded(measurement, result, tuple(filter(None, warnings)))
 
 
-def _about_time(answer: LoadAnswer, m: Measurement, searched: bool, busy: str) -> Warning | None:
+def _about_time(task: LoadTask, answer: LoadAnswer, m: Measurement, busy: str) -> Warning | None:
     """A process that died had no time to converge, and to a queue that grows more time would do no good. A search has figures
     of its own."""
-    if answer.timing.ended == "died" or busy or searched:
+    if answer.timing.ended == "died" or busy or task.load.searches:
         return None
-    return not_converged(m, answer.timing, flag("max_time"))
+    centre = "mean" if task.load.scenario in ("multi-stream", "offline") else "median"
+    return not_converged(m, answer.timing, flag("max_time"), centre)
 
 
 def _about_the_load(task: LoadTask, answer: LoadAnswer, table: I64, busy: str) -> Iterator[Warning]:

@@ -18,9 +18,7 @@ from scipy.special import bdtr
 from seatrial.stats.means import BLOCK_MEMORIES, BLOCKS, independent_block_means, student_half_width
 from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate, samples_needed
 from seatrial.stats.share import LONGEST_RUN
-from seatrial.stats.strata import without_kinds
 
-I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 Samples = npt.NDArray[np.int64] | F64
 Centre = Literal["median", "mean"]
@@ -80,8 +78,7 @@ class StoppingRule:
     quantile, has a bound from above, which takes a number of requests that depends on `longest_run` and on how alike
     neighbours are. The centre is of the last column, the whole request:
 
-    - "median": what one client's latency is reported by. It has a bound like a tail's, and its interval is the percentile's,
-      less what images of unlike sizes differ by: how often each comes is no matter of luck.
+    - "median": what one client's latency is reported by. It has a bound like a tail's, and its interval is the percentile's.
     - "mean": what the throughput of several clients follows from. Its interval is Student's over ten or more blocks of at
       least five autocorrelation times. A rare spike moves it: with spikes it stops late rather than early.
 
@@ -118,29 +115,27 @@ class StoppingRule:
         self._last = Look(enough=False, alpha=0.0, centre=math.nan, half_width=math.inf)
         self.next_look = sys.maxsize if whole_time else self._least
 
-    def look(self, samples: Samples, kinds: I64 | None = None) -> Look:
+    def look(self, samples: Samples) -> Look:
         """Is this enough? Before `next_look` samples the last answer stands, and no alpha is spent.
 
-        samples: (n, columns), all so far, in the order in which they were taken; any one unit. kinds: (n,) which image each
-        was of; None where that is not known, or each was of several.
+        samples: (n, columns), all so far, in the order in which they were taken; any one unit.
         """
         if len(samples) >= self.next_look:
             while self.next_look <= len(samples):
                 self.next_look = math.ceil(self.next_look * LOOK_GROWTH)
-            self._last = self.spend(samples, kinds)
+            self._last = self.spend(samples)
         return self._last
 
-    def conclude(self, samples: Samples, kinds: I64 | None = None) -> Look:
+    def conclude(self, samples: Samples) -> Look:
         """Were they enough, now that no more come? Where no look has said so this is one more, which spends its share."""
         if not self._last.enough and len(samples) >= self._least:
-            self._last = self.spend(samples, kinds)
+            self._last = self.spend(samples)
         return self._last
 
-    def spend(self, samples: Samples, kinds: I64 | None = None) -> Look:
+    def spend(self, samples: Samples) -> Look:
         self._looks += 1
         alpha = self._alpha / (self._looks * (self._looks + 1))
-        alike = samples[:, -1] if kinds is None else without_kinds(samples[:, -1], kinds)
-        centre, half_width = self._interval(alike, alpha)
+        centre, half_width = self._interval(samples[:, -1], alpha)
         precise = half_width <= self._precision * centre
         bounds = all(can_be_bounded(samples[:, column], q, self._longest_run) for column, q in self._tails)
         return Look(precise and bounds, alpha, centre, half_width)

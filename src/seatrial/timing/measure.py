@@ -17,7 +17,6 @@ import numpy.typing as npt
 from seatrial._native.timing import StageSamples, Work, closed_loop, now_ns
 from seatrial.stats.stopping import StoppingRule, windows_agree
 
-I64 = npt.NDArray[np.int64]
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
 LEAST_WARM_UP_NS = 100_000_000
@@ -50,21 +49,15 @@ def measure(
     *,
     samples: StageSamples | None = None,
     gap_ns: int = 0,
-    images: Callable[[int, int], I64 | None] | None = None,
 ) -> Measurement:
     """Warms up, then samples until the rule has enough or the time is up. `tell` hears the share of the time used, between
     requests.
 
-    samples: the table to fill, which another process may share; gap_ns: sleep behind each request. images: which image each of
-    so many requests is of, behind the first so many, (n,) int64; None where a request is of none, or of several.
+    samples: the table to fill, which another process may share; gap_ns: sleep behind each request.
     """
     warmed = warm_up(work, stages, max_time_ns // 3, gap_ns)
     # Not `or`: an empty table is false.
     samples = StageSamples(CAPACITY, stages) if samples is None else samples
-
-    def kinds() -> I64 | None:
-        return images(warmed, len(samples)) if images else None
-
     with collector_paused():
         began = now_ns()
         end = began + max_time_ns
@@ -81,7 +74,7 @@ def measure(
             )
             if ended not in ("deadline", "count"):
                 break
-            if ended == "count" and len(samples) >= rule.next_look and rule.look(samples.to_array(), kinds()).enough:
+            if ended == "count" and len(samples) >= rule.next_look and rule.look(samples.to_array()).enough:
                 ended = "converged"
                 break
             if now_ns() >= end:
@@ -90,7 +83,7 @@ def measure(
             tell((now_ns() - began) / max_time_ns)
         elapsed = now_ns() - began
     table = samples.to_array()
-    last = rule.conclude(table, kinds())
+    last = rule.conclude(table)
     return Measurement(table, warmed, elapsed, last.enough, ended, last.known_to)
 
 

@@ -31,9 +31,9 @@ class Measurement(Frozen):
     model_size: Measured | None = None
     warm_up: int = 0
     converged: bool = False
-    """Whether the median was known as closely as was asked, apart from what images of unlike sizes differ by."""
+    """Whether the median, of several clients' loads the mean, was known as closely as was asked."""
     known_to: float | None = None
-    """Half of that median's interval, over it; None where it has none."""
+    """Half of its interval, over it; None where it has none."""
     spread_of: str = ""
     """The stage that most of the end-to-end spread comes from; empty where none stands out."""
     enough_s: float | None = None
