@@ -15,11 +15,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
+from seatrial._native.statistics import queue_latencies
 from seatrial.loads.bound import LatencyBound
 from seatrial.loads.chance import FILLING
-from seatrial.loads.search import Found, Sent, find_rate
+from seatrial.loads.fit import Sent
+from seatrial.loads.search import Found, find_rate
 from seatrial.machine.environment import cpu_model
-from seatrial.stats.queue import Queue, queue_latencies
+from seatrial.stats.queue import Queue
 
 F64 = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], F64]
@@ -90,7 +92,7 @@ def search(draw: Draw, bound: LatencyBound, seconds: float, seed: int) -> Found:
         due_s = due_s[: max(1, int(np.searchsorted(due_s, duration_s)))]
         service_s = draw(rng, len(due_s))
         latencies_s, first = queue_latencies(due_s, service_s, bound.clients), int(len(due_s) * FILLING)
-        return Sent(rate, due_s, first, latencies_s[first:], service_s[first:])
+        return Sent(rate, due_s, first, service_s[:first], latencies_s[first:], service_s[first:])
 
     return find_rate(bound, draw(rng, 100 * bound.clients), send, seconds, seed)
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from workloads import load_task
 
+from seatrial._native.statistics import queue_latencies
 from seatrial.loads.bound import ERROR, LatencyBound, bound_holds
 from seatrial.loads.results import overload_of
 from seatrial.loads.task import Load
-from seatrial.stats.queue import queue_latencies
 
 SERVICE_S, QUANTILE = 0.01, 0.9
 TEN_SECONDS = LatencyBound(QUANTILE, 10.0, 1)

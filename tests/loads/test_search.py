@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seatrial._native.statistics import queue_latencies
 from seatrial.loads.bound import MOST_LOOKS, LatencyBound
 from seatrial.loads.chance import FILLING
-from seatrial.loads.search import MOST_REQUESTS, Found, Sent, find_rate
-from seatrial.stats.queue import Queue, queue_latencies
+from seatrial.loads.fit import Sent
+from seatrial.loads.search import MOST_REQUESTS, Found, find_rate
+from seatrial.loads.search_results import rate_estimate, said_against
+from seatrial.loads.task import Estimate, Point, Search
+from seatrial.stats.queue import Queue
 
 SERVICES = {
     "constant": lambda rng, n: np.full(n, 0.01),
@@ -36,10 +40,13 @@ class Server:
             return None
         self.room -= len(due)
         service = self.services(self.rng, len(due))
-        latencies = queue_latencies(due, service, self.clients)
+        latencies = self.serve(due, service)
         latencies += np.where(latencies > 1.01 * service, self.slower, 0)
         first = int(len(due) * FILLING)
-        return Sent(rate, due, first, latencies[first:], service[first:])
+        return Sent(rate, due, first, service[:first], latencies[first:], service[first:])
+
+    def serve(self, due, service):
+        return queue_latencies(due, service, self.clients)
 
     def search(self, bound_s, quantile=0.9, time_s=55.0, seed=0):
         """With a second of requests back to back, as the worker has it."""
@@ -74,7 +81,7 @@ def test_a_minute_of_a_10_ms_model_finds_its_rate(name, clients, runs):
     # Each end errs in 5 %; the same allowance.
     assert sum(h > truth * 1.005 for h in held) <= runs * 0.05 + 3 * math.sqrt(runs * 0.05)
     assert sum(f.broke < truth * 0.995 for f in found) <= runs * 0.05 + 3 * math.sqrt(runs * 0.05)
-    assert sum(all(fit.fits for fit in f.fits) for f in found) >= 0.9 * runs - 1
+    assert sum(not any(fit.misfit for fit in f.fits) for f in found) >= 0.9 * runs - 1
 
 
 def test_all_the_time_is_used():
@@ -110,17 +117,69 @@ def test_a_bound_that_no_rate_holds():
     assert found.broke == min(rate for rate, _ in server.asked), "the lowest rate that was sent breaks it surely"
 
 
-def test_requests_that_wait_for_more_than_each_other_are_no_queue_of_the_model():
-    """Whoever finds the server busy waits 15 ms more, as for a lock: the estimate would be too high."""
-    found = Server(SERVICES["gamma"], 1, 0, slower=0.015).search(0.04)
-    assert not all(fit.fits for fit in found.fits)
+@pytest.mark.parametrize("seed", range(3))
+def test_requests_that_wait_for_more_than_each_other_are_no_queue_of_the_model(seed):
+    """Whoever finds the server busy waits 3 ms more, as for a lock: the estimate would be too high."""
+    found = Server(SERVICES["gamma"], 1, seed, slower=0.003).search(0.04, seed=seed)
+    assert any("where they wait for nothing but each other" in fit.misfit for fit in found.fits)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_service_that_depends_on_the_queue_is_no_service_of_the_model(seed):
+    class Busy(Server):
+        def serve(self, due, service):
+            free, latencies = 0.0, np.empty(len(due))
+            for i, at in enumerate(due):
+                service[i] *= 1.3 if free > at else 1.0
+                free = max(at, free) + service[i]
+                latencies[i] = free - at
+            return latencies
+
+    found = Busy(SERVICES["gamma"], 1, seed).search(0.04, seed=seed)
+    assert any("times as long where a request had waited" in fit.misfit for fit in found.fits)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_server_that_slows_down_has_no_estimate(seed):
+    """Twice as slow from half of the time on: what was proved before and what is estimated behind contradict each other."""
+
+    class Tired(Server):
+        def __call__(self, rate, seconds):
+            self.late = self.late or sum(s for _, s in self.asked) > 25
+            return super().__call__(rate, seconds)
+
+        late = False
+
+    tired = Tired(lambda rng, n: rng.gamma(4, 0.0025 * (2 if tired.late else 1), n), 1, seed)
+    found = tired.search(0.1, seed=seed)
+    search = Search(
+        points=tuple(
+            Point(
+                offered_per_s=rate,
+                first_row_ns=0,
+                last_row_ns=0,
+                arrivals=9,
+                holds=h,
+                expected_slow=f.expected,
+                misfit=f.misfit,
+            )
+            for (rate, _), h, f in zip(tired.asked, found.holds, found.fits, strict=True)
+        ),
+        held=found.held,
+        broke=found.broke,
+        estimate=Estimate(
+            per_s=found.estimate.value, low=found.estimate.low, high=found.estimate.high, service_times=found.estimate.n
+        ),
+    )
+    assert list(said_against(search))
+    assert rate_estimate(search) is None
 
 
 def test_requests_that_nobody_served_are_slow():
     def send(rate, seconds):
         due = np.arange(1, int(rate * seconds) + 1) / rate
         latencies = np.where(np.arange(len(due)) < len(due) // 2, 0.01, np.inf)
-        return Sent(rate, due, 0, latencies, np.full(len(due) // 2, 0.01))
+        return Sent(rate, due, 0, np.empty(0), latencies, np.full(len(due) // 2, 0.01))
 
     found = find_rate(LatencyBound(0.9, 0.05, 1), np.full(50, 0.01), send, 30.0, 0)
     assert found.held is None
@@ -163,7 +222,7 @@ def test_it_ends_whatever_the_answers(slow, service_s, quantile):
         asked.append(rate)
         count = max(1, int(rate * seconds))
         latency = 100 * service_s if next(answers) else service_s
-        return Sent(rate, np.arange(count) / rate, 0, np.full(count, latency), np.full(count, service_s))
+        return Sent(rate, np.arange(count) / rate, 0, np.empty(0), np.full(count, latency), np.full(count, service_s))
 
     found = find_rate(LatencyBound(quantile, 3 * service_s, 1), np.full(20, service_s), send, 30.0, 0)
     assert isinstance(found, Found)

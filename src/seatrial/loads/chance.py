@@ -19,7 +19,8 @@ def probably(
     answer: Holds, bound: LatencyBound, queue: Queue, rate: float, requests: int, error: float, chance: float, seed: int
 ) -> bool:
     """Whether so many requests from an empty queue on would give that answer with this chance, as simulated trials go."""
-    rng = np.random.default_rng(seed)
+    # Apart from the arrivals that are sent.
+    rng = np.random.default_rng([seed, 1])
     first, may_fail = int(requests * FILLING), TRIALS - math.ceil(chance * TRIALS)
     if not requests:
         return False

@@ -21,7 +21,8 @@ from seatrial.jobs.workload import Timing
 from seatrial.loads.bound import LatencyBound
 from seatrial.loads.chance import FILLING
 from seatrial.loads.clients import Opened
-from seatrial.loads.search import Fit, Found, Sent, find_rate
+from seatrial.loads.fit import Fit, Sent
+from seatrial.loads.search import Found, find_rate
 from seatrial.loads.server import due_times, serve
 from seatrial.loads.sweep import no_request
 from seatrial.loads.task import Estimate, LoadTask, Point, Search, Served
@@ -78,7 +79,7 @@ class RateSearch:
     def _search(self, found: Found) -> Search:
         e, fits = found.estimate, found.fits or (Fit(),) * len(self._points)
         points = [
-            replace(p, holds=holds, slow=fit.slow, expected_slow=fit.expected, fits=fit.fits)
+            replace(p, holds=holds, slow=fit.slow, expected_slow=fit.expected, misfit=fit.misfit)
             for p, holds, fit in zip(self._points, found.holds, fits, strict=True)
         ]
         looked_s = self._task.stopping.max_time_s - self._budget_s
@@ -140,7 +141,7 @@ class RateSearch:
         first = int(len(due_ns) * FILLING)
         judged_from = first_ns + int(due_ns[first])
         rows = merged([t.to_array() for t in self._tables])
-        rows = rows[rows[:, 0] >= judged_from]
+        filling, rows = rows[(first_ns <= rows[:, 0]) & (rows[:, 0] < judged_from)], rows[rows[:, 0] >= judged_from]
         # Two may be due in the same nanosecond.
         first = int(np.searchsorted(due_ns, due_ns[first]))
         count = len(due_ns) - first
@@ -158,6 +159,7 @@ class RateSearch:
             rate=rate,
             due_s=due_ns / 1e9,
             first=first,
+            filling_s=(filling[:, -1] - filling[:, 1]) / 1e9,
             latencies_s=np.concatenate([rows[:, -1] / 1e9, unserved]),
             service_s=(rows[:, -1] - rows[:, 1]) / 1e9,
         )

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from seatrial.loads.bound import ERROR, ERROR_OF_NO, MOST_LOOKS, Holds, LatencyBound, bound_holds
 from seatrial.loads.chance import probably
-from seatrial.stats.queue import Queue, RateEstimate, estimate_rate, quick_rate, slow_requests
+from seatrial.loads.fit import Fit, Sent, fit_of
+from seatrial.stats.queue import Queue, RateEstimate, estimate_rate, quick_rate
 from seatrial.stats.utilisation import utilisation
 
 F64 = npt.NDArray[np.float64]
@@ -46,34 +47,6 @@ LEAST_TRIED, LAST_TRIED = 0.1, 0.5
 LEAST_LEFT = 0.05
 # How many times as much time is thought of where nothing could be proved, and in what steps.
 MOST_TIME, MORE_TIME = 64, 1.4
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One rate's requests. due_s: (n,) when each was due; `first`: the first that is judged.
-
-    latencies_s: of those judged, in the order of arrival, infinite where nobody served it; service_s: of those served.
-    """
-
-    rate: float
-    due_s: F64
-    first: int
-    latencies_s: F64
-    service_s: F64
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Of one rate: requests that took longer than the bound, and between what counts the model has them; None: not asked, since
-    the rate is far from the highest."""
-
-    slow: int | None = None
-    expected: tuple[int, int] | None = None
-
-    @property
-    def fits(self) -> bool:
-        # One of a handful of requests is nobody's misfit.
-        return self.slow is None or self.expected is None or self.expected[0] - 1 <= self.slow <= self.expected[1] + 1
 
 
 @dataclass(frozen=True)
@@ -139,7 +112,12 @@ class _Search:
         return replace(
             so_far,
             estimate=estimate,
-            fits=tuple(self._fit(s, estimate.value) for s in self.sent),
+            fits=tuple(
+                fit_of(s, self.bound, self.queue, self.seed)
+                if self._tells(s.rate, h, estimate.value)
+                else Fit.of(s, self.bound)
+                for s, h in zip(self.sent, self.holds, strict=True)
+            ),
             enough_s=None if so_far.held else self._enough_s(),
         )
 
@@ -160,9 +138,11 @@ class _Search:
         if rate is None:
             seconds = self.left_s
             rate = self._provable(seconds, chance)
-        # Better a small chance than time that is left unused, but not for a rate below one that is proved.
+        # Better a small chance than time that is left unused.
         if rate is None and not held:
             rate = self._provable(seconds, AS_LIKELY_AS_NOT) or LAST_TRIED * self._highest()
+        if rate is None and held and held / STEP < STEP * self._highest():
+            rate = held / STEP
         if rate is None:
             return False
         error = self._error(rate, seconds)
@@ -221,12 +201,6 @@ class _Search:
         self.queue = Queue(service_s, self.bound.clients, self.queue.constant)
         self.likely = self._likely()
 
-    def _fit(self, sent: Sent, estimate: float) -> Fit:
-        slow = int((sent.latencies_s > self.bound.limit_s).sum())
-        if not self._is_near(sent.rate, estimate):
-            return Fit(slow, None)
-        return Fit(slow, slow_requests(self.queue, sent.due_s, sent.first, self.bound.limit_s, self.seed))
-
     def _enough_s(self) -> float | None:
         """The time of a search that would probably prove some rate, by the model."""
         time_s = self.time_s * MORE_TIME
@@ -242,6 +216,10 @@ class _Search:
     def _highest(self) -> float:
         """By the model; where it has none, some rate is tried all the same."""
         return self.likely or LEAST_TRIED * self.queue.capacity
+
+    def _tells(self, rate: float, holds: Holds, highest: float) -> bool:
+        """Whether the model is to explain this rate: one near the highest, and any that is said to hold."""
+        return self._is_near(rate, highest) or holds == "yes"
 
     def _is_near(self, rate: float, highest: float) -> bool:
         return NEAR[0] * highest <= rate <= NEAR[1] * highest

@@ -37,12 +37,29 @@ def found_rate(answer: LoadAnswer) -> Measured | None:
 
 
 def rate_estimate(search: Search) -> Measured | None:
+    """None where anything that was sent speaks against it, or nothing was sent that could."""
     e = search.estimate
-    if e is None or not all(p.fits for p in search.points):
+    if e is None or any(said_against(search)):
         return None
     return Measured(
         value=e.per_s, unit="requests/s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.service_times
     )
+
+
+def said_against(search: Search) -> Iterator[str]:
+    """What speaks against the estimate, for people."""
+    e = search.estimate
+    if e is None:
+        return
+    for p in (p for p in search.points if p.misfit):
+        yield f"at {p.offered_per_s:.3g}/s {p.misfit}"
+    if search.held is not None and search.held > e.high:
+        yield f"{search.held:.3g}/s was proved to hold, above its {e.low:.3g} to {e.high:.3g}/s"
+    broke = min((p.offered_per_s for p in search.points if p.holds == "no"), default=math.inf)
+    if broke < e.low:
+        yield f"{broke:.3g}/s was shown not to hold, below its {e.low:.3g} to {e.high:.3g}/s"
+    if e.per_s and all(p.expected_slow is None for p in search.points):
+        yield "no rate that was sent is near enough to check it"
 
 
 def rate_curve(points: Sequence[Point], table: I64, quantile: float) -> tuple[RatePoint, ...]:
@@ -104,10 +121,5 @@ def about_the_search(task: LoadTask, answer: LoadAnswer) -> Iterator[Warning]:
         yield Warning(
             "unproved-rate", f"no rate was proved to hold {bound} within {answer.timing.elapsed_s:.1f} s", cure
         )
-    for p in (p for p in search.points if not p.fits):
-        fewest, most = p.expected_slow or (0, 0)
-        said = (
-            f"no estimate: at {p.offered_per_s:.3g}/s {p.slow} of {p.arrivals} requests took longer than the bound, where a "
-            f"queue of these service times has {fewest} to {most}: service times depend on more than they do among themselves"
-        )
-        yield Warning("queue-model", said, "give more time, or quieten the machine")
+    for said in said_against(search):
+        yield Warning("queue-model", f"no estimate: {said}", "give more time, or quieten the machine")

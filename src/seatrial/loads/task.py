@@ -58,7 +58,7 @@ class Point:
     """One rate of a search: which rows of the samples are its own, and what the bound's test said.
 
     slow: its requests above the bound, once the search is over; expected_slow: fewest and most by the queue's model, None far
-    from the highest rate.
+    from the highest rate; misfit: what that model does not explain of them.
     """
 
     offered_per_s: float
@@ -68,7 +68,7 @@ class Point:
     holds: Literal["yes", "no", "unsure"]
     slow: int | None = None
     expected_slow: tuple[int, int] | None = None
-    fits: bool = True
+    misfit: str = ""
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
