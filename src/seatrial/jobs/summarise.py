@@ -131,7 +131,7 @@ def not_converged(timing: Timing, p50: Measured, more_time: str) -> Warning | No
     """Why the median is not known as closely as was asked; None where it is. more_time: what a user would raise."""
     if timing.converged:
         return None
-    ends = [format_seconds(v) for v in p50.interval or () if v]
+    ends = [format_seconds(v, p50.value) for v in p50.interval or () if v]
     spread = f": p50 lies between {ends[0]} and {ends[1]}" if len(ends) == 2 else ""
     said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s{spread}"
     return Warning("not-converged", said, f"raise {more_time} or quiet the machine")
