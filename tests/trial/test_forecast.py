@@ -174,6 +174,16 @@ def test_while_a_cell_runs_it_is_known_better(workspace):
     assert len(told) == 6
 
 
+def test_the_first_cell_tells_how_long_others_take_to_begin(workspace):
+    clock = Clock()
+    forecast, (cell, _) = forecast_of(workspace, clock=clock, measure="{max_time: 10 s}")
+    forecast.began(cell)
+    clock.now += 9
+    forecast.step(cell, "measuring", 0.2)
+    after_s = AFTER_S + 4 * IMAGE_S
+    assert forecast.left_s() == pytest.approx(2 * RUNS_ON * 10 - 2 + 7 + 2 * after_s + CONCLUDE_S)
+
+
 class Machine:
     """A trial played on a clock: sixteen cells, whose measurements end at their least or run on as a coin falls."""
 

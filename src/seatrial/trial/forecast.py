@@ -49,6 +49,8 @@ class _Running:
     cell: Cell
     began_s: float
     share: float = 0.0
+    before_s: float | None = None
+    """How long it took until it measured."""
     collecting_s: float | None = None
     """When it had measured."""
 
@@ -82,6 +84,8 @@ class Forecast:
         if self._now is None or not self.runs(cell):
             return
         if step == "measuring":
+            if self._now.before_s is None:
+                self._now.before_s = max(0.0, self.clock() - self._now.began_s - share * self._most_s)
             self._now.share = share
         elif step == "collecting results" and self._now.collecting_s is None:
             self._now.collecting_s = self.clock()
@@ -146,6 +150,8 @@ class Forecast:
         if not alike:
             after_s = AFTER_S + IMAGE_S * len(self.ready.images)
             before_s = START_S + min(WARM_UP_S, self._most_s / 3)
+            if self._now is not None and self._now.before_s is not None:
+                before_s = self._now.before_s
             return Parts(before_s, self._measuring_s(cell, None), after_s)
         measured = [(c, p) for c, p in alike if p.request_s is not None]
         before_s, after_s = (_mean([getattr(p, name) for _, p in alike]) for name in ("before_s", "after_s"))
