@@ -62,3 +62,11 @@ def test_printing_values(value, unit, text):
 @given(st.floats(1e-9, 1e4))
 def test_what_is_printed_reads_back_within_half_a_percent(seconds):
     assert units.duration_s(units.format_seconds(seconds)) == pytest.approx(seconds, rel=0.0051)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "beside", "text"),
+    [(1.02, 0.985, "1020 ms"), (0.00098, 0.0012, "0.980 ms"), (0.0, 0.01, "0 ms"), (0.5, 0.0, "500 ms"), (0.5, float("inf"), "500 ms")],
+)  # fmt: skip
+def test_an_end_of_an_interval_takes_the_unit_of_its_value(seconds, beside, text):
+    assert units.format_seconds(seconds, beside) == text

@@ -77,9 +77,17 @@ def decibels(text: str | int | float) -> float:
     return parse(text, DECIBELS, "20 dB", bare=True)
 
 
-def format_seconds(seconds: float) -> str:
-    """Three significant digits in the largest unit that keeps the number at or above one."""
-    return _scaled(seconds, [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")])
+_SECONDS = [(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")]
+
+
+def format_seconds(seconds: float, beside: float | None = None) -> str:
+    """Three significant digits in the largest unit that keeps the number at or above one.
+
+    beside: a figure whose unit it takes, so that an interval reads in the unit of its value.
+    """
+    if beside is None or beside == 0 or not math.isfinite(beside):
+        return _scaled(seconds, _SECONDS)
+    return _scaled(seconds, [_unit_of(beside, _SECONDS)])
 
 
 def format_bytes(count: float) -> str:
@@ -112,9 +120,13 @@ def format_value(value: float, unit: str) -> str:
 def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {steps[0][1]}"
-    # Half a unit of the third digit below, so that 0.9999 s prints as 1.00 s and not as 1000 ms.
-    factor, unit = next(((f, u) for f, u in steps if abs(value) >= f * 0.9995), steps[-1])
+    factor, unit = _unit_of(value, steps)
     return f"{_three_digits(value / factor)} {unit}"
+
+
+def _unit_of(value: float, steps: list[tuple[float, str]]) -> tuple[float, str]:
+    # Half a unit of the third digit below, so that 0.9999 s prints as 1.00 s and not as 1000 ms.
+    return next(((f, u) for f, u in steps if abs(value) >= f * 0.9995), steps[-1])
 
 
 def _three_digits(x: float) -> str:

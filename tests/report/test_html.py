@@ -5,8 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from seatrial.report import html
 from seatrial.report.html import write_report
 from seatrial.trial.run import run_trial
+from seatrial.warning import Warning
 
 
 class Page(HTMLParser):
@@ -15,10 +17,15 @@ class Page(HTMLParser):
     def __init__(self):
         super().__init__()
         self.open, self.ids, self.sources, self.text = [], [], [], []
+        self.wide = []
 
     def handle_starttag(self, tag, attrs):
+        classes = (dict(attrs).get("class") or "").split()
+        # Of an element that may be wider than the page: does a box around it scroll?
+        if tag in ("table", "svg") and "facts" not in classes:
+            self.wide.append(any("scroll" in around for _, around in self.open))
         if tag not in self.VOID:
-            self.open.append(tag)
+            self.open.append((tag, classes))
         for key, value in attrs:
             if key == "id":
                 self.ids.append(value)
@@ -27,7 +34,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag not in self.VOID:
-            assert self.open.pop() == tag
+            assert self.open.pop()[0] == tag
 
     def handle_data(self, data):
         self.text.append(data)
@@ -65,6 +72,69 @@ def test_the_page_needs_nothing_from_outside(sound):
 def test_every_section_is_there(sound, section):
     _, page, _ = sound
     assert section in page.ids
+
+
+def test_what_may_be_wider_than_the_page_scrolls_and_shows_that_it_does(sound):
+    text, page, _ = sound
+    assert len(page.wide) > 6
+    assert all(page.wide)
+    assert "scrolls sideways" in text
+
+
+def test_each_image_is_shown_once_with_what_it_is(sound):
+    text, page, outcome = sound
+    words = " ".join(page.text)
+    assert {p.why for p in outcome.record.pictures} == {"found"}
+    assert "As the reference cell sees them: the images that show most." in words
+    assert "differ most" not in words
+    drawn = [s for s in page.sources if s.startswith("data:image/jpeg")]
+    assert len(drawn) == len(set(drawn)) == 4
+    assert text.count("baseline</b> fake fp32 b1 t1: ") == 4
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        (["differs"] * 2, "1 image on which a cell differs most from the one that it is compared with, on the left"),
+        (["differs"] * 2 + ["found"], "Then 1 on which no cell differs, as the reference cell sees it."),
+        (["nothing"], "No cell found anything on any image: there is no result to show."),
+        # Of a record from before images were chosen.
+        ([""] * 2, "As each pipeline sees them in the reference configuration."),
+    ],
+)
+def test_the_pictures_say_how_they_were_chosen(sound, why, said, monkeypatch):
+    _, _, outcome = sound
+    kinds = [(why[0], "0.png")] * 2 + [(w, f"{k}.png") for k, w in enumerate(why[2:], 1)]
+    kinds = kinds[: len(why)]
+    pictures = tuple(
+        outcome.record.pictures[0].model_copy(update={"why": w, "image": image, "cell": "" if not w else "a.fake.fp32.b1.t1"})
+        for w, image in kinds
+    )  # fmt: skip
+    monkeypatch.setattr(html, "load_record", lambda _run: outcome.record.model_copy(update={"pictures": pictures}))
+    page = Page()
+    page.feed(html.render(outcome.run))
+    assert said in " ".join(" ".join(page.text).split())
+
+
+def test_a_percentile_that_a_budget_limits_has_a_column(workspace):
+    text, page, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
+    heads = [t.strip() for t in page.text if t.strip() in ("p50", "p90", "p95", "p99")]
+    assert heads == ["p50", "p90", "p95", "p99"]
+    row = text[text.index('<section id="cells">') :]
+    row = row[row.index("<tbody>") : row.index("</tr>", row.index("<tbody>"))]
+    assert row.count("<td") == len(["cell", "n", *heads, "images/s", "memory", "cold start"])
+
+
+def test_warnings_that_differ_in_their_figures_alone_are_one(sound, monkeypatch):
+    _, _, outcome = sound
+    cells = tuple(
+        c.model_copy(update={"warnings": (Warning("waited", f"the process waited {k + 1}.5 ms for a core"),)})
+        for k, c in enumerate(outcome.record.cells)
+    )
+    monkeypatch.setattr(html, "load_record", lambda _run: outcome.record.model_copy(update={"cells": cells}))
+    text = html.render(outcome.run)
+    assert text.count("ms for a core") == 1
+    assert "the process waited 1.5 ms for a core; 1 more like it<br>" in text
 
 
 def test_the_verdict_comes_first_and_failures_say_why(workspace):

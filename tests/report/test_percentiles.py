@@ -11,8 +11,8 @@ from rich.console import Console
 from seatrial.history.records import LoadResult, Measured
 from seatrial.jobs.summarise import exact, throughput
 from seatrial.report.bench_text import print_cell
-from seatrial.report.percentiles import bounded, missing
-from seatrial.report.tables import stage_table
+from seatrial.report.percentiles import asked_of, asked_percentiles, bounded, missing
+from seatrial.report.stage_table import stage_table
 from seatrial.warning import Warning
 
 
@@ -96,3 +96,69 @@ def test_a_bench_says_it_too():
     said = " ".join(printed(lambda out: print_cell(out, "m.onnx", server)).split())
     assert "median; p99 ≥ " in said
     assert "≥: p99 has no upper bound at 95 %: it needs 7,268 requests, 7,068 more than these 200" in said
+
+
+def test_the_requests_of_a_bench_are_counted_once_by_one_word():
+    said = " ".join(printed(lambda out: print_cell(out, "m.onnx", cell(200))).split())
+    n_eff = cell(200).stages["end_to_end"].p50.n_eff
+    worth = f"worth {n_eff} independent ones, since neighbours are alike" if n_eff < 200 else "as good as independent"
+    assert f"requests 200 of 4 images each; {worth}" in said
+    assert said.count("independent") == 1
+    assert "runs, worth" not in said
+
+
+ALL = ["decode", "infer", "p50", "p90", "p99", "n", "images/s", "memory", "cold start"]
+
+
+def heads_and_left_out(width, asked=()):
+    lines = printed(
+        lambda out: out.print(stage_table([cell(900, "long-candidate")], width, asked)), max(width, 20)
+    ).splitlines()
+    text = " ".join(" ".join(lines).split())
+    said = text.partition(f"{width} columns: ")[2].partition(" left out; wider, or --json")[0]
+    heads = lines[0].replace("cold start", "cold-start").split()[1:]
+    return [h.replace("-", " ") for h in heads], said.split(", ") if said else [], lines
+
+
+@pytest.mark.parametrize("asked", [(), ("p95",), ("p99",)])
+@pytest.mark.parametrize("width", range(50, 130, 3))
+def test_every_column_is_shown_or_said_to_be_left_out(width, asked):
+    heads, left_out, lines = heads_and_left_out(width, asked)
+    assert sorted(heads + left_out) == sorted({*ALL, *asked})
+    assert all(len(line.rstrip()) <= width for line in lines)
+    assert "…" not in lines[1]
+
+
+def test_what_a_budget_is_about_is_left_out_last():
+    assert heads_and_left_out(200)[:2] == (ALL, [])
+    assert "p95" in heads_and_left_out(200, ["p95"])[0]
+    for width in range(60, 130):
+        heads, left_out, _ = heads_and_left_out(width, ["p95"])
+        assert "p95" in heads or not {"p90", "p99", "decode", "images/s"} & set(heads), left_out
+
+
+def test_no_column_is_left_out_for_which_there_is_room():
+    """The narrow one that went before a wide one comes back."""
+    for width in range(50, 130):
+        heads, left_out, lines = heads_and_left_out(width)
+        narrowest = min((len(name) for name in left_out), default=width)
+        free = width - max(len(line.rstrip()) for line in lines[:2])
+        assert free < max(narrowest, 7) + 1 or not left_out, (width, heads)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "asked"),
+    [
+        ([], []),
+        ([{"metric": "latency", "at": None, "stage": None}, {"metric": "latency", "at": "p50"}], []),
+        ([{"metric": "latency", "at": "p95", "stage": "end_to_end"}, {"metric": "latency", "at": "p90"}], ["p90", "p95"]),
+        # Of one stage, of another metric; and of a percentile that no record keeps.
+        ([{"metric": "latency", "at": "p95", "stage": "infer"}, {"metric": "throughput"}, {"metric": "latency", "at": "p99.9"}], []),
+    ],
+)  # fmt: skip
+def test_percentiles_that_budgets_limit_have_a_column(budgets, asked):
+    assert asked_percentiles(budgets) == asked
+    made = records.record()
+    plan = made.plan.model_copy(update={"resolved": {"budgets": budgets}})
+    assert asked_of(made.model_copy(update={"plan": plan})) == asked
+    assert asked_of(made) == []

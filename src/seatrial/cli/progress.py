@@ -22,10 +22,13 @@ from seatrial.units import format_rate, format_seconds
 
 
 class ProgressWatcher(Watcher):
-    """Use as a context manager. `quiet` consoles stay silent."""
+    """Use as a context manager. `quiet` consoles stay silent. tail: the percentile that a cell's line shows beside p50."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, tail: str = "p99") -> None:
         self.out = out
+        self._tail = tail
+        # Of the cells' names, so that their lines are a table.
+        self._widths = (0, 0)
         self.bar = Progress(
             TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
             BarColumn(24),
@@ -52,6 +55,10 @@ class ProgressWatcher(Watcher):
 
     def begins(self, cells: Sequence[Cell], done: int, images: int, expected_s: float) -> None:
         self._ended = done
+        self._widths = (
+            max((len(c.pipeline) for c in cells), default=0),
+            max((len(configuration(c.id)) for c in cells), default=0),
+        )
         runnable = sum(not c.skip for c in cells)
         self.bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
@@ -82,16 +89,29 @@ class ProgressWatcher(Watcher):
             return
         line = Text()
         line.append("✓ " if record.status == "ok" else "✗ ", "green" if record.status == "ok" else "bold red")
-        line.append(f"{record.pipeline:<12} {record.configuration:<32}")
-        if record.status == "ok":
-            end = record.stages[END_TO_END]
-            throughput = record.measured.throughput
-            assert throughput
-            line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {bounded(end.p99):>9}")
-            line.append(f"  {format_rate(throughput.value):>13}  n {end.p50.n}")
-        else:
+        line.append(f"{record.pipeline:<{self._widths[0]}} {record.configuration:<{self._widths[1]}}")
+        if record.status != "ok":
             line.append(f" {record.reason}", "red")
+        else:
+            # A line that wraps is no table any more. What has no room here stands in the table at the end.
+            for part in _figures(record, self._tail):
+                if line.cell_len + len(part) > self.out.width:
+                    break
+                line.append(part)
         self.out.print(line)
+
+
+def _figures(record: CellRecord, tail: str) -> list[str]:
+    """What matters most first."""
+    end = record.stages[END_TO_END]
+    throughput = record.measured.throughput
+    assert throughput
+    return [
+        f"  p50 {format_seconds(end.p50.value):>7}",
+        f"  {tail} {bounded(getattr(end, tail)):>9}",
+        f"  {format_rate(throughput.value):>13}",
+        f"  n {end.p50.n}",
+    ]
 
 
 def _clock(seconds: float) -> str:

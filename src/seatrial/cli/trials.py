@@ -88,11 +88,13 @@ def _run(
     from seatrial.cli.progress import ProgressWatcher
     from seatrial.plan import PlanFile
     from seatrial.report.html import write_report
+    from seatrial.report.percentiles import asked_percentiles
     from seatrial.report.tables import print_record, verdict_line
     from seatrial.trial.run import run_trial
 
     assert isinstance(plan, PlanFile)
-    with ProgressWatcher(out) as watcher:
+    asked = asked_percentiles(b.model_dump() for b in plan.plan.budgets)
+    with ProgressWatcher(out, *asked[-1:]) as watcher:
         outcome = run_trial(plan, results, allow_code=allow_code, resume=resume, watcher=watcher)
     out.print()
     print_record(out, outcome.record)

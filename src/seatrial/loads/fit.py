@@ -25,7 +25,7 @@ UNLIKE_SERVICE, LEAST_OF_BOTH, SURELY = 0.1, 30, 4.0
 
 @dataclass(frozen=True)
 class Sent:
-    """One rate's requests. due_s: (n,) when each was due; `first`: the first that is judged; filling_s: service times before it.
+    """One rate's requests. due_s: (n,) when each was due; `first`: the first judged; filling_s: service times before it.
 
     latencies_s: of those judged, in the order of arrival, infinite where nobody served it; service_s: of those served.
     """

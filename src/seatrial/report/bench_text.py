@@ -64,11 +64,11 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
     if m.throughput and not load.curve:
-        _add_throughput(table, m.throughput, m.stages[END_TO_END].p50)
+        _add_throughput(table, m.throughput, m.stages[END_TO_END].p50, cell.batch)
     if load.bound:
         _add_search(table, load)
     for s in load.shapes:
-        first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} runs"
+        first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} requests"
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
     if m.cold_start and m.load_time and m.first_inference and m.load_time.value:
         parts = f"load {format_seconds(m.load_time.value)}, first inference {format_seconds(m.first_inference.value)}"
@@ -117,8 +117,8 @@ def _print_point(out: Console, point: RatePoint) -> None:
 
 
 def _add(table: Table, name: str, value: Measured) -> None:
-    low, high = value.interval or (None, None)
-    span = f"95 % interval {format_seconds(low) if low else '?'} to {format_seconds(high) if high else '?'}"
+    low, high = (format_seconds(v, value.value) if v else "?" for v in value.interval or (None, None))
+    span = f"95 % interval {low} to {high}"
     table.add_row(name, format_seconds(value.value), "; ".join([span, *map(str, value.warnings)]))
 
 
@@ -129,13 +129,15 @@ def _add_stages(table: Table, cell: CellRecord) -> None:
         table.add_row("stages", "", "; ".join(medians))
 
 
-def _add_throughput(table: Table, throughput: Measured, latency: Measured) -> None:
+def _add_throughput(table: Table, throughput: Measured, latency: Measured, batch: int) -> None:
+    """And how many requests that is of: the same count, by the same word, as beside a percentile without a bound."""
     low, high = throughput.interval or (None, None)
-    span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}; " if low and high else ""
+    span = f"95 % interval {format_rate(low).split()[0]} to {format_rate(high)}" if low and high else ""
+    table.add_row("throughput", format_rate(throughput.value), span)
+    each = f"of {batch} images each; " if batch > 1 else ""
+    alike = f"worth {latency.n_eff:,} independent ones, since neighbours are alike"
     table.add_row(
-        "throughput",
-        format_rate(throughput.value),
-        f"{span}{latency.n} runs, worth {latency.n_eff} independent ones",
+        "requests", f"{latency.n:,}", each + (alike if latency.n_eff < latency.n else "as good as independent")
     )
 
 

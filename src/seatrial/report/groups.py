@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from seatrial.history.records import CellRecord, Decision, Record, configuration
 from seatrial.units import format_value
-from seatrial.warning import Warning
+from seatrial.warning import COUNTED, Warning
 
 _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
@@ -82,3 +83,16 @@ def group_warnings(record: Record) -> dict[Warning, list[str]]:
                 warning = Warning("not-converged", "NOT CONVERGED", warning.cure)
             cells.setdefault(warning, []).append(cell.id)
     return cells
+
+
+def alike_warnings(cells_of: Mapping[Warning, Sequence[str]]) -> list[tuple[list[Warning], list[str]]]:
+    """Those of cells that differ in their figures alone, together, with all cells that they concern."""
+    alike: dict[tuple[str, str], list[Warning]] = {}
+    for warning, found in cells_of.items():
+        alike.setdefault((warning.code, _kind(warning) if found else str(warning)), []).append(warning)
+    return [(ws, list(dict.fromkeys(cell for w in ws for cell in cells_of[w]))) for ws in alike.values()]
+
+
+def _kind(warning: Warning) -> str:
+    """Equal for cells' warnings that differ in their figures alone, units included where the code says so."""
+    return "" if warning.code in COUNTED else re.sub(r"\d[\d.,]*", "0", str(warning))

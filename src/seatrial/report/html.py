@@ -19,10 +19,10 @@ from seatrial.history.files import write_atomic
 from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.run_folder import RunFolder
-from seatrial.report.groups import group_decisions, group_warnings
+from seatrial.report.groups import alike_warnings, group_decisions, group_warnings
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
-from seatrial.report.percentiles import bounded, missing
+from seatrial.report.percentiles import asked_of, bounded, missing, shown_percentiles
 from seatrial.report.plots import distributions, waterfall
 from seatrial.stages import END_TO_END, POSTPROCESS, QUEUE
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
@@ -68,6 +68,7 @@ def render(run: RunFolder) -> str:
     tables = _starts_and_latencies(run, ok)
     seconds = {name: table[:, 1] for name, table in tables.items()}
     pipelines = list(dict.fromkeys(c.pipeline for c in record.cells))
+    percentiles = shown_percentiles(asked_of(record))
     # The requests of a search came at many rates: their curve tells what a mean over all of them would hide.
     steady = [c for c in ordered if not (c.load and c.load.curve)]
     return template().render(
@@ -77,7 +78,8 @@ def render(run: RunFolder) -> str:
         rows=group_decisions(record.decisions, record.cells),
         ok=ordered,
         steady=steady,
-        unbounded=missing((p, getattr(c.stages[END_TO_END], p)) for c in steady for p in ("p90", "p99")),
+        unbounded=missing((p, getattr(c.stages[END_TO_END], p)) for c in steady for p in percentiles),
+        percentiles=percentiles,
         waits=any(QUEUE in c.stages for c in steady),
         loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],
@@ -212,15 +214,25 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
 
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
     """Pictures by image, each with its pixels inlined; one that was deleted is left out."""
-    grouped: dict[str, list[dict[str, Any]]] = {}
+    grouped: dict[str, dict[str, Any]] = {}
     for picture in record.pictures:
         file = (run.path / picture.file).resolve()
         if file.is_relative_to(run.path.resolve()) and file.is_file():
             data = base64.b64encode(file.read_bytes()).decode()
-            side = {"pipeline": picture.pipeline, "caption": picture.caption, "src": f"data:image/jpeg;base64,{data}"}
-            grouped.setdefault(picture.image, []).append(side)
-    return [{"image": image, "sides": sides} for image, sides in grouped.items()]
+            side = {
+                "pipeline": picture.pipeline,
+                "configuration": configuration(picture.cell),
+                "caption": picture.caption,
+                "src": f"data:image/jpeg;base64,{data}",
+            }
+            own = {"image": picture.image, "why": picture.why, "note": picture.note, "sides": []}
+            grouped.setdefault(picture.image, own)["sides"].append(side)
+    return list(grouped.values())
 
 
 def _warnings(record: Record) -> list[dict[str, str]]:
-    return [{"text": str(warning), "cells": ", ".join(found)} for warning, found in group_warnings(record).items()]
+    rows = []
+    for warnings, cells in alike_warnings(group_warnings(record)):
+        more = f"; {len(warnings) - 1} more like it" if len(warnings) > 1 else ""
+        rows.append({"text": f"{warnings[0]}{more}", "cells": ", ".join(cells)})
+    return rows

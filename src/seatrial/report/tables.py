@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -13,11 +11,12 @@ from rich.text import Text
 
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
-from seatrial.report.groups import group_decisions, group_warnings
-from seatrial.report.percentiles import bounded, missing
-from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
-from seatrial.units import format_bytes, format_rate, format_seconds
-from seatrial.warning import COUNTED, Warning
+from seatrial.report.groups import alike_warnings, group_decisions, group_warnings
+from seatrial.report.percentiles import asked_of
+from seatrial.report.stage_table import stage_table
+from seatrial.stages import END_TO_END
+from seatrial.units import format_seconds
+from seatrial.warning import Warning
 
 STYLES = {"PASS": "bold green", "FAIL": "bold red", "INCONCLUSIVE": "bold yellow"}
 
@@ -26,7 +25,7 @@ def print_record(out: Console, record: Record) -> None:
     """Stages of every cell, then the checks, then the verdict: what matters most stands last, above the prompt."""
     ok = [c for c in record.cells if c.status == "ok"]
     if ok:
-        out.print(stage_table(ok, out.width))
+        out.print(stage_table(ok, out.width, asked_of(record)))
     for cell in record.cells:
         if cell.status == "failed":
             out.print(Text(f"✗ {cell.pipeline} · {configuration(cell.id)}: {cell.reason}", "red"))
@@ -91,7 +90,7 @@ def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
 
 
 def _spread(m: Measured) -> str:
-    ends = ["?" if v is None else format_seconds(v) for v in m.interval or (None, None)]
+    ends = ["?" if v is None else format_seconds(v, m.value) for v in m.interval or (None, None)]
     return f"{format_seconds(m.value)} [{ends[0]}, {ends[1]}]"
 
 
@@ -122,90 +121,13 @@ def _accuracy_said(cell: CellRecord) -> str:
 
 def print_warnings(out: Console, cells_of: Mapping[Warning, Sequence[str]], cells: int) -> None:
     """Each warning with the number of cells that it concerns. Cells' that differ in their figures alone share a line."""
-    alike: dict[tuple[str, str], list[Warning]] = {}
-    for warning, found in cells_of.items():
-        if warning.code != "not-converged":  # print_record has a line for them
-            alike.setdefault((warning.code, _kind(warning) if found else str(warning)), []).append(warning)
-    for warnings in alike.values():
-        concerned = {cell for warning in warnings for cell in cells_of[warning]}
+    # print_record has a line for those that did not converge.
+    told = {warning: found for warning, found in cells_of.items() if warning.code != "not-converged"}
+    for warnings, concerned in alike_warnings(told):
         others = f"; {len(warnings) - 1} more like it" if len(warnings) > 1 else ""
         where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
         said = f"{warnings[0]}{others}{where}"
         out.print(Text.assemble(("warning: ", "bold yellow"), (said, "yellow")), soft_wrap=True)
-
-
-def _kind(warning: Warning) -> str:
-    """Equal for cells' warnings that differ in their figures alone, units included where the code says so."""
-    return "" if warning.code in COUNTED else re.sub(r"\d[\d.,]*", "0", str(warning))
-
-
-_SHORT = {PREPROCESS: "pre", POSTPROCESS: "post"}
-
-
-def stage_table(cells: list[CellRecord], width: int) -> Table:
-    """Median of each stage, then the whole: milliseconds a batch. A narrow terminal gets fewer columns, not folded ones."""
-    names = [s for s in cells[0].stages if s != END_TO_END]
-    accuracy = next((c.accuracy.metric for c in cells if c.accuracy and c.accuracy.value), "")
-    columns: dict[str, Callable[[CellRecord], str]] = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
-    columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in names}
-    columns["p50"] = lambda c: _median(c.stages[END_TO_END].p50)
-    columns["p90"] = lambda c: bounded(c.stages[END_TO_END].p90, _ms)
-    columns["p99"] = lambda c: bounded(c.stages[END_TO_END].p99, _ms)
-    columns["n"] = lambda c: str(c.stages[END_TO_END].p50.n)
-    columns["images/s"] = lambda c: _or_dash(c.measured.throughput, lambda v: format_rate(v).removesuffix(" images/s"))
-    columns["memory"] = lambda c: _or_dash(c.measured.peak_memory, format_bytes)
-    columns["cold start"] = lambda c: _or_dash(c.measured.cold_start, format_seconds)
-    if accuracy:
-        columns[accuracy] = _accuracy_column
-    if any(c.across and c.across.agreement is not None for c in cells):
-        columns["agrees"] = lambda c: (
-            f"{c.across.agreement:.1%}" if c.across and c.across.agreement is not None else "–"
-        )
-    for dispensable in ("cold start", "memory", "p90", "n", *(_SHORT.get(n, n) for n in names)):
-        if _width_of(columns, cells) > width:
-            del columns[dispensable]
-    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 1, 0, 0))
-    for name in columns:
-        table.add_column(name, justify="left" if name == "cell" else "right", no_wrap=True)
-    for c in cells:
-        table.add_row(*(text(c) for text in columns.values()))
-    shown = [p for p in ("p90", "p99") if p in columns]
-    unbounded = missing((p, getattr(c.stages[END_TO_END], p)) for c in cells for p in shown)
-    agrees = "; agrees: results like the reference pipeline's" if "agrees" in columns else ""
-    vague = missing(("p50", c.stages[END_TO_END].p50) for c in cells)
-    policies = "; ".join(dict.fromkeys(c.measured.io_policy for c in cells))
-    lines = [f"stages: median; p50 to p99: end to end; milliseconds a batch, n batches{agrees}", f"I/O: {policies}"]
-    table.caption = "\n".join([*lines, *(f"?: {line}" for line in vague), *(f"≥: {line}" for line in unbounded)])
-    table.caption_justify = "left"
-    return table
-
-
-def _or_dash(m: Measured | None, text: Callable[[float], str]) -> str:
-    return "–" if m is None else text(m.value)
-
-
-def _accuracy_column(cell: CellRecord) -> str:
-    if cell.accuracy and cell.accuracy.value:
-        return f"{cell.accuracy.value.value:.3f}"
-    return "undefined" if cell.accuracy_note else "–"
-
-
-def _width_of(columns: dict[str, Callable[[CellRecord], str]], cells: list[CellRecord]) -> int:
-    return sum(max(len(name), *(len(text(c)) for c in cells)) + 1 for name, text in columns.items())
-
-
-def _median(m: Measured) -> str:
-    """What was seen; with a '?' where nothing bounds it from above."""
-    known = m.interval is not None and m.interval[1] is not None
-    return _ms(m.value) if known else f"{_ms(m.value)}?"
-
-
-def _stage_ms(stage: str, cell: CellRecord) -> str:
-    return _ms(cell.stages[stage].p50.value)
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:#.3g}".rstrip(".")
 
 
 def verdict_table(record: Record) -> Table:

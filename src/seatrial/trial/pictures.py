@@ -1,8 +1,12 @@
-"""Baseline and candidates side by side, drawn on the images where they differ most. For: eyes. Not for: numbers."""
+"""The pictures of a trial's report, drawn: the reference's answer, and beside it the cell that differs most from it.
+
+For: eyes. Not for: numbers, or which images these are (telling.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
 import cv2
@@ -16,10 +20,10 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
 from seatrial.pipeline.results import Result, load_results_file
-from seatrial.plan.reference import baseline_name, reference_cell
+from seatrial.trial.telling import Side, View, most_telling
 
-PICTURES = 4
-WIDTH = 480
+# Drawn as large as a page shows them: made smaller there, nobody could read a label.
+WIDTH = HEIGHT = 256
 # Okabe and Ito's palette, BGR: told apart by colour-blind readers too.
 PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
 
@@ -31,72 +35,65 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
 
     DataError where the images are not those that were measured.
     """
-    plan = ready.plan.plan
-    chosen = {}
-    for name in [baseline_name(plan), *(n for n in plan.pipelines if n != baseline_name(plan))]:
-        cell = reference_cell(plan, cells, name)
-        if cell is not None and cell.status == "ok":
-            chosen[name] = load_results_file(run.work / cell.id / "results.npz")[0]
-    kinds = Detections | Classification | SemanticMask
-    drawable = {n: r for n, r in chosen.items() if any(isinstance(result, kinds) for result in r)}
-    if not drawable:
+
+    # A cell's results, and those of the one that it is compared with: of large masks no more would fit.
+    @lru_cache(maxsize=2)
+    def results_of(cell_id: str) -> list[Result]:
+        return load_results_file(run.work / cell_id / "results.npz")[0]
+
+    views = most_telling(ready, cells, lambda c: results_of(c.id))
+    if not views:
         return []
     ready.inputs.check()
-    folder = run.path / "pictures"
-    folder.mkdir(exist_ok=True)
-    rows = []
-    for index in _most_telling(ready, cells, len(ready.images)):
-        image = ready.images[index]
-        for name, results in drawable.items():
-            if results[index] is None:
-                continue
-            spec = plan.pipelines[name]
-            pixels = decode(read_bytes(image.path), DecodeSettings(exif=spec.decode.exif), image.name)
-            drawn = _draw(pixels, results[index], ready.labels[name])
-            file = f"pictures/{index:04d}-{name}.jpg"
-            write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
-            caption = _caption(results[index], ready.labels[name])
-            rows.append(Picture(image=image.name, pipeline=name, file=file, caption=caption))
-    return rows
+    (run.path / "pictures").mkdir(exist_ok=True)
+    return [_drawn(ready, run, view, side) for view in views for side in view.sides if side.result is not None]
 
 
-def _most_telling(ready: Ready, cells: Sequence[CellRecord], count: int) -> list[int]:
-    """Images on which the candidate's reference cell differs most from the baseline's; else the first ones."""
-    plan = ready.plan.plan
-    names = [i.name for i in ready.images]
-    worst: list[int] = []
-    for name in plan.pipelines:
-        cell = reference_cell(plan, cells, name)
-        if cell is not None and cell.across is not None:
-            worst += [names.index(w) for w in cell.across.worst_images]
-    spread = [int(i) for i in np.linspace(0, count - 1, min(count, PICTURES))]
-    return list(dict.fromkeys(worst + spread))[:PICTURES]
+def _drawn(ready: Ready, run: RunFolder, view: View, side: Side) -> Picture:
+    image, name = ready.images[view.image], side.cell.pipeline
+    spec, labels = ready.plan.plan.pipelines[name], ready.labels[name]
+    pixels = decode(read_bytes(image.path), DecodeSettings(exif=spec.decode.exif), image.name)
+    drawn = _draw(pixels, side.result, labels, side.alone)
+    file = f"pictures/{view.image:04d}-{side.cell.id}.jpg"
+    write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+    return Picture(
+        image=image.name,
+        pipeline=name,
+        cell=side.cell.id,
+        file=file,
+        caption=_caption(side.result, labels),
+        why=view.why,
+        note=view.note,
+    )
 
 
-def _draw(pixels: U8, result: Result, labels: list[str] | None) -> U8:
-    scale = WIDTH / pixels.shape[1]
-    height = min(960, max(1, round(pixels.shape[0] * scale)))
-    canvas: U8 = cv2.resize(pixels, (WIDTH, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+def _draw(pixels: U8, result: Result, labels: list[str] | None, alone: Collection[int]) -> U8:
+    """alone: boxes that are drawn thick."""
+    scale = min(WIDTH / pixels.shape[1], HEIGHT / pixels.shape[0])
+    width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
+    canvas: U8 = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if isinstance(result, Detections):
-        for box, score, class_id in zip(result.boxes_xyxy, result.scores, result.class_ids, strict=True):
-            corners = box * np.array([scale, height / pixels.shape[0]] * 2)
-            _draw_box(canvas, corners, float(score), int(class_id), labels)
+        for k, (box, score) in enumerate(zip(result.boxes_xyxy, result.scores, strict=True)):
+            corners = box * np.array([width / pixels.shape[1], height / pixels.shape[0]] * 2)
+            _draw_box(canvas, corners, float(score), int(result.class_ids[k]), labels, 3 if k in alone else 1)
     elif isinstance(result, SemanticMask):
-        small = cv2.resize(result.class_ids, (WIDTH, height), interpolation=cv2.INTER_NEAREST)
+        small = cv2.resize(result.class_ids, (width, height), interpolation=cv2.INTER_NEAREST)
         colours = np.array([PALETTE[i % len(PALETTE)] for i in range(int(small.max()) + 1)], np.uint8)
         canvas = cv2.addWeighted(canvas, 0.5, colours[small], 0.5, 0)
     return canvas
 
 
-def _draw_box(canvas: U8, corners: npt.NDArray[Any], score: float, class_id: int, labels: list[str] | None) -> None:
+def _draw_box(
+    canvas: U8, corners: npt.NDArray[Any], score: float, class_id: int, labels: list[str] | None, thick: int
+) -> None:
     colour = PALETTE[class_id % len(PALETTE)]
     x0, y0, x1, y1 = (round(float(v)) for v in corners)
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, 2, cv2.LINE_AA)
+    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
     text = f"{_label(class_id, labels)} {score:.2f}"
-    (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.42, 1)
+    (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)
     left, top = min(max(0, x0), max(0, canvas.shape[1] - w - 4)), max(0, y0 - h - below - 2)
     cv2.rectangle(canvas, (left, top), (left + w + 4, top + h + below + 2), colour, -1)
-    cv2.putText(canvas, text, (left + 2, top + h + 1), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+    cv2.putText(canvas, text, (left + 2, top + h + 1), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
 
 
 def _label(class_id: int, labels: list[str] | None) -> str:

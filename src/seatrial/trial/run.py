@@ -27,7 +27,7 @@ from seatrial.trial.agreement import Comparer
 from seatrial.trial.cell import compare_again, run_cell
 from seatrial.trial.conclude import Findings, Outcome, conclude
 from seatrial.trial.context import TrialContext
-from seatrial.trial.forecast import Forecast
+from seatrial.trial.forecast import Forecast, ForetellingWatcher
 from seatrial.trial.noise_floor import Repeated, cell_to_repeat, measure_noise_floor
 from seatrial.trial.regression import run_regression
 
@@ -61,9 +61,14 @@ def run_trial(
 
 def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float) -> Outcome:
     """done: cells of before the resume. began: time.monotonic() at the trial's first step."""
-    ready, run, watcher = trial.ready, trial.run, trial.watcher
+    ready, run = trial.ready, trial.run
     left = [c for c in trial.cells if c.id not in done]
     forecast = Forecast(ready, left)
+    for cell in trial.cells:
+        if cell.id in done:
+            forecast.ran(cell, done[cell.id], done[cell.id].wall_s)
+    trial = replace(trial, watcher=ForetellingWatcher(trial.watcher, forecast))
+    watcher = trial.watcher
     watcher.begins(trial.cells, len(done), len(ready.images), forecast.left_s())
     comparer = Comparer(ready, run, trial.cells)
     findings = Findings(lambda c: comparer.evaluation(c.id))
@@ -78,13 +83,18 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
                 records[cell.id] = compare_again(trial, done[cell.id], cell, comparer)
                 continue
             cell_began = time.monotonic()
+            forecast.began(cell)
             model = None if cell.skip else variants[cell.pipeline, cell.precision]
             records[cell.id] = run_cell(trial, cell, model, comparer)
             watcher.cell_ends(records[cell.id])
-            forecast.ran(cell, time.monotonic() - cell_began)
+            forecast.ran(cell, records[cell.id], time.monotonic() - cell_began)
             watcher.expects(forecast.left_s())
         findings = replace(findings, repeated=_repeat(trial, variants, records))
+        forecast.repeated()
+        watcher.expects(forecast.left_s())
         comparisons, problems = run_regression(trial, variants, records)
+        forecast.compared()
+        watcher.expects(forecast.left_s())
         not_compared = {name: e.for_command_line() for name, e in problems.items()}
         findings = replace(findings, comparisons=comparisons, not_compared=not_compared)
     except (KeyboardInterrupt, Exception) as e:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict
 
@@ -65,9 +65,16 @@ class Environment(Frozen):
 
 
 class Picture(Frozen):
-    """One image as one pipeline saw it. file: below the run's folder."""
+    """One image as one cell saw it. file: below the run's folder. Of an image that two are drawn of, the first is the
+    reference's."""
 
     image: str
     pipeline: str
     file: str
     caption: str
+    cell: str = ""
+    """Its id; older records name the pipeline alone, whose cell was that of the reference configuration."""
+    why: Literal["", "differs", "found", "nothing"] = ""
+    """How the image was chosen: results differ, or much was found in it, or nothing was found on any."""
+    note: str = ""
+    """What differs."""

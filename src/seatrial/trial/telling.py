@@ -1,0 +1,185 @@
+"""Which images a trial's report shows, and as which cells saw them: those that tell most come first.
+
+For: a choice by decoded results. Not for: drawing (pictures.py), or figures; agreement.py has those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import zip_longest
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.cells.preflight import Ready
+from seatrial.errors import count_of
+from seatrial.history.records import CellRecord
+from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.parity.relabel import relabelled
+from seatrial.parity.results import agreement, match_boxes
+from seatrial.pipeline.results import Result
+from seatrial.plan.reference import baseline_name, is_reference_configuration, reference_cell
+
+F64 = npt.NDArray[np.float64]
+Load = Callable[[CellRecord], Sequence[Result]]
+
+PICTURES = 6
+# Of images on which nobody found anything two are enough to see what they are.
+EMPTY_PICTURES = 2
+# Share of a mask's pixels below which two pictures of it look the same.
+LEAST_SEEN = 1e-3
+
+
+@dataclass(frozen=True)
+class Side:
+    """One cell's result for one image. alone: boxes that the other side has no match for, by their index."""
+
+    cell: CellRecord
+    result: Result
+    alone: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class View:
+    """One image: the reference's side, then that of the cell which differs most from it; one side where none differs.
+
+    why: how it was chosen: its results differ, or much was found in it, or nobody finds anything anywhere.
+    """
+
+    image: int
+    sides: tuple[Side, ...]
+    why: Literal["differs", "found", "nothing"]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A cell and what it is compared with: another cell of its pipeline, or the baseline's. apart: by image, boxes without a
+    match, or the share of pixels or of one class that differ."""
+
+    reference: CellRecord
+    cell: CellRecord
+    apart: F64 = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def across(self) -> bool:
+        return self.reference.pipeline != self.cell.pipeline
+
+
+def most_telling(ready: Ready, cells: Sequence[CellRecord], load: Load) -> list[View]:
+    """At most PICTURES, none of an image twice; none where there is nothing to draw. load: a cell's results, by image."""
+    ok = [c for c in cells if c.status == "ok"]
+    base = reference_cell(ready.plan.plan, ok) or next(iter(ok), None)
+    if base is None:
+        return []
+    # By reference, so that `load` is asked for each cell once, and for a reference while its cells last.
+    pairs = [found for pair in _pairs(ready, ok) if (found := _compared(ready, pair, load)) is not None]
+    views = [_differing(ready, image, pair, load) for image, pair in _worst(pairs)][:PICTURES]
+    return views + _others(base, load(base), {v.image for v in views}, bool(pairs), PICTURES - len(views))
+
+
+def _pairs(ready: Ready, cells: Sequence[CellRecord]) -> Iterator[Pair]:
+    """Every cell with its own pipeline's reference, and that with the baseline's."""
+    plan = ready.plan.plan
+    baseline = reference_cell(plan, cells, baseline_name(plan))
+    for name in plan.pipelines:
+        own = reference_cell(plan, cells, name)
+        if own is None:
+            continue
+        yield from (Pair(own, c) for c in cells if c.pipeline == name and not is_reference_configuration(plan, c))
+        if baseline is not None and own is not baseline:
+            yield Pair(baseline, own)
+
+
+def _compared(ready: Ready, pair: Pair, load: Load) -> Pair | None:
+    """None where their results are not to be compared, or there is nothing to draw of them."""
+    reference, own = load(pair.reference), _as_reference(ready, pair, load)
+    if own is None or not any(isinstance(r, Detections | Classification | SemanticMask) for r in (*reference, *own)):
+        return None
+    try:
+        found = agreement(reference, own)
+    except (AttributeError, ValueError):  # results of different kinds
+        return None
+    if found is None:
+        return None
+    apart = found.of - found.agree
+    return Pair(pair.reference, pair.cell, np.where(apart >= LEAST_SEEN, apart, 0.0))
+
+
+def _as_reference(ready: Ready, pair: Pair, load: Load) -> Sequence[Result] | None:
+    """The cell's results with the reference's class ids; None where nothing says which class is which."""
+    translation = ready.relabellings.get(pair.cell.pipeline) if pair.across else None
+    if translation is not None and translation.problem:
+        return None
+    return relabelled(load(pair.cell), translation.ids if translation else None)
+
+
+def _worst(pairs: Sequence[Pair]) -> Iterator[tuple[int, Pair]]:
+    """Images that differ, each with the pair that is furthest apart on it. Pipelines and the cells of one pipeline take
+    turns: two versions that differ everywhere must not hide what a precision breaks."""
+    turns = ([p for p in pairs if p.across == across] for across in (True, False))
+    seen: set[int] = set()
+    for turn in zip_longest(*map(_ranked, turns)):
+        for found in turn:
+            if found is not None and found[0] not in seen:
+                seen.add(found[0])
+                yield found
+
+
+def _ranked(pairs: Sequence[Pair]) -> list[tuple[int, Pair]]:
+    if not pairs:
+        return []
+    table = np.stack([p.apart for p in pairs])
+    furthest, by = table.max(axis=0), table.argmax(axis=0)
+    order = np.argsort(-furthest, kind="stable")
+    return [(int(i), pairs[int(by[i])]) for i in order if furthest[i] > 0]
+
+
+def _differing(ready: Ready, image: int, pair: Pair, load: Load) -> View:
+    theirs, own = load(pair.reference)[image], load(pair.cell)[image]
+    same_ids = (_as_reference(ready, pair, load) or ())[image]
+    alone: tuple[frozenset[int], frozenset[int]] = frozenset(), frozenset()
+    if isinstance(theirs, Detections) and isinstance(same_ids, Detections):
+        matched = match_boxes(theirs, same_ids)
+        alone = _left(len(theirs), {i for i, _, _ in matched}), _left(len(same_ids), {j for _, j, _ in matched})
+    sides = (Side(pair.reference, theirs, alone[0]), Side(pair.cell, own, alone[1]))
+    return View(image, sides, "differs", _difference(theirs, own, alone, float(pair.apart[image])))
+
+
+def _left(count: int, matched: set[int]) -> frozenset[int]:
+    return frozenset(range(count)) - matched
+
+
+def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozenset[int]], apart: float) -> str:
+    if theirs is None or own is None:
+        return "no result on the left" if theirs is None else "no result on the right"
+    if isinstance(theirs, Detections):
+        boxes = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
+        return ", ".join(f"{count_of(len(a), 'box', 'boxes')} {where}" for a, where in boxes if a)
+    return "another class" if isinstance(theirs, Classification) else f"another class in {apart:.1%} of the pixels"
+
+
+def _others(base: CellRecord, results: Sequence[Result], taken: set[int], compared: bool, room: int) -> list[View]:
+    """Images on which no cell differs, by what the reference cell makes of them."""
+    left = [(i, r) for i, r in enumerate(results) if i not in taken and _drawable(r)]
+    order = sorted(left, key=lambda found: -_worth(found[1]))
+    some = [(i, r) for i, r in order if not isinstance(r, Detections) or len(r)]
+    note = "no cell differs here" if compared else ""
+    if some or taken:
+        return [View(i, (Side(base, r),), "found", note) for i, r in some[:room]]
+    return [View(i, (Side(base, r),), "nothing", note) for i, r in left[:EMPTY_PICTURES]]
+
+
+def _drawable(result: Result) -> bool:
+    return isinstance(result, Detections | Classification | SemanticMask)
+
+
+def _worth(result: Result) -> float:
+    """Most boxes; the classes that are least sure; masks with most classes."""
+    if isinstance(result, Detections):
+        return len(result)
+    if isinstance(result, Classification):
+        return -float(result.scores[0])
+    return float(len(np.unique(result.class_ids))) if isinstance(result, SemanticMask) else 0.0
