@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
-from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import (
     backend_names,
@@ -134,6 +134,7 @@ def bench(
         subject = _subject(model, options, shapes, bool(mix), allow_code, run)
         outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
     record = outcome.record
+    print_taken(out, subject.taken)
     print_bench(out, record)
     write_json(json, record.to_json())
     out.print(f"report: {shown(write_report(run))}", markup=False, soft_wrap=True)

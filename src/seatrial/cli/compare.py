@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
@@ -123,6 +123,7 @@ def compare(
     else:
         _check_kinds(a, a if b is None else b)
     cut = None
+    taken_from: tuple[str, ...] = ()
     with new_run(results, machine_name()) as run, out.status("checking") as status:
         if _is_stored(a):
             record = compare_stored(run, first_run, second_run, question)
@@ -130,8 +131,11 @@ def compare(
             first, second = _subjects(
                 (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
             )
+            taken_from = (first.taken, second.taken)
             question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
             record, cut = run_comparison(run, first, second, question, _progress(status, question))
+    for taken in dict.fromkeys(taken_from):
+        print_taken(out, taken)
     for c in record.comparisons:
         print_comparison(out, c)
     print_warnings(out, dict.fromkeys(record.warnings, ()), 0)

@@ -35,6 +35,7 @@ class ProgressWatcher(Watcher):
         )
         self._task = self.bar.add_task("checking", total=1, visible=True)
         self._ended = 0
+        self._told: set[str] = set()
         self._ends_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -90,8 +91,10 @@ class ProgressWatcher(Watcher):
             line.append(f" p50 {format_seconds(end.p50.value):>8}  p99 {bounded(end.p99):>9}")
             line.append(f"  {format_rate(throughput.value):>13}  n {end.p50.n}")
         else:
-            line.append(f" {record.reason}", "red")
-        self.out.print(line)
+            # In full it stands below the last cell, once.
+            line.append(" as above" if record.reason in self._told else f" {record.reason}", "red")
+            self._told.add(record.reason)
+        self.out.print(line, no_wrap=record.status != "ok", overflow="ellipsis")
 
 
 def _clock(seconds: float) -> str:
