@@ -563,7 +563,7 @@ def test_of_stored_runs_only_medians_are_called(stored, tmp_path, metric):
     other, median = records.read(json.loads((tmp_path / "out.json").read_text())).comparisons
     assert (other.metric, other.verdict, other.noise_floor) == (metric, "INCONCLUSIVE", None)
     assert f"of medians of requests, not of {metric}, so that nothing is called: compare the models" in other.reason
-    assert f"B's {metric} is " in other.reason
+    assert other.reason.startswith(f"B against A {100 * other.change.value:+.2f} %; ")
     assert other.change.interval == (None, None)
     # What cannot be judged does not count among those that are.
     assert (median.verdict, median.p_adjusted) == ("REGRESSION", median.p_value)

@@ -293,8 +293,8 @@ def test_a_comparison(tmp_path, control):
     )  # fmt: skip
     said = page.sections["REGRESSION p50 of end to end"]
     assert "10.0 ms" in said
-    assert "+10.00 % +9.00 to +11.00 %" in said
-    assert ("the same as A, in processes of its own – +0.10 % -0.40 to +0.60 %" in said) == control
+    assert "+10.00 % +9.00 % to +11.00 %" in said
+    assert ("the same as A, in processes of its own – +0.10 % -0.40 % to +0.60 %" in said) == control
     assert "8 rounds of fresh processes in lock-step would have found a change of 1.00 %" in said
     assert "one & only." in said
     assert "old &lt;one&gt;" in page.html

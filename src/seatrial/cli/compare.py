@@ -11,7 +11,7 @@ import typer
 
 from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
-from seatrial.cli.words import backend_names, shapes_of
+from seatrial.cli.words import BACKEND_HELP, backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
 from seatrial.report.comparison_text import print_comparison, print_verdict
@@ -20,7 +20,10 @@ from seatrial.units import duration_s, fraction
 
 # What a page takes behind the last round: of --max-time, which is the command's.
 REPORT_S = 2.0
-Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
+Backend = Annotated[str | None, typer.Option(help=BACKEND_HELP, autocompletion=backend_names, show_default=False)]
+OneBackend = Annotated[
+    str | None, typer.Option(help="As --backend, of one side.", autocompletion=backend_names, show_default=False)
+]
 
 
 @command(
@@ -64,8 +67,8 @@ def compare(
         typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
     ] = None,
     backend: Backend = None,
-    backend_a: Backend = None,
-    backend_b: Backend = None,
+    backend_a: OneBackend = None,
+    backend_b: OneBackend = None,
     python_a: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs A.", show_default=False),

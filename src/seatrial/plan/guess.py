@@ -12,11 +12,13 @@ from typing import Any
 from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
-from seatrial.model.image_size import Size, layout_of, stated_size
+from seatrial.model.fitting import example_shape
+from seatrial.model.image_size import Size, layout_of, size_in, stated_size
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
 
 Dim = int | str | None
+COMMON: Size = (640, 640)
 Floats = tuple[float, ...]
 IMAGENET: tuple[Floats, Floats] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
@@ -125,15 +127,23 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
         reasons.why.append(f"size {sides[0]} × {sides[1]}: fixed in the model")
         return (sides[0], sides[1]), True
     stated = stated_size(info)
-    size = given or stated or (640, 640)
+    size = given or stated or _fitting(info)
     size = (sides[0] if isinstance(sides[0], int) else size[0], sides[1] if isinstance(sides[1], int) else size[1])
     if given:
         reasons.why.append(f"size {size[0]} × {size[1]}: as given")
     elif stated:
         reasons.why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
-    else:
+    elif size == COMMON:
         reasons.unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
+    else:
+        reasons.unsure.append(f"size: the model leaves it open; {size[0]} × {size[1]} goes through its graph")
     return size, bool(given or stated)
+
+
+def _fitting(info: ModelInfo) -> Size:
+    """The common choice, or another where that does not go through the graph."""
+    image = info.inputs[0]
+    return size_in(image, example_shape(info, image, 1, {}))
 
 
 def _ultralytics(info: ModelInfo) -> bool:
