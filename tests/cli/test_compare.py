@@ -160,7 +160,7 @@ def test_a_comparison_has_a_verdict_for_each_metric(mixed):
         assert {p.launched[0] for p in c.pairs} <= {"a", "b", "control"}
         assert c.details["a"]["runtime"] == "fake"
     assert [(d.verdict, d.limit, d.unit) for d in record.decisions] == [
-        ("PASS", 0.15, "fraction"), ("FAIL", 0.15, "fraction")
+        ("PASS", 0.15, "change"), ("FAIL", 0.15, "change")
     ]  # fmt: skip
     for said in ("A fast.fake.json on fake", "B uneven.fake.json on fake", "A against A", "noise floor", "FAIL"):
         assert said in done.stdout

@@ -80,4 +80,5 @@ def test_the_largest_tensor_is_one():
 
 def test_the_help_of_backend_names_all_that_run():
     *first, last = RUNNABLE
-    assert words.BACKEND_HELP == f"What runs it: {', '.join(first)} or {last}."
+    names = f"{', '.join(first)} or {last}"
+    assert f"What runs it: {names}." == words.BACKEND_HELP

@@ -24,8 +24,9 @@ from seatrial.history.records import (
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.stages import END_TO_END, QUEUE
-from seatrial.stats.compare import Verdict, as_said, change_words, judge, margin_words
+from seatrial.stats.compare import Verdict, as_said, judge, margin_words
 from seatrial.stats.separate import separate_effect, separate_noise_floor
+from seatrial.units import change_words
 
 
 def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:

@@ -7,8 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.history.records import Comparison, Measured, Record
-from seatrial.stats.compare import change_words
-from seatrial.units import format_seconds
+from seatrial.units import change_words, format_seconds
 
 STYLES = {"REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"}
 

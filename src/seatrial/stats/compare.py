@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 from seatrial.stats.arguments import finite
 from seatrial.stats.launches import launch_modal
 from seatrial.stats.multiplicity import LOOKS
+from seatrial.units import change_words
 from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
@@ -171,11 +172,6 @@ def as_said(effect: PairedEffect) -> str:
 def margin_words(margin: float) -> str:
     """'the margin is 2 % (-1.96 % to +2.00 %)': as the change is said, of which either side may be A."""
     return f"the margin is {100 * margin:.3g} % ({change_words(1 / (1 + margin) - 1)} to {change_words(margin)})"
-
-
-def change_words(share: float) -> str:
-    """The one wording of a change, on the terminal, in a page and in a record: '+3.10 %'."""
-    return f"{100 * share + 0.0:+.2f} %"
 
 
 def _missing(pairs: int, theta: float, half_width: float, delta: float) -> str:
