@@ -835,3 +835,13 @@ def test_words_in_brackets_are_not_markup(here, rounds):
     done = compare(name, "slow.fake.json")
     assert done.exit_code == 1, done.output
     assert f"A {name} on fake" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [("", "", ("",)), ("x", "x", ("x",)), ("x", "y", ("A: x", "B: y")), ("", "y", ("B: y",))],
+)
+def test_which_shapes_were_taken_is_said_of_each_side_where_they_differ(a, b, said):
+    from seatrial.cli.compare import _taken
+
+    assert _taken(a, b) == said

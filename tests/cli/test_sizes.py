@@ -81,3 +81,13 @@ def test_the_metadata_alone_may_be_what_a_model_refuses(bench, tmp_path, monkeyp
     done = bench("odd.onnx", *SHORT)
     assert done.code == 4
     assert "this model takes multiples of 32; its metadata says 100; give --shape images=1x3x96x96" in done.stderr
+
+
+@pytest.mark.slow
+def test_compare_says_of_each_side_which_size_it_took(seatrial_cli, folder):
+    neck(folder / "larger.onnx", ULTRALYTICS | {"imgsz": "[352, 352]"})
+    done = seatrial_cli("compare", "m.onnx", "larger.onnx", "--max-time", "60 s", cwd=folder, timeout=200)
+    assert done.stdout.splitlines()[:2] == [
+        "A: images 1x3x320x320: the size is from the model's metadata (imgsz)",
+        "B: images 1x3x352x352: the size is from the model's metadata (imgsz)",
+    ], done.stdout + done.stderr

@@ -134,10 +134,10 @@ def compare(
             first, second = _subjects(
                 (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
             )
-            taken_from = (first.taken, second.taken)
+            taken_from = _taken(first.taken, second.taken)
             question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
             record, cut = run_comparison(run, first, second, question, _progress(status, question))
-    for taken in dict.fromkeys(taken_from):
+    for taken in taken_from:
         print_taken(out, taken)
     for c in record.comparisons:
         print_comparison(out, c)
@@ -150,6 +150,11 @@ def compare(
         print_error(f"{cut.for_command_line()}; the rounds before it are kept")
         return cut.ended_with
     return exit_code(record.verdict, ())
+
+
+def _taken(a: str, b: str) -> tuple[str, ...]:
+    """Of both sides in one line where that is the same."""
+    return (a,) if a == b else tuple(f"{name}: {said}" for name, said in (("A", a), ("B", b)) if said)
 
 
 def _progress(status: Any, question: Any) -> Any:
