@@ -164,8 +164,8 @@ def test_a_comparison_has_a_verdict_for_each_metric(mixed):
     ]  # fmt: skip
     for said in ("A fast.fake.json on fake", "B uneven.fake.json on fake", "A against A", "noise floor", "FAIL"):
         assert said in done.stdout
-    assert "IMPROVED  p50: B is" in done.stdout
-    assert "REGRESSION  p90: B is" in done.stdout
+    assert "IMPROVED  p50: B against A -33.33 % (" in done.stdout
+    assert "REGRESSION  p90: B against A +300.00 % (" in done.stdout
 
 
 def test_its_record_is_one_like_any_other(mixed):

@@ -86,7 +86,7 @@ def test_the_metadata_alone_may_be_what_a_model_refuses(bench, tmp_path, monkeyp
 @pytest.mark.slow
 def test_compare_says_of_each_side_which_size_it_took(seatrial_cli, folder):
     neck(folder / "larger.onnx", ULTRALYTICS | {"imgsz": "[352, 352]"})
-    done = seatrial_cli("compare", "m.onnx", "larger.onnx", "--max-time", "60 s", cwd=folder, timeout=200)
+    done = seatrial_cli("compare", "m.onnx", "larger.onnx", "--max-time", "60 s", cwd=folder)
     assert done.stdout.splitlines()[:2] == [
         "A: images 1x3x320x320: the size is from the model's metadata (imgsz)",
         "B: images 1x3x352x352: the size is from the model's metadata (imgsz)",
