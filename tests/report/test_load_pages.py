@@ -285,7 +285,12 @@ def test_a_comparison(tmp_path, control):
         control=records.measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=(Warning("python-calls", "one & only"),),
     )  # fmt: skip
     decision = Decision(
-        check="p50 against old <one>", verdict="FAIL", value=0.1, limit=0.02, unit="fraction", reason="B against A +10.00 %"
+        check="p50 against old <one>",
+        verdict="FAIL",
+        value=0.1,
+        limit=0.02,
+        unit="fraction",
+        reason="B against A +10.00 %",
     )
     page = bench(
         [], [], tmp_path / "compare", kind="compare", verdict="FAIL", comparisons=(comparison,), decisions=(decision,),
