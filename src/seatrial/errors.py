@@ -59,18 +59,27 @@ class SeatrialError(Exception):
 
     In front of the text stands what it is about. subject: a file, a pipeline, one side of a comparison; key: of the plan, such
     as `pipelines.a.preprocess.size`; option: by its Python name, with the value that was given where it matters which.
+    refusal: whether a runtime would not load or run a model, so that the text is the runtime's own.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAIL
 
     def __init__(
-        self, text: str, *, subject: str | Path = "", key: str = "", option: str = "", value: str = ""
+        self,
+        text: str,
+        *,
+        subject: str | Path = "",
+        key: str = "",
+        option: str = "",
+        value: str = "",
+        refusal: bool = False,
     ) -> None:
         self.text = text
         self.subject = str(subject)
         self.key = key
         self.option = option
         self.value = value
+        self.refusal = refusal
         super().__init__(self.raw.replace(MARK, ""))
 
     @property
@@ -128,10 +137,11 @@ class Failure:
     key: str = ""
     option: str = ""
     value: str = ""
+    refusal: bool = False
 
     @classmethod
     def of(cls, e: SeatrialError) -> Self:
-        return cls(int(e.exit_code), tuple(e.text.split(MARK)), e.subject, e.key, e.option, e.value)
+        return cls(int(e.exit_code), tuple(e.text.split(MARK)), e.subject, e.key, e.option, e.value, e.refusal)
 
     @classmethod
     def of_text(cls, text: str, exit_code: ExitCode = ExitCode.FAIL) -> Self:
@@ -150,7 +160,7 @@ def error_of(failure: Failure, within: str = "") -> SeatrialError:
     kind: type[SeatrialError] = {int(code): kind for code, kind in kinds.items()}.get(failure.exit_code, CellError)
     subject = ": ".join(filter(None, (within, failure.subject)))
     f = failure
-    return kind(MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value)
+    return kind(MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value, refusal=f.refusal)
 
 
 _CONTROLS = ("Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp")

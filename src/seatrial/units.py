@@ -112,9 +112,16 @@ def format_value(value: float, unit: str) -> str:
         return f"{value * 100:.3g} % outside"
     if unit == "dB":
         return f"{value:.1f} dB"
+    if unit == "change":
+        return change_words(value)
     if unit == "fraction":
         return f"{value * 100:.1f} %"
     return f"{value:.4g} {unit}".strip()
+
+
+def change_words(share: float) -> str:
+    """The one wording of a change, on the terminal, in a page and in a record: '+3.10 %'."""
+    return f"{round(100 * share, 2) + 0.0:+.2f} %"
 
 
 def _scaled(value: float, steps: list[tuple[float, str]]) -> str:

@@ -99,7 +99,7 @@ def test_pipelines_that_know_unlike_parts_of_the_truth_are_said(ready):
         (f"{DETECT}, class_ids: coco91", coco("a", "b"), DataError, "heads of 91 classes"),
         (f"{DETECT}, class_ids: {{0: z}}", coco("a", "b"), DataError, "names category 'z'"),
         (DETECT, coco("a", "b", "c", image_id="1"), DataError, "'1', where 'images' has 1, 2"),
-        (DETECT, "image,class\n", DataError, "no class for 4 image(s)"),
+        (DETECT, "image,class\n", DataError, "no class for 4 of 4 images: "),
     ],
 )
 def test_what_cannot_be_judged_is_refused(ready, post, truth, error, said):

@@ -145,8 +145,9 @@ CASES = [
     ("free.onnx --mix z=1x3x8x8 --mix z=1x3x9x9", 2, "--mix: the model has no input called 'z'; inputs are x"),
     ("free.onnx --mix x=1x4x8x8 --mix x=1x3x9x9", 2, "--mix: x float32[n, 3, h, w] cannot take 1x4x8x8"),
     ("fixed.onnx --mix x=1x3x8x8 --mix x=1x3x9x9", 2, "--mix: x float32[1, 3, 8, 8] cannot take 1x3x9x9"),
-    ("pair.onnx --mix a=1x5 --mix a=1x6", 4, "pair.onnx: b float32[n, w] has dimensions that are not fixed; give --mix b=1x640"),
-    ("free.onnx", 4, "free.onnx: x float32[n, 3, h, w] has dimensions that are not fixed; give --shape x=1x3x640x640"),
+    ("pair.onnx --mix a=1x5 --mix a=1x6", 4, "pair.onnx: b float32[n, w] has dimensions that are not fixed; give --mix b=1x5"),
+    ("free.onnx", 4, "free.onnx: x float32[n, 3, h, w] has dimensions that are not fixed, and no metadata gives a size; give "
+     "--shape x=1x3x640x640"),
     ("trial.yaml --shape x=1x3x8x8", 2, "--shape and --mix: the preprocess stages of trial.yaml give the shapes; leave them "
      "away, or give an ONNX model instead of a plan"),
     ("trial.yaml:only --mix x=1x3x8x8 --mix x=1x3x9x9", 2, "--shape and --mix: the preprocess stages of trial.yaml give"),

@@ -160,12 +160,12 @@ def test_a_comparison_has_a_verdict_for_each_metric(mixed):
         assert {p.launched[0] for p in c.pairs} <= {"a", "b", "control"}
         assert c.details["a"]["runtime"] == "fake"
     assert [(d.verdict, d.limit, d.unit) for d in record.decisions] == [
-        ("PASS", 0.15, "fraction"), ("FAIL", 0.15, "fraction")
+        ("PASS", 0.15, "change"), ("FAIL", 0.15, "change")
     ]  # fmt: skip
     for said in ("A fast.fake.json on fake", "B uneven.fake.json on fake", "A against A", "noise floor", "FAIL"):
         assert said in done.stdout
-    assert "IMPROVED  p50: B is" in done.stdout
-    assert "REGRESSION  p90: B is" in done.stdout
+    assert "IMPROVED  p50: B against A -33.33 % (" in done.stdout
+    assert "REGRESSION  p90: B against A +300.00 % (" in done.stdout
 
 
 def test_its_record_is_one_like_any_other(mixed):
@@ -563,7 +563,7 @@ def test_of_stored_runs_only_medians_are_called(stored, tmp_path, metric):
     other, median = records.read(json.loads((tmp_path / "out.json").read_text())).comparisons
     assert (other.metric, other.verdict, other.noise_floor) == (metric, "INCONCLUSIVE", None)
     assert f"of medians of requests, not of {metric}, so that nothing is called: compare the models" in other.reason
-    assert f"B's {metric} is " in other.reason
+    assert other.reason.startswith(f"B against A {100 * other.change.value:+.2f} %; ")
     assert other.change.interval == (None, None)
     # What cannot be judged does not count among those that are.
     assert (median.verdict, median.p_adjusted) == ("REGRESSION", median.p_value)
@@ -835,3 +835,13 @@ def test_words_in_brackets_are_not_markup(here, rounds):
     done = compare(name, "slow.fake.json")
     assert done.exit_code == 1, done.output
     assert f"A {name} on fake" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [("", "", ("",)), ("x", "x", ("x",)), ("x", "y", ("A: x", "B: y")), ("", "y", ("B: y",))],
+)
+def test_which_shapes_were_taken_is_said_of_each_side_where_they_differ(a, b, said):
+    from seatrial.cli.compare import _taken
+
+    assert _taken(a, b) == said

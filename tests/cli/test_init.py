@@ -1,10 +1,14 @@
 """`seatrial init` on models of every kind, in this process: each tick is right, and each plan runs or is not written."""
 
+import json
+from pathlib import Path
+
 import cv2
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx_models import ULTRALYTICS, neck, saved
 from typer.testing import CliRunner
 
 from seatrial.cells.preflight import preflight
@@ -63,9 +67,9 @@ def rtdetr(scale):
     return head
 
 
-ULTRALYTICS = {"stride": "32", "names": "{0: 'a', 1: 'b', 2: 'c'}", "imgsz": "[64, 64]"}
+DETECTOR = {"stride": "32", "names": "{0: 'a', 1: 'b', 2: 'c'}", "imgsz": "[64, 64]"}
 HEADS = {
-    "yolov8": (yolov8(3), ULTRALYTICS | {"task": "detect"}, "detect", "yolov8", True),
+    "yolov8": (yolov8(3), DETECTOR | {"task": "detect"}, "detect", "yolov8", True),
     "rtdetr alone": (rtdetr(1 / SIDE), {}, "raw", None, False),
     "pose alone": (yolov8(3, np.full((6, 84), 40.0)), {}, "raw", None, False),
 }
@@ -138,3 +142,93 @@ def test_a_plan_needs_a_name_and_its_command_fits_the_shell(init, tmp_path, monk
     (tmp_path / "file").write_text("")
     done = init("m.onnx", "--output", "file/trial.yaml")
     assert (done.exit_code, "--results" in done.output) == (5, False), done.output
+
+
+def models(folder, **changes):
+    """Two versions of one model, and one that differs from them in what is named."""
+    neck(folder / "v1.onnx")
+    neck(folder / "v2.onnx", {**ULTRALYTICS, **changes}, channels=6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "extends", "own"),
+    [
+        ({}, True, {}),
+        ({"imgsz": "[416, 416]"}, True, {"size": (416, 416), "resize_short": 416}),
+        # Without labels of its own it must not have the baseline's.
+        ({"names": ""}, False, {}),
+    ],
+)
+def test_two_models_become_baseline_and_candidate(init, workspace, monkeypatch, changes, extends, own):
+    monkeypatch.chdir(workspace.folder)
+    models(workspace.folder, **changes)
+    done = init("v1.onnx", "v2.onnx", "--json", "facts.json")
+    assert done.exit_code == 0, done.output
+    plan = load_plan("trial.yaml")
+    a, b = plan.plan.pipelines["baseline"], plan.plan.pipelines["candidate"]
+    assert (a.model, b.model, b.extends) == ("v1.onnx", "v2.onnx", "baseline" if extends else None)
+    assert {k: getattr(b.preprocess, k) for k in own} == own
+    assert (a.postprocess.labels, b.postprocess.labels) == (["a", "b", "c"], ["a", "b", "c"] if extends else None)
+    assert (plan.plan.regression.against, plan.plan.parity.reference.pipeline) == ("baseline", "baseline")
+    preflight(plan, False, lambda _: None)
+    facts = json.loads(Path("facts.json").read_text())
+    assert (facts["model"], facts["candidate"]["model"]) == ("v1.onnx", "v2.onnx")
+    # What holds of both is said once.
+    assert (
+        plan.unconfirmed.count(
+            "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+        )
+        == 1
+    )
+
+
+@pytest.mark.slow
+def test_the_plan_of_two_models_runs(seatrial_cli, workspace):
+    models(workspace.folder, imgsz="[64, 64]")
+    done = seatrial_cli("init", "v1.onnx", "v2.onnx", cwd=workspace.folder)
+    assert done.returncode == 0, done.stderr
+    done = seatrial_cli("run", "trial.yaml", cwd=workspace.folder)
+    assert "regression candidate against baseline" in " ".join(done.stdout.split())
+    assert done.returncode in (0, 1, 3), done.stderr
+
+
+def test_two_models_of_unlike_tasks_are_refused_with_the_cure(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    neck(tmp_path / "scores.onnx")
+    detector(tmp_path / "boxes.onnx", yolov8(3), DETECTOR | {"task": "detect"})
+    done = init("scores.onnx", "boxes.onnx")
+    assert done.exit_code == 4
+    assert (
+        "expected two models of one task, got unlike ones: scores.onnx is classify and boxes.onnx is detect yolov8: their results "
+        "cannot be compared; write a plan for each: seatrial init scores.onnx; seatrial init boxes.onnx --output boxes.yaml"
+    ) in " ".join(done.output.split())
+    assert not Path("trial.yaml").exists()
+
+
+def test_two_models_of_other_fixed_batches_are_refused(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    neck(tmp_path / "one.onnx", ULTRALYTICS, (1, 3, "h", "w"))
+    neck(tmp_path / "four.onnx", ULTRALYTICS, (4, 3, "h", "w"))
+    done = init("one.onnx", "four.onnx")
+    assert done.exit_code == 4
+    assert "got a fixed batch of 1 in one.onnx and of 4 in four.onnx; export both with one" in " ".join(
+        done.output.split()
+    )
+    neck(tmp_path / "any.onnx")
+    assert init("any.onnx", "four.onnx").exit_code == 0
+    assert load_plan("trial.yaml").plan.matrix.batch_sizes == [4]
+
+
+def test_a_size_that_is_guessed_goes_through_the_graph(init, tmp_path, monkeypatch):
+    """The common choice where it does, else another that does."""
+    monkeypatch.chdir(tmp_path)
+    neck(tmp_path / "bare.onnx", {})
+    assert "? size: the model takes any; 640 × 640 is a common choice" in init("bare.onnx").stdout
+    value = helper.make_tensor_value_info
+    nodes = [helper.make_node("Flatten", ["x"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["y"])]
+    x, y = value("x", TensorProto.FLOAT, ["n", 3, "h", "w"]), value("y", TensorProto.FLOAT, ["n", 2])
+    weights = numpy_helper.from_array(np.zeros((3 * 28 * 28, 2), np.float32), "w")
+    saved(tmp_path / "dense.onnx", helper.make_graph(nodes, "g", [x], [y], [weights]), {})
+    done = init("dense.onnx", "--force")
+    assert "? size: the model leaves it open; 28 × 28 goes through its graph" in done.stdout
+    assert "nothing was run" not in done.stdout

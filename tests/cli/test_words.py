@@ -2,7 +2,7 @@
 
 import pytest
 
-from seatrial.backends.catalogue import NAMES
+from seatrial.backends.catalogue import NAMES, RUNNABLE
 from seatrial.cli import words
 from seatrial.errors import UsageError
 
@@ -76,3 +76,9 @@ def test_refused(call, said):
 
 def test_the_largest_tensor_is_one():
     assert words.shapes_of([f"x={1 << 16}x{1 << 15}"]) == {"x": (1 << 16, 1 << 15)}
+
+
+def test_the_help_of_backend_names_all_that_run():
+    *first, last = RUNNABLE
+    names = f"{', '.join(first)} or {last}"
+    assert f"What runs it: {names}." == words.BACKEND_HELP

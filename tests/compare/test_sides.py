@@ -110,7 +110,11 @@ def test_a_script_runs_on_the_fake_backend_whatever_is_asked_for(workspace):
         ({"backend": "nonsense"}, UsageError, "backend: expected one of onnxruntime-cpu, "),
         ({"backend": "nonsense", "python": sys.executable}, UsageError, "backend: expected one of onnxruntime-cpu, "),
         ({"backend": "tensorrt"}, BackendUnavailableError, "does not run native TensorRT; use onnxruntime-tensorrt"),
-        ({"shapes": {}}, ModelError, "has dimensions that are not fixed; give shape x=1x3x640x8"),
+        (
+            {"shapes": {}},
+            ModelError,
+            "has dimensions that are not fixed, and no metadata gives a size; give shape x=1x3x640x8",
+        ),
         ({"shapes": {"y": (1,)}}, UsageError, "no input called 'y'; inputs are x"),
         ({"shapes": {"x": (1, 4, 8, 8)}}, UsageError, "x float32[n, 3, h, 8] cannot take 1x4x8x8"),
         ({"shapes": {"x": (3, 3, 8, 8)}, "batch": 2}, UsageError, "batch 2 and shape x=3x3x8x8 disagree"),

@@ -242,8 +242,14 @@ MALFORMED = [
     ("[" * 100_000, "cannot be parsed"),
     ("[]", "with the lists images, annotations and categories"),
     ('{"images": [], "annotations": {}, "categories": []}', "with the lists images, annotations and categories"),
-    (coco(count=0), "no image called '1.png'; an image without objects still needs a row"),
-    (coco(images=[{"id": 1, "file_name": "i.png"}]), "no image called '1.png' (did you mean 'i.png'?)"),
+    (
+        coco(count=0),
+        "no row in 'images' for 1 of 1 image: 1.png; an image without objects needs a row too: add one for each, or name only",
+    ),
+    (
+        coco(images=[{"id": 1, "file_name": "i.png"}]),
+        "no row in 'images' for 1 of 1 image: 1.png (did you mean 'i.png'?); an image",
+    ),
     (coco(images=[1]), "malformed (TypeError"),
     (coco(images=[{"file_name": "1.png"}]), "malformed (KeyError: 'id')"),
     (coco(images=[{"id": [1], "file_name": "1.png"}]), "malformed (TypeError"),
@@ -262,8 +268,11 @@ MALFORMED_CSV = [
     ("", "expected a header line with columns image,class, got an empty file"),
     ("img,cls\n1.png,tug\n", "got img, cls"),
     ("image;class\n1.png;tug\n", "got image;class"),
-    ("image,class\n", "no class for 1 image(s), first 1.png"),
-    ("image,class\n1.jpg,tug\n", "first 1.png (did you mean '1.jpg'?)"),
+    (
+        "image,class\n",
+        "no class for 1 of 1 image: 1.png; add a row for each, or name only the annotated ones: images.path as a list",
+    ),
+    ("image,class\n1.jpg,tug\n", "1 of 1 image: 1.png (did you mean '1.jpg'?); add a row"),
     ('image,class\n"1.png,tug\n' + "z" * 140_000, "but it is malformed (field larger"),
 ]
 

@@ -202,7 +202,7 @@ def test_a_size_that_is_not_given_is_not_compared(read, tmp_path):
     ("text", "said"),
     [
         ("1.png,tug\n1.png,buoy\n2.png,tug\n", "1.png is of class 'tug' in one row and of 'buoy' in another"),
-        ("1.png,tug\n2.png,\n", "no class for 1 image(s), first 2.png"),
+        ("1.png,tug\n2.png,\n", "no class for 1 of 2 images: 2.png"),
     ],
 )
 def test_rows_of_a_csv_that_contradict_each_other_are_refused(tmp_path, text, said):
@@ -210,6 +210,19 @@ def test_rows_of_a_csv_that_contradict_each_other_are_refused(tmp_path, text, sa
     with pytest.raises(DataError) as e:
         load_truth(tmp_path / "truth.csv", images_of(tmp_path, 2))
     assert said in str(e.value)
+
+
+def test_a_file_that_annotates_a_part_of_the_images_names_the_others_and_the_cure(tmp_path, read):
+    cure = "name only the annotated ones: images.path as a list, or as a folder of those"
+    (tmp_path / "truth.csv").write_text("image,class\n1.png,tug\n")
+    with pytest.raises(DataError) as e:
+        load_truth(tmp_path / "truth.csv", images_of(tmp_path, 8))
+    named = "2.png, 3.png, 4.png, 5.png, 6.png, …"
+    assert f"no class for 7 of 8 images: {named}; add a row for each, or {cure}" in str(e.value)
+    with pytest.raises(DataError) as e:
+        read(rows(1, 2), [], count=8)
+    assert "no row in 'images' for 6 of 8 images: 3.png, 4.png, 5.png, 6.png, 7.png, …" in str(e.value)
+    assert f"an image without objects needs a row too: add one for each, or {cure}" in str(e.value)
 
 
 def test_rows_that_say_the_same_twice_are_counted(tmp_path):

@@ -280,12 +280,17 @@ def test_a_comparison(tmp_path, control):
     )  # fmt: skip
     comparison = Comparison(
         a="old <one>", b="new", metric="p50", stage="end_to_end", design="lock-step", verdict="REGRESSION",
-        reason="B is 10 % slower", margin=0.02, change=records.measured(0.1, 0.09, 0.11, "fraction"), a_value=exact(0.01, "s"),
+        reason="B against A +10.00 %", margin=0.02, change=records.measured(0.1, 0.09, 0.11, "fraction"), a_value=exact(0.01, "s"),
         b_value=exact(0.011, "s"), p_value=0.008, p_adjusted=0.008, detectable=0.01, noise_floor=0.006, pairs=pairs,
         control=records.measured(0.001, -0.004, 0.006, "fraction") if control else None, warnings=(Warning("python-calls", "one & only"),),
     )  # fmt: skip
     decision = Decision(
-        check="p50 against old <one>", verdict="FAIL", value=0.1, limit=0.02, unit="fraction", reason="B is 10 % slower"
+        check="p50 against old <one>",
+        verdict="FAIL",
+        value=0.1,
+        limit=0.02,
+        unit="fraction",
+        reason="B against A +10.00 %",
     )
     page = bench(
         [], [], tmp_path / "compare", kind="compare", verdict="FAIL", comparisons=(comparison,), decisions=(decision,),
@@ -293,8 +298,8 @@ def test_a_comparison(tmp_path, control):
     )  # fmt: skip
     said = page.sections["REGRESSION p50 of end to end"]
     assert "10.0 ms" in said
-    assert "+10.00 % +9.00 to +11.00 %" in said
-    assert ("the same as A, in processes of its own – +0.10 % -0.40 to +0.60 %" in said) == control
+    assert "+10.00 % +9.00 % to +11.00 %" in said
+    assert ("the same as A, in processes of its own – +0.10 % -0.40 % to +0.60 %" in said) == control
     assert "8 rounds of fresh processes in lock-step would have found a change of 1.00 %" in said
     assert "one & only." in said
     assert "old &lt;one&gt;" in page.html

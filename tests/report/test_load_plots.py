@@ -8,6 +8,7 @@ import records
 from records import measured
 
 from seatrial.history.records import Comparison, LoadResult, Noise, Pair, RatePoint, Spike
+from seatrial.report.highlights import worth_telling
 from seatrial.report.load_plots import MOST_POINTS, pair_effects, rate_curve, scaling, timeline
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -48,6 +49,21 @@ def test_spikes_are_ringed_where_they_are_worth_telling():
 
     c = records.cell(noise=Noise(watched_s=1, cores=(0,), spikes=(spike(0.2, 9.0), spike(0.4, 1.01))))
     assert len(dots(timeline([c], {c.id: requests(100)}))) == 2
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "times", "told"),
+    [
+        (0.027, 1.23, False),  # three of 27 ms on a model of 22 ms, in a calm sample
+        (0.040, 1.82, True),
+        (0.0004, 4.0, False),  # four times as long, and 0.3 ms by the clock
+        (0.0009, 4.0, True),
+        (0.002, float("inf"), True),
+    ],
+)
+def test_a_spike_is_worth_telling_where_it_is_far_from_the_rest_and_by_the_clock(duration_s, times, told):
+    spike = Spike(at_s=0.1, duration_s=duration_s, times_median=times, causes=("unexplained",))
+    assert worth_telling([spike]) == [spike] * told
 
 
 def test_a_row_a_cell_with_its_name():

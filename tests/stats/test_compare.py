@@ -122,7 +122,7 @@ def test_too_few_pairs_say_how_many_are_missing(pairs, confidence, missing):
     assert f"needs {missing} more pair" in str(e.warnings[0])
     verdict, reason = judge(e, 0.02)
     assert verdict == "INCONCLUSIVE"
-    assert reason.startswith("B is 5.2 % slower")
+    assert reason.startswith("B against A +5.2")
     assert f"needs {missing} more pair" in reason
 
 
@@ -177,10 +177,16 @@ def test_swapping_sides_mirrors_the_verdict(effect, below, above, margin):
 
 def test_reasons_are_for_people():
     e = known(math.log(1.014), math.log(1.009), math.log(1.019))
-    assert judge(e, 0.02)[1] == "B is 1.4 % slower (95 % interval 0.9 % to 1.9 %); the margin is 2 %"
+    assert (
+        judge(e, 0.02)[1]
+        == "B against A +1.40 % (95 % interval +0.90 % to +1.90 %); the margin is 2 % (-1.96 % to +2.00 %)"
+    )
     faster = known(-math.log(1.05), -math.log(1.06), -math.log(1.04))
-    assert judge(faster, 0.02) == ("IMPROVED", "B is 5.0 % faster (95 % interval 4.0 % to 6.0 %); the margin is 2 %")
-    assert judge(known(0.0, -0.03, 0.03), 0.02)[1].startswith("B is as fast as A (95 % interval")
+    assert judge(faster, 0.02) == (
+        "IMPROVED",
+        "B against A -4.76 % (95 % interval -5.66 % to -3.85 %); the margin is 2 % (-1.96 % to +2.00 %)",
+    )
+    assert judge(known(0.0, -0.03, 0.03), 0.02)[1].startswith("B against A +0.00 % (95 % interval")
 
 
 def test_an_open_question_says_what_would_settle_it():

@@ -37,7 +37,8 @@ _ENTRIES = {
 }
 # Names that plans may already use; native TensorRT has no code in this version.
 _LATER = ("tensorrt", "tensorrt-rtx")
-NAMES = (*_ENTRIES, *_LATER, "fake")
+RUNNABLE = tuple(_ENTRIES)
+NAMES = (*RUNNABLE, *_LATER, "fake")
 
 
 def availability(name: str) -> Availability:

@@ -75,7 +75,7 @@ class OnnxRuntimeBackend(Closing):
         try:
             session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
         except Exception as e:  # onnxruntime raises its own types, none with a common public base
-            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model) from e
+            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model, refusal=True) from e
         # By default a session that fails later goes on with another provider; here that must be an error.
         session.disable_fallback()
         active = session.get_providers()
@@ -113,7 +113,7 @@ class OnnxRuntimeBackend(Closing):
         except CellError:
             raise
         except Exception as e:  # see open()
-            raise CellError(f"onnxruntime failed in a run: {first_line(e)}") from e
+            raise CellError(f"onnxruntime failed in a run: {first_line(e)}", refusal=True) from e
         if all(a is not None for a in self._preallocated):
             return list(self._preallocated)  # type: ignore[arg-type]
         values = self._binding.get_outputs()

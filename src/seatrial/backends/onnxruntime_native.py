@@ -67,7 +67,7 @@ class NativeOnnxRuntimeBackend(Closing):
                 raise BackendUnavailableError(
                     f"{cls.name}: this onnxruntime has no {cls.provider}; install seatrial[gpu] in place of seatrial[cpu]"
                 ) from None
-            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model) from e
+            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model, refusal=True) from e
         unknown = [p[0] for p in (*loaded.inputs, *loaded.outputs) if p[2] == "unknown"]
         if unknown:
             raise ModelError(
@@ -88,7 +88,7 @@ class NativeOnnxRuntimeBackend(Closing):
         try:
             self._request.run()
         except RuntimeError as e:
-            raise CellError(f"onnxruntime failed in a run: {first_line(e)}") from e
+            raise CellError(f"onnxruntime failed in a run: {first_line(e)}", refusal=True) from e
         return [self._request.fetch(i) if kept is None else kept for i, kept in enumerate(self._preallocated)]
 
     def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:

@@ -49,7 +49,7 @@ class OpenVinoBackend(Closing):
                 network.reshape(shapes)
             compiled = core.compile_model(network, cls.device, cls._settings(options))
         except RuntimeError as e:
-            raise ModelError(f"OpenVINO cannot load the model: {last_line(e)}", subject=model) from e
+            raise ModelError(f"OpenVINO cannot load the model: {last_line(e)}", subject=model, refusal=True) from e
         used = compiled.get_property("EXECUTION_DEVICES")
         if [str(d).split(".")[0] for d in used] != [cls.device]:
             raise BackendUnavailableError(
@@ -92,7 +92,7 @@ class OpenVinoBackend(Closing):
         try:
             self.request.infer()
         except RuntimeError as e:
-            raise CellError(f"OpenVINO failed in a run: {last_line(e)}") from e
+            raise CellError(f"OpenVINO failed in a run: {last_line(e)}", refusal=True) from e
         return [self.request.get_output_tensor(i).data for i in range(len(self._outputs))]
 
     def details(self) -> dict[str, str]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
-from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import (
+    BACKEND_HELP,
     backend_names,
     check_backend_name,
     count,
@@ -19,7 +21,7 @@ from seatrial.cli.words import (
     shapes_of,
     time_s,
 )
-from seatrial.errors import ExitCode, UsageError, did_you_mean
+from seatrial.errors import NOT_UTF8, ExitCode, UsageError, did_you_mean, is_utf8, printable
 from seatrial.report.bench_text import print_bench
 
 
@@ -28,6 +30,7 @@ from seatrial.report.bench_text import print_bench
         "seatrial bench model.onnx",
         "seatrial bench model.onnx --backend openvino-cpu --batch 4 --threads 2",
         "seatrial bench detector.onnx --shape x=1x3x640x640 --max-time 30s --json bench.json",
+        "seatrial bench detector.onnx --images photos/",
         "seatrial bench trial.yaml:candidate --scenario server --rate 20",
         "seatrial bench model.onnx --scenario server --find-rate --latency-bound 100ms@p95 --max-time 60s",
         "seatrial bench model.onnx --scenario multi-stream --clients 1,2,4",
@@ -37,10 +40,19 @@ from seatrial.report.bench_text import print_bench
 )
 def bench(
     model: Annotated[str, typer.Argument(help="An ONNX file, PLAN, PLAN:PIPELINE, or 'demo'.", show_default=False)],
+    images: Annotated[
+        str | None,
+        typer.Option(
+            "--images",
+            metavar="PATH",
+            help="Measure the model's pipeline, as 'init' guesses it, on these images: a folder, or one.",
+            show_default=False,
+        ),
+    ] = None,
     backend: Annotated[
         str | None,
         typer.Option(
-            "--backend", "-b", help="What runs it.", autocompletion=backend_names, show_default="onnxruntime-cpu"
+            "--backend", "-b", help=BACKEND_HELP, autocompletion=backend_names, show_default="onnxruntime-cpu"
         ),
     ] = None,
     batch: Annotated[int | None, typer.Option("--batch", min=1, help="Images a request.", show_default="1")] = None,
@@ -106,7 +118,7 @@ def bench(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Measure one model on made-up inputs, or a plan's pipeline on its images, in fresh processes, under a load."""
+    """Measure one model on made-up inputs, or a pipeline on images (--images or a plan's), in fresh processes, under a load."""
     from seatrial.history.run_folder import new_run
     from seatrial.loads.bench import run_bench
     from seatrial.loads.sweep import Sweep
@@ -131,9 +143,13 @@ def bench(
             "threads": thread_counts[0],
             "native": loop == "native",
         }
-        subject = _subject(model, options, shapes, bool(mix), allow_code, run)
+        if images is None:
+            subject = _subject(model, options, shapes, bool(mix), allow_code, run)
+        else:
+            subject = _on_images(model, images, options, shapes, bool(mix), run, out)
         outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
     record = outcome.record
+    print_taken(out, subject.taken)
     print_bench(out, record)
     write_json(json, record.to_json())
     out.print(f"report: {shown(write_report(run))}", markup=False, soft_wrap=True)
@@ -165,3 +181,40 @@ def _subject(
     plan = plan_of(text)
     ready = preflight(plan, allow_code, lambda _: None)
     return pipeline_bench(ready, run, pipeline_name(text, plan, 0), **options)
+
+
+def _on_images(
+    text: str,
+    images: str,
+    options: dict[str, Any],
+    shapes: dict[str, tuple[int, ...]],
+    mixed: bool,
+    run: Any,
+    out: Any,
+) -> Any:
+    """A model's pipeline, as init guesses it, without a plan."""
+    from seatrial.cells.preflight import preflight
+    from seatrial.cli.subjects import is_plan
+    from seatrial.history.records import PlanSection
+    from seatrial.loads.guessed import PIPELINE, guessed_plan
+    from seatrial.loads.subject import pipeline_bench
+    from seatrial.report.guess_text import print_guess
+
+    if is_plan(text):
+        raise UsageError(
+            f"--images: {text} is a plan, which names its own images; leave it away, or give an ONNX model"
+        )
+    if mixed:
+        raise UsageError("--images and --mix: a pipeline's pictures all have one size; leave one of them away")
+    if not is_utf8(images):
+        raise UsageError(f"--images {printable(images)}: {NOT_UTF8}")
+    given = {"backend": options["backend"] or "onnxruntime-cpu", "batch": options["batch"]}
+    found = guessed_plan(Path(text), images, shapes=shapes, **given)
+    ready = preflight(found.plan, False, lambda _: None)
+    print_guess(out, Path(text).name, found.info, found.guess.why, found.guess.unsure)
+    options = {**options, "backend": found.plan.plan.matrix.backends[0], "batch": found.batch}
+    subject = pipeline_bench(ready, run, PIPELINE, **options)
+    warnings = tuple(w for w in subject.warnings if w.code != "check-marks")
+    # No file holds the plan: what it says is in the record.
+    plan = PlanSection(digest=found.plan.digest, text=found.plan.text)
+    return replace(subject, plan=plan, warnings=(*found.warning, *warnings))

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from seatrial.cli.output import console, print_error, shown, write_json
+from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
-from seatrial.cli.words import backend_names, shapes_of
+from seatrial.cli.words import BACKEND_HELP, backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
 from seatrial.report.comparison_text import print_comparison, print_verdict
@@ -20,7 +20,10 @@ from seatrial.units import duration_s, fraction
 
 # What a page takes behind the last round: of --max-time, which is the command's.
 REPORT_S = 2.0
-Backend = Annotated[str | None, typer.Option(help="What runs it.", autocompletion=backend_names, show_default=False)]
+Backend = Annotated[str | None, typer.Option(help=BACKEND_HELP, autocompletion=backend_names, show_default=False)]
+OneBackend = Annotated[
+    str | None, typer.Option(help="As --backend, of one side.", autocompletion=backend_names, show_default=False)
+]
 
 
 @command(
@@ -64,8 +67,8 @@ def compare(
         typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
     ] = None,
     backend: Backend = None,
-    backend_a: Backend = None,
-    backend_b: Backend = None,
+    backend_a: OneBackend = None,
+    backend_b: OneBackend = None,
     python_a: Annotated[
         str | None,
         typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs A.", show_default=False),
@@ -123,6 +126,7 @@ def compare(
     else:
         _check_kinds(a, a if b is None else b)
     cut = None
+    taken_from: tuple[str, ...] = ()
     with new_run(results, machine_name()) as run, out.status("checking") as status:
         if _is_stored(a):
             record = compare_stored(run, first_run, second_run, question)
@@ -130,8 +134,11 @@ def compare(
             first, second = _subjects(
                 (a, backend_a or backend, python_a), (b, backend_b or backend, python_b), options, run
             )
+            taken_from = _taken(first.taken, second.taken)
             question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
             record, cut = run_comparison(run, first, second, question, _progress(status, question))
+    for taken in taken_from:
+        print_taken(out, taken)
     for c in record.comparisons:
         print_comparison(out, c)
     print_warnings(out, dict.fromkeys(record.warnings, ()), 0)
@@ -143,6 +150,11 @@ def compare(
         print_error(f"{cut.for_command_line()}; the rounds before it are kept")
         return cut.ended_with
     return exit_code(record.verdict, ())
+
+
+def _taken(a: str, b: str) -> tuple[str, ...]:
+    """Of both sides in one line where that is the same."""
+    return (a,) if a == b else tuple(f"{name}: {said}" for name, said in (("A", a), ("B", b)) if said)
 
 
 def _progress(status: Any, question: Any) -> Any:

@@ -64,6 +64,12 @@ def print_error(text: str) -> None:
         stream.print(printable(line), markup=False)
 
 
+def print_taken(out: Console, taken: str) -> None:
+    """What was taken from a model's metadata, where anything was."""
+    if taken:
+        out.print(taken, style="dim", markup=False, soft_wrap=True)
+
+
 def write_out(text: str) -> None:
     """All of it on standard output; whoever leaves has seen enough. ResultsError where it takes no more."""
     stream = sys.stdout

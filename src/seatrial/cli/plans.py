@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as json_module
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,11 +25,15 @@ app.add_typer(plan_app, name="plan")
     examples=[
         "seatrial init model.onnx",
         "seatrial init model.onnx --images photos/ --output trial.yaml",
+        "seatrial init detector-v1.onnx detector-v2.onnx",
         "seatrial init model.onnx --output -",
     ]
 )
 def init(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
+    candidate: Annotated[
+        Path | None, typer.Argument(help="A second ONNX file, to be held against the first.", show_default=False)
+    ] = None,
     images: Annotated[
         str, typer.Option("--images", metavar="FOLDER", help="The images that the plan will name.")
     ] = "images/",
@@ -41,14 +45,16 @@ def init(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Inspect a model, run it on a picture, and write a commented plan for it."""
+    """Inspect a model, or two, run each on a picture, and write a commented plan: of two, baseline and candidate."""
     from seatrial.backends import availability
     from seatrial.history.files import write_named
+    from seatrial.jobs.guessed import guess_seen
     from seatrial.model.file import inspect_model
-    from seatrial.plan.init import plan_text
+    from seatrial.plan.init import Guessed, plan_text
     from seatrial.report.guess_text import print_guess
 
-    info = inspect_model(model)
+    models = [model] if candidate is None else [model, candidate]
+    infos = [inspect_model(m) for m in models]
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
     if not output.name:
         raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
@@ -60,18 +66,28 @@ def init(
     # A device or a pipe holds no plan that could be lost.
     if to_file and (output.is_file() or output.is_dir()) and not force:
         raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
-    found = _found(info, folder / _relative(images, folder), here)
-    text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
+    pictures = folder / _relative(images, folder)
+    found = [Guessed(info, guess_seen(info, pictures, here)[0]) for info in infos]
+    first, second = found[0], found[1] if candidate else None
+    backends = here or ["onnxruntime-cpu"]
+    text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second)
     out = console(quiet, json)
     if not to_file:
         write_out(text)
     else:
         write_named(output, text.encode(), named_by="output")
-        print_guess(out, model.name, info, found.why, found.unsure)
-        missing = "" if (folder / _relative(images, folder)).is_dir() else f"put images into {images}, then: "
+        for m in found:
+            print_guess(out, m.info.path.name, m.info, m.guess.why, m.guess.unsure)
+        missing = "" if pictures.is_dir() else f"put images into {images}, then: "
         again = shlex.quote(f"./{output}" if str(output).startswith("-") else str(output))
         out.print(f"wrote {output}; {missing}seatrial run {again}", markup=False, soft_wrap=True)
-    facts = {
+    facts = [_facts(m, g.info, g.guess) for m, g in zip(models, found, strict=True)]
+    write_json(json, {**facts[0], **({"candidate": facts[1]} if candidate else {}), "plan": text})
+    return ExitCode.PASS
+
+
+def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
+    return {
         "model": str(model),
         "digest": info.digest,
         "inputs": list(map(str, info.inputs)),
@@ -81,29 +97,7 @@ def init(
         "certain": list(found.why),
         "to_check": list(found.unsure),
         "refused": found.recognition.refused,
-        "plan": text,
     }
-    write_json(json, facts)
-    return ExitCode.PASS
-
-
-def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
-    """What init makes of the model: a first guess says how to run it on a picture, and that says more."""
-    from seatrial.demo import PICTURE
-    from seatrial.jobs.glimpse import glimpse
-    from seatrial.plan.guess import guess
-
-    first = guess(info)
-    if not backends:
-        return guess(info, not_run="no runtime is installed; python -m pip install 'seatrial[cpu]'")
-    candidates = (
-        sorted(p for p in images.rglob("*") if p.is_file() and is_utf8(p.absolute()))[:64] if images.is_dir() else []
-    )
-    batch = first.batch_fixed or 1
-    seen = glimpse(info, first.preprocess, batch, candidates or [PICTURE], backends[0])
-    if not seen.seen and not seen.problem:  # none of the files is a picture
-        seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
-    return guess(info, seen.seen, seen.problem)
 
 
 def _relative(images: str, folder: Path) -> str:

@@ -38,6 +38,7 @@ class ProgressWatcher(Watcher):
         )
         self._task = self.bar.add_task("checking", total=1, visible=True)
         self._ended = 0
+        self._told: set[str] = set()
         self._ends_at = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -91,14 +92,16 @@ class ProgressWatcher(Watcher):
         line.append("✓ " if record.status == "ok" else "✗ ", "green" if record.status == "ok" else "bold red")
         line.append(f"{record.pipeline:<{self._widths[0]}} {record.configuration:<{self._widths[1]}}")
         if record.status != "ok":
-            line.append(f" {record.reason}", "red")
+            # In full it stands below the last cell, once.
+            line.append(" as above" if record.reason in self._told else f" {record.reason}", "red")
+            self._told.add(record.reason)
         else:
             # A line that wraps is no table any more. What has no room here stands in the table at the end.
             for part in _figures(record, self._tail):
                 if line.cell_len + len(part) > self.out.width:
                     break
                 line.append(part)
-        self.out.print(line)
+        self.out.print(line, no_wrap=record.status != "ok", overflow="ellipsis")
 
 
 def _figures(record: CellRecord, tail: str) -> list[str]:

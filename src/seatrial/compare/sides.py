@@ -24,7 +24,7 @@ from seatrial.history.records import ModelSection
 from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
-from seatrial.model.shapes import check_inputs, fixed_shapes
+from seatrial.model.shapes import check_inputs, fixed_shapes, taken_shapes
 from seatrial.warning import Warning
 
 
@@ -69,7 +69,7 @@ class Subject:
     """One side of a comparison with what its record says about it.
 
     images: digest of those that a pipeline sees; changed: which of its files are not what they were, for people; empty where
-    none is.
+    none is. taken: which shape was taken from the model's metadata, likewise.
     """
 
     label: str
@@ -78,13 +78,16 @@ class Subject:
     warnings: tuple[Warning, ...] = ()
     images: str = ""
     changed: Callable[[], str] = lambda: ""
+    taken: str = ""
 
 
 def model_subject(model: Path, **options: Any) -> Subject:
     """As model_side."""
     side = model_side(model, **options)
     info = inspect_model(model)
-    return Subject(_label(model.name, side), side, model_section(info), changed=model_alone(info))
+    assert isinstance(side.work, ModelTurns)
+    taken = taken_shapes(info, options.get("shapes") or {}, side.work.input_shapes)
+    return Subject(_label(model.name, side), side, model_section(info), changed=model_alone(info), taken=taken)
 
 
 def _label(name: str, side: Side) -> str:

@@ -24,8 +24,9 @@ from seatrial.history.records import (
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.stages import END_TO_END, QUEUE
-from seatrial.stats.compare import Verdict, as_said, judge
+from seatrial.stats.compare import Verdict, as_said, judge, margin_words
 from seatrial.stats.separate import separate_effect, separate_noise_floor
+from seatrial.units import change_words
 
 
 def compare_stored(run: RunFolder, a: Record, b: Record, question: Question) -> Record:
@@ -138,7 +139,7 @@ def _separately(a: CellRecord, b: CellRecord, metric: str, question: Question) -
         )
     why_not = _why_not_known(a, b, x, y, metric, stage)
     unknown = _unknown_spread(a, metric, stage)
-    answer = _not_judged(x, y, metric, question, unknown) if unknown else _judged(x, y, question)
+    answer = _not_judged(x, y, question, unknown) if unknown else _judged(x, y, question)
     verdict, reason = (
         (answer.verdict, answer.reason) if not why_not else ("INCONCLUSIVE", f"{answer.reason}; {why_not}")
     )
@@ -178,7 +179,7 @@ def _judged(x: Measured, y: Measured, question: Question) -> _Answer:
     effect = separate_effect(x.value, y.value, [x.positive_interval, y.positive_interval], confidence)
     floor = separate_noise_floor(confidence)
     reason = (
-        f"{as_said(effect)}; the margin is {100 * question.margin:.3g} %; separate processes differ by "
+        f"{as_said(effect)}; {margin_words(question.margin)}; separate processes differ by "
         f"±{100 * floor:.0f} % without any change, so that smaller ones are not called: "
         "compare the models themselves, in lock-step"
     )
@@ -191,11 +192,11 @@ def _judged(x: Measured, y: Measured, question: Question) -> _Answer:
     return _Answer(judge(effect, question.margin)[0], reason, change, effect.p_value, floor)
 
 
-def _not_judged(x: Measured, y: Measured, metric: str, question: Question, unknown: str) -> _Answer:
+def _not_judged(x: Measured, y: Measured, question: Question, unknown: str) -> _Answer:
     """What both runs say, and nothing called: nobody knows what two runs of the same differ by."""
     change = y.value / x.value - 1
     reason = (
-        f"B's {metric} is {abs(change):.1%} {'above' if change > 0 else 'below'} A's; what separate processes differ by "
+        f"B against A {change_words(change)}; what separate processes differ by "
         f"without any change was measured of medians of requests, not of {unknown}, so that nothing is called: compare the "
         "models themselves, in lock-step"
     )

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +19,15 @@ from pydantic import TypeAdapter
 from seatrial._native.timing import StageSamples
 from seatrial.compare.turn_task import ModelTurns, SideFacts, TurnTask
 from seatrial.compare.turns import COMMAND, DONE, NO_ROOM, REPLY, RESTLESS
-from seatrial.errors import BackendUnavailableError, CellError, ResultsError, SeatrialError, error_of
+from seatrial.errors import BackendUnavailableError, CellError, Failure, ResultsError, SeatrialError, error_of
 from seatrial.history.files import why_not_written
 from seatrial.interrupts import interrupts_held, raise_swallowed
 from seatrial.jobs.process import last_words
 from seatrial.jobs.process_tree import ProcessTree
+from seatrial.jobs.refusals import explained, of_shapes
 from seatrial.jobs.shared import anonymous_file
 from seatrial.jobs.workload import PipelineWorkload
+from seatrial.model.file import inspect_model
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
@@ -124,10 +126,20 @@ class Turner:
 
     def _broken(self) -> SeatrialError:
         if failure := self.facts().failure:
-            return error_of(failure, self.label)
+            return _explained(failure, self.side, self.label)
         # Its output goes with the round's folder.
         ended = last_words(self._child.wait(), self._files.with_suffix(".log"), kept=False)
         return CellError(ended, subject=self.label)
+
+
+def _explained(failure: Failure, side: Side, label: str) -> SeatrialError:
+    """Here and not in its process, whose interpreter need not have what it takes to read a model."""
+    error, work = error_of(replace(failure, subject=""), ""), side.work
+    if isinstance(work, ModelTurns) and error.refusal:
+        said = of_shapes(error, inspect_model(Path(work.model)), work.input_shapes)
+    else:
+        said = explained(error, work) if isinstance(work, PipelineWorkload) else error
+    return error_of(failure if said is error else Failure.of(said), label)
 
 
 @contextlib.contextmanager

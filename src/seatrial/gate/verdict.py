@@ -161,7 +161,7 @@ def _says_who_is_right(budget: Budget) -> bool:
 def comparison_decision(c: Comparison) -> Decision:
     """A comparison as a check: slower than the margin fails, and what is not known is not passed."""
     check, group = f"{c.metric} {c.stage} against {c.a}", f"{c.metric} {c.stage} of {c.b}"
-    numbers: dict[str, Any] = {"value": c.change.value, "limit": c.margin, "unit": "fraction"}
+    numbers: dict[str, Any] = {"value": c.change.value, "limit": c.margin, "unit": "change"}
     return decision(check, _OF_COMPARISON[c.verdict], c.reason, group=group, **numbers)
 
 

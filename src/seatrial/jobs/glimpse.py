@@ -22,6 +22,7 @@ from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, ModelWorkload
 from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo
+from seatrial.model.image_size import sized
 from seatrial.plan.seen import Seen
 from seatrial.units import format_bytes, format_seconds
 
@@ -74,7 +75,7 @@ def glimpse(
         backend=backend,
         batch=batch,
         threads=len(usable_cores()),
-        input_shapes={},
+        input_shapes={info.inputs[0].name: sized(info.inputs[0], batch, preprocess["size"])},
     )
     task = GlimpseTask(workload, preprocess, tuple(str(p.absolute()) for p in candidates))
     with tempfile.TemporaryDirectory(prefix="seatrial-glimpse-") as folder:

@@ -10,22 +10,39 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from seatrial.errors import OUT_OF_MEMORY, Failure, SeatrialError
 from seatrial.jobs.child import die_with_parent
-from seatrial.jobs.job import Tell, job_called, write_failure
+from seatrial.jobs.job import Job, Tell, job_called, write_failure
 
 
 def main() -> int:
     die_with_parent()
     job, folder = job_called(sys.argv[1]), Path(sys.argv[2])
     try:
-        job.write_answer(folder, job.work(job.read_task(folder), folder, _teller()))
+        _work(job, folder)
     except SeatrialError as e:
         write_failure(folder, Failure.of(e))
     except MemoryError:
         write_failure(folder, Failure.of_text(OUT_OF_MEMORY))
     return 0
+
+
+def _work(job: Job[Any, Any], folder: Path) -> None:
+    task = job.read_task(folder)
+    try:
+        job.write_answer(folder, job.work(task, folder, _teller()))
+    except SeatrialError as e:
+        if not e.refusal:
+            raise
+        from seatrial.jobs.refusals import explained
+
+        said = explained(e, task.workload)
+        if said is not e:
+            # The runtime's own words stay in the last output.
+            print(e, file=sys.stderr, flush=True)
+        raise said from e
 
 
 def _teller() -> Tell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import NO_DEADLINE_NS, MixWork, PythonWork, StageSamples, Work, closed_loop, now_ns
+from seatrial.backends.reasons import first_line
 from seatrial.errors import CellError
 from seatrial.jobs.job import Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
@@ -19,6 +21,7 @@ from seatrial.model.made_up import first_run, made_up, made_up_zeros
 
 if TYPE_CHECKING:
     from seatrial.backends import Backend
+    from seatrial.model.file import ModelInfo
 
 I64 = npt.NDArray[np.int64]
 
@@ -101,9 +104,9 @@ def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Ope
             ]
         )
     try:
-        firsts = [_once_s(work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
+        firsts = [_once_s(w.model_info, work, shapes) for work, (shapes, _) in zip(kinds[0], mix, strict=True)]
     except CellError as e:
-        raise CellError(f"{e.raw}{made_up_zeros(dtypes)}") from e
+        raise CellError(f"{e.raw}{made_up_zeros(dtypes)}", refusal=e.refusal) from e
     weights = np.array([weight for _, weight in mix])
     orders = [
         np.random.default_rng(w.seed + client).choice(len(mix), MIX_LENGTH, p=weights / weights.sum())
@@ -113,14 +116,20 @@ def _mixed(w: ModelWorkload, load: Load, backend: Backend, load_s: float) -> Ope
     return Opened(works, backend, load_s, firsts[0], orders, firsts)
 
 
-def _once_s(work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
+def _once_s(info: ModelInfo, work: Work, shapes: dict[str, tuple[int, ...]]) -> float:
     samples = StageSamples(1, 1)
     try:
         closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=1)
     except RuntimeError as e:
+        from seatrial.model.fitting import why_refused
+
         shape = ";".join(f"{n}={'x'.join(map(str, s))}" for n, s in shapes.items())
+        why = why_refused(info, shapes)[0]
+        if why:
+            # The runtime's own words stay in the last output.
+            print(e, file=sys.stderr, flush=True)
         raise CellError(
-            f"the model does not run on this shape: {str(e).strip()}; leave it away", option="mix", value=shape
+            f"the model does not run on this shape: {why or first_line(e)}; leave it away", option="mix", value=shape
         ) from None
     return float(samples.to_array()[0, -1]) / 1e9
 

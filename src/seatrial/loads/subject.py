@@ -19,7 +19,7 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
-from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes
+from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes, taken_shapes
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.warning import Warning
 
@@ -31,7 +31,8 @@ Tell = Callable[[str, float], None]
 class BenchSubject:
     """What is measured, when there is enough of it, and what the record says about it.
 
-    changed: which of its files are not what they were, for people; empty where none is.
+    changed: which of its files are not what they were, for people; empty where none is. taken: which shape was taken from the
+    model's metadata, likewise.
     """
 
     name: str
@@ -43,6 +44,7 @@ class BenchSubject:
     plan: PlanSection
     changed: Callable[[], str]
     warnings: tuple[Warning, ...] = ()
+    taken: str = ""
 
 
 def model_bench(
@@ -81,7 +83,17 @@ def model_bench(
     stopping = Stopping(max_time_s=0.0, longest_run=LONGEST_RUN)
     images = ImagesSection(count=0, made_up_inputs=input_shapes)
     facts = model_section(info)
-    return BenchSubject("bench", workload, stopping, facts, info.size_bytes, images, PlanSection(), model_alone(info))
+    return BenchSubject(
+        "bench",
+        workload,
+        stopping,
+        facts,
+        info.size_bytes,
+        images,
+        PlanSection(),
+        model_alone(info),
+        taken="" if open_shapes else taken_shapes(info, shapes, input_shapes),
+    )
 
 
 def pipeline_bench(

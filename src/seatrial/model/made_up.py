@@ -23,7 +23,7 @@ def first_run(backend: Any, feeds: Mapping[str, Any]) -> None:
     try:
         outputs = backend.run(feeds)
     except CellError as e:
-        raise CellError(f"{e.raw}{zeros}") from e
+        raise CellError(f"{e.raw}{zeros}", refusal=e.refusal) from e
     if zeros and outputs and not any(o.size for o in outputs):
         raise CellError(f"all outputs are empty{zeros}")
 

@@ -1,9 +1,13 @@
-"""Shapes of made-up inputs: the model's own, with what the user gives for what it leaves open."""
+"""Shapes of made-up inputs: the model's own, with what the user gives, or its metadata says, for what it leaves open."""
 
 from __future__ import annotations
 
-from seatrial.errors import ModelError, UsageError, did_you_mean, option
-from seatrial.model.file import ModelInfo, not_an_array
+from collections.abc import Mapping, Sequence
+
+from seatrial.errors import ModelError, UsageError, did_you_mean, option, printable
+from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.model.fitting import example_shape
+from seatrial.model.image_size import image_input, open_sides, sized, stated_size
 
 
 def check_inputs(info: ModelInfo) -> None:
@@ -36,7 +40,7 @@ def batch_of(info: ModelInfo, shapes: dict[str, tuple[int, ...]], otherwise: int
 def fixed_shapes(
     info: ModelInfo, batch: int, given: dict[str, tuple[int, ...]], given_by: str = "shape"
 ) -> dict[str, tuple[int, ...]]:
-    """Shape of every input: the model's own, an open first dimension from `batch`, the rest from `given`.
+    """Shape of every input: the model's own, an open first dimension from `batch`, the rest from `given` or the metadata.
 
     given_by: the option that these came by, for errors.
     """
@@ -74,10 +78,29 @@ def fixed_shapes(
                 subject=info.path,
             )
         if not all(isinstance(d, int) for d in own):
-            example = "x".join(str(d) if isinstance(d, int) else "640" for d in own)
+            own = list(_stated(info, tensor, batch) or ())
+        if not own and tensor.shape:
+            known = {**shapes, **{n: s for n, s in given.items() if n != tensor.name}}
+            example = "x".join(map(str, example_shape(info, tensor, batch, known)))
+            unsaid = ", and no metadata gives a size" if tensor is image_input(info) else ""
             raise ModelError(
-                f"{tensor} has dimensions that are not fixed; give {option(given_by)} {tensor.name}={example}",
+                f"{tensor} has dimensions that are not fixed{unsaid}; give {option(given_by)} {tensor.name}={example}",
                 subject=info.path,
             )
         shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
     return shapes
+
+
+def taken_shapes(info: ModelInfo, given: Mapping[str, Sequence[int]], shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """A line for people: which shape was taken from the metadata, and from where; '' where none was."""
+    for tensor in info.inputs:
+        if tensor.name not in given and _stated(info, tensor, 1):
+            shape = "x".join(map(str, shapes[tensor.name]))
+            return f"{printable(tensor.name)} {shape}: the size is from the model's metadata (imgsz)"
+    return ""
+
+
+def _stated(info: ModelInfo, tensor: TensorInfo, batch: int) -> tuple[int, ...] | None:
+    """The shape of a picture whose sides are open and stand in the metadata."""
+    size = stated_size(info)
+    return sized(tensor, batch, size) if size and tensor is image_input(info) and open_sides(tensor) else None

@@ -23,6 +23,8 @@ from seatrial.warning import Warning
 _NO_OBJECT = ("none", "object", "objects", "background")
 # The range in which COCO's evaluation counts objects of any size.
 LEAST_AREA, LARGEST_AREA = 0.0, 1e10
+# The cure where a file annotates a part of the images only.
+ONLY_THOSE = "name only the annotated ones: images.path as a list, or as a folder of those"
 
 
 @dataclass(frozen=True)
@@ -110,17 +112,22 @@ def _rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str,
 def _rows_of(path: Path, listed: dict[str, dict[str, Any]], images: Sequence[ImageFile]) -> list[dict[str, Any]]:
     """The row of each image of the trial."""
     bases = Counter(i.path.name for i in images)
-    found = []
-    for image in images:
-        # A base name stands for the image only where no other image has it.
-        row = listed.get(image.name) or (listed.get(image.path.name) if bases[image.path.name] == 1 else None)
-        if row is None:
-            raise DataError(
-                f"{path}: no image called {image.name!r}{did_you_mean(image.name, list(listed))}; an image without "
-                "objects still needs a row in 'images'"
-            )
-        found.append(row)
-    return found
+    # A base name stands for the image only where no other image has it.
+    rows = [listed.get(i.name) or (listed.get(i.path.name) if bases[i.path.name] == 1 else None) for i in images]
+    missing = [image.name for image, row in zip(images, rows, strict=True) if row is None]
+    names = {i.name for i in images}
+    if missing:
+        raise DataError(
+            f"{path}: no row in 'images' for {len(missing)} of {count_of(len(images), 'image')}: "
+            f"{not_annotated(missing, [n for n in listed if n not in names])}; an image without objects needs a row too: add "
+            f"one for each, or {ONLY_THOSE}"
+        )
+    return [row for row in rows if row is not None]
+
+
+def not_annotated(missing: Sequence[str], others: list[str]) -> str:
+    """The first few, with what the file may call the first one. others: names in the file that no image of the trial has."""
+    return f"{short_list(missing)}{did_you_mean(missing[0], others)}"
 
 
 def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import DataError, count_of, did_you_mean, short_list
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
-from seatrial.parity.coco import image_ids, read_coco
+from seatrial.parity.coco import ONLY_THOSE, image_ids, not_annotated, read_coco
 from seatrial.warning import Warning
 
 
@@ -181,14 +181,15 @@ def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[d
             )
         repeated += name in classes
         classes[name] = text_of_class
+    names = {i.name for i in images}
+    others = [name for name in classes if name not in names]
     missing = [i.name for i in images if not classes.get(i.name)]
     if missing:
         raise DataError(
-            f"{path}: no class for {len(missing)} image(s), first {missing[0]}{did_you_mean(missing[0], list(classes))}"
+            f"{path}: no class for {len(missing)} of {count_of(len(images), 'image')}: {not_annotated(missing, others)}"
+            f"; add a row for each, or {ONLY_THOSE}"
         )
     warnings = _repeated_rows(repeated)
-    names = {i.name for i in images}
-    others = [name for name in classes if name not in names]
     if others:
         what = f"classes of {count_of(len(others), 'image')} that the trial does not have"
         warnings.append(Warning("unknown-images", f"{what} are left out: {short_list(others)}"))

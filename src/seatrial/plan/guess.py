@@ -5,7 +5,6 @@ For: `init`. Not for: knowing what preprocessing a model was trained with; no fi
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,10 +12,13 @@ from typing import Any
 from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.model.fitting import example_shape
+from seatrial.model.image_size import Size, layout_of, size_in, stated_size
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
 
 Dim = int | str | None
+COMMON: Size = (640, 640)
 Floats = tuple[float, ...]
 IMAGENET: tuple[Floats, Floats] = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
@@ -26,7 +28,8 @@ PLAIN: tuple[Floats, Floats] = ((0, 0, 0), (1, 1, 1))
 class Guess:
     """A pipeline that may fit the model. why: what each choice rests on; unsure: what is to be checked.
 
-    preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one.
+    preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
+    model, its metadata or somebody says the size.
     """
 
     recognition: Recognition
@@ -35,6 +38,7 @@ class Guess:
     activation: str
     why: tuple[str, ...]
     unsure: tuple[str, ...]
+    size_known: bool = True
 
     @property
     def task(self) -> str:
@@ -58,10 +62,13 @@ class _Reasons:
     unsure: list[str] = field(default_factory=list)
 
 
-def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str = "") -> Guess:
+def guess(
+    info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str = "", size: Size | None = None
+) -> Guess:
     """Task, format, size and preprocessing from metadata, names and shapes, and from what a picture gave.
 
-    seen: the outputs on a picture. not_run: why there are none, for the plan.
+    seen: the outputs on a picture. not_run: why there are none, for the plan. size: of a model that leaves it open, where
+    somebody says it.
 
     Raises:
         ModelError: no plan with a built-in preprocess can run the model; the message says why and the cure.
@@ -69,10 +76,10 @@ def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str 
     image = _image_input(info)
     if problem := not_an_array(info):
         raise ModelError(f"{info.path}: {problem}")
-    layout, channels, sides = _layout(image)
+    layout, channels, (high, wide) = layout_of(image)
     reasons = _Reasons()
-    size = _size(info, sides, reasons)
-    found = recognise(info, seen or {}, size)
+    taken, known = _size(info, (image.shape[high], image.shape[wide]), size, reasons)
+    found = recognise(info, seen or {}, taken)
     reasons.why += found.certain
     reasons.unsure += found.doubts
     if info.weights:
@@ -81,12 +88,12 @@ def guess(info: ModelInfo, seen: Mapping[str, Seen] | None = None, not_run: str 
     if not_run:
         reasons.unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
     color = "gray" if channels == 1 else "rgb"
-    settings: dict[str, Any] = {"size": size, "layout": layout, "dtype": image.dtype, "color": color}
-    settings |= _fit(info, found.head, size, reasons)
+    settings: dict[str, Any] = {"size": taken, "layout": layout, "dtype": image.dtype, "color": color}
+    settings |= _fit(info, found.head, taken, reasons)
     settings |= _values(info, image, found.head, channels, reasons)
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     activation = found.activation or _activation(info)
-    return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure))
+    return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known)
 
 
 def _image_input(info: ModelInfo) -> TensorInfo:
@@ -114,35 +121,36 @@ def _image_input(info: ModelInfo) -> TensorInfo:
     return image
 
 
-def _layout(image: TensorInfo) -> tuple[str, int, tuple[Dim, Dim]]:
-    shape = image.shape
-    if shape[3] in (1, 3) and shape[1] not in (1, 3):
-        return "nhwc", 3 if shape[3] == 3 else 1, (shape[1], shape[2])
-    return "nchw", 1 if shape[1] == 1 else 3, (shape[2], shape[3])
-
-
-def _size(info: ModelInfo, sides: tuple[Dim, Dim], reasons: _Reasons) -> tuple[int, int]:
+def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: _Reasons) -> tuple[Size, bool]:
+    """Height and width, and whether anything says so. given: by whoever asks, for what the model leaves open."""
     if isinstance(sides[0], int) and isinstance(sides[1], int):
         reasons.why.append(f"size {sides[0]} × {sides[1]}: fixed in the model")
-        return sides[0], sides[1]
-    try:
-        given = ast.literal_eval(info.metadata.get("imgsz", ""))
-        size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
-        if min(size) < 1 or max(size) > 1 << 14:
-            raise ValueError
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
-        size = (sides[0] if isinstance(sides[0], int) else 640, sides[1] if isinstance(sides[1], int) else 640)
+        return (sides[0], sides[1]), True
+    stated = stated_size(info)
+    size = given or stated or _fitting(info)
+    size = (sides[0] if isinstance(sides[0], int) else size[0], sides[1] if isinstance(sides[1], int) else size[1])
+    if given:
+        reasons.why.append(f"size {size[0]} × {size[1]}: as given")
+    elif stated:
+        reasons.why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
+    elif size == COMMON:
         reasons.unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
-        return size
-    reasons.why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
-    return size
+    else:
+        reasons.unsure.append(f"size: the model leaves it open; {size[0]} × {size[1]} goes through its graph")
+    return size, bool(given or stated)
+
+
+def _fitting(info: ModelInfo) -> Size:
+    """The common choice, or another where that does not go through the graph."""
+    image = info.inputs[0]
+    return size_in(image, example_shape(info, image, 1, {}))
 
 
 def _ultralytics(info: ModelInfo) -> bool:
     return "stride" in info.metadata
 
 
-def _fit(info: ModelInfo, head: Head, size: tuple[int, int], reasons: _Reasons) -> dict[str, Any]:
+def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str, Any]:
     """How a picture comes to the input's size."""
     if head.task == "classify":
         if _ultralytics(info):

@@ -1,4 +1,4 @@
-"""Writes a commented plan from a guess at a model: what its file says, what was guessed, and what is to be checked.
+"""Writes a commented plan from guesses at models: what their files say, what was guessed, and what is to be checked.
 
 For: a first plan that runs. Not for: the guess (guess.py). A line that begins with `# CHECK` is a guess, and stands for as
 long as nobody took it out (PlanFile.unconfirmed).
@@ -7,79 +7,189 @@ long as nobody took it out (PlanFile.unconfirmed).
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import printable
+from seatrial.errors import ModelError, printable
 from seatrial.model.file import ModelInfo
 from seatrial.plan.guess import Guess
 
+Stage = dict[str, str]
+_NOTES = {
+    "size": "               # height, width",
+    "mode": "   # letterbox, stretch, resize_center_crop or pad",
+    "interpolation": "       # linear, nearest, area, cubic, antialias_linear, antialias_cubic",
+    "color": "                  # the order that the model expects",
+    "scale": "               # (pixel * scale - mean) / std",
+}
 
-def plan_text(info: ModelInfo, g: Guess, plan_folder: Path, images: str, backends: list[str]) -> str:
-    """A commented plan for the model, with its own labels; valid as it stands where `images` is a folder of images."""
-    try:
-        model = info.path.resolve().relative_to(plan_folder.resolve()).as_posix()
-    except ValueError:
-        model = str(info.path.resolve())
-    p, labels = g.preprocess, info.labels()
-    facts = [f"  {i}" for i in (*info.inputs, *info.outputs)]
-    notes = [f"From the file: {w}" for w in g.why] + [f"CHECK {u}" for u in g.unsure]
-    post = [f"task: {g.task}"]
-    if g.format:
-        post += [f"format: {g.format}", "confidence: 0.25", "iou: 0.45"]
-    if g.task == "classify":
-        post += ["top_k: 5", f"activation: {g.activation}"]
-    if g.recognition.outputs:
-        post.append(f"outputs: {quoted(list(g.recognition.outputs))}")
-    confirm = ["# Confirm each line that begins with CHECK, and delete it: every run says which still stand."]
-    heading = f"A trial of {info.path.name}; written by seatrial init. Inputs and outputs of the model:"
+
+@dataclass(frozen=True)
+class Guessed:
+    """A model with what was made of it."""
+
+    info: ModelInfo
+    guess: Guess
+
+
+def plan_text(
+    info: ModelInfo,
+    g: Guess,
+    plan_folder: Path,
+    images: str,
+    backends: list[str],
+    candidate: Guessed | None = None,
+) -> str:
+    """A commented plan for the model, with its own labels; valid as it stands where `images` is a folder of images.
+
+    candidate: a second model, which the plan then holds against the first.
+
+    Raises:
+        ModelError: two models that no plan can hold against each other; the message has the cure.
+    """
+    base = Guessed(info, g)
+    batch = _batch(base, candidate)
+    models = {"baseline": base} | ({"candidate": candidate} if candidate else {})
     lines = [
-        *(f"# {printable(line)}" for line in (heading, *facts, *notes)),
-        *(confirm if g.unsure else []),
+        *(f"# {printable(line)}" for line in _comments(models)),
+        *(
+            ["# Confirm each line that begins with CHECK, and delete it: every run says which still stand."]
+            if any(m.guess.unsure for m in models.values())
+            else []
+        ),
         "version: 1",
         "images:",
         f"  path: {quoted(images)}                # a folder of images, or a list of files",
         "  # annotations: annotations.json   # COCO JSON (boxes, polygons) or a CSV with columns image,class",
         "pipelines:",
         "  baseline:",
-        f"    model: {quoted(model)}",
-        "    decode: {color: bgr, exif: apply}",
-        "    preprocess:",
-        f"      size: [{g.size[0]}, {g.size[1]}]               # height, width",
-        f"      mode: {p['mode']}   # letterbox, stretch, resize_center_crop or pad",
-        f"      interpolation: {p.get('interpolation', 'linear')}       "
-        "# linear, nearest, area, cubic, antialias_linear, antialias_cubic",
-        *([f"      resize_short: {p['resize_short']}"] if "resize_short" in p else []),
-        *(["      pad_value: 114"] if p["mode"] == "letterbox" else []),
-        *([f"      pad_anchor: {p['pad_anchor']}"] if "pad_anchor" in p else []),
-        f"      color: {p['color']}                  # the order that the model expects",
-        f"      scale: {'1' if p['scale'] == 1 else '1/255'}               # (pixel * scale - mean) / std",
-        f"      mean: {_numbers(p['mean'])}",
-        f"      std: {_numbers(p['std'])}",
-        f"      layout: {p['layout']}",
-        f"      dtype: {p['dtype']}",
-        *(
-            [f"      quant_scale: {p['quant_scale']:.9g}", f"      zero_point: {p['zero_point']}"]
-            if "quant_scale" in p
-            else []
-        ),
-        "    postprocess:",
-        *(f"      {line}" for line in post),
-        *([f"      labels: {quoted(labels)}"] if labels and len(labels) <= 100 else []),
-        "  # candidate:",
-        "  #   extends: baseline",
-        "  #   model: the-next-version.onnx",
+        *_whole(base, plan_folder, _NOTES),
+        *(_candidate(base, candidate, plan_folder) if candidate else _NO_CANDIDATE),
         "matrix:",
         f"  backends: [{', '.join(backends)}]",
         "  precisions: [fp32]              # fp32, int8 (calibrated on the images above)",
-        f"  batch_sizes: [{g.batch_fixed or 1}]" + ("               # fixed in the model" if g.batch_fixed else ""),
+        f"  batch_sizes: [{batch or 1}]" + ("               # fixed in the model" if batch else ""),
         "  threads: [1]",
         "budgets:",
         "  - {metric: latency, at: p50, stage: end_to_end, max: 200 ms}   # your limit; p90 takes 631 requests, p99 7,268",
         f"parity: {{reference: {{pipeline: baseline, backend: {backends[0]}}}, tolerance: auto}}",
+        *(
+            ["regression: {against: baseline, margin: 2%, max_time: 60 s}   # is the candidate slower?"]
+            if candidate
+            else []
+        ),
         "measure: {max_time: 5 s}",
     ]
     return "\n".join(lines) + "\n"
+
+
+_NO_CANDIDATE = ["  # candidate:", "  #   extends: baseline", "  #   model: the-next-version.onnx"]
+
+
+def _batch(base: Guessed, candidate: Guessed | None) -> int | None:
+    """The batch that the models fix, where any does. ModelError where no plan can hold the two against each other."""
+    if candidate is None:
+        return base.guess.batch_fixed
+    a, b = base.info.path, candidate.info.path
+    apart = f"write a plan for each: seatrial init {a}; seatrial init {b} --output {b.stem}.yaml"
+    if base.guess.task != candidate.guess.task:
+        said = [f"{m.info.path.name} is {_kind(m.guess)}" for m in (base, candidate)]
+        raise ModelError(
+            f"expected two models of one task, got unlike ones: {' and '.join(said)}: their results cannot be compared; {apart}"
+        )
+    fixed = {m.guess.batch_fixed for m in (base, candidate)} - {None}
+    if len(fixed) > 1:
+        raise ModelError(
+            f"expected two models that take the same batch, got a fixed batch of {base.guess.batch_fixed} in {a.name} and of "
+            f"{candidate.guess.batch_fixed} in {b.name}; export both with one, or {apart}"
+        )
+    return next(iter(fixed), None)
+
+
+def _kind(g: Guess) -> str:
+    return f"raw ({g.recognition.head.words})" if g.task == "raw" else " ".join(filter(None, (g.task, g.format)))
+
+
+def _comments(models: Mapping[str, Guessed]) -> list[str]:
+    """What is said of several models alike is said once."""
+    names = " against ".join(m.info.path.name for m in reversed(list(models.values())))
+    lines = [f"A trial of {names}; written by seatrial init. Inputs and outputs of the model{'s' * (len(models) > 1)}:"]
+    for m in models.values():
+        tensors = [f"  {t}" for t in (*m.info.inputs, *m.info.outputs)]
+        lines += [f" {m.info.path.name}:", *tensors] if len(models) > 1 else tensors
+    lines += _said("From the file: ", {n: m.guess.why for n, m in models.items()})
+    return lines + _said("CHECK ", {n: m.guess.unsure for n, m in models.items()})
+
+
+def _said(before: str, by_name: Mapping[str, Iterable[str]]) -> list[str]:
+    every = dict.fromkeys(line for said in by_name.values() for line in said)
+    whose = {line: [name for name, said in by_name.items() if line in said] for line in every}
+    return [f"{before}{line if len(n) == len(by_name) else f'{n[0]}: {line}'}" for line, n in whose.items()]
+
+
+def _whole(m: Guessed, plan_folder: Path, notes: Mapping[str, str]) -> list[str]:
+    """A pipeline's keys."""
+    return [
+        f"    model: {_model(m.info, plan_folder)}",
+        "    decode: {color: bgr, exif: apply}",
+        "    preprocess:",
+        *(f"      {key}: {value}{notes.get(key, '')}" for key, value in _preprocess(m.guess).items()),
+        "    postprocess:",
+        *(f"      {key}: {value}" for key, value in _postprocess(m).items()),
+    ]
+
+
+def _candidate(base: Guessed, m: Guessed, plan_folder: Path) -> list[str]:
+    """What differs from the baseline; whole where the baseline has keys that the candidate must not inherit."""
+    mine = {"preprocess": _preprocess(m.guess), "postprocess": _postprocess(m)}
+    theirs = {"preprocess": _preprocess(base.guess), "postprocess": _postprocess(base)}
+    if any(not theirs[stage].keys() <= mine[stage].keys() for stage in mine):
+        return ["  candidate:", *_whole(m, plan_folder, {})]
+    lines = ["  candidate:", "    extends: baseline", f"    model: {_model(m.info, plan_folder)}"]
+    for stage, keys in mine.items():
+        own = [f"      {key}: {value}" for key, value in keys.items() if theirs[stage].get(key) != value]
+        lines += [f"    {stage}:", *own] if own else []
+    return lines
+
+
+def _model(info: ModelInfo, plan_folder: Path) -> str:
+    try:
+        return quoted(info.path.resolve().relative_to(plan_folder.resolve()).as_posix())
+    except ValueError:
+        return quoted(str(info.path.resolve()))
+
+
+def _preprocess(g: Guess) -> Stage:
+    p = g.preprocess
+    stage = {"size": f"[{g.size[0]}, {g.size[1]}]", "mode": p["mode"]}
+    stage["interpolation"] = p.get("interpolation", "linear")
+    if "resize_short" in p:
+        stage["resize_short"] = str(p["resize_short"])
+    if p["mode"] == "letterbox":
+        stage["pad_value"] = "114"
+    if "pad_anchor" in p:
+        stage["pad_anchor"] = p["pad_anchor"]
+    stage |= {"color": p["color"], "scale": "1" if p["scale"] == 1 else "1/255"}
+    stage |= {"mean": _numbers(p["mean"]), "std": _numbers(p["std"]), "layout": p["layout"], "dtype": p["dtype"]}
+    if "quant_scale" in p:
+        stage |= {"quant_scale": f"{p['quant_scale']:.9g}", "zero_point": str(p["zero_point"])}
+    return stage
+
+
+def _postprocess(m: Guessed) -> Stage:
+    g, labels = m.guess, m.info.labels()
+    stage = {"task": g.task}
+    if g.format:
+        stage |= {"format": g.format, "confidence": "0.25", "iou": "0.45"}
+    if g.task == "classify":
+        stage |= {"top_k": "5", "activation": g.activation}
+    if g.recognition.outputs:
+        stage["outputs"] = quoted(list(g.recognition.outputs))
+    if labels and len(labels) <= 100:
+        stage["labels"] = quoted(labels)
+    return stage
 
 
 def quoted(value: Any) -> str:
@@ -87,5 +197,5 @@ def quoted(value: Any) -> str:
     return "".join(c if printable(c) == c else f"\\U{ord(c):08x}" for c in json.dumps(value, ensure_ascii=False))
 
 
-def _numbers(values: tuple[float, ...]) -> str:
+def _numbers(values: Sequence[float]) -> str:
     return f"[{', '.join(f'{v:g}' for v in values)}]"

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
 from seatrial.plan.models import Plan
-from seatrial.plan.source import KeyPath, Source, dotted, read_yaml
+from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
 
 
 @dataclass(frozen=True)
@@ -68,12 +68,21 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
         raise PlanError(f"{printable(str(file))}: {NOT_UTF8}")
     source = read_yaml(file)
     source.path = Path(path)
+    return _checked(file, source, changes or {})
+
+
+def plan_of_text(path: Path, text: str) -> PlanFile:
+    """A plan that no file holds, as if it stood at `path`."""
+    return _checked(path.absolute(), parse_yaml(path, text), {})
+
+
+def _checked(file: Path, source: Source, changes: Mapping[str, Any]) -> PlanFile:
     if not isinstance(source.data, dict):
         raise PlanError(
-            f"{path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}"
+            f"{source.path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}"
         )
     _extend_pipelines(source)
-    for dotted_key, value in (changes or {}).items():
+    for dotted_key, value in changes.items():
         _lay_over(source.data, dotted_key.split("."), value)
     try:
         plan = Plan.model_validate(source.data)
@@ -83,7 +92,7 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
-    return PlanFile(file, plan, source.text, changes or {}, source)
+    return PlanFile(file, plan, source.text, changes, source)
 
 
 def _lay_over(data: Any, keys: list[str], value: Any) -> None:

@@ -63,6 +63,11 @@ def read_yaml(path: Path) -> Source:
         ) from None
     except OSError as e:
         raise PlanError(f"{path}: the plan cannot be read: {e.strerror}") from None
+    return parse_yaml(path, text)
+
+
+def parse_yaml(path: Path, text: str) -> Source:
+    """As read_yaml, of a text that is called `path` in messages."""
     source = Source(path, text)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from seatrial.history.records import Comparison, Measured, Record
-from seatrial.units import format_seconds
+from seatrial.units import change_words, format_seconds
 
 STYLES = {"REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"}
 
@@ -19,19 +19,19 @@ def print_comparison(out: Console, c: Comparison) -> None:
     table.add_row(
         f"{c.metric} {c.stage}", f"A {format_seconds(c.a_value.value)}", f"B {format_seconds(c.b_value.value)}"
     )
-    table.add_row("B against A", f"{c.change.value:+.2%}", _span(c.change))
+    table.add_row("B against A", change_words(c.change.value), _span(c.change))
     if c.control:
-        table.add_row("A against A", f"{c.control.value:+.2%}", _span(c.control))
+        table.add_row("A against A", change_words(c.control.value), _span(c.control))
     if c.noise_floor is not None:
         spread = (
-            f"pairs' sd {c.pairs_sd:.2%}, A against A {c.noise_sd:.2%}"
+            f"pairs' sd {100 * c.pairs_sd:.2f} %, A against A {100 * c.noise_sd:.2f} %"
             if c.pairs_sd is not None and c.noise_sd is not None
             else ""
         )
-        table.add_row("noise floor", f"{c.noise_floor:.2%}", spread)
+        table.add_row("noise floor", f"{100 * c.noise_floor:.2f} %", spread)
     if c.detectable is not None:
         count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
-        table.add_row("detectable", f"{c.detectable:.2%}", count)
+        table.add_row("detectable", f"{100 * c.detectable:.2f} %", count)
     out.print(table)
     for warning in c.warnings:
         out.print(str(warning), style="yellow", markup=False)
@@ -40,7 +40,9 @@ def print_comparison(out: Console, c: Comparison) -> None:
 def _span(m: Measured) -> str:
     if not m.interval or m.interval[0] is None or m.interval[1] is None:
         return "; ".join(map(str, m.warnings))
-    return f"{m.confidence:.1%} interval {m.interval[0]:+.2%} to {m.interval[1]:+.2%}"
+    return (
+        f"{100 * (m.confidence or 0.95):.3g} % interval {change_words(m.interval[0])} to {change_words(m.interval[1])}"
+    )
 
 
 def print_verdict(out: Console, record: Record) -> None:

@@ -8,13 +8,19 @@ from seatrial.history.records import CellRecord, LoadResult, Measured, Spike
 from seatrial.stats.knee import knee
 from seatrial.stats.separate import PROCESS_SPREAD
 
-# Of the median: a fifth above it is what a person would call a spike.
-LEAST_TOLD = 1.2
+# In a very calm sample a fifth above the median is an outlier, and nothing that anyone has to look for.
+LEAST_TOLD = 1.5
+LEAST_TOLD_S = 0.5e-3
 
 
 def worth_telling(spikes: Sequence[Spike]) -> list[Spike]:
-    """Without those that only stand out because all others are the same to a few microseconds."""
-    return [s for s in spikes if s.times_median >= LEAST_TOLD]
+    """Those that took half as long again as the median, and so much longer that it matters by the clock too."""
+    return [s for s in spikes if s.times_median >= LEAST_TOLD and _beyond_s(s) >= LEAST_TOLD_S]
+
+
+def _beyond_s(s: Spike) -> float:
+    """What it took beyond the median."""
+    return s.duration_s * (1 - 1 / s.times_median)
 
 
 def throughput_knee(loads: Sequence[LoadResult]) -> tuple[int, int]:

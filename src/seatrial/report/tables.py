@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.errors import count_of
+from seatrial.errors import ExitCode, count_of
 from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
 from seatrial.report.groups import alike_warnings, group_decisions, group_warnings
 from seatrial.report.percentiles import asked_of
@@ -26,11 +26,7 @@ def print_record(out: Console, record: Record) -> None:
     ok = [c for c in record.cells if c.status == "ok"]
     if ok:
         out.print(stage_table(ok, out.width, asked_of(record)))
-    for cell in record.cells:
-        if cell.status == "failed":
-            out.print(Text(f"✗ {cell.pipeline} · {configuration(cell.id)}: {cell.reason}", "red"))
-            for line in cell.last_output.splitlines()[-4:]:
-                out.print(Text(f"    {line}", "dim"))
+    print_failed(out, record.cells)
     if record.comparisons:
         from seatrial.report.comparison_text import print_comparison
 
@@ -68,6 +64,21 @@ def _print_unsettled(out: Console, record: Record, ok: Sequence[CellRecord]) -> 
         said += f" in {len(enough)} of them" if len(enough) < len(unsettled) else ""
     said += "; stop other work on this machine" if len(enough) < len(unsettled) else ""
     out.print(said, style="yellow")
+
+
+def print_failed(out: Console, cells: Sequence[CellRecord]) -> None:
+    """Why cells failed: a reason that several of a pipeline share is said once, and what they printed is the first one's."""
+    alike: dict[tuple[str, str], list[CellRecord]] = {}
+    for cell in cells:
+        if cell.status == "failed":
+            alike.setdefault((cell.pipeline, cell.reason), []).append(cell)
+    for (pipeline, reason), failed in alike.items():
+        more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        out.print(Text(f"✗ {pipeline} · {configuration(failed[0].id)}{more}: {reason}", "red"))
+        # An input that does not fit is told in full; beside it stands no runtime's wording of the same.
+        shown = [] if failed[0].exit_code == ExitCode.BAD_INPUT else failed[0].last_output.splitlines()[-4:]
+        for line in shown:
+            out.print(Text(f"    {line}", "dim"))
 
 
 def print_disturbances(out: Console, record: Record) -> None:
@@ -144,9 +155,10 @@ def verdict_table(record: Record) -> Table:
 
 
 def print_reasons(out: Console, record: Record) -> None:
-    """Why each check that did not pass did not."""
+    """Why each check that did not pass did not, where print_failed has not said it."""
+    failed = {c.reason for c in record.cells if c.status == "failed"}
     for row in group_decisions(record.decisions, record.cells):
-        if row.bad:
+        if row.bad and row.worst.reason not in failed:
             worst = f"; worst {row.where}" if row.where else ""
             where = f"{row.bad} of {row.cells} cells{worst}" if row.cells > 1 else row.where
             text = Text.assemble((row.worst.verdict, STYLES[row.worst.verdict]), f" {row.worst.check}")

@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 from seatrial.stats.arguments import finite
 from seatrial.stats.launches import launch_modal
 from seatrial.stats.multiplicity import LOOKS
+from seatrial.units import change_words
 from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
@@ -149,7 +150,7 @@ def judge(effect: PairedEffect, margin: float) -> tuple[Verdict, str]:
     theta, low, high = effect.effect, effect.low, effect.high
     if low is None or high is None:
         return "INCONCLUSIVE", f"{as_said(effect)}; {_too_few(effect.pairs, effect.confidence)}"
-    words = f"{as_said(effect)}; the margin is {100 * margin:.3g} %"
+    words = f"{as_said(effect)}; {margin_words(margin)}"
     if low > 0 and theta >= delta:
         return "REGRESSION", words
     if high < 0 and theta <= -delta:
@@ -160,15 +161,17 @@ def judge(effect: PairedEffect, margin: float) -> tuple[Verdict, str]:
 
 
 def as_said(effect: PairedEffect) -> str:
-    """'B is 3.1 % slower (95 % interval 2.2 % to 4.0 %)'."""
-    word = "slower" if effect.effect > 0 else "faster"
-    # Seen from B's side, so that "faster" has a positive number and its interval the same sign.
-    side = 1.0 if effect.effect >= 0 else -1.0
-    words = f"B is {_percent(math.expm1(abs(effect.effect)))} {word}" if effect.effect else "B is as fast as A"
+    """'B against A +3.10 % (95 % interval +2.20 % to +4.00 %)': B's time less A's, as a share of A's, as tables have it."""
+    words = f"B against A {change_words(math.expm1(effect.effect))}"
     if effect.low is None or effect.high is None:
         return words
-    low, high = sorted((math.expm1(side * effect.low), math.expm1(side * effect.high)))
-    return f"{words} ({100 * effect.confidence:.3g} % interval {_percent(low)} to {_percent(high)})"
+    low, high = math.expm1(effect.low), math.expm1(effect.high)
+    return f"{words} ({100 * effect.confidence:.3g} % interval {change_words(low)} to {change_words(high)})"
+
+
+def margin_words(margin: float) -> str:
+    """'the margin is 2 % (-1.96 % to +2.00 %)': as the change is said, of which either side may be A."""
+    return f"the margin is {100 * margin:.3g} % ({change_words(1 / (1 + margin) - 1)} to {change_words(margin)})"
 
 
 def _missing(pairs: int, theta: float, half_width: float, delta: float) -> str:
@@ -194,12 +197,6 @@ def _too_few(pairs: int, confidence: float) -> str:
     least = least_pairs(confidence)
     noun = "pair" if least - pairs == 1 else "pairs"
     return f"an interval at {100 * confidence:.3g} % takes {least} pairs: needs {least - pairs} more {noun}"
-
-
-def _percent(share: float) -> str:
-    """A decimal from 1 % up, two digits below: as much as an interval of a few pairs is worth."""
-    value = 100 * share + 0.0
-    return f"{value:.1f} %" if abs(value) >= 0.95 else f"{value:.2g} %"
 
 
 def what_to_add(between_pairs_sd: float, within_pair_se: float) -> Literal["blocks", "pairs"]:

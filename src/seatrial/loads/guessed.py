@@ -1,0 +1,106 @@
+"""A model's pipeline on images without a plan: the plan that `init` would write, held in memory.
+
+For: `seatrial bench MODEL --images PATH`. Not for: the guess itself (jobs/guessed.py, plan/guess.py).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.cells.checks import check_backend
+from seatrial.errors import DataError, ModelError, SeatrialError, UsageError, count_of, option
+from seatrial.jobs.guessed import guess_seen
+from seatrial.model.file import FAKE_SUFFIX, ModelInfo, inspect_model
+from seatrial.model.fitting import example_shape
+from seatrial.model.image_size import Size, image_input, size_in
+from seatrial.model.shapes import batch_of, fixed_shapes
+from seatrial.plan.guess import Guess
+from seatrial.plan.init import plan_text
+from seatrial.plan.load import PlanFile, plan_of_text
+from seatrial.warning import Warning
+
+# What messages call it: no file holds it.
+CALLED = "the guessed plan"
+PIPELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class GuessedPlan:
+    """warning: for a record, which has no room for all that `guess` is sure and unsure of."""
+
+    plan: PlanFile
+    info: ModelInfo
+    guess: Guess
+    batch: int
+    warning: tuple[Warning, ...]
+
+
+def guessed_plan(
+    model: Path, images: str, *, backend: str, batch: int | None, shapes: Mapping[str, tuple[int, ...]]
+) -> GuessedPlan:
+    """A plan of one pipeline. shapes: the picture's, where the model and its metadata leave its size open.
+
+    Raises:
+        ModelError: nothing tells the preprocessing, or the model does not run with it: a plan has to say it.
+        UsageError: shapes that the model does not take.
+        DataError: no such images.
+    """
+    info = inspect_model(model)
+    if not Path(images).exists():
+        raise DataError(f"{option('images')}: expected a folder of images, or one, got {images!r}, which is not there")
+    backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
+    check_backend(backend)
+    size = _given_size(info, shapes, batch)
+    init = f"seatrial init {shlex.quote(str(model))} --images {shlex.quote(images)}"
+    try:
+        guess, problem = guess_seen(info, Path(images), [backend], size)
+    except ModelError as e:
+        raise ModelError(f"{option('images')}: nothing tells the preprocessing: {e.raw}") from None
+    if not guess.size_known:
+        raise _unsized(info, init)
+    if problem:
+        said = f"the model does not run with what its file suggests: {problem}; or write a plan with '{init}', and correct it"
+        raise ModelError(f"{option('images')}: {said}")
+    text = plan_text(info, guess, Path.cwd(), images, [backend])
+    counted = batch or batch_of(info, dict(shapes), guess.batch_fixed or 1)
+    return GuessedPlan(_plan(text), info, guess, counted, _doubts(guess, init))
+
+
+def _plan(text: str) -> PlanFile:
+    try:
+        return plan_of_text(Path.cwd() / CALLED, text)
+    except SeatrialError as e:
+        raise ModelError(f"{option('images')}: {e.raw}") from None
+
+
+def _given_size(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]], batch: int | None) -> Size | None:
+    image = image_input(info)
+    if not shapes:
+        return None
+    fixed_shapes(info, batch or 1, dict(shapes))
+    if image is None or image.name not in shapes:
+        raise UsageError(
+            f"with {option('images')} it gives the picture's size, and no input takes a picture", option="shape"
+        )
+    return size_in(image, shapes[image.name])
+
+
+def _unsized(info: ModelInfo, init: str) -> ModelError:
+    image = info.inputs[0]
+    shape = "x".join(map(str, example_shape(info, image, 1, {})))
+    return ModelError(
+        f"{option('images')}: the model takes pictures of any size, and neither it nor its metadata says which; give "
+        f"{option('shape')} {image.name}={shape}, or write a plan with '{init}'",
+        subject=info.path,
+    )
+
+
+def _doubts(guess: Guess, init: str) -> tuple[Warning, ...]:
+    if not guess.unsure:
+        return ()
+    points = count_of(len(guess.unsure), "point")
+    said = f"the pipeline around the model is a guess, with {points} to check"
+    return (Warning("check-marks", said, f"'{init}' writes it down to be corrected"),)
