@@ -5,17 +5,13 @@ from __future__ import annotations
 import json as json_module
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from seatrial.cli.output import console, write_json, write_out
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command
 from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
-
-if TYPE_CHECKING:
-    from seatrial.model.file import ModelInfo
-    from seatrial.plan.guess import Guess
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -44,6 +40,7 @@ def init(
     """Inspect a model, run it on a picture, and write a commented plan for it."""
     from seatrial.backends import availability
     from seatrial.history.files import write_named
+    from seatrial.jobs.first_guess import guess_on_pictures
     from seatrial.model.file import inspect_model
     from seatrial.plan.init import plan_text
     from seatrial.report.guess_text import print_guess
@@ -60,7 +57,7 @@ def init(
     # A device or a pipe holds no plan that could be lost.
     if to_file and (output.is_file() or output.is_dir()) and not force:
         raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
-    found = _found(info, folder / _relative(images, folder), here)
+    found = guess_on_pictures(info, folder / _relative(images, folder), here)
     text = plan_text(info, found, folder, _relative(images, folder), here or ["onnxruntime-cpu"])
     out = console(quiet, json)
     if not to_file:
@@ -85,25 +82,6 @@ def init(
     }
     write_json(json, facts)
     return ExitCode.PASS
-
-
-def _found(info: ModelInfo, images: Path, backends: list[str]) -> Guess:
-    """What init makes of the model: a first guess says how to run it on a picture, and that says more."""
-    from seatrial.demo import PICTURE
-    from seatrial.jobs.glimpse import glimpse
-    from seatrial.plan.guess import guess
-
-    first = guess(info)
-    if not backends:
-        return guess(info, not_run="no runtime is installed; python -m pip install 'seatrial[cpu]'")
-    candidates = (
-        sorted(p for p in images.rglob("*") if p.is_file() and is_utf8(p.absolute()))[:64] if images.is_dir() else []
-    )
-    batch = first.batch_fixed or 1
-    seen = glimpse(info, first.preprocess, batch, candidates or [PICTURE], backends[0])
-    if not seen.seen and not seen.problem:  # none of the files is a picture
-        seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
-    return guess(info, seen.seen, seen.problem)
 
 
 def _relative(images: str, folder: Path) -> str:

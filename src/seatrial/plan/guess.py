@@ -5,7 +5,6 @@ For: `init`. Not for: knowing what preprocessing a model was trained with; no fi
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.model.image_size import size_in_metadata
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
 
@@ -125,12 +125,8 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], reasons: _Reasons) -> tuple[i
     if isinstance(sides[0], int) and isinstance(sides[1], int):
         reasons.why.append(f"size {sides[0]} × {sides[1]}: fixed in the model")
         return sides[0], sides[1]
-    try:
-        given = ast.literal_eval(info.metadata.get("imgsz", ""))
-        size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
-        if min(size) < 1 or max(size) > 1 << 14:
-            raise ValueError
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+    size = size_in_metadata(info.metadata)
+    if size is None:
         size = (sides[0] if isinstance(sides[0], int) else 640, sides[1] if isinstance(sides[1], int) else 640)
         reasons.unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
         return size

@@ -1,0 +1,131 @@
+"""A model looked at from all sides: what its file says, costs, may be used as, and which backends take it.
+
+For: `inspect`, and what stands in front of a first trial. Not for: printing it (report/inspection_text.py) or timing it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.backends import Availability, availability
+from seatrial.backends.catalogue import NAMES, missing_extra
+from seatrial.errors import ModelError
+from seatrial.jobs.first_guess import guess_on_pictures
+from seatrial.jobs.opening import Opening, try_to_open
+from seatrial.model.contents import Contents, contents_of
+from seatrial.model.cost import Cost, cost_of
+from seatrial.model.counted_shapes import counted_shapes
+from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.plan.guess import Guess
+
+# What runs a picture for the guess, in this order.
+GUESSERS = ("onnxruntime-cpu", "openvino-cpu")
+
+
+@dataclass(frozen=True)
+class Look:
+    """cost is None where shapes are open, as no_cost says; guess is None where no plan fits, as no_guess says.
+
+    openings: of the backends that are installed here; absent: the others.
+    """
+
+    info: ModelInfo
+    contents: Contents
+    cost: Cost | None
+    no_cost: str
+    guess: Guess | None
+    no_guess: str
+    openings: tuple[Opening, ...]
+    absent: tuple[Availability, ...]
+
+
+def look_at(
+    path: Path, shapes: dict[str, tuple[int, ...]], images: Path | None, says: Callable[[str], None], threads: int = 1
+) -> Look:
+    """shapes: of inputs, for the cost and for opening. images: what the guess runs it on, or None. says: hears each step.
+
+    Raises:
+        ModelError: the file is missing, cut short, not ONNX, or reaches outside its folder.
+        UsageError: `shapes` names no input, or a shape that it cannot take.
+    """
+    says("reading the file")
+    info = inspect_model(path)
+    contents = contents_of(path)
+    cost, no_cost, found_shapes = None, "", dict(shapes)
+    try:
+        found_shapes = counted_shapes(info, shapes)
+        cost = cost_of(path, found_shapes)
+    except ModelError as e:
+        no_cost = e.for_command_line().removeprefix(f"{path}: ")
+    names = [n for n in NAMES if n != "fake"]
+    here = {n: availability(n) for n in names}
+    openings = []
+    for name in (n for n in names if here[n].ok):
+        says(f"opening it with {name}")
+        openings.append(try_to_open(info, name, found_shapes if cost else {}, threads))
+    taking = {o.backend for o in openings if o.opens}
+    says("running it on a picture")
+    found, no_guess = None, ""
+    try:
+        runners = [n for n in GUESSERS if n in taking] or [n for n in GUESSERS if here[n].ok]
+        found = guess_on_pictures(info, images, runners)
+    except ModelError as e:
+        no_guess = e.for_command_line().removeprefix(f"{path}: ")
+    absent = tuple(a for a in here.values() if not a.ok)
+    return Look(info, contents, cost, no_cost, found, no_guess, tuple(openings), absent)
+
+
+def why_absent(status: Availability) -> str:
+    extra = missing_extra(status.name)
+    return f"not installed (pip install 'seatrial[{extra}]')" if extra else status.reason
+
+
+def look_json(look: Look) -> dict[str, Any]:
+    """As `--json` writes it: base units, names as in the file."""
+    info, contents, cost, guess = look.info, look.contents, look.cost, look.guess
+    return {
+        "model": str(info.path),
+        "digest": info.digest,
+        "size_bytes": info.size_bytes,
+        "external_files": [str(f) for f in info.external_files],
+        "ir_version": contents.ir_version,
+        "producer": contents.producer,
+        "opsets": contents.opsets,
+        "inputs": _tensors(info.inputs),
+        "outputs": _tensors(info.outputs),
+        "metadata": info.metadata,
+        "labels": info.labels(),
+        "weights": info.weights or "float32",
+        "parameters": _held(contents.parameters),
+        "constants": _held(contents.constants),
+        "operators": [vars(o) | {"custom": o.custom} for o in contents.operators],
+        "nodes": contents.nodes,
+        "nodes_in_subgraphs": contents.inside,
+        "cost": None if cost is None else vars(cost) | {"uncounted": [vars(u) for u in cost.uncounted]},
+        "no_cost": look.no_cost,
+        "task": guess.task if guess else None,
+        "format": guess.format if guess else None,
+        "certain": list(guess.why) if guess else [],
+        "to_check": list(guess.unsure) if guess else [],
+        "refused": guess.recognition.refused if guess else look.no_guess,
+        "backends": [
+            *({"name": o.backend, "installed": True, "opens": o.opens, **_opening(o)} for o in look.openings),
+            *({"name": a.name, "installed": False, "opens": None, "why": why_absent(a)} for a in look.absent),
+        ],
+    }
+
+
+def _tensors(tensors: Sequence[Any]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
+
+
+def _held(held: Any) -> dict[str, Any]:
+    by_dtype = {dtype: {"values": values, "bytes": size} for dtype, (values, size) in held.by_dtype.items()}
+    return {"values": held.values, "bytes": held.size_bytes, "by_dtype": by_dtype}
+
+
+def _opening(o: Opening) -> dict[str, Any]:
+    return {"why": o.problem, "load_s": o.load_s, "run_s": o.run_s, "run_problem": o.run_problem}
