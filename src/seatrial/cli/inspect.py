@@ -16,6 +16,7 @@ from seatrial.report.inspection_text import (
     print_backend_lines,
     print_inspection,
     print_recognised,
+    shapes_said,
 )
 from seatrial.units import format_seconds
 
@@ -64,16 +65,19 @@ def backend_lines(look: Look) -> list[BackendLine]:
     """Every backend that exists: whether it takes the model, in its own words where not."""
     from seatrial.jobs.look import why_absent
 
+    # What the file or the user says needs no second mention.
+    at = "" if look.cost else shapes_said(look.opened_at)
     return [
-        *(BackendLine(o.backend, "opens" if o.opens else "refuses", _said(o)) for o in look.openings),
+        *(BackendLine(o.backend, "opens" if o.opens else "refuses", _said(o, at)) for o in look.openings),
         *(BackendLine(a.name, "absent", why_absent(a)) for a in look.absent),
     ]
 
 
-def _said(o: Opening) -> str:
+def _said(o: Opening, at: str) -> str:
     if not o.opens:
         return f"refuses it: {o.problem}"
     opened = f"opens it in {format_seconds(o.load_s)}"
+    where = f" at {at}, which is a guess" if at else ""
     if o.run_problem:
-        return f"{opened}, but a run on made-up values fails: {o.run_problem}"
-    return opened if o.run_s is None else f"{opened}, and runs it on made-up values"
+        return f"{opened}, but does not run it on made-up values{where}: {o.run_problem}"
+    return opened if o.run_s is None else f"{opened}, and runs it on made-up values{where}"

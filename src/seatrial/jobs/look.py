@@ -6,7 +6,7 @@ For: `inspect`, and what stands in front of a first trial. Not for: printing it 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from seatrial.model.contents import Contents, contents_of
 from seatrial.model.cost import Cost, cost_of
 from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, inspect_model
-from seatrial.plan.guess import Guess
+from seatrial.plan.guess import Guess, guess
 
 # What runs a picture for the guess, in this order.
 GUESSERS = ("onnxruntime-cpu", "openvino-cpu")
@@ -29,7 +29,8 @@ GUESSERS = ("onnxruntime-cpu", "openvino-cpu")
 class Look:
     """cost is None where shapes are open, as no_cost says; guess is None where no plan fits, as no_guess says.
 
-    openings: of the backends that are installed here; absent: the others.
+    openings: of the backends that are installed here, at opened_at; absent: the others. opened_at: input shapes, some of them
+    guessed where the file leaves them open and nobody gave them; empty where there is nothing to guess from.
     """
 
     info: ModelInfo
@@ -39,6 +40,7 @@ class Look:
     guess: Guess | None
     no_guess: str
     openings: tuple[Opening, ...]
+    opened_at: dict[str, tuple[int, ...]]
     absent: tuple[Availability, ...]
 
 
@@ -60,22 +62,43 @@ def look_at(
         cost = cost_of(path, found_shapes)
     except ModelError as e:
         no_cost = e.for_command_line().removeprefix(f"{path}: ")
-    names = [n for n in NAMES if n != "fake"]
-    here = {n: availability(n) for n in names}
+    opened_at = found_shapes if cost else _guessed_shapes(info)
+    here = {n: availability(n) for n in NAMES if n != "fake"}
     openings = []
-    for name in (n for n in names if here[n].ok):
+    for name in (n for n in here if here[n].ok):
         says(f"opening it with {name}")
-        openings.append(try_to_open(info, name, found_shapes if cost else {}, threads))
-    taking = {o.backend for o in openings if o.opens}
+        openings.append(_opening(info, name, opened_at, guessed=cost is None, threads=threads))
     says("running it on a picture")
     found, no_guess = None, ""
+    taking = [o.backend for o in openings if o.opens and not o.run_problem]
     try:
         runners = [n for n in GUESSERS if n in taking] or [n for n in GUESSERS if here[n].ok]
         found = guess_on_pictures(info, images, runners)
     except ModelError as e:
         no_guess = e.for_command_line().removeprefix(f"{path}: ")
     absent = tuple(a for a in here.values() if not a.ok)
-    return Look(info, contents, cost, no_cost, found, no_guess, tuple(openings), absent)
+    return Look(info, contents, cost, no_cost, found, no_guess, tuple(openings), opened_at, absent)
+
+
+def _guessed_shapes(info: ModelInfo) -> dict[str, tuple[int, ...]]:
+    """Of the one image that goes in, at the size that a first plan would have; empty where there is no such plan."""
+    try:
+        found = guess(info)
+    except ModelError:
+        return {}
+    image, (height, width) = info.inputs[0], found.size
+    channels = 1 if found.preprocess["color"] == "gray" else 3
+    sizes = (height, width, channels) if found.preprocess["layout"] == "nhwc" else (channels, height, width)
+    return {image.name: (found.batch_fixed or 1, *sizes)}
+
+
+def _opening(info: ModelInfo, name: str, shapes: dict[str, tuple[int, ...]], guessed: bool, threads: int) -> Opening:
+    """guessed: a shape that nobody gave is no reason to say that the backend refuses the model."""
+    opening = try_to_open(info, name, shapes, threads)
+    if opening.opens or not guessed or not shapes:
+        return opening
+    as_it_is = try_to_open(info, name, {}, threads)
+    return replace(as_it_is, run_problem=opening.problem) if as_it_is.opens else opening
 
 
 def why_absent(status: Availability) -> str:
@@ -85,7 +108,7 @@ def why_absent(status: Availability) -> str:
 
 def look_json(look: Look) -> dict[str, Any]:
     """As `--json` writes it: base units, names as in the file."""
-    info, contents, cost, guess = look.info, look.contents, look.cost, look.guess
+    info, contents, cost, found = look.info, look.contents, look.cost, look.guess
     return {
         "model": str(info.path),
         "digest": info.digest,
@@ -106,13 +129,14 @@ def look_json(look: Look) -> dict[str, Any]:
         "nodes_in_subgraphs": contents.inside,
         "cost": None if cost is None else vars(cost) | {"uncounted": [vars(u) for u in cost.uncounted]},
         "no_cost": look.no_cost,
-        "task": guess.task if guess else None,
-        "format": guess.format if guess else None,
-        "certain": list(guess.why) if guess else [],
-        "to_check": list(guess.unsure) if guess else [],
-        "refused": guess.recognition.refused if guess else look.no_guess,
+        "task": found.task if found else None,
+        "format": found.format if found else None,
+        "certain": list(found.why) if found else [],
+        "to_check": list(found.unsure) if found else [],
+        "refused": found.recognition.refused if found else look.no_guess,
+        "opened_at": look.opened_at,
         "backends": [
-            *({"name": o.backend, "installed": True, "opens": o.opens, **_opening(o)} for o in look.openings),
+            *({"name": o.backend, "installed": True, "opens": o.opens, **_how(o)} for o in look.openings),
             *({"name": a.name, "installed": False, "opens": None, "why": why_absent(a)} for a in look.absent),
         ],
     }
@@ -127,5 +151,5 @@ def _held(held: Any) -> dict[str, Any]:
     return {"values": held.values, "bytes": held.size_bytes, "by_dtype": by_dtype}
 
 
-def _opening(o: Opening) -> dict[str, Any]:
+def _how(o: Opening) -> dict[str, Any]:
     return {"why": o.problem, "load_s": o.load_s, "run_s": o.run_s, "run_problem": o.run_problem}

@@ -19,6 +19,7 @@ from seatrial.jobs.glimpse import free_bytes
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, ModelWorkload
+from seatrial.model.feeds import DTYPES
 from seatrial.model.file import ModelInfo
 from seatrial.units import format_bytes, format_seconds
 
@@ -60,7 +61,8 @@ def try_to_open(
 ) -> Opening:
     """Never raises for the model's sake. input_shapes: of all inputs, or empty where they are not known: then nothing is run.
 
-    It is run where every input is of floats: made up as zeros, an integer may be no index, length or shape.
+    It is run where every input is of floats, or the one input may be an image: made up as zeros, an integer may be no index,
+    length or shape.
     """
     free = free_bytes()
     if free is not None and 3 * info.size_bytes > free:
@@ -73,8 +75,9 @@ def try_to_open(
         threads=threads,
         input_shapes=dict(input_shapes),
     )
-    floats = bool(info.inputs) and all(i.dtype.startswith("float") for i in info.inputs)
-    task = OpeningTask(workload, run=floats and bool(input_shapes))
+    floats = all(i.dtype.startswith("float") for i in info.inputs)
+    image = len(info.inputs) == 1 and len(info.inputs[0].shape) == 4 and info.inputs[0].dtype in DTYPES
+    task = OpeningTask(workload, run=bool(input_shapes) and (floats or image))
     with tempfile.TemporaryDirectory(prefix="seatrial-opening-") as folder:
         ended = run_job(JOB, task, Path(folder), timeout_s, lambda _step, _share: None)
     if ended.answer is not None:

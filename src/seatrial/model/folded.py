@@ -11,25 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 # Each gives at most as many values as its inputs' product: of what is small, a hostile file cannot ask for much.
-_SAFE = frozenset(
-    (
-        "Identity",
-        "Cast",
-        "Gather",
-        "Slice",
-        "Concat",
-        "Unsqueeze",
-        "Squeeze",
-        "Reshape",
-        "Flatten",
-        "Transpose",
-        "Split",
-    )
-    + ("Neg", "Abs", "Floor", "Ceil", "Sqrt", "Not", "ReduceProd", "ReduceSum", "ReduceMin", "ReduceMax", "Size")
-)
-_BROADCAST = frozenset(
-    ("Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less", "Greater", "And", "Or", "Where")
-)
+_SAFE = {
+    "Identity", "Cast", "Gather", "Slice", "Concat", "Unsqueeze", "Squeeze", "Reshape", "Flatten", "Transpose", "Split", "Neg",
+    "Abs", "Floor", "Ceil", "Sqrt", "Not", "ReduceProd", "ReduceSum", "ReduceMin", "ReduceMax", "Size",
+}  # fmt: skip
+_BROADCAST = {"Add", "Sub", "Mul", "Div", "Mod", "Min", "Max", "Equal", "Less", "Greater", "And", "Or", "Where"}
 MOST_VALUES = 1024
 
 

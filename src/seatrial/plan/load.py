@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
 from seatrial.plan.models import Plan
-from seatrial.plan.source import KeyPath, Source, dotted, read_yaml
+from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,17 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     file = Path(path).absolute()
     if not is_utf8(file):
         raise PlanError(f"{printable(str(file))}: {NOT_UTF8}")
-    source = read_yaml(file)
-    source.path = Path(path)
+    return _checked(read_yaml(file), Path(path), changes)
+
+
+def plan_in_memory(text: str, path: Path, changes: dict[str, Any] | None = None) -> PlanFile:
+    """As load_plan, of text that stands in no file. path: absolute; its folder is what the plan's paths are relative to, and
+    its name what messages and records call the plan."""
+    return _checked(parse_yaml(text, path), path, changes)
+
+
+def _checked(source: Source, path: Path, changes: dict[str, Any] | None) -> PlanFile:
+    source.path = path
     if not isinstance(source.data, dict):
         raise PlanError(
             f"{path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}"
@@ -83,7 +92,7 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
-    return PlanFile(file, plan, source.text, changes or {}, source)
+    return PlanFile(path.absolute(), plan, source.text, changes or {}, source)
 
 
 def _lay_over(data: Any, keys: list[str], value: Any) -> None:

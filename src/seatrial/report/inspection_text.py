@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -34,11 +34,7 @@ def print_inspection(
 ) -> None:
     """Everything that the file alone says. no_cost: why there is none, where cost is None."""
     print_heading(out, info, contents)
-    for side, tensors in (("input", info.inputs), ("output", info.outputs)):
-        for tensor in tensors[:MOST_TENSORS]:
-            _line(out, side, _tensor(tensor))
-        if len(tensors) > MOST_TENSORS:
-            _line(out, "", f"… and {len(tensors) - MOST_TENSORS} more")
+    _tensors(out, info, MOST_TENSORS)
     if info.metadata:
         _line(out, "metadata", _metadata(info))
     if info.external_files:
@@ -48,6 +44,25 @@ def print_inspection(
     nodes = "1 node" if contents.nodes == 1 else f"{contents.nodes:,} nodes"
     inside = f", {contents.inside:,} of them in subgraphs" if contents.inside else ""
     _line(out, "operators", f"{_operators(contents.operators, most_operators)}; {nodes}{inside}")
+
+
+def print_brief(out: Console, info: ModelInfo, contents: Contents, cost: Cost | None, pipeline: str) -> None:
+    """The same in a few lines, in front of something else. pipeline: what it is tried as, or ''."""
+    print_heading(out, info, contents)
+    _tensors(out, info, 3)
+    _line(out, "weights", weights_said(info, contents))
+    if cost is not None:
+        print_cost(out, cost, "")
+    if pipeline:
+        _line(out, "tried as", pipeline)
+
+
+def _tensors(out: Console, info: ModelInfo, most: int) -> None:
+    for side, tensors in (("input", info.inputs), ("output", info.outputs)):
+        for tensor in tensors[:most]:
+            _line(out, side, _tensor(tensor))
+        if len(tensors) > most:
+            _line(out, "", f"… and {len(tensors) - most} more")
 
 
 def print_heading(out: Console, info: ModelInfo, contents: Contents) -> None:
@@ -64,7 +79,7 @@ def print_cost(out: Console, cost: Cost | None, no_cost: str) -> None:
     if cost.whole and not cost.flops:
         _line(out, "FLOPs", "none: no convolution and no matrix product")
         return
-    at = " ".join(f"{printable(n)}={'x'.join(map(str, s)) or 'scalar'}" for n, s in cost.input_shapes.items())
+    at = shapes_said(cost.input_shapes)
     share = [f"{op} {part / cost.flops:.1%}" for op, part in cost.by_operator.items()]
     of = f": {', '.join(share)}" if len(share) > 1 else f", all in {next(iter(cost.by_operator))}" if share else ""
     bound = "" if cost.whole else "at least "
@@ -73,6 +88,11 @@ def print_cost(out: Console, cost: Cost | None, no_cost: str) -> None:
         _line(out, "", f"not counted: {'; '.join(map(_uncounted, cost.uncounted))}", "yellow")
     if cost.problem:
         _line(out, "", f"shape inference ended early: {printable(cost.problem)}", "yellow")
+
+
+def shapes_said(shapes: Mapping[str, Sequence[int]]) -> str:
+    """'x=1x3x640x640', as --shape takes them."""
+    return " ".join(f"{printable(n)}={'x'.join(map(str, s)) or 'scalar'}" for n, s in shapes.items())
 
 
 def format_flops(flops: int) -> str:
