@@ -141,7 +141,8 @@ def _forget(graph: Any, keep_custom: bool) -> None:
     _replace(graph.value_info, [v for v in graph.value_info if v.name in custom])
     for value in graph.output:
         if value.name not in custom and value.type.WhichOneof("value") == "tensor_type":
-            value.type.tensor_type.ClearField("shape")
+            # A dtype that the file has wrong would end inference too.
+            value.ClearField("type")
 
 
 def _replace(field: Any, items: Iterable[Any]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.demo import PICTURE
-from seatrial.errors import BackendUnavailableError, ModelError, UsageError
+from seatrial.errors import BackendUnavailableError, ModelError, UsageError, count_of
 from seatrial.images.files import SUFFIXES
 from seatrial.jobs.look import Look
 from seatrial.plan.guess import Guess
@@ -71,7 +71,7 @@ def quick_trial(look: Look, images: Path | None, left_s: float, max_time_s: floa
     if measure_s < max(0.5, FEWEST_RUNS * run_s):
         least_s = max_time_s - left_s + REPORT_S + len(running) * (others_s + max(0.5, FEWEST_RUNS * run_s))
         raise UsageError(
-            f"expected {math.ceil(least_s / 5) * 5} s or more for {len(running)} backend(s), where a run takes "
+            f"expected {math.ceil(least_s / 5) * 5} s or more for {count_of(len(running), 'backend')}, where a run takes "
             f"{format_seconds(slowest_s)}; give it more, or fewer backends in a plan ('seatrial init')",
             option="max_time",
             value=format_seconds(max_time_s),
