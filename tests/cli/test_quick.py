@@ -54,13 +54,13 @@ def test_the_shortest_way_runs_a_trial_and_says_what_it_did_not_check(seatrial_c
     assert done.returncode == 0, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
     for words in (
-        "m.onnx 376 B, opset 17", "tried as task classify", "2 backends", "pictures of the demo; about",
+        "opset 17, IR 9", "tried as task classify", "2 backends", "pictures of the demo; about",
         "the reference", "agree (100.0% of images)", "PASS onnxruntime-cpu and openvino-cpu give the same results",
         "that they are right, nobody checked", "not checked: accuracy", "not checked: your pictures",
         "next: seatrial init m.onnx --images photos/ && seatrial run trial.yaml",
         "seatrial compare m.onnx --backend-a onnxruntime-cpu --backend-b openvino-cpu", "--find-rate",
     ):  # fmt: skip
-        assert words.replace("376 B", "") in said or words in said, (words, said)
+        assert words in said, said
     facts = json.loads((tmp_path / "out.json").read_text())
     record = read(facts["record"])
     assert record.verdict == "PASS"
@@ -170,7 +170,9 @@ def test_a_model_that_takes_no_picture_says_what_measures_it(tmp_path):
         quick_trial(look, None, 25.0, 30.0)
 
 
-def test_the_next_commands_can_be_typed(tmp_path, monkeypatch):
+def test_the_next_commands_can_be_typed(tmp_path):
+    from typer.testing import CliRunner
+
     from seatrial.cli import bench, compare, plans  # noqa: F401
     from seatrial.cli.shell import app
 
@@ -180,5 +182,5 @@ def test_the_next_commands_can_be_typed(tmp_path, monkeypatch):
     assert commands[0].endswith("my model.onnx' --images 'my photos' && seatrial run trial.yaml")
     assert "--shape=x=1x3x16x16" in commands[1]
     assert "--latency-bound=200ms@p95" in commands[2]
-    known = {c.name for c in app.registered_commands}
-    assert {line.split()[1] for line in commands} <= known
+    for line in commands:
+        assert CliRunner().invoke(app, [line.split()[1], "--help"]).exit_code == 0

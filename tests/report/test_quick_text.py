@@ -11,7 +11,7 @@ from seatrial.history.records import Decision, ImagesSection, ParityResult
 from seatrial.report.quick_text import agreement_words, print_quick, verdict_words
 
 COLUMNS = 80
-TABLE = np.cumsum(np.full((40, 5), 1_000_000), axis=1)
+TABLE = np.tile(np.array([0, 1, 1, 1, 1, 4], np.int64) * 1_000_000, (40, 1))
 REFERENCE = "baseline.onnxruntime-cpu.fp32.b1.t1"
 
 
