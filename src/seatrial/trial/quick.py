@@ -88,9 +88,9 @@ def quick_trial(look: Look, images: Path | None, left_s: float, max_time_s: floa
     }
     backends = tuple(o.backend for o in running)
     # Its name says in lists of runs what was tried; in its place stands no file.
-    path = Path.cwd() / f"{look.info.path.name} (plan in memory)"
+    path = look.info.path.absolute().with_name(f"{look.info.path.name} (plan in memory)")
     folder = str((images or PICTURE.parent).absolute())
-    text = plan_text(look.info, found, Path.cwd(), folder, list(backends))
+    text = plan_text(look.info, found, path.parent, folder, list(backends))
     expected_s = len(running) * (others_s + measure_s) + REPORT_S
     return QuickTrial(plan_in_memory(text, path, changes), backends, count, expected_s, images is None)
 
