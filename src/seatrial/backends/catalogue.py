@@ -80,6 +80,17 @@ def availability(name: str) -> Availability:
     return Availability(name, True, found)
 
 
+def missing_extra(name: str) -> str:
+    """The extra of seatrial that would bring the backend's package or provider, where it is not here; '' where none would."""
+    entry = _ENTRIES.get(name)
+    if entry is None or availability(name).ok:
+        return ""
+    # A wheel for GPUs is here already: what it lacks is no package.
+    has_gpu_wheel = _version(("onnxruntime-gpu",)) != ""
+    absent = find_spec(entry.package) is None or (entry.provider != "" and not has_gpu_wheel)
+    return entry.extra if absent else ""
+
+
 def has_native_loop(name: str, library: bool | None = None) -> bool:
     """Whether the backend can be called without the interpreter: ONNX Runtime, where its library lies in the wheel.
 

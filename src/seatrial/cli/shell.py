@@ -37,7 +37,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="First steps:\n\n  seatrial demo\n\n  seatrial init model.onnx && seatrial run trial.yaml\n\n"
+    epilog="First steps:\n\n  seatrial demo\n\n  seatrial model.onnx photos/\n\n"
+    "  seatrial init model.onnx && seatrial run trial.yaml\n\n"
     "Exit codes: 0 pass, 1 fail, 2 usage, 3 inconclusive, 4 bad plan, model or data, 5 environment, 70 internal error, "
     "130 interrupted.",
 )

@@ -14,10 +14,12 @@ from seatrial.plan.guess import Guess, guess
 MOST_LOOKED_AT = 64
 
 
-def guess_seen(info: ModelInfo, images: Path, backends: Sequence[str], size: Size | None = None) -> tuple[Guess, str]:
+def guess_seen(
+    info: ModelInfo, images: Path | None, backends: Sequence[str], size: Size | None = None
+) -> tuple[Guess, str]:
     """A first guess says how to run the model on a picture, and that says more; and why it was not run, or ''.
 
-    images: a folder or a file, which need not be there. size: as `guess` takes it.
+    images: a folder or a file, which need not be there; None: one that is bundled. size: as `guess` takes it.
 
     Raises:
         ModelError: no plan with a built-in preprocess can run the model.
@@ -29,7 +31,7 @@ def guess_seen(info: ModelInfo, images: Path, backends: Sequence[str], size: Siz
         problem = "no runtime is installed; python -m pip install 'seatrial[cpu]'"
         return guess(info, not_run=problem, size=size), problem
     batch = first.batch_fixed or 1
-    seen = glimpse(info, first.preprocess, batch, _pictures(images) or [PICTURE], backends[0])
+    seen = glimpse(info, first.preprocess, batch, (_pictures(images) if images else []) or [PICTURE], backends[0])
     if not seen.seen and not seen.problem:  # none of the files is a picture
         seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
     return guess(info, seen.seen, seen.problem, size), seen.problem

@@ -19,7 +19,7 @@ from seatrial.model.image_size import Size, image_input, size_in
 from seatrial.model.shapes import batch_of, fixed_shapes
 from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
-from seatrial.plan.load import PlanFile, plan_of_text
+from seatrial.plan.load import PlanFile, plan_in_memory
 from seatrial.warning import Warning
 
 # What messages call it: no file holds it.
@@ -71,7 +71,7 @@ def guessed_plan(
 
 def _plan(text: str) -> PlanFile:
     try:
-        return plan_of_text(Path.cwd() / CALLED, text)
+        return plan_in_memory(text, Path.cwd() / CALLED)
     except SeatrialError as e:
         raise ModelError(f"{option('images')}: {e.raw}") from None
 

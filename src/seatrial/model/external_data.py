@@ -31,7 +31,7 @@ def external_files(model: Any, path: Path) -> list[Path]:
 
 def all_tensors(model: Any) -> Iterator[Any]:
     """Every tensor that the file can hold: initialisers and attributes, dense and sparse, in graphs, subgraphs, functions."""
-    for graph in _graphs(model):
+    for graph in all_graphs(model):
         yield from graph.initializer
         yield from _parts(graph.sparse_initializer)
     for attribute in _attributes(model):
@@ -43,7 +43,7 @@ def all_tensors(model: Any) -> Iterator[Any]:
 
 def all_nodes(model: Any) -> Iterator[Any]:
     """Of every graph, and of every function."""
-    for holder in (*_graphs(model), *model.functions):
+    for holder in (*all_graphs(model), *model.functions):
         yield from holder.node
 
 
@@ -60,7 +60,7 @@ def _attributes(model: Any) -> Iterator[Any]:
         yield from function.attribute_proto
 
 
-def _graphs(model: Any) -> list[Any]:
+def all_graphs(model: Any) -> list[Any]:
     """The model's own, those of its training information, and those in attributes, at any depth."""
     found = [model.graph]
     for training in model.training_info:

@@ -39,7 +39,7 @@ def stated_size(info: ModelInfo) -> Size | None:
     try:
         given = ast.literal_eval(info.metadata.get("imgsz", ""))
         size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError):
+    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError, OverflowError):
         return None
     return size if min(size) >= 1 and max(size) <= LARGEST_SIDE else None
 

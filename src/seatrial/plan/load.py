@@ -66,23 +66,23 @@ def load_plan(path: str | Path, changes: dict[str, Any] | None = None) -> PlanFi
     file = Path(path).absolute()
     if not is_utf8(file):
         raise PlanError(f"{printable(str(file))}: {NOT_UTF8}")
-    source = read_yaml(file)
-    source.path = Path(path)
-    return _checked(file, source, changes or {})
+    return _checked(read_yaml(file), Path(path), changes)
 
 
-def plan_of_text(path: Path, text: str) -> PlanFile:
-    """A plan that no file holds, as if it stood at `path`."""
-    return _checked(path.absolute(), parse_yaml(path, text), {})
+def plan_in_memory(text: str, path: Path, changes: dict[str, Any] | None = None) -> PlanFile:
+    """As load_plan, of text that stands in no file. path: absolute; its folder is what the plan's paths are relative to, and
+    its name what messages and records call the plan."""
+    return _checked(parse_yaml(text, path), path, changes)
 
 
-def _checked(file: Path, source: Source, changes: Mapping[str, Any]) -> PlanFile:
+def _checked(source: Source, path: Path, changes: dict[str, Any] | None) -> PlanFile:
+    source.path = path
     if not isinstance(source.data, dict):
         raise PlanError(
             f"{source.path}: expected keys such as version, images and pipelines, got {type(source.data).__name__}"
         )
     _extend_pipelines(source)
-    for dotted_key, value in changes.items():
+    for dotted_key, value in (changes or {}).items():
         _lay_over(source.data, dotted_key.split("."), value)
     try:
         plan = Plan.model_validate(source.data)
@@ -92,7 +92,7 @@ def _checked(file: Path, source: Source, changes: Mapping[str, Any]) -> PlanFile
     problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
-    return PlanFile(file, plan, source.text, changes, source)
+    return PlanFile(path.absolute(), plan, source.text, changes or {}, source)
 
 
 def _lay_over(data: Any, keys: list[str], value: Any) -> None:

@@ -63,11 +63,11 @@ def read_yaml(path: Path) -> Source:
         ) from None
     except OSError as e:
         raise PlanError(f"{path}: the plan cannot be read: {e.strerror}") from None
-    return parse_yaml(path, text)
+    return parse_yaml(text, path)
 
 
-def parse_yaml(path: Path, text: str) -> Source:
-    """As read_yaml, of a text that is called `path` in messages."""
+def parse_yaml(text: str, path: Path) -> Source:
+    """path: what messages call it; nothing is read there. PlanError as read_yaml."""
     source = Source(path, text)
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)

@@ -1,0 +1,139 @@
+"""A first trial of a model that nobody has a plan for yet: init's plan, kept in memory, on every backend that runs the model.
+
+For: what is run, on how many pictures, for how long. Not for: budgets, which nobody gave: nothing here is called fast enough,
+and without the truth nothing is called right.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from seatrial.demo import PICTURE
+from seatrial.errors import BackendUnavailableError, ModelError, UsageError, count_of
+from seatrial.images.files import SUFFIXES
+from seatrial.jobs.look import Look
+from seatrial.plan.guess import Guess
+from seatrial.plan.init import plan_text
+from seatrial.plan.load import PlanFile, plan_in_memory
+from seatrial.report.inspection_text import shapes_said
+from seatrial.units import format_seconds
+
+# A process with its imports; the other kernels beside; an image's way without the model; the page at the end.
+START_S, ENGINES_S, IMAGE_S, REPORT_S = 2.0, 1.0, 0.02, 3.0
+FEWEST_IMAGES, MOST_IMAGES = 2, 32
+# The reference runs so many once more, against itself (cells/floor.py).
+FLOOR_IMAGES = 8
+# Of a median, in runs; and what a p90 takes (docs/timing.md), where there is time.
+FEWEST_RUNS, ENOUGH_RUNS = 6, 700
+LONGEST_MEASURE_S = 60.0
+
+
+@dataclass(frozen=True)
+class QuickTrial:
+    """plan: in memory. backends: those that run the model, the reference first. images: pictures at most. expected_s: from
+    here to the end. bundled: whether the pictures are the demo's."""
+
+    plan: PlanFile
+    backends: tuple[str, ...]
+    images: int
+    expected_s: float
+    bundled: bool
+
+
+def quick_trial(look: Look, images: Path | None, left_s: float, max_time_s: float) -> QuickTrial:
+    """left_s: what is left of max_time_s, which the user gave.
+
+    Raises:
+        ModelError: no plan fits the model, or no backend here runs it.
+        BackendUnavailableError: no backend is installed.
+        UsageError: max_time is too short for so slow a model.
+    """
+    found = _guess_of(look)
+    running = [o for o in look.openings if o.opens and not o.run_problem]
+    if not look.openings:
+        raise BackendUnavailableError("no backend is installed here; python -m pip install 'seatrial[cpu]'")
+    if not running:
+        why = "; ".join(f"{o.backend}: {o.problem or o.run_problem}" for o in look.openings)
+        at = f" at {shapes_said(look.opened_at)}" if look.opened_at else ""
+        cure = "" if look.cost else "; that size is a guess: write a plan with 'seatrial init' and give preprocess.size"
+        raise ModelError(f"no backend here runs the model{at}: {why}{cure}", subject=look.info.path)
+    slowest_s = max((o.run_s or 0.0) for o in running)
+    load_s = max(o.load_s for o in running)
+    share_s = (left_s - REPORT_S) / len(running)
+    count = _count(images, int(0.12 * share_s / (slowest_s + IMAGE_S)))
+    others_s = START_S + ENGINES_S + 2 * load_s + (count + min(count, FLOOR_IMAGES)) * (slowest_s + IMAGE_S)
+    measure_s = min(share_s - others_s, LONGEST_MEASURE_S)
+    run_s = slowest_s + IMAGE_S
+    if measure_s < max(0.5, FEWEST_RUNS * run_s):
+        least_s = max_time_s - left_s + REPORT_S + len(running) * (others_s + max(0.5, FEWEST_RUNS * run_s))
+        raise UsageError(
+            f"expected {math.ceil(least_s / 5) * 5} s or more for {count_of(len(running), 'backend')}, where a run takes "
+            f"{format_seconds(slowest_s)}; give it more, or fewer backends in a plan ('seatrial init')",
+            option="max_time",
+            value=format_seconds(max_time_s),
+        )
+    runs = int(0.6 * measure_s / run_s)
+    changes: dict[str, Any] = {
+        "budgets": [],
+        "images.limit": count,
+        "measure": {
+            "max_time": f"{measure_s:.3f} s",
+            "min_samples": max(FEWEST_RUNS, min(ENOUGH_RUNS, runs)),
+            "timeout": f"{max(60.0, 4 * share_s):.3f} s",
+        },
+    }
+    backends = tuple(o.backend for o in running)
+    # Its name says in lists of runs what was tried; in its place stands no file.
+    path = look.info.path.absolute().with_name(f"{look.info.path.name} (plan in memory)")
+    folder = str((images or PICTURE.parent).absolute())
+    text = plan_text(look.info, found, path.parent, folder, list(backends))
+    expected_s = len(running) * (others_s + measure_s) + REPORT_S
+    return QuickTrial(plan_in_memory(text, path, changes), backends, count, expected_s, images is None)
+
+
+def _guess_of(look: Look) -> Guess:
+    if look.guess is None:
+        name = look.info.path
+        raise ModelError(
+            f"{name}: it cannot be tried on pictures: {look.no_guess}; 'seatrial bench {name}' measures the model alone"
+        )
+    return look.guess
+
+
+def _count(images: Path | None, affordable: int) -> int:
+    """Pictures to run: those that there are, as far as time goes."""
+    folder = images or PICTURE.parent
+    files = folder.rglob("*") if folder.is_dir() else [folder]
+    there = sum(1 for f in files if f.suffix.lower() in SUFFIXES)
+    return max(1, min(there, max(FEWEST_IMAGES, min(MOST_IMAGES, affordable))))
+
+
+def next_commands(look: Look, trial: QuickTrial, images: Path | None, p50_s: float | None) -> list[str]:
+    """What to type next: a plan to confirm, backends or versions compared, the highest rate."""
+    model = str(look.info.path)
+    fixed = all(isinstance(d, int) for i in look.info.inputs for d in i.shape[1:])
+    shape = [] if fixed else [f"--shape={n}={'x'.join(map(str, s))}" for n, s in look.opened_at.items()]
+    sides = ["--backend-a", trial.backends[0], "--backend-b", trial.backends[1]] if len(trial.backends) > 1 else []
+    other = [] if sides else ["next-version.onnx"]
+    bound = _rounded_up(5 * p50_s) if p50_s else "100ms"
+    search = ["--scenario", "server", "--find-rate", f"--latency-bound={bound}@p95"]
+    return [
+        shlex.join(["seatrial", "init", model, "--images", str(images or "photos/")]) + " && seatrial run trial.yaml",
+        shlex.join(["seatrial", "compare", model, *other, *sides, *shape]),
+        shlex.join(["seatrial", "bench", model, *shape, *search]),
+    ]
+
+
+def _rounded_up(seconds: float) -> str:
+    """'200ms' or '2s': the next of 1, 2, 5, 10, 20, … milliseconds."""
+    milliseconds, step = seconds * 1e3, 1
+    while True:
+        for factor in (1, 2, 5):
+            if step * factor >= milliseconds:
+                found = step * factor
+                return f"{found}ms" if found < 1000 else f"{found // 1000}s"
+        step *= 10

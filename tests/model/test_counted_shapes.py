@@ -1,0 +1,60 @@
+"""At which shapes a cost is counted: fixed, given, or from the metadata; else the message names the option."""
+
+from pathlib import Path
+
+import pytest
+
+from seatrial.errors import ModelError, UsageError
+from seatrial.model.counted_shapes import counted_shapes
+from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.model.image_size import stated_size
+
+
+def info(*inputs, **metadata):
+    tensors = tuple(TensorInfo(name, shape, "float32") for name, shape in inputs)
+    return ModelInfo(Path("m.onnx"), tensors, (), metadata, 17, 0, "")
+
+
+@pytest.mark.parametrize(
+    ("imgsz", "size"),
+    [
+        ("[320, 416]", (320, 416)), ("640", (640, 640)), ("(8, 9)", (8, 9)),
+        ("", None), ("[0, 5]", None), ("-1", None), ("[640]", None), ("99999", None), ("1e400", None), ("__import__('os')", None),
+        ("[" * 9999, None), ("'ab'", None),
+    ],
+)  # fmt: skip
+def test_sizes_in_metadata(imgsz, size):
+    assert stated_size(ModelInfo(Path("m.onnx"), (), (), {"imgsz": imgsz}, 17, 0, "")) == size
+
+
+def test_fixed_shapes_need_nothing():
+    assert counted_shapes(info(("x", (4, 3, 8, 8))), {}) == {"x": (4, 3, 8, 8)}
+
+
+def test_an_open_batch_is_one_image():
+    assert counted_shapes(info(("x", ("n", 3, 8, 8))), {}) == {"x": (1, 3, 8, 8)}
+
+
+def test_open_sides_come_from_the_metadata():
+    assert counted_shapes(info(("x", ("n", 3, "h", "w")), imgsz="[320, 416]"), {}) == {"x": (1, 3, 320, 416)}
+    assert counted_shapes(info(("x", (2, "h", "w", 3)), imgsz="[320, 416]"), {}) == {"x": (2, 320, 416, 3)}
+
+
+def test_what_is_given_goes_before_the_metadata():
+    assert counted_shapes(info(("x", ("n", 3, "h", "w")), imgsz="320"), {"x": (2, 3, 64, 64)}) == {"x": (2, 3, 64, 64)}
+
+
+def test_fixed_sides_go_before_the_metadata():
+    assert counted_shapes(info(("x", (1, 3, 224, "w")), imgsz="320"), {}) == {"x": (1, 3, 224, 320)}
+
+
+def test_without_either_the_message_names_the_option():
+    with pytest.raises(ModelError) as e:
+        counted_shapes(info(("x", ("n", 3, "h", "w"))), {})
+    assert "dimensions that are not fixed; give --shape x=1x3x640x640" in e.value.for_command_line()
+
+
+@pytest.mark.parametrize("given", [{"y": (1, 3, 8, 8)}, {"x": (1, 4, 8, 8)}, {"x": (1, 3, 8)}])
+def test_a_shape_that_does_not_fit_is_a_usage_error(given):
+    with pytest.raises(UsageError):
+        counted_shapes(info(("x", ("n", 3, "h", "w"))), given)
