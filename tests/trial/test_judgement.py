@@ -364,7 +364,7 @@ def test_a_damaged_neighbour_does_not_stop_a_resume(workspace):
     ("truth", "said"),
     [
         ("image,class\n0.png,red\n1.png,bleu\n2.png,red\n3.png,red\n", "1.png is of class 'bleu', which is no label (did you mean 'blue'?)"),
-        ({"images": [], "annotations": [], "categories": [{"id": 1, "name": "red"}]}, "no image called '0.png'"),
+        ({"images": [], "annotations": [], "categories": [{"id": 1, "name": "red"}]}, "no row in 'images' for 4 of 4 images: 0.png, 1.png, 2.png, 3.png; an image"),
     ],
 )  # fmt: skip
 def test_truth_that_cannot_judge_is_told_before_anything_runs(workspace, truth, said):
