@@ -51,7 +51,10 @@ def test_fixed_sides_go_before_the_metadata():
 def test_without_either_the_message_names_the_option():
     with pytest.raises(ModelError) as e:
         counted_shapes(info(("x", ("n", 3, "h", "w"))), {})
-    assert "dimensions that are not fixed; give --shape x=1x3x640x640" in e.value.for_command_line()
+    assert (
+        "dimensions that are not fixed, and no metadata gives a size; give --shape x=1x3x640x640"
+        in e.value.for_command_line()
+    )
 
 
 @pytest.mark.parametrize("given", [{"y": (1, 3, 8, 8)}, {"x": (1, 4, 8, 8)}, {"x": (1, 3, 8)}])

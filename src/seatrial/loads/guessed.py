@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.cells.checks import check_backend
-from seatrial.errors import DataError, ModelError, SeatrialError, UsageError, count_of, option
+from seatrial.errors import DataError, ModelError, SeatrialError, UsageError, count_of, flag, option
 from seatrial.jobs.guessed import guess_seen
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.model.fitting import example_shape
@@ -54,7 +54,7 @@ def guessed_plan(
     backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
     check_backend(backend)
     size = _given_size(info, shapes, batch)
-    init = f"seatrial init {shlex.quote(str(model))} --images {shlex.quote(images)}"
+    init = f"seatrial init {shlex.quote(str(model))} {flag('images')} {shlex.quote(images)}"
     try:
         guess, problem = guess_seen(info, Path(images), [backend], size)
     except ModelError as e:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import ModelError, printable
+from seatrial.errors import ModelError, flag, printable
 from seatrial.model.file import ModelInfo
 from seatrial.plan.guess import Guess
 
@@ -93,7 +93,7 @@ def _batch(base: Guessed, candidate: Guessed | None) -> int | None:
     if candidate is None:
         return base.guess.batch_fixed
     a, b = base.info.path, candidate.info.path
-    apart = f"write a plan for each: seatrial init {a}; seatrial init {b} --output {b.stem}.yaml"
+    apart = f"write a plan for each: seatrial init {a}; seatrial init {b} {flag('output')} {b.stem}.yaml"
     if base.guess.task != candidate.guess.task:
         said = [f"{m.info.path.name} is {_kind(m.guess)}" for m in (base, candidate)]
         raise ModelError(

@@ -7,6 +7,7 @@ from functools import partial
 
 from rich.table import Table
 
+from seatrial.errors import flag
 from seatrial.history.records import CellRecord, Measured
 from seatrial.report.percentiles import bounded, missing, shown_percentiles
 from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
@@ -86,7 +87,7 @@ def _notes(cells: list[CellRecord], columns: Columns, left_out: list[str], width
     line = "; ".join(heads) + (", n batches" if "n" in columns else "")
     yield line + ("; agrees: results like the reference pipeline's" if "agrees" in columns else "")
     if left_out:
-        yield f"{width} columns: {', '.join(left_out)} left out; wider, or --json"
+        yield f"{width} columns: {', '.join(left_out)} left out; wider, or {flag('json')}"
     yield f"I/O: {'; '.join(dict.fromkeys(c.measured.io_policy for c in cells))}"
     yield from (f"?: {line}" for line in missing(("p50", c.stages[END_TO_END].p50) for c in cells))
     tails = ((p, getattr(c.stages[END_TO_END], p)) for c in cells for p in shown if p != "p50")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.demo import PICTURE
-from seatrial.errors import BackendUnavailableError, ModelError, UsageError, count_of
+from seatrial.errors import BackendUnavailableError, ModelError, UsageError, count_of, flag
 from seatrial.images.files import SUFFIXES
 from seatrial.jobs.look import Look
 from seatrial.plan.guess import Guess
@@ -116,13 +116,16 @@ def next_commands(look: Look, trial: QuickTrial, images: Path | None, p50_s: flo
     """What to type next: a plan to confirm, backends or versions compared, the highest rate."""
     model = str(look.info.path)
     fixed = all(isinstance(d, int) for i in look.info.inputs for d in i.shape[1:])
-    shape = [] if fixed else [f"--shape={n}={'x'.join(map(str, s))}" for n, s in look.opened_at.items()]
-    sides = ["--backend-a", trial.backends[0], "--backend-b", trial.backends[1]] if len(trial.backends) > 1 else []
+    shape = [] if fixed else [f"{flag('shape')}={n}={'x'.join(map(str, s))}" for n, s in look.opened_at.items()]
+    sides = (
+        [flag("backend_a"), trial.backends[0], flag("backend_b"), trial.backends[1]] if len(trial.backends) > 1 else []
+    )
     other = [] if sides else ["next-version.onnx"]
     bound = _rounded_up(5 * p50_s) if p50_s else "100ms"
-    search = ["--scenario", "server", "--find-rate", f"--latency-bound={bound}@p95"]
+    search = [flag("scenario"), "server", flag("find_rate"), f"{flag('latency_bound')}={bound}@p95"]
     return [
-        shlex.join(["seatrial", "init", model, "--images", str(images or "photos/")]) + " && seatrial run trial.yaml",
+        shlex.join(["seatrial", "init", model, flag("images"), str(images or "photos/")])
+        + " && seatrial run trial.yaml",
         shlex.join(["seatrial", "compare", model, *other, *sides, *shape]),
         shlex.join(["seatrial", "bench", model, *shape, *search]),
     ]
