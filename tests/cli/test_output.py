@@ -31,8 +31,8 @@ def failing(workspace):
     ("words", "code"),
     [
         ("seatrial run fail.yaml --json - 2>/dev/null | true", 1),
-        ("seatrial run fail.yaml | true", 1),
-        ("seatrial run fail.yaml --json - 2>&1 >/dev/null | true", 1),
+        pytest.param("seatrial run fail.yaml | true", 1, marks=pytest.mark.slow),
+        pytest.param("seatrial run fail.yaml --json - 2>&1 >/dev/null | true", 1, marks=pytest.mark.slow),
         ("seatrial run nowhere.yaml 2>&1 | true", 4),
         ("seatrial init model.onnx --output - | true", 0),
         ("seatrial plan schema | true", 0),
@@ -48,12 +48,14 @@ def test_a_reader_that_leaves_changes_no_exit_code(failing, words, code):
     assert "Exception ignored" not in done.stderr
 
 
+@pytest.mark.slow
 def test_json_reaches_its_reader_although_the_others_has_left(failing):
     done = shell(failing.folder, "seatrial run fail.yaml --json - 2> >(exec <&-; true); exit $?")
     assert done.returncode == 1
     assert json.loads(done.stdout)["verdict"] == "FAIL"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", [">/dev/full", ">&-"])
 def test_json_that_standard_output_does_not_take_is_the_environment(failing, output):
     done = shell(failing.folder, f"seatrial run fail.yaml --json - {output}")
@@ -64,6 +66,7 @@ def test_json_that_standard_output_does_not_take_is_the_environment(failing, out
     assert len(measured) == (output == ">/dev/full"), "a closed one is told before the work"
 
 
+@pytest.mark.slow
 def test_json_that_no_disk_takes_loses_neither_the_verdict_nor_the_report(failing):
     done = shell(failing.folder, "seatrial run fail.yaml --json /dev/full")
     assert done.returncode == 5
@@ -106,6 +109,7 @@ def test_a_pipe_is_opened_once(tmp_path):
     assert json.loads(read[0])
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_utf8_is_kept_in_json(failing):
     done = shell(
         failing.folder, "seatrial run fail.yaml -q; mv results/*/* results/$'r\\xff'; seatrial results --json out.json"
@@ -120,7 +124,7 @@ def test_a_name_that_is_no_utf8_is_kept_in_json(failing):
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 
-@pytest.mark.parametrize("closed", CLOSED)
+@pytest.mark.parametrize("closed", [CLOSED[-1], *(pytest.param(c, marks=pytest.mark.slow) for c in CLOSED[:-1])])
 def test_closed_streams_disturb_no_process(failing, closed):
     done = shell(failing.folder, f"seatrial run fail.yaml --json out.json {closed}")
     assert done.returncode == 1, done.stderr
@@ -129,6 +133,7 @@ def test_closed_streams_disturb_no_process(failing, closed):
     assert ("FAIL" in done.stdout) == (">&-" not in closed or closed == "2>&-")
 
 
+@pytest.mark.slow
 def test_closed_streams_disturb_no_program_that_calls_seatrial(failing):
     program = (
         "import os, seatrial; os.closerange(0, 3); r = seatrial.run('fail.yaml'); "
@@ -137,6 +142,7 @@ def test_closed_streams_disturb_no_program_that_calls_seatrial(failing):
     assert ran([sys.executable, "-c", program], cwd=failing.folder).returncode == 42
 
 
+@pytest.mark.slow
 def test_an_output_that_is_no_file_is_written_to(failing):
     device = failing.folder / "null"
     if os.getuid() == 0:

@@ -689,6 +689,7 @@ def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_re
     assert read_kept(folder / "kept") is None
 
 
+@pytest.mark.slow
 def test_what_a_search_had_found_outlives_it(folder):
     table = StageSamples(1 << 15, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)
