@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.special import betainc
 
 from seatrial.stats.means import independent_block_means, student_half_width
-from seatrial.stats.stopping import StoppingRule, tail_samples_needed, windows_agree
+from seatrial.stats.stopping import StoppingRule, windows_agree
 
 
 def steady(rng, n=40, cv=0.02):
@@ -353,31 +352,3 @@ def test_both_centres_are_as_they_were_before_they_had_one_rule(
     assert (stop, look.enough, look.centre) == (n, enough, value)
     assert look.alpha == pytest.approx(0.05 / (looks * (looks + 1)))
     assert look.half_width == pytest.approx(half_width, rel=1e-14)
-
-
-@pytest.mark.parametrize(("quantile", "n"), [(0.9, 44), (0.95, 90), (0.99, 459), (0.999, 4603)])
-def test_the_fewest_samples_for_a_tail(quantile, n):
-    assert tail_samples_needed(quantile, 0.99) == n
-
-
-@given(st.sampled_from([0.5, 0.9, 0.95, 0.99]), st.sampled_from([0.9, 0.95, 0.99]), st.integers(0, 40))
-def test_the_bound_is_the_incomplete_beta_function(quantile, confidence, above):
-    n = tail_samples_needed(quantile, confidence, above)
-    assert betainc(n - above, above + 1, quantile) <= 1 - confidence + 1e-12
-    if n - 1 > above:
-        assert betainc(n - 1 - above, above + 1, quantile) > 1 - confidence
-
-
-@pytest.mark.parametrize("above", [0, 3])
-def test_the_bound_holds_as_often_as_it_says(above):
-    rng = np.random.default_rng(7)
-    n = tail_samples_needed(0.95, 0.9, above)
-    # The (above + 1)-th largest of n uniform numbers is above 0.95 nine times in ten, and hardly more often.
-    bound = np.sort(rng.random((20_000, n)), axis=1)[:, n - 1 - above]
-    assert np.mean(bound >= 0.95) == pytest.approx(0.9, abs=0.02)
-
-
-@pytest.mark.parametrize("bad", [(1, 0.95, 0), (0.9, 1, 0), (0.9, 0.95, -1)])
-def test_a_tail_that_means_nothing_is_refused(bad):
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        tail_samples_needed(*bad)

@@ -13,10 +13,9 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr
 
 from seatrial.stats.means import BLOCK_MEMORIES, BLOCKS, independent_block_means, student_half_width
-from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate, samples_needed
+from seatrial.stats.sample import CONFIDENCE, can_be_bounded, percentile_estimate
 from seatrial.stats.share import LONGEST_RUN
 
 F64 = npt.NDArray[np.float64]
@@ -158,29 +157,3 @@ def _mean(samples: npt.ArrayLike, alpha: float) -> tuple[float, float]:
 
 
 _INTERVALS: dict[Centre, Callable[[npt.ArrayLike, float], tuple[float, float]]] = {"median": _median, "mean": _mean}
-
-
-def tail_samples_needed(quantile: float, confidence: float, above: int = 0) -> int:
-    """Fewest independent samples of which `above` may lie above a limit, and the quantile is still below it.
-
-    With h below and t above: I_p(h, t + 1) = P(Binomial(h + t, 1 - p) <= t) <= 1 - confidence. At 99 % and t = 0: 44
-    for p90, 90 for p95, 459 for p99, 4603 for p99.9.
-    """
-    if not 0 < quantile < 1 or not 0 < confidence < 1 or above < 0:
-        raise ValueError(
-            f"expected a quantile and a confidence between 0 and 1 and a count above of at least 0, "
-            f"got {quantile}, {confidence} and {above}"
-        )
-    if above == 0:
-        return samples_needed(quantile, confidence)
-
-    def bounds(n: int) -> bool:
-        return float(bdtr(float(above), n, 1 - quantile)) <= 1 - confidence
-
-    few, enough = above, 2 * (above + 1)
-    while not bounds(enough):
-        few, enough = enough, 2 * enough
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        few, enough = (few, middle) if bounds(middle) else (middle, enough)
-    return enough
