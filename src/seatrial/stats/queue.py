@@ -44,11 +44,19 @@ class RateEstimate:
 
 @dataclass(frozen=True)
 class Queue:
-    """service_s: (n,) float64, one or more, in the order of arrival. constant: arrivals come evenly, else at random."""
+    """service_s: (n,) float64, one or more, in the order of arrival. constant: arrivals come evenly, else at random.
+    run: how many neighbours are drawn at once."""
 
     service_s: F64
     clients: int
     constant: bool = False
+    run: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.run:
+            n = len(self.service_s)
+            memories = MEMORIES_A_RUN * n / effective_count(self.service_s)
+            object.__setattr__(self, "run", max(1, min(math.ceil(max(SHORTEST_RUN, memories)), n // FEWEST_RUNS)))
 
     @property
     def capacity(self) -> float:
@@ -63,10 +71,8 @@ class Queue:
         """(count,) service times like those measured: runs of neighbours, around the end too (Politis and Romano's circular
         block bootstrap, 1992)."""
         n = len(self.service_s)
-        memories = MEMORIES_A_RUN * n / effective_count(self.service_s)
-        run = max(1, min(math.ceil(max(SHORTEST_RUN, memories)), n // FEWEST_RUNS))
-        starts = rng.integers(0, n, math.ceil(count / run))
-        drawn: F64 = self.service_s[((starts[:, None] + np.arange(run)) % n).reshape(-1)[:count]]
+        starts = rng.integers(0, n, math.ceil(count / self.run))
+        drawn: F64 = self.service_s[((starts[:, None] + np.arange(self.run)) % n).reshape(-1)[:count]]
         return drawn
 
     def like_it(self, rng: np.random.Generator) -> Queue:
