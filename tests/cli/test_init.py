@@ -234,3 +234,32 @@ def test_a_size_that_is_guessed_goes_through_the_graph(init, tmp_path, monkeypat
     done = init("dense.onnx", "--force")
     assert "? size: the model leaves it open; 28 × 28 goes through its graph" in done.stdout
     assert "nothing was run" not in done.stdout
+
+
+def test_a_picture_of_another_size_is_what_the_shape_says(init, tmp_path, monkeypatch):
+    """Of what the file leaves open: lines of text are wide and low, and no metadata says so."""
+    monkeypatch.chdir(tmp_path)
+    neck(tmp_path / "m.onnx", {}, ("n", 3, "h", "w"))
+    done = init("m.onnx", "--shape", "images=4x3x64x320")
+    assert done.exit_code == 0, done.output
+    assert "✓ size 64 × 320: as given" in done.stdout
+    plan = load_plan("trial.yaml").plan
+    assert plan.pipelines["baseline"].preprocess.size == (64, 320)
+    assert plan.matrix.batch_sizes == [4]
+
+
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        ("image=1x3x64x320", "no input called 'image' (did you mean 'images'?)"),
+        ("images=1x1x64x320", "cannot take 1x1x64x320"),
+    ],
+)
+def test_a_shape_that_no_model_takes_is_refused_before_any_run(init, tmp_path, monkeypatch, shape, said):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.onnx", "b.onnx"):
+        neck(tmp_path / name, {}, ("n", 3, "h", "w"))
+    monkeypatch.setattr("seatrial.jobs.glimpse.glimpse", lambda *_: pytest.fail("it was run"))
+    done = init("a.onnx", "b.onnx", "--shape", shape)
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())

@@ -38,7 +38,7 @@ def no_processes(monkeypatch):
     monkeypatch.setattr(look, "availability", lambda n: Availability(n, n == "onnxruntime-cpu", reason="not asked for"))
     monkeypatch.setattr(look, "missing_extra", lambda n: "gpu" if n.endswith("cuda") else "")
     monkeypatch.setattr(look, "try_to_open", lambda _info, name, _shapes, _threads: Opening(name, "", 0.01, 0.002))
-    monkeypatch.setattr(look, "guess_seen", lambda info, _images, _backends: (look.guess(info), ""))
+    monkeypatch.setattr(look, "guess_seen", lambda info, _images, _backends, size: (look.guess(info, size=size), ""))
 
 
 def saved(path, nodes, inputs, outputs, initializers=(), domains=(), metadata=()):
@@ -189,7 +189,7 @@ def test_absent_backends_say_which_extra_brings_them(inspect, no_processes, tmp_
 def test_a_refusal_of_a_guessed_size_is_no_refusal_of_the_model(inspect, monkeypatch, tmp_path):
     """What only runs at a size that nobody gave is open, not refused."""
     monkeypatch.setattr(look, "availability", lambda n: Availability(n, n == "onnxruntime-cpu", reason="not here"))
-    monkeypatch.setattr(look, "guess_seen", lambda info, _images, _backends: (look.guess(info), ""))
+    monkeypatch.setattr(look, "guess_seen", lambda info, _images, _backends, size: (look.guess(info, size=size), ""))
 
     def picky(_info, name, shapes, _threads):
         return Opening(name, "640 is too large") if shapes else Opening(name, "", 0.01)

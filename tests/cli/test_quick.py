@@ -1,6 +1,7 @@
 """`seatrial MODEL.onnx`: a first trial without a plan, on real runtimes; and what is refused before any."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from records import read
 
 from seatrial.demo import PICTURE
 from seatrial.errors import BackendUnavailableError, ModelError, UsageError
-from seatrial.jobs.look import Look
+from seatrial.jobs.look import Look, look_at
 from seatrial.jobs.opening import Opening
 from seatrial.model.contents import contents_of
 from seatrial.model.cost import cost_of
@@ -114,7 +115,7 @@ def test_a_command_goes_before_a_file_of_its_name(seatrial_cli, tmp_path):
 
 def test_no_budgets_and_the_time_that_there_is(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    trial = quick_trial(looked(classifier(tmp_path / "m.onnx"), ORT, OPENVINO), None, 25.0, 30.0)
+    trial = quick_trial(looked(classifier(tmp_path / "m.onnx"), ORT, OPENVINO), None, {}, 25.0, 30.0)
     plan = trial.plan.plan
     assert plan.budgets == []
     assert plan.matrix.backends == ["onnxruntime-cpu", "openvino-cpu"]
@@ -131,7 +132,7 @@ def test_no_budgets_and_the_time_that_there_is(tmp_path, monkeypatch):
 @pytest.mark.parametrize("run_s", [0.001, 0.05, 0.3])
 def test_what_it_expects_is_within_what_it_was_given(tmp_path, run_s):
     slow = Opening("onnxruntime-cpu", "", 0.05, run_s)
-    trial = quick_trial(looked(classifier(tmp_path / "m.onnx"), slow), None, 25.0, 30.0)
+    trial = quick_trial(looked(classifier(tmp_path / "m.onnx"), slow), None, {}, 25.0, 30.0)
     assert trial.expected_s <= 25.5
 
 
@@ -139,35 +140,33 @@ def test_too_slow_a_model_says_how_much_time_it_takes(tmp_path):
     slow = Opening("onnxruntime-cpu", "", 0.05, 4.0)
     path = classifier(tmp_path / "m.onnx")
     with pytest.raises(UsageError) as e:
-        quick_trial(looked(path, slow), None, 25.0, 30.0)
+        quick_trial(looked(path, slow), None, {}, 25.0, 30.0)
     said = e.value.for_command_line()
     assert said.startswith("--max-time 30.0 s: expected ")
     needed = float(said.split("expected ")[1].split(" s")[0])
     assert needed > 30
-    quick_trial(looked(path, slow), None, needed - 5.0, needed)
+    quick_trial(looked(path, slow), None, {}, needed - 5.0, needed)
 
 
 def test_backends_that_do_not_run_it_are_left_out_and_none_at_all_is_an_error(tmp_path):
     path = classifier(tmp_path / "m.onnx")
     refusing, failing = Opening("onnxruntime-cpu", "cannot"), Opening("openvino-cpu", "", 0.1, None, "will not")
-    assert quick_trial(looked(path, refusing, OPENVINO), None, 25.0, 30.0).backends == ("openvino-cpu",)
+    assert quick_trial(looked(path, refusing, OPENVINO), None, {}, 25.0, 30.0).backends == ("openvino-cpu",)
     with pytest.raises(
         ModelError,
         match="no backend here runs the model at x=1x3x16x16: onnxruntime-cpu: cannot; openvino-cpu: will not",
     ):
-        quick_trial(looked(path, refusing, failing), None, 25.0, 30.0)
+        quick_trial(looked(path, refusing, failing), None, {}, 25.0, 30.0)
     with pytest.raises(BackendUnavailableError, match="no backend is installed here"):
-        quick_trial(looked(path), None, 25.0, 30.0)
+        quick_trial(looked(path), None, {}, 25.0, 30.0)
 
 
 def test_a_model_that_takes_no_picture_says_what_measures_it(tmp_path):
-    from dataclasses import replace
-
     look = replace(looked(classifier(tmp_path / "m.onnx"), ORT), guess=None, no_guess="the model takes text")
     with pytest.raises(
         ModelError, match=r"cannot be tried on pictures: the model takes text; 'seatrial bench .*m.onnx' measures"
     ):
-        quick_trial(look, None, 25.0, 30.0)
+        quick_trial(look, None, {}, 25.0, 30.0)
 
 
 def test_the_next_commands_can_be_typed(tmp_path):
@@ -177,10 +176,27 @@ def test_the_next_commands_can_be_typed(tmp_path):
     from seatrial.cli.shell import app
 
     look = looked(classifier(tmp_path / "my model.onnx", side="side"), ORT, OPENVINO)
-    trial = quick_trial(look, None, 25.0, 30.0)
-    commands = next_commands(look, trial, Path("my photos"), 0.025)
+    trial = quick_trial(look, None, {}, 25.0, 30.0)
+    commands = next_commands(look, trial, Path("my photos"), {}, 0.025)
     assert commands[0].endswith("my model.onnx' --images 'my photos' && seatrial run trial.yaml")
     assert "--shape=x=1x3x16x16" in commands[1]
     assert "--latency-bound=200ms@p95" in commands[2]
     for line in commands:
         assert CliRunner().invoke(app, [line.split()[1], "--help"]).exit_code == 0
+
+
+def test_the_size_that_was_given_is_tried_and_named_in_the_next_plan(tmp_path):
+    """Lines of text are wide and low; no file says so."""
+    path, shapes = classifier(tmp_path / "m.onnx", side="side"), {"x": (1, 3, 48, 320)}
+    look = replace(looked(path, ORT, shapes=shapes), guess=guess(inspect_model(path), size=(48, 320)))
+    trial = quick_trial(look, None, shapes, 25.0, 30.0)
+    assert trial.plan.plan.pipelines["baseline"].preprocess.size == (48, 320)
+    assert "--shape=x=1x3x48x320" in next_commands(look, trial, None, shapes, 0.025)[0]
+    with pytest.raises(UsageError, match="a first trial has one picture a batch"):
+        quick_trial(look, None, {"x": (2, 3, 48, 320)}, 25.0, 30.0)
+
+
+def test_a_shape_reaches_the_guess(tmp_path):
+    look = look_at(classifier(tmp_path / "m.onnx", side="side"), {"x": (1, 3, 48, 320)}, None, lambda _: None)
+    assert look.guess.size == (48, 320)
+    assert look.opened_at == {"x": (1, 3, 48, 320)}

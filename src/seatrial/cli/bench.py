@@ -10,7 +10,16 @@ import typer
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
 from seatrial.cli.output import console, print_error, print_taken, shown, write_json
-from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
+from seatrial.cli.shell import (
+    AllowCodeOption,
+    DebugOption,
+    JsonOption,
+    LoopOption,
+    QuietOption,
+    ResultsOption,
+    ShapeOption,
+    command,
+)
 from seatrial.cli.words import (
     BACKEND_HELP,
     backend_names,
@@ -100,10 +109,7 @@ def bench(
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="Longest measurement of each load, such as '30 s'.")
     ] = "10 s",
-    shape: Annotated[
-        list[str] | None,
-        typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
-    ] = None,
+    shape: ShapeOption = None,
     mix: Annotated[
         list[str] | None,
         typer.Option(

@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from seatrial.cli.output import console, print_error, print_taken, shown, write_json
-from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, LoopOption, QuietOption, ResultsOption, command
+from seatrial.cli.shell import (
+    AllowCodeOption,
+    DebugOption,
+    JsonOption,
+    LoopOption,
+    QuietOption,
+    ResultsOption,
+    ShapeOption,
+    command,
+)
 from seatrial.cli.words import BACKEND_HELP, backend_names, shapes_of
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
@@ -62,10 +71,7 @@ def compare(
     threads: Annotated[
         int | None, typer.Option("--threads", min=1, help="The runtime's threads.", show_default="1")
     ] = None,
-    shape: Annotated[
-        list[str] | None,
-        typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
-    ] = None,
+    shape: ShapeOption = None,
     backend: Backend = None,
     backend_a: OneBackend = None,
     backend_b: OneBackend = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from seatrial.cli.output import console, write_json
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, command
 from seatrial.cli.words import shapes_of
 from seatrial.errors import ExitCode
 from seatrial.report.inspection_text import (
@@ -37,12 +37,7 @@ MOST_OPERATORS = 12
 )
 def inspect_command(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
-    shape: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--shape", metavar="NAME=SHAPE", help="Shape of an input for FLOPs and opening, such as x=1x3x640x640."
-        ),
-    ] = None,
+    shape: ShapeOption = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,

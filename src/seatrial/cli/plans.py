@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seatrial.cli.output import console, write_json, write_out
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, app, command
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, app, command
+from seatrial.cli.words import shapes_of
 from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from seatrial.model.file import ModelInfo
     from seatrial.plan.guess import Guess
 
@@ -37,6 +40,7 @@ def init(
     images: Annotated[
         str, typer.Option("--images", metavar="FOLDER", help="The images that the plan will name.")
     ] = "images/",
+    shape: ShapeOption = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The plan to write; '-' prints it.")
     ] = Path("trial.yaml"),
@@ -50,11 +54,14 @@ def init(
     from seatrial.history.files import write_named
     from seatrial.jobs.guessed import guess_seen
     from seatrial.model.file import inspect_model
+    from seatrial.model.shapes import batch_of, picture_size
     from seatrial.plan.init import Guessed, plan_text
     from seatrial.report.guess_text import print_guess
 
     models = [model] if candidate is None else [model, candidate]
     infos = [inspect_model(m) for m in models]
+    shapes = _own_shapes(infos, shapes_of(shape))
+    sizes = [picture_size(i, s) for i, s in zip(infos, shapes, strict=True)]
     here = [n for n in ("onnxruntime-cpu", "openvino-cpu") if availability(n).ok]
     if not output.name:
         raise UsageError(f"--output: expected a file to write, got {str(output)!r}; such as trial.yaml")
@@ -67,10 +74,11 @@ def init(
     if to_file and (output.is_file() or output.is_dir()) and not force:
         raise UsageError(f"{output}: there is a plan already; give --output with another name, or --force")
     pictures = folder / _relative(images, folder)
-    found = [Guessed(info, guess_seen(info, pictures, here)[0]) for info in infos]
+    found = [Guessed(i, guess_seen(i, pictures, here, size)[0]) for i, size in zip(infos, sizes, strict=True)]
     first, second = found[0], found[1] if candidate else None
     backends = here or ["onnxruntime-cpu"]
-    text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second)
+    batch = batch_of(first.info, shapes[0], 1)
+    text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second, batch)
     out = console(quiet, json)
     if not to_file:
         write_out(text)
@@ -84,6 +92,13 @@ def init(
     facts = [_facts(m, g.info, g.guess) for m, g in zip(models, found, strict=True)]
     write_json(json, {**facts[0], **({"candidate": facts[1]} if candidate else {}), "plan": text})
     return ExitCode.PASS
+
+
+def _own_shapes(infos: Sequence[ModelInfo], shapes: dict[str, tuple[int, ...]]) -> list[dict[str, tuple[int, ...]]]:
+    """Of each model, those of its inputs; a name that none has stays, to be told."""
+    known = {i.name for info in infos for i in info.inputs}
+    own = [{i.name for i in info.inputs} for info in infos]
+    return [{n: s for n, s in shapes.items() if n in names or n not in known} for names in own]
 
 
 def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:

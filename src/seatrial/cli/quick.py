@@ -11,9 +11,9 @@ import typer
 
 from seatrial.cli.output import console, shown, write_json
 from seatrial.cli.progress import ProgressWatcher
-from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, command
+from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOption, ShapeOption, command
 from seatrial.cli.trials import DEFAULT_RESULTS
-from seatrial.cli.words import time_s
+from seatrial.cli.words import shapes_of, time_s
 from seatrial.errors import NOT_UTF8, DataError, ExitCode, UsageError, count_of, is_utf8, printable
 from seatrial.report.inspection_text import print_brief
 from seatrial.report.quick_text import print_quick
@@ -50,6 +50,7 @@ def try_model(
         Path | None,
         typer.Argument(help="A picture, or a folder of them; without it, the demo's.", show_default=False),
     ] = None,
+    shape: ShapeOption = None,
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="About how long all of it may take.")
     ] = "30 s",
@@ -61,18 +62,18 @@ def try_model(
     """Try a model on every backend that runs it here, without a plan; 'seatrial MODEL.onnx' for short."""
     from seatrial.jobs.look import look_at, look_json
     from seatrial.report.html import write_report
-    from seatrial.trial.quick import next_commands, quick_trial
+    from seatrial.trial.quick import next_commands, quick_trial, shape_options
     from seatrial.trial.run import run_trial
 
     began = time.monotonic()
-    seconds = time_s("--max-time", max_time)
+    seconds, shapes = time_s("--max-time", max_time), shapes_of(shape)
     _check_images(images)
     out = console(quiet, json)
     out.print(f"looking into {printable(model.name)}, then trying it: about {seconds:.0f} s in all", style="dim")
     with out.status("reading the file") as status:
-        look = look_at(model, {}, images, status.update)
+        look = look_at(model, shapes, images, status.update)
     print_brief(out, look.info, look.contents, look.cost, _tried_as(look))
-    trial = quick_trial(look, images, seconds - (time.monotonic() - began), seconds)
+    trial = quick_trial(look, images, shapes, seconds - (time.monotonic() - began), seconds)
     pictures = count_of(trial.images, "picture") + (" of the demo" if trial.bundled else "")
     said = f"{count_of(len(trial.backends), 'backend')}, {pictures}; about {trial.expected_s:.0f} s"
     out.print(f"running: {said}", style="dim")
@@ -84,9 +85,9 @@ def try_model(
             "interrupted; try again, or write a plan with 'seatrial init', whose runs can be resumed", style="yellow"
         )
         return outcome.exit_code
-    unchecked = _unchecked(look, trial)
+    unchecked = _unchecked(look, trial, shape_options(shapes))
     refused = [(o.backend, o.problem or o.run_problem) for o in look.openings if o.backend not in trial.backends]
-    commands = next_commands(look, trial, images, _p50(record))
+    commands = next_commands(look, trial, images, shapes, _p50(record))
     if out.is_terminal:  # elsewhere the bar leaves a line
         out.print()
     print_quick(out, record, refused, unchecked)
@@ -117,11 +118,12 @@ def _tried_as(look: Look) -> str:
     return f"{what}, {height} × {width}, {guess.preprocess['mode']}, {guess.preprocess['color']}"
 
 
-def _unchecked(look: Look, trial: QuickTrial) -> list[str]:
+def _unchecked(look: Look, trial: QuickTrial, given: Sequence[str]) -> list[str]:
     """What this trial cannot say, so that nobody reads it into a verdict."""
     said = ["accuracy (no truth was given: nothing says that the answers are right)"]
     if trial.bundled:
-        said.append(f"your pictures (these are the demo's: seatrial {shlex.quote(str(look.info.path))} photos/)")
+        again = shlex.join(["seatrial", str(look.info.path), "photos/", *given])
+        said.append(f"your pictures (these are the demo's: {again})")
     assert look.guess
     if look.guess.recognition.refused:
         said.append("decoded results (no built-in postprocess reads this head: raw outputs were compared)")

@@ -28,6 +28,10 @@ DebugOption = Annotated[bool, typer.Option("--debug", help="Show tracebacks.")]
 
 AllowCodeOption = Annotated[bool, typer.Option("--allow-code", help="Let a plan's Python stages run.")]
 LoopOption = Annotated[str, typer.Option("--loop", help="native: ONNX Runtime's C API; python: its Python binding.")]
+ShapeOption = Annotated[
+    list[str] | None,
+    typer.Option("--shape", metavar="NAME=SHAPE", help="Shape of an input, such as x=1x3x640x640."),
+]
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are kept.")]
 
 

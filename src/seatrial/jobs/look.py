@@ -19,6 +19,7 @@ from seatrial.model.contents import Contents, contents_of
 from seatrial.model.cost import Cost, cost_of
 from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.model.image_size import image_input, size_in
 from seatrial.plan.guess import Guess, guess
 
 # What runs a picture for the guess, in this order.
@@ -73,7 +74,9 @@ def look_at(
     taking = [o.backend for o in openings if o.opens and not o.run_problem]
     try:
         runners = [n for n in GUESSERS if n in taking] or [n for n in GUESSERS if here[n].ok]
-        found, _ = guess_seen(info, images, runners)
+        image = image_input(info)
+        size = size_in(image, shapes[image.name]) if image and image.name in shapes else None
+        found, _ = guess_seen(info, images, runners, size)
     except ModelError as e:
         no_guess = e.for_command_line().removeprefix(f"{path}: ")
     absent = tuple(a for a in here.values() if not a.ok)

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.cells.checks import check_backend
-from seatrial.errors import DataError, ModelError, SeatrialError, UsageError, count_of, flag, option
+from seatrial.errors import DataError, ModelError, SeatrialError, count_of, flag, option
 from seatrial.jobs.guessed import guess_seen
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.model.fitting import example_shape
-from seatrial.model.image_size import Size, image_input, size_in
-from seatrial.model.shapes import batch_of, fixed_shapes
+from seatrial.model.shapes import batch_of, picture_size
 from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
 from seatrial.plan.load import PlanFile, plan_in_memory
@@ -53,7 +52,7 @@ def guessed_plan(
         raise DataError(f"{option('images')}: expected a folder of images, or one, got {images!r}, which is not there")
     backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
     check_backend(backend)
-    size = _given_size(info, shapes, batch)
+    size = picture_size(info, shapes, batch or 1)
     init = f"seatrial init {shlex.quote(str(model))} {flag('images')} {shlex.quote(images)}"
     try:
         guess, problem = guess_seen(info, Path(images), [backend], size)
@@ -74,18 +73,6 @@ def _plan(text: str) -> PlanFile:
         return plan_in_memory(text, Path.cwd() / CALLED)
     except SeatrialError as e:
         raise ModelError(f"{option('images')}: {e.raw}") from None
-
-
-def _given_size(info: ModelInfo, shapes: Mapping[str, tuple[int, ...]], batch: int | None) -> Size | None:
-    image = image_input(info)
-    if not shapes:
-        return None
-    fixed_shapes(info, batch or 1, dict(shapes))
-    if image is None or image.name not in shapes:
-        raise UsageError(
-            f"with {option('images')} it gives the picture's size, and no input takes a picture", option="shape"
-        )
-    return size_in(image, shapes[image.name])
 
 
 def _unsized(info: ModelInfo, init: str) -> ModelError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from seatrial.errors import ModelError, UsageError, did_you_mean, option, printable
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape
-from seatrial.model.image_size import image_input, open_sides, sized, stated_size
+from seatrial.model.image_size import Size, image_input, open_sides, size_in, sized, stated_size
 
 
 def check_inputs(info: ModelInfo) -> None:
@@ -89,6 +89,23 @@ def fixed_shapes(
             )
         shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
     return shapes
+
+
+def picture_size(info: ModelInfo, given: Mapping[str, tuple[int, ...]], batch: int = 1) -> Size | None:
+    """Height and width of the pictures, where `given` shapes say them.
+
+    Raises:
+        UsageError: shapes that the model does not take, or of which none is a picture's.
+    """
+    if not given:
+        return None
+    fixed_shapes(info, batch, dict(given))
+    image = image_input(info)
+    if image is None or image.name not in given:
+        raise UsageError(
+            "it gives the picture's size, and that is of another input, or none takes a picture", option="shape"
+        )
+    return size_in(image, given[image.name])
 
 
 def taken_shapes(info: ModelInfo, given: Mapping[str, Sequence[int]], shapes: Mapping[str, tuple[int, ...]]) -> str:

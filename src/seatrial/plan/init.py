@@ -41,16 +41,17 @@ def plan_text(
     images: str,
     backends: list[str],
     candidate: Guessed | None = None,
+    batch: int = 1,
 ) -> str:
     """A commented plan for the model, with its own labels; valid as it stands where `images` is a folder of images.
 
-    candidate: a second model, which the plan then holds against the first.
+    candidate: a second model, which the plan then holds against the first. batch: of models that leave it open.
 
     Raises:
         ModelError: two models that no plan can hold against each other; the message has the cure.
     """
     base = Guessed(info, g)
-    batch = _batch(base, candidate)
+    fixed = _batch(base, candidate)
     models = {"baseline": base} | ({"candidate": candidate} if candidate else {})
     lines = [
         *(f"# {printable(line)}" for line in _comments(models)),
@@ -70,7 +71,7 @@ def plan_text(
         "matrix:",
         f"  backends: [{', '.join(backends)}]",
         "  precisions: [fp32]              # fp32, int8 (calibrated on the images above)",
-        f"  batch_sizes: [{batch or 1}]" + ("               # fixed in the model" if batch else ""),
+        f"  batch_sizes: [{fixed or batch}]" + ("               # fixed in the model" if fixed else ""),
         "  threads: [1]",
         "budgets:",
         "  - {metric: latency, at: p50, stage: end_to_end, max: 200 ms}   # your limit; p90 takes 631 requests, p99 7,268",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from seatrial.demo import PICTURE
 from seatrial.errors import BackendUnavailableError, ModelError, UsageError, count_of, flag
 from seatrial.images.files import SUFFIXES
 from seatrial.jobs.look import Look
+from seatrial.model.shapes import batch_of, picture_size
 from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
 from seatrial.plan.load import PlanFile, plan_in_memory
@@ -44,22 +46,31 @@ class QuickTrial:
     bundled: bool
 
 
-def quick_trial(look: Look, images: Path | None, left_s: float, max_time_s: float) -> QuickTrial:
-    """left_s: what is left of max_time_s, which the user gave.
+def quick_trial(
+    look: Look, images: Path | None, shapes: Mapping[str, tuple[int, ...]], left_s: float, max_time_s: float
+) -> QuickTrial:
+    """shapes: that the look was given. left_s: what is left of max_time_s, which the user gave.
 
     Raises:
         ModelError: no plan fits the model, or no backend here runs it.
         BackendUnavailableError: no backend is installed.
-        UsageError: max_time is too short for so slow a model.
+        UsageError: max_time is too short for so slow a model, or shapes are of more than one picture, or of none.
     """
     found = _guess_of(look)
+    picture_size(look.info, shapes)
+    if not found.batch_fixed and batch_of(look.info, dict(shapes), 1) != 1:
+        raise UsageError("a first trial has one picture a batch; 'seatrial init' takes others", option="shape")
     running = [o for o in look.openings if o.opens and not o.run_problem]
     if not look.openings:
         raise BackendUnavailableError("no backend is installed here; python -m pip install 'seatrial[cpu]'")
     if not running:
         why = "; ".join(f"{o.backend}: {o.problem or o.run_problem}" for o in look.openings)
         at = f" at {shapes_said(look.opened_at)}" if look.opened_at else ""
-        cure = "" if look.cost else "; that size is a guess: write a plan with 'seatrial init' and give preprocess.size"
+        cure = (
+            ""
+            if look.cost
+            else f"; that size is a guess: give yours, such as {shlex.join(shape_options(look.opened_at))}"
+        )
         raise ModelError(f"no backend here runs the model{at}: {why}{cure}", subject=look.info.path)
     slowest_s = max((o.run_s or 0.0) for o in running)
     load_s = max(o.load_s for o in running)
@@ -112,11 +123,13 @@ def _count(images: Path | None, affordable: int) -> int:
     return max(1, min(there, max(FEWEST_IMAGES, min(MOST_IMAGES, affordable))))
 
 
-def next_commands(look: Look, trial: QuickTrial, images: Path | None, p50_s: float | None) -> list[str]:
-    """What to type next: a plan to confirm, backends or versions compared, the highest rate."""
+def next_commands(
+    look: Look, trial: QuickTrial, images: Path | None, given: Mapping[str, tuple[int, ...]], p50_s: float | None
+) -> list[str]:
+    """What to type next: a plan to confirm, backends or versions compared, the highest rate. given: shapes, by the user."""
     model = str(look.info.path)
     fixed = all(isinstance(d, int) for i in look.info.inputs for d in i.shape[1:])
-    shape = [] if fixed else [f"{flag('shape')}={n}={'x'.join(map(str, s))}" for n, s in look.opened_at.items()]
+    shape = [] if fixed else shape_options(look.opened_at)
     sides = (
         [flag("backend_a"), trial.backends[0], flag("backend_b"), trial.backends[1]] if len(trial.backends) > 1 else []
     )
@@ -124,11 +137,16 @@ def next_commands(look: Look, trial: QuickTrial, images: Path | None, p50_s: flo
     bound = _rounded_up(5 * p50_s) if p50_s else "100ms"
     search = [flag("scenario"), "server", flag("find_rate"), f"{flag('latency_bound')}={bound}@p95"]
     return [
-        shlex.join(["seatrial", "init", model, flag("images"), str(images or "photos/")])
+        shlex.join(["seatrial", "init", model, flag("images"), str(images or "photos/"), *shape_options(given)])
         + " && seatrial run trial.yaml",
         shlex.join(["seatrial", "compare", model, *other, *sides, *shape]),
         shlex.join(["seatrial", "bench", model, *shape, *search]),
     ]
+
+
+def shape_options(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Words of a command line."""
+    return [f"{flag('shape')}={n}={'x'.join(map(str, s))}" for n, s in shapes.items()]
 
 
 def _rounded_up(seconds: float) -> str:
