@@ -93,6 +93,7 @@ CASES = [
         ("50@p99", "--latency-bound: expected a quantity such as '30 ms', got '50': the unit is missing"),
         ("-5ms@p99", "--latency-bound: expected a time above zero, got '-5ms'"),
         ("0ms@p99", "--latency-bound: expected a time above zero, got '0ms'"),
+        ("5ms@p99.95", "--latency-bound: expected at most p99.9, got p99.95"),
         ("5ms@99", "--latency-bound: expected a percentile between p0 and p100, such as p99 or p99.9, got '99'"),
         ("5ms@p100", "got 'p100'"), ("5ms@p", "got 'p'"), ("@p99", "expected a quantity such as '30 ms', got ''"),
     ]),

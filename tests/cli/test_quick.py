@@ -1,6 +1,7 @@
 """`seatrial MODEL.onnx`: a first trial without a plan, on real runtimes; and what is refused before any."""
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from seatrial.trial.quick import next_commands, quick_trial
 FLOAT = TensorProto.FLOAT
 
 
-def classifier(path, side=16, classes=3, means=True):
+def classifier(path, side=16, classes=3, means=True, batch="n"):
     """Scores that sum to 1, of a picture's mean colour; so each picture has its own."""
     weights = np.eye(3, classes, dtype=np.float32) * (20 if means else 0)
     nodes = [
@@ -32,7 +33,7 @@ def classifier(path, side=16, classes=3, means=True):
         helper.make_node("MatMul", ["f", "w"], ["m"]),
         helper.make_node("Softmax", ["m"], ["y"], axis=1),
     ]
-    shapes = [("x", ["n", 3, side, side]), ("y", ["n", classes])]
+    shapes = [("x", [batch, 3, side, side]), ("y", [batch, classes])]
     given, gives = (helper.make_tensor_value_info(n, FLOAT, s) for n, s in shapes)
     graph = helper.make_graph(nodes, "g", [given], [gives], [numpy_helper.from_array(weights, "w")])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
@@ -170,19 +171,33 @@ def test_a_model_that_takes_no_picture_says_what_measures_it(tmp_path):
 
 
 def test_the_next_commands_can_be_typed(tmp_path):
-    from typer.testing import CliRunner
-
-    from seatrial.cli import bench, compare, plans  # noqa: F401
-    from seatrial.cli.shell import app
-
     look = looked(classifier(tmp_path / "my model.onnx", side="side"), ORT, OPENVINO)
     trial = quick_trial(look, None, {}, 25.0, 30.0)
     commands = next_commands(look, trial, Path("my photos"), {}, 0.025)
     assert commands[0].endswith("my model.onnx' --images 'my photos' && seatrial run trial.yaml")
     assert "--shape=x=1x3x16x16" in commands[1]
     assert "--latency-bound=200ms@p95" in commands[2]
-    for line in commands:
-        assert CliRunner().invoke(app, [line.split()[1], "--help"]).exit_code == 0
+    assert all(typed(line) for line in commands)
+
+
+def typed(line):
+    """What each command makes of its words; an option that it does not have is an error."""
+    from typer.main import get_command
+
+    from seatrial.cli import bench, compare, plans  # noqa: F401
+    from seatrial.cli.shell import app
+
+    words = shlex.split(line.partition(" && ")[0])
+    return get_command(app).commands[words[1]].make_context(words[1], words[2:]).params
+
+
+def test_a_batch_that_the_model_fixes_is_counted_and_named(tmp_path):
+    four = {"x": (4, 3, 16, 16)}
+    look = looked(classifier(tmp_path / "m.onnx", batch=4), ORT, OPENVINO, shapes=four)
+    trial = quick_trial(look, None, {}, 25.0, 30.0)
+    assert trial.plan.plan.matrix.batch_sizes == [4]
+    _, compared, benched = (typed(line) for line in next_commands(look, trial, None, {}, 0.025))
+    assert compared["batch"] == benched["batch"] == 4
 
 
 def test_the_size_that_was_given_is_tried_and_named_in_the_next_plan(tmp_path):

@@ -176,8 +176,24 @@ def test_a_server_that_slows_down_has_no_estimate(seed):
             per_s=found.estimate.value, low=found.estimate.low, high=found.estimate.high, service_times=found.estimate.n
         ),
     )
-    assert list(said_against(search))
-    assert rate_estimate(search) is None
+    assert list(said_against(search, 0.9))
+    assert rate_estimate(search, 0.9) is None
+
+
+def test_an_estimate_of_few_service_times_is_none():
+    """Of 50 requests one in a hundred is mostly missing, and five wait behind it."""
+    found = Server(SERVICES["gamma"], 1, 0).search(0.1, 0.95, time_s=1.0)
+    e = found.estimate
+    point = {"first_row_ns": 0, "last_row_ns": 0, "arrivals": 9, "holds": "unsure", "expected_slow": (0, 0)}
+    search = Search(
+        points=(Point(offered_per_s=50.0, **point),),
+        held=None,
+        broke=None,
+        estimate=Estimate(per_s=e.value, low=e.low, high=e.high, service_times=e.n),
+    )
+    assert list(said_against(search, 0.95)) == [f"p95 takes 200 service times, and {e.n} were measured"]
+    assert rate_estimate(search, 0.95) is None
+    assert rate_estimate(search, 0.5) is not None
 
 
 def test_requests_that_nobody_served_are_slow():

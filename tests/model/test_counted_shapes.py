@@ -7,7 +7,7 @@ import pytest
 from seatrial.errors import ModelError, UsageError
 from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, TensorInfo
-from seatrial.model.image_size import stated_size
+from seatrial.model.image_size import stated_size, unread_size
 
 
 def info(*inputs, **metadata):
@@ -19,12 +19,21 @@ def info(*inputs, **metadata):
     ("imgsz", "size"),
     [
         ("[320, 416]", (320, 416)), ("640", (640, 640)), ("(8, 9)", (8, 9)),
-        ("", None), ("[0, 5]", None), ("-1", None), ("[640]", None), ("99999", None), ("1e400", None), ("__import__('os')", None),
+        ("", None), ("[0, 5]", None), ("-1", None), ("[640]", (640, 640)), ("[3, 320, 320]", None), ("True", None), ("[320.5, 320]", None), ("99999", None), ("1e400", None), ("__import__('os')", None),
         ("[" * 9999, None), ("'ab'", None),
     ],
 )  # fmt: skip
 def test_sizes_in_metadata(imgsz, size):
-    assert stated_size(ModelInfo(Path("m.onnx"), (), (), {"imgsz": imgsz}, 17, 0, "")) == size
+    found = info(imgsz=imgsz)
+    assert stated_size(found) == size
+    assert bool(unread_size(found)) == (size is None and imgsz != "")
+
+
+def test_a_size_that_the_models_own_stride_rules_out_is_none():
+    assert stated_size(info(imgsz="[100, 96]", stride="32")) is None
+    assert "'[100, 96]' in the metadata is no height and width, in multiples of its stride of 32" in unread_size(
+        info(imgsz="[100, 96]", stride="32")
+    )
 
 
 def test_fixed_shapes_need_nothing():

@@ -183,6 +183,15 @@ def test_a_result_on_one_side_only_is_a_disagreement(reference, candidate, value
         ([found(), found(A)], [found(), found()], False),
         ([None, None], [top(1), top(1)], True),
         ([None, top(1)], [top(1), top(1)], False),
+        ([top(1), top(1)], [top(1), top(1)], True),
+        ([found(A), found(A)], [found(A), found(A)], True),
+        ([found(A), found(B)], [found(A), found(B)], False),
+        ([vector(1, 0), vector(1, 0)], [vector(1, 0), vector(1, 0)], True),
+        ([vector(1, 0), vector(0, 1)], [vector(1, 0), vector(0, 1)], False),
+        ([mask(0, 0), mask(0, 0, 0)], [mask(0, 0), mask(0, 0, 0)], True),
+        ([mask(0, 0), mask(1, 1)], [mask(0, 0), mask(1, 1)], False),
+        ([mask(0, 1)], [mask(0, 1)], False),
+        ([mask(0, 1), mask(0, 1)], [mask(0, 1), mask(0, 1)], True),
     ],
 )
 def test_a_reference_without_results_is_told(reference, candidate, empty):

@@ -51,21 +51,21 @@ COUNTS = [
 
 @pytest.mark.parametrize(("task", "form", "shapes", "count"), COUNTS, ids=range(len(COUNTS)))
 def test_a_heads_classes_are_counted(task, form, shapes, count):
-    assert head_classes(pipeline(task, **({"format": form} if form else {})), model(*shapes)) == count
+    assert head_classes(pipeline(task, **({"format": form} if form else {})).postprocess, model(*shapes)) == count
 
 
 def test_only_the_outputs_that_the_plan_names_count():
     spec = pipeline("detect", format="yolov8", outputs=["o1"])
-    assert head_classes(spec, model((1, 32, 16, 16), (1, 7, 84))) == 3
+    assert head_classes(spec.postprocess, model((1, 32, 16, 16), (1, 7, 84))) == 3
     boxes_last = pipeline("detect", format="rtdetr", outputs=["o1", "o0"])
-    assert head_classes(boxes_last, model((1, 100, 4), (1, 100, 4))) == 4
+    assert head_classes(boxes_last.postprocess, model((1, 100, 4), (1, 100, 4))) == 4
 
 
 def test_the_users_own_stage_says_nothing():
     spec = pipelines.Pipeline.model_validate(
         {"model": "m.onnx", "preprocess": {"size": [8, 8]}, "postprocess": {"python": "a:b", "labels": ["x"]}}
     )
-    assert head_classes(spec, model((1, 5))) is None
+    assert head_classes(spec.postprocess, model((1, 5))) is None
     check_labels("p", spec, model((1, 5)), ["x"])
 
 

@@ -167,7 +167,7 @@ def test_what_is_still_marked_is_found_in_the_plans_text(tmp_path):
     path = save(tmp_path, [tensor("x", ["n", 3, "h", "w"])], [tensor("y", [1, 10])])
     text, plan = written(tmp_path, path)
     assert len(plan.unconfirmed) == text.count("# CHECK") == 3
-    assert plan.unconfirmed[0].startswith("size: the model takes any")
+    assert plan.unconfirmed[0].startswith("size: the model leaves it open")
     done = "\n".join(line for line in text.splitlines() if not line.startswith("# CHECK"))
     (tmp_path / "trial.yaml").write_text(done, "utf-8")
     assert load_plan(tmp_path / "trial.yaml").unconfirmed == ()

@@ -61,7 +61,7 @@ def map_truth(
                 pipelines_by_warning.setdefault(warning, []).append(name)
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
-            found = map_classes(truth, labels[name], class_ids, head_classes(spec, infos[name]))
+            found = map_classes(truth, labels[name], class_ids, head_classes(spec.postprocess, infos[name]))
         except DataError as e:
             if builtin or class_ids is not None:
                 raise DataError(f"{e.raw} (pipelines.{name})") from None
@@ -90,7 +90,7 @@ def relabellings_of(
         plain = any(isinstance(p, pipelines.Postprocess) and p.task in ("raw", "embed") for p in posts)
         if plan.plan.parity is None or name == base or plain:
             continue
-        counts = [head_classes(specs[n], infos[n]) for n in (name, base)]
+        counts = [head_classes(specs[n].postprocess, infos[n]) for n in (name, base)]
         own, other = maps.get(name), maps.get(base)
         by_truth = through_truth(own, other) if own is not None and other is not None else None
         found[name] = by_truth or relabelling(labels[name], labels[base], *counts)

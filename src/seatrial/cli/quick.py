@@ -69,13 +69,14 @@ def try_model(
     seconds, shapes = time_s("--max-time", max_time), shapes_of(shape)
     _check_images(images)
     out = console(quiet, json)
-    out.print(f"looking into {printable(model.name)}, then trying it: about {seconds:.0f} s in all", style="dim")
+    looking = f"looking into {printable(model.name)}, then trying it: about {seconds:.0f} s in all, or less"
+    out.print(looking, style="dim", markup=False)
     with out.status("reading the file") as status:
         look = look_at(model, shapes, images, status.update)
     print_brief(out, look.info, look.contents, look.cost, _tried_as(look))
     trial = quick_trial(look, images, shapes, seconds - (time.monotonic() - began), seconds)
     pictures = count_of(trial.images, "picture") + (" of the demo" if trial.bundled else "")
-    said = f"{count_of(len(trial.backends), 'backend')}, {pictures}; about {trial.expected_s:.0f} s"
+    said = f"{count_of(len(trial.backends), 'backend')}, {pictures}; at most about {trial.expected_s:.0f} s"
     out.print(f"running: {said}", style="dim")
     with _BarWatcher(out) as watcher:
         outcome = run_trial(trial.plan, results, watcher=watcher)

@@ -82,13 +82,18 @@ def percentile_of(option: str, text: str) -> tuple[str, float]:
 
 
 def latency_bound_of(text: str) -> dict[str, float]:
+    from seatrial.stats.queue import HIGHEST_QUANTILE
+
     time, at, percentile = text.partition("@")
     if not at:
         raise UsageError(f"--latency-bound: expected a time and its percentile, such as 100ms@p95, got {text!r}")
-    return {
-        "bound_s": time_s("--latency-bound", time),
-        "bound_quantile": percentile_of("--latency-bound", percentile)[1],
-    }
+    quantile = percentile_of("--latency-bound", percentile)[1]
+    if quantile > HIGHEST_QUANTILE:
+        raise UsageError(
+            f"--latency-bound: expected at most p{HIGHEST_QUANTILE * 100:g}, got {percentile}: no search of minutes has the "
+            "requests to tell more"
+        )
+    return {"bound_s": time_s("--latency-bound", time), "bound_quantile": quantile}
 
 
 def mix_of(texts: list[str] | None) -> tuple[tuple[dict[str, tuple[int, ...]], float], ...]:

@@ -106,6 +106,8 @@ def _look(task: GlimpseTask, _folder: Path, _tell: Tell) -> GlimpseAnswer:
     fed = w.model_info.inputs[0].name
     options = OpenOptions.for_shapes(w.model_info, w.threads, {fed: feed.shape})
     images = _images(task.pictures)
+    if not images:
+        return GlimpseAnswer({})
 
     def runs() -> Any:
         for image in images:

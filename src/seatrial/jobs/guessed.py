@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from seatrial.demo import PICTURE
-from seatrial.errors import is_utf8
+from seatrial.errors import count_of, is_utf8, printable
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import Size
+from seatrial.pipeline.class_count import head_classes
 from seatrial.plan.guess import Guess, guess
+from seatrial.plan.pipelines import Postprocess
 
 MOST_LOOKED_AT = 64
 
@@ -31,10 +34,28 @@ def guess_seen(
         problem = "no runtime is installed; python -m pip install 'seatrial[cpu]'"
         return guess(info, not_run=problem, size=size), problem
     batch = first.batch_fixed or 1
-    seen = glimpse(info, first.preprocess, batch, (_pictures(images) if images else []) or [PICTURE], backends[0])
-    if not seen.seen and not seen.problem:  # none of the files is a picture
+    own = _pictures(images) if images else []
+    seen = glimpse(info, first.preprocess, batch, own or [PICTURE], backends[0])
+    unread = own and not seen.seen and not seen.problem
+    if unread:
         seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
-    return guess(info, seen.seen, seen.problem, size), seen.problem
+    found = _with_labels_that_fit(info, guess(info, seen.seen, seen.problem, size))
+    if unread:
+        said = f"images: no picture can be read in {printable(str(images))}; the model was run on a picture of the demo"
+        found = replace(found, unsure=(*found.unsure, said))
+    return found, seen.problem
+
+
+def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
+    """Labels that are not as many as the head's classes name the wrong ones, from the first gap on."""
+    if found.task == "raw":
+        return found
+    head = {"task": found.task, "format": found.format, "outputs": list(found.recognition.outputs) or None}
+    classes, labels = head_classes(Postprocess.model_validate(head), info), info.labels()
+    if not labels or classes is None or classes == len(labels):
+        return found
+    said = f"labels: the file names {count_of(len(labels), 'class', 'classes')}, and the head has {classes}: give one a class"
+    return replace(found, labels_fit=False, unsure=(*found.unsure, said))
 
 
 def _pictures(images: Path) -> list[Path]:

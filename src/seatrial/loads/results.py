@@ -68,7 +68,7 @@ def results_of(
         bound_s=load.bound_s if searched else None,
         bound_quantile=load.bound_quantile if searched else None,
         found_rate=found_rate(answer) if searched else None,
-        rate_estimate=rate_estimate(answer.search) if answer.search else None,
+        rate_estimate=rate_estimate(answer.search, task.load.bound_quantile) if answer.search else None,
         broken_rate=answer.search.broke if answer.search else None,
         curve=rate_curve(answer.search.points if answer.search else (), table, load.bound_quantile),
         percentiles=asked,

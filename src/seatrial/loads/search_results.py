@@ -14,6 +14,7 @@ from seatrial.history.records import Measured, RatePoint
 from seatrial.jobs.summarise import record_of
 from seatrial.loads.bound import ERROR
 from seatrial.loads.task import LoadAnswer, LoadTask, Point, Search
+from seatrial.stats.queue import enough_service_times
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 from seatrial.units import format_seconds
 from seatrial.warning import Warning
@@ -36,21 +37,25 @@ def found_rate(answer: LoadAnswer) -> Measured | None:
     )
 
 
-def rate_estimate(search: Search) -> Measured | None:
-    """None where anything that was sent speaks against it, or nothing was sent that could."""
+def rate_estimate(search: Search, quantile: float) -> Measured | None:
+    """None where anything that was sent speaks against it, or nothing was sent that could, or it rests on too little. quantile:
+    the bound's."""
     e = search.estimate
-    if e is None or any(said_against(search)):
+    if e is None or any(said_against(search, quantile)):
         return None
     return Measured(
         value=e.per_s, unit="requests/s", interval=(e.low, e.high), confidence=CONFIDENCE, n=e.service_times
     )
 
 
-def said_against(search: Search) -> Iterator[str]:
+def said_against(search: Search, quantile: float) -> Iterator[str]:
     """What speaks against the estimate, for people."""
     e = search.estimate
     if e is None:
         return
+    enough = enough_service_times(quantile)
+    if e.service_times < enough:
+        yield f"p{quantile * 100:g} takes {enough:,} service times, and {e.service_times:,} were measured"
     for p in (p for p in search.points if p.misfit):
         yield f"at {p.offered_per_s:.3g}/s {p.misfit}"
     if search.held is not None and search.held > e.high:
@@ -121,5 +126,5 @@ def about_the_search(task: LoadTask, answer: LoadAnswer) -> Iterator[Warning]:
         yield Warning(
             "unproved-rate", f"no rate was proved to hold {bound} within {answer.timing.elapsed_s:.1f} s", cure
         )
-    for said in said_against(search):
+    for said in said_against(search, load.bound_quantile):
         yield Warning("queue-model", f"no estimate: {said}", "give more time, or quieten the machine")

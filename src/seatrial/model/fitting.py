@@ -39,7 +39,8 @@ def why_refused(info: ModelInfo, shapes: Shapes) -> tuple[str, Size | None]:
     given = size_in(image, shapes[image.name])
     stated = stated_size(info)
     says = f"; its metadata says {size_words(stated)}" if stated else ""
-    for multiple in filter(None, (stated_stride(info), _multiple(info, image))):
+    for find in (stated_stride, multiple_of):
+        multiple = find(info) or 1
         if given[0] % multiple or given[1] % multiple:
             nearest = (max(1, round(given[0] / multiple)) * multiple, max(1, round(given[1] / multiple)) * multiple)
             sound = stated if stated and not (stated[0] % multiple or stated[1] % multiple) else None
@@ -72,10 +73,10 @@ def _tries(tensor: TensorInfo, batch: int, named: Mapping[str, int]) -> Iterable
         yield tuple(d if isinstance(d, int) else length for d in known)
 
 
-def _multiple(info: ModelInfo, image: TensorInfo) -> int | None:
-    """The least number whose odd multiples go through the graph, where not every size does."""
-    graph = _Graph.of(info)
-    if graph is None or graph.takes({image.name: sized(image, 1, (321, 321))}):
+def multiple_of(info: ModelInfo) -> int | None:
+    """The least number whose odd multiples go through the graph as sides of the picture, where not every size does."""
+    graph, image = _Graph.of(info), image_input(info)
+    if graph is None or image is None or graph.takes({image.name: sized(image, 1, (321, 321))}):
         return None
     for multiple in MULTIPLES:
         side = multiple * (320 // multiple | 1)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from seatrial.errors import printable
 from seatrial.model.file import ModelInfo, TensorInfo
 
 Dim = int | str | None
 Size = tuple[int, int]
-LARGEST_SIDE = 1 << 14
+LEAST_SIDE, LARGEST_SIDE = 8, 1 << 14
 
 
 def layout_of(image: TensorInfo) -> tuple[str, int, tuple[int, int]]:
@@ -35,13 +36,26 @@ def open_sides(image: TensorInfo) -> bool:
 
 
 def stated_size(info: ModelInfo) -> Size | None:
-    """Height and width that the metadata names, as Ultralytics writes it ('imgsz'); None where there is none to be read."""
+    """Height and width that the metadata names, as Ultralytics writes it ('imgsz': one side, or both); None where it names none
+    that can be meant."""
     try:
         given = ast.literal_eval(info.metadata.get("imgsz", ""))
-        size = (int(given[0]), int(given[1])) if isinstance(given, list | tuple) else (int(given), int(given))
-    except (ValueError, SyntaxError, TypeError, IndexError, MemoryError, RecursionError, OverflowError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
-    return size if min(size) >= 1 and max(size) <= LARGEST_SIDE else None
+    sides = list(given) if isinstance(given, list | tuple) else [given]
+    if not 1 <= len(sides) <= 2 or not all(type(s) is int and LEAST_SIDE <= s <= LARGEST_SIDE for s in sides):
+        return None
+    stride = stated_stride(info) or 1
+    return (sides[0], sides[-1]) if not any(s % stride for s in sides) else None
+
+
+def unread_size(info: ModelInfo) -> str:
+    """What the metadata has for a size where that can be none, for people; '' where there is none, or a sound one."""
+    text = info.metadata.get("imgsz", "")
+    if not text or stated_size(info):
+        return ""
+    stride = f", in multiples of its stride of {stated_stride(info)}" if stated_stride(info) else ""
+    return f"imgsz {printable(text[:40])!r} in the metadata is no height and width{stride}: it is not used"
 
 
 def stated_stride(info: ModelInfo) -> int | None:

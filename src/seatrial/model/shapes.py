@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from seatrial.errors import ModelError, UsageError, did_you_mean, option, printable
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape
-from seatrial.model.image_size import Size, image_input, open_sides, size_in, sized, stated_size
+from seatrial.model.image_size import Size, image_input, open_sides, size_in, sized, stated_size, unread_size
 
 
 def check_inputs(info: ModelInfo) -> None:
@@ -82,7 +82,9 @@ def fixed_shapes(
         if not own and tensor.shape:
             known = {**shapes, **{n: s for n, s in given.items() if n != tensor.name}}
             example = "x".join(map(str, example_shape(info, tensor, batch, known)))
-            unsaid = ", and no metadata gives a size" if tensor is image_input(info) else ""
+            unsaid = ""
+            if tensor is image_input(info):
+                unsaid = f"; {unread_size(info)}" if unread_size(info) else ", and no metadata gives a size"
             raise ModelError(
                 f"{tensor} has dimensions that are not fixed{unsaid}; give {option(given_by)} {tensor.name}={example}",
                 subject=info.path,

@@ -160,12 +160,16 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
 
 
 def _constant(results: Sequence[Result]) -> bool:
-    """The same class with the same scores to the bit on every image: a classifier that does not look at them."""
-    answers = [r for r in results if isinstance(r, Classification)]
-    return len(answers) > 1 and all(
-        np.array_equal(a.class_ids, answers[0].class_ids) and np.array_equal(a.scores, answers[0].scores)
-        for a in answers
-    )
+    """The same answer to the bit on every image, or masks of one class throughout: a model that does not look at them."""
+    answers = [r for r in results if r is not None]
+    masks = [r for r in answers if isinstance(r, SemanticMask)]
+    if masks and all((m.class_ids == masks[0].class_ids.flat[0]).all() for m in masks):
+        return True
+    return len(answers) > 1 and all(_same(a, answers[0]) for a in answers)
+
+
+def _same(a: Result, b: Result) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
 
 
 def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
@@ -177,7 +181,13 @@ def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agr
     counts = np.array(rows, np.float64).reshape(-1, 3)
     unit = "boxes matched (F1 over all boxes at IoU 0.5, same class)"
     return Agreement(
-        2 * counts[:, 0], counts[:, 1] + counts[:, 2], unit, "boxes", not counts[:, 1].any(), tuple(rows), **sides
+        2 * counts[:, 0],
+        counts[:, 1] + counts[:, 2],
+        unit,
+        "boxes",
+        not counts[:, 1].any() or _constant([r for r, _ in pairs]),
+        tuple(rows),
+        **sides,
     )
 
 

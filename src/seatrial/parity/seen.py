@@ -43,9 +43,8 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
             pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
         common, count = pixels.most_common(1)[0]
         share = count / max(1, pixels.total())
-        return (
-            f"{len(pixels)} classes on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels){none}"
-        )
+        found = count_of(len(pixels), "class", "classes")
+        return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels){none}"
     vectors = [r.vector for r in there if isinstance(r, Embedding)]
     return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
 

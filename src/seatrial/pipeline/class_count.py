@@ -16,12 +16,11 @@ _BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)
 _NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
 
 
-def head_classes(spec: pipelines.Pipeline, model: ModelInfo) -> int | None:
+def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo) -> int | None:
     """Classes as results count them (without a column for background or 'no object').
 
     None where the file leaves the number open: a symbolic dimension, end-to-end outputs, the user's own stage.
     """
-    post = spec.postprocess
     if not isinstance(post, pipelines.Postprocess):
         return None
     by_name = {o.name: o for o in model.outputs}
@@ -62,7 +61,7 @@ def _scores_width(outputs: Sequence[TensorInfo]) -> int | None:
 
 def check_labels(where: str, spec: pipelines.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
     """ModelError where the labels are not as many as the head's classes: every name from the first gap on would be wrong."""
-    count = head_classes(spec, model)
+    count = head_classes(spec.postprocess, model)
     if not labels or count is None or len(labels) == count:
         return
     post = spec.postprocess

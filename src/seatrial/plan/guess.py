@@ -12,8 +12,8 @@ from typing import Any
 from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
-from seatrial.model.fitting import example_shape
-from seatrial.model.image_size import Size, layout_of, size_in, stated_size
+from seatrial.model.fitting import example_shape, multiple_of
+from seatrial.model.image_size import Size, layout_of, size_in, size_words, stated_size, unread_size
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
 
@@ -29,7 +29,7 @@ class Guess:
     """A pipeline that may fit the model. why: what each choice rests on; unsure: what is to be checked.
 
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
-    model, its metadata or somebody says the size.
+    model, its metadata or somebody says the size. labels_fit: whether the file's labels are as many as the head's classes.
     """
 
     recognition: Recognition
@@ -39,6 +39,7 @@ class Guess:
     why: tuple[str, ...]
     unsure: tuple[str, ...]
     size_known: bool = True
+    labels_fit: bool = True
 
     @property
     def task(self) -> str:
@@ -123,21 +124,31 @@ def _image_input(info: ModelInfo) -> TensorInfo:
 
 def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: _Reasons) -> tuple[Size, bool]:
     """Height and width, and whether anything says so. given: by whoever asks, for what the model leaves open."""
-    if isinstance(sides[0], int) and isinstance(sides[1], int):
-        reasons.why.append(f"size {sides[0]} × {sides[1]}: fixed in the model")
-        return (sides[0], sides[1]), True
     stated = stated_size(info)
-    size = given or stated or _fitting(info)
+    known = given or stated
+    size = known or ((0, 0) if all(isinstance(s, int) for s in sides) else _fitting(info))
     size = (sides[0] if isinstance(sides[0], int) else size[0], sides[1] if isinstance(sides[1], int) else size[1])
-    if given:
-        reasons.why.append(f"size {size[0]} × {size[1]}: as given")
+    other = f"; its metadata says {size_words(stated)}" if stated and not given and stated != size else ""
+    if problem := unread_size(info):
+        reasons.unsure.append(f"size: {problem}")
+    words = f"size {size[0]} × {size[1]}"
+    if all(isinstance(s, int) for s in sides):
+        reasons.why.append(f"{words}: fixed in the model{other}")
+        return size, True
+    if other:
+        reasons.unsure.append(f"{words}: one side is fixed in the model{other}")
+    elif given:
+        reasons.why.append(f"{words}: as given")
     elif stated:
-        reasons.why.append(f"size {size[0]} × {size[1]}: from the model's metadata (imgsz)")
-    elif size == COMMON:
-        reasons.unsure.append(f"size: the model takes any; {size[0]} × {size[1]} is a common choice")
+        reasons.why.append(f"{words}: from the model's metadata (imgsz)")
     else:
-        reasons.unsure.append(f"size: the model leaves it open; {size[0]} × {size[1]} goes through its graph")
-    return size, bool(given or stated)
+        multiple = multiple_of(info)
+        of = f", which takes multiples of {multiple}" if multiple else ""
+        common = " is a common choice, and" if size == COMMON else ""
+        reasons.unsure.append(
+            f"size: the model leaves it open; {size[0]} × {size[1]}{common} goes through its graph{of}"
+        )
+    return size, known is not None
 
 
 def _fitting(info: ModelInfo) -> Size:

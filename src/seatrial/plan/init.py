@@ -7,6 +7,7 @@ long as nobody took it out (PlanFile.unconfirmed).
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,7 +95,8 @@ def _batch(base: Guessed, candidate: Guessed | None) -> int | None:
     if candidate is None:
         return base.guess.batch_fixed
     a, b = base.info.path, candidate.info.path
-    apart = f"write a plan for each: seatrial init {a}; seatrial init {b} {flag('output')} {b.stem}.yaml"
+    second = shlex.join(["seatrial", "init", str(b), flag("output"), f"{b.stem}.yaml"])
+    apart = f"write a plan for each: {shlex.join(['seatrial', 'init', str(a)])}; {second}"
     if base.guess.task != candidate.guess.task:
         said = [f"{m.info.path.name} is {_kind(m.guess)}" for m in (base, candidate)]
         raise ModelError(
@@ -188,7 +190,9 @@ def _postprocess(m: Guessed) -> Stage:
         stage |= {"top_k": "5", "activation": g.activation}
     if g.recognition.outputs:
         stage["outputs"] = quoted(list(g.recognition.outputs))
-    if labels and len(labels) <= 100:
+    if not g.labels_fit:
+        stage["labels"] = "[]"
+    elif labels and len(labels) <= 100:
         stage["labels"] = quoted(labels)
     return stage
 

@@ -149,7 +149,8 @@ def _add_search(table: Table, load: LoadResult) -> None:
         checks = sum(p.expected_slow is not None for p in load.curve)
         said = (
             f"95 % interval {low:.4g} to {high:.4g}/s; estimated for {load.bound} by a queue of {likely.n:,} measured service "
-            f"times, which {checks or 'none'} of {len(load.curve)} rates sent do not contradict"
+            f"times, which {checks or 'none'} of {len(load.curve)} rates sent do not contradict; what is rarer than 1 in "
+            f"{likely.n // 3:,} requests may be missing from them"
         )
         table.add_row("highest rate", f"{likely.value:.4g}/s" if likely.value else "none", said)
     if proved:

@@ -44,7 +44,7 @@ def print_quick(out: Console, record: Record, refused: Sequence[tuple[str, str]]
 
 
 def quick_table(record: Record) -> Table:
-    """Latency end to end in milliseconds a picture, throughput, peak memory, and whether the results are the reference's."""
+    """Latency end to end in milliseconds a batch, throughput, peak memory, and whether the results are the reference's."""
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("backend", "p50 ms", "p90 ms", "images/s", "memory", "results"):
         table.add_column(name, justify="left" if name in ("backend", "results") else "right", no_wrap=name != "results")
@@ -97,7 +97,7 @@ def verdict_words(record: Record) -> tuple[str, str, str]:
 def _print_footnotes(out: Console, record: Record) -> None:
     ok = [c for c in record.cells if c.status == "ok"]
     n = ", ".join(str(c.stages[END_TO_END].p50.n) for c in ok)
-    took = f"end to end, batch 1, 1 thread; {n} runs on {count_of(record.images.count, 'picture')}"
+    took = f"end to end, batch {ok[0].batch}, 1 thread; {n} runs on {count_of(record.images.count, 'picture')}"
     hanging(out, ("", ""), f"{took}; {format_seconds(record.wall_s)}", "dim")
     for line in missing(("p90", c.stages[END_TO_END].p90) for c in ok):
         hanging(out, ("≥: ", "dim"), line, "dim")

@@ -27,6 +27,11 @@ CHECKS = 400
 SHORTEST_RUN, MEMORIES_A_RUN, FEWEST_RUNS = 20, 5, 10
 # What a simulation of so many requests, from an empty queue on, may be off by: a third of a percent.
 OF_SIMULATION = 0.003
+# Beyond this percentile a simulation has too few slow requests to place a rate by: 50 of REQUESTS.
+HIGHEST_QUANTILE = 0.999
+# A queue's tail hangs on service times that are much rarer than itself, since many wait behind one slow request. So many times
+# 1 / (1 - quantile) of them: what is a third as frequent as the tail is then missed in one sample of 28.
+TIMES_A_TAIL = 10
 # Rates below this share of the capacity: nobody would call that serving.
 LEAST_SHARE = 1e-3
 
@@ -98,23 +103,31 @@ def estimate_rate(queue: Queue, quantile: float, bound_s: float, seed: int) -> R
     """The highest rate that holds the bound, were service times as measured.
 
     The interval is of the sample's luck: its bootstrap, each sample like it simulated with the arrivals of one simulation of
-    the sample as it is, so that the arrivals' luck cancels.
+    the sample as it is, so that the arrivals' luck cancels. Its lower end is that of a sample with one request more, as slow as
+    the slowest: the one that has not come yet.
     """
     rng = np.random.default_rng(seed)
     seeds = rng.integers(0, 1 << 62, SIMULATIONS)
-    own, like = np.empty(SIMULATIONS), np.empty(SIMULATIONS)
+    slower = replace(queue, service_s=np.append(queue.service_s, queue.service_s.max()))
+    own, like, lost = (np.empty(SIMULATIONS) for _ in range(3))
     for i, s in enumerate(seeds):
-        own[i] = queue.highest_rate(quantile, bound_s, np.random.default_rng(s))
+        own[i], lost[i] = (q.highest_rate(quantile, bound_s, np.random.default_rng(s)) for q in (queue, slower))
         like[i] = queue.like_it(rng).highest_rate(quantile, bound_s, np.random.default_rng(s))
     n = len(queue.service_s)
-    if not own.all() or not like.all():
+    if not (own.all() and like.all() and lost.all()):
         value = float(np.median(own))
         low, high = np.quantile(like, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         return RateEstimate(value, min(value, float(low)), max(value, float(high)), n)
     value, ratios = math.exp(float(np.log(own).mean())), np.log(like) - np.log(own)
     error = math.sqrt(float(ratios.var(ddof=1)) + float(np.log(own).var(ddof=1)) / SIMULATIONS + OF_SIMULATION**2)
     half = -float(stdtrit(SIMULATIONS - 1, (1 - CONFIDENCE) / 2)) * error
-    return RateEstimate(value, value * math.exp(-half), value * math.exp(half), n)
+    slowed = min(0.0, float((np.log(lost) - np.log(own)).mean()))
+    return RateEstimate(value, value * math.exp(slowed - half), value * math.exp(half), n)
+
+
+def enough_service_times(quantile: float) -> int:
+    """How many an estimate rests on at least."""
+    return math.ceil(TIMES_A_TAIL / (1 - quantile))
 
 
 def quick_rate(queue: Queue, quantile: float, bound_s: float, seed: int) -> float:

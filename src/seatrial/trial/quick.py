@@ -22,10 +22,11 @@ from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
 from seatrial.plan.load import PlanFile, plan_in_memory
 from seatrial.report.inspection_text import shapes_said
+from seatrial.trial.forecast import AFTER_S, IMAGE_S, START_S, WARM_UP_S
 from seatrial.units import format_seconds
 
-# A process with its imports; the other kernels beside; an image's way without the model; the page at the end.
-START_S, ENGINES_S, IMAGE_S, REPORT_S = 2.0, 1.0, 0.02, 3.0
+# The page at the end.
+REPORT_S = 1.5
 FEWEST_IMAGES, MOST_IMAGES = 2, 32
 # The reference runs so many once more, against itself (cells/floor.py).
 FLOOR_IMAGES = 8
@@ -75,15 +76,17 @@ def quick_trial(
     slowest_s = max((o.run_s or 0.0) for o in running)
     load_s = max(o.load_s for o in running)
     share_s = (left_s - REPORT_S) / len(running)
-    count = _count(images, int(0.12 * share_s / (slowest_s + IMAGE_S)))
-    others_s = START_S + ENGINES_S + 2 * load_s + (count + min(count, FLOOR_IMAGES)) * (slowest_s + IMAGE_S)
+    batch = found.batch_fixed or 1
+    run_s = slowest_s + batch * IMAGE_S
+    count = _count(images, int(0.12 * share_s / run_s) * batch)
+    others_s = START_S + WARM_UP_S + AFTER_S + 2 * load_s + (count + min(count, FLOOR_IMAGES)) / batch * run_s
     measure_s = min(share_s - others_s, LONGEST_MEASURE_S)
-    run_s = slowest_s + IMAGE_S
     if measure_s < max(0.5, FEWEST_RUNS * run_s):
         least_s = max_time_s - left_s + REPORT_S + len(running) * (others_s + max(0.5, FEWEST_RUNS * run_s))
         raise UsageError(
-            f"expected {math.ceil(least_s / 5) * 5} s or more for {count_of(len(running), 'backend')}, where a run takes "
-            f"{format_seconds(slowest_s)}; give it more, or fewer backends in a plan ('seatrial init')",
+            f"expected {math.ceil(least_s)} s or more for {count_of(len(running), 'backend')}: all but measuring takes "
+            f"{format_seconds(others_s)} each, and a run takes {format_seconds(slowest_s)}; give it more, or fewer backends in a plan "
+            "('seatrial init')",
             option="max_time",
             value=format_seconds(max_time_s),
         )
@@ -134,6 +137,9 @@ def next_commands(
         [flag("backend_a"), trial.backends[0], flag("backend_b"), trial.backends[1]] if len(trial.backends) > 1 else []
     )
     other = [] if sides else ["next-version.onnx"]
+    fixed_batch = look.guess.batch_fixed if look.guess else None
+    if fixed_batch and fixed_batch > 1:
+        shape += [flag("batch"), str(fixed_batch)]
     bound = _rounded_up(5 * p50_s) if p50_s else "100ms"
     search = [flag("scenario"), "server", flag("find_rate"), f"{flag('latency_bound')}={bound}@p95"]
     return [
