@@ -68,6 +68,12 @@ def test_a_model_that_does_not_run_is_a_reason_and_no_error(model, photos, fail,
     assert any(u.startswith("nothing was run on a picture") and said in u for u in again.unsure)
 
 
+def test_what_a_run_took_is_known(model, photos):
+    assert 0 < looked(model(), photos).run_s < 60
+    assert looked(model(), photos[:1]).run_s is None, "none of these is a picture"
+    assert looked(model(), photos[:1]).seen == {}
+
+
 def test_a_model_larger_than_the_memory_is_not_tried(model, photos, monkeypatch):
     monkeypatch.setattr("seatrial.jobs.glimpse.free_bytes", lambda: 100)
     assert "more memory than is free" in looked(model(), photos).problem

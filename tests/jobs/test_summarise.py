@@ -54,5 +54,14 @@ def test_where_no_time_is_known_to_do_none_is_named():
         m, told = measured(columns, **timing)
         assert m.enough_s is None
         assert not_converged(m, told, "--max-time").cure == "raise --max-time or quiet the machine"
+    assert not_converged(*measured(columns), "--max-time").text == "NOT CONVERGED within 3.0 s"
     m, told = measured(columns, known_to=0.005, converged=True)
     assert (m.enough_s, not_converged(m, told, "--max-time")) == (None, None)
+
+
+def test_too_few_requests_are_told_with_the_time_that_more_take():
+    m, timing = measured(spread(np.random.default_rng(0), (8, 1, 1, 1), 10), elapsed_s=5.0)
+    assert m.enough_s == 5.0 * 2 * STOPPING.min_samples / 10
+    warning = not_converged(m, timing, "measure.max_time")
+    assert warning.text == "NOT CONVERGED within 5.0 s: 10 requests are too few to say how closely the median is known"
+    assert warning.cure == "raise measure.max_time to 50.0 s or quiet the machine"

@@ -34,7 +34,7 @@ def tree(root, files):
 def calm():
     """The facts of this machine, with all that could disturb it put right."""
     return environment() | {
-        "cores": 8, "load_1min": 0.0, "governor": "performance", "turbo": "off", "smt": "off", "numa_nodes": 1,
+        "cores": 8, "load_1min": 0.0, "busy_cores": None, "governor": "performance", "turbo": "off", "smt": "off", "numa_nodes": 1,
         "virtual": False, "cgroup_cpu_limit": None, "cgroup_memory_limit_bytes": None, "on_battery": False,
         "memory_bytes": 16 * GIB, "memory_available_bytes": 8 * GIB, "swap_used_bytes": 0, "clock_source": "tsc",
     }  # fmt: skip
@@ -53,6 +53,7 @@ def test_the_environment_is_a_record():
     ("change", "code", "words"),
     [
         ({"load_1min": 7.9}, "other-load", "other work is running (load 7.9 on 8 cores)"),
+        ({"load_1min": 7.9, "busy_cores": 6.5}, "other-load", "(load 7.9 on 8 cores, 6.5 of them busy)"),
         ({"governor": "powersave"}, "governor", "the CPU governor is 'powersave'"),
         ({"turbo": "on"}, "turbo", "turbo is on"),
         ({"smt": "on"}, "smt", "hyper-threading"),
@@ -86,6 +87,7 @@ def test_each_disturbance_is_told_once_with_its_cure(calm, change, code, words):
         {"cgroup_cpu_limit": 8.0},
         {"swap_used_bytes": GIB},
         {"load_1min": None},
+        {"load_1min": 7.9, "busy_cores": 0.4},
     ],
 )
 def test_what_is_unknown_or_harmless_is_no_disturbance(calm, change):

@@ -147,6 +147,7 @@ CASES = {
     "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolov5", True),
     "yolox": (one(joined(offsets(A), scores(A, 1), scores(A, 4))), 0, {}, "yolox", False),
     "only levels": ({f"l{i}": np.zeros((1, 255, s, s), F) for i, s in enumerate((40, 20, 10))}, 0, {}, "levels", False),
+    "a mask and its side outputs": ({f"d{i}": RNG.uniform(0, 1, (1, 1, 64, 64)).astype(F) for i in range(7)}, 0, {}, "one_channel", False),
     "older RT-DETR": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, RTDETR, "rtdetr_joined", False),
     "older RT-DETR without its name": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, ULTRALYTICS, "rtdetr_joined", False),
     "older RT-DETR of two classes": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 2))), 0, {}, "rtdetr_joined", False),

@@ -1,5 +1,7 @@
 """The plan that init writes: valid, honest about what it does not know, and nobody else's to add keys to."""
 
+from dataclasses import replace
+
 import onnx
 import pytest
 import yaml
@@ -8,7 +10,7 @@ from onnx import TensorProto, helper
 from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
 from seatrial.plan.guess import guess
-from seatrial.plan.init import plan_text
+from seatrial.plan.init import Guessed, plan_text
 from seatrial.plan.load import load_plan
 
 FLOAT = TensorProto.FLOAT
@@ -171,3 +173,19 @@ def test_what_is_still_marked_is_found_in_the_plans_text(tmp_path):
     done = "\n".join(line for line in text.splitlines() if not line.startswith("# CHECK"))
     (tmp_path / "trial.yaml").write_text(done, "utf-8")
     assert load_plan(tmp_path / "trial.yaml").unconfirmed == ()
+
+
+@pytest.mark.parametrize(
+    ("run_s", "limit", "most"), [(None, "200 ms", 20), (0.002, "200 ms", 20), (0.45, "1 s", 30), (3.0, "6 s", 180)]
+)
+def test_a_slow_model_has_the_time_that_its_verdict_takes(tmp_path, run_s, limit, most):
+    """Ten runs in five seconds would decide nothing."""
+    path = save(tmp_path, [tensor("x", [1, 3, 64, 64])], [tensor("y", [1, 10])])
+    info = inspect_model(path)
+    found = replace(guess(info), run_s=run_s)
+    text = plan_text(info, found, tmp_path, "photos", ["onnxruntime-cpu"], Guessed(info, found))
+    (tmp_path / "trial.yaml").write_text(text, "utf-8")
+    plan = load_plan(tmp_path / "trial.yaml").plan
+    assert f"max: {limit}}}" in text
+    assert plan.measure.max_time == most
+    assert plan.regression.max_time >= max(60, 400 * (run_s or 0))

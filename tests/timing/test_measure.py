@@ -146,6 +146,7 @@ def test_the_environment_names_the_machine_and_its_disturbances():
     assert peak_memory_bytes() > 10 << 20
     calm = facts | {
         "load_1min": 0.0,
+        "busy_cores": None,
         "governor": "performance",
         "smt": "off",
         "virtual": False,

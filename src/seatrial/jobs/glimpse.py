@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,15 +42,20 @@ class GlimpseTask:
 
 @validated(frozen=True, config=STRICT)
 class GlimpseAnswer:
+    """run_s: the fastest run's."""
+
     seen: dict[str, dict[str, Any]]
+    run_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Glimpse:
-    """seen: each output over the pictures. problem: why there is none, in words for a plan's comment."""
+    """seen: each output over the pictures. problem: why there is none, in words for a plan's comment. run_s: what a run took at
+    the least, on one core."""
 
     seen: dict[str, Seen]
     problem: str = ""
+    run_s: float | None = None
 
 
 def glimpse(
@@ -81,7 +87,9 @@ def glimpse(
     with tempfile.TemporaryDirectory(prefix="seatrial-glimpse-") as folder:
         ended = run_job(JOB, task, Path(folder), timeout_s, lambda _step, _share: None)
     if ended.answer is not None:
-        return Glimpse({name: Seen.from_json(s) for name, s in ended.answer.seen.items()})
+        seen = {name: Seen.from_json(s) for name, s in ended.answer.seen.items()}
+        run_s = ended.answer.run_s
+        return Glimpse(seen, run_s=None if run_s is None else run_s * workload.threads)
     return Glimpse({}, f"it took longer than {format_seconds(timeout_s)}" if ended.timed_out else ended.reason)
 
 
@@ -109,14 +117,19 @@ def _look(task: GlimpseTask, _folder: Path, _tell: Tell) -> GlimpseAnswer:
     if not images:
         return GlimpseAnswer({})
 
+    took_s: list[float] = []
+
     def runs() -> Any:
         for image in images:
             kernel.batch([image] * w.batch, out=feed)
-            yield backend.run({fed: feed}), w.batch
+            began = time.monotonic()
+            outputs = backend.run({fed: feed})
+            took_s.append(time.monotonic() - began)
+            yield outputs, w.batch
 
     with open_backend(w.backend, Path(w.model), options) as backend:
         seen = observe([o.name for o in w.model_info.outputs], runs())
-    return GlimpseAnswer({name: s.to_json() for name, s in seen.items()})
+    return GlimpseAnswer({name: s.to_json() for name, s in seen.items()}, min(took_s))
 
 
 def _images(candidates: Sequence[str]) -> list[Any]:

@@ -39,7 +39,8 @@ def guess_seen(
     unread = own and not seen.seen and not seen.problem
     if unread:
         seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
-    found = _with_labels_that_fit(info, guess(info, seen.seen, seen.problem, size))
+    found = replace(guess(info, seen.seen, seen.problem, size), run_s=seen.run_s)
+    found = _with_labels_that_fit(info, found)
     if unread:
         said = f"images: no picture can be read in {printable(str(images))}; the model was run on a picture of the demo"
         found = replace(found, unsure=(*found.unsure, said))

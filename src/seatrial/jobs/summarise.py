@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Stopping, Timing
 from seatrial.stages import END_TO_END
@@ -111,7 +112,7 @@ def measurement_of(
         converged=timing.converged,
         known_to=timing.known_to,
         spread_of=_spread_of(table_ns, stages),
-        enough_s=_enough_s(timing, stopping.precision),
+        enough_s=_enough_s(timing, stopping, len(table_ns)),
         backend_details=opened.details if opened else {},
         io_policy=opened.io_policy if opened else "",
         doubt=_doubt([summaries[s].share for s in stages]),
@@ -138,19 +139,28 @@ def not_converged(m: Measurement, timing: Timing, more_time: str, centre: str = 
     if timing.converged:
         return None
     said = f"NOT CONVERGED within {timing.elapsed_s:.1f} s"
+    count = next(iter(m.stages.values())).p50.n if m.stages else 0
     if m.known_to is not None:
         said += f": the {centre} is known to ±{m.known_to:.1%}"
+    elif m.enough_s is not None:
+        said += f": {count_of(count, 'request')} are too few to say how closely the {centre} is known"
     if m.spread_of:
         said += f"; the spread is mostly {m.spread_of}'s"
     enough = f"raise {more_time}" if m.enough_s is None else f"raise {more_time} to {format_seconds(m.enough_s)}"
     return Warning("not-converged", said, f"{enough} or quiet the machine")
 
 
-def _enough_s(timing: Timing, precision: float) -> float | None:
-    """An interval narrows with the root of the time; a fifth more for the luck of the next sample."""
-    if timing.converged or timing.known_to is None or timing.known_to <= precision:
+def _enough_s(timing: Timing, stopping: Stopping, count: int) -> float | None:
+    """An interval narrows with the root of the time; a fifth more for the luck of the next sample. Where there were too few
+    requests for an interval, the time that twice the fewest take."""
+    if timing.converged or not count:
         return None
-    times = 1.2 * (timing.known_to / precision) ** 2
+    if count < stopping.min_samples:
+        times = 2 * stopping.min_samples / count
+    elif timing.known_to is None or timing.known_to <= stopping.precision:
+        return None
+    else:
+        times = 1.2 * (timing.known_to / stopping.precision) ** 2
     # Two digits: it is a guess. What would take far longer drifts, which no longer measurement averages out.
     return float(f"{times * timing.elapsed_s:.2g}") if times <= MOST_TIMES else None
 

@@ -23,6 +23,11 @@ FAST_CLOCKS = (
 )
 
 
+def is_loaded(load_1min: float, cores: int) -> bool:
+    """Whether so much work may be in the way."""
+    return load_1min > 0.5 * cores
+
+
 def disturbances(facts: dict[str, Any]) -> list[Warning]:
     """What on the machine with these facts would disturb a measurement."""
     return [*_of_the_cpu(facts), *_of_its_share(facts), *_of_memory(facts)]
@@ -84,12 +89,11 @@ def _of_the_cpu(facts: dict[str, Any]) -> list[Warning]:
 def _of_its_share(facts: dict[str, Any]) -> list[Warning]:
     found = []
     load, cores = facts["load_1min"], facts["cores"]
-    if load is not None and load > 0.5 * cores:
-        found.append(
-            Warning(
-                "other-load", f"other work is running (load {load} on {cores} cores)", "stop it, or wait until it ends"
-            )
-        )
+    busy = facts["busy_cores"]
+    if load is not None and is_loaded(load, cores) and (busy is None or busy > 0.25 * cores):
+        now = "" if busy is None else f", {busy:g} of them busy"
+        said = f"other work is running (load {load} on {cores} cores{now})"
+        found.append(Warning("other-load", said, "stop it, or wait until it ends"))
     if facts["virtual"]:
         found.append(
             Warning(

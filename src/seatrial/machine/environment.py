@@ -18,7 +18,7 @@ from seatrial._native.kernels import simd_level
 from seatrial._native.timing import clock_step_ns
 from seatrial.machine import cgroups
 from seatrial.machine import facts as machine
-from seatrial.machine.disturbances import disturbances
+from seatrial.machine.disturbances import disturbances, is_loaded
 from seatrial.machine.facts import cpu_model
 from seatrial.machine.packages import BYSTANDERS, packages
 
@@ -39,6 +39,7 @@ def environment() -> dict[str, Any]:
     """Facts about this machine and installation, as they go into a record."""
     cores = usable_cores()
     memory = machine.memory_info()
+    load = os.getloadavg()[0]
     facts = {
         "machine": machine_name(),
         "fingerprint": fingerprint(),
@@ -59,7 +60,8 @@ def environment() -> dict[str, Any]:
         "container": machine.container(),
         "cgroup_cpu_limit": cgroups.tightest_cpu_limit(),
         "cgroup_memory_limit_bytes": cgroups.tightest_memory_limit_bytes(),
-        "load_1min": round(os.getloadavg()[0], 2),
+        "load_1min": round(load, 2),
+        "busy_cores": _busy_cores() if is_loaded(load, len(cores)) else None,
         "on_battery": _on_battery(),
         "transparent_huge_pages": machine.transparent_huge_pages(),
         "clock_source": machine.clock_source(),
@@ -68,6 +70,11 @@ def environment() -> dict[str, Any]:
         "gpus": [vars(gpu) for gpu in machine.gpus()],
     }
     return facts | {"disturbances": [vars(d) for d in disturbances(facts)]}
+
+
+def _busy_cores() -> float:
+    """In a fifth of a second, while this process sleeps: the load of the last minute is often the run before this one."""
+    return round(psutil.cpu_percent(0.2) / 100 * (psutil.cpu_count() or 1), 2)
 
 
 def machine_name() -> str:

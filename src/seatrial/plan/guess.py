@@ -30,6 +30,7 @@ class Guess:
 
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
     model, its metadata or somebody says the size. labels_fit: whether the file's labels are as many as the head's classes.
+    run_s: seconds that a batch took on a picture, at the most that one core would take.
     """
 
     recognition: Recognition
@@ -40,6 +41,7 @@ class Guess:
     unsure: tuple[str, ...]
     size_known: bool = True
     labels_fit: bool = True
+    run_s: float | None = None
 
     @property
     def task(self) -> str:
@@ -91,7 +93,7 @@ def guess(
     color = "gray" if channels == 1 else "rgb"
     settings: dict[str, Any] = {"size": taken, "layout": layout, "dtype": image.dtype, "color": color}
     settings |= _fit(info, found.head, taken, reasons)
-    settings |= _values(info, image, found.head, channels, reasons)
+    settings |= _values(info, image, found.head, channels, settings["mode"], reasons)
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     activation = found.activation or _activation(info)
     return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known)
@@ -181,7 +183,9 @@ def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str
     return {"mode": head.fits or ("letterbox" if head.task == "detect" else "stretch")}
 
 
-def _values(info: ModelInfo, image: TensorInfo, head: Head, channels: int, reasons: _Reasons) -> dict[str, Any]:
+def _values(
+    info: ModelInfo, image: TensorInfo, head: Head, channels: int, mode: str, reasons: _Reasons
+) -> dict[str, Any]:
     """What a pixel becomes: color, scale, mean and std, and quantisation where the input has it."""
     values: dict[str, Any] = {"scale": 1 / 255}
     values["mean"], values["std"] = IMAGENET if _imagenet(info, head) else PLAIN
@@ -190,10 +194,14 @@ def _values(info: ModelInfo, image: TensorInfo, head: Head, channels: int, reaso
         reasons.unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
     elif image.dtype == "uint8":
         values["scale"], values["mean"], values["std"] = 1, *PLAIN
-        reasons.unsure.append("color: no model file says in which order it was trained to see the channels")
+        reasons.unsure.append(
+            f"{_fit_words(mode)} and color: no model file says how its training fitted pictures, and in which order it saw "
+            "the channels"
+        )
     elif not _ultralytics(info):
         reasons.unsure.append(
-            "color, scale, mean and std: no model file says what it was trained with; wrong ones cost accuracy silently"
+            f"{_fit_words(mode)}, color, scale, mean and std: no model file says what it was trained with; wrong ones cost "
+            "accuracy silently"
         )
     if image.dtype == "int8":
         # Any other mean and std would leave the range that a guessed pair covers.
@@ -211,6 +219,11 @@ def _values(info: ModelInfo, image: TensorInfo, head: Head, channels: int, reaso
         values["mean"], values["std"] = ((0,), (1,)) if plain else ((0.5,), (0.5,))
         values["color"] = "gray"
     return values
+
+
+def _fit_words(mode: str) -> str:
+    """What is guessed of how a picture comes to the input's size."""
+    return "mode, pad_value, interpolation" if mode == "letterbox" else "mode, interpolation"
 
 
 def _imagenet(info: ModelInfo, head: Head) -> bool:

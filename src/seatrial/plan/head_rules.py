@@ -42,6 +42,10 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if len(boxes) == 1 and all(r in (3, 4, 5) for r in ranks) and len(ranks) >= 3:
         found = _one(info, boxes[0], seen.get(boxes[0].name), hw)
         return Finding(found.key, f"{found.because}; the other outputs are its levels", False, (boxes[0].name,))
+    maps = {shape_of(o, seen)[1:] for o in outputs}
+    if all(r == 4 for r in ranks) and len(maps) == 1 and next(iter(maps))[0] == 1:
+        said = f"{len(ranks)} maps of one channel, all as large: a mask and its side outputs; name the one to read"
+        return Finding("one_channel", said)
     if all(r in (4, 5) for r in ranks):
         return Finding("levels", f"{len(ranks)} maps")
     return Finding("unknown", f"outputs are {', '.join(map(str, outputs))}")

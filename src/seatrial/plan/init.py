@@ -7,6 +7,7 @@ long as nobody took it out (PlanFile.unconfirmed).
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from seatrial.model.file import ModelInfo
 from seatrial.plan.guess import Guess
 
 Stage = dict[str, str]
+# Runs that a median takes whose neighbours are somewhat alike, and those of a comparison's eight rounds.
+A_MEDIAN, A_COMPARISON = 60, 400
 _NOTES = {
     "size": "               # height, width",
     "mode": "   # letterbox, stretch, resize_center_crop or pad",
@@ -53,6 +56,7 @@ def plan_text(
     """
     base = Guessed(info, g)
     fixed = _batch(base, candidate)
+    run_s = max((m.guess.run_s or 0.0) for m in (base, candidate or base))
     models = {"baseline": base} | ({"candidate": candidate} if candidate else {})
     lines = [
         *(f"# {printable(line)}" for line in _comments(models)),
@@ -75,16 +79,32 @@ def plan_text(
         f"  batch_sizes: [{fixed or batch}]" + ("               # fixed in the model" if fixed else ""),
         "  threads: [1]",
         "budgets:",
-        "  - {metric: latency, at: p50, stage: end_to_end, max: 200 ms}   # your limit; p90 takes 631 requests, p99 7,268",
+        f"  - {{metric: latency, at: p50, stage: end_to_end, max: {_limit(run_s)}}}   # your limit; p90 takes 631 requests, "
+        "p99 7,268",
         f"parity: {{reference: {{pipeline: baseline, backend: {backends[0]}}}, tolerance: auto}}",
         *(
-            ["regression: {against: baseline, margin: 2%, max_time: 60 s}   # is the candidate slower?"]
+            [
+                f"regression: {{against: baseline, margin: 2%, max_time: {_at_least(60, A_COMPARISON * run_s)} s}}   # is the "
+                "candidate slower?"
+            ]
             if candidate
             else []
         ),
-        "measure: {max_time: 5 s}",
+        f"measure: {{max_time: {_at_least(20, A_MEDIAN * run_s)} s, precision: 2%}}   # of each cell, which ends earlier where "
+        "its median is known to that",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _limit(run_s: float) -> str:
+    """Beyond what a run was seen to take: a limit that is surely broken, or not to be decided, says nothing."""
+    return "200 ms" if run_s < 0.1 else f"{_at_least(1, 2 * run_s)} s"
+
+
+def _at_least(seconds: int, asked_s: float) -> int:
+    """Of whole seconds; from ten on, of tens."""
+    step = 10 if asked_s > 10 else 1
+    return max(seconds, math.ceil(asked_s / step) * step)
 
 
 _NO_CANDIDATE = ["  # candidate:", "  #   extends: baseline", "  #   model: the-next-version.onnx"]

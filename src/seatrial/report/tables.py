@@ -54,6 +54,9 @@ def _print_unsettled(out: Console, record: Record, ok: Sequence[CellRecord]) -> 
     known = [m.known_to for m in unsettled if m.known_to is not None]
     if known:
         said += f" (to ±{max(known):.1%} at worst)"
+    few = sum(m.known_to is None and m.enough_s is not None for m in unsettled)
+    if few:
+        said += "; its requests are too few to say" if len(ok) == 1 else f"; too few requests to say in {few} of them"
     spread = Counter(m.spread_of for m in unsettled if m.spread_of).most_common(1)
     if spread:
         stage, cells = spread[0]

@@ -83,10 +83,10 @@ def quick_trial(
     measure_s = min(share_s - others_s, LONGEST_MEASURE_S)
     if measure_s < max(0.5, FEWEST_RUNS * run_s):
         least_s = max_time_s - left_s + REPORT_S + len(running) * (others_s + max(0.5, FEWEST_RUNS * run_s))
+        each = f"all but measuring takes {format_seconds(others_s)} each, and a run takes {format_seconds(slowest_s)}"
         raise UsageError(
-            f"expected {math.ceil(least_s)} s or more for {count_of(len(running), 'backend')}: all but measuring takes "
-            f"{format_seconds(others_s)} each, and a run takes {format_seconds(slowest_s)}; give it more, or fewer backends in a plan "
-            "('seatrial init')",
+            f"expected {math.ceil(least_s)} s or more for {count_of(len(running), 'backend')}: {each}; give it more, or fewer "
+            "backends in a plan ('seatrial init')",
             option="max_time",
             value=format_seconds(max_time_s),
         )
