@@ -33,7 +33,8 @@ def init():
 
 
 def test_a_small_file_has_a_size(init, tmp_path):
-    path = detector(tmp_path / "m.onnx", np.zeros((84, 84), np.float32))
+    path = tmp_path / "m.onnx"
+    detector(path, np.zeros((84, 84), np.float32))
     done = init(path, "--output", tmp_path / "trial.yaml")
     assert f"m.onnx  {format_bytes(path.stat().st_size)}, opset" in done.output
     assert "MiB" not in done.output
