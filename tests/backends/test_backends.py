@@ -489,3 +489,20 @@ def test_a_scripted_failure_ends_a_loop_and_keeps_the_rows_before_it(tmp_path):
         with pytest.raises(CellError, match="as told"):
             closed_loop(backend.work(feeds()), samples, deadline_ns=FOREVER_NS)
         assert len(samples) == 3
+
+
+@pytest.mark.parametrize("native", [False, True])
+@pytest.mark.parametrize("name", REAL)
+def test_an_input_of_unknown_rank_takes_any_shape(tmp_path, name, native):
+    value = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, None) for n in "xy"]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+    made = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "m.onnx"
+    onnx.save(made, path)
+    for given in (np.float32([[1, -2, 3]]), np.float32([4, -5]), np.array(6, np.float32)):
+        # OpenVINO opens it for a shape only, and says so otherwise.
+        for shapes in ({"x": given.shape}, {})[: 2 if name == "onnxruntime-cpu" else 1]:
+            options = OpenOptions.for_shapes(inspect_model(path), 1, shapes)
+            kind = NATIVE.get(name) if native else None
+            with kind.open(path, options) if kind else open_backend(name, path, options) as backend:
+                np.testing.assert_array_equal(backend.run({"x": given})[0], np.maximum(given, 0))

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from seatrial.cells.preflight import preflight
 from seatrial.plan.load import load_plan
+from seatrial.units import format_bytes
 
 SIDE = 64
 
@@ -29,6 +30,14 @@ def init():
         return result
 
     return call
+
+
+def test_a_small_file_has_a_size(init, tmp_path):
+    path = tmp_path / "m.onnx"
+    detector(path, np.zeros((84, 84), np.float32))
+    done = init(path, "--output", tmp_path / "trial.yaml")
+    assert f"m.onnx  {format_bytes(path.stat().st_size)}, opset" in done.output
+    assert "MiB" not in done.output
 
 
 def detector(path, head, metadata=None):

@@ -137,6 +137,73 @@ def test_a_shape_that_does_not_fit_is_exit_code_2(inspect, no_processes, tmp_pat
     assert "--shape" in done.stderr
 
 
+def test_an_input_without_a_shape_in_the_file_asks_for_one_and_takes_it(inspect, no_processes, tmp_path):
+    path = conv(tmp_path / "m.onnx")
+    made = onnx.load(path)
+    made.graph.input[0].type.tensor_type.ClearField("shape")
+    onnx.save(made, path)
+    done = inspect(path, "--json", tmp_path / "m.json")
+    said = " ".join(done.stdout.split())
+    assert "input x float32[unknown rank]" in said
+    assert "output y float32[unknown rank]" in said
+    assert "x float32[unknown rank] has no shape in the file; give --shape x=1x3x640x640" in said
+    assert "does not say its input's shape" in said
+    assert json.loads((tmp_path / "m.json").read_text())["inputs"] == [{"name": "x", "dtype": "float32", "shape": None}]
+    done = inspect(path, "--shape", "x=1x3x8x8")
+    assert "7.78 kFLOPs (2 × multiply-adds) at x=1x3x8x8, all in Conv" in done.stdout
+
+
+@pytest.mark.parametrize("case", ["huge", "short"])
+def test_a_tensor_that_cannot_be_is_one_line_and_exit_code_4(inspect, tmp_path, case):
+    path = conv(tmp_path / "m.onnx")
+    made = onnx.load(path)
+    weights = made.graph.initializer[0]
+    weights.ClearField("raw_data")
+    if case == "huge":
+        weights.dims[:] = [2**62] * 40
+    else:
+        weights.data_location = TensorProto.EXTERNAL
+        weights.external_data.add(key="location", value="w.bin")
+        (tmp_path / "w.bin").write_bytes(bytes(100))
+    onnx.save(made, path)
+    done = inspect(path)
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (4, "", 1)
+    words = {"huge": "40 dimensions], which no tensor can have", "short": "expected at least 432 bytes, got 100"}
+    assert words[case] in done.stderr
+
+
+def test_no_flops_is_said_of_a_product_of_nothing_and_none_of_no_product(inspect, no_processes, tmp_path):
+    weights = numpy_helper.from_array(np.zeros((4, 4), np.float32), "w")
+    square = helper.make_node("MatMul", ["w", "w"], ["ww"])
+    x, y = VALUE("x", FLOAT, [0, 4]), VALUE("y", FLOAT, None)
+    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    assert (
+        "FLOPs     0 FLOPs (2 × multiply-adds) at x=0x4"
+        in inspect(saved(tmp_path / "m.onnx", [product], [x], [y], [weights])).stdout
+    )
+    added = helper.make_node("Add", ["x", "ww"], ["y"])
+    said = inspect(saved(tmp_path / "m.onnx", [square, added], [VALUE("x", FLOAT, [4])], [y], [weights])).stdout
+    assert "none: no convolution and no matrix product that a run needs" in said
+    assert "left out: 1 MatMul (of constants alone: worked out once, when the model is opened)" in said
+
+
+def test_small_weights_and_quantised_arithmetic_are_told_apart(inspect, no_processes, tmp_path):
+    held = [
+        helper.make_tensor("q", TensorProto.INT4, [4, 4], [1] * 16),
+        numpy_helper.from_array(np.float32(1), "s"),
+    ]
+    nodes = [helper.make_node("DequantizeLinear", ["q", "s"], ["w"]), helper.make_node("MatMul", ["x", "w"], ["y"])]
+    path = saved(tmp_path / "m.onnx", nodes, [VALUE("x", FLOAT, [1, 4])], [VALUE("y", FLOAT, None)], held)
+    assert "17 parameters, 12.0 B (int4 66.7%, float32 33.3%); int4 weights, float arithmetic" in inspect(path).stdout
+    nodes[1].input[0] = "f"
+    rounded = [
+        helper.make_node("QuantizeLinear", ["x", "s"], ["r"]),
+        helper.make_node("DequantizeLinear", ["r", "s"], ["f"]),
+    ]
+    path = saved(tmp_path / "m.onnx", [*rounded, *nodes], [VALUE("x", FLOAT, [1, 4])], [VALUE("y", FLOAT, None)], held)
+    assert "; quantised: int8 arithmetic" in inspect(path).stdout
+
+
 def test_custom_operators_are_marked_and_never_in_the_sum(inspect, no_processes, tmp_path):
     node = helper.make_node("Magic[bold]", ["x"], ["y"], domain="com.example")
     path = saved(

@@ -75,12 +75,13 @@ def test_a_trial_says_it_once_for_all_its_cells_and_keeps_the_runtimes_words(sea
     assert all("Concat" in c["last_output"] for c in cells)
 
 
-def test_the_metadata_alone_may_be_what_a_model_refuses(bench, tmp_path, monkeypatch):
+def test_a_size_in_the_metadata_that_the_model_would_refuse_is_not_used(bench, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     neck(Path("odd.onnx"), ULTRALYTICS | {"imgsz": "[100, 100]"})
     done = bench("odd.onnx", *SHORT)
     assert done.code == 4
-    assert "this model takes multiples of 32; its metadata says 100; give --shape images=1x3x96x96" in done.stderr
+    said = "imgsz '[100, 100]' in the metadata is no height and width, in multiples of its stride of 32: it is not used"
+    assert f"{said}; give --shape images=1x3x640x640" in done.stderr
 
 
 @pytest.mark.slow

@@ -77,6 +77,40 @@ def test_weights_in_constant_nodes_and_subgraphs_are_not_lost(tmp_path):
     assert (found.nodes, found.inside) == (5, 2)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "dtype", "values", "size"),
+    [
+        ({"value": numpy_helper.from_array(np.ones(7, np.float16))}, "float16", 7, 14),
+        ({"value_float": 1.5}, "float32", 1, 4),
+        ({"value_floats": [1.5] * 6}, "float32", 6, 24),
+        ({"value_int": 3}, "int64", 1, 8),
+        ({"value_ints": [3] * 5}, "int64", 5, 40),
+        ({"value_string": "abc"}, "text", 1, 3),
+        ({"value_strings": ["abc", "de"]}, "text", 2, 5),
+        (
+            {"sparse_value": helper.make_sparse_tensor(
+                numpy_helper.from_array(np.ones(3, np.float32), "v"), numpy_helper.from_array(np.arange(3), "i"), [9])},
+            "float32", 3, 12,
+        ),
+    ],
+)  # fmt: skip
+def test_a_constant_is_counted_whichever_attribute_holds_it(tmp_path, attribute, dtype, values, size):
+    node = helper.make_node("Constant", [], ["c"], **attribute)
+    assert contents_of(saved(tmp_path / "m.onnx", [node, IDENTITY])).constants.by_dtype == {dtype: (values, size)}
+
+
+def test_packed_weights_are_as_many_as_the_layer_has_and_not_as_many_as_there_are_bytes(tmp_path):
+    node = helper.make_node(
+        "MatMulNBits", ["x", "B", "s"], ["y"], domain="com.microsoft", K=64, N=32, bits=4, block_size=32
+    )
+    held = [
+        numpy_helper.from_array(np.zeros((32, 2, 16), np.uint8), "B"),
+        numpy_helper.from_array(np.ones(64, "f"), "s"),
+    ]
+    found = contents_of(saved(tmp_path / "m.onnx", [node], held, (("", 17), ("com.microsoft", 1)))).parameters
+    assert found.by_dtype == {"int4": (64 * 32, 1024), "float32": (64, 256)}
+
+
 def test_operators_come_by_how_many_there_are_and_say_whose_they_are(tmp_path):
     function = helper.make_function(
         "mine", "Twice", ["a"], ["b"], [helper.make_node("Add", ["a", "a"], ["b"])], [helper.make_opsetid("", 17)]
@@ -102,6 +136,15 @@ def test_an_impossible_shape_is_refused(tmp_path):
     tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[-4, 3], raw_data=bytes(48))
     with pytest.raises(ModelError, match=r"tensor 'w' is said to have the shape \[-4, 3\], which no tensor can have"):
         contents_of(saved(tmp_path / "m.onnx", [IDENTITY], [tensor]))
+
+
+def test_a_shape_beyond_all_memory_is_refused_in_a_short_line(tmp_path):
+    tensor = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**62] * 40)
+    with pytest.raises(
+        ModelError, match="tensor 'w' is said to have the shape .*… 40 dimensions.*no tensor can have"
+    ) as e:
+        contents_of(saved(tmp_path / "m.onnx", [IDENTITY], [tensor]))
+    assert len(str(e.value)) < 400
 
 
 def test_a_dtype_that_this_onnx_does_not_know_is_counted_and_called_unknown(tmp_path):

@@ -124,6 +124,88 @@ def uncounted(path, shape=(1, 3, 8, 8)):
     return found.uncounted
 
 
+@pytest.mark.parametrize("ir", [3, 9])
+def test_weights_that_are_inputs_too_have_the_shapes_of_their_values(tmp_path, ir):
+    """As before IR 4 all had to be, and as one that a caller may put another in place of is: its declared shape may be open."""
+    inputs = [*X, ("w", FLOAT, ["o", None, 3, 3]), ("to", INT64, [2]), ("v", FLOAT, None)]
+    nodes = [
+        CONV,
+        helper.make_node("Shape", ["c"], ["s"]),
+        helper.make_node("Slice", ["s", "from", "until"], ["one"]),
+        helper.make_node("Concat", ["one", "rest"], ["to2"], axis=0),
+        helper.make_node("Reshape", ["c", "to2"], ["r"]),
+        helper.make_node("MatMul", ["r", "v"], ["y"]),
+    ]
+    held = [*HELD, weights("v", (144, 5))]
+    held += [
+        numpy_helper.from_array(np.array(v), n)
+        for n, v in (("from", [0]), ("until", [1]), ("rest", [-1]), ("to", [0, 0]))
+    ]
+    inputs += [(n, INT64, [1]) for n in ("from", "until", "rest")]
+    path = saved(tmp_path / "m.onnx", nodes, inputs, held)
+    model = onnx.load(path)
+    model.ir_version = ir
+    onnx.save(model, path)
+    found = cost_of(path, {"x": (1, 3, 8, 8)})
+    assert (found.flops, found.uncounted, found.problem) == (CONV_FLOPS + 2 * 144 * 5, (), "")
+
+
+def test_nodes_in_any_order_count_alike(tmp_path):
+    """As a converter to float16 leaves them: casts behind what reads them."""
+    nodes = [helper.make_node("Relu", ["c"], ["r"]), CONV, helper.make_node("Conv", ["r", "v"], ["y"])]
+    path = saved(tmp_path / "m.onnx", nodes, X, [*HELD, weights("v", (2, 4, 1, 1))])
+    found = cost_of(path, {"x": (1, 3, 8, 8)})
+    assert (found.flops, found.uncounted, found.problem) == (CONV_FLOPS + 2 * 2 * 36 * 4, (), "")
+
+
+def test_nodes_in_a_circle_are_told(tmp_path):
+    nodes = [helper.make_node("Add", ["b", "x"], ["a"]), helper.make_node("Relu", ["a"], ["b"], name="second"), CONV]
+    found = cost_of(saved(tmp_path / "m.onnx", nodes, X, HELD), {"x": (1, 3, 8, 8)})
+    assert found.problem == "2 nodes wait for each other's values, such as Add"
+    assert found.flops == CONV_FLOPS
+
+
+def test_what_no_run_needs_is_left_out_and_listed(tmp_path):
+    nodes = [
+        helper.make_node("MatMul", ["a", "a"], ["aa"]),
+        helper.make_node("Reshape", ["aa", "to"], ["k"]),
+        helper.make_node("Conv", ["x", "w"], ["unused"]),
+        helper.make_node("Conv", ["unused", "k"], ["unused too"]),
+        CONV,
+        helper.make_node("Conv", ["c", "k"], ["y"]),
+    ]
+    held = [*HELD, weights("a", (4, 4)), numpy_helper.from_array(np.array([4, 4, 1, 1]), "to")]
+    found = cost_of(saved(tmp_path / "m.onnx", nodes, X, held), {"x": (1, 3, 8, 8)})
+    assert (found.flops, found.counted, found.uncounted) == (CONV_FLOPS + 2 * 4 * 36 * 4, 2, ())
+    assert [(u.operator, u.count, u.why.split(":")[0]) for u in found.left_out] == [
+        ("Conv", 2, "no output needs it"),
+        ("MatMul", 1, "of constants alone"),
+    ]
+
+
+def test_a_product_of_nothing_is_counted_as_nothing(tmp_path):
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    found = cost_of(saved(tmp_path / "m.onnx", [node], [("x", FLOAT, [0, 8])], [weights("w", (8, 3))]), {"x": (0, 8)})
+    assert (found.flops, found.counted, found.whole) == (0, 1, True)
+
+
+def test_sparse_weights_have_the_shape_that_they_fill(tmp_path):
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    path = saved(tmp_path / "m.onnx", [node], [("x", FLOAT, [2, 8])])
+    model = onnx.load(path)
+    values, places = numpy_helper.from_array(np.ones(3, "f"), "w"), numpy_helper.from_array(np.array([0, 5, 9]), "w_at")
+    model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [8, 4]))
+    onnx.save(model, path)
+    assert (cost_of(path, {"x": (2, 8)}).flops, cost_of(path, {"x": (2, 8)}).whole) == (2 * 2 * 8 * 4, True)
+
+
+def test_a_value_that_no_tensor_can_hold_is_not_counted(tmp_path):
+    nodes = [helper.make_node("Expand", ["x", "to"], ["e"]), helper.make_node("MatMul", ["e", "w"], ["y"])]
+    held = [numpy_helper.from_array(np.array([2**62] * 30 + [1, 8]), "to"), weights("w", (8, 3))]
+    found = cost_of(saved(tmp_path / "m.onnx", nodes, [("x", FLOAT, [1, 8])], held), {"x": (1, 8)})
+    assert found.uncounted == (Uncounted("MatMul", 1, "shapes are not known"),)
+
+
 def test_what_cannot_be_counted_is_listed_with_its_reason(tmp_path):
     magic = helper.make_node("Magic", ["c"], ["y"], domain="com.example")
     path = saved(tmp_path / "m.onnx", [CONV, magic], X, HELD, domains=["com.example"])

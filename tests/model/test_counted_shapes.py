@@ -66,6 +66,14 @@ def test_without_either_the_message_names_the_option():
     )
 
 
+def test_an_input_of_unknown_rank_takes_a_shape_and_asks_for_one():
+    unknown = ModelInfo(Path("m.onnx"), (TensorInfo("x", (), "float32", ranked=False),), (), {}, 17, 0, "")
+    with pytest.raises(ModelError, match=r"x float32\[unknown rank\] has no shape in the file; give .*x=1x3x640x640"):
+        counted_shapes(unknown, {})
+    assert counted_shapes(unknown, {"x": (2, 5)}) == {"x": (2, 5)}
+    assert counted_shapes(info(("x", ())), {}) == {"x": ()}
+
+
 @pytest.mark.parametrize("given", [{"y": (1, 3, 8, 8)}, {"x": (1, 4, 8, 8)}, {"x": (1, 3, 8)}])
 def test_a_shape_that_does_not_fit_is_a_usage_error(given):
     with pytest.raises(UsageError):

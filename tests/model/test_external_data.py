@@ -48,13 +48,12 @@ def folder(tmp_path):
     [
         ("w.bin", {}),
         ("w.bin", {"offset": 0, "length": 16}),
-        ("w.bin", {"offset": 16}),
-        ("sub/w.bin", {"offset": 8, "length": 8}),
+        ("w.bin", {"offset": 0}),
+        ("sub/w.bin", {"length": 16}),
         ("./w.bin", {}),
         ("größe 1.bin", {}),
         # Two dots in a name are no way up.
         ("...bin", {}),
-        ("empty", {}),
     ],
 )
 def test_data_beside_the_model(folder, location, facts):
@@ -87,8 +86,13 @@ def test_data_beside_the_model(folder, location, facts):
         ("lfs", {}, "is a Git LFS pointer"),
         ("w.bin", {"length": 17}, "cut short: expected at least 17 bytes, got 16"),
         ("w.bin", {"offset": 1, "length": 16}, "cut short: expected at least 17 bytes, got 16"),
-        ("w.bin", {"offset": -1, "length": 1}, "cut short"),
-        ("w.bin", {"offset": 0, "length": -1}, "cut short"),
+        # Without a length it follows from shape and dtype.
+        ("empty", {}, "cut short: expected at least 16 bytes, got 0"),
+        ("w.bin", {"offset": 1}, "cut short: expected at least 17 bytes, got 16"),
+        ("w.bin", {"offset": 99}, "cut short: expected at least 115 bytes, got 16"),
+        ("w.bin", {"length": 15}, "'t' is said to be 15 bytes long, and float32[4] takes 16; export it again"),
+        ("w.bin", {"offset": -1, "length": 1}, "'t' has the offset -1, and there is nothing below 0"),
+        ("w.bin", {"offset": 0, "length": -1}, "'t' has the length -1, and there is nothing below 0"),
         ("w.bin", {"length": 10**30}, "cut short"),
         ("w.bin", {"offset": "x"}, "'t' has a malformed offset or length"),
         ("w.bin", {"length": ""}, "'t' has a malformed offset or length"),
@@ -101,9 +105,25 @@ def test_what_is_refused(folder, location, facts, said):
 
 
 def test_a_file_of_many_tensors_is_named_once_and_one_without_any_not_at_all(folder):
-    many = model(tensor("own"), *(tensor(f"t{k}", location="w.bin", offset=4 * k, length=4) for k in range(4)))
+    many = model(tensor("own"), *(tensor(f"t{k}", location="w.bin", length=16) for k in range(4)))
     assert external_files(many, folder / "m.onnx") == [folder / "w.bin"]
     assert external_files(model(), folder / "m.onnx") == []
+
+
+@pytest.mark.parametrize(
+    ("dtype", "dims", "needed"),
+    [("FLOAT", [2, 3], 24), ("DOUBLE", [], 8), ("BOOL", [5], 5), ("BFLOAT16", [3], 6), ("INT4", [5], 3), ("UINT4", [4], 2),
+     ("FLOAT8E4M3FN", [7], 7), ("COMPLEX64", [1], 8), ("INT64", [0, 9], 0)],
+)  # fmt: skip
+def test_as_many_bytes_are_needed_as_the_format_packs_the_values_into(folder, dtype, dims, needed):
+    held = onnx.TensorProto(name="t", data_type=TensorProto.DataType.Value(dtype), dims=dims, data_location=1)
+    held.external_data.add(key="location", value="exact.bin")
+    (folder / "exact.bin").write_bytes(bytes(needed))
+    external_files(model(held), folder / "m.onnx")
+    if needed:
+        (folder / "exact.bin").write_bytes(bytes(needed - 1))
+        with pytest.raises(ModelError, match=f"cut short: expected at least {needed} bytes, got {needed - 1}"):
+            external_files(model(held), folder / "m.onnx")
 
 
 def attribute(name, value):

@@ -239,27 +239,34 @@ def test_a_git_lfs_pointer_is_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("operator", "half", "weights"),
-    [
-        ("Relu", False, ""),
-        ("Relu", True, "float16"),
-        ("QuantizeLinear", False, "int8"),
-        ("DequantizeLinear", True, "int8"),
-        ("QLinearConv", False, "int8"),
-        ("DynamicQuantizeLinear", False, "int8"),
-        ("MatMulNBits", False, "int8"),
-    ],
+    ("kind", "words"), [("float32", ""), ("float16", "holds float16 weights"), ("bfloat16", "holds bfloat16 weights")]
 )
-@pytest.mark.parametrize("inside", [False, True])
-def test_what_a_file_computes_in_is_told(tmp_path, operator, half, weights, inside):
-    """Also where the node stands in a subgraph. A hundred float16 weights among twelve float32 ones are most."""
+def test_what_most_of_the_weights_are_held_in(tmp_path, kind, words):
+    """A hundred among twelve of float32 are most."""
     path = make_model(tmp_path)
     model = onnx.load(path)
-    node = onnx.NodeProto(op_type=operator, input=["x"], output=["unused"])
-    if inside:
-        node = onnx.NodeProto(op_type="If", attribute=[attribute("graph", onnx.GraphProto(name="s", node=[node]))])
-    model.graph.node.append(node)
-    if half:
-        model.graph.initializer.append(numpy_helper.from_array(np.zeros(100, np.float16), "h"))
+    held = {"float32": TensorProto.FLOAT, "float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16}[kind]
+    model.graph.initializer.append(helper.make_tensor("h", held, [100], np.zeros(100)))
     path.write_bytes(model.SerializeToString())
-    assert inspect_model(path).weights == weights
+    info = inspect_model(path)
+    assert (info.weights, info.held, info.quantised) == ("" if kind == "float32" else kind, words, False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown", "ranked", "takes"),
+    [
+        (None, "float32[unknown rank]", False, [(), (3,), (1, 3, 8, 8)]),
+        ([], "float32[]", True, [()]),
+        ([None, 3], "float32[?, 3]", True, [(1, 3), (9, 3)]),
+    ],
+)
+def test_a_tensor_without_a_shape_is_no_scalar(tmp_path, shape, shown, ranked, takes):
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", [value], [output])
+    onnx.save(helper.make_model(graph), tmp_path / "m.onnx")
+    info = inspect_model(tmp_path / "m.onnx")
+    assert (str(info.inputs[0]), str(info.outputs[0])) == (f"x {shown}", f"y {shown}")
+    assert info.inputs[0].ranked is info.outputs[0].ranked is ranked
+    assert [s for s in ((), (3,), (1, 3), (9, 3), (1, 3, 8, 8)) if info.inputs[0].fits(s) and s in takes] == takes
+    assert ranked == (not info.inputs[0].fits((7, 7, 7)))

@@ -160,9 +160,21 @@ def test_how_a_picture_goes_in_follows_the_head(tmp_path, metadata, shape, mode,
 
 
 def test_a_file_that_is_quantised_already_is_told(tmp_path):
-    node = helper.make_node("QuantizeLinear", ["x", "x"], ["y"])
+    node = helper.make_node("QLinearConv", ["x"] * 8, ["y"])
     found = guess(inspect_model(save(tmp_path, [tensor("x", [1, 3, 64, 64])], [tensor("y", [1, 10])], nodes=[node])))
     assert any("quantised already: fp32 runs it as it is, and int8 is not made" in w for w in found.why)
+
+
+def test_a_file_of_floats_with_a_quantised_input_is_not_called_quantised(tmp_path):
+    nodes = [helper.make_node("DequantizeLinear", ["x", "s"], ["f"]), helper.make_node("Conv", ["f", "w"], ["y"])]
+    image = tensor("x", [1, 3, 64, 64], TensorProto.UINT8)
+    found = guess(inspect_model(save(tmp_path, [image], [tensor("y", [1, 10])], nodes=nodes)))
+    assert not any("int8 is not made" in w for w in found.why)
+
+
+def test_an_input_of_unknown_rank_has_an_error_of_its_own(tmp_path):
+    with pytest.raises(ModelError, match=r"does not say its input's shape \(x float32\[unknown rank\]\)"):
+        guess(inspect_model(save(tmp_path, [tensor("x", None)], [tensor("y", [1, 10])])))
 
 
 def test_what_is_still_marked_is_found_in_the_plans_text(tmp_path):

@@ -65,14 +65,25 @@ def test_what_init_was_not_sure_of_is_said_while_it_stands(workspace, lines, sai
 
 def model(workspace, weights, dtype="float32"):
     image = TensorInfo("x", ("n", 3, 8, 8), dtype)
-    return ModelInfo(workspace.folder / "m.onnx", (image,), (), {}, 17, 1, "", weights=weights)
+    return ModelInfo(
+        workspace.folder / "m.onnx",
+        (image,),
+        (),
+        {},
+        17,
+        1,
+        "",
+        weights=weights,
+        arithmetic="int8" * (weights == "int8"),
+    )
 
 
 @pytest.mark.parametrize(
     ("weights", "said"),
     [
         ("int8", "the model is quantised already, and int8"),
-        ("float16", "the model has float16 weights, and int8"),
+        ("float16", "the model holds float16 weights, and int8"),
+        ("int4", "the model holds int4 weights, and int8"),
         ("", ""),
     ],
 )

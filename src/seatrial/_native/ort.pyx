@@ -121,7 +121,8 @@ cdef class Request(Work):
         if not array.flags.c_contiguous or (writable and not array.flags.writeable):
             raise ValueError(f"{name}: expected a contiguous{' writable' if writable else ''} array")
         fits = len(shape) == array.ndim and all(d is None or d == s for d, s in zip(shape, array.shape))
-        if not fits:
+        # Of an input without dimensions ONNX Runtime does not say whether it is a scalar or of any rank, and takes any shape.
+        if not fits and (writable or shape):
             raise ValueError(f"{name}: expected shape {['?' if d is None else d for d in shape]}, got {list(array.shape)}")
         return array.shape
 

@@ -125,7 +125,9 @@ def _input_names(network: Any) -> set[str]:
 
 def _spec(port: Any, wanted: Collection[str]) -> TensorSpec:
     """A port keeps every name that an Identity or a fusion ever gave it: the one that the caller uses goes first."""
-    shape = tuple(d.get_length() if d.is_static else None for d in port.partial_shape)
+    # A shape of unknown rank has no dimensions to go through.
+    dimensions = [] if port.partial_shape.rank.is_dynamic else port.partial_shape
+    shape = tuple(d.get_length() if d.is_static else None for d in dimensions)
     names = sorted(port.get_names(), key=lambda n: (n not in wanted, n)) or [port.node.friendly_name]
     name = names[0]
     return TensorSpec(name, shape, port.element_type.to_dtype().name)

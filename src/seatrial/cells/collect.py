@@ -59,7 +59,7 @@ def collect(
                 nan_outputs["decoded scores"] = None
             writer.add(result)
     writer.add_specials(as_array(specials))
-    doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.weights == "int8")
+    doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.quantised)
     return list(nan_outputs), [*doubts, *_overflows(infinite, len(data))]
 
 

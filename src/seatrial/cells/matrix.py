@@ -64,9 +64,8 @@ def why_skipped(
         return f"a batch of {batch} needs {batch} images; there are {image_count}"
     if precision != "fp32" and any(i.dtype != "float32" for i in model.inputs):
         return f"the model takes {model.inputs[0].dtype}, and {precision} variants are made from float32 models"
-    if precision != "fp32" and model.weights:
-        held = "is quantised already" if model.weights == "int8" else f"has {model.weights} weights"
-        return f"the model {held}, and {precision} variants are made from float32 models"
+    if precision != "fp32" and model.held:
+        return f"the model {model.held}, and {precision} variants are made from float32 models"
     if precision == "int8" and 0 < model.opset < 13:
         return f"int8 with a scale a channel needs opset 13; the model has {model.opset}"
     if is_fake and precision != "fp32":

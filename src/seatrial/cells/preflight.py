@@ -151,13 +151,10 @@ def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
     """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
     found_warnings = []
     for name, info in infos.items():
-        if info.weights:
-            said = f"{info.path.name} {_HELD[info.weights]}, and its fp32 cells run the file as it is"
+        if info.held:
+            said = f"{info.path.name} {info.held}, and its fp32 cells run the file as it is"
             found_warnings.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
     return found_warnings
-
-
-_HELD = {"int8": "is quantised already", "float16": "holds float16 weights"}
 
 
 def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:

@@ -125,12 +125,15 @@ def look_json(look: Look) -> dict[str, Any]:
         "metadata": info.metadata,
         "labels": info.labels(),
         "weights": info.weights or "float32",
+        "arithmetic": info.arithmetic or "float",
         "parameters": _held(contents.parameters),
         "constants": _held(contents.constants),
         "operators": [vars(o) | {"custom": o.custom} for o in contents.operators],
         "nodes": contents.nodes,
         "nodes_in_subgraphs": contents.inside,
-        "cost": None if cost is None else vars(cost) | {"uncounted": [vars(u) for u in cost.uncounted]},
+        "cost": None
+        if cost is None
+        else vars(cost) | {n: [vars(u) for u in getattr(cost, n)] for n in ("uncounted", "left_out")},
         "no_cost": look.no_cost,
         "task": found.task if found else None,
         "format": found.format if found else None,
@@ -146,7 +149,7 @@ def look_json(look: Look) -> dict[str, Any]:
 
 
 def _tensors(tensors: Sequence[Any]) -> list[dict[str, Any]]:
-    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape)} for t in tensors]
+    return [{"name": t.name, "dtype": t.dtype, "shape": list(t.shape) if t.ranked else None} for t in tensors]
 
 
 def _held(held: Any) -> dict[str, Any]:

@@ -6,20 +6,24 @@ Nothing is run and no data is read: a tensor's size follows from its shape and d
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import ModelError
+from seatrial.model.dtypes import dtype_name, packed_bytes
 from seatrial.model.external_data import all_graphs, all_nodes, all_tensors
 from seatrial.model.file import FAKE_SUFFIX
+from seatrial.model.quantised import packed_weights
 
 # Domains that the ONNX standard has; whatever else is of a runtime, of an exporter, or of the model itself.
 STANDARD_DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training")
-_NAMES = {"FLOAT": "float32", "DOUBLE": "float64", "STRING": "text"}
+# No machine can address more values; sizes beyond this are nonsense, and overflow when they are printed.
+MOST_VALUES = 2**63 - 1
+# dtype, number of values, bytes.
+_Part = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,8 @@ def contents_of(path: Path) -> Contents:
         ir_version=model.ir_version,
         producer=" ".join(filter(None, (model.producer_name, model.producer_version))),
         opsets={o.domain: o.version for o in model.opset_import},
-        parameters=_held(initializers),
-        constants=_held(t for node in all_nodes(model) if node.op_type == "Constant" for t in _constants(node)),
+        parameters=_held(_parameters(model, initializers)),
+        constants=_held(part for node in all_nodes(model) if node.op_type == "Constant" for part in _constants(node)),
         operators=tuple(
             Operator(name, domain, count, (domain, name) in functions)
             for (domain, name), count in sorted(counted.items(), key=lambda item: (-item[1], item[0][1]))
@@ -95,11 +99,15 @@ def contents_of(path: Path) -> Contents:
 
 def _check_dims(path: Path, model: Any) -> None:
     for tensor in all_tensors(model):
-        if any(d < 0 for d in tensor.dims):
+        if any(d < 0 for d in tensor.dims) or math.prod(tensor.dims) > MOST_VALUES:
             raise ModelError(
-                f"{path}: tensor {tensor.name!r} is said to have the shape {list(tensor.dims)}, which no tensor can have; "
+                f"{path}: tensor {tensor.name!r} is said to have the shape {_shown(tensor.dims)}, which no tensor can have; "
                 "export the model again"
             )
+
+
+def _shown(dims: Sequence[int]) -> str:
+    return str(list(dims)) if len(dims) <= 8 else f"[{', '.join(map(str, dims[:6]))}, … {len(dims)} dimensions]"
 
 
 def structure_of(path: Path) -> Any:
@@ -113,37 +121,44 @@ def structure_of(path: Path) -> Any:
     return onnx.load(str(path), load_external_data=False)
 
 
-def _constants(node: Any) -> Iterable[Any]:
-    for attribute in node.attribute:
-        if attribute.name == "value" and attribute.HasField("t"):
-            yield attribute.t
-        elif attribute.name == "sparse_value" and attribute.HasField("sparse_tensor"):
-            yield attribute.sparse_tensor.values
+def _parameters(model: Any, initializers: Iterable[Any]) -> Iterable[_Part]:
+    packed = packed_weights(model)
+    for tensor in initializers:
+        dtype, values, size = _part(tensor)
+        # Several weights in each value: their bytes stay what the file holds.
+        dtype, values = packed.get(tensor.name, (dtype, values))
+        yield dtype, values, size
 
 
-def _held(tensors: Iterable[Any]) -> Held:
-    found: dict[str, tuple[int, int]] = {}
-    for tensor in tensors:
-        name, values = dtype_name(tensor.data_type), math.prod(tensor.dims)
-        before = found.get(name, (0, 0))
-        found[name] = before[0] + values, before[1] + _bytes(tensor, name, values)
-    return Held(dict(sorted(found.items(), key=lambda item: -item[1][1])))
+def _constants(node: Any) -> Iterable[_Part]:
+    """Whichever of its attributes holds the value."""
+    for a in node.attribute:
+        if a.name == "value" and a.HasField("t"):
+            yield _part(a.t)
+        elif a.name == "sparse_value" and a.HasField("sparse_tensor"):
+            yield _part(a.sparse_tensor.values)
+        elif a.name in ("value_float", "value_floats"):
+            count = 1 if a.name == "value_float" else len(a.floats)
+            yield "float32", count, 4 * count
+        elif a.name in ("value_int", "value_ints"):
+            count = 1 if a.name == "value_int" else len(a.ints)
+            yield "int64", count, 8 * count
+        elif a.name in ("value_string", "value_strings"):
+            texts = [a.s] if a.name == "value_string" else a.strings
+            yield "text", len(texts), sum(map(len, texts))
 
 
-def dtype_name(data_type: int) -> str:
-    """'float32' of FLOAT, 'float8e4m3fn' of FLOAT8E4M3FN; 'unknown' of a number that this onnx does not know."""
-    import onnx
-
-    try:
-        name: str = onnx.TensorProto.DataType.Name(data_type)
-    except ValueError:
-        return "unknown"
-    return _NAMES.get(name, name.lower())
-
-
-def _bytes(tensor: Any, dtype: str, values: int) -> int:
-    """As packed as the format packs it: two values of four bits in a byte, one value of bool in one."""
+def _part(tensor: Any) -> _Part:
+    dtype, values = dtype_name(tensor.data_type), math.prod(tensor.dims)
     if dtype == "text":
-        return sum(map(len, tensor.string_data))
-    bits = re.search(r"\d+", dtype)
-    return math.ceil(values * int(bits[0] if bits else 8) / 8)
+        return dtype, values, sum(map(len, tensor.string_data))
+    size = packed_bytes(dtype, values)
+    return dtype, values, values if size is None else size
+
+
+def _held(parts: Iterable[_Part]) -> Held:
+    found: dict[str, tuple[int, int]] = {}
+    for dtype, values, size in parts:
+        before = found.get(dtype, (0, 0))
+        found[dtype] = before[0] + values, before[1] + size
+    return Held(dict(sorted(found.items(), key=lambda item: -item[1][1])))

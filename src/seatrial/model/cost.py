@@ -1,7 +1,8 @@
 """What one run of a model costs, in floating-point operations: two for each multiply-add of convolutions and matrix products.
 
 Counted from shapes alone, by the usual convention: what lies in the padding counts, biases, activations, pooling,
-normalisation and element-wise work do not. What cannot be counted is listed, so that a sum is never taken for the whole.
+normalisation and element-wise work do not (cheap_operators.py). What cannot be counted is listed, so that a sum is never
+taken for the whole; what is no part of a run is left out, and listed too.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.model.contents import STANDARD_DOMAINS
+from seatrial.model.cheap_operators import is_cheap
+from seatrial.model.contents import MOST_VALUES, STANDARD_DOMAINS
 from seatrial.model.inferred import Inferred, Shape, infer
+from seatrial.model.nodes import subgraphs
 
 Sizes = tuple[int, ...]
 NO_SHAPES = "shapes are not known"
 NO_FORMULA = "no formula here"
+BY_DATA = "control flow: what runs depends on the data"
 CUSTOM = "custom operator"
 UNKNOWN = "not an operator that this onnx knows"
 
@@ -38,6 +42,7 @@ class Cost:
     """flops: two for each multiply-add, of one run at input_shapes. by_operator: the same by operator, the most first.
 
     counted: nodes that the sum is of. A sum with anything uncounted is a lower bound. problem: why shapes ended early, or ''.
+    left_out: nodes that would count or be uncounted, and that no run needs.
     """
 
     flops: int
@@ -46,6 +51,7 @@ class Cost:
     uncounted: tuple[Uncounted, ...]
     input_shapes: dict[str, Sizes]
     problem: str = ""
+    left_out: tuple[Uncounted, ...] = ()
 
     @property
     def whole(self) -> bool:
@@ -54,35 +60,27 @@ class Cost:
 
 def cost_of(path: Path, input_shapes: Mapping[str, Sizes]) -> Cost:
     """Of a file that inspect_model has read. input_shapes: of every input, without open dimensions."""
-    import onnx
-
     inferred = infer(path, input_shapes)
     flops: Counter[str] = Counter()
     missing: Counter[tuple[str, str]] = Counter()
     inside: Counter[tuple[str, str]] = Counter()
+    left_out: Counter[tuple[str, str]] = Counter()
     counted = 0
-    for node in inferred.nodes:
-        subgraphs = [g for a in node.attribute for g in ([a.g] if a.HasField("g") else []) + list(a.graphs)]
-        count = _FORMULAS.get(node.op_type) if _is_known(node) else None
-        if subgraphs:
-            key = node.op_type, "control flow: what runs depends on the data"
-            inside[key] += sum(map(_nodes_in, subgraphs))
-        elif count is not None:
-            multiply_adds = _counted(count, node, inferred)
-            if multiply_adds is not None:
-                flops[node.op_type] += 2 * multiply_adds
-                counted += 1
-                continue
-            key = node.op_type, NO_SHAPES
-        elif node.domain not in STANDARD_DOMAINS:
-            key = f"{node.domain}.{node.op_type}", CUSTOM
-        elif node.op_type in _HEAVY:
-            key = node.op_type, NO_FORMULA
-        elif not onnx.defs.has(node.op_type, "" if node.domain == "ai.onnx" else node.domain):
-            key = node.op_type, UNKNOWN
-        else:
+    for node, idle in zip(inferred.nodes, inferred.idle, strict=True):
+        if is_cheap(node):
             continue
+        if idle:
+            left_out[node.op_type, idle] += 1
+            continue
+        formula = _FORMULAS.get(node.op_type) if _is_known(node) else None
+        multiply_adds = _counted(formula, node, inferred) if formula else None
+        if multiply_adds is not None:
+            flops[node.op_type] += 2 * multiply_adds
+            counted += 1
+            continue
+        key = _named(node), NO_SHAPES if formula else _why_uncounted(node)
         missing[key] += 1
+        inside[key] += sum(map(_nodes_in, subgraphs(node)))
     return Cost(
         flops=flops.total(),
         by_operator=dict(flops.most_common()),
@@ -90,7 +88,22 @@ def cost_of(path: Path, input_shapes: Mapping[str, Sizes]) -> Cost:
         uncounted=tuple(Uncounted(key[0], number, key[1], inside[key]) for key, number in missing.most_common()),
         input_shapes=dict(input_shapes),
         problem=inferred.problem,
+        left_out=tuple(Uncounted(key[0], number, key[1]) for key, number in left_out.most_common()),
     )
+
+
+def _named(node: Any) -> str:
+    return node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
+
+
+def _why_uncounted(node: Any) -> str:
+    import onnx
+
+    if subgraphs(node):
+        return BY_DATA
+    if node.domain not in STANDARD_DOMAINS:
+        return CUSTOM
+    return NO_FORMULA if onnx.defs.has(node.op_type, "" if node.domain == "ai.onnx" else node.domain) else UNKNOWN
 
 
 def _is_known(node: Any) -> bool:
@@ -99,8 +112,7 @@ def _is_known(node: Any) -> bool:
 
 
 def _nodes_in(graph: Any) -> int:
-    inner = [g for n in graph.node for a in n.attribute for g in ([a.g] if a.HasField("g") else []) + list(a.graphs)]
-    return len(graph.node) + sum(map(_nodes_in, inner))
+    return len(graph.node) + sum(_nodes_in(g) for node in graph.node for g in subgraphs(node))
 
 
 def _counted(formula: Formula, node: Any, inferred: Inferred) -> int | None:
@@ -116,7 +128,8 @@ class _Open(Exception):
 
 def _sizes(shape: Shape) -> Sizes:
     sizes = tuple(d for d in shape if d is not None)
-    if len(sizes) != len(shape):
+    # Nor is one known that no tensor can have: a hostile file's products would grow without end.
+    if len(sizes) != len(shape) or math.prod(sizes) > MOST_VALUES:
         raise _Open
     return sizes
 
@@ -178,23 +191,4 @@ _OF_MICROSOFT = (
     "MatMulIntegerToFloat",
     "DynamicQuantizeMatMul",
     "MatMulNBits",
-)
-# Standard operators that multiply and add as those above do, in ways that depend on more than a shape or two.
-_HEAVY = (
-    "LSTM",
-    "GRU",
-    "RNN",
-    "Einsum",
-    "Attention",
-    "LinearAttention",
-    "DeformConv",
-    "DFT",
-    "STFT",
-    "TreeEnsemble",
-    "TreeEnsembleClassifier",
-    "TreeEnsembleRegressor",
-    "SVMClassifier",
-    "SVMRegressor",
-    "LinearClassifier",
-    "LinearRegressor",
 )

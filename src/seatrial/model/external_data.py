@@ -5,6 +5,7 @@ For: refusing a file before any loader follows a path in it. Not for: reading th
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from seatrial.errors import ModelError
+from seatrial.model.dtypes import dtype_name, packed_bytes
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
 
@@ -25,7 +27,9 @@ def external_files(model: Any, path: Path) -> list[Path]:
         if tensor.data_location != onnx.TensorProto.EXTERNAL:
             continue
         facts = {e.key: e.value for e in tensor.external_data}
-        found[_check_external(path, tensor.name, facts)] = None
+        file = _data_file(path, tensor.name, facts)
+        _check_length(path, file, tensor, facts)
+        found[file] = None
     return list(found)
 
 
@@ -77,7 +81,7 @@ def all_graphs(model: Any) -> list[Any]:
     return found
 
 
-def _check_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
+def _data_file(model_path: Path, tensor: str, facts: dict[str, str]) -> Path:
     location = facts.get("location", "")
     posix, windows = PurePosixPath(location), PureWindowsPath(location)
     outside = (
@@ -101,23 +105,42 @@ def _check_external(model_path: Path, tensor: str, facts: dict[str, str]) -> Pat
             f"{model_path}: refused: the external data {file} is a link or not a regular file; "
             "copy the data itself into the model's folder"
         )
-    try:
-        end = int(facts.get("offset", 0)) + int(facts.get("length", 0))
-    except ValueError:
-        raise ModelError(
-            f"{model_path}: the external data of '{tensor}' has a malformed offset or length; export it again"
-        ) from None
     if is_lfs_pointer(file):
         raise ModelError(
             f"{model_path}: the external data file {file} is a Git LFS pointer, which stands in for a file that was not "
             "fetched; run 'git lfs pull' in its repository"
         )
-    if end < 0 or int(facts.get("offset", 0)) < 0 or status.st_size < end:
+    return file
+
+
+def _check_length(model_path: Path, file: Path, tensor: Any, facts: dict[str, str]) -> None:
+    """The file must hold what the tensor's shape and dtype need, whatever it says of a length."""
+    try:
+        offset = int(facts.get("offset", 0))
+        length = int(facts["length"]) if "length" in facts else None
+    except ValueError:
         raise ModelError(
-            f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {status.st_size}; "
+            f"{model_path}: the external data of '{tensor.name}' has a malformed offset or length; export it again"
+        ) from None
+    if offset < 0 or (length or 0) < 0:
+        what, said = ("offset", offset) if offset < 0 else ("length", length)
+        raise ModelError(
+            f"{model_path}: the external data of '{tensor.name}' has the {what} {said}, and there is nothing below 0; "
+            "export it again"
+        )
+    dtype, dims = dtype_name(tensor.data_type), list(tensor.dims)
+    needed = (packed_bytes(dtype, math.prod(dims)) or 0) if all(d >= 0 for d in dims) else 0  # else: told elsewhere
+    if length is not None and length < needed:
+        raise ModelError(
+            f"{model_path}: the external data of '{tensor.name}' is said to be {length} bytes long, and {dtype}{dims} takes "
+            f"{needed}; export it again"
+        )
+    end, size = offset + max(needed, length or 0), file.stat().st_size
+    if size < end:
+        raise ModelError(
+            f"{model_path}: the external data file {file} is cut short: expected at least {end} bytes, got {size}; "
             "copy it again"
         )
-    return file
 
 
 def is_lfs_pointer(path: Path) -> bool:

@@ -7,8 +7,6 @@ running it (backends). Nothing here runs the model; a path in the file is checke
 from __future__ import annotations
 
 import json
-import math
-import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,15 +18,12 @@ from seatrial.errors import (
     ModelError,
     printable,
 )
-from seatrial.model.external_data import all_nodes, all_tensors, external_files, is_lfs_pointer
+from seatrial.model.external_data import external_files, is_lfs_pointer
 from seatrial.model.names import read_names
+from seatrial.model.quantised import arithmetic_of, weights_of
 from seatrial.warning import Warning
 
 FAKE_SUFFIX = ".fake.json"
-# What OnnxRuntime's quantizers, and those of others, write into a graph.
-_QUANTISED = re.compile(
-    r"QuantizeLinear|DequantizeLinear|DynamicQuantize|QLinear|Q(Gemm|Attention)|ConvInteger|MatMulInteger|MatMulNBits|FakeQuant"
-)
 
 _KINDS = {
     "sequence_type": "sequence",
@@ -59,16 +54,27 @@ _NUMPY = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """shape holds an int for a fixed dimension, a name for a symbolic one, None for an unknown one."""
+    """shape holds an int for a fixed dimension, a name for a symbolic one, None for an unknown one.
+
+    ranked: False where not even the number of dimensions is known; shape is () then, as a scalar's is.
+    """
 
     name: str
     shape: tuple[int | str | None, ...]
     dtype: str
+    ranked: bool = True
 
     def __str__(self) -> str:
         """For people, in one line whatever the file's names hold."""
         dimensions = ", ".join("?" if d is None else printable(str(d)) for d in self.shape)
-        return f"{printable(self.name)} {self.dtype}[{dimensions}]"
+        return f"{printable(self.name)} {self.dtype}[{dimensions if self.ranked else 'unknown rank'}]"
+
+    def fits(self, shape: Sequence[int]) -> bool:
+        """Whether a tensor of that shape may go in, by what the file says."""
+        if not self.ranked:
+            return True
+        pairs = zip(self.shape, shape, strict=False)
+        return len(shape) == len(self.shape) and all(not isinstance(d, int) or d == s for d, s in pairs)
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,21 @@ class ModelInfo:
     input_quantisation: dict[str, tuple[float, int]] = field(default_factory=dict)
     """Scale and zero point of inputs that a DequantizeLinear reads."""
     weights: str = ""
-    """What the file's arithmetic is in where that is not float32: 'int8' where it is quantised already, 'float16'."""
+    """What the file holds where that is not float32: 'float16', 'bfloat16', 'int4'; its arithmetic where it has one."""
+    arithmetic: str = ""
+    """'int8' where activations are quantised too; '' where weights alone may be, and the arithmetic is of floats."""
+
+    @property
+    def quantised(self) -> bool:
+        """Weights or more of it: numbers were rounded away already."""
+        return bool(self.arithmetic) or self.weights.startswith(("int", "float8", "float4"))
+
+    @property
+    def held(self) -> str:
+        """What follows 'the file …' or 'the model …' where it holds something else than float32; or ''."""
+        if self.arithmetic:
+            return "is quantised already"
+        return f"holds {self.weights} weights" if self.weights else ""
 
     def named_sizes(self, input_shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
         """Sizes of symbolic dimensions under given input shapes. A name with two sizes, such as '?', says nothing."""
@@ -135,6 +155,7 @@ def inspect_model(path: Path) -> ModelInfo:
         raise ModelError(f"{path}: expected an ONNX model with nodes and outputs, got an empty graph; export it again")
     external = external_files(model, path)
     weights = {t.name for t in model.graph.initializer}
+    arithmetic = arithmetic_of(model)
     hashed += map(_hash, external)
     return ModelInfo(
         path=path,
@@ -147,7 +168,8 @@ def inspect_model(path: Path) -> ModelInfo:
         external_files=tuple(external),
         hashed=tuple(hashed),
         input_quantisation=_input_quantisation(model.graph),
-        weights=_weights(model),
+        weights=arithmetic or weights_of(model),
+        arithmetic=arithmetic,
     )
 
 
@@ -163,20 +185,6 @@ def not_an_array(info: ModelInfo) -> str:
             if tensor.dtype not in _NUMPY:
                 return f"{side} {tensor} is {tensor.dtype}, which NumPy does not have; export the model with a float32 {side}"
     return ""
-
-
-def _weights(model: Any) -> str:
-    """Quantised where any node quantises, in whatever graph; float16 where most of the weights' elements are."""
-    import onnx
-
-    if any(_QUANTISED.search(node.op_type) for node in all_nodes(model)):
-        return "int8"
-    halves = {onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16}
-    elements: dict[bool, int] = {True: 0, False: 0}
-    for tensor in all_tensors(model):
-        if tensor.data_type in halves | {onnx.TensorProto.FLOAT}:
-            elements[tensor.data_type in halves] += math.prod(tensor.dims)
-    return "float16" if elements[True] > elements[False] else ""
 
 
 def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
@@ -238,19 +246,19 @@ def _tensor_info(value: Any) -> TensorInfo:
     if kind not in ("tensor_type", None):
         # A sequence, a map, an optional or a sparse tensor: no array of a shape.
         return TensorInfo(value.name, (), _KINDS.get(kind, "opaque"))
-    tensor = value.type.tensor_type
+    tensor, ranked = value.type.tensor_type, value.type.tensor_type.HasField("shape")
     # Some exporters write -1 where the format has a field of its own for what is not known.
     shape = tuple(
         (d.dim_value if d.dim_value >= 0 else None) if d.HasField("dim_value") else d.dim_param or None
         for d in tensor.shape.dim
     )
     if tensor.elem_type == onnx.TensorProto.BFLOAT16:
-        return TensorInfo(value.name, shape, "bfloat16")
+        return TensorInfo(value.name, shape, "bfloat16", ranked)
     try:
         dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type).name
     except KeyError:
         dtype = "unknown"
-    return TensorInfo(value.name, shape, dtype)
+    return TensorInfo(value.name, shape, dtype, ranked)
 
 
 def _inspect_fake(path: Path) -> ModelInfo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -22,6 +23,7 @@ from seatrial.model.image_size import (
     stated_size,
     stated_stride,
 )
+from seatrial.model.nodes import sort_nodes
 
 Shapes = Mapping[str, tuple[int, ...]]
 COMMON_SIDES = (640, 224, 320, 256, 416, 384, 512, 448, 518, 336, 299, 800, 1024, 192, 160, 128, 112, 96, 64, 32, 28)
@@ -62,6 +64,10 @@ def example_shape(info: ModelInfo, tensor: TensorInfo, batch: int, known: Shapes
 
 
 def _tries(tensor: TensorInfo, batch: int, named: Mapping[str, int]) -> Iterable[tuple[int, ...]]:
+    if not tensor.ranked:
+        for rank in (4, 3, 2):
+            yield from _tries(replace(tensor, shape=(None,) * rank, ranked=True), batch, named)
+        return
     known = [named.get(d, d) if isinstance(d, str) else d for d in tensor.shape]
     known[:1] = [d if isinstance(d, int) else batch for d in known[:1]]
     own = TensorInfo(tensor.name, tuple(known), tensor.dtype)
@@ -110,7 +116,10 @@ class _Graph:
         model = onnx.ModelProto()
         model.CopyFrom(self._model)
         for value in model.graph.input:
-            for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            sizes, tensor = shapes.get(value.name, ()), value.type.tensor_type
+            if sizes and not tensor.HasField("shape"):
+                tensor.shape.dim.extend(onnx.TensorShapeProto.Dimension() for _ in sizes)
+            for dim, size in zip(tensor.shape.dim, sizes, strict=False):
                 dim.dim_value = size
         try:
             onnx.shape_inference.infer_shapes(model, strict_mode=True, data_prop=True)
@@ -132,6 +141,7 @@ def _loaded(path: str, _digest: str) -> Any:
         if math.prod(tensor.dims) > MOST_VALUES:
             for field in ("raw_data", "float_data", "int32_data", "int64_data", "double_data", "uint64_data"):
                 tensor.ClearField(field)
+    sort_nodes(model.graph)
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField("shape")

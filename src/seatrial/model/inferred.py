@@ -6,13 +6,14 @@ For: counting what a run costs (cost.py). Not for: the shapes that a runtime fin
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seatrial.model.contents import STANDARD_DOMAINS, structure_of
 from seatrial.model.folded import Folder
+from seatrial.model.nodes import replace_items, sort_nodes, why_idle
 
 Shape = tuple[int | None, ...]
 # Larger tensors are weights; inference reads the values of smaller ones, such as the shape that a Reshape gives.
@@ -23,9 +24,13 @@ MOST_ROUNDS = 20
 
 @dataclass(frozen=True)
 class Inferred:
-    """nodes: of the main graph, with the model's own functions written out. shapes: by value name; None: not known."""
+    """nodes: of the main graph, in order, with the model's own functions written out. shapes: by value name; None: not known.
+
+    idle: of each node, why a run does not need it, or ''.
+    """
 
     nodes: tuple[Any, ...]
+    idle: tuple[str, ...]
     shapes: dict[str, Shape]
     problem: str = ""
 
@@ -33,9 +38,15 @@ class Inferred:
 def infer(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Inferred:
     """Whatever goes wrong becomes `problem`: then only what is known without inference has a shape."""
 
-    model, problem = _inlined(structure_of(path))
+    model = structure_of(path)
+    problem = next(filter(None, [sort_nodes(holder) for holder in (model.graph, *model.functions)]), "")
+    model, not_inlined = _inlined(model)
+    problem = problem or not_inlined
     graph = model.graph
+    idle = tuple(why_idle(graph.node, [o.name for o in graph.output], _constants(model)))
+    nodes = tuple(graph.node)
     known: dict[str, Shape] = {}
+    _close_weights(model)
     own = all(_dims(v) == input_shapes.get(v.name, _dims(v)) for v in graph.input)
     _lift_weights(graph, known, path.parent)
     for value in graph.input:
@@ -44,9 +55,26 @@ def infer(path: Path, input_shapes: Mapping[str, tuple[int, ...]]) -> Inferred:
             known[value.name] = input_shapes[value.name]
     _forget(graph, keep_custom=own)
     try:
-        return Inferred(tuple(graph.node), _shapes(model, known), problem)
+        return Inferred(nodes, idle, _shapes(model, known), problem)
     except Exception as e:  # onnx raises its own types, and protobuf's where a file is odd
-        return Inferred(tuple(graph.node), known, problem or _first_line(e))
+        return Inferred(nodes, idle, known, problem or _first_line(e))
+
+
+def _constants(model: Any) -> set[str]:
+    """Names of initializers that no caller can put others in place of; before IR 4 inputs had to name them all."""
+    held = {t.name for t in (*model.graph.initializer, *(s.values for s in model.graph.sparse_initializer))}
+    return held if model.ir_version < 4 else held - {v.name for v in model.graph.input}
+
+
+def _close_weights(model: Any) -> None:
+    """Takes initializers out of the inputs: their shapes are those of their values, whatever the inputs say of them.
+
+    Inference, and what it is given to read between rounds, are by the rules of IR 4: not every initializer is an input.
+    """
+    held = {t.name for t in (*model.graph.initializer, *(s.values for s in model.graph.sparse_initializer))}
+    if not held.isdisjoint(v.name for v in model.graph.input):
+        replace_items(model.graph.input, [v for v in model.graph.input if v.name not in held])
+    model.ir_version = max(model.ir_version, 4)
 
 
 def _shapes(model: Any, known: dict[str, Shape]) -> dict[str, Shape]:
@@ -62,7 +90,7 @@ def _shapes(model: Any, known: dict[str, Shape]) -> dict[str, Shape]:
         if not new:
             break
         # A value that is known needs no node: inference reads the initializer of that name.
-        _replace(model.graph.node, [n for n in model.graph.node if not {*n.output} <= {*new}])
+        replace_items(model.graph.node, [n for n in model.graph.node if not {*n.output} <= {*new}])
         held = [onnx.numpy_helper.from_array(folder.values[name], name) for name in new]
         model.graph.initializer.extend(held)
         known |= {tensor.name: tuple(tensor.dims) for tensor in held}
@@ -84,28 +112,27 @@ def _lift_weights(graph: Any, known: dict[str, Shape], folder: Path) -> None:
     """Makes inputs of what is large: inference copies the model, and needs the shapes alone."""
     import onnx
 
-    inputs = {v.name for v in graph.input}
     kept_tensors, kept_nodes, lifted = [], [], []
+    for sparse in graph.sparse_initializer:
+        known[sparse.values.name] = tuple(sparse.dims)
+        lifted.append((sparse.values.name, sparse.values.data_type, sparse.dims))
+    del graph.sparse_initializer[:]
     for tensor in graph.initializer:
         known[tensor.name] = tuple(tensor.dims)
         if _is_weight(tensor, folder):
-            lifted.append((tensor.name, tensor))
+            lifted.append((tensor.name, tensor.data_type, tensor.dims))
         else:
             kept_tensors.append(tensor)
     for node in graph.node:
         tensor = _value_of(node)
         if tensor is not None and _is_weight(tensor, folder):
             known[node.output[0]] = tuple(tensor.dims)
-            lifted.append((node.output[0], tensor))
+            lifted.append((node.output[0], tensor.data_type, tensor.dims))
         else:
             kept_nodes.append(node)
-    new = [
-        onnx.helper.make_tensor_value_info(name, tensor.data_type, list(tensor.dims))
-        for name, tensor in lifted
-        if name not in inputs
-    ]
-    _replace(graph.initializer, kept_tensors)
-    _replace(graph.node, kept_nodes)
+    new = [onnx.helper.make_tensor_value_info(name, dtype, list(dims)) for name, dtype, dims in lifted]
+    replace_items(graph.initializer, kept_tensors)
+    replace_items(graph.node, kept_nodes)
     graph.input.extend(new)
 
 
@@ -138,17 +165,11 @@ def _forget(graph: Any, keep_custom: bool) -> None:
     keep_custom: of custom operators it can't, so what the file says of theirs stays where its input shapes are as it has them.
     """
     custom = {o for n in graph.node if n.domain not in STANDARD_DOMAINS for o in n.output} if keep_custom else set()
-    _replace(graph.value_info, [v for v in graph.value_info if v.name in custom])
+    replace_items(graph.value_info, [v for v in graph.value_info if v.name in custom])
     for value in graph.output:
         if value.name not in custom and value.type.WhichOneof("value") == "tensor_type":
             # A dtype that the file has wrong would end inference too.
             value.ClearField("type")
-
-
-def _replace(field: Any, items: Iterable[Any]) -> None:
-    kept = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(kept)
 
 
 def _fix(value: Any, shape: tuple[int, ...]) -> None:

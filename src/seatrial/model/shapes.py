@@ -27,7 +27,7 @@ def batch_input(info: ModelInfo) -> str:
 
     Others may hold what does not grow with the batch: anchors, sizes, a recurrent state.
     """
-    wide = [i.name for i in info.inputs if len(i.shape) > 1]
+    wide = [i.name for i in info.inputs if len(i.shape) > 1 or not i.ranked]
     return (wide or [i.name for i in info.inputs] or [""])[0]
 
 
@@ -57,10 +57,7 @@ def fixed_shapes(
     for tensor in info.inputs:
         if tensor.name in given:
             shape = given[tensor.name]
-            fits = len(shape) == len(tensor.shape) and all(
-                not isinstance(d, int) or d == s for d, s in zip(tensor.shape, shape, strict=False)
-            )
-            if not fits:
+            if not tensor.fits(shape):
                 raise UsageError(f"{tensor} cannot take {'x'.join(map(str, shape))}", option=given_by)
             if shape and tensor.name == counted and shape[0] != batch:
                 raise UsageError(
@@ -79,14 +76,15 @@ def fixed_shapes(
             )
         if not all(isinstance(d, int) for d in own):
             own = list(_stated(info, tensor, batch) or ())
-        if not own and tensor.shape:
+        if not own and (tensor.shape or not tensor.ranked):
             known = {**shapes, **{n: s for n, s in given.items() if n != tensor.name}}
             example = "x".join(map(str, example_shape(info, tensor, batch, known)))
             unsaid = ""
             if tensor is image_input(info):
                 unsaid = f"; {unread_size(info)}" if unread_size(info) else ", and no metadata gives a size"
+            what = f"has dimensions that are not fixed{unsaid}" if tensor.ranked else "has no shape in the file"
             raise ModelError(
-                f"{tensor} has dimensions that are not fixed{unsaid}; give {option(given_by)} {tensor.name}={example}",
+                f"{tensor} {what}; give {option(given_by)} {tensor.name}={example}",
                 subject=info.path,
             )
         shapes[tensor.name] = tuple(d for d in own if isinstance(d, int))
@@ -103,6 +101,8 @@ def picture_size(info: ModelInfo, given: Mapping[str, tuple[int, ...]], batch: i
         return None
     fixed_shapes(info, batch, dict(given))
     image = image_input(info)
+    if image is None and not all(i.ranked for i in info.inputs):
+        return None  # whoever guesses says that no input can be called a picture
     if image is None or image.name not in given:
         raise UsageError(
             "it gives the picture's size, and that is of another input, or none takes a picture", option="shape"

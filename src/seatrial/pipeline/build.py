@@ -143,8 +143,8 @@ def pick_input(where: str, spec: pipelines.Pipeline, model: ModelInfo) -> Tensor
 def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo) -> None:
     """ModelError where the preprocessed tensor is not what the model takes."""
     expected = fed.shape[1:]
-    agrees = len(fed.shape) == 4 and all(
-        e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int)
+    agrees = not fed.ranked or (
+        len(fed.shape) == 4 and all(e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int))
     )
     if not agrees:
         raise ModelError(

@@ -85,9 +85,8 @@ def guess(
     found = recognise(info, seen or {}, taken)
     reasons.why += found.certain
     reasons.unsure += found.doubts
-    if info.weights:
-        held = "is quantised already" if info.weights == "int8" else f"holds {info.weights} weights"
-        reasons.why.append(f"the file {held}: fp32 runs it as it is, and int8 is not made of it")
+    if info.held:
+        reasons.why.append(f"the file {info.held}: fp32 runs it as it is, and int8 is not made of it")
     if not_run:
         reasons.unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
     color = "gray" if channels == 1 else "rgb"
@@ -113,6 +112,11 @@ def _image_input(info: ModelInfo) -> TensorInfo:
         raise ModelError(
             f"{info.path}: the model takes text, not an image (inputs are {inputs}); write the plan by hand with a Python "
             "preprocess stage"
+        )
+    if not image.ranked:
+        raise ModelError(
+            f"{info.path}: the file does not say its input's shape ({inputs}), so nothing shows whether it takes an image; "
+            "export the model with the shapes of its inputs, or write the plan by hand (docs/plan.md)"
         )
     if len(image.shape) != 4:
         raise ModelError(

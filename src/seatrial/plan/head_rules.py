@@ -63,6 +63,8 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
         return _rows_of_scores(info, output, shape, seen)
     if len(shape) == 4:
         return _map(info, shape)
+    if not seen and not output.ranked:
+        return Finding("unknown", "the file does not say its output's shape")
     return Finding("unknown", f"one output of {len(shape)} dimensions")
 
 

@@ -9,11 +9,12 @@ from rich.text import Text
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
+from seatrial.units import format_bytes
 
 
 def print_guess(out: Console, name: str, info: ModelInfo, certain: Iterable[str], unsure: Iterable[str]) -> None:
     """The model's tensors and labels; what is certain of its pipeline, and what is to be checked."""
-    out.print(Text.assemble((name, "bold"), f"  {info.size_bytes / 2**20:.1f} MiB, opset {info.opset}"))
+    out.print(Text.assemble((name, "bold"), f"  {format_bytes(info.size_bytes)}, opset {info.opset}"))
     for tensor in info.inputs:
         out.print(f"  input   {tensor}", markup=False)
     for tensor in info.outputs:

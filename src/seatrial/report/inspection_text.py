@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 from rich.text import Text
@@ -76,18 +76,26 @@ def print_cost(out: Console, cost: Cost | None, no_cost: str) -> None:
     if cost is None:
         _line(out, "FLOPs", no_cost)
         return
-    if cost.whole and not cost.flops:
-        _line(out, "FLOPs", "none: no convolution and no matrix product")
+    if cost.whole and not cost.counted:
+        rest = " that a run needs" if cost.left_out else ""
+        _line(out, "FLOPs", f"none: no convolution and no matrix product{rest}")
+        _left_out(out, cost)
         return
     at = shapes_said(cost.input_shapes)
-    share = [f"{op} {part / cost.flops:.1%}" for op, part in cost.by_operator.items()]
+    share = [f"{op} {part / cost.flops:.1%}" for op, part in cost.by_operator.items() if part]
     of = f": {', '.join(share)}" if len(share) > 1 else f", all in {next(iter(cost.by_operator))}" if share else ""
     bound = "" if cost.whole else "at least "
     _line(out, "FLOPs", f"{bound}{format_flops(cost.flops)} (2 × multiply-adds) at {at}{of}")
     if cost.uncounted:
         _line(out, "", f"not counted: {'; '.join(map(_uncounted, cost.uncounted))}", "yellow")
+    _left_out(out, cost)
     if cost.problem:
         _line(out, "", f"shape inference ended early: {printable(cost.problem)}", "yellow")
+
+
+def _left_out(out: Console, cost: Cost) -> None:
+    if cost.left_out:
+        _line(out, "", f"left out: {'; '.join(map(_uncounted, cost.left_out))}")
 
 
 def shapes_said(shapes: Mapping[str, Sequence[int]]) -> str:
@@ -112,8 +120,15 @@ def weights_said(info: ModelInfo, contents: Contents) -> str:
     if contents.constants.values:
         what = "values" if parts else "parameters"
         parts.append(f"{contents.constants.values:,} {what} in Constant nodes, {_dtypes(contents.constants)}")
-    kind = {"int8": "; quantised: int8 arithmetic", "float16": "; mostly float16"}.get(info.weights, "")
-    return ("; ".join(parts) or "none") + kind
+    return "; ".join([*(parts or ["none"]), *_kind(info)])
+
+
+def _kind(info: ModelInfo) -> list[str]:
+    if info.arithmetic:
+        return [f"quantised: {info.arithmetic} arithmetic"]
+    if info.quantised:
+        return [f"{info.weights} weights, float arithmetic"]
+    return [f"mostly {info.weights}"] if info.weights else []
 
 
 def print_recognised(out: Console, certain: Sequence[str], unsure: Sequence[str], problem: str) -> None:
@@ -158,7 +173,7 @@ def _line(out: Console, label: str, said: str, style: str = "") -> None:
 def _tensor(tensor: TensorInfo) -> str:
     """Exporters name an open dimension by the whole formula that it follows from."""
     shape = tuple(d if not isinstance(d, str) or len(d) <= 32 else f"{d[:29]}..." for d in tensor.shape)
-    return str(TensorInfo(tensor.name, shape, tensor.dtype))
+    return str(replace(tensor, shape=shape))
 
 
 def _metadata(info: ModelInfo) -> str:

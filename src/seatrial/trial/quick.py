@@ -131,7 +131,7 @@ def next_commands(
 ) -> list[str]:
     """What to type next: a plan to confirm, backends or versions compared, the highest rate. given: shapes, by the user."""
     model = str(look.info.path)
-    fixed = all(isinstance(d, int) for i in look.info.inputs for d in i.shape[1:])
+    fixed = all(isinstance(d, int) for i in look.info.inputs for d in (i.shape[1:] if i.ranked else [None]))
     shape = [] if fixed else shape_options(look.opened_at)
     sides = (
         [flag("backend_a"), trial.backends[0], flag("backend_b"), trial.backends[1]] if len(trial.backends) > 1 else []
