@@ -331,3 +331,23 @@ def test_a_shape_that_contradicts_the_weights_is_no_crash(tmp_path):
         [weights("w", (8, 11))],
     )
     assert cost_of(path, {"x": (5, 7)}).uncounted == (Uncounted("MatMul", 1, "shapes are not known"),)
+
+
+def test_a_shape_of_unknown_rank_is_no_known_shape(tmp_path):
+    """How many values are not zero depends on the data, and so does all that follows from it."""
+    nodes = [
+        helper.make_node("NonZero", ["x"], ["found"]),
+        helper.make_node("Squeeze", ["found"], ["flat"]),
+        helper.make_node("Shape", ["flat"], ["s"], start=1),
+        helper.make_node("ReduceProd", ["s"], ["n"], keepdims=1),
+        helper.make_node("Concat", ["n", "four"], ["shape"], axis=0),
+        helper.make_node("Expand", ["w", "shape"], ["wide"]),
+        helper.make_node("MatMul", ["wide", "v"], ["y"]),
+    ]
+    four = numpy_helper.from_array(np.array([4]), "four")
+    path = saved(
+        tmp_path / "m.onnx", nodes, [("x", FLOAT, [1, 3, 8, 8])], [four, weights("w", (1, 4)), weights("v", (4, 8))]
+    )
+    cost = cost_of(path, {"x": (1, 3, 8, 8)})
+    assert not cost.whole
+    assert [u.operator for u in cost.uncounted] == ["MatMul"]

@@ -246,12 +246,29 @@ def test_from_a_quarter_on_it_is_right_to_a_fifth(workspace, coins, part):
 
 def test_a_resumed_trial_goes_by_the_cells_of_before(workspace):
     forecast, cells = forecast_of(workspace, matrix="{backends: [fake], threads: [1, 2]}", measure="{max_time: 10 s}")
-    resumed = Forecast(forecast.ready, cells[2:], Clock())
-    for cell in cells[:2]:
-        resumed.ran(cell, ended(cell, 10), 15.0)
+    resumed = carried_on(forecast, cells, 2)
     ran_on = (3 * RUNS_ON + 2) / 5
     least = 50 * 0.01
     assert resumed.left_s() == pytest.approx(2 * (5 + least + ran_on * (10 - least)) + CONCLUDE_S)
+
+
+def carried_on(forecast, cells, count):
+    """After so many of the cells."""
+    resumed = Forecast(forecast.ready, cells, Clock(), {c.id for c in cells[:count]})
+    for cell in cells[:count]:
+        resumed.ran(cell, ended(cell, 10), 15.0)
+    return resumed
+
+
+def test_a_resumed_trial_measures_a_cell_of_before_again(workspace):
+    """The noise floor is of the first cell that a budget is about, whenever that ran."""
+    parts = {"matrix": "{backends: [fake], batch_sizes: [1, 2]}", "measure": "{max_time: 10 s}"}
+    with_floor, cells = forecast_of(
+        workspace, budgets="[{metric: latency, at: p50, where: {batch: 1}, max: 1 s}]", **parts
+    )
+    without, _ = forecast_of(workspace, **parts)
+    more = carried_on(with_floor, cells, 1).left_s() - carried_on(without, cells, 1).left_s()
+    assert more > 5
 
 
 def test_a_trial_says_what_is_left_and_in_the_end_nothing(workspace):

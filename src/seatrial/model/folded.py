@@ -42,7 +42,9 @@ class Folder:
         import numpy as np
 
         if node.op_type == "Shape":
-            shape = shapes.get(node.input[0], (None,))
+            shape = shapes.get(node.input[0])
+            if shape is None:  # not even its rank is known
+                return
             ends = {a.name: a.i for a in node.attribute}
             part = shape[slice(ends.get("start", 0), ends.get("end"))]
             if all(d is not None for d in part):

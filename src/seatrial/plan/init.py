@@ -142,7 +142,7 @@ def _comments(models: Mapping[str, Guessed]) -> list[str]:
     for m in models.values():
         tensors = [f"  {t}" for t in (*m.info.inputs, *m.info.outputs)]
         lines += [f" {m.info.path.name}:", *tensors] if len(models) > 1 else tensors
-    lines += _said("From the file: ", {n: m.guess.why for n, m in models.items()})
+    lines += _said("Known: ", {n: m.guess.why for n, m in models.items()})
     return lines + _said("CHECK ", {n: m.guess.unsure for n, m in models.items()})
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.cells.matrix import Cell
@@ -57,18 +57,21 @@ class _Running:
 
 @dataclass
 class Forecast:
-    """Of the cells that are still to run, the models that are still to be made, and what comes behind them."""
+    """Of the cells that are still to run, the models that are still to be made, and what comes behind them. done: ids of cells
+    that had run before an interrupted run is carried on."""
 
     ready: Ready
     cells: Sequence[Cell]
     clock: Callable[[], float] = time.monotonic
+    done: Collection[str] = ()
     _ran: list[tuple[Cell, Parts]] = field(default_factory=list)
     _now: _Running | None = None
 
     def __post_init__(self) -> None:
-        self._left = [c for c in self.cells if not c.skip]
+        cells = [c for c in self.cells if not c.skip]
+        self._left = [c for c in cells if c.id not in self.done]
         self._preparing_s = PREPARE_S * models_to_make(self.ready, self._left)
-        self._again = _cell_again(self.ready.plan.plan, self._left)
+        self._again = _cell_again(self.ready.plan.plan, cells)
         self._comparing_s = _comparing_s(self.ready.plan.plan)
 
     def prepared(self) -> None:

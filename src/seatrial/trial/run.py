@@ -62,8 +62,7 @@ def run_trial(
 def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float) -> Outcome:
     """done: cells of before the resume. began: time.monotonic() at the trial's first step."""
     ready, run = trial.ready, trial.run
-    left = [c for c in trial.cells if c.id not in done]
-    forecast = Forecast(ready, left)
+    forecast = Forecast(ready, trial.cells, done=done)
     for cell in trial.cells:
         if cell.id in done:
             forecast.ran(cell, done[cell.id], done[cell.id].wall_s)
@@ -74,7 +73,7 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
     findings = Findings(lambda c: comparer.evaluation(c.id))
     records: dict[str, CellRecord] = {}
     try:
-        variants = trial.variants([c for c in left if not c.skip])
+        variants = trial.variants([c for c in trial.cells if not c.skip and c.id not in done])
         forecast.prepared()
         watcher.expects(forecast.left_s())
         for cell in trial.cells:
