@@ -250,3 +250,12 @@ def test_classes_of_images_that_the_trial_does_not_have_are_said(tmp_path):
     (tmp_path / "truth.csv").write_text("image,class\n1.png,a\n2.png,b\n3.png,a\n4.png,a\n")
     (said,) = load_truth(tmp_path / "truth.csv", images_of(tmp_path, 2)).warnings
     assert str(said) == "truth.csv: classes of 2 images that the trial does not have are left out: 3.png, 4.png"
+
+
+def test_images_without_a_mask_are_counted(read, tmp_path):
+    square = [[1, 1, 5, 1, 5, 5, 1, 5]]
+    truth = read(rows(1, 2, 3), boxes(1, segmentation=square), count=3)
+    (warning,) = check_truth(truth, images_of(tmp_path, 3), [(9, 9)] * 3, "segment")
+    assert "2 of 3 images have no mask in the truth, first 2.png" in warning.text
+    every = read(rows(1, 2, 3), boxes(1, 2, 3, segmentation=square), count=3)
+    assert check_truth(every, images_of(tmp_path, 3), [(9, 9)] * 3, "segment") == []

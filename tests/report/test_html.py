@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from seatrial.errors import ResultsError
 from seatrial.report import html
 from seatrial.report.html import write_report
 from seatrial.trial.run import run_trial
@@ -155,6 +156,13 @@ def test_names_from_the_users_files_are_escaped(workspace):
     (workspace.folder / "images" / "0.png").rename(workspace.folder / "images" / "<img src=x onerror=alert(1)>.png")
     text, _, _ = page_of(workspace)
     assert "<img src=x" not in text
+
+
+def test_samples_that_are_damaged_are_told(workspace):
+    outcome = run_trial(workspace.load(), workspace.folder / "results")
+    (outcome.run.path / "samples.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(ResultsError, match=r"samples.parquet: cannot be read \(.*\); restore it"):
+        write_report(outcome.run)
 
 
 def test_a_run_without_a_single_good_cell_still_has_a_report(workspace):

@@ -304,7 +304,11 @@ def test_results_load_as_a_frame(workspace):
     frame = load_results(workspace.folder / "results")
     assert list(frame["stage"].dropna()) == ["decode", "preprocess", "infer", "postprocess", "end_to_end"]
     assert (frame["status"] == "failed").sum() == 1
-    assert frame.loc[frame["stage"] == "end_to_end", "p50_s"].item() > 0
+    whole = frame.loc[frame["stage"] == "end_to_end"].iloc[0]
+    assert 0 < whole["p50_low_s"] <= whole["p50_s"] <= whole["p50_high_s"]
+    assert whole["model"].endswith(".fake.json")
+    assert whole["batch"] == 1
+    assert frame["rate_per_s"].dtype == "float64", "no run of these has a rate"
 
 
 def test_records_are_never_rewritten(workspace):

@@ -33,9 +33,20 @@ def load_results(path: str | Path) -> pd.DataFrame:
             record = load_record(run)
             rows += [row for cell in record.cells for row in _rows(record, cell)]
             rows += [_compared(record, c) for c in record.comparisons]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    frame = pd.DataFrame(rows, columns=COLUMNS)
+    # A column of which no run has a value is one of numbers all the same.
+    empty = [name for name in COLUMNS if name not in TEXTS and frame[name].dtype == object]
+    frame[empty] = frame[empty].astype("float64")
+    return frame
 
 
+TEXTS = {
+    "run", "kind", "created", "machine", "fingerprint", "pipeline", "model", "backend", "precision", "scenario", "status",
+    "reason", "stage", "accuracy_name", "against", "metric", "verdict",
+}  # fmt: skip
+
+
+PERCENTILES = ("p50", "p90", "p95", "p99")
 COLUMNS = [
     "run",
     "kind",
@@ -43,6 +54,7 @@ COLUMNS = [
     "machine",
     "fingerprint",
     "pipeline",
+    "model",
     "backend",
     "precision",
     "batch",
@@ -60,14 +72,22 @@ COLUMNS = [
     "p50_low_s",
     "p50_high_s",
     "p90_s",
+    "p90_low_s",
+    "p90_high_s",
     "p95_s",
+    "p95_low_s",
+    "p95_high_s",
     "p99_s",
+    "p99_low_s",
+    "p99_high_s",
     "share",
     "throughput_images_per_s",
     "requests_per_s",
     "bound_s",
     "bound_quantile",
     "estimated_rate_per_s",
+    "estimated_rate_low_per_s",
+    "estimated_rate_high_per_s",
     "proved_rate_per_s",
     "peak_memory_bytes",
     "cold_start_s",
@@ -91,6 +111,7 @@ def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
         **_run(record),
         **_load(cell.load),
         "pipeline": cell.pipeline,
+        "model": record.models[cell.pipeline].path if cell.pipeline in record.models else None,
         "backend": cell.backend,
         "precision": cell.precision,
         "batch": cell.batch,
@@ -110,24 +131,18 @@ def _rows(record: Record, cell: CellRecord) -> list[dict[str, Any]]:
         return [common | {"stage": None}]
     rows = []
     for stage, s in cell.stages.items():
-        low, high = s.p50.interval or (None, None)
+        counts = {"stage": stage, "n": s.p50.n, "n_eff": s.p50.n_eff, "mean_s": s.mean.value, "share": s.share}
         rows.append(
-            common
-            | {
-                "stage": stage,
-                "n": s.p50.n,
-                "n_eff": s.p50.n_eff,
-                "mean_s": s.mean.value,
-                "p50_s": s.p50.value,
-                "p50_low_s": low,
-                "p50_high_s": high,
-                "p90_s": s.p90.value,
-                "p95_s": s.p95.value,
-                "p99_s": s.p99.value,
-                "share": s.share,
-            }
+            common | counts | {k: v for p in PERCENTILES for k, v in _interval(f"{p}_s", getattr(s, p)).items()}
         )
     return rows
+
+
+def _interval(column: str, m: Measured | None) -> dict[str, float | None]:
+    """A value and its ends; an end that is not known is none: the value of such a percentile is what was seen."""
+    name, unit = column.split("_", 1)
+    low, high = (m.interval if m else None) or (None, None)
+    return {column: _value(m), f"{name}_low_{unit}": low, f"{name}_high_{unit}": high}
 
 
 def _run(record: Record) -> dict[str, Any]:
@@ -144,6 +159,7 @@ def _load(load: LoadResult | None) -> dict[str, Any]:
     """Of a bench's cell; a search was measured at many rates, and at none for good."""
     if load is None:
         return {}
+    estimated = (load.rate_estimate.interval if load.rate_estimate else None) or (None, None)
     return {
         "scenario": load.scenario,
         "clients": load.clients,
@@ -152,6 +168,8 @@ def _load(load: LoadResult | None) -> dict[str, Any]:
         "bound_s": load.bound_s,
         "bound_quantile": load.bound_quantile,
         "estimated_rate_per_s": _value(load.rate_estimate),
+        "estimated_rate_low_per_s": estimated[0],
+        "estimated_rate_high_per_s": estimated[1],
         "proved_rate_per_s": _value(load.found_rate),
     }
 

@@ -75,7 +75,8 @@ def check_truth(
             raise DataError(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
-    return _unlike_sizes(truth.coco, images, sizes_hw) + (_odd_boxes(truth.coco, sizes_hw) if task == "detect" else [])
+    odd = _odd_boxes(truth.coco, sizes_hw) if task == "detect" else _no_masks(truth.coco)
+    return _unlike_sizes(truth.coco, images, sizes_hw) + odd
 
 
 def _unlike_sizes(
@@ -96,6 +97,19 @@ def _unlike_sizes(
         return [Warning("image-sizes", f"{said}: is EXIF orientation applied on both sides?")]
     misfit = "boxes and masks made at another size do not fit these files"
     return [Warning("image-sizes", f"{said}: {misfit}", "use the files that were annotated")]
+
+
+def _no_masks(coco: dict[str, Any]) -> list[Warning]:
+    """Images without a single mask: seldom is nothing on a picture, often nobody has annotated it yet."""
+    annotated = {a["image_id"] for a in coco["annotations"]}
+    bare = [row["file_name"] for row in coco["images"] if row["id"] not in annotated]
+    if not bare or not annotated:
+        return []
+    said = (
+        f"{len(bare)} of {count_of(len(coco['images']), 'image')} have no mask in the truth, first {bare[0]}: all of each counts as "
+        "background, or is not judged where no class is a background"
+    )
+    return [Warning("no-masks", said, "annotate these, or leave them out of images.path")]
 
 
 def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> list[Warning]:

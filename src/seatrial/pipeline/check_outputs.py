@@ -42,7 +42,16 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
             f"{outputs[0]}; it looks like {looks.words}" + (f": try format: {looks.format}" if looks.format else "")
         )
     elif spec.task == "segment":
+        _check_channels(where, outputs[0], model)
         _check_map(where, outputs[0], model)
+
+
+def _check_channels(where: str, output: TensorInfo, model: ModelInfo) -> None:
+    if len(output.shape) == 4 and output.shape[1] == 1:
+        raise ModelError(
+            f"{where}.postprocess.task is segment, which chooses among two channels or more, but {model.path} gives {output}, of "
+            "one; use a Python postprocess that applies a threshold and returns seatrial.SemanticMask"
+        )
 
 
 def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:

@@ -113,7 +113,10 @@ def _starts_and_latencies(run: RunFolder, cells: list[CellRecord]) -> dict[str, 
     import pyarrow.parquet as pq
 
     names = ["start_ns", "end_to_end_ns", "queue_ns"]
-    frame = pd.read_parquet(path, columns=["cell", *(n for n in names if n in pq.read_schema(path).names)])
+    try:
+        frame = pd.read_parquet(path, columns=["cell", *(n for n in names if n in pq.read_schema(path).names)])
+    except (OSError, ValueError, KeyError) as e:
+        raise ResultsError(f"{path}: cannot be read ({e}); restore it, or run it again") from None
     frame = frame.reindex(columns=["cell", *names]).fillna({"queue_ns": 0})
     tables = {c.id: frame.loc[frame["cell"] == c.id, names].to_numpy(float) / 1e9 for c in cells}
     return {name: table for name, table in tables.items() if len(table)}
