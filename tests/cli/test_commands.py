@@ -85,8 +85,9 @@ def test_init_writes_a_plan_that_runs(seatrial_cli, tmp_path):
     assert only.preprocess.size == (320, 320)
     assert only.postprocess.labels[0] == "port_can"
     assert "Ultralytics" in (tmp_path / "trial.yaml").read_text()
-    text = (tmp_path / "trial.yaml").read_text().replace("max_time: 5 s", "max_time: 300 ms")
-    (tmp_path / "trial.yaml").write_text(text)
+    text = (tmp_path / "trial.yaml").read_text()
+    assert text.count("max_time: 20 s") == 1
+    (tmp_path / "trial.yaml").write_text(text.replace("max_time: 20 s", "max_time: 300 ms"))
     done = seatrial_cli("run", "trial.yaml", "--json", "out.json", "--quiet")
     assert done.stdout == ""
     record = json.loads((tmp_path / "out.json").read_text())

@@ -197,7 +197,9 @@ def test_the_plan_of_two_models_runs(seatrial_cli, workspace):
     done = seatrial_cli("init", "v1.onnx", "v2.onnx", cwd=workspace.folder)
     assert done.returncode == 0, done.stderr
     plan = workspace.folder / "trial.yaml"
-    plan.write_text(plan.read_text().replace("max_time: 5 s", "max_time: 1 s"))
+    text = plan.read_text()
+    assert text.count("max_time: 20 s") == 1
+    plan.write_text(text.replace("max_time: 20 s", "max_time: 1 s"))
     done = seatrial_cli("run", "trial.yaml", cwd=workspace.folder)
     assert "regression candidate against baseline" in " ".join(done.stdout.split())
     assert done.returncode in (0, 1, 3), done.stderr

@@ -88,7 +88,7 @@ def latency_bound_of(text: str) -> dict[str, float]:
     if not at:
         raise UsageError(f"--latency-bound: expected a time and its percentile, such as 100ms@p95, got {text!r}")
     quantile = percentile_of("--latency-bound", percentile)[1]
-    if quantile > HIGHEST_QUANTILE:
+    if quantile > HIGHEST_QUANTILE + 1e-9:
         raise UsageError(
             f"--latency-bound: expected at most p{HIGHEST_QUANTILE * 100:g}, got {percentile}: no search of minutes has the "
             "requests to tell more"

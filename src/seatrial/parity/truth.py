@@ -106,8 +106,8 @@ def _no_masks(coco: dict[str, Any]) -> list[Warning]:
     if not bare or not annotated:
         return []
     said = (
-        f"{len(bare)} of {count_of(len(coco['images']), 'image')} have no mask in the truth, first {bare[0]}: all of each counts as "
-        "background, or is not judged where no class is a background"
+        f"{len(bare)} of {count_of(len(coco['images']), 'image')} have no mask in the truth, first {bare[0]}: all of each "
+        "counts as background, or is not judged where no class is a background"
     )
     return [Warning("no-masks", said, "annotate these, or leave them out of images.path")]
 

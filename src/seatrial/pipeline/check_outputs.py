@@ -49,8 +49,8 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
 def _check_channels(where: str, output: TensorInfo, model: ModelInfo) -> None:
     if len(output.shape) == 4 and output.shape[1] == 1:
         raise ModelError(
-            f"{where}.postprocess.task is segment, which chooses among two channels or more, but {model.path} gives {output}, of "
-            "one; use a Python postprocess that applies a threshold and returns seatrial.SemanticMask"
+            f"{where}.postprocess.task is segment, which chooses among two channels or more, but {model.path} gives {output}, "
+            "of one; use a Python postprocess that applies a threshold and returns seatrial.SemanticMask"
         )
 
 
