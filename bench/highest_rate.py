@@ -2,7 +2,7 @@
 
 python bench/highest_rate.py [--runs 20] [--seconds 58]     a 10 ms model; prints markdown; some 20 minutes at 20 runs
 
-near: estimates within 10 % of the true rate. covers: intervals that hold it. proved: searches that proved a rate, and the
+shown: searches with enough service times for an estimate; near: of these, within 10 % of the true rate. covers: intervals that hold it. proved: searches that proved a rate, and the
 median of those over the true one; wrong: proved rates above it, and broken ones below it. The truth is from 40 queues of
 400,000 requests each.
 """
@@ -21,7 +21,7 @@ from seatrial.loads.chance import FILLING
 from seatrial.loads.fit import Sent
 from seatrial.loads.search import Found, find_rate
 from seatrial.machine.environment import cpu_model
-from seatrial.stats.queue import Queue
+from seatrial.stats.queue import Queue, enough_service_times
 
 F64 = npt.NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], F64]
@@ -48,9 +48,9 @@ def main() -> None:
     given = parser.parse_args()
     print(f"{given.runs} searches each of {given.seconds:g} s, {cpu_model()}\n")
     print(
-        "| service times of 10 ms | clients | bound | true | load | near | covers | width | proved | of true | wrong |"
+        "| service times of 10 ms | clients | bound | true | load | shown | near | covers | width | proved | of true | wrong |"
     )
-    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for name, draw in SERVICES.items():
         for clients in CLIENTS:
             for quantile, bound_s in BOUNDS:
@@ -61,16 +61,17 @@ def row(name: str, draw: Draw, bound: LatencyBound, runs: int, seconds: float) -
     truth = true_rate(draw, bound)
     what = f"| {name} | {bound.clients} | {bound.limit_s * 1e3:g} ms@p{bound.quantile * 100:g} | {truth:.1f}/s "
     if not truth:
-        return f"{what}| no rate holds it {'| ' * 7}|"
+        return f"{what}| no rate holds it {'| ' * 8}|"
     found = [search(draw, bound, seconds, seed) for seed in range(runs)]
-    estimates = [f.estimate for f in found if f.estimate]
+    enough = enough_service_times(bound.quantile)
+    estimates = [f.estimate for f in found if f.estimate and f.estimate.n >= enough]
     held = [f.held / truth for f in found if f.held]
     near = sum(abs(e.value / truth - 1) < 0.1 for e in estimates)
     covers = sum(e.low <= truth <= e.high for e in estimates)
-    width = np.median([(e.high - e.low) / truth for e in estimates])
+    width = f"{np.median([(e.high - e.low) / truth for e in estimates]):.0%}" if estimates else "–"
     wrong = sum(h > 1 for h in held) + sum(f.broke < truth for f in found if f.broke)
     return (
-        f"{what}| {truth * SERVICE_S / bound.clients:.0%} | {near} | {covers} | {width:.0%} | {len(held)} "
+        f"{what}| {truth * SERVICE_S / bound.clients:.0%} | {len(estimates)} | {near} | {covers} | {width} | {len(held)} "
         f"| {f'{np.median(held):.0%}' if held else '–'} | {wrong} |"
     )
 
