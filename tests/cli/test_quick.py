@@ -158,6 +158,9 @@ def test_backends_that_do_not_run_it_are_left_out_and_none_at_all_is_an_error(tm
         match="no backend here runs the model at x=1x3x16x16: onnxruntime-cpu: cannot; openvino-cpu: will not",
     ):
         quick_trial(looked(path, refusing, failing), None, {}, 25.0, 30.0)
+    alike = replace(failing, run_problem="cannot"), replace(refusing, problem="cannot")
+    with pytest.raises(ModelError, match="openvino-cpu and onnxruntime-cpu: cannot$"):
+        quick_trial(looked(path, *alike), None, {}, 25.0, 30.0)
     with pytest.raises(BackendUnavailableError, match="no backend is installed here"):
         quick_trial(looked(path), None, {}, 25.0, 30.0)
 

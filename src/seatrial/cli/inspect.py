@@ -62,10 +62,14 @@ def backend_lines(look: Look) -> list[BackendLine]:
 
     # What the file or the user says needs no second mention.
     at = "" if look.cost else shapes_said(look.opened_at)
-    return [
-        *(BackendLine(o.backend, "opens" if o.opens else "refuses", _said(o, at)) for o in look.openings),
-        *(BackendLine(a.name, "absent", why_absent(a)) for a in look.absent),
-    ]
+    lines: list[BackendLine] = []
+    problems: set[str] = set()
+    for o in look.openings:
+        again = not o.opens and o.problem in problems
+        problems.add(o.problem)
+        said = "refuses it for the same reason" if again else _said(o, at)
+        lines.append(BackendLine(o.backend, "opens" if o.opens else "refuses", said))
+    return [*lines, *(BackendLine(a.name, "absent", why_absent(a)) for a in look.absent)]
 
 
 def _said(o: Opening, at: str) -> str:

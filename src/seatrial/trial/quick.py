@@ -65,7 +65,10 @@ def quick_trial(
     if not look.openings:
         raise BackendUnavailableError("no backend is installed here; python -m pip install 'seatrial[cpu]'")
     if not running:
-        why = "; ".join(f"{o.backend}: {o.problem or o.run_problem}" for o in look.openings)
+        refusing: dict[str, list[str]] = {}
+        for o in look.openings:
+            refusing.setdefault(o.problem or o.run_problem, []).append(o.backend)
+        why = "; ".join(f"{' and '.join(names)}: {problem}" for problem, names in refusing.items())
         at = f" at {shapes_said(look.opened_at)}" if look.opened_at else ""
         cure = (
             ""
