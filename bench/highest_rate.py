@@ -2,9 +2,9 @@
 
 python bench/highest_rate.py [--runs 20] [--seconds 58]     a 10 ms model; prints markdown; some 20 minutes at 20 runs
 
-shown: searches with enough service times for an estimate; near: of these, within 10 % of the true rate. covers: intervals that
-hold it. proved: searches that proved a rate, and the median of those over the true one; wrong: proved rates above it, and broken
-ones below it. The truth is from 40 queues of 400,000 requests each.
+shown: searches with enough service times for an estimate; near: of these, within 10 % of the true rate. covers: intervals
+that hold it. proved: searches that proved a rate, and the median of those over the true one; wrong: proved rates above it, and
+broken ones below it. The truth is from 40 queues of 400,000 requests each.
 """
 
 from __future__ import annotations
