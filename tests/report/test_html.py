@@ -118,7 +118,7 @@ def test_the_pictures_say_how_they_were_chosen(sound, why, said, monkeypatch):
 
 
 def test_a_percentile_that_a_budget_limits_has_a_column(workspace):
-    text, page, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
+    text, _, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
     heads = re.findall(r'<th class="num">(p[0-9]+)</th>', text)
     assert heads == ["p50", "p90", "p95", "p99"]
     row = text[text.index('<section id="cells">') :]
