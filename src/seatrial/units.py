@@ -90,6 +90,17 @@ def format_seconds(seconds: float, beside: float | None = None) -> str:
     return _scaled(seconds, [_unit_of(beside, _SECONDS)])
 
 
+def seconds_unit(seconds: float) -> tuple[float, str]:
+    """The largest unit that keeps the number at or above one, and what it is in seconds."""
+    return _unit_of(seconds, _SECONDS)
+
+
+def round_seconds(seconds: float, beside: float) -> str:
+    """A round number, such as a plot's tick, without trailing zeros, in the unit of the one beside."""
+    factor, unit = seconds_unit(beside)
+    return f"{seconds / factor:.6g} {unit}"
+
+
 def format_bytes(count: float) -> str:
     return _scaled(count, [(2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"), (1.0, "B")])
 

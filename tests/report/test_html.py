@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from seatrial.errors import ResultsError
+from seatrial.history.records import ClassColour
 from seatrial.report import html
 from seatrial.report.html import write_report
 from seatrial.trial.run import run_trial
@@ -118,8 +119,8 @@ def test_the_pictures_say_how_they_were_chosen(sound, why, said, monkeypatch):
 
 
 def test_a_percentile_that_a_budget_limits_has_a_column(workspace):
-    text, page, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
-    heads = [t.strip() for t in page.text if t.strip() in ("p50", "p90", "p95", "p99")]
+    text, _, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
+    heads = re.findall(r'<th class="num">(p[0-9]+)</th>', text)
     assert heads == ["p50", "p90", "p95", "p99"]
     row = text[text.index('<section id="cells">') :]
     row = row[row.index("<tbody>") : row.index("</tr>", row.index("<tbody>"))]
@@ -170,3 +171,37 @@ def test_a_run_without_a_single_good_cell_still_has_a_report(workspace):
     text, page, _ = page_of(workspace)
     assert "Cells that failed" in text
     assert "stages" not in page.ids
+
+
+def test_a_legend_stands_below_its_picture(sound, monkeypatch):
+    _, _, outcome = sound
+    keys = (ClassColour(colour="#d55e00", name="cat <b>"), ClassColour(colour="", name="background"))
+    picture = outcome.record.pictures[0].model_copy(update={"legend": keys})
+    monkeypatch.setattr(html, "load_record", lambda _run: outcome.record.model_copy(update={"pictures": (picture,)}))
+    (said,) = re.findall(r'<span class="legend">(.*?)</figcaption>', html.render(outcome.run))
+    assert said.startswith(
+        '<span><i style="background: #d55e00"></i>cat &lt;b&gt;</span><span><i></i>background</span></span>'
+    )
+
+
+def test_kernels_stand_behind_the_latencies_folded_with_what_they_say(sound):
+    text, page, _ = sound
+    assert page.ids.index("engines") > page.ids.index("timeline") > page.ids.index("latency")
+    section = text[text.index('id="engines"') :]
+    assert section.index("<details>") < section.index("<table>") < section.index("</details>")
+    assert re.search(r"<summary>preprocess [0-9.]+( to [0-9.]+)? × as fast", section)
+
+
+def test_a_trial_in_which_no_cell_ran_has_no_empty_table_and_a_reason_is_said_once(sound, monkeypatch):
+    _, _, outcome = sound
+    cells = [
+        c.model_copy(update={"status": "failed", "reason": "no such shape", "measurement": None})
+        for c in outcome.record.cells
+    ]
+    record = outcome.record.model_copy(update={"cells": tuple(cells), "decisions": (), "pictures": ()})
+    monkeypatch.setattr(html, "load_record", lambda _run: record)
+    page = Page()
+    page.feed(html.render(outcome.run))
+    assert "cells" not in page.ids
+    assert " ".join(page.text).count("no such shape") == 1
+    assert page.open == []

@@ -6,16 +6,11 @@ import numpy as np
 import pytest
 import records
 from records import measured
+from svg import SVG, fills, lines, texts, ticks
 
 from seatrial.history.records import Comparison, LoadResult, Noise, Pair, RatePoint, Spike
 from seatrial.report.highlights import worth_telling
 from seatrial.report.load_plots import MOST_POINTS, pair_effects, rate_curve, scaling, timeline
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def texts(svg):
-    return [t.text for t in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
 def dots(svg):
@@ -92,8 +87,65 @@ def point(rate, holds="yes", **ends):
 def test_a_search(fields):
     load = LoadResult(scenario="server", bound_s=0.05, bound_quantile=0.9, **fields)
     svg = rate_curve(load)
-    assert dots(svg) == [1] * len(fields["curve"])
-    assert {"bound 50.0 ms@p90", "p50", "p90"} <= set(texts(svg))
+    assert dots(svg) == [1] * 2 * len(fields["curve"]), "a median and a p90 each"
+    assert {"bound 50.0 ms@p90", "p50"} <= set(texts(svg))
+
+
+GREEN, RED = "#009e73", "#d55e00"
+BOUNDED = {"low": 0.009, "high": 0.012}
+
+
+@pytest.mark.parametrize(
+    ("estimate", "points", "connected"),
+    [
+        (None, (point(10, **BOUNDED), point(20, "no", **BOUNDED)), 0),
+        (measured(15.0, 14.0, 16.0, "1/s"), (point(10, **BOUNDED), point(20, "no", **BOUNDED)), 2),
+        # An unsure percentile's line would meet the bound somewhere too; the median's is known.
+        (measured(15.0, 14.0, 16.0, "1/s"), (point(10, **BOUNDED), point(20, "unsure", **BOUNDED)), 1),
+    ],
+)
+def test_a_line_between_two_rates_only_where_an_estimate_says_where_it_leads(estimate, points, connected):
+    load = LoadResult(scenario="server", bound_s=0.05, bound_quantile=0.9, curve=points, rate_estimate=estimate)
+    slanted = [p for dashed, p in lines(rate_curve(load)) if not dashed and len({x for x, _ in p}) > 1]
+    assert len(slanted) == connected
+
+
+@pytest.mark.parametrize(
+    ("p", "filled", "said"),
+    [
+        (point(10, "yes", **BOUNDED), GREEN, ["p90: holds"]),
+        (point(10, "no", **BOUNDED), RED, ["p90: does not hold"]),
+        (point(10, "unsure", **BOUNDED), "white", ["p90: unsure"]),
+        (point(10, "yes", low=0.009), "white", ["p90: holds", "open: as seen, no upper bound"]),
+    ],
+)
+def test_a_percentile_that_is_not_known_is_an_open_mark_and_the_legend_says_so(p, filled, said):
+    svg = rate_curve(LoadResult(scenario="server", bound_s=0.05, bound_quantile=0.9, curve=(p,)))
+    assert fills(svg)[1] == filled
+    assert [t for t in texts(svg) if t.startswith(("p90", "open"))] == said
+
+
+@pytest.mark.parametrize("low", [3e-7, 0.0244, 0.424])
+@pytest.mark.parametrize("ratio", [1.0, 1.003, 1.18, 2.1, 60.0])
+@pytest.mark.parametrize("count", [1, 4])
+def test_every_row_over_time_has_scales(low, ratio, count):
+    cells = [records.cell(f"p{k}") for k in range(count)]
+    table = requests(2, low) * [1, 1, 0]
+    table[1, 1] *= ratio
+    svg = timeline(cells, {c.id: table for c in cells})
+    for axis in "xy":
+        rows = ticks(svg, axis)
+        assert len(rows) == count
+        assert all(len(set(labels)) == len(labels) >= 2 for labels in rows)
+
+
+@pytest.mark.parametrize(("rate", "ratio"), [(0.5, 1.0), (9.1, 2.7), (9000.0, 1.0001), (1e6, 30.0)])
+def test_a_curve_has_scales(rate, ratio):
+    curve = (point(rate), point(rate * ratio))
+    svg = rate_curve(LoadResult(scenario="server", bound_s=0.0101, bound_quantile=0.9, curve=curve))
+    for axis in "xy":
+        (labels,) = ticks(svg, axis)
+        assert len(set(labels)) == len(labels) >= 4
 
 
 @pytest.mark.parametrize("counts", [(1,), (1, 2), (8, 1, 2, 4)])
@@ -102,6 +154,13 @@ def test_clients_against_throughput(counts):
     found = texts(scaling(cells, (min(counts), max(counts))))
     assert [t for t in found if t in map(str, counts)][: len(counts)] == [str(n) for n in sorted(counts)]
     assert "knee" in found
+
+
+def test_many_counts_of_clients_have_as_many_labels_as_there_is_room_for():
+    counts = (1, 2, 3, 4, 8, 64, 128)
+    cells = [records.cell(load=LoadResult(scenario="multi-stream", clients=n, requests_per_s=measured(10.0, 9.0, 11.0, "1/s"))) for n in counts]  # fmt: skip
+    assert ticks(scaling(cells, (1, 1)), "x") == [["3", "8", "64", "128"]]
+    assert len(ticks(scaling(cells[:1], (1, 1)), "x")[0]) == 2
 
 
 def pair(effect, control):
@@ -124,3 +183,4 @@ def test_rounds_of_a_comparison(pairs, change, shown):
     svg = pair_effects(c)
     assert dots(svg) == shown
     assert {"B against A", "A against A"} <= set(texts(svg))
+    assert len(ticks(svg, "x")[0]) >= 4

@@ -6,15 +6,11 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 import records
+from records import measured
+from svg import SVG, lines, texts, ticks
 
 from seatrial.report.plots import DOTS, STAGE_COLOURS, distributions, waterfall
 from seatrial.stages import PIPELINE_STAGES
-
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def texts(svg):
-    return [t.text for t in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
 def table(rows, ms=(1.0, 2.0, 5.0, 0.5)):
@@ -74,6 +70,55 @@ def test_latencies_that_are_all_the_same_or_far_apart(seconds):
     c = cell()
     svg = distributions([c], {c.id: np.array(seconds)}, ["only"])
     assert "nan" not in svg.lower().replace("nance", "")
+
+
+@pytest.mark.parametrize("low", [3e-9, 25e-6, 0.0244, 0.424, 3000.0])
+@pytest.mark.parametrize("ratio", [1.0, 1.0001, 1.18, 2.1, 60.0, 1e7])
+def test_a_latency_has_a_scale(low, ratio):
+    c = cell()
+    (labels,) = ticks(distributions([c], {c.id: np.array([low, low * ratio])}, ["only"]), "x")
+    assert len(set(labels)) == len(labels) >= 4
+
+
+@pytest.mark.parametrize(("ms", "unit"), [(1e-5, "ns"), (0.004, "µs"), (3.0, "ms"), (2500.0, "s")])
+def test_where_the_time_goes_has_a_scale_in_a_unit_that_suits_it(ms, unit):
+    c = records.cell(measurement=records.measurement(table(9, ms=(ms,) * 4)))
+    svg = waterfall([c])
+    assert f"mean time an image, {unit}" in texts(svg)
+    assert [t.rpartition(" ")[2] for t in texts(svg) if re.fullmatch(r"[0-9.]+ \S+", t)] == [unit]
+    assert len(ticks(svg, "x")[0]) >= 4
+
+
+def test_a_stage_that_only_a_later_bar_has_is_in_the_legend():
+    svg = waterfall([cell(stages=("infer",)), cell("other")])
+    assert [t for t in texts(svg) if t in STAGE_COLOURS] == list(STAGE_COLOURS)[1:]
+
+
+NO_BOUND = "at least this; too few requests for an upper bound"
+
+
+@pytest.mark.parametrize(
+    ("p50", "p90", "p99", "firm", "dashed", "said"),
+    [
+        ((9, 11), (11, 14), (13, 19), 6, 0, ["p50, p90, p99 (long to short)", "95 % interval"]),
+        # As a table says it: '≥ 11 ms', '–'.
+        ((9, 11), (11, None), (None, None), 2, 1, ["p50", "95 % interval", f"p90: {NO_BOUND}"]),
+        ((9, None), (11, None), (12, None), 0, 3, [f"p50, p90, p99 (long to short): {NO_BOUND}"]),
+        ((None, None), (None, None), (None, None), 0, 0, []),
+    ],
+)
+def test_a_percentile_without_an_upper_bound_has_no_firm_mark(p50, p90, p99, firm, dashed, said):
+    c = cell()
+    known = {
+        name: measured(0.010, *(None if end is None else end / 1e3 for end in ends))
+        for name, ends in (("p50", p50), ("p90", p90), ("p99", p99))
+    }
+    stages = c.measured.stages | {"end_to_end": c.measured.stages["end_to_end"].model_copy(update=known)}
+    c = records.with_measurement(c, stages=stages)
+    svg = distributions([c], {c.id: np.linspace(0.008, 0.02, 10)}, ["only"])
+    drawn = [style for style, _ in lines(svg)]
+    assert (drawn.count(False), drawn.count(True)) == (firm, dashed)
+    assert [t for t in texts(svg) if t.startswith("p") or "interval" in t] == said
 
 
 def test_ids_and_links_are_the_plots_own():

@@ -10,7 +10,7 @@ from seatrial.cells.prepare import bare_record
 from seatrial.history.run_folder import new_run
 from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
 from seatrial.pipeline.results import ResultsWriter
-from seatrial.trial.pictures import HEIGHT, WIDTH, draw_pictures
+from seatrial.trial.pictures import HEIGHT, MOST_NAMED, PALETTE, WIDTH, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES
 
 
@@ -192,3 +192,67 @@ def test_nothing_to_draw_makes_no_folder(drawn, results, status):
     pictures, folder = drawn(status, baseline=results, candidate=results)
     assert pictures == []
     assert not (folder / "pictures").exists()
+
+
+def labelled(labels):
+    return {"pipelines": ONE.replace("task: classify", f"task: classify, labels: {labels}")}
+
+
+def halves(top, below):
+    own = np.full((12, 16), below, np.uint8)
+    own[:6] = top
+    return SemanticMask(own)
+
+
+def keys(picture):
+    return [(k.name, k.colour) for k in picture.legend]
+
+
+def hex_of(k):
+    return "#{2:02x}{1:02x}{0:02x}".format(*PALETTE[k])
+
+
+@pytest.mark.parametrize(
+    ("labels", "name", "colour"),
+    [
+        ("[background, cat, dog]", "background", ""),
+        ("[_Background_, cat, dog]", "_Background_", ""),
+        ("[sky, cat, dog]", "sky", hex_of(0)),
+        ("null", "0", hex_of(0)),
+    ],
+)
+def test_a_mask_says_which_colour_is_which_class_and_leaves_the_background_as_it_is(drawn, labels, name, colour):
+    bare, folder = drawn(plan=labelled(labels), only=[mask(255)] * 4)
+    assert {p.legend for p in bare} == {()}, "what a crop cut away is no class"
+    plain = cv2.imread(str(folder / bare[0].file)).astype(int)
+    pictures, folder = drawn(plan=labelled(labels), only=[halves(0, 2)] * 4)
+    assert keys(pictures[0]) == [(name, colour), ("dog" if labels != "null" else "2", hex_of(2))]
+    differ = np.abs(cv2.imread(str(folder / pictures[0].file)).astype(int) - plain).max(2)
+    # A little beside the edge, over which JPEG's blocks go.
+    half = differ.shape[0] // 2
+    assert (differ[: half - 16].mean() > 20) == bool(colour)
+    assert differ[half + 16 :].mean() > 20
+
+
+def test_of_many_classes_the_largest_are_named_and_said_how_many_there_are(drawn):
+    own = np.zeros((12, 16), np.uint8)
+    own[0], own[1] = np.arange(16), 40
+    pictures, _ = drawn(plan={"pipelines": ONE}, only=[SemanticMask(own)] * 4)
+    assert [k.name for k in pictures[0].legend][:2] == ["0", "40"]
+    assert len(pictures[0].legend) == MOST_NAMED
+    assert pictures[0].caption == f"17 classes, the largest {MOST_NAMED}"
+
+
+def test_boxes_have_a_legend_too_of_the_most_first(drawn):
+    pictures, _ = drawn(plan=labelled("[face, hand, foot]"), only=[boxes(FACE, OTHER, FALSE)] * 4)
+    assert keys(pictures[0]) == [("face", hex_of(0)), ("hand", hex_of(1))]
+
+
+def test_classes_of_one_image_have_colours_of_their_own_the_same_on_both_sides(drawn):
+    far = len(PALETTE)
+    pictures, _ = drawn(baseline=[halves(0, far)] * 4, candidate=[halves(far, 1)] * 4)
+    left, right = (dict(keys(p)) for p in pictures[:2])
+    assert left["0"] == hex_of(0)
+    assert right["1"] == hex_of(1) or right["1"] not in left.values()
+    assert left[str(far)] == right[str(far)]
+    assert len({*left.values(), *right.values()}) == 3

@@ -94,7 +94,8 @@ def render(run: RunFolder) -> str:
         spikes=_spikes(ordered),
         # A bench's cells differ in their loads, which a map of configurations has no room for.
         heatmaps=[_heatmap(p, ok) for p in pipelines if record.kind != "bench" and any(c.pipeline == p for c in ok)],
-        engines=_engines(ok),
+        engines=(engines := _engines(ok)),
+        engines_said=_engines_said(engines),
         pictures=_pictures(run, record),
         pipelines=pipelines,
         baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
@@ -215,6 +216,19 @@ def _engines(cells: list[CellRecord]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda r: (r["batch"], r["threads"], r["pipeline"], r["stage"] == POSTPROCESS))
 
 
+def _engines_said(rows: list[dict[str, Any]]) -> str:
+    """All of them in a line: how many times as fast each stage is."""
+    ratios: dict[str, list[float]] = {}
+    for row in rows:
+        if row["ratio"]:
+            ratios.setdefault(row["stage"], []).append(row["ratio"])
+    spans = {
+        stage: " to ".join(dict.fromkeys(f"{r:.1f}" for r in (min(own), max(own)))) for stage, own in ratios.items()
+    }
+    parts = [f"{stage} {span} × as fast" for stage, span in spans.items()]
+    return "; ".join([*parts, "results differ" if any(row["unlike"] for row in rows) else "identical results"])
+
+
 def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
     """Pictures by image, each with its pixels inlined; one that was deleted is left out."""
     grouped: dict[str, dict[str, Any]] = {}
@@ -226,6 +240,7 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
                 "pipeline": picture.pipeline,
                 "configuration": configuration(picture.cell),
                 "caption": picture.caption,
+                "legend": picture.legend,
                 "src": f"data:image/jpeg;base64,{data}",
             }
             own = {"image": picture.image, "why": picture.why, "note": picture.note, "sides": []}

@@ -5,7 +5,7 @@ For: eyes. Not for: numbers, or which images these are (telling.py).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
 from seatrial.history.files import write_atomic
-from seatrial.history.records import CellRecord, Picture
+from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
@@ -26,7 +26,13 @@ from seatrial.trial.telling import Side, View, most_telling
 WIDTH = HEIGHT = 256
 # Okabe and Ito's palette, BGR: told apart by colour-blind readers too.
 PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
+# Classes of one picture that are named below it, at most.
+MOST_NAMED = 12
+# A mask is about what is not this: the image stays as it is there.
+BACKGROUND = ("background", "bg")
 
+Colour = tuple[int, int, int]
+Labels = list[str] | None
 U8 = npt.NDArray[np.uint8]
 
 
@@ -46,14 +52,19 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
         return []
     ready.inputs.check()
     (run.path / "pictures").mkdir(exist_ok=True)
-    return [_drawn(ready, run, view, side) for view in views for side in view.sides if side.result is not None]
+    drawn = []
+    for view in views:
+        sides = [side for side in view.sides if side.result is not None]
+        colours = _colours((side.result, ready.labels[side.cell.pipeline]) for side in sides)
+        drawn += [_drawn(ready, run, view, side, colours) for side in sides]
+    return drawn
 
 
-def _drawn(ready: Ready, run: RunFolder, view: View, side: Side) -> Picture:
+def _drawn(ready: Ready, run: RunFolder, view: View, side: Side, colours: Mapping[str, Colour]) -> Picture:
     image, name = ready.images[view.image], side.cell.pipeline
     spec, labels = ready.plan.plan.pipelines[name], ready.labels[name]
     pixels = decode(read_bytes(image.path), DecodeSettings(exif=spec.decode.exif), image.name)
-    drawn = _draw(pixels, side.result, labels, side.alone)
+    drawn = _draw(pixels, side.result, labels, colours, side.alone)
     file = f"pictures/{view.image:04d}-{side.cell.id}.jpg"
     write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
     return Picture(
@@ -64,10 +75,41 @@ def _drawn(ready: Ready, run: RunFolder, view: View, side: Side) -> Picture:
         caption=_caption(side.result, labels),
         why=view.why,
         note=view.note,
+        legend=_legend(side.result, labels, colours),
     )
 
 
-def _draw(pixels: U8, result: Result, labels: list[str] | None, alone: Collection[int]) -> U8:
+def _classes(result: Result) -> list[int]:
+    """Those of boxes or of a mask, of the most boxes or pixels first."""
+    if not isinstance(result, Detections | SemanticMask):
+        return []
+    ids, counts = np.unique(result.class_ids, return_counts=True)
+    nothing = np.iinfo(result.class_ids.dtype).max
+    return [int(ids[k]) for k in np.argsort(-counts, kind="stable") if ids[k] != nothing]
+
+
+def _colours(sides: Iterable[tuple[Result, Labels]]) -> dict[str, Colour]:
+    """By the classes' names, the same on both sides of an image: of a class wherever it is seen, if no other has it here."""
+    taken: dict[str, Colour] = {}
+    for result, labels in sides:
+        for class_id in _classes(result):
+            own, free = PALETTE[class_id % len(PALETTE)], [c for c in PALETTE if c not in taken.values()]
+            taken.setdefault(_label(class_id, labels), own if own in free or not free else free[0])
+    return taken
+
+
+def _is_left(result: Result, name: str) -> bool:
+    """Whether the class is one that is not tinted."""
+    return isinstance(result, SemanticMask) and name.strip(" _").casefold() in BACKGROUND
+
+
+def _legend(result: Result, labels: Labels, colours: Mapping[str, Colour]) -> tuple[ClassColour, ...]:
+    names = list(dict.fromkeys(_label(k, labels) for k in _classes(result)[:MOST_NAMED]))
+    hexes = ["" if _is_left(result, name) else "#{2:02x}{1:02x}{0:02x}".format(*colours[name]) for name in names]
+    return tuple(ClassColour(colour=colour, name=name) for colour, name in zip(hexes, names, strict=True))
+
+
+def _draw(pixels: U8, result: Result, labels: Labels, colours: Mapping[str, Colour], alone: Collection[int]) -> U8:
     """alone: boxes that are drawn thick."""
     scale = min(WIDTH / pixels.shape[1], HEIGHT / pixels.shape[0])
     width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
@@ -75,36 +117,37 @@ def _draw(pixels: U8, result: Result, labels: list[str] | None, alone: Collectio
     if isinstance(result, Detections):
         for k, (box, score) in enumerate(zip(result.boxes_xyxy, result.scores, strict=True)):
             corners = box * np.array([width / pixels.shape[1], height / pixels.shape[0]] * 2)
-            _draw_box(canvas, corners, float(score), int(result.class_ids[k]), labels, 3 if k in alone else 1)
+            name = _label(int(result.class_ids[k]), labels)
+            _draw_box(canvas, corners, f"{name} {score:.2f}", colours[name], 3 if k in alone else 1)
     elif isinstance(result, SemanticMask):
         small = cv2.resize(result.class_ids, (width, height), interpolation=cv2.INTER_NEAREST)
-        colours = np.array([PALETTE[i % len(PALETTE)] for i in range(int(small.max()) + 1)], np.uint8)
-        canvas = cv2.addWeighted(canvas, 0.5, colours[small], 0.5, 0)
+        for class_id in _classes(result):
+            name, own = _label(class_id, labels), small == class_id
+            if not _is_left(result, name):
+                canvas[own] = canvas[own] // 2 + np.array(colours[name], np.uint8) // 2
     return canvas
 
 
-def _draw_box(
-    canvas: U8, corners: npt.NDArray[Any], score: float, class_id: int, labels: list[str] | None, thick: int
-) -> None:
-    colour = PALETTE[class_id % len(PALETTE)]
+def _draw_box(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
     x0, y0, x1, y1 = (round(float(v)) for v in corners)
     cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
-    text = f"{_label(class_id, labels)} {score:.2f}"
     (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)
     left, top = min(max(0, x0), max(0, canvas.shape[1] - w - 4)), max(0, y0 - h - below - 2)
     cv2.rectangle(canvas, (left, top), (left + w + 4, top + h + below + 2), colour, -1)
     cv2.putText(canvas, text, (left + 2, top + h + 1), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
 
 
-def _label(class_id: int, labels: list[str] | None) -> str:
+def _label(class_id: int, labels: Labels) -> str:
     known = labels is not None and 0 <= class_id < len(labels) and labels[class_id]
     return known or str(class_id)
 
 
-def _caption(result: Result, labels: list[str] | None) -> str:
+def _caption(result: Result, labels: Labels) -> str:
     if isinstance(result, Detections):
         return f"{len(result)} detection{'' if len(result) == 1 else 's'}"
     if isinstance(result, Classification):
         best = int(result.class_ids[0])
         return f"{_label(best, labels)} ({result.scores[0]:.0%})"
+    if (count := len(_classes(result))) > MOST_NAMED:
+        return f"{count} classes, the largest {MOST_NAMED}"
     return ""

@@ -10,7 +10,14 @@ from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, Sha
 from seatrial.history.records.measurement import Accuracy, EngineComparison, Measurement, Noise, Spike
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
 from seatrial.history.records.record import RUN_SCHEMA, SCHEMA, Decision, NoiseFloor, Record, RunStart, Verdict
-from seatrial.history.records.subject import Environment, ImagesSection, ModelSection, Picture, PlanSection
+from seatrial.history.records.subject import (
+    ClassColour,
+    Environment,
+    ImagesSection,
+    ModelSection,
+    Picture,
+    PlanSection,
+)
 from seatrial.history.records.values import Frozen, Measured, StageSummary
 
 __all__ = [
@@ -19,6 +26,7 @@ __all__ = [
     "AskedSide",
     "CELL_SCHEMA",
     "CellRecord",
+    "ClassColour",
     "Comparison",
     "ComparisonVerdict",
     "Decision",

@@ -64,6 +64,13 @@ class Environment(Frozen):
         return self.model_dump(mode="json")
 
 
+class ClassColour(Frozen):
+    """What a picture's colour stands for. colour: '#rrggbb', or empty where the class is left as the image is."""
+
+    colour: str
+    name: str
+
+
 class Picture(Frozen):
     """One image as one cell saw it. file: below the run's folder. Of an image that two are drawn of, the first is the
     reference's."""
@@ -78,3 +85,5 @@ class Picture(Frozen):
     """How the image was chosen: results differ, or much was found in it, or nothing was found on any."""
     note: str = ""
     """What differs."""
+    legend: tuple[ClassColour, ...] = ()
+    """The classes that are drawn, of the most boxes or pixels first."""
