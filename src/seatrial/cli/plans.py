@@ -13,6 +13,7 @@ from seatrial.cli.output import console, write_json, write_out
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, app, command
 from seatrial.cli.words import shapes_of
 from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
+from seatrial.report.hanging import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,11 @@ def _relative(images: str, folder: Path) -> str:
     return str(path.absolute())
 
 
-@command(group=plan_app, examples=["seatrial plan check trial.yaml", "seatrial plan check trial.yaml --json plan.json"])
+@command(
+    group=plan_app,
+    examples=["seatrial plan check trial.yaml", "seatrial plan check trial.yaml --json plan.json"],
+    prints=True,
+)
 def check(
     plan: Annotated[Path, typer.Argument(help="The trial plan.", show_default=False)],
     json: JsonOption = None,
@@ -138,9 +143,8 @@ def check(
     check_kernels(loaded)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
-    console(quiet, json).print(
-        f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
-    )
+    what = f"{len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
+    sentence(console(quiet, json), f"{plan}: valid; {what}")
     write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})
     return ExitCode.PASS
 

@@ -5,6 +5,7 @@ PyYAML's node tree is walked here instead of its constructors, so that nothing i
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,12 @@ def read_yaml(path: Path) -> Source:
     """Reads a YAML file. PlanError where it is missing, not UTF-8, not YAML, or has a duplicate key."""
     if path.exists() and not path.is_dir() and not path.is_file():
         raise PlanError(f"{path}: expected a plan file, got a pipe or a device")
+    if path.suffix.lower() == ".onnx":
+        tried = shlex.join(["seatrial", str(path)])
+        raise PlanError(
+            f"{path}: expected a plan, got an ONNX file: '{tried}' tries it, and "
+            f"'{shlex.join(['seatrial', 'init', str(path)])}' writes a plan"
+        )
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:

@@ -85,8 +85,8 @@ def quick_trial(
         least_s = max_time_s - left_s + REPORT_S + len(running) * (others_s + max(0.5, FEWEST_RUNS * run_s))
         raise UsageError(
             f"expected {math.ceil(least_s)} s or more for {count_of(len(running), 'backend')}: all but measuring takes "
-            f"{format_seconds(others_s)} each, and a run takes {format_seconds(slowest_s)}; give it more, or fewer backends in a plan "
-            "('seatrial init')",
+            f"{format_seconds(others_s)} each, and a run takes {format_seconds(slowest_s)}; give it more, or fewer "
+            "backends in a plan ('seatrial init')",
             option="max_time",
             value=format_seconds(max_time_s),
         )
