@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from seatrial.model.file import ModelInfo
     from seatrial.plan.guess import Guess
+    from seatrial.plan.init import Guessed
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -80,6 +82,10 @@ def init(
     backends = here or ["onnxruntime-cpu"]
     batch = batch_of(first.info, shapes[0], 1)
     text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second, batch)
+    if second and (doubt := _unlike_classes(text, folder, first, second)):
+        second = replace(second, guess=replace(second.guess, unsure=(*second.guess.unsure, doubt)))
+        found = [first, second]
+        text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second, batch)
     out = console(quiet, json)
     if not to_file:
         write_out(text)
@@ -100,6 +106,19 @@ def _own_shapes(infos: Sequence[ModelInfo], shapes: dict[str, tuple[int, ...]]) 
     known = {i.name for info in infos for i in info.inputs}
     own = [{i.name for i in info.inputs} for info in infos]
     return [{n: s for n, s in shapes.items() if n in names or n not in known} for names in own]
+
+
+def _unlike_classes(text: str, folder: Path, first: Guessed, second: Guessed) -> str:
+    """What is to be checked where the plan's two heads have unlike numbers of classes."""
+    from seatrial.pipeline.class_count import head_classes
+    from seatrial.plan.load import plan_in_memory
+
+    pipelines = plan_in_memory(text, folder / "trial.yaml").plan.pipelines
+    models = zip(pipelines.values(), (first.info, second.info), strict=True)
+    one, other = (head_classes(spec.postprocess, info) for spec, info in models)
+    if one is None or other is None or one == other:
+        return ""
+    return f"its head has {other} classes and the baseline's {one}: answers agree at most on classes that both know"
 
 
 def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:

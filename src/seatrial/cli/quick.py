@@ -76,8 +76,7 @@ def try_model(
         look = look_at(model, shapes, images, status.update)
     print_brief(out, look.info, look.contents, look.cost, _tried_as(look))
     trial = quick_trial(look, images, shapes, seconds - (time.monotonic() - began), seconds)
-    pictures = count_of(trial.images, "picture") + (" of the demo" if trial.bundled else "")
-    said = f"{count_of(len(trial.backends), 'backend')}, {pictures}; at most about {trial.expected_s:.0f} s"
+    said = f"{count_of(len(trial.backends), 'backend')}, {trial.pictures}; at most about {trial.expected_s:.0f} s"
     hanging(out, ("running: ", "dim"), said, "dim")
     with _BarWatcher(out) as watcher:
         outcome = run_trial(trial.plan, results, watcher=watcher)
@@ -91,7 +90,7 @@ def try_model(
     commands = next_commands(look, trial, images, shapes, _p50(record))
     if out.is_terminal:  # elsewhere the bar leaves a line
         out.print()
-    print_quick(out, record, refused, unchecked)
+    print_quick(out, record, refused, unchecked, trial.pictures)
     for number, line in enumerate(commands):
         out.print(f"{'next: ' if number == 0 else '      '}{line}", markup=False, soft_wrap=True)
     facts = {"inspection": look_json(look), "bundled_pictures": trial.bundled, "not_checked": unchecked}
@@ -105,6 +104,8 @@ def _check_images(images: Path | None) -> None:
         return
     if not is_utf8(images):
         raise UsageError(f"IMAGES {printable(str(images))}: {NOT_UTF8}")
+    if images.is_symlink() and not images.exists():
+        raise DataError(f"{images}: it is a link that leads nowhere; link the pictures again, or name their folder")
     if not images.exists():
         raise DataError(
             f"{images}: no such picture or folder of pictures; leave it away to try the model on the demo's"
@@ -125,6 +126,8 @@ def _unchecked(look: Look, trial: QuickTrial, given: Sequence[str]) -> list[str]
     if trial.bundled:
         again = shlex.join(["seatrial", str(look.info.path), "photos/", *given])
         said.append(f"your pictures (these are the demo's: {again})")
+    elif trial.images < trial.there:
+        said.append(f"{trial.there - trial.images:,} of your {trial.there:,} pictures")
     assert look.guess
     if look.guess.recognition.refused:
         said.append("decoded results (no built-in postprocess reads this head: raw outputs were compared)")

@@ -147,16 +147,14 @@ def _add(table: Table, name: str, value: Measured, enough: str = "") -> None:
 
 def _time_needed(cell: CellRecord, percentile: str) -> str:
     """The option that would give the percentile an upper end, of a load whose requests follow each other."""
-    from seatrial.stats.sample import CONFIDENCE, quantile_of, round_up
-    from seatrial.stats.share import LONGEST_RUN, Worth, requests_needed
+    from seatrial.stats.sample import round_up
 
-    if cell.load is not None and cell.load.scenario != "single-stream":
-        return ""
     whole = cell.stages[END_TO_END]
-    m = getattr(whole, percentile)
-    unseen = Worth.of(m.n / m.n_eff, quantile_of(percentile), LONGEST_RUN).unseen
+    needed = getattr(whole, percentile).needed
+    if needed is None or (cell.load is not None and cell.load.scenario != "single-stream"):
+        return ""
     # Between two requests the loop takes a little time of its own.
-    time_s = round_up(1.02 * requests_needed(quantile_of(percentile), CONFIDENCE, unseen) * whole.mean.value)
+    time_s = round_up(1.02 * needed * whole.mean.value)
     return f"about {flag('max_time')} {time_s}s would do" if time_s <= LONGEST_TOLD_S else ""
 
 

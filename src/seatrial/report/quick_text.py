@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Decision, Record
 from seatrial.report.groups import group_warnings
 from seatrial.report.hanging import hanging, sentence
@@ -23,11 +22,14 @@ _SAID_HERE = ("check-marks", "not-converged", "other-files", "reduced-weights")
 MOST_WARNINGS = 3
 
 
-def print_quick(out: Console, record: Record, refused: Sequence[tuple[str, str]], unchecked: Sequence[str]) -> None:
-    """refused: backends that are here and do not run the model, with why. unchecked: what this cannot say."""
+def print_quick(
+    out: Console, record: Record, refused: Sequence[tuple[str, str]], unchecked: Sequence[str], pictures: str
+) -> None:
+    """refused: backends that are here and do not run the model, with why. unchecked: what this cannot say. pictures: that
+    were run, and of how many."""
     if any(c.status == "ok" for c in record.cells):
         out.print(quick_table(record))
-        _print_footnotes(out, record)
+        _print_footnotes(out, record, pictures)
     for cell in record.cells:
         if cell.status == "failed":
             hanging(out, ("✗ ", "bold red"), f"{cell.backend}: {cell.reason}", "red")
@@ -96,10 +98,10 @@ def verdict_words(record: Record) -> tuple[str, str, str]:
     return "PASS", said, STYLES["PASS"]
 
 
-def _print_footnotes(out: Console, record: Record) -> None:
+def _print_footnotes(out: Console, record: Record, pictures: str) -> None:
     ok = [c for c in record.cells if c.status == "ok"]
     n = ", ".join(str(c.stages[END_TO_END].p50.n) for c in ok)
-    took = f"end to end, batch {ok[0].batch}, 1 thread; {n} runs on {count_of(record.images.count, 'picture')}"
+    took = f"end to end, batch {ok[0].batch}, 1 thread; {n} runs on {pictures}"
     sentence(out, f"{took}; {format_seconds(record.wall_s)}", "dim")
     ends = [c.stages[END_TO_END] for c in ok]
     shown = [("p50", end.p50, median(end.p50)) for end in ends]
