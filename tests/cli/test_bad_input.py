@@ -279,3 +279,46 @@ def test_half_a_character_in_a_plan(workspace, seatrial_cli):
         assert done.returncode == 4, done.stderr
         assert "trial.yaml:" in done.stderr
         assert "\\udcff" in done.stderr
+
+
+def test_links_that_lead_nowhere_are_told_as_such(tmp_path, seatrial_cli):
+    (tmp_path / "gone.onnx").symlink_to("nowhere.onnx")
+    (tmp_path / "loop.onnx").symlink_to("loop.onnx")
+    (tmp_path / "photos").symlink_to("nowhere")
+    (tmp_path / "plan.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "model.onnx").write_bytes(MODEL.read_bytes())
+    commands = (["gone.onnx"], ["inspect", "loop.onnx"], ["model.onnx", "photos"], ["run", "plan.yaml"])
+    for words in commands:
+        assert refused(seatrial_cli(*words), 4, "it is a link that leads nowhere")
+
+
+def test_what_is_typed_in_the_wrong_place_is_told_where_it_belongs(tmp_path, seatrial_cli):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "model.onnx").write_bytes(MODEL.read_bytes())
+    for words, code, said in (
+        (["photos", "model.onnx"], 2, "The model comes first: seatrial model.onnx photos"),
+        (["run", "model.onnx"], 4, "expected a plan, got an ONNX file: 'seatrial model.onnx' tries it"),
+        (
+            ["compare", "model.onnx", "--images", "photos"],
+            2,
+            "seatrial init model.onnx --images photos --output trial.yaml",
+        ),
+    ):
+        done = seatrial_cli(*words, env={"COLUMNS": "200"})
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr
+
+
+def test_a_name_in_brackets_is_shown_whole(tmp_path, seatrial_cli):
+    (tmp_path / "a[bold]c.onnx").write_bytes(MODEL.read_bytes())
+    done = seatrial_cli("inspect", "a[bold]c.onnx")
+    assert done.stdout.startswith("a[bold]c.onnx "), done.stdout
+    done = seatrial_cli("init", "a[bold]c.onnx", "--output", "p[red].yaml")
+    assert "a[bold]c.onnx" in done.stdout
+    assert "wrote p[red].yaml" in done.stdout
+    assert seatrial_cli("plan", "check", "p[red].yaml").stdout.startswith("p[red].yaml: valid")
+
+
+def test_help_names_no_type_behind_a_flag(seatrial_cli):
+    for words in (["-h"], ["bench", "-h"], ["plan", "check", "-h"]):
+        assert "<bool>" not in seatrial_cli(*words, env={"COLUMNS": "120"}).stdout

@@ -276,3 +276,14 @@ def test_a_shape_that_no_model_takes_is_refused_before_any_run(init, tmp_path, m
     done = init("a.onnx", "b.onnx", "--shape", shape)
     assert done.exit_code == 2
     assert said in " ".join(done.output.split())
+
+
+def test_models_of_unlike_numbers_of_classes_are_told(init, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    neck(tmp_path / "a.onnx")
+    neck(tmp_path / "b.onnx", {**ULTRALYTICS, "names": "{0: 'a', 1: 'b'}"}, classes=2)
+    done = init("a.onnx", "b.onnx")
+    assert done.exit_code == 0, done.output
+    said = "its head has 2 classes and the baseline's 3: answers agree at most on classes that both know"
+    assert said in " ".join(done.output.split())
+    assert f"# CHECK candidate: {said}" in Path("trial.yaml").read_text()

@@ -175,11 +175,12 @@ def test_a_tensor_that_cannot_be_is_one_line_and_exit_code_4(inspect, tmp_path, 
 def test_no_flops_is_said_of_a_product_of_nothing_and_none_of_no_product(inspect, no_processes, tmp_path):
     weights = numpy_helper.from_array(np.zeros((4, 4), np.float32), "w")
     square = helper.make_node("MatMul", ["w", "w"], ["ww"])
-    x, y = VALUE("x", FLOAT, [0, 4]), VALUE("y", FLOAT, None)
-    product = helper.make_node("MatMul", ["x", "w"], ["y"])
+    x, y = VALUE("x", FLOAT, [1, 4]), VALUE("y", FLOAT, None)
+    nothing = numpy_helper.from_array(np.zeros((4, 0), np.float32), "nothing")
+    product = helper.make_node("MatMul", ["x", "nothing"], ["y"])
     assert (
-        "FLOPs     0 FLOPs (2 × multiply-adds) at x=0x4"
-        in inspect(saved(tmp_path / "m.onnx", [product], [x], [y], [weights])).stdout
+        "FLOPs     0 FLOPs (2 × multiply-adds) at x=1x4"
+        in inspect(saved(tmp_path / "m.onnx", [product], [x], [y], [nothing])).stdout
     )
     added = helper.make_node("Add", ["x", "ww"], ["y"])
     said = inspect(saved(tmp_path / "m.onnx", [square, added], [VALUE("x", FLOAT, [4])], [y], [weights])).stdout

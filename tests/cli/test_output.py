@@ -160,3 +160,26 @@ def test_an_output_that_is_no_file_is_written_to(failing):
     assert device.is_char_device()
     assert os.readlink(failing.folder / "page.html") == "kept.html"
     assert (failing.folder / "kept.html").read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize("words", ["inspect model.onnx", "backends", "plan check trial.yaml", "results", "doctor"])
+@pytest.mark.parametrize("output", [">/dev/full", ">&-"])
+def test_a_command_that_only_prints_fails_where_nobody_takes_it(workspace, words, output):
+    from seatrial.demo import MODEL
+
+    (workspace.folder / "model.onnx").write_bytes(MODEL.read_bytes())
+    (workspace.folder / "results").mkdir()
+    workspace.plan()
+    done = shell(workspace.folder, f"seatrial {words} {output}")
+    assert done.returncode == 5, done.stderr
+    assert done.stderr.count("standard output cannot be written") == 1
+    assert "internal error" not in done.stderr
+
+
+@pytest.mark.parametrize("words", ["run fail.yaml", "bench fail.yaml:only --max-time 200ms"])
+def test_a_measurement_that_nobody_could_read_is_kept_with_its_verdict(failing, words):
+    done = shell(failing.folder, f"seatrial {words} >/dev/full")
+    assert done.returncode == (1 if words.startswith("run") else 0), done.stderr
+    assert done.stderr == ""
+    assert list(failing.folder.glob("results/*/*/record.json"))
+    assert list(failing.folder.glob("results/*/*/report.html"))

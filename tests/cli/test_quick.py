@@ -11,6 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from records import read
 
+from seatrial.cli.quick import _unchecked
 from seatrial.demo import PICTURE
 from seatrial.errors import BackendUnavailableError, ModelError, UsageError
 from seatrial.jobs.look import Look, look_at
@@ -19,7 +20,7 @@ from seatrial.model.contents import contents_of
 from seatrial.model.cost import cost_of
 from seatrial.model.file import inspect_model
 from seatrial.plan.guess import guess
-from seatrial.trial.quick import next_commands, quick_trial
+from seatrial.trial.quick import _rounded_up, next_commands, quick_trial
 
 FLOAT = TensorProto.FLOAT
 
@@ -179,7 +180,7 @@ def test_the_next_commands_can_be_typed(tmp_path):
     commands = next_commands(look, trial, Path("my photos"), {}, 0.025)
     assert commands[0].endswith("my model.onnx' --images 'my photos' && seatrial run trial.yaml")
     assert "--shape=x=1x3x16x16" in commands[1]
-    assert "--latency-bound=200ms@p95" in commands[2]
+    assert "--latency-bound=150ms@p95" in commands[2]
     assert all(typed(line) for line in commands)
 
 
@@ -218,3 +219,27 @@ def test_a_shape_reaches_the_guess(tmp_path):
     look = look_at(classifier(tmp_path / "m.onnx", side="side"), {"x": (1, 3, 48, 320)}, None, lambda _: None)
     assert look.guess.size == (48, 320)
     assert look.opened_at == {"x": (1, 3, 48, 320)}
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "said"),
+    [(0.9, "1ms"), (1.0, "1ms"), (1.2, "1.5ms"), (125, "150ms"), (171, "200ms"), (820, "1s"), (2245, "2.5s"), (5100, "6s"), (9000, "10s")],
+)  # fmt: skip
+def test_a_bound_is_rounded_up_to_two_digits(milliseconds, said):
+    assert _rounded_up(milliseconds / 1e3) == said
+
+
+def test_of_many_pictures_it_is_said_how_many_were_run(tmp_path):
+    path = classifier(tmp_path / "m.onnx")
+    pictures = tmp_path / "photos"
+    pictures.mkdir()
+    for n in range(52):
+        (pictures / f"{n}.png").write_bytes(PICTURE.read_bytes())
+    trial = quick_trial(looked(path, ORT), pictures, {}, 25.0, 30.0)
+    assert trial.pictures == f"{trial.images} of your 52 pictures"
+    assert f"{52 - trial.images} of your 52 pictures" in _unchecked(looked(path, ORT), trial, [])
+    for extra in list(pictures.iterdir())[2:]:
+        extra.unlink()
+    trial = quick_trial(looked(path, ORT), pictures, {}, 25.0, 30.0)
+    assert trial.pictures == "2 pictures"
+    assert not any("of your" in line for line in _unchecked(looked(path, ORT), trial, []))

@@ -82,3 +82,9 @@ def test_the_help_of_backend_names_all_that_run():
     *first, last = RUNNABLE
     names = f"{', '.join(first)} or {last}"
     assert f"What runs it: {names}." == words.BACKEND_HELP
+
+
+@pytest.mark.parametrize("given", [[], ["--max-time", "5s"], ["--max-time=5s"]])
+def test_the_command_that_runs_with_another_value(monkeypatch, given):
+    monkeypatch.setattr(words.sys, "argv", ["/bin/seatrial", "compare", "a.onnx", *given, "b.onnx"])
+    assert words.with_option("--max-time", "240s") == ["seatrial", "compare", "a.onnx", "b.onnx", "--max-time", "240s"]

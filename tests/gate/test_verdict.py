@@ -390,3 +390,25 @@ def test_each_limit_has_a_row_of_its_own():
     assert [(r.worst.verdict, r.limit, r.cells) for r in rows] == [
         ("FAIL", "≤ 5.00 ms", 1), ("FAIL", "≤ 4.00 ms", 1), ("PASS", "≤ 20.0 ms", 1)
     ]  # fmt: skip
+
+
+def test_a_default_limit_that_judged_nothing_is_shown_as_none():
+    """Between pipelines nothing says who is right, where no plan sets a limit."""
+    between = {"check": "agreement with old", "value": 0.885, "limit": 0.99, "unit": "fraction", "reason": "r"}
+    raw = {**between, "value": 33.8, "limit": 40.0, "unit": "dB"}
+
+    def limits(verdict, parity):
+        rows = [group_decisions([Decision(verdict=verdict, **d)], [], parity)[0] for d in (between, raw)]
+        return [r.limit for r in rows]
+
+    assert limits("INCONCLUSIVE", {"agreement": None, "sqnr": None}) == ["none set", "none set"]
+    assert limits("INCONCLUSIVE", {"agreement": 0.99, "sqnr": 40.0}) == ["≥ 99.0 %", "≥ 40.0 dB"]
+    assert limits("PASS", {"agreement": None, "sqnr": None}) == ["≥ 99.0 %", "≥ 40.0 dB"]
+
+
+def test_a_row_counts_the_cells_that_have_its_verdict():
+    made = [
+        Decision(check="c", verdict=v, reason="r", cell=str(n)) for n, v in enumerate(("FAIL", "INCONCLUSIVE", "PASS"))
+    ]
+    (row,) = group_decisions(made, [])
+    assert (row.count, row.bad, row.worst.verdict) == ("1/3", 2, "FAIL")

@@ -65,6 +65,7 @@ def test_what_only_folding_makes_alike_is_said():
         (["3", "1"], {}, "class '3' is beyond the model's 3 classes (0 to 2); do they count from 1? they count from 0"),
         (["3", "0"], {}, "class '3' is beyond the model's 3 classes (0 to 2); correct the file"),
         (["9", "1"], {}, "class '9' is beyond the model's 3 classes (0 to 2); correct the file"),
+        (["9", "1"], {"labels": None, "head": 4}, "or say with postprocess.class_ids which class it means; names such as these need postprocess.labels"),
         (["1", "1.0"], {}, "got '1.0'; write '1' for '1.0'"),
         (["1.5"], {}, "got '1.5'; write 'a label' for '1.5'"),
         (["-1"], {}, "expected classes as labels or as whole numbers counted from 0, got '-1'; write 'a label' for '-1'"),

@@ -227,7 +227,7 @@ def test_a_server_with_a_mix_and_percentiles(tmp_path):
         "p99.9 is refused: it needs 3688 more",
         "<x>=1x3x8x8 75 % of the requests; median 2.00 ms, p99 3.00 ms, first run 10.0 ms",
         "1x3x9x9 25 % of the requests; median 2.00 ms, p99 ≥ 2.90 ms",
-        "in turns with 10.0 µs; OTHER OUTPUTS",
+        "in turns with 10.0 µs by the native loop; OTHER OUTPUTS",
         "MLPerf LoadGen: INVALID",
     ):
         assert words in said

@@ -11,7 +11,7 @@ from rich.console import Console
 from seatrial.history.records import LoadResult, Measured
 from seatrial.jobs.summarise import exact, throughput
 from seatrial.report.bench_text import print_cell
-from seatrial.report.percentiles import asked_of, asked_percentiles, bounded, missing
+from seatrial.report.percentiles import asked_of, asked_percentiles, bounded, in_a_row, median, missing
 from seatrial.report.stage_table import stage_table
 from seatrial.warning import Warning
 
@@ -42,12 +42,39 @@ def test_of_each_percentile_the_one_with_the_fewest_requests_says_what_is_missin
         ("p50", p99(1, None, None, 9, Warning("unserved", "9 unserved"))),
         ("p90", p99(1, None, None, 9, Warning("unserved", "9 unserved"))),
     ]
-    assert missing(measures) == [
-        "9 unserved",
-        "p99 has no upper bound: 80 are too few",
-        "p90 has no upper bound: 90 are too few",
+    assert missing((name, m, bounded(m)) for name, m in measures) == [
+        "–: 9 unserved",
+        "≥: p99 has no upper bound: 80 are too few",
+        "≥: p90 has no upper bound: 90 are too few",
     ]
-    assert missing([("p99", p99(1, 1, 2))]) == []
+    assert missing([("p99", p99(1, 1, 2), "1 s")]) == []
+
+
+def test_a_line_names_the_signs_that_it_explains():
+    few = p99(1, 1, None, 9, Warning("no-upper-bound", "p90 has no upper bound"))
+    said = [[f"{signs}: p90 has no upper bound"] for signs in ("≥", "–", "≥, –", "?")]
+    shown = [["≥ 1 s"], ["–"], ["–", "≥ 1 s"], ["1 s?"]]
+    assert [missing(("p90", few, text) for text in texts) for texts in shown] == said
+
+
+@pytest.mark.parametrize(
+    ("tail", "shown"),
+    [
+        # Below the median, between the two, below the p90 that is known, and without an end at all.
+        ([p99(11, 9, None), p99(12, 10.5, None)], ["10.0 s", "–", "≥ 10.5 s"]),
+        ([p99(11, 10.5, 11.5), p99(12, 10.6, None)], ["10.0 s", "11.0 s", "–"]),
+        ([p99(11, 10.5, None), p99(12, 10.2, None)], ["10.0 s", "≥ 10.5 s", "–"]),
+        ([p99(11, None, None), p99(12, 11, 13)], ["10.0 s", "–", "12.0 s"]),
+    ],
+)
+def test_what_a_percentile_surely_reaches_is_not_shown_below_what_stands_before_it(tail, shown):
+    assert in_a_row(p99(10, 9.5, 10.5), tail) == shown
+
+
+def test_a_median_is_shown_as_it_was_seen_but_of_requests_that_nobody_served():
+    assert median(p99(10, 9, 11)) == "10.0 s"
+    assert median(p99(10, None, None)) == "10.0 s?"
+    assert median(p99(10, 9, None, 9, Warning("unserved", "9 requests were never served"))) == "≥ 9.00 s"
 
 
 def cell(n, name="only"):

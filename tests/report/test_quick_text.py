@@ -38,7 +38,7 @@ def of(*cells, decisions=(), verdict="PASS", **fields):
 
 def screen(made, refused=(), unchecked=("accuracy (no truth)",)):
     text = io.StringIO()
-    print_quick(Console(file=text, width=COLUMNS), made, refused, unchecked)
+    print_quick(Console(file=text, width=COLUMNS), made, refused, unchecked, "2 pictures")
     assert max(map(len, text.getvalue().splitlines())) <= COLUMNS
     return text.getvalue()
 

@@ -15,14 +15,15 @@ def neck(
     metadata: Mapping[str, str] = ULTRALYTICS,
     shape: Sequence[object] = ("batch", 3, "height", "width"),
     channels: int = 4,
+    classes: int = 3,
 ) -> Path:
     """Five halvings, and the last joined with the one before it as in a YOLO's neck: sides are multiples of 32.
 
-    The scores of three classes come behind it.
+    The scores of the classes come behind it.
     """
     rng = np.random.default_rng(0)
     weights = {"w0": (channels, 3, 3, 3)} | {f"w{i}": (channels, channels, 3, 3) for i in range(1, 5)}
-    weights["head"] = (3, 2 * channels, 1, 1)
+    weights["head"] = (classes, 2 * channels, 1, 1)
     tensors = [numpy_helper.from_array(rng.normal(0, 0.3, s).astype(np.float32), n) for n, s in weights.items()]
     tensors.append(numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales"))
     names = ["images", *(f"c{i}" for i in range(5))]
@@ -41,7 +42,7 @@ def neck(
         nodes,
         "neck",
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, list(shape))],
-        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [shape[0], 3])],
+        [helper.make_tensor_value_info("output0", TensorProto.FLOAT, [shape[0], classes])],
         tensors,
     )
     return saved(path, graph, metadata)

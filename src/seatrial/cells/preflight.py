@@ -83,7 +83,8 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     _check_code(plan, allow_code)
     inputs = Inputs()
     code_digests = _code_digests(plan, inputs)
-    infos = {name: inspect_model(plan.resolve(spec.model)) for name, spec in plan.plan.pipelines.items()}
+    hint = "; paths in a plan are relative to its folder"
+    infos = {name: inspect_model(plan.resolve(spec.model), hint) for name, spec in plan.plan.pipelines.items()}
     for name, info in infos.items():
         inputs.add(name, info.hashed)
     for name, spec in plan.plan.pipelines.items():
@@ -141,9 +142,8 @@ def _unconfirmed(plan: PlanFile) -> list[Warning]:
     if not marked:
         return []
     lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
-    shown = "; ".join(m if len(m) <= 100 else m[:97] + "..." for m in marked)
     verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
-    said = f"{lines} of {plan.path.name} {verb} still marked CHECK: {shown}. Confirm {them} and delete its line"
+    said = f"{lines} of {plan.path.name} {verb} still marked CHECK: {'; '.join(marked)}. Confirm {them} and delete its line"
     return [Warning("check-marks", said)]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from seatrial.cli.load_options import MLPERF, SCENARIOS, LoadOptions, loads_of
 from seatrial.cli.output import console, print_error, print_taken, shown, write_json
@@ -153,7 +154,7 @@ def bench(
             subject = _subject(model, options, shapes, bool(mix), allow_code, run)
         else:
             subject = _on_images(model, images, options, shapes, bool(mix), run, out)
-        outcome = run_bench(run, subject, sweep, lambda step, share: status.update(f"{step} {share:.0%}"))
+        outcome = run_bench(run, subject, sweep, lambda step, share: status.update(Text(f"{step} {share:.0%}")))
     record = outcome.record
     print_taken(out, subject.taken)
     print_bench(out, record)

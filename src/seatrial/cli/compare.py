@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from seatrial.cli.output import console, print_error, print_taken, shown, write_json
 from seatrial.cli.shell import (
@@ -20,7 +22,7 @@ from seatrial.cli.shell import (
     ShapeOption,
     command,
 )
-from seatrial.cli.words import BACKEND_HELP, backend_names, shapes_of
+from seatrial.cli.words import BACKEND_HELP, backend_names, shapes_of, with_option
 from seatrial.errors import ExitCode, ResultsError, UsageError
 from seatrial.history.records import Record
 from seatrial.report.comparison_text import print_comparison, print_verdict
@@ -84,6 +86,7 @@ def compare(
         typer.Option(metavar="PATH", help="Interpreter or virtual environment that runs B.", show_default=False),
     ] = None,
     loop: LoopOption = "native",
+    images: Annotated[str | None, typer.Option("--images", hidden=True)] = None,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Orders and made-up inputs follow from it.")] = 0,
     allow_code: AllowCodeOption = False,
     results: ResultsOption = Path("results"),
@@ -93,6 +96,7 @@ def compare(
 ) -> ExitCode:
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
     from seatrial.compare.live import run_comparison
+    from seatrial.compare.rounds import TooLittleTimeError
     from seatrial.compare.stored import compare_stored
     from seatrial.gate.verdict import exit_code
     from seatrial.history.run_folder import new_run
@@ -101,6 +105,8 @@ def compare(
     from seatrial.report.tables import print_disturbances, print_warnings
 
     began = time.monotonic()
+    if images is not None:
+        raise _no_images(a, b, images)
     question = _question(margin, metric, stage, max_time, seed)
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}")
@@ -142,7 +148,11 @@ def compare(
             )
             taken_from = _taken(first.taken, second.taken)
             question = replace(question, spent_s=time.monotonic() - began + REPORT_S)
-            record, cut = run_comparison(run, first, second, question, _progress(status, question))
+            try:
+                record, cut = run_comparison(run, first, second, question, _progress(status, question))
+            except TooLittleTimeError as e:
+                longer = shlex.join(with_option("--max-time", f"{e.enough_s}s"))
+                raise UsageError(f"{e.text}; give it more:\n{longer}", option=e.option) from None
     for taken in taken_from:
         print_taken(out, taken)
     for c in record.comparisons:
@@ -158,6 +168,15 @@ def compare(
     return exit_code(record.verdict, ())
 
 
+def _no_images(a: str, b: str | None, images: str) -> UsageError:
+    """For who takes it for an option of this command, as it is one of others."""
+    init = shlex.join(["seatrial", "init", *filter(None, [a, b]), "--images", images, "--output", "trial.yaml"])
+    return UsageError(
+        "--images: models are compared on made-up inputs; pipelines of a plan on its images (PLAN:PIPELINE), and init writes a "
+        f"plan:\n{init} && seatrial compare trial.yaml"
+    )
+
+
 def _taken(a: str, b: str) -> tuple[str, ...]:
     """Of both sides in one line where that is the same."""
     return (a,) if a == b else tuple(f"{name}: {said}" for name, said in (("A", a), ("B", b)) if said)
@@ -169,7 +188,7 @@ def _progress(status: Any, question: Any) -> Any:
     def tell(step: str, share: float) -> None:
         # Behind the first look nobody knows how many there will be.
         of = f"{share:.0%} of the {looks[0]} before the first verdict" if share < 1 else f"at most {looks[-1]}"
-        status.update(f"{step}, {of}")
+        status.update(Text(f"{step}, {of}"))
 
     return tell
 

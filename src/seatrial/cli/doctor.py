@@ -11,7 +11,7 @@ from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command
 from seatrial.errors import ExitCode
 
 
-@command(examples=["seatrial doctor", "seatrial doctor --measure", "seatrial doctor --json doctor.json"])
+@command(examples=["seatrial doctor", "seatrial doctor --measure", "seatrial doctor --json doctor.json"], prints=True)
 def doctor(
     measure: Annotated[
         bool, typer.Option("--measure", help="Also measure the harness itself here: about half a minute.")
@@ -33,12 +33,12 @@ def doctor(
     facts = environment()
     print_machine(out, facts, simd_levels())
     backends = [availability(n) for n in NAMES if n != "fake"]
-    out.print("\n[bold]Backends[/]")
+    out.print("\nBackends", style="bold")
     print_backends(out, map(vars, backends), indent="  ")
     print_disturbances(out, facts["disturbances"])
     harness = None
     if measure:
-        out.print("\n[bold]The harness itself[/]")
+        out.print("\nThe harness itself", style="bold")
         with out.status("measuring") as status:
             harness = measure_harness(
                 MODEL, lambda step, share: status.update(f"{step} {share:.0%}"), "doctor --measure"
@@ -49,7 +49,7 @@ def doctor(
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
 
 
-@command(examples=["seatrial backends", "seatrial backends --json backends.json"])
+@command(examples=["seatrial backends", "seatrial backends --json backends.json"], prints=True)
 def backends(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
     """List the backends, and for those that cannot run here, why and the cure."""
     from seatrial.backends import availability

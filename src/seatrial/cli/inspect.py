@@ -34,6 +34,7 @@ MOST_OPERATORS = 12
         "seatrial inspect model.onnx --shape images=1x3x640x640",
         "seatrial inspect model.onnx --json model.json",
     ],
+    prints=True,
 )
 def inspect_command(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],

@@ -17,11 +17,17 @@ from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+from rich.text import Text
 
 from seatrial.errors import ResultsError, printable
+from seatrial.report.hanging import hanging, sentence
 
 # What was asked for and could not be written: told at the end, since it is no reason to lose the rest.
 _unwritten: list[ResultsError] = []
+
+
+# Why standard output took no more of what was printed, where it was no reader that had seen enough.
+_unprinted: list[ResultsError] = []
 
 
 class PatientConsole(Console):
@@ -31,23 +37,32 @@ class PatientConsole(Console):
         self.quiet = True
         _silence(self.file)
 
-    def print(self, *objects: Any, **options: Any) -> None:
+    def _check_buffer(self) -> None:
+        """All that is written goes through here, a bar's last line too."""
         try:
-            super().print(*objects, **options)
-        except OSError:  # a full disk behind a redirection
+            super()._check_buffer()
+        except OSError as e:  # a full disk behind a redirection
+            if not self.stderr:
+                _unprinted.append(_no_output(e.strerror or str(e)))
             self.on_broken_pipe()
+            super()._check_buffer()  # quiet by now: lets go of what nobody took
 
 
 def console(quiet: bool = False, json: Path | None = None) -> Console:
     """Where people read: standard output, or standard error where `--json -` has the other to itself.
 
-    Without a terminal there is no width to ask for, and 80 columns would break every table.
+    Without a terminal there is no width to ask for, and 80 columns would break every table. Nothing is read as markup: a name
+    such as a[b]c.onnx is shown whole.
     """
     aside = str(json) == "-"
     stream = sys.stderr if aside else sys.stdout
     if stream is None:
+        if not aside and not quiet:
+            _unprinted.append(_no_output("it is closed"))
         return PatientConsole(quiet=True, file=io.StringIO())
-    return PatientConsole(quiet=quiet, highlight=False, stderr=aside, width=None if stream.isatty() else 128)
+    return PatientConsole(
+        quiet=quiet, highlight=False, markup=False, stderr=aside, width=None if stream.isatty() else 128
+    )
 
 
 def shown(path: Path) -> Path:
@@ -57,17 +72,21 @@ def shown(path: Path) -> Path:
 
 
 def print_error(text: str) -> None:
-    stream = PatientConsole(stderr=True, highlight=False, soft_wrap=True)
+    """On a terminal its lines break between words; elsewhere, and where they are commands to copy, each stays whole."""
+    stream = PatientConsole(stderr=True, highlight=False)
     for number, line in enumerate(text.splitlines() or [""]):
-        stream.print("[bold red]error:[/] " if number == 0 else "       ", end="")
-        # A name out of a file may hold what moves the cursor.
-        stream.print(printable(line), markup=False)
+        mark = ("error: ", "bold red") if number == 0 else ("       ", "")
+        if stream.is_terminal and not line.startswith("seatrial "):
+            hanging(stream, mark, line)
+        else:
+            # A name out of a file may hold what moves the cursor.
+            stream.print(Text.assemble(mark, printable(line)), soft_wrap=True)
 
 
 def print_taken(out: Console, taken: str) -> None:
     """What was taken from a model's metadata, where anything was."""
     if taken:
-        out.print(taken, style="dim", markup=False, soft_wrap=True)
+        sentence(out, taken, "dim")
 
 
 def write_out(text: str) -> None:
@@ -153,8 +172,9 @@ def _no_json(path: Path, error: OSError) -> ResultsError:
     return ResultsError(f"--json {path}: cannot be written: {why}; name a file in a folder that you may write to")
 
 
-def take_unwritten() -> list[ResultsError]:
-    """What `write_json` could not write since it was asked last."""
-    taken = _unwritten.copy()
+def take_unwritten(printed: bool) -> list[ResultsError]:
+    """What `write_json` could not write since it was asked last. printed: and what could not be printed."""
+    taken = [*_unwritten, *(_unprinted[:1] if printed else [])]
     _unwritten.clear()
+    _unprinted.clear()
     return taken

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +14,14 @@ from seatrial.cli.output import console, write_json, write_out
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, app, command
 from seatrial.cli.words import shapes_of
 from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
+from seatrial.report.hanging import sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from seatrial.model.file import ModelInfo
     from seatrial.plan.guess import Guess
+    from seatrial.plan.init import Guessed
 
 plan_app = typer.Typer(help="Check plans, and export their JSON Schema.", no_args_is_help=True)
 app.add_typer(plan_app, name="plan")
@@ -79,6 +82,10 @@ def init(
     backends = here or ["onnxruntime-cpu"]
     batch = batch_of(first.info, shapes[0], 1)
     text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second, batch)
+    if second and (doubt := _unlike_classes(text, folder, first, second)):
+        second = replace(second, guess=replace(second.guess, unsure=(*second.guess.unsure, doubt)))
+        found = [first, second]
+        text = plan_text(first.info, first.guess, folder, _relative(images, folder), backends, second, batch)
     out = console(quiet, json)
     if not to_file:
         write_out(text)
@@ -99,6 +106,19 @@ def _own_shapes(infos: Sequence[ModelInfo], shapes: dict[str, tuple[int, ...]]) 
     known = {i.name for info in infos for i in info.inputs}
     own = [{i.name for i in info.inputs} for info in infos]
     return [{n: s for n, s in shapes.items() if n in names or n not in known} for names in own]
+
+
+def _unlike_classes(text: str, folder: Path, first: Guessed, second: Guessed) -> str:
+    """What is to be checked where the plan's two heads have unlike numbers of classes."""
+    from seatrial.pipeline.class_count import head_classes
+    from seatrial.plan.load import plan_in_memory
+
+    pipelines = plan_in_memory(text, folder / "trial.yaml").plan.pipelines
+    models = zip(pipelines.values(), (first.info, second.info), strict=True)
+    one, other = (head_classes(spec.postprocess, info) for spec, info in models)
+    if one is None or other is None or one == other:
+        return ""
+    return f"its head has {other} classes and the baseline's {one}: answers agree at most on classes that both know"
 
 
 def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
@@ -123,7 +143,11 @@ def _relative(images: str, folder: Path) -> str:
     return str(path.absolute())
 
 
-@command(group=plan_app, examples=["seatrial plan check trial.yaml", "seatrial plan check trial.yaml --json plan.json"])
+@command(
+    group=plan_app,
+    examples=["seatrial plan check trial.yaml", "seatrial plan check trial.yaml --json plan.json"],
+    prints=True,
+)
 def check(
     plan: Annotated[Path, typer.Argument(help="The trial plan.", show_default=False)],
     json: JsonOption = None,
@@ -138,9 +162,8 @@ def check(
     check_kernels(loaded)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
-    console(quiet, json).print(
-        f"{plan}: valid; {len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
-    )
+    what = f"{len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
+    sentence(console(quiet, json), f"{plan}: valid; {what}")
     write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})
     return ExitCode.PASS
 

@@ -16,7 +16,8 @@ from seatrial.cells.matrix import Cell
 from seatrial.cells.watch import Watcher
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, configuration
-from seatrial.report.percentiles import bounded
+from seatrial.report.hanging import sentence
+from seatrial.report.percentiles import tail_of
 from seatrial.stages import END_TO_END
 from seatrial.units import format_rate, format_seconds
 
@@ -32,7 +33,7 @@ class ProgressWatcher(Watcher):
         self.bar = Progress(
             TextColumn("{task.completed:.0f}/{task.total:.0f} cells"),
             BarColumn(24),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             console=out,
             transient=True,
         )
@@ -63,16 +64,14 @@ class ProgressWatcher(Watcher):
         runnable = sum(not c.skip for c in cells)
         self.bar.update(self._task, total=len(cells), completed=done, description="starting")
         resumed = f", {done} of them done before" if done else ""
-        self.out.print(
-            f"{count_of(images, 'image')}, {count_of(runnable, 'cell')}{resumed}; about {format_seconds(expected_s)}",
-            style="dim",
-        )
+        what = f"{count_of(images, 'image')}, {count_of(runnable, 'cell')}{resumed}; about {format_seconds(expected_s)}"
+        sentence(self.out, what, "dim")
         skipped: dict[str, int] = {}
         for cell in cells:
             if cell.skip:
                 skipped[cell.skip] = skipped.get(cell.skip, 0) + 1
         for reason, count in skipped.items():
-            self.out.print(f"skipped {count} cell{'s' if count > 1 else ''}: {reason}", style="dim")
+            sentence(self.out, f"skipped {count_of(count, 'cell')}: {reason}", "dim")
         self.expects(expected_s)
 
     def expects(self, left_s: float) -> None:
@@ -111,7 +110,7 @@ def _figures(record: CellRecord, tail: str) -> list[str]:
     assert throughput
     return [
         f"  p50 {format_seconds(end.p50.value):>7}",
-        f"  {tail} {bounded(getattr(end, tail)):>9}",
+        f"  {tail} {tail_of(end, [tail])[0]:>9}",
         f"  {format_rate(throughput.value):>13}",
         f"  n {end.p50.n}",
     ]

@@ -15,6 +15,7 @@ from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOpti
 from seatrial.cli.trials import DEFAULT_RESULTS
 from seatrial.cli.words import shapes_of, time_s
 from seatrial.errors import NOT_UTF8, DataError, ExitCode, UsageError, count_of, is_utf8, printable
+from seatrial.report.hanging import hanging, sentence
 from seatrial.report.inspection_text import print_brief
 from seatrial.report.quick_text import print_quick
 from seatrial.stages import END_TO_END
@@ -70,28 +71,26 @@ def try_model(
     _check_images(images)
     out = console(quiet, json)
     looking = f"looking into {printable(model.name)}, then trying it: about {seconds:.0f} s in all, or less"
-    out.print(looking, style="dim", markup=False)
+    sentence(out, looking, "dim")
     with out.status("reading the file") as status:
         look = look_at(model, shapes, images, status.update)
     print_brief(out, look.info, look.contents, look.cost, _tried_as(look))
     trial = quick_trial(look, images, shapes, seconds - (time.monotonic() - began), seconds)
-    pictures = count_of(trial.images, "picture") + (" of the demo" if trial.bundled else "")
-    said = f"{count_of(len(trial.backends), 'backend')}, {pictures}; at most about {trial.expected_s:.0f} s"
-    out.print(f"running: {said}", style="dim")
+    said = f"{count_of(len(trial.backends), 'backend')}, {trial.pictures}; at most about {trial.expected_s:.0f} s"
+    hanging(out, ("running: ", "dim"), said, "dim")
     with _BarWatcher(out) as watcher:
         outcome = run_trial(trial.plan, results, watcher=watcher)
     record = outcome.record
     if record.status == "interrupted":
-        out.print(
-            "interrupted; try again, or write a plan with 'seatrial init', whose runs can be resumed", style="yellow"
-        )
+        said = "interrupted; try again, or write a plan with 'seatrial init', whose runs can be resumed"
+        sentence(out, said, "yellow")
         return outcome.exit_code
     unchecked = _unchecked(look, trial, shape_options(shapes))
     refused = [(o.backend, o.problem or o.run_problem) for o in look.openings if o.backend not in trial.backends]
     commands = next_commands(look, trial, images, shapes, _p50(record))
     if out.is_terminal:  # elsewhere the bar leaves a line
         out.print()
-    print_quick(out, record, refused, unchecked)
+    print_quick(out, record, refused, unchecked, trial.pictures)
     for number, line in enumerate(commands):
         out.print(f"{'next: ' if number == 0 else '      '}{line}", markup=False, soft_wrap=True)
     facts = {"inspection": look_json(look), "bundled_pictures": trial.bundled, "not_checked": unchecked}
@@ -105,6 +104,8 @@ def _check_images(images: Path | None) -> None:
         return
     if not is_utf8(images):
         raise UsageError(f"IMAGES {printable(str(images))}: {NOT_UTF8}")
+    if images.is_symlink() and not images.exists():
+        raise DataError(f"{images}: it is a link that leads nowhere; link the pictures again, or name their folder")
     if not images.exists():
         raise DataError(
             f"{images}: no such picture or folder of pictures; leave it away to try the model on the demo's"
@@ -125,6 +126,8 @@ def _unchecked(look: Look, trial: QuickTrial, given: Sequence[str]) -> list[str]
     if trial.bundled:
         again = shlex.join(["seatrial", str(look.info.path), "photos/", *given])
         said.append(f"your pictures (these are the demo's: {again})")
+    elif trial.images < trial.there:
+        said.append(f"{trial.there - trial.images:,} of your {trial.there:,} pictures")
     assert look.guess
     if look.guess.recognition.refused:
         said.append("decoded results (no built-in postprocess reads this head: raw outputs were compared)")

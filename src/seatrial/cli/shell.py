@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shlex
 import signal
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from seatrial.cli.output import check_json, print_error, take_unwritten, write_out
 from seatrial.errors import ExitCode, ResultsError, SeatrialError
@@ -35,8 +37,35 @@ ShapeOption = Annotated[
 ResultsOption = Annotated[Path, typer.Option("--results", metavar="FOLDER", help="Where results are kept.")]
 
 
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> Any:
+        return _without_types(super().get_params(ctx))
+
+
+class _Commands(TyperGroup):
+    def get_params(self, ctx: Any) -> Any:
+        return _without_types(super().get_params(ctx))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """A picture in front of its model is no unknown command."""
+        first, *others = args
+        model = next((word for word in others if word.lower().endswith(".onnx")), "")
+        if self.get_command(ctx, first) is None and model and Path(first).exists():
+            ctx.fail(f"The model comes first: {shlex.join(['seatrial', model, first])}")
+        return super().resolve_command(ctx, args)
+
+
+def _without_types(params: Sequence[Any]) -> Sequence[Any]:
+    """A flag takes no value: help names no type behind it."""
+    for param in params:
+        if getattr(param, "is_flag", False) and param.metavar is None:
+            param.metavar = ""
+    return params
+
+
 app = typer.Typer(
     name="seatrial",
+    cls=_Commands,
     help="Sea trials for computer-vision models: run, time, compare and judge a whole pipeline before it ships.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -48,13 +77,18 @@ app = typer.Typer(
 )
 
 
-def command(*, group: typer.Typer = app, name: str | None = None, examples: list[str]) -> Callable[[Any], Any]:
-    """Registers a command with its examples; a SeatrialError becomes one clear message and its exit code."""
+def command(
+    *, group: typer.Typer = app, name: str | None = None, examples: list[str], prints: bool = False
+) -> Callable[[Any], Any]:
+    """Registers a command with its examples; a SeatrialError becomes one clear message and its exit code.
+
+    prints: whether what it prints is all that it makes, so that it has failed where nobody could take that.
+    """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def guarded(*args: Any, **kwargs: Any) -> None:
-            take_unwritten()
+            take_unwritten(prints)
             try:
                 check_json(kwargs.get("json"))
                 with exit_politely():
@@ -72,13 +106,13 @@ def command(*, group: typer.Typer = app, name: str | None = None, examples: list
                     traceback.print_exc()
                 print_error(f"internal error: {type(e).__name__}: {e}\nthis is a bug in seatrial; --debug shows where")
                 code = ExitCode.INTERNAL
-            for unwritten in take_unwritten():
+            for unwritten in take_unwritten(prints):
                 print_error(unwritten.for_command_line())
                 code = max(code or ExitCode.PASS, unwritten.exit_code)
             raise typer.Exit(int(code or 0))
 
         epilog = "Examples:\n\n" + "\n\n".join(f"  {line}" for line in examples)
-        group.command(name=name, epilog=epilog, no_args_is_help=False)(guarded)
+        group.command(name=name, cls=_Command, epilog=epilog, no_args_is_help=False)(guarded)
         return function
 
     return register

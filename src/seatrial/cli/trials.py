@@ -15,6 +15,7 @@ from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ResultsOpti
 from seatrial.errors import ExitCode, ResultsError, UsageError, did_you_mean
 from seatrial.history.find import heading, load_record
 from seatrial.history.run_folder import RunFolder
+from seatrial.report.hanging import hanging
 
 DEFAULT_RESULTS = Path("results")
 
@@ -64,7 +65,7 @@ def demo(
     out = console(quiet, json)
     if fault == "list":
         for name, broken in FAULTS.items():
-            out.print(f"[bold]{name:<16}[/] {broken.what}")
+            hanging(out, (f"{name:<16} ", "bold"), broken.what)
         write_json(json, {name: broken.what for name, broken in FAULTS.items()})
         return ExitCode.PASS
     if fault is not None and fault not in FAULTS:
@@ -73,7 +74,7 @@ def demo(
         )
     changes = FAULTS[fault].changes if fault else {}
     if fault:
-        out.print(f"broken on purpose: {FAULTS[fault].what}", style="yellow")
+        hanging(out, ("broken on purpose: ", "yellow"), FAULTS[fault].what, "yellow")
     again = ["seatrial", "demo", *(["--break", fault] if fault else []), "--resume", *_again(results)]
     return _run(load_plan(PLAN, changes), out, results, resume, False, json, shlex.join(again))
 
@@ -117,7 +118,8 @@ def _run(
         "seatrial report latest",
         "seatrial report results/host/2026-11-23-0512-c867",
         "seatrial report latest --output trial.html",
-    ]
+    ],
+    prints=True,
 )
 def report(
     run: Annotated[
@@ -155,11 +157,11 @@ def report(
         print_verdict(out, record)
     elif record.kind == "trial":
         out.print(verdict_line(record))
-    out.print(f"report: {path}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(path)}", markup=False, soft_wrap=True)
     return ExitCode.PASS
 
 
-@command(examples=["seatrial results", "seatrial results --results /data/trials --json runs.json"])
+@command(examples=["seatrial results", "seatrial results --results /data/trials --json runs.json"], prints=True)
 def results(
     results: ResultsOption = DEFAULT_RESULTS,
     json: JsonOption = None,

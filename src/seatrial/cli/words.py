@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -19,6 +20,15 @@ BACKEND_HELP = "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-ten
 
 
 Value = TypeVar("Value")
+
+
+def with_option(option: str, value: str) -> list[str]:
+    """The command that is running, with another value of one option: to be copied."""
+    words = sys.argv[1:]
+    given = next((n for n, word in enumerate(words) if word == option or word.startswith(f"{option}=")), None)
+    if given is not None:
+        del words[given : given + 1 + (words[given] == option)]
+    return ["seatrial", *words, option, value]
 
 
 def backend_names(incomplete: str) -> list[str]:

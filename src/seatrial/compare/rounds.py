@@ -24,6 +24,7 @@ from seatrial.compare.verdicts import judge_rounds
 from seatrial.errors import CellError, ExitCode, SeatrialError, UsageError, flag
 from seatrial.history.records import Comparison
 from seatrial.stats.compare import what_to_add
+from seatrial.stats.sample import round_up
 from seatrial.units import format_seconds
 
 MOST_BLOCKS = 4 * BLOCKS
@@ -32,6 +33,14 @@ HOPE = 1.25
 
 
 Tell = Callable[[str, float], None]
+
+
+class TooLittleTimeError(UsageError):
+    """No verdict fits into the time. enough_s: a time into which one would."""
+
+    def __init__(self, enough_s: int, text: str, *, key: str, option: str) -> None:
+        self.enough_s = enough_s
+        super().__init__(text, key=key, option=option)
 
 
 class CutShortError(CellError):
@@ -147,7 +156,7 @@ def launch_order(seed: int, number: int) -> list[str]:
 
 
 def check_time_left(ready_s: float, turns_s: float, question: Question) -> None:
-    """UsageError where not even the fewest rounds fit: better said now than after the time is up.
+    """TooLittleTimeError where not even the fewest rounds fit: better said now than after the time is up.
 
     ready_s: what loading and warming up took this time; turns_s: the shortest round's turns.
     """
@@ -158,7 +167,8 @@ def check_time_left(ready_s: float, turns_s: float, question: Question) -> None:
     tail = question.least_requests > 1
     # What was loaded before is in the system's cache, and an engine is built once.
     sooner = rounds * turns_s <= 0.8 * question.left_s
-    raise UsageError(
+    raise TooLittleTimeError(
+        round_up(needed_s),
         f"a round of these takes {format_seconds(ready_s + turns_s)} or more, "
         f"{format_seconds(ready_s)} of it for loading and warming up, and a verdict {rounds} of them: expected "
         f"{math.ceil(needed_s)} s or more, got {question.max_time_s:g} s"

@@ -54,6 +54,7 @@ def record_of(e: Estimate, unit: str) -> Measured:
         confidence=e.confidence,
         n=e.n,
         n_eff=e.n_eff,
+        needed=e.needed,
         warnings=e.warnings,
     )
 

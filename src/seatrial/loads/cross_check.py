@@ -14,14 +14,17 @@ import numpy.typing as npt
 
 from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop
 from seatrial.errors import SeatrialError
-from seatrial.history.records import PythonPath
+from seatrial.history.records import Measured, PythonPath
+from seatrial.jobs.summarise import record_of
 from seatrial.jobs.workload import ModelWorkload
 from seatrial.loads.task import LoadTask
 from seatrial.machine.cgroups import least_memory_left_bytes
+from seatrial.stats.sample import percentile_estimate
 
 if TYPE_CHECKING:
     from seatrial.loads.clients import Opened
 
+F64 = npt.NDArray[np.float64]
 # The binding adds microseconds: nothing to a request of seconds.
 SLOW_S = 1.0
 LONGEST_S = 2.0
@@ -57,13 +60,26 @@ def _in_turns(w: ModelWorkload, opened: Opened, feeds: dict[str, npt.NDArray[Any
         )
         works = {"native": opened.works[0], "python": other.work(feeds)}
         samples = {name: StageSamples(4096, 1) for name in works}
+        turns = 0
         in_a_row = 5 if opened.first_s < SLOW_S / 10 else 1
         began = time.monotonic()
         while len(samples["python"]) < 500 and (not len(samples["python"]) or time.monotonic() - began < LONGEST_S):
             for name, work in works.items():
                 closed_loop(work, samples[name], deadline_ns=NO_DEADLINE_NS, most=in_a_row)
-    medians = {name: float(np.median(table.to_array()[:, -1])) / 1e9 for name, table in samples.items()}
-    return PythonPath(same_outputs=bool(same), native_p50_s=medians["native"], python_p50_s=medians["python"])
+            turns += 1
+    seconds = {name: table.to_array()[:, -1] / 1e9 for name, table in samples.items()}
+    return PythonPath(
+        same_outputs=bool(same),
+        native_p50_s=float(np.median(seconds["native"])),
+        python_p50_s=float(np.median(seconds["python"])),
+        difference=_difference(seconds["native"], seconds["python"], turns),
+    )
+
+
+def _difference(native_s: F64, python_s: F64, turns: int) -> Measured:
+    """Turn by turn: what slows the machine for a while slows both. Turns are no stream of requests, so that each counts."""
+    per_turn = [np.median(s.reshape(turns, -1), axis=1) for s in (native_s, python_s)]
+    return record_of(percentile_estimate(per_turn[1] - per_turn[0], 0.5, longest_run=1), "s")
 
 
 def _available_bytes() -> float:

@@ -17,6 +17,7 @@ from seatrial.digests import HashedFile, combined_digest, hash_file
 from seatrial.errors import (
     ModelError,
     printable,
+    short_list,
 )
 from seatrial.model.external_data import external_files, is_lfs_pointer
 from seatrial.model.names import read_names
@@ -131,14 +132,14 @@ class ModelInfo:
         return read_names(self.metadata["names"])[1] if self.metadata.get("names") else []
 
 
-def inspect_model(path: Path) -> ModelInfo:
+def inspect_model(path: Path, hint: str = "") -> ModelInfo:
     """Reads an ONNX file's structure. ModelError where it is missing, cut short, not ONNX, or reaches outside its folder."""
     if path.name.endswith(FAKE_SUFFIX):
         return _inspect_fake(path)
     import onnx
     from google.protobuf.message import DecodeError
 
-    _check_file(path)
+    _check_file(path, hint)
     # Before it is read: what is read later and differs shows in the file's times.
     hashed = [_hash(path)]
     try:
@@ -210,11 +211,13 @@ def _input_quantisation(graph: Any) -> dict[str, tuple[float, int]]:
     return found
 
 
-def _check_file(path: Path) -> None:
+def _check_file(path: Path, hint: str = "") -> None:
     if not path.exists():
-        near = sorted(p.name for p in path.parent.glob("*.onnx") if p.is_file())[:5] if path.parent.is_dir() else []
-        there = f"; that folder has {', '.join(near)}" if near else ""
-        raise ModelError(f"{path}: no such model{there}; paths in a plan are relative to its folder")
+        near = sorted(p.name for p in path.parent.glob("*.onnx") if p.is_file()) if path.parent.is_dir() else []
+        there = f"; that folder has {short_list(near)}" if near else ""
+        if path.is_symlink():
+            raise ModelError(f"{path}: it is a link that leads nowhere{there}; link the model again, or name its file")
+        raise ModelError(f"{path}: no such model{there}{hint}")
     if not path.is_file():
         raise ModelError(f"{path}: expected a model file, got something else (a folder, a pipe or a device)")
     if path.stat().st_size == 0:

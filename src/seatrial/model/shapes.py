@@ -69,6 +69,11 @@ def fixed_shapes(
         own = list(tensor.shape)
         if own and not isinstance(own[0], int):
             own[0] = batch
+        elif own and own[0] == 0:
+            raise ModelError(
+                f"{tensor} holds no value: its first dimension is 0; export the model with a batch of 1, or an open one",
+                subject=info.path,
+            )
         elif own and own[0] != batch and len(own) > 1 and tensor.name == counted:
             raise ModelError(
                 f"{tensor} has a fixed batch of {own[0]}, not {batch}; give {option('batch')} {own[0]}",

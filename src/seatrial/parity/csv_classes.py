@@ -71,7 +71,8 @@ def _by_index(truth: Truth, texts: list[str], labels: list[str] | None, count: i
         from_one = "; do they count from 1? they count from 0" if 0 not in numbers and max(numbers) == count else ""
         raise DataError(
             f"{truth.path}: class {quoted_list(beyond)} is beyond the model's {count_of(count or 0, 'class', 'classes')} (0 to "
-            f"{(count or 0) - 1}){from_one}; correct the file, or map with postprocess.class_ids"
+            f"{(count or 0) - 1}){from_one}; correct the file, or say with postprocess.class_ids which class it means"
+            f"{'' if labels else '; names such as these need postprocess.labels'}"
         )
     return {t: int(t) for t in texts}
 

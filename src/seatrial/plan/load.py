@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
 from seatrial.plan.models import Plan
+from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
 
 
@@ -170,7 +171,7 @@ def _message(source: Source, error: Any) -> str:
     elif kind == "value_error":
         what = str(context["error"])
     elif kind in ("unknown_key", "missing_format", "wrong_side", "no_limit", "bad_limit", "only_latency", "repeated"):
-        what = error["msg"]
+        what = error["msg"] + (belongs(Plan, at) if kind == "unknown_key" else "")
     else:
         what = f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {_short(given)}"
     return f"{source.where(at)}: {what}"

@@ -5,6 +5,7 @@ PyYAML's node tree is walked here instead of its constructors, so that nothing i
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -51,9 +52,18 @@ def read_yaml(path: Path) -> Source:
     """Reads a YAML file. PlanError where it is missing, not UTF-8, not YAML, or has a duplicate key."""
     if path.exists() and not path.is_dir() and not path.is_file():
         raise PlanError(f"{path}: expected a plan file, got a pipe or a device")
+    if path.suffix.lower() == ".onnx":
+        here = Path.cwd()
+        file = str(path.relative_to(here) if path.is_relative_to(here) else path)
+        raise PlanError(
+            f"{path}: expected a plan, got an ONNX file: '{shlex.join(['seatrial', file])}' tries it, and "
+            f"'{shlex.join(['seatrial', 'init', file])}' writes a plan"
+        )
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
+        if path.is_symlink():
+            raise PlanError(f"{path}: it is a link that leads nowhere; link the plan again, or name its file") from None
         raise PlanError(f"{path}: no such plan; write one with 'seatrial init MODEL.onnx'") from None
     except IsADirectoryError:
         raise PlanError(f"{path}: expected a plan file, got a folder; name the YAML file in it") from None

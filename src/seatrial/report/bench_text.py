@@ -6,19 +6,24 @@ For: the terminal. Not for: the page (html.py).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.history.records import CellRecord, LoadResult, Measured, RatePoint, Record, configuration
-from seatrial.report.percentiles import bounded, missing
+from seatrial.errors import flag, printable
+from seatrial.history.records import CellRecord, LoadResult, Measured, PythonPath, RatePoint, Record, configuration
+from seatrial.report.hanging import hanging, sentence
+from seatrial.report.percentiles import bounded, in_a_row, missing, tail_of
 from seatrial.stages import END_TO_END, QUEUE, SERVICE
 from seatrial.units import format_bytes, format_rate, format_seconds
 
 SPIKES_SHOWN = 3
+# What takes longer is not worth a hint.
+LONGEST_TOLD_S = 3600
+_OF_A_POINT = ("p50", "p90", "p99")
 # Of LoadGen's summary; the record and the report have all of it.
 _LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o|(50|90|99)\.00 percentile latency")
 
@@ -45,14 +50,15 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     """What ran, its latencies with their intervals, and what only this load shows."""
     m, load = cell.measured, cell.load or LoadResult(scenario="single-stream")
     scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
-    out.print(
-        Text.assemble((name, "bold"), f"  {scenario}{' · '.join(m.backend_details.values())} · batch {cell.batch}")
-    )
+    how = f"  {scenario}{' · '.join(m.backend_details.values())} · batch {cell.batch}"
+    sentence(out, Text.assemble((printable(name), "bold"), how))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("what", "value", "more"):
+        table.add_column(name, overflow="fold")
     latency = cell.stages.get(END_TO_END)
     if latency and not load.curve:
         for p in ("p50", "p90", "p99"):
-            _add(table, p, getattr(latency, p))
+            _add(table, p, getattr(latency, p), _time_needed(cell, p))
         for asked, value in load.percentiles.items():
             _add(table, asked, value)
         for asked, why in load.refused.items():
@@ -60,7 +66,7 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
         for stage in (QUEUE, SERVICE):
             if stage in cell.stages:
                 summary = cell.stages[stage]
-                tail = f"median; p99 {bounded(summary.p99)}"
+                tail = f"median; p99 {tail_of(summary, ['p99'])[0]}"
                 table.add_row(stage, format_seconds(summary.p50.value), tail)
         _add_stages(table, cell)
     if m.throughput and not load.curve:
@@ -68,7 +74,9 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if load.bound:
         _add_search(table, load)
     for s in load.shapes:
-        first = f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99)}; {s.p50.n} requests"
+        first = (
+            f"first run {format_seconds(s.first.value)}; p99 {bounded(s.p99, above=s.p50.value)}; {s.p50.n} requests"
+        )
         table.add_row(Text(s.shape), format_seconds(s.p50.value), first)
     if m.cold_start and m.load_time and m.first_inference and m.load_time.value:
         parts = f"load {format_seconds(m.load_time.value)}, first inference {format_seconds(m.first_inference.value)}"
@@ -76,11 +84,11 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     if m.peak_memory and m.peak_memory.value:
         table.add_row("peak memory", format_bytes(m.peak_memory.value), "of the whole process")
     if load.python_path:
-        more = load.python_path.python_p50_s - load.python_path.native_p50_s
         same = "the same outputs" if load.python_path.same_outputs else "OTHER OUTPUTS"
-        table.add_row(
-            "by Python", format_seconds(load.python_path.python_p50_s), f"{same}; {more * 1e6:+.1f} µs a request"
-        )
+        beside = f"in turns with {format_seconds(load.python_path.native_p50_s)} by the native loop"
+        told = binding_costs(load.python_path)
+        said = f"{same}; {beside}" + (f": {told}" if told else "")
+        table.add_row("by Python", format_seconds(load.python_path.python_p50_s), said)
     for key, value in load.official.items():
         if _LOADGEN_SHOWN.match(key):
             nanoseconds = key.endswith(" (ns)") and isinstance(value, int)
@@ -90,36 +98,64 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     out.print(table)
     for point in load.curve:
         _print_point(out, point)
-    marked = [(name, getattr(point, name)) for point in load.curve for name in ("p50", "p90", "p99")]
-    marked += [("p99", s.p99) for s in load.shapes]
-    marked += [("p99", cell.stages[s].p99) for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
-    for line in missing(marked):
-        out.print(f"≥: {line}", style="dim")
+    if load.curve:
+        sentence(out, f"rates: ✓ proved to hold {load.bound}, ✗ proved not to, ? neither", "dim")
+    for line in missing(_bounded(cell, load)):
+        sentence(out, line, "dim")
     cores = ", ".join(map(str, m.affinity)) or "–"
     # Of a process that died nobody can say how it took its inputs.
-    how = [*filter(None, [m.io_policy]), f"warm-up {m.warm_up} runs", f"pinned to core(s) {cores}"]
-    out.print("; ".join(how), style="dim")
+    kept = [*filter(None, [m.io_policy]), f"warm-up {m.warm_up} runs", f"pinned to core(s) {cores}"]
+    sentence(out, "; ".join(kept), "dim")
     _print_spikes(out, cell)
     for warning in cell.warnings:
-        out.print(str(warning), style="yellow", markup=False)
+        sentence(out, str(warning), "yellow")
+
+
+def _bounded(cell: CellRecord, load: LoadResult) -> Iterator[tuple[str, Measured, str]]:
+    """Percentiles that stand without their interval: the name, the value, and how it is shown."""
+    for point in load.curve:
+        values = (point.p50, point.p90, point.p99)
+        yield from zip(_OF_A_POINT, values, in_a_row(point.p50, values[1:]), strict=True)
+    yield from (("p99", s.p99, bounded(s.p99, above=s.p50.value)) for s in load.shapes)
+    waits = [cell.stages[s] for s in (QUEUE, SERVICE) if s in cell.stages and not load.curve]
+    yield from (("p99", summary.p99, tail_of(summary, ["p99"])[0]) for summary in waits)
 
 
 def _print_point(out: Console, point: RatePoint) -> None:
-    mark = {"yes": "[green]✓[/]", "no": "[red]✗[/]", "unsure": "[yellow]?[/]"}[point.holds]
-    times = "  ".join(f"{p} {bounded(getattr(point, p)):>9}" for p in ("p50", "p90", "p99"))
+    mark, style = {"yes": ("  ✓ ", "green"), "no": ("  ✗ ", "red"), "unsure": ("  ? ", "yellow")}[point.holds]
+    shown = in_a_row(point.p50, [point.p90, point.p99])
+    times = "  ".join(f"{p} {text:>9}" for p, text in zip(_OF_A_POINT, shown, strict=True))
     said = f"{point.n + point.unserved:,} requests"
     if point.slow is not None:
         said += f", {point.slow:,} too slow"
     if point.expected_slow:
         said += f" (expected: {point.expected_slow[0]:,} to {point.expected_slow[1]:,})"
     unserved = f", {point.unserved:,} unserved" if point.unserved else ""
-    out.print(f"  {mark} {point.offered_per_s:8.4g}/s  {times}  {said}{unserved}")
+    hanging(out, (mark, style), f"{point.offered_per_s:8.4g}/s  {times}  {said}{unserved}")
 
 
-def _add(table: Table, name: str, value: Measured) -> None:
-    low, high = (format_seconds(v, value.value) if v else "?" for v in value.interval or (None, None))
-    span = f"95 % interval {low} to {high}"
-    table.add_row(name, format_seconds(value.value), "; ".join([span, *map(str, value.warnings)]))
+def _add(table: Table, name: str, value: Measured, enough: str = "") -> None:
+    """enough: what would give it an upper end, where there is none."""
+    low, high = ("?" if v is None else format_seconds(v, value.value) for v in value.interval or (None, None))
+    span = "no 95 % interval" if low == high == "?" else f"95 % interval {low} to {high}"
+    codes = {w.code for w in value.warnings}
+    # What the upper end takes gives a lower one too.
+    why = [str(w) for w in value.warnings if w.code != "no-lower-bound" or "no-upper-bound" not in codes]
+    enough = enough if "no-upper-bound" in codes else ""
+    table.add_row(name, format_seconds(value.value), "; ".join(filter(None, [span, *why, enough])))
+
+
+def _time_needed(cell: CellRecord, percentile: str) -> str:
+    """The option that would give the percentile an upper end, of a load whose requests follow each other."""
+    from seatrial.stats.sample import round_up
+
+    whole = cell.stages[END_TO_END]
+    needed = getattr(whole, percentile).needed
+    if needed is None or (cell.load is not None and cell.load.scenario != "single-stream"):
+        return ""
+    # Between two requests the loop takes a little time of its own.
+    time_s = round_up(1.02 * needed * whole.mean.value)
+    return f"about {flag('max_time')} {time_s}s would do" if time_s <= LONGEST_TOLD_S else ""
 
 
 def _add_stages(table: Table, cell: CellRecord) -> None:
@@ -139,6 +175,22 @@ def _add_throughput(table: Table, throughput: Measured, latency: Measured, batch
     table.add_row(
         "requests", f"{latency.n:,}", each + (alike if latency.n_eff < latency.n else "as good as independent")
     )
+
+
+def binding_costs(path: PythonPath) -> str:
+    """What the binding adds to a request, where the turns tell it; '' in older records, which do not know."""
+    d = path.difference
+    if d is None:
+        return ""
+    low, high = d.interval or (None, None)
+    if low is None or high is None:
+        return "too few turns to tell a difference"
+    widest = max(abs(low), abs(high))
+    interval = f"(95 % interval {format_seconds(low, widest)} to {format_seconds(high, widest)})"
+    if low <= 0 <= high:
+        return f"no difference told {interval}"
+    more = "more" if d.value > 0 else "less"
+    return f"{format_seconds(abs(d.value), widest)} {more} a request {interval}"
 
 
 def _add_search(table: Table, load: LoadResult) -> None:
@@ -171,9 +223,9 @@ def _print_spikes(out: Console, cell: CellRecord) -> None:
     spikes = worth_telling(cell.spikes)
     for s in spikes[:SPIKES_SHOWN]:
         causes = "; ".join(s.causes)
-        out.print(f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", style="dim", markup=False)
+        sentence(out, f"spike of {format_seconds(s.duration_s)} at {s.at_s:.2f} s: {causes}", "dim")
     if len(spikes) > SPIKES_SHOWN:
-        out.print(f"and {len(spikes) - SPIKES_SHOWN} spikes more, in the record", style="dim")
+        sentence(out, f"and {len(spikes) - SPIKES_SHOWN} spikes more, in the record", "dim")
 
 
 def print_sweep(out: Console, cells: Sequence[CellRecord]) -> None:
@@ -201,7 +253,7 @@ def _print_client_knee(out: Console, cells: Sequence[CellRecord]) -> None:
     _print_rates(out, "client", [load.clients for load in loads], loads)
     fewest, surely = throughput_knee(loads)
     between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
-    out.print(f"knee: {between} client(s) give 95 % of the best throughput; more only wait")
+    hanging(out, ("knee: ", ""), f"{between} client(s) give 95 % of the best throughput; more only wait")
 
 
 def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
@@ -213,10 +265,10 @@ def _print_thread_knee(out: Console, cells: Sequence[CellRecord]) -> None:
     fewest, surely = thread_knee(cells)
     noise = f"±{PROCESS_SPREAD - 1:.0%}, which separate processes differ by without any change"
     if (fewest, surely) == (min(counts), max(counts)):
-        out.print(f"knee: not told: {fewest} to {surely} thread(s) lie within {noise}")
+        hanging(out, ("knee: ", ""), f"not told: {fewest} to {surely} thread(s) lie within {noise}")
         return
     between = str(fewest) if fewest == surely else f"{fewest} to {surely}"
-    out.print(f"knee: {between} thread(s) give 95 % of the best throughput, with {noise}")
+    hanging(out, ("knee: ", ""), f"{between} thread(s) give 95 % of the best throughput, with {noise}")
 
 
 def _print_rates(out: Console, what: str, counts: Sequence[int], loads: Sequence[LoadResult]) -> None:
@@ -225,4 +277,4 @@ def _print_rates(out: Console, what: str, counts: Sequence[int], loads: Sequence
     out.print()
     for count, value in zip(counts, rates, strict=True):
         share = f"{value / base / count:.0%} of {count} × one {what}'s"
-        out.print(f"{count} {what}(s): {value:.4g} requests/s, {share}")
+        sentence(out, f"{count} {what}(s): {value:.4g} requests/s, {share}")

@@ -6,7 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from seatrial.errors import printable
 from seatrial.history.records import Comparison, Measured, Record
+from seatrial.report.hanging import hanging, sentence
 from seatrial.units import change_words, format_seconds
 
 STYLES = {"REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bold green", "INCONCLUSIVE": "bold yellow"}
@@ -14,8 +16,10 @@ STYLES = {"REGRESSION": "bold red", "IMPROVED": "bold green", "EQUIVALENT": "bol
 
 def print_comparison(out: Console, c: Comparison) -> None:
     """Both sides, the change with its interval, and A against itself beside it."""
-    out.print(Text.assemble(("A ", "bold"), c.a, ("   B ", "bold"), c.b))
+    print_sides(out, c.a, c.b)
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("what", "value", "more"):
+        table.add_column(name, overflow="fold")
     table.add_row(
         f"{c.metric} {c.stage}", f"A {format_seconds(c.a_value.value)}", f"B {format_seconds(c.b_value.value)}"
     )
@@ -33,8 +37,21 @@ def print_comparison(out: Console, c: Comparison) -> None:
         count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
         table.add_row("detectable", f"{100 * c.detectable:.2f} %", count)
     out.print(table)
+    if c.pairs and c.asked and c.change.confidence and c.change.confidence > c.asked.confidence:
+        total = f"all of which together are right in {100 * c.asked.confidence:.3g} %"
+        sentence(out, f"{100 * c.change.confidence:.3g} %: of each of several looks at the rounds, {total}", "dim")
     for warning in c.warnings:
-        out.print(str(warning), style="yellow", markup=False)
+        sentence(out, str(warning), "yellow")
+
+
+def print_sides(out: Console, a: str, b: str) -> None:
+    """Side by side where there is room, and below each other where not."""
+    both = Text.assemble(("A ", "bold"), printable(a), ("   B ", "bold"), printable(b))
+    if both.cell_len <= out.width:
+        out.print(both)
+        return
+    hanging(out, ("A ", "bold"), a)
+    hanging(out, ("B ", "bold"), b)
 
 
 def _span(m: Measured) -> str:
@@ -48,6 +65,6 @@ def _span(m: Measured) -> str:
 def print_verdict(out: Console, record: Record) -> None:
     for c in record.comparisons:
         what = f"{c.metric}: " if len(record.comparisons) > 1 else ""
-        out.print(Text.assemble((c.verdict, STYLES[c.verdict]), f"  {what}{c.reason}"), soft_wrap=True)
+        hanging(out, (f"{c.verdict}  ", STYLES[c.verdict]), f"{what}{c.reason}")
     style = {"PASS": "bold green", "FAIL": "bold red"}.get(record.verdict, "bold yellow")
     out.print(Text.assemble((record.verdict, style), f"  {format_seconds(record.wall_s)}"))

@@ -7,7 +7,9 @@ from typing import Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from seatrial.report.hanging import hanging, sentence
 from seatrial.units import format_seconds
 
 
@@ -41,7 +43,8 @@ def print_contests(out: Console, simd: str, facts: Mapping[str, Any], lines: Seq
         low, high = ("?" if v is None else f"{v:.2f}" for v in line.interval)
         first = n == 0 or lines[n - 1].work != line.work
         against = line.peer if line.is_floor else f"{line.peer} ({line.group})"
-        ratio = f"[dim]{line.ratio:.2f} × it[/]" if line.is_floor else f"[bold]{line.ratio:.1f} × faster[/]"
+        floor = Text(f"{line.ratio:.2f} × it", "dim")
+        ratio = floor if line.is_floor else Text(f"{line.ratio:.1f} × faster", "bold")
         table.add_row(
             line.work if first else "",
             format_seconds(line.ours_s),
@@ -51,10 +54,10 @@ def print_contests(out: Console, simd: str, facts: Mapping[str, Any], lines: Seq
             f"{low} – {high}",
         )
     out.print(table)
-    out.print(
+    said = (
         "Ratios compare within one run; the times are this machine's, today. 'memory floor': each needed cache line read "
-        "once and the output written once; nothing can be faster.",
-        style="dim",
+        "once and the output written once; nothing can be faster."
     )
+    sentence(out, said, "dim")
     for d in facts["disturbances"]:
-        out.print(f"note: {d['text']}; {d['cure']}", style="yellow")
+        hanging(out, ("note: ", "yellow"), f"{d['text']}; {d['cure']}", "yellow")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from seatrial.history.records import CellRecord, Decision, Record, configuration
 from seatrial.units import format_value
@@ -15,12 +17,16 @@ _SEVERITY = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 
 @dataclass(frozen=True)
 class Row:
-    """worst decides the row's verdict; `cells` is how many decisions it stands for, `bad` how many of them don't pass."""
+    """worst decides the row's verdict; `cells` is how many decisions it stands for, `bad` how many of them don't pass, and
+    `alike` how many have the row's verdict."""
 
     worst: Decision
     pipeline: str
     cells: int
     bad: int
+    alike: int
+    set_by_nobody: bool = False
+    """Its limit is a default that judged nothing: no plan says who is right."""
 
     @property
     def value(self) -> str:
@@ -30,12 +36,19 @@ class Row:
     def limit(self) -> str:
         if self.worst.limit is None:
             return "–"
+        if self.set_by_nobody:
+            return "none set"
         sign = "≥" if self.lower_is_worse else "≤"
         return f"{sign} {format_value(self.worst.limit, self.worst.unit)}"
 
     @property
     def lower_is_worse(self) -> bool:
         return lower_is_worse(self.worst)
+
+    @property
+    def count(self) -> str:
+        """How many have the row's verdict, and of how many, where that is no PASS."""
+        return f"{self.alike}/{self.cells}" if self.bad else str(self.cells)
 
     @property
     def where(self) -> str:
@@ -48,8 +61,17 @@ def lower_is_worse(decision: Decision) -> bool:
     return first in ("throughput", "accuracy", "agreement") or decision.check in ("parity results", "parity SQNR")
 
 
-def group_decisions(decisions: Sequence[Decision], cells: Sequence[CellRecord]) -> list[Row]:
-    """Rows in the order of the checks; failures and doubts first within a check, then the tightest margin."""
+def rows_of(record: Record) -> list[Row]:
+    return group_decisions(record.decisions, record.cells, (record.plan.resolved or {}).get("parity") or {})
+
+
+def group_decisions(
+    decisions: Sequence[Decision], cells: Sequence[CellRecord], parity: Mapping[str, Any] = MappingProxyType({})
+) -> list[Row]:
+    """Rows in the order of the checks; failures and doubts first within a check, then the tightest margin.
+
+    parity: the plan's.
+    """
     pipeline_of = {c.id: c.pipeline for c in cells}
     groups: dict[tuple[str, str], list[Decision]] = {}
     for d in decisions:
@@ -58,8 +80,16 @@ def group_decisions(decisions: Sequence[Decision], cells: Sequence[CellRecord]) 
     for (_, pipeline), members in groups.items():
         worst = min(members, key=_badness)
         bad = sum(d.verdict != "PASS" for d in members)
-        rows.append(Row(worst, pipeline, len(members), bad))
+        alike = sum(d.verdict == worst.verdict for d in members)
+        rows.append(Row(worst, pipeline, len(members), bad, alike, _set_by_nobody(worst, parity)))
     return sorted(rows, key=lambda r: _SEVERITY[r.worst.verdict])
+
+
+def _set_by_nobody(d: Decision, parity: Mapping[str, Any]) -> bool:
+    """Between pipelines a default limit can be held, but not broken: which of the two is right it cannot say."""
+    ours = {"fraction": "agreement", "dB": "sqnr"}.get(d.unit)
+    between = d.check.startswith("agreement with ") and ours is not None
+    return between and d.verdict != "PASS" and parity.get(ours or "") is None
 
 
 def _badness(d: Decision) -> tuple[int, float]:

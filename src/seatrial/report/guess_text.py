@@ -9,21 +9,22 @@ from rich.text import Text
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
+from seatrial.report.hanging import hanging, sentence
 from seatrial.units import format_bytes
 
 
 def print_guess(out: Console, name: str, info: ModelInfo, certain: Iterable[str], unsure: Iterable[str]) -> None:
     """The model's tensors and labels; what is certain of its pipeline, and what is to be checked."""
-    out.print(Text.assemble((name, "bold"), f"  {format_bytes(info.size_bytes)}, opset {info.opset}"))
+    sentence(out, Text.assemble((printable(name), "bold"), f"  {format_bytes(info.size_bytes)}, opset {info.opset}"))
     for tensor in info.inputs:
-        out.print(f"  input   {tensor}", markup=False)
+        hanging(out, ("  input   ", ""), str(tensor))
     for tensor in info.outputs:
-        out.print(f"  output  {tensor}", markup=False)
+        hanging(out, ("  output  ", ""), str(tensor))
     labels = info.labels()
     if labels:
         first = ", ".join(map(printable, labels[:8]))
-        out.print(f"  labels  {first}{' …' if len(labels) > 8 else ''}", markup=False)
+        hanging(out, ("  labels  ", ""), f"{first}{' …' if len(labels) > 8 else ''}")
     for reason in certain:
-        out.print(Text.assemble(("  ✓ ", "green"), printable(reason)))
+        hanging(out, ("  ✓ ", "green"), reason)
     for doubt in unsure:
-        out.print(Text.assemble(("  ? ", "yellow"), printable(doubt)))
+        hanging(out, ("  ? ", "yellow"), doubt)

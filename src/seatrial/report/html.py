@@ -19,10 +19,11 @@ from seatrial.history.files import write_atomic
 from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.run_folder import RunFolder
-from seatrial.report.groups import alike_warnings, group_decisions, group_warnings
+from seatrial.report.bench_text import binding_costs
+from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
-from seatrial.report.percentiles import asked_of, bounded, missing, shown_percentiles
+from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
 from seatrial.stages import END_TO_END, POSTPROCESS, QUEUE
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
@@ -55,7 +56,15 @@ def template() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        seconds=format_seconds, bytes=format_bytes, rate=format_rate, configuration=configuration, bounded=bounded
+        seconds=format_seconds,
+        bytes=format_bytes,
+        rate=format_rate,
+        configuration=configuration,
+        bounded=bounded,
+        in_a_row=in_a_row,
+        tail_of=tail_of,
+        binding_costs=binding_costs,
+        zip=zip,
     )
     environment.globals.update(format_value=format_value)
     return environment.get_template("report.html.j2")
@@ -75,10 +84,14 @@ def render(run: RunFolder) -> str:
         record=record,
         facts=defaultdict(lambda: None, record.environment.facts),
         css=(FOLDER / "report.css").read_text("utf-8"),
-        rows=group_decisions(record.decisions, record.cells),
+        rows=rows_of(record),
         ok=ordered,
         steady=steady,
-        unbounded=missing((p, getattr(c.stages[END_TO_END], p)) for c in steady for p in percentiles),
+        unbounded=missing(
+            (p, getattr(c.stages[END_TO_END], p), text)
+            for c in steady
+            for p, text in zip(percentiles, tail_of(c.stages[END_TO_END], percentiles), strict=True)
+        ),
         percentiles=percentiles,
         waits=any(QUEUE in c.stages for c in steady),
         loads=_loads(ordered) if record.kind == "bench" else [],

@@ -12,6 +12,7 @@ from seatrial.errors import count_of, printable, short_list
 from seatrial.model.contents import Contents, Held, Operator
 from seatrial.model.cost import Cost, Uncounted
 from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.report.hanging import hanging, sentence
 from seatrial.units import format_bytes
 
 # Keys that say how the model is to be fed, or what it was trained for; the rest is named, not shown.
@@ -69,7 +70,7 @@ def print_heading(out: Console, info: ModelInfo, contents: Contents) -> None:
     opsets = {("opset" if d in ("", "ai.onnx") else printable(d)): v for d, v in contents.opsets.items()}
     by = f", from {printable(contents.producer)}" if contents.producer else ""
     facts = ", ".join([format_bytes(info.size_bytes), *(f"{d} {v}" for d, v in opsets.items())])
-    out.print(Text.assemble((printable(info.path.name), "bold"), f"  {facts}, IR {contents.ir_version}{by}"))
+    sentence(out, Text.assemble((printable(info.path.name), "bold"), f"  {facts}, IR {contents.ir_version}{by}"))
 
 
 def print_cost(out: Console, cost: Cost | None, no_cost: str) -> None:
@@ -133,7 +134,7 @@ def _kind(info: ModelInfo) -> list[str]:
 
 def print_recognised(out: Console, certain: Sequence[str], unsure: Sequence[str], problem: str) -> None:
     """In init's words. problem: why no plan with a built-in preprocess can run the model; then nothing else is known."""
-    out.print("[bold]As a pipeline[/], as 'seatrial init' would write it")
+    out.print(Text.assemble(("As a pipeline", "bold"), ", as 'seatrial init' would write it"))
     if problem:
         hanging(out, ("  – ", "dim"), problem)
     for reason in certain:
@@ -147,7 +148,7 @@ _MARKS = {"opens": ("  ✓ ", "green"), "refuses": ("  ✗ ", "bold red"), "abse
 
 def print_backend_lines(out: Console, lines: Sequence[BackendLine]) -> None:
     """Those that are absent for one reason share a line."""
-    out.print("[bold]Backends[/]")
+    out.print("Backends", style="bold")
     absent: dict[str, list[str]] = {}
     for line in lines:
         if line.state == "absent":
@@ -156,14 +157,6 @@ def print_backend_lines(out: Console, lines: Sequence[BackendLine]) -> None:
             hanging(out, _MARKS[line.state], f"{line.name:<16} {line.said}")
     for said, names in absent.items():
         hanging(out, _MARKS["absent"], f"{', '.join(names)}: {said}", "dim")
-
-
-def hanging(out: Console, mark: tuple[str, str], said: str, style: str = "") -> None:
-    """A mark with its style, and what belongs to it, folded under itself."""
-    indent = " " * len(mark[0])
-    for number, part in enumerate(Text(printable(said), style).wrap(out, max(20, out.width - len(indent)))):
-        part.rstrip()
-        out.print(Text.assemble(mark if number == 0 else indent, part))
 
 
 def _line(out: Console, label: str, said: str, style: str = "") -> None:

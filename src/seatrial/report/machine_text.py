@@ -10,62 +10,72 @@ from rich.console import Console
 from rich.text import Text
 
 from seatrial.history.records import Harness
+from seatrial.report.hanging import hanging, sentence
 from seatrial.units import format_bytes, format_seconds
+
+_NAME = 22
 
 
 def print_machine(out: Console, facts: Mapping[str, Any], simd_levels: Sequence[str]) -> None:
     """facts: as machine.environment gives them. simd_levels: all that the kernels have here."""
-    out.print(
-        f"[bold]{facts['machine']}[/]  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
-    )
+    has = f"  {facts['cpu']}, {facts['cores']} usable core(s), {format_bytes(facts['memory_bytes'])}"
+    sentence(out, Text.assemble((str(facts["machine"]), "bold"), has))
     clock_step = format_seconds(facts["clock_step_ns"] / 1e9)
-    out.print(
-        f"{facts['kernel']}, Python {facts['python']}, clock {facts['clock_source']}, step {clock_step}", style="dim"
-    )
-    out.print(f"clocks and memory: {_settings(facts)}", style="dim")
-    out.print(f"container: {_share(facts)}", style="dim")
-    for gpu in facts["gpus"]:
-        out.print(f"GPU: {_gpu(gpu)}", style="dim")
-    out.print(f"kernels: {_levels(facts['simd'], simd_levels)}", style="dim")
-    out.print(", ".join(f"{n} {v}" for n, v in facts["packages"].items()), style="dim")
+    lines = [
+        f"{facts['kernel']}, Python {facts['python']}, clock {facts['clock_source']}, step {clock_step}",
+        f"clocks and memory: {_settings(facts)}",
+        f"container: {_share(facts)}",
+        *(f"GPU: {_gpu(gpu)}" for gpu in facts["gpus"]),
+        f"kernels: {_levels(facts['simd'], simd_levels)}",
+        ", ".join(f"{n} {v}" for n, v in facts["packages"].items()),
+    ]
+    for line in lines:
+        sentence(out, line, "dim")
 
 
 def print_backends(out: Console, backends: Iterable[Mapping[str, Any]], indent: str = "") -> None:
     """backends: the fields of an Availability each."""
     for b in backends:
         if b["ok"]:
-            out.print(f"{indent}[green]✓[/] {b['name']:<22} {b['version']}")
+            hanging(out, (f"{indent}✓ ", "green"), f"{b['name']:<{_NAME}} {b['version']}")
         else:
-            cure = b["cure"].replace("[", "\\[")
-            out.print(f"{indent}[dim]–[/] {b['name']:<22} {b['reason']}; [dim]{cure}[/]")
+            hanging(
+                out, (f"{indent}– {b['name']:<{_NAME}} ", "dim"), Text.assemble(f"{b['reason']}; ", (b["cure"], "dim"))
+            )
 
 
 def print_disturbances(out: Console, disturbances: Sequence[Mapping[str, str]]) -> None:
     """disturbances: warnings, as in environment()."""
-    out.print("\n[bold]What would disturb a measurement[/]")
+    out.print("\nWhat would disturb a measurement", style="bold")
     for d in disturbances:
-        out.print(f"  [yellow]![/] {d['text']}; [dim]{d['cure']}[/]")
+        hanging(out, ("  ! ", "yellow"), Text.assemble(f"{d['text']}; ", (d["cure"], "dim")))
     if not disturbances:
-        out.print("  [green]✓[/] nothing found")
+        hanging(out, ("  ✓ ", "green"), "nothing found")
 
 
 def print_harness(out: Console, h: Harness) -> None:
     c = h.comparison
-    out.print(f"  clock         step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
-    out.print(
-        f"  loop          {h.native_loop_ns:.0f} ns a request that does nothing; {h.python_loop_ns:.0f} ns through Python"
+    _line(out, "clock", f"step {h.clock_step_ns} ns, a reading {h.clock_read_ns:.0f} ns")
+    _line(
+        out, "loop", f"{h.native_loop_ns:.0f} ns a request that does nothing; {h.python_loop_ns:.0f} ns through Python"
     )
     late = " and ".join(format_seconds(ns / 1e9) for ns in h.wake_late_ns)
-    out.print(f"  timers        a request in an open loop begins {late} late (p50 and p99), which counts as queueing")
+    _line(out, "timers", f"a request in an open loop begins {late} late (p50 and p99), which counts as queueing")
     low, high = c.change.interval or (None, None)
     span = f"{low:+.2%} to {high:+.2%}" if low is not None and high is not None else "?"
-    out.print(
-        f"  A against A   {c.change.value:+.2%}, interval {span}, pairs' sd {c.pairs_sd or 0:.2%}, {len(c.pairs)} rounds"
+    _line(
+        out,
+        "A against A",
+        f"{c.change.value:+.2%}, interval {span}, pairs' sd {c.pairs_sd or 0:.2%}, {len(c.pairs)} rounds",
     )
     if c.noise_floor is not None:
-        out.print(f"  noise floor   {c.noise_floor:.2%}: 'seatrial compare' can judge no smaller margin here today")
+        _line(out, "noise floor", f"{c.noise_floor:.2%}: 'seatrial compare' can judge no smaller margin here today")
     for warning in c.warnings:
-        out.print(Text.assemble("  ", ("!", "yellow"), f" {warning}"))
+        hanging(out, ("  ! ", "yellow"), str(warning))
+
+
+def _line(out: Console, label: str, said: str) -> None:
+    hanging(out, (f"  {label:<13} ", ""), said)
 
 
 def _settings(facts: Mapping[str, Any]) -> str:

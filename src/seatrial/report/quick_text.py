@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Decision, Record
 from seatrial.report.groups import group_warnings
-from seatrial.report.inspection_text import hanging
-from seatrial.report.percentiles import bounded, missing
+from seatrial.report.hanging import hanging, sentence
+from seatrial.report.percentiles import median, missing, tail_of
 from seatrial.report.tables import STYLES, print_reasons
 from seatrial.stages import END_TO_END
 from seatrial.units import format_bytes, format_rate, format_seconds
@@ -23,11 +22,14 @@ _SAID_HERE = ("check-marks", "not-converged", "other-files", "reduced-weights")
 MOST_WARNINGS = 3
 
 
-def print_quick(out: Console, record: Record, refused: Sequence[tuple[str, str]], unchecked: Sequence[str]) -> None:
-    """refused: backends that are here and do not run the model, with why. unchecked: what this cannot say."""
+def print_quick(
+    out: Console, record: Record, refused: Sequence[tuple[str, str]], unchecked: Sequence[str], pictures: str
+) -> None:
+    """refused: backends that are here and do not run the model, with why. unchecked: what this cannot say. pictures: that
+    were run, and of how many."""
     if any(c.status == "ok" for c in record.cells):
         out.print(quick_table(record))
-        _print_footnotes(out, record)
+        _print_footnotes(out, record, pictures)
     for cell in record.cells:
         if cell.status == "failed":
             hanging(out, ("✗ ", "bold red"), f"{cell.backend}: {cell.reason}", "red")
@@ -55,7 +57,9 @@ def quick_table(record: Record) -> Table:
         rate = format_rate(measured.throughput.value).removesuffix(" images/s") if measured.throughput else "–"
         memory = format_bytes(measured.peak_memory.value) if measured.peak_memory else "–"
         said, style = agreement_words(cell, [d for d in record.decisions if d.cell == cell.id])
-        table.add_row(cell.backend, _ms(end.p50.value), bounded(end.p90, _ms), rate, memory, Text(said, style))
+        table.add_row(
+            cell.backend, median(end.p50, _ms), tail_of(end, ["p90"], _ms)[0], rate, memory, Text(said, style)
+        )
     return table
 
 
@@ -94,17 +98,20 @@ def verdict_words(record: Record) -> tuple[str, str, str]:
     return "PASS", said, STYLES["PASS"]
 
 
-def _print_footnotes(out: Console, record: Record) -> None:
+def _print_footnotes(out: Console, record: Record, pictures: str) -> None:
     ok = [c for c in record.cells if c.status == "ok"]
     n = ", ".join(str(c.stages[END_TO_END].p50.n) for c in ok)
-    took = f"end to end, batch {ok[0].batch}, 1 thread; {n} runs on {count_of(record.images.count, 'picture')}"
-    hanging(out, ("", ""), f"{took}; {format_seconds(record.wall_s)}", "dim")
-    for line in missing(("p90", c.stages[END_TO_END].p90) for c in ok):
-        hanging(out, ("≥: ", "dim"), line, "dim")
+    took = f"end to end, batch {ok[0].batch}, 1 thread; {n} runs on {pictures}"
+    sentence(out, f"{took}; {format_seconds(record.wall_s)}", "dim")
+    ends = [c.stages[END_TO_END] for c in ok]
+    shown = [("p50", end.p50, median(end.p50)) for end in ends]
+    shown += [("p90", end.p90, tail_of(end, ["p90"])[0]) for end in ends]
+    for line in missing(shown):
+        sentence(out, line, "dim")
     unsettled = [c.backend for c in ok if not c.measured.converged]
     if unsettled:
         said = f"NOT CONVERGED: the time was up before the median of {' and '.join(unsettled)} was known to 1 %"
-        hanging(out, ("", ""), said, "yellow")
+        sentence(out, said, "yellow")
 
 
 def _print_warnings(out: Console, warnings: Sequence[Warning]) -> None:

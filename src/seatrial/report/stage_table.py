@@ -9,7 +9,7 @@ from rich.table import Table
 
 from seatrial.errors import flag
 from seatrial.history.records import CellRecord, Measured
-from seatrial.report.percentiles import bounded, missing, shown_percentiles
+from seatrial.report.percentiles import median, missing, shown_percentiles, tail_of
 from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
 from seatrial.units import format_bytes, format_rate, format_seconds
 
@@ -41,8 +41,8 @@ def _columns(cells: list[CellRecord], percentiles: Sequence[str]) -> Columns:
     accuracy = next((c.accuracy.metric for c in cells if c.accuracy and c.accuracy.value), "")
     columns: Columns = {"cell": lambda c: f"{c.pipeline} {c.configuration}"}
     columns |= {_SHORT.get(name, name): partial(_stage_ms, name) for name in cells[0].stages if name != END_TO_END}
-    columns["p50"] = lambda c: _median(c.stages[END_TO_END].p50)
-    columns |= {p: partial(_percentile_ms, p) for p in percentiles}
+    columns["p50"] = lambda c: median(c.stages[END_TO_END].p50, _ms)
+    columns |= {p: partial(_percentile_ms, percentiles, p) for p in percentiles}
     columns["n"] = lambda c: str(c.stages[END_TO_END].p50.n)
     columns["images/s"] = lambda c: _or_dash(c.measured.throughput, lambda v: format_rate(v).removesuffix(" images/s"))
     columns["memory"] = lambda c: _or_dash(c.measured.peak_memory, format_bytes)
@@ -89,9 +89,7 @@ def _notes(cells: list[CellRecord], columns: Columns, left_out: list[str], width
     if left_out:
         yield f"{width} columns: {', '.join(left_out)} left out; wider, or {flag('json')}"
     yield f"I/O: {'; '.join(dict.fromkeys(c.measured.io_policy for c in cells))}"
-    yield from (f"?: {line}" for line in missing(("p50", c.stages[END_TO_END].p50) for c in cells))
-    tails = ((p, getattr(c.stages[END_TO_END], p)) for c in cells for p in shown if p != "p50")
-    yield from (f"≥: {line}" for line in missing(tails))
+    yield from missing((p, getattr(c.stages[END_TO_END], p), columns[p](c)) for p in shown for c in cells)
 
 
 def _or_dash(m: Measured | None, text: Callable[[float], str]) -> str:
@@ -108,14 +106,8 @@ def _width_of(name: str, text: Callable[[CellRecord], str], cells: list[CellReco
     return max(len(name), *(len(text(c)) for c in cells)) + 1
 
 
-def _median(m: Measured) -> str:
-    """What was seen; with a '?' where nothing bounds it from above."""
-    known = m.interval is not None and m.interval[1] is not None
-    return _ms(m.value) if known else f"{_ms(m.value)}?"
-
-
-def _percentile_ms(name: str, cell: CellRecord) -> str:
-    return bounded(getattr(cell.stages[END_TO_END], name), _ms)
+def _percentile_ms(names: Sequence[str], name: str, cell: CellRecord) -> str:
+    return tail_of(cell.stages[END_TO_END], names, _ms)[names.index(name)]
 
 
 def _stage_ms(stage: str, cell: CellRecord) -> str:

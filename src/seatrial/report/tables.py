@@ -11,7 +11,8 @@ from rich.text import Text
 
 from seatrial.errors import ExitCode, count_of
 from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
-from seatrial.report.groups import alike_warnings, group_decisions, group_warnings
+from seatrial.report.groups import alike_warnings, group_warnings, rows_of
+from seatrial.report.hanging import hanging, sentence
 from seatrial.report.percentiles import asked_of
 from seatrial.report.stage_table import stage_table
 from seatrial.stages import END_TO_END
@@ -66,7 +67,7 @@ def _print_unsettled(out: Console, record: Record, ok: Sequence[CellRecord]) -> 
         said += f"; measure.max_time: {format_seconds(max(enough))} would probably do"
         said += f" in {len(enough)} of them" if len(enough) < len(unsettled) else ""
     said += "; stop other work on this machine" if len(enough) < len(unsettled) else ""
-    out.print(said, style="yellow")
+    sentence(out, said, "yellow")
 
 
 def print_failed(out: Console, cells: Sequence[CellRecord]) -> None:
@@ -77,17 +78,17 @@ def print_failed(out: Console, cells: Sequence[CellRecord]) -> None:
             alike.setdefault((cell.pipeline, cell.reason), []).append(cell)
     for (pipeline, reason), failed in alike.items():
         more = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
-        out.print(Text(f"✗ {pipeline} · {configuration(failed[0].id)}{more}: {reason}", "red"))
+        hanging(out, ("✗ ", "red"), f"{pipeline} · {configuration(failed[0].id)}{more}: {reason}", "red")
         # An input that does not fit is told in full; beside it stands no runtime's wording of the same.
         shown = [] if failed[0].exit_code == ExitCode.BAD_INPUT else failed[0].last_output.splitlines()[-4:]
         for line in shown:
-            out.print(Text(f"    {line}", "dim"))
+            hanging(out, ("    ", ""), line, "dim")
 
 
 def print_disturbances(out: Console, record: Record) -> None:
     """What of this machine makes times less certain: the first few."""
     for d in record.environment.disturbances[:3]:
-        out.print(f"note: {d}", style="dim", markup=False)
+        hanging(out, ("note: ", "dim"), str(d), "dim")
 
 
 def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
@@ -95,12 +96,11 @@ def print_noise_floor(out: Console, floor: NoiseFloor | None) -> None:
     if floor is not None:
         at_least = "at least " if END_TO_END in floor.at_least else ""
         medians = f"{_spread(floor.first)}, then {_spread(floor.again)}"
-        out.print(
+        said = (
             f"noise floor of the median {at_least}{floor.shares[END_TO_END]:.1%}: {floor.cell} in a second process "
-            f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE",
-            style="dim",
-            markup=False,
+            f"({medians}); a latency or throughput that lies no further from its limit is INCONCLUSIVE"
         )
+        sentence(out, said, "dim")
 
 
 def _spread(m: Measured) -> str:
@@ -119,9 +119,9 @@ def print_seen(out: Console, record: Record) -> None:
         more = f" and {len(cells) - 1} more" if len(cells) > 1 else ""
         where = "" if kinds == 1 else f" ({configuration(cells[0].id)}{more})"
         said = "; ".join(filter(None, (what, _accuracy_said(cells[0]))))
-        out.print(f"saw: {pipeline}{where}: {said}", style="dim", markup=False)
+        hanging(out, ("saw: ", "dim"), f"{pipeline}{where}: {said}", "dim")
     for note in dict.fromkeys(c.accuracy_note for c in record.cells if c.accuracy_note):
-        out.print(f"no accuracy: {note}", style="yellow", markup=False)
+        hanging(out, ("no accuracy: ", "yellow"), note, "yellow")
 
 
 def _accuracy_said(cell: CellRecord) -> str:
@@ -141,7 +141,7 @@ def print_warnings(out: Console, cells_of: Mapping[Warning, Sequence[str]], cell
         others = f"; {len(warnings) - 1} more like it" if len(warnings) > 1 else ""
         where = f" (in {len(concerned)} of {cells} cells)" if concerned and cells > 1 else ""
         said = f"{warnings[0]}{others}{where}"
-        out.print(Text.assemble(("warning: ", "bold yellow"), (said, "yellow")), soft_wrap=True)
+        hanging(out, ("warning: ", "bold yellow"), said, "yellow")
 
 
 def verdict_table(record: Record) -> Table:
@@ -150,24 +150,23 @@ def verdict_table(record: Record) -> Table:
     for name in ("", "check", "pipeline", "value", "limit", "cells"):
         right = name in ("value", "limit", "cells")
         table.add_column(name, justify="right" if right else "left", no_wrap=name != "check", overflow="fold")
-    for row in group_decisions(record.decisions, record.cells):
+    for row in rows_of(record):
         verdict = Text(row.worst.verdict, STYLES[row.worst.verdict])
-        count = f"{row.bad}/{row.cells}" if row.bad else str(row.cells)
-        table.add_row(verdict, row.worst.check, row.pipeline, row.value, row.limit, count)
+        table.add_row(verdict, Text(row.worst.check), Text(row.pipeline), row.value, row.limit, row.count)
     return table
 
 
 def print_reasons(out: Console, record: Record) -> None:
     """Why each check that did not pass did not, where print_failed has not said it."""
     failed = {c.reason for c in record.cells if c.status == "failed"}
-    for row in group_decisions(record.decisions, record.cells):
+    for row in rows_of(record):
         if row.bad and row.worst.reason not in failed:
             worst = f"; worst {row.where}" if row.where else ""
-            where = f"{row.bad} of {row.cells} cells{worst}" if row.cells > 1 else row.where
-            text = Text.assemble((row.worst.verdict, STYLES[row.worst.verdict]), f" {row.worst.check}")
-            text.append(f" · {row.pipeline}" if row.pipeline else "")
-            text.append(f": {row.worst.reason}" + (f" ({where})" if where else ""))
-            out.print(text)
+            others = f", {row.bad - row.alike} more INCONCLUSIVE" if row.bad > row.alike else ""
+            where = f"{row.alike} of {row.cells} cells{others}{worst}" if row.cells > 1 else row.where
+            of = f" · {row.pipeline}" if row.pipeline else ""
+            said = f"{row.worst.check}{of}: {row.worst.reason}" + (f" ({where})" if where else "")
+            hanging(out, (f"{row.worst.verdict} ", STYLES[row.worst.verdict]), said)
 
 
 def verdict_line(record: Record) -> Text:

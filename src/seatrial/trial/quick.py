@@ -37,14 +37,24 @@ LONGEST_MEASURE_S = 60.0
 
 @dataclass(frozen=True)
 class QuickTrial:
-    """plan: in memory. backends: those that run the model, the reference first. images: pictures at most. expected_s: from
-    here to the end. bundled: whether the pictures are the demo's."""
+    """plan: in memory. backends: those that run the model, the reference first. images: pictures at most, and of how many
+    that are there. expected_s: from here to the end. bundled: whether the pictures are the demo's."""
 
     plan: PlanFile
     backends: tuple[str, ...]
     images: int
+    there: int
     expected_s: float
     bundled: bool
+
+    @property
+    def pictures(self) -> str:
+        """As the screen names them."""
+        if self.bundled:
+            return f"{count_of(self.images, 'picture')} of the demo"
+        if self.images < self.there:
+            return f"{self.images} of your {self.there:,} pictures"
+        return count_of(self.images, "picture")
 
 
 def quick_trial(
@@ -81,7 +91,9 @@ def quick_trial(
     share_s = (left_s - REPORT_S) / len(running)
     batch = found.batch_fixed or 1
     run_s = slowest_s + batch * IMAGE_S
-    count = _count(images, int(0.12 * share_s / run_s) * batch)
+    there = _count(images)
+    affordable = int(0.12 * share_s / run_s) * batch
+    count = max(1, min(there, max(FEWEST_IMAGES, min(MOST_IMAGES, affordable))))
     others_s = START_S + WARM_UP_S + AFTER_S + 2 * load_s + (count + min(count, FLOOR_IMAGES)) / batch * run_s
     measure_s = min(share_s - others_s, LONGEST_MEASURE_S)
     if measure_s < max(0.5, FEWEST_RUNS * run_s):
@@ -109,7 +121,7 @@ def quick_trial(
     folder = str((images or PICTURE.parent).absolute())
     text = plan_text(look.info, found, path.parent, folder, list(backends))
     expected_s = len(running) * (others_s + measure_s) + REPORT_S
-    return QuickTrial(plan_in_memory(text, path, changes), backends, count, expected_s, images is None)
+    return QuickTrial(plan_in_memory(text, path, changes), backends, count, there, expected_s, images is None)
 
 
 def _guess_of(look: Look) -> Guess:
@@ -121,12 +133,11 @@ def _guess_of(look: Look) -> Guess:
     return look.guess
 
 
-def _count(images: Path | None, affordable: int) -> int:
-    """Pictures to run: those that there are, as far as time goes."""
+def _count(images: Path | None) -> int:
+    """Pictures that are there."""
     folder = images or PICTURE.parent
     files = folder.rglob("*") if folder.is_dir() else [folder]
-    there = sum(1 for f in files if f.suffix.lower() in SUFFIXES)
-    return max(1, min(there, max(FEWEST_IMAGES, min(MOST_IMAGES, affordable))))
+    return sum(1 for f in files if f.suffix.lower() in SUFFIXES)
 
 
 def next_commands(
@@ -159,11 +170,10 @@ def shape_options(shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
 
 
 def _rounded_up(seconds: float) -> str:
-    """'200ms' or '2s': the next of 1, 2, 5, 10, 20, … milliseconds."""
-    milliseconds, step = seconds * 1e3, 1
+    """'250ms' or '2.5s': the next of 1, 1.5, 2, 2.5, 3, … milliseconds."""
+    milliseconds, step = seconds * 1e3, 1.0
     while True:
-        for factor in (1, 2, 5):
-            if step * factor >= milliseconds:
-                found = step * factor
-                return f"{found}ms" if found < 1000 else f"{found // 1000}s"
+        for factor in (1, 1.5, 2, 2.5, 3, 4, 5, 6, 8):
+            if (found := step * factor) >= milliseconds:
+                return f"{found:g}ms" if found < 1000 else f"{found / 1000:g}s"
         step *= 10

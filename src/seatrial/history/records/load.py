@@ -39,11 +39,15 @@ class ShapeResult(Frozen):
 
 
 class PythonPath(Frozen):
-    """The same model by the runtime's Python binding, in turns with the native loop; same_outputs: bit for bit."""
+    """The same model by the runtime's Python binding, in turns with the native loop; same_outputs: bit for bit.
+
+    difference: what the binding adds to a request, the median over the turns; None in older records.
+    """
 
     same_outputs: bool
     native_p50_s: float
     python_p50_s: float
+    difference: Measured | None = None
 
 
 class LoadResult(Frozen):

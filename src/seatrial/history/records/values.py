@@ -14,7 +14,8 @@ class Frozen(BaseModel):
 
 
 class Measured(Frozen):
-    """interval's ends may be None where the sample cannot support them; a warning says how many samples would."""
+    """interval's ends may be None where the sample cannot support them; a warning says how many samples would, and so does
+    `needed` of an upper end; None there in older records too."""
 
     value: float
     unit: str
@@ -22,6 +23,7 @@ class Measured(Frozen):
     confidence: float | None = None
     n: int = 1
     n_eff: int = 1
+    needed: int | None = None
     warnings: tuple[Warning, ...] = ()
 
     @property
