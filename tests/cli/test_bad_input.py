@@ -289,7 +289,7 @@ def test_links_that_lead_nowhere_are_told_as_such(tmp_path, seatrial_cli):
     (tmp_path / "model.onnx").write_bytes(MODEL.read_bytes())
     commands = (["gone.onnx"], ["inspect", "loop.onnx"], ["model.onnx", "photos"], ["run", "plan.yaml"])
     for words in commands:
-        assert refused(seatrial_cli(*words), 4, "it is a link that leads nowhere")
+        told(seatrial_cli(*words), 4, "it is a link that leads nowhere")
 
 
 def test_what_is_typed_in_the_wrong_place_is_told_where_it_belongs(tmp_path, seatrial_cli):
@@ -304,9 +304,7 @@ def test_what_is_typed_in_the_wrong_place_is_told_where_it_belongs(tmp_path, sea
             "seatrial init model.onnx --images photos --output trial.yaml",
         ),
     ):
-        done = seatrial_cli(*words, env={"COLUMNS": "200"})
-        assert done.returncode == code, done.stderr
-        assert said in done.stderr
+        told(seatrial_cli(*words, env={"COLUMNS": "200"}), code, said)
 
 
 def test_a_name_in_brackets_is_shown_whole(tmp_path, seatrial_cli):

@@ -605,7 +605,7 @@ def test_b_is_the_latest_run_where_it_is_not_named(stored):
     for _ in range(2):
         done = compare(first)
         assert done.exit_code == 3, done.output
-        assert "compare the models themselves, in lock-step" in done.stdout
+        assert "compare the models themselves, in lock-step" in " ".join(done.stdout.split())
 
 
 def unbounded(data):
