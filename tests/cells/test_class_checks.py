@@ -143,7 +143,7 @@ def test_images_of_extreme_shapes_share_a_line(ready, workspace):
 
 def printed(cells_of, cells):
     text = io.StringIO()
-    print_warnings(Console(file=text, width=60), cells_of, cells)
+    print_warnings(Console(file=text, width=100), cells_of, cells)
     return text.getvalue()
 
 

@@ -41,7 +41,7 @@ def test_the_record_says_which_kernels_ran_and_what_the_others_cost(workspace):
     assert reference.across.agreement == 1
     page = render(outcome.run)
     assert "Native against reference kernels" in page
-    assert page.count("identical") == 4
+    assert page.count("identical") == 5, "of each cell and stage, and once for all"
 
 
 def test_a_difference_is_said_wherever_it_is(workspace):
