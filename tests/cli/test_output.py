@@ -176,6 +176,7 @@ def test_a_command_that_only_prints_fails_where_nobody_takes_it(workspace, words
     assert "internal error" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["run fail.yaml", "bench fail.yaml:baseline --max-time 200ms"])
 def test_a_measurement_that_nobody_could_read_is_kept_with_its_verdict(failing, words):
     done = shell(failing.folder, f"seatrial {words} >/dev/full")
