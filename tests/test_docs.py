@@ -1,6 +1,7 @@
 """The words in README and docs are true: plans load, commands and links exist, code runs."""
 
 import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 import seatrial
+from seatrial.demo import MODEL
 from seatrial.history import records
 from seatrial.plan.load import load_plan
 
@@ -55,10 +57,11 @@ def test_the_python_in_the_readme_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     cv2.imwrite("photos/1.jpg", np.full((90, 120, 3), 60, np.uint8))
-    names = {"head": np.zeros((1, 9, 8400), np.float32)}
+    shutil.copy(MODEL, "detector.onnx")
+    names = {}
     code = "\n".join(line for line in code.splitlines() if "seatrial.run(" not in line and "load_results" not in line)
     exec(code, names)
-    assert names["tensor"].shape == (1, 3, 640, 640)
+    assert names["tensor"].shape == (1, 3, 320, 320)
     assert isinstance(names["detections"][0], seatrial.Detections)
 
 

@@ -110,7 +110,8 @@ def _print_footnotes(out: Console, record: Record, pictures: str) -> None:
         sentence(out, line, "dim")
     unsettled = [c.backend for c in ok if not c.measured.converged]
     if unsettled:
-        said = f"NOT CONVERGED: the time was up before the median of {' and '.join(unsettled)} was known to 1 %"
+        asked = (record.plan.resolved or {}).get("measure", {}).get("precision", 0.01)
+        said = f"NOT CONVERGED: the time was up before the median of {' and '.join(unsettled)} was known to {asked:.0%}"
         sentence(out, said, "yellow")
 
 

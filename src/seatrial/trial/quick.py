@@ -111,6 +111,7 @@ def quick_trial(
         "images.limit": count,
         "measure": {
             "max_time": f"{measure_s:.3f} s",
+            "precision": "2%",
             "min_samples": max(FEWEST_RUNS, min(ENOUGH_RUNS, runs)),
             "timeout": f"{max(60.0, 4 * share_s):.3f} s",
         },
