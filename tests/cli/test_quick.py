@@ -57,7 +57,7 @@ def test_the_shortest_way_runs_a_trial_and_says_what_it_did_not_check(seatrial_c
     assert done.returncode == 0, done.stdout + done.stderr
     said = " ".join(done.stdout.split())
     for words in (
-        "opset 17, IR 9", "tried as task classify", "2 backends", "pictures of the demo; about",
+        "opset 17, IR 9", "tried as task classify", "2 backends", "pictures of the demo; at most about",
         "the reference", "agree (100.0% of images)", "PASS onnxruntime-cpu and openvino-cpu give the same results",
         "that they are right, nobody checked", "not checked: accuracy", "not checked: your pictures",
         "next: seatrial init m.onnx --images photos/ && seatrial run trial.yaml",
