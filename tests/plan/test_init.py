@@ -201,3 +201,10 @@ def test_a_slow_model_has_the_time_that_its_verdict_takes(tmp_path, run_s, limit
     assert f"max: {limit}}}" in text
     assert plan.measure.max_time == most
     assert plan.regression.max_time >= max(60, 400 * (run_s or 0))
+
+
+def test_a_size_that_cannot_be_is_no_doubt_where_the_model_fixes_its_own(tmp_path):
+    path = save(tmp_path, [tensor("x", [1, 3, 64, 64])], [tensor("y", [1, 10])], {"imgsz": "[3, 64, 64]"})
+    found = guess(inspect_model(path))
+    assert any(w.startswith("size 64 × 64: fixed in the model; imgsz '[3, 64, 64]'") for w in found.why)
+    assert not any(u.startswith("size") for u in found.unsure)

@@ -19,7 +19,7 @@ from seatrial.model.contents import Contents, contents_of
 from seatrial.model.cost import Cost, cost_of
 from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, inspect_model
-from seatrial.model.image_size import image_input, size_in
+from seatrial.model.image_size import image_input, size_in, sized
 from seatrial.plan.guess import Guess, guess
 
 # What runs a picture for the guess, in this order.
@@ -89,10 +89,8 @@ def _guessed_shapes(info: ModelInfo) -> dict[str, tuple[int, ...]]:
         found = guess(info)
     except ModelError:
         return {}
-    image, (height, width) = info.inputs[0], found.size
-    channels = 1 if found.preprocess["color"] == "gray" else 3
-    sizes = (height, width, channels) if found.preprocess["layout"] == "nhwc" else (channels, height, width)
-    return {image.name: (found.batch_fixed or 1, *sizes)}
+    image = info.inputs[0]
+    return {image.name: sized(image, found.batch_fixed or 1, found.size)}
 
 
 def _opening(info: ModelInfo, name: str, shapes: dict[str, tuple[int, ...]], guessed: bool, threads: int) -> Opening:

@@ -135,12 +135,12 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
     size = known or ((0, 0) if all(isinstance(s, int) for s in sides) else _fitting(info))
     size = (sides[0] if isinstance(sides[0], int) else size[0], sides[1] if isinstance(sides[1], int) else size[1])
     other = f"; its metadata says {size_words(stated)}" if stated and not given and stated != size else ""
-    if problem := unread_size(info):
-        reasons.unsure.append(f"size: {problem}")
-    words = f"size {size[0]} × {size[1]}"
+    words, problem = f"size {size[0]} × {size[1]}", unread_size(info)
     if all(isinstance(s, int) for s in sides):
-        reasons.why.append(f"{words}: fixed in the model{other}")
+        reasons.why.append(f"{words}: fixed in the model{other}{f'; {problem}' if problem else ''}")
         return size, True
+    if problem:
+        reasons.unsure.append(f"size: {problem}")
     if other:
         reasons.unsure.append(f"{words}: one side is fixed in the model{other}")
     elif given:
