@@ -16,7 +16,7 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.images.files import ImageFile
 from seatrial.jobs.summarise import not_converged, unaccounted_time
 from seatrial.jobs.workload import Timing
-from seatrial.kernels.postprocess import Detections
+from seatrial.kernels.results import Detections
 from seatrial.parity.classes import map_classes
 from seatrial.parity.relabel import relabelling
 from seatrial.parity.seen import nothing_found, unknown_classes

@@ -13,19 +13,20 @@ namespace {
 
 struct Candidate {
     float x1, y1, x2, y2, score;
-    std::int64_t class_id;
+    std::int32_t class_id, row;
 };
 
 // A candidate counts where its box is finite with a positive width and height.
 class Candidates {
   public:
-    void add_corners(float x1, float y1, float x2, float y2, float score, std::int64_t class_id) {
+    void add_corners(float x1, float y1, float x2, float y2, float score, std::int64_t class_id, std::int64_t row) {
         const bool finite = std::isfinite(x1) && std::isfinite(y1) && std::isfinite(x2) && std::isfinite(y2);
-        if (finite && x2 > x1 && y2 > y1) found.push_back({x1, y1, x2, y2, score, class_id});
+        if (finite && x2 > x1 && y2 > y1) 
+            found.push_back({x1, y1, x2, y2, score, static_cast<std::int32_t>(class_id), static_cast<std::int32_t>(row)});
     }
 
-    void add_centre(float cx, float cy, float half_w, float half_h, float score, std::int64_t class_id) {
-        add_corners(cx - half_w, cy - half_h, cx + half_w, cy + half_h, score, class_id);
+    void add_centre(float cx, float cy, float half_w, float half_h, float score, std::int64_t class_id, std::int64_t row) {
+        add_corners(cx - half_w, cy - half_h, cx + half_w, cy + half_h, score, class_id, row);
     }
 
     std::vector<Candidate> found;
@@ -52,7 +53,7 @@ void yolov8(const LoopKernels& k, const DetectorOutput& o, float confidence, Can
             const float* box = o.first + begin + at;
             candidates.add_centre(
                 box[0], box[o.anchors], box[2 * o.anchors] / 2, box[3 * o.anchors] / 2, best[at],
-                find(scores + begin + at, o.anchors, best[at], start[at]));
+                find(scores + begin + at, o.anchors, best[at], start[at]), begin + at);
         }
     }
 }
@@ -60,7 +61,7 @@ void yolov8(const LoopKernels& k, const DetectorOutput& o, float confidence, Can
 // Rows of (box, objectness, classes): calls add(i, row, score, class) for each above the threshold.
 template <typename Add>
 void rows_with_objectness(const LoopKernels& k, const DetectorOutput& o, float confidence, Add add) {
-    const std::int64_t width = 5 + o.classes;
+    const std::int64_t width = 5 + o.classes + o.extra;
     for (std::int64_t i = 0; i < o.anchors; ++i) {
         const float* row = o.first + i * width;
         const float best = k.best_of_row(row + 5, o.classes), score = best * row[4];
@@ -69,15 +70,15 @@ void rows_with_objectness(const LoopKernels& k, const DetectorOutput& o, float c
 }
 
 void yolov5(const LoopKernels& k, const DetectorOutput& o, float confidence, Candidates& candidates) {
-    rows_with_objectness(k, o, confidence, [&](std::int64_t, const float* row, float score, std::int64_t class_id) {
-        candidates.add_centre(row[0], row[1], row[2] / 2, row[3] / 2, score, class_id);
+    rows_with_objectness(k, o, confidence, [&](std::int64_t i, const float* row, float score, std::int64_t class_id) {
+        candidates.add_centre(row[0], row[1], row[2] / 2, row[3] / 2, score, class_id, i);
     });
 }
 
 // Anchors run through the grids of strides 8, 16 and 32, each row by row.
 void yolox(const LoopKernels& k, const DetectorOutput& o, float confidence, Candidates& candidates) {
-    rows_with_objectness(k, o, confidence, [&](std::int64_t i, const float* row, float score, std::int64_t class_id) {
-        std::int64_t stride = 8, columns = o.input_width / stride;
+    rows_with_objectness(k, o, confidence, [&](std::int64_t anchor, const float* row, float score, std::int64_t class_id) {
+        std::int64_t i = anchor, stride = 8, columns = o.input_width / stride;
         while (i >= (o.input_height / stride) * columns) {
             i -= (o.input_height / stride) * columns;
             stride *= 2;
@@ -88,16 +89,16 @@ void yolox(const LoopKernels& k, const DetectorOutput& o, float confidence, Cand
         k.exponentials(row + 2, 0.0f, 2, size);
         candidates.add_centre(
             (row[0] + static_cast<float>(i % columns)) * s, (row[1] + static_cast<float>(i / columns)) * s,
-            size[0] * s / 2, size[1] * s / 2, score, class_id);
+            size[0] * s / 2, size[1] * s / 2, score, class_id, anchor);
     });
 }
 
 void end_to_end(const DetectorOutput& o, float confidence, Candidates& candidates) {
     for (std::int64_t i = 0; i < o.anchors; ++i) {
-        const float* row = o.first + 6 * i;
+        const float* row = o.first + (6 + o.extra) * i;
         // NaN and infinity name no class.
         if (row[4] > confidence && std::fabs(row[5]) < 2147483648.0f)
-            candidates.add_corners(row[0], row[1], row[2], row[3], row[4], static_cast<std::int64_t>(row[5]));
+            candidates.add_corners(row[0], row[1], row[2], row[3], row[4], static_cast<std::int64_t>(row[5]), i);
     }
 }
 
@@ -108,7 +109,7 @@ void ssd(const LoopKernels& k, const DetectorOutput& o, float confidence, Candid
         const float *box = o.first + 4 * i, *scores = o.second + o.classes * i + 1;
         const float best = k.best_of_row(scores, o.classes - 1);
         if (best > confidence)
-            candidates.add_corners(box[0] * w, box[1] * h, box[2] * w, box[3] * h, best, find(scores, 1, best));
+            candidates.add_corners(box[0] * w, box[1] * h, box[2] * w, box[3] * h, best, find(scores, 1, best), i);
     }
 }
 
@@ -117,7 +118,7 @@ void add_scaled_centre(const DetectorOutput& o, std::int64_t i, float score, std
     const float* box = o.first + 4 * i;
     const float half_w = box[2] / 2, half_h = box[3] / 2;
     candidates.add_corners(
-        (box[0] - half_w) * w, (box[1] - half_h) * h, (box[0] + half_w) * w, (box[1] + half_h) * h, score, class_id);
+        (box[0] - half_w) * w, (box[1] - half_h) * h, (box[0] + half_w) * w, (box[1] + half_h) * h, score, class_id, i);
 }
 
 void detr(const LoopKernels& k, const DetectorOutput& o, float confidence, Candidates& candidates) {
@@ -185,7 +186,7 @@ std::size_t suppress(const LoopKernels& k, const DetectionRules& rules, std::vec
         const Candidate& c = sorted[i];
         boxes.x1[i] = c.x1, boxes.y1[i] = c.y1, boxes.x2[i] = c.x2, boxes.y2[i] = c.y2;
         boxes.area[i] = (c.x2 - c.x1) * (c.y2 - c.y1);
-        class_ids[i] = static_cast<std::int32_t>(c.class_id);
+        class_ids[i] = c.class_id;
     }
     std::size_t kept = 0;
     for (std::size_t i = 0; i < n && kept < static_cast<std::size_t>(rules.most); ++i) {
@@ -228,6 +229,7 @@ std::int64_t detect(
         float* box = out.boxes_xyxy + 4 * written;
         box[0] = x1, box[1] = y1, box[2] = x2, box[3] = y2;
         out.scores[written] = c.score;
+        out.rows[written] = c.row;
         out.class_ids[written++] = c.class_id;
     }
     return written;

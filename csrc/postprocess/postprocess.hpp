@@ -11,12 +11,12 @@ struct LoopKernels;
 
 enum class Format { yolov8, yolov5, yolox, end_to_end, ssd, detr, rtdetr };
 
-// float32, contiguous. yolov8: first (4 + classes, anchors). yolov5, yolox: first (anchors, 5 + classes). end_to_end:
-// first (anchors, 6). ssd, detr, rtdetr: first (anchors, 4), second (anchors, classes), with the column that is no class.
+// float32, contiguous. yolov8: first (4 + classes + extra, anchors). yolov5, yolox: first (anchors, 5 + classes + extra).
+// end_to_end: first (anchors, 6 + extra). extra: columns that detection does not read, such as a mask's coefficients. ssd, detr, rtdetr: first (anchors, 4), second (anchors, classes), with the column that is no class.
 struct DetectorOutput {
     Format format;
     const float *first, *second;
-    std::int64_t anchors, classes;
+    std::int64_t anchors, classes, extra;
     std::int64_t input_height, input_width;
 };
 
@@ -31,10 +31,12 @@ struct ToImage {
     double scale_x, scale_y, offset_x, offset_y, width, height;
 };
 
+// rows: which of the output's anchors each detection is.
 struct DetectionArrays {
     float* boxes_xyxy;
     float* scores;
     std::int64_t* class_ids;
+    std::int64_t* rows;
 };
 
 // Number of detections written, at most rules.most. Throws std::bad_alloc.

@@ -208,7 +208,9 @@ inline bool detect_case(Choices& pick) {
         for (int s = 8; s <= 32; s *= 2) o.anchors += (o.input_height / s) * (o.input_width / s);
     }
     const bool one = o.format <= Format::end_to_end;
-    const std::int64_t width = !one ? 4 : o.format == Format::end_to_end ? 6 : o.format == Format::yolov8 ? 4 + o.classes : 5 + o.classes;
+    o.extra = one && pick.chance(30) ? pick.between(1, 40) : 0;
+    const std::int64_t own = !one ? 4 : o.format == Format::end_to_end ? 6 : o.format == Format::yolov8 ? 4 + o.classes : 5 + o.classes;
+    const std::int64_t width = own + o.extra;
     const auto first = scores(pick, static_cast<std::size_t>(o.anchors * width), pick.chance(50) ? 1.0f : 60.0f);
     const auto second = scores(pick, static_cast<std::size_t>(o.anchors * o.classes), 1.0f);
     o.first = first.get();
@@ -219,18 +221,20 @@ inline bool detect_case(Choices& pick) {
     std::size_t levels = 0;
     const Kernels* const* found = available(&levels);
     std::unique_ptr<float[]> expected_boxes, expected_scores;
-    std::unique_ptr<std::int64_t[]> expected_ids;
+    std::unique_ptr<std::int64_t[]> expected_ids, expected_rows;
     std::int64_t expected = 0;
     for (std::size_t i = 0; i < levels; ++i) {
         auto boxes = exactly<float>(4 * most), score = exactly<float>(most);
-        auto ids = exactly<std::int64_t>(most);
-        const std::int64_t written = detect(found[i]->loops, o, rules, to, {boxes.get(), score.get(), ids.get()});
+        auto ids = exactly<std::int64_t>(most), rows = exactly<std::int64_t>(most);
+        const std::int64_t written = detect(found[i]->loops, o, rules, to, {boxes.get(), score.get(), ids.get(), rows.get()});
         if (i == 0) {
             expected = written;
             expected_boxes = std::move(boxes), expected_scores = std::move(score), expected_ids = std::move(ids);
+            expected_rows = std::move(rows);
         } else if (written != expected || differ("boxes", found[i]->name, expected_boxes.get(), boxes.get(), 16 * most) ||
                    differ("scores", found[i]->name, expected_scores.get(), score.get(), 4 * most) ||
-                   differ("classes", found[i]->name, expected_ids.get(), ids.get(), 8 * most)) {
+                   differ("classes", found[i]->name, expected_ids.get(), ids.get(), 8 * most) ||
+                   differ("rows", found[i]->name, expected_rows.get(), rows.get(), 8 * most)) {
             std::fprintf(stderr, "  detect: format %d, %lld anchors, %lld classes, level %s: %lld against %lld\n",
                          static_cast<int>(o.format), (long long)o.anchors, (long long)o.classes, found[i]->name,
                          (long long)written, (long long)expected);

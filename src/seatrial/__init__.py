@@ -27,33 +27,30 @@ if TYPE_CHECKING:
     from seatrial.images.decode import decode_image
     from seatrial.kernels.geometry import Geometry
     from seatrial.kernels.postprocess import (
-        Classification,
         ClassificationDecoder,
         DetectionDecoder,
-        Detections,
-        Embedding,
         EmbeddingDecoder,
         SegmentationDecoder,
-        SemanticMask,
     )
     from seatrial.kernels.preprocess import Preprocess
+    from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
     from seatrial.plan.load import load_plan
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Classification": "kernels.postprocess",
+    "Classification": "kernels.results",
     "ClassificationDecoder": "kernels.postprocess",
     "DetectionDecoder": "kernels.postprocess",
-    "Detections": "kernels.postprocess",
-    "Embedding": "kernels.postprocess",
+    "Detections": "kernels.results",
+    "Embedding": "kernels.results",
     "EmbeddingDecoder": "kernels.postprocess",
     "Geometry": "kernels.geometry",
     "Preprocess": "kernels.preprocess",
     "Record": "history.records",
     "SeatrialError": "errors",
     "SegmentationDecoder": "kernels.postprocess",
-    "SemanticMask": "kernels.postprocess",
+    "SemanticMask": "kernels.results",
     "decode_image": "images.decode",
     "load_plan": "plan.load",
     "load_results": "history.frame",

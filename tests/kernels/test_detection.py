@@ -70,7 +70,7 @@ def rtdetr(objects):
 
 ENCODERS = {
     "yolov8": yolov8, "yolo11": yolov8, "yolov5": yolov5, "yolox": yolox, "end_to_end": end_to_end,
-    "yolov10": end_to_end, "ssd": ssd, "detr": detr, "rtdetr": rtdetr,
+    "yolov10": end_to_end, "yolo26": end_to_end, "ssd": ssd, "detr": detr, "rtdetr": rtdetr,
 }  # fmt: skip
 every_format = pytest.mark.parametrize("name", FORMATS)
 

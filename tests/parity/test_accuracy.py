@@ -7,7 +7,7 @@ import pytest
 
 from seatrial.errors import DataError
 from seatrial.images.files import ImageFile
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import map_classes
 from seatrial.parity.evaluation import value_of

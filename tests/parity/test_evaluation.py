@@ -12,7 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from seatrial._native.statistics import average_precision
 from seatrial.images.files import ImageFile
-from seatrial.kernels.postprocess import Detections
+from seatrial.kernels.results import Detections
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.evaluation import MeanEvaluation, PixelEvaluation, value_of

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.relabel import relabelled, relabelling, through_truth
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
-from seatrial.parity.results import agreement, match_boxes
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.parity.results import agreement, match
 
 A, B, C = (0, 0, 10, 10), (20, 20, 30, 30), (50, 0, 60, 10)
 NEAR_A, HALF_A, LESS_A = (0, 0, 10, 9), (0, 0, 10, 5), (0, 0, 10, 4.9)
@@ -55,7 +55,7 @@ def test_boxes_agree_as_counted_by_hand_and_both_ways(reference, candidate, expe
 
 def test_the_best_overlap_is_taken_first():
     # The second reference box fits the first candidate exactly; the first one would do too.
-    pairs = match_boxes(found((0, 0, 10, 8), A), found(A, (0, 0, 10, 7)))
+    pairs = match(found((0, 0, 10, 8), A), found(A, (0, 0, 10, 7)))
     assert [(i, j) for i, j, _ in pairs] == [(1, 0), (0, 1)]
     np.testing.assert_allclose([iou for *_, iou in pairs], [1, 7 / 8])
 
@@ -75,7 +75,7 @@ def overlap(a, b):
 def test_matches_are_one_to_one_and_near_the_best_possible(reference, candidate):
     fits = np.array([[a == b and overlap(p, q) >= 0.5 for q, b in candidate] for p, a in reference])
     fits = fits.reshape(len(reference), len(candidate)).astype(int)
-    pairs = match_boxes(*(found(*[b for b, _ in s], classes=[c for _, c in s]) for s in (reference, candidate)))
+    pairs = match(*(found(*[b for b, _ in s], classes=[c for _, c in s]) for s in (reference, candidate)))
     assert len({i for i, *_ in pairs}) == len({j for _, j, _ in pairs}) == len(pairs)
     assert all(fits[i, j] for i, j, _ in pairs)
     assert [iou for *_, iou in pairs] == sorted((iou for *_, iou in pairs), reverse=True)

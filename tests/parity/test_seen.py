@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.seen import nothing_found, unknown_classes
 
 

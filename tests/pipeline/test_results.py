@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from seatrial.errors import ResultsError
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 from seatrial.pipeline.results import ResultsWriter, load_results_file
 
 RESULTS = [

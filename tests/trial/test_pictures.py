@@ -8,7 +8,7 @@ from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record
 from seatrial.history.run_folder import new_run
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 from seatrial.pipeline.results import ResultsWriter
 from seatrial.trial.pictures import HEIGHT, MOST_NAMED, PALETTE, WIDTH, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES

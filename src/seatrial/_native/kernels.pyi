@@ -67,6 +67,7 @@ def detect(
     format: str,
     first: npt.NDArray[np.float32],
     second: npt.NDArray[np.float32] | None,
+    extra: int,
     input_hw: tuple[int, int],
     confidence: float,
     iou: float,
@@ -75,8 +76,18 @@ def detect(
     boxes_xyxy: npt.NDArray[np.float32],
     scores: npt.NDArray[np.float32],
     class_ids: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
 ) -> int:
-    """Detections of one image, written into the last three arrays, (N, 4) and (N,): how many of at most N."""
+    """Detections of one image, written into the last four arrays, (N, 4) and (N,): how many of at most N. extra: columns
+    behind the classes that detection does not read; rows: which of the tensor's anchors each is."""
+
+def instance_runs(
+    coefficients: npt.NDArray[np.float32],
+    prototypes: npt.NDArray[np.float32],
+    boxes_xyxy: npt.NDArray[np.float32],
+    geometry: Geometry,
+) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+    """Masks of (N, K) coefficients and (K, h, w) prototypes within (N, 4) boxes, as runs, and (N + 1,) where each begins."""
 
 def classify(
     logits: npt.NDArray[np.float32],

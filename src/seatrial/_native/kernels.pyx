@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc's kernels to Python: forwards addresses and sizes that seatrial.kernels has checked; nothing else.
 from cpython.exc cimport PyErr_CheckSignals
-from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uintptr_t
+from libc.stdint cimport int16_t, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uintptr_t
 from libcpp cimport bool as cbool
 from libcpp.vector cimport vector
 
@@ -100,7 +100,7 @@ cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
         Format format
         const float* first
         const float* second
-        int64_t anchors, classes, input_height, input_width
+        int64_t anchors, classes, extra, input_height, input_width
     cdef struct DetectionRules:
         float confidence, iou
         int64_t most
@@ -111,6 +111,7 @@ cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
         float* boxes_xyxy
         float* scores
         int64_t* class_ids
+        int64_t* rows
     cdef struct MaskJob:
         ScoreType type
         const void* scores
@@ -128,6 +129,19 @@ cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
         const LoopKernels& kernels, const float* logits, int64_t rows, int64_t classes, Activation activation,
         int64_t k, int64_t* class_ids, float* scores) except +
     void _argmax_mask "seatrial::argmax_mask"(const LoopKernels& kernels, const MaskJob& job) except +
+
+
+cdef extern from "postprocess/instance_masks.hpp" namespace "seatrial" nogil:
+    cdef struct Axis:
+        int64_t source, resized, offset, input
+    cdef struct PrototypeMask:
+        const float* coefficients
+        int64_t coefficient_stride
+        const float* prototypes
+        int64_t channels, cell_rows, cell_columns
+        Axis rows, columns
+        float box_xyxy[4]
+    void _instance_mask "seatrial::instance_mask"(const PrototypeMask& mask, vector[uint32_t]& runs) except +
 
 
 def simd_levels() -> tuple:
@@ -246,8 +260,8 @@ cdef class Jobs:
 
 
 def detect(
-    str format, const float[:, ::1] first, const float[:, ::1] second, input_hw, float confidence, float iou,
-    bint class_agnostic, geometry, float[:, ::1] boxes_xyxy, float[::1] scores, int64_t[::1] class_ids,
+    str format, const float[:, ::1] first, const float[:, ::1] second, int64_t extra, input_hw, float confidence, float iou,
+    bint class_agnostic, geometry, float[:, ::1] boxes_xyxy, float[::1] scores, int64_t[::1] class_ids, int64_t[::1] rows,
 ) -> int:
     cdef const Kernels* level = _level()
     cdef DetectorOutput output
@@ -256,12 +270,12 @@ def detect(
         "ssd": Format.ssd, "detr": Format.detr, "rtdetr": Format.rtdetr,
     }
     output.format = formats[format]
-    output.anchors, output.classes = first.shape[0], 0
+    output.anchors, output.classes, output.extra = first.shape[0], 0, extra
     output.input_height, output.input_width = input_hw
     if output.format == Format.yolov8:
-        output.anchors, output.classes = first.shape[1], first.shape[0] - 4
+        output.anchors, output.classes = first.shape[1], first.shape[0] - 4 - extra
     elif output.format == Format.yolov5 or output.format == Format.yolox:
-        output.classes = first.shape[1] - 5
+        output.classes = first.shape[1] - 5 - extra
     elif second is not None:
         output.classes = second.shape[1]
     if output.anchors == 0:
@@ -275,11 +289,39 @@ def detect(
         geometry.scale_x, geometry.scale_y, geometry.offset_x, geometry.offset_y,
         geometry.source_hw[1], geometry.source_hw[0],
     )
-    cdef DetectionArrays out = DetectionArrays(&boxes_xyxy[0, 0], &scores[0], &class_ids[0])
+    cdef DetectionArrays out = DetectionArrays(&boxes_xyxy[0, 0], &scores[0], &class_ids[0], &rows[0])
     cdef int64_t found
     with nogil:
         found = _detect(level.loops, output, rules, to_image, out)
     return found
+
+
+def instance_runs(
+    const float[:, ::1] coefficients, const float[:, :, ::1] prototypes, const float[:, ::1] boxes_xyxy, geometry
+) -> tuple:
+    cdef PrototypeMask mask
+    cdef vector[uint32_t] runs
+    cdef int64_t i, k
+    starts = np.zeros(coefficients.shape[0] + 1, np.int64)
+    cdef int64_t[::1] at = starts
+    mask.coefficient_stride = 1
+    mask.channels, mask.cell_rows, mask.cell_columns = prototypes.shape[0], prototypes.shape[1], prototypes.shape[2]
+    mask.rows = Axis(geometry.source_hw[0], geometry.resized_hw[0], geometry.offset_y, geometry.input_hw[0])
+    mask.columns = Axis(geometry.source_hw[1], geometry.resized_hw[1], geometry.offset_x, geometry.input_hw[1])
+    if coefficients.shape[0] and prototypes.shape[0] and mask.cell_rows and mask.cell_columns:
+        mask.prototypes = &prototypes[0, 0, 0]
+        with nogil:
+            for i in range(coefficients.shape[0]):
+                mask.coefficients = &coefficients[i, 0]
+                for k in range(4):
+                    mask.box_xyxy[k] = boxes_xyxy[i, k]
+                _instance_mask(mask, runs)
+                at[i + 1] = runs.size()
+    found = np.empty(runs.size(), np.uint32)
+    cdef uint32_t[::1] out = found
+    for i in range(<int64_t>runs.size()):
+        out[i] = runs[i]
+    return found, starts
 
 
 def classify(const float[:, ::1] logits, str activation, int64_t[:, ::1] class_ids, float[:, ::1] scores) -> None:

@@ -16,7 +16,7 @@ from seatrial.parity.names import fold
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.truth import Truth, check_truth
 from seatrial.pipeline.class_count import head_classes
-from seatrial.plan import pipelines
+from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import baseline_name
 from seatrial.warning import Warning
@@ -54,7 +54,7 @@ def map_truth(
         post, maps[name] = spec.postprocess, None
         builtin = isinstance(post, pipelines.Postprocess)
         if isinstance(post, pipelines.Postprocess):
-            if post.task in ("raw", "embed"):
+            if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
             for warning in check_truth(truth, images, sizes, post.task):
@@ -87,7 +87,7 @@ def relabellings_of(
     warnings = []
     for name in specs:
         posts = [specs[n].postprocess for n in (name, base)]
-        plain = any(isinstance(p, pipelines.Postprocess) and p.task in ("raw", "embed") for p in posts)
+        plain = any(isinstance(p, pipelines.Postprocess) and p.task in tasks.WITHOUT_TRUTH for p in posts)
         if plan.plan.parity is None or name == base or plain:
             continue
         counts = [head_classes(specs[n].postprocess, infos[n]) for n in (name, base)]

@@ -51,7 +51,13 @@ def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
     """Labels that are not as many as the head's classes name the wrong ones, from the first gap on."""
     if found.task == "raw":
         return found
-    head = {"task": found.task, "format": found.format, "outputs": list(found.recognition.outputs) or None}
+    known = found.recognition
+    head = {
+        "task": found.task,
+        "format": found.format,
+        "keypoints": known.keypoints,
+        "outputs": list(known.outputs) or None,
+    }
     classes, labels = head_classes(Postprocess.model_validate(head), info), info.labels()
     if not labels or classes is None or classes == len(labels):
         return found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -43,7 +44,9 @@ class Format:
 
     `name` is the native kernel's; `check` raises ValueError where shapes that pick_outputs let through do not fit.
     `parts` are judged apart: boxes in pixels would hide what became of scores. ranked: rows are ordered by their scores, so
-    that two runs of one model may give the same rows in another order.
+    that two runs of one model may give the same rows in another order. anchor_axis: of one image's first tensor, that which
+    counts anchors. fixed: columns of it that are no class; `class_columns`: whether those behind them are a class each. Behind
+    both may stand what another task reads: coefficients, keypoints, an angle.
     """
 
     name: str
@@ -54,6 +57,27 @@ class Format:
     check: Callable[[list[F32], tuple[int, int]], None] = _sound
     parts: tuple[Part, ...] = ()
     ranked: bool = False
+    anchor_axis: int = 0
+    fixed: int = 0
+    class_columns: bool = True
+
+    def anchors(self, rows: list[F32]) -> int:
+        """How many the image's tensors have."""
+        return int(rows[0].shape[self.anchor_axis])
+
+    def without(self, rows: list[F32], extra: int) -> list[F32]:
+        """The tensors without the last `extra` columns of the first."""
+        if not extra:
+            return rows
+        return [rows[0][:-extra] if self.anchor_axis else rows[0][:, :-extra], *rows[1:]]
+
+    def behind(self, head: F32, extra: int, anchors: I64) -> F32:
+        """(N, extra): of some anchors, the last columns of one image's head."""
+        return head[-extra:, anchors].T if self.anchor_axis else head[anchors, -extra:]
+
+    def classes_beside(self, columns: int, extra: int) -> int:
+        """How many classes a head of so many columns has; below 1 where it has too few, 0 where classes are numbers."""
+        return columns - self.fixed - extra
 
 
 def cxcywh_to_xyxy(boxes: F32) -> F32:
@@ -168,13 +192,23 @@ _ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=
 _SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
 FORMATS: dict[str, Format] = {
-    "yolov8": Format("yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)", parts=_V8_PARTS),
-    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)", parts=_V5_PARTS),
+    "yolov8": Format(
+        "yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)", parts=_V8_PARTS, anchor_axis=1, fixed=4
+    ),
+    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)", parts=_V5_PARTS, fixed=5),
     "yolox": Format(
-        "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, parts=_V5_PARTS
+        "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, _V5_PARTS, fixed=5
     ),
     END_TO_END: Format(
-        END_TO_END, _end_to_end, False, (3,), "one tensor (B, detections, 6)", parts=_ROW_PARTS, ranked=True
+        END_TO_END,
+        _end_to_end,
+        False,
+        (3,),
+        "one tensor (B, detections, 6)",
+        parts=_ROW_PARTS,
+        ranked=True,
+        fixed=6,
+        class_columns=False,
     ),
     "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS),
     "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS),
@@ -183,6 +217,9 @@ FORMATS: dict[str, Format] = {
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]
 FORMATS["yolov10"] = FORMATS[END_TO_END]
+FORMATS["yolo26"] = FORMATS[END_TO_END]
+# Heads behind whose classes other tasks keep what they read.
+EXTENDED = ("yolov8", "yolo11", "yolov5", END_TO_END, "yolov10", "yolo26")
 
 
 def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> list[F32]:
@@ -203,8 +240,25 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
         return [np.asarray(o, np.float32) for o in usable]
 
 
-# The axis of one image's boxes and classes, and the least it has: boxes, objectness and one class.
-_LEAST = {"yolov8": (1, 5), "yolov5": (2, 6), "yolox": (2, 6)}
+def pick_head(format_name: str, outputs: list[npt.NDArray[Any]], extra: int, what: str) -> F32:
+    """The one tensor of three dimensions, as float32, of a format that keeps `extra` columns behind its classes.
+
+    what: those columns, in words. ValueError says what was expected and what came.
+    """
+    form = FORMATS[format_name]
+    heads = [o for o in outputs if o.ndim == 3]
+    columns = heads[0].shape[2 - form.anchor_axis] if len(heads) == 1 else -1
+    classes = form.classes_beside(columns, extra)
+    if classes < 1 if form.class_columns else classes != 0:
+        shapes = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
+        rows = f"{form.fixed}{' + classes' if form.class_columns else ''} + {extra}"
+        order = f"(B, {rows}, anchors)" if form.anchor_axis else f"(B, anchors, {rows})"
+        raise ValueError(
+            f"format '{format_name}': expected one tensor {order}, the last {extra} {what}; got {len(outputs)} output(s) of "
+            f"shape {shapes}"
+        )
+    with np.errstate(over="ignore"):
+        return np.asarray(heads[0], np.float32)
 
 
 def _fits(form: Format, usable: list[npt.NDArray[np.floating]], given: int) -> bool:
@@ -213,7 +267,5 @@ def _fits(form: Format, usable: list[npt.NDArray[np.floating]], given: int) -> b
         return len(shapes) == 2 and shapes[0][2] == 4 and shapes[1][2] > 0 and shapes[0][:2] == shapes[1][:2]
     if given != 1 or len(shapes) != 1:
         return False
-    if form.name == END_TO_END:
-        return shapes[0][2] == 6
-    axis, least = _LEAST[form.name]
-    return shapes[0][axis] >= least
+    classes = form.classes_beside(shapes[0][2 - form.anchor_axis], 0)
+    return classes >= 1 if form.class_columns else classes == 0

@@ -26,19 +26,48 @@ def detect(
     iou: float,
     class_agnostic: bool,
     most: int,
-) -> tuple[F32, F32, I64]:
-    """Boxes (N, 4) in source pixels, scores and classes (N,) of one image; `rows` are the format's tensors without batch."""
+    extra: int = 0,
+) -> tuple[F32, F32, I64, I64]:
+    """Boxes (N, 4) in source pixels, scores, classes and anchors (N,) of one image.
+
+    rows: the format's tensors without batch. extra: columns behind the classes that detection does not read.
+    """
     first, second = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1]) if len(rows) == 2 else None
     anchors = first.shape[1] if format_name == "yolov8" else first.shape[0]
     if format_name == "rtdetr" and second is not None:
         anchors *= second.shape[1]
     room = max(1, min(most, anchors))
-    boxes, scores, ids = np.empty((room, 4), np.float32), np.empty(room, np.float32), np.empty(room, np.int64)
+    boxes, scores = np.empty((room, 4), np.float32), np.empty(room, np.float32)
+    ids, chosen = np.empty(room, np.int64), np.empty(room, np.int64)
     count = kernels.detect(
-        format_name, first, second, geometry.input_hw, confidence, iou, class_agnostic, geometry, boxes, scores, ids
+        format_name,
+        first,
+        second,
+        extra,
+        geometry.input_hw,
+        confidence,
+        iou,
+        class_agnostic,
+        geometry,
+        boxes,
+        scores,
+        ids,
+        chosen,
     )
     # Copies: a result that is kept must not keep room for the most that there could have been.
-    return boxes[:count].copy(), scores[:count].copy(), ids[:count].copy()
+    return boxes[:count].copy(), scores[:count].copy(), ids[:count].copy(), chosen[:count].copy()
+
+
+def instance_runs(
+    coefficients: F32, prototypes: F32, boxes_xyxy: F32, geometry: Geometry
+) -> tuple[npt.NDArray[np.uint32], I64]:
+    """Runs of all masks, one behind the other, and where each begins and the last ends (N + 1,).
+
+    coefficients (N, K), prototypes (K, h, w), boxes_xyxy (N, 4) in source pixels.
+    """
+    return kernels.instance_runs(
+        np.ascontiguousarray(coefficients), np.ascontiguousarray(prototypes), np.ascontiguousarray(boxes_xyxy), geometry
+    )
 
 
 def classify(rows: npt.NDArray[Any], activation: str, k: int) -> tuple[I64, F32]:

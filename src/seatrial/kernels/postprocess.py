@@ -16,44 +16,11 @@ import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
-from seatrial.kernels.detection_formats import FORMATS, pick_outputs
+from seatrial.kernels.detection_formats import FORMATS, Format, pick_outputs
 from seatrial.kernels.geometry import Geometry
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 
 Outputs = Sequence[npt.NDArray[Any]]
-
-
-@dataclass(frozen=True, eq=False)
-class Detections:
-    """boxes_xyxy (N, 4) float32 in source pixels, scores (N,) float32 descending, class_ids (N,) int64."""
-
-    boxes_xyxy: npt.NDArray[np.float32]
-    scores: npt.NDArray[np.float32]
-    class_ids: npt.NDArray[np.int64]
-
-    def __len__(self) -> int:
-        return len(self.scores)
-
-
-@dataclass(frozen=True, eq=False)
-class Classification:
-    """The k best classes, descending: class_ids (k,) int64, scores (k,) float32."""
-
-    class_ids: npt.NDArray[np.int64]
-    scores: npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class SemanticMask:
-    """class_ids (H, W) at source size; the largest value of the dtype marks pixels that a crop cut away."""
-
-    class_ids: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
-
-
-@dataclass(frozen=True, eq=False)
-class Embedding:
-    """vector (D,) float32."""
-
-    vector: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -96,37 +63,45 @@ class DetectionDecoder:
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
         tensors = pick_outputs(self.format, _arrays(outputs, geometries))
         _check_batch(tensors, geometries)
-        decode = self._native if self.engine == "native" else self._reference
-        return [decode([t[i] for t in tensors], g) for i, g in enumerate(geometries)]
+        return [self.found([t[i] for t in tensors], g)[0] for i, g in enumerate(geometries)]
 
-    def _native(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
-        form = FORMATS[self.format]
+    @property
+    def form(self) -> Format:
+        return FORMATS[self.format]
+
+    def found(self, rows: list[reference.F32], geometry: Geometry, extra: int = 0) -> tuple[Detections, reference.I64]:
+        """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
+        columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
+        form = self.form
         form.check(rows, geometry.input_hw)
-        found = native_postprocess.detect(
-            form.name, rows, geometry, self.confidence, self.iou, self.class_agnostic, self.max_detections
-        )
-        return Detections(*found)
-
-    def _reference(self, rows: list[reference.F32], geometry: Geometry) -> Detections:
-        FORMATS[self.format].check(rows, geometry.input_hw)
+        if self.engine == "native":
+            boxes, scores, classes, anchors = native_postprocess.detect(
+                form.name, rows, geometry, self.confidence, self.iou, self.class_agnostic, self.max_detections, extra
+            )
+            return Detections(boxes, scores, classes), anchors
         # A broken model's infinities become NaN on the way and are left out below; a warning an image helps nobody.
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._in_source(*FORMATS[self.format].decode(rows, geometry.input_hw), geometry)
+            return self._in_source(
+                *form.decode(form.without(rows, extra), geometry.input_hw), form.anchors(rows), geometry
+            )
 
     def _in_source(
-        self, boxes: reference.F32, scores: reference.F32, classes: reference.I64, geometry: Geometry
-    ) -> Detections:
+        self, boxes: reference.F32, scores: reference.F32, classes: reference.I64, count: int, geometry: Geometry
+    ) -> tuple[Detections, reference.I64]:
+        # An anchor offers one candidate, or one a class.
+        anchors = np.arange(len(scores)) // max(1, len(scores) // max(1, count))
         keep = scores > self.confidence
-        boxes, scores, classes = boxes[keep], scores[keep], classes[keep]
-        sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores, classes = boxes[sound], scores[sound], classes[sound]
-        if FORMATS[self.format].needs_nms:
+        keep &= np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores, classes, anchors = boxes[keep], scores[keep], classes[keep], anchors[keep]
+        if self.form.needs_nms:
             chosen = reference.nms(boxes, scores, classes, self.iou, self.class_agnostic, self.max_detections)
         else:
             chosen = reference.top_k(scores, self.max_detections)
         in_image = geometry.to_image(boxes[chosen])
         visible = (in_image[:, 2] > in_image[:, 0]) & (in_image[:, 3] > in_image[:, 1])
-        return Detections(in_image[visible], scores[chosen][visible], classes[chosen][visible])
+        return Detections(in_image[visible], scores[chosen][visible], classes[chosen][visible]), anchors[chosen][
+            visible
+        ]
 
 
 @dataclass(frozen=True)
@@ -219,6 +194,13 @@ def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
     for a in arrays:
         if a.dtype.kind not in "fiub" or a.dtype.itemsize > 8:
             raise ValueError(f"outputs: expected numbers of at most 64 bits, got an array of {a.dtype}")
+    return arrays
+
+
+def checked_outputs(outputs: Outputs, geometries: Sequence[Geometry]) -> list[npt.NDArray[Any]]:
+    """The outputs as arrays, each with one row an image. ValueError, with the cure, where they are not."""
+    arrays = _arrays(outputs, geometries)
+    _check_batch(arrays, geometries)
     return arrays
 
 

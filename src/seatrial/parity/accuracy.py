@@ -5,29 +5,19 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from seatrial.errors import DataError
 from seatrial.images.files import ImageFile
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.classes import ClassMap
-from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
-from seatrial.parity.evaluation import (
-    IOU_THRESHOLDS,
-    RECALL_LEVELS,
-    BoxEvaluation,
-    ClassMatches,
-    Evaluation,
-    MeanEvaluation,
-    PixelEvaluation,
-)
+from seatrial.parity.coco import image_ids
+from seatrial.parity.evaluation import Evaluation, MeanEvaluation, PixelEvaluation
+from seatrial.parity.objects import evaluate_objects
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
-MOST_DETECTIONS = 100
-ANY_AREA = [LEAST_AREA, LARGEST_AREA]
 # A class that no model has: what a pixel is of which a user's stage says nothing.
 NOTHING = 65535
 
@@ -42,77 +32,12 @@ def evaluate(
     if any(r is not None and type(r) is not type(first) for r in results):
         return None
     if isinstance(first, Detections) and truth.coco:
-        without = sum("bbox" not in a for a in truth.coco["annotations"])
-        if without:
-            raise DataError(f"{truth.path}: {without} annotation(s) have no bbox, which detection is judged by")
-        return _boxes(truth.coco, images, results, class_map)
+        return evaluate_objects(truth, images, results, class_map)
     if isinstance(first, Classification) and truth.classes:
         return MeanEvaluation("top-1", np.array(_top1(truth, images, results, class_map), np.float64))
     if isinstance(first, SemanticMask) and truth.coco:
         return _pixels(truth, images, results, class_map)
     return None
-
-
-def _boxes(
-    coco: dict[str, Any], images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap
-) -> BoxEvaluation:
-    """Detections matched at COCO's thresholds by pycocotools itself."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    ids = class_map.ids
-    own_ids = image_ids(coco, images)
-    found = []
-    for image_id, result in zip(own_ids, results, strict=True):
-        if result is None:  # a user's stage had none for this image: nothing is found
-            continue
-        assert isinstance(result, Detections)
-        for box, score, class_id in zip(
-            result.boxes_xyxy.tolist(), result.scores.tolist(), result.class_ids.tolist(), strict=True
-        ):
-            if 0 <= class_id < len(ids) and ids[class_id] is not None:
-                bbox = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
-                found.append({"image_id": image_id, "category_id": ids[class_id], "bbox": bbox, "score": score})
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth, theirs = COCO(), COCO()
-        truth.dataset = coco
-        truth.createIndex()
-        if found:
-            theirs = truth.loadRes(found)
-        judge = COCOeval(truth, theirs, "bbox")
-        judge.params.imgIds = sorted(set(own_ids))
-        judge.params.iouThrs, judge.params.recThrs = IOU_THRESHOLDS, RECALL_LEVELS
-        judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
-        judge.params.maxDets = [MOST_DETECTIONS]
-        judge.evaluate()
-    place = {image_id: i for i, image_id in enumerate(own_ids)}
-    by_category: dict[int, list[dict[str, Any]]] = {int(c): [] for c in judge.params.catIds}
-    for matched in judge.evalImgs:
-        if matched is not None:
-            by_category[int(matched["category_id"])].append(matched)
-    return BoxEvaluation(tuple(_class_matches(c, rows, place) for c, rows in by_category.items()), len(images))
-
-
-def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[Any, int]) -> ClassMatches:
-    """One category's images, as pycocotools gives them, in its own order: equal scores stay as they come."""
-    objects = np.zeros(len(place))
-    image: list[int] = []
-    score: list[float] = []
-    matched: list[int] = []
-    ignored: list[int] = []
-    bits = 1 << np.arange(len(IOU_THRESHOLDS))
-    for row in rows:
-        at = place[row["image_id"]]
-        objects[at] += int((np.asarray(row["gtIgnore"]) == 0).sum())
-        count = len(row["dtScores"])
-        image += [at] * count
-        score += [float(v) for v in row["dtScores"]]
-        matched += (bits @ (np.asarray(row["dtMatches"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
-        ignored += (bits @ (np.asarray(row["dtIgnore"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
-    order = np.argsort(-np.array(score, np.float64), kind="stable")
-    rows_of = np.array(image, np.int32)[order], np.array(score, np.float64)[order]
-    masks = np.array(matched, np.uint32)[order], np.array(ignored, np.uint32)[order]
-    return ClassMatches(category, *rows_of, *masks, objects)
 
 
 def _top1(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap) -> list[bool]:

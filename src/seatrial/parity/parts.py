@@ -7,15 +7,15 @@ Not for: comparing them (tensors.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.detection_formats import FORMATS, Part
+from seatrial.kernels.detection_formats import FORMATS, Format, Part
 from seatrial.model.file import TensorInfo
-from seatrial.pipeline.outputs_read import outputs_read
+from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines
 
 Array = npt.NDArray[Any]
@@ -49,7 +49,8 @@ def split(
         return Parts(tuple(names), (False,) * len(names), [list(arrays) for arrays in raw])
     form, indices = found
     ranked = form.ranked and by_rank
-    chosen = [p for p in form.parts if not ranked or p.name in ("scores", "logits")]
+    parts = _parts(postprocess, form, outputs, raw[0])
+    chosen = [p for p in parts if not ranked or p.name in ("scores", "logits")]
     others = [k for k in range(len(names)) if k not in indices]
     return Parts(
         (*(f"{names[indices[p.output]]} {p.name}" for p in chosen), *(names[k] for k in others)),
@@ -58,11 +59,31 @@ def split(
     )
 
 
+# What stands behind the classes of a head, by task.
+_BEHIND = {"instances": "coefficients", "pose": "keypoints"}
+
+
+def _parts(
+    post: pipelines.Postprocess | pipelines.UserCode,
+    form: Format,
+    outputs: Sequence[TensorInfo],
+    arrays: Sequence[Array],
+) -> list[Part]:
+    """The format's, and behind its classes the task's."""
+    assert isinstance(post, pipelines.Postprocess)
+    came = {o.name: replace(o, shape=(1, *a.shape)) for o, a in zip(outputs, arrays, strict=True)}
+    extra = columns_behind(post, [came[n] for n in outputs_read(post, outputs)])
+    if not extra:
+        return list(form.parts)
+    own = [replace(p, stop=-extra) if p.stop is None else p for p in form.parts]
+    return [*own, Part(_BEHIND[post.task], axis=1 - form.anchor_axis, start=-extra)]
+
+
 def _format_outputs(
     postprocess: pipelines.Postprocess | pipelines.UserCode, outputs: Sequence[TensorInfo], arrays: Sequence[Array]
-) -> tuple[Any, list[int]] | None:
+) -> tuple[Format, list[int]] | None:
     """The format and the places of its tensors among the outputs, boxes first; None where the outputs do not fit it."""
-    if isinstance(postprocess, pipelines.UserCode) or postprocess.format is None:
+    if isinstance(postprocess, pipelines.UserCode) or postprocess.format not in FORMATS:
         return None
     form = FORMATS[postprocess.format]
     names = [o.name for o in outputs]

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import count_of, short_list
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result

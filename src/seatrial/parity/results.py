@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
-from seatrial.kernels.reference import iou_one_to_many
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.stats.resample import resampled, share_high, share_low
 from seatrial.stats.sample import CONFIDENCE
 
 F64 = npt.NDArray[np.float64]
-MATCH_IOU = 0.5
+MATCH_OVERLAP = 0.5
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Agreement:
     """agree / of, each summed over images, is the agreement: over boxes F1, 2 · matched / (reference's + candidate's).
 
     agree, of: (images,); an image that is empty on both sides has 0 of 0, and counts for nothing. unit: what agrees;
-    counted: boxes or images; reference_empty: the reference has no result anywhere.
+    counted: boxes or images; reference_empty: the reference has no result anywhere. objects: what boxes are, where they are
+    counted: one, and many of them.
     """
 
     agree: F64
@@ -41,6 +42,7 @@ class Agreement:
     """Images of which one side alone has a result, which agree in nothing."""
     neither: int = 0
     """Images of which no side has a result."""
+    objects: tuple[str, str] = ("box", "boxes")
 
     @property
     def value(self) -> float | None:
@@ -105,7 +107,7 @@ class Agreement:
 
     def _boxes_in_words(self, names: Sequence[str]) -> str:
         matched, theirs, own = (sum(m[k] for m in self.matched) for k in range(3))
-        words = f"{matched} of {theirs} boxes matched"
+        words = f"{matched} of {theirs} {self.objects[1]} matched"
         for count, word, side in ((own - matched, "extra", 2), (theirs - matched, "missing", 1)):
             if count:
                 where = max(range(len(self.matched)), key=lambda i: self.matched[i][side] - self.matched[i][0])
@@ -143,8 +145,8 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
     one_sided = tuple(i for i, (r, c) in enumerate(pairs) if (r is None) != (c is None))
     neither = sum(r is None and c is None for r, c in pairs)
     sides: dict[str, Any] = {"one_sided": one_sided, "neither": neither}
-    if kind is Detections:
-        return _boxes(pairs, sides)
+    if issubclass(kind, Detections):
+        return _objects(kind, pairs, sides)
     compared: dict[type, tuple[Callable[[Any, Any], float], str]] = {
         Classification: (_top1, "same top-1 class"),
         SemanticMask: (_pixels, "same class, share of pixels"),
@@ -172,14 +174,15 @@ def _same(a: Result, b: Result) -> bool:
     return all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
 
 
-def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
-    nothing = Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))
+def _objects(kind: type[Detections], pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
     rows = []
     for r, c in pairs:
-        ours, theirs = (x if isinstance(x, Detections) else nothing for x in (r, c))
-        rows.append((len(match_boxes(ours, theirs)), len(ours), len(theirs)))
+        ours, theirs = (x if isinstance(x, Detections) else None for x in (r, c))
+        matched = len(match(ours, theirs)) if ours is not None and theirs is not None else 0
+        rows.append((matched, len(ours or ()), len(theirs or ())))
     counts = np.array(rows, np.float64).reshape(-1, 3)
-    unit = "boxes matched (F1 over all boxes at IoU 0.5, same class)"
+    how = OVERLAPS[kind]
+    unit = f"{how.objects[1]} matched (F1 over all {how.objects[1]} at {how.name} {MATCH_OVERLAP:g}, same class)"
     return Agreement(
         2 * counts[:, 0],
         counts[:, 1] + counts[:, 2],
@@ -188,24 +191,26 @@ def _boxes(pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agr
         not counts[:, 1].any() or _constant([r for r, _ in pairs]),
         tuple(rows),
         **sides,
+        objects=how.objects,
     )
 
 
-def match_boxes(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
-    """Pairs (reference, candidate, IoU) of the same class at IoU >= 0.5, greedily by IoU, ties by index."""
-    found = []
-    for i, box in enumerate(reference.boxes_xyxy):
-        overlaps = iou_one_to_many(box, candidate.boxes_xyxy)
-        for j in np.nonzero((overlaps >= MATCH_IOU) & (candidate.class_ids == reference.class_ids[i]))[0].tolist():
-            found.append((-float(overlaps[j]), i, j))
+def match(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
+    """Pairs (reference, candidate, overlap) of the same class at an overlap >= 0.5, greedily by it, ties by index.
+
+    The overlap is that of their kind: see overlaps.py.
+    """
+    overlaps = OVERLAPS[type(reference)].between(reference, candidate)
+    near = (overlaps >= MATCH_OVERLAP) & (reference.class_ids[:, None] == candidate.class_ids)
+    found = [(-float(overlaps[i, j]), i, j) for i, j in np.argwhere(near).tolist()]
     used_r: set[int] = set()
     used_c: set[int] = set()
     pairs = []
-    for negative_iou, i, j in sorted(found):
+    for negative, i, j in sorted(found):
         if i not in used_r and j not in used_c:
             used_r.add(i)
             used_c.add(j)
-            pairs.append((i, j, -negative_iou))
+            pairs.append((i, j, -negative))
     return pairs
 
 

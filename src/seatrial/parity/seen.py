@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from seatrial.errors import count_of
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
 
@@ -25,7 +26,8 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
         count, empty = sum(map(len, boxes)), sum(len(r) == 0 for r in boxes)
         score = f", median score {np.median(np.concatenate([r.scores for r in boxes])):.2f}" if count else ""
         some = f", {empty} of them empty" if empty else ""
-        return f"{count} box{'' if count == 1 else 'es'} on {images}{some}{score}{none}"
+        found = count_of(count, *OVERLAPS[type(boxes[0])].objects)
+        return f"{found} on {images}{some}{score}{none}"
     best = [r for r in there if isinstance(r, Classification)]
     if best:
         common, count = Counter(int(r.class_ids[0]) for r in best).most_common(1)[0]
@@ -55,7 +57,8 @@ def nothing_found(results: Sequence[Result]) -> Warning | None:
     if not boxes or any(len(r) for r in boxes):
         return None
     images = count_of(len(boxes), "image")
-    said = f"not one box on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
+    one = OVERLAPS[type(boxes[0])].objects[0]
+    said = f"not one {one} on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
     return Warning("nothing-found", said)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def check_truth(
     truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]], task: str
 ) -> list[Warning]:
     """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
-    wanted = {"detect": "coco", "segment": "coco", "classify": "classes"}.get(task)
+    wanted = "classes" if task == "classify" else "coco" if task in _NEEDED else None
     if wanted is None:
         return []
     if getattr(truth, wanted) is None:
@@ -63,10 +64,10 @@ def check_truth(
     if truth.coco is None:
         return []
     ids = {c["id"] for c in truth.coco["categories"]}
-    needed = "bbox" if task == "detect" else "segmentation"
+    needed = _NEEDED[task]
     for a in truth.coco["annotations"]:
         box = a.get("bbox", [0, 0, 0, 0])
-        if needed not in a or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
+        if not a.get(needed) or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
             name = truth.coco["images"][a["image_id"] - 1]["file_name"]
             raise DataError(
                 f"{truth.path}: an annotation of image {name} has no sound '{needed}', which task '{task}' needs"
@@ -75,8 +76,36 @@ def check_truth(
             raise DataError(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
-    odd = _odd_boxes(truth.coco, sizes_hw) if task == "detect" else _no_masks(truth.coco)
+    odd = []
+    if needed == "bbox":
+        odd = _odd_boxes(truth.coco, sizes_hw)
+    elif task == "segment":
+        odd = _no_masks(truth.coco)
+    elif needed == "keypoints":
+        _check_keypoints(truth)
     return _unlike_sizes(truth.coco, images, sizes_hw) + odd
+
+
+# What every annotation must have, by task.
+_NEEDED = {"detect": "bbox", "segment": "segmentation", "instances": "segmentation", "pose": "keypoints"}
+
+
+def _check_keypoints(truth: Truth) -> None:
+    """DataError where keypoints are not x, y and visibility, as many in each annotation."""
+    assert truth.coco is not None
+    counts = Counter(len(a["keypoints"]) for a in truth.coco["annotations"])
+    if len(counts) > 1 or any(n % 3 for n in counts):
+        raise DataError(
+            f"{truth.path}: expected x, y and visibility of as many keypoints in each annotation, got lists of "
+            f"{' and '.join(str(n) for n in sorted(counts))} numbers"
+        )
+    for a in truth.coco["annotations"]:
+        if not all(math.isfinite(float(v)) for v in a["keypoints"]) or not set(a["keypoints"][2::3]) <= {0, 1, 2}:
+            name = truth.coco["images"][a["image_id"] - 1]["file_name"]
+            raise DataError(
+                f"{truth.path}: expected finite keypoints with a visibility of 0, 1 or 2 each, got others in an annotation of "
+                f"{name}"
+            )
 
 
 def _unlike_sizes(

@@ -18,17 +18,19 @@ from seatrial.errors import ModelError, PlanError, did_you_mean
 from seatrial.images.decode import DecodeSettings, decode
 from seatrial.kernels.arguments import ArgumentError
 from seatrial.kernels.geometry import Geometry
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
+from seatrial.pipeline.decoders import decoder_of
 from seatrial.pipeline.results import Result, check_result
 from seatrial.pipeline.user_code import load_user_function
-from seatrial.plan import pipelines
+from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
+# Results in source pixels: where pixels went has to be known.
+_NEED_GEOMETRY = (*tasks.OBJECTS, "segment")
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def build_pipeline(
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
-        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in ("detect", "segment"):
+        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in _NEED_GEOMETRY:
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
         check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
@@ -245,26 +247,15 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 def _postprocess(
     where: str, spec: pipelines.Postprocess, indices: list[int], engine: str
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
-    decoder: Any
-    if spec.task == "detect":
-        decoder = DetectionDecoder(
-            spec.format or "yolov8", spec.confidence, spec.iou, spec.max_detections, spec.class_agnostic, engine
-        )
-    elif spec.task == "classify":
-        decoder = ClassificationDecoder(spec.top_k, spec.activation, engine)
-    elif spec.task == "segment":
-        decoder = SegmentationDecoder(engine)
-    elif spec.task == "embed":
-        decoder = EmbeddingDecoder(spec.normalize)
-    else:
+    decoder = decoder_of(spec, engine)
+    if decoder is None:
         return lambda _outputs, geometries: [None] * len(geometries)
 
     def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
         try:
-            results: list[Result] = decoder([outputs[i] for i in indices], geometries)
+            return list(decoder([outputs[i] for i in indices], geometries))
         except ValueError as e:
             raise ModelError(str(e), key=f"{where}.postprocess") from None
-        return results
 
     return postprocess
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
-from seatrial.pipeline.outputs_read import is_alike, outputs_read
-from seatrial.plan import pipelines
+from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
+from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import against_metadata, recognise
 from seatrial.stages import END_TO_END
 
@@ -28,13 +28,14 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
     Symbolic dimensions are left to a run (plausibility.py).
     """
     if problem := against_metadata(model, spec.task, spec.format):
-        asked = f"format is {spec.format}" if spec.format and spec.task == "detect" else f"task is {spec.task}"
+        by_format = spec.format and spec.task == "detect" == model.metadata.get("task", "").strip().lower()
+        asked = f"format is {spec.format}" if by_format else f"task is {spec.task}"
         raise ModelError(f"{where}.postprocess.{asked}, but of {model.path}, {problem}")
     chosen = pick_outputs(where, spec, model)
     by_name = {o.name: o for o in model.outputs}
     outputs = [by_name[name] for name in chosen]
-    if spec.task == "detect" and spec.format is not None:
-        _check_detector(where, spec.format, outputs, model, labels)
+    if spec.task in tasks.OBJECTS and spec.format is not None:
+        _check_detector(where, spec, outputs, model, labels)
     elif spec.task == "classify" and any(d != 1 for d in outputs[0].shape[2:] if isinstance(d, int)):
         looks = recognise(model, {}).head
         raise ModelError(
@@ -69,37 +70,63 @@ def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
         )
 
 
+# What a task reads behind the classes of a format, in words that continue the format's own.
+_BEHIND = {
+    "detect": "",
+    "instances": " with coefficients behind, and prototypes (B, K, height, width)",
+    "pose": " with keypoints behind",
+}
+
+
 def _check_detector(
-    where: str, name: str, outputs: list[TensorInfo], model: ModelInfo, labels: list[str] | None
+    where: str, spec: pipelines.Postprocess, outputs: list[TensorInfo], model: ModelInfo, labels: list[str] | None
 ) -> None:
+    name = spec.format or ""
     form = FORMATS[name]
     ranks = [len(o.shape) for o in outputs]
-    said = f"{where}.postprocess.format is {name}, which reads {form.outputs}, but {model.path} gives "
+    masks = spec.task == "instances"
+    reads = f"{form.outputs}{_BEHIND[spec.task]}"
+    said = f"{where}.postprocess.format is {name}, which reads {reads}, but {model.path} gives "
+    single = len(form.output_ranks) == 1
     if 0 not in ranks and (
-        ranks.count(3) < len(form.output_ranks) or (len(form.output_ranks) == 1 and len(ranks) != 1)
+        ranks.count(3) < len(form.output_ranks)
+        or (single and not masks and len(ranks) != 1)
+        or (masks and (ranks.count(3), ranks.count(4)) != (1, 1))
     ):
         raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
-    if len(form.output_ranks) > 1 or len(outputs[0].shape) != 3:
-        return
-    _, rows, columns = outputs[0].shape
+    heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(spec, outputs)
+    if single and len(heads) == 1 and extra is not None:
+        _check_head(where, spec, heads[0], extra, said, model, labels)
+
+
+def _check_head(
+    where: str,
+    spec: pipelines.Postprocess,
+    head: TensorInfo,
+    extra: int,
+    said: str,
+    model: ModelInfo,
+    labels: list[str] | None,
+) -> None:
+    name = spec.format or ""
+    form = FORMATS[name]
+    _, rows, columns = head.shape
     anchors_last, anchors_first = form.name == "yolov8", form.name in ("yolov5", "yolox")
     if isinstance(rows, int) and isinstance(columns, int):
         if (anchors_last and rows > columns) or (anchors_first and columns > rows):
             other = "yolov5 or yolox" if anchors_last else "yolov8"
-            raise ModelError(f"{said}{outputs[0]}: anchors and classes look swapped; did you mean {other}?")
-        if form.name == END_TO_END and columns != 6:
+            raise ModelError(f"{said}{head}: anchors and classes look swapped; did you mean {other}?")
+        if form.name == END_TO_END and form.classes_beside(columns, extra) != 0:
             looks = recognise(model, {}).head
-            raise ModelError(
-                f"{said}{outputs[0]}, which looks like {looks.words}; name another format, or use task: raw"
-            )
+            raise ModelError(f"{said}{head}, which looks like {looks.words}; name another format, or use task: raw")
     counted = rows if anchors_last else columns
     if (anchors_last or anchors_first) and isinstance(counted, int):
-        problem = class_count_problem(counted - (4 if anchors_last else 5), labels)
+        problem = class_count_problem(form.classes_beside(counted, extra), labels)
         if problem:
             looks = recognise(model, {}).head
             likely = f" (it may be {looks.words})" if looks.format != name else ""
             raise ModelError(
-                f"{where}.postprocess.format is {name}, which {problem}: {outputs[0]} of {model.path}{likely}; give a label "
+                f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}{likely}; give a label "
                 "for each class, or the format that the model was exported for"
             )
 
@@ -112,7 +139,7 @@ def pick_outputs(where: str, spec: pipelines.Postprocess, model: ModelInfo) -> l
                 f"{where}.postprocess.outputs: {model.path} has no output called {name!r}{did_you_mean(name, names)}; "
                 f"its outputs are {', '.join(names)}"
             )
-    if spec.task != "detect":
+    if spec.task not in tasks.OBJECTS:
         return names if spec.outputs is None else spec.outputs
     if is_alike(spec, model.outputs):
         lists = [o for o in model.outputs if len(o.shape) == 3]

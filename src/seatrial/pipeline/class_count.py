@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
+from seatrial.kernels.detection_formats import EXTENDED, FORMATS, Format
 from seatrial.model.file import ModelInfo, TensorInfo
-from seatrial.pipeline.outputs_read import outputs_read
-from seatrial.plan import pipelines
+from seatrial.pipeline.outputs_read import columns_behind, outputs_read
+from seatrial.plan import pipelines, tasks
 
-# Per format with one output: the axis with one image's box and classes, and what stands beside the classes there.
-_BESIDE = {"yolov8": (1, 4), "yolo11": (1, 4), "yolov5": (2, 5), "yolox": (2, 5)}
 # Per format with scores of their own: columns that are no class ('no object' or background).
 _NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
 
@@ -30,12 +29,20 @@ def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model:
         found = _flat_size(outputs[0])
     elif post.task == "segment" and outputs:
         found = _size(outputs[0], 1, rank=4)
-    elif post.task == "detect" and post.format in _BESIDE and len(outputs) == 1:
-        axis, beside = _BESIDE[post.format]
-        found = _minus(_size(outputs[0], axis, rank=3), beside)
+    elif post.task in tasks.OBJECTS and post.format in FORMATS and FORMATS[post.format].fixed:
+        found = _columns(post, FORMATS[post.format], outputs)
     elif post.task == "detect" and post.format in _NO_CLASS:
         found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
     return found if found is None or found > 0 else None
+
+
+def _columns(post: pipelines.Postprocess, form: Format, outputs: Sequence[TensorInfo]) -> int | None:
+    """Of a head with boxes and classes in one tensor; None where classes are numbers."""
+    heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(post, outputs)
+    columns = _size(heads[0], 2 - form.anchor_axis, rank=3) if len(heads) == 1 else None
+    if columns is None or extra is None or not form.class_columns:
+        return None
+    return form.classes_beside(columns, extra)
 
 
 def _size(tensor: TensorInfo, axis: int, rank: int) -> int | None:
@@ -69,7 +76,7 @@ def check_labels(where: str, spec: pipelines.Pipeline, model: ModelInfo, labels:
         f"{where}.postprocess.labels has" if post.labels is not None else f"{where}: the metadata of {model.path} names"
     )
     task = f"task {post.task}" if isinstance(post, pipelines.Postprocess) else ""
-    form = f", format {post.format}" if isinstance(post, pipelines.Postprocess) and post.task == "detect" else ""
+    form = f", format {post.format}" if isinstance(post, pipelines.Postprocess) and post.format else ""
     raise ModelError(
         f"{given} {count_of(len(labels), 'class', 'classes')}, but the model's head has {count} ({task}{form}, "
         f"{', '.join(map(str, model.outputs))}); {_cure(post, model, count, len(labels))}"
@@ -77,10 +84,11 @@ def check_labels(where: str, spec: pipelines.Pipeline, model: ModelInfo, labels:
 
 
 def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo, count: int, given: int) -> str:
-    form = post.format if isinstance(post, pipelines.Postprocess) and post.task == "detect" else None
+    form = post.format if isinstance(post, pipelines.Postprocess) and post.task in tasks.OBJECTS else None
     task = model.metadata.get("task", "")
-    if form in ("yolov8", "yolo11", "yolov5") and task in ("segment", "pose", "obb"):
-        return f"the metadata says task '{task}': what stands behind its classes are no classes; this head has no format here"
+    own = tasks.OF_METADATA.get(task)
+    if form in EXTENDED and own and isinstance(post, pipelines.Postprocess) and post.task != own:
+        return f"the metadata says task '{task}': what stands behind its classes are no classes; set task: {own}"
     if form in ("ssd", "detr") and given == count + 1:
         column = "background's column" if form == "ssd" else "the last column, 'no object'"
         return f"format {form} leaves out {column}: leave it out of the labels too"

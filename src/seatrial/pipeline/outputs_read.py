@@ -47,8 +47,22 @@ def is_alike(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) 
     return pair is not None and all(o.shape[2] == 4 for o in pair) and untold(postprocess, outputs)
 
 
+def columns_behind(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> int | None:
+    """How many columns of the first output stand behind its classes: keypoints, or coefficients of prototypes.
+
+    outputs: those that are read. None where only a run shows it.
+    """
+    if postprocess.task == "pose":
+        assert postprocess.keypoints is not None
+        return postprocess.keypoints[0] * postprocess.keypoints[1]
+    if postprocess.task == "instances":
+        channels = [o.shape[1] for o in outputs if len(o.shape) == 4]
+        return channels[0] if len(channels) == 1 and isinstance(channels[0], int) else None
+    return 0
+
+
 def _pair(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[TensorInfo, TensorInfo] | None:
     """Boxes and scores, in some order, of a format that reads them from two outputs of three dimensions."""
     lists = [o for o in outputs if len(o.shape) == 3]
-    wanted = postprocess.format is not None and len(FORMATS[postprocess.format].output_ranks) == 2
+    wanted = postprocess.format in FORMATS and len(FORMATS[postprocess.format].output_ranks) == 2
     return (lists[0], lists[1]) if wanted and len(lists) == 2 else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,8 @@ from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
-from seatrial.pipeline.outputs_read import outputs_read, untold
-from seatrial.plan import pipelines
+from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
+from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 from seatrial.stages import END_TO_END
@@ -57,13 +58,13 @@ class Plausibility:
         if self._post is None or not any(s.images for s in self._seen.values()):
             return ""
         chosen = [self._seen[n] for n in self._read]
-        if self._post.task == "detect":
+        if self._post.task in tasks.OBJECTS:
             found = self._detector(self._post.format or "", self._lists())
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
         else:
             found = ""
-        asked = f"format is {self._post.format}" if self._post.task == "detect" else f"task is {self._post.task}"
+        asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
         return f"{self._where}.{asked}, which {found}; {self._likely()}" if found else ""
 
     def doubts(self) -> tuple[Warning, ...]:
@@ -140,7 +141,9 @@ class Plausibility:
         assert self._post is not None
         found = recognise(self._model, self._seen, self._hw)
         if found.head.read and (found.head.task, found.head.format) != (self._post.task, self._post.format):
-            named = f"format: {found.head.format}" if found.head.format else f"task: {found.head.task}"
+            keys = {"task": found.head.task, "format": found.head.format}
+            apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
+            named = ", ".join(apart)
             return f"the numbers look like {found.head.words}: try {named}"
         if not found.head.read and found.head.words:
             return f"the numbers look like {found.head.words}: use task: raw, or a Python postprocess"
@@ -162,7 +165,8 @@ class Plausibility:
             return ""
         if form == END_TO_END:
             return self._end_to_end(seen, values)
-        boxes, scores = values.part(0, 4), values.part(4)
+        extra = self._columns_behind()
+        boxes, scores = values.part(0, 4), values.part(4, -extra or None)
         if problem := self._class_count(len(scores.high) - (form != "yolov8")):
             return problem
         if not scores.probabilities:
@@ -170,7 +174,29 @@ class Plausibility:
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
-        return _tiny(boxes, seen)
+        return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+
+    def _columns_behind(self) -> int:
+        """As the tensors came."""
+        assert self._post is not None
+        seen = [replace(o, shape=self._seen[o.name].shape) for o in self._model.outputs if o.name in self._read]
+        return columns_behind(self._post, seen) or 0
+
+    def _behind(self, values: Ranges | None, seen: Seen) -> str:
+        """What stands behind the classes, and cannot be what the task reads."""
+        assert self._post is not None
+        if values is None or self._post.task != "pose" or self._post.keypoints is None:
+            return ""
+        each = self._post.keypoints[1]
+        if each == 3 and not values.every(3, 2).probabilities:
+            return (
+                f"expects a probability as the third value of each keypoint, but they go from {_span(values.every(3, 2))} over "
+                f"{_images(seen)}"
+            )
+        points = [values.every(each, k) for k in range(2)]
+        if all(p.most <= TINY_PX and not p.blank for p in points):
+            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {_images(seen)}"
+        return ""
 
     def _class_count(self, classes: int) -> str:
         return class_count_problem(classes, self._labels)
@@ -183,13 +209,16 @@ class Plausibility:
             return f"expects scores in column 4, but they go from {_span(scores)} over {_images(seen)}"
         if not classes.whole[0] or classes.least < -1:
             return f"expects class numbers in column 5, but they go from {_span(classes)} and are not whole"
+        extra = self._columns_behind()
+        if len(values.high) != 6 + extra:
+            return f"reads {6 + extra} columns, but there are {len(values.high)}"
         if self._labels and classes.most >= len(self._labels):
             return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
         if seen.share("corners") < 0.5:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
-        return _tiny(boxes, seen)
+        return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
 
 def _read_as(form: str, boxes: Seen, scores: Seen) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,20 +17,23 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
-from seatrial.kernels.postprocess import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
 
 Result = Detections | Classification | SemanticMask | Embedding | None
+# The most specific first: instances and poses are detections too.
+KINDS = (Instances, Poses, Detections, Classification, SemanticMask, Embedding)
+Values = Mapping[str, npt.NDArray[Any]]
 
 
 def check_result(result: Any) -> Result:
     """One result of a user's own stage, as its plain kind with sound arrays. PlanError says what is wrong with it."""
-    kind = next((k for k in (Detections, Classification, SemanticMask, Embedding) if isinstance(result, k)), None)
+    kind = next((k for k in KINDS if isinstance(result, k)), None)
     if result is None:
         return None
     if kind is None:
         raise PlanError(
-            f"the Python postprocess gave a {type(result).__name__}; expected seatrial.Detections, Classification, "
-            "SemanticMask, Embedding or None for each image"
+            f"the Python postprocess gave a {type(result).__name__}; expected one of "
+            f"seatrial's {', '.join(k.__name__ for k in KINDS)}, or None for each image"
         )
     values = {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__}
     for name, value in values.items():
@@ -38,23 +41,49 @@ def check_result(result: Any) -> Result:
             raise PlanError(
                 f"the Python postprocess gave {kind.__name__}.{name} of {value.dtype}; expected finite numbers"
             )
-    if kind is Detections:
-        count = len(values["scores"]) if values["scores"].ndim == 1 else -1
-        sound = values["boxes_xyxy"].shape == (count, 4) and values["class_ids"].shape == (count,)
-    elif kind is Classification:
-        sound = (
-            values["class_ids"].ndim == 1
-            and values["scores"].shape == values["class_ids"].shape
-            and values["scores"].size > 0
-        )
-    else:
-        sound = next(iter(values.values())).ndim == (2 if kind is SemanticMask else 1)
-    if not sound:
+    if not _SOUND[kind](values):
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
         raise PlanError(
             f"the Python postprocess gave {kind.__name__} of {shapes}; see seatrial.{kind.__name__} for the shapes"
         )
     return kind(**values)
+
+
+def _sound_detections(v: Values) -> bool:
+    count = len(v["scores"]) if v["scores"].ndim == 1 else -1
+    return v["boxes_xyxy"].shape == (count, 4) and v["class_ids"].shape == (count,)
+
+
+def _sound_instances(v: Values) -> bool:
+    """Masks that begin where the one before ends, each as long as the image has pixels."""
+    runs, starts, hw = v["runs"], v["run_starts"], v["source_hw"]
+    if not _sound_detections(v) or (runs.ndim, starts.shape, hw.shape) != (1, (len(v["scores"]) + 1,), (2,)):
+        return False
+    if any(x.dtype.kind not in "iu" for x in (runs, starts, hw)) or (runs < 0).any():
+        return False
+    if starts[0] != 0 or starts[-1] != len(runs) or (np.diff(starts) < 1).any():
+        return False
+    return not len(runs) or bool((np.add.reduceat(runs.astype(np.int64), starts[:-1]) == hw.prod()).all())
+
+
+def _sound_poses(v: Values) -> bool:
+    points, sigmas = v["keypoints"], v["sigmas"]
+    count = sigmas.shape[0] if sigmas.ndim == 1 and len(sigmas) and (sigmas > 0).all() else -1
+    return _sound_detections(v) and points.shape == (len(v["scores"]), count, 3)
+
+
+def _sound_classes(v: Values) -> bool:
+    return v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and v["scores"].size > 0
+
+
+_SOUND: dict[type, Callable[[Values], bool]] = {
+    Instances: _sound_instances,
+    Poses: _sound_poses,
+    Detections: _sound_detections,
+    Classification: _sound_classes,
+    SemanticMask: lambda v: v["class_ids"].ndim == 2,
+    Embedding: lambda v: v["vector"].ndim == 1,
+}
 
 
 class ResultsWriter:
@@ -121,7 +150,7 @@ class ResultsWriter:
 
 
 def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[Any]]]]:
-    kinds = {k.__name__: k for k in (Detections, Classification, SemanticMask, Embedding)}
+    kinds = {k.__name__: k for k in KINDS}
     with np.load(path, allow_pickle=False) as data:
         arrays = {name: data[name] for name in data.files}
     fields: dict[int, dict[str, Any]] = {}

@@ -16,6 +16,7 @@ from seatrial.model.fitting import example_shape, multiple_of
 from seatrial.model.image_size import Size, layout_of, size_in, size_words, stated_size, unread_size
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
+from seatrial.plan.tasks import OBJECTS
 
 Dim = int | str | None
 COMMON: Size = (640, 640)
@@ -184,7 +185,7 @@ def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str
         return {"mode": "letterbox"}
     if head.format == "yolox":
         return {"mode": "letterbox", "pad_anchor": "top_left"}
-    return {"mode": head.fits or ("letterbox" if head.task == "detect" else "stretch")}
+    return {"mode": head.fits or ("letterbox" if head.task in OBJECTS else "stretch")}
 
 
 def _values(

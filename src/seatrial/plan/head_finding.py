@@ -24,6 +24,7 @@ class Finding:
     sure: bool = False
     outputs: tuple[str, ...] = ()
     activation: str = ""
+    keypoints: tuple[int, int] | None = None
 
 
 def shape_of(output: TensorInfo, seen: Mapping[str, Seen]) -> Shape:

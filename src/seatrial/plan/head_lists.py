@@ -62,7 +62,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
     if classes and rows != 4 + classes:
         found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {numbers}")
         # Keypoints and coefficients go beyond 0 to 1; an angle need not.
-        plain = scores.probabilities and found.key in ("pose", "instances")
+        plain = scores.probabilities and found.key in ("pose", "instances_other")
         return Finding("unknown", found.because) if plain else found
     if boxes.blank and scores.blank:
         return Finding("yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes))
@@ -81,7 +81,7 @@ def _more_rows(rows: int, classes: int, because: str) -> Finding:
     if more == 1:
         return Finding("obb", because)
     if more == 32:
-        return Finding("instances", because)
+        return Finding("instances_other", because)
     return Finding("pose" if more > 0 and (more % 3 == 0 or more % 2 == 0) else "unknown", because)
 
 
@@ -126,7 +126,8 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("yolov8_turned", f"{classes} labels; {numbers}")
     if classes and columns != 5 + classes:
         return Finding(
-            "instances" if columns == 37 + classes else "unknown", f"{classes} labels, {columns} columns; {numbers}"
+            "instances_other" if columns == 37 + classes else "unknown",
+            f"{classes} labels, {columns} columns; {numbers}",
         )
     if few:
         return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.plan.head_behind import find_instances, find_pose
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
 from seatrial.plan.head_pairs import find_in_pair
@@ -36,9 +37,9 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if sorted(ranks) == [2, 3]:
         return Finding("nms_tensors", f"outputs are {', '.join(map(str, outputs))}")
     if len(boxes) == 1 and sorted(ranks) == [3, 4]:
-        return Finding("instances", "a list of anchors and a map of prototypes")
+        return find_instances(info, seen, "a list of anchors and a map of prototypes")
     if len(boxes) == 2 and len(ranks) == 3 and max(ranks) == 4:
-        return Finding("instances", "boxes, scores and masks in a tensor each")
+        return Finding("instances_other", "boxes, scores and masks in a tensor each")
     if len(boxes) == 1 and all(r in (3, 4, 5) for r in ranks) and len(ranks) >= 3:
         found = _one(info, boxes[0], seen.get(boxes[0].name), hw)
         return Finding(found.key, f"{found.because}; the other outputs are its levels", False, (boxes[0].name,))
@@ -58,7 +59,9 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
     if len(shape) == 3 and seen and seen.dtype.startswith(("int", "uint", "bool")):
         return Finding("class_map", "whole numbers in three dimensions")
     if len(shape) == 3:
-        return find_in_list(info, shape, seen, hw)
+        found = find_in_list(info, shape, seen, hw)
+        by_name = {output.name: seen} if seen else {}
+        return find_pose(info, by_name, found.because) if found.key == "pose" else found
     if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)):
         return _rows_of_scores(info, output, shape, seen)
     if len(shape) == 4:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
+from seatrial.plan.head_behind import find_instances, find_pose
 from seatrial.plan.head_finding import Finding
 from seatrial.plan.head_rules import find
 from seatrial.plan.seen import Seen
+from seatrial.plan.tasks import OF_METADATA
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,17 @@ HEADS: dict[str, Head] = {
     "end_to_end_swapped": _unread("end-to-end detections with the class before the score"),
     "end_to_end_sizes": _unread("end-to-end detections whose boxes are not corners"),
     "end_to_end_more": _unread("end-to-end detections with masks, keypoints or an angle behind the class"),
+    "instances": Head(
+        "instances", "an instance segmentation's: mask coefficients behind the classes, and prototypes", "yolov8"
+    ),
+    "instances_yolov5": Head(
+        "instances", "YOLOv5's instance segmentation: coefficients behind the classes, prototypes", "yolov5"
+    ),
+    "instances_end_to_end": Head(
+        "instances", "end-to-end detections with mask coefficients behind, and prototypes", "end_to_end"
+    ),
+    "pose": Head("pose", "a pose head: keypoints behind the classes", "yolov8"),
+    "pose_end_to_end": Head("pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
     "yolov7_end_to_end": _unread("YOLOv7's end-to-end (detections, 7): image, corners, class, score"),
     "detections_flat": _unread("a list of detections of the whole batch, whose rows are no images"),
     "nms_tensors": _unread("detections after NMS in several tensors (boxes, scores, classes)"),
@@ -66,9 +79,9 @@ HEADS: dict[str, Head] = {
     "yolov8_turned": _unread("like YOLOv8's, but with anchors first: 4 + classes columns, and no objectness"),
     "yolov5_fractions": _unread("like YOLOv5's, but with boxes from 0 to 1"),
     "levels": _unread("a detector's feature levels, not decoded yet"),
-    "pose": _unread("a pose head: keypoints behind the classes"),
+    "pose_other": _unread("a pose head whose layout is not known"),
+    "instances_other": _unread("an instance segmentation whose layout is not known"),
     "obb": _unread("an oriented-box head (obb): an angle behind the classes"),
-    "instances": _unread("an instance-segmentation head: mask coefficients behind the classes, and prototypes"),
     "pair_pixels": _unread("boxes in pixels and scores in a tensor each (YOLO-NAS and others)"),
     "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
     "pair_logits": _unread("boxes as anchors' offsets or corners, with logits"),
@@ -89,14 +102,12 @@ class Recognition:
     doubts: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     activation: str = ""
+    keypoints: tuple[int, int] | None = None
 
     @property
     def refused(self) -> str:
         """What the head is, where no built-in postprocess reads it."""
         return "" if self.head.read else self.head.words
-
-
-_TASKS = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "obb"}
 
 
 def is_rtdetr(info: ModelInfo) -> bool:
@@ -108,8 +119,12 @@ def is_rtdetr(info: ModelInfo) -> bool:
 def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, int] | None = None) -> Recognition:
     """seen: each output on a picture, or nothing where none was run: then shapes alone give no certainty."""
     task = info.metadata.get("task", "").strip().lower()
-    if task in ("segment", "pose", "obb"):
-        return _recognition(Finding(_TASKS[task], f"the metadata says task '{task}'"))
+    said = f"the metadata says task '{task}'"
+    if task == "obb":
+        return _recognition(Finding("obb", said))
+    if task in ("segment", "pose") and info.outputs:
+        by_task = find_instances if task == "segment" else find_pose
+        return _recognition(by_task(info, seen, said, sure=True))
     if task == "detect" and is_rtdetr(info):
         columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
         flat = "rtdetr_end_to_end" if columns == 6 and len(info.labels() or []) != 2 else "rtdetr_joined"
@@ -137,22 +152,28 @@ def _recognition(found: Finding) -> Recognition:
         doubt = f"task raw: this looks like {head.words}; no built-in postprocess reads it yet: use a Python stage"
         return Recognition(head, (), (f"{doubt} ({found.because})",), found.outputs)
     what = f"task {head.task}" + (f", format {head.format}" if head.format else "")
-    if found.sure:
-        return Recognition(head, (f"{what}: {found.because}",), (), found.outputs, found.activation)
-    return Recognition(head, (), (f"{what}: {head.words}? {found.because}",), found.outputs, found.activation)
+    certain, doubts = (f"{what}: {found.because}",), (f"{what}: {head.words}? {found.because}",)
+    return Recognition(
+        head,
+        certain if found.sure else (),
+        () if found.sure else doubts,
+        found.outputs,
+        found.activation,
+        found.keypoints,
+    )
 
 
 def against_metadata(info: ModelInfo, task: str, detector_format: str | None) -> str:
     """Why a built-in postprocess cannot be right by the model's own words, or ''."""
     own_task = info.metadata.get("task", "").strip().lower()
-    if task == "raw" or own_task not in _TASKS:
+    if task == "raw" or own_task not in OF_METADATA:
         return ""
     cure = "use task: raw, or a Python postprocess; where the metadata is no longer true, take it out of the file"
-    if own_task in ("segment", "pose", "obb"):
-        words = HEADS[_TASKS[own_task]].words
+    if own_task == "obb":
+        words = HEADS["obb"].words
         return f"its metadata says task '{own_task}', which is {words}: no built-in postprocess reads it yet; {cure}"
-    if task != own_task:
-        return f"its metadata says task '{own_task}'; set task: {own_task}, or {cure}"
+    if task != OF_METADATA[own_task]:
+        return f"its metadata says task '{own_task}'; set task: {OF_METADATA[own_task]}, or {cure}"
     if own_task == "detect" and is_rtdetr(info) and detector_format != "rtdetr":
         columns = info.outputs[0].shape[-1] if info.outputs and info.outputs[0].shape else None
         words = HEADS["rtdetr_end_to_end" if columns == 6 else "rtdetr_joined"].words

@@ -149,6 +149,22 @@ def _merge(base: Any, own: Any) -> Any:
     return merged
 
 
+# Errors of the plan's own validators, whose words are whole.
+_OWN = (
+    "unknown_key",
+    "missing_format",
+    "wrong_format",
+    "unread_key",
+    "missing_keypoints",
+    "wrong_sigmas",
+    "wrong_side",
+    "no_limit",
+    "bad_limit",
+    "only_latency",
+    "repeated",
+)
+
+
 def _message(source: Source, error: Any) -> str:
     """One pydantic error as 'file:line: key: what was expected, what came (did you mean …?)'."""
     context = error.get("ctx") or {}
@@ -170,7 +186,7 @@ def _message(source: Source, error: Any) -> str:
         )
     elif kind == "value_error":
         what = str(context["error"])
-    elif kind in ("unknown_key", "missing_format", "wrong_side", "no_limit", "bad_limit", "only_latency", "repeated"):
+    elif kind in _OWN:
         what = error["msg"] + (belongs(Plan, at) if kind == "unknown_key" else "")
     else:
         what = f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {_short(given)}"

@@ -5,11 +5,12 @@ For: keys, types, defaults, and the checks inside one group. Not for: the stages
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, PositiveInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from seatrial.plan import tasks
 from seatrial.plan.fields import Channels, Ratio, Strict
 
 
@@ -68,17 +69,28 @@ ClassIds = Annotated[
 ]
 
 
+Task = Literal["detect", "instances", "pose", "classify", "segment", "embed", "raw"]
+DetectorFormat = Literal[
+    "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"
+]
+
+
 class Postprocess(Strict):
     """Raw outputs to results."""
 
-    task: Literal["detect", "classify", "segment", "embed", "raw"] = "raw"
-    format: Literal["yolov5", "yolov8", "yolo11", "yolov10", "yolox", "end_to_end", "ssd", "detr", "rtdetr"] | None = (
-        None
-    )
+    task: Task = "raw"
+    format: DetectorFormat | None = None
     confidence: Threshold = 0.25
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
     class_agnostic: bool = False
+    keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
+        None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"
+    )
+    sigmas: list[Annotated[float, Field(gt=0)]] | None = Field(
+        None,
+        description="pose: how far each point may miss, as OKS takes it; by default COCO's for its 17, else 1 / points",
+    )
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     top_k: PositiveInt = 5
     normalize: bool = True
@@ -89,11 +101,27 @@ class Postprocess(Strict):
     class_ids: ClassIds | None = Field(None, description=CLASS_IDS)
 
     @model_validator(mode="after")
-    def _format_for_detect(self) -> Postprocess:
-        if self.task == "detect" and self.format is None:
-            formats = get_args(get_args(type(self).model_fields["format"].annotation)[0])
-            words = {"key": "format", "known": ", ".join(formats)}
-            raise PydanticCustomError("missing_format", "task 'detect' needs a format: one of {known}", words)
+    def _as_the_task_reads_it(self) -> Postprocess:
+        known = tasks.FORMATS.get(self.task, ())
+        words = {"task": self.task, "known": ", ".join(known)}
+        if known and self.format is None:
+            said = "task '{task}' needs a format: one of {known}"
+            raise PydanticCustomError("missing_format", said, {"key": "format", **words})
+        # A raw task may name a format, to be judged by its parts.
+        if known and self.format not in known:
+            said = "task '{task}' reads formats {known}, not '{format}'"
+            raise PydanticCustomError("wrong_format", said, {"key": "format", "format": str(self.format), **words})
+        for key, readers in tasks.ONLY_FOR.items():
+            if self.task not in readers and getattr(self, key) != type(self).model_fields[key].default:
+                said = "only task {readers} reads '{key}', not '{task}'; leave it out"
+                raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
+        if self.task == "pose" and self.keypoints is None:
+            said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
+            raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})
+        if self.sigmas is not None and self.keypoints is not None and len(self.sigmas) != self.keypoints[0]:
+            said = "expected {count} sigmas, one a keypoint, got {given}"
+            counts = {"count": self.keypoints[0], "given": len(self.sigmas)}
+            raise PydanticCustomError("wrong_sigmas", said, {"key": "sigmas", **counts})
         return self
 
 

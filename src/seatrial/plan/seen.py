@@ -30,6 +30,10 @@ class Ranges:
     def part(self, start: int, stop: int | None = None) -> Ranges:
         return Ranges(self.low[start:stop], self.high[start:stop], self.whole[start:stop])
 
+    def every(self, step: int, start: int) -> Ranges:
+        """Each `step`th column from `start` on."""
+        return Ranges(self.low[start::step], self.high[start::step], self.whole[start::step])
+
     @property
     def least(self) -> float:
         return float(self.low.min(initial=np.inf))

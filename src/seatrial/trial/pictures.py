@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
+from seatrial.errors import count_of
 from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Instances, Poses, SemanticMask
+from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result, load_results_file
 from seatrial.trial.telling import Side, View, most_telling
 
@@ -115,17 +117,41 @@ def _draw(pixels: U8, result: Result, labels: Labels, colours: Mapping[str, Colo
     width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
     canvas: U8 = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     if isinstance(result, Detections):
+        by = np.array([width / pixels.shape[1], height / pixels.shape[0]])
+        names = [_label(k, labels) for k in result.class_ids.tolist()]
+        if isinstance(result, Instances):
+            for k, name in enumerate(names):
+                _tint(canvas, _small(result.mask(k), (width, height)), colours[name])
         for k, (box, score) in enumerate(zip(result.boxes_xyxy, result.scores, strict=True)):
-            corners = box * np.array([width / pixels.shape[1], height / pixels.shape[0]] * 2)
-            name = _label(int(result.class_ids[k]), labels)
-            _draw_box(canvas, corners, f"{name} {score:.2f}", colours[name], 3 if k in alone else 1)
+            _draw_box(
+                canvas, box * np.tile(by, 2), f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1
+            )
+        if isinstance(result, Poses):
+            for k, points in enumerate(result.keypoints):
+                _draw_points(canvas, points * np.append(by, 1), colours[names[k]])
     elif isinstance(result, SemanticMask):
         small = cv2.resize(result.class_ids, (width, height), interpolation=cv2.INTER_NEAREST)
         for class_id in _classes(result):
             name, own = _label(class_id, labels), small == class_id
             if not _is_left(result, name):
-                canvas[own] = canvas[own] // 2 + np.array(colours[name], np.uint8) // 2
+                _tint(canvas, own, colours[name])
     return canvas
+
+
+def _small(mask: npt.NDArray[np.bool_], size_wh: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    return np.asarray(cv2.resize(mask.astype(np.uint8), size_wh, interpolation=cv2.INTER_NEAREST) > 0)
+
+
+def _tint(canvas: U8, where: npt.NDArray[np.bool_], colour: Colour) -> None:
+    canvas[where] = canvas[where] // 2 + np.array(colour, np.uint8) // 2
+
+
+def _draw_points(canvas: U8, points: npt.NDArray[Any], colour: Colour) -> None:
+    """Those that are surely seen, as dots with a dark rim: legible on any ground."""
+    for x, y, seen in points.tolist():
+        if seen > SURE:
+            cv2.circle(canvas, (round(x), round(y)), 3, (0, 0, 0), -1, cv2.LINE_AA)
+            cv2.circle(canvas, (round(x), round(y)), 2, colour, -1, cv2.LINE_AA)
 
 
 def _draw_box(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
@@ -137,6 +163,10 @@ def _draw_box(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, 
     cv2.putText(canvas, text, (left + 2, top + h + 1), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (0, 0, 0), 1, cv2.LINE_AA)
 
 
+def _objects(result: Detections) -> tuple[str, str]:
+    return OVERLAPS[type(result)].objects
+
+
 def _label(class_id: int, labels: Labels) -> str:
     known = labels is not None and 0 <= class_id < len(labels) and labels[class_id]
     return known or str(class_id)
@@ -144,7 +174,11 @@ def _label(class_id: int, labels: Labels) -> str:
 
 def _caption(result: Result, labels: Labels) -> str:
     if isinstance(result, Detections):
-        return f"{len(result)} detection{'' if len(result) == 1 else 's'}"
+        return (
+            count_of(len(result), "detection")
+            if type(result) is Detections
+            else count_of(len(result), *_objects(result))
+        )
     if isinstance(result, Classification):
         best = int(result.class_ids[0])
         return f"{_label(best, labels)} ({result.scores[0]:.0%})"

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from seatrial.cells.preflight import Ready
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord
-from seatrial.kernels.postprocess import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask
+from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
-from seatrial.parity.results import agreement, match_boxes
+from seatrial.parity.results import agreement, match
 from seatrial.pipeline.results import Result
 from seatrial.plan.reference import baseline_name, is_reference_configuration, reference_cell
 
@@ -142,7 +143,7 @@ def _differing(ready: Ready, image: int, pair: Pair, load: Load) -> View:
     same_ids = (_as_reference(ready, pair, load) or ())[image]
     alone: tuple[frozenset[int], frozenset[int]] = frozenset(), frozenset()
     if isinstance(theirs, Detections) and isinstance(same_ids, Detections):
-        matched = match_boxes(theirs, same_ids)
+        matched = match(theirs, same_ids)
         alone = _left(len(theirs), {i for i, _, _ in matched}), _left(len(same_ids), {j for _, j, _ in matched})
     sides = (Side(pair.reference, theirs, alone[0]), Side(pair.cell, own, alone[1]))
     return View(image, sides, "differs", _difference(theirs, own, alone, float(pair.apart[image])))
@@ -156,8 +157,8 @@ def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozen
     if theirs is None or own is None:
         return "no result on the left" if theirs is None else "no result on the right"
     if isinstance(theirs, Detections):
-        boxes = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
-        return ", ".join(f"{count_of(len(a), 'box', 'boxes')} {where}" for a, where in boxes if a)
+        sides = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
+        return ", ".join(f"{count_of(len(a), *OVERLAPS[type(theirs)].objects)} {where}" for a, where in sides if a)
     return "another class" if isinstance(theirs, Classification) else f"another class in {apart:.1%} of the pixels"
 
 

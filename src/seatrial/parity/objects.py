@@ -1,0 +1,195 @@
+"""Boxes, masks and poses against COCO truth, matched by pycocotools itself at COCO's thresholds.
+
+For: what is found of each category on each image. Not for: the figure itself (evaluation.py), other results (accuracy.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seatrial.errors import DataError, count_of
+from seatrial.images.files import ImageFile
+from seatrial.kernels.masks import coco_rle
+from seatrial.kernels.results import Detections, Instances, Poses
+from seatrial.parity.classes import ClassMap
+from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
+from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
+from seatrial.parity.truth import Truth
+from seatrial.pipeline.results import Result
+
+ANY_AREA = [LEAST_AREA, LARGEST_AREA]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How pycocotools judges one kind of results. by: its `iouType`; needs: what each annotation must have; most: detections
+    an image; entry: of one result and the index of an object in it, what its row holds beside class and score."""
+
+    metric: str
+    by: str
+    needs: str
+    most: int
+    entry: Callable[[Any, int], dict[str, Any]]
+
+
+def _box(result: Detections, k: int) -> dict[str, Any]:
+    x0, y0, x1, y1 = result.boxes_xyxy[k].tolist()
+    return {"bbox": [x0, y0, x1 - x0, y1 - y0]}
+
+
+def _mask(result: Instances, k: int) -> dict[str, Any]:
+    hw = int(result.source_hw[0]), int(result.source_hw[1])
+    return {"segmentation": coco_rle(result.runs_of(k), hw)}
+
+
+def _points(result: Poses, k: int) -> dict[str, Any]:
+    return {"keypoints": result.keypoints[k].ravel().tolist()}
+
+
+JUDGING: dict[type, Judging] = {
+    Detections: Judging("mAP", "bbox", "bbox", 100, _box),
+    Instances: Judging("mask mAP", "segm", "segmentation", 100, _mask),
+    # COCO's own limit of people an image.
+    Poses: Judging("keypoint mAP", "keypoints", "keypoints", 20, _points),
+}
+
+
+def evaluate_objects(
+    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap
+) -> BoxEvaluation:
+    """results: all of one kind, or None, for which nothing is found. DataError where the truth cannot judge that kind."""
+    coco = truth.coco
+    assert coco is not None
+    there = [r for r in results if isinstance(r, Detections)]
+    how = JUDGING[type(there[0])]
+    without = sum(how.needs not in a for a in coco["annotations"])
+    if without:
+        raise DataError(
+            f"{truth.path}: {count_of(without, 'annotation')} without '{how.needs}', which {how.metric} is judged by"
+        )
+    own_ids = image_ids(coco, images)
+    sigmas = _sigmas(there, truth)
+    judge = _judge(_filled(truth, own_ids, results), how, _found(own_ids, results, class_map, how), sigmas)
+    judge.params.imgIds = sorted(set(own_ids))
+    judge.params.iouThrs, judge.params.recThrs = IOU_THRESHOLDS, RECALL_LEVELS
+    judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
+    judge.params.maxDets = [how.most]
+    with contextlib.redirect_stdout(io.StringIO()):
+        judge.evaluate()
+    place = {image_id: i for i, image_id in enumerate(own_ids)}
+    by_category: dict[int, list[dict[str, Any]]] = {int(c): [] for c in judge.params.catIds}
+    for matched in judge.evalImgs:
+        if matched is not None:
+            by_category[int(matched["category_id"])].append(matched)
+    matches = tuple(_class_matches(c, rows, place) for c, rows in by_category.items())
+    return BoxEvaluation(matches, len(images), how.metric)
+
+
+def _found(
+    own_ids: Sequence[int], results: Sequence[Result], class_map: ClassMap, how: Judging
+) -> list[dict[str, Any]]:
+    """Rows as pycocotools loads them. An object of a class that the truth does not have is none."""
+    ids = class_map.ids
+    found = []
+    for image_id, result in zip(own_ids, results, strict=True):
+        if not isinstance(result, Detections):  # a user's stage had none for this image: nothing is found
+            continue
+        rows = zip(result.scores.tolist(), result.class_ids.tolist(), strict=True)
+        for k, (score, class_id) in enumerate(rows):
+            if 0 <= class_id < len(ids) and ids[class_id] is not None:
+                row = {"image_id": image_id, "category_id": ids[class_id], "score": score}
+                found.append(row | how.entry(result, k))
+    return found
+
+
+def _filled(truth: Truth, own_ids: Sequence[int], results: Sequence[Result]) -> dict[str, Any]:
+    """The truth with all that pycocotools reads of it, and writes into it: copies of its rows, sizes and counts filled in.
+
+    DataError where masks were annotated at another size than the results have.
+    """
+    coco = truth.coco
+    assert coco is not None
+    sizes = {i: r.source_hw.tolist() for i, r in zip(own_ids, results, strict=True) if isinstance(r, Instances)}
+    rows = []
+    for row in coco["images"]:
+        size = sizes.get(row["id"], [row.get("height") or 1, row.get("width") or 1])
+        own = [row.get("height") or size[0], row.get("width") or size[1]]
+        if own != size:
+            raise DataError(
+                f"{truth.path}: {row['file_name']} is annotated at {own[0]} × {own[1]} (height × width), but decodes to "
+                f"{size[0]} × {size[1]}; if EXIF turns it, set decode.exif: ignore"
+            )
+        rows.append(row | {"height": own[0], "width": own[1]})
+    return coco | {"images": rows, "annotations": [_with_keypoints_counted(a) for a in coco["annotations"]]}
+
+
+def _with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
+    """A copy. What has no visible keypoint is not there to be found; such an object's box says where it is all the same."""
+    points = a.get("keypoints")
+    if not points:
+        return dict(a)
+    marked = [(x, y) for x, y, v in zip(points[::3], points[1::3], points[2::3], strict=True) if v > 0]
+    x, y = ([p[k] for p in marked or [(0.0, 0.0)]] for k in range(2))
+    box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
+    area = a["area"] or box[2] * box[3]
+    return {"bbox": box, "num_keypoints": len(marked), **a, "area": area}
+
+
+def _sigmas(results: Sequence[Detections], truth: Truth) -> list[float] | None:
+    """Of poses, one a keypoint. DataError where the truth has another number of keypoints."""
+    poses = [r for r in results if isinstance(r, Poses)]
+    if not poses:
+        return None
+    sigmas: list[float] = poses[0].sigmas.tolist()
+    assert truth.coco is not None
+    for a in truth.coco["annotations"]:
+        if len(a["keypoints"]) != 3 * len(sigmas):
+            raise DataError(
+                f"{truth.path}: expected 3 numbers for each of the pipeline's {len(sigmas)} keypoints, got an annotation with "
+                f"{len(a['keypoints'])} numbers; is postprocess.keypoints right?"
+            )
+    return sigmas
+
+
+def _judge(coco: dict[str, Any], how: Judging, found: list[dict[str, Any]], sigmas: list[float] | None) -> Any:
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth, theirs = COCO(), COCO()
+        truth.dataset = coco
+        truth.createIndex()
+        if found:
+            theirs = truth.loadRes(found)
+        judge = COCOeval(truth, theirs, how.by)
+    if sigmas is not None:
+        judge.params.kpt_oks_sigmas = np.array(sigmas)
+    return judge
+
+
+def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[Any, int]) -> ClassMatches:
+    """One category's images, as pycocotools gives them, in its own order: equal scores stay as they come."""
+    objects = np.zeros(len(place))
+    image: list[int] = []
+    score: list[float] = []
+    matched: list[int] = []
+    ignored: list[int] = []
+    bits = 1 << np.arange(len(IOU_THRESHOLDS))
+    for row in rows:
+        at = place[row["image_id"]]
+        objects[at] += int((np.asarray(row["gtIgnore"]) == 0).sum())
+        count = len(row["dtScores"])
+        image += [at] * count
+        score += [float(v) for v in row["dtScores"]]
+        matched += (bits @ (np.asarray(row["dtMatches"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
+        ignored += (bits @ (np.asarray(row["dtIgnore"]).reshape(len(IOU_THRESHOLDS), count) != 0)).tolist()
+    order = np.argsort(-np.array(score, np.float64), kind="stable")
+    rows_of = np.array(image, np.int32)[order], np.array(score, np.float64)[order]
+    masks = np.array(matched, np.uint32)[order], np.array(ignored, np.uint32)[order]
+    return ClassMatches(category, *rows_of, *masks, objects)

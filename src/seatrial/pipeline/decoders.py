@@ -1,0 +1,40 @@
+"""The decoder that a plan's postprocess names. For: joining tasks and kernels. Not for: checks (check_outputs.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from seatrial.kernels.geometry import Geometry
+from seatrial.kernels.instances import InstanceDecoder
+from seatrial.kernels.poses import PoseDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.plan import pipelines
+
+Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
+
+
+def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
+    """None where a task has no results of its own."""
+    objects: dict[str, Any] = {
+        "format": post.format,
+        "confidence": post.confidence,
+        "iou": post.iou,
+        "max_detections": post.max_detections,
+        "class_agnostic": post.class_agnostic,
+        "engine": engine,
+    }
+    if post.task == "detect":
+        return DetectionDecoder(**objects)
+    if post.task == "instances":
+        return InstanceDecoder(**objects)
+    if post.task == "pose":
+        assert post.keypoints is not None
+        return PoseDecoder(**objects, keypoints=post.keypoints, sigmas=tuple(post.sigmas) if post.sigmas else None)
+    if post.task == "classify":
+        return ClassificationDecoder(post.top_k, post.activation, engine)
+    if post.task == "segment":
+        return SegmentationDecoder(engine)
+    return EmbeddingDecoder(post.normalize) if post.task == "embed" else None

@@ -1,0 +1,109 @@
+"""Rules for lists of boxes with more behind their classes: coefficients of masks, keypoints.
+
+For: the layout that fits, and how many columns are what. Not for: lists of boxes and classes alone (head_lists.py).
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+
+from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.plan.head_finding import MOST_QUERIES, Finding, shape_of
+from seatrial.plan.seen import Ranges, Seen
+
+# By layout: the axis of columns, and how many beside classes and what stands behind them.
+_LAYOUTS = {"end_to_end": (2, 6), "yolov8": (1, 4), "yolov5": (2, 5)}
+
+
+def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
+    """Of a model with a list and a map of prototypes. sure: whether the metadata says that it is this task."""
+    lists = [o for o in info.outputs if len(shape_of(o, seen)) == 3]
+    maps = [o for o in info.outputs if len(shape_of(o, seen)) == 4]
+    channels = shape_of(maps[0], seen)[1] if len(maps) == 1 else None
+    if len(lists) != 1 or not isinstance(channels, int):
+        return Finding("instances_other", f"outputs are {', '.join(map(str, info.outputs))}")
+    layout, words, fits = _layout(info, lists[0], seen, channels)
+    key = {"yolov8": "instances", "": "instances_other"}.get(layout, f"instances_{layout}")
+    because = f"{because}; {words}, {channels} of them coefficients"
+    return Finding(key, because, sure and fits, (lists[0].name, maps[0].name) if len(info.outputs) > 2 else ())
+
+
+def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
+    """Of a model with one list. sure: whether the metadata says that it is this task."""
+    points = kpt_shape(info)
+    head = info.outputs[0]
+    if len(info.outputs) != 1 or len(shape_of(head, seen)) != 3:
+        return Finding("pose_other", f"outputs are {', '.join(map(str, info.outputs))}")
+    if points is None:
+        guessed = _guessed_points(info, head, seen)
+        if guessed is None:
+            return Finding("pose_other", f"{because}; no metadata says how many keypoints there are (kpt_shape)")
+        because = f"{because}; {guessed[0]} keypoints of {guessed[1]} values are a guess, no kpt_shape says it"
+        points, sure = guessed, False
+    layout, words, fits = _layout(info, head, seen, points[0] * points[1])
+    key = {"yolov8": "pose", "end_to_end": "pose_end_to_end"}.get(layout, "pose_other")
+    because = f"{because}; {words}, {points[0]} × {points[1]} of them keypoints"
+    return Finding(key, because, sure and fits, keypoints=points)
+
+
+def kpt_shape(info: ModelInfo) -> tuple[int, int] | None:
+    """How many keypoints, and values each, as Ultralytics' exports write it; None where there is no sound one."""
+    text = info.metadata.get("kpt_shape", "")
+    if not re.fullmatch(r"\s*[\[(]\s*\d+\s*,\s*[23]\s*[\])]\s*", text):
+        return None
+    count, values = ast.literal_eval(text.strip())
+    return (count, values) if count > 0 else None
+
+
+def _layout(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen], extra: int) -> tuple[str, str, bool]:
+    """Its layout ('' where none fits), in words, and whether the counts leave no other: as many classes as labels."""
+    shape, classes = shape_of(head, seen), len(info.labels() or [])
+    rows, columns = shape[1], shape[2]
+    words = f"{head.name} {rows} × {columns}"
+    few = not isinstance(rows, int) or rows <= MOST_QUERIES
+    if columns == 6 + extra and few:
+        # One class fewer would be YOLOv5's, but of so few anchors there is none.
+        return "end_to_end", words, isinstance(rows, int)
+    for layout in ("yolov8", "yolov5"):
+        axis, fixed = _LAYOUTS[layout]
+        count = shape[axis]
+        if isinstance(count, int) and classes and count == fixed + classes + extra:
+            return layout, f"{words} are {fixed} + {classes} labels + {extra}", True
+    for layout in ("yolov8", "yolov5"):
+        axis, fixed = _LAYOUTS[layout]
+        count, anchors = shape[axis], shape[3 - axis]
+        if (
+            not classes
+            and isinstance(count, int)
+            and count > fixed + extra
+            and (not isinstance(anchors, int) or anchors > count)
+        ):
+            return layout, f"{words} are {fixed} + {count - fixed - extra} classes + {extra}", False
+    return "", words, False
+
+
+def _guessed_points(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen]) -> tuple[int, int] | None:
+    """By the count of labels, else by how many columns behind the boxes hold probabilities before others do."""
+    shape, classes = shape_of(head, seen), len(info.labels() or [])
+    numbers = seen.get(head.name)
+    if isinstance(shape[2], int) and isinstance(shape[1], int) and shape[2] < shape[1]:
+        return None
+    if not isinstance(shape[1], int):
+        return _points(shape[2] - 6, None) if isinstance(shape[2], int) else None
+    if isinstance(shape[2], int) and shape[1] <= MOST_QUERIES and 6 < shape[2] < shape[1]:
+        return _points(shape[2] - 6, None)
+    if not classes and numbers is not None and numbers.rows is not None:
+        scores = numbers.rows.part(4)
+        good = (scores.low >= -0.01) & (scores.high <= 1.01)
+        classes = int(good.argmin())
+    behind = numbers.rows.part(4 + classes) if numbers is not None and numbers.rows is not None else None
+    return _points(shape[1] - 4 - classes, behind) if classes else None
+
+
+def _points(columns: int, values: Ranges | None) -> tuple[int, int] | None:
+    thirds = columns % 3 == 0 and (values is None or values.every(3, 2).probabilities)
+    if columns >= 3 and thirds:
+        return columns // 3, 3
+    return (columns // 2, 2) if columns >= 2 and columns % 2 == 0 else None

@@ -1,0 +1,70 @@
+"""An ONNX model that knows pictures by the colour at their centre, and gives each the tensors that it was told.
+
+For: any layout of outputs, with the right answer by construction. Not for: the layouts (encode.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def lookup_model(
+    path: Path,
+    codes: np.ndarray,
+    outputs: Mapping[str, np.ndarray],
+    side: int,
+    metadata: Mapping[str, str] | None = None,
+    shapes: Mapping[str, Sequence[int | str]] | None = None,
+    batch: int | str = "batch",
+    rows: Mapping[str, np.ndarray] | None = None,
+) -> Path:
+    """Writes the model.
+
+    codes (M, 3): what the input holds at its centre, by picture. outputs: (M, …) by name: of each picture without the batch.
+    shapes: what the file says of an output's shape, with the batch; by default its own. rows: of outputs whose first dimension
+    is no batch but how many were found (data-dependent): how many of each picture's rows there are; those need a batch of 1.
+    """
+    tensors = [
+        numpy_helper.from_array(codes.astype(np.float32)[None], "codes"),
+        numpy_helper.from_array(np.array(side // 2, np.int64), "middle"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+        numpy_helper.from_array(np.array([2], np.int64), "two"),
+        numpy_helper.from_array(np.array([0], np.int64), "zero"),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["images", "middle"], ["row"], axis=2),
+        helper.make_node("Gather", ["row", "middle"], ["colour"], axis=2),
+        helper.make_node("Unsqueeze", ["colour", "one"], ["one_colour"]),
+        helper.make_node("Sub", ["one_colour", "codes"], ["apart"]),
+        helper.make_node("Mul", ["apart", "apart"], ["squares"]),
+        helper.make_node("ReduceSum", ["squares", "two"], ["distance"], keepdims=0),
+        helper.make_node("ArgMin", ["distance"], ["picture"], axis=1, keepdims=0),
+    ]
+    infos = []
+    for name, table in outputs.items():
+        tensors.append(numpy_helper.from_array(np.ascontiguousarray(table), f"{name}_table"))
+        counted = rows is not None and name in rows
+        nodes.append(helper.make_node("Gather", [f"{name}_table", "picture"], [f"{name}_whole" if counted else name], axis=0))
+        if counted:
+            tensors.append(numpy_helper.from_array(np.asarray(rows[name], np.int64), f"{name}_rows"))
+            nodes += [
+                helper.make_node("Squeeze", [f"{name}_whole", "zero"], [f"{name}_padded"]),
+                helper.make_node("Gather", [f"{name}_rows", "picture"], [f"{name}_count"], axis=0),
+                helper.make_node("Slice", [f"{name}_padded", "zero", f"{name}_count", "zero"], [name]),
+            ]
+        own = ["found", *table.shape[2:]] if counted else [batch, *table.shape[1:]]
+        shape = (shapes or {}).get(name, own)
+        infos.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(table.dtype), list(shape)))
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, side, side])
+    graph = helper.make_graph(nodes, "lookup", [image], infos, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    for key, value in (metadata or {}).items():
+        model.metadata_props.add(key=key, value=value)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    return path
