@@ -7,7 +7,8 @@ import pytest
 
 from seatrial.errors import ResultsError
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
-from seatrial.pipeline.results import ResultsWriter, load_results_file
+from seatrial.pipeline.results import ResultsWriter
+from seatrial.pipeline.stored import load_results_file
 
 RESULTS = [
     Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)),
