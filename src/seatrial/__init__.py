@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         ClassificationDecoder,
         DetectionDecoder,
         EmbeddingDecoder,
-        SegmentationDecoder,
     )
     from seatrial.kernels.preprocess import Preprocess
     from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+    from seatrial.kernels.segmentation import SegmentationDecoder
     from seatrial.plan.load import load_plan
 
 __version__ = "0.1.0"
@@ -49,7 +49,7 @@ _HOMES = {
     "Preprocess": "kernels.preprocess",
     "Record": "history.records",
     "SeatrialError": "errors",
-    "SegmentationDecoder": "kernels.postprocess",
+    "SegmentationDecoder": "kernels.segmentation",
     "SemanticMask": "kernels.results",
     "decode_image": "images.decode",
     "load_plan": "plan.load",

@@ -72,6 +72,14 @@ def fraction(text: str | int | float) -> float:
     return parse(text, POINTS, "2%", bare=True)
 
 
+def plain(text: str | int | float) -> float:
+    """A number without a unit, such as an error in the unit of a truth."""
+    try:
+        return parse(text, {}, "0.5", bare=True)
+    except ValueError:
+        raise ValueError(f"expected a plain number such as 0.5, in the unit of the truth, got {text!r}") from None
+
+
 def decibels(text: str | int | float) -> float:
     """'20 dB' is 20.0, and so is 20."""
     return parse(text, DECIBELS, "20 dB", bare=True)

@@ -17,7 +17,8 @@ from seatrial._native import kernels
 from seatrial.kernels import reference
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import Geometry, fit
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 
 ODD_FLOATS = (np.nan, np.inf, -np.inf, 0.0, -0.0, 3e38, -3e38, 1e-40)
 SQUARE = fit((64, 64), (64, 64), "stretch")
@@ -481,7 +482,8 @@ import numpy as np
 from seatrial._native import kernels
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import fit
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 
 PAGE = mmap.PAGESIZE
 libc = ctypes.CDLL(None, use_errno=True)

@@ -15,7 +15,8 @@ from PIL import Image
 
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import fit
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 
 ONE = fit((8, 8), (8, 8), "stretch")
 FLOATS = st.floats(width=32) | st.sampled_from([0.0, 1.0, np.inf, -np.inf, np.nan])

@@ -47,7 +47,8 @@ import hashlib
 import numpy as np
 from seatrial._native import kernels
 from seatrial.kernels.geometry import fit
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
 
 rng, digest = np.random.default_rng(0), hashlib.sha256()
@@ -93,7 +94,8 @@ UNKNOWN = """
 import numpy as np
 from seatrial._native import kernels
 from seatrial.kernels.geometry import fit
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 from seatrial.kernels.preprocess import Preprocess
 
 geometry, x = fit((8, 8), (8, 8), "stretch"), np.zeros((1, 6, 8, 8), np.float32)

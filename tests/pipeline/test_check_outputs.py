@@ -64,8 +64,8 @@ CANNOT = {
     "RT-DETR as end_to_end": (E2E, [(1, 300, 6)], {"task": "detect", "description": "Ultralytics rtdetr-l"}, "names RT-DETR"),
     "a classifier as a detector": (V8, [(1, 7, 2100)], {"task": "classify"}, "set task: classify"),
     "a detector as an embedding": ({"task": "embed"}, [(1, 7, 2100)], {"task": "detect"}, "set task: detect"),
-    "a map of one channel": ({"task": "segment"}, [(1, 1, 80, 80)], {}, "of one; use a Python postprocess that applies a threshold"),
-    "a map, channels last": ({"task": "segment"}, [(1, 80, 80, 5)], {}, "its channels last; transpose"),
+    "a map of one channel": ({"task": "segment"}, [(1, 1, 80, 80)], {}, "two channels or more.*set format: one_channel for a mask"),
+    "a map, channels last": ({"task": "segment"}, [(1, 80, 80, 5)], {}, "its channels last: set format: channels_last"),
     "four classes": (RTDETR, [("n", 300, 4), ("n", 300, 4)], {}, r"alike.*outputs: \[boxes, scores\]"),
 }  # fmt: skip
 

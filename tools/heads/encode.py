@@ -28,7 +28,8 @@ class Head:
     """outputs(things, way, rng): of one picture, by name, without the batch. post: the postprocess that reads it.
 
     truth: box, mask, keypoints or oriented. rows: outputs whose first dimension counts what was found; their values come with
-    the count, as a pair. shapes: what the file says. fits: whether `init` can know it all (else it must say CHECK).
+    the count, as a pair. shapes: what the file says. fits: whether `init` can know it all (else it must say CHECK). scenes: the
+    pictures. write_truth: what is no COCO file: writes it, and gives the keys of the plan's images that name it.
     """
 
     outputs: Callable[[Sequence[Thing], Way, np.random.Generator], dict[str, np.ndarray]]
@@ -38,6 +39,8 @@ class Head:
     metadata: Mapping[str, str] = field(default_factory=dict)
     metric: str = "mAP"
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    scenes: Callable[[], list[Scene]] = scenes
+    write_truth: Callable[[Path, Sequence[Scene]], dict[str, Any]] | None = None
 
 
 def candidates(
@@ -166,7 +169,8 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
 
     metadata: whether the file has what its exporter writes beside the graph.
     """
-    head, found = HEADS[name], list(found or scenes())
+    head = HEADS[name]
+    found = list(found or head.scenes())
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     tables: dict[str, list[np.ndarray]] = {}
@@ -188,10 +192,14 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         head.metadata if metadata else {},
     )
     write_pictures(folder / "pictures", found)
-    write_truth(folder / "truth.json", found, head.truth)
+    truth: dict[str, Any] = {"annotations": "truth.json"}
+    if head.write_truth is not None:
+        truth = head.write_truth(folder, found)
+    else:
+        write_truth(folder / "truth.json", found, head.truth)
     plan = {
         "version": 1,
-        "images": {"path": "pictures", "annotations": "truth.json"},
+        "images": {"path": "pictures", **truth},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
         "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},

@@ -14,7 +14,7 @@ from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.names import fold
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
-from seatrial.parity.truth import Truth, check_truth
+from seatrial.parity.truth import Truth, check_truth, load_truth
 from seatrial.pipeline.class_count import head_classes
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
@@ -39,6 +39,17 @@ def label_notes(name: str, spec: pipelines.Pipeline, info: ModelInfo, labels: li
     return [Warning("label-conflict", said).of(f"pipelines.{name}")]
 
 
+def truth_of(plan: PlanFile, images: list[ImageFile]) -> Truth | None:
+    """The plan's, cut to the trial's images; None where it names none. An image may have several classes where any pipeline
+    gives several."""
+    spec = plan.plan.images
+    if spec.annotations is None:
+        return None
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    multi_label = any(isinstance(p, pipelines.Postprocess) and p.multi_label for p in posts)
+    return load_truth(plan.resolve(spec.annotations), images, multi_label, spec.map_scale)
+
+
 def map_truth(
     plan: PlanFile,
     truth: Truth,
@@ -57,7 +68,7 @@ def map_truth(
             if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for warning in check_truth(truth, images, sizes, post.task):
+            for warning in check_truth(truth, images, sizes, post.task, post.multi_label):
                 pipelines_by_warning.setdefault(warning, []).append(name)
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
@@ -87,7 +98,7 @@ def relabellings_of(
     warnings = []
     for name in specs:
         posts = [specs[n].postprocess for n in (name, base)]
-        plain = any(isinstance(p, pipelines.Postprocess) and p.task in tasks.WITHOUT_TRUTH for p in posts)
+        plain = any(isinstance(p, pipelines.Postprocess) and p.task in tasks.WITHOUT_CLASSES for p in posts)
         if plan.plan.parity is None or name == base or plain:
             continue
         counts = [head_classes(specs[n].postprocess, infos[n]) for n in (name, base)]
@@ -100,9 +111,12 @@ def relabellings_of(
 
 def _unlike_coverage(truth: Truth, maps: dict[str, ClassMap | None]) -> list[Warning]:
     """A drop between pipelines that know unlike parts of the truth is no drop of what they do."""
-    if truth.coco is None:
+    if truth.coco is not None:
+        marked = {int(a["category_id"]) for a in truth.coco["annotations"]}
+    elif truth.masks is not None:
+        marked = set(truth.masks.judged)
+    else:
         return []
-    marked = {int(a["category_id"]) for a in truth.coco["annotations"]}
     known = {name: marked & {i for i in m.ids if i is not None} for name, m in maps.items() if m is not None}
     if len({frozenset(k) for k in known.values()}) < 2:
         return []

@@ -19,6 +19,7 @@ from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
+from seatrial.pipeline.decoders import has_two_engines
 from seatrial.plan import pipelines
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.timing.measure import CAPACITY, measure
@@ -109,8 +110,7 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
 def _engines(w: PipelineWorkload, opened: OpenedPipeline) -> dict[str, StageEngines]:
     """The built-in stages with the other kernels too. A user's own function has no other kernels."""
     stages = ["preprocess"] if isinstance(w.spec.preprocess, pipelines.Preprocess) else []
-    # Raw outputs and embeddings are the same NumPy code in both.
-    if isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task not in ("raw", "embed"):
+    if isinstance(w.spec.postprocess, pipelines.Postprocess) and has_two_engines(w.spec.postprocess):
         stages.append("postprocess")
     if not stages:
         return {}

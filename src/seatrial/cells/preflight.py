@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of
+from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of, truth_of
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.digests import HashedFile, hash_file
 from seatrial.errors import (
@@ -32,7 +32,7 @@ from seatrial.machine.environment import fingerprint
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.relabel import Relabelling
-from seatrial.parity.truth import Truth, load_truth, read_tags
+from seatrial.parity.truth import Truth, read_tags, truth_files
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
@@ -108,7 +108,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
-    truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
+    truth = truth_of(plan, images)
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
         found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
@@ -192,10 +192,10 @@ def _hash_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
 
     A file that can't be read is left to whoever reads it next, and says so.
     """
-    judges = []
+    judges: list[HashedFile] = []
     for name in (plan.plan.images.annotations, plan.plan.images.tags):
-        with contextlib.suppress(OSError):
-            judges += [hash_file(plan.resolve(name))] if name is not None else []
+        with contextlib.suppress(OSError, DataError):
+            judges += [hash_file(file) for file in truth_files(plan.resolve(name))] if name is not None else []
     inputs.add(COMMON, judges)
     for name, spec in plan.plan.pipelines.items():
         if isinstance(spec.postprocess, pipelines.Postprocess) and isinstance(spec.postprocess.labels, str):

@@ -10,7 +10,8 @@ from seatrial._native.kernels import read_rows
 from seatrial.contests.contest import Contest, Work
 from seatrial.kernels import native_postprocess
 from seatrial.kernels.geometry import Geometry, fit
-from seatrial.kernels.postprocess import DetectionDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import DetectionDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 
 F32 = npt.NDArray[np.float32]
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from seatrial.history.records import Verdict
+from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation, MeanEvaluation, value_of
 from seatrial.stats.resample import Resampled, images_to_decide, resampled, share_high, share_low, trials_to_decide
 from seatrial.stats.sample import CONFIDENCE
@@ -28,11 +29,16 @@ class Judgement:
 
 def accuracy_interval(evaluation: Evaluation, seed: int) -> tuple[float | None, float | None]:
     """One-sided bounds at 95 % each, those that a budget is judged by: each with one image more than the set has, from below
-    one on which nothing is right, from above one on which all is."""
+    one on which nothing is right, from above one on which all is. Of an error the other way round: what nobody has seen may
+    be as far off as the worst image here, or as an answer of nothing."""
     if isinstance(evaluation, MeanEvaluation):
         right, n = float(evaluation.values.sum()), evaluation.images
         return share_low(right, n, CONFIDENCE), share_high(right, n, CONFIDENCE)
     own = _of(evaluation, seed)
+    if isinstance(evaluation, ErrorEvaluation):
+        return own.low(CONFIDENCE, _of(evaluation.with_perfect(0), seed)), own.high(
+            CONFIDENCE, _of(_lost(evaluation), seed)
+        )
     perfect = evaluation.with_perfect(int(np.argmax(evaluation.right)))
     return own.low(CONFIDENCE, _of(_lost(evaluation), seed)), own.high(CONFIDENCE, _of(perfect, seed))
 
@@ -54,6 +60,27 @@ def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judgement
         needed = trials_to_decide(value, least, CONFIDENCE)
     else:
         needed = _needed(evaluation.images, value, least, low, high)
+    return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
+
+
+def judge_error(evaluation: ErrorEvaluation, most: float, seed: int) -> Judgement:
+    """PASS where even the upper bound stays within `most`, FAIL where not even the lower one does."""
+    value = value_of(evaluation)
+    if value is None:
+        return Judgement("INCONCLUSIVE", None, undefined(evaluation.metric))
+    low, high = accuracy_interval(evaluation, seed)
+    ends = " to ".join("?" if v is None else f"{v:.4g}" for v in (low, high))
+    bounds = (
+        f"{evaluation.metric} on {evaluation.images} images, {ends} at {CONFIDENCE:.0%} a side if none is further off "
+        f"than {evaluation.worst:.4g}"
+    )
+    if value <= most and high is not None and high <= most:
+        return Judgement("PASS", value, bounds)
+    if value > most and low is not None and low > most:
+        return Judgement("FAIL", value, bounds)
+    bare = _of(evaluation, seed).high(CONFIDENCE)
+    extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
+    needed = _needed(evaluation.images, value, most, low, high, extra)
     return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
 
 

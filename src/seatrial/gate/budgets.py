@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop
+from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
 from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
+from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
@@ -34,7 +35,8 @@ _SINGLE_READINGS = {
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
 # A cell's results against the truth; None where there is no truth, or none for its task.
 Evaluations = Callable[[CellRecord], Evaluation | None]
-_METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU"}
+_METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU", "f1_drop": "F1"}
+_METRIC_OF_ERROR = {"abs_rel": "AbsRel", "rmse": "RMSE"}
 
 
 def judge_budget(
@@ -115,8 +117,8 @@ def _judge(
         return _inconclusive(cell.measured.doubt)
     if budget.metric == "latency":
         return _judge_latency(plan, budget, cell, latencies)
-    if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP:
-        against = reference.id if reference and budget.metric != "accuracy" else ""
+    if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP | _METRIC_OF_ERROR:
+        against = reference.id if reference and budget.metric in _METRIC_OF_DROP else ""
         return replace(_judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed), against=against)
     if budget.metric == "agreement":
         return _judge_agreement(budget, cell)
@@ -183,6 +185,14 @@ def _judge_evaluated(
     own = evaluations(cell)
     if own is None:
         return _inconclusive(cell.accuracy_note or "this cell has no accuracy: the plan names no annotations")
+    if budget.metric in _METRIC_OF_ERROR:
+        error = own.called(_METRIC_OF_ERROR[budget.metric]) if isinstance(own, ErrorEvaluation) else None
+        if error is None:
+            return _inconclusive(f"this task's metric is {own.metric}, not {_METRIC_OF_ERROR[budget.metric]}")
+        return judge_error(error, budget.limit, seed)
+    if isinstance(own, ErrorEvaluation):
+        cure = "of which less is better: use {metric: abs_rel, max: …} or {metric: rmse, max: …}"
+        return _inconclusive(f"this task's metric is {own.metric}, {cure}")
     if budget.metric == "accuracy":
         return judge_accuracy(own, budget.limit, seed)
     wanted = _METRIC_OF_DROP[budget.metric]

@@ -155,7 +155,7 @@ def _judge_across(plan: Plan, cell: CellRecord) -> Decision | None:
 
 
 def _says_who_is_right(budget: Budget) -> bool:
-    return budget.metric in ("agreement", "accuracy") or budget.metric.endswith("_drop")
+    return budget.metric in ("agreement", "accuracy", "abs_rel", "rmse") or budget.metric.endswith("_drop")
 
 
 def comparison_decision(c: Comparison) -> Decision:

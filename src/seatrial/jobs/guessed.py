@@ -57,10 +57,17 @@ def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
         "format": found.format,
         "keypoints": known.keypoints,
         "outputs": list(known.outputs) or None,
+        "activation": found.activation,
     }
     classes, labels = head_classes(Postprocess.model_validate(head), info), info.labels()
     if not labels or classes is None or classes == len(labels):
         return found
+    if found.task == "classify" and classes == len(labels) + 1:
+        said = (
+            f"background: the file names {len(labels)} classes for {classes} columns: is the first one the background, or the "
+            "last?"
+        )
+        return replace(found, background="first", unsure=(*found.unsure, said))
     said = f"labels: the file names {count_of(len(labels), 'class', 'classes')}, and the head has {classes}: give one a class"
     return replace(found, labels_fit=False, unsure=(*found.unsure, said))
 

@@ -1,7 +1,7 @@
 """Instance segmentation: a detector's boxes, and for each a mask from coefficients and prototypes.
 
 For: YOLOv5-, v8-, 11- and 26-seg; public as seatrial.InstanceDecoder. Not for: boxes alone (postprocess.py), a class a pixel
-(SegmentationDecoder).
+(segmentation.py).
 """
 
 from __future__ import annotations

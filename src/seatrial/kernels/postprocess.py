@@ -18,7 +18,7 @@ from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
 from seatrial.kernels.detection_formats import FORMATS, Format, pick_outputs
 from seatrial.kernels.geometry import Geometry
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding
 
 Outputs = Sequence[npt.NDArray[Any]]
 
@@ -109,23 +109,38 @@ class ClassificationDecoder:
     """One output (B, classes) to the `top_k` best classes; `activation` is softmax, sigmoid or none.
 
     Ties go to the lower class; NaN comes last. Engines: native (C++) and reference (NumPy), which agree bit for bit.
+    background: first or last: of which column no class is made. It has its part in the softmax, as in training; without it
+    classes count from 0.
     """
 
     top_k: int = 5
     activation: str = "softmax"
     engine: str = "native"
+    background: str | None = None
 
     def __post_init__(self) -> None:
         one_of("engine", self.engine, ENGINES)
         one_of("activation", self.activation, ["softmax", "sigmoid", "none"])
+        if self.background is not None:
+            one_of("background", self.background, ["first", "last"])
         _check_count("top_k", self.top_k)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Classification]:
-        rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
-        with np.errstate(over="ignore"):
-            rows = rows.astype(np.float32)
+        rows = score_rows(outputs, geometries)
+        if self.background is None:
+            return self._best(rows, self.top_k)
+        if rows.shape[1] < 2:
+            raise ValueError(f"classification: expected a class beside the background, got shape {rows.shape}")
+        no_class = 0 if self.background == "first" else rows.shape[1] - 1
+        return [self._without(no_class, found) for found in self._best(rows, self.top_k + 1)]
+
+    def _without(self, no_class: int, found: Classification) -> Classification:
+        kept = np.flatnonzero(found.class_ids != no_class)[: self.top_k]
+        return Classification(found.class_ids[kept] - (no_class == 0), found.scores[kept])
+
+    def _best(self, rows: reference.F32, count: int) -> list[Classification]:
         if self.engine == "native":
-            ids, scores = native_postprocess.classify(rows, self.activation, self.top_k)
+            ids, scores = native_postprocess.classify(rows, self.activation, count)
             return [Classification(i, s) for i, s in zip(ids, scores, strict=True)]
         if self.activation == "softmax":
             scores = reference.softmax(rows)
@@ -133,33 +148,8 @@ class ClassificationDecoder:
             scores = reference.sigmoid(rows)
         else:
             scores = rows
-        best = [reference.top_k(row, self.top_k) for row in scores]
+        best = [reference.top_k(row, count) for row in scores]
         return [Classification(ids, row[ids]) for ids, row in zip(best, scores, strict=True)]
-
-
-@dataclass(frozen=True)
-class SegmentationDecoder:
-    """One output (B, classes, h, w) to a class a source pixel: argmax, then nearest to source size.
-
-    Engines: native (C++) and reference (NumPy), which agree exactly.
-    """
-
-    engine: str = "native"
-
-    def __post_init__(self) -> None:
-        one_of("engine", self.engine, ENGINES)
-
-    def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[SemanticMask]:
-        scores = _first(outputs, geometries, "segmentation: expected one output (B, classes, height, width)")
-        if scores.ndim != 4 or 0 in scores.shape[1:]:
-            raise ValueError(f"segmentation: expected one output (B, classes, height, width), got shape {scores.shape}")
-        if scores.shape[1] < 2:
-            raise ValueError(
-                f"segmentation: expected at least two classes to choose from, got shape {scores.shape}; a model with one "
-                "channel needs a Python postprocess stage that applies its threshold"
-            )
-        argmax_mask = native_postprocess.argmax_mask if self.engine == "native" else reference.argmax_mask
-        return [SemanticMask(argmax_mask(row, g)) for row, g in zip(scores, geometries, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -204,7 +194,7 @@ def checked_outputs(outputs: Outputs, geometries: Sequence[Geometry]) -> list[np
     return arrays
 
 
-def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
+def first_output(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
     arrays = _arrays(outputs, geometries)
     if not arrays:
         raise ValueError(f"{expected}, got none")
@@ -212,9 +202,16 @@ def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> n
     return arrays[0]
 
 
+def score_rows(outputs: Outputs, geometries: Sequence[Geometry]) -> reference.F32:
+    """(B, classes) float32 of a classifier's one output."""
+    rows = _rows(outputs, geometries, "classification: expected one output (B, classes)")
+    with np.errstate(over="ignore"):
+        return np.asarray(rows.astype(np.float32))
+
+
 def _rows(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
     """The first output as one row an image."""
-    tensor = _first(outputs, geometries, expected)
+    tensor = first_output(outputs, geometries, expected)
     if tensor.ndim < 2 or 0 in tensor.shape[1:]:
         raise ValueError(f"{expected}, got shape {tensor.shape}")
     return tensor.reshape(len(tensor), math.prod(tensor.shape[1:]))

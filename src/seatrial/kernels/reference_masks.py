@@ -74,8 +74,8 @@ def instance_mask(
     rows, columns = rows.part(y, y_end), columns.part(x, x_end)
     sums = _sums(coefficients, prototypes, rows, columns)
     with np.errstate(over="ignore", invalid="ignore"):
-        across = _drawn_out(sums.T, columns).T
-        return _drawn_out(across, rows) > 0, (y, x)
+        across = drawn_out(sums.T, columns).T
+        return drawn_out(across, rows) > 0, (y, x)
 
 
 def _sums(coefficients: F32, prototypes: F32, rows: Between, columns: Between) -> F32:
@@ -88,7 +88,7 @@ def _sums(coefficients: F32, prototypes: F32, rows: Between, columns: Between) -
     return total
 
 
-def _drawn_out(cells: npt.NDArray[Any], at: Between) -> F32:
+def drawn_out(cells: npt.NDArray[Any], at: Between) -> F32:
     """Along the first axis."""
     first, second = cells[at.first], cells[at.second]
     drawn: F32 = first + (second - first) * at.share[:, None]

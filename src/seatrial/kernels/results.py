@@ -1,4 +1,4 @@
-"""What decoders give of one image, in terms of the source image: boxes, instances, poses, classes, masks, embeddings.
+"""What decoders give of one image, in terms of the source image: boxes, instances, poses, classes, masks, maps, embeddings.
 
 For: the kinds of results, public as seatrial.Detections and so on. Not for: how they come about (postprocess.py and beside it).
 """
@@ -43,6 +43,24 @@ class SemanticMask:
     """class_ids (H, W) at source size; the largest value of the dtype marks pixels that a crop cut away."""
 
     class_ids: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """All classes of an image that are there, best first: class_ids (N,) int64, scores (N,) float32; N may be 0."""
+
+    class_ids: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, eq=False)
+class DenseMap:
+    """values (H, W) float32 at source size, such as a depth; NaN where there is none, as where a crop cut away."""
+
+    values: npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,12 @@ For: one pass over results that are read one by one. Not for: agreement itself (
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
 
-from seatrial.kernels.results import Embedding, SemanticMask
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.results import DenseMap, Embedding, SemanticMask
 from seatrial.pipeline.results import Result
 
 
@@ -18,8 +21,8 @@ class Answers:
         self._count = 0
         self._first: Result = None
         self._same = self._zero = True
-        self._only_class: int | None = None
-        self._one_class = True
+        self._only: float | None = None
+        self._one = True
 
     def add(self, result: Result) -> None:
         if result is None:
@@ -29,14 +32,15 @@ class Answers:
         self._count += 1
         self._same = self._same and _same(result, self._first)
         self._zero = self._zero and isinstance(result, Embedding) and not result.vector.any()
-        if isinstance(result, SemanticMask):
-            self._only_class = int(result.class_ids.flat[0]) if self._only_class is None else self._only_class
-            self._one_class = self._one_class and bool((result.class_ids == self._only_class).all())
+        if isinstance(result, SemanticMask | DenseMap):
+            pixels: npt.NDArray[Any] = result.values if isinstance(result, DenseMap) else result.class_ids
+            self._only = float(pixels.flat[0]) if self._only is None else self._only
+            self._one = self._one and bool((pixels == self._only).all())
 
     @property
     def constant(self) -> bool:
-        """The same answer to the bit on every image, or masks of one class throughout."""
-        return (self._only_class is not None and self._one_class) or (self._count > 1 and self._same)
+        """The same answer to the bit on every image, or maps of one class or one value throughout."""
+        return (self._only is not None and self._one) or (self._count > 1 and self._same)
 
     @property
     def empty(self) -> bool:
@@ -45,4 +49,5 @@ class Answers:
 
 
 def _same(a: Result, b: Result) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
+    pairs = zip(vars(a).values(), vars(b).values(), strict=True)
+    return all(np.array_equal(x, y, equal_nan=isinstance(a, DenseMap)) for x, y in pairs)

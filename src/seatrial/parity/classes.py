@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from seatrial.parity.coco_classes import BACKGROUND, map_categories
 from seatrial.parity.csv_classes import map_texts
+from seatrial.parity.label_images import map_numbers
 from seatrial.parity.truth import Truth
 from seatrial.warning import Warning
 
@@ -48,7 +49,12 @@ def map_classes(
     pairs name what is not there.
     """
     names = list(labels) if labels else None
-    if truth.classes is not None:
+    if truth.maps is not None:
+        return ClassMap(how="none")
+    if truth.masks is not None:
+        numbers, how, warnings = map_numbers(truth.path, truth.masks, names, class_ids, head_classes)
+        return ClassMap(tuple(numbers), how=how, warnings=tuple(warnings))
+    if truth.classes is not None or truth.label_sets is not None:
         index, how, warnings = map_texts(truth, names, class_ids, head_classes)
         return ClassMap(index=index, how=how, warnings=tuple(warnings))
     ids, how, warnings = map_categories(truth, names, class_ids, head_classes)

@@ -14,8 +14,7 @@ def map_texts(
     truth: Truth, labels: list[str] | None, class_ids: str | Mapping[str, str | int | None] | None, head: int | None
 ) -> tuple[dict[str, int], str, list[Warning]]:
     """The model's class of each class text, how that is known, and what is to be said. DataError where it is not."""
-    assert truth.classes is not None
-    texts = list(dict.fromkeys(truth.classes.values()))
+    texts = list(dict.fromkeys(text for _, text in _given(truth)))
     count = head or (len(labels) if labels else None)
     if isinstance(class_ids, str):
         raise DataError(
@@ -35,6 +34,13 @@ def map_texts(
         warnings += folded
         how = "names, folded" if folded else "names"
     return {t: index[t] for t in texts}, how if class_ids is None else "plan", warnings
+
+
+def _given(truth: Truth) -> list[tuple[str, str]]:
+    """Each image with its class, or with each of its labels."""
+    if truth.label_sets is not None:
+        return [(name, text) for name, texts in truth.label_sets.items() for text in texts]
+    return list((truth.classes or {}).items())
 
 
 def _by_plan(
@@ -92,8 +98,7 @@ def _by_label(truth: Truth, texts: list[str], labels: list[str] | None) -> tuple
     found = {texts[at]: k for k, at in pairs.by_first.items()}
     unknown = [t for t in texts if t not in found]
     if unknown:
-        assert truth.classes is not None
-        image = next(name for name, text in truth.classes.items() if text == unknown[0])
+        image = next(name for name, text in _given(truth) if text == unknown[0])
         mixed = ": a file has labels or indices, not both" if is_number(unknown[0]) else ""
         raise DataError(
             f"{truth.path}: {image} is of class {unknown[0]!r}, which is no label{did_you_mean(unknown[0], labels)}{mixed}; "

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import count_of, short_list
-from seatrial.kernels.results import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Labels, SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result
@@ -94,7 +94,7 @@ def relabelled(results: Sequence[Result], ids: npt.NDArray[np.int64] | None) -> 
 
 
 def _renumbered(result: Result, ids: npt.NDArray[np.int64]) -> Result:
-    if not isinstance(result, Detections | Classification | SemanticMask):
+    if not isinstance(result, Detections | Classification | Labels | SemanticMask):
         return result
     in_range = (result.class_ids >= 0) & (result.class_ids < len(ids))
     # int64 for masks too: in their own narrow type an id beyond the other's classes could wrap round into them.

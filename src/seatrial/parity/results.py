@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.parity.answers import Answers
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
@@ -22,6 +22,8 @@ from seatrial.stats.sample import CONFIDENCE
 
 F64 = npt.NDArray[np.float64]
 MATCH_OVERLAP = 0.5
+# Of two values of a dense map, how far apart they may be, as a share of the greater one.
+NEAR = 0.01
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,8 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
     pairs = zip(reference, candidate, strict=True)
     if issubclass(kind, Detections):
         return _objects(kind, pairs, sides)
+    if kind is Labels:
+        return _labels(pairs, sides)
     alike, unit = _COMPARED[kind]
     answers, agree, of = Answers(), [], []
     for r, c in pairs:
@@ -183,6 +187,21 @@ def _objects(kind: type[Detections], pairs: Iterable[tuple[Result, Result]], sid
     )
 
 
+def _labels(pairs: Iterable[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
+    """As boxes, of which a class is one thing that is there or not."""
+    rows = []
+    answers = Answers()
+    for r, c in pairs:
+        answers.add(r)
+        ours, theirs = (set(x.class_ids.tolist()) if isinstance(x, Labels) else set() for x in (r, c))
+        rows.append((len(ours & theirs), len(ours), len(theirs)))
+    counts = np.array(rows, np.float64).reshape(-1, 3)
+    unit = "labels matched (F1 over all labels)"
+    empty = not counts[:, 1].any() or answers.constant
+    of = counts[:, 1] + counts[:, 2]
+    return Agreement(2 * counts[:, 0], of, unit, "boxes", empty, tuple(rows), **sides, objects=("label", "labels"))
+
+
 def match(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
     """Pairs (reference, candidate, overlap) of the same class at an overlap >= 0.5, greedily by it, ties by index.
 
@@ -212,6 +231,18 @@ def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
     return float((reference.class_ids == candidate.class_ids).mean())
 
 
+def _values(reference: DenseMap, candidate: DenseMap) -> float:
+    if reference.values.shape != candidate.values.shape:
+        return 0.0
+    alike = 0
+    # Row by row: at the source's size a few copies of a map would be as many hundred megabytes.
+    for r, c in zip(reference.values, candidate.values, strict=True):
+        with np.errstate(invalid="ignore"):
+            near = np.abs(r - c) <= NEAR * np.maximum(np.abs(r), np.abs(c))
+        alike += int((near | (r == c) | (np.isnan(r) & np.isnan(c))).sum())
+    return alike / reference.values.size
+
+
 def _cosine(reference: Embedding, candidate: Embedding) -> float:
     r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
     norms = float(np.linalg.norm(r) * np.linalg.norm(c))
@@ -222,5 +253,6 @@ def _cosine(reference: Embedding, candidate: Embedding) -> float:
 _COMPARED: dict[type, tuple[Callable[[Any, Any], float], str]] = {
     Classification: (_top1, "same top-1 class"),
     SemanticMask: (_pixels, "same class, share of pixels"),
+    DenseMap: (_values, f"values within {NEAR:.0%} of each other, share of pixels"),
     Embedding: (_cosine, "cosine similarity"),
 }

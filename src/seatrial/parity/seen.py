@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import count_of
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
 from seatrial.warning import Warning
 
-Labels = Sequence[str] | None
+Names = Sequence[str] | None
 
 
-def seen(results: Sequence[Result], labels: Labels) -> str:
+def seen(results: Sequence[Result], labels: Names) -> str:
     """'3 boxes on 11 images, 8 of them empty, median score 0.79'. '' where the task has no decoded results."""
     there = sum(k is not None for k in kinds_of(results))
     if not there:
@@ -30,7 +30,7 @@ def seen(results: Sequence[Result], labels: Labels) -> str:
     return _IN_WORDS[kind](own, images, labels) + none if kind is not None else ""
 
 
-def _boxes(results: Iterable[Detections], images: str, _labels: Labels) -> str:
+def _boxes(results: Iterable[Detections], images: str, _labels: Names) -> str:
     count = empty = 0
     scores, kind = [], Detections
     for r in results:
@@ -43,7 +43,7 @@ def _boxes(results: Iterable[Detections], images: str, _labels: Labels) -> str:
     return f"{count_of(count, *OVERLAPS[kind].objects)} on {images}{some}{score}"
 
 
-def _classes(results: Iterable[Classification], images: str, labels: Labels) -> str:
+def _classes(results: Iterable[Classification], images: str, labels: Names) -> str:
     best = [(int(r.class_ids[0]), float(r.scores[0])) for r in results]
     common, count = Counter(class_id for class_id, _ in best).most_common(1)[0]
     kinds = count_of(len({class_id for class_id, _ in best}), "class", "classes")
@@ -51,7 +51,7 @@ def _classes(results: Iterable[Classification], images: str, labels: Labels) -> 
     return f"{kinds} on {images}, most often {_name(common, labels)} ({count}), median top score {score:.2f}"
 
 
-def _masks(results: Iterable[SemanticMask], images: str, labels: Labels) -> str:
+def _masks(results: Iterable[SemanticMask], images: str, labels: Names) -> str:
     pixels = Counter[int]()
     for mask in results:
         ids, counts = np.unique(mask.class_ids, return_counts=True)
@@ -62,26 +62,59 @@ def _masks(results: Iterable[SemanticMask], images: str, labels: Labels) -> str:
     return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels)"
 
 
-def _vectors(results: Iterable[Embedding], _images: str, _labels: Labels) -> str:
+def _labels(results: Iterable[Labels], images: str, labels: Names) -> str:
+    count = empty = 0
+    common = Counter[int]()
+    for r in results:
+        count += len(r)
+        empty += len(r) == 0
+        common.update(r.class_ids.tolist())
+    some = f", {empty} of them without one" if empty else ""
+    most = (
+        f", most often {_name(common.most_common(1)[0][0], labels)} ({common.most_common(1)[0][1]})" if common else ""
+    )
+    return f"{count_of(count, 'label')} on {images}{some}{most}"
+
+
+def _values(results: Iterable[DenseMap], images: str, _labels: Names) -> str:
+    medians, lows, highs = [], [], []
+    gaps = pixels = 0
+    for r in results:
+        there = np.isfinite(r.values)
+        gaps, pixels = gaps + int((~there).sum()), pixels + there.size
+        if there.any():
+            values = r.values[there]
+            medians.append(float(np.median(values)))
+            lows.append(float(values.min()))
+            highs.append(float(values.max()))
+    if not medians:
+        return f"no value on {images}"
+    missing = f", none in {gaps / pixels:.1%} of the pixels" if gaps else ""
+    return f"values from {min(lows):.3g} to {max(highs):.3g} on {images}, median {np.median(medians):.3g}{missing}"
+
+
+def _vectors(results: Iterable[Embedding], _images: str, _labels: Names) -> str:
     lengths = [len(r.vector) for r in results]
     return f"{len(lengths)} embeddings of {lengths[0]} values"
 
 
-_IN_WORDS: dict[type, Callable[[Any, str, Labels], str]] = {
+_IN_WORDS: dict[type, Callable[[Any, str, Names], str]] = {
     Detections: _boxes,
     Classification: _classes,
     SemanticMask: _masks,
+    Labels: _labels,
+    DenseMap: _values,
     Embedding: _vectors,
 }
 
 
 def nothing_found(results: Sequence[Result]) -> Warning | None:
-    """What is to be said of a detector without a box anywhere; None of all others."""
-    kinds = [k for k in kinds_of(results) if k is not None and issubclass(k, Detections)]
-    if not kinds or any(isinstance(r, Detections) and len(r) for r in results):
+    """What is to be said of a detector without a box anywhere, or a tagger without a label; None of all others."""
+    kinds = [k for k in kinds_of(results) if k is not None and issubclass(k, Detections | Labels)]
+    if not kinds or any(isinstance(r, Detections | Labels) and len(r) for r in results):
         return None
     images = count_of(len(kinds), "image")
-    one = OVERLAPS[kinds[0]].objects[0]
+    one = OVERLAPS[kinds[0]].objects[0] if kinds[0] in OVERLAPS else "label"
     said = f"not one {one} on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
     return Warning("nothing-found", said)
 
@@ -91,9 +124,9 @@ def unknown_classes(results: Sequence[Result], classes: int) -> Warning | None:
 
     They match nothing and no truth: a stage that counts from 1, or labels that are too few. Masks may hold an id for 'ignore'.
     """
-    if not any(k is not None and issubclass(k, Detections | Classification) for k in kinds_of(results)):
+    if not any(k is not None and issubclass(k, Detections | Classification | Labels) for k in kinds_of(results)):
         return None
-    ids = [r.class_ids.ravel() for r in results if isinstance(r, Detections | Classification)]
+    ids = [r.class_ids.ravel() for r in results if isinstance(r, Detections | Classification | Labels)]
     found = np.concatenate(ids).astype(np.int64) if ids else np.zeros(0, np.int64)
     beyond = found[(found < 0) | (found >= classes)]
     if not len(beyond):
@@ -106,5 +139,5 @@ def unknown_classes(results: Sequence[Result], classes: int) -> Warning | None:
     )
 
 
-def _name(class_id: int, labels: Labels) -> str:
+def _name(class_id: int, labels: Names) -> str:
     return labels[class_id] if labels and 0 <= class_id < len(labels) and labels[class_id] else f"class {class_id}"

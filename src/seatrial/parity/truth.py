@@ -1,12 +1,11 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py) or a CSV with columns image,class.
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, a folder of label
+images (label_images.py), or a CSV with columns image,map (value_maps.py).
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -17,12 +16,17 @@ from typing import Any
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, image_ids, not_annotated, read_coco
+from seatrial.parity.csv_labels import read_label_sets
+from seatrial.parity.csv_rows import rows_of
+from seatrial.parity.label_images import LabelImages, check_sizes, label_files, read_label_images
+from seatrial.parity.value_maps import ValueMap, check_map_sizes, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
 class Truth:
-    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial.
+    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial, or
+    label_sets: several of each; masks: label images; maps: files of values by name of each image.
 
     placeholders: ids of categories that only group the others; warnings: what was found odd in reading.
     """
@@ -30,18 +34,35 @@ class Truth:
     path: Path
     coco: dict[str, Any] | None = None
     classes: dict[str, str] | None = None
+    label_sets: dict[str, tuple[str, ...]] | None = None
+    masks: LabelImages | None = None
+    maps: dict[str, ValueMap] | None = None
     placeholders: frozenset[int] = frozenset()
     warnings: tuple[Warning, ...] = ()
 
 
-def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
-    """DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it."""
+def load_truth(
+    path: Path, images: Sequence[ImageFile], multi_label: bool = False, map_scale: float | None = None
+) -> Truth:
+    """DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it.
+
+    multi_label: whether an image may have several classes. map_scale: what one unit of a map's file is.
+    """
+    if path.is_dir():
+        masks, warnings = read_label_images(path, images)
+        return Truth(path, masks=masks, warnings=tuple(warnings))
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(
             f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
         ) from None
+    if path.suffix.lower() == ".csv" and names_maps(text):
+        maps, warnings = read_value_maps(path, text, images, map_scale)
+        return Truth(path, maps=maps, warnings=tuple(warnings))
+    if path.suffix.lower() == ".csv" and multi_label:
+        label_sets, warnings = read_label_sets(path, text, images)
+        return Truth(path, label_sets=label_sets, warnings=tuple(warnings))
     if path.suffix.lower() == ".csv":
         classes, warnings = _read_classes(path, text, images)
         return Truth(path, classes=classes, warnings=tuple(warnings))
@@ -50,17 +71,25 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
 
 
 def check_truth(
-    truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]], task: str
+    truth: Truth,
+    images: Sequence[ImageFile],
+    sizes_hw: Sequence[tuple[int, int]],
+    task: str,
+    multi_label: bool = False,
 ) -> list[Warning]:
     """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
-    wanted = "classes" if task == "classify" else "coco" if task in _NEEDED else None
-    if wanted is None:
+    wanted = ("label_sets",) if multi_label else _JUDGED_BY.get(task, ("coco",) if task in _NEEDED else ())
+    if not wanted:
         return []
-    if getattr(truth, wanted) is None:
-        form = "COCO JSON" if wanted == "coco" else "a CSV with columns image,class"
+    if all(getattr(truth, name) is None for name in wanted):
+        form = " or ".join(_FORMS[name] for name in wanted)
         raise DataError(
             f"{truth.path}: a pipeline of task '{task}' is judged by {form}; give that, or leave images.annotations out"
         )
+    if truth.masks is not None:
+        check_sizes(truth.masks, images, sizes_hw)
+    if truth.maps is not None:
+        check_map_sizes(truth.maps, images, sizes_hw)
     if truth.coco is None:
         return []
     ids = {c["id"] for c in truth.coco["categories"]}
@@ -88,6 +117,27 @@ def check_truth(
 
 # What every annotation must have, by task.
 _NEEDED = {"detect": "bbox", "segment": "segmentation", "instances": "segmentation", "pose": "keypoints"}
+
+
+# What else than COCO judges a task, and what it is called.
+_JUDGED_BY = {"classify": ("classes",), "segment": ("coco", "masks"), "dense": ("maps",)}
+_FORMS = {
+    "coco": "COCO JSON",
+    "classes": "a CSV with columns image,class",
+    "label_sets": "a CSV with columns image,class, with several rows an image",
+    "masks": "a folder of label images",
+    "maps": "a CSV with columns image,map",
+}
+
+
+def truth_files(path: Path) -> list[Path]:
+    """All that the truth is read from, for who takes digests of it. OSError or DataError where that cannot be known."""
+    if path.is_dir():
+        return label_files(path)
+    if path.suffix.lower() != ".csv":
+        return [path]
+    text = path.read_text("utf-8-sig", errors="replace")
+    return [path, *(map_files(path, text) if names_maps(text) else [])]
 
 
 def _check_keypoints(truth: Truth) -> None:
@@ -174,7 +224,7 @@ def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[s
     tags: dict[str, list[str]] = {}
     unknown: dict[str, None] = {}
     empty = repeated = 0
-    for name, tag in _two_columns(path, text, ("image", "tag")):
+    for name, tag in rows_of(path, text, ("image", "tag")):
         if name not in names:
             unknown[name] = None
         elif not tag:
@@ -199,25 +249,11 @@ def _repeated_rows(count: int) -> list[Warning]:
     return [Warning("repeated-rows", f"{count_of(count, 'row')} say what another row says already")] if count else []
 
 
-def _two_columns(path: Path, text: str, wanted: tuple[str, str]) -> list[tuple[str, str]]:
-    reader = csv.DictReader(io.StringIO(text))
-    try:
-        rows, header = list(reader), reader.fieldnames or []
-    except csv.Error as e:
-        raise DataError(
-            f"{path}: expected a CSV with columns {wanted[0]},{wanted[1]}, but it is malformed ({e})"
-        ) from None
-    if not set(wanted) <= set(header):
-        got = ", ".join(header) if header else "an empty file"
-        raise DataError(f"{path}: expected a header line with columns {wanted[0]},{wanted[1]}, got {got}")
-    return [((r[wanted[0]] or "").strip(), (r[wanted[1]] or "").strip()) for r in rows]
-
-
 def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[Warning]]:
     """The class text of each image of the trial. DataError where one has none, an empty one, or two that differ."""
     classes: dict[str, str] = {}
     repeated = 0
-    for name, text_of_class in _two_columns(path, text, ("image", "class")):
+    for name, text_of_class in rows_of(path, text, ("image", "class")):
         if name in classes and classes[name] != text_of_class:
             raise DataError(
                 f"{path}: {name} is of class {classes[name]!r} in one row and of {text_of_class!r} in another; keep one"

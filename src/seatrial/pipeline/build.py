@@ -30,7 +30,7 @@ from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
 # Results in source pixels: where pixels went has to be known.
-_NEED_GEOMETRY = (*tasks.OBJECTS, "segment")
+_NEED_GEOMETRY = (*tasks.OBJECTS, "segment", "dense")
 
 
 @dataclass(frozen=True)

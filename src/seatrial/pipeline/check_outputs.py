@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.pipeline.check_maps import check_map
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import against_metadata, recognise
@@ -42,32 +43,8 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
             f"{where}.postprocess.task is classify, which reads one row of scores an image, but {model.path} gives "
             f"{outputs[0]}; it looks like {looks.words}" + (f": try format: {looks.format}" if looks.format else "")
         )
-    elif spec.task == "segment":
-        _check_channels(where, outputs[0], model)
-        _check_map(where, outputs[0], model)
-
-
-def _check_channels(where: str, output: TensorInfo, model: ModelInfo) -> None:
-    if len(output.shape) == 4 and output.shape[1] == 1:
-        raise ModelError(
-            f"{where}.postprocess.task is segment, which chooses among two channels or more, but {model.path} gives {output}, "
-            "of one; use a Python postprocess that applies a threshold and returns seatrial.SemanticMask"
-        )
-
-
-def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
-    """A map with its channels last would be read as hundreds of classes. It is one where its sides are like the input's."""
-    image = model.inputs[0].shape if model.inputs else ()
-    sides = image[1:3] if len(image) == 4 and image[3] in (1, 3) else image[2:4]
-    dims = (*output.shape[1:], *sides)
-    if len(output.shape) != 4 or len(dims) != 5 or not all(isinstance(d, int) for d in dims):
-        return
-    rows, columns, channels, height, width = (int(d) for d in dims if isinstance(d, int))
-    if rows * width == columns * height and channels * 4 <= rows:
-        raise ModelError(
-            f"{where}.postprocess.task is segment, which reads (B, classes, height, width), but {model.path} gives {output}, "
-            "with its channels last; transpose it in the model, or use a Python postprocess"
-        )
+    elif spec.task in ("segment", "dense"):
+        check_map(where, spec, outputs, model)
 
 
 # What a task reads behind the classes of a format, in words that continue the format's own.

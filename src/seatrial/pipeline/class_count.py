@@ -26,14 +26,20 @@ def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model:
     outputs = [by_name[name] for name in outputs_read(post, model.outputs)]
     found: int | None = None
     if post.task == "classify" and outputs:
-        found = _flat_size(outputs[0])
+        found = _minus(_flat_size(outputs[0]), post.background is not None)
     elif post.task == "segment" and outputs:
-        found = _size(outputs[0], 1, rank=4)
+        found = _map_classes(post.format or "scores", outputs[0])
     elif post.task in tasks.OBJECTS and post.format in FORMATS and FORMATS[post.format].fixed:
         found = _columns(post, FORMATS[post.format], outputs)
     elif post.task == "detect" and post.format in _NO_CLASS:
         found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
     return found if found is None or found > 0 else None
+
+
+def _map_classes(form: str, output: TensorInfo) -> int | None:
+    if form == "one_channel":
+        return 2  # the background and the object
+    return None if form == "class_map" else _size(output, 3 if form == "channels_last" else 1, rank=4)
 
 
 def _columns(post: pipelines.Postprocess, form: Format, outputs: Sequence[TensorInfo]) -> int | None:
@@ -96,6 +102,16 @@ def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelI
         return (
             f"heads of {count} classes count as COCO's category ids do, with gaps: give {count} labels in that order (an empty "
             "line where an id is not used)"
+        )
+    if (
+        count == given + 1
+        and isinstance(post, pipelines.Postprocess)
+        and post.task == "classify"
+        and not post.background
+    ):
+        return (
+            "one class more than labels is often a background class: set background: first (or last) where that column is no "
+            "class, else give it a label in its place, mostly the first line"
         )
     if count == given + 1:
         return "one class more than labels is often a background class: give it a label in its place, mostly the first line"

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy.typing as npt
 
+from seatrial.kernels.dense import DenseDecoder
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.instances import InstanceDecoder
+from seatrial.kernels.labels import LabelDecoder
 from seatrial.kernels.poses import PoseDecoder
-from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder
+from seatrial.kernels.segmentation import SegmentationDecoder
 from seatrial.plan import pipelines
 
 Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
@@ -33,8 +36,21 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
     if post.task == "pose":
         assert post.keypoints is not None
         return PoseDecoder(**objects, keypoints=post.keypoints, sigmas=tuple(post.sigmas) if post.sigmas else None)
+    if post.task == "classify" and post.multi_label:
+        return LabelDecoder(post.confidence, post.activation)
     if post.task == "classify":
-        return ClassificationDecoder(post.top_k, post.activation, engine)
+        return ClassificationDecoder(post.top_k, post.activation, engine, post.background)
     if post.task == "segment":
-        return SegmentationDecoder(engine)
+        # The others take the greatest score: no activation changes which that is.
+        activation = post.activation if post.format == "one_channel" else "none"
+        return SegmentationDecoder(engine, post.format or "scores", post.resize, post.threshold, activation)
+    if post.task == "dense":
+        return DenseDecoder(post.scale, post.shift, post.invert)
     return EmbeddingDecoder(post.normalize) if post.task == "embed" else None
+
+
+def has_two_engines(post: pipelines.Postprocess) -> bool:
+    """Whether a kernel in C++ does it too; else both engines are the same NumPy code, and agree in saying nothing."""
+    if post.task == "segment":
+        return post.resize == "nearest" and (post.format or "scores") in ("scores", "channels_last")
+    return post.task not in ("raw", "embed", "dense") and not post.multi_label

@@ -20,6 +20,7 @@ from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
+from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
@@ -62,6 +63,9 @@ class Plausibility:
             found = self._detector(self._post.format or "", self._lists())
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
+        elif self._post.task in ("segment", "dense"):
+            found, cure = map_problem(self._post, chosen[0], self._hw, self._labels)
+            return f"{self._where}.format is {self._post.format or 'scores'}, which {found}; {cure}" if found else ""
         else:
             found = ""
         asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
@@ -73,6 +77,8 @@ class Plausibility:
             return ()
         if self._post.format == "ssd" and self._post.task == "detect":
             return self._no_background()
+        if self._post.task in ("segment", "dense"):
+            return map_doubts(self._where, self._post, self._seen[self._read[0]])
         if self._post.task != "classify":
             return ()
         scores = self._seen[self._read[0]]
@@ -89,7 +95,8 @@ class Plausibility:
         if activation == "none" and not scores.columns.probabilities:
             span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
             said = f"{where} is none, but the scores go from {span}: these are logits"
-            return (Warning("raw-logits", said, "set activation: softmax"),)
+            cure = f"set activation: {'sigmoid' if self._post.multi_label else 'softmax'}"
+            return (Warning("raw-logits", said, cure),)
         return ()
 
     def _no_background(self) -> tuple[Warning, ...]:

@@ -17,11 +17,20 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
-from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
+from seatrial.kernels.results import (
+    Classification,
+    DenseMap,
+    Detections,
+    Embedding,
+    Instances,
+    Labels,
+    Poses,
+    SemanticMask,
+)
 
-Result = Detections | Classification | SemanticMask | Embedding | None
+Result = Detections | Classification | Labels | SemanticMask | DenseMap | Embedding | None
 # The most specific first: instances and poses are detections too.
-KINDS = (Instances, Poses, Detections, Classification, SemanticMask, Embedding)
+KINDS = (Instances, Poses, Detections, Classification, Labels, SemanticMask, DenseMap, Embedding)
 Values = Mapping[str, npt.NDArray[Any]]
 
 
@@ -37,7 +46,8 @@ def check_result(result: Any) -> Result:
         )
     values = {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__}
     for name, value in values.items():
-        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        gaps = kind is DenseMap and value.dtype.kind == "f"  # NaN says there that there is no value
+        if value.dtype.kind not in "fiu" or not (np.isfinite(value) | (np.isnan(value) & gaps)).all():
             raise PlanError(
                 f"the Python postprocess gave {kind.__name__}.{name} of {value.dtype}; expected finite numbers"
             )
@@ -76,12 +86,19 @@ def _sound_classes(v: Values) -> bool:
     return v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and v["scores"].size > 0
 
 
+def _repeated(v: Values) -> bool:
+    """A class that is there twice would be found twice."""
+    return len(np.unique(v["class_ids"])) < len(v["class_ids"])
+
+
 _SOUND: dict[type, Callable[[Values], bool]] = {
     Instances: _sound_instances,
     Poses: _sound_poses,
     Detections: _sound_detections,
     Classification: _sound_classes,
+    Labels: lambda v: v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and not _repeated(v),
     SemanticMask: lambda v: v["class_ids"].ndim == 2,
+    DenseMap: lambda v: v["values"].ndim == 2 and v["values"].size > 0,
     Embedding: lambda v: v["vector"].ndim == 1,
 }
 

@@ -26,6 +26,9 @@ Metric = Literal[
     "map_drop",
     "top1_drop",
     "miou_drop",
+    "f1_drop",
+    "abs_rel",
+    "rmse",
     "agreement",
 ]
 
@@ -51,6 +54,9 @@ METRICS: dict[str, tuple[Callable[[Any], float], str, Literal["max", "min"]]] = 
     "map_drop": (units.points, "points", "max"),
     "top1_drop": (units.points, "points", "max"),
     "miou_drop": (units.points, "points", "max"),
+    "f1_drop": (units.points, "points", "max"),
+    "abs_rel": (units.fraction, "fraction", "max"),
+    "rmse": (units.plain, "", "max"),
     "agreement": (units.fraction, "fraction", "min"),
 }
 

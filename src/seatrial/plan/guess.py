@@ -31,7 +31,8 @@ class Guess:
 
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
     model, its metadata or somebody says the size. labels_fit: whether the file's labels are as many as the head's classes.
-    run_s: seconds that a batch took on a picture, at the most that one core would take.
+    background: the column that is no class, where the labels are one fewer than the columns. run_s: seconds that a batch took
+    on a picture, at the most that one core would take.
     """
 
     recognition: Recognition
@@ -42,6 +43,7 @@ class Guess:
     unsure: tuple[str, ...]
     size_known: bool = True
     labels_fit: bool = True
+    background: str = ""
     run_s: float | None = None
 
     @property
@@ -96,6 +98,8 @@ def guess(
     settings |= _values(info, image, found.head, channels, settings["mode"], reasons)
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     activation = found.activation or _activation(info)
+    if found.head.format == "one_channel" and activation == "softmax":
+        activation = "sigmoid"
     return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known)
 
 
@@ -238,7 +242,7 @@ def _imagenet(info: ModelInfo, head: Head) -> bool:
     if any("dets" in o.name.lower() for o in info.outputs) and head.format == "rtdetr":  # RF-DETR
         return True
     return (
-        head.task in ("classify", "segment", "embed")
+        head.task in ("classify", "segment", "dense", "embed")
         or head.format == "detr"
         or (not head.read and head.fits == "stretch")
     )

@@ -14,6 +14,7 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.head_behind import find_instances, find_pose
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
+from seatrial.plan.head_maps import find_in_maps, find_one_channel, is_one_channel
 from seatrial.plan.head_pairs import find_in_pair
 from seatrial.plan.seen import Seen
 
@@ -43,10 +44,8 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if len(boxes) == 1 and all(r in (3, 4, 5) for r in ranks) and len(ranks) >= 3:
         found = _one(info, boxes[0], seen.get(boxes[0].name), hw)
         return Finding(found.key, f"{found.because}; the other outputs are its levels", False, (boxes[0].name,))
-    maps = {shape_of(o, seen)[1:] for o in outputs}
-    if all(r == 4 for r in ranks) and len(maps) == 1 and next(iter(maps))[0] == 1:
-        said = f"{len(ranks)} maps of one channel, all as large: a mask and its side outputs; name the one to read"
-        return Finding("one_channel", said)
+    if found_map := find_in_maps(info, seen, hw):
+        return found_map
     if all(r in (4, 5) for r in ranks):
         return Finding("levels", f"{len(ranks)} maps")
     return Finding("unknown", f"outputs are {', '.join(map(str, outputs))}")
@@ -54,10 +53,9 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
 
 def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Finding:
     shape = seen.shape if seen else output.shape
-    if len(shape) == 3 and not seen and output.dtype.startswith(("int", "uint")):
-        return Finding("class_map", "whole numbers in three dimensions")
-    if len(shape) == 3 and seen and seen.dtype.startswith(("int", "uint", "bool")):
-        return Finding("class_map", "whole numbers in three dimensions")
+    whole = (seen.dtype if seen else output.dtype).startswith(("int", "uint", "bool"))
+    if is_one_channel(shape, hw) or (len(shape) == 3 and whole):
+        return find_one_channel(info, output, shape, seen)
     if len(shape) == 3:
         found = find_in_list(info, shape, seen, hw)
         by_name = {output.name: seen} if seen else {}
@@ -106,7 +104,7 @@ def _width_in_words(width: int | str | None, classes: int) -> str:
     if classes and classes != width:
         return f"; {classes} labels for {width} columns: which column is which class?"
     if width in _WITH_BACKGROUND:
-        return f"; {width} columns: the first is often a background, which shifts every class by one"
+        return f"; {width} columns: the first is often a background, which shifts all classes by one: background: first if so"
     return f", {classes} labels for as many columns" if classes else ""
 
 
@@ -127,8 +125,6 @@ def _an_image_a_row(info: ModelInfo, output: TensorInfo, seen: Seen | None) -> b
 
 def _map(info: ModelInfo, shape: Shape) -> Finding:
     classes, channels = len(info.labels() or []), shape[1]
-    if channels == 1:
-        return Finding("one_channel", f"shape {_dims(shape)}")
     if isinstance(shape[3], int) and isinstance(channels, int) and shape[3] * 4 <= channels and shape[3] != channels:
         return Finding("channels_last", f"shape {_dims(shape)}")
     if classes and classes == channels:

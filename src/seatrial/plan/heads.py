@@ -86,9 +86,15 @@ HEADS: dict[str, Head] = {
     "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
     "pair_logits": _unread("boxes as anchors' offsets or corners, with logits"),
     "pair_alike": _unread("two tensors of four columns, and nothing says which holds the boxes"),
-    "class_map": _unread("a map of class numbers, with the argmax inside", "stretch"),
-    "channels_last": _unread("a map with its channels last", "stretch"),
-    "one_channel": _unread("a map of one channel: a mask, a depth or a heat map", "stretch"),
+    "class_map": Head("segment", "a map of class numbers, with the argmax inside", "class_map", "stretch"),
+    "channels_last": Head("segment", "a semantic segmentation with its channels last", "channels_last", "stretch"),
+    "one_channel": Head("segment", "a mask of one object, or a heat map: one channel", "one_channel", "stretch"),
+    "dense": Head(
+        "dense",
+        "a map of one value a pixel, such as a depth (a relative one, as of MiDaS, has no unit)",
+        None,
+        "stretch",
+    ),
     "unknown": _unread("a head that seatrial does not know", "stretch"),
 }
 

@@ -17,6 +17,7 @@ from typing import Any
 from seatrial.errors import ModelError, flag, printable
 from seatrial.model.file import ModelInfo
 from seatrial.plan.guess import Guess
+from seatrial.plan.tasks import OBJECTS
 
 Stage = dict[str, str]
 # Runs that a median takes whose neighbours are somewhat alike, and those of a comparison's eight rounds.
@@ -205,11 +206,21 @@ def _postprocess(m: Guessed) -> Stage:
     g, labels = m.guess, m.info.labels()
     stage = {"task": g.task}
     if g.format:
-        stage |= {"format": g.format, "confidence": "0.25", "iou": "0.45"}
+        stage["format"] = g.format
+    if g.task in OBJECTS:
+        stage |= {"confidence": "0.25", "iou": "0.45"}
+    if g.format == "one_channel":
+        stage |= {"activation": g.activation, "threshold": "0.5"}
+    if g.task == "segment" and g.format != "class_map":
+        stage["resize"] = "nearest   # linear: as transformers and mmseg draw the scores out first"
+    if g.task == "dense":
+        stage["# scale"] = "1   # values become value * scale + shift; invert: true makes depth of disparity"
     if g.recognition.keypoints:
         stage["keypoints"] = quoted(list(g.recognition.keypoints))
     if g.task == "classify":
         stage |= {"top_k": "5", "activation": g.activation}
+        if g.background:
+            stage["background"] = g.background
     if g.recognition.outputs:
         stage["outputs"] = quoted(list(g.recognition.outputs))
     if not g.labels_fit:

@@ -246,7 +246,8 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             problems.append(
                 (("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference")
             )
-        if (budget.metric.endswith("_drop") or budget.metric == "accuracy") and plan.images.annotations is None:
+        against_truth = budget.metric.endswith("_drop") or budget.metric in ("accuracy", "abs_rel", "rmse")
+        if against_truth and plan.images.annotations is None:
             problems.append(
                 (("budgets", i, "metric"), f"'{budget.metric}' needs ground truth: give images.annotations")
             )

@@ -31,7 +31,11 @@ class Images(Strict):
 
     path: str | list[str] = Field(description="a folder of images, or a list of files")
     annotations: str | None = Field(
-        None, description="COCO JSON (boxes or polygons), or a CSV with columns image,class"
+        None,
+        description="COCO JSON (boxes or polygons), a CSV with columns image,class or image,map, or a folder of label images",
+    )
+    map_scale: float | None = Field(
+        None, gt=0, allow_inf_nan=False, description="what one unit of a map's file is, such as 0.001 for millimetres"
     )
     tags: str | None = Field(None, description="a CSV with columns image,tag: slices for the report")
     limit: PositiveInt | None = Field(None, description="use only the first N images, in order of name")

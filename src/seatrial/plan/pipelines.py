@@ -69,17 +69,18 @@ ClassIds = Annotated[
 ]
 
 
-Task = Literal["detect", "instances", "pose", "classify", "segment", "embed", "raw"]
+Task = Literal["detect", "instances", "pose", "classify", "segment", "dense", "embed", "raw"]
 DetectorFormat = Literal[
     "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"
 ]
+MapFormat = Literal["scores", "class_map", "one_channel", "channels_last"]
 
 
 class Postprocess(Strict):
     """Raw outputs to results."""
 
     task: Task = "raw"
-    format: DetectorFormat | None = None
+    format: DetectorFormat | MapFormat | None = None
     confidence: Threshold = 0.25
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
@@ -93,6 +94,17 @@ class Postprocess(Strict):
     )
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     top_k: PositiveInt = 5
+    multi_label: bool = Field(False, description="classify: all classes above `confidence`, not the best ones")
+    background: Literal["first", "last"] | None = Field(
+        None, description="classify: the column that is no class; the others count from 0 without it"
+    )
+    resize: Literal["nearest", "linear"] = Field(
+        "nearest", description="segment: the class of the nearest cell, or of the scores drawn out linearly"
+    )
+    threshold: Threshold = Field(0.5, description="segment, format one_channel: above it a pixel is the object's")
+    scale: Annotated[float, Field(allow_inf_nan=False)] = Field(1.0, description="dense: value * scale + shift")
+    shift: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    invert: bool = Field(False, description="dense: 1 / (value * scale + shift), which makes depth of disparity")
     normalize: bool = True
     outputs: list[str] | None = Field(
         None, min_length=1, description="the model's outputs to read, in order; by default all"
@@ -104,11 +116,11 @@ class Postprocess(Strict):
     def _as_the_task_reads_it(self) -> Postprocess:
         known = tasks.FORMATS.get(self.task, ())
         words = {"task": self.task, "known": ", ".join(known)}
-        if known and self.format is None:
+        if known and self.format is None and self.task not in tasks.DEFAULT_FORMATS:
             said = "task '{task}' needs a format: one of {known}"
             raise PydanticCustomError("missing_format", said, {"key": "format", **words})
         # A raw task may name a format, to be judged by its parts.
-        if known and self.format not in known:
+        if known and self.format is not None and self.format not in known:
             said = "task '{task}' reads formats {known}, not '{format}'"
             raise PydanticCustomError("wrong_format", said, {"key": "format", "format": str(self.format), **words})
         for key, readers in tasks.ONLY_FOR.items():
@@ -118,11 +130,42 @@ class Postprocess(Strict):
         if self.task == "pose" and self.keypoints is None:
             said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
             raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})
+        if problem := maps_problem(self) or labels_problem(self):
+            raise PydanticCustomError("unfit_keys", "{said}", {"key": problem[0], "said": problem[1]})
         if self.sigmas is not None and self.keypoints is not None and len(self.sigmas) != self.keypoints[0]:
             said = "expected {count} sigmas, one a keypoint, got {given}"
             counts = {"count": self.keypoints[0], "given": len(self.sigmas)}
             raise PydanticCustomError("wrong_sigmas", said, {"key": "sigmas", **counts})
         return self
+
+
+def maps_problem(post: Postprocess) -> tuple[str, str] | None:
+    """A key of the tasks that give maps, and why it cannot be so; None where all go together."""
+    one_channel = post.task == "segment" and post.format == "one_channel"
+    if one_channel and post.activation == "softmax":
+        said = "format 'one_channel' needs activation: sigmoid where the model gives logits, none where probabilities"
+        return "activation", said
+    if post.task == "dense" and post.format is not None:
+        return "format", "task 'dense' takes no format; leave it out"
+    if post.threshold != 0.5 and not one_channel:
+        return "threshold", "only format 'one_channel' reads 'threshold'; leave it out"
+    if post.resize == "linear" and post.format == "class_map":
+        return "resize", "format 'class_map' holds class numbers, between which there is nothing; leave 'resize' out"
+    if post.scale == 0:
+        return "scale", "expected a number other than 0, which would make all values one"
+    return None
+
+
+def labels_problem(post: Postprocess) -> tuple[str, str] | None:
+    """The same of classifiers."""
+    if post.multi_label and post.activation == "softmax":
+        said = "multi_label needs activation: sigmoid where the model gives logits, none where it gives probabilities"
+        return "activation", said
+    if post.multi_label and post.background is not None:
+        return "background", "with multi_label every column is a class of its own; leave 'background' out"
+    if post.multi_label and "top_k" in post.model_fields_set:
+        return "top_k", "multi_label gives all classes above 'confidence'; leave 'top_k' out"
+    return None
 
 
 class UserPostprocess(UserCode):

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.kernels.maps import whole
+
 Array = npt.NDArray[Any]
 F64 = npt.NDArray[np.float64]
 # A head's narrow side: four values of a box and its classes. The other side counts anchors.
@@ -69,8 +71,9 @@ class Seen:
 
     shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time. columns:
     along the last axis; rows: along axis 1 of three; each None where that side is longer than WIDEST. sums: least and
-    greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions. counts: what `share`
-    divides.
+    greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions. span: least and
+    greatest of all finite values, whole: whether all are whole numbers, both of three and four dimensions. counts: what
+    `share` divides.
     """
 
     shape: tuple[int, ...] = ()
@@ -80,6 +83,8 @@ class Seen:
     rows: Ranges | None = None
     sums: tuple[float, float] = (np.inf, -np.inf)
     lengths: tuple[float, float] = (np.inf, -np.inf)
+    span: tuple[float, float] = (np.inf, -np.inf)
+    whole: bool = True
     finite: bool = True
     images: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -91,12 +96,14 @@ class Seen:
         return self.counts.get(what, 0) / max(1, self.counts.get("boxes" if what == "corners" else "rows", 0))
 
     def add(self, output: Array, batch: int, images: int | None = None) -> None:
-        """One run's. images: how many of the batch are new, where it was filled up. Of text and maps only the shape is kept."""
+        """One run's. images: how many of the batch are new, where it was filled up. Of text only the shape is kept."""
         self.shape, self.dtype = output.shape, output.dtype.name
         self.images += batch if images is None else images
         self.an_image_a_row &= output.ndim > 0 and len(output) == batch
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.reshape(output.shape[:2])
+        if output.dtype.kind in "fiub" and output.ndim in (3, 4) and output.size:
+            self._add_span(output)
         if output.dtype.kind not in "fiub" or output.ndim not in (2, 3) or output.size == 0:
             return
         values = output if output.ndim == 3 else output[:, None, :]
@@ -110,6 +117,14 @@ class Seen:
             self.rows = _widened(self.rows, values, (0, 2))
         if output.ndim == 2:
             self.lengths = _extended(self.lengths, np.linalg.norm(values.astype(np.float64), axis=-1))
+
+    def _add_span(self, values: Array) -> None:
+        self.whole = self.whole and whole(values)
+        ends = np.array([values.min(), values.max()], np.float64)
+        if not np.isfinite(ends).all():
+            finite = values[np.isfinite(values)]
+            ends = np.array([finite.min(), finite.max()], np.float64) if finite.size else np.zeros(0)
+        self.span = _extended(self.span, ends) if ends.size else self.span
 
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
@@ -136,7 +151,7 @@ class Seen:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:
         ranges = {name: Ranges.from_json(data[name]) if data[name] else None for name in ("columns", "rows")}
-        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths")}
+        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths", "span")}
         return cls(**{**data, **ranges, **pairs})
 
 

@@ -11,12 +11,27 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "detect": ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"),
     "instances": _EXTENDED,
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
+    "segment": ("scores", "class_map", "one_channel", "channels_last"),
 }
+# What a task reads where the plan names no format.
+DEFAULT_FORMATS = {"segment": "scores"}
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {"keypoints": ("pose",), "sigmas": ("pose",)}
+ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "keypoints": ("pose",),
+    "sigmas": ("pose",),
+    "resize": ("segment",),
+    "threshold": ("segment",),
+    "background": ("classify",),
+    "multi_label": ("classify",),
+    "scale": ("dense",),
+    "shift": ("dense",),
+    "invert": ("dense",),
+}
 # Tasks whose results are objects, each with a box, a score and a class.
 OBJECTS = ("detect", "instances", "pose")
 # What Ultralytics' exports call their tasks in the metadata.
 OF_METADATA = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "oriented"}
+# Tasks whose results have no classes, so that labels name nothing.
+WITHOUT_CLASSES = ("raw", "embed", "dense")
 # Tasks that have no results to be held against a truth.
 WITHOUT_TRUTH = ("raw", "embed")

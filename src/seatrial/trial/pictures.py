@@ -19,10 +19,11 @@ from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
-from seatrial.kernels.results import Classification, Detections, Instances, Poses, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Instances, Labels, Poses, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import StoredResults, load_results_file
+from seatrial.trial.heat import Scale, heat, heat_legend, scale_of
 from seatrial.trial.telling import Side, View, most_telling
 
 # Drawn as large as a page shows them: made smaller there, nobody could read a label.
@@ -35,7 +36,7 @@ MOST_NAMED = 12
 BACKGROUND = ("background", "bg")
 
 Colour = tuple[int, int, int]
-Labels = list[str] | None
+Names = list[str] | None
 U8 = npt.NDArray[np.uint8]
 
 
@@ -59,15 +60,20 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
     for view in views:
         sides = [side for side in view.sides if side.result is not None]
         colours = _colours((side.result, ready.labels[side.cell.pipeline]) for side in sides)
-        drawn += [_drawn(ready, run, view, side, colours) for side in sides]
+        scale = scale_of([side.result for side in sides])
+        drawn += [_drawn(ready, run, view, side, colours, scale) for side in sides]
     return drawn
 
 
-def _drawn(ready: Ready, run: RunFolder, view: View, side: Side, colours: Mapping[str, Colour]) -> Picture:
+def _drawn(
+    ready: Ready, run: RunFolder, view: View, side: Side, colours: Mapping[str, Colour], scale: Scale
+) -> Picture:
     image, name = ready.images[view.image], side.cell.pipeline
     spec, labels = ready.plan.plan.pipelines[name], ready.labels[name]
     pixels = decode(read_bytes(image.path), DecodeSettings(exif=spec.decode.exif), image.name)
     drawn = _draw(pixels, side.result, labels, colours, side.alone)
+    if isinstance(side.result, DenseMap):
+        drawn = heat(side.result, scale, (drawn.shape[1], drawn.shape[0]))
     file = f"pictures/{view.image:04d}-{side.cell.id}.jpg"
     write_atomic(run.path / file, cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
     return Picture(
@@ -78,7 +84,7 @@ def _drawn(ready: Ready, run: RunFolder, view: View, side: Side, colours: Mappin
         caption=_caption(side.result, labels),
         why=view.why,
         note=view.note,
-        legend=_legend(side.result, labels, colours),
+        legend=heat_legend(scale) if isinstance(side.result, DenseMap) else _legend(side.result, labels, colours),
     )
 
 
@@ -91,7 +97,7 @@ def _classes(result: Result) -> list[int]:
     return [int(ids[k]) for k in np.argsort(-counts, kind="stable") if ids[k] != nothing]
 
 
-def _colours(sides: Iterable[tuple[Result, Labels]]) -> dict[str, Colour]:
+def _colours(sides: Iterable[tuple[Result, Names]]) -> dict[str, Colour]:
     """By the classes' names, the same on both sides of an image: of a class wherever it is seen, if no other has it here."""
     taken: dict[str, Colour] = {}
     for result, labels in sides:
@@ -106,13 +112,13 @@ def _is_left(result: Result, name: str) -> bool:
     return isinstance(result, SemanticMask) and name.strip(" _").casefold() in BACKGROUND
 
 
-def _legend(result: Result, labels: Labels, colours: Mapping[str, Colour]) -> tuple[ClassColour, ...]:
+def _legend(result: Result, labels: Names, colours: Mapping[str, Colour]) -> tuple[ClassColour, ...]:
     names = list(dict.fromkeys(_label(k, labels) for k in _classes(result)[:MOST_NAMED]))
     hexes = ["" if _is_left(result, name) else "#{2:02x}{1:02x}{0:02x}".format(*colours[name]) for name in names]
     return tuple(ClassColour(colour=colour, name=name) for colour, name in zip(hexes, names, strict=True))
 
 
-def _draw(pixels: U8, result: Result, labels: Labels, colours: Mapping[str, Colour], alone: Collection[int]) -> U8:
+def _draw(pixels: U8, result: Result, labels: Names, colours: Mapping[str, Colour], alone: Collection[int]) -> U8:
     """alone: boxes that are drawn thick."""
     scale = min(WIDTH / pixels.shape[1], HEIGHT / pixels.shape[0])
     width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
@@ -168,12 +174,16 @@ def _objects(result: Detections) -> tuple[str, str]:
     return OVERLAPS[type(result)].objects
 
 
-def _label(class_id: int, labels: Labels) -> str:
+def _label(class_id: int, labels: Names) -> str:
     known = labels is not None and 0 <= class_id < len(labels) and labels[class_id]
     return known or str(class_id)
 
 
-def _caption(result: Result, labels: Labels) -> str:
+def _best(result: Labels) -> list[tuple[int, float]]:
+    return list(zip(result.class_ids.tolist()[:MOST_NAMED], result.scores.tolist()[:MOST_NAMED], strict=True))
+
+
+def _caption(result: Result, labels: Names) -> str:
     if isinstance(result, Detections):
         return (
             count_of(len(result), "detection")
@@ -183,6 +193,8 @@ def _caption(result: Result, labels: Labels) -> str:
     if isinstance(result, Classification):
         best = int(result.class_ids[0])
         return f"{_label(best, labels)} ({result.scores[0]:.0%})"
+    if isinstance(result, Labels):
+        return ", ".join(f"{_label(k, labels)} ({s:.0%})" for k, s in _best(result)) or "no label"
     if (count := len(_classes(result))) > MOST_NAMED:
         return f"{count} classes, the largest {MOST_NAMED}"
     return ""

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from seatrial.cells.preflight import Ready
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord
-from seatrial.kernels.results import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
-from seatrial.parity.results import agreement, match
+from seatrial.parity.results import NEAR, agreement, match
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
 from seatrial.plan.reference import baseline_name, is_reference_configuration, reference_cell
@@ -160,8 +160,14 @@ def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozen
     if theirs is None or own is None:
         return "no result on the left" if theirs is None else "no result on the right"
     if isinstance(theirs, Detections):
-        sides = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
-        return ", ".join(f"{count_of(len(a), *OVERLAPS[type(theirs)].objects)} {where}" for a, where in sides if a)
+        boxes = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
+        return ", ".join(f"{count_of(len(a), *OVERLAPS[type(theirs)].objects)} {where}" for a, where in boxes if a)
+    if isinstance(theirs, Labels) and isinstance(own, Labels):
+        sides = (set(theirs.class_ids.tolist()), set(own.class_ids.tolist()))
+        counts = ((len(sides[0] - sides[1]), "on the left alone"), (len(sides[1] - sides[0]), "on the right alone"))
+        return ", ".join(f"{count_of(count, 'label')} {where}" for count, where in counts if count)
+    if isinstance(theirs, DenseMap):
+        return f"values more than {NEAR:.0%} apart in {apart:.1%} of the pixels"
     return "another class" if isinstance(theirs, Classification) else f"another class in {apart:.1%} of the pixels"
 
 
@@ -177,12 +183,12 @@ def _others(base: CellRecord, results: Sequence[Result], taken: set[int], compar
 
 
 def _drawable(kind: type | None) -> bool:
-    return kind is not None and issubclass(kind, Detections | Classification | SemanticMask)
+    return kind is not None and not issubclass(kind, Embedding)
 
 
 def _worth(result: Result) -> float:
-    """Most boxes; the classes that are least sure; masks with most classes."""
-    if isinstance(result, Detections):
+    """Most boxes or labels; the classes that are least sure; masks with most classes."""
+    if isinstance(result, Detections | Labels):
         return len(result) or NOTHING
     if isinstance(result, Classification):
         return -float(result.scores[0])
