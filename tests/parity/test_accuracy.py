@@ -204,7 +204,7 @@ def test_an_annotation_without_a_box_is_named(truth):
     del annotation["bbox"]
     loaded, images = truth(coco(annotation))
     assert accuracy(loaded, images, [SemanticMask(painted())], LABELS)[0] == 1
-    with pytest.raises(DataError, match=r"truth\.json: 1 annotation\(s\) have no bbox"):
+    with pytest.raises(DataError, match=r"truth\.json: 1 annotation without 'bbox'"):
         accuracy(loaded, images, [found((FULL, 0.9, BUOY))], LABELS)
 
 

@@ -59,7 +59,7 @@ CANNOT = {
     "end_to_end of an obb head": (E2E, [(1, 300, 7)], {}, "end_to_end, which reads one tensor"),
     "a pose head": (V8, [(1, 56, 2100)], {"task": "pose"}, "its metadata says task 'pose'"),
     "an oriented head": (V8, [(1, 7, 2100)], {"task": "obb"}, "an oriented-box head"),
-    "a segment head": (V8 | {"outputs": ["output0"]}, [(1, 38, 2100)], {"task": "segment"}, "instance-segmentation head"),
+    "a segment head": (V8 | {"outputs": ["output0"]}, [(1, 38, 2100)], {"task": "segment"}, "task 'segment'; set task: instances"),
     "RT-DETR as yolov5": (V5, [(1, 300, 84)], {"task": "detect", "head": "RTDETRDecoder"}, "names RT-DETR"),
     "RT-DETR as end_to_end": (E2E, [(1, 300, 6)], {"task": "detect", "description": "Ultralytics rtdetr-l"}, "names RT-DETR"),
     "a classifier as a detector": (V8, [(1, 7, 2100)], {"task": "classify"}, "set task: classify"),

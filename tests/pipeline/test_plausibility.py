@@ -137,7 +137,7 @@ FALSE = {
     "yolov5 of [1, 22, 2100]": (detect("yolov5"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
                                 "22 × 2100 has anchors and classes the other way round", "try format: yolov8"),
     "classify of [1, 22, 2100]": ({"task": "classify"}, (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
-                                  "one row of scores an image", "try format: yolov8"),
+                                  "one row of scores an image", "try task: detect, format: yolov8"),
     "yolov8 of (anchors, 5 + classes)": (detect("yolov8"), (V5,), None, "the other way round", "try format: yolov5"),
     "3 labels for 18 classes": (detect("yolov8"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), ["a", "b", "c"],
                                 "reads 18 classes from the head, but there are 3 labels", ""),

@@ -50,6 +50,12 @@ def joined(*parts):
     return np.concatenate(parts, axis=1)[None].astype(np.float32)
 
 
+def keypoints(count, points=17, values=3):
+    """x and y over the input, and where there are three values how sure each is."""
+    whole = np.concatenate([RNG.uniform(0, SIDE, (count, points, 2)), RNG.uniform(0, 1, (count, points, 1))], axis=2)
+    return whole[..., :values].reshape(count, -1)
+
+
 def listed(count=300, found=5, scale=1.0, more=0, classes=9):
     """(detections, 6 + more): corners, score, class number."""
     rows = np.zeros((count, 6 + more))
@@ -117,6 +123,8 @@ def key_of(head):
 
 
 A, Q = ANCHORS, 300
+POSE = {"task": "pose", "kpt_shape": "[17, 3]"}
+PROTOTYPES = {"output1": np.zeros((1, 32, 80, 80), F)}
 UNIT = RNG.normal(0, 1, (1, 100))
 UNIT /= np.linalg.norm(UNIT)
 # name: outputs, labels, metadata, head, whether it is ticked
@@ -128,22 +136,35 @@ CASES = {
     "yolov8 with logits": (one(turned(joined(boxes(A), logits(A, 3)))), 3, {}, "yolov8_logits", False),
     "yolov8 with anchors first": (one(joined(boxes(A), scores(A, 3))), 3, {}, "yolov8_turned", False),
     "yolov8 of 18 classes with 3 labels": (one(turned(joined(boxes(A), scores(A, 18)))), 3, {}, "unknown", False),
-    "pose": (one(turned(joined(boxes(A), scores(A, 1), boxes(A)[:, :3].repeat(17, 1)))), 1, {}, "pose", False),
-    "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), boxes(A)[:, :3].repeat(17, 1)))), 0, {}, "pose", False),
-    "pose by its metadata": (one(turned(joined(boxes(A), scores(A, 1)))), 1, {"task": "pose"}, "pose", False),
+    "pose": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, {}, "pose", False),
+    "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 0, {}, "pose", False),
+    "pose of two values a point": (one(turned(joined(boxes(A), scores(A, 3), keypoints(A, 4, 2)))), 3, {}, "pose", False),
+    "pose by Ultralytics": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE, "pose", True),
+    "pose with another kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A, 5)))), 1, POSE, "pose_other", False),
+    "pose with a broken kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE | {"kpt_shape": "17"}, "pose", False),
+    "yolo26-pose by Ultralytics": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 9, POSE, "pose_end_to_end", True),
+    "yolo26-pose without metadata": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 0, {}, "pose_end_to_end", False),
+    "yolo26-seg by Ultralytics": (one(listed(more=32)[None]) | PROTOTYPES, 9, {"task": "segment"}, "instances_end_to_end", True),
+    "yolov8-seg by Ultralytics": (one(turned(joined(boxes(A), scores(A, 2), RNG.normal(0, 1, (A, 32))))) | PROTOTYPES,
+                                  2, {"task": "segment"}, "instances", True),
+    "yolov5-seg by its metadata": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.normal(0, 1, (3 * A, 32)))) | PROTOTYPES,
+                                   4, {"task": "segment"}, "instances_yolov5", True),
+    "yolov8-seg whose labels are too few": (one(turned(joined(boxes(A), scores(A, 4), RNG.normal(0, 1, (A, 32))))) | PROTOTYPES,
+                                            2, {"task": "segment"}, "instances_other", False),
+    "pose by its metadata": (one(turned(joined(boxes(A), scores(A, 1)))), 1, {"task": "pose"}, "pose_other", False),
     "obb": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 2, {}, "obb", False),
     "obb without labels": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 0, {}, "obb", False),
     "segment": ({"output0": turned(joined(boxes(A), scores(A, 2), RNG.normal(0, 1, (A, 32)))),
                  "output1": np.zeros((1, 32, 80, 80), F)}, 2, {}, "instances", False),
-    "segment by its metadata": (one(turned(joined(boxes(A), scores(A, 2)))), 2, {"task": "segment"}, "instances", False),
+    "segment by its metadata": (one(turned(joined(boxes(A), scores(A, 2)))), 2, {"task": "segment"}, "instances_other", False),
     "yolov5": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4))), 4, {"stride": "32"}, "yolov5", True),
     "yolov5 without labels": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4))), 0, {}, "yolov5", False),
     "yolov5 with its levels": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4)))
                                | {f"l{i}": np.zeros((1, 3, s, s, 9), F) for i, s in enumerate((40, 20, 10))},
                                4, {}, "yolov5", False),
     "yolov5 with boxes from 0 to 1": (one(joined(boxes(3 * A, 1 / SIDE), scores(3 * A, 5))), 4, {}, "yolov5_fractions", False),
-    "yolov5-seg": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.uniform(0, 1, (3 * A, 32)))), 4, {}, "instances", False),
-    "yolov7-face": (one(joined(boxes(3 * A), scores(3 * A, 1), boxes(3 * A), boxes(3 * A)[:, :1])), 1, {}, "pose", False),
+    "yolov5-seg": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.uniform(0, 1, (3 * A, 32)))), 4, {}, "instances_other", False),
+    "yolov7-face": (one(joined(boxes(3 * A), scores(3 * A, 1), boxes(3 * A), boxes(3 * A)[:, :1])), 1, {}, "pose_other", False),
     "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolov5", True),
     "yolox": (one(joined(offsets(A), scores(A, 1), scores(A, 4))), 0, {}, "yolox", False),
     "only levels": ({f"l{i}": np.zeros((1, 255, s, s), F) for i, s in enumerate((40, 20, 10))}, 0, {}, "levels", False),
@@ -178,7 +199,7 @@ CASES = {
     "four classes without names": (pair(logits(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "rtdetr", False),
     "four classes, no names, alike": (pair(scores(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "pair_alike", False),
     "RF-DETR-seg": (pair(boxes(Q, 1 / SIDE), logits(Q, 6), ("dets", "labels")) | {"masks": np.zeros((1, Q, 80, 80), F)}, 0, {},
-                    "instances", False),
+                    "instances_other", False),
     "SSD": (pair(corners(2000, 1 / SIDE), background_first(2000, 5), ("boxes", "scores")), 0, {}, "ssd", False),
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
@@ -242,10 +263,12 @@ def test_a_softmax_inside_is_not_applied_again():
 @pytest.mark.parametrize(
     ("metadata", "task", "form", "problem"),
     [
-        ({"task": "pose"}, "detect", "yolov8", "task 'pose'.*no built-in postprocess reads it"),
+        ({"task": "pose"}, "detect", "yolov8", "task 'pose'; set task: pose"),
+        ({"task": "pose"}, "pose", "yolov8", ""),
         ({"task": "obb"}, "detect", "yolov8", "an oriented-box head"),
-        ({"task": "segment"}, "detect", "yolov8", "an instance-segmentation head"),
-        ({"task": "segment"}, "segment", None, "an instance-segmentation head"),
+        ({"task": "segment"}, "detect", "yolov8", "task 'segment'; set task: instances"),
+        ({"task": "segment"}, "segment", None, "task 'segment'; set task: instances"),
+        ({"task": "segment"}, "instances", "yolov8", ""),
         ({"task": "detect"}, "classify", None, "set task: detect"),
         ({"task": "classify"}, "detect", "yolov8", "set task: classify"),
         (RTDETR, "detect", "yolov5", "names RT-DETR"),

@@ -85,25 +85,31 @@ def _layout(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen], extra: 
 
 
 def _guessed_points(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen]) -> tuple[int, int] | None:
-    """By the count of labels, else by how many columns behind the boxes hold probabilities before others do."""
-    shape, classes = shape_of(head, seen), len(info.labels() or [])
+    """Of YOLOv8's layout by the count of labels, else by how many rows behind the boxes hold probabilities before others do;
+    of an end-to-end list by what stands behind the class."""
+    (_, rows, columns), classes = shape_of(head, seen), len(info.labels() or [])
     numbers = seen.get(head.name)
-    if isinstance(shape[2], int) and isinstance(shape[1], int) and shape[2] < shape[1]:
+    if isinstance(columns, int) and isinstance(rows, int) and columns < rows:
+        behind = numbers.columns.part(6) if numbers is not None and numbers.columns is not None else None
+        return _points(columns - 6, behind) if rows <= MOST_QUERIES else None
+    values = numbers.rows if numbers is not None else None
+    if not isinstance(rows, int):
         return None
-    if not isinstance(shape[1], int):
-        return _points(shape[2] - 6, None) if isinstance(shape[2], int) else None
-    if isinstance(shape[2], int) and shape[1] <= MOST_QUERIES and 6 < shape[2] < shape[1]:
-        return _points(shape[2] - 6, None)
-    if not classes and numbers is not None and numbers.rows is not None:
-        scores = numbers.rows.part(4)
-        good = (scores.low >= -0.01) & (scores.high <= 1.01)
-        classes = int(good.argmin())
-    behind = numbers.rows.part(4 + classes) if numbers is not None and numbers.rows is not None else None
-    return _points(shape[1] - 4 - classes, behind) if classes else None
+    if not classes and values is not None:
+        scores = values.part(4)
+        classes = int(((scores.low >= -0.01) & (scores.high <= 1.01)).argmin())
+    return _points(rows - 4 - classes, values.part(4 + classes) if values else None) if classes else None
 
 
 def _points(columns: int, values: Ranges | None) -> tuple[int, int] | None:
-    thirds = columns % 3 == 0 and (values is None or values.every(3, 2).probabilities)
-    if columns >= 3 and thirds:
-        return columns // 3, 3
-    return (columns // 2, 2) if columns >= 2 and columns % 2 == 0 else None
+    for each in (3, 2):
+        if columns < each or columns % each:
+            continue
+        if values is None or (_places(values.every(each, 0)) and (each == 2 or values.every(3, 2).probabilities)):
+            return columns // each, each
+    return None
+
+
+def _places(values: Ranges) -> bool:
+    """Pixels may lie a little outside the picture; coefficients are as often below 0 as above."""
+    return values.most > 2 and values.least > -0.5 * values.most

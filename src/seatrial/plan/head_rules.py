@@ -61,7 +61,10 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
     if len(shape) == 3:
         found = find_in_list(info, shape, seen, hw)
         by_name = {output.name: seen} if seen else {}
-        return find_pose(info, by_name, found.because) if found.key == "pose" else found
+        if found.key not in ("pose", "end_to_end_more"):
+            return found
+        pose = find_pose(info, by_name, found.because)
+        return found if pose.key == "pose_other" and found.key == "end_to_end_more" else pose
     if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)):
         return _rows_of_scores(info, output, shape, seen)
     if len(shape) == 4:
