@@ -181,8 +181,9 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     """The same object twice can only be found once: it would halve what a model finds, and every drop."""
     seen: dict[str, dict[str, Any]] = {}
     for a in kept:
-        what = [a["image_id"], a["category_id"], a.get("bbox"), a.get("segmentation"), a["iscrowd"]]
-        seen.setdefault(json.dumps(what, sort_keys=True) if a.get("bbox") or a.get("segmentation") else str(a["id"]), a)
+        shape = [a.get(k) for k in ("bbox", "segmentation", "keypoints")]
+        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"]]
+        seen.setdefault(json.dumps(what, sort_keys=True) if any(shape) else str(a["id"]), a)
     again = len(kept) - len(seen)
     if not again:
         return kept, []
