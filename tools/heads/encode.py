@@ -38,6 +38,12 @@ class Head:
     metadata: Mapping[str, str] = field(default_factory=dict)
     metric: str = "mAP"
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    more_inputs: Mapping[str, tuple[str, Sequence[int | str]]] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> bool:
+        """Whether each picture has an input of its own size."""
+        return self.mode == "rect"
 
 
 def candidates(
@@ -144,6 +150,7 @@ HEADS: dict[str, Head] = {
     "detect-yolov8": Head(yolov8(), post("detect", "yolov8"), metadata=ultralytics("detect")),
     "detect-yolov5": Head(yolov5(), post("detect", "yolov5"), metadata=ultralytics("detect")),
     "detect-end-to-end": Head(end_to_end(), post("detect", "yolo26"), metadata=ultralytics("detect")),
+    "detect-end-to-end-rect": Head(end_to_end(), post("detect", "yolo26"), mode="rect", metadata=ultralytics("detect")),
     "instances-yolov8": Head(yolov8(coefficients), post("instances", "yolov8"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-yolov5": Head(yolov5(coefficients), post("instances", "yolov5"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-end-to-end": Head(
@@ -184,8 +191,9 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         folder / "model.onnx",
         codes,
         {output: np.stack(values) for output, values in tables.items()},
-        SIDE,
+        None if head.varies else SIDE,
         head.metadata if metadata else {},
+        more_inputs=head.more_inputs,
     )
     write_pictures(folder / "pictures", found)
     write_truth(folder / "truth.json", found, head.truth)
@@ -193,7 +201,7 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         "version": 1,
         "images": {"path": "pictures", "annotations": "truth.json"},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
-        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4], "threads": [1]},
+        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1] if head.varies else [1, 4], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},
         "measure": {"max_time": "200 ms", "min_samples": 5},
     }

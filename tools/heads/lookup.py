@@ -17,28 +17,33 @@ def lookup_model(
     path: Path,
     codes: np.ndarray,
     outputs: Mapping[str, np.ndarray],
-    side: int,
+    side: int | None,
     metadata: Mapping[str, str] | None = None,
     shapes: Mapping[str, Sequence[int | str]] | None = None,
     batch: int | str = "batch",
     rows: Mapping[str, np.ndarray] | None = None,
+    more_inputs: Mapping[str, tuple[str, Sequence[int | str]]] | None = None,
 ) -> Path:
     """Writes the model.
 
     codes (M, 3): what the input holds at its centre, by picture. outputs: (M, …) by name: of each picture without the batch.
     shapes: what the file says of an output's shape, with the batch; by default its own. rows: of outputs whose first dimension
     is no batch but how many were found (data-dependent): how many of each picture's rows there are; those need a batch of 1.
+    side: of the input; None leaves its sides open. more_inputs: others by name, with their dtype and shape, which change nothing.
     """
     tensors = [
         numpy_helper.from_array(codes.astype(np.float32)[None], "codes"),
-        numpy_helper.from_array(np.array(side // 2, np.int64), "middle"),
         numpy_helper.from_array(np.array([1], np.int64), "one"),
         numpy_helper.from_array(np.array([2], np.int64), "two"),
         numpy_helper.from_array(np.array([0], np.int64), "zero"),
     ]
     nodes = [
-        helper.make_node("Gather", ["images", "middle"], ["row"], axis=2),
-        helper.make_node("Gather", ["row", "middle"], ["colour"], axis=2),
+        helper.make_node("Shape", ["images"], ["sides"], start=2),
+        helper.make_node("Div", ["sides", "two"], ["middle"]),
+        helper.make_node("Split", ["middle"], ["middle_y", "middle_x"], num_outputs=2),
+        helper.make_node("Gather", ["images", "middle_y"], ["row"], axis=2),
+        helper.make_node("Gather", ["row", "middle_x"], ["pixel"], axis=3),
+        helper.make_node("Flatten", ["pixel"], ["colour"]),
         helper.make_node("Unsqueeze", ["colour", "one"], ["one_colour"]),
         helper.make_node("Sub", ["one_colour", "codes"], ["apart"]),
         helper.make_node("Mul", ["apart", "apart"], ["squares"]),
@@ -60,9 +65,12 @@ def lookup_model(
         own = ["found", *table.shape[2:]] if counted else [batch, *table.shape[1:]]
         shape = (shapes or {}).get(name, own)
         infos.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(table.dtype), list(shape)))
-    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, side, side])
-    graph = helper.make_graph(nodes, "lookup", [image], infos, tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    sides = [side or "height", side or "width"]
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, *sides])]
+    for name, (dtype, shape) in (more_inputs or {}).items():
+        inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape)))
+    graph = helper.make_graph(nodes, "lookup", inputs, infos, tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     for key, value in (metadata or {}).items():
         model.metadata_props.add(key=key, value=value)
     onnx.checker.check_model(model)

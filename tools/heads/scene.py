@@ -59,7 +59,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Way:
-    """x_input = x_source * sx + ox, likewise y; of a letterbox or a stretch to a square of `side`."""
+    """x_input = x_source * sx + ox, likewise y; of a letterbox, rect or stretch within a square of `side`."""
 
     side: int
     sx: float
@@ -85,6 +85,9 @@ def way(hw: tuple[int, int], side: int, mode: str) -> Way:
         return Way(side, side / w, side / h)
     ratio = min(side / h, side / w)
     rh, rw = round(h * ratio), round(w * ratio)
+    if mode == "rect":
+        # Padded to multiples of 32 alone.
+        return Way(side, rw / w, rh / h, (-rw % 32) // 2, (-rh % 32) // 2)
     return Way(side, rw / w, rh / h, (side - rw) // 2, (side - rh) // 2)
 
 

@@ -68,7 +68,8 @@ def _run_again(
             )
             if backend is None:
                 shapes = {name: array.shape for name, array in feeds.items()}
-                options = OpenOptions.for_shapes(w.model_info, threads, shapes)
+                fixed = OpenOptions.for_shapes(w.model_info, threads, shapes)
+                options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(threads)
                 backend = open_backend(w.backend, Path(w.model), options)
             outputs = backend.run(feeds)
             for row in range(min(batch, count - start)):

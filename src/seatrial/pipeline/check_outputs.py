@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
+from seatrial.model.image_size import main_input
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import against_metadata, recognise
@@ -57,7 +58,7 @@ def _check_channels(where: str, output: TensorInfo, model: ModelInfo) -> None:
 
 def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
     """A map with its channels last would be read as hundreds of classes. It is one where its sides are like the input's."""
-    image = model.inputs[0].shape if model.inputs else ()
+    image = main_input(model).shape if model.inputs else ()
     sides = image[1:3] if len(image) == 4 and image[3] in (1, 3) else image[2:4]
     dims = (*output.shape[1:], *sides)
     if len(output.shape) != 4 or len(dims) != 5 or not all(isinstance(d, int) for d in dims):

@@ -13,10 +13,10 @@ from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape, multiple_of
-from seatrial.model.image_size import Size, layout_of, size_in, size_words, stated_size, unread_size
+from seatrial.model.image_size import Size, layout_of, main_input, size_in, size_words, stated_size, unread_size
 from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
 from seatrial.plan.seen import Seen
-from seatrial.plan.tasks import OBJECTS
+from seatrial.plan.tasks import OBJECTS, USUAL_INPUTS
 
 Dim = int | str | None
 COMMON: Size = (640, 640)
@@ -31,7 +31,8 @@ class Guess:
 
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
     model, its metadata or somebody says the size. labels_fit: whether the file's labels are as many as the head's classes.
-    run_s: seconds that a batch took on a picture, at the most that one core would take.
+    run_s: seconds that a batch took on a picture, at the most that one core would take. extra_inputs: what goes into those
+    beside the image, by their names.
     """
 
     recognition: Recognition
@@ -43,6 +44,7 @@ class Guess:
     size_known: bool = True
     labels_fit: bool = True
     run_s: float | None = None
+    extra_inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -96,19 +98,27 @@ def guess(
     settings |= _values(info, image, found.head, channels, settings["mode"], reasons)
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     activation = found.activation or _activation(info)
-    return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known)
+    extra = {i.name: USUAL_INPUTS[i.name] for i in info.inputs if i is not image}
+    if extra:
+        said = ", ".join(f"{name} gets {kind}" for name, kind in extra.items())
+        reasons.unsure.append(f"extra_inputs: by their names alone, {said}: what the exporter's own code puts in there")
+    return Guess(
+        found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known, extra_inputs=extra
+    )
 
 
 def _image_input(info: ModelInfo) -> TensorInfo:
     if not info.inputs:
         raise ModelError(f"{info.path}: the model has no inputs, so no image can go in; there is nothing to try it on")
     inputs = ", ".join(map(str, info.inputs))
-    if len(info.inputs) > 1:
+    pictures = [i for i in info.inputs if len(i.shape) == 4]
+    known = all(i.name in USUAL_INPUTS and len(i.shape) in (0, 2) for i in info.inputs if len(i.shape) != 4)
+    if len(info.inputs) > 1 and not (len(pictures) == 1 and known):
         raise ModelError(
             f"{info.path}: the model has {len(info.inputs)} inputs ({inputs}), and a built-in "
             "preprocess feeds one; write the plan by hand with a Python preprocess stage that returns a dict (docs/plan.md)"
         )
-    image = info.inputs[0]
+    image = pictures[0] if len(pictures) == 1 else info.inputs[0]
     if image.dtype == "object":
         raise ModelError(
             f"{info.path}: the model takes text, not an image (inputs are {inputs}); write the plan by hand with a Python "
@@ -160,7 +170,7 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
 
 def _fitting(info: ModelInfo) -> Size:
     """The common choice, or another where that does not go through the graph."""
-    image = info.inputs[0]
+    image = main_input(info)
     return size_in(image, example_shape(info, image, 1, {}))
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 
 from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.model.image_size import main_input
 from seatrial.plan.head_behind import find_instances, find_pose
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
@@ -116,7 +117,8 @@ def _width_in_words(width: int | str | None, classes: int) -> str:
 def _an_image_a_row(info: ModelInfo, output: TensorInfo, seen: Seen | None) -> bool:
     if seen is not None and not seen.an_image_a_row:
         return False
-    batch = info.inputs[0].shape[0] if info.inputs and info.inputs[0].shape else None
+    image = main_input(info).shape if info.inputs else ()
+    batch = image[0] if image else None
     own, width = output.shape[0] if output.shape else None, output.shape[-1] if output.shape else None
     if own is None or batch is None or own == batch:
         return True

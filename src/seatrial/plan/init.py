@@ -196,6 +196,9 @@ def _preprocess(g: Guess) -> Stage:
         stage["pad_anchor"] = p["pad_anchor"]
     stage |= {"color": p["color"], "scale": "1" if p["scale"] == 1 else "1/255"}
     stage |= {"mean": _numbers(p["mean"]), "std": _numbers(p["std"]), "layout": p["layout"], "dtype": p["dtype"]}
+    if g.extra_inputs:
+        pairs = (f"{quoted(name)}: {kind}" for name, kind in g.extra_inputs.items())
+        stage["extra_inputs"] = f"{{{', '.join(pairs)}}}"
     if "quant_scale" in p:
         stage |= {"quant_scale": f"{p['quant_scale']:.9g}", "zero_point": str(p["zero_point"])}
     return stage

@@ -31,11 +31,17 @@ class UserCode(Strict):
     python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="mypackage.module:function")
 
 
+ExtraInput = Literal["source_hw", "source_wh", "resized_hw", "input_hw", "input_wh", "scale_yx", "scale_xy"]
+
+
 class Preprocess(Strict):
     """HWC uint8 to the model's input tensor."""
 
-    size: Annotated[tuple[PositiveInt, PositiveInt], Field(description="height, width of the input")]
-    mode: Literal["letterbox", "stretch", "resize_center_crop", "pad"] = "letterbox"
+    size: Annotated[
+        tuple[PositiveInt, PositiveInt],
+        Field(description="height, width of the input; with rect and keep_ratio what it lies in"),
+    ]
+    mode: Literal["letterbox", "stretch", "resize_center_crop", "pad", "rect", "keep_ratio"] = "letterbox"
     interpolation: Literal["linear", "nearest", "area", "cubic", "antialias_linear", "antialias_cubic"] = "linear"
     pad_value: Annotated[int, Field(ge=0, le=255)] = 114
     pad_anchor: Literal["center", "top_left"] = "center"
@@ -52,6 +58,12 @@ class Preprocess(Strict):
     zero_point: int = 0
     resize_short: PositiveInt | None = Field(
         None, description="with resize_center_crop: the short side after the resize"
+    )
+    stride: PositiveInt = Field(32, description="with rect and keep_ratio: sides are multiples of it")
+    scaling: Literal["any", "down", "up"] = Field("any", description="with these: never enlarge, or never reduce")
+    to_stride: Literal["pad", "stretch"] = Field("pad", description="with these: how sides come to multiples")
+    extra_inputs: dict[str, ExtraInput] = Field(
+        {}, description="the model's other inputs, by name: what each is filled with, of each image"
     )
 
 

@@ -16,6 +16,13 @@ FORMATS: dict[str, tuple[str, ...]] = {
 ONLY_FOR: dict[str, tuple[str, ...]] = {"keypoints": ("pose",), "sigmas": ("pose",)}
 # Tasks whose results are objects, each with a box, a score and a class.
 OBJECTS = ("detect", "instances", "pose")
+# What exporters call inputs beside the image, and fill them with: Paddle has rows first, RT-DETR's own code the width.
+USUAL_INPUTS = {
+    "im_shape": "resized_hw",
+    "scale_factor": "scale_yx",
+    "orig_target_sizes": "source_wh",
+    "target_sizes": "source_hw",
+}
 # What Ultralytics' exports call their tasks in the metadata.
 OF_METADATA = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "oriented"}
 # Tasks that have no results to be held against a truth.
