@@ -97,6 +97,39 @@ def test_a_mask_is_that_of_another_computation():
     assert seen > 100
 
 
+@given(st.sampled_from(["rtdetr", "detr"]), ways, st.integers(0, 2**31))
+def test_a_query_keeps_its_own_mask(form, way, seed):
+    """Each as from its map alone, over the whole picture; a query that offers two classes has it twice."""
+    rng = np.random.default_rng(seed)
+    height, width, mode, anchor = way
+    geometry = fit((height, width), (SIDE, SIDE), mode, anchor)
+    boxes = rng.uniform(0.2, 0.8, (1, 6, 4)).astype(np.float32)
+    logits, masks = rng.normal(0, 2, (1, 6, 3)).astype(np.float32), rng.normal(0, 1, (1, 6, 9, 9)).astype(np.float32)
+    decoder = InstanceDecoder(form, confidence=0.3)
+    (found,) = both(decoder, [boxes, logits, masks], [geometry])
+    _, queries = DetectionDecoder(form, confidence=0.3).found([boxes[0], logits[0]], geometry)
+    whole = np.array([0, 0, width, height], np.float32)
+    for k, q in enumerate(queries.tolist()):
+        expected, _ = instance_mask(np.ones(1, np.float32), masks[0, q : q + 1], whole, geometry)
+        np.testing.assert_array_equal(found.mask(k), expected)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        ([(1, 6, 4), (1, 6, 3)], r"expected one output of masks \(B, queries, height, width\)"),
+        (
+            [(1, 6, 4), (1, 6, 3), (1, 5, 9, 9)],
+            r"expected one a query, 6 of them, got an output of shape \(1, 5, 9, 9\)",
+        ),
+        ([(1, 6, 4), (1, 6, 9, 9)], "format 'rtdetr': expected boxes"),
+    ],
+)
+def test_masks_of_queries_that_cannot_be_are_named(shapes, said):
+    with pytest.raises(ValueError, match=said):
+        InstanceDecoder("rtdetr")([np.zeros(s, np.float32) for s in shapes], [fit((8, 8), (SIDE, SIDE), "stretch")])
+
+
 @pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38])
 def test_odd_numbers_in_coefficients_and_prototypes(odd):
     rng = np.random.default_rng(0)
@@ -176,8 +209,8 @@ def test_shapes_that_cannot_be_are_named(shapes, said):
 
 
 def test_formats_without_room_for_coefficients_are_refused():
-    with pytest.raises(ValueError, match="format: expected one of yolov8, .*, got 'detr'"):
-        InstanceDecoder("detr")
+    with pytest.raises(ValueError, match="format: expected one of yolov8, .*, got 'ssd'"):
+        InstanceDecoder("ssd")
 
 
 def test_a_pixel_is_set_where_its_sum_is_above_nothing_not_at_it():

@@ -199,7 +199,7 @@ CASES = {
     "four classes without names": (pair(logits(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "rtdetr", False),
     "four classes, no names, alike": (pair(scores(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "pair_alike", False),
     "RF-DETR-seg": (pair(boxes(Q, 1 / SIDE), logits(Q, 6), ("dets", "labels")) | {"masks": np.zeros((1, Q, 80, 80), F)}, 0, {},
-                    "instances_other", False),
+                    "instances_queries", False),
     "SSD": (pair(corners(2000, 1 / SIDE), background_first(2000, 5), ("boxes", "scores")), 0, {}, "ssd", False),
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),

@@ -27,7 +27,7 @@ CHANNELS = 32
 class Head:
     """outputs(things, way, rng): of one picture, by name, without the batch. post: the postprocess that reads it.
 
-    truth: box, mask, keypoints or oriented. rows: outputs whose first dimension counts what was found; their values come with
+    truth: box, mask, plane, keypoints or oriented. rows: outputs whose first dimension counts what was found; their values come with
     the count, as a pair. shapes: what the file says. fits: whether `init` can know it all (else it must say CHECK).
     """
 
@@ -105,6 +105,18 @@ def keypoints(values: int) -> Behind:
     return behind
 
 
+def rf_detr(things, at, rng):
+    """dets, labels and masks: a mask a query, as logits over the whole input, which nothing cuts by its box: a half-plane."""
+    boxes, scores, places = candidates(things, at, rng, QUERIES)
+    masks = rng.normal(0, 1, (QUERIES, SIDE // 4, SIDE // 4))
+    centres = (np.arange(SIDE // 4) + 0.5) * 4
+    for place, thing in zip(places, things, strict=True):
+        a, b, c = at.plane(thing.plane)
+        masks[place] = a * centres[None, :] + b * centres[:, None] + c
+    logits = np.log(scores / (1 - scores))
+    return {"dets": f32(cxcywh(boxes) / SIDE), "labels": f32(logits), "masks": masks.astype(np.float32)}
+
+
 def yolov8(behind: Behind = nothing):
     def outputs(things, at, rng):
         boxes, scores, places = candidates(things, at, rng, ANCHORS)
@@ -156,6 +168,7 @@ HEADS: dict[str, Head] = {
     "instances-end-to-end": Head(
         end_to_end(coefficients), post("instances", "yolo26"), "mask", metadata=SEGMENT, metric="mask mAP"
     ),
+    "instances-queries": Head(rf_detr, post("instances", "rtdetr"), "plane", "stretch", metric="mask mAP"),
     "pose-yolov8": Head(
         yolov8(keypoints(3)), post("pose", "yolov8", keypoints=[POINTS, 3]), "keypoints", metadata=POSE, metric="keypoint mAP"
     ),

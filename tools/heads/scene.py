@@ -42,9 +42,13 @@ class Thing:
         """(H, W) bool."""
         y, x = np.mgrid[0 : hw[0], 0 : hw[1]]
         x0, y0, x1, y1 = self.box_xyxy
+        return (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & self.half_plane(hw)
+
+    def half_plane(self, hw: tuple[int, int]) -> np.ndarray:
+        """(H, W) bool: the mask without the box."""
+        y, x = np.mgrid[0 : hw[0], 0 : hw[1]]
         a, b, c = self.plane
-        inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-        return inside & (a * (x + 0.5) + b * (y + 0.5) + c > 0)
+        return a * (x + 0.5) + b * (y + 0.5) + c > 0
 
 
 @dataclass(frozen=True)
@@ -147,15 +151,15 @@ def write_pictures(folder: Path, found: list[Scene]) -> None:
 
 
 def coco(found: list[Scene], kind: str = "box") -> dict:
-    """kind: box, mask, keypoints or oriented: what each annotation holds beside its box."""
+    """kind: box, mask, plane, keypoints or oriented: what each annotation holds beside its box."""
     annotations = []
     for k, scene in enumerate(found):
         for thing in scene.things:
             x0, y0, x1, y1 = thing.box_xyxy
             row = {"id": len(annotations) + 1, "image_id": k, "category_id": thing.class_id + 1, "iscrowd": 0}
             row |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
-            if kind == "mask":
-                mask = thing.mask(scene.hw)
+            if kind in ("mask", "plane"):
+                mask = thing.mask(scene.hw) if kind == "mask" else thing.half_plane(scene.hw)
                 row |= {"segmentation": runs(mask), "area": int(mask.sum())}
             if kind == "keypoints":
                 row["keypoints"] = np.column_stack([thing.keypoints, np.full(POINTS, 2)]).ravel().tolist()

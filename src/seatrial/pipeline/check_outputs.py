@@ -74,7 +74,7 @@ def _check_map(where: str, output: TensorInfo, model: ModelInfo) -> None:
 # What a task reads behind the classes of a format, in words that continue the format's own.
 _BEHIND = {
     "detect": "",
-    "instances": " with coefficients behind, and prototypes (B, K, height, width)",
+    "instances": ", and masks (B, K, height, width) with coefficients behind the classes or a mask a query",
     "pose": " with keypoints behind",
 }
 
@@ -92,7 +92,7 @@ def _check_detector(
     if 0 not in ranks and (
         ranks.count(3) < len(form.output_ranks)
         or (single and not masks and len(ranks) != 1)
-        or (masks and (ranks.count(3), ranks.count(4)) != (1, 1))
+        or (masks and (ranks.count(3), ranks.count(4)) != (len(form.output_ranks), 1))
     ):
         raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
     heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(spec, outputs)

@@ -31,7 +31,7 @@ def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model:
         found = _size(outputs[0], 1, rank=4)
     elif post.task in tasks.OBJECTS and post.format in FORMATS and FORMATS[post.format].fixed:
         found = _columns(post, FORMATS[post.format], outputs)
-    elif post.task == "detect" and post.format in _NO_CLASS:
+    elif post.task in tasks.OBJECTS and post.format in _NO_CLASS:
         found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
     return found if found is None or found > 0 else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detection_formats import EXTENDED, FORMATS
 from seatrial.model.file import TensorInfo
 from seatrial.plan import pipelines
 from seatrial.plan.head_pairs import which_is_boxes
@@ -29,7 +29,8 @@ def outputs_read(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInf
         return names
     first_is_none = isinstance(pair[0].shape[2], int) and pair[0].shape[2] != 4
     swapped = first_is_none if postprocess.outputs else which_is_boxes(*pair, {}) == 1
-    return [o.name for o in (reversed(pair) if swapped else pair)]
+    both = [o.name for o in (reversed(pair) if swapped else pair)]
+    return both if postprocess.task == "detect" else [*both, *(n for n in names if n not in both)]
 
 
 def untold(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> bool:
@@ -55,7 +56,7 @@ def columns_behind(postprocess: pipelines.Postprocess, outputs: Sequence[TensorI
     if postprocess.task == "pose":
         assert postprocess.keypoints is not None
         return postprocess.keypoints[0] * postprocess.keypoints[1]
-    if postprocess.task == "instances":
+    if postprocess.task == "instances" and postprocess.format in EXTENDED:
         channels = [o.shape[1] for o in outputs if len(o.shape) == 4]
         return channels[0] if len(channels) == 1 and isinstance(channels[0], int) else None
     return 0

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.head_finding import MOST_QUERIES, Finding, shape_of
+from seatrial.plan.head_pairs import find_in_pair
 from seatrial.plan.seen import Ranges, Seen
 
 # By layout: the axis of columns, and how many beside classes and what stands behind them.
@@ -28,6 +29,18 @@ def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure
     key = {"yolov8": "instances", "": "instances_other"}.get(layout, f"instances_{layout}")
     because = f"{because}; {words}, {channels} of them coefficients"
     return Finding(key, because, sure and fits, (lists[0].name, maps[0].name) if len(info.outputs) > 2 else ())
+
+
+def find_queries(outputs: Sequence[TensorInfo], seen: Mapping[str, Seen]) -> Finding:
+    """Of boxes, scores and masks in a tensor each, a row or a map a query."""
+    lists = [o for o in outputs if len(shape_of(o, seen)) == 3]
+    (masks,) = [o for o in outputs if len(shape_of(o, seen)) == 4]
+    pair = find_in_pair(lists[0], lists[1], seen)
+    queries = shape_of(lists[0], seen)[1]
+    because = f"boxes, scores and masks in a tensor each; {pair.because}"
+    if pair.key != "rtdetr" or shape_of(masks, seen)[1] != queries:
+        return Finding("instances_other", because)
+    return Finding("instances_queries", because, False, (*pair.outputs, masks.name))
 
 
 def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.model.image_size import main_input
-from seatrial.plan.head_behind import find_instances, find_pose
+from seatrial.plan.head_behind import find_instances, find_pose, find_queries
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
 from seatrial.plan.head_pairs import find_in_pair
@@ -40,7 +40,7 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if len(boxes) == 1 and sorted(ranks) == [3, 4]:
         return find_instances(info, seen, "a list of anchors and a map of prototypes")
     if len(boxes) == 2 and len(ranks) == 3 and max(ranks) == 4:
-        return Finding("instances_other", "boxes, scores and masks in a tensor each")
+        return find_queries(outputs, seen)
     if len(boxes) == 1 and all(r in (3, 4, 5) for r in ranks) and len(ranks) >= 3:
         found = _one(info, boxes[0], seen.get(boxes[0].name), hw)
         return Finding(found.key, f"{found.because}; the other outputs are its levels", False, (boxes[0].name,))

@@ -69,6 +69,12 @@ HEADS: dict[str, Head] = {
     "instances_end_to_end": Head(
         "instances", "end-to-end detections with mask coefficients behind, and prototypes", "end_to_end"
     ),
+    "instances_queries": Head(
+        "instances",
+        "RF-DETR's instance segmentation: boxes from 0 to 1, a logit a class and a mask a query",
+        "rtdetr",
+        "stretch",
+    ),
     "pose": Head("pose", "a pose head: keypoints behind the classes", "yolov8"),
     "pose_end_to_end": Head("pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
     "yolov7_end_to_end": _unread("YOLOv7's end-to-end (detections, 7): image, corners, class, score"),

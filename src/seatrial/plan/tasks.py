@@ -9,7 +9,7 @@ _EXTENDED = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "end_to_end")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
     "detect": ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"),
-    "instances": _EXTENDED,
+    "instances": (*_EXTENDED, "rtdetr", "detr"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
