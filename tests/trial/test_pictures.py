@@ -8,7 +8,7 @@ from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record
 from seatrial.history.run_folder import new_run
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
 from seatrial.pipeline.results import ResultsWriter
 from seatrial.trial.pictures import HEIGHT, MOST_NAMED, PALETTE, WIDTH, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES
@@ -256,3 +256,26 @@ def test_classes_of_one_image_have_colours_of_their_own_the_same_on_both_sides(d
     assert right["1"] == hex_of(1) or right["1"] not in left.values()
     assert left[str(far)] == right[str(far)]
     assert len({*left.values(), *right.values()}) == 3
+
+
+def test_masks_are_tinted_within_and_poses_have_their_points(drawn):
+    """Beside the box, which a plain detection has too: what differs lies where the mask or the points are."""
+
+    def canvas(result, caption):
+        pictures, folder = drawn(baseline=[result] * 4, candidate=[result] * 4)
+        assert {p.caption for p in pictures} == {caption}
+        return cv2.imread(str(folder / pictures[0].file)).astype(int)
+
+    whole = np.zeros((12, 16), bool)
+    whole[2:8, 2:5] = True
+    seen = np.array([[[4, 4, 0.9], [12, 9, 0.9], [14, 2, 0.1]]], np.float32)
+    plain = canvas(boxes(FACE), "1 detection")
+    masked = canvas(Instances.of_masks(boxes(FACE), [whole], (12, 16)), "1 mask")
+    posed = canvas(Poses(*vars(boxes(FACE)).values(), seen, np.full(3, 0.3, np.float32)), "1 pose")
+    scale = plain.shape[0] / 12
+    for drawing, inside, outside in ((masked, (6, 3), (6, 12)), (posed, (8.5, 11.5), (1.5, 13.5))):
+        apart = [
+            np.abs(drawing - plain)[round((y + 0.5) * scale), round((x + 0.5) * scale)].max()
+            for y, x in (inside, outside)
+        ]
+        assert apart[0] > 40 > 15 > apart[1], (inside, apart)

@@ -19,6 +19,7 @@ from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
+from seatrial.kernels.poses import COCO_SIGMAS
 from seatrial.kernels.results import Classification, Detections, Instances, Poses, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result, load_results_file
@@ -146,8 +147,19 @@ def _tint(canvas: U8, where: npt.NDArray[np.bool_], colour: Colour) -> None:
     canvas[where] = canvas[where] // 2 + np.array(colour, np.uint8) // 2
 
 
+# Which of COCO's 17 points of a person are joined: nose and eyes, ears, arms, trunk, legs.
+_JOINTS = (
+    *((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
+    *((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
+)
+
+
 def _draw_points(canvas: U8, points: npt.NDArray[Any], colour: Colour) -> None:
-    """Those that are surely seen, as dots with a dark rim: legible on any ground."""
+    """Those that are surely seen, as dots with a dark rim, legible on any ground; of COCO's persons joined by their limbs."""
+    for a, b in _JOINTS if len(points) == len(COCO_SIGMAS) else ():
+        if min(points[a, 2], points[b, 2]) > SURE:
+            ends = [(round(float(x)), round(float(y))) for x, y, _ in points[[a, b]]]
+            cv2.line(canvas, ends[0], ends[1], colour, 1, cv2.LINE_AA)
     for x, y, seen in points.tolist():
         if seen > SURE:
             cv2.circle(canvas, (round(x), round(y)), 3, (0, 0, 0), -1, cv2.LINE_AA)
