@@ -7,7 +7,8 @@ import pytest
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
-from seatrial.pipeline.results import KINDS, ResultsWriter, check_result, load_results_file
+from seatrial.pipeline.results import KINDS, ResultsWriter, check_result
+from seatrial.pipeline.stored import load_results_file
 
 ONE = Detections(np.array([[0, 1, 2, 3.5]], np.float32), np.array([0.5], np.float32), np.array([7]))
 RESULTS = [

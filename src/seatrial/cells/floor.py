@@ -24,7 +24,10 @@ _MOST_TEXT = 200
 
 
 def measure_floor(
-    w: PipelineWorkload, configurations: Sequence[tuple[int, int]], opened: OpenedPipeline, raw: list[list[Array]]
+    w: PipelineWorkload,
+    configurations: Sequence[tuple[int, int]],
+    opened: OpenedPipeline,
+    raw: Sequence[Sequence[Array]],
 ) -> list[Floor]:
     """One Floor for each (batch, threads), of the first images whose raw outputs are given.
 

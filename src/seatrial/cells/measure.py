@@ -61,7 +61,8 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
     from seatrial.cells.floor import measure_floor
     from seatrial.machine.environment import peak_memory_bytes
     from seatrial.parity.floor import save_floors
-    from seatrial.pipeline.results import ResultsWriter, load_results_file
+    from seatrial.pipeline.results import ResultsWriter
+    from seatrial.pipeline.stored import load_results_file
 
     w = task.workload
     affinity = pin(w.threads)

@@ -17,6 +17,7 @@ from seatrial.parity.evaluation import Evaluation, MeanEvaluation, PixelEvaluati
 from seatrial.parity.objects import evaluate_objects
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import kinds_of
 
 # A class that no model has: what a pixel is of which a user's stage says nothing.
 NOTHING = 65535
@@ -28,14 +29,15 @@ def evaluate(
     """What is right on each image, or None where truth and results don't go together or no class map says how."""
     if class_map is None:
         return None
-    first = next((r for r in results if r is not None), None)
-    if any(r is not None and type(r) is not type(first) for r in results):
+    kinds = set(kinds_of(results)) - {None}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    if kind is None:
         return None
-    if isinstance(first, Detections) and truth.coco:
+    if issubclass(kind, Detections) and truth.coco:
         return evaluate_objects(truth, images, results, class_map)
-    if isinstance(first, Classification) and truth.classes:
+    if kind is Classification and truth.classes:
         return MeanEvaluation("top-1", np.array(_top1(truth, images, results, class_map), np.float64))
-    if isinstance(first, SemanticMask) and truth.coco:
+    if kind is SemanticMask and truth.coco:
         return _pixels(truth, images, results, class_map)
     return None
 

@@ -22,6 +22,7 @@ from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import kinds_of
 
 ANY_AREA = [LEAST_AREA, LARGEST_AREA]
 
@@ -66,15 +67,14 @@ def evaluate_objects(
     """results: all of one kind, or None, for which nothing is found. DataError where the truth cannot judge that kind."""
     coco = truth.coco
     assert coco is not None
-    there = [r for r in results if isinstance(r, Detections)]
-    how = JUDGING[type(there[0])]
+    how = JUDGING[next(k for k in kinds_of(results) if k is not None)]
     without = sum(how.needs not in a for a in coco["annotations"])
     if without:
         raise DataError(
             f"{truth.path}: {count_of(without, 'annotation')} without '{how.needs}', which {how.metric} is judged by"
         )
     own_ids = image_ids(coco, images)
-    sigmas = _sigmas(there, truth)
+    sigmas = _sigmas(results, truth)
     judge = _judge(_filled(truth, own_ids, results), how, _found(own_ids, results, class_map, how), sigmas)
     judge.params.imgIds = sorted(set(own_ids))
     judge.params.iouThrs, judge.params.recThrs = IOU_THRESHOLDS, RECALL_LEVELS
@@ -141,12 +141,11 @@ def _with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
     return {"bbox": box, "num_keypoints": len(marked), **a, "area": area}
 
 
-def _sigmas(results: Sequence[Detections], truth: Truth) -> list[float] | None:
+def _sigmas(results: Sequence[Result], truth: Truth) -> list[float] | None:
     """Of poses, one a keypoint. DataError where the truth has another number of keypoints."""
-    poses = [r for r in results if isinstance(r, Poses)]
-    if not poses:
+    if Poses not in kinds_of(results):
         return None
-    sigmas: list[float] = poses[0].sigmas.tolist()
+    sigmas: list[float] = next(r for r in results if isinstance(r, Poses)).sigmas.tolist()
     assert truth.coco is not None
     for a in truth.coco["annotations"]:
         if len(a["keypoints"]) != 3 * len(sigmas):

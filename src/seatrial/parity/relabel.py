@@ -14,6 +14,7 @@ from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.names import folded_note, labels_text, pair_names
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import StoredResults, kinds_of
 from seatrial.warning import Warning
 
 
@@ -87,9 +88,9 @@ def _by_index(
     return Relabelling(warnings=(Warning("assumed-classes", f"{which}: class ids are taken to mean the same", cure),))
 
 
-def relabelled(results: Sequence[Result], ids: npt.NDArray[np.int64] | None) -> list[Result]:
-    """The results with their class ids replaced by those of a Relabelling."""
-    return list(results) if ids is None else [_renumbered(r, ids) for r in results]
+def relabelled(results: Sequence[Result], ids: npt.NDArray[np.int64] | None) -> Sequence[Result]:
+    """The results with their class ids replaced by those of a Relabelling, each when it is asked for."""
+    return results if ids is None else StoredResults(kinds_of(results), lambda i: _renumbered(results[i], ids))
 
 
 def _renumbered(result: Result, ids: npt.NDArray[np.int64]) -> Result:

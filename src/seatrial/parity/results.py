@@ -5,7 +5,7 @@ For: what agrees on each image, counted in boxes or images. Not for: right or wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.parity.answers import Answers
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import kinds_of
 from seatrial.stats.resample import resampled, share_high, share_low
 from seatrial.stats.sample import CONFIDENCE
 
@@ -133,50 +135,36 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
     """What agrees on each image; None where the task has no decoded results.
 
     Where one side alone has a result for an image (user code may give None), they disagree on it.
-    ValueError where results are of different kinds: a class and a box both have class_ids, but don't compare.
+    ValueError where results are of different kinds: a class and a box both have class_ids, but don't compare. Each result is
+    read once, and let go before the next.
     """
-    pairs = list(zip(reference, candidate, strict=True))
-    kinds = {type(x) for pair in pairs for x in pair if x is not None}
+    sides_kinds = list(zip(kinds_of(reference), kinds_of(candidate), strict=True))
+    kinds = {k for pair in sides_kinds for k in pair if k is not None}
     if not kinds:
         return None
     if len(kinds) > 1:
         raise ValueError(f"expected results of one kind, got {' and '.join(sorted(k.__name__ for k in kinds))}")
     kind = kinds.pop()
-    one_sided = tuple(i for i, (r, c) in enumerate(pairs) if (r is None) != (c is None))
-    neither = sum(r is None and c is None for r, c in pairs)
+    one_sided = tuple(i for i, (r, c) in enumerate(sides_kinds) if (r is None) != (c is None))
+    neither = sum(r is None and c is None for r, c in sides_kinds)
     sides: dict[str, Any] = {"one_sided": one_sided, "neither": neither}
+    pairs = zip(reference, candidate, strict=True)
     if issubclass(kind, Detections):
         return _objects(kind, pairs, sides)
-    compared: dict[type, tuple[Callable[[Any, Any], float], str]] = {
-        Classification: (_top1, "same top-1 class"),
-        SemanticMask: (_pixels, "same class, share of pixels"),
-        Embedding: (_cosine, "cosine similarity"),
-    }
-    alike, unit = compared[kind]
-    agree = [0.0 if r is None or c is None else alike(r, c) for r, c in pairs]
-    of = [0.0 if r is None and c is None else 1.0 for r, c in pairs]
-    empty = all(r is None or (isinstance(r, Embedding) and not r.vector.any()) for r in reference) or _constant(
-        reference
-    )
-    return Agreement(np.array(agree), np.array(of), unit, "images", empty, **sides)
-
-
-def _constant(results: Sequence[Result]) -> bool:
-    """The same answer to the bit on every image, or masks of one class throughout: a model that does not look at them."""
-    answers = [r for r in results if r is not None]
-    masks = [r for r in answers if isinstance(r, SemanticMask)]
-    if masks and all((m.class_ids == masks[0].class_ids.flat[0]).all() for m in masks):
-        return True
-    return len(answers) > 1 and all(_same(a, answers[0]) for a in answers)
-
-
-def _same(a: Result, b: Result) -> bool:
-    return all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
-
-
-def _objects(kind: type[Detections], pairs: Sequence[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
-    rows = []
+    alike, unit = _COMPARED[kind]
+    answers, agree, of = Answers(), [], []
     for r, c in pairs:
+        answers.add(r)
+        agree.append(0.0 if r is None or c is None else alike(r, c))
+        of.append(0.0 if r is None and c is None else 1.0)
+    return Agreement(np.array(agree), np.array(of), unit, "images", answers.empty, **sides)
+
+
+def _objects(kind: type[Detections], pairs: Iterable[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
+    rows = []
+    answers = Answers()
+    for r, c in pairs:
+        answers.add(r)
         ours, theirs = (x if isinstance(x, Detections) else None for x in (r, c))
         matched = len(match(ours, theirs)) if ours is not None and theirs is not None else 0
         rows.append((matched, len(ours or ()), len(theirs or ())))
@@ -188,7 +176,7 @@ def _objects(kind: type[Detections], pairs: Sequence[tuple[Result, Result]], sid
         counts[:, 1] + counts[:, 2],
         unit,
         "boxes",
-        not counts[:, 1].any() or _constant([r for r, _ in pairs]),
+        not counts[:, 1].any() or answers.constant,
         tuple(rows),
         **sides,
         objects=how.objects,
@@ -229,3 +217,10 @@ def _cosine(reference: Embedding, candidate: Embedding) -> float:
     norms = float(np.linalg.norm(r) * np.linalg.norm(c))
     # A zero vector has no direction: it agrees with another zero vector only. NaN and infinity agree with nothing.
     return min(1.0, max(-1.0, float(r @ c) / norms)) if 0 < norms < np.inf else float(not r.any() and not c.any())
+
+
+_COMPARED: dict[type, tuple[Callable[[Any, Any], float], str]] = {
+    Classification: (_top1, "same top-1 class"),
+    SemanticMask: (_pixels, "same class, share of pixels"),
+    Embedding: (_cosine, "cosine similarity"),
+}

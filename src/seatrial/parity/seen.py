@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,53 +12,76 @@ from seatrial.errors import count_of
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import kinds_of
 from seatrial.warning import Warning
 
+Labels = Sequence[str] | None
 
-def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
+
+def seen(results: Sequence[Result], labels: Labels) -> str:
     """'3 boxes on 11 images, 8 of them empty, median score 0.79'. '' where the task has no decoded results."""
-    there = [r for r in results if r is not None]
-    images = f"{len(results)} image{'' if len(results) == 1 else 's'}"
+    there = sum(k is not None for k in kinds_of(results))
     if not there:
         return ""
-    none = f", {len(results) - len(there)} without a result" if len(there) < len(results) else ""
-    boxes = [r for r in there if isinstance(r, Detections)]
-    if boxes:
-        count, empty = sum(map(len, boxes)), sum(len(r) == 0 for r in boxes)
-        score = f", median score {np.median(np.concatenate([r.scores for r in boxes])):.2f}" if count else ""
-        some = f", {empty} of them empty" if empty else ""
-        found = count_of(count, *OVERLAPS[type(boxes[0])].objects)
-        return f"{found} on {images}{some}{score}{none}"
-    best = [r for r in there if isinstance(r, Classification)]
-    if best:
-        common, count = Counter(int(r.class_ids[0]) for r in best).most_common(1)[0]
-        kinds = len({int(r.class_ids[0]) for r in best})
-        score = np.median([float(r.scores[0]) for r in best])
-        return (
-            f"{kinds} class{'' if kinds == 1 else 'es'} on {images}, most often {_name(common, labels)} ({count}), "
-            f"median top score {score:.2f}{none}"
-        )
-    masks = [r for r in there if isinstance(r, SemanticMask)]
-    if masks:
-        pixels = Counter[int]()
-        for mask in masks:
-            ids, counts = np.unique(mask.class_ids, return_counts=True)
-            pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
-        common, count = pixels.most_common(1)[0]
-        share = count / max(1, pixels.total())
-        found = count_of(len(pixels), "class", "classes")
-        return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels){none}"
-    vectors = [r.vector for r in there if isinstance(r, Embedding)]
-    return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
+    images = f"{len(results)} image{'' if len(results) == 1 else 's'}"
+    none = f", {len(results) - there} without a result" if there < len(results) else ""
+    kind = next((base for base in _IN_WORDS if any(k and issubclass(k, base) for k in kinds_of(results))), None)
+    own = (r for r in results if kind is not None and isinstance(r, kind))
+    return _IN_WORDS[kind](own, images, labels) + none if kind is not None else ""
+
+
+def _boxes(results: Iterable[Detections], images: str, _labels: Labels) -> str:
+    count = empty = 0
+    scores, kind = [], Detections
+    for r in results:
+        kind = type(r)
+        scores.append(r.scores)
+        count += len(r)
+        empty += len(r) == 0
+    score = f", median score {np.median(np.concatenate(scores)):.2f}" if count else ""
+    some = f", {empty} of them empty" if empty else ""
+    return f"{count_of(count, *OVERLAPS[kind].objects)} on {images}{some}{score}"
+
+
+def _classes(results: Iterable[Classification], images: str, labels: Labels) -> str:
+    best = [(int(r.class_ids[0]), float(r.scores[0])) for r in results]
+    common, count = Counter(class_id for class_id, _ in best).most_common(1)[0]
+    kinds = count_of(len({class_id for class_id, _ in best}), "class", "classes")
+    score = np.median([score for _, score in best])
+    return f"{kinds} on {images}, most often {_name(common, labels)} ({count}), median top score {score:.2f}"
+
+
+def _masks(results: Iterable[SemanticMask], images: str, labels: Labels) -> str:
+    pixels = Counter[int]()
+    for mask in results:
+        ids, counts = np.unique(mask.class_ids, return_counts=True)
+        pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    common, count = pixels.most_common(1)[0]
+    share = count / max(1, pixels.total())
+    found = count_of(len(pixels), "class", "classes")
+    return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels)"
+
+
+def _vectors(results: Iterable[Embedding], _images: str, _labels: Labels) -> str:
+    lengths = [len(r.vector) for r in results]
+    return f"{len(lengths)} embeddings of {lengths[0]} values"
+
+
+_IN_WORDS: dict[type, Callable[[Any, str, Labels], str]] = {
+    Detections: _boxes,
+    Classification: _classes,
+    SemanticMask: _masks,
+    Embedding: _vectors,
+}
 
 
 def nothing_found(results: Sequence[Result]) -> Warning | None:
     """What is to be said of a detector without a box anywhere; None of all others."""
-    boxes = [r for r in results if isinstance(r, Detections)]
-    if not boxes or any(len(r) for r in boxes):
+    kinds = [k for k in kinds_of(results) if k is not None and issubclass(k, Detections)]
+    if not kinds or any(isinstance(r, Detections) and len(r) for r in results):
         return None
-    images = count_of(len(boxes), "image")
-    one = OVERLAPS[type(boxes[0])].objects[0]
+    images = count_of(len(kinds), "image")
+    one = OVERLAPS[kinds[0]].objects[0]
     said = f"not one {one} on any of {images}: is postprocess.confidence too high, or the preprocessing wrong?"
     return Warning("nothing-found", said)
 
@@ -67,6 +91,8 @@ def unknown_classes(results: Sequence[Result], classes: int) -> Warning | None:
 
     They match nothing and no truth: a stage that counts from 1, or labels that are too few. Masks may hold an id for 'ignore'.
     """
+    if not any(k is not None and issubclass(k, Detections | Classification) for k in kinds_of(results)):
+        return None
     ids = [r.class_ids.ravel() for r in results if isinstance(r, Detections | Classification)]
     found = np.concatenate(ids).astype(np.int64) if ids else np.zeros(0, np.int64)
     beyond = found[(found < 0) | (found >= classes)]
@@ -80,5 +106,5 @@ def unknown_classes(results: Sequence[Result], classes: int) -> Warning | None:
     )
 
 
-def _name(class_id: int, labels: Sequence[str] | None) -> str:
+def _name(class_id: int, labels: Labels) -> str:
     return labels[class_id] if labels and 0 <= class_id < len(labels) and labels[class_id] else f"class {class_id}"

@@ -1,4 +1,4 @@
-"""Decoded results as plain arrays on disk and back. For: passing a cell's results to the parent. Not for: judging.
+"""Decoded results as plain arrays on disk. For: passing a cell's results to the parent. Not for: reading (stored.py), judging.
 
 One .npz a cell: no pickles, so that reading it can't run code.
 """
@@ -147,28 +147,3 @@ class ResultsWriter:
             yield
         except OSError as e:
             raise ResultsError(f"{self._path}: cannot be written: {why_not_written(e)}") from e
-
-
-def load_results_file(path: Path) -> tuple[list[Result], list[list[npt.NDArray[Any]]]]:
-    kinds = {k.__name__: k for k in KINDS}
-    with np.load(path, allow_pickle=False) as data:
-        arrays = {name: data[name] for name in data.files}
-    fields: dict[int, dict[str, Any]] = {}
-    raw: list[list[npt.NDArray[Any]]] = [[] for _ in range(int(arrays["raw_count"]))]
-    for name, value in arrays.items():
-        parts = name.split(".")
-        if parts[0].isdigit():
-            fields.setdefault(int(parts[0]), {})[parts[1]] = value
-        elif parts[0] == "raw":
-            raw[int(parts[1])].append(value)
-    results: list[Result] = []
-    for i in range(int(arrays["count"])):
-        own = fields.get(i)
-        results.append(kinds[str(own.pop("kind"))](**own) if own else None)
-    return results, raw
-
-
-def load_specials(path: Path) -> npt.NDArray[np.int64] | None:
-    """(images, outputs, 4) as the writer got them; None where it got none."""
-    with np.load(path, allow_pickle=False) as data:
-        return np.asarray(data["specials"], np.int64) if "specials" in data.files else None

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,8 @@ from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
 from seatrial.parity.tolerance import least_agreement
-from seatrial.pipeline.results import Result, load_results_file
+from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import Raw, StoredResults, kinds_of, load_results_file
 from seatrial.plan.reference import baseline_name, is_reference_configuration
 from seatrial.stats.sample import CONFIDENCE
 from seatrial.trial.tensor_parity import between_pipelines, own_pipeline
@@ -52,7 +52,7 @@ class Comparer:
         self._ready = ready
         self._run = run
         self._cells = cells
-        self._kept: dict[str, tuple[list[Result], list[list[Any]]]] = {}
+        self._kept: dict[str, tuple[StoredResults, Raw]] = {}
         self._evaluations: dict[str, Evaluation | None] = {}
         self._warnings: dict[str, tuple[Warning, ...]] = {}
 
@@ -94,7 +94,7 @@ class Comparer:
         plan = self._ready.plan.plan
         return next((c for c in self._cells if c.pipeline == pipeline and is_reference_configuration(plan, c)), None)
 
-    def _results_of(self, cell: Cell) -> tuple[list[Result], list[list[Any]]] | None:
+    def _results_of(self, cell: Cell) -> tuple[StoredResults, Raw] | None:
         if cell.id not in self._kept:
             path = self._run.work / cell.id / "results.npz"
             if not path.is_file():
@@ -153,26 +153,26 @@ class Comparer:
             by_tag={tag: value_of(found, chosen) for tag, chosen in sorted(by_tag.items())},
         )
 
-    def _against(self, cell: Cell, reference: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
+    def _against(self, cell: Cell, reference: Cell, results: Sequence[Result], raw: Raw) -> ParityResult:
         parity = self._ready.plan.plan.parity
         assert parity is not None
         kept = self._results_of(reference)
         if kept is None:
             return _not_run(reference)
-        decoded = any(r is not None for r in (*kept[0], *results))
+        decoded = any(k is not None for k in (*kept[0].kinds, *kinds_of(results)))
         folders = self._run.work / reference.id, self._run.work / cell.id
         fields = own_pipeline(self._ready, cell, reference, (kept[1], raw), folders, decoded)
         least = parity.agreement if parity.agreement is not None else least_agreement(cell.precision)
         found = ParityResult(**({"reference": reference.id, "rtol": None, "atol": None} | fields))
         return self._agreement(found, kept[0], results, least)
 
-    def _across(self, cell: Cell, baseline: Cell, results: list[Result], raw: list[list[Any]]) -> ParityResult:
+    def _across(self, cell: Cell, baseline: Cell, results: Sequence[Result], raw: Raw) -> ParityResult:
         """Another pipeline's tensors may differ on purpose: decoded results are compared, where there are any."""
         kept = self._results_of(baseline)
         if kept is None:
             return _not_run(baseline)
         found = ParityResult(reference=baseline.id, rtol=None, atol=None)
-        if all(r is None for r in (*kept[0], *results)):
+        if all(k is None for k in (*kept[0].kinds, *kinds_of(results))):
             folders = self._run.work / baseline.id, self._run.work / cell.id
             fields = between_pipelines(self._ready, cell, baseline, (kept[1], raw), folders)
             return found.model_copy(update=fields)
@@ -183,7 +183,7 @@ class Comparer:
         return self._agreement(found, kept[0], results, None)
 
     def _agreement(
-        self, parity: ParityResult, reference: list[Result], results: list[Result], least: float | None
+        self, parity: ParityResult, reference: Sequence[Result], results: Sequence[Result], least: float | None
     ) -> ParityResult:
         try:
             found = agreement(reference, results)

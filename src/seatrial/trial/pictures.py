@@ -22,7 +22,8 @@ from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.poses import COCO_SIGMAS
 from seatrial.kernels.results import Classification, Detections, Instances, Poses, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS, SURE
-from seatrial.pipeline.results import Result, load_results_file
+from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import StoredResults, load_results_file
 from seatrial.trial.telling import Side, View, most_telling
 
 # Drawn as large as a page shows them: made smaller there, nobody could read a label.
@@ -45,9 +46,9 @@ def draw_pictures(ready: Ready, run: RunFolder, cells: Sequence[CellRecord]) -> 
     DataError where the images are not those that were measured.
     """
 
-    # A cell's results, and those of the one that it is compared with: of large masks no more would fit.
+    # A cell's results, and those of the one that it is compared with.
     @lru_cache(maxsize=2)
-    def results_of(cell_id: str) -> list[Result]:
+    def results_of(cell_id: str) -> StoredResults:
         return load_results_file(run.work / cell_id / "results.npz")[0]
 
     views = most_telling(ready, cells, lambda c: results_of(c.id))

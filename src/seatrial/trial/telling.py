@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Literal
 
 import numpy as np
@@ -21,6 +21,7 @@ from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement, match
 from seatrial.pipeline.results import Result
+from seatrial.pipeline.stored import kinds_of
 from seatrial.plan.reference import baseline_name, is_reference_configuration, reference_cell
 
 F64 = npt.NDArray[np.float64]
@@ -31,6 +32,8 @@ PICTURES = 6
 EMPTY_PICTURES = 2
 # Share of a mask's pixels below which two pictures of it look the same.
 LEAST_SEEN = 1e-3
+# What an image without a box is worth.
+NOTHING = -np.inf
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def most_telling(ready: Ready, cells: Sequence[CellRecord], load: Load) -> list[
         return []
     # By reference, so that `load` is asked for each cell once, and for a reference while its cells last.
     pairs = [found for pair in _pairs(ready, ok) if (found := _compared(ready, pair, load)) is not None]
-    views = [_differing(ready, image, pair, load) for image, pair in _worst(pairs)][:PICTURES]
+    views = [_differing(ready, image, pair, load) for image, pair in islice(_worst(pairs), PICTURES)]
     return views + _others(base, load(base), {v.image for v in views}, bool(pairs), PICTURES - len(views))
 
 
@@ -97,7 +100,7 @@ def _pairs(ready: Ready, cells: Sequence[CellRecord]) -> Iterator[Pair]:
 def _compared(ready: Ready, pair: Pair, load: Load) -> Pair | None:
     """None where their results are not to be compared, or there is nothing to draw of them."""
     reference, own = load(pair.reference), _as_reference(ready, pair, load)
-    if own is None or not any(isinstance(r, Detections | Classification | SemanticMask) for r in (*reference, *own)):
+    if own is None or not any(map(_drawable, (*kinds_of(reference), *kinds_of(own)))):
         return None
     try:
         found = agreement(reference, own)
@@ -164,23 +167,23 @@ def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozen
 
 def _others(base: CellRecord, results: Sequence[Result], taken: set[int], compared: bool, room: int) -> list[View]:
     """Images on which no cell differs, by what the reference cell makes of them."""
-    left = [(i, r) for i, r in enumerate(results) if i not in taken and _drawable(r)]
-    order = sorted(left, key=lambda found: -_worth(found[1]))
-    some = [(i, r) for i, r in order if not isinstance(r, Detections) or len(r)]
+    left = [i for i, kind in enumerate(kinds_of(results)) if i not in taken and _drawable(kind)]
+    worth = {i: _worth(results[i]) for i in left}
+    some = [i for i in sorted(left, key=lambda i: -worth[i]) if worth[i] != NOTHING]
     note = "no cell differs here" if compared else ""
     if some or taken:
-        return [View(i, (Side(base, r),), "found", note) for i, r in some[:room]]
-    return [View(i, (Side(base, r),), "nothing", note) for i, r in left[:EMPTY_PICTURES]]
+        return [View(i, (Side(base, results[i]),), "found", note) for i in some[:room]]
+    return [View(i, (Side(base, results[i]),), "nothing", note) for i in left[:EMPTY_PICTURES]]
 
 
-def _drawable(result: Result) -> bool:
-    return isinstance(result, Detections | Classification | SemanticMask)
+def _drawable(kind: type | None) -> bool:
+    return kind is not None and issubclass(kind, Detections | Classification | SemanticMask)
 
 
 def _worth(result: Result) -> float:
     """Most boxes; the classes that are least sure; masks with most classes."""
     if isinstance(result, Detections):
-        return len(result)
+        return len(result) or NOTHING
     if isinstance(result, Classification):
         return -float(result.scores[0])
     return float(len(np.unique(result.class_ids))) if isinstance(result, SemanticMask) else 0.0

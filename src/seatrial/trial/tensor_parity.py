@@ -17,10 +17,8 @@ from seatrial.parity.parts import Parts, split
 from seatrial.parity.specials import unlike
 from seatrial.parity.tensors import compare_tensors
 from seatrial.parity.tolerance import PLANS, SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
-from seatrial.pipeline.results import load_specials
+from seatrial.pipeline.stored import Raw, load_specials
 from seatrial.plan.models import Parity, Tolerance
-
-Raw = Sequence[Sequence[npt.NDArray[Any]]]
 
 
 def own_pipeline(

@@ -1,0 +1,48 @@
+"""Whether a pipeline gives every image the same answer: then another one that gives it too has agreed on nothing.
+
+For: one pass over results that are read one by one. Not for: agreement itself (results.py).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seatrial.kernels.results import Embedding, SemanticMask
+from seatrial.pipeline.results import Result
+
+
+class Answers:
+    """Whether a model's answers, one after the other, are those of one that does not look at its images."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._first: Result = None
+        self._same = self._zero = True
+        self._only_class: int | None = None
+        self._one_class = True
+
+    def add(self, result: Result) -> None:
+        if result is None:
+            return
+        if self._count == 0:
+            self._first = result
+        self._count += 1
+        self._same = self._same and _same(result, self._first)
+        self._zero = self._zero and isinstance(result, Embedding) and not result.vector.any()
+        if isinstance(result, SemanticMask):
+            self._only_class = int(result.class_ids.flat[0]) if self._only_class is None else self._only_class
+            self._one_class = self._one_class and bool((result.class_ids == self._only_class).all())
+
+    @property
+    def constant(self) -> bool:
+        """The same answer to the bit on every image, or masks of one class throughout."""
+        return (self._only_class is not None and self._one_class) or (self._count > 1 and self._same)
+
+    @property
+    def empty(self) -> bool:
+        """No answer, none but vectors of zeros, or always the same."""
+        return self._count == 0 or self._zero or self.constant
+
+
+def _same(a: Result, b: Result) -> bool:
+    return all(np.array_equal(x, y) for x, y in zip(vars(a).values(), vars(b).values(), strict=True))
