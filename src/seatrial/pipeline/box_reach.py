@@ -50,7 +50,7 @@ class Reach:
 
     def problem(self) -> str:
         """Why the boxes cannot be what the plan says, as a phrase behind 'which'."""
-        beyond = self._of[self._unit]
+        beyond = self._of.get(self._unit, 0.0)
         if not self.told or beyond <= MOST_BEYOND:
             return ""
         return (

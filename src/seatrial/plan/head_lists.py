@@ -141,7 +141,7 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
 
 def _is_nanodet(rows: int | str | None, columns: int, classes: int, values: Ranges, hw: tuple[int, int] | None) -> bool:
     """Probabilities of classes, then 4 distributions of 8 bins as logits, a row for each cell of three or four levels."""
-    if hw is None or columns <= 36 or (classes and columns != 32 + classes):
+    if hw is None or columns <= 32 or (classes and columns != 32 + classes):
         return False
     counts = [sum(-(-hw[0] // s) * -(-hw[1] // s) for s in strides) for strides in ((8, 16, 32), (8, 16, 32, 64))]
     return rows in counts and values.part(0, columns - 32).probabilities and not values.part(columns - 32).probabilities

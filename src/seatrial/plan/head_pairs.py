@@ -36,10 +36,9 @@ def find_in_pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]
     numbers = f"{in_numbers(b.columns, s.columns)}"
     if b.columns.most > 4:
         if not s.columns.probabilities:
-            return Finding("pair_logits", numbers)
-        return Finding(
-            *(("pair_pixels", numbers, False, names) if b.share("corners") > 0.5 else ("pair_sizes", numbers))
-        )
+            return Finding("pair_pixels_logits", numbers)
+        corners = b.share("corners") > 0.5
+        return Finding("pair_pixels" if corners else "pair_sizes", numbers, False, names if corners else ())
     if s.columns.probabilities:
         background = s.share("first") > 0.5
         sums_to_one = s.sums[0] >= 0.98 and s.sums[1] <= 1.02

@@ -137,6 +137,7 @@ HEADS: dict[str, Head] = {
     "pair_pixels": Head(
         "detect", "corners in pixels and probabilities in a tensor each (YOLO-NAS, DAMO-YOLO and others)", "yolonas"
     ),
+    "pair_pixels_logits": _unread("boxes in pixels and logits in a tensor each"),
     "pair_sizes": _unread("boxes in pixels that are no corners, and scores, in a tensor each"),
     "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
     "pair_logits": _unread("boxes as anchors' offsets or corners, with logits"),
