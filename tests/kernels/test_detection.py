@@ -1,12 +1,12 @@
 """Every detector format from tensors made by its own definition, and what never gets through."""
 
+import detector_tensors
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import detector_tensors
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.postprocess import DetectionDecoder

@@ -3,12 +3,12 @@
 import json
 
 import cv2
+import heads.detectors  # noqa: F401
 import numpy as np
 import onnxruntime
 import pytest
-
-import heads.detectors  # noqa: F401
 from heads.encode import HEADS, build
+
 from seatrial.images.files import ImageFile
 from seatrial.model.file import inspect_model
 from seatrial.parity.accuracy import evaluate
@@ -108,8 +108,9 @@ def test_the_head_is_recognised_and_what_it_holds_is_plausible(name, tmp_path):
         assert bool(found.doubts) is not bool(found.certain)
     found = recognise(own.info, seen, own.spec.preprocess.size)
     post, same = own.spec.postprocess, {"damoyolo": "yolonas"}
-    assert (found.head.task, found.head.format, found.head.boxes) == ("detect", same.get(post.format, post.format), post.boxes)
-    assert found.head.fits in ("", own.spec.preprocess.mode)
+    assert (found.head.task, found.head.format) == ("detect", same.get(post.format, post.format))
+    # A file with one input does not say whether boxes are of the picture: a line to CHECK.
+    assert found.head.boxes == (None if name == "detector-dfine" else post.boxes)
 
     plausible = plausibility_of("only", own.spec, own.info, own.folder)
     for outputs, geometries, count in runs:

@@ -240,7 +240,15 @@ CASES = {
 
 
 # Whose outputs begin with a count of detections.
-OF_THE_BATCH = ("yolov7 end2end", "YOLO-NAS, flat", "detections without", "rows of", "rows and", "PaddleDetection", "torchvision")
+OF_THE_BATCH = (
+    "yolov7 end2end",
+    "YOLO-NAS, flat",
+    "detections without",
+    "rows of",
+    "rows and",
+    "PaddleDetection",
+    "torchvision",
+)
 
 
 @pytest.mark.parametrize("name", CASES)

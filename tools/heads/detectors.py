@@ -145,7 +145,8 @@ def fractions_of(make, name: str = "output0", axis: int = 1):
     return outputs
 
 
-DETECT = ultralytics("detect")
+# Only labels: with them, and without objectness, columns are counted.
+NAMES = {"names": ultralytics("detect")["names"]}
 turned = named("output0", lambda b, s: f32(cxcywh(b), s))
 HEADS |= {
     "detector-rtdetr-joined": Head(queries(QUERIES, True), post("detect", "rtdetr_joined"), mode="stretch", metadata=RTDETR),
@@ -153,9 +154,9 @@ HEADS |= {
         queries(QUERIES, False), post("detect", "rtdetr_end_to_end"), mode="stretch", metadata=RTDETR
     ),
     "detector-yolov8-logits": Head(named("output0", lambda b, s: f32(cxcywh(b), logits(s)).T), post("detect", "yolov8_logits")),
-    "detector-yolov8-turned": Head(turned, post("detect", "yolov8_turned")),
+    "detector-yolov8-turned": Head(turned, post("detect", "yolov8_turned"), metadata=NAMES),
     "detector-yolov8-fractions": Head(fractions_of(yolov8(), axis=0), post("detect", "yolov8", boxes="fractions")),
-    "detector-yolov8-turned-fractions": Head(fractions_of(turned), post("detect", "yolov8_turned", boxes="fractions")),
+    "detector-yolov8-turned-fractions": Head(fractions_of(turned), post("detect", "yolov8_turned", boxes="fractions"), metadata=NAMES),
     "detector-yolov5-fractions": Head(fractions_of(yolov5()), post("detect", "yolov5", boxes="fractions")),
     "detector-yolox-decoded": Head(
         named("output", lambda b, s: f32(cxcywh(b), np.full((len(b), 1), 0.98), s / 0.98)), post("detect", "yolox_decoded")

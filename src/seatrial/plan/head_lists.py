@@ -119,15 +119,15 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", numbers)
     if not scores.probabilities:
         return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
+    if classes and columns == 4 + classes and not _sizes_below_zero(boxes):
+        key = "yolov8_turned_fractions" if boxes.most <= 2 else "yolov8_turned"
+        return Finding(key, f"{classes} labels; {numbers}")
     if rows == one and hw and _undecoded(boxes, hw):
         return Finding("yolox", f"{grid}; on a picture, boxes hold offsets from {boxes.least:.3g} to {boxes.most:.3g}")
     if boxes.most <= 2:
-        turned = classes and columns == 4 + classes
-        return Finding("yolov8_turned_fractions" if turned else "yolov5_fractions", numbers)
+        return Finding("yolov5_fractions", numbers)
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {numbers}")
-    if classes and columns == 4 + classes:
-        return Finding("yolov8_turned", f"{classes} labels; {numbers}")
     if classes and columns != 5 + classes:
         return Finding(
             "instances_other" if columns == 37 + classes else "unknown",

@@ -20,7 +20,7 @@ _ROLES = (
     ("boxes", re.compile(r"box|dets|coord|loc|reg|dis", re.I)),
 )
 # As TensorFlow's detection API calls what went into the suppression, beside what came out of it.
-_BEFORE = re.compile(r"raw_|multiclass|anchor", re.I)
+_BEFORE = re.compile(r"raw_|multiclass_scores|anchor", re.I)
 WHOLE = ("int", "uint")
 
 
