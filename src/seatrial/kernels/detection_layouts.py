@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -154,7 +155,7 @@ def distributions(centre: float) -> Choose:
 def check_cells(rows: list[F32], input_hw: tuple[int, int]) -> None:
     """ValueError where the tensors have other cells than levels of an input of that size."""
     own, found = [len(r) for r in rows[: max(1, len(rows) // 2)]], _strides(rows, input_hw)
-    expected = [len(cells_of(input_hw, (s,))) for s in found]
+    expected = [_count(input_hw, (s,)) for s in found]
     if (own != expected) if len(rows) > 1 else (own[0] != sum(expected)):
         raise ValueError(
             f"expected {' + '.join(map(str, expected))} cells at strides {', '.join(map(str, found))} of an input of "
@@ -176,13 +177,20 @@ def _strides(rows: list[F32], input_hw: tuple[int, int]) -> tuple[int, ...]:
     if len(rows) > 1:
         return LEVELS[: len(rows) // 2]
     three = LEVELS[:3]
-    return three if len(rows[0]) == len(cells_of(input_hw, three)) else LEVELS
+    return three if len(rows[0]) == _count(input_hw, three) else LEVELS
 
 
+def _count(input_hw: tuple[int, int], strides: tuple[int, ...]) -> int:
+    return sum(-(-input_hw[0] // s) * -(-input_hw[1] // s) for s in strides)
+
+
+@lru_cache(maxsize=8)
 def cells_of(input_hw: tuple[int, int], strides: tuple[int, ...]) -> F32:
     """(cells, 3): column, row and stride, level by level. What is left at an edge has a cell too, as of convolutions."""
     rows = []
     for stride in strides:
         y, x = np.mgrid[0 : -(-input_hw[0] // stride), 0 : -(-input_hw[1] // stride)]
         rows.append(np.stack([x.ravel(), y.ravel(), np.full(x.size, stride)], axis=1))
-    return np.concatenate(rows).astype(np.float32)
+    cells: F32 = np.concatenate(rows).astype(np.float32)
+    cells.flags.writeable = False
+    return cells

@@ -82,7 +82,7 @@ class DetectionDecoder:
         if form.choose is not None and (form.decode is None or self._units != form.units[0]):
             with np.errstate(over="ignore", invalid="ignore"):
                 chosen = form.choose(form.without(rows, extra), geometry.input_hw, self.confidence)
-            return self._of_chosen(chosen, geometry)
+                return self._of_chosen(chosen, geometry)
         assert form.decode is not None
         if self.engine == "native":
             boxes, scores, classes, anchors = native_postprocess.detect(
@@ -103,8 +103,7 @@ class DetectionDecoder:
         boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
         if self._units == FRACTIONS:
             height, width = geometry.input_hw
-            with np.errstate(over="ignore", invalid="ignore"):
-                boxes = boxes * np.array([width, height, width, height], np.float32)
+            boxes = boxes * np.array([width, height, width, height], np.float32)
         elif self._units == SOURCE:
             geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
         scores, classes = np.ascontiguousarray(chosen.scores, np.float32), chosen.class_ids
