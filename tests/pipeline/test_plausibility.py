@@ -154,7 +154,7 @@ FALSE = {
                           "all are smaller than 2 px", "RT-DETR's in one tensor"),
     "yolov5 of yolox": (detect("yolov5"), (joined(boxes(ANCHORS, 1 / SIDE) - 0.1, scores(ANCHORS, 5)),), None, "2 px", "YOLOX"),
     "yolox of decoded boxes": (detect("yolox"), (joined(boxes(ANCHORS), scores(ANCHORS, 5)),), None,
-                               "logarithms of sizes, but they go up to", "try format: yolov5"),
+                               "logarithms of sizes, but they go up to", "try format: yolox_decoded"),
     "end_to_end of fractions": (detect("end_to_end"), (listed(1 / SIDE),), None, "2 px", "boxes go from 0 to 1"),
     "end_to_end of RT-DETR's two classes": (detect("end_to_end"), (joined(boxes(300, 1 / SIDE), scores(300, 2)),), None,
                                             "expects class numbers", "RT-DETR's in one tensor"),

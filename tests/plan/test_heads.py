@@ -10,6 +10,7 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.heads import HEADS, against_metadata, recognise
 from seatrial.plan.seen import Seen, observe
 
+F = np.float32
 RNG = np.random.default_rng(5)
 SIDE = 320
 ANCHORS = 2100  # of a 320 × 320 input at strides 8, 16 and 32
@@ -66,6 +67,18 @@ def listed(count=300, found=5, scale=1.0, more=0, classes=9):
     return rows
 
 
+def chosen(count, classes):
+    """A score and a class number a row, the best first."""
+    return np.stack([np.linspace(0.9, 0.01, count), RNG.integers(0, classes, count)], axis=1)
+
+
+def after_nms(found, scale=1.0, most=0.9):
+    """Corners, scores and class numbers in a tensor each, with a batch of one."""
+    rows = listed(found, found, scale)
+    return {"det_boxes": rows[None, :, :4].astype(F), "det_scores": (rows[None, :, 4] * most / 0.9).astype(F),
+            "det_classes": rows[None, :, 5].astype(np.int64)}  # fmt: skip
+
+
 def offsets(count):
     """YOLOX's: a cell's offset, and logarithms of sizes in strides."""
     return np.concatenate([RNG.uniform(-1, 2, (count, 2)), RNG.uniform(-2, 3, (count, 2))], axis=1)
@@ -103,7 +116,6 @@ def seen(outputs):
 
 ULTRALYTICS = {"stride": "32", "task": "detect"}
 RTDETR = ULTRALYTICS | {"description": "Ultralytics rtdetr-l model"}
-F = np.float32
 
 
 def one(array):
@@ -165,15 +177,20 @@ CASES = {
     "yolov5 with boxes from 0 to 1": (one(joined(boxes(3 * A, 1 / SIDE), scores(3 * A, 5))), 4, {}, "yolov5_fractions", False),
     "yolov5-seg": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.uniform(0, 1, (3 * A, 32)))), 4, {}, "instances_other", False),
     "yolov7-face": (one(joined(boxes(3 * A), scores(3 * A, 1), boxes(3 * A), boxes(3 * A)[:, :1])), 1, {}, "pose_other", False),
-    "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolov5", True),
+    "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolox_decoded", True),
     "yolox": (one(joined(offsets(A), scores(A, 1), scores(A, 4))), 0, {}, "yolox", False),
     "only levels": ({f"l{i}": np.zeros((1, 255, s, s), F) for i, s in enumerate((40, 20, 10))}, 0, {}, "levels", False),
     "a mask and its side outputs": ({f"d{i}": RNG.uniform(0, 1, (1, 1, 64, 64)).astype(F) for i in range(7)}, 0, {}, "one_channel", False),
-    "older RT-DETR": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, RTDETR, "rtdetr_joined", False),
+    "older RT-DETR": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, RTDETR, "rtdetr_joined", True),
     "older RT-DETR without its name": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, ULTRALYTICS, "rtdetr_joined", False),
     "older RT-DETR of two classes": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 2))), 0, {}, "rtdetr_joined", False),
-    "newer RT-DETR": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS | {"head": "RTDETRDecoder"}, "rtdetr_end_to_end", False),
-    "newer RT-DETR without its name": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS, "end_to_end_fractions", False),
+    "older RT-DETR with labels for more": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 5, RTDETR, "rtdetr_joined", False),
+    "older RT-DETR of two classes, named": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 2))), 2, RTDETR, "rtdetr_joined", False),
+    "newer RT-DETR": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 9))), 9, RTDETR, "rtdetr_end_to_end", True),
+    "newer RT-DETR of two classes": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 2))), 2, RTDETR, "rtdetr_end_to_end", False),
+    "newer RT-DETR in pixels": (one(joined(boxes(Q), chosen(Q, 9))), 9, RTDETR, "rtdetr_end_to_end", False),
+    "newer RT-DETR without its name": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 9))), 9, ULTRALYTICS, "rtdetr_end_to_end", False),
+    "end-to-end, corners from 0 to 1": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS, "end_to_end_fractions", False),
     "yolo26": (one(listed()[None]), 9, ULTRALYTICS, "end_to_end", True),
     "yolov10 without metadata": (one(listed()[None]), 0, {}, "end_to_end", True),
     "end-to-end that found nothing": (one(np.zeros((1, 300, 6))), 9, ULTRALYTICS, "end_to_end", False),
@@ -185,9 +202,23 @@ CASES = {
     "yolov7 end2end that found one": (
         one(np.concatenate([np.zeros((1, 1)), listed(1, 1)[:, [0, 1, 2, 3, 5, 4]]], 1)), 0, {}, "yolov7_end_to_end", False),
     "yolov7 end2end that found nothing": (one(np.zeros((0, 7))), 0, {}, "yolov7_end_to_end", False),
+    "yolov7 end2end's look, score before class": (one(np.concatenate([np.zeros((5, 1)), listed(5)], 1)), 0, {}, "yolonas_flat", False),
+    "YOLO-NAS, flat": ({"graph2_flat_predictions": np.zeros((0, 7), F)}, 0, {}, "yolonas_flat", False),
+    "detections without a batch": (one(listed(5)), 0, {}, "detections_flat", False),
+    "rows of class and score": (one(listed(5)[:, [5, 4, 0, 1, 2, 3]]), 0, {}, "paddle", False),
+    "PaddleDetection": ({"a": listed(5)[:, [5, 4, 0, 1, 2, 3]].astype(F), "b": np.array([5], np.int32)}, 0, {}, "paddle", False),
+    "rows and counts in another order": ({"a": listed(5).astype(F), "b": np.array([5], np.int32)}, 0, {}, "unknown", False),
     "EfficientNMS": ({"num_dets": np.zeros((1, 1), np.int32), "det_boxes": np.zeros((1, 100, 4), F),
                       "det_scores": np.zeros((1, 100), F), "det_classes": np.zeros((1, 100), np.int32)}, 0, {}, "nms_tensors", False),
-    "mmdetection": ({"dets": np.zeros((1, 100, 5), F), "labels": np.zeros((1, 100), np.int64)}, 0, {}, "nms_tensors", False),
+    "EfficientNMS with boxes from 0 to 1": (
+        {"num_dets": np.array([[5]], np.int32), **after_nms(5, scale=1 / SIDE)}, 0, {}, "nms_tensors_fractions", False),
+    "EfficientNMS with scores above 1": ({"num_dets": np.array([[5]], np.int32), **after_nms(5, most=40)}, 0, {}, "unknown", False),
+    "torchvision": ({k: v[0] for k, v in after_nms(5).items()}, 0, {}, "nms_tensors", False),
+    "TensorFlow": ({"detection_boxes": corners(5, 1 / SIDE)[None].astype(F), "detection_classes": np.ones((1, 5), F),
+                    "detection_scores": np.full((1, 5), 0.5, F), "num_detections": np.array([5], F),
+                    "raw_detection_boxes": np.zeros((1, 900, 4), F), "raw_detection_scores": np.zeros((1, 900, 9), F)},
+                   0, {}, "nms_tensors_yxyx", False),
+    "mmdetection": ({"dets": np.zeros((1, 100, 5), F), "labels": np.zeros((1, 100), np.int64)}, 0, {}, "mmdet", False),
     "D-FINE with its postprocessor": ({"labels": np.zeros((1, 300), np.int64), "boxes": np.zeros((1, 300, 4), F),
                                        "scores": np.zeros((1, 300), F)}, 0, {}, "nms_tensors", False),
     "DETR": (pair(boxes(100, 1 / SIDE), no_object(100, 5)), 0, {}, "detr", False),
@@ -201,6 +232,12 @@ CASES = {
     "RF-DETR-seg": (pair(boxes(Q, 1 / SIDE), logits(Q, 6), ("dets", "labels")) | {"masks": np.zeros((1, Q, 80, 80), F)}, 0, {},
                     "instances_queries", False),
     "SSD": (pair(corners(2000, 1 / SIDE), background_first(2000, 5), ("boxes", "scores")), 0, {}, "ssd", False),
+    "PP-YOLOE": ({"b": corners(A)[None].astype(F), "s": scores(A, 5).T[None].astype(F)}, 0, {}, "ppyoloe", False),
+    "NanoDet": (one(joined(scores(2125, 4), RNG.normal(0, 3, (2125, 32)))), 4, {}, "nanodet", False),
+    "PicoDet": ({f"o{k}": np.zeros((1, n, 4 if k < 4 else 32), F) for k, n in enumerate((1600, 400, 100, 25) * 2)}, 4, {},
+                "picodet", False),
+    "boxes in pixels and logits": (pair(corners(A), logits(A, 5)), 0, {}, "pair_pixels_logits", False),
+    "centres in pixels and probabilities": (pair(boxes(A), scores(A, 5)), 0, {}, "pair_sizes", False),
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
     "boxes and logits of anchors": (pair(RNG.normal(0, 1, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
@@ -223,10 +260,22 @@ CASES = {
 }  # fmt: skip
 
 
+# Whose outputs begin with a count of detections.
+OF_THE_BATCH = (
+    "yolov7 end2end",
+    "YOLO-NAS, flat",
+    "detections without",
+    "rows of",
+    "rows and",
+    "PaddleDetection",
+    "torchvision",
+)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_a_head_is_told_by_what_it_held(name):
     outputs, labels, metadata, expected, ticked = CASES[name]
-    model = info(outputs, metadata, labels=labels, out_batch="n" if "yolov7 end2end" in name else "batch")
+    model = info(outputs, metadata, labels=labels, out_batch="n" if name.startswith(OF_THE_BATCH) else "batch")
     found = recognise(model, seen(outputs), (SIDE, SIDE))
     assert key_of(found.head) == expected, (found.certain, found.doubts)
     assert bool(found.certain) is ticked, (found.certain, found.doubts)
@@ -271,7 +320,11 @@ def test_a_softmax_inside_is_not_applied_again():
         ({"task": "segment"}, "instances", "yolov8", ""),
         ({"task": "detect"}, "classify", None, "set task: detect"),
         ({"task": "classify"}, "detect", "yolov8", "set task: classify"),
-        (RTDETR, "detect", "yolov5", "names RT-DETR"),
+        (RTDETR, "detect", "yolov5", "names RT-DETR.*set format: rtdetr_"),
+        (RTDETR, "detect", "rtdetr", "names RT-DETR.*set format: rtdetr_"),
+        # Six columns without labels may be either of its two.
+        (RTDETR, "detect", "rtdetr_joined", ""),
+        (RTDETR, "detect", "rtdetr_end_to_end", ""),
         (ULTRALYTICS | {"head": "RTDETRDecoder"}, "detect", "end_to_end", "names RT-DETR"),
         (ULTRALYTICS, "detect", "yolov8", ""),
         ({"task": "pose"}, "raw", None, ""),

@@ -27,8 +27,9 @@ CHANNELS = 32
 class Head:
     """outputs(things, way, rng): of one picture, by name, without the batch. post: the postprocess that reads it.
 
-    truth: box, mask, plane, keypoints or oriented. rows: outputs whose first dimension counts what was found; their values come with
-    the count, as a pair. shapes: what the file says. fits: whether `init` can know it all (else it must say CHECK).
+    truth: box, mask, plane, keypoints or oriented. rows: outputs that hold what was found of all pictures of the batch, one
+    behind the other; numbered: those of them whose column 0 is the picture's place in the batch. most: the largest batch that
+    it can run.
     """
 
     outputs: Callable[[Sequence[Thing], Way, np.random.Generator], dict[str, np.ndarray]]
@@ -39,6 +40,9 @@ class Head:
     metric: str = "mAP"
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     more_inputs: Mapping[str, tuple[str, Sequence[int | str]]] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+    most: int = 4
 
     @property
     def varies(self) -> bool:
@@ -162,7 +166,7 @@ HEADS: dict[str, Head] = {
     "detect-yolov8": Head(yolov8(), post("detect", "yolov8"), metadata=ultralytics("detect")),
     "detect-yolov5": Head(yolov5(), post("detect", "yolov5"), metadata=ultralytics("detect")),
     "detect-end-to-end": Head(end_to_end(), post("detect", "yolo26"), metadata=ultralytics("detect")),
-    "detect-end-to-end-rect": Head(end_to_end(), post("detect", "yolo26"), mode="rect", metadata=ultralytics("detect")),
+    "detect-end-to-end-rect": Head(end_to_end(), post("detect", "yolo26"), mode="rect", most=1, metadata=ultralytics("detect")),
     "instances-yolov8": Head(yolov8(coefficients), post("instances", "yolov8"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-yolov5": Head(yolov5(coefficients), post("instances", "yolov5"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-end-to-end": Head(
@@ -200,12 +204,15 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
     mean, std = (np.array(settings.get(k, d)) for k, d in (("mean", [0, 0, 0]), ("std", [1, 1, 1])))
     rgb = np.array([s.rgb for s in found])[:, :: -1 if settings.get("color") == "bgr" else 1]
     codes = (rgb * settings["scale"] - mean) / std
+    counts = {output: np.array([len(v) for v in tables[output]]) for output in head.rows}
     lookup_model(
         folder / "model.onnx",
         codes,
-        {output: np.stack(values) for output, values in tables.items()},
+        {output: np.stack(_filled(values)) for output, values in tables.items()},
         None if head.varies else SIDE,
         head.metadata if metadata else {},
+        rows=counts,
+        numbered=head.numbered,
         more_inputs=head.more_inputs,
     )
     write_pictures(folder / "pictures", found)
@@ -214,10 +221,16 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         "version": 1,
         "images": {"path": "pictures", "annotations": "truth.json"},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
-        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1] if head.varies else [1, 4], "threads": [1]},
+        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4][: 1 + (head.most > 1)], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},
         "measure": {"max_time": "200 ms", "min_samples": 5},
     }
     path = folder / "plan.yaml"
     path.write_text(json.dumps(plan, indent=1))
     return path
+
+
+def _filled(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All as long as the longest."""
+    most = max((len(v) for v in values if v.ndim), default=0)
+    return [np.concatenate([v, np.zeros((most - len(v), *v.shape[1:]), v.dtype)]) if v.ndim else v for v in values]

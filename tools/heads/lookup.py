@@ -23,13 +23,15 @@ def lookup_model(
     batch: int | str = "batch",
     rows: Mapping[str, np.ndarray] | None = None,
     more_inputs: Mapping[str, tuple[str, Sequence[int | str]]] | None = None,
+    numbered: Sequence[str] = (),
 ) -> Path:
     """Writes the model.
 
     codes (M, 3): what the input holds at its centre, by picture. outputs: (M, …) by name: of each picture without the batch.
     shapes: what the file says of an output's shape, with the batch; by default its own. rows: of outputs whose first dimension
-    is no batch but how many were found (data-dependent): how many of each picture's rows there are; those need a batch of 1.
-    side: of the input; None leaves its sides open. more_inputs: others by name, with their dtype and shape, which change nothing.
+    is no batch but how many were found in all of it, one picture's behind the other's: how many of each picture's rows there
+    are. numbered: those of them whose column 0 becomes the picture's place in the batch. side: of the input; None leaves its
+    sides open. more_inputs: others by name, with their dtype and shape, which change nothing.
     """
     tensors = [
         numpy_helper.from_array(codes.astype(np.float32)[None], "codes"),
@@ -57,11 +59,24 @@ def lookup_model(
         nodes.append(helper.make_node("Gather", [f"{name}_table", "picture"], [f"{name}_whole" if counted else name], axis=0))
         if counted:
             tensors.append(numpy_helper.from_array(np.asarray(rows[name], np.int64), f"{name}_rows"))
+            tensors.append(numpy_helper.from_array(np.arange(table.shape[1])[None], f"{name}_places"))
+            last = f"{name}_found" if name in numbered else name
             nodes += [
-                helper.make_node("Squeeze", [f"{name}_whole", "zero"], [f"{name}_padded"]),
                 helper.make_node("Gather", [f"{name}_rows", "picture"], [f"{name}_count"], axis=0),
-                helper.make_node("Slice", [f"{name}_padded", "zero", f"{name}_count", "zero"], [name]),
+                helper.make_node("Unsqueeze", [f"{name}_count", "one"], [f"{name}_counts"]),
+                helper.make_node("Less", [f"{name}_places", f"{name}_counts"], [f"{name}_there"]),
+                helper.make_node("NonZero", [f"{name}_there"], [f"{name}_axes"]),
+                helper.make_node("Transpose", [f"{name}_axes"], [f"{name}_pairs"], perm=[1, 0]),
+                helper.make_node("GatherND", [f"{name}_whole", f"{name}_pairs"], [last]),
             ]
+            if name in numbered:
+                tensors.append(numpy_helper.from_array(np.array([table.shape[2]], np.int64), f"{name}_end"))
+                nodes += [
+                    helper.make_node("Gather", [f"{name}_pairs", "zero"], [f"{name}_image"], axis=1),
+                    helper.make_node("Cast", [f"{name}_image"], [f"{name}_number"], to=TensorProto.FLOAT),
+                    helper.make_node("Slice", [last, "one", f"{name}_end", "one"], [f"{name}_others"]),
+                    helper.make_node("Concat", [f"{name}_number", f"{name}_others"], [name], axis=1),
+                ]
         own = ["found", *table.shape[2:]] if counted else [batch, *table.shape[1:]]
         shape = (shapes or {}).get(name, own)
         infos.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(table.dtype), list(shape)))

@@ -6,17 +6,22 @@ A format is a function in FORMATS; `needs_nms` says whether its candidates overl
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.kernels import detection_layouts as layouts
+from seatrial.kernels.detection_layouts import Choose, cxcywh_to_xyxy
 from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
+from seatrial.kernels.tensor_shapes import COLUMN, COUNTS, NOTHING, Shapes
 from seatrial.stages import END_TO_END
 
 Candidates = tuple[F32, F32, I64]
+# What a box's numbers count: pixels of the input, the whole input, or pixels of the picture as it was decoded.
+PIXELS, FRACTIONS, SOURCE = "pixels", "fractions", "source"
 
 
 def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
@@ -47,10 +52,14 @@ class Format:
     that two runs of one model may give the same rows in another order. anchor_axis: of one image's first tensor, that which
     counts anchors. fixed: columns of it that are no class; `class_columns`: whether those behind them are a class each. Behind
     both may stand what another task reads: coefficients, keypoints, an angle.
+
+    units: in which boxes may come, the first unless the plan says another. C++ reads its own formats, which have `decode`, in
+    that first unit; of all else `choose` picks candidates in NumPy. shapes: how its tensors come, where they are not simply
+    those of `output_ranks` with the batch first; roles: what each is, to be told by names. logits: scores lack their sigmoid.
     """
 
     name: str
-    decode: Callable[[list[F32], tuple[int, int]], Candidates]
+    decode: Callable[[list[F32], tuple[int, int]], Candidates] | None
     needs_nms: bool
     output_ranks: tuple[int, ...]
     outputs: str
@@ -60,6 +69,11 @@ class Format:
     anchor_axis: int = 0
     fixed: int = 0
     class_columns: bool = True
+    choose: Choose | None = None
+    units: tuple[str, ...] = (PIXELS,)
+    shapes: tuple[Shapes, ...] = ()
+    roles: tuple[str, ...] = ("boxes",)
+    logits: bool = False
 
     def anchors(self, rows: list[F32]) -> int:
         """How many the image's tensors have."""
@@ -78,11 +92,6 @@ class Format:
     def classes_beside(self, columns: int, extra: int) -> int:
         """How many classes a head of so many columns has; below 1 where it has too few, 0 where classes are numbers."""
         return columns - self.fixed - extra
-
-
-def cxcywh_to_xyxy(boxes: F32) -> F32:
-    half = boxes[:, 2:4] / 2
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
 def _best_class(scores: F32) -> tuple[F32, I64]:
@@ -191,11 +200,45 @@ _V5_PARTS = (
 _ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
 _SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
+_JOINED_PARTS = (Part("boxes", stop=4), Part("scores", start=4, unit_range=True))
+_SCORED = ("boxes", "scores")
+_NMS = "boxes (B, N, 4), scores (B, N), class numbers (B, N) and, where it is given, a count (B)"
+_NMS_ROLES = ("boxes", "scores", "classes", "count")
+_NMS_PARTS = (
+    Part("boxes"),
+    Part("scores", output=1, axis=0, unit_range=True),
+    Part("classes", output=2, axis=0),
+)
+_NMS_SHAPES = (
+    Shapes(("B N 4", "B N", "B N")),
+    Shapes(("B N 4", "B N", "B N", "B 1"), counted=True),
+    Shapes(("B N 4", "B N", "B N", "B"), counted=True),
+)
+_LEVELS = tuple(Shapes((*(f"B {n} C" for n in levels), *(f"B {n} D" for n in levels))) for levels in ("wxyz", "wxy"))
 FORMATS: dict[str, Format] = {
     "yolov8": Format(
-        "yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)", parts=_V8_PARTS, anchor_axis=1, fixed=4
+        "yolov8",
+        _yolov8,
+        True,
+        (3,),
+        "one tensor (B, 4 + classes, anchors)",
+        parts=_V8_PARTS,
+        anchor_axis=1,
+        fixed=4,
+        choose=layouts.anchors_last(),
+        units=(PIXELS, FRACTIONS),
     ),
-    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)", parts=_V5_PARTS, fixed=5),
+    "yolov5": Format(
+        "yolov5",
+        _yolov5,
+        True,
+        (3,),
+        "one tensor (B, anchors, 5 + classes)",
+        parts=_V5_PARTS,
+        fixed=5,
+        choose=layouts.anchors_first(objectness=True),
+        units=(PIXELS, FRACTIONS),
+    ),
     "yolox": Format(
         "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, _V5_PARTS, fixed=5
     ),
@@ -209,15 +252,212 @@ FORMATS: dict[str, Format] = {
         ranked=True,
         fixed=6,
         class_columns=False,
+        choose=layouts.columns(0, 4, 5),
+        units=(PIXELS, FRACTIONS, SOURCE),
     ),
-    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS),
-    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS),
-    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True),
+    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS, units=(FRACTIONS,)),
+    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS, units=(FRACTIONS,)),
+    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True, units=(FRACTIONS,)),
 }
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]
 FORMATS["yolov10"] = FORMATS[END_TO_END]
 FORMATS["yolo26"] = FORMATS[END_TO_END]
+FORMATS |= {
+    # YOLOX and YOLOv6 with their grids inside the graph write what YOLOv5 does.
+    "yolox_decoded": FORMATS["yolov5"],
+    "yolov8_logits": Format(
+        "yolov8_logits",
+        None,
+        True,
+        (3,),
+        "one tensor (B, 4 + classes, anchors) with logits",
+        parts=(Part("boxes", axis=0, stop=4), Part("logits", axis=0, start=4)),
+        anchor_axis=1,
+        fixed=4,
+        choose=layouts.anchors_last(logits=True),
+        units=(PIXELS, FRACTIONS),
+        logits=True,
+    ),
+    "yolov8_turned": Format(
+        "yolov8_turned",
+        None,
+        True,
+        (3,),
+        "one tensor (B, anchors, 4 + classes)",
+        parts=_JOINED_PARTS,
+        fixed=4,
+        choose=layouts.anchors_first(),
+        units=(PIXELS, FRACTIONS),
+    ),
+    # As Ultralytics exports RT-DETR, until 8.4 and since: cx, cy, w, h and a class's score each, or the best of all of these.
+    "rtdetr_joined": Format(
+        "rtdetr_joined",
+        None,
+        False,
+        (3,),
+        "one tensor (B, queries, 4 + classes)",
+        parts=_JOINED_PARTS,
+        fixed=4,
+        choose=layouts.anchors_first(),
+        units=(FRACTIONS,),
+    ),
+    "rtdetr_end_to_end": Format(
+        "rtdetr_end_to_end",
+        None,
+        False,
+        (3,),
+        "one tensor (B, detections, 6)",
+        parts=_ROW_PARTS,
+        ranked=True,
+        fixed=6,
+        class_columns=False,
+        choose=layouts.centre_score_class,
+        units=(FRACTIONS,),
+    ),
+    "yolonas": Format(
+        "yolonas", None, True, (3, 3), _PAIR, parts=_SCORE_PARTS, choose=layouts.boxes_beside_scores(), roles=_SCORED
+    ),
+    "ppyoloe": Format(
+        "ppyoloe",
+        None,
+        True,
+        (3, 3),
+        "boxes (B, N, 4) and scores (B, classes, N)",
+        parts=_SCORE_PARTS,
+        choose=layouts.boxes_beside_scores(class_axis=0),
+        units=(PIXELS, SOURCE),
+        shapes=(Shapes(("B N 4", "B C N")),),
+        roles=_SCORED,
+    ),
+    # Rows of the whole batch, each with its image's number: YOLOv7's export with NMS, and YOLO-NAS's flat one.
+    "yolov7_end_to_end": Format(
+        "yolov7_end_to_end",
+        None,
+        False,
+        (2,),
+        "one tensor (detections of the batch, 7): image, x1, y1, x2, y2, class, score",
+        parts=(
+            Part("boxes", start=1, stop=5),
+            Part("classes", start=5, stop=6),
+            Part("scores", start=6, unit_range=True),
+        ),
+        ranked=True,
+        choose=layouts.columns(1, 6, 5),
+        shapes=(Shapes(("M 7",), COLUMN),),
+    ),
+    "yolonas_flat": Format(
+        "yolonas_flat",
+        None,
+        False,
+        (2,),
+        "one tensor (detections of the batch, 7): image, x1, y1, x2, y2, score, class",
+        parts=(
+            Part("boxes", start=1, stop=5),
+            Part("scores", start=5, stop=6, unit_range=True),
+            Part("classes", start=6),
+        ),
+        ranked=True,
+        choose=layouts.columns(1, 5, 6),
+        shapes=(Shapes(("M 7",), COLUMN),),
+    ),
+    "detections_flat": Format(
+        "detections_flat",
+        None,
+        False,
+        (2,),
+        "one tensor (detections, 6) of one image: x1, y1, x2, y2, score, class",
+        parts=_ROW_PARTS,
+        ranked=True,
+        choose=layouts.columns(0, 4, 5),
+        units=(PIXELS, FRACTIONS, SOURCE),
+        shapes=(Shapes(("M 6",), NOTHING),),
+    ),
+    # PaddleDetection with its NMS, or without any need of it, inside: RT-DETR, PP-YOLOE, PicoDet.
+    "paddle": Format(
+        "paddle",
+        None,
+        False,
+        (2, 1),
+        "detections (of the batch, 6) as class, score, x1, y1, x2, y2, and a count an image (B)",
+        parts=(Part("boxes", start=2), Part("scores", start=1, stop=2, unit_range=True), Part("classes", stop=1)),
+        ranked=True,
+        choose=layouts.columns(2, 1, 0),
+        units=(SOURCE, PIXELS),
+        shapes=(Shapes(("M 6", "B"), COUNTS), Shapes(("M 6",), NOTHING)),
+        roles=("boxes", "count"),
+    ),
+    "nms_tensors": Format(
+        "nms_tensors",
+        None,
+        False,
+        (3, 2, 2),
+        f"{_NMS}, all with the batch first or, of one image, all without",
+        parts=_NMS_PARTS,
+        ranked=True,
+        choose=layouts.boxes_scores_classes(),
+        units=(PIXELS, FRACTIONS, SOURCE),
+        shapes=(*_NMS_SHAPES, Shapes(("N 4", "N", "N"), NOTHING)),
+        roles=_NMS_ROLES,
+    ),
+    # TensorFlow's detection API and TFLite's detection postprocess: ymin, xmin, ymax, xmax.
+    "nms_tensors_yxyx": Format(
+        "nms_tensors_yxyx",
+        None,
+        False,
+        (3, 2, 2),
+        f"{_NMS}, boxes as y1, x1, y2, x2",
+        parts=_NMS_PARTS,
+        ranked=True,
+        choose=layouts.yxyx_scores_classes,
+        units=(FRACTIONS, PIXELS),
+        shapes=_NMS_SHAPES,
+        roles=_NMS_ROLES,
+    ),
+    "mmdet": Format(
+        "mmdet",
+        None,
+        False,
+        (3, 2),
+        "dets (B, N, 5) as x1, y1, x2, y2, score, and labels (B, N)",
+        parts=(Part("boxes", stop=4), Part("scores", start=4, unit_range=True), Part("classes", output=1, axis=0)),
+        ranked=True,
+        choose=layouts.dets_labels,
+        units=(PIXELS, SOURCE),
+        shapes=(Shapes(("B N 5", "B N")), Shapes(("N 5", "N"), NOTHING)),
+        roles=("boxes", "classes"),
+    ),
+    "nanodet": Format(
+        "nanodet",
+        None,
+        True,
+        (3,),
+        "one tensor (B, cells, classes + 4 · 8)",
+        layouts.check_cells,
+        parts=(
+            Part("scores", stop=-4 * layouts.NANODET_BINS, unit_range=True),
+            Part("distributions", start=-4 * layouts.NANODET_BINS),
+        ),
+        fixed=4 * layouts.NANODET_BINS,
+        choose=layouts.distributions(0.0),
+    ),
+    "picodet": Format(
+        "picodet",
+        None,
+        True,
+        (3,) * 8,
+        "scores (B, cells, classes) of each level, then distributions (B, cells, 4 · bins) of each, 3 or 4 levels",
+        layouts.check_cells,
+        parts=(
+            *(Part("scores", output=k, unit_range=True) for k in range(4)),
+            *(Part("distributions", output=k) for k in range(4, 8)),
+        ),
+        choose=layouts.distributions(0.5),
+        shapes=_LEVELS,
+        roles=("scores",) * 4 + ("boxes",) * 4,
+    ),
+}
+FORMATS["damoyolo"] = FORMATS["yolonas"]
 # Heads behind whose classes other tasks keep what they read.
 EXTENDED = ("yolov8", "yolo11", "yolov5", END_TO_END, "yolov10", "yolo26")
 
@@ -238,6 +478,34 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
     # What leaves float32's range becomes infinite, and infinite boxes are left out by rule.
     with np.errstate(over="ignore"):
         return [np.asarray(o, np.float32) for o in usable]
+
+
+def image_rows(format_name: str, outputs: list[npt.NDArray[Any]], images: int) -> list[list[F32]]:
+    """For each image its rows of the tensors that the format reads, as float32. ValueError says what was expected."""
+    form = FORMATS[format_name]
+    if not form.shapes:
+        tensors = pick_outputs(format_name, outputs)
+        for t in tensors:
+            if len(t) != images:
+                raise ValueError(f"expected outputs for {images} image(s), got a tensor of shape {t.shape}")
+        return [[t[i] for t in tensors] for i in range(images)]
+    found = shapes_of(form, outputs)
+    if found is None:
+        came = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
+        raise ValueError(
+            f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {came}"
+        )
+    try:
+        rows = found.images(outputs, images)
+    except ValueError as e:
+        raise ValueError(f"format '{format_name}': {e}") from None
+    with np.errstate(over="ignore"):
+        return [[np.asarray(r, np.float32) for r in own] for own in rows]
+
+
+def shapes_of(form: Format, outputs: Sequence[npt.NDArray[Any]]) -> Shapes | None:
+    """In which of its ways the format's tensors came; None where in none."""
+    return next((s for s in form.shapes if s.fit([o.shape for o in outputs])), None)
 
 
 def pick_head(format_name: str, outputs: list[npt.NDArray[Any]], extra: int, what: str) -> F32:

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
-from seatrial.kernels.detection_formats import FORMATS, Format, pick_outputs
+from seatrial.kernels.detection_formats import FORMATS, FRACTIONS, SOURCE, Format, image_rows
+from seatrial.kernels.detection_layouts import Chosen
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 
@@ -32,11 +33,13 @@ class DetectionDecoder:
     `max_detections`; then boxes go to source pixels and are clipped to the image; a box left without area is dropped.
 
     Args:
-        format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr.
+        format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr and others.
         confidence, iou: thresholds from 0 to 1.
         max_detections: most detections an image.
         class_agnostic: suppress across classes.
         engine: native (C++), or reference (NumPy); both give the same detections, bit for bit.
+        boxes: what their numbers count, one of the format's units: pixels of the input, fractions of it, or source pixels; by
+            default the format's first. Outputs come in the order of the format's own words.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected.
@@ -48,10 +51,13 @@ class DetectionDecoder:
     max_detections: int = 300
     class_agnostic: bool = False
     engine: str = "native"
+    boxes: str | None = None
 
     def __post_init__(self) -> None:
         one_of("engine", self.engine, ENGINES)
         one_of("format", self.format, list(FORMATS))
+        if self.boxes is not None:
+            one_of("boxes", self.boxes, list(self.form.units))
         for name in ("confidence", "iou"):
             value = getattr(self, name)
             if not is_number(value) or not 0 <= value <= 1:
@@ -61,9 +67,8 @@ class DetectionDecoder:
         _check_count("max_detections", self.max_detections)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
-        tensors = pick_outputs(self.format, _arrays(outputs, geometries))
-        _check_batch(tensors, geometries)
-        return [self.found([t[i] for t in tensors], g)[0] for i, g in enumerate(geometries)]
+        rows = image_rows(self.format, _arrays(outputs, geometries), len(geometries))
+        return [self.found(own, g)[0] for own, g in zip(rows, geometries, strict=True)]
 
     @property
     def form(self) -> Format:
@@ -74,6 +79,11 @@ class DetectionDecoder:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
         form.check(rows, geometry.input_hw)
+        if form.choose is not None and (form.decode is None or self._units != form.units[0]):
+            with np.errstate(over="ignore", invalid="ignore"):
+                chosen = form.choose(form.without(rows, extra), geometry.input_hw, self.confidence)
+                return self._of_chosen(chosen, geometry)
+        assert form.decode is not None
         if self.engine == "native":
             boxes, scores, classes, anchors = native_postprocess.detect(
                 form.name, rows, geometry, self.confidence, self.iou, self.class_agnostic, self.max_detections, extra
@@ -84,6 +94,33 @@ class DetectionDecoder:
             return self._in_source(
                 *form.decode(form.without(rows, extra), geometry.input_hw), form.anchors(rows), geometry
             )
+
+    @property
+    def _units(self) -> str:
+        return self.boxes or self.form.units[0]
+
+    def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
+        boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
+        if self._units == FRACTIONS:
+            height, width = geometry.input_hw
+            boxes = boxes * np.array([width, height, width, height], np.float32)
+        elif self._units == SOURCE:
+            geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
+        scores, classes = np.ascontiguousarray(chosen.scores, np.float32), chosen.class_ids
+        if self.engine == "native":
+            found, rows = native_postprocess.detections_of(
+                boxes,
+                scores,
+                classes,
+                geometry,
+                self.confidence,
+                self.iou if self.form.needs_nms else None,
+                self.class_agnostic,
+                self.max_detections,
+            )
+        else:
+            found, rows = self._in_source(boxes, scores, classes, len(scores), geometry)
+        return found, chosen.anchors[rows]
 
     def _in_source(
         self, boxes: reference.F32, scores: reference.F32, classes: reference.I64, count: int, geometry: Geometry

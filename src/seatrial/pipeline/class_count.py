@@ -12,7 +12,7 @@ from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines, tasks
 
 # Per format with scores of their own: columns that are no class ('no object' or background).
-_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
+_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0, "yolonas": 0, "damoyolo": 0}
 
 
 def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo) -> int | None:
@@ -31,6 +31,8 @@ def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model:
         found = _size(outputs[0], 1, rank=4)
     elif post.task in tasks.OBJECTS and post.format in FORMATS and FORMATS[post.format].fixed:
         found = _columns(post, FORMATS[post.format], outputs)
+    elif post.task == "detect" and post.format in FORMATS and FORMATS[post.format].shapes:
+        found = _by_shapes(FORMATS[post.format], outputs)
     elif post.task in tasks.OBJECTS and post.format in _NO_CLASS:
         found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
     return found if found is None or found > 0 else None
@@ -43,6 +45,16 @@ def _columns(post: pipelines.Postprocess, form: Format, outputs: Sequence[Tensor
     if columns is None or extra is None or not form.class_columns:
         return None
     return form.classes_beside(columns, extra)
+
+
+def _by_shapes(form: Format, outputs: Sequence[TensorInfo]) -> int | None:
+    """The size that a format's shapes call C; None where it reads class numbers."""
+    found = next((s for s in form.shapes if s.fit([o.shape for o in outputs])), None)
+    for spec, output in zip(found.tensors if found else (), outputs, strict=False):
+        names = spec.split()
+        if "C" in names:
+            return _size(output, names.index("C"), rank=len(names))
+    return None
 
 
 def _size(tensor: TensorInfo, axis: int, rank: int) -> int | None:

@@ -27,7 +27,7 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
         "engine": engine,
     }
     if post.task == "detect":
-        return DetectionDecoder(**objects)
+        return DetectionDecoder(**objects, boxes=post.boxes)
     if post.task == "instances":
         return InstanceDecoder(**objects)
     if post.task == "pose":

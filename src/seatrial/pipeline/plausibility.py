@@ -17,18 +17,19 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo
+from seatrial.pipeline.box_reach import Reach
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
+from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 from seatrial.stages import END_TO_END
 from seatrial.warning import Warning
 
-# A box of that many pixels is none: what is smaller is a fraction of the input.
-TINY_PX = 2.0
 # Sigmoids give 0 to 1; boxes that are refined further, or a corner outside the picture, a little more.
 FRACTIONS = (-0.5, 2.0)
 # SSD's offsets from anchors may lead out of the picture; pixels lead much further.
@@ -47,11 +48,19 @@ class Plausibility:
         self._names = [o.name for o in model.outputs]
         self._read = outputs_read(self._post, model.outputs) if self._post else []
         self._seen = {n: Seen() for n in self._names}
+        self._reach = _reach_of(self._post)
 
     def add(self, outputs: Sequence[npt.NDArray[Any]], batch: int, images: int | None = None) -> None:
         """One run's outputs, each with its batch first; images: how many of the batch are new, where it was filled up."""
         if self._post is not None:
             add_run(self._seen, self._names, outputs, batch, images)
+
+    def add_reach(self, images: Sequence[Sequence[npt.NDArray[Any]]], geometries: Sequence[Geometry]) -> None:
+        """Each image's part of every output, in the model's order, and how it came to the input."""
+        if self._reach is None or not self._reach.told:
+            return
+        for outputs, geometry in zip(images, geometries, strict=True):
+            self._reach.add([outputs[self._names.index(n)] for n in self._read], geometry)
 
     def problem(self) -> str:
         """Why the postprocess cannot be right, with the likely format and the cure; '' where nothing shows that."""
@@ -60,6 +69,7 @@ class Plausibility:
         chosen = [self._seen[n] for n in self._read]
         if self._post.task in tasks.OBJECTS:
             found = self._detector(self._post.format or "", self._lists())
+            found = found or (self._reach.problem() if self._reach else "")
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
         else:
@@ -71,6 +81,8 @@ class Plausibility:
         """What gives the right order of classes all the same, but scores that are none."""
         if self._post is None:
             return ()
+        if self._reach and (doubt := self._reach.doubt()):
+            return (Warning("boxes-unit", f"{self._where}.format is {self._post.format}: {doubt}"),)
         if self._post.format == "ssd" and self._post.task == "detect":
             return self._no_background()
         if self._post.task != "classify":
@@ -140,8 +152,9 @@ class Plausibility:
     def _likely(self) -> str:
         assert self._post is not None
         found = recognise(self._model, self._seen, self._hw)
-        if found.head.read and (found.head.task, found.head.format) != (self._post.task, self._post.format):
-            keys = {"task": found.head.task, "format": found.head.format}
+        own = self._post.task, self._post.format, self._post.boxes
+        if found.head.read and (found.head.task, found.head.format, found.head.boxes) != own:
+            keys = {"task": found.head.task, "format": found.head.format, "boxes": found.head.boxes}
             apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
             named = ", ".join(apart)
             return f"the numbers look like {found.head.words}: try {named}"
@@ -151,6 +164,9 @@ class Plausibility:
 
     def _detector(self, name: str, lists: list[Seen]) -> str:
         form = FORMATS[name].name
+        unit = self._unit(name)
+        if FORMATS[name].decode is None or unit != FORMATS[name].units[0]:
+            return self._layout(name, unit)
         if len(FORMATS[name].output_ranks) == 2:
             return _read_as(form, *lists) if len(lists) == 2 else ""
         if len(lists) != 1:
@@ -175,6 +191,21 @@ class Plausibility:
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
         return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+
+    def _unit(self, name: str) -> str:
+        assert self._post is not None
+        return self._post.boxes or FORMATS[name].units[0]
+
+    def _layout(self, name: str, unit: str) -> str:
+        """Of a format that is judged by its parts; where the tensors are too few or others, the decoder says so."""
+        form = FORMATS[name]
+        tensors = [self._seen[n] for n in self._read] if form.shapes else self._lists()
+        if form.shapes:
+            if not any(s.fit([t.shape for t in tensors]) for s in form.shapes):
+                return ""
+        elif len(tensors) != len(form.output_ranks):
+            return ""
+        return against_layout(form, unit, tensors, len(self._labels or ()), self._class_count)
 
     def _columns_behind(self) -> int:
         """As the tensors came."""
@@ -255,6 +286,13 @@ def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
 
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
     return Plausibility(name, spec, model, labels_of(spec, model, folder))
+
+
+def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
+    if post is None or post.task != "detect" or post.format not in FORMATS:
+        return None
+    form = FORMATS[post.format]
+    return Reach(form, post.boxes or form.units[0], post.confidence) if form.ranked else None
 
 
 def _tiny(boxes: Ranges, seen: Seen) -> str:

@@ -14,7 +14,8 @@ from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape, multiple_of
 from seatrial.model.image_size import Size, layout_of, main_input, size_in, size_words, stated_size, unread_size
-from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
+from seatrial.plan.head_rtdetr import is_rtdetr
+from seatrial.plan.heads import Head, Recognition, recognise
 from seatrial.plan.seen import Seen
 from seatrial.plan.tasks import OBJECTS, USUAL_INPUTS
 

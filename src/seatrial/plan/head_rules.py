@@ -15,6 +15,7 @@ from seatrial.model.image_size import main_input
 from seatrial.plan.head_behind import find_instances, find_pose, find_queries
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
+from seatrial.plan.head_nms import find_chosen, find_flat
 from seatrial.plan.head_pairs import find_in_pair
 from seatrial.plan.seen import Seen
 
@@ -31,12 +32,14 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if len(outputs) == 1:
         return _one(info, outputs[0], seen.get(outputs[0].name), hw)
     boxes = [o for o, rank in zip(outputs, ranks, strict=True) if rank == 3]
-    if any(re.search(r"num_det|num_dets|numdet", n) for n in names) or {"boxes", "scores", "labels"} <= names:
-        return Finding("nms_tensors", f"outputs are {', '.join(map(str, outputs))}")
     if ranks == [3, 3]:
         return find_in_pair(outputs[0], outputs[1], seen)
-    if sorted(ranks) == [2, 3]:
-        return Finding("nms_tensors", f"outputs are {', '.join(map(str, outputs))}")
+    if chosen := find_chosen(info, seen):
+        return chosen
+    if any(re.search(r"num_det|num_dets|numdet", n) for n in names) or {"boxes", "scores", "labels"} <= names:
+        return Finding("detections_unknown", f"outputs are {', '.join(map(str, outputs))}")
+    if len(outputs) in (6, 8) and set(ranks) == {3}:
+        return Finding("picodet", f"{len(outputs)} lists of cells")
     if len(boxes) == 1 and sorted(ranks) == [3, 4]:
         return find_instances(info, seen, "a list of anchors and a map of prototypes")
     if len(boxes) == 2 and len(ranks) == 3 and max(ranks) == 4:
@@ -78,8 +81,7 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
 def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | None) -> Finding:
     width, classes = shape[1], len(info.labels() or [])
     if not _an_image_a_row(info, output, seen):
-        key = "yolov7_end_to_end" if width == 7 else "detections_flat"
-        return Finding(key, f"{output}: its first dimension is not the batch")
+        return find_flat(output, width, seen)
     if seen and seen.columns is not None:
         one = seen.sums[0] >= 0.99 and seen.sums[1] <= 1.01
         if seen.columns.probabilities and one and width != 1:

@@ -209,6 +209,8 @@ def _postprocess(m: Guessed) -> Stage:
     stage = {"task": g.task}
     if g.format:
         stage |= {"format": g.format, "confidence": "0.25", "iou": "0.45"}
+    if g.recognition.head.boxes:
+        stage["boxes"] = g.recognition.head.boxes
     if g.recognition.keypoints:
         stage["keypoints"] = quoted(list(g.recognition.keypoints))
     if g.task == "classify":

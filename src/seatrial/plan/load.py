@@ -157,6 +157,7 @@ _OWN = (
     "unread_key",
     "missing_keypoints",
     "wrong_sigmas",
+    "wrong_boxes",
     "wrong_side",
     "no_limit",
     "bad_limit",

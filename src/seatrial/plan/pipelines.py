@@ -83,8 +83,11 @@ ClassIds = Annotated[
 
 Task = Literal["detect", "instances", "pose", "classify", "segment", "embed", "raw"]
 DetectorFormat = Literal[
-    "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"
-]
+    "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr",
+    "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
+    "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle",
+    "yolov7_end_to_end", "yolonas_flat", "detections_flat",
+]  # fmt: skip
 
 
 class Postprocess(Strict):
@@ -96,6 +99,11 @@ class Postprocess(Strict):
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
     class_agnostic: bool = False
+    boxes: Literal["pixels", "fractions", "source"] | None = Field(
+        None,
+        description="detect: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of the picture, "
+        "where a format has several; by default its first",
+    )
     keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
         None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"
     )
@@ -127,6 +135,12 @@ class Postprocess(Strict):
             if self.task not in readers and getattr(self, key) != type(self).model_fields[key].default:
                 said = "only task {readers} reads '{key}', not '{task}'; leave it out"
                 raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
+        units = tasks.BOXES.get(self.format or "", ())
+        if self.boxes is not None and self.boxes not in units:
+            said = "boxes of format '{format}' are {known}, not '{boxes}'; leave it out, or name another format"
+            known_units = " or ".join(units) or "always the same"
+            counts_as = {"format": str(self.format), "known": known_units, "boxes": self.boxes}
+            raise PydanticCustomError("wrong_boxes", said, {"key": "boxes", **counts_as})
         if self.task == "pose" and self.keypoints is None:
             said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
             raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})

@@ -68,9 +68,9 @@ class Seen:
     """One output over the images given to `add`.
 
     shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time. columns:
-    along the last axis; rows: along axis 1 of three; each None where that side is longer than WIDEST. sums: least and
-    greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions. counts: what `share`
-    divides.
+    along the last axis, of a single one all of it; rows: along axis 1 of three; each None where that side is longer than
+    WIDEST. sums: least and greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions.
+    counts: what `share` divides.
     """
 
     shape: tuple[int, ...] = ()
@@ -97,9 +97,10 @@ class Seen:
         self.an_image_a_row &= output.ndim > 0 and len(output) == batch
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.reshape(output.shape[:2])
-        if output.dtype.kind not in "fiub" or output.ndim not in (2, 3) or output.size == 0:
+        if output.dtype.kind not in "fiub" or output.ndim not in (1, 2, 3) or output.size == 0:
             return
-        values = output if output.ndim == 3 else output[:, None, :]
+        # A list of one value each is a column.
+        values = output if output.ndim == 3 else output.reshape(len(output), 1, -1)
         if output.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
             self.finite = False
             values = np.where(np.isfinite(values), values, 0)
@@ -160,7 +161,7 @@ def _widened(before: Ranges | None, values: Array, axes: tuple[int, int]) -> Ran
     low, high = values.min(axis=axes).astype(np.float64), values.max(axis=axes).astype(np.float64)
     whole = np.ones(low.shape, np.bool_)
     # Class numbers stand in narrow lists of detections; looking for them in every head would cost a copy of it.
-    if values.dtype.kind == "f" and len(low) <= 64 and values.size <= 1 << 17:
+    if values.dtype.kind == "f" and (len(low) <= 64 or values.shape[1] == 1) and values.size <= 1 << 17:
         whole = (values == np.rint(values)).all(axis=axes)
     elif values.dtype.kind == "f":
         whole = (low == np.rint(low)) & (high == np.rint(high)) & (low == high)

@@ -6,14 +6,28 @@ For: pipelines.py, which refuses what a task would pass over. Not for: what a fo
 from __future__ import annotations
 
 _EXTENDED = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "end_to_end")
+_PLAIN = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr")
+_ANCHORS = ("yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet")
+_CHOSEN = ("rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle")
+_OF_THE_BATCH = ("yolov7_end_to_end", "yolonas_flat", "detections_flat")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "detect": ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"),
+    "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH),
     "instances": (*_EXTENDED, "rtdetr", "detr"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {"keypoints": ("pose",), "sigmas": ("pose",)}
+ONLY_FOR: dict[str, tuple[str, ...]] = {"boxes": ("detect",), "keypoints": ("pose",), "sigmas": ("pose",)}
+# What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
+_PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"
+_EITHER = (_PIXELS, _FRACTIONS)
+BOXES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("yolov5", "yolov8", "yolo11", "yolox_decoded", "yolov8_turned", "yolov8_logits"), _EITHER),
+    **dict.fromkeys(("end_to_end", "yolov10", "yolo26", "detections_flat", "nms_tensors"), (*_EITHER, _SOURCE)),
+    **dict.fromkeys(("ppyoloe", "mmdet"), (_PIXELS, _SOURCE)),
+    "nms_tensors_yxyx": (_FRACTIONS, _PIXELS),
+    "paddle": (_SOURCE, _PIXELS),
+}
 # Tasks whose results are objects, each with a box, a score and a class.
 OBJECTS = ("detect", "instances", "pose")
 # What exporters call inputs beside the image, and fill them with: Paddle has rows first, RT-DETR's own code the width.
