@@ -27,7 +27,7 @@ CHANNELS = 32
 class Head:
     """outputs(things, way, rng): of one picture, by name, without the batch. post: the postprocess that reads it.
 
-    truth: box, mask, plane, keypoints or oriented. rows: outputs that hold what was found of all pictures of the batch, one
+    truth: box, mask, plane, ellipse, keypoints or oriented. rows: outputs that hold what was found of all pictures of the batch, one
     behind the other; numbered: those of them whose column 0 is the picture's place in the batch. most: the largest batch that
     it can run.
     """

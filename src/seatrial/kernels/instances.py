@@ -1,7 +1,7 @@
 """Instance segmentation: a detector's boxes, and for each a mask; public as seatrial.InstanceDecoder.
 
-For: coefficients and prototypes (YOLOv5-, v8-, 11- and 26-seg), a mask a query (RF-DETR-seg, DETR). Not for: boxes alone
-(postprocess.py), a class a pixel (SegmentationDecoder).
+For: coefficients and prototypes (YOLOv5-, v8-, 11- and 26-seg), a mask a query (RF-DETR-seg, DETR), a mask a box (Mask R-CNN).
+Not for: boxes alone (postprocess.py), a class a pixel (SegmentationDecoder).
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess
 from seatrial.kernels.arguments import one_of
-from seatrial.kernels.detection_formats import EXTENDED, pick_head, pick_outputs
+from seatrial.kernels.box_masks import mask_in_box
+from seatrial.kernels.detection_formats import EXTENDED, image_rows, pick_head, pick_outputs
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.masks import runs_of
-from seatrial.kernels.postprocess import DetectionDecoder, Outputs, checked_outputs
+from seatrial.kernels.postprocess import DetectionDecoder, Outputs, checked_outputs, real_arrays
 from seatrial.kernels.reference_masks import instance_mask
 from seatrial.kernels.results import Detections, Instances
 
@@ -26,6 +27,8 @@ F32 = npt.NDArray[np.float32]
 U32 = npt.NDArray[np.uint32]
 # Formats whose every query has a mask of its own, as logits over the whole input.
 QUERIES = ("rtdetr", "detr")
+# Formats of what a model has chosen itself, whose last tensor has a mask a detection, as probabilities.
+CHOSEN = ("mask_rcnn", "mmdet_masks")
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,10 @@ class InstanceDecoder(DetectionDecoder):
     Queries (rtdetr, detr): boxes, logits, and a map of logits a query (B, N, h, w). A pixel is set where it is above zero,
     in the box or not: RF-DETR's PostProcess.
 
-    Args: as of DetectionDecoder; format: one of detection_formats.EXTENDED, or of QUERIES.
+    Chosen (mask_rcnn, mmdet_masks): a mask a detection, as probabilities over the whole input where it is as large as that
+    (torchvision), else over the detection's box (28 × 28 and the like). A pixel is set at a half and above.
+
+    Args: as of DetectionDecoder; format: one of detection_formats.EXTENDED, of QUERIES, or of CHOSEN.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected.
@@ -48,9 +54,12 @@ class InstanceDecoder(DetectionDecoder):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("format", self.format, [*EXTENDED, *QUERIES])
+        one_of("format", self.format, [*EXTENDED, *QUERIES, *CHOSEN])
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
+        if self.format in CHOSEN:
+            rows = image_rows(self.format, real_arrays(outputs, geometries), len(geometries))
+            return [self._of_chosen_masks(own, g) for own, g in zip(rows, geometries, strict=True)]
         arrays = checked_outputs(outputs, geometries)
         maps = [o for o in arrays if o.ndim == 4]
         if len(maps) != 1 or 0 in maps[0].shape[1:]:
@@ -79,6 +88,20 @@ class InstanceDecoder(DetectionDecoder):
         height, width = geometry.source_hw
         whole, one = np.array([[0, 0, width, height]], np.float32), np.ones((1, 1), np.float32)
         runs = [self._runs(one, masks[q : q + 1], whole, geometry)[0] for q in queries.tolist()]
+        return Instances.of_runs(boxes, runs, geometry.source_hw)
+
+    def _of_chosen_masks(self, rows: list[F32], geometry: Geometry) -> Instances:
+        *lists, masks = rows
+        boxes, chosen = self.found(lists, geometry)
+        own = masks.reshape(len(masks), *masks.shape[-2:])[chosen]
+        if own.shape[1:] != geometry.input_hw:
+            places = [mask_in_box(m, b, geometry.source_hw) for m, b in zip(own, boxes.boxes_xyxy, strict=True)]
+            return Instances.of_runs(boxes, [runs_of(*p, geometry.source_hw) for p in places], geometry.source_hw)
+        height, width = geometry.source_hw
+        whole, one = np.array([[0, 0, width, height]], np.float32), np.ones((1, 1), np.float32)
+        # What is at a half is set, and a sum has to be above zero.
+        above = own - np.nextafter(np.float32(0.5), np.float32(0))
+        runs = [self._runs(one, m[None], whole, geometry)[0] for m in above]
         return Instances.of_runs(boxes, runs, geometry.source_hw)
 
     def _runs(self, coefficients: F32, prototypes: F32, boxes_xyxy: F32, geometry: Geometry) -> list[U32]:

@@ -67,7 +67,7 @@ class DetectionDecoder:
         _check_count("max_detections", self.max_detections)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
-        rows = image_rows(self.format, _arrays(outputs, geometries), len(geometries))
+        rows = image_rows(self.format, real_arrays(outputs, geometries), len(geometries))
         return [self.found(own, g)[0] for own, g in zip(rows, geometries, strict=True)]
 
     @property
@@ -220,7 +220,7 @@ def _check_count(name: str, value: int) -> None:
         raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
-def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
+def real_arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
     """The outputs as a list of real arrays. ValueError, with the cure, for what people pass instead."""
     if isinstance(outputs, dict | np.ndarray) or not isinstance(outputs, Sequence):
         cure = "give list(outputs.values())" if isinstance(outputs, dict) else "wrap it in a list"
@@ -236,13 +236,13 @@ def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
 
 def checked_outputs(outputs: Outputs, geometries: Sequence[Geometry]) -> list[npt.NDArray[Any]]:
     """The outputs as arrays, each with one row an image. ValueError, with the cure, where they are not."""
-    arrays = _arrays(outputs, geometries)
+    arrays = real_arrays(outputs, geometries)
     _check_batch(arrays, geometries)
     return arrays
 
 
 def _first(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
-    arrays = _arrays(outputs, geometries)
+    arrays = real_arrays(outputs, geometries)
     if not arrays:
         raise ValueError(f"{expected}, got none")
     _check_batch(arrays[:1], geometries)

@@ -25,9 +25,10 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
         "max_detections": post.max_detections,
         "class_agnostic": post.class_agnostic,
         "engine": engine,
+        "boxes": post.boxes,
     }
     if post.task == "detect":
-        return DetectionDecoder(**objects, boxes=post.boxes)
+        return DetectionDecoder(**objects)
     if post.task == "instances":
         return InstanceDecoder(**objects)
     if post.task == "pose":

@@ -1,10 +1,10 @@
 """Rules for lists of detections that a model has chosen itself, in one flat tensor or in several.
 
 Facts behind them, from public descriptions of the exports: TensorRT's EfficientNMS writes num_dets, det_boxes, det_scores and
-det_classes; torchvision's detectors boxes, labels and scores of one image without a batch; mmdeploy dets (corners, score) and
-labels; TensorFlow's detection API detection_boxes as fractions, y first; PaddleDetection rows of class, score and corners in
-source pixels, and a count an image; D-FINE's and RT-DETRv2's deployment labels, boxes and scores, in source pixels where it
-takes orig_target_sizes; YOLOv7's rows image, corners, class, score, super-gradients' image, corners, score, class.
+det_classes; torchvision's detectors boxes, labels and scores (and masks) of one image without a batch; mmdeploy dets (corners,
+score) and labels (and masks); TensorFlow's detection API detection_boxes as fractions, y first; PaddleDetection rows of class,
+score and corners in source pixels, and a count an image; D-FINE's and RT-DETRv2's deployment labels, boxes and scores, in source
+pixels where it takes orig_target_sizes; YOLOv7's rows image, corners, class, score, super-gradients' image, corners, score, class.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def find_chosen(info: ModelInfo, seen: Mapping[str, Seen]) -> Finding | None:
         ("nms_tensors", _ROLES, _boxes_scores_classes),
         ("mmdet", ("boxes", "classes"), _dets_labels),
         ("paddle", ("boxes", "count"), _rows_and_counts),
+        ("mask_rcnn", ("boxes", "scores", "classes", "masks"), _with_masks(_boxes_scores_classes)),
+        ("mmdet_masks", ("boxes", "classes", "masks"), _with_masks(_dets_labels)),
     ):
         if len(outputs) > len(roles):
             continue
@@ -65,8 +67,9 @@ def _finding(key: str, info: ModelInfo, order: Sequence[TensorInfo], told: bool,
     if not told:
         because += "; nothing says which holds scores and which class numbers"
     boxes = _columns(order[0], seen)
-    scores = _columns(order[1], seen) if key == "nms_tensors" else boxes.part(4) if boxes and key == "mmdet" else None
-    if boxes is None or (key == "nms_tensors" and scores is None):
+    beside, joined = key in ("nms_tensors", "mask_rcnn"), key.startswith("mmdet")
+    scores = _columns(order[1], seen) if beside else boxes.part(4) if boxes and joined else None
+    if boxes is None or (beside and scores is None):
         return Finding(_unit(key, info, order, None), f"{because}; {NOT_RUN}", False, names)
     if scores is not None:
         because += f"; {in_numbers(boxes.part(0, 4), scores)}"
@@ -111,6 +114,11 @@ def _dets_labels(shapes: Sequence[Shape]) -> bool:
         return False
     dets, labels = shapes
     return len(dets) in (2, 3) and dets[-1] == 5 and len(labels) == len(dets) - 1 and _alike(labels[-1], dets[-2])
+
+
+def _with_masks(fits: Fits) -> Fits:
+    """The same with a mask a detection behind."""
+    return lambda shapes: len(shapes) > 2 and len(shapes[-1]) == 4 and fits(shapes[:-1])
 
 
 def _rows_and_counts(shapes: Sequence[Shape]) -> bool:

@@ -92,6 +92,13 @@ HEADS: dict[str, Head] = {
         "rtdetr",
         "stretch",
     ),
+    "mask_rcnn": Head(
+        "instances",
+        "Mask R-CNN's: boxes, scores, class numbers and a mask a detection, of one image",
+        "mask_rcnn",
+        "stretch",
+    ),
+    "mmdet_masks": Head("instances", "mmdetection's: dets, labels and a mask a detection", "mmdet_masks"),
     "pose": Head("pose", "a pose head: keypoints behind the classes", "yolov8"),
     "pose_end_to_end": Head("pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
     "yolov7_end_to_end": Head(

@@ -15,6 +15,7 @@ from seatrial.model.file import TensorInfo
 # The first that a name matches, so that 'num_dets' is a count and 'class_scores' are scores.
 _ROLES = (
     ("count", re.compile(r"num|count|valid", re.I)),
+    ("masks", re.compile(r"mask", re.I)),
     ("scores", re.compile(r"scor|conf|prob", re.I)),
     ("classes", re.compile(r"class|label|categ|cls", re.I)),
     ("boxes", re.compile(r"box|dets|coord|loc|reg|dis", re.I)),

@@ -85,7 +85,7 @@ Task = Literal["detect", "instances", "pose", "classify", "segment", "embed", "r
 DetectorFormat = Literal[
     "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr",
     "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
-    "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle",
+    "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle", "mask_rcnn", "mmdet_masks",
     "yolov7_end_to_end", "yolonas_flat", "detections_flat",
 ]  # fmt: skip
 
@@ -101,8 +101,8 @@ class Postprocess(Strict):
     class_agnostic: bool = False
     boxes: Literal["pixels", "fractions", "source"] | None = Field(
         None,
-        description="detect: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of the picture, "
-        "where a format has several; by default its first",
+        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of the "
+        "picture, where a format has several; by default its first",
     )
     keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
         None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"

@@ -13,18 +13,19 @@ _OF_THE_BATCH = ("yolov7_end_to_end", "yolonas_flat", "detections_flat")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
     "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH),
-    "instances": (*_EXTENDED, "rtdetr", "detr"),
+    "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {"boxes": ("detect",), "keypoints": ("pose",), "sigmas": ("pose",)}
+ONLY_FOR: dict[str, tuple[str, ...]] = {"boxes": ("detect", "instances"), "keypoints": ("pose",), "sigmas": ("pose",)}
 # What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
 _PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"
 _EITHER = (_PIXELS, _FRACTIONS)
 BOXES: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("yolov5", "yolov8", "yolo11", "yolox_decoded", "yolov8_turned", "yolov8_logits"), _EITHER),
     **dict.fromkeys(("end_to_end", "yolov10", "yolo26", "detections_flat", "nms_tensors"), (*_EITHER, _SOURCE)),
-    **dict.fromkeys(("ppyoloe", "mmdet"), (_PIXELS, _SOURCE)),
+    **dict.fromkeys(("ppyoloe", "mmdet", "mmdet_masks"), (_PIXELS, _SOURCE)),
+    "mask_rcnn": (*_EITHER, _SOURCE),
     "nms_tensors_yxyx": (_FRACTIONS, _PIXELS),
     "paddle": (_SOURCE, _PIXELS),
 }
