@@ -3,8 +3,9 @@
 Facts behind them, from public descriptions of the exports: TensorRT's EfficientNMS writes num_dets, det_boxes, det_scores and
 det_classes; torchvision's detectors boxes, labels and scores (and masks) of one image without a batch; mmdeploy dets (corners,
 score) and labels (and masks); TensorFlow's detection API detection_boxes as fractions, y first; PaddleDetection rows of class,
-score and corners in source pixels, and a count an image; D-FINE's and RT-DETRv2's deployment labels, boxes and scores, in source
-pixels where it takes orig_target_sizes; YOLOv7's rows image, corners, class, score, super-gradients' image, corners, score, class.
+score and corners in source pixels, and a count an image; D-FINE's and RT-DETRv2's deployment labels, boxes and scores, in
+source pixels where it takes orig_target_sizes; YOLOv7's rows image, corners, class, score, super-gradients' image, corners,
+score, class.
 """
 
 from __future__ import annotations

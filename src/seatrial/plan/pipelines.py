@@ -101,8 +101,8 @@ class Postprocess(Strict):
     class_agnostic: bool = False
     boxes: Literal["pixels", "fractions", "source"] | None = Field(
         None,
-        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of the "
-        "picture, where a format has several; by default its first",
+        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of "
+        "the picture, where a format has several; by default its first",
     )
     keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
         None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"
