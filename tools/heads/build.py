@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import heads.oriented  # noqa: F401 (adds its layouts)
 from heads.encode import HEADS, build
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ _BEHIND = {
     "detect": "",
     "instances": " with coefficients behind, and prototypes (B, K, height, width)",
     "pose": " with keypoints behind",
+    "oriented": " with an angle behind",
 }
 
 
@@ -124,7 +125,7 @@ def _check_head(
         problem = class_count_problem(form.classes_beside(counted, extra), labels)
         if problem:
             looks = recognise(model, {}).head
-            likely = f" (it may be {looks.words})" if looks.format != name else ""
+            likely = f" (it may be {looks.words})" if (looks.task, looks.format) != (spec.task, name) else ""
             raise ModelError(
                 f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}{likely}; give a label "
                 "for each class, or the format that the model was exported for"

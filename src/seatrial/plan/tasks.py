@@ -11,11 +11,12 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "detect": ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"),
     "instances": _EXTENDED,
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
+    "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {"keypoints": ("pose",), "sigmas": ("pose",)}
+ONLY_FOR: dict[str, tuple[str, ...]] = {"keypoints": ("pose",), "sigmas": ("pose",), "nms": ("oriented",)}
 # Tasks whose results are objects, each with a box, a score and a class.
-OBJECTS = ("detect", "instances", "pose")
+OBJECTS = ("detect", "instances", "pose", "oriented")
 # What Ultralytics' exports call their tasks in the metadata.
 OF_METADATA = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "oriented"}
 # Tasks that have no results to be held against a truth.
