@@ -33,7 +33,7 @@ EPSILON, FARTHEST = 1e-7, 100.0
 # Boxes that are compared with all better ones at once: few enough for memory, enough for NumPy.
 BLOCK = 128
 # Boxes whose polygons are compared with all later ones at once: what they drop need not be compared.
-FEW = 32
+FEW = 64
 
 
 def corners_of(xywhr: npt.ArrayLike) -> F64:
@@ -133,18 +133,17 @@ def greedy_nms(xywhr: npt.NDArray[Any], class_ids: I64, iou: float, class_agnost
     class that stays. At most `most`."""
     corners = corners_of(xywhr)
     stays = np.ones(len(corners), np.bool_)
-    groups = [np.arange(len(corners))]
-    if not class_agnostic:
-        groups = [np.flatnonzero(class_ids == k) for k in np.unique(class_ids)]
-    for members in groups:
-        for start in range(0, len(members), FEW):
-            own, later = members[start : start + FEW], members[start:]
-            own, later = own[stays[own]], later[stays[later]]
-            overlaps = polygon_iou(corners[own], corners[later]) > iou
-            for best, near in zip(own, overlaps, strict=True):
-                if stays[best]:
-                    stays[later[near & (later > best)]] = False
-    return np.flatnonzero(stays)[:most]
+    stop = 0
+    while stop < len(corners) and stays[:stop].sum() < most:
+        start, stop = stop, stop + FEW
+        own, later = start + np.flatnonzero(stays[start:stop]), start + np.flatnonzero(stays[start:])
+        drops = (polygon_iou(corners[own], corners[later]) > iou) & (later > own[:, None])
+        if not class_agnostic:
+            drops &= class_ids[own, None] == class_ids[later]
+        for best, dropped in zip(own, drops, strict=True):
+            if stays[best]:
+                stays[later[dropped]] = False
+    return np.flatnonzero(stays[:stop])[:most]
 
 
 @dataclass(frozen=True)
