@@ -31,7 +31,7 @@ def annotated_corners(annotation: Mapping[str, Any]) -> F64 | None:
         box = np.asarray(annotation.get("bbox", ()), np.float64)
         polygons = annotation.get("segmentation")
         if box.shape == (5,):
-            if not (box[2:4] > 0).all():
+            if not (np.isfinite(box).all() and (box[2:4] > 0).all()):
                 return None
             corners = corners_of([[*box[:4], -np.deg2rad(box[4])]])[0]
         elif isinstance(polygons, list) and len(polygons) == 1:
