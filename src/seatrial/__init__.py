@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from seatrial.history.records import Record
     from seatrial.images.decode import decode_image
     from seatrial.kernels.geometry import Geometry
+    from seatrial.kernels.instances import InstanceDecoder
+    from seatrial.kernels.oriented import OrientedDecoder
+    from seatrial.kernels.poses import PoseDecoder
     from seatrial.kernels.postprocess import (
         ClassificationDecoder,
         DetectionDecoder,
@@ -33,7 +36,15 @@ if TYPE_CHECKING:
         SegmentationDecoder,
     )
     from seatrial.kernels.preprocess import Preprocess
-    from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+    from seatrial.kernels.results import (
+        Classification,
+        Detections,
+        Embedding,
+        Instances,
+        OrientedBoxes,
+        Poses,
+        SemanticMask,
+    )
     from seatrial.plan.load import load_plan
 
 __version__ = "0.1.0"
@@ -46,6 +57,12 @@ _HOMES = {
     "Embedding": "kernels.results",
     "EmbeddingDecoder": "kernels.postprocess",
     "Geometry": "kernels.geometry",
+    "InstanceDecoder": "kernels.instances",
+    "Instances": "kernels.results",
+    "OrientedBoxes": "kernels.results",
+    "OrientedDecoder": "kernels.oriented",
+    "PoseDecoder": "kernels.poses",
+    "Poses": "kernels.results",
     "Preprocess": "kernels.preprocess",
     "Record": "history.records",
     "SeatrialError": "errors",
@@ -65,6 +82,12 @@ __all__ = [
     "Embedding",
     "EmbeddingDecoder",
     "Geometry",
+    "InstanceDecoder",
+    "Instances",
+    "OrientedBoxes",
+    "OrientedDecoder",
+    "PoseDecoder",
+    "Poses",
     "Preprocess",
     "Record",
     "SeatrialError",

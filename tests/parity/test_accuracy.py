@@ -260,7 +260,7 @@ MALFORMED = [
     (coco({"image_id": 1, "bbox": [0, 0, 1, 1]}), "malformed (KeyError: 'category_id')"),
     (coco({"category_id": 1}), "malformed (KeyError: 'image_id')"),
     (coco(box(FULL) | {"bbox": [0, 0, 1]}), "malformed (ValueError"),
-    (coco(box(FULL) | {"bbox": [0, 0, 1, 1, 1]}), "malformed (ValueError"),
+    (coco(box(FULL) | {"bbox": [0, 0, 1, 1, 1, 1]}), "malformed (ValueError"),
     (coco(box(FULL) | {"bbox": None}), "malformed (TypeError"),
     (coco(box(FULL) | {"bbox": "abcd"}), "malformed (ValueError"),
 ]

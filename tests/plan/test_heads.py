@@ -79,6 +79,13 @@ def after_nms(found, scale=1.0, most=0.9):
             "det_classes": rows[None, :, 5].astype(np.int64)}  # fmt: skip
 
 
+def turned_boxes(count=300, found=5):
+    """(detections, 7): centre, size, score, class number, angle."""
+    rows = listed(count, found, more=1)
+    rows[:found, :4], rows[:found, 6] = boxes(found), np.linspace(-0.7, 2.3, found)
+    return rows
+
+
 def offsets(count):
     """YOLOX's: a cell's offset, and logarithms of sizes in strides."""
     return np.concatenate([RNG.uniform(-1, 2, (count, 2)), RNG.uniform(-2, 3, (count, 2))], axis=1)
@@ -196,7 +203,15 @@ CASES = {
     "end-to-end that found nothing": (one(np.zeros((1, 300, 6))), 9, ULTRALYTICS, "end_to_end", False),
     "end-to-end, class before score": (one(listed()[None][..., [0, 1, 2, 3, 5, 4]]), 0, {}, "end_to_end_swapped", False),
     "end-to-end, centre and size": (one(np.concatenate([boxes(5), listed()[:5, 4:]], 1)[None] * 1.0), 0, {}, "end_to_end_sizes", False),
-    "yolo26-obb": (one(listed(more=1)[None]), 0, {}, "end_to_end_more", False),
+    "yolo26-obb": (one(turned_boxes()[None]), 0, {}, "obb_end_to_end", False),
+    "yolo26-obb by its metadata": (one(turned_boxes()[None]), 9, {"task": "obb"}, "obb_end_to_end", True),
+    "obb by its metadata": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 2, {"task": "obb"},
+                            "obb", True),
+    "obb by its metadata, without labels": (one(np.zeros((1, 7, A))), 0, {"task": "obb"}, "obb", False),
+    "obb by its metadata, three labels for two": (one(np.zeros((1, 7, A))), 3, {"task": "obb"}, "obb_other", False),
+    "yolov5-obb by metadata": (one(joined(boxes(3 * A), scores(3 * A, 184))), 4, {"task": "obb"}, "obb_other", False),
+    "end-to-end with a column of whole numbers": (one(np.pad(listed(), ((0, 0), (0, 1)))[None]), 0, {}, "end_to_end_more", False),
+    "end-to-end with pixels behind": (one(listed(more=1)[None]), 0, {}, "end_to_end_more", False),
     "yolo26-pose": (one(listed(more=51)[None]), 0, {}, "end_to_end_more", False),
     "yolov7 end2end": (one(np.concatenate([np.zeros((5, 1)), listed(5)[:, [0, 1, 2, 3, 5, 4]]], 1)), 0, {}, "yolov7_end_to_end", False),
     "yolov7 end2end that found one": (
@@ -314,7 +329,8 @@ def test_a_softmax_inside_is_not_applied_again():
     [
         ({"task": "pose"}, "detect", "yolov8", "task 'pose'; set task: pose"),
         ({"task": "pose"}, "pose", "yolov8", ""),
-        ({"task": "obb"}, "detect", "yolov8", "an oriented-box head"),
+        ({"task": "obb"}, "detect", "yolov8", "task 'obb'; set task: oriented"),
+        ({"task": "obb"}, "oriented", "yolov8", ""),
         ({"task": "segment"}, "detect", "yolov8", "task 'segment'; set task: instances"),
         ({"task": "segment"}, "segment", None, "task 'segment'; set task: instances"),
         ({"task": "segment"}, "instances", "yolov8", ""),

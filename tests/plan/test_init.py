@@ -145,7 +145,7 @@ FITS = [
     ({}, [1, 336, 85], "letterbox", "bgr", True, "detect"),
     ({}, [1, 1008, 85], "letterbox", "rgb", False, "detect"),
     ({}, [1, 10], "resize_center_crop", "rgb", False, "classify"),
-    ({"stride": "32", "task": "obb"}, [1, 7, 336], "letterbox", "rgb", False, "raw"),
+    ({"stride": "32", "task": "obb"}, [1, 7, 336], "letterbox", "rgb", False, "oriented"),
 ]
 
 

@@ -31,6 +31,7 @@ from seatrial.kernels.simd import check_simd
 from seatrial.machine.environment import fingerprint
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.parity.classes import ClassMap
+from seatrial.parity.oriented_labels import label_files
 from seatrial.parity.relabel import Relabelling
 from seatrial.parity.truth import Truth, load_truth, read_tags
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
@@ -108,7 +109,9 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
-    truth = load_truth(plan.resolve(spec_images.annotations), images) if spec_images.annotations else None
+    truth = None
+    if spec_images.annotations:
+        truth = load_truth(plan.resolve(spec_images.annotations), images, [c.source_hw for c in checked])
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
         found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
@@ -194,8 +197,10 @@ def _hash_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
     """
     judges = []
     for name in (plan.plan.images.annotations, plan.plan.images.tags):
+        path = plan.resolve(name) if name is not None else None
         with contextlib.suppress(OSError):
-            judges += [hash_file(plan.resolve(name))] if name is not None else []
+            if path is not None:
+                judges += [hash_file(p) for p in (label_files(path) if path.is_dir() else [path])]
     inputs.add(COMMON, judges)
     for name, spec in plan.plan.pipelines.items():
         if isinstance(spec.postprocess, pipelines.Postprocess) and isinstance(spec.postprocess.labels, str):

@@ -54,12 +54,12 @@ class Geometry:
         out[:, 1::2] = np.clip((boxes[:, 1::2] - self.offset_y) / self.scale_y, 0, height)
         return out.astype(np.float32)
 
-    def points_to_image(self, points_xy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Points (…, 2) in input pixels to source pixels, clipped to the source; a new float32 array."""
+    def points_to_image(self, points_xy: npt.NDArray[np.floating], clip: bool = True) -> npt.NDArray[np.float32]:
+        """Points (…, 2) in input pixels to source pixels, clipped to the source unless told not to; a new float32 array."""
         points = np.asarray(points_xy, np.float64)
-        x = np.clip((points[..., 0] - self.offset_x) / self.scale_x, 0, self.source_hw[1])
-        y = np.clip((points[..., 1] - self.offset_y) / self.scale_y, 0, self.source_hw[0])
-        return np.stack([x, y], axis=-1).astype(np.float32)
+        points = (points - [self.offset_x, self.offset_y]) / [self.scale_x, self.scale_y]
+        with np.errstate(over="ignore"):
+            return (np.clip(points, 0, self.source_hw[::-1]) if clip else points).astype(np.float32)
 
     def to_input(self, boxes_xyxy: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
         """Boxes (N, 4) in source pixels to input pixels, not clipped; a new float32 array."""

@@ -1,4 +1,5 @@
-"""What decoders give of one image, in terms of the source image: boxes, instances, poses, classes, masks, embeddings.
+"""What decoders give of one image, in terms of the source image: boxes, instances, poses, oriented
+boxes, classes, masks, embeddings.
 
 For: the kinds of results, public as seatrial.Detections and so on. Not for: how they come about (postprocess.py and beside it).
 """
@@ -94,3 +95,26 @@ class Poses(Detections):
 
     keypoints: F32
     sigmas: F32
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedBoxes(Detections):
+    """Detections with the four corners of each in source pixels, corners_xy (N, 4, 2) float32: a convex quadrilateral, a
+    rectangle where both sides of the image were scaled alike, and a parallelogram after a stretch. Corners are not clipped, and
+    stand in order, either way round; OrientedDecoder begins at the upper left one of a box at angle 0 and goes clockwise to the
+    eye. boxes_xyxy are the upright boxes around them, clipped to the image."""
+
+    corners_xy: F32
+
+    @classmethod
+    def of_corners(cls, corners_xy: F32, scores: F32, class_ids: I64, source_hw: tuple[int, int]) -> OrientedBoxes:
+        """From corners (N, 4, 2), with the boxes around them."""
+        corners = np.asarray(corners_xy, np.float32)
+        reach = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        height, width = source_hw
+        boxes = np.clip(reach, 0, np.array([width, height, width, height], np.float32))
+        return cls(boxes, np.asarray(scores, np.float32), np.asarray(class_ids, np.int64), corners)
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> OrientedBoxes:
+        """Those that are chosen (N,)."""
+        return OrientedBoxes(*(values[chosen] for values in vars(self).values()))

@@ -60,7 +60,7 @@ def split(
 
 
 # What stands behind the classes of a head, by task.
-_BEHIND = {"instances": "coefficients", "pose": "keypoints"}
+_BEHIND = {"instances": "coefficients", "pose": "keypoints", "oriented": "angle"}
 
 
 def _parts(

@@ -1,6 +1,7 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py) or a CSV with columns image,class.
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, or a folder of
+oriented boxes (oriented_labels.py).
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
-from seatrial.parity.coco import ONLY_THOSE, image_ids, not_annotated, read_coco
+from seatrial.parity.coco import ONLY_THOSE, coco_truth, image_ids, not_annotated, read_coco
+from seatrial.parity.oriented import NEEDED, annotated_corners
+from seatrial.parity.oriented_labels import read_labels
 from seatrial.warning import Warning
 
 
@@ -24,23 +29,33 @@ from seatrial.warning import Warning
 class Truth:
     """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial.
 
-    placeholders: ids of categories that only group the others; warnings: what was found odd in reading.
+    placeholders: ids of categories that only group the others; numbered: categories are the model's own class numbers;
+    warnings: what was found odd in reading.
     """
 
     path: Path
     coco: dict[str, Any] | None = None
     classes: dict[str, str] | None = None
     placeholders: frozenset[int] = frozenset()
+    numbered: bool = False
     warnings: tuple[Warning, ...] = ()
 
 
-def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
-    """DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it."""
+def load_truth(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]] | None = None) -> Truth:
+    """sizes_hw: of each image, with EXIF applied, which labels in fractions need.
+
+    DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it.
+    """
+    if path.is_dir():
+        data, numbered = read_labels(path, images, sizes_hw)
+        found = coco_truth(path, data, images)
+        return Truth(path, coco=found.data, numbered=numbered, warnings=found.warnings)
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(
-            f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
+            f"{path}: the annotations cannot be read ({e}); expected COCO JSON, a CSV with columns image,class, or a folder of "
+            "oriented boxes with a .txt file an image"
         ) from None
     if path.suffix.lower() == ".csv":
         classes, warnings = _read_classes(path, text, images)
@@ -67,8 +82,14 @@ def check_truth(
     needed = _NEEDED[task]
     for a in truth.coco["annotations"]:
         box = a.get("bbox", [0, 0, 0, 0])
-        if not a.get(needed) or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
-            name = truth.coco["images"][a["image_id"] - 1]["file_name"]
+        name = truth.coco["images"][a["image_id"] - 1]["file_name"]
+        if needed == "corners":
+            if annotated_corners(a) is None:
+                raise DataError(
+                    f"{truth.path}: an annotation of image {name} has no oriented box, which task '{task}' needs; expected "
+                    f"{NEEDED}; an upright box alone is none"
+                )
+        elif not a.get(needed) or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
             raise DataError(
                 f"{truth.path}: an annotation of image {name} has no sound '{needed}', which task '{task}' needs"
             )
@@ -77,7 +98,7 @@ def check_truth(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
     odd = []
-    if needed == "bbox":
+    if needed in ("bbox", "corners"):
         odd = _odd_boxes(truth.coco, sizes_hw)
     elif task == "segment":
         odd = _no_masks(truth.coco)
@@ -87,7 +108,13 @@ def check_truth(
 
 
 # What every annotation must have, by task.
-_NEEDED = {"detect": "bbox", "segment": "segmentation", "instances": "segmentation", "pose": "keypoints"}
+_NEEDED = {
+    "detect": "bbox",
+    "segment": "segmentation",
+    "instances": "segmentation",
+    "pose": "keypoints",
+    "oriented": "corners",
+}
 
 
 def _check_keypoints(truth: Truth) -> None:
@@ -145,7 +172,7 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
     """Boxes that are no boxes of their images: empty, or reaching far outside, as corners or fractions read as x, y, w, h."""
     empty = outside = tiny = 0
     for a in coco["annotations"]:
-        x, y, width, height = map(float, a["bbox"])
+        x, y, width, height = _upright(a)
         image_h, image_w = sizes_hw[a["image_id"] - 1]
         empty += width <= 0 or height <= 0
         tiny += 0 < width <= 1 and 0 < height <= 1
@@ -162,6 +189,16 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
         said = f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners"
         warnings.append(Warning("outside-boxes", said))
     return warnings
+
+
+def _upright(a: dict[str, Any]) -> tuple[float, float, float, float]:
+    """x, y, width, height; of an oriented box those of the box around it."""
+    corners = annotated_corners(a)
+    if corners is None or len(a.get("bbox", ())) == 4:
+        x, y, width, height = map(float, a["bbox"])
+        return x, y, width, height
+    (x, y), (width, height) = corners.min(axis=0).tolist(), np.ptp(corners, axis=0).tolist()
+    return x, y, width, height
 
 
 def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[Warning]]:

@@ -75,6 +75,7 @@ _BEHIND = {
     "detect": "",
     "instances": ", and masks (B, K, height, width) with coefficients behind the classes or a mask a query",
     "pose": " with keypoints behind",
+    "oriented": " with an angle behind",
 }
 
 
@@ -134,7 +135,7 @@ def _check_head(
         problem = class_count_problem(form.classes_beside(counted, extra), labels)
         if problem:
             looks = recognise(model, {}).head
-            likely = f" (it may be {looks.words})" if looks.format != name else ""
+            likely = f" (it may be {looks.words})" if (looks.task, looks.format) != (spec.task, name) else ""
             raise ModelError(
                 f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}{likely}; give a label "
                 "for each class, or the format that the model was exported for"

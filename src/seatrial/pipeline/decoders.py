@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.instances import InstanceDecoder
+from seatrial.kernels.oriented import OrientedDecoder
 from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.plan import pipelines
@@ -34,6 +35,8 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
     if post.task == "pose":
         assert post.keypoints is not None
         return PoseDecoder(**objects, keypoints=post.keypoints, sigmas=tuple(post.sigmas) if post.sigmas else None)
+    if post.task == "oriented":
+        return OrientedDecoder(**objects, nms=post.nms)
     if post.task == "classify":
         return ClassificationDecoder(post.top_k, post.activation, engine)
     if post.task == "segment":

@@ -54,7 +54,7 @@ def is_alike(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) 
 
 
 def columns_behind(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> int | None:
-    """How many columns of the first output stand behind its classes: keypoints, or coefficients of prototypes.
+    """How many columns of the first output stand behind its classes: keypoints, coefficients of prototypes, an angle.
 
     outputs: those that are read. None where only a run shows it.
     """
@@ -64,7 +64,7 @@ def columns_behind(postprocess: pipelines.Postprocess, outputs: Sequence[TensorI
     if postprocess.task == "instances" and postprocess.format in EXTENDED:
         channels = [o.shape[1] for o in outputs if len(o.shape) == 4]
         return channels[0] if len(channels) == 1 and isinstance(channels[0], int) else None
-    return 0
+    return 1 if postprocess.task == "oriented" else 0
 
 
 def _shaped(postprocess: pipelines.Postprocess, outputs: Sequence[TensorInfo]) -> tuple[list[TensorInfo], bool] | None:

@@ -34,6 +34,8 @@ from seatrial.warning import Warning
 FRACTIONS = (-0.5, 2.0)
 # SSD's offsets from anchors may lead out of the picture; pixels lead much further.
 LOOSE_FRACTIONS = (-16.0, 16.0)
+# Radians: two turns. YOLO26 leaves its angle unbound, and boxes that are nothing may have any; degrees go much further.
+ANGLES = (-12.6, 12.6)
 
 
 class Plausibility:
@@ -216,6 +218,10 @@ class Plausibility:
     def _behind(self, values: Ranges | None, seen: Seen) -> str:
         """What stands behind the classes, and cannot be what the task reads."""
         assert self._post is not None
+        if values is not None and self._post.task == "oriented" and not values.within(*ANGLES):
+            return (
+                f"expects an angle in radians in the last column, but they go from {_span(values)} over {_images(seen)}"
+            )
         if values is None or self._post.task != "pose" or self._post.keypoints is None:
             return ""
         each = self._post.keypoints[1]
@@ -245,7 +251,8 @@ class Plausibility:
             return f"reads {6 + extra} columns, but there are {len(values.high)}"
         if self._labels and classes.most >= len(self._labels):
             return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
-        if seen.share("corners") < 0.5:
+        # Oriented boxes are a centre and sizes.
+        if self._post is not None and self._post.task != "oriented" and seen.share("corners") < 0.5:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )

@@ -17,11 +17,20 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
-from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
+from seatrial.kernels.oriented import are_convex
+from seatrial.kernels.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Instances,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+)
 
 Result = Detections | Classification | SemanticMask | Embedding | None
-# The most specific first: instances and poses are detections too.
-KINDS = (Instances, Poses, Detections, Classification, SemanticMask, Embedding)
+# The most specific first: instances, poses and oriented boxes are detections too.
+KINDS = (Instances, Poses, OrientedBoxes, Detections, Classification, SemanticMask, Embedding)
 Values = Mapping[str, npt.NDArray[Any]]
 
 
@@ -72,6 +81,12 @@ def _sound_poses(v: Values) -> bool:
     return _sound_detections(v) and points.shape == (len(v["scores"]), count, 3)
 
 
+def _sound_oriented(v: Values) -> bool:
+    """Quadrilaterals of which IoU can be told: what bends inwards, crosses itself or has no area is none."""
+    corners = v["corners_xy"]
+    return _sound_detections(v) and corners.shape == (len(v["scores"]), 4, 2) and bool(are_convex(corners).all())
+
+
 def _sound_classes(v: Values) -> bool:
     return v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and v["scores"].size > 0
 
@@ -79,6 +94,7 @@ def _sound_classes(v: Values) -> bool:
 _SOUND: dict[type, Callable[[Values], bool]] = {
     Instances: _sound_instances,
     Poses: _sound_poses,
+    OrientedBoxes: _sound_oriented,
     Detections: _sound_detections,
     Classification: _sound_classes,
     SemanticMask: lambda v: v["class_ids"].ndim == 2,

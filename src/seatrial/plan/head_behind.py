@@ -1,4 +1,4 @@
-"""Rules for lists of boxes with more behind their classes: coefficients of masks, keypoints.
+"""Rules for lists of boxes with more behind their classes: coefficients of masks, keypoints, an angle.
 
 For: the layout that fits, and how many columns are what. Not for: lists of boxes and classes alone (head_lists.py).
 """
@@ -59,6 +59,16 @@ def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: boo
     key = {"yolov8": "pose", "end_to_end": "pose_end_to_end"}.get(layout, "pose_other")
     because = f"{because}; {words}, {points[0]} × {points[1]} of them keypoints"
     return Finding(key, because, sure and fits, keypoints=points)
+
+
+def find_oriented(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
+    """Of a model with one list. sure: whether the metadata says that it is this task."""
+    head = info.outputs[0]
+    if len(info.outputs) != 1 or len(shape_of(head, seen)) != 3:
+        return Finding("obb_other", f"outputs are {', '.join(map(str, info.outputs))}")
+    layout, words, fits = _layout(info, head, seen, 1)
+    key = {"yolov8": "obb", "end_to_end": "obb_end_to_end"}.get(layout, "obb_other")
+    return Finding(key, f"{because}; {words}, the last of them an angle", sure and fits)
 
 
 def kpt_shape(info: ModelInfo) -> tuple[int, int] | None:

@@ -8,6 +8,8 @@ from seatrial.plan.seen import Ranges, Seen
 
 # Four values of a box and the classes of the largest sets that detectors are trained on.
 MOST_ROWS = 1300
+# Radians.
+TURN = 6.3
 
 
 def find_in_list(info: ModelInfo, shape: Shape, seen: Seen | None, hw: Hw) -> Finding:
@@ -116,7 +118,7 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
     if few and boxes.most <= 2 and scores.probabilities:
         return Finding("rtdetr_joined", numbers)
     if columns > 6 and few and scores.part(0, 1).probabilities and scores.whole[1] and scores.high[1] < 10_000:
-        return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", numbers)
+        return _more_columns(columns, scores, numbers)
     if not scores.probabilities:
         return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
     if classes and columns == 4 + classes and not _sizes_below_zero(boxes):
@@ -145,6 +147,16 @@ def _is_nanodet(rows: int | str | None, columns: int, classes: int, values: Rang
         return False
     counts = [sum(-(-hw[0] // s) * -(-hw[1] // s) for s in strides) for strides in ((8, 16, 32), (8, 16, 32, 64))]
     return rows in counts and values.part(0, columns - 32).probabilities and not values.part(columns - 32).probabilities
+
+
+def _more_columns(columns: int, scores: Ranges, because: str) -> Finding:
+    """End-to-end detections with more behind the class; scores: all behind the box."""
+    if scores.part(0, 1).blank:
+        return Finding("unknown", because)
+    angle = scores.part(2)
+    if columns == 7 and angle.within(-TURN, TURN) and not angle.whole[0]:
+        return Finding("obb_end_to_end", f"{because}, the last column from {angle.least:.3g} to {angle.most:.3g}")
+    return Finding("end_to_end_more", because)
 
 
 def _sizes_below_zero(boxes: Ranges) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
-from seatrial.plan.head_behind import find_instances, find_pose
+from seatrial.plan.head_behind import find_instances, find_oriented, find_pose
 from seatrial.plan.head_finding import Finding
 from seatrial.plan.head_rtdetr import find_rtdetr, is_rtdetr, may_be_both
 from seatrial.plan.head_rules import find
@@ -146,7 +146,11 @@ HEADS: dict[str, Head] = {
     "levels": _unread("a detector's feature levels, not decoded yet"),
     "pose_other": _unread("a pose head whose layout is not known"),
     "instances_other": _unread("an instance segmentation whose layout is not known"),
-    "obb": _unread("an oriented-box head (obb): an angle behind the classes"),
+    "obb": Head("oriented", "an oriented-box head (obb): an angle behind the classes", "yolov8"),
+    "obb_end_to_end": Head(
+        "oriented", "end-to-end oriented boxes: centre, size, score, class, and an angle behind", "end_to_end"
+    ),
+    "obb_other": _unread("an oriented-box head whose layout is not known"),
     "pair_pixels": Head(
         "detect", "corners in pixels and probabilities in a tensor each (YOLO-NAS, DAMO-YOLO and others)", "yolonas"
     ),
@@ -179,15 +183,16 @@ class Recognition:
         return "" if self.head.read else self.head.words
 
 
+# By what Ultralytics' exports call their tasks: those that read more behind the classes.
+_BY_TASK = {"segment": find_instances, "pose": find_pose, "obb": find_oriented}
+
+
 def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, int] | None = None) -> Recognition:
     """seen: each output on a picture, or nothing where none was run: then shapes alone give no certainty."""
     task = info.metadata.get("task", "").strip().lower()
     said = f"the metadata says task '{task}'"
-    if task == "obb":
-        return _recognition(Finding("obb", said))
-    if task in ("segment", "pose") and info.outputs:
-        by_task = find_instances if task == "segment" else find_pose
-        return _recognition(by_task(info, seen, said, sure=True))
+    if task in _BY_TASK and info.outputs:
+        return _recognition(_BY_TASK[task](info, seen, said, sure=True))
     if task == "detect" and is_rtdetr(info) and len(info.outputs) == 1:
         return _recognition(find_rtdetr(info, seen))
     found = find(info, seen, input_hw)
@@ -231,9 +236,6 @@ def against_metadata(info: ModelInfo, task: str, detector_format: str | None) ->
     if task == "raw" or own_task not in OF_METADATA:
         return ""
     cure = "use task: raw, or a Python postprocess; where the metadata is no longer true, take it out of the file"
-    if own_task == "obb":
-        words = HEADS["obb"].words
-        return f"its metadata says task '{own_task}', which is {words}: no built-in postprocess reads it yet; {cure}"
     if task != OF_METADATA[own_task]:
         return f"its metadata says task '{own_task}'; set task: {OF_METADATA[own_task]}, or {cure}"
     if own_task == "detect" and is_rtdetr(info) and len(info.outputs) == 1:

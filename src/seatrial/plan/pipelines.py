@@ -81,7 +81,7 @@ ClassIds = Annotated[
 ]
 
 
-Task = Literal["detect", "instances", "pose", "classify", "segment", "embed", "raw"]
+Task = Literal["detect", "instances", "pose", "oriented", "classify", "segment", "embed", "raw"]
 DetectorFormat = Literal[
     "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr",
     "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
@@ -110,6 +110,11 @@ class Postprocess(Strict):
     sigmas: list[Annotated[float, Field(gt=0)]] | None = Field(
         None,
         description="pose: how far each point may miss, as OKS takes it; by default COCO's for its 17, else 1 / points",
+    )
+    nms: Literal["probiou", "polygon"] = Field(
+        "probiou",
+        description="oriented: by Ultralytics' ProbIoU in one pass, or greedily by the IoU of polygons; of formats with NMS "
+        "inside neither",
     )
     activation: Literal["softmax", "sigmoid", "none"] = "softmax"
     top_k: PositiveInt = 5

@@ -15,9 +15,15 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH),
     "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
+    "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {"boxes": ("detect", "instances"), "keypoints": ("pose",), "sigmas": ("pose",)}
+ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "boxes": ("detect", "instances"),
+    "keypoints": ("pose",),
+    "sigmas": ("pose",),
+    "nms": ("oriented",),
+}
 # What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
 _PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"
 _EITHER = (_PIXELS, _FRACTIONS)
@@ -30,7 +36,7 @@ BOXES: dict[str, tuple[str, ...]] = {
     "paddle": (_SOURCE, _PIXELS),
 }
 # Tasks whose results are objects, each with a box, a score and a class.
-OBJECTS = ("detect", "instances", "pose")
+OBJECTS = ("detect", "instances", "pose", "oriented")
 # What exporters call inputs beside the image, and fill them with: Paddle has rows first, RT-DETR's own code the width.
 USUAL_INPUTS = {
     "im_shape": "resized_hw",

@@ -20,7 +20,7 @@ from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.poses import COCO_SIGMAS
-from seatrial.kernels.results import Classification, Detections, Instances, Poses, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Instances, OrientedBoxes, Poses, SemanticMask
 from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import StoredResults, load_results_file
@@ -34,6 +34,10 @@ PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 1
 MOST_NAMED = 12
 # A mask is about what is not this: the image stays as it is there.
 BACKGROUND = ("background", "bg")
+# Where a box's corners stand in x1, y1, x2, y2.
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+# Pixels of the drawing: what lies further out is not seen, and OpenCV's fixed point must hold it.
+_FAR = 10_000
 
 Colour = tuple[int, int, int]
 Labels = list[str] | None
@@ -124,10 +128,8 @@ def _draw(pixels: U8, result: Result, labels: Labels, colours: Mapping[str, Colo
         if isinstance(result, Instances):
             for k, name in enumerate(names):
                 _tint(canvas, _small(result.mask(k), (width, height)), colours[name])
-        for k, (box, score) in enumerate(zip(result.boxes_xyxy, result.scores, strict=True)):
-            _draw_box(
-                canvas, box * np.tile(by, 2), f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1
-            )
+        for k, (corners, score) in enumerate(zip(_outlines(result), result.scores, strict=True)):
+            _draw_outline(canvas, corners * by, f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1)
         if isinstance(result, Poses):
             for k, points in enumerate(result.keypoints):
                 _draw_points(canvas, points * np.append(by, 1), colours[names[k]])
@@ -167,9 +169,16 @@ def _draw_points(canvas: U8, points: npt.NDArray[Any], colour: Colour) -> None:
             cv2.circle(canvas, (round(x), round(y)), 2, colour, -1, cv2.LINE_AA)
 
 
-def _draw_box(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
-    x0, y0, x1, y1 = (round(float(v)) for v in corners)
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
+def _outlines(result: Detections) -> npt.NDArray[Any]:
+    """(N, 4, 2) corners of each box."""
+    return result.corners_xy if isinstance(result, OrientedBoxes) else result.boxes_xyxy[:, _CORNERS]
+
+
+def _draw_outline(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
+    """The label stands on the topmost corner, of several the leftmost."""
+    points = np.rint(corners.clip(-_FAR, _FAR)).astype(np.int32)
+    cv2.polylines(canvas, [points], True, colour, thick, cv2.LINE_AA)
+    y0, x0 = min((y, x) for x, y in points.tolist())
     (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)
     left, top = min(max(0, x0), max(0, canvas.shape[1] - w - 4)), max(0, y0 - h - below - 2)
     cv2.rectangle(canvas, (left, top), (left + w + 4, top + h + below + 2), colour, -1)
