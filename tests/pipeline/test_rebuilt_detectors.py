@@ -84,7 +84,7 @@ def test_every_object_is_found_at_each_batch_by_both_engines(name, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_not_there_costs_what_it_must(name, tmp_path):
-    """Of 15 objects, 5 are lost: those of the first pictures. COCO's precision stays 1 up to the share of its class."""
+    """Of 13 objects, 5 are lost: those of the first pictures. COCO's precision stays 1 up to the share of its class."""
     lost = Rebuilt(name, tmp_path, lost=5)
     truth = json.loads((tmp_path / "truth.json").read_text())["annotations"]
     shares = []

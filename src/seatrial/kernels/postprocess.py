@@ -16,8 +16,9 @@ import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
-from seatrial.kernels.detection_formats import FORMATS, FRACTIONS, SOURCE, Format, image_rows
+from seatrial.kernels.detection_formats import FORMATS, image_rows
 from seatrial.kernels.detection_layouts import Chosen
+from seatrial.kernels.detector_format import FRACTIONS, SOURCE, Format
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
-from seatrial.kernels.detection_formats import EXTENDED, FORMATS, Format
+from seatrial.kernels.detection_formats import EXTENDED, FORMATS
+from seatrial.kernels.detector_format import Format
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines, tasks
