@@ -46,6 +46,7 @@ class Format:
     units: in which boxes may come, the first unless the plan says another. C++ reads its own formats, which have `decode`, in
     that first unit; of all else `choose` picks candidates in NumPy. shapes: how its tensors come, where they are not simply
     those of `output_ranks` with the batch first; roles: what each is, to be told by names. logits: scores lack their sigmoid.
+    variances: of offsets from anchors that a plan brings along, where it says no others.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Format:
     shapes: tuple[Shapes, ...] = ()
     roles: tuple[str, ...] = ("boxes",)
     logits: bool = False
+    variances: tuple[float, float, float, float] | None = None
 
     def anchors(self, rows: list[F32]) -> int:
         """How many the image's tensors have."""

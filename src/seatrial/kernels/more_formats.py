@@ -219,4 +219,27 @@ MORE_FORMATS: dict[str, Format] = {
         roles=("scores",) * 4 + ("boxes",) * 4,
     ),
 }
+# Offsets from anchors that the plan's file has; scores as logits, or (EfficientDet with its sigmoid inside) as probabilities.
+_OFFSETS = Part("offsets")
+MORE_FORMATS |= {
+    name: Format(
+        name,
+        None,
+        True,
+        (3, 3),
+        f"offsets (B, N, 4) and {words} (B, N, {columns})",
+        layouts.check_anchors,
+        parts=(_OFFSETS, Part("logits" if logits else "scores", output=1, unit_range=not logits)),
+        choose=layouts.offsets_from_anchors(background, y_first, logits),
+        roles=_SCORED,
+        logits=logits,
+        variances=variances,
+    )
+    for name, words, columns, background, y_first, logits, variances in (
+        ("ssd_anchors", "logits", "background + classes", True, False, True, (0.1, 0.1, 0.2, 0.2)),
+        ("retinanet_anchors", "logits", "classes", False, False, True, (1.0, 1.0, 1.0, 1.0)),
+        ("efficientdet", "scores", "classes", False, True, False, (1.0, 1.0, 1.0, 1.0)),
+        ("efficientdet_logits", "logits", "classes", False, True, True, (1.0, 1.0, 1.0, 1.0)),
+    )
+}
 MORE_FORMATS["damoyolo"] = MORE_FORMATS["yolonas"]

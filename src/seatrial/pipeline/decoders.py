@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -11,13 +12,18 @@ from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.instances import InstanceDecoder
 from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.pipeline.anchors import load_anchors
 from seatrial.plan import pipelines
 
 Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
 
 
-def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
-    """None where a task has no results of its own."""
+def decoder_of(post: pipelines.Postprocess, engine: str, folder: Path = Path()) -> Decoder | None:
+    """None where a task has no results of its own. folder: the plan's, where a file of anchors lies.
+
+    Raises:
+        PlanError: that file cannot be read, or holds no anchors.
+    """
     objects: dict[str, Any] = {
         "format": post.format,
         "confidence": post.confidence,
@@ -27,7 +33,8 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
         "engine": engine,
     }
     if post.task == "detect":
-        return DetectionDecoder(**objects, boxes=post.boxes)
+        anchors = load_anchors(folder / post.anchors) if post.anchors is not None else None
+        return DetectionDecoder(**objects, boxes=post.boxes, anchors_xyxy=anchors, variances=post.variances)
     if post.task == "instances":
         return InstanceDecoder(**objects)
     if post.task == "pose":

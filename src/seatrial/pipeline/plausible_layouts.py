@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from seatrial.kernels.detection_layouts import MOST_OFFSET
 from seatrial.kernels.detector_format import FRACTIONS, PIXELS, Format, Part
 from seatrial.plan.seen import Ranges, Seen
 
@@ -38,6 +39,9 @@ def against_layout(
             return f"expects class numbers, but they go from {span(classes)} and are not all whole"
         if labels and classes.most >= labels:
             return f"gives class numbers up to {classes.most:.0f}, but there are {labels} labels"
+    offsets = found.get("offsets")
+    if offsets is not None and not offsets.within(-MOST_OFFSET, MOST_OFFSET):
+        return f"expects offsets from anchors, but they go from {span(offsets)} over {images}"
     boxes = found.get("boxes")
     return _boxes(form, unit, boxes, tensors[0], images) if boxes is not None else ""
 
