@@ -74,7 +74,7 @@ ENCODERS = {
     "yolov10": end_to_end, "yolo26": end_to_end, "ssd": ssd, "detr": detr, "rtdetr": rtdetr, "yolox_decoded": yolov5,
     **detector_tensors.ENCODERS,
 }  # fmt: skip
-every_format = pytest.mark.parametrize("name", FORMATS)
+every_format = pytest.mark.parametrize("name", ENCODERS)
 
 
 def decode(name, outputs, geometry=SQUARE, **settings):

@@ -42,6 +42,18 @@ CAN = {
     "oriented boxes, end to end": (OBB | {"format": "yolo26"} | ABC, [("n", 300, 7)], {"task": "obb"}),
     "a map of many classes": ({"task": "segment"}, [("n", 150, 32, 32)], {}),
     "a pair": (RTDETR, [("n", 300, 80), ("n", 300, 4)], {}),
+    "older RT-DETR": (
+        {"task": "detect", "format": "rtdetr_joined"},
+        [("n", 300, 84)],
+        {"task": "detect", "head": "RTDETRDecoder"},
+    ),
+    "newer RT-DETR": (
+        {"task": "detect", "format": "rtdetr_end_to_end"},
+        [("n", 300, 6)],
+        {"task": "detect", "head": "RTDETRDecoder", "names": "{0: 'a', 1: 'b', 2: 'c'}"},
+    ),
+    "rtdetr_joined of 365 classes": ({"task": "detect", "format": "rtdetr_joined"}, [("n", 300, 369)], {}),
+    "a list of the batch": ({"task": "detect", "format": "yolov7_end_to_end"}, [("m", 7)], {}),
     "a pair with names": (RTDETR | {"outputs": ["output1", "output0"]}, [("n", 300, 4), ("n", 300, 4)], {}),
 }
 
@@ -73,6 +85,13 @@ CANNOT = {
     "a detector as an embedding": ({"task": "embed"}, [(1, 7, 2100)], {"task": "detect"}, "set task: detect"),
     "a map of one channel": ({"task": "segment"}, [(1, 1, 80, 80)], {}, "of one; use a Python postprocess that applies a threshold"),
     "a map, channels last": ({"task": "segment"}, [(1, 80, 80, 5)], {}, "its channels last; transpose"),
+    "older RT-DETR as the newer": ({"task": "detect", "format": "rtdetr_end_to_end"}, [(1, 300, 84)],
+                                   {"task": "detect", "head": "RTDETRDecoder"}, "set format: rtdetr_joined"),
+    "YOLOv7's list as one of images": ({"task": "detect", "format": "detections_flat"}, [("m", 7)], {}, r"reads one tensor.*name another"),
+    "three tensors of two": ({"task": "detect", "format": "mmdet"}, [(1, 100, 4), (1, 100), (1, 100)], {}, "reads dets"),
+    "scores or classes": ({"task": "detect", "format": "nms_tensors"}, [(1, 100, 4), (1, 100), (1, 100)], {},
+                          r"neither names nor types say.*outputs: \[boxes, scores, classes\]"),
+    "anchors last as anchors first": ({"task": "detect", "format": "yolov8_turned"}, [(1, 22, 2100)], {}, "look swapped"),
     "four classes": (RTDETR, [("n", 300, 4), ("n", 300, 4)], {}, r"alike.*outputs: \[boxes, scores\]"),
 }  # fmt: skip
 

@@ -139,7 +139,7 @@ FITS = [
         "stretch",
         "rgb",
         False,
-        "raw",
+        "detect",
     ),
     ({"stride": "32", "task": "detect"}, [1, 84, 336], "letterbox", "rgb", False, "detect"),
     ({}, [1, 336, 85], "letterbox", "bgr", True, "detect"),

@@ -145,6 +145,41 @@ def fractions_of(make, name: str = "output0", axis: int = 1):
     return outputs
 
 
+def anchors_of(seed: int = 3) -> np.ndarray:
+    """(ANCHORS, 4): corners in pixels of the input, all over it."""
+    rng = np.random.default_rng(seed)
+    centres, sizes = rng.uniform(0, SIDE, (ANCHORS, 2)), rng.uniform(10, 70, (ANCHORS, 2))
+    return np.concatenate([centres - sizes / 2, centres + sizes / 2], axis=1).astype(np.float32)
+
+
+def offsets(variances: tuple[float, ...], y_first: bool, background: bool, as_logits: bool):
+    """Each candidate's box against its anchor: x, y, w, h, or y, x, h, w, divided by the variances."""
+
+    def outputs(things, at, rng):
+        of = cxcywh(anchors_of().astype(np.float64))
+        own, scores = of + rng.normal(0, 1, of.shape), rng.uniform(0, 0.05, (ANCHORS, len(CLASSES)))
+        free = np.ones(ANCHORS, bool)
+        for thing in things:
+            box = cxcywh(at.box(thing.box_xyxy)[None])[0]
+            place = int(np.argmin(np.abs(of - box).sum(axis=1) + 1e9 * ~free))
+            free[place], own[place], scores[place, thing.class_id] = False, box, thing.score
+        coded = np.concatenate([(own[:, :2] - of[:, :2]) / of[:, 2:], np.log(own[:, 2:] / of[:, 2:])], axis=1)
+        coded = (coded[:, [1, 0, 3, 2]] if y_first else coded) / np.array(variances)
+        if background:
+            rest = 1 - scores.sum(axis=1, keepdims=True)
+            scores = np.log(np.clip(np.concatenate([rest, scores], axis=1), 1e-4, 1)) + 2
+        elif as_logits:
+            scores = logits(scores)
+        return {"regression": f32(coded), "classification": f32(scores)}
+
+    return outputs
+
+
+def anchored(form: str, variances: tuple[float, ...], **how: bool) -> Head:
+    given = post("detect", form, anchors="anchors.npy", outputs=["regression", "classification"])
+    return Head(offsets(variances, **how), given, mode="stretch", files={"anchors.npy": anchors_of()})
+
+
 # Only labels: with them, and without objectness, columns are counted.
 NAMES = {"names": ultralytics("detect")["names"]}
 turned = named("output0", lambda b, s: f32(cxcywh(b), s))
@@ -215,6 +250,10 @@ HEADS |= {
         mode="stretch",
     ),
     "detector-mmdet": Head(dets_labels, post("detect", "mmdet")),
+    "anchored-ssd": anchored("ssd_anchors", (0.1, 0.1, 0.2, 0.2), y_first=False, background=True, as_logits=True),
+    "anchored-retinanet": anchored("retinanet_anchors", (1, 1, 1, 1), y_first=False, background=False, as_logits=True),
+    "anchored-efficientdet": anchored("efficientdet", (1, 1, 1, 1), y_first=True, background=False, as_logits=False),
+    "anchored-efficientdet-logits": anchored("efficientdet_logits", (1, 1, 1, 1), y_first=True, background=False, as_logits=True),
     "detector-nanodet": Head(distributions(0.0, True), post("detect", "nanodet")),
     "detector-picodet": Head(distributions(0.5, False), post("detect", "picodet"), mode="stretch"),
 }  # fmt: skip

@@ -29,7 +29,7 @@ class Head:
 
     truth: box, mask, plane, ellipse, keypoints or oriented. rows: outputs that hold what was found of all pictures of the batch, one
     behind the other; numbered: those of them whose column 0 is the picture's place in the batch. most: the largest batch that
-    it can run.
+    it can run. files: arrays beside the plan, by name.
     """
 
     outputs: Callable[[Sequence[Thing], Way, np.random.Generator], dict[str, np.ndarray]]
@@ -43,6 +43,7 @@ class Head:
     rows: tuple[str, ...] = ()
     numbered: tuple[str, ...] = ()
     most: int = 4
+    files: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def varies(self) -> bool:
@@ -215,6 +216,8 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         numbered=head.numbered,
         more_inputs=head.more_inputs,
     )
+    for file, array in head.files.items():
+        np.save(folder / file, array)
     write_pictures(folder / "pictures", found)
     write_truth(folder / "truth.json", found, head.truth)
     plan = {

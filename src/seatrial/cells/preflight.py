@@ -206,6 +206,9 @@ def _hash_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
         if isinstance(spec.postprocess, pipelines.Postprocess) and isinstance(spec.postprocess.labels, str):
             with contextlib.suppress(OSError):
                 inputs.add(name, [hash_file(plan.folder / spec.postprocess.labels)])
+        if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.anchors is not None:
+            with contextlib.suppress(OSError):
+                inputs.add(name, [hash_file(plan.folder / spec.postprocess.anchors)])
     return judges
 
 

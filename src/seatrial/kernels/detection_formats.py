@@ -6,92 +6,19 @@ A format is a function in FORMATS; `needs_nms` says whether its candidates overl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels import detection_layouts as layouts
-from seatrial.kernels.detection_layouts import Choose, cxcywh_to_xyxy
+from seatrial.kernels.detection_layouts import cxcywh_to_xyxy
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, SOURCE, Candidates, Format, Part
+from seatrial.kernels.more_formats import MORE_FORMATS, WITH_MASKS
 from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
-from seatrial.kernels.tensor_shapes import COLUMN, COUNTS, NOTHING, Shapes
+from seatrial.kernels.tensor_shapes import Shapes
 from seatrial.stages import END_TO_END
-
-Candidates = tuple[F32, F32, I64]
-# What a box's numbers count: pixels of the input, the whole input, or pixels of the picture as it was decoded.
-PIXELS, FRACTIONS, SOURCE = "pixels", "fractions", "source"
-
-
-def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
-    """Nothing to check beyond pick_outputs."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Columns of one tensor that mean one thing: `start` to `stop` along `axis` of one image's rows, without the batch.
-
-    output: which of the format's tensors, boxes first. unit_range: values are probabilities, 0 to 1.
-    """
-
-    name: str
-    output: int = 0
-    axis: int = 1
-    start: int = 0
-    stop: int | None = None
-    unit_range: bool = False
-
-
-@dataclass(frozen=True)
-class Format:
-    """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped.
-
-    `name` is the native kernel's; `check` raises ValueError where shapes that pick_outputs let through do not fit.
-    `parts` are judged apart: boxes in pixels would hide what became of scores. ranked: rows are ordered by their scores, so
-    that two runs of one model may give the same rows in another order. anchor_axis: of one image's first tensor, that which
-    counts anchors. fixed: columns of it that are no class; `class_columns`: whether those behind them are a class each. Behind
-    both may stand what another task reads: coefficients, keypoints, an angle.
-
-    units: in which boxes may come, the first unless the plan says another. C++ reads its own formats, which have `decode`, in
-    that first unit; of all else `choose` picks candidates in NumPy. shapes: how its tensors come, where they are not simply
-    those of `output_ranks` with the batch first; roles: what each is, to be told by names. logits: scores lack their sigmoid.
-    """
-
-    name: str
-    decode: Callable[[list[F32], tuple[int, int]], Candidates] | None
-    needs_nms: bool
-    output_ranks: tuple[int, ...]
-    outputs: str
-    check: Callable[[list[F32], tuple[int, int]], None] = _sound
-    parts: tuple[Part, ...] = ()
-    ranked: bool = False
-    anchor_axis: int = 0
-    fixed: int = 0
-    class_columns: bool = True
-    choose: Choose | None = None
-    units: tuple[str, ...] = (PIXELS,)
-    shapes: tuple[Shapes, ...] = ()
-    roles: tuple[str, ...] = ("boxes",)
-    logits: bool = False
-
-    def anchors(self, rows: list[F32]) -> int:
-        """How many the image's tensors have."""
-        return int(rows[0].shape[self.anchor_axis])
-
-    def without(self, rows: list[F32], extra: int) -> list[F32]:
-        """The tensors without the last `extra` columns of the first."""
-        if not extra:
-            return rows
-        return [rows[0][:-extra] if self.anchor_axis else rows[0][:, :-extra], *rows[1:]]
-
-    def behind(self, head: F32, extra: int, anchors: I64) -> F32:
-        """(N, extra): of some anchors, the last columns of one image's head."""
-        return head[-extra:, anchors].T if self.anchor_axis else head[anchors, -extra:]
-
-    def classes_beside(self, columns: int, extra: int) -> int:
-        """How many classes a head of so many columns has; below 1 where it has too few, 0 where classes are numbers."""
-        return columns - self.fixed - extra
 
 
 def _best_class(scores: F32) -> tuple[F32, I64]:
@@ -200,21 +127,6 @@ _V5_PARTS = (
 _ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
 _SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
-_JOINED_PARTS = (Part("boxes", stop=4), Part("scores", start=4, unit_range=True))
-_SCORED = ("boxes", "scores")
-_NMS = "boxes (B, N, 4), scores (B, N), class numbers (B, N) and, where it is given, a count (B)"
-_NMS_ROLES = ("boxes", "scores", "classes", "count")
-_NMS_PARTS = (
-    Part("boxes"),
-    Part("scores", output=1, axis=0, unit_range=True),
-    Part("classes", output=2, axis=0),
-)
-_NMS_SHAPES = (
-    Shapes(("B N 4", "B N", "B N")),
-    Shapes(("B N 4", "B N", "B N", "B 1"), counted=True),
-    Shapes(("B N 4", "B N", "B N", "B"), counted=True),
-)
-_LEVELS = tuple(Shapes((*(f"B {n} C" for n in levels), *(f"B {n} D" for n in levels))) for levels in ("wxyz", "wxy"))
 FORMATS: dict[str, Format] = {
     "yolov8": Format(
         "yolov8",
@@ -259,232 +171,16 @@ FORMATS: dict[str, Format] = {
     "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS, units=(FRACTIONS,)),
     "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True, units=(FRACTIONS,)),
 }
+FORMATS |= MORE_FORMATS
+# YOLOX and YOLOv6 with their grids inside the graph write what YOLOv5 does.
+FORMATS["yolox_decoded"] = FORMATS["yolov5"]
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]
 FORMATS["yolov10"] = FORMATS[END_TO_END]
 FORMATS["yolo26"] = FORMATS[END_TO_END]
-FORMATS |= {
-    # YOLOX and YOLOv6 with their grids inside the graph write what YOLOv5 does.
-    "yolox_decoded": FORMATS["yolov5"],
-    "yolov8_logits": Format(
-        "yolov8_logits",
-        None,
-        True,
-        (3,),
-        "one tensor (B, 4 + classes, anchors) with logits",
-        parts=(Part("boxes", axis=0, stop=4), Part("logits", axis=0, start=4)),
-        anchor_axis=1,
-        fixed=4,
-        choose=layouts.anchors_last(logits=True),
-        units=(PIXELS, FRACTIONS),
-        logits=True,
-    ),
-    "yolov8_turned": Format(
-        "yolov8_turned",
-        None,
-        True,
-        (3,),
-        "one tensor (B, anchors, 4 + classes)",
-        parts=_JOINED_PARTS,
-        fixed=4,
-        choose=layouts.anchors_first(),
-        units=(PIXELS, FRACTIONS),
-    ),
-    # As Ultralytics exports RT-DETR, until 8.4 and since: cx, cy, w, h and a class's score each, or the best of all of these.
-    "rtdetr_joined": Format(
-        "rtdetr_joined",
-        None,
-        False,
-        (3,),
-        "one tensor (B, queries, 4 + classes)",
-        parts=_JOINED_PARTS,
-        fixed=4,
-        choose=layouts.anchors_first(),
-        units=(FRACTIONS,),
-    ),
-    "rtdetr_end_to_end": Format(
-        "rtdetr_end_to_end",
-        None,
-        False,
-        (3,),
-        "one tensor (B, detections, 6)",
-        parts=_ROW_PARTS,
-        ranked=True,
-        fixed=6,
-        class_columns=False,
-        choose=layouts.centre_score_class,
-        units=(FRACTIONS,),
-    ),
-    "yolonas": Format(
-        "yolonas", None, True, (3, 3), _PAIR, parts=_SCORE_PARTS, choose=layouts.boxes_beside_scores(), roles=_SCORED
-    ),
-    "ppyoloe": Format(
-        "ppyoloe",
-        None,
-        True,
-        (3, 3),
-        "boxes (B, N, 4) and scores (B, classes, N)",
-        parts=_SCORE_PARTS,
-        choose=layouts.boxes_beside_scores(class_axis=0),
-        units=(PIXELS, SOURCE),
-        shapes=(Shapes(("B N 4", "B C N")),),
-        roles=_SCORED,
-    ),
-    # Rows of the whole batch, each with its image's number: YOLOv7's export with NMS, and YOLO-NAS's flat one.
-    "yolov7_end_to_end": Format(
-        "yolov7_end_to_end",
-        None,
-        False,
-        (2,),
-        "one tensor (detections of the batch, 7): image, x1, y1, x2, y2, class, score",
-        parts=(
-            Part("boxes", start=1, stop=5),
-            Part("classes", start=5, stop=6),
-            Part("scores", start=6, unit_range=True),
-        ),
-        ranked=True,
-        choose=layouts.columns(1, 6, 5),
-        shapes=(Shapes(("M 7",), COLUMN),),
-    ),
-    "yolonas_flat": Format(
-        "yolonas_flat",
-        None,
-        False,
-        (2,),
-        "one tensor (detections of the batch, 7): image, x1, y1, x2, y2, score, class",
-        parts=(
-            Part("boxes", start=1, stop=5),
-            Part("scores", start=5, stop=6, unit_range=True),
-            Part("classes", start=6),
-        ),
-        ranked=True,
-        choose=layouts.columns(1, 5, 6),
-        shapes=(Shapes(("M 7",), COLUMN),),
-    ),
-    "detections_flat": Format(
-        "detections_flat",
-        None,
-        False,
-        (2,),
-        "one tensor (detections, 6) of one image: x1, y1, x2, y2, score, class",
-        parts=_ROW_PARTS,
-        ranked=True,
-        choose=layouts.columns(0, 4, 5),
-        units=(PIXELS, FRACTIONS, SOURCE),
-        shapes=(Shapes(("M 6",), NOTHING),),
-    ),
-    # PaddleDetection with its NMS, or without any need of it, inside: RT-DETR, PP-YOLOE, PicoDet.
-    "paddle": Format(
-        "paddle",
-        None,
-        False,
-        (2, 1),
-        "detections (of the batch, 6) as class, score, x1, y1, x2, y2, and a count an image (B)",
-        parts=(Part("boxes", start=2), Part("scores", start=1, stop=2, unit_range=True), Part("classes", stop=1)),
-        ranked=True,
-        choose=layouts.columns(2, 1, 0),
-        units=(SOURCE, PIXELS),
-        shapes=(Shapes(("M 6", "B"), COUNTS), Shapes(("M 6",), NOTHING)),
-        roles=("boxes", "count"),
-    ),
-    "nms_tensors": Format(
-        "nms_tensors",
-        None,
-        False,
-        (3, 2, 2),
-        f"{_NMS}, all with the batch first or, of one image, all without",
-        parts=_NMS_PARTS,
-        ranked=True,
-        choose=layouts.boxes_scores_classes(),
-        units=(PIXELS, FRACTIONS, SOURCE),
-        shapes=(*_NMS_SHAPES, Shapes(("N 4", "N", "N"), NOTHING)),
-        roles=_NMS_ROLES,
-    ),
-    # TensorFlow's detection API and TFLite's detection postprocess: ymin, xmin, ymax, xmax.
-    "nms_tensors_yxyx": Format(
-        "nms_tensors_yxyx",
-        None,
-        False,
-        (3, 2, 2),
-        f"{_NMS}, boxes as y1, x1, y2, x2",
-        parts=_NMS_PARTS,
-        ranked=True,
-        choose=layouts.yxyx_scores_classes,
-        units=(FRACTIONS, PIXELS),
-        shapes=_NMS_SHAPES,
-        roles=_NMS_ROLES,
-    ),
-    "mmdet": Format(
-        "mmdet",
-        None,
-        False,
-        (3, 2),
-        "dets (B, N, 5) as x1, y1, x2, y2, score, and labels (B, N)",
-        parts=(Part("boxes", stop=4), Part("scores", start=4, unit_range=True), Part("classes", output=1, axis=0)),
-        ranked=True,
-        choose=layouts.dets_labels,
-        units=(PIXELS, SOURCE),
-        shapes=(Shapes(("B N 5", "B N")), Shapes(("N 5", "N"), NOTHING)),
-        roles=("boxes", "classes"),
-    ),
-    # With a mask a detection behind: torchvision's, maskrcnn-benchmark's, and mmdeploy's of mmdetection.
-    "mask_rcnn": Format(
-        "mask_rcnn",
-        None,
-        False,
-        (2, 1, 1, 4),
-        "boxes (N, 4), scores (N), class numbers (N) and masks (N, 1, height, width) of one image",
-        parts=_NMS_PARTS,
-        ranked=True,
-        choose=layouts.boxes_scores_classes(),
-        units=(PIXELS, FRACTIONS, SOURCE),
-        shapes=(Shapes(("N 4", "N", "N", "N 1 h w"), NOTHING), Shapes(("B N 4", "B N", "B N", "B N h w"))),
-        roles=("boxes", "scores", "classes", "masks"),
-    ),
-    "mmdet_masks": Format(
-        "mmdet_masks",
-        None,
-        False,
-        (3, 2, 4),
-        "dets (B, N, 5) as x1, y1, x2, y2, score, labels (B, N) and masks (B, N, height, width)",
-        parts=(Part("boxes", stop=4), Part("scores", start=4, unit_range=True), Part("classes", output=1, axis=0)),
-        ranked=True,
-        choose=layouts.dets_labels,
-        units=(PIXELS, SOURCE),
-        shapes=(Shapes(("B N 5", "B N", "B N h w")),),
-        roles=("boxes", "classes", "masks"),
-    ),
-    "nanodet": Format(
-        "nanodet",
-        None,
-        True,
-        (3,),
-        "one tensor (B, cells, classes + 4 · 8)",
-        layouts.check_cells,
-        parts=(
-            Part("scores", stop=-4 * layouts.NANODET_BINS, unit_range=True),
-            Part("distributions", start=-4 * layouts.NANODET_BINS),
-        ),
-        fixed=4 * layouts.NANODET_BINS,
-        choose=layouts.distributions(0.0),
-    ),
-    "picodet": Format(
-        "picodet",
-        None,
-        True,
-        (3,) * 8,
-        "scores (B, cells, classes) of each level, then distributions (B, cells, 4 · bins) of each, 3 or 4 levels",
-        layouts.check_cells,
-        parts=(
-            *(Part("scores", output=k, unit_range=True) for k in range(4)),
-            *(Part("distributions", output=k) for k in range(4, 8)),
-        ),
-        choose=layouts.distributions(0.5),
-        shapes=_LEVELS,
-        roles=("scores",) * 4 + ("boxes",) * 4,
-    ),
-}
-FORMATS["damoyolo"] = FORMATS["yolonas"]
+# Of boxes alone.
+DETECTORS = tuple(FORMATS)
+FORMATS |= WITH_MASKS
 # Heads behind whose classes other tasks keep what they read.
 EXTENDED = ("yolov8", "yolo11", "yolov5", END_TO_END, "yolov10", "yolo26")
 

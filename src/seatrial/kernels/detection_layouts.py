@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+import numpy.typing as npt
 
-from seatrial.kernels.reference import F32, I64, sigmoid, softmax
+from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,57 @@ def _named(boxes: F32, scores: F32, labels: F32, confidence: float) -> Chosen:
     """Detections that the model has chosen. Below 0 is what exports fill up with; NaN and infinity name no class."""
     anchors = np.flatnonzero((scores > confidence) & (labels >= 0) & (labels < 2**31))
     return Chosen(boxes[anchors], scores[anchors], labels[anchors].astype(np.int64), anchors)
+
+
+# Beyond it exp is infinite for float32, and no training gives such an offset.
+MOST_OFFSET = 60.0
+
+
+def offsets_from_anchors(background_first: bool, y_first: bool, logits: bool) -> Choose:
+    """rows: offsets (N, 4) and scores (N, classes) of the model, then anchors_xyxy (N, 4) and variances (4,) of the plan.
+
+    Offsets are x, y, w, h (or y, x, h, w) of a box against its anchor: centre + offset · variance · size, size · exp(offset ·
+    variance), as SSD (arXiv 1512.02325) and Faster R-CNN code them; variances stand in the order of the offsets. Scores are a
+    softmax with the background first, or a sigmoid a class, whose logits they may be.
+    """
+
+    def choose(rows: list[F32], _: tuple[int, int], confidence: float) -> Chosen:
+        offsets, scores, anchors_xyxy, variances = rows
+        if background_first:
+            found = best_classes(softmax(scores)[:, 1:] if logits else scores[:, 1:], confidence, 1)
+        else:
+            found = best_classes(scores, confidence, 1, logits=logits)
+        own, anchors = offsets[found[2]] * variances.reshape(4), anchors_xyxy[found[2]]
+        if y_first:
+            own = own[:, [1, 0, 3, 2]]
+        sizes = anchors[:, 2:] - anchors[:, :2]
+        centres = (anchors[:, :2] + anchors[:, 2:]) / 2 + own[:, :2] * sizes
+        half = exp32(own[:, 2:]) * sizes / 2
+        return Chosen(np.concatenate([centres - half, centres + half], axis=1), *found)
+
+    return choose
+
+
+def checked_anchors(given: npt.ArrayLike) -> F32:
+    """(N, 4) float32. ValueError where they are no corners: finite, the second behind the first."""
+    anchors = np.asarray(given)
+    if anchors.ndim != 2 or anchors.shape[1] != 4 or anchors.dtype.kind not in "fiu":
+        raise ValueError(f"anchors_xyxy: expected numbers (N, 4), got {anchors.dtype} of shape {anchors.shape}")
+    boxes: F32 = np.ascontiguousarray(anchors, np.float32)
+    wrong = ~(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise ValueError(
+            f"anchors_xyxy: expected corners x1, y1, x2, y2, the second behind the first, got {boxes[row].tolist()} in row "
+            f"{row}"
+        )
+    return boxes
+
+
+def check_anchors(rows: list[F32], _: tuple[int, int]) -> None:
+    """ValueError where the model has other anchors than the plan's file."""
+    if len(rows[2]) != len(rows[0]):
+        raise ValueError(f"expected an anchor a box, {len(rows[0])}, got {len(rows[2])} anchors in the plan's file")
 
 
 LEVELS = (8, 16, 32, 64)

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess
-from seatrial.kernels.arguments import one_of
 from seatrial.kernels.box_masks import mask_in_box
 from seatrial.kernels.detection_formats import EXTENDED, image_rows, pick_head, pick_outputs
 from seatrial.kernels.geometry import Geometry
@@ -52,9 +52,7 @@ class InstanceDecoder(DetectionDecoder):
         ValueError: an argument or an output's shape is not as expected.
     """
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        one_of("format", self.format, [*EXTENDED, *QUERIES, *CHOSEN])
+    formats: ClassVar[tuple[str, ...]] = (*EXTENDED, *QUERIES, *CHOSEN)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
         if self.format in CHOSEN:

@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
-from seatrial.kernels.detection_formats import FORMATS, FRACTIONS, SOURCE, Format, image_rows
-from seatrial.kernels.detection_layouts import Chosen
+from seatrial.kernels.detection_formats import DETECTORS, FORMATS, image_rows
+from seatrial.kernels.detection_layouts import Chosen, checked_anchors
+from seatrial.kernels.detector_format import FRACTIONS, SOURCE, Format
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 
@@ -40,10 +41,14 @@ class DetectionDecoder:
         engine: native (C++), or reference (NumPy); both give the same detections, bit for bit.
         boxes: what their numbers count, one of the format's units: pixels of the input, fractions of it, or source pixels; by
             default the format's first. Outputs come in the order of the format's own words.
+        anchors_xyxy: (N, 4) in input pixels, of a format whose boxes are offsets from them; variances: what these are times, in
+            their order, by default the format's.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected.
     """
+
+    formats: ClassVar[tuple[str, ...]] = DETECTORS
 
     format: str = "yolov8"
     confidence: float = 0.25
@@ -52,10 +57,13 @@ class DetectionDecoder:
     class_agnostic: bool = False
     engine: str = "native"
     boxes: str | None = None
+    anchors_xyxy: reference.F32 | None = field(default=None, repr=False, compare=False)
+    variances: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         one_of("engine", self.engine, ENGINES)
-        one_of("format", self.format, list(FORMATS))
+        one_of("format", self.format, list(self.formats))
+        self._check_anchors()
         if self.boxes is not None:
             one_of("boxes", self.boxes, list(self.form.units))
         for name in ("confidence", "iou"):
@@ -78,6 +86,8 @@ class DetectionDecoder:
         """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
+        if self.anchors_xyxy is not None:
+            rows = [*rows, self.anchors_xyxy, np.asarray(self.variances or form.variances, np.float32)]
         form.check(rows, geometry.input_hw)
         if form.choose is not None and (form.decode is None or self._units != form.units[0]):
             with np.errstate(over="ignore", invalid="ignore"):
@@ -94,6 +104,18 @@ class DetectionDecoder:
             return self._in_source(
                 *form.decode(form.without(rows, extra), geometry.input_hw), form.anchors(rows), geometry
             )
+
+    def _check_anchors(self) -> None:
+        """ValueError where anchors are missing, not asked for, or none."""
+        wanted, given = self.form.variances is not None, self.anchors_xyxy
+        if wanted != (given is not None):
+            raise ValueError(
+                f"anchors_xyxy: format '{self.format}' reads {'offsets from anchors: give them' if wanted else 'none'}"
+            )
+        if self.variances is not None and (not wanted or len(self.variances) != 4):
+            raise ValueError(f"variances: expected four, of a format with anchors, got {self.variances!r}")
+        if given is not None:
+            object.__setattr__(self, "anchors_xyxy", checked_anchors(given))
 
     @property
     def _units(self) -> str:

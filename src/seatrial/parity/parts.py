@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.detection_formats import FORMATS, Format, Part
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import Format, Part
 from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines

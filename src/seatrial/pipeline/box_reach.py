@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.detection_formats import PIXELS, SOURCE, Format
+from seatrial.kernels.detector_format import PIXELS, SOURCE, Format
 from seatrial.kernels.geometry import Geometry
 
 # A box leaves its picture by little. Beyond half of it again, its pixels are others.

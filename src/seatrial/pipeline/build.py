@@ -78,7 +78,7 @@ def build_pipeline(
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
         check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
-        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine)
+        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine, folder)
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post, fixed_shapes)
 
 
@@ -281,9 +281,9 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 
 
 def _postprocess(
-    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str
+    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str, folder: Path
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
-    decoder = decoder_of(spec, engine)
+    decoder = decoder_of(spec, engine, folder)
     if decoder is None:
         return lambda _outputs, geometries: [None] * len(geometries)
 

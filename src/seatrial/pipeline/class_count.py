@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
-from seatrial.kernels.detection_formats import EXTENDED, FORMATS, Format
+from seatrial.kernels.detection_formats import EXTENDED, FORMATS
+from seatrial.kernels.detector_format import Format
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines, tasks
 
 # Per format with scores of their own: columns that are no class ('no object' or background).
-_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0, "yolonas": 0, "damoyolo": 0}
+_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0, "yolonas": 0, "damoyolo": 0, "ssd_anchors": 1}
+_NO_CLASS |= dict.fromkeys(("retinanet_anchors", "efficientdet", "efficientdet_logits"), 0)
 
 
 def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo) -> int | None:
@@ -101,8 +103,8 @@ def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelI
     own = tasks.OF_METADATA.get(task)
     if form in EXTENDED and own and isinstance(post, pipelines.Postprocess) and post.task != own:
         return f"the metadata says task '{task}': what stands behind its classes are no classes; set task: {own}"
-    if form in ("ssd", "detr") and given == count + 1:
-        column = "background's column" if form == "ssd" else "the last column, 'no object'"
+    if form in ("ssd", "ssd_anchors", "detr") and given == count + 1:
+        column = "the last column, 'no object'" if form == "detr" else "background's column"
         return f"format {form} leaves out {column}: leave it out of the labels too"
     if given == 80 and count in (90, 91):
         return (

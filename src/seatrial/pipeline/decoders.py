@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -12,13 +13,18 @@ from seatrial.kernels.instances import InstanceDecoder
 from seatrial.kernels.oriented import OrientedDecoder
 from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.pipeline.anchors import load_anchors
 from seatrial.plan import pipelines
 
 Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
 
 
-def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
-    """None where a task has no results of its own."""
+def decoder_of(post: pipelines.Postprocess, engine: str, folder: Path = Path()) -> Decoder | None:
+    """None where a task has no results of its own. folder: the plan's, where a file of anchors lies.
+
+    Raises:
+        PlanError: that file cannot be read, or holds no anchors.
+    """
     objects: dict[str, Any] = {
         "format": post.format,
         "confidence": post.confidence,
@@ -29,7 +35,8 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
         "boxes": post.boxes,
     }
     if post.task == "detect":
-        return DetectionDecoder(**objects)
+        anchors = load_anchors(folder / post.anchors) if post.anchors is not None else None
+        return DetectionDecoder(**objects, anchors_xyxy=anchors, variances=post.variances)
     if post.task == "instances":
         return InstanceDecoder(**objects)
     if post.task == "pose":

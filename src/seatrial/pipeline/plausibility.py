@@ -23,17 +23,14 @@ from seatrial.pipeline.box_reach import Reach
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
-from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout
+from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span
+from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 from seatrial.stages import END_TO_END
 from seatrial.warning import Warning
 
-# Sigmoids give 0 to 1; boxes that are refined further, or a corner outside the picture, a little more.
-FRACTIONS = (-0.5, 2.0)
-# SSD's offsets from anchors may lead out of the picture; pixels lead much further.
-LOOSE_FRACTIONS = (-16.0, 16.0)
 # Radians: two turns. YOLO26 leaves its angle unbound, and boxes that are nothing may have any; degrees go much further.
 ANGLES = (-12.6, 12.6)
 
@@ -137,7 +134,7 @@ class Plausibility:
             return None
         if len(lists) != 2 or any(s.shape[2] != 4 for s in lists):
             return None
-        if any(_read_as(post.format or "", *order) for order in (lists, lists[::-1])):
+        if any(read_as(post.format or "", *order) for order in (lists, lists[::-1])):
             return None
         return Warning(
             "undecided-outputs",
@@ -170,7 +167,7 @@ class Plausibility:
         if FORMATS[name].decode is None or unit != FORMATS[name].units[0]:
             return self._layout(name, unit)
         if len(FORMATS[name].output_ranks) == 2:
-            return _read_as(form, *lists) if len(lists) == 2 else ""
+            return read_as(form, *lists) if len(lists) == 2 else ""
         if len(lists) != 1:
             return ""
         seen = lists[0]
@@ -188,7 +185,7 @@ class Plausibility:
         if problem := self._class_count(len(scores.high) - (form != "yolov8")):
             return problem
         if not scores.probabilities:
-            return f"expects probabilities, but its scores go from {_span(scores)} over {_images(seen)}"
+            return f"expects probabilities, but its scores go from {span(scores)} over {images_of(seen)}"
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
@@ -219,20 +216,18 @@ class Plausibility:
         """What stands behind the classes, and cannot be what the task reads."""
         assert self._post is not None
         if values is not None and self._post.task == "oriented" and not values.within(*ANGLES):
-            return (
-                f"expects an angle in radians in the last column, but they go from {_span(values)} over {_images(seen)}"
-            )
+            return f"expects an angle in radians in the last column, but they go from {span(values)} over {images_of(seen)}"
         if values is None or self._post.task != "pose" or self._post.keypoints is None:
             return ""
         each = self._post.keypoints[1]
         if each == 3 and not values.every(3, 2).probabilities:
             return (
-                f"expects a probability as the third value of each keypoint, but they go from {_span(values.every(3, 2))} over "
-                f"{_images(seen)}"
+                f"expects a probability as the third value of each keypoint, but they go from {span(values.every(3, 2))} over "
+                f"{images_of(seen)}"
             )
         points = [values.every(each, k) for k in range(2)]
         if all(p.most <= TINY_PX and not p.blank for p in points):
-            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {_images(seen)}"
+            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
         return ""
 
     def _class_count(self, classes: int) -> str:
@@ -243,9 +238,9 @@ class Plausibility:
         if scores.blank and classes.blank:
             return ""
         if not scores.within(-1, 1.01):
-            return f"expects scores in column 4, but they go from {_span(scores)} over {_images(seen)}"
+            return f"expects scores in column 4, but they go from {span(scores)} over {images_of(seen)}"
         if not classes.whole[0] or classes.least < -1:
-            return f"expects class numbers in column 5, but they go from {_span(classes)} and are not whole"
+            return f"expects class numbers in column 5, but they go from {span(classes)} and are not whole"
         extra = self._columns_behind()
         if len(values.high) != 6 + extra:
             return f"reads {6 + extra} columns, but there are {len(values.high)}"
@@ -257,38 +252,6 @@ class Plausibility:
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
         return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
-
-
-def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
-    """Why the two cannot be what the format reads; '' where nothing shows that."""
-    b, s = boxes.columns, scores.columns
-    if b is None or s is None:
-        return ""
-    low, high = LOOSE_FRACTIONS if form == "ssd" else FRACTIONS
-    if not b.within(low, high):
-        swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
-        return f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
-    if form == "ssd":
-        if not s.probabilities:
-            return f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
-        if not b.blank and boxes.share("corners") < 0.5:
-            turned = 1 - boxes.share("corners")
-            return f"expects boxes as two corners, but in {turned:.0%} of them the second lies before the first"
-        return ""
-    if s.probabilities and not s.blank:
-        return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
-    last, negative = scores.share("last"), scores.share("negative")
-    if form == "detr" and last < 0.5 and negative > 0.9:
-        return (
-            f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
-            f"{negative:.0%} have no logit above 0"
-        )
-    if form == "rtdetr" and last > 0.5 and negative < 0.5:
-        return (
-            f"expects a sigmoid a class, but the last column wins in {last:.0%} of the queries with logits above 0: a "
-            "'no object' would be read as a class"
-        )
-    return ""
 
 
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
@@ -305,12 +268,4 @@ def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
 def _tiny(boxes: Ranges, seen: Seen) -> str:
     if boxes.blank or boxes.most > TINY_PX:
         return ""
-    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {_images(seen)})"
-
-
-def _span(values: Ranges) -> str:
-    return f"{values.least:.3g} to {values.most:.3g}"
-
-
-def _images(seen: Seen) -> str:
-    return f"{seen.images} image{'' if seen.images == 1 else 's'}"
+    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images_of(seen)})"

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from seatrial.kernels.detection_formats import FRACTIONS, PIXELS, Format, Part
+from seatrial.kernels.detection_layouts import MOST_OFFSET
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, Format, Part
 from seatrial.plan.seen import Ranges, Seen
 
 # A box of that many pixels is none: what is smaller is a fraction of the input.
@@ -29,15 +30,18 @@ def against_layout(
     tensors: in the decoder's order, as they came. labels: how many there are. count_problem: of so many classes.
     """
     found = {p.name: _values(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
-    images = _images(tensors[0])
+    images = images_of(tensors[0])
     if problem := _scores(form, found, tensors, images, count_problem):
         return problem
     classes = found.get("classes")
     if classes is not None and not classes.blank:
         if not classes.whole.all() or classes.least < -1:
-            return f"expects class numbers, but they go from {_span(classes)} and are not all whole"
+            return f"expects class numbers, but they go from {span(classes)} and are not all whole"
         if labels and classes.most >= labels:
             return f"gives class numbers up to {classes.most:.0f}, but there are {labels} labels"
+    offsets = found.get("offsets")
+    if offsets is not None and not offsets.within(-MOST_OFFSET, MOST_OFFSET):
+        return f"expects offsets from anchors, but they go from {span(offsets)} over {images}"
     boxes = found.get("boxes")
     return _boxes(form, unit, boxes, tensors[0], images) if boxes is not None else ""
 
@@ -53,11 +57,11 @@ def _scores(
         return problem
     logits, scores = found.get("logits"), found.get("scores")
     if logits is not None and logits.probabilities and not logits.blank:
-        return f"expects logits, but all scores are probabilities already ({_span(logits)} over {images})"
+        return f"expects logits, but all scores are probabilities already ({span(logits)} over {images})"
     # -1 is what exports fill up with, behind what was found.
     low = -1.01 if form.ranked else -0.01
     if scores is not None and not scores.blank and not scores.within(low, 1.01):
-        return f"expects probabilities, but its scores go from {_span(scores)} over {images}"
+        return f"expects probabilities, but its scores go from {span(scores)} over {images}"
     return ""
 
 
@@ -67,7 +71,7 @@ def _boxes(form: Format, unit: str, boxes: Ranges, seen: Seen, images: str) -> s
     if unit == FRACTIONS:
         low, high = FRACTIONS_OF_CHOSEN if not form.needs_nms else FRACTIONS_OF_ANCHORS
         if not boxes.within(min(low, -1.0) if form.ranked else low, high):
-            return f"expects boxes as fractions of the input, but they go from {_span(boxes)} over {images}"
+            return f"expects boxes as fractions of the input, but they go from {span(boxes)} over {images}"
     elif boxes.most <= TINY_PX:
         whose = "" if unit == PIXELS else " of the picture"
         return f"expects boxes in pixels{whose}, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images})"
@@ -94,9 +98,9 @@ def _columns(form: Format, seen: Seen) -> int:
     return seen.shape[2 - form.anchor_axis]
 
 
-def _span(values: Ranges) -> str:
+def span(values: Ranges) -> str:
     return f"{values.least:.3g} to {values.most:.3g}"
 
 
-def _images(seen: Seen) -> str:
+def images_of(seen: Seen) -> str:
     return f"{seen.images} image{'' if seen.images == 1 else 's'}"

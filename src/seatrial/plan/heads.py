@@ -157,7 +157,10 @@ HEADS: dict[str, Head] = {
     "pair_pixels_logits": _unread("boxes in pixels and logits in a tensor each"),
     "pair_sizes": _unread("boxes in pixels that are no corners, and scores, in a tensor each"),
     "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
-    "pair_logits": _unread("boxes as anchors' offsets or corners, with logits"),
+    "pair_logits": _unread(
+        "boxes as offsets from anchors, with logits (with a file of the anchors, ssd_anchors, retinanet_anchors or "
+        "efficientdet_logits may read it)"
+    ),
     "pair_alike": _unread("two tensors of four columns, and nothing says which holds the boxes"),
     "class_map": _unread("a map of class numbers, with the argmax inside", "stretch"),
     "channels_last": _unread("a map with its channels last", "stretch"),

@@ -158,6 +158,8 @@ _OWN = (
     "missing_keypoints",
     "wrong_sigmas",
     "wrong_boxes",
+    "missing_anchors",
+    "unread_anchors",
     "wrong_side",
     "no_limit",
     "bad_limit",

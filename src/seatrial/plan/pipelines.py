@@ -87,6 +87,7 @@ DetectorFormat = Literal[
     "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
     "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle", "mask_rcnn", "mmdet_masks",
     "yolov7_end_to_end", "yolonas_flat", "detections_flat",
+    "ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits",
 ]  # fmt: skip
 
 
@@ -103,6 +104,13 @@ class Postprocess(Strict):
         None,
         description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of "
         "the picture, where a format has several; by default its first",
+    )
+    anchors: str | None = Field(
+        None,
+        description="detect: a .npy or .csv file of (N, 4), x1, y1, x2, y2 in pixels of the input, for formats of offsets",
+    )
+    variances: tuple[Ratio, Ratio, Ratio, Ratio] | None = Field(
+        None, description="detect: what offsets from anchors are times, in their order; by default the format's"
     )
     keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
         None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"
@@ -146,6 +154,14 @@ class Postprocess(Strict):
             known_units = " or ".join(units) or "always the same"
             counts_as = {"format": str(self.format), "known": known_units, "boxes": self.boxes}
             raise PydanticCustomError("wrong_boxes", said, {"key": "boxes", **counts_as})
+        anchored = self.format in tasks.ANCHORED
+        if anchored and self.task == "detect" and self.anchors is None:
+            said = "format '{format}' reads offsets from anchors: name their file (.npy, .csv: x1, y1, x2, y2 in input pixels)"
+            raise PydanticCustomError("missing_anchors", said, {"key": "anchors", "format": str(self.format)})
+        if not anchored and (self.anchors is not None or self.variances is not None):
+            said = "format '{format}' has no anchors of its own; leave '{key}' out"
+            key = "anchors" if self.anchors is not None else "variances"
+            raise PydanticCustomError("unread_anchors", said, {"key": key, "format": str(self.format)})
         if self.task == "pose" and self.keypoints is None:
             said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
             raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})

@@ -9,10 +9,12 @@ _EXTENDED = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "end_to_end")
 _PLAIN = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr")
 _ANCHORS = ("yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet")
 _CHOSEN = ("rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle")
+# Offsets from anchors that a file of the plan has.
+ANCHORED = ("ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits")
 _OF_THE_BATCH = ("yolov7_end_to_end", "yolonas_flat", "detections_flat")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH),
+    "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH, *ANCHORED),
     "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
     "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
@@ -20,6 +22,8 @@ FORMATS: dict[str, tuple[str, ...]] = {
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
 ONLY_FOR: dict[str, tuple[str, ...]] = {
     "boxes": ("detect", "instances"),
+    "anchors": ("detect",),
+    "variances": ("detect",),
     "keypoints": ("pose",),
     "sigmas": ("pose",),
     "nms": ("oriented",),
