@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask, Text
 from seatrial.parity.overlaps import OVERLAPS
+from seatrial.parity.texts import same_text, similarity_said
 from seatrial.pipeline.results import Result
 from seatrial.stats.resample import resampled, share_high, share_low
 from seatrial.stats.sample import CONFIDENCE
@@ -43,6 +44,8 @@ class Agreement:
     neither: int = 0
     """Images of which no side has a result."""
     objects: tuple[str, str] = ("box", "boxes")
+    note: str = ""
+    """What else is to be said of the two sides."""
 
     @property
     def value(self) -> float | None:
@@ -103,7 +106,7 @@ class Agreement:
             )
         if self.neither:
             parts.append(f"{_images(self.neither)} without a result on either side")
-        return "; ".join(parts)
+        return "; ".join(filter(None, (*parts, self.note)))
 
     def _boxes_in_words(self, names: Sequence[str]) -> str:
         matched, theirs, own = (sum(m[k] for m in self.matched) for k in range(3))
@@ -151,14 +154,21 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
         Classification: (_top1, "same top-1 class"),
         SemanticMask: (_pixels, "same class, share of pixels"),
         Embedding: (_cosine, "cosine similarity"),
+        Text: (same_text, "same text, to the character"),
     }
     alike, unit = compared[kind]
     agree = [0.0 if r is None or c is None else alike(r, c) for r, c in pairs]
     of = [0.0 if r is None and c is None else 1.0 for r, c in pairs]
-    empty = all(r is None or (isinstance(r, Embedding) and not r.vector.any()) for r in reference) or _constant(
-        reference
-    )
-    return Agreement(np.array(agree), np.array(of), unit, "images", empty, **sides)
+    empty = all(r is None or _says_nothing(r) for r in reference) or _constant(reference)
+    note = similarity_said(pairs)
+    return Agreement(np.array(agree), np.array(of), unit, "images", empty, **sides, note=note)
+
+
+def _says_nothing(result: Result) -> bool:
+    """A vector of zeros, or a text of no character."""
+    if isinstance(result, Text):
+        return not len(result.code_points)
+    return isinstance(result, Embedding) and not result.vector.any()
 
 
 def _constant(results: Sequence[Result]) -> bool:

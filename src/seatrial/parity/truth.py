@@ -1,6 +1,7 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py) or a CSV with columns image,class.
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, or what text_truth.py
+reads about text.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from typing import Any
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, image_ids, not_annotated, read_coco
+from seatrial.parity.text_truth import Region, read_label_file, read_texts
 from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
 class Truth:
-    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial.
+    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial; texts
+    and regions: what is written in each, and where, likewise by name.
 
     placeholders: ids of categories that only group the others; warnings: what was found odd in reading.
     """
@@ -32,6 +35,8 @@ class Truth:
     classes: dict[str, str] | None = None
     placeholders: frozenset[int] = frozenset()
     warnings: tuple[Warning, ...] = ()
+    texts: dict[str, str] | None = None
+    regions: dict[str, tuple[Region, ...]] | None = None
 
 
 def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
@@ -42,11 +47,20 @@ def load_truth(path: Path, images: Sequence[ImageFile]) -> Truth:
         raise DataError(
             f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
         ) from None
+    if path.suffix.lower() == ".txt" or _has_texts(path, text):
+        found = (read_label_file if path.suffix.lower() == ".txt" else read_texts)(path, text, images)
+        return Truth(path, texts=found.texts, regions=found.regions, warnings=found.warnings)
     if path.suffix.lower() == ".csv":
         classes, warnings = _read_classes(path, text, images)
         return Truth(path, classes=classes, warnings=tuple(warnings))
     coco = read_coco(path, text, images)
     return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
+
+
+def _has_texts(path: Path, text: str) -> bool:
+    """Whether it is a CSV whose header says that it has texts, and no classes."""
+    header = next(csv.reader(text.splitlines()[:1]), []) if path.suffix.lower() == ".csv" else []
+    return {"image", "text"} <= set(header) and "class" not in header
 
 
 def check_truth(

@@ -24,13 +24,14 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.decoders import decoder_of
 from seatrial.pipeline.results import Result, check_result
+from seatrial.pipeline.text import characters_of
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
 # Results in source pixels: where pixels went has to be known.
-_NEED_GEOMETRY = (*tasks.OBJECTS, "segment")
+_NEED_GEOMETRY = (*tasks.OBJECTS, "segment", "text")
 
 
 @dataclass(frozen=True)
@@ -66,12 +67,17 @@ def build_pipeline(
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
-        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in _NEED_GEOMETRY:
+        if isinstance(spec.preprocess, pipelines.UserCode) and _needs_geometry(spec.postprocess):
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
-        check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
-        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine)
+        labels = labels_of(spec, model, folder)
+        check_postprocess(where, spec.postprocess, model, labels)
+        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine, labels)
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
+
+
+def _needs_geometry(post: pipelines.Postprocess) -> bool:
+    return post.task in _NEED_GEOMETRY and post.format != "ctc"
 
 
 def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
@@ -107,7 +113,9 @@ def check_kernels(plan: PlanFile) -> None:
 
 
 def labels_of(spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
-    """Class names: the plan's, else the model's own."""
+    """Class names, or characters of text: the plan's, else the model's own."""
+    if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.task == "text":
+        return characters_of(spec.postprocess, model, folder)
     given = spec.postprocess.labels
     if isinstance(given, list):
         return given
@@ -245,9 +253,9 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 
 
 def _postprocess(
-    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str
+    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str, labels: list[str] | None
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
-    decoder = decoder_of(spec, engine)
+    decoder = decoder_of(spec, engine, labels)
     if decoder is None:
         return lambda _outputs, geometries: [None] * len(geometries)
 

@@ -11,13 +11,14 @@ from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.instances import InstanceDecoder
 from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
+from seatrial.pipeline.text import text_decoder
 from seatrial.plan import pipelines
 
 Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
 
 
-def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
-    """None where a task has no results of its own."""
+def decoder_of(post: pipelines.Postprocess, engine: str, labels: Sequence[str] | None = None) -> Decoder | None:
+    """None where a task has no results of its own. labels: of text, its characters."""
     objects: dict[str, Any] = {
         "format": post.format,
         "confidence": post.confidence,
@@ -33,6 +34,8 @@ def decoder_of(post: pipelines.Postprocess, engine: str) -> Decoder | None:
     if post.task == "pose":
         assert post.keypoints is not None
         return PoseDecoder(**objects, keypoints=post.keypoints, sigmas=tuple(post.sigmas) if post.sigmas else None)
+    if post.task == "text":
+        return text_decoder(post, labels)
     if post.task == "classify":
         return ClassificationDecoder(post.top_k, post.activation, engine)
     if post.task == "segment":

@@ -17,11 +17,21 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
-from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
+from seatrial.kernels.polygons import are_convex
+from seatrial.kernels.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Instances,
+    Poses,
+    SemanticMask,
+    Text,
+    TextRegions,
+)
 
-Result = Detections | Classification | SemanticMask | Embedding | None
-# The most specific first: instances and poses are detections too.
-KINDS = (Instances, Poses, Detections, Classification, SemanticMask, Embedding)
+Result = Detections | Classification | SemanticMask | Embedding | Text | None
+# The most specific first: instances, poses and regions of text are detections too.
+KINDS = (Instances, Poses, TextRegions, Detections, Classification, SemanticMask, Embedding, Text)
 Values = Mapping[str, npt.NDArray[Any]]
 
 
@@ -72,6 +82,19 @@ def _sound_poses(v: Values) -> bool:
     return _sound_detections(v) and points.shape == (len(v["scores"]), count, 3)
 
 
+def _sound_regions(v: Values) -> bool:
+    polygons = v["polygons"]
+    return _sound_detections(v) and polygons.shape == (len(v["scores"]), 4, 2) and bool(are_convex(polygons).all())
+
+
+def _sound_text(v: Values) -> bool:
+    """Whole numbers that are Unicode's, without halves of surrogate pairs."""
+    points = v["code_points"]
+    if points.ndim != 1 or v["score"].shape != () or (points.size and points.dtype.kind not in "iu"):
+        return False
+    return bool(((points >= 0) & (points < 0x110000) & ((points < 0xD800) | (points > 0xDFFF))).all())
+
+
 def _sound_classes(v: Values) -> bool:
     return v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and v["scores"].size > 0
 
@@ -79,6 +102,8 @@ def _sound_classes(v: Values) -> bool:
 _SOUND: dict[type, Callable[[Values], bool]] = {
     Instances: _sound_instances,
     Poses: _sound_poses,
+    TextRegions: _sound_regions,
+    Text: _sound_text,
     Detections: _sound_detections,
     Classification: _sound_classes,
     SemanticMask: lambda v: v["class_ids"].ndim == 2,

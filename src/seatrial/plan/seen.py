@@ -80,6 +80,8 @@ class Seen:
     rows: Ranges | None = None
     sums: tuple[float, float] = (np.inf, -np.inf)
     lengths: tuple[float, float] = (np.inf, -np.inf)
+    span: tuple[float, float] = (np.inf, -np.inf)
+    """Least and greatest finite value of a map with one channel."""
     finite: bool = True
     images: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -97,6 +99,8 @@ class Seen:
         self.an_image_a_row &= output.ndim > 0 and len(output) == batch
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.reshape(output.shape[:2])
+        if output.ndim == 4 and output.shape[1] == 1 and output.dtype.kind in "fiub" and output.size:
+            self._add_map(output)
         if output.dtype.kind not in "fiub" or output.ndim not in (2, 3) or output.size == 0:
             return
         values = output if output.ndim == 3 else output[:, None, :]
@@ -110,6 +114,13 @@ class Seen:
             self.rows = _widened(self.rows, values, (0, 2))
         if output.ndim == 2:
             self.lengths = _extended(self.lengths, np.linalg.norm(values.astype(np.float64), axis=-1))
+
+    def _add_map(self, output: Array) -> None:
+        if not np.isfinite([output.min(), output.max()]).all():
+            self.finite = False
+            output = output[np.isfinite(output)]
+        if output.size:
+            self.span = _extended(self.span, np.array([output.min(), output.max()], np.float64))
 
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
@@ -136,7 +147,7 @@ class Seen:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:
         ranges = {name: Ranges.from_json(data[name]) if data[name] else None for name in ("columns", "rows")}
-        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths")}
+        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths", "span")}
         return cls(**{**data, **ranges, **pairs})
 
 
