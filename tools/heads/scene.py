@@ -6,7 +6,7 @@ For: what is there. Not for: what a model says of it (encode.py).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2

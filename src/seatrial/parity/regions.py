@@ -119,7 +119,7 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
             "label file whose lines are a name, a tab and a list of regions; give that, or leave images.annotations out"
         )
     regions = regions_by_image(truth, images)
-    warnings = []
+    warnings: list[Warning] = []
     if truth.coco is not None:
         by_image = {i: image.name for i, image in zip(image_ids(truth.coco, images), images, strict=True)}
         said = [a for a in truth.coco["annotations"] if not (a["iscrowd"] or a.get("ignore"))]

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seatrial.errors import count_of
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.errors import count_of, printable
+from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask, Text
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
@@ -47,12 +47,33 @@ def seen(results: Sequence[Result], labels: Sequence[str] | None) -> str:
         share = count / max(1, pixels.total())
         found = count_of(len(pixels), "class", "classes")
         return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels){none}"
+    texts = [r for r in there if isinstance(r, Text)]
+    if texts:
+        return f"{_texts_in_words(texts)}{none}"
     vectors = [r.vector for r in there if isinstance(r, Embedding)]
     return f"{len(vectors)} embeddings of {len(vectors[0])} values{none}" if vectors else ""
 
 
+def _texts_in_words(texts: Sequence[Text]) -> str:
+    """'11 texts, 2 of them empty, 8.2 characters on average, median score 0.97, the first "Exit"'."""
+    found = [t for t in texts if len(t.code_points)]
+    empty = f", {len(texts) - len(found)} of them empty" if len(found) < len(texts) else ""
+    if not found:
+        return f"{count_of(len(texts), 'text')}{empty}"
+    length, score = np.mean([len(t.code_points) for t in found]), np.median([float(t.score) for t in found])
+    first = printable(found[0].text[:40])
+    return (
+        f"{count_of(len(texts), 'text')}{empty}, {length:.1f} characters on average, median score {score:.2f}, the first "
+        f'"{first}"'
+    )
+
+
 def nothing_found(results: Sequence[Result]) -> Warning | None:
-    """What is to be said of a detector without a box anywhere; None of all others."""
+    """What is to be said of a detector without a box anywhere, or of texts without a character; None of all others."""
+    texts = [r for r in results if isinstance(r, Text)]
+    if texts and not any(len(t.code_points) for t in texts):
+        said = f"not one character on any of {count_of(len(texts), 'image')}: is the preprocessing wrong, or the blank?"
+        return Warning("nothing-found", said)
     boxes = [r for r in results if isinstance(r, Detections)]
     if not boxes or any(len(r) for r in boxes):
         return None

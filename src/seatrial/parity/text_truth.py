@@ -34,7 +34,7 @@ FORMS = (
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """points (P, 2) float64 in source pixels: a polygon that does not cross itself, either way round. judged: whether it counts."""
+    """points (P, 2) float64 in source pixels: a polygon, either way round. judged: whether it counts, and is a simple one."""
 
     points: F64
     judged: bool = True
@@ -162,7 +162,7 @@ def crossed_note(names: Sequence[str]) -> tuple[Warning, ...]:
     """names: of the image of each region whose sides cross, or which has no area."""
     if not names:
         return ()
-    said = f"{count_of(len(names), 'region')} of text cross themselves or have no area, first in {names[0]}: they are not judged"
+    said = f"{count_of(len(names), 'region')} of text cross themselves or have no area, first in {names[0]}: not judged"
     return (Warning("crossed-regions", said, "write their points in order around them"),)
 
 

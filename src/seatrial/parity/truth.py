@@ -1,7 +1,7 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, or what text_truth.py
-reads about text.
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, or what is read
+about text (text_truth.py).
 """
 
 from __future__ import annotations

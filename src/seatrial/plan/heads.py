@@ -21,12 +21,16 @@ from seatrial.plan.tasks import OF_METADATA
 
 @dataclass(frozen=True)
 class Head:
-    """A family of outputs. format: of `detect`. Where task is raw, nothing built in reads it. fits: how images go in."""
+    """A family of outputs. format: of `detect`. Where task is raw, nothing built in reads it. fits: how images go in.
+
+    cure: what to do with one that is not read.
+    """
 
     task: str
     words: str
     format: str | None = None
     fits: str = ""
+    cure: str = "no built-in postprocess reads it yet: use a Python stage"
 
     @property
     def read(self) -> bool:
@@ -54,6 +58,15 @@ HEADS: dict[str, Head] = {
     "classify": Head("classify", "a classifier's: a row of scores an image"),
     "embed": Head("embed", "an embedding: a row of features an image"),
     "segment": Head("segment", "a semantic segmentation: a channel a class"),
+    "db": Head("text", "DB's: a map of where text stands", "db", "letterbox"),
+    "ctc": Head("text", "a text recogniser's: a score a character in each step (CTC)", "ctc", "letterbox"),
+    "ctc_nameless": Head(
+        "raw",
+        "a text recogniser's (steps, classes), whose characters the file does not say",
+        fits="letterbox",
+        cure="set task: text, format: ctc, blank: first or last, and labels: its dictionary, a file with one character a line",
+    ),
+    "ctc_steps_first": _unread("a text recogniser's with its steps before the batch"),
     "rtdetr_joined": _unread("RT-DETR's in one tensor (detections, 4 + classes), boxes from 0 to 1", "stretch"),
     "rtdetr_end_to_end": _unread("RT-DETR's end-to-end (detections, 6), boxes from 0 to 1", "stretch"),
     "end_to_end_fractions": _unread("end-to-end detections whose boxes go from 0 to 1"),
@@ -103,6 +116,7 @@ class Recognition:
     outputs: tuple[str, ...] = ()
     activation: str = ""
     keypoints: tuple[int, int] | None = None
+    keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def refused(self) -> str:
@@ -149,7 +163,7 @@ def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, in
 def _recognition(found: Finding) -> Recognition:
     head = HEADS[found.key]
     if not head.read:
-        doubt = f"task raw: this looks like {head.words}; no built-in postprocess reads it yet: use a Python stage"
+        doubt = f"task raw: this looks like {head.words}; {head.cure}"
         return Recognition(head, (), (f"{doubt} ({found.because})",), found.outputs)
     what = f"task {head.task}" + (f", format {head.format}" if head.format else "")
     certain, doubts = (f"{what}: {found.because}",), (f"{what}: {head.words}? {found.because}",)
@@ -160,6 +174,7 @@ def _recognition(found: Finding) -> Recognition:
         found.outputs,
         found.activation,
         found.keypoints,
+        found.keys,
     )
 
 

@@ -110,6 +110,8 @@ class Seen:
         if values.shape[2] <= WIDEST:
             self.columns = _widened(self.columns, values, (0, 1))
             self._add_rows(values)
+        else:
+            self._add_winners(values)
         if output.ndim == 3 and values.shape[1] <= WIDEST:
             self.rows = _widened(self.rows, values, (0, 2))
         if output.ndim == 2:
@@ -125,17 +127,20 @@ class Seen:
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
         self.sums = _extended(self.sums, values.sum(axis=-1, dtype=np.float64))
-        winners = values.argmax(axis=-1)
-        counts = {
-            "rows": winners.size,
-            "first": int((winners == 0).sum()),
-            "last": int((winners == values.shape[2] - 1).sum()),
-            "negative": int((values.max(axis=-1) < 0).sum()),
-        }
+        self._add_winners(values)
+        counts = {"negative": int((values.max(axis=-1) < 0).sum())}
         if values.shape[2] >= 4:
             boxes = values[..., :4].any(axis=-1)
             ordered = (values[..., 2:4] >= values[..., 0:2]).all(axis=-1)
             counts |= {"boxes": int(boxes.sum()), "corners": int((boxes & ordered).sum())}
+        self._count(counts)
+
+    def _add_winners(self, values: Array) -> None:
+        winners = values.argmax(axis=-1)
+        first, last = int((winners == 0).sum()), int((winners == values.shape[2] - 1).sum())
+        self._count({"rows": winners.size, "first": first, "last": last})
+
+    def _count(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
 
