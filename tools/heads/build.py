@@ -5,6 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import heads.text  # noqa: F401 (it adds its heads)
 from heads.encode import HEADS, build
 
 if __name__ == "__main__":

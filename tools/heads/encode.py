@@ -38,6 +38,8 @@ class Head:
     metadata: Mapping[str, str] = field(default_factory=dict)
     metric: str = "mAP"
     preprocess: Mapping[str, Any] = field(default_factory=dict)
+    # Writes a truth of another kind into a folder, and gives its file's name.
+    annotations: Callable[[Path, Sequence[Scene]], str] | None = None
 
 
 def candidates(
@@ -188,10 +190,14 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         head.metadata if metadata else {},
     )
     write_pictures(folder / "pictures", found)
-    write_truth(folder / "truth.json", found, head.truth)
+    truth = "truth.json"
+    if head.annotations is not None:
+        truth = head.annotations(folder, found)
+    else:
+        write_truth(folder / truth, found, head.truth)
     plan = {
         "version": 1,
-        "images": {"path": "pictures", "annotations": "truth.json"},
+        "images": {"path": "pictures", "annotations": truth},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
         "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},

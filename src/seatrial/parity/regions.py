@@ -2,7 +2,7 @@
 
 For: what is found on each image. Not for: reading a truth (text_truth.py), limits (gate).
 
-A detection matches a region at an IoU above 0.5, one to one, in the truth's order and then by score. Regions that are not
+A detection matches a region at an IoU above 0.5, one to one, in the truth's order and then the results'. Regions that are not
 judged, and detections that lie in one of them by more than half of their own area, count for nothing (ICDAR 2015, Robust
 Reading, task 4.1, whose published script PaddleOCR carries as DetectionIoUEvaluator).
 """
@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import DataError, count_of
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.kernels.polygons import polygon_areas, polygon_intersections, polygon_iou
 from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
+from seatrial.parity.names import fold
 from seatrial.parity.text_truth import Region, crossed_note, region_of_points
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
@@ -88,24 +89,40 @@ class RegionEvaluation:
 
 
 def regions_by_image(truth: Truth, images: Sequence[ImageFile]) -> list[tuple[Region, ...]]:
-    """Of COCO's polygons, or of a label file. DataError where an annotation has no polygon of its own."""
+    """Of COCO's polygons, or boxes where there are none, or of a label file. DataError where an annotation is no region."""
     if truth.regions is not None:
         return [truth.regions[i.name] for i in images]
     assert truth.coco is not None
     by_id: dict[int, list[Region]] = {}
-    for a in truth.coco["annotations"]:
+    for a in _of_text(truth):
         by_id.setdefault(a["image_id"], []).append(_region_of_coco(truth, a))
     return [tuple(by_id.get(i, ())) for i in image_ids(truth.coco, images)]
+
+
+def _of_text(truth: Truth) -> list[dict[str, Any]]:
+    """Annotations of the one category, or of that called text. DataError where nothing says which it is."""
+    assert truth.coco is not None
+    categories = truth.coco["categories"]
+    text = [c["id"] for c in categories if len(categories) == 1 or fold(c["name"]) == "text"]
+    if not text:
+        names = short_list([c["name"] for c in categories])
+        raise DataError(
+            f"{truth.path}: expected one category of regions of text, or one called text, got {len(categories)} ({names})"
+        )
+    return [a for a in truth.coco["annotations"] if a["category_id"] in text]
 
 
 def _region_of_coco(truth: Truth, a: dict[str, Any]) -> Region:
     assert truth.coco is not None
     parts = a.get("segmentation")
+    if not parts and a.get("bbox"):
+        x, y, width, height = a["bbox"]
+        parts = [[x, y, x + width, y, x + width, y + height, x, y + height]]
     name = truth.coco["images"][a["image_id"] - 1]["file_name"]
     where = f"{truth.path}: an annotation of {name}"
     if not isinstance(parts, list) or len(parts) != 1 or not isinstance(parts[0], list) or len(parts[0]) % 2:
         raise DataError(
-            f"{where}: expected one polygon [[x, y, x, y, …]] in 'segmentation', which task 'text' needs; write a region each"
+            f"{where}: expected one polygon [[x, y, x, y, …]] in 'segmentation', or a box, for each region of text"
         )
     points = [parts[0][k : k + 2] for k in range(0, len(parts[0]), 2)]
     return region_of_points(where, points, judged=not (a["iscrowd"] or a.get("ignore")))
@@ -122,7 +139,11 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
     warnings: list[Warning] = []
     if truth.coco is not None:
         by_image = {i: image.name for i, image in zip(image_ids(truth.coco, images), images, strict=True)}
-        said = [a for a in truth.coco["annotations"] if not (a["iscrowd"] or a.get("ignore"))]
+        said = [a for a in _of_text(truth) if not (a["iscrowd"] or a.get("ignore"))]
+        others = len(truth.coco["annotations"]) - len(_of_text(truth))
+        if others:
+            what = f"{count_of(others, 'annotation')} of other categories than text are left out"
+            warnings.append(Warning("lost-categories", what))
         crossed = [by_image[a["image_id"]] for a in said if not _region_of_coco(truth, a).judged]
         warnings += crossed_note(crossed)
     every = [(r.points, hw) for own, hw in zip(regions, sizes_hw, strict=True) for r in own]
