@@ -162,7 +162,7 @@ def crossed_note(names: Sequence[str]) -> tuple[Warning, ...]:
     """names: of the image of each region whose sides cross, or which has no area."""
     if not names:
         return ()
-    said = f"{count_of(len(names), 'region')} of text cross themselves or have no area, first in {names[0]}: not judged"
+    said = f"{count_of(len(names), 'region')} of text with crossing sides or no area, first in {names[0]}: not judged"
     return (Warning("crossed-regions", said, "write their points in order around them"),)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seatrial.errors import DataError
+from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import Text
 from seatrial.parity.evaluation import MeanEvaluation
@@ -94,5 +94,7 @@ def evaluate_texts(texts: dict[str, str], images: Sequence[ImageFile], results: 
     right = [read is not None and normal(true) == normal(read) for true, read in pairs]
     found = characters([(true, read or "") for true, read in pairs])
     accuracy = "undefined" if found.accuracy is None else f"{found.accuracy:.3f}"
-    beside = f"character accuracy {accuracy} (1 - {found.edits} edits / {found.count} characters)"
+    beside = (
+        f"character accuracy {accuracy} (1 - {count_of(found.edits, 'edit')} / {count_of(found.count, 'character')})"
+    )
     return WordEvaluation("word accuracy", np.array(right, np.float64), beside)
