@@ -142,6 +142,11 @@ def test_a_map_of_logits_is_an_error_with_its_cure():
         "docTR exports, need activation: sigmoid"
     )
     assert seen(DB | {"activation": "sigmoid"}, LOGITS).problem() == ""
+    half = np.full((1, 1, 8, 8), 0.5, F)
+    assert "expects logits, but the map goes from 0.5 to 0.5: probabilities already, set activation: none" in (
+        seen(DB | {"activation": "sigmoid"}, half).problem()
+    )
+    assert seen(DB, half).problem() == ""
     assert seen(DB, np.zeros((1, 1, 8, 8), F)).problem() == ""
     assert seen(DB, np.full((1, 1, 8, 8), np.nan, F)).problem() == ""
 
@@ -149,9 +154,7 @@ def test_a_map_of_logits_is_an_error_with_its_cure():
 @pytest.mark.parametrize(
     ("post", "output", "codes"),
     [
-        (DB | {"activation": "sigmoid"}, np.full((1, 1, 8, 8), 0.5, F), ["double-activation"]),
-        (DB | {"activation": "sigmoid"}, LOGITS, []),
-        (DB, np.full((1, 1, 8, 8), 0.5, F), []),
+        (DB, LOGITS, []),
         (CTC | {"activation": "softmax"}, CHANCES, ["double-activation"]),
         (CTC, CHANCES, []),
         (CTC, CHANCES * 40, ["raw-logits"]),

@@ -10,9 +10,13 @@ from seatrial.warning import Warning
 
 def text_problem(post: pipelines.Postprocess, seen: Seen) -> str:
     """Why it cannot be right, a phrase that continues 'format is …, which'; '' where nothing shows that."""
-    if post.format != "db" or activation_of(post) == "sigmoid" or not seen.images:
-        return ""
     low, high = seen.span
+    if post.format != "db" or low > high:
+        return ""
+    if activation_of(post) == "sigmoid":
+        if low < 0 or not 0 < high <= 1:
+            return ""
+        return f"expects logits, but the map goes from {low:.3g} to {high:.3g}: probabilities already, set activation: none"
     if low >= -0.01 and high <= 1.01:
         return ""
     return (
@@ -24,13 +28,7 @@ def text_problem(post: pipelines.Postprocess, seen: Seen) -> str:
 def text_doubts(where: str, post: pipelines.Postprocess, seen: Seen) -> tuple[Warning, ...]:
     """What gives the right answer all the same, but scores that are none."""
     activation, key = activation_of(post), f"{where}.activation"
-    if not seen.images:
-        return ()
-    if post.format == "db":
-        low, high = seen.span
-        if activation == "sigmoid" and low >= 0 and high <= 1 and high > 0:
-            said = f"{key} is sigmoid, but the map goes from {low:.3g} to {high:.3g} already: set activation: none"
-            return (Warning("double-activation", said),)
+    if not seen.images or post.format == "db":
         return ()
     # Of wide heads columns are not looked at one by one: steps are.
     values = seen.rows or seen.columns
