@@ -191,6 +191,11 @@ def test_regions_outside_their_images_are_noticed(tmp_path):
     assert said[0].startswith("1 of 2 regions of text in the truth reach outside their image")
 
 
+def test_images_of_another_size_than_annotated_are_noticed(tmp_path):
+    truth, images = loaded(tmp_path, coco({"segmentation": flat(A)}))
+    assert [w.code for w in check_regions(truth, images, [(100, 200)])] == ["image-sizes"]
+
+
 def test_boxes_alone_are_no_regions(tmp_path):
     truth = Truth(tmp_path / "t.txt", regions={"0.png": (region(A),)})
     images = [ImageFile(tmp_path / "0.png", "0.png")]

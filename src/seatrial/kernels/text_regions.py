@@ -30,6 +30,7 @@ GROWTH_PX = 2
 @dataclass(frozen=True)
 class TextRegionDecoder:
     """One output (B, 1, h, w), the probability that a cell is text, to TextRegions, by the steps of PaddleOCR's DBPostProcess.
+    docTR's own are others: outer contours alone, a box_thresh of 0.1, and upright boxes by default.
 
     Cells above `threshold` make contours (also around holes); each has its rectangle of least area, and the mean probability
     within it as score, or within the contour itself where `score_mode` is slow. A region counts where its score is above

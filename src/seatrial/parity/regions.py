@@ -23,7 +23,7 @@ from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
 from seatrial.parity.names import fold
 from seatrial.parity.text_truth import Region, crossed_note, region_of_points
-from seatrial.parity.truth import Truth
+from seatrial.parity.truth import Truth, unlike_sizes
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
 
@@ -145,7 +145,7 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
             what = f"{count_of(others, 'annotation')} of other categories than text are left out"
             warnings.append(Warning("lost-categories", what))
         crossed = [by_image[a["image_id"]] for a in said if not _region_of_coco(truth, a).judged]
-        warnings += crossed_note(crossed)
+        warnings += [*crossed_note(crossed), *unlike_sizes(truth.coco, images, sizes_hw)]
     every = [(r.points, hw) for own, hw in zip(regions, sizes_hw, strict=True) for r in own]
     outside = sum(bool((points > 1.1 * np.array(hw[::-1])).any() or (points < 0).any()) for points, hw in every)
     if 4 * outside > len(every):

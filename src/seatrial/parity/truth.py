@@ -97,7 +97,7 @@ def check_truth(
         odd = _no_masks(truth.coco)
     elif needed == "keypoints":
         _check_keypoints(truth)
-    return _unlike_sizes(truth.coco, images, sizes_hw) + odd
+    return unlike_sizes(truth.coco, images, sizes_hw) + odd
 
 
 # What every annotation must have, by task.
@@ -122,7 +122,7 @@ def _check_keypoints(truth: Truth) -> None:
             )
 
 
-def _unlike_sizes(
+def unlike_sizes(
     coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]
 ) -> list[Warning]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
