@@ -49,6 +49,7 @@ def test_words_are_right_as_a_whole_and_characters_are_pooled(tmp_path):
     assert e.values.tolist() == [1, 0, 1, 0]
     assert value_of(e) == 0.5
     assert said_beside(e) == "character accuracy 0.895 (1 - 2 edits / 19 characters)"
+    assert e.columns(["a", "b", "c", "d"])["edits"].tolist() == [0, 1, 0, 1]
 
 
 @pytest.mark.parametrize("read", ["Exit", "EXIT 24", "Exit24", "Exit  24", "Ｅxit 24", "Exit 24 "])

@@ -61,6 +61,12 @@ def test_nothing_is_ticked_that_no_run_shows():
     assert key_of(info, np.log(steps(22, 0) + 1e-6))[1].activation == "softmax"
 
 
+def test_an_open_count_of_classes_leaves_the_space_to_be_checked():
+    key, found = key_of(model(("n", "t", "classes"), metadata=dictionary(20)))
+    assert (key, found.certain) == ("ctc", ())
+    assert "is there a space?" in found.doubts[0]
+
+
 @pytest.mark.parametrize("classes", [20, 23])
 def test_a_count_that_does_not_fit_is_no_recogniser_of_these_characters(classes):
     key, found = key_of(model(("n", "t", classes), metadata=dictionary(20)), steps(classes, 0))

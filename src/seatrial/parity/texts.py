@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
@@ -21,6 +22,8 @@ from seatrial.kernels.results import Text
 from seatrial.parity.evaluation import MeanEvaluation
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
+
+F64 = npt.NDArray[np.float64]
 
 
 def normal(text: str) -> str:
@@ -46,25 +49,6 @@ def edit_distance(a: str, b: str) -> int:
     return int(row[-1])
 
 
-@dataclass(frozen=True)
-class Characters:
-    """How many characters a truth has in all, and how many edits lead there from what was read."""
-
-    edits: int
-    count: int
-
-    @property
-    def accuracy(self) -> float | None:
-        """1 - character error rate; below 0 where more is wrong than is there. None where nothing is there."""
-        return 1 - self.edits / self.count if self.count else None
-
-
-def characters(pairs: Sequence[tuple[str, str]]) -> Characters:
-    """Over pairs of a truth and what was read, pooled."""
-    normals = [(normal(a), normal(b)) for a, b in pairs]
-    return Characters(sum(edit_distance(a, b) for a, b in normals), sum(len(a) for a, _ in normals))
-
-
 def similarity_said(pairs: Sequence[tuple[Any, Any]]) -> str:
     """'2 of 93 characters differ' of results of both sides, of the longer one of each pair; '' where none does."""
     texts = [(normal(r.text), normal(c.text)) for r, c in pairs if isinstance(r, Text) and isinstance(c, Text)]
@@ -74,9 +58,34 @@ def similarity_said(pairs: Sequence[tuple[Any, Any]]) -> str:
 
 @dataclass(frozen=True)
 class WordEvaluation(MeanEvaluation):
-    """Word accuracy: the share of images whose text is right as a whole. beside: what characters say, in words."""
+    """Word accuracy: the share of images whose text is right as a whole. edits, characters (images,): how many edits lead from
+    what was read to the truth, and how many characters the truth has."""
 
-    beside: str = ""
+    edits: F64
+    characters: F64
+
+    @property
+    def character_accuracy(self) -> float | None:
+        """1 - character error rate, pooled; below 0 where more is wrong than is there. None where nothing is there."""
+        count = float(self.characters.sum())
+        return 1 - float(self.edits.sum()) / count if count else None
+
+    @property
+    def beside(self) -> str:
+        accuracy = "undefined" if self.character_accuracy is None else f"{self.character_accuracy:.3f}"
+        edits, count = count_of(int(self.edits.sum()), "edit"), count_of(int(self.characters.sum()), "character")
+        return f"character accuracy {accuracy} (1 - {edits} / {count})"
+
+    def with_copy(self, image: int, found: bool) -> MeanEvaluation:
+        """Of words alone."""
+        return MeanEvaluation(self.metric, self.values).with_copy(image, found)
+
+    def with_perfect(self, image: int) -> MeanEvaluation:
+        """Of words alone."""
+        return MeanEvaluation(self.metric, self.values).with_perfect(image)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        return {**super().columns(names), "edits": self.edits, "characters": self.characters}
 
 
 def check_texts(truth: Truth) -> None:
@@ -90,11 +99,7 @@ def check_texts(truth: Truth) -> None:
 
 def evaluate_texts(texts: dict[str, str], images: Sequence[ImageFile], results: Sequence[Result]) -> WordEvaluation:
     """texts: by image's name. results: texts, or None, which is right nowhere and has no character."""
-    pairs = [(texts[i.name], r.text if isinstance(r, Text) else None) for i, r in zip(images, results, strict=True)]
-    right = [read is not None and normal(true) == normal(read) for true, read in pairs]
-    found = characters([(true, read or "") for true, read in pairs])
-    accuracy = "undefined" if found.accuracy is None else f"{found.accuracy:.3f}"
-    beside = (
-        f"character accuracy {accuracy} (1 - {count_of(found.edits, 'edit')} / {count_of(found.count, 'character')})"
-    )
-    return WordEvaluation("word accuracy", np.array(right, np.float64), beside)
+    truth = [normal(texts[i.name]) for i in images]
+    read = [normal(r.text) if isinstance(r, Text) else None for r in results]
+    rows = [(a == b, edit_distance(a, b or ""), len(a)) for a, b in zip(truth, read, strict=True)]
+    return WordEvaluation("word accuracy", *np.array(rows, np.float64).reshape(-1, 3).T)

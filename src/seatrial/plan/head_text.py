@@ -51,6 +51,12 @@ def find_text(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | No
         keys = (("blank", "last" if last > first else "first"), ("space", "true" if space else "false"))
         # That the blank comes first is how who writes `character` has it.
         return Finding("ctc", said, values is not None and first > max(last, 0.3), activation=activation, keys=keys)
+    if count and not isinstance(classes, int):
+        keys = (("blank", "first"), ("space", "true"))
+        said = (
+            f"{count} characters in the metadata; the file does not say how many classes there are: is there a space?"
+        )
+        return Finding("ctc", said, activation=activation, keys=keys)
     if count:
         said = f"{count} characters in the metadata, but {classes} classes, where one or two more are expected"
         return Finding("ctc_nameless", said)
