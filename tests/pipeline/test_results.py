@@ -6,11 +6,22 @@ import numpy as np
 import pytest
 
 from seatrial.errors import PlanError, ResultsError
-from seatrial.kernels.results import Classification, Detections, Embedding, Instances, Poses, SemanticMask
+from seatrial.kernels.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Instances,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+    Text,
+    TextRegions,
+)
 from seatrial.pipeline.results import KINDS, ResultsWriter, check_result
 from seatrial.pipeline.stored import load_results_file
 
 ONE = Detections(np.array([[0, 1, 2, 3.5]], np.float32), np.array([0.5], np.float32), np.array([7]))
+SQUARE = np.array([[[0, 0], [4, 0], [4, 2], [0, 2]]], np.float32)
 RESULTS = [
     Detections(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64)),
     None,
@@ -20,6 +31,9 @@ RESULTS = [
     Detections(np.array([[0, 1, 2, 3.5]], np.float32), np.array([0.5], np.float32), np.array([7])),
     Instances.of_masks(ONE, [np.arange(12).reshape(3, 4) > 5], (3, 4)),
     Poses(*vars(ONE).values(), np.ones((1, 2, 3), np.float32), np.full(2, 0.5, np.float32)),
+    OrientedBoxes(*vars(ONE).values(), SQUARE),
+    TextRegions(*vars(ONE).values(), SQUARE),
+    Text.of("a€😀", 0.5),
 ]
 RAW = [[np.float32(3.5), np.arange(4, dtype=np.float16)], [np.zeros((2, 0)), np.array([True, False])]]
 

@@ -44,6 +44,8 @@ class Head:
     numbered: tuple[str, ...] = ()
     most: int = 4
     files: Mapping[str, np.ndarray] = field(default_factory=dict)
+    # Writes a truth of another kind into a folder, and gives its file's name.
+    annotations: Callable[[Path, Sequence[Scene]], str] | None = None
 
     @property
     def varies(self) -> bool:
@@ -219,10 +221,14 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
     for file, array in head.files.items():
         np.save(folder / file, array)
     write_pictures(folder / "pictures", found)
-    write_truth(folder / "truth.json", found, head.truth)
+    truth = "truth.json"
+    if head.annotations is not None:
+        truth = head.annotations(folder, found)
+    else:
+        write_truth(folder / truth, found, head.truth)
     plan = {
         "version": 1,
-        "images": {"path": "pictures", "annotations": "truth.json"},
+        "images": {"path": "pictures", "annotations": truth},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
         "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4][: 1 + (head.most > 1)], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},

@@ -13,7 +13,9 @@ from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.names import fold
+from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
+from seatrial.parity.texts import check_texts
 from seatrial.parity.truth import Truth, check_truth
 from seatrial.pipeline.class_count import head_classes
 from seatrial.plan import pipelines, tasks
@@ -57,8 +59,12 @@ def map_truth(
             if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for warning in check_truth(truth, images, sizes, post.task):
+            for warning in _of_task(post, truth, images, sizes):
                 pipelines_by_warning.setdefault(warning, []).append(name)
+        if truth.texts is not None or truth.regions is not None or _is_text(post):
+            # Text has no classes to map.
+            maps[name] = ClassMap(how="text")
+            continue
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
             found = map_classes(truth, labels[name], class_ids, head_classes(spec.postprocess, infos[name]))
@@ -78,6 +84,21 @@ def map_truth(
     return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
 
 
+def _of_task(
+    post: pipelines.Postprocess, truth: Truth, images: list[ImageFile], sizes: list[tuple[int, int]]
+) -> list[Warning]:
+    if not _is_text(post):
+        return check_truth(truth, images, sizes, post.task)
+    if post.format == "db":
+        return check_regions(truth, images, sizes)
+    check_texts(truth)
+    return []
+
+
+def _is_text(post: pipelines.Postprocess | pipelines.UserPostprocess) -> bool:
+    return isinstance(post, pipelines.Postprocess) and post.task == "text"
+
+
 def relabellings_of(
     plan: PlanFile, infos: dict[str, ModelInfo], labels: Labels, maps: Mapping[str, ClassMap | None]
 ) -> tuple[dict[str, Relabelling], list[Warning]]:
@@ -87,7 +108,7 @@ def relabellings_of(
     warnings = []
     for name in specs:
         posts = [specs[n].postprocess for n in (name, base)]
-        plain = any(isinstance(p, pipelines.Postprocess) and p.task in tasks.WITHOUT_TRUTH for p in posts)
+        plain = any(isinstance(p, pipelines.Postprocess) and p.task in (*tasks.WITHOUT_TRUTH, "text") for p in posts)
         if plan.plan.parity is None or name == base or plain:
             continue
         counts = [head_classes(specs[n].postprocess, infos[n]) for n in (name, base)]

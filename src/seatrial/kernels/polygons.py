@@ -53,6 +53,23 @@ def polygon_iou(a: Points, b: Points) -> F64:
     return np.asarray(np.clip(iou, 0, 1))
 
 
+def are_convex(quadrilaterals: Points) -> npt.NDArray[np.bool_]:
+    """(N,) of (N, 4, 2), either way round; points may repeat or lie on a line, and float32's rounding is no bend.
+
+    Raises:
+        ValueError: the shape is not as said.
+    """
+    points = np.asarray(quadrilaterals, np.float64)
+    if points.ndim != 3 or points.shape[1:] != (4, 2):
+        raise ValueError(f"quadrilaterals: expected shape (N, 4, 2), got {points.shape}")
+    edges = np.roll(points, -1, axis=1) - points
+    ahead = np.roll(edges, -1, axis=1)
+    bends = edges[..., 0] * ahead[..., 1] - edges[..., 1] * ahead[..., 0]
+    largest = np.abs(points).max(axis=(1, 2), initial=0) * np.abs(edges).max(axis=(1, 2), initial=0)
+    slack = (1e-6 * largest)[:, None]
+    return np.asarray((bends >= -slack).all(axis=1) | (bends <= slack).all(axis=1))
+
+
 def _checked(name: str, polygons: Points) -> F64:
     points = np.asarray(polygons, np.float64)
     if points.ndim != 3 or points.shape[1] < 3 or points.shape[2] != 2:

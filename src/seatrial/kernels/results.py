@@ -1,5 +1,5 @@
-"""What decoders give of one image, in terms of the source image: boxes, instances, poses, oriented
-boxes, classes, masks, embeddings.
+"""What decoders give of one image, in terms of the source image: boxes, instances, poses, oriented boxes, text, classes, masks,
+embeddings.
 
 For: the kinds of results, public as seatrial.Detections and so on. Not for: how they come about (postprocess.py and beside it).
 """
@@ -118,3 +118,29 @@ class OrientedBoxes(Detections):
     def part(self, chosen: npt.NDArray[np.bool_]) -> OrientedBoxes:
         """Those that are chosen (N,)."""
         return OrientedBoxes(*(values[chosen] for values in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class TextRegions(Detections):
+    """Detections with a convex quadrilateral (N, 4, 2) float32 each, in source pixels: corners clockwise as seen, the first one
+    that whose x + y is least (of two, the upper). Corners may lie outside the image; boxes_xyxy enclose what lies in it."""
+
+    polygons: F32
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """What stands in an image: code_points (L,) uint32 of Unicode, and score, a float32 without dimensions, 0 to 1."""
+
+    code_points: U32
+    score: F32
+
+    @classmethod
+    def of(cls, text: str, score: float) -> Text:
+        """From a string. ValueError where it holds a half of a surrogate pair, which is no character."""
+        points = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint32)
+        return cls(points, np.array(score, np.float32))
+
+    @property
+    def text(self) -> str:
+        return self.code_points.astype("<u4").tobytes().decode("utf-32-le")

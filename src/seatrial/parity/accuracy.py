@@ -10,11 +10,13 @@ import numpy as np
 
 from seatrial.errors import DataError
 from seatrial.images.files import ImageFile
-from seatrial.kernels.results import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask, Text, TextRegions
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import image_ids
 from seatrial.parity.evaluation import Evaluation, MeanEvaluation, PixelEvaluation
 from seatrial.parity.objects import evaluate_objects
+from seatrial.parity.regions import evaluate_regions
+from seatrial.parity.texts import evaluate_texts
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -33,6 +35,10 @@ def evaluate(
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is None:
         return None
+    if kind is TextRegions:
+        return evaluate_regions(truth, images, results) if truth.coco or truth.regions is not None else None
+    if kind is Text:
+        return None if truth.texts is None else evaluate_texts(truth.texts, images, results)
     if issubclass(kind, Detections) and truth.coco:
         return evaluate_objects(truth, images, results, class_map)
     if kind is Classification and truth.classes:

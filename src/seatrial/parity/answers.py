@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from seatrial.kernels.results import Embedding, SemanticMask
+from seatrial.kernels.results import Embedding, SemanticMask, Text
 from seatrial.pipeline.results import Result
 
 
@@ -28,7 +28,7 @@ class Answers:
             self._first = result
         self._count += 1
         self._same = self._same and _same(result, self._first)
-        self._zero = self._zero and isinstance(result, Embedding) and not result.vector.any()
+        self._zero = self._zero and _says_nothing(result)
         if isinstance(result, SemanticMask):
             self._only_class = int(result.class_ids.flat[0]) if self._only_class is None else self._only_class
             self._one_class = self._one_class and bool((result.class_ids == self._only_class).all())
@@ -40,8 +40,15 @@ class Answers:
 
     @property
     def empty(self) -> bool:
-        """No answer, none but vectors of zeros, or always the same."""
+        """No answer, none but vectors of zeros or empty texts, or always the same."""
         return self._count == 0 or self._zero or self.constant
+
+
+def _says_nothing(result: Result) -> bool:
+    """A vector of zeros, or a text of no character."""
+    if isinstance(result, Text):
+        return not len(result.code_points)
+    return isinstance(result, Embedding) and not result.vector.any()
 
 
 def _same(a: Result, b: Result) -> bool:

@@ -1,7 +1,7 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, or a folder of
-oriented boxes (oriented_labels.py).
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, a folder of oriented
+boxes (oriented_labels.py), or what is read about text (text_truth.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, coco_truth, image_ids, not_annotated, read_coco
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
+from seatrial.parity.text_truth import Region, read_label_file, read_texts
 from seatrial.warning import Warning
 
 
 @dataclass(frozen=True)
 class Truth:
-    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial.
+    """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial; texts
+    and regions: what is written in each, and where, likewise by name.
 
     placeholders: ids of categories that only group the others; numbered: categories are the model's own class numbers;
     warnings: what was found odd in reading.
@@ -39,6 +41,8 @@ class Truth:
     placeholders: frozenset[int] = frozenset()
     numbered: bool = False
     warnings: tuple[Warning, ...] = ()
+    texts: dict[str, str] | None = None
+    regions: dict[str, tuple[Region, ...]] | None = None
 
 
 def load_truth(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]] | None = None) -> Truth:
@@ -57,11 +61,20 @@ def load_truth(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple
             f"{path}: the annotations cannot be read ({e}); expected COCO JSON, a CSV with columns image,class, or a folder of "
             "oriented boxes with a .txt file an image"
         ) from None
+    if path.suffix.lower() == ".txt" or _has_texts(path, text):
+        read = (read_label_file if path.suffix.lower() == ".txt" else read_texts)(path, text, images)
+        return Truth(path, texts=read.texts, regions=read.regions, warnings=read.warnings)
     if path.suffix.lower() == ".csv":
         classes, warnings = _read_classes(path, text, images)
         return Truth(path, classes=classes, warnings=tuple(warnings))
     coco = read_coco(path, text, images)
     return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
+
+
+def _has_texts(path: Path, text: str) -> bool:
+    """Whether it is a CSV whose header says that it has texts, and no classes."""
+    header = next(csv.reader(text.splitlines()[:1]), []) if path.suffix.lower() == ".csv" else []
+    return {"image", "text"} <= set(header) and "class" not in header
 
 
 def check_truth(
@@ -104,7 +117,7 @@ def check_truth(
         odd = _no_masks(truth.coco)
     elif needed == "keypoints":
         _check_keypoints(truth)
-    return _unlike_sizes(truth.coco, images, sizes_hw) + odd
+    return unlike_sizes(truth.coco, images, sizes_hw) + odd
 
 
 # What every annotation must have, by task.
@@ -135,7 +148,7 @@ def _check_keypoints(truth: Truth) -> None:
             )
 
 
-def _unlike_sizes(
+def unlike_sizes(
     coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]
 ) -> list[Warning]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""

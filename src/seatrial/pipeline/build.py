@@ -27,13 +27,14 @@ from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pi
 from seatrial.pipeline.decoders import decoder_of
 from seatrial.pipeline.extra_inputs import extra_inputs, extra_values
 from seatrial.pipeline.results import Result, check_result
+from seatrial.pipeline.text import characters_of
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
 # Results in source pixels: where pixels went has to be known.
-_NEED_GEOMETRY = (*tasks.OBJECTS, "segment")
+_NEED_GEOMETRY = (*tasks.OBJECTS, "segment", "text")
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,18 @@ def build_pipeline(
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
-        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in _NEED_GEOMETRY:
+        if isinstance(spec.preprocess, pipelines.UserCode) and _needs_geometry(spec.postprocess):
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
-        check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
-        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine, folder)
+        labels = labels_of(spec, model, folder)
+        check_postprocess(where, spec.postprocess, model, labels)
+        indices = [outputs.index(n) for n in chosen]
+        post = _postprocess(where, spec.postprocess, indices, spec.engine, folder, labels)
     return Pipeline(lambda data: decode(data, decoder), allocate, pre, post, fixed_shapes)
+
+
+def _needs_geometry(post: pipelines.Postprocess) -> bool:
+    return post.task in _NEED_GEOMETRY and post.format != "ctc"
 
 
 def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
@@ -116,7 +123,9 @@ def check_kernels(plan: PlanFile) -> None:
 
 
 def labels_of(spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
-    """Class names: the plan's, else the model's own."""
+    """Class names, or characters of text: the plan's, else the model's own."""
+    if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.task == "text":
+        return characters_of(spec.postprocess, model, folder)
     given = spec.postprocess.labels
     if isinstance(given, list):
         return given
@@ -281,9 +290,14 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 
 
 def _postprocess(
-    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str, folder: Path
+    where: str,
+    spec: pipelines.Postprocess,
+    indices: list[int],
+    engine: str,
+    folder: Path,
+    labels: list[str] | None,
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
-    decoder = decoder_of(spec, engine, folder)
+    decoder = decoder_of(spec, engine, folder, labels)
     if decoder is None:
         return lambda _outputs, geometries: [None] * len(geometries)
 

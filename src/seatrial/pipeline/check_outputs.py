@@ -12,6 +12,7 @@ from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.image_size import main_input
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
+from seatrial.pipeline.text import check_text
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import against_metadata, recognise
 
@@ -36,6 +37,8 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
     outputs = [by_name[name] for name in chosen]
     if spec.task in tasks.OBJECTS and spec.format is not None:
         _check_detector(where, spec, outputs, model, labels)
+    elif spec.task == "text":
+        check_text(where, spec, outputs, model, labels)
     elif spec.task == "classify" and any(d != 1 for d in outputs[0].shape[2:] if isinstance(d, int)):
         looks = recognise(model, {}).head
         raise ModelError(

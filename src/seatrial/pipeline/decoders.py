@@ -14,13 +14,17 @@ from seatrial.kernels.oriented import OrientedDecoder
 from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import ClassificationDecoder, DetectionDecoder, EmbeddingDecoder, SegmentationDecoder
 from seatrial.pipeline.anchors import load_anchors
+from seatrial.pipeline.text import text_decoder
 from seatrial.plan import pipelines
 
 Decoder = Callable[[Sequence[npt.NDArray[Any]], Sequence[Geometry]], Sequence[Any]]
 
 
-def decoder_of(post: pipelines.Postprocess, engine: str, folder: Path = Path()) -> Decoder | None:
-    """None where a task has no results of its own. folder: the plan's, where a file of anchors lies.
+def decoder_of(
+    post: pipelines.Postprocess, engine: str, folder: Path = Path(), labels: Sequence[str] | None = None
+) -> Decoder | None:
+    """None where a task has no results of its own. folder: the plan's, where a file of anchors lies; labels: of text, its
+    characters.
 
     Raises:
         PlanError: that file cannot be read, or holds no anchors.
@@ -44,6 +48,8 @@ def decoder_of(post: pipelines.Postprocess, engine: str, folder: Path = Path()) 
         return PoseDecoder(**objects, keypoints=post.keypoints, sigmas=tuple(post.sigmas) if post.sigmas else None)
     if post.task == "oriented":
         return OrientedDecoder(**objects, nms=post.nms)
+    if post.task == "text":
+        return text_decoder(post, labels)
     if post.task == "classify":
         return ClassificationDecoder(post.top_k, post.activation, engine)
     if post.task == "segment":

@@ -25,6 +25,7 @@ from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
 from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span
 from seatrial.pipeline.plausible_pairs import read_as
+from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
@@ -69,12 +70,15 @@ class Plausibility:
         if self._post.task in tasks.OBJECTS:
             found = self._detector(self._post.format or "", self._lists())
             found = found or (self._reach.problem() if self._reach else "")
+        elif self._post.task == "text":
+            found = text_problem(self._post, chosen[0])
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
         else:
             found = ""
         asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
-        return f"{self._where}.{asked}, which {found}; {self._likely()}" if found else ""
+        likely = "" if self._post.task == "text" else f"; {self._likely()}"
+        return f"{self._where}.{asked}, which {found}{likely}" if found else ""
 
     def doubts(self) -> tuple[Warning, ...]:
         """What gives the right order of classes all the same, but scores that are none."""
@@ -84,6 +88,8 @@ class Plausibility:
             return (Warning("boxes-unit", f"{self._where}.format is {self._post.format}: {doubt}"),)
         if self._post.format == "ssd" and self._post.task == "detect":
             return self._no_background()
+        if self._post.task == "text":
+            return text_doubts(self._where, self._post, self._seen[self._read[0]])
         if self._post.task != "classify":
             return ()
         scores = self._seen[self._read[0]]

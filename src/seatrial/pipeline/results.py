@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
-from seatrial.kernels.oriented import are_convex
+from seatrial.kernels import oriented, polygons
 from seatrial.kernels.results import (
     Classification,
     Detections,
@@ -26,11 +26,13 @@ from seatrial.kernels.results import (
     OrientedBoxes,
     Poses,
     SemanticMask,
+    Text,
+    TextRegions,
 )
 
-Result = Detections | Classification | SemanticMask | Embedding | None
-# The most specific first: instances, poses and oriented boxes are detections too.
-KINDS = (Instances, Poses, OrientedBoxes, Detections, Classification, SemanticMask, Embedding)
+Result = Detections | Classification | SemanticMask | Embedding | Text | None
+# The most specific first: instances, poses, oriented boxes and regions of text are detections too.
+KINDS = (Instances, Poses, OrientedBoxes, TextRegions, Detections, Classification, SemanticMask, Embedding, Text)
 Values = Mapping[str, npt.NDArray[Any]]
 
 
@@ -84,7 +86,25 @@ def _sound_poses(v: Values) -> bool:
 def _sound_oriented(v: Values) -> bool:
     """Quadrilaterals of which IoU can be told: what bends inwards, crosses itself or has no area is none."""
     corners = v["corners_xy"]
-    return _sound_detections(v) and corners.shape == (len(v["scores"]), 4, 2) and bool(are_convex(corners).all())
+    return (
+        _sound_detections(v) and corners.shape == (len(v["scores"]), 4, 2) and bool(oriented.are_convex(corners).all())
+    )
+
+
+def _sound_regions(v: Values) -> bool:
+    """Regions without area may be there: a letter that lies outside of the image but for its edge."""
+    corners = v["polygons"]
+    if not _sound_detections(v) or corners.shape != (len(v["scores"]), 4, 2):
+        return False
+    return bool(polygons.are_convex(corners).all())
+
+
+def _sound_text(v: Values) -> bool:
+    """Whole numbers that are Unicode's, without halves of surrogate pairs."""
+    points = v["code_points"]
+    if points.ndim != 1 or v["score"].shape != () or (points.size and points.dtype.kind not in "iu"):
+        return False
+    return bool(((points >= 0) & (points < 0x110000) & ((points < 0xD800) | (points > 0xDFFF))).all())
 
 
 def _sound_classes(v: Values) -> bool:
@@ -95,6 +115,8 @@ _SOUND: dict[type, Callable[[Values], bool]] = {
     Instances: _sound_instances,
     Poses: _sound_poses,
     OrientedBoxes: _sound_oriented,
+    TextRegions: _sound_regions,
+    Text: _sound_text,
     Detections: _sound_detections,
     Classification: _sound_classes,
     SemanticMask: lambda v: v["class_ids"].ndim == 2,

@@ -26,6 +26,8 @@ Metric = Literal[
     "map_drop",
     "top1_drop",
     "miou_drop",
+    "hmean_drop",
+    "word_accuracy_drop",
     "agreement",
 ]
 
@@ -51,6 +53,8 @@ METRICS: dict[str, tuple[Callable[[Any], float], str, Literal["max", "min"]]] = 
     "map_drop": (units.points, "points", "max"),
     "top1_drop": (units.points, "points", "max"),
     "miou_drop": (units.points, "points", "max"),
+    "hmean_drop": (units.points, "points", "max"),
+    "word_accuracy_drop": (units.points, "points", "max"),
     "agreement": (units.fraction, "fraction", "min"),
 }
 

@@ -15,6 +15,7 @@ from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape, multiple_of
 from seatrial.model.image_size import Size, layout_of, main_input, size_in, size_words, stated_size, unread_size
 from seatrial.plan.head_rtdetr import is_rtdetr
+from seatrial.plan.head_text import open_size
 from seatrial.plan.heads import Head, Recognition, recognise
 from seatrial.plan.seen import Seen
 from seatrial.plan.tasks import OBJECTS, USUAL_INPUTS
@@ -159,6 +160,10 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
         reasons.why.append(f"{words}: as given")
     elif stated:
         reasons.why.append(f"{words}: from the model's metadata (imgsz)")
+    elif size == open_size(info):
+        reasons.unsure.append(
+            f"size: the model leaves it open; PaddleOCR trains its recognisers with {size[0]} × {size[1]}: longer lines shrink"
+        )
     else:
         multiple = multiple_of(info)
         of = f", which takes multiples of {multiple}" if multiple else ""
@@ -172,7 +177,7 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
 def _fitting(info: ModelInfo) -> Size:
     """The common choice, or another where that does not go through the graph."""
     image = main_input(info)
-    return size_in(image, example_shape(info, image, 1, {}))
+    return open_size(info) or size_in(image, example_shape(info, image, 1, {}))
 
 
 def _ultralytics(info: ModelInfo) -> bool:
@@ -196,6 +201,8 @@ def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str
         return {"mode": "letterbox"}
     if head.format == "yolox":
         return {"mode": "letterbox", "pad_anchor": "top_left"}
+    if head.format == "ctc":
+        return {"mode": "letterbox", "pad_anchor": "top_left", "pad_value": 127}
     return {"mode": head.fits or ("letterbox" if head.task in OBJECTS else "stretch")}
 
 
@@ -208,6 +215,15 @@ def _values(
     if head.format == "yolox":
         values |= {"scale": 1, "color": "bgr"}
         reasons.unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
+    elif head.task == "text" and image.dtype != "uint8":
+        values["color"] = "bgr"
+        if head.format == "ctc":
+            values["mean"], values["std"] = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        reasons.unsure.append(
+            f"{_fit_words(mode)}, color, mean and std: PaddleOCR feeds BGR, "
+            + ("mean and std 0.5, grey on the right" if head.format == "ctc" else "ImageNet's mean and std")
+            + "; no model file says what it was trained with, and wrong ones cost accuracy silently"
+        )
     elif image.dtype == "uint8":
         values["scale"], values["mean"], values["std"] = 1, *PLAIN
         reasons.unsure.append(
@@ -250,6 +266,7 @@ def _imagenet(info: ModelInfo, head: Head) -> bool:
         return True
     return (
         head.task in ("classify", "segment", "embed")
+        or head.format == "db"
         or head.format == "detr"
         or (not head.read and head.fits == "stretch")
     )

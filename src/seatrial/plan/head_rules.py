@@ -17,6 +17,7 @@ from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
 from seatrial.plan.head_nms import find_chosen, find_flat
 from seatrial.plan.head_pairs import find_in_pair
+from seatrial.plan.head_text import find_regions, find_text
 from seatrial.plan.seen import Seen
 
 # Widths that backbones give their features.
@@ -62,6 +63,8 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
         return Finding("class_map", "whole numbers in three dimensions")
     if len(shape) == 3 and seen and seen.dtype.startswith(("int", "uint", "bool")):
         return Finding("class_map", "whole numbers in three dimensions")
+    if len(shape) == 3 and (text := find_text(info, output, shape, seen)) is not None:
+        return text
     if len(shape) == 3:
         found = find_in_list(info, shape, seen, hw)
         by_name = {output.name: seen} if seen else {}
@@ -72,7 +75,7 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
     if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)):
         return _rows_of_scores(info, output, shape, seen)
     if len(shape) == 4:
-        return _map(info, shape)
+        return find_regions(info, shape, seen) or _map(info, shape)
     if not seen and not output.ranked:
         return Finding("unknown", "the file does not say its output's shape")
     return Finding("unknown", f"one output of {len(shape)} dimensions")

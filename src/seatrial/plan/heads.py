@@ -24,7 +24,7 @@ from seatrial.plan.tasks import OF_METADATA
 class Head:
     """A family of outputs. format: of `detect`. Where task is raw, nothing built in reads it. fits: how images go in.
 
-    boxes: what they count, where it is not the format's first unit.
+    boxes: what they count, where it is not the format's first unit. cure: what to do with one that is not read.
     """
 
     task: str
@@ -32,6 +32,7 @@ class Head:
     format: str | None = None
     fits: str = ""
     boxes: str | None = None
+    cure: str = "no built-in postprocess reads it yet: use a Python stage"
 
     @property
     def read(self) -> bool:
@@ -74,6 +75,15 @@ HEADS: dict[str, Head] = {
     "end_to_end_fractions": Head(
         "detect", "end-to-end detections whose boxes go from 0 to 1", "end_to_end", boxes="fractions"
     ),
+    "db": Head("text", "DB's: a map of where text stands", "db", "letterbox"),
+    "ctc": Head("text", "a text recogniser's: a score a character in each step (CTC)", "ctc", "letterbox"),
+    "ctc_nameless": Head(
+        "raw",
+        "a text recogniser's (steps, classes), whose characters the file does not say",
+        fits="letterbox",
+        cure="set task: text, format: ctc, blank: first or last, and labels: its dictionary, a file with one character a line",
+    ),
+    "ctc_steps_first": _unread("a text recogniser's with its steps before the batch"),
     "end_to_end_swapped": _unread("end-to-end detections with the class before the score"),
     "end_to_end_sizes": _unread("end-to-end detections whose boxes are not corners"),
     "end_to_end_more": _unread("end-to-end detections with masks, keypoints or an angle behind the class"),
@@ -179,6 +189,7 @@ class Recognition:
     outputs: tuple[str, ...] = ()
     activation: str = ""
     keypoints: tuple[int, int] | None = None
+    keys: tuple[tuple[str, str], ...] = ()
 
     @property
     def refused(self) -> str:
@@ -218,7 +229,7 @@ def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, in
 def _recognition(found: Finding) -> Recognition:
     head = HEADS[found.key]
     if not head.read:
-        doubt = f"task raw: this looks like {head.words}; no built-in postprocess reads it yet: use a Python stage"
+        doubt = f"task raw: this looks like {head.words}; {head.cure}"
         return Recognition(head, (), (f"{doubt} ({found.because})",), found.outputs)
     what = f"task {head.task}" + (f", format {head.format}" if head.format else "")
     what += f", boxes {head.boxes}" if head.boxes else ""
@@ -230,6 +241,7 @@ def _recognition(found: Finding) -> Recognition:
         found.outputs,
         found.activation,
         found.keypoints,
+        found.keys,
     )
 
 

@@ -191,7 +191,7 @@ def _preprocess(g: Guess) -> Stage:
     if "resize_short" in p:
         stage["resize_short"] = str(p["resize_short"])
     if p["mode"] == "letterbox":
-        stage["pad_value"] = "114"
+        stage["pad_value"] = str(p.get("pad_value", 114))
     if "pad_anchor" in p:
         stage["pad_anchor"] = p["pad_anchor"]
     stage |= {"color": p["color"], "scale": "1" if p["scale"] == 1 else "1/255"}
@@ -207,7 +207,10 @@ def _preprocess(g: Guess) -> Stage:
 def _postprocess(m: Guessed) -> Stage:
     g, labels = m.guess, m.info.labels()
     stage = {"task": g.task}
-    if g.format:
+    if g.task == "text":
+        stage |= {"format": g.format or "", **dict(g.recognition.keys)}
+        stage |= {"activation": g.activation} if g.format == "ctc" else {}
+    elif g.format:
         stage |= {"format": g.format, "confidence": "0.25", "iou": "0.45"}
     if g.recognition.head.boxes:
         stage["boxes"] = g.recognition.head.boxes
@@ -219,7 +222,7 @@ def _postprocess(m: Guessed) -> Stage:
         stage["outputs"] = quoted(list(g.recognition.outputs))
     if not g.labels_fit:
         stage["labels"] = "[]"
-    elif labels and len(labels) <= 100:
+    elif labels and len(labels) <= 100 and g.task != "text":
         stage["labels"] = quoted(labels)
     return stage
 

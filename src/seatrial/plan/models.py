@@ -31,7 +31,9 @@ class Images(Strict):
 
     path: str | list[str] = Field(description="a folder of images, or a list of files")
     annotations: str | None = Field(
-        None, description="COCO JSON (boxes or polygons), a CSV with columns image,class, or a folder of oriented boxes"
+        None,
+        description="COCO JSON (boxes or polygons), a CSV with columns image,class or image,text, a label file of text, or a "
+        "folder of oriented boxes",
     )
     tags: str | None = Field(None, description="a CSV with columns image,tag: slices for the report")
     limit: PositiveInt | None = Field(None, description="use only the first N images, in order of name")

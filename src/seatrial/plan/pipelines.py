@@ -81,13 +81,14 @@ ClassIds = Annotated[
 ]
 
 
-Task = Literal["detect", "instances", "pose", "oriented", "classify", "segment", "embed", "raw"]
+Task = Literal["detect", "instances", "pose", "oriented", "text", "classify", "segment", "embed", "raw"]
 DetectorFormat = Literal[
     "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr",
     "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
     "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle", "mask_rcnn", "mmdet_masks",
     "yolov7_end_to_end", "yolonas_flat", "detections_flat",
     "ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits",
+    "db", "ctc",
 ]  # fmt: skip
 
 
@@ -124,7 +125,24 @@ class Postprocess(Strict):
         description="oriented: by Ultralytics' ProbIoU in one pass, or greedily by the IoU of polygons; of formats with NMS "
         "inside neither",
     )
-    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    threshold: Threshold = Field(
+        0.3, description="db: a cell whose probability is above it is text (PaddleOCR's thresh)"
+    )
+    unclip_ratio: Annotated[float, Field(ge=0)] = Field(
+        1.5, description="db: regions grow by area · unclip_ratio / perimeter on each side"
+    )
+    min_size: Annotated[float, Field(ge=0)] = Field(3.0, description="db: least short side of a region, in cells")
+    score_mode: Literal["fast", "slow"] = Field(
+        "fast", description="db: a region's score is the mean within its rectangle, or within its contour"
+    )
+    dilation: bool = Field(False, description="db: cells to the right of text and below are text too (use_dilation)")
+    blank: Literal["first", "last"] = Field("first", description="ctc: which class is the blank")
+    space: bool = Field(
+        False, description="ctc: a space stands behind the labels' last character (PaddleOCR's use_space_char)"
+    )
+    activation: Literal["softmax", "sigmoid", "none"] = Field(
+        "softmax", description="classify: what scores go through; of text: none unless it is said here"
+    )
     top_k: PositiveInt = 5
     normalize: bool = True
     outputs: list[str] | None = Field(
@@ -162,6 +180,13 @@ class Postprocess(Strict):
             said = "format '{format}' has no anchors of its own; leave '{key}' out"
             key = "anchors" if self.anchors is not None else "variances"
             raise PydanticCustomError("unread_anchors", said, {"key": key, "format": str(self.format)})
+        for key, reader in tasks.ONLY_FOR_FORMAT.items():
+            if self.format != reader and getattr(self, key) != type(self).model_fields[key].default:
+                said = "only format {readers} reads '{key}', not '{format}'; leave it out"
+                words |= {"format": str(self.format)}
+                raise PydanticCustomError("unread_key", said, {"key": key, "readers": reader, **words})
+        if self.task == "text":
+            self._check_text()
         if self.task == "pose" and self.keypoints is None:
             said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
             raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})
@@ -170,6 +195,20 @@ class Postprocess(Strict):
             counts = {"count": self.keypoints[0], "given": len(self.sigmas)}
             raise PydanticCustomError("wrong_sigmas", said, {"key": "sigmas", **counts})
         return self
+
+    def _check_text(self) -> None:
+        """PydanticCustomError for what one of the two formats of text would pass over."""
+        known = {"db": ("none", "sigmoid"), "ctc": ("none", "softmax")}[self.format or ""]
+        if "activation" in self.model_fields_set and self.activation not in known:
+            said = "format '{format}' reads an activation of {known}, not '{activation}'"
+            words = {"format": self.format, "known": " or ".join(known), "activation": self.activation}
+            raise PydanticCustomError("unread_key", said, {"key": "activation", **words})
+        if self.format == "db" and self.labels is not None:
+            said = "format 'db' finds regions of text, which have no classes; leave 'labels' out"
+            raise PydanticCustomError("unread_key", said, {"key": "labels"})
+        if self.class_ids is not None:
+            said = "task 'text' has no classes to map; leave 'class_ids' out"
+            raise PydanticCustomError("unread_key", said, {"key": "class_ids"})
 
 
 class UserPostprocess(UserCode):

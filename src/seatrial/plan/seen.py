@@ -80,6 +80,8 @@ class Seen:
     rows: Ranges | None = None
     sums: tuple[float, float] = (np.inf, -np.inf)
     lengths: tuple[float, float] = (np.inf, -np.inf)
+    span: tuple[float, float] = (np.inf, -np.inf)
+    """Least and greatest finite value of a map with one channel."""
     finite: bool = True
     images: int = 0
     counts: dict[str, int] = field(default_factory=dict)
@@ -97,6 +99,8 @@ class Seen:
         self.an_image_a_row &= output.ndim > 0 and len(output) == batch
         if output.ndim == 4 and output.shape[2:] == (1, 1):
             output = output.reshape(output.shape[:2])
+        if output.ndim == 4 and output.shape[1] == 1 and output.dtype.kind in "fiub" and output.size:
+            self._add_map(output)
         if output.dtype.kind not in "fiub" or output.ndim not in (1, 2, 3) or output.size == 0:
             return
         # A list of one value each is a column.
@@ -107,25 +111,37 @@ class Seen:
         if values.shape[2] <= WIDEST:
             self.columns = _widened(self.columns, values, (0, 1))
             self._add_rows(values)
+        else:
+            self._add_winners(values)
         if output.ndim == 3 and values.shape[1] <= WIDEST:
             self.rows = _widened(self.rows, values, (0, 2))
         if output.ndim == 2:
             self.lengths = _extended(self.lengths, np.linalg.norm(values.astype(np.float64), axis=-1))
 
+    def _add_map(self, output: Array) -> None:
+        if not np.isfinite([output.min(), output.max()]).all():
+            self.finite = False
+            output = output[np.isfinite(output)]
+        if output.size:
+            self.span = _extended(self.span, np.array([output.min(), output.max()], np.float64))
+
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
         self.sums = _extended(self.sums, values.sum(axis=-1, dtype=np.float64))
-        winners = values.argmax(axis=-1)
-        counts = {
-            "rows": winners.size,
-            "first": int((winners == 0).sum()),
-            "last": int((winners == values.shape[2] - 1).sum()),
-            "negative": int((values.max(axis=-1) < 0).sum()),
-        }
+        self._add_winners(values)
+        counts = {"negative": int((values.max(axis=-1) < 0).sum())}
         if values.shape[2] >= 4:
             boxes = values[..., :4].any(axis=-1)
             ordered = (values[..., 2:4] >= values[..., 0:2]).all(axis=-1)
             counts |= {"boxes": int(boxes.sum()), "corners": int((boxes & ordered).sum())}
+        self._count(counts)
+
+    def _add_winners(self, values: Array) -> None:
+        winners = values.argmax(axis=-1)
+        first, last = int((winners == 0).sum()), int((winners == values.shape[2] - 1).sum())
+        self._count({"rows": winners.size, "first": first, "last": last})
+
+    def _count(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
 
@@ -137,7 +153,7 @@ class Seen:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:
         ranges = {name: Ranges.from_json(data[name]) if data[name] else None for name in ("columns", "rows")}
-        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths")}
+        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths", "span")}
         return cls(**{**data, **ranges, **pairs})
 
 

@@ -18,6 +18,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
     "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
+    "text": ("db", "ctc"),
 }
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
 ONLY_FOR: dict[str, tuple[str, ...]] = {
@@ -27,6 +28,11 @@ ONLY_FOR: dict[str, tuple[str, ...]] = {
     "keypoints": ("pose",),
     "sigmas": ("pose",),
     "nms": ("oriented",),
+}
+# Keys that only one format reads: of regions of text, and of the text itself.
+ONLY_FOR_FORMAT: dict[str, str] = {
+    **dict.fromkeys(("threshold", "unclip_ratio", "min_size", "score_mode", "dilation"), "db"),
+    **dict.fromkeys(("blank", "space"), "ctc"),
 }
 # What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
 _PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"

@@ -14,13 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
-from seatrial.errors import count_of
+from seatrial.errors import count_of, printable
 from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
 from seatrial.kernels.poses import COCO_SIGMAS
-from seatrial.kernels.results import Classification, Detections, Instances, OrientedBoxes, Poses, SemanticMask
+from seatrial.kernels.results import (
+    Classification,
+    Detections,
+    Instances,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+    Text,
+    TextRegions,
+)
 from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import StoredResults, load_results_file
@@ -32,6 +41,8 @@ WIDTH = HEIGHT = 256
 PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
 # Classes of one picture that are named below it, at most.
 MOST_NAMED = 12
+# Characters of a text in a caption.
+MOST_CHARACTERS = 100
 # A mask is about what is not this: the image stays as it is there.
 BACKGROUND = ("background", "bg")
 # Where a box's corners stand in x1, y1, x2, y2.
@@ -112,6 +123,9 @@ def _is_left(result: Result, name: str) -> bool:
 
 
 def _legend(result: Result, labels: Labels, colours: Mapping[str, Colour]) -> tuple[ClassColour, ...]:
+    if isinstance(result, TextRegions):
+        # All are text: the caption counts them.
+        return ()
     names = list(dict.fromkeys(_label(k, labels) for k in _classes(result)[:MOST_NAMED]))
     hexes = ["" if _is_left(result, name) else "#{2:02x}{1:02x}{0:02x}".format(*colours[name]) for name in names]
     return tuple(ClassColour(colour=colour, name=name) for colour, name in zip(hexes, names, strict=True))
@@ -128,6 +142,11 @@ def _draw(pixels: U8, result: Result, labels: Labels, colours: Mapping[str, Colo
         if isinstance(result, Instances):
             for k, name in enumerate(names):
                 _tint(canvas, _small(result.mask(k), (width, height)), colours[name])
+        if isinstance(result, TextRegions):
+            for k, polygon in enumerate(result.polygons):
+                corners = np.rint(polygon * by).astype(np.int32)
+                cv2.polylines(canvas, [corners], True, colours[names[k]], 3 if k in alone else 1, cv2.LINE_AA)
+            return canvas
         for k, (corners, score) in enumerate(zip(_outlines(result), result.scores, strict=True)):
             _draw_outline(canvas, corners * by, f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1)
         if isinstance(result, Poses):
@@ -201,6 +220,8 @@ def _caption(result: Result, labels: Labels) -> str:
             if type(result) is Detections
             else count_of(len(result), *_objects(result))
         )
+    if isinstance(result, Text):
+        return f"“{printable(result.text[:MOST_CHARACTERS])}” ({float(result.score):.0%})"
     if isinstance(result, Classification):
         best = int(result.class_ids[0])
         return f"{_label(best, labels)} ({result.scores[0]:.0%})"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seatrial.cells.preflight import Ready
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord
-from seatrial.kernels.results import Classification, Detections, SemanticMask
+from seatrial.kernels.results import Classification, Detections, SemanticMask, Text
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement, match
@@ -162,6 +162,8 @@ def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozen
     if isinstance(theirs, Detections):
         sides = ((alone[0], "on the left alone"), (alone[1], "on the right alone"))
         return ", ".join(f"{count_of(len(a), *OVERLAPS[type(theirs)].objects)} {where}" for a, where in sides if a)
+    if isinstance(theirs, Text):
+        return "another text"
     return "another class" if isinstance(theirs, Classification) else f"another class in {apart:.1%} of the pixels"
 
 
@@ -177,13 +179,15 @@ def _others(base: CellRecord, results: Sequence[Result], taken: set[int], compar
 
 
 def _drawable(kind: type | None) -> bool:
-    return kind is not None and issubclass(kind, Detections | Classification | SemanticMask)
+    return kind is not None and issubclass(kind, Detections | Classification | SemanticMask | Text)
 
 
 def _worth(result: Result) -> float:
-    """Most boxes; the classes that are least sure; masks with most classes."""
+    """Most boxes; the classes and texts that are least sure; masks with most classes."""
     if isinstance(result, Detections):
         return len(result) or NOTHING
     if isinstance(result, Classification):
         return -float(result.scores[0])
+    if isinstance(result, Text):
+        return -float(result.score)
     return float(len(np.unique(result.class_ids))) if isinstance(result, SemanticMask) else 0.0
