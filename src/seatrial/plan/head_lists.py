@@ -126,6 +126,11 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("unknown", f"sizes below 0: {numbers}")
     if classes and columns == 4 + classes:
         return Finding("yolov8_turned", f"{classes} labels; {numbers}")
+    if classes and columns == 185 + classes:
+        return Finding(
+            "obb_other",
+            f"{classes} labels, {columns} columns: an angle as 180 classes, as YOLOv5-obb has it; {numbers}",
+        )
     if classes and columns != 5 + classes:
         return Finding(
             "instances_other" if columns == 37 + classes else "unknown",
