@@ -266,6 +266,36 @@ def test_blocks_of_boxes_do_as_plain_loops(nms, monkeypatch):
         assert ours.tolist() == theirs.tolist()
 
 
+odd = st.floats(-20, 60, width=32) | st.sampled_from(
+    [np.float32(v) for v in (0.5, 0.5, 8, 8, 30, np.nan, np.inf, -np.inf, 0)]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    hnp.arrays(np.float32, st.tuples(st.just(7), st.integers(0, 12)), elements=odd),
+    st.sampled_from(NMS),
+    st.integers(1, 9),
+)
+def test_whatever_a_model_gives_both_engines_find_the_same_sound_boxes(head, nms, most):
+    """NaN, infinities, equal scores, boxes without sides, nothing at all; scores beyond 1 are scores."""
+    ours, theirs = (decode([head[None]], nms=nms, engine=e, max_detections=most) for e in ("native", "reference"))
+    for a, b in zip(vars(ours).values(), vars(theirs).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert len(ours) <= most
+    assert np.isfinite(ours.corners_xy).all()
+    assert (ours.boxes_xyxy[:, 2:] > ours.boxes_xyxy[:, :2]).all()
+    assert ((ours.boxes_xyxy >= 0) & (ours.boxes_xyxy <= SIDE)).all()
+    assert (np.diff(ours.scores) <= 0).all()
+
+
+@every_format
+def test_equal_scores_keep_the_tensors_order(name):
+    equal = [(b, 0.5, k) for k, (b, _, _) in enumerate(OBJECTS)]
+    assert decode(ENCODERS[name](equal), name).class_ids.tolist() == [0, 1, 2]
+    assert decode(ENCODERS[name](equal), name, max_detections=2).class_ids.tolist() == [0, 1]
+
+
 # --- ProbIoU.
 
 

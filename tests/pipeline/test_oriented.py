@@ -133,6 +133,17 @@ def test_what_cannot_be_right_fails_the_cell(form, output, said):
         seen(form, output, ["a", "b", "c"]).settle(reduced=False)
 
 
+@pytest.mark.parametrize(("form", "make"), [("yolov8", head), ("yolo26", rows)])
+def test_a_class_that_is_read_as_an_angle_is_said(form, make):
+    """Without labels or metadata nothing else tells the head of a plain detector."""
+    assert seen(form, make()).settle(reduced=False) == []
+    (said,) = seen(form, make(angles=np.abs(ANGLES) / 3)).settle(reduced=False)
+    assert (
+        "reads an angle in the last column, but all of it lies between 0 and 1 over 1 image: is it a class?"
+        in said.text
+    )
+
+
 # --- A user's own results.
 
 

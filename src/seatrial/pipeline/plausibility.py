@@ -90,6 +90,8 @@ class Plausibility:
             return self._no_background()
         if self._post.task == "text":
             return text_doubts(self._where, self._post, self._seen[self._read[0]])
+        if self._post.task == "oriented":
+            return self._no_angle()
         if self._post.task != "classify":
             return ()
         scores = self._seen[self._read[0]]
@@ -119,6 +121,19 @@ class Plausibility:
             f"{scores.share('first'):.0%} of the boxes only: is it a class?"
         )
         return (Warning("background-column", said),)
+
+    def _no_angle(self) -> tuple[Warning, ...]:
+        """A class's column is read as an angle without a word where nothing says how many classes there are."""
+        assert self._post is not None
+        (head,) = self._lists()
+        values = head.columns if FORMATS[self._post.format or ""].name == END_TO_END else head.rows
+        if values is None or values.part(-1).blank or not values.part(-1).probabilities:
+            return ()
+        said = (
+            f"{self._where}.task is oriented, which reads an angle in the last column, but all of it lies between 0 and 1 over "
+            f"{_images(head)}: is it a class?"
+        )
+        return (Warning("angle-column", said, "of a head without an angle set task: detect"),)
 
     def settle(self, reduced: bool) -> list[Warning]:
         """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""

@@ -130,6 +130,11 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("yolov5_fractions", numbers)
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {numbers}")
+    if classes and columns == 185 + classes:
+        return Finding(
+            "obb_other",
+            f"{classes} labels, {columns} columns: an angle as 180 classes, as YOLOv5-obb has it; {numbers}",
+        )
     if classes and columns != 5 + classes:
         return Finding(
             "instances_other" if columns == 37 + classes else "unknown",
