@@ -298,6 +298,8 @@ def reached(unit, source_hw, reach, images=12, boxes_each=4, form="nms_tensors")
         ),
         ("source", (100, 100), (300, 300), "pixels of the picture, but they reach to 3 times its size.*boxes: pixels"),
         ("pixels", (1000, 1000), (330, 310), ""),
+        # Of four boxes at each picture only one ends beyond.
+        ("pixels", (1000, 1000), (500, 310), "reach to 1.56 times"),
         ("source", (1000, 1000), (990, 600), ""),
     ],
 )
@@ -377,7 +379,10 @@ def test_whatever_a_model_gives_there_is_an_answer(form):
     for _ in range(40):
         sides = rng.choice([0, 1, 4, 5, 6, 7, 30], rng.integers(0, 4))
         outputs = [rng.normal(0, rng.choice([0.1, 50]), [1, *sides]).astype("f4") for _ in range(rng.integers(1, 4))]
-        found = seen_by(detect(form) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)])
+        more = {"anchors": "a.npy"} if form in tasks.ANCHORED else {}
+        found = seen_by(
+            detect(form, **more) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)]
+        )
         assert isinstance(found.problem(), str)
         assert all(isinstance(d, Warning) for d in found.doubts())
 
