@@ -298,6 +298,8 @@ def reached(unit, source_hw, reach, images=12, boxes_each=4, form="nms_tensors")
         ),
         ("source", (100, 100), (300, 300), "pixels of the picture, but they reach to 3 times its size.*boxes: pixels"),
         ("pixels", (1000, 1000), (330, 310), ""),
+        # Of four boxes at each picture only one ends beyond.
+        ("pixels", (1000, 1000), (500, 310), "reach to 1.56 times"),
         ("source", (1000, 1000), (990, 600), ""),
     ],
 )

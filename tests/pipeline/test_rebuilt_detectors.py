@@ -21,7 +21,9 @@ from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.plan import pipelines
 from seatrial.plan.heads import recognise
+from seatrial.plan.load import load_plan
 from seatrial.plan.seen import observe
+from seatrial.trial.run import run_trial
 
 # pycocotools' own mask decoder on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -134,3 +136,14 @@ def test_an_anchored_head_is_never_ticked_and_its_numbers_are_let_through(name, 
         plausible.add(outputs, 1, count)
     assert plausible.settle(reduced=False) == []
     assert head_classes(own.spec.postprocess, own.info) == 3
+
+
+@pytest.mark.slow
+def test_a_whole_trial_of_rows_that_are_no_batch(tmp_path):
+    """Accuracy at batch 1 and 4, and raw outputs that agree though each batch numbers its own images."""
+    outcome = run_trial(load_plan(build("detector-yolov7-end-to-end", tmp_path)), tmp_path / "results")
+    assert [(c.batch, c.accuracy.value.value) for c in outcome.record.cells] == [(1, 1.0), (4, 1.0)]
+    assert outcome.record.verdict == "PASS"
+    (parity,) = [c.parity for c in outcome.record.cells if c.parity]
+    assert [t.max_abs for t in parity.tensors] == [0, 0, 0]
+    assert parity.agreement == 1

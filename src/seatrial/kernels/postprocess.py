@@ -86,6 +86,8 @@ class DetectionDecoder:
         """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
+        if extra and self._units != form.units[0]:
+            raise ValueError(f"boxes: with more behind the classes, only {form.units[0]} are read, not {self._units}")
         if self.anchors_xyxy is not None:
             rows = [*rows, self.anchors_xyxy, np.asarray(self.variances or form.variances, np.float32)]
         form.check(rows, geometry.input_hw)

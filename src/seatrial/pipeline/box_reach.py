@@ -15,8 +15,8 @@ import numpy.typing as npt
 from seatrial.kernels.detector_format import PIXELS, SOURCE, Format
 from seatrial.kernels.geometry import Geometry
 
-# A box leaves its picture by little. Beyond half of it again, its pixels are others.
-MOST_BEYOND = 1.5
+# A box that is sure of itself leaves its picture by little. Where some end beyond half of it again, their pixels are others.
+MOST_BEYOND, LEAST_BEYOND, SURE = 1.5, 3, 0.25
 # Of boxes that never leave what is much smaller than they may fill, so many say something, on so many images.
 LEAST_BOXES, LEAST_IMAGES = 30, 10
 
@@ -25,10 +25,10 @@ class Reach:
     """How far boxes reach, as shares of the input and of their pictures."""
 
     def __init__(self, form: Format, unit: str, confidence: float) -> None:
-        self._form, self._unit, self._confidence = form, unit, confidence
+        self._form, self._unit, self._confidence = form, unit, max(confidence, SURE)
         self.told = form.choose is not None and SOURCE in form.units and unit in (PIXELS, SOURCE)
         self._of = {PIXELS: 0.0, SOURCE: 0.0}
-        self._boxes = self._images = 0
+        self._boxes = self._images = self._beyond = 0
         # The least by which pictures are larger, and smaller, than the input, over all images with boxes.
         self._larger, self._smaller = np.inf, np.inf
 
@@ -41,18 +41,19 @@ class Reach:
         boxes = found.boxes_xyxy[np.isfinite(found.boxes_xyxy).all(axis=1)]
         if not len(boxes):
             return
-        high, wide = float(boxes[:, 3].max()), float(boxes[:, 2].max())
         for unit, (height, width) in ((PIXELS, geometry.input_hw), (SOURCE, geometry.source_hw)):
-            self._of[unit] = max(self._of[unit], high / height, wide / width)
-        shares = [s / i for s, i in zip(geometry.source_hw, geometry.input_hw, strict=True)]
-        self._larger, self._smaller = min(self._larger, *shares), min(self._smaller, *(1 / s for s in shares))
+            shares = np.maximum(boxes[:, 2] / width, boxes[:, 3] / height)
+            self._of[unit] = max(self._of[unit], float(shares.max()))
+            self._beyond += int((shares > MOST_BEYOND).sum()) if unit == self._unit else 0
+        sides = [s / i for s, i in zip(geometry.source_hw, geometry.input_hw, strict=True)]
+        self._larger, self._smaller = min(self._larger, *sides), min(self._smaller, *(1 / s for s in sides))
         self._boxes, self._images = self._boxes + len(boxes), self._images + 1
 
     def problem(self) -> str:
         """Why the boxes cannot be what the plan says, as a phrase behind 'which'."""
-        beyond = self._of.get(self._unit, 0.0)
-        if not self.told or beyond <= MOST_BEYOND:
+        if not self.told or self._beyond < LEAST_BEYOND:
             return ""
+        beyond = self._of[self._unit]
         return (
             f"expects boxes in pixels of the {_WORDS[self._unit]}, but they reach to {beyond:.3g} times its size: are they "
             f"pixels of the {_WORDS[self._other]} (boxes: {self._other})?"

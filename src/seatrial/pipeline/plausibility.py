@@ -131,7 +131,7 @@ class Plausibility:
             return ()
         said = (
             f"{self._where}.task is oriented, which reads an angle in the last column, but all of it lies between 0 and 1 over "
-            f"{_images(head)}: is it a class?"
+            f"{images_of(head)}: is it a class?"
         )
         return (Warning("angle-column", said, "of a head without an angle set task: detect"),)
 
