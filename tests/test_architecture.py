@@ -116,9 +116,11 @@ def test_nothing_builds_with_fast_math_or_unpickles():
 
 def test_public_names_are_these():
     assert seatrial.__all__ == [
-        "Classification", "ClassificationDecoder", "DetectionDecoder", "Detections", "Embedding", "EmbeddingDecoder", "Geometry",
-        "Preprocess", "Record", "SeatrialError", "SegmentationDecoder", "SemanticMask", "__version__", "decode_image", "load_plan",
-        "load_results", "run",
+        "Classification", "ClassificationDecoder", "DenseDecoder", "DenseMap", "DetectionDecoder", "Detections", "Embedding",
+        "EmbeddingDecoder", "Geometry", "InstanceDecoder", "Instances", "LabelDecoder", "Labels", "OrientedBoxes",
+        "OrientedDecoder", "PoseDecoder", "Poses", "Preprocess", "Record", "SeatrialError", "SegmentationDecoder", "SemanticMask",
+        "Text", "TextDecoder", "TextRegionDecoder", "TextRegions", "__version__", "decode_image", "load_plan", "load_results",
+        "run",
     ]  # fmt: skip
     for name in seatrial.__all__:
         assert getattr(seatrial, name) is not None

@@ -20,7 +20,8 @@ from seatrial.kernels.results import Detections
 from seatrial.parity.classes import map_classes
 from seatrial.parity.relabel import relabelling
 from seatrial.parity.seen import nothing_found, unknown_classes
-from seatrial.parity.truth import Truth, read_tags
+from seatrial.parity.tags import read_tags
+from seatrial.parity.truth import Truth
 from seatrial.report.groups import group_warnings
 from seatrial.stats.compare import paired_effect
 from seatrial.stats.sample import percentile_estimate

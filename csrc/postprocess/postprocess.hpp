@@ -12,7 +12,8 @@ struct LoopKernels;
 enum class Format { yolov8, yolov5, yolox, end_to_end, ssd, detr, rtdetr };
 
 // float32, contiguous. yolov8: first (4 + classes + extra, anchors). yolov5, yolox: first (anchors, 5 + classes + extra).
-// end_to_end: first (anchors, 6 + extra). extra: columns that detection does not read, such as a mask's coefficients. ssd, detr, rtdetr: first (anchors, 4), second (anchors, classes), with the column that is no class.
+// end_to_end: first (anchors, 6 + extra). extra: columns that detection does not read, such as a mask's coefficients.
+// ssd, detr, rtdetr: first (anchors, 4), second (anchors, classes), with the column that is no class.
 struct DetectorOutput {
     Format format;
     const float *first, *second;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../kernels.hpp"
+#include "../postprocess/instance_masks.hpp"
 
 namespace seatrial::tests {
 
@@ -317,11 +318,42 @@ inline bool mask_case(Choices& pick) {
     return true;
 }
 
+// Runs are lengths of pixels in turn, none of them empty but perhaps the first, and together the whole picture; behind those
+// that were there before.
+inline bool instance_case(Choices& pick) {
+    PrototypeMask m{};
+    m.channels = pick.between(1, 9);
+    m.cell_rows = pick.between(1, 20);
+    m.cell_columns = pick.between(1, 20);
+    m.coefficient_stride = pick.between(1, 3);
+    for (Axis* axis : {&m.rows, &m.columns}) {
+        axis->source = pick.between(1, 90);
+        axis->input = pick.between(1, 80);
+        axis->resized = pick.between(1, 120);
+        axis->offset = pick.between(-60, 60);
+    }
+    const auto coefficients = scores(pick, static_cast<std::size_t>(m.channels * m.coefficient_stride), 3.0f);
+    const auto prototypes = scores(pick, static_cast<std::size_t>(m.channels * m.cell_rows * m.cell_columns), 3.0f);
+    m.coefficients = coefficients.get();
+    m.prototypes = prototypes.get();
+    for (float& corner : m.box_xyxy) corner = static_cast<float>(pick.between(-20, 110)) + pick.unit();
+    std::vector<std::uint32_t> runs(static_cast<std::size_t>(pick.below(3)), 7u);
+    const std::size_t before = runs.size();
+    instance_mask(m, runs);
+    std::int64_t pixels = 0;
+    for (std::size_t i = before; i < runs.size(); ++i) {
+        pixels += runs[i];
+        if (runs[i] == 0 && i != before) return false;
+    }
+    return pixels == m.rows.source * m.columns.source;
+}
+
 inline bool any_case(Choices& pick) {
-    switch (pick.below(6)) {
+    switch (pick.below(7)) {
         case 0: return detect_case(pick);
         case 1: return classify_case(pick);
         case 2: return mask_case(pick);
+        case 3: return instance_case(pick);
         default: return preprocess_case(pick);
     }
 }

@@ -97,6 +97,7 @@ CODES = {
     "empty-boxes": "boxes of the truth have no area",
     "tiny-boxes": "boxes of the truth are at most one pixel large",
     "outside-boxes": "boxes of the truth reach outside their image",
+    "crossed-regions": "regions of text in the truth cross themselves or have no area",
     "no-masks": "images without a single mask in the truth",
     "no-objects": "no image of the trial has an object in the truth",
     "stray-annotations": "annotations name an image that the file does not have",

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from seatrial.cells.floor import kept, measure_floor, row_of
+from seatrial.cells.floor import kept, measure_floor
 from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import workload_of
 from seatrial.jobs.opened import open_pipeline
+from seatrial.pipeline.image_outputs import row_of
 
 
 @pytest.mark.parametrize(
@@ -24,19 +25,19 @@ from seatrial.jobs.opened import open_pipeline
 )
 def test_one_images_own(output, batch, row, own):
     assert row_of(output, row, batch).tolist() == own
-    assert kept(output, row, batch).tolist() == own
+    assert kept(row_of(output, row, batch)).tolist() == own
 
 
 def test_it_is_a_copy_since_the_next_run_overwrites():
     output = np.ones((2, 3))
-    own = kept(output, 0, 2)
+    own = kept(row_of(output, 0, 2))
     output[:] = 9
     assert own.tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("array", "size"), [(np.array([["a"], ["b"]]), 0), (np.array([[None], [1]], object), 0), (np.array([[1 + 2j]]), 0), (np.array([[True], [False]]), 1)])  # fmt: skip
 def test_what_has_no_differences_is_left_out(array, size):
-    assert kept(array, 0, len(array)).size == size
+    assert kept(row_of(array, 0, len(array))).size == size
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ def measured(workspace):
             raw = []
             for k in range(len(opened.data)):
                 opened.pipeline.preprocess([opened.pipeline.decode(opened.data[k])], opened.feeds)
-                raw.append([kept(o, 0, 1) for o in opened.backend.run(opened.feeds)])
+                raw.append([kept(row_of(o, 0, 1)) for o in opened.backend.run(opened.feeds)])
             return measure_floor(w, configurations, opened, of(raw))
 
     return call

@@ -79,8 +79,8 @@ def rtdetr(scale):
 DETECTOR = {"stride": "32", "names": "{0: 'a', 1: 'b', 2: 'c'}", "imgsz": "[64, 64]"}
 HEADS = {
     "yolov8": (yolov8(3), DETECTOR | {"task": "detect"}, "detect", "yolov8", True),
-    "rtdetr alone": (rtdetr(1 / SIDE), {}, "raw", None, False),
-    "pose alone": (yolov8(3, np.full((6, 84), 40.0)), {}, "raw", None, False),
+    "rtdetr alone": (rtdetr(1 / SIDE), {}, "detect", "rtdetr_joined", False),
+    "pose alone": (yolov8(3, np.full((6, 84), 40.0)), {}, "pose", "yolov8", False),
 }
 
 

@@ -1,5 +1,6 @@
 """Every detector format from tensors made by its own definition, and what never gets through."""
 
+import detector_tensors
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,12 +71,14 @@ def rtdetr(objects):
 
 ENCODERS = {
     "yolov8": yolov8, "yolo11": yolov8, "yolov5": yolov5, "yolox": yolox, "end_to_end": end_to_end,
-    "yolov10": end_to_end, "yolo26": end_to_end, "ssd": ssd, "detr": detr, "rtdetr": rtdetr,
+    "yolov10": end_to_end, "yolo26": end_to_end, "ssd": ssd, "detr": detr, "rtdetr": rtdetr, "yolox_decoded": yolov5,
+    **detector_tensors.ENCODERS,
 }  # fmt: skip
-every_format = pytest.mark.parametrize("name", FORMATS)
+every_format = pytest.mark.parametrize("name", ENCODERS)
 
 
 def decode(name, outputs, geometry=SQUARE, **settings):
+    settings = {"boxes": detector_tensors.UNITS.get(name)} | settings
     return DetectionDecoder(name, **settings)(outputs, [geometry])[0]
 
 
@@ -142,8 +145,15 @@ def test_other_floats_are_read(name, dtype):
 @every_format
 def test_images_of_a_batch_do_not_mix(name):
     pair = [np.concatenate(o) for o in zip(ENCODERS[name](OBJECTS), ENCODERS[name](OBJECTS[::-1]), strict=True)]
+    if name in detector_tensors.ENCODERS:
+        pair = detector_tensors.two_images(name, OBJECTS, OBJECTS[::-1])
     big = fit((2 * SIDE, 2 * SIDE), (SIDE, SIDE), "stretch")
-    first, second = DetectionDecoder(name)(pair, [SQUARE, big])
+    decoder = DetectionDecoder(name, boxes=detector_tensors.UNITS.get(name))
+    if name == "detections_flat":
+        with pytest.raises(ValueError, match="expected one image.*batch_sizes"):
+            decoder(pair, [SQUARE, big])
+        return
+    first, second = decoder(pair, [SQUARE, big])
     assert_found(first, OBJECTS)
     assert_found(second, [(tuple(2 * v for v in b), s, c) for b, s, c in OBJECTS], atol=1e-3)
 
@@ -196,6 +206,8 @@ def test_nothing_found_is_empty(name, shapes):
 
 @every_format
 def test_no_images_no_results(name):
+    if name == "detections_flat":
+        return  # of no image
     assert DetectionDecoder(name)([o[:0] for o in ENCODERS[name](OBJECTS)], []) == []
 
 

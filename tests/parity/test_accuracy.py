@@ -11,7 +11,8 @@ from seatrial.kernels.results import Classification, Detections, SemanticMask
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import map_classes
 from seatrial.parity.evaluation import value_of
-from seatrial.parity.truth import load_truth, read_tags
+from seatrial.parity.tags import read_tags
+from seatrial.parity.truth import load_truth
 
 # pycocotools' own mask decoder on NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -204,7 +205,7 @@ def test_an_annotation_without_a_box_is_named(truth):
     del annotation["bbox"]
     loaded, images = truth(coco(annotation))
     assert accuracy(loaded, images, [SemanticMask(painted())], LABELS)[0] == 1
-    with pytest.raises(DataError, match=r"truth\.json: 1 annotation\(s\) have no bbox"):
+    with pytest.raises(DataError, match=r"truth\.json: 1 annotation without 'bbox'"):
         accuracy(loaded, images, [found((FULL, 0.9, BUOY))], LABELS)
 
 
@@ -260,7 +261,7 @@ MALFORMED = [
     (coco({"image_id": 1, "bbox": [0, 0, 1, 1]}), "malformed (KeyError: 'category_id')"),
     (coco({"category_id": 1}), "malformed (KeyError: 'image_id')"),
     (coco(box(FULL) | {"bbox": [0, 0, 1]}), "malformed (ValueError"),
-    (coco(box(FULL) | {"bbox": [0, 0, 1, 1, 1]}), "malformed (ValueError"),
+    (coco(box(FULL) | {"bbox": [0, 0, 1, 1, 1, 1]}), "malformed (ValueError"),
     (coco(box(FULL) | {"bbox": None}), "malformed (TypeError"),
     (coco(box(FULL) | {"bbox": "abcd"}), "malformed (ValueError"),
 ]

@@ -58,9 +58,9 @@ def evaluated(name, folder, **post):
     head = heads_of_maps.HEADS[name]
     found = list(head.scenes())
     spec = Postprocess(**{**head.post, **post})
-    keys = head.write_truth(folder, found)
+    annotations = folder / head.annotations(folder, found)
     images = images_of(folder, *(s.name for s in found))
-    truth = load_truth(folder / keys["annotations"], images, spec.multi_label, keys.get("map_scale"))
+    truth = load_truth(annotations, images, multi_label=spec.multi_label, **head.images)
     check_truth(truth, images, [s.hw for s in found], spec.task, spec.multi_label)
     class_map = map_classes(truth, spec.labels, None, len(spec.labels or []) or None)
     rng, results = np.random.default_rng(0), []
@@ -142,7 +142,7 @@ def test_pixels_are_counted_as_one_by_one(seed, tmp_path):
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({}, r"cannot be read \(a folder without a PNG\)"),
+        ({}, r"cannot be read \(a folder without a \.png or \.txt file of labels\).*label images.*oriented boxes"),
         ({"y.png": [[0]]}, r"no label image \(a PNG of the same name\) for 1 of 1 image: x.jpg"),
         ({"a/x.png": [[0]], "b/x.png": [[0]]}, "x.jpg has several label images"),
         ({"x.png": np.zeros((2, 2, 3))}, "got mode RGB; write class numbers, not colours"),
@@ -154,6 +154,23 @@ def test_label_images_that_cannot_be_are_named(files, said, tmp_path):
         mask_png(tmp_path / "m" / name, values)
     with pytest.raises(DataError, match=said):
         load_truth(tmp_path / "m", images_of(tmp_path, "x.jpg"))
+
+
+def test_a_folder_is_of_label_images_or_of_oriented_boxes_by_its_files(tmp_path):
+    folder, images = tmp_path / "m", images_of(tmp_path, "x.jpg")
+    folder.mkdir()
+    mask_png(folder / "x.png", [[0]])
+    (folder / "classes.txt").write_text("road\n")
+    assert load_truth(folder, images).masks is not None
+    (folder / "x.txt").write_text("0 0 2 0 2 2 0 2 ship 0\n")
+    with pytest.raises(DataError, match=r"has files of both kinds.*label images.*oriented boxes.*keep one kind"):
+        load_truth(folder, images)
+    (folder / "x.png").rename(folder / "legend.png")
+    assert load_truth(folder, images).coco["annotations"]
+    (folder / "x.txt").rename(folder / "z.txt")
+    with pytest.raises(DataError, match="has no file of either kind under the images' names"):
+        load_truth(folder, images)
+    assert [p.name for p in truth_files(folder)] == ["legend.png", "classes.txt", "z.txt"]
 
 
 def test_grey_of_four_bits_is_refused_since_it_would_be_stretched(tmp_path):

@@ -6,7 +6,8 @@ import pytest
 
 from seatrial.errors import DataError
 from seatrial.images.files import ImageFile
-from seatrial.parity.truth import check_truth, load_truth, read_tags
+from seatrial.parity.tags import read_tags
+from seatrial.parity.truth import check_truth, load_truth
 from seatrial.warning import Warning
 
 CATEGORIES = [{"id": 1, "name": "buoy"}, {"id": 2, "name": "tug"}]

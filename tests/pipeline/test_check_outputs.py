@@ -26,6 +26,7 @@ V8, V5, E2E = (
     {"task": "detect", "format": "yolov5"},
     {"task": "detect", "format": "end_to_end"},
 )
+OBB = {"task": "oriented", "format": "yolov8"}
 RTDETR = {"task": "detect", "format": "rtdetr"}
 ABC = {"labels": ["a", "b", "c"]}
 CAN = {
@@ -37,8 +38,22 @@ CAN = {
     "ultralytics": (V8, [("n", 7, 2100)], {"task": "detect", "names": "{0: 'a', 1: 'b', 2: 'c'}"}),
     "raw of a pose head": ({"task": "raw"}, [("n", 56, 2100)], {"task": "pose"}),
     "a map": ({"task": "segment"}, [("n", 21, 80, 80)], {}),
+    "oriented boxes": (OBB | ABC, [("n", 8, 2100)], {"task": "obb"}),
+    "oriented boxes, end to end": (OBB | {"format": "yolo26"} | ABC, [("n", 300, 7)], {"task": "obb"}),
     "a map of many classes": ({"task": "segment"}, [("n", 150, 32, 32)], {}),
     "a pair": (RTDETR, [("n", 300, 80), ("n", 300, 4)], {}),
+    "older RT-DETR": (
+        {"task": "detect", "format": "rtdetr_joined"},
+        [("n", 300, 84)],
+        {"task": "detect", "head": "RTDETRDecoder"},
+    ),
+    "newer RT-DETR": (
+        {"task": "detect", "format": "rtdetr_end_to_end"},
+        [("n", 300, 6)],
+        {"task": "detect", "head": "RTDETRDecoder", "names": "{0: 'a', 1: 'b', 2: 'c'}"},
+    ),
+    "rtdetr_joined of 365 classes": ({"task": "detect", "format": "rtdetr_joined"}, [("n", 300, 369)], {}),
+    "a list of the batch": ({"task": "detect", "format": "yolov7_end_to_end"}, [("m", 7)], {}),
     "a pair with names": (RTDETR | {"outputs": ["output1", "output0"]}, [("n", 300, 4), ("n", 300, 4)], {}),
 }
 
@@ -58,14 +73,25 @@ CANNOT = {
     "the model's own labels": (V8, [(1, 7, 2100)], {"names": "{0: 'a', 1: 'b'}"}, r"reads 3 classes.*2 labels.*\(obb\)"),
     "end_to_end of an obb head": (E2E, [(1, 300, 7)], {}, "end_to_end, which reads one tensor"),
     "a pose head": (V8, [(1, 56, 2100)], {"task": "pose"}, "its metadata says task 'pose'"),
-    "an oriented head": (V8, [(1, 7, 2100)], {"task": "obb"}, "an oriented-box head"),
-    "a segment head": (V8 | {"outputs": ["output0"]}, [(1, 38, 2100)], {"task": "segment"}, "instance-segmentation head"),
+    "an oriented head": (V8, [(1, 7, 2100)], {"task": "obb"}, "task 'obb'; set task: oriented"),
+    "a detector as an oriented head": (OBB, [(1, 7, 2100)], {"task": "detect"}, "task 'detect'; set task: detect"),
+    "no room for an angle": (OBB | ABC, [(1, 7, 2100)], {}, "reads 2 classes from the head, but there are 3 labels"),
+    "an oriented head turned": (OBB, [(1, 2100, 8)], {}, "with an angle behind, but .* look swapped"),
+    "end to end without an angle": (OBB | {"format": "yolo26"}, [(1, 300, 6)], {}, "with an angle behind, but .*looks like"),
+    "a segment head": (V8 | {"outputs": ["output0"]}, [(1, 38, 2100)], {"task": "segment"}, "task 'segment'; set task: instances"),
     "RT-DETR as yolov5": (V5, [(1, 300, 84)], {"task": "detect", "head": "RTDETRDecoder"}, "names RT-DETR"),
     "RT-DETR as end_to_end": (E2E, [(1, 300, 6)], {"task": "detect", "description": "Ultralytics rtdetr-l"}, "names RT-DETR"),
     "a classifier as a detector": (V8, [(1, 7, 2100)], {"task": "classify"}, "set task: classify"),
     "a detector as an embedding": ({"task": "embed"}, [(1, 7, 2100)], {"task": "detect"}, "set task: detect"),
     "a map of one channel": ({"task": "segment"}, [(1, 1, 80, 80)], {}, "two channels or more.*set format: one_channel for a mask"),
     "a map, channels last": ({"task": "segment"}, [(1, 80, 80, 5)], {}, "its channels last: set format: channels_last"),
+    "older RT-DETR as the newer": ({"task": "detect", "format": "rtdetr_end_to_end"}, [(1, 300, 84)],
+                                   {"task": "detect", "head": "RTDETRDecoder"}, "set format: rtdetr_joined"),
+    "YOLOv7's list as one of images": ({"task": "detect", "format": "detections_flat"}, [("m", 7)], {}, r"reads one tensor.*name another"),
+    "three tensors of two": ({"task": "detect", "format": "mmdet"}, [(1, 100, 4), (1, 100), (1, 100)], {}, "reads dets"),
+    "scores or classes": ({"task": "detect", "format": "nms_tensors"}, [(1, 100, 4), (1, 100), (1, 100)], {},
+                          r"neither names nor types say.*outputs: \[boxes, scores, classes\]"),
+    "anchors last as anchors first": ({"task": "detect", "format": "yolov8_turned"}, [(1, 22, 2100)], {}, "look swapped"),
     "four classes": (RTDETR, [("n", 300, 4), ("n", 300, 4)], {}, r"alike.*outputs: \[boxes, scores\]"),
 }  # fmt: skip
 

@@ -1,14 +1,16 @@
 """A decoder whose assumption is observably false. Shapes and numbers are right by construction for the format named first."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seatrial.errors import ModelError
+from seatrial.kernels.geometry import fit
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.plausibility import Plausibility
-from seatrial.plan import pipelines
+from seatrial.plan import pipelines, tasks
 from seatrial.warning import Warning
 
 RNG = np.random.default_rng(3)
@@ -87,8 +89,23 @@ def seen_by(post, *outputs, labels=None, runs=1, metadata=None, names=None):
     return found
 
 
-def detect(form):
-    return {"task": "detect", "format": form}
+def detect(form, **more):
+    return {"task": "detect", "format": form, **more}
+
+
+def f4(array):
+    return np.asarray(array, np.float32)
+
+
+def chosen(scale=1.0, label=0.0, score=1.0):
+    """boxes (1, 5, 4), scores and classes (1, 5)."""
+    rows = listed(scale)[:, :5]
+    return rows[..., :4], rows[..., 4] * f4(score), rows[..., 5] + f4(label)
+
+
+def flat(*columns, scale=1.0):
+    rows = listed(scale)[0, :5]
+    return f4(np.concatenate([rows[:, c] if isinstance(c, slice) else rows[:, [c]] for c in columns], axis=1))
 
 
 V8 = turned(boxes(ANCHORS), scores(ANCHORS, 4))
@@ -97,7 +114,33 @@ YOLOX = joined(RNG.uniform(-1, 2, (ANCHORS, 2)), RNG.uniform(-2, 3, (ANCHORS, 2)
 DETR = pair(boxes(100, 1 / SIDE), no_object(100, 6))
 RTDETR = pair(boxes(300, 1 / SIDE), sigmoid_logits(300, 4))
 SSD = pair(corners(3000, 1 / SIDE), softmax(RNG.normal(0, 1, (3000, 5)) + np.eye(1, 5) * 4))
+BOX = slice(0, 4)
+BEST = f4(np.stack([np.linspace(0.9, 0.01, 300), RNG.integers(0, 4, 300)], axis=1))
+SOUND_LAYOUTS = {
+    "yolov8, fractions": (detect("yolov8", boxes="fractions"), (turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 4)),)),
+    "yolov8, logits": (detect("yolov8_logits"), (turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4)),)),
+    "yolov8, turned": (detect("yolov8_turned"), (joined(boxes(ANCHORS), scores(ANCHORS, 4)),)),
+    "rtdetr_joined": (detect("rtdetr_joined"), (joined(boxes(300, 1 / SIDE), scores(300, 4)),)),
+    "rtdetr_end_to_end": (detect("rtdetr_end_to_end"), (joined(boxes(300, 1 / SIDE), BEST),)),
+    "end_to_end, fractions": (detect("end_to_end", boxes="fractions"), (listed(1 / SIDE),)),
+    "end_to_end, source": (detect("end_to_end", boxes="source"), (listed(),)),
+    "yolonas": (detect("yolonas"), pair(corners(ANCHORS), scores(ANCHORS, 5))),
+    "ppyoloe": (detect("ppyoloe"), (f4(corners(ANCHORS)[None]), f4(scores(ANCHORS, 5).T[None]))),
+    "nms_tensors": (detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen()),
+    "nms_tensors, nothing found": (
+        detect("nms_tensors", outputs=["output0", "output1", "output2"]), (f4(np.zeros((1, 0, 4))), f4([[]]), f4([[]]))
+    ),
+    "nms_tensors, filled up": (
+        detect("nms_tensors", outputs=["output0", "output1", "output2"]),
+        tuple(np.concatenate([o, np.full_like(o, -1)], axis=1) for o in chosen()),
+    ),
+    "yolov7_end_to_end": (detect("yolov7_end_to_end"), (np.insert(flat(BOX, 5, 4), 0, 0, axis=1),)),
+    "yolonas_flat": (detect("yolonas_flat"), (np.insert(flat(BOX, 4, 5), 0, 0, axis=1),)),
+    "paddle": (detect("paddle"), (flat(5, 4, BOX), np.array([5]))),
+    "nanodet": (detect("nanodet"), (joined(scores(2125, 4), RNG.normal(0, 3, (2125, 32))),)),
+}  # fmt: skip
 SOUND = {
+    **SOUND_LAYOUTS,
     "yolov8": (detect("yolov8"), (V8,)),
     "yolo11": (detect("yolo11"), (V8,)),
     "yolov5": (detect("yolov5"), (V5,)),
@@ -132,12 +175,52 @@ V8_LOGITS = turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4))
 OBB = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.uniform(-0.7, 2.3, (ANCHORS, 1)))
 POSE = turned(boxes(ANCHORS), scores(ANCHORS, 1), RNG.uniform(0, SIDE, (ANCHORS, 51)))
 SEG = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.normal(0, 1, (ANCHORS, 32)))
+FALSE_LAYOUTS = {
+    "fractions of pixels": (detect("yolov8", boxes="fractions"), (V8,), None, "boxes as fractions of the input, but they go", ""),
+    "end_to_end fractions of centres": (
+        detect("end_to_end", boxes="fractions"), (joined(boxes(300, 1 / SIDE), BEST),), None, "expects corners, but in",
+        "try format: rtdetr_end_to_end"),
+    "rtdetr_end_to_end of corners": (
+        detect("rtdetr_end_to_end"), (joined(corners(300, 1 / SIDE), BEST),), None, "expects centre and size, but 100% of",
+        "try format: end_to_end, boxes: fractions"),
+    "rtdetr_end_to_end of pixels": (detect("rtdetr_end_to_end"), (joined(boxes(300), BEST),), None, "as fractions of the input", ""),
+    "rtdetr_joined of the newer": (
+        detect("rtdetr_joined"), (joined(boxes(300, 1 / SIDE), BEST),), None, "expects probabilities", "try format: rtdetr_end_to_end"),
+    "rtdetr_end_to_end of the older": (
+        detect("rtdetr_end_to_end"), (joined(boxes(300, 1 / SIDE), scores(300, 2)),), None, "class numbers", "rtdetr_joined"),
+    "logits of probabilities": (detect("yolov8_logits"), (V8,), None, "expects logits, but all scores are prob", "format: yolov8"),
+    "yolov8_turned of logits": (detect("yolov8_turned"), (joined(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4)),), None,
+                                "expects probabilities", ""),
+    "yolov8_turned of five labels": (detect("yolov8_turned"), (joined(boxes(ANCHORS), scores(ANCHORS, 4)),), list("abcde"),
+                                     "reads 4 classes from the head, but there are 5 labels", ""),
+    "yolonas of centres": (detect("yolonas"), pair(boxes(ANCHORS), scores(ANCHORS, 5)), None, "expects corners", "no corners"),
+    "yolonas of fractions": (detect("yolonas"), pair(corners(ANCHORS, 1 / SIDE), scores(ANCHORS, 5)), None, "2 px", ""),
+    "ppyoloe of logits": (detect("ppyoloe"), (f4(corners(ANCHORS)[None]), f4(sigmoid_logits(ANCHORS, 5).T[None])), None,
+                          "expects probabilities", ""),
+    "nms_tensors, classes before scores": (
+        detect("nms_tensors", outputs=["output0", "output2", "output1"]), chosen(), None, "expects probabilities", ""),
+    "nms_tensors, a class too many": (
+        detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(label=1), list("abcde"),
+        "class numbers up to 5, but there are 5 labels", ""),
+    "nms_tensors of fractions": (
+        detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(1 / SIDE), None, "2 px", "boxes: fractions"),
+    "nms_tensors, source of fractions": (
+        detect("nms_tensors", boxes="source", outputs=["output0", "output1", "output2"]), chosen(1 / SIDE), None,
+        "pixels of the picture, but all are smaller", ""),
+    "yolov7_end_to_end of YOLO-NAS": (
+        detect("yolov7_end_to_end"), (np.insert(flat(BOX, 4, 5), 0, 0, axis=1),), None, "expects probabilities", "yolonas_flat"),
+    "yolonas_flat of YOLOv7": (
+        detect("yolonas_flat"), (np.insert(flat(BOX, 5, 4), 0, 0, axis=1),), None, "expects probabilities", "yolov7_end_to_end"),
+    "paddle of other rows": (detect("paddle"), (flat(BOX, 4, 5), np.array([5])), None, "expects", ""),
+    "nanodet of pixels": (detect("nanodet"), (joined(boxes(2125), scores(2125, 40)),), None, "expects probabilities", ""),
+}  # fmt: skip
 FALSE = {
+    **FALSE_LAYOUTS,
     # what is asked, outputs, labels, what is said, what is named
     "yolov5 of [1, 22, 2100]": (detect("yolov5"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
                                 "22 × 2100 has anchors and classes the other way round", "try format: yolov8"),
     "classify of [1, 22, 2100]": ({"task": "classify"}, (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), None,
-                                  "one row of scores an image", "try format: yolov8"),
+                                  "one row of scores an image", "try task: detect, format: yolov8"),
     "yolov8 of (anchors, 5 + classes)": (detect("yolov8"), (V5,), None, "the other way round", "try format: yolov5"),
     "3 labels for 18 classes": (detect("yolov8"), (turned(boxes(ANCHORS), scores(ANCHORS, 18)),), ["a", "b", "c"],
                                 "reads 18 classes from the head, but there are 3 labels", ""),
@@ -154,7 +237,7 @@ FALSE = {
                           "all are smaller than 2 px", "RT-DETR's in one tensor"),
     "yolov5 of yolox": (detect("yolov5"), (joined(boxes(ANCHORS, 1 / SIDE) - 0.1, scores(ANCHORS, 5)),), None, "2 px", "YOLOX"),
     "yolox of decoded boxes": (detect("yolox"), (joined(boxes(ANCHORS), scores(ANCHORS, 5)),), None,
-                               "logarithms of sizes, but they go up to", "try format: yolov5"),
+                               "logarithms of sizes, but they go up to", "try format: yolox_decoded"),
     "end_to_end of fractions": (detect("end_to_end"), (listed(1 / SIDE),), None, "2 px", "boxes go from 0 to 1"),
     "end_to_end of RT-DETR's two classes": (detect("end_to_end"), (joined(boxes(300, 1 / SIDE), scores(300, 2)),), None,
                                             "expects class numbers", "RT-DETR's in one tensor"),
@@ -190,6 +273,63 @@ def test_what_cannot_be_right_is_said_with_the_likely_format(name):
     doubt = found.settle(reduced=True)[0]
     assert doubt.code == "implausible-outputs"
     assert doubt.text.startswith(problem)
+
+
+def reached(unit, source_hw, reach, images=12, boxes_each=4, form="nms_tensors"):
+    """Plausibility after so many pictures, whose boxes end at `reach` (x, y)."""
+    names = ["output0", "output1", "output2"]
+    rows = np.linspace(0.2, 1, boxes_each)[:, None] * f4([0, 0, *reach])
+    outputs = f4(rows[None]), np.full((1, boxes_each), 0.9, np.float32), np.zeros((1, boxes_each), np.float32)
+    found = seen_by(detect(form, boxes=unit, outputs=names), *outputs, runs=images)
+    geometry = fit(source_hw, (SIDE, SIDE), "letterbox")
+    for _ in range(images):
+        found.add_reach([[o[0] for o in outputs]], [geometry])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("unit", "source_hw", "reach", "said"),
+    [
+        (
+            "pixels",
+            (1000, 1000),
+            (900, 900),
+            "pixels of the input, but they reach to 2.81 times its size.*boxes: source",
+        ),
+        ("source", (100, 100), (300, 300), "pixels of the picture, but they reach to 3 times its size.*boxes: pixels"),
+        ("pixels", (1000, 1000), (330, 310), ""),
+        # Of four boxes at each picture only one ends beyond.
+        ("pixels", (1000, 1000), (500, 310), "reach to 1.56 times"),
+        ("source", (1000, 1000), (990, 600), ""),
+    ],
+)
+def test_boxes_that_lie_far_beyond_what_they_count_are_refused(unit, source_hw, reach, said):
+    problem = reached(unit, source_hw, reach).problem()
+    assert bool(problem) is bool(said)
+    assert re.search(said, problem)
+
+
+@pytest.mark.parametrize(
+    ("unit", "source_hw", "reach", "images", "said"),
+    [
+        (
+            "source",
+            (1000, 1000),
+            (310, 300),
+            12,
+            "48 boxes on 12 images all lie within the size of the input.*boxes: pixels",
+        ),
+        ("pixels", (100, 100), (99, 90), 12, "all lie within the size of the picture.*boxes: source"),
+        ("source", (1000, 1000), (700, 300), 12, ""),
+        # Too few to say anything, or pictures of about the input's size.
+        ("source", (1000, 1000), (310, 300), 7, ""),
+        ("source", (400, 400), (310, 300), 12, ""),
+    ],
+)
+def test_boxes_that_never_leave_what_is_smaller_are_a_doubt(unit, source_hw, reach, images, said):
+    doubts = [d for d in reached(unit, source_hw, reach, images).settle(reduced=False) if d.code == "boxes-unit"]
+    assert bool(doubts) is bool(said)
+    assert all(re.search(said, d.text) for d in doubts)
 
 
 def test_one_sound_image_among_many_is_enough():
@@ -233,13 +373,14 @@ def test_a_background_that_is_none_is_a_warning():
     assert "drops column 0 of the scores as the background" in doubt.text
 
 
-@pytest.mark.parametrize("form", ["yolov8", "yolov5", "yolox", "end_to_end", "ssd", "detr", "rtdetr", None])
+@pytest.mark.parametrize("form", [*tasks.FORMATS["detect"], None])
 def test_whatever_a_model_gives_there_is_an_answer(form):
     rng = np.random.default_rng(1)
     for _ in range(40):
         sides = rng.choice([0, 1, 4, 5, 6, 7, 30], rng.integers(0, 4))
         outputs = [rng.normal(0, rng.choice([0.1, 50]), [1, *sides]).astype("f4") for _ in range(rng.integers(1, 4))]
-        found = seen_by(detect(form) if form else {"task": "classify"}, *outputs, labels=[None, ["a"]][rng.integers(2)])
+        post = detect(form) | ({"anchors": "a.npy"} if form in tasks.ANCHORED else {}) if form else {"task": "classify"}
+        found = seen_by(post, *outputs, labels=[None, ["a"]][rng.integers(2)])
         assert isinstance(found.problem(), str)
         assert all(isinstance(d, Warning) for d in found.doubts())
 

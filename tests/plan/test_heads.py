@@ -10,6 +10,7 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.heads import HEADS, against_metadata, recognise
 from seatrial.plan.seen import Seen, observe
 
+F = np.float32
 RNG = np.random.default_rng(5)
 SIDE = 320
 ANCHORS = 2100  # of a 320 × 320 input at strides 8, 16 and 32
@@ -50,6 +51,12 @@ def joined(*parts):
     return np.concatenate(parts, axis=1)[None].astype(np.float32)
 
 
+def keypoints(count, points=17, values=3):
+    """x and y over the input, and where there are three values how sure each is."""
+    whole = np.concatenate([RNG.uniform(0, SIDE, (count, points, 2)), RNG.uniform(0, 1, (count, points, 1))], axis=2)
+    return whole[..., :values].reshape(count, -1)
+
+
 def listed(count=300, found=5, scale=1.0, more=0, classes=9):
     """(detections, 6 + more): corners, score, class number."""
     rows = np.zeros((count, 6 + more))
@@ -57,6 +64,25 @@ def listed(count=300, found=5, scale=1.0, more=0, classes=9):
     rows[:found, 4] = np.linspace(0.9, 0.3, found)
     rows[:found, 5] = RNG.integers(0, classes, found)
     rows[:found, 6:] = RNG.normal(0, 40, (found, more))
+    return rows
+
+
+def chosen(count, classes):
+    """A score and a class number a row, the best first."""
+    return np.stack([np.linspace(0.9, 0.01, count), RNG.integers(0, classes, count)], axis=1)
+
+
+def after_nms(found, scale=1.0, most=0.9):
+    """Corners, scores and class numbers in a tensor each, with a batch of one."""
+    rows = listed(found, found, scale)
+    return {"det_boxes": rows[None, :, :4].astype(F), "det_scores": (rows[None, :, 4] * most / 0.9).astype(F),
+            "det_classes": rows[None, :, 5].astype(np.int64)}  # fmt: skip
+
+
+def turned_boxes(count=300, found=5):
+    """(detections, 7): centre, size, score, class number, angle."""
+    rows = listed(count, found, more=1)
+    rows[:found, :4], rows[:found, 6] = boxes(found), np.linspace(-0.7, 2.3, found)
     return rows
 
 
@@ -97,7 +123,6 @@ def seen(outputs):
 
 ULTRALYTICS = {"stride": "32", "task": "detect"}
 RTDETR = ULTRALYTICS | {"description": "Ultralytics rtdetr-l model"}
-F = np.float32
 
 
 def one(array):
@@ -117,6 +142,8 @@ def key_of(head):
 
 
 A, Q = ANCHORS, 300
+POSE = {"task": "pose", "kpt_shape": "[17, 3]"}
+PROTOTYPES = {"output1": np.zeros((1, 32, 80, 80), F)}
 UNIT = RNG.normal(0, 1, (1, 100))
 UNIT /= np.linalg.norm(UNIT)
 # name: outputs, labels, metadata, head, whether it is ticked
@@ -128,45 +155,77 @@ CASES = {
     "yolov8 with logits": (one(turned(joined(boxes(A), logits(A, 3)))), 3, {}, "yolov8_logits", False),
     "yolov8 with anchors first": (one(joined(boxes(A), scores(A, 3))), 3, {}, "yolov8_turned", False),
     "yolov8 of 18 classes with 3 labels": (one(turned(joined(boxes(A), scores(A, 18)))), 3, {}, "unknown", False),
-    "pose": (one(turned(joined(boxes(A), scores(A, 1), boxes(A)[:, :3].repeat(17, 1)))), 1, {}, "pose", False),
-    "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), boxes(A)[:, :3].repeat(17, 1)))), 0, {}, "pose", False),
-    "pose by its metadata": (one(turned(joined(boxes(A), scores(A, 1)))), 1, {"task": "pose"}, "pose", False),
+    "pose": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, {}, "pose", False),
+    "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 0, {}, "pose", False),
+    "pose of two values a point": (one(turned(joined(boxes(A), scores(A, 3), keypoints(A, 4, 2)))), 3, {}, "pose", False),
+    "pose by Ultralytics": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE, "pose", True),
+    "pose with another kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A, 5)))), 1, POSE, "pose_other", False),
+    "pose with a broken kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE | {"kpt_shape": "17"}, "pose", False),
+    "yolo26-pose by Ultralytics": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 9, POSE, "pose_end_to_end", True),
+    "yolo26-pose without metadata": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 0, {}, "pose_end_to_end", False),
+    "yolo26-seg by Ultralytics": (one(listed(more=32)[None]) | PROTOTYPES, 9, {"task": "segment"}, "instances_end_to_end", True),
+    "yolov8-seg by Ultralytics": (one(turned(joined(boxes(A), scores(A, 2), RNG.normal(0, 1, (A, 32))))) | PROTOTYPES,
+                                  2, {"task": "segment"}, "instances", True),
+    "yolov5-seg by its metadata": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.normal(0, 1, (3 * A, 32)))) | PROTOTYPES,
+                                   4, {"task": "segment"}, "instances_yolov5", True),
+    "yolov8-seg whose labels are too few": (one(turned(joined(boxes(A), scores(A, 4), RNG.normal(0, 1, (A, 32))))) | PROTOTYPES,
+                                            2, {"task": "segment"}, "instances_other", False),
+    "pose by its metadata": (one(turned(joined(boxes(A), scores(A, 1)))), 1, {"task": "pose"}, "pose_other", False),
     "obb": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 2, {}, "obb", False),
     "obb without labels": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 0, {}, "obb", False),
     "segment": ({"output0": turned(joined(boxes(A), scores(A, 2), RNG.normal(0, 1, (A, 32)))),
                  "output1": np.zeros((1, 32, 80, 80), F)}, 2, {}, "instances", False),
-    "segment by its metadata": (one(turned(joined(boxes(A), scores(A, 2)))), 2, {"task": "segment"}, "instances", False),
+    "segment by its metadata": (one(turned(joined(boxes(A), scores(A, 2)))), 2, {"task": "segment"}, "instances_other", False),
     "yolov5": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4))), 4, {"stride": "32"}, "yolov5", True),
     "yolov5 without labels": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4))), 0, {}, "yolov5", False),
     "yolov5 with its levels": (one(joined(boxes(3 * A), scores(3 * A, 1), scores(3 * A, 4)))
                                | {f"l{i}": np.zeros((1, 3, s, s, 9), F) for i, s in enumerate((40, 20, 10))},
                                4, {}, "yolov5", False),
     "yolov5 with boxes from 0 to 1": (one(joined(boxes(3 * A, 1 / SIDE), scores(3 * A, 5))), 4, {}, "yolov5_fractions", False),
-    "yolov5-seg": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.uniform(0, 1, (3 * A, 32)))), 4, {}, "instances", False),
-    "yolov7-face": (one(joined(boxes(3 * A), scores(3 * A, 1), boxes(3 * A), boxes(3 * A)[:, :1])), 1, {}, "pose", False),
-    "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolov5", True),
+    "yolov5-seg": (one(joined(boxes(3 * A), scores(3 * A, 5), RNG.uniform(0, 1, (3 * A, 32)))), 4, {}, "instances_other", False),
+    "yolov7-face": (one(joined(boxes(3 * A), scores(3 * A, 1), boxes(3 * A), boxes(3 * A)[:, :1])), 1, {}, "pose_other", False),
+    "yolov6, decoded in YOLOX's grid": (one(joined(boxes(A), np.ones((A, 1)), scores(A, 4))), 4, {}, "yolox_decoded", True),
     "yolox": (one(joined(offsets(A), scores(A, 1), scores(A, 4))), 0, {}, "yolox", False),
     "only levels": ({f"l{i}": np.zeros((1, 255, s, s), F) for i, s in enumerate((40, 20, 10))}, 0, {}, "levels", False),
     "a mask and its side outputs": ({f"d{i}": RNG.uniform(0, 1, (1, 1, 64, 64)).astype(F) for i in range(7)}, 0, {}, "one_channel", False),
-    "older RT-DETR": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, RTDETR, "rtdetr_joined", False),
+    "older RT-DETR": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, RTDETR, "rtdetr_joined", True),
     "older RT-DETR without its name": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 3, ULTRALYTICS, "rtdetr_joined", False),
     "older RT-DETR of two classes": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 2))), 0, {}, "rtdetr_joined", False),
-    "newer RT-DETR": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS | {"head": "RTDETRDecoder"}, "rtdetr_end_to_end", False),
-    "newer RT-DETR without its name": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS, "end_to_end_fractions", False),
+    "older RT-DETR with labels for more": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 3))), 5, RTDETR, "rtdetr_joined", False),
+    "older RT-DETR of two classes, named": (one(joined(boxes(Q, 1 / SIDE), scores(Q, 2))), 2, RTDETR, "rtdetr_joined", False),
+    "newer RT-DETR": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 9))), 9, RTDETR, "rtdetr_end_to_end", True),
+    "newer RT-DETR of two classes": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 2))), 2, RTDETR, "rtdetr_end_to_end", False),
+    "newer RT-DETR in pixels": (one(joined(boxes(Q), chosen(Q, 9))), 9, RTDETR, "rtdetr_end_to_end", False),
+    "newer RT-DETR without its name": (one(joined(boxes(Q, 1 / SIDE), chosen(Q, 9))), 9, ULTRALYTICS, "rtdetr_end_to_end", False),
+    "end-to-end, corners from 0 to 1": (one(listed(scale=1 / SIDE)[None]), 9, ULTRALYTICS, "end_to_end_fractions", False),
     "yolo26": (one(listed()[None]), 9, ULTRALYTICS, "end_to_end", True),
     "yolov10 without metadata": (one(listed()[None]), 0, {}, "end_to_end", True),
     "end-to-end that found nothing": (one(np.zeros((1, 300, 6))), 9, ULTRALYTICS, "end_to_end", False),
     "end-to-end, class before score": (one(listed()[None][..., [0, 1, 2, 3, 5, 4]]), 0, {}, "end_to_end_swapped", False),
     "end-to-end, centre and size": (one(np.concatenate([boxes(5), listed()[:5, 4:]], 1)[None] * 1.0), 0, {}, "end_to_end_sizes", False),
-    "yolo26-obb": (one(listed(more=1)[None]), 0, {}, "end_to_end_more", False),
+    "end-to-end with pixels behind": (one(listed(more=1)[None]), 0, {}, "end_to_end_more", False),
     "yolo26-pose": (one(listed(more=51)[None]), 0, {}, "end_to_end_more", False),
     "yolov7 end2end": (one(np.concatenate([np.zeros((5, 1)), listed(5)[:, [0, 1, 2, 3, 5, 4]]], 1)), 0, {}, "yolov7_end_to_end", False),
     "yolov7 end2end that found one": (
         one(np.concatenate([np.zeros((1, 1)), listed(1, 1)[:, [0, 1, 2, 3, 5, 4]]], 1)), 0, {}, "yolov7_end_to_end", False),
     "yolov7 end2end that found nothing": (one(np.zeros((0, 7))), 0, {}, "yolov7_end_to_end", False),
+    "yolov7 end2end's look, score before class": (one(np.concatenate([np.zeros((5, 1)), listed(5)], 1)), 0, {}, "yolonas_flat", False),
+    "YOLO-NAS, flat": ({"graph2_flat_predictions": np.zeros((0, 7), F)}, 0, {}, "yolonas_flat", False),
+    "detections without a batch": (one(listed(5)), 0, {}, "detections_flat", False),
+    "rows of class and score": (one(listed(5)[:, [5, 4, 0, 1, 2, 3]]), 0, {}, "paddle", False),
+    "PaddleDetection": ({"a": listed(5)[:, [5, 4, 0, 1, 2, 3]].astype(F), "b": np.array([5], np.int32)}, 0, {}, "paddle", False),
+    "rows and counts in another order": ({"a": listed(5).astype(F), "b": np.array([5], np.int32)}, 0, {}, "unknown", False),
     "EfficientNMS": ({"num_dets": np.zeros((1, 1), np.int32), "det_boxes": np.zeros((1, 100, 4), F),
                       "det_scores": np.zeros((1, 100), F), "det_classes": np.zeros((1, 100), np.int32)}, 0, {}, "nms_tensors", False),
-    "mmdetection": ({"dets": np.zeros((1, 100, 5), F), "labels": np.zeros((1, 100), np.int64)}, 0, {}, "nms_tensors", False),
+    "EfficientNMS with boxes from 0 to 1": (
+        {"num_dets": np.array([[5]], np.int32), **after_nms(5, scale=1 / SIDE)}, 0, {}, "nms_tensors_fractions", False),
+    "EfficientNMS with scores above 1": ({"num_dets": np.array([[5]], np.int32), **after_nms(5, most=40)}, 0, {}, "unknown", False),
+    "torchvision": ({k: v[0] for k, v in after_nms(5).items()}, 0, {}, "nms_tensors", False),
+    "TensorFlow": ({"detection_boxes": corners(5, 1 / SIDE)[None].astype(F), "detection_classes": np.ones((1, 5), F),
+                    "detection_scores": np.full((1, 5), 0.5, F), "num_detections": np.array([5], F),
+                    "raw_detection_boxes": np.zeros((1, 900, 4), F), "raw_detection_scores": np.zeros((1, 900, 9), F)},
+                   0, {}, "nms_tensors_yxyx", False),
+    "mmdetection": ({"dets": np.zeros((1, 100, 5), F), "labels": np.zeros((1, 100), np.int64)}, 0, {}, "mmdet", False),
     "D-FINE with its postprocessor": ({"labels": np.zeros((1, 300), np.int64), "boxes": np.zeros((1, 300, 4), F),
                                        "scores": np.zeros((1, 300), F)}, 0, {}, "nms_tensors", False),
     "DETR": (pair(boxes(100, 1 / SIDE), no_object(100, 5)), 0, {}, "detr", False),
@@ -178,11 +237,17 @@ CASES = {
     "four classes without names": (pair(logits(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "rtdetr", False),
     "four classes, no names, alike": (pair(scores(Q, 4), boxes(Q, 1 / SIDE), ("a", "b")), 0, {}, "pair_alike", False),
     "RF-DETR-seg": (pair(boxes(Q, 1 / SIDE), logits(Q, 6), ("dets", "labels")) | {"masks": np.zeros((1, Q, 80, 80), F)}, 0, {},
-                    "instances", False),
+                    "instances_queries", False),
     "SSD": (pair(corners(2000, 1 / SIDE), background_first(2000, 5), ("boxes", "scores")), 0, {}, "ssd", False),
+    "PP-YOLOE": ({"b": corners(A)[None].astype(F), "s": scores(A, 5).T[None].astype(F)}, 0, {}, "ppyoloe", False),
+    "NanoDet": (one(joined(scores(2125, 4), RNG.normal(0, 3, (2125, 32)))), 4, {}, "nanodet", False),
+    "PicoDet": ({f"o{k}": np.zeros((1, n, 4 if k < 4 else 32), F) for k, n in enumerate((1600, 400, 100, 25) * 2)}, 4, {},
+                "picodet", False),
+    "boxes in pixels and logits": (pair(corners(A), logits(A, 5)), 0, {}, "pair_pixels_logits", False),
+    "centres in pixels and probabilities": (pair(boxes(A), scores(A, 5)), 0, {}, "pair_sizes", False),
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
-    "boxes and logits of anchors": (pair(RNG.normal(0, 1, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "boxes and logits of anchors": (pair(RNG.normal(0, 0.5, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
     "a classifier's softmax": (one(softmax(RNG.normal(0, 3, (1, 10)))), 10, {}, "classify", True),
     "a classifier's logits": (one(RNG.normal(0, 3, (1, 10))), 0, {}, "classify", False),
     "a classifier's logits, labelled": (one(RNG.normal(0, 3, (1, 10))), 10, {}, "classify", True),
@@ -199,13 +264,34 @@ CASES = {
     "a mask": (one(RNG.uniform(0, 1, (1, 1, 80, 80))), 0, {}, "one_channel", False),
     "a segmentation, channels last": (one(RNG.normal(0, 2, (1, 80, 80, 5))), 0, {}, "channels_last", False),
     "a class map": ({"y": np.zeros((1, 80, 80), np.int64)}, 0, {}, "class_map", False),
+    "yolo26-obb": (one(turned_boxes()[None]), 0, {}, "obb_end_to_end", False),
+    "yolo26-obb by its metadata": (one(turned_boxes()[None]), 9, {"task": "obb"}, "obb_end_to_end", True),
+    "obb by its metadata": (one(turned(joined(boxes(A), scores(A, 2), RNG.uniform(-0.7, 2.3, (A, 1))))), 2, {"task": "obb"},
+                            "obb", True),
+    "obb by its metadata, without labels": (one(np.zeros((1, 7, A))), 0, {"task": "obb"}, "obb", False),
+    "obb by its metadata, three labels for two": (one(np.zeros((1, 7, A))), 3, {"task": "obb"}, "obb_other", False),
+    "yolov5-obb, an angle as 180 classes": (one(joined(boxes(3 * A), scores(3 * A, 1 + 4 + 180))), 4, {}, "obb_other", False),
+    "yolov5-obb by metadata": (one(joined(boxes(3 * A), scores(3 * A, 184))), 4, {"task": "obb"}, "obb_other", False),
+    "end-to-end with a column of whole numbers": (one(np.pad(listed(), ((0, 0), (0, 1)))[None]), 0, {}, "end_to_end_more", False),
 }  # fmt: skip
+
+
+# Whose outputs begin with a count of detections.
+OF_THE_BATCH = (
+    "yolov7 end2end",
+    "YOLO-NAS, flat",
+    "detections without",
+    "rows of",
+    "rows and",
+    "PaddleDetection",
+    "torchvision",
+)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_head_is_told_by_what_it_held(name):
     outputs, labels, metadata, expected, ticked = CASES[name]
-    model = info(outputs, metadata, labels=labels, out_batch="n" if "yolov7 end2end" in name else "batch")
+    model = info(outputs, metadata, labels=labels, out_batch="n" if name.startswith(OF_THE_BATCH) else "batch")
     found = recognise(model, seen(outputs), (SIDE, SIDE))
     assert key_of(found.head) == expected, (found.certain, found.doubts)
     assert bool(found.certain) is ticked, (found.certain, found.doubts)
@@ -242,13 +328,20 @@ def test_a_softmax_inside_is_not_applied_again():
 @pytest.mark.parametrize(
     ("metadata", "task", "form", "problem"),
     [
-        ({"task": "pose"}, "detect", "yolov8", "task 'pose'.*no built-in postprocess reads it"),
-        ({"task": "obb"}, "detect", "yolov8", "an oriented-box head"),
-        ({"task": "segment"}, "detect", "yolov8", "an instance-segmentation head"),
-        ({"task": "segment"}, "segment", None, "an instance-segmentation head"),
+        ({"task": "pose"}, "detect", "yolov8", "task 'pose'; set task: pose"),
+        ({"task": "pose"}, "pose", "yolov8", ""),
+        ({"task": "obb"}, "detect", "yolov8", "task 'obb'; set task: oriented"),
+        ({"task": "obb"}, "oriented", "yolov8", ""),
+        ({"task": "segment"}, "detect", "yolov8", "task 'segment'; set task: instances"),
+        ({"task": "segment"}, "segment", None, "task 'segment'; set task: instances"),
+        ({"task": "segment"}, "instances", "yolov8", ""),
         ({"task": "detect"}, "classify", None, "set task: detect"),
         ({"task": "classify"}, "detect", "yolov8", "set task: classify"),
-        (RTDETR, "detect", "yolov5", "names RT-DETR"),
+        (RTDETR, "detect", "yolov5", "names RT-DETR.*set format: rtdetr_"),
+        (RTDETR, "detect", "rtdetr", "names RT-DETR.*set format: rtdetr_"),
+        # Six columns without labels may be either of its two.
+        (RTDETR, "detect", "rtdetr_joined", ""),
+        (RTDETR, "detect", "rtdetr_end_to_end", ""),
         (ULTRALYTICS | {"head": "RTDETRDecoder"}, "detect", "end_to_end", "names RT-DETR"),
         (ULTRALYTICS, "detect", "yolov8", ""),
         ({"task": "pose"}, "raw", None, ""),

@@ -139,13 +139,13 @@ FITS = [
         "stretch",
         "rgb",
         False,
-        "raw",
+        "detect",
     ),
     ({"stride": "32", "task": "detect"}, [1, 84, 336], "letterbox", "rgb", False, "detect"),
     ({}, [1, 336, 85], "letterbox", "bgr", True, "detect"),
     ({}, [1, 1008, 85], "letterbox", "rgb", False, "detect"),
     ({}, [1, 10], "resize_center_crop", "rgb", False, "classify"),
-    ({"stride": "32", "task": "obb"}, [1, 7, 336], "letterbox", "rgb", False, "raw"),
+    ({"stride": "32", "task": "obb"}, [1, 7, 336], "letterbox", "rgb", False, "oriented"),
 ]
 
 

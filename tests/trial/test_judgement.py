@@ -278,7 +278,7 @@ USER = {
     "good": ("return [Classification(np.array([1]), np.array([0.5], np.float32))] * len(sizes)", "ok", ""),
     "none": ("return None", "failed", "gave NoneType; expected a list of one result an image"),
     "short": ("return []", "failed", "gave 0 result(s)"),
-    "other": ("return [3] * len(sizes)", "failed", "gave a int; expected seatrial.Detections"),
+    "other": ("return [3] * len(sizes)", "failed", "gave a int; expected one of seatrial's Instances"),
     "empty": ("return [Classification(np.array([]), np.array([]))] * len(sizes)", "failed", "Classification of"),
     "objects": (
         "return [Classification(np.array([object()]), np.array([1.0]))] * len(sizes)",

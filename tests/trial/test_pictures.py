@@ -8,7 +8,16 @@ from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record
 from seatrial.history.run_folder import new_run
-from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
+from seatrial.kernels.oriented import corners_of
+from seatrial.kernels.results import (
+    Classification,
+    Detections,
+    Embedding,
+    Instances,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+)
 from seatrial.pipeline.results import ResultsWriter
 from seatrial.trial.pictures import HEIGHT, MOST_NAMED, PALETTE, WIDTH, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES
@@ -18,6 +27,12 @@ def boxes(*rows):
     """Of (x0, y0, x1, y1, score, class)."""
     table = np.array(rows, np.float32).reshape(-1, 6)
     return Detections(table[:, :4], table[:, 4], table[:, 5].astype(np.int64))
+
+
+def oriented(*rows):
+    """Of (cx, cy, w, h, angle, score, class)."""
+    table = np.array(rows, np.float32).reshape(-1, 7)
+    return OrientedBoxes.of_corners(corners_of(table[:, :5]), table[:, 5], table[:, 6], (12, 16))
 
 
 def kind(k, score=0.9):
@@ -111,6 +126,19 @@ def test_a_box_without_a_match_is_drawn_thicker(drawn):
     assert (alone[..., 2] > 120).sum() > 1.5 * (plain[..., 2] > 120).sum()
 
 
+def test_an_oriented_box_is_drawn_as_it_lies(drawn, workspace):
+    """From the left end of its axis to the right one, and nowhere near the corners of the upright box around it."""
+    workspace.image("0.png", np.zeros((256, 256, 3), np.uint8))
+    turned = OrientedBoxes.of_corners(corners_of([(128, 128, 200, 20, np.pi / 4)]), [0.9], [0], (256, 256))
+    pictures, folder = drawn(plan={"pipelines": ONE}, only=[turned] * 4)
+    own = next(p for p in pictures if p.image == "0.png")
+    drawn_there = cv2.imread(str(folder / own.file)).max(axis=2) > 100
+    assert drawn_there[54:64, 54:64].any()
+    assert drawn_there[192:202, 192:202].any()
+    assert not drawn_there[185:205, 55:75].any(), "a mirrored angle would end here"
+    assert not drawn_there[125:132, 125:132].any(), "it is an outline"
+
+
 def test_many_images_that_differ_fill_the_page_and_no_more(drawn, workspace):
     for i in range(4, 12):
         workspace.image(f"{i}.png", np.full((12, 16, 3), i, np.uint8))
@@ -131,6 +159,8 @@ def test_where_nobody_finds_anything_two_pictures_say_so(drawn, other):
         (boxes((2, 2, 8, 8, 0.5, 1)), "1 detection"),
         # Beyond the image on all sides, and of a class without a label.
         (boxes((-90, -90, 900, 900, 1, 0), (3, 3, 5, 5, 0.2, 999)), "2 detections"),
+        (oriented((8, 6, 8, 3, 0.7, 0.5, 1)), "1 oriented box"),
+        (oriented((8, 6, 9e5, 3, 0.7, 0.5, 1), (-50, 6, 3, 3, 0.7, 0.5, 1)), "2 oriented boxes"),
         (kind(2), "2 (90%)"),
         (kind(0, 1.0), "0 (100%)"),
         (mask(0), ""),
@@ -256,3 +286,26 @@ def test_classes_of_one_image_have_colours_of_their_own_the_same_on_both_sides(d
     assert right["1"] == hex_of(1) or right["1"] not in left.values()
     assert left[str(far)] == right[str(far)]
     assert len({*left.values(), *right.values()}) == 3
+
+
+def test_masks_are_tinted_within_and_poses_have_their_points(drawn):
+    """Beside the box, which a plain detection has too: what differs lies where the mask or the points are."""
+
+    def canvas(result, caption):
+        pictures, folder = drawn(baseline=[result] * 4, candidate=[result] * 4)
+        assert {p.caption for p in pictures} == {caption}
+        return cv2.imread(str(folder / pictures[0].file)).astype(int)
+
+    whole = np.zeros((12, 16), bool)
+    whole[2:8, 2:5] = True
+    seen = np.array([[[4, 4, 0.9], [12, 9, 0.9], [14, 2, 0.1]]], np.float32)
+    plain = canvas(boxes(FACE), "1 detection")
+    masked = canvas(Instances.of_masks(boxes(FACE), [whole], (12, 16)), "1 mask")
+    posed = canvas(Poses(*vars(boxes(FACE)).values(), seen, np.full(3, 0.3, np.float32)), "1 pose")
+    scale = plain.shape[0] / 12
+    for drawing, inside, outside in ((masked, (6, 3), (6, 12)), (posed, (8.5, 11.5), (1.5, 13.5))):
+        apart = [
+            np.abs(drawing - plain)[round((y + 0.5) * scale), round((x + 0.5) * scale)].max()
+            for y, x in (inside, outside)
+        ]
+        assert apart[0] > 40 > 15 > apart[1], (inside, apart)

@@ -129,6 +129,16 @@ def results(outputs: list[npt.NDArray[np.float32]], geometries: list[seatrial.Ge
     assert_type(vectors, list[seatrial.Embedding])
     assert_type(vectors[0].vector, npt.NDArray[np.float32])
 
+    for one in seatrial.InstanceDecoder(format="yolov8")(outputs, geometries):
+        assert isinstance(one, seatrial.Instances)
+        assert_type(one.mask(0), npt.NDArray[np.bool_])
+    for pose in seatrial.PoseDecoder(keypoints=(17, 3))(outputs, geometries):
+        assert isinstance(pose, seatrial.Poses)
+        assert_type(pose.keypoints, npt.NDArray[np.float32])
+    for turned in seatrial.OrientedDecoder(nms="polygon")(outputs, geometries):
+        assert isinstance(turned, seatrial.OrientedBoxes)
+        assert_type(turned.corners_xy, npt.NDArray[np.float32])
+
     seatrial.DetectionDecoder(threshold=0.3)  # type: ignore[call-arg]
     seatrial.DetectionDecoder(confidence="high")  # type: ignore[arg-type]
     seatrial.ClassificationDecoder()(outputs)  # type: ignore[call-arg]

@@ -5,8 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import heads.maps  # noqa: F401 (adds its own to HEADS)
-from heads.encode import HEADS, build
+from heads.all import HEADS, build
 
 if __name__ == "__main__":
     folder, prefix = Path(sys.argv[1]), "".join(sys.argv[2:3])

@@ -27,9 +27,10 @@ CHANNELS = 32
 class Head:
     """outputs(things, way, rng): of one picture, by name, without the batch. post: the postprocess that reads it.
 
-    truth: box, mask, keypoints or oriented. rows: outputs whose first dimension counts what was found; their values come with
-    the count, as a pair. shapes: what the file says. fits: whether `init` can know it all (else it must say CHECK). scenes: the
-    pictures. write_truth: what is no COCO file: writes it, and gives the keys of the plan's images that name it.
+    truth: box, mask, plane, ellipse, keypoints or oriented. rows: outputs that hold what was found of all pictures of the batch, one
+    behind the other; numbered: those of them whose column 0 is the picture's place in the batch. most: the largest batch that
+    it can run. files: arrays beside the plan, by name. scenes: the pictures. annotations: writes a truth of another
+    kind into a folder, and gives its file's or folder's name; images: what else the plan says of its images.
     """
 
     outputs: Callable[[Sequence[Thing], Way, np.random.Generator], dict[str, np.ndarray]]
@@ -40,7 +41,18 @@ class Head:
     metric: str = "mAP"
     preprocess: Mapping[str, Any] = field(default_factory=dict)
     scenes: Callable[[], list[Scene]] = scenes
-    write_truth: Callable[[Path, Sequence[Scene]], dict[str, Any]] | None = None
+    more_inputs: Mapping[str, tuple[str, Sequence[int | str]]] = field(default_factory=dict)
+    rows: tuple[str, ...] = ()
+    numbered: tuple[str, ...] = ()
+    most: int = 4
+    files: Mapping[str, np.ndarray] = field(default_factory=dict)
+    annotations: Callable[[Path, Sequence[Scene]], str] | None = None
+    images: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def varies(self) -> bool:
+        """Whether each picture has an input of its own size."""
+        return self.mode == "rect"
 
 
 def candidates(
@@ -102,6 +114,18 @@ def keypoints(values: int) -> Behind:
     return behind
 
 
+def rf_detr(things, at, rng):
+    """dets, labels and masks: a mask a query, as logits over the whole input, which nothing cuts by its box: a half-plane."""
+    boxes, scores, places = candidates(things, at, rng, QUERIES)
+    masks = rng.normal(0, 1, (QUERIES, SIDE // 4, SIDE // 4))
+    centres = (np.arange(SIDE // 4) + 0.5) * 4
+    for place, thing in zip(places, things, strict=True):
+        a, b, c = at.plane(thing.plane)
+        masks[place] = a * centres[None, :] + b * centres[:, None] + c
+    logits = np.log(scores / (1 - scores))
+    return {"dets": f32(cxcywh(boxes) / SIDE), "labels": f32(logits), "masks": masks.astype(np.float32)}
+
+
 def yolov8(behind: Behind = nothing):
     def outputs(things, at, rng):
         boxes, scores, places = candidates(things, at, rng, ANCHORS)
@@ -147,11 +171,13 @@ HEADS: dict[str, Head] = {
     "detect-yolov8": Head(yolov8(), post("detect", "yolov8"), metadata=ultralytics("detect")),
     "detect-yolov5": Head(yolov5(), post("detect", "yolov5"), metadata=ultralytics("detect")),
     "detect-end-to-end": Head(end_to_end(), post("detect", "yolo26"), metadata=ultralytics("detect")),
+    "detect-end-to-end-rect": Head(end_to_end(), post("detect", "yolo26"), mode="rect", most=1, metadata=ultralytics("detect")),
     "instances-yolov8": Head(yolov8(coefficients), post("instances", "yolov8"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-yolov5": Head(yolov5(coefficients), post("instances", "yolov5"), "mask", metadata=SEGMENT, metric="mask mAP"),
     "instances-end-to-end": Head(
         end_to_end(coefficients), post("instances", "yolo26"), "mask", metadata=SEGMENT, metric="mask mAP"
     ),
+    "instances-queries": Head(rf_detr, post("instances", "rtdetr"), "plane", "stretch", metric="mask mAP"),
     "pose-yolov8": Head(
         yolov8(keypoints(3)), post("pose", "yolov8", keypoints=[POINTS, 3]), "keypoints", metadata=POSE, metric="keypoint mAP"
     ),
@@ -184,27 +210,39 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
     mean, std = (np.array(settings.get(k, d)) for k, d in (("mean", [0, 0, 0]), ("std", [1, 1, 1])))
     rgb = np.array([s.rgb for s in found])[:, :: -1 if settings.get("color") == "bgr" else 1]
     codes = (rgb * settings["scale"] - mean) / std
+    counts = {output: np.array([len(v) for v in tables[output]]) for output in head.rows}
     lookup_model(
         folder / "model.onnx",
         codes,
-        {output: np.stack(values) for output, values in tables.items()},
-        SIDE,
+        {output: np.stack(_filled(values)) for output, values in tables.items()},
+        None if head.varies else SIDE,
         head.metadata if metadata else {},
+        rows=counts,
+        numbered=head.numbered,
+        more_inputs=head.more_inputs,
     )
+    for file, array in head.files.items():
+        np.save(folder / file, array)
     write_pictures(folder / "pictures", found)
-    truth: dict[str, Any] = {"annotations": "truth.json"}
-    if head.write_truth is not None:
-        truth = head.write_truth(folder, found)
+    truth = "truth.json"
+    if head.annotations is not None:
+        truth = head.annotations(folder, found)
     else:
-        write_truth(folder / "truth.json", found, head.truth)
+        write_truth(folder / truth, found, head.truth)
     plan = {
         "version": 1,
-        "images": {"path": "pictures", **truth},
+        "images": {"path": "pictures", "annotations": truth, **head.images},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
-        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4], "threads": [1]},
+        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4][: 1 + (head.most > 1)], "threads": [1]},
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},
         "measure": {"max_time": "200 ms", "min_samples": 5},
     }
     path = folder / "plan.yaml"
     path.write_text(json.dumps(plan, indent=1))
     return path
+
+
+def _filled(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All as long as the longest."""
+    most = max((len(v) for v in values if v.ndim), default=0)
+    return [np.concatenate([v, np.zeros((most - len(v), *v.shape[1:]), v.dtype)]) if v.ndim else v for v in values]

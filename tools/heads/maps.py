@@ -119,7 +119,7 @@ def several_labels(things: Sequence[Thing], _at: Any, _rng: Any) -> dict[str, np
 
 
 def label_images(value: Callable[[Thing], int]):
-    def write(folder: Path, found: Sequence[Scene]) -> dict[str, Any]:
+    def write(folder: Path, found: Sequence[Scene]) -> str:
         (folder / "masks").mkdir(exist_ok=True)
         for scene in found:
             mask = np.zeros(scene.hw, np.uint8)
@@ -127,12 +127,12 @@ def label_images(value: Callable[[Thing], int]):
                 mask[:, round(thing.box_xyxy[0]) : round(thing.box_xyxy[2])] = value(thing)
             mask[:NOT_JUDGED_ROWS] = 255
             cv2.imwrite(str(folder / "masks" / scene.name), mask)
-        return {"annotations": "masks"}
+        return "masks"
 
     return write
 
 
-def depth_maps(folder: Path, found: Sequence[Scene]) -> dict[str, Any]:
+def depth_maps(folder: Path, found: Sequence[Scene]) -> str:
     """.npy beside a CSV; 0 in a border as wide as a cell, beyond whose centres a map has nothing to draw out."""
     (folder / "depth").mkdir(exist_ok=True)
     for scene in found:
@@ -144,26 +144,26 @@ def depth_maps(folder: Path, found: Sequence[Scene]) -> dict[str, Any]:
     return _map_csv(folder, found, "depth/{}.npy")
 
 
-def flat_depths(folder: Path, found: Sequence[Scene]) -> dict[str, Any]:
+def flat_depths(folder: Path, found: Sequence[Scene]) -> str:
     """16-bit PNG in millimetres."""
     (folder / "depth").mkdir(exist_ok=True)
     for scene in found:
         millimetres = np.full(scene.hw, round(1000 * _flat_depth(scene.things)), np.uint16)
         cv2.imwrite(str(folder / "depth" / scene.name), millimetres)
-    return _map_csv(folder, found, "depth/{}") | {"map_scale": 0.001}
+    return _map_csv(folder, found, "depth/{}")
 
 
-def _map_csv(folder: Path, found: Sequence[Scene], file: str) -> dict[str, Any]:
+def _map_csv(folder: Path, found: Sequence[Scene], file: str) -> str:
     rows = ["image,map", *(f"{s.name},{file.format(s.name)}" for s in found)]
     (folder / "truth.csv").write_text("\n".join(rows) + "\n")
-    return {"annotations": "truth.csv"}
+    return "truth.csv"
 
 
 def class_csv(classes: Callable[[Scene], list[str]]):
-    def write(folder: Path, found: Sequence[Scene]) -> dict[str, Any]:
+    def write(folder: Path, found: Sequence[Scene]) -> str:
         rows = ["image,class", *(f"{s.name},{';'.join(classes(s))}" for s in found)]
         (folder / "truth.csv").write_text("\n".join(rows) + "\n")
-        return {"annotations": "truth.csv"}
+        return "truth.csv"
 
     return write
 
@@ -171,7 +171,7 @@ def class_csv(classes: Callable[[Scene], list[str]]):
 def _segment(gives: Any, labels: Sequence[str] = MAP_CLASSES, value: Any = None, mode: str = "stretch", **post: Any) -> Head:
     write = label_images(value or (lambda thing: thing.class_id + 1))
     keys = {"task": "segment", "labels": list(labels), **post}
-    return Head(gives, keys, mode=mode, metric="mIoU", scenes=bands, write_truth=write)
+    return Head(gives, keys, mode=mode, metric="mIoU", scenes=bands, annotations=write)
 
 
 def _mask(gives: Any, **post: Any) -> Head:
@@ -187,20 +187,20 @@ HEADS |= {
     "segment-class-map-float": _segment(class_map(np.float32, True), format="class_map"),
     "segment-one-channel": _mask(one_channel(False), activation="sigmoid", resize="linear"),
     "segment-one-of-several": _mask(one_channel(True, 6), activation="none", outputs=["d0"]),
-    "dense-depth": Head(depth, {"task": "dense"}, mode="letterbox", metric="AbsRel", scenes=bands, write_truth=depth_maps),
+    "dense-depth": Head(depth, {"task": "dense"}, mode="letterbox", metric="AbsRel", scenes=bands, annotations=depth_maps),
     "dense-disparity": Head(
-        disparity, {"task": "dense", **DISPARITY}, metric="AbsRel", scenes=bands, write_truth=flat_depths
+        disparity, {"task": "dense", **DISPARITY}, metric="AbsRel", scenes=bands, annotations=flat_depths, images={"map_scale": 0.001}
     ),
     "classify-background": Head(
         one_class,
         {"task": "classify", "background": "first", "labels": list(CLASSES)},
         metric="top-1",
-        write_truth=class_csv(lambda scene: [CLASSES[_first_class(scene.things)]]),
+        annotations=class_csv(lambda scene: [CLASSES[_first_class(scene.things)]]),
     ),
     "classify-labels": Head(
         several_labels,
         {"task": "classify", "multi_label": True, "activation": "sigmoid", "confidence": 0.5, "labels": list(CLASSES)},
         metric="micro F1",
-        write_truth=class_csv(lambda scene: sorted({CLASSES[t.class_id] for t in scene.things})),
+        annotations=class_csv(lambda scene: sorted({CLASSES[t.class_id] for t in scene.things})),
     ),
 }

@@ -6,7 +6,7 @@ For: what is there. Not for: what a model says of it (encode.py).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -42,9 +42,24 @@ class Thing:
         """(H, W) bool."""
         y, x = np.mgrid[0 : hw[0], 0 : hw[1]]
         x0, y0, x1, y1 = self.box_xyxy
+        return (x >= x0) & (x < x1) & (y >= y0) & (y < y1) & self.half_plane(hw)
+
+    def ellipse(self, hw: tuple[int, int]) -> np.ndarray:
+        """(H, W) bool: eight tenths of the box wide and high, so that nothing lies at its edges."""
+        y, x = np.mgrid[0 : hw[0], 0 : hw[1]]
+        return within(self.box_xyxy, x + 0.5, y + 0.5) > 0
+
+    def half_plane(self, hw: tuple[int, int]) -> np.ndarray:
+        """(H, W) bool: the mask without the box."""
+        y, x = np.mgrid[0 : hw[0], 0 : hw[1]]
         a, b, c = self.plane
-        inside = (x >= x0) & (x < x1) & (y >= y0) & (y < y1)
-        return inside & (a * (x + 0.5) + b * (y + 0.5) + c > 0)
+        return a * (x + 0.5) + b * (y + 0.5) + c > 0
+
+
+def within(box_xyxy: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Above 0 in the ellipse of eight tenths of the box, 1 at its middle."""
+    x0, y0, x1, y1 = box_xyxy
+    return 1 - ((x - (x0 + x1) / 2) / (0.4 * (x1 - x0))) ** 2 - ((y - (y0 + y1) / 2) / (0.4 * (y1 - y0))) ** 2
 
 
 @dataclass(frozen=True)
@@ -59,7 +74,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Way:
-    """x_input = x_source * sx + ox, likewise y; of a letterbox or a stretch to a square of `side`."""
+    """x_input = x_source * sx + ox, likewise y; of a letterbox, rect or stretch within a square of `side`."""
 
     side: int
     sx: float
@@ -85,6 +100,9 @@ def way(hw: tuple[int, int], side: int, mode: str) -> Way:
         return Way(side, side / w, side / h)
     ratio = min(side / h, side / w)
     rh, rw = round(h * ratio), round(w * ratio)
+    if mode == "rect":
+        # Padded to multiples of 32 alone.
+        return Way(side, rw / w, rh / h, (-rw % 32) // 2, (-rh % 32) // 2)
     return Way(side, rw / w, rh / h, (side - rw) // 2, (side - rh) // 2)
 
 
@@ -144,15 +162,15 @@ def write_pictures(folder: Path, found: list[Scene]) -> None:
 
 
 def coco(found: list[Scene], kind: str = "box") -> dict:
-    """kind: box, mask, keypoints or oriented: what each annotation holds beside its box."""
+    """kind: box, mask, plane, ellipse, keypoints or oriented: what each annotation holds beside its box."""
     annotations = []
     for k, scene in enumerate(found):
         for thing in scene.things:
             x0, y0, x1, y1 = thing.box_xyxy
             row = {"id": len(annotations) + 1, "image_id": k, "category_id": thing.class_id + 1, "iscrowd": 0}
             row |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
-            if kind == "mask":
-                mask = thing.mask(scene.hw)
+            if kind in ("mask", "plane", "ellipse"):
+                mask = {"mask": thing.mask, "plane": thing.half_plane, "ellipse": thing.ellipse}[kind](scene.hw)
                 row |= {"segmentation": runs(mask), "area": int(mask.sum())}
             if kind == "keypoints":
                 row["keypoints"] = np.column_stack([thing.keypoints, np.full(POINTS, 2)]).ravel().tolist()

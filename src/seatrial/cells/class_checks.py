@@ -13,7 +13,9 @@ from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.names import fold
+from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
+from seatrial.parity.texts import check_texts
 from seatrial.parity.truth import Truth, check_truth, load_truth
 from seatrial.pipeline.class_count import head_classes
 from seatrial.plan import pipelines, tasks
@@ -39,7 +41,7 @@ def label_notes(name: str, spec: pipelines.Pipeline, info: ModelInfo, labels: li
     return [Warning("label-conflict", said).of(f"pipelines.{name}")]
 
 
-def truth_of(plan: PlanFile, images: list[ImageFile]) -> Truth | None:
+def truth_of(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage]) -> Truth | None:
     """The plan's, cut to the trial's images; None where it names none. An image may have several classes where any pipeline
     gives several."""
     spec = plan.plan.images
@@ -47,7 +49,8 @@ def truth_of(plan: PlanFile, images: list[ImageFile]) -> Truth | None:
         return None
     posts = [p.postprocess for p in plan.plan.pipelines.values()]
     multi_label = any(isinstance(p, pipelines.Postprocess) and p.multi_label for p in posts)
-    return load_truth(plan.resolve(spec.annotations), images, multi_label, spec.map_scale)
+    sizes_hw = [c.source_hw for c in checked]
+    return load_truth(plan.resolve(spec.annotations), images, sizes_hw, multi_label, spec.map_scale)
 
 
 def map_truth(
@@ -68,8 +71,12 @@ def map_truth(
             if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for warning in check_truth(truth, images, sizes, post.task, post.multi_label):
+            for warning in _of_task(post, truth, images, sizes):
                 pipelines_by_warning.setdefault(warning, []).append(name)
+        if truth.texts is not None or truth.regions is not None or _is_text(post):
+            # Text has no classes to map.
+            maps[name] = ClassMap(how="text")
+            continue
         class_ids = dict(post.class_ids) if isinstance(post.class_ids, dict) else post.class_ids
         try:
             found = map_classes(truth, labels[name], class_ids, head_classes(spec.postprocess, infos[name]))
@@ -87,6 +94,21 @@ def map_truth(
     several = len(plan.plan.pipelines) > 1
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
     return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
+
+
+def _of_task(
+    post: pipelines.Postprocess, truth: Truth, images: list[ImageFile], sizes: list[tuple[int, int]]
+) -> list[Warning]:
+    if not _is_text(post):
+        return check_truth(truth, images, sizes, post.task, post.multi_label)
+    if post.format == "db":
+        return check_regions(truth, images, sizes)
+    check_texts(truth)
+    return []
+
+
+def _is_text(post: pipelines.Postprocess | pipelines.UserPostprocess) -> bool:
+    return isinstance(post, pipelines.Postprocess) and post.task == "text"
 
 
 def relabellings_of(

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from seatrial.cells.floor import kept, row_of
+from seatrial.cells.floor import kept
 from seatrial.errors import count_of
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.parity.specials import as_array, signature
+from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.pipeline.results import ResultsWriter
 from seatrial.warning import Warning
@@ -41,18 +42,20 @@ def collect(
         images = [pipeline.decode(data[min(i, len(data) - 1)]) for i in range(start, start + w.batch)]
         geometries = pipeline.preprocess(images, opened.feeds)
         outputs = backend.run(opened.feeds)
+        by_image = outputs_by_image(w.spec.postprocess, w.model_info.outputs, outputs, w.batch)[:count]
         plausible.add(outputs, w.batch, count)
-        for name, output in zip(names, outputs, strict=True):
+        plausible.add_reach(by_image, geometries[:count])
+        for k, (name, output) in enumerate(zip(names, outputs, strict=True)):
             if output.dtype.kind != "f" or np.isfinite(output).all():
                 continue
             if np.isnan(output).any():
                 nan_outputs[name] = None
-            infinite[name] += sum(bool(np.isinf(row_of(output, r, w.batch)).any()) for r in range(count))
-        for row in range(count):
+            infinite[name] += sum(bool(np.isinf(own[k]).any()) for own in by_image)
+        for row, own in enumerate(by_image):
             if raw_images:
-                specials.append([signature(row_of(o, row, w.batch)) for o in outputs])
+                specials.append([signature(o) for o in own])
             if start + row < raw_images:
-                writer.add_raw([kept(o, row, w.batch) for o in outputs])
+                writer.add_raw([kept(o) for o in own])
         for result in pipeline.postprocess(outputs, geometries)[:count]:
             scores = getattr(result, "scores", None)
             if scores is not None and not np.isfinite(scores).all():

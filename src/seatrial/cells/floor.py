@@ -15,6 +15,7 @@ import numpy.typing as npt
 from seatrial.history.records import Floor
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
+from seatrial.pipeline.image_outputs import outputs_by_image
 
 Array = npt.NDArray[Any]
 # Enough to see what is not the same twice; a slow model is not to pay for sixteen.
@@ -71,23 +72,18 @@ def _run_again(
             )
             if backend is None:
                 shapes = {name: array.shape for name, array in feeds.items()}
-                options = OpenOptions.for_shapes(w.model_info, threads, shapes)
+                fixed = OpenOptions.for_shapes(w.model_info, threads, shapes)
+                options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(threads)
                 backend = open_backend(w.backend, Path(w.model), options)
             outputs = backend.run(feeds)
-            for row in range(min(batch, count - start)):
-                yield [kept(o, row, batch) for o in outputs]
+            images = outputs_by_image(w.spec.postprocess, w.model_info.outputs, outputs, batch)
+            for own in images[: min(batch, count - start)]:
+                yield [kept(o) for o in own]
     finally:
         if backend is not None:
             backend.close()
 
 
-def kept(output: Array, row: int, batch: int) -> Array:
+def kept(own: Array) -> Array:
     """A copy of one image's output, since the next run overwrites it; text has no differences to measure: left out."""
-    own = row_of(output, row, batch)
     return np.array(own) if own.dtype.kind in "fiub" else np.zeros(0)
-
-
-def row_of(output: Array, row: int, batch: int) -> Array:
-    """One image's part of an output; the whole of an output that has no batch dimension."""
-    own: Array = output[row] if output.ndim and len(output) == batch else output
-    return own

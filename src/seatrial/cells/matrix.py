@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo
+from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
 from seatrial.plan.models import Plan
 from seatrial.precision import unsupported
@@ -48,7 +49,8 @@ def _reference_first(plan: Plan) -> list[str]:
 def why_skipped(
     model: ModelInfo, backend: str, precision: str, batch: int, threads: int, image_count: int, cores: int
 ) -> str:
-    fixed = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None
+    image = main_input(model) if model.inputs else None
+    fixed = image.shape[0] if image and image.shape else None
     is_fake = model.path.name.endswith(FAKE_SUFFIX)
     if (backend == "fake") != is_fake:
         return (
@@ -63,7 +65,7 @@ def why_skipped(
     if batch > image_count:
         return f"a batch of {batch} needs {batch} images; there are {image_count}"
     if precision != "fp32" and any(i.dtype != "float32" for i in model.inputs):
-        return f"the model takes {model.inputs[0].dtype}, and {precision} variants are made from float32 models"
+        return f"the model takes {main_input(model).dtype}, and {precision} variants are made from float32 models"
     if precision != "fp32" and model.held:
         return f"the model {model.held}, and {precision} variants are made from float32 models"
     if precision == "int8" and 0 < model.opset < 13:

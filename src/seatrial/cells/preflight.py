@@ -32,7 +32,8 @@ from seatrial.machine.environment import fingerprint
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.relabel import Relabelling
-from seatrial.parity.truth import Truth, read_tags, truth_files
+from seatrial.parity.tags import read_tags
+from seatrial.parity.truth import Truth, truth_files
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
@@ -108,7 +109,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     warnings += _check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
-    truth = truth_of(plan, images)
+    truth = truth_of(plan, images, checked)
     class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
     if truth is not None:
         found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
@@ -201,6 +202,9 @@ def _hash_judges(plan: PlanFile, inputs: Inputs) -> list[HashedFile]:
         if isinstance(spec.postprocess, pipelines.Postprocess) and isinstance(spec.postprocess.labels, str):
             with contextlib.suppress(OSError):
                 inputs.add(name, [hash_file(plan.folder / spec.postprocess.labels)])
+        if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.anchors is not None:
+            with contextlib.suppress(OSError):
+                inputs.add(name, [hash_file(plan.folder / spec.postprocess.anchors)])
     return judges
 
 

@@ -36,6 +36,7 @@ from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.workload import PipelineWorkload, Stopping
 from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.model.image_size import main_input
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
 from seatrial.stages import END_TO_END
@@ -112,7 +113,8 @@ def _inspected(cached: Path) -> ModelInfo | None:
 
 
 def _fixed_batch(info: ModelInfo) -> int:
-    first = info.inputs[0].shape[0] if info.inputs and info.inputs[0].shape else None
+    image = main_input(info) if info.inputs else None
+    first = image.shape[0] if image and image.shape else None
     return first if isinstance(first, int) else 1
 
 

@@ -35,7 +35,14 @@ _SINGLE_READINGS = {
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
 # A cell's results against the truth; None where there is no truth, or none for its task.
 Evaluations = Callable[[CellRecord], Evaluation | None]
-_METRIC_OF_DROP = {"map_drop": "mAP", "top1_drop": "top-1", "miou_drop": "mIoU", "f1_drop": "F1"}
+_METRIC_OF_DROP = {
+    "map_drop": "mAP",
+    "top1_drop": "top-1",
+    "miou_drop": "mIoU",
+    "f1_drop": "F1",
+    "hmean_drop": "hmean",
+    "word_accuracy_drop": "word accuracy",
+}
 _METRIC_OF_ERROR = {"abs_rel": "AbsRel", "rmse": "RMSE"}
 
 
@@ -197,7 +204,7 @@ def _judge_evaluated(
         return judge_accuracy(own, budget.limit, seed)
     wanted = _METRIC_OF_DROP[budget.metric]
     # map_drop judges the mAP of masks and of keypoints too, by which task the pipeline has.
-    if own.metric.split()[-1] != wanted:
+    if wanted not in (own.metric, own.metric.split()[-1]):
         return _inconclusive(f"this task's metric is {own.metric}, not {wanted}")
     theirs = evaluations(reference) if reference is not None and reference.status == "ok" else None
     if theirs is None or theirs.metric != own.metric:

@@ -103,7 +103,9 @@ def _files_of(plan: PlanFile) -> set[Path]:
     for pipeline in plan.plan.pipelines.values():
         labels = pipeline.postprocess.labels
         named_files += [pipeline.model, labels if isinstance(labels, str) else None]
-    return {plan.path.resolve(), *(plan.resolve(f).resolve() for f in named_files if f is not None)}
+    paths = [plan.resolve(f).resolve() for f in named_files if f is not None]
+    # Of a folder of annotations all texts.
+    return {plan.path.resolve(), *paths, *(text for p in paths if p.is_dir() for text in p.rglob("*.txt"))}
 
 
 def _in_folder(folder: Path, expected: set[Path]) -> tuple[list[ImageFile], list[Warning]]:

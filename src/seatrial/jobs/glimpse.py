@@ -10,8 +10,8 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, ModelWorkload
 from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo
-from seatrial.model.image_size import sized
+from seatrial.model.image_size import main_input, sized
 from seatrial.plan.seen import Seen
 from seatrial.units import format_bytes, format_seconds
 
@@ -33,11 +33,13 @@ PICTURES = 4
 
 @validated(frozen=True, config=STRICT)
 class GlimpseTask:
-    """preprocess: arguments of kernels.Preprocess. pictures: paths, of which the first that decode are taken."""
+    """preprocess: arguments of kernels.Preprocess. pictures: paths, of which the first that decode are taken. extra_inputs:
+    what goes into the model's inputs beside the picture, by their names."""
 
     workload: ModelWorkload
     preprocess: dict[str, Any]
     pictures: tuple[str, ...]
+    extra_inputs: dict[str, str] = field(default_factory=dict)
 
 
 @validated(frozen=True, config=STRICT)
@@ -65,11 +67,13 @@ def glimpse(
     candidates: Sequence[Path],
     backend: str,
     timeout_s: float = 60.0,
+    extra_inputs: Mapping[str, str] | None = None,
 ) -> Glimpse:
     """Runs the model on the first pictures among the candidates that can be read; never raises for the model's sake.
 
-    preprocess: arguments of kernels.Preprocess.
+    preprocess: arguments of kernels.Preprocess. extra_inputs: as GlimpseTask has it.
     """
+    image = main_input(info)
     free = free_bytes()
     if free is not None and 3 * info.size_bytes > free:
         return Glimpse(
@@ -81,9 +85,9 @@ def glimpse(
         backend=backend,
         batch=batch,
         threads=len(usable_cores()),
-        input_shapes={info.inputs[0].name: sized(info.inputs[0], batch, preprocess["size"])},
+        input_shapes={image.name: sized(image, batch, preprocess["size"])},
     )
-    task = GlimpseTask(workload, preprocess, tuple(str(p.absolute()) for p in candidates))
+    task = GlimpseTask(workload, preprocess, tuple(str(p.absolute()) for p in candidates), dict(extra_inputs or {}))
     with tempfile.TemporaryDirectory(prefix="seatrial-glimpse-") as folder:
         ended = run_job(JOB, task, Path(folder), timeout_s, lambda _step, _share: None)
     if ended.answer is not None:
@@ -105,14 +109,17 @@ def _look(task: GlimpseTask, _folder: Path, _tell: Tell) -> GlimpseAnswer:
 
     from seatrial.backends import OpenOptions, open_backend
     from seatrial.kernels.preprocess import Preprocess
+    from seatrial.pipeline.extra_inputs import extra_values
     from seatrial.plan.seen import observe
 
     w = task.workload
     settings: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in task.preprocess.items()}
     kernel = Preprocess(**settings)
     feed = np.zeros((w.batch, *kernel.shape), kernel.dtype)
-    fed = w.model_info.inputs[0].name
-    options = OpenOptions.for_shapes(w.model_info, w.threads, {fed: feed.shape})
+    fed = main_input(w.model_info).name
+    dtypes = {i.name: i.dtype for i in w.model_info.inputs}
+    feeds = {fed: feed} | {name: np.zeros((w.batch, 2), dtypes[name]) for name in task.extra_inputs}
+    options = OpenOptions.for_shapes(w.model_info, w.threads, {name: array.shape for name, array in feeds.items()})
     images = _images(task.pictures)
     if not images:
         return GlimpseAnswer({})
@@ -121,9 +128,11 @@ def _look(task: GlimpseTask, _folder: Path, _tell: Tell) -> GlimpseAnswer:
 
     def runs() -> Any:
         for image in images:
-            kernel.batch([image] * w.batch, out=feed)
+            _, geometries = kernel.batch_with_geometries([image] * w.batch, out=feed)
+            for name, kind in task.extra_inputs.items():
+                feeds[name][...] = [extra_values(kind, g) for g in geometries]
             began = time.monotonic()
-            outputs = backend.run({fed: feed})
+            outputs = backend.run(feeds)
             took_s.append(time.monotonic() - began)
             yield outputs, w.batch
 

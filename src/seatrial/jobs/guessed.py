@@ -35,10 +35,10 @@ def guess_seen(
         return guess(info, not_run=problem, size=size), problem
     batch = first.batch_fixed or 1
     own = _pictures(images) if images else []
-    seen = glimpse(info, first.preprocess, batch, own or [PICTURE], backends[0])
+    seen = glimpse(info, first.preprocess, batch, own or [PICTURE], backends[0], extra_inputs=first.extra_inputs)
     unread = own and not seen.seen and not seen.problem
     if unread:
-        seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0])
+        seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0], extra_inputs=first.extra_inputs)
     found = replace(guess(info, seen.seen, seen.problem, size), run_s=seen.run_s)
     found = _with_labels_that_fit(info, found)
     if unread:

@@ -19,7 +19,7 @@ from seatrial.model.contents import Contents, contents_of
 from seatrial.model.cost import Cost, cost_of
 from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, inspect_model
-from seatrial.model.image_size import image_input, size_in, sized
+from seatrial.model.image_size import image_input, main_input, size_in, sized
 from seatrial.plan.guess import Guess, guess
 
 # What runs a picture for the guess, in this order.
@@ -89,8 +89,8 @@ def _guessed_shapes(info: ModelInfo) -> dict[str, tuple[int, ...]]:
         found = guess(info)
     except ModelError:
         return {}
-    image = info.inputs[0]
-    return {image.name: sized(image, found.batch_fixed or 1, found.size)}
+    image, batch = main_input(info), found.batch_fixed or 1
+    return {image.name: sized(image, batch, found.size)} | dict.fromkeys(found.extra_inputs, (batch, 2))
 
 
 def _opening(info: ModelInfo, name: str, shapes: dict[str, tuple[int, ...]], guessed: bool, threads: int) -> Opening:

@@ -103,7 +103,8 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
     first: list[Any] = [pipeline.decode(data[i % len(data)]) for i in range(w.batch)]
     geometries: list[Geometry] = pipeline.preprocess(first, feeds)
     shapes = {name: array.shape for name, array in feeds.items()}
-    options = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
+    fixed = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
+    options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(w.threads, w.clients)
     tell("loading", 0.0)
     began = now_ns()
     backend = open_backend(w.backend, Path(w.model), options, w.native)

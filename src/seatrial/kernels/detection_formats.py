@@ -6,83 +6,19 @@ A format is a function in FORMATS; `needs_nms` says whether its candidates overl
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.kernels import detection_layouts as layouts
+from seatrial.kernels.detection_layouts import cxcywh_to_xyxy
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, SOURCE, Candidates, Format, Part
+from seatrial.kernels.more_formats import MORE_FORMATS, WITH_MASKS
 from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
+from seatrial.kernels.tensor_shapes import Shapes
 from seatrial.stages import END_TO_END
-
-Candidates = tuple[F32, F32, I64]
-
-
-def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
-    """Nothing to check beyond pick_outputs."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Columns of one tensor that mean one thing: `start` to `stop` along `axis` of one image's rows, without the batch.
-
-    output: which of the format's tensors, boxes first. unit_range: values are probabilities, 0 to 1.
-    """
-
-    name: str
-    output: int = 0
-    axis: int = 1
-    start: int = 0
-    stop: int | None = None
-    unit_range: bool = False
-
-
-@dataclass(frozen=True)
-class Format:
-    """`decode(outputs, input_hw)` takes the rows of one image, without the batch; `outputs` says which and how shaped.
-
-    `name` is the native kernel's; `check` raises ValueError where shapes that pick_outputs let through do not fit.
-    `parts` are judged apart: boxes in pixels would hide what became of scores. ranked: rows are ordered by their scores, so
-    that two runs of one model may give the same rows in another order. anchor_axis: of one image's first tensor, that which
-    counts anchors. fixed: columns of it that are no class; `class_columns`: whether those behind them are a class each. Behind
-    both may stand what another task reads: coefficients, keypoints, an angle.
-    """
-
-    name: str
-    decode: Callable[[list[F32], tuple[int, int]], Candidates]
-    needs_nms: bool
-    output_ranks: tuple[int, ...]
-    outputs: str
-    check: Callable[[list[F32], tuple[int, int]], None] = _sound
-    parts: tuple[Part, ...] = ()
-    ranked: bool = False
-    anchor_axis: int = 0
-    fixed: int = 0
-    class_columns: bool = True
-
-    def anchors(self, rows: list[F32]) -> int:
-        """How many the image's tensors have."""
-        return int(rows[0].shape[self.anchor_axis])
-
-    def without(self, rows: list[F32], extra: int) -> list[F32]:
-        """The tensors without the last `extra` columns of the first."""
-        if not extra:
-            return rows
-        return [rows[0][:-extra] if self.anchor_axis else rows[0][:, :-extra], *rows[1:]]
-
-    def behind(self, head: F32, extra: int, anchors: I64) -> F32:
-        """(N, extra): of some anchors, the last columns of one image's head."""
-        return head[-extra:, anchors].T if self.anchor_axis else head[anchors, -extra:]
-
-    def classes_beside(self, columns: int, extra: int) -> int:
-        """How many classes a head of so many columns has; below 1 where it has too few, 0 where classes are numbers."""
-        return columns - self.fixed - extra
-
-
-def cxcywh_to_xyxy(boxes: F32) -> F32:
-    half = boxes[:, 2:4] / 2
-    return np.concatenate([boxes[:, :2] - half, boxes[:, :2] + half], axis=1)
 
 
 def _best_class(scores: F32) -> tuple[F32, I64]:
@@ -193,9 +129,28 @@ _SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
 FORMATS: dict[str, Format] = {
     "yolov8": Format(
-        "yolov8", _yolov8, True, (3,), "one tensor (B, 4 + classes, anchors)", parts=_V8_PARTS, anchor_axis=1, fixed=4
+        "yolov8",
+        _yolov8,
+        True,
+        (3,),
+        "one tensor (B, 4 + classes, anchors)",
+        parts=_V8_PARTS,
+        anchor_axis=1,
+        fixed=4,
+        choose=layouts.anchors_last(),
+        units=(PIXELS, FRACTIONS),
     ),
-    "yolov5": Format("yolov5", _yolov5, True, (3,), "one tensor (B, anchors, 5 + classes)", parts=_V5_PARTS, fixed=5),
+    "yolov5": Format(
+        "yolov5",
+        _yolov5,
+        True,
+        (3,),
+        "one tensor (B, anchors, 5 + classes)",
+        parts=_V5_PARTS,
+        fixed=5,
+        choose=layouts.anchors_first(objectness=True),
+        units=(PIXELS, FRACTIONS),
+    ),
     "yolox": Format(
         "yolox", _yolox, True, (3,), "one tensor (B, anchors, 5 + classes), undecoded", _check_yolox, _V5_PARTS, fixed=5
     ),
@@ -209,15 +164,23 @@ FORMATS: dict[str, Format] = {
         ranked=True,
         fixed=6,
         class_columns=False,
+        choose=layouts.columns(0, 4, 5),
+        units=(PIXELS, FRACTIONS, SOURCE),
     ),
-    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS),
-    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS),
-    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True),
+    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS, units=(FRACTIONS,)),
+    "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS, units=(FRACTIONS,)),
+    "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True, units=(FRACTIONS,)),
 }
+FORMATS |= MORE_FORMATS
+# YOLOX and YOLOv6 with their grids inside the graph write what YOLOv5 does.
+FORMATS["yolox_decoded"] = FORMATS["yolov5"]
 # One anchor-free head served three generations; people look for their own's name.
 FORMATS["yolo11"] = FORMATS["yolov8"]
 FORMATS["yolov10"] = FORMATS[END_TO_END]
 FORMATS["yolo26"] = FORMATS[END_TO_END]
+# Of boxes alone.
+DETECTORS = tuple(FORMATS)
+FORMATS |= WITH_MASKS
 # Heads behind whose classes other tasks keep what they read.
 EXTENDED = ("yolov8", "yolo11", "yolov5", END_TO_END, "yolov10", "yolo26")
 
@@ -238,6 +201,34 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
     # What leaves float32's range becomes infinite, and infinite boxes are left out by rule.
     with np.errstate(over="ignore"):
         return [np.asarray(o, np.float32) for o in usable]
+
+
+def image_rows(format_name: str, outputs: list[npt.NDArray[Any]], images: int) -> list[list[F32]]:
+    """For each image its rows of the tensors that the format reads, as float32. ValueError says what was expected."""
+    form = FORMATS[format_name]
+    if not form.shapes:
+        tensors = pick_outputs(format_name, outputs)
+        for t in tensors:
+            if len(t) != images:
+                raise ValueError(f"expected outputs for {images} image(s), got a tensor of shape {t.shape}")
+        return [[t[i] for t in tensors] for i in range(images)]
+    found = shapes_of(form, outputs)
+    if found is None:
+        came = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
+        raise ValueError(
+            f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {came}"
+        )
+    try:
+        rows = found.images(outputs, images)
+    except ValueError as e:
+        raise ValueError(f"format '{format_name}': {e}") from None
+    with np.errstate(over="ignore"):
+        return [[np.asarray(r, np.float32) for r in own] for own in rows]
+
+
+def shapes_of(form: Format, outputs: Sequence[npt.NDArray[Any]]) -> Shapes | None:
+    """In which of its ways the format's tensors came; None where in none."""
+    return next((s for s in form.shapes if s.fit([o.shape for o in outputs])), None)
 
 
 def pick_head(format_name: str, outputs: list[npt.NDArray[Any]], extra: int, what: str) -> F32:

@@ -11,6 +11,7 @@ from seatrial._native import kernels
 from seatrial.kernels import reference
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.reference import F32, I64
+from seatrial.kernels.results import Detections
 
 _MASK_DTYPES = {
     **{name: name for name in ("float32", "float64", "int32", "int64", "uint8")},
@@ -27,10 +28,12 @@ def detect(
     class_agnostic: bool,
     most: int,
     extra: int = 0,
+    input_hw: tuple[int, int] | None = None,
 ) -> tuple[F32, F32, I64, I64]:
     """Boxes (N, 4) in source pixels, scores, classes and anchors (N,) of one image.
 
-    rows: the format's tensors without batch. extra: columns behind the classes that detection does not read.
+    rows: the format's tensors without batch. extra: columns behind the classes that detection does not read. input_hw: what
+    fractions are of, by default the geometry's.
     """
     first, second = np.ascontiguousarray(rows[0]), np.ascontiguousarray(rows[1]) if len(rows) == 2 else None
     anchors = first.shape[1] if format_name == "yolov8" else first.shape[0]
@@ -44,7 +47,7 @@ def detect(
         first,
         second,
         extra,
-        geometry.input_hw,
+        geometry.input_hw if input_hw is None else input_hw,
         confidence,
         iou,
         class_agnostic,
@@ -56,6 +59,34 @@ def detect(
     )
     # Copies: a result that is kept must not keep room for the most that there could have been.
     return boxes[:count].copy(), scores[:count].copy(), ids[:count].copy(), chosen[:count].copy()
+
+
+def detections_of(
+    boxes_xyxy: F32,
+    scores: F32,
+    class_ids: I64,
+    geometry: Geometry,
+    confidence: float,
+    iou: float | None,
+    class_agnostic: bool,
+    most: int,
+) -> tuple[Detections, I64]:
+    """Candidates (N, 4), (N,) and (N,) in input pixels to detections in source pixels, and which candidates these are.
+
+    iou: None where the model has suppressed already. They go to C++ as the tensors of a format that it reads, with the classes
+    numbered anew, so that a few candidates of many classes stay few numbers.
+    """
+    present, own = np.unique(class_ids, return_inverse=True)
+    if iou is None:
+        rows = [np.column_stack([boxes_xyxy, scores, own]).astype(np.float32)]
+        found = detect("end_to_end", rows, geometry, confidence, 0.0, class_agnostic, most)
+    else:
+        # SSD's boxes are fractions: of an input of one pixel, so that none is changed. Its first column is the background's.
+        columns = np.zeros((len(scores), 1 + max(1, len(present))), np.float32)
+        columns[np.arange(len(scores)), 1 + own] = scores
+        found = detect("ssd", [boxes_xyxy, columns], geometry, confidence, iou, class_agnostic, most, input_hw=(1, 1))
+    boxes, best, classes, chosen = found
+    return Detections(boxes, best, present[classes] if len(classes) else classes), chosen
 
 
 def instance_runs(

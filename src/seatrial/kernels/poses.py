@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.arguments import is_number, is_whole, one_of
+from seatrial.kernels.arguments import is_number, is_whole
 from seatrial.kernels.detection_formats import pick_head
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.postprocess import DetectionDecoder, Outputs, checked_outputs
@@ -43,12 +44,13 @@ class PoseDecoder(DetectionDecoder):
         ValueError: an argument or an output's shape is not as expected.
     """
 
+    formats: ClassVar[tuple[str, ...]] = FORMATS_OF_POSES
+
     keypoints: tuple[int, int] = (17, 3)
     sigmas: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        one_of("format", self.format, list(FORMATS_OF_POSES))
         count = self.keypoints
         if len(count) != 2 or not all(map(is_whole, count)) or count[0] < 1 or count[1] not in (2, 3):
             raise ValueError(f"keypoints: expected how many, and 2 or 3 values each, such as (17, 3), got {count!r}")

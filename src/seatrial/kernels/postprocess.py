@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
-from seatrial.kernels.detection_formats import FORMATS, Format, pick_outputs
+from seatrial.kernels.detection_formats import DETECTORS, FORMATS, image_rows
+from seatrial.kernels.detection_layouts import Chosen, checked_anchors
+from seatrial.kernels.detector_format import FRACTIONS, SOURCE, Format
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Classification, Detections, Embedding
 
@@ -32,15 +34,21 @@ class DetectionDecoder:
     `max_detections`; then boxes go to source pixels and are clipped to the image; a box left without area is dropped.
 
     Args:
-        format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr.
+        format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr and others.
         confidence, iou: thresholds from 0 to 1.
         max_detections: most detections an image.
         class_agnostic: suppress across classes.
         engine: native (C++), or reference (NumPy); both give the same detections, bit for bit.
+        boxes: what their numbers count, one of the format's units: pixels of the input, fractions of it, or source pixels; by
+            default the format's first. Outputs come in the order of the format's own words.
+        anchors_xyxy: (N, 4) in input pixels, of a format whose boxes are offsets from them; variances: what these are times, in
+            their order, by default the format's.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected.
     """
+
+    formats: ClassVar[tuple[str, ...]] = DETECTORS
 
     format: str = "yolov8"
     confidence: float = 0.25
@@ -48,10 +56,16 @@ class DetectionDecoder:
     max_detections: int = 300
     class_agnostic: bool = False
     engine: str = "native"
+    boxes: str | None = None
+    anchors_xyxy: reference.F32 | None = field(default=None, repr=False, compare=False)
+    variances: tuple[float, float, float, float] | None = None
 
     def __post_init__(self) -> None:
         one_of("engine", self.engine, ENGINES)
-        one_of("format", self.format, list(FORMATS))
+        one_of("format", self.format, list(self.formats))
+        self._check_anchors()
+        if self.boxes is not None:
+            one_of("boxes", self.boxes, list(self.form.units))
         for name in ("confidence", "iou"):
             value = getattr(self, name)
             if not is_number(value) or not 0 <= value <= 1:
@@ -61,9 +75,8 @@ class DetectionDecoder:
         _check_count("max_detections", self.max_detections)
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
-        tensors = pick_outputs(self.format, _arrays(outputs, geometries))
-        _check_batch(tensors, geometries)
-        return [self.found([t[i] for t in tensors], g)[0] for i, g in enumerate(geometries)]
+        rows = image_rows(self.format, real_arrays(outputs, geometries), len(geometries))
+        return [self.found(own, g)[0] for own, g in zip(rows, geometries, strict=True)]
 
     @property
     def form(self) -> Format:
@@ -73,7 +86,16 @@ class DetectionDecoder:
         """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
+        if extra and self._units != form.units[0]:
+            raise ValueError(f"boxes: with more behind the classes, only {form.units[0]} are read, not {self._units}")
+        if self.anchors_xyxy is not None:
+            rows = [*rows, self.anchors_xyxy, np.asarray(self.variances or form.variances, np.float32)]
         form.check(rows, geometry.input_hw)
+        if form.choose is not None and (form.decode is None or self._units != form.units[0]):
+            with np.errstate(over="ignore", invalid="ignore"):
+                chosen = form.choose(form.without(rows, extra), geometry.input_hw, self.confidence)
+                return self._of_chosen(chosen, geometry)
+        assert form.decode is not None
         if self.engine == "native":
             boxes, scores, classes, anchors = native_postprocess.detect(
                 form.name, rows, geometry, self.confidence, self.iou, self.class_agnostic, self.max_detections, extra
@@ -84,6 +106,45 @@ class DetectionDecoder:
             return self._in_source(
                 *form.decode(form.without(rows, extra), geometry.input_hw), form.anchors(rows), geometry
             )
+
+    def _check_anchors(self) -> None:
+        """ValueError where anchors are missing, not asked for, or none."""
+        wanted, given = self.form.variances is not None, self.anchors_xyxy
+        if wanted != (given is not None):
+            raise ValueError(
+                f"anchors_xyxy: format '{self.format}' reads {'offsets from anchors: give them' if wanted else 'none'}"
+            )
+        if self.variances is not None and (not wanted or len(self.variances) != 4):
+            raise ValueError(f"variances: expected four, of a format with anchors, got {self.variances!r}")
+        if given is not None:
+            object.__setattr__(self, "anchors_xyxy", checked_anchors(given))
+
+    @property
+    def _units(self) -> str:
+        return self.boxes or self.form.units[0]
+
+    def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
+        boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
+        if self._units == FRACTIONS:
+            height, width = geometry.input_hw
+            boxes = boxes * np.array([width, height, width, height], np.float32)
+        elif self._units == SOURCE:
+            geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
+        scores, classes = np.ascontiguousarray(chosen.scores, np.float32), chosen.class_ids
+        if self.engine == "native":
+            found, rows = native_postprocess.detections_of(
+                boxes,
+                scores,
+                classes,
+                geometry,
+                self.confidence,
+                self.iou if self.form.needs_nms else None,
+                self.class_agnostic,
+                self.max_detections,
+            )
+        else:
+            found, rows = self._in_source(boxes, scores, classes, len(scores), geometry)
+        return found, chosen.anchors[rows]
 
     def _in_source(
         self, boxes: reference.F32, scores: reference.F32, classes: reference.I64, count: int, geometry: Geometry
@@ -173,7 +234,7 @@ def _check_count(name: str, value: int) -> None:
         raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
 
 
-def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
+def real_arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
     """The outputs as a list of real arrays. ValueError, with the cure, for what people pass instead."""
     if isinstance(outputs, dict | np.ndarray) or not isinstance(outputs, Sequence):
         cure = "give list(outputs.values())" if isinstance(outputs, dict) else "wrap it in a list"
@@ -189,13 +250,13 @@ def _arrays(outputs: Any, geometries: Any) -> list[npt.NDArray[Any]]:
 
 def checked_outputs(outputs: Outputs, geometries: Sequence[Geometry]) -> list[npt.NDArray[Any]]:
     """The outputs as arrays, each with one row an image. ValueError, with the cure, where they are not."""
-    arrays = _arrays(outputs, geometries)
+    arrays = real_arrays(outputs, geometries)
     _check_batch(arrays, geometries)
     return arrays
 
 
 def first_output(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> npt.NDArray[Any]:
-    arrays = _arrays(outputs, geometries)
+    arrays = real_arrays(outputs, geometries)
     if not arrays:
         raise ValueError(f"{expected}, got none")
     _check_batch(arrays[:1], geometries)

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
 from seatrial.kernels.arguments import ENGINES, ArgumentError, finite_numbers, is_whole, one_of, size_hw
-from seatrial.kernels.geometry import Geometry, fit
+from seatrial.kernels.geometry import VARYING, Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, check_image, size_of
 
-MODES = ("letterbox", "stretch", "resize_center_crop", "pad")
+MODES = ("letterbox", "stretch", "resize_center_crop", "pad", *VARYING)
 # The words that an argument may be.
 WORDS: dict[str, Sequence[str]] = {
     "mode": MODES,
@@ -32,7 +32,11 @@ WORDS: dict[str, Sequence[str]] = {
     "engine": ENGINES,
     "layout": ("nchw", "nhwc"),
     "dtype": ("float32", "float16", "uint8", "int8"),
+    "scaling": ("any", "down", "up"),
+    "to_stride": ("pad", "stretch"),
 }
+# Arguments that only modes with an input of each image's own size read.
+_OF_VARYING = {"stride": 32, "scaling": "any", "to_stride": "pad"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +44,10 @@ class Preprocess:
     """Resize, colour order, (x * scale - mean) / std, layout and dtype, in that order.
 
     Args:
-        size: (height, width) of the model's input, pixels.
-        mode: letterbox (keep aspect, pad), stretch, resize_center_crop, or pad (no resize).
+        size: (height, width) of the model's input, pixels; with rect and keep_ratio, what it lies in.
+        mode: letterbox (keep aspect, pad), stretch, resize_center_crop, or pad (no resize); rect (a letterbox without the
+            padding that the stride does not need) and keep_ratio (short and long side at most those of size, whichever way the
+            image stands) give each image an input of its own size: one image a batch, or images of one input size.
         interpolation: linear, nearest, area, cubic (as OpenCV), antialias_linear or antialias_cubic (as Pillow).
         pad_value: grey level 0 to 255 of the padding, before scaling.
         pad_anchor: center, or top_left as YOLOX and many mobile pipelines do.
@@ -57,6 +63,9 @@ class Preprocess:
         engine: native (C++, one pass), or reference (OpenCV, Pillow and NumPy: slower, for checking). linear, nearest,
             area and both antialias give the same tensor; cubic at most one level of 255 apart.
         resize_short: with resize_center_crop, the short side after the resize; by default size / 0.875.
+        stride: with rect and keep_ratio: sides are multiples of it.
+        scaling: with these: any; down never enlarges; up never reduces, whatever the size.
+        to_stride: with these: pad to the next multiple, or stretch to the nearest, as PaddleOCR's detectors do.
 
     Raises:
         ValueError: an argument is not one of the above; the message names the nearest word.
@@ -80,6 +89,9 @@ class Preprocess:
     quant_scale: float | None = None
     zero_point: int = 0
     engine: str = "native"
+    stride: int = 32
+    scaling: str = "any"
+    to_stride: str = "pad"
 
     def __post_init__(self) -> None:
         self._set("size", size_hw(self.size))
@@ -94,6 +106,11 @@ class Preprocess:
         short = self.resize_short
         if short is not None and (not is_whole(short) or short < 1):
             raise ArgumentError("resize_short", f"expected a positive whole number of pixels, got {short!r}")
+        if not is_whole(self.stride) or self.stride < 1:
+            raise ArgumentError("stride", f"expected a positive whole number of pixels, got {self.stride!r}")
+        for name, default in _OF_VARYING.items():
+            if not self.varies and getattr(self, name) != default:
+                raise ArgumentError(name, f"expected mode {' or '.join(VARYING)} with it, got mode {self.mode!r}")
         self._set("scale", finite_numbers("scale", self.scale, 1)[0])
         for name in ("mean", "std"):
             values = finite_numbers(name, getattr(self, name), self.channels)
@@ -147,9 +164,18 @@ class Preprocess:
         return 1 if self.color == "gray" else 3
 
     @property
+    def varies(self) -> bool:
+        """Whether each image has an input of its own size."""
+        return self.mode in VARYING
+
+    @property
     def shape(self) -> tuple[int, int, int]:
-        """Shape of one image's tensor, without the batch."""
-        (h, w), c = self.size, self.channels
+        """Shape of one image's tensor, without the batch; where it varies, of one that fills the size."""
+        return self.shape_of(self.size)
+
+    def shape_of(self, input_hw: tuple[int, int]) -> tuple[int, int, int]:
+        """Shape of one image's tensor of that size."""
+        (h, w), c = input_hw, self.channels
         return (c, h, w) if self.layout == "nchw" else (h, w, c)
 
     def geometry(self, source_hw: tuple[int, int]) -> Geometry:
@@ -160,7 +186,8 @@ class Preprocess:
         if h < 1 or w < 1:
             raise DataError(f"expected an image of at least 1 × 1 pixels, got {h} × {w}")
         short = self.resize_short or round(min(self.size) / 0.875)
-        return fit((h, w), self.size, self.mode, self.pad_anchor, short)
+        own = (self.stride, self.scaling, self.to_stride)
+        return fit((h, w), self.size, self.mode, self.pad_anchor, short, *own)
 
     def __call__(self, image: ImageLike, out: npt.NDArray[Any] | None = None) -> npt.NDArray[Any]:
         """One image to (1, *shape). Writes into `out` where given and returns it.
@@ -201,7 +228,14 @@ class Preprocess:
                 if isinstance(e, ArgumentError):
                     raise ArgumentError(where, e.text) from None
                 raise DataError(e.text, subject=where) from None
-        out = self._check_out(out, len(checked))
+        sizes = list(dict.fromkeys(g.input_hw for g in geometries))
+        if len(sizes) > 1:
+            found = " and ".join(f"{h} × {w}" for h, w in sizes[:2])
+            raise ArgumentError(
+                "images",
+                f"mode {self.mode} gives inputs of unlike sizes ({found}), which are no batch; give them one by one",
+            )
+        out = self._check_out(out, len(checked), sizes[0] if sizes else self.size)
         if self.engine == "native":
             self._native(checked, geometries, out, min(int(threads), max(1, len(checked))))
         else:
@@ -253,8 +287,8 @@ class Preprocess:
             return self.input_color in ("rgb", "rgba")
         return (self.input_color in ("rgb", "rgba")) != (self.color == "rgb")
 
-    def _check_out(self, out: npt.NDArray[Any] | None, count: int) -> npt.NDArray[Any]:
-        expected = (count, *self.shape)
+    def _check_out(self, out: npt.NDArray[Any] | None, count: int, input_hw: tuple[int, int]) -> npt.NDArray[Any]:
+        expected = (count, *self.shape_of(input_hw))
         if out is None:
             return np.empty(expected, self.dtype)
         if not isinstance(out, np.ndarray):

@@ -1,4 +1,5 @@
-"""What decoders give of one image, in terms of the source image: boxes, instances, poses, classes, masks, maps, embeddings.
+"""What decoders give of one image, in terms of the source image: boxes, instances, poses, oriented boxes, text, classes,
+labels, masks, maps, embeddings.
 
 For: the kinds of results, public as seatrial.Detections and so on. Not for: how they come about (postprocess.py and beside it).
 """
@@ -112,3 +113,52 @@ class Poses(Detections):
 
     keypoints: F32
     sigmas: F32
+
+
+@dataclass(frozen=True, eq=False)
+class OrientedBoxes(Detections):
+    """Detections with the four corners of each in source pixels, corners_xy (N, 4, 2) float32: a convex quadrilateral, a
+    rectangle where both sides of the image were scaled alike, and a parallelogram after a stretch. Corners are not clipped, and
+    stand in order, either way round; OrientedDecoder begins at the upper left one of a box at angle 0 and goes clockwise to the
+    eye. boxes_xyxy are the upright boxes around them, clipped to the image."""
+
+    corners_xy: F32
+
+    @classmethod
+    def of_corners(cls, corners_xy: F32, scores: F32, class_ids: I64, source_hw: tuple[int, int]) -> OrientedBoxes:
+        """From corners (N, 4, 2), with the boxes around them."""
+        corners = np.asarray(corners_xy, np.float32)
+        reach = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)
+        height, width = source_hw
+        boxes = np.clip(reach, 0, np.array([width, height, width, height], np.float32))
+        return cls(boxes, np.asarray(scores, np.float32), np.asarray(class_ids, np.int64), corners)
+
+    def part(self, chosen: npt.NDArray[np.bool_]) -> OrientedBoxes:
+        """Those that are chosen (N,)."""
+        return OrientedBoxes(*(values[chosen] for values in vars(self).values()))
+
+
+@dataclass(frozen=True, eq=False)
+class TextRegions(Detections):
+    """Detections with a convex quadrilateral (N, 4, 2) float32 each, in source pixels: corners clockwise as seen, the first one
+    that whose x + y is least (of two, the upper). Corners may lie outside the image; boxes_xyxy enclose what lies in it."""
+
+    polygons: F32
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """What stands in an image: code_points (L,) uint32 of Unicode, and score, a float32 without dimensions, 0 to 1."""
+
+    code_points: U32
+    score: F32
+
+    @classmethod
+    def of(cls, text: str, score: float) -> Text:
+        """From a string. ValueError where it holds a half of a surrogate pair, which is no character."""
+        points = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint32)
+        return cls(points, np.array(score, np.float32))
+
+    @property
+    def text(self) -> str:
+        return self.code_points.astype("<u4").tobytes().decode("utf-32-le")

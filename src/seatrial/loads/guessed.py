@@ -15,6 +15,7 @@ from seatrial.errors import DataError, ModelError, SeatrialError, count_of, flag
 from seatrial.jobs.guessed import guess_seen
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo, inspect_model
 from seatrial.model.fitting import example_shape
+from seatrial.model.image_size import main_input
 from seatrial.model.shapes import batch_of, picture_size
 from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
@@ -76,7 +77,7 @@ def _plan(text: str) -> PlanFile:
 
 
 def _unsized(info: ModelInfo, init: str) -> ModelError:
-    image = info.inputs[0]
+    image = main_input(info)
     shape = "x".join(map(str, example_shape(info, image, 1, {})))
     return ModelError(
         f"{option('images')}: the model takes pictures of any size, and neither it nor its metadata says which; give "

@@ -30,6 +30,11 @@ def image_input(info: ModelInfo) -> TensorInfo | None:
     return found[0] if len(found) == 1 else None
 
 
+def main_input(info: ModelInfo) -> TensorInfo:
+    """image_input where it is known, else the first; of a model that has inputs."""
+    return image_input(info) or info.inputs[0]
+
+
 def open_sides(image: TensorInfo) -> bool:
     """Whether the model leaves its picture's height or width to whoever runs it."""
     return any(not isinstance(image.shape[axis], int) for axis in layout_of(image)[2])

@@ -1,6 +1,7 @@
 """Decoded results against ground truth, image by image: by which of the ways that go with their kind.
 
-For: a choice, and top-1. Not for: the ways (objects.py, pixels.py, dense.py, label_sets.py), figures (evaluation.py), limits.
+For: a choice, and top-1. Not for: the ways (objects.py, regions.py, texts.py, pixels.py, dense.py, label_sets.py),
+figures (evaluation.py), limits.
 """
 
 from __future__ import annotations
@@ -10,13 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from seatrial.images.files import ImageFile
-from seatrial.kernels.results import Classification, DenseMap, Detections, Labels, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Labels, SemanticMask, Text, TextRegions
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.dense import evaluate_values
 from seatrial.parity.evaluation import Evaluation, MeanEvaluation
 from seatrial.parity.label_sets import evaluate_labels
 from seatrial.parity.objects import evaluate_objects
 from seatrial.parity.pixels import evaluate_pixels
+from seatrial.parity.regions import evaluate_regions
+from seatrial.parity.texts import evaluate_texts
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -32,6 +35,10 @@ def evaluate(
     kind = kinds.pop() if len(kinds) == 1 else None
     if kind is None:
         return None
+    if kind is TextRegions:
+        return evaluate_regions(truth, images, results) if truth.coco or truth.regions is not None else None
+    if kind is Text:
+        return None if truth.texts is None else evaluate_texts(truth.texts, images, results)
     if issubclass(kind, Detections) and truth.coco:
         return evaluate_objects(truth, images, results, class_map)
     if kind is Classification and truth.classes:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.results import DenseMap, Embedding, SemanticMask
+from seatrial.kernels.results import DenseMap, Embedding, SemanticMask, Text
 from seatrial.pipeline.results import Result
 
 
@@ -31,7 +31,7 @@ class Answers:
             self._first = result
         self._count += 1
         self._same = self._same and _same(result, self._first)
-        self._zero = self._zero and isinstance(result, Embedding) and not result.vector.any()
+        self._zero = self._zero and _says_nothing(result)
         if isinstance(result, SemanticMask | DenseMap):
             pixels: npt.NDArray[Any] = result.values if isinstance(result, DenseMap) else result.class_ids
             self._only = float(pixels.flat[0]) if self._only is None else self._only
@@ -44,8 +44,15 @@ class Answers:
 
     @property
     def empty(self) -> bool:
-        """No answer, none but vectors of zeros, or always the same."""
+        """No answer, none but vectors of zeros or empty texts, or always the same."""
         return self._count == 0 or self._zero or self.constant
+
+
+def _says_nothing(result: Result) -> bool:
+    """A vector of zeros, or a text of no character."""
+    if isinstance(result, Text):
+        return not len(result.code_points)
+    return isinstance(result, Embedding) and not result.vector.any()
 
 
 def _same(a: Result, b: Result) -> bool:

@@ -49,6 +49,11 @@ def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
         isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
     ):
         raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
+    return coco_truth(path, data, images)
+
+
+def coco_truth(path: Path, data: dict[str, Any], images: Sequence[ImageFile]) -> CocoTruth:
+    """Of a file's structure with lists of images, annotations and categories. DataError as read_coco."""
     try:
         listed = _rows_by_name(path, data["images"])
         rows = _rows_of(path, listed, images)
@@ -181,8 +186,9 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     """The same object twice can only be found once: it would halve what a model finds, and every drop."""
     seen: dict[str, dict[str, Any]] = {}
     for a in kept:
-        what = [a["image_id"], a["category_id"], a.get("bbox"), a.get("segmentation"), a["iscrowd"]]
-        seen.setdefault(json.dumps(what, sort_keys=True) if a.get("bbox") or a.get("segmentation") else str(a["id"]), a)
+        shape = [a.get(k) for k in ("bbox", "segmentation", "keypoints")]
+        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"]]
+        seen.setdefault(json.dumps(what, sort_keys=True) if any(shape) else str(a["id"]), a)
     again = len(kept) - len(seen)
     if not again:
         return kept, []
@@ -196,8 +202,7 @@ def _wrong_areas(kept: list[dict[str, Any]]) -> list[Warning]:
     wrong = 0
     for a in kept:
         if not LEAST_AREA <= a["area"] <= LARGEST_AREA and a.get("bbox"):
-            _, _, width, height = (float(v) for v in a["bbox"])
-            a["area"] = min(max(LEAST_AREA, width * height), LARGEST_AREA)
+            a["area"] = min(max(LEAST_AREA, _area(a["bbox"])), LARGEST_AREA)
             wrong += 1
     said = f"{count_of(wrong, 'annotation')} have an impossible area: the box's own is taken"
     return [Warning("impossible-areas", said)] if wrong else []
@@ -209,10 +214,7 @@ def _examples(ids: Sequence[Any]) -> str:
 
 def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:
     """As pycocotools takes it: every field that it reads is there, and null is what the field is without a value."""
-    area = 0.0
-    if "bbox" in row:
-        _, _, width, height = (float(v) for v in row["bbox"])
-        area = width * height
+    area = _area(row["bbox"]) if "bbox" in row else 0.0
     given = {k: v for k, v in row.items() if v is not None}
     fields = {"iscrowd": 0, "area": area, **given}
     return fields | {
@@ -222,6 +224,14 @@ def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, An
         "area": float(fields["area"]),
         "iscrowd": int(fields["iscrowd"]),
     }
+
+
+def _area(bbox: Sequence[Any]) -> float:
+    """Of x, y, width, height; or of an oriented box: centre, width, height, angle."""
+    numbers = [float(v) for v in bbox]
+    if len(numbers) not in (4, 5):
+        raise ValueError(f"expected a bbox of four numbers, or of five where it is oriented, got {len(numbers)}")
+    return numbers[2] * numbers[3]
 
 
 def _placeholders(categories: list[dict[str, Any]], used: set[str]) -> frozenset[int]:

@@ -44,6 +44,8 @@ def map_categories(
         ids, how = _by_plan(truth, categories, labels, class_ids, count), "plan"
     elif class_ids is not None:
         ids, how = _by_numbers(truth, categories, class_ids, count, warnings), class_ids
+    elif truth.numbered:
+        ids, how = _by_index(truth, categories, count), "index"
     elif labels:
         ids, how = _by_names(truth, categories, labels, warnings)
     else:
@@ -94,6 +96,17 @@ def _by_names(truth: Truth, categories: _Categories, labels: list[str], warnings
     for k, at in pairs.by_first.items():
         ids[k] = categories.ids[at]
     return ids, "names, folded" if pairs.folded else "names"
+
+
+def _by_index(truth: Truth, categories: _Categories, count: int | None) -> Ids:
+    """Labels of a training tool, which number classes as the model does."""
+    most = max(categories.ids)
+    if count is not None and most >= count:
+        raise DataError(
+            f"{truth.path}: the labels name class {most}, but the model has {count_of(count, 'class', 'classes')}; set "
+            "postprocess.class_ids: {label or index: class number}"
+        )
+    return [k if k in categories.ids else None for k in range(count or most + 1)]
 
 
 def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings: list[Warning]) -> Ids:

@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from seatrial.errors import DataError
+from seatrial.errors import DataError, count_of
+from seatrial.warning import Warning
 
 
 def header_of(text: str) -> list[str]:
@@ -30,3 +31,7 @@ def rows_of(path: Path, text: str, wanted: Sequence[str], optional: Sequence[str
         got = ", ".join(header) if header else "an empty file"
         raise DataError(f"{path}: expected a header line with columns {columns}, got {got}")
     return [tuple((r.get(name) or "").strip() for name in (*wanted, *optional)) for r in rows]
+
+
+def repeated_rows(count: int) -> list[Warning]:
+    return [Warning("repeated-rows", f"{count_of(count, 'row')} say what another row says already")] if count else []

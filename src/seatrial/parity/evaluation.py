@@ -29,7 +29,7 @@ class Evaluation(Protocol):
 
     @property
     def metric(self) -> str:
-        """mAP, top-1 or mIoU."""
+        """mAP, top-1, mIoU, hmean or word accuracy."""
 
     @property
     def images(self) -> int: ...
@@ -49,6 +49,11 @@ class Evaluation(Protocol):
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         """As rows of evaluations.parquet: what the figure is made of, by image."""
+
+
+def said_beside(evaluation: Evaluation | None) -> str:
+    """What the same matches say beside the figure, such as precision and recall; '' where that is nothing."""
+    return str(getattr(evaluation, "beside", ""))
 
 
 def value_of(evaluation: Evaluation, chosen: Sequence[int] | None = None) -> float | None:

@@ -1,4 +1,4 @@
-"""Boxes, masks and poses against COCO truth, matched by pycocotools itself at COCO's thresholds.
+"""Boxes, masks, poses and oriented boxes against COCO truth, matched by pycocotools itself at COCO's thresholds.
 
 For: what is found of each category on each image. Not for: the figure itself (evaluation.py), other results (accuracy.py).
 """
@@ -9,6 +9,7 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,11 @@ import numpy as np
 from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.kernels.masks import coco_rle
-from seatrial.kernels.results import Detections, Instances, Poses
+from seatrial.kernels.results import Detections, Instances, OrientedBoxes, Poses
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
+from seatrial.parity.oriented import NEEDED, annotated_corners, oriented_overlaps
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -29,14 +31,17 @@ ANY_AREA = [LEAST_AREA, LARGEST_AREA]
 
 @dataclass(frozen=True)
 class Judging:
-    """How pycocotools judges one kind of results. by: its `iouType`; needs: what each annotation must have; most: detections
-    an image; entry: of one result and the index of an object in it, what its row holds beside class and score."""
+    """How pycocotools judges one kind of results. by: its `iouType`; needs: what each annotation must have, and `has` tells;
+    most: detections of a class on an image; entry: of one result and the index of an object in it, what its row holds beside
+    class and score. overlaps: (found, annotations), of rows as pycocotools keeps them, in place of its own."""
 
     metric: str
     by: str
     needs: str
     most: int
     entry: Callable[[Any, int], dict[str, Any]]
+    has: Callable[[dict[str, Any]], bool]
+    overlaps: Callable[[list[dict[str, Any]], list[dict[str, Any]]], Any] | None = None
 
 
 def _box(result: Detections, k: int) -> dict[str, Any]:
@@ -53,11 +58,25 @@ def _points(result: Poses, k: int) -> dict[str, Any]:
     return {"keypoints": result.keypoints[k].ravel().tolist()}
 
 
+def _corners(result: OrientedBoxes, k: int) -> dict[str, Any]:
+    return _box(result, k) | {"corners": result.corners_xy[k].tolist()}
+
+
 JUDGING: dict[type, Judging] = {
-    Detections: Judging("mAP", "bbox", "bbox", 100, _box),
-    Instances: Judging("mask mAP", "segm", "segmentation", 100, _mask),
+    Detections: Judging("mAP", "bbox", "'bbox'", 100, _box, lambda a: len(a.get("bbox", ())) == 4),
+    Instances: Judging("mask mAP", "segm", "'segmentation'", 100, _mask, lambda a: "segmentation" in a),
     # COCO's own limit of people an image.
-    Poses: Judging("keypoint mAP", "keypoints", "keypoints", 20, _points),
+    Poses: Judging("keypoint mAP", "keypoints", "'keypoints'", 20, _points, lambda a: "keypoints" in a),
+    # DOTA's evaluation knows no limit, and aerial pictures hold hundreds of one class.
+    OrientedBoxes: Judging(
+        "oriented mAP",
+        "bbox",
+        NEEDED,
+        100_000,
+        _corners,
+        lambda a: annotated_corners(a) is not None,
+        oriented_overlaps,
+    ),
 }
 
 
@@ -68,10 +87,10 @@ def evaluate_objects(
     coco = truth.coco
     assert coco is not None
     how = JUDGING[next(k for k in kinds_of(results) if k is not None)]
-    without = sum(how.needs not in a for a in coco["annotations"])
+    without = sum(not how.has(a) for a in coco["annotations"])
     if without:
         raise DataError(
-            f"{truth.path}: {count_of(without, 'annotation')} without '{how.needs}', which {how.metric} is judged by"
+            f"{truth.path}: {count_of(without, 'annotation')} without {how.needs}, which {how.metric} is judged by"
         )
     own_ids = image_ids(coco, images)
     sigmas = _sigmas(results, truth)
@@ -169,7 +188,18 @@ def _judge(coco: dict[str, Any], how: Judging, found: list[dict[str, Any]], sigm
         judge = COCOeval(truth, theirs, how.by)
     if sigmas is not None:
         judge.params.kpt_oks_sigmas = np.array(sigmas)
+    if how.overlaps is not None:
+        judge.computeIoU = partial(_overlaps_of, judge, how.overlaps)
     return judge
+
+
+def _overlaps_of(judge: Any, overlaps: Callable[..., Any], image: int, category: int) -> Any:
+    """In place of COCOeval.computeIoU, and as it gives them: a row for each of the best found, a column an annotation."""
+    found, annotations = judge._dts[image, category], judge._gts[image, category]
+    if not found or not annotations:
+        return []
+    best = np.argsort([-row["score"] for row in found], kind="mergesort")[: judge.params.maxDets[-1]]
+    return overlaps([found[k] for k in best], annotations)
 
 
 def _class_matches(category: int, rows: Sequence[dict[str, Any]], place: dict[Any, int]) -> ClassMatches:

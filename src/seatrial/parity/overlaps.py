@@ -1,4 +1,4 @@
-"""How far two objects are the same, by what they are: IoU of boxes or masks, OKS of poses.
+"""How far two objects are the same, by what they are: IoU of boxes, masks, oriented boxes or regions of text, OKS of poses.
 
 For: matching one pipeline's objects with another's (results.py). Not for: the truth, which pycocotools matches (accuracy.py).
 """
@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.kernels.masks import coco_rle
+from seatrial.kernels.polygons import polygon_iou
 from seatrial.kernels.reference import iou_one_to_many
-from seatrial.kernels.results import Detections, Instances, Poses
+from seatrial.kernels.results import Detections, Instances, OrientedBoxes, Poses, TextRegions
 
 F64 = npt.NDArray[np.float64]
 # Of a box, how much a person fills it, roughly: what OKS scales by where no mask says it (as Ultralytics has it).
@@ -64,8 +65,19 @@ def object_keypoint_similarity(reference: Poses, candidate: Poses) -> F64:
     return np.asarray((near * sure[:, None]).sum(axis=-1) / sure.sum(axis=1)[:, None])
 
 
+def corner_iou(reference: OrientedBoxes, candidate: OrientedBoxes) -> F64:
+    return polygon_iou(reference.corners_xy, candidate.corners_xy)
+
+
+def region_iou(reference: TextRegions, candidate: TextRegions) -> F64:
+    """Of the polygons, which are convex."""
+    return polygon_iou(reference.polygons, candidate.polygons)
+
+
 OVERLAPS: dict[type, Overlap] = {
     Detections: Overlap("IoU", ("box", "boxes"), box_iou),
     Instances: Overlap("IoU", ("mask", "masks"), mask_iou),
     Poses: Overlap("OKS", ("pose", "poses"), object_keypoint_similarity),
+    OrientedBoxes: Overlap("IoU", ("oriented box", "oriented boxes"), corner_iou),
+    TextRegions: Overlap("IoU", ("text region", "text regions"), region_iou),
 }

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.detection_formats import FORMATS, Format, Part
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import Format, Part
 from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines
@@ -60,7 +61,7 @@ def split(
 
 
 # What stands behind the classes of a head, by task.
-_BEHIND = {"instances": "coefficients", "pose": "keypoints"}
+_BEHIND = {"instances": "coefficients", "pose": "keypoints", "oriented": "angle"}
 
 
 def _parts(
@@ -87,6 +88,12 @@ def _format_outputs(
         return None
     form = FORMATS[postprocess.format]
     names = [o.name for o in outputs]
+    if form.shapes:
+        # Cut by the format's own rule already, some to no rows at all: only their count is to be known.
+        indices = [names.index(n) for n in outputs_read(postprocess, outputs)]
+        parts = [p for p in form.parts if p.output < len(indices)]
+        fits = bool(indices) and any(len(s.tensors) == len(indices) for s in form.shapes)
+        return (replace(form, parts=tuple(parts)), indices) if fits else None
     indices = [k for k in map(names.index, outputs_read(postprocess, outputs)) if arrays[k].ndim == 2]
     if len(indices) != len(form.output_ranks):
         return None
@@ -99,6 +106,6 @@ def _format_outputs(
 
 def _cut(output: Array, part: Part, ranked: bool) -> Array:
     if output.ndim != 2:
-        return output
+        return np.sort(output) if ranked and output.ndim == 1 else output
     cut = output[part.start : part.stop] if part.axis == 0 else output[:, part.start : part.stop]
     return np.sort(cut, axis=None) if ranked else cut

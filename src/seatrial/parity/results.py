@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask, Text
 from seatrial.parity.answers import Answers
 from seatrial.parity.overlaps import OVERLAPS
+from seatrial.parity.texts import same_text, similarity_said
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
 from seatrial.stats.resample import resampled, share_high, share_low
@@ -47,6 +48,8 @@ class Agreement:
     neither: int = 0
     """Images of which no side has a result."""
     objects: tuple[str, str] = ("box", "boxes")
+    note: str = ""
+    """What else is to be said of the two sides."""
 
     @property
     def value(self) -> float | None:
@@ -107,7 +110,7 @@ class Agreement:
             )
         if self.neither:
             parts.append(f"{_images(self.neither)} without a result on either side")
-        return "; ".join(parts)
+        return "; ".join(filter(None, (*parts, self.note)))
 
     def _boxes_in_words(self, names: Sequence[str]) -> str:
         matched, theirs, own = (sum(m[k] for m in self.matched) for k in range(3))
@@ -161,7 +164,8 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
         answers.add(r)
         agree.append(0.0 if r is None or c is None else alike(r, c))
         of.append(0.0 if r is None and c is None else 1.0)
-    return Agreement(np.array(agree), np.array(of), unit, "images", answers.empty, **sides)
+    note = similarity_said(list(zip(reference, candidate, strict=True))) if kind is Text else ""
+    return Agreement(np.array(agree), np.array(of), unit, "images", answers.empty, **sides, note=note)
 
 
 def _objects(kind: type[Detections], pairs: Iterable[tuple[Result, Result]], sides: dict[str, Any]) -> Agreement:
@@ -255,4 +259,5 @@ _COMPARED: dict[type, tuple[Callable[[Any, Any], float], str]] = {
     SemanticMask: (_pixels, "same class, share of pixels"),
     DenseMap: (_values, f"values within {NEAR:.0%} of each other, share of pixels"),
     Embedding: (_cosine, "cosine similarity"),
+    Text: (same_text, "same text, to the character"),
 }

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from seatrial.errors import count_of
-from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
+from seatrial.errors import count_of, printable
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask, Text
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -98,6 +98,21 @@ def _vectors(results: Iterable[Embedding], _images: str, _labels: Names) -> str:
     return f"{len(lengths)} embeddings of {lengths[0]} values"
 
 
+def _texts(results: Iterable[Text], _images: str, _labels: Names) -> str:
+    """'11 texts, 2 of them empty, 8.2 characters on average, median score 0.97, the first "Exit"'."""
+    texts = list(results)
+    found = [t for t in texts if len(t.code_points)]
+    empty = f", {len(texts) - len(found)} of them empty" if len(found) < len(texts) else ""
+    if not found:
+        return f"{count_of(len(texts), 'text')}{empty}"
+    length, score = np.mean([len(t.code_points) for t in found]), np.median([float(t.score) for t in found])
+    first = printable(found[0].text[:40])
+    return (
+        f"{count_of(len(texts), 'text')}{empty}, {length:.1f} characters on average, median score {score:.2f}, the first "
+        f'"{first}"'
+    )
+
+
 _IN_WORDS: dict[type, Callable[[Any, str, Names], str]] = {
     Detections: _boxes,
     Classification: _classes,
@@ -105,12 +120,18 @@ _IN_WORDS: dict[type, Callable[[Any, str, Names], str]] = {
     Labels: _labels,
     DenseMap: _values,
     Embedding: _vectors,
+    Text: _texts,
 }
 
 
 def nothing_found(results: Sequence[Result]) -> Warning | None:
-    """What is to be said of a detector without a box anywhere, or a tagger without a label; None of all others."""
+    """What is to be said of a detector without a box anywhere, a tagger without a label, or of texts without a character; None
+    of all others."""
     kinds = [k for k in kinds_of(results) if k is not None and issubclass(k, Detections | Labels)]
+    texts = sum(k is Text for k in kinds_of(results))
+    if texts and not any(isinstance(r, Text) and len(r.code_points) for r in results):
+        said = f"not one character on any of {count_of(texts, 'image')}: is the preprocessing wrong, or the blank?"
+        return Warning("nothing-found", said)
     if not kinds or any(isinstance(r, Detections | Labels) and len(r) for r in results):
         return None
     images = count_of(len(kinds), "image")

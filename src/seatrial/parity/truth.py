@@ -1,7 +1,8 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
-COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class, a folder of label
-images (label_images.py), or a CSV with columns image,map (value_maps.py).
+COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class
+(csv_labels.py) or image,map (value_maps.py), a folder of label images (label_images.py) or of oriented boxes
+(oriented_labels.py), or what is read about text (text_truth.py).
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seatrial.errors import DataError, count_of, short_list
+import numpy as np
+
+from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
-from seatrial.parity.coco import ONLY_THOSE, image_ids, not_annotated, read_coco
-from seatrial.parity.csv_labels import read_label_sets
-from seatrial.parity.csv_rows import rows_of
-from seatrial.parity.label_images import LabelImages, check_sizes, label_files, read_label_images
+from seatrial.parity import label_images, oriented_labels
+from seatrial.parity.coco import coco_truth, image_ids, read_coco
+from seatrial.parity.csv_labels import read_classes, read_label_sets
+from seatrial.parity.csv_rows import header_of
+from seatrial.parity.label_images import LabelImages, check_sizes, read_label_images
+from seatrial.parity.oriented import NEEDED, annotated_corners
+from seatrial.parity.oriented_labels import read_labels
+from seatrial.parity.text_truth import Region, read_label_file, read_texts
 from seatrial.parity.value_maps import ValueMap, check_map_sizes, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
@@ -26,9 +33,11 @@ from seatrial.warning import Warning
 @dataclass(frozen=True)
 class Truth:
     """coco: the file's own structure, cut to the trial's images; classes: class text by name of each image of the trial, or
-    label_sets: several of each; masks: label images; maps: files of values by name of each image.
+    label_sets: several of each; masks: label images; maps: files of values by name of each image; texts and regions: what is
+    written in each, and where, likewise by name.
 
-    placeholders: ids of categories that only group the others; warnings: what was found odd in reading.
+    placeholders: ids of categories that only group the others; numbered: categories are the model's own class numbers;
+    warnings: what was found odd in reading.
     """
 
     path: Path
@@ -38,25 +47,36 @@ class Truth:
     masks: LabelImages | None = None
     maps: dict[str, ValueMap] | None = None
     placeholders: frozenset[int] = frozenset()
+    numbered: bool = False
     warnings: tuple[Warning, ...] = ()
+    texts: dict[str, str] | None = None
+    regions: dict[str, tuple[Region, ...]] | None = None
 
 
 def load_truth(
-    path: Path, images: Sequence[ImageFile], multi_label: bool = False, map_scale: float | None = None
+    path: Path,
+    images: Sequence[ImageFile],
+    sizes_hw: Sequence[tuple[int, int]] | None = None,
+    multi_label: bool = False,
+    map_scale: float | None = None,
 ) -> Truth:
-    """DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it.
+    """sizes_hw: of each image, with EXIF applied, which labels in fractions need. multi_label: whether an image may have
+    several classes. map_scale: what one unit of a map's file is.
 
-    multi_label: whether an image may have several classes. map_scale: what one unit of a map's file is.
+    DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it.
     """
     if path.is_dir():
-        masks, warnings = read_label_images(path, images)
-        return Truth(path, masks=masks, warnings=tuple(warnings))
+        return _of_folder(path, images, sizes_hw)
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
         raise DataError(
-            f"{path}: the annotations cannot be read ({e}); expected COCO JSON or a CSV with columns image,class"
+            f"{path}: the annotations cannot be read ({e}); expected COCO JSON, a CSV with columns image,class, image,text or "
+            f"image,map, a label file of text, or {_FOLDERS}"
         ) from None
+    if path.suffix.lower() == ".txt" or _has_texts(path, text):
+        read = (read_label_file if path.suffix.lower() == ".txt" else read_texts)(path, text, images)
+        return Truth(path, texts=read.texts, regions=read.regions, warnings=read.warnings)
     if path.suffix.lower() == ".csv" and names_maps(text):
         maps, warnings = read_value_maps(path, text, images, map_scale)
         return Truth(path, maps=maps, warnings=tuple(warnings))
@@ -64,10 +84,46 @@ def load_truth(
         label_sets, warnings = read_label_sets(path, text, images)
         return Truth(path, label_sets=label_sets, warnings=tuple(warnings))
     if path.suffix.lower() == ".csv":
-        classes, warnings = _read_classes(path, text, images)
+        classes, warnings = read_classes(path, text, images)
         return Truth(path, classes=classes, warnings=tuple(warnings))
     coco = read_coco(path, text, images)
     return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
+
+
+_FOLDERS = "a folder of label images with a .png file an image, or of oriented boxes with a .txt file an image"
+
+
+def _of_folder(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]] | None) -> Truth:
+    """Label images or oriented boxes, by which files lie in it under the images' names. DataError where neither do, or both."""
+    own = {image.path.resolve() for image in images}
+    pngs = [p for p in label_images.label_files(path) if p.resolve() not in own]
+    texts = oriented_labels.label_files(path)
+    if not pngs and not texts:
+        raise DataError(
+            f"{path}: the annotations cannot be read (a folder without a .png or .txt file of labels); expected a file, or "
+            f"{_FOLDERS}"
+        )
+    if pngs and texts:
+        # A list of classes or a note may lie beside either.
+        names = {image.path.stem for image in images}
+        pngs, texts = ([p for p in files if p.stem in names] for files in (pngs, texts))
+        if bool(pngs) == bool(texts):
+            has = "files of both kinds" if pngs else "no file of either kind"
+            raise DataError(
+                f"{path}: the folder has {has} under the images' names; expected {_FOLDERS}: keep one kind in a folder"
+            )
+    if pngs:
+        masks, warnings = read_label_images(path, images)
+        return Truth(path, masks=masks, warnings=tuple(warnings))
+    data, numbered = read_labels(path, images, sizes_hw)
+    found = coco_truth(path, data, images)
+    return Truth(path, coco=found.data, numbered=numbered, warnings=found.warnings)
+
+
+def _has_texts(path: Path, text: str) -> bool:
+    """Whether it is a CSV whose header says that it has texts, and neither classes nor maps."""
+    header = header_of(text) if path.suffix.lower() == ".csv" else []
+    return {"image", "text"} <= set(header) and not {"class", "map"} & set(header)
 
 
 def check_truth(
@@ -96,8 +152,14 @@ def check_truth(
     needed = _NEEDED[task]
     for a in truth.coco["annotations"]:
         box = a.get("bbox", [0, 0, 0, 0])
-        if not a.get(needed) or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
-            name = truth.coco["images"][a["image_id"] - 1]["file_name"]
+        name = truth.coco["images"][a["image_id"] - 1]["file_name"]
+        if needed == "corners":
+            if annotated_corners(a) is None:
+                raise DataError(
+                    f"{truth.path}: an annotation of image {name} has no oriented box, which task '{task}' needs; expected "
+                    f"{NEEDED}; an upright box alone is none"
+                )
+        elif not a.get(needed) or len(box) != 4 or not all(math.isfinite(float(v)) for v in box):
             raise DataError(
                 f"{truth.path}: an annotation of image {name} has no sound '{needed}', which task '{task}' needs"
             )
@@ -106,17 +168,23 @@ def check_truth(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
     odd = []
-    if needed == "bbox":
+    if needed in ("bbox", "corners"):
         odd = _odd_boxes(truth.coco, sizes_hw)
     elif task == "segment":
         odd = _no_masks(truth.coco)
     elif needed == "keypoints":
         _check_keypoints(truth)
-    return _unlike_sizes(truth.coco, images, sizes_hw) + odd
+    return unlike_sizes(truth.coco, images, sizes_hw) + odd
 
 
 # What every annotation must have, by task.
-_NEEDED = {"detect": "bbox", "segment": "segmentation", "instances": "segmentation", "pose": "keypoints"}
+_NEEDED = {
+    "detect": "bbox",
+    "segment": "segmentation",
+    "instances": "segmentation",
+    "pose": "keypoints",
+    "oriented": "corners",
+}
 
 
 # What else than COCO judges a task, and what it is called.
@@ -131,9 +199,10 @@ _FORMS = {
 
 
 def truth_files(path: Path) -> list[Path]:
-    """All that the truth is read from, for who takes digests of it. OSError or DataError where that cannot be known."""
+    """All that the truth is read from, for who takes digests of it; of a folder the files of either kind. OSError or DataError
+    where that cannot be known."""
     if path.is_dir():
-        return label_files(path)
+        return [*label_images.label_files(path), *oriented_labels.label_files(path)]
     if path.suffix.lower() != ".csv":
         return [path]
     text = path.read_text("utf-8-sig", errors="replace")
@@ -158,7 +227,7 @@ def _check_keypoints(truth: Truth) -> None:
             )
 
 
-def _unlike_sizes(
+def unlike_sizes(
     coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]
 ) -> list[Warning]:
     """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
@@ -195,7 +264,7 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
     """Boxes that are no boxes of their images: empty, or reaching far outside, as corners or fractions read as x, y, w, h."""
     empty = outside = tiny = 0
     for a in coco["annotations"]:
-        x, y, width, height = map(float, a["bbox"])
+        x, y, width, height = _upright(a)
         image_h, image_w = sizes_hw[a["image_id"] - 1]
         empty += width <= 0 or height <= 0
         tiny += 0 < width <= 1 and 0 < height <= 1
@@ -214,62 +283,11 @@ def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> lis
     return warnings
 
 
-def read_tags(path: Path, images: Sequence[ImageFile]) -> tuple[dict[str, list[str]], list[Warning]]:
-    """Tags by image name, from a CSV with columns image,tag; and warnings about rows that tag nothing."""
-    try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as e:
-        raise DataError(f"{path}: the tags cannot be read ({e}); expected a CSV with columns image,tag") from None
-    names = {i.name for i in images}
-    tags: dict[str, list[str]] = {}
-    unknown: dict[str, None] = {}
-    empty = repeated = 0
-    for name, tag in rows_of(path, text, ("image", "tag")):
-        if name not in names:
-            unknown[name] = None
-        elif not tag:
-            empty += 1
-        elif tag in tags.get(name, []):
-            repeated += 1
-        else:
-            tags.setdefault(name, []).append(tag)
-    warnings = []
-    if unknown:
-        said = f"tags {count_of(len(unknown), 'image')} that the trial does not have: {short_list(list(unknown))}"
-        warnings.append(Warning("unknown-images", said))
-    if empty:
-        warnings.append(Warning("untagged-rows", f"{count_of(empty, 'row')} without a tag are left out"))
-    warnings += _repeated_rows(repeated)
-    if images and not tags:
-        warnings.append(Warning("no-tags", "no image of the trial has a tag"))
-    return tags, [w.of(path.name) for w in warnings]
-
-
-def _repeated_rows(count: int) -> list[Warning]:
-    return [Warning("repeated-rows", f"{count_of(count, 'row')} say what another row says already")] if count else []
-
-
-def _read_classes(path: Path, text: str, images: Sequence[ImageFile]) -> tuple[dict[str, str], list[Warning]]:
-    """The class text of each image of the trial. DataError where one has none, an empty one, or two that differ."""
-    classes: dict[str, str] = {}
-    repeated = 0
-    for name, text_of_class in rows_of(path, text, ("image", "class")):
-        if name in classes and classes[name] != text_of_class:
-            raise DataError(
-                f"{path}: {name} is of class {classes[name]!r} in one row and of {text_of_class!r} in another; keep one"
-            )
-        repeated += name in classes
-        classes[name] = text_of_class
-    names = {i.name for i in images}
-    others = [name for name in classes if name not in names]
-    missing = [i.name for i in images if not classes.get(i.name)]
-    if missing:
-        raise DataError(
-            f"{path}: no class for {len(missing)} of {count_of(len(images), 'image')}: {not_annotated(missing, others)}"
-            f"; add a row for each, or {ONLY_THOSE}"
-        )
-    warnings = _repeated_rows(repeated)
-    if others:
-        what = f"classes of {count_of(len(others), 'image')} that the trial does not have"
-        warnings.append(Warning("unknown-images", f"{what} are left out: {short_list(others)}"))
-    return {i.name: classes[i.name] for i in images}, [w.of(path.name) for w in warnings]
+def _upright(a: dict[str, Any]) -> tuple[float, float, float, float]:
+    """x, y, width, height; of an oriented box those of the box around it."""
+    corners = annotated_corners(a)
+    if corners is None or len(a.get("bbox", ())) == 4:
+        x, y, width, height = map(float, a["bbox"])
+        return x, y, width, height
+    (x, y), (width, height) = corners.min(axis=0).tolist(), np.ptp(corners, axis=0).tolist()
+    return x, y, width, height

@@ -6,6 +6,7 @@ For: decode, preprocess and postprocess, with buffers that stay in place. Not fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,29 +22,34 @@ from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.preprocess import Preprocess
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.model.image_size import main_input
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.decoders import decoder_of
+from seatrial.pipeline.extra_inputs import extra_inputs, extra_values
 from seatrial.pipeline.results import Result, check_result
+from seatrial.pipeline.text import characters_of
 from seatrial.pipeline.user_code import load_user_function
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 
 Array = npt.NDArray[Any]
 # Results in source pixels: where pixels went has to be known.
-_NEED_GEOMETRY = (*tasks.OBJECTS, "segment", "dense")
+_NEED_GEOMETRY = (*tasks.OBJECTS, "segment", "dense", "text")
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """One image's way, batch by batch. `preprocess` writes into `feeds`, whose memory stays the same for a batch size.
 
-    decode(bytes) -> image; preprocess(images, feeds) -> geometries; postprocess(outputs, geometries) -> results.
+    decode(bytes) -> image; preprocess(images, feeds) -> geometries; postprocess(outputs, geometries) -> results. fixed_shapes:
+    whether feeds of one batch size always have the same shapes.
     """
 
     decode: Callable[[bytes], npt.NDArray[np.uint8]]
     allocate: Callable[[int], dict[str, Array]]
     preprocess: Callable[[Sequence[npt.NDArray[np.uint8]], dict[str, Array]], list[Geometry]]
     postprocess: Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]
+    fixed_shapes: bool = True
 
 
 def build_pipeline(
@@ -53,6 +59,7 @@ def build_pipeline(
     where = f"pipelines.{name}"
     check_tensors(model)
     fed = pick_input(where, spec, model)
+    fixed_shapes = True
     decoder = DecodeSettings(**spec.decode.model_dump())
     if isinstance(spec.preprocess, pipelines.UserCode):
         function = load_user_function(spec.preprocess.python, folder, f"{where}.preprocess", allow_code)
@@ -60,24 +67,32 @@ def build_pipeline(
     else:
         kernel = preprocess_kernel(spec)
         check_fit(where, kernel, fed, model)
-        allocate, pre = _kernel_preprocess(kernel, fed.name)
+        fixed_shapes = not kernel.varies
+        extra = extra_inputs(where, spec.preprocess, fed, model)
+        allocate, pre = _kernel_preprocess(where, kernel, fed.name, extra)
     outputs = [o.name for o in model.outputs]
     if isinstance(spec.postprocess, pipelines.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
-        if isinstance(spec.preprocess, pipelines.UserCode) and spec.postprocess.task in _NEED_GEOMETRY:
+        if isinstance(spec.preprocess, pipelines.UserCode) and _needs_geometry(spec.postprocess):
             pre = _needing_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
-        check_postprocess(where, spec.postprocess, model, labels_of(spec, model, folder))
-        post = _postprocess(where, spec.postprocess, [outputs.index(n) for n in chosen], spec.engine)
-    return Pipeline(lambda data: decode(data, decoder), allocate, pre, post)
+        labels = labels_of(spec, model, folder)
+        check_postprocess(where, spec.postprocess, model, labels)
+        indices = [outputs.index(n) for n in chosen]
+        post = _postprocess(where, spec.postprocess, indices, spec.engine, folder, labels)
+    return Pipeline(lambda data: decode(data, decoder), allocate, pre, post, fixed_shapes)
+
+
+def _needs_geometry(post: pipelines.Postprocess) -> bool:
+    return post.task in _NEED_GEOMETRY and post.format != "ctc"
 
 
 def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
     """The plan's preprocess section as the public kernel, fed with what the decode section gives."""
     assert isinstance(spec.preprocess, pipelines.Preprocess)
-    settings = spec.preprocess.model_dump()
+    settings = spec.preprocess.model_dump(exclude={"extra_inputs"})
     if settings["color"] == "gray" and "mean" not in spec.preprocess.model_fields_set:
         settings["mean"] = settings["mean"][:1]
     if settings["color"] == "gray" and "std" not in spec.preprocess.model_fields_set:
@@ -99,7 +114,8 @@ def check_kernels(plan: PlanFile) -> None:
     for name, spec in plan.plan.pipelines.items():
         if isinstance(spec.preprocess, pipelines.Preprocess):
             try:
-                preprocess_kernel(spec)
+                if preprocess_kernel(spec).varies and max(plan.plan.matrix.batch_sizes) > 1:
+                    problems.append(f"{plan.where(('matrix', 'batch_sizes'))}: {_no_batch(spec.preprocess.mode)}")
             except PlanError as e:
                 problems.append(f"{plan.where(('pipelines', name, *e.key.split('.')))}: {e.text}")
     if problems:
@@ -107,7 +123,9 @@ def check_kernels(plan: PlanFile) -> None:
 
 
 def labels_of(spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> list[str] | None:
-    """Class names: the plan's, else the model's own."""
+    """Class names, or characters of text: the plan's, else the model's own."""
+    if isinstance(spec.postprocess, pipelines.Postprocess) and spec.postprocess.task == "text":
+        return characters_of(spec.postprocess, model, folder)
     given = spec.postprocess.labels
     if isinstance(given, list):
         return given
@@ -133,18 +151,20 @@ def pick_input(where: str, spec: pipelines.Pipeline, model: ModelInfo) -> Tensor
             f"{', '.join(names)}",
             key=f"{where}.input",
         )
-    if len(names) != 1 and not isinstance(spec.preprocess, pipelines.UserCode):
-        raise ModelError(
-            f"{model.path} has {len(names)} inputs ({', '.join(str(i) for i in model.inputs)}) and a built-in preprocess "
-            "feeds one; use a Python preprocess stage that returns a dict with one array an input",
-            key=where,
-        )
-    return model.inputs[names.index(spec.input)] if spec.input is not None else model.inputs[0]
+    if spec.input is not None:
+        return model.inputs[names.index(spec.input)]
+    return main_input(model)
 
 
 def check_fit(where: str, kernel: Preprocess, fed: TensorInfo, model: ModelInfo) -> None:
     """ModelError where the preprocessed tensor is not what the model takes."""
     expected = fed.shape[1:]
+    sides = fed.shape[1:3] if kernel.layout == "nhwc" else fed.shape[2:4]
+    if kernel.varies and any(isinstance(s, int) for s in sides):
+        raise ModelError(
+            f"{where}.preprocess.mode is {kernel.mode}, which gives each image a size of its own, but {model.path} expects "
+            f"{fed}; export the model with open sides, or use mode: letterbox"
+        )
     agrees = not fed.ranked or (
         len(fed.shape) == 4 and all(e == g for e, g in zip(expected, kernel.shape, strict=True) if isinstance(e, int))
     )
@@ -174,15 +194,40 @@ def _hint(kernel: Preprocess, fed: TensorInfo) -> str:
     return ""
 
 
-def _kernel_preprocess(kernel: Preprocess, input_name: str) -> tuple[Any, Any]:
+def _no_batch(mode: str) -> str:
+    return (
+        f"preprocess.mode {mode} gives each image a size of its own, and several of them are no batch; set matrix.batch_sizes: "
+        "[1], or mode: letterbox"
+    )
+
+
+def _kernel_preprocess(
+    where: str, kernel: Preprocess, input_name: str, extra: dict[str, tuple[str, str]]
+) -> tuple[Any, Any]:
     def allocate(batch: int) -> dict[str, Array]:
-        return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype)}
+        if kernel.varies and batch > 1:
+            raise PlanError(_no_batch(kernel.mode), key=f"{where}.preprocess.mode")
+        feeds = {name: np.zeros((batch, 2), dtype) for name, (_, dtype) in extra.items()}
+        return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype), **feeds}
 
     def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
+        if kernel.varies:
+            shape = kernel.shape_of(kernel.geometry(images[0].shape[:2]).input_hw)
+            feeds[input_name] = _with_shape(feeds[input_name], (1, *shape))
         # One thread: runtimes keep theirs spinning on the cell's cores between two runs, and more would wait for them.
-        return kernel.batch_with_geometries(images, out=feeds[input_name])[1]
+        geometries = kernel.batch_with_geometries(images, out=feeds[input_name])[1]
+        for name, (kind, _) in extra.items():
+            feeds[name][...] = [extra_values(kind, g) for g in geometries]
+        return geometries
 
     return allocate, preprocess
+
+
+def _with_shape(kept: Array, shape: tuple[int, ...]) -> Array:
+    """An array of that shape in the memory of the one before, where it has room: new pages would cost each image their time."""
+    room = kept if kept.base is None else kept.base
+    size = math.prod(shape)
+    return room.reshape(-1)[:size].reshape(shape) if room.size >= size else np.zeros(shape, kept.dtype)
 
 
 def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any, Any]:
@@ -245,9 +290,14 @@ def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
 
 
 def _postprocess(
-    where: str, spec: pipelines.Postprocess, indices: list[int], engine: str
+    where: str,
+    spec: pipelines.Postprocess,
+    indices: list[int],
+    engine: str,
+    folder: Path,
+    labels: list[str] | None,
 ) -> Callable[[Sequence[Array], Sequence[Geometry]], list[Result]]:
-    decoder = decoder_of(spec, engine)
+    decoder = decoder_of(spec, engine, folder, labels)
     if decoder is None:
         return lambda _outputs, geometries: [None] * len(geometries)
 

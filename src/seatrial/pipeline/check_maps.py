@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from seatrial.errors import ModelError
 from seatrial.model.file import ModelInfo, TensorInfo
+from seatrial.model.image_size import main_input
 from seatrial.plan import pipelines
 
 
@@ -66,7 +67,7 @@ _OTHER = "use task: raw, or a Python postprocess"
 
 
 def input_sides(model: ModelInfo) -> Sequence[int | str | None]:
-    image = model.inputs[0].shape if model.inputs else ()
+    image = main_input(model).shape if model.inputs else ()
     return image[1:3] if len(image) == 4 and image[3] in (1, 3) else image[2:4]
 
 

@@ -12,9 +12,9 @@ from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.check_maps import check_map
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
+from seatrial.pipeline.text import check_text
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import against_metadata, recognise
-from seatrial.stages import END_TO_END
 
 
 def check_tensors(model: ModelInfo) -> None:
@@ -37,6 +37,8 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
     outputs = [by_name[name] for name in chosen]
     if spec.task in tasks.OBJECTS and spec.format is not None:
         _check_detector(where, spec, outputs, model, labels)
+    elif spec.task == "text":
+        check_text(where, spec, outputs, model, labels)
     elif spec.task == "classify" and any(d != 1 for d in outputs[0].shape[2:] if isinstance(d, int)):
         looks = recognise(model, {}).head
         raise ModelError(
@@ -50,8 +52,9 @@ def check_postprocess(where: str, spec: pipelines.Postprocess, model: ModelInfo,
 # What a task reads behind the classes of a format, in words that continue the format's own.
 _BEHIND = {
     "detect": "",
-    "instances": " with coefficients behind, and prototypes (B, K, height, width)",
+    "instances": ", and masks (B, K, height, width) with coefficients behind the classes or a mask a query",
     "pose": " with keypoints behind",
+    "oriented": " with an angle behind",
 }
 
 
@@ -65,10 +68,18 @@ def _check_detector(
     reads = f"{form.outputs}{_BEHIND[spec.task]}"
     said = f"{where}.postprocess.format is {name}, which reads {reads}, but {model.path} gives "
     single = len(form.output_ranks) == 1
+    if form.shapes:
+        if 0 not in ranks and not any(s.fit([o.shape for o in outputs]) for s in form.shapes):
+            looks = recognise(model, {}).head
+            likely = f" (it may be {looks.words})" if looks.read and looks.format != name else ""
+            raise ModelError(
+                f"{said}{', '.join(map(str, outputs))}{likely}; name another format, or the outputs to read"
+            )
+        return
     if 0 not in ranks and (
         ranks.count(3) < len(form.output_ranks)
         or (single and not masks and len(ranks) != 1)
-        or (masks and (ranks.count(3), ranks.count(4)) != (1, 1))
+        or (masks and (ranks.count(3), ranks.count(4)) != (len(form.output_ranks), 1))
     ):
         raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
     heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(spec, outputs)
@@ -88,20 +99,22 @@ def _check_head(
     name = spec.format or ""
     form = FORMATS[name]
     _, rows, columns = head.shape
-    anchors_last, anchors_first = form.name == "yolov8", form.name in ("yolov5", "yolox")
+    anchors_last = form.anchor_axis == 1
+    anchors_first = form.name in ("yolov5", "yolox", "yolov8_turned", "nanodet")
+    counts_classes = anchors_last or anchors_first or form.name == "rtdetr_joined"
     if isinstance(rows, int) and isinstance(columns, int):
         if (anchors_last and rows > columns) or (anchors_first and columns > rows):
-            other = "yolov5 or yolox" if anchors_last else "yolov8"
+            other = "yolov5, yolox or yolov8_turned" if anchors_last else "yolov8"
             raise ModelError(f"{said}{head}: anchors and classes look swapped; did you mean {other}?")
-        if form.name == END_TO_END and form.classes_beside(columns, extra) != 0:
+        if not form.class_columns and form.classes_beside(columns, extra) != 0:
             looks = recognise(model, {}).head
             raise ModelError(f"{said}{head}, which looks like {looks.words}; name another format, or use task: raw")
     counted = rows if anchors_last else columns
-    if (anchors_last or anchors_first) and isinstance(counted, int):
+    if counts_classes and isinstance(counted, int):
         problem = class_count_problem(form.classes_beside(counted, extra), labels)
         if problem:
             looks = recognise(model, {}).head
-            likely = f" (it may be {looks.words})" if looks.format != name else ""
+            likely = f" (it may be {looks.words})" if (looks.task, looks.format) != (spec.task, name) else ""
             raise ModelError(
                 f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}{likely}; give a label "
                 "for each class, or the format that the model was exported for"
@@ -118,6 +131,13 @@ def pick_outputs(where: str, spec: pipelines.Postprocess, model: ModelInfo) -> l
             )
     if spec.task not in tasks.OBJECTS:
         return names if spec.outputs is None else spec.outputs
+    if is_alike(spec, model.outputs) and spec.format and FORMATS[spec.format].shapes:
+        alike = ", ".join(map(str, model.outputs))
+        roles = ", ".join(FORMATS[spec.format].roles[: len(model.outputs)])
+        raise ModelError(
+            f"{where}.postprocess: {alike} of {model.path}: neither names nor types say which holds what; name them in order, "
+            f"outputs: [{roles}]"
+        )
     if is_alike(spec, model.outputs):
         lists = [o for o in model.outputs if len(o.shape) == 3]
         raise ModelError(

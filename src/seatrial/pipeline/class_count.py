@@ -6,13 +6,15 @@ import math
 from collections.abc import Sequence
 
 from seatrial.errors import ModelError, count_of
-from seatrial.kernels.detection_formats import EXTENDED, FORMATS, Format
+from seatrial.kernels.detection_formats import EXTENDED, FORMATS
+from seatrial.kernels.detector_format import Format
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines, tasks
 
 # Per format with scores of their own: columns that are no class ('no object' or background).
-_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0}
+_NO_CLASS = {"detr": 1, "ssd": 1, "rtdetr": 0, "yolonas": 0, "damoyolo": 0, "ssd_anchors": 1}
+_NO_CLASS |= dict.fromkeys(("retinanet_anchors", "efficientdet", "efficientdet_logits"), 0)
 
 
 def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo) -> int | None:
@@ -31,7 +33,9 @@ def head_classes(post: pipelines.Postprocess | pipelines.UserPostprocess, model:
         found = _map_classes(post.format or "scores", outputs[0])
     elif post.task in tasks.OBJECTS and post.format in FORMATS and FORMATS[post.format].fixed:
         found = _columns(post, FORMATS[post.format], outputs)
-    elif post.task == "detect" and post.format in _NO_CLASS:
+    elif post.task == "detect" and post.format in FORMATS and FORMATS[post.format].shapes:
+        found = _by_shapes(FORMATS[post.format], outputs)
+    elif post.task in tasks.OBJECTS and post.format in _NO_CLASS:
         found = _minus(_scores_width(outputs), _NO_CLASS[post.format])
     return found if found is None or found > 0 else None
 
@@ -49,6 +53,16 @@ def _columns(post: pipelines.Postprocess, form: Format, outputs: Sequence[Tensor
     if columns is None or extra is None or not form.class_columns:
         return None
     return form.classes_beside(columns, extra)
+
+
+def _by_shapes(form: Format, outputs: Sequence[TensorInfo]) -> int | None:
+    """The size that a format's shapes call C; None where it reads class numbers."""
+    found = next((s for s in form.shapes if s.fit([o.shape for o in outputs])), None)
+    for spec, output in zip(found.tensors if found else (), outputs, strict=False):
+        names = spec.split()
+        if "C" in names:
+            return _size(output, names.index("C"), rank=len(names))
+    return None
 
 
 def _size(tensor: TensorInfo, axis: int, rank: int) -> int | None:
@@ -95,8 +109,8 @@ def _cure(post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelI
     own = tasks.OF_METADATA.get(task)
     if form in EXTENDED and own and isinstance(post, pipelines.Postprocess) and post.task != own:
         return f"the metadata says task '{task}': what stands behind its classes are no classes; set task: {own}"
-    if form in ("ssd", "detr") and given == count + 1:
-        column = "background's column" if form == "ssd" else "the last column, 'no object'"
+    if form in ("ssd", "ssd_anchors", "detr") and given == count + 1:
+        column = "the last column, 'no object'" if form == "detr" else "background's column"
         return f"format {form} leaves out {column}: leave it out of the labels too"
     if given == 80 and count in (90, 91):
         return (

@@ -17,23 +17,24 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo
+from seatrial.pipeline.box_reach import Reach
 from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
+from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span
+from seatrial.pipeline.plausible_pairs import read_as
+from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.seen import Ranges, Seen, add_run
 from seatrial.stages import END_TO_END
 from seatrial.warning import Warning
 
-# A box of that many pixels is none: what is smaller is a fraction of the input.
-TINY_PX = 2.0
-# Sigmoids give 0 to 1; boxes that are refined further, or a corner outside the picture, a little more.
-FRACTIONS = (-0.5, 2.0)
-# SSD's offsets from anchors may lead out of the picture; pixels lead much further.
-LOOSE_FRACTIONS = (-16.0, 16.0)
+# Radians: two turns. YOLO26 leaves its angle unbound, and boxes that are nothing may have any; degrees go much further.
+ANGLES = (-12.6, 12.6)
 
 
 class Plausibility:
@@ -48,11 +49,19 @@ class Plausibility:
         self._names = [o.name for o in model.outputs]
         self._read = outputs_read(self._post, model.outputs) if self._post else []
         self._seen = {n: Seen() for n in self._names}
+        self._reach = _reach_of(self._post)
 
     def add(self, outputs: Sequence[npt.NDArray[Any]], batch: int, images: int | None = None) -> None:
         """One run's outputs, each with its batch first; images: how many of the batch are new, where it was filled up."""
         if self._post is not None:
             add_run(self._seen, self._names, outputs, batch, images)
+
+    def add_reach(self, images: Sequence[Sequence[npt.NDArray[Any]]], geometries: Sequence[Geometry]) -> None:
+        """Each image's part of every output, in the model's order, and how it came to the input."""
+        if self._reach is None or not self._reach.told:
+            return
+        for outputs, geometry in zip(images, geometries, strict=True):
+            self._reach.add([outputs[self._names.index(n)] for n in self._read], geometry)
 
     def problem(self) -> str:
         """Why the postprocess cannot be right, with the likely format and the cure; '' where nothing shows that."""
@@ -61,6 +70,9 @@ class Plausibility:
         chosen = [self._seen[n] for n in self._read]
         if self._post.task in tasks.OBJECTS:
             found = self._detector(self._post.format or "", self._lists())
+            found = found or (self._reach.problem() if self._reach else "")
+        elif self._post.task == "text":
+            found = text_problem(self._post, chosen[0])
         elif self._post.task == "classify" and math.prod(chosen[0].shape[2:]) > 1:
             found = f"reads one row of scores an image, but the output has shape {chosen[0].shape}"
         elif self._post.task in ("segment", "dense"):
@@ -69,14 +81,21 @@ class Plausibility:
         else:
             found = ""
         asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
-        return f"{self._where}.{asked}, which {found}; {self._likely()}" if found else ""
+        likely = "" if self._post.task == "text" else f"; {self._likely()}"
+        return f"{self._where}.{asked}, which {found}{likely}" if found else ""
 
     def doubts(self) -> tuple[Warning, ...]:
         """What gives the right order of classes all the same, but scores that are none."""
         if self._post is None:
             return ()
+        if self._reach and (doubt := self._reach.doubt()):
+            return (Warning("boxes-unit", f"{self._where}.format is {self._post.format}: {doubt}"),)
         if self._post.format == "ssd" and self._post.task == "detect":
             return self._no_background()
+        if self._post.task == "text":
+            return text_doubts(self._where, self._post, self._seen[self._read[0]])
+        if self._post.task == "oriented":
+            return self._no_angle()
         if self._post.task in ("segment", "dense"):
             return map_doubts(self._where, self._post, self._seen[self._read[0]])
         if self._post.task != "classify":
@@ -110,6 +129,19 @@ class Plausibility:
         )
         return (Warning("background-column", said),)
 
+    def _no_angle(self) -> tuple[Warning, ...]:
+        """A class's column is read as an angle without a word where nothing says how many classes there are."""
+        assert self._post is not None
+        (head,) = self._lists()
+        values = head.columns if FORMATS[self._post.format or ""].name == END_TO_END else head.rows
+        if values is None or values.part(-1).blank or not values.part(-1).probabilities:
+            return ()
+        said = (
+            f"{self._where}.task is oriented, which reads an angle in the last column, but all of it lies between 0 and 1 over "
+            f"{images_of(head)}: is it a class?"
+        )
+        return (Warning("angle-column", said, "of a head without an angle set task: detect"),)
+
     def settle(self, reduced: bool) -> list[Warning]:
         """Warnings. ModelError for a problem, unless the numbers are those of a reduced precision, which may be to blame."""
         problem, doubts = self.problem(), list(self.doubts())
@@ -130,7 +162,7 @@ class Plausibility:
             return None
         if len(lists) != 2 or any(s.shape[2] != 4 for s in lists):
             return None
-        if any(_read_as(post.format or "", *order) for order in (lists, lists[::-1])):
+        if any(read_as(post.format or "", *order) for order in (lists, lists[::-1])):
             return None
         return Warning(
             "undecided-outputs",
@@ -147,8 +179,9 @@ class Plausibility:
     def _likely(self) -> str:
         assert self._post is not None
         found = recognise(self._model, self._seen, self._hw)
-        if found.head.read and (found.head.task, found.head.format) != (self._post.task, self._post.format):
-            keys = {"task": found.head.task, "format": found.head.format}
+        own = self._post.task, self._post.format, self._post.boxes
+        if found.head.read and (found.head.task, found.head.format, found.head.boxes) != own:
+            keys = {"task": found.head.task, "format": found.head.format, "boxes": found.head.boxes}
             apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
             named = ", ".join(apart)
             return f"the numbers look like {found.head.words}: try {named}"
@@ -158,8 +191,11 @@ class Plausibility:
 
     def _detector(self, name: str, lists: list[Seen]) -> str:
         form = FORMATS[name].name
+        unit = self._unit(name)
+        if FORMATS[name].decode is None or unit != FORMATS[name].units[0]:
+            return self._layout(name, unit)
         if len(FORMATS[name].output_ranks) == 2:
-            return _read_as(form, *lists) if len(lists) == 2 else ""
+            return read_as(form, *lists) if len(lists) == 2 else ""
         if len(lists) != 1:
             return ""
         seen = lists[0]
@@ -177,11 +213,26 @@ class Plausibility:
         if problem := self._class_count(len(scores.high) - (form != "yolov8")):
             return problem
         if not scores.probabilities:
-            return f"expects probabilities, but its scores go from {_span(scores)} over {_images(seen)}"
+            return f"expects probabilities, but its scores go from {span(scores)} over {images_of(seen)}"
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
         return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+
+    def _unit(self, name: str) -> str:
+        assert self._post is not None
+        return self._post.boxes or FORMATS[name].units[0]
+
+    def _layout(self, name: str, unit: str) -> str:
+        """Of a format that is judged by its parts; where the tensors are too few or others, the decoder says so."""
+        form = FORMATS[name]
+        tensors = [self._seen[n] for n in self._read] if form.shapes else self._lists()
+        if form.shapes:
+            if not any(s.fit([t.shape for t in tensors]) for s in form.shapes):
+                return ""
+        elif len(tensors) != len(form.output_ranks):
+            return ""
+        return against_layout(form, unit, tensors, len(self._labels or ()), self._class_count)
 
     def _columns_behind(self) -> int:
         """As the tensors came."""
@@ -192,17 +243,19 @@ class Plausibility:
     def _behind(self, values: Ranges | None, seen: Seen) -> str:
         """What stands behind the classes, and cannot be what the task reads."""
         assert self._post is not None
+        if values is not None and self._post.task == "oriented" and not values.within(*ANGLES):
+            return f"expects an angle in radians in the last column, but they go from {span(values)} over {images_of(seen)}"
         if values is None or self._post.task != "pose" or self._post.keypoints is None:
             return ""
         each = self._post.keypoints[1]
         if each == 3 and not values.every(3, 2).probabilities:
             return (
-                f"expects a probability as the third value of each keypoint, but they go from {_span(values.every(3, 2))} over "
-                f"{_images(seen)}"
+                f"expects a probability as the third value of each keypoint, but they go from {span(values.every(3, 2))} over "
+                f"{images_of(seen)}"
             )
         points = [values.every(each, k) for k in range(2)]
         if all(p.most <= TINY_PX and not p.blank for p in points):
-            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {_images(seen)}"
+            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
         return ""
 
     def _class_count(self, classes: int) -> str:
@@ -213,66 +266,34 @@ class Plausibility:
         if scores.blank and classes.blank:
             return ""
         if not scores.within(-1, 1.01):
-            return f"expects scores in column 4, but they go from {_span(scores)} over {_images(seen)}"
+            return f"expects scores in column 4, but they go from {span(scores)} over {images_of(seen)}"
         if not classes.whole[0] or classes.least < -1:
-            return f"expects class numbers in column 5, but they go from {_span(classes)} and are not whole"
+            return f"expects class numbers in column 5, but they go from {span(classes)} and are not whole"
         extra = self._columns_behind()
         if len(values.high) != 6 + extra:
             return f"reads {6 + extra} columns, but there are {len(values.high)}"
         if self._labels and classes.most >= len(self._labels):
             return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
-        if seen.share("corners") < 0.5:
+        # Oriented boxes are a centre and sizes.
+        if self._post is not None and self._post.task != "oriented" and seen.share("corners") < 0.5:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
         return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
 
-def _read_as(form: str, boxes: Seen, scores: Seen) -> str:
-    """Why the two cannot be what the format reads; '' where nothing shows that."""
-    b, s = boxes.columns, scores.columns
-    if b is None or s is None:
-        return ""
-    low, high = LOOSE_FRACTIONS if form == "ssd" else FRACTIONS
-    if not b.within(low, high):
-        swapped = " (boxes and scores swapped? name them in outputs: [boxes, scores])" if s.high.size == 4 else ""
-        return f"expects boxes as fractions of the input, but they go from {_span(b)} over {_images(boxes)}{swapped}"
-    if form == "ssd":
-        if not s.probabilities:
-            return f"expects probabilities, but its scores go from {_span(s)} over {_images(scores)}"
-        if not b.blank and boxes.share("corners") < 0.5:
-            turned = 1 - boxes.share("corners")
-            return f"expects boxes as two corners, but in {turned:.0%} of them the second lies before the first"
-        return ""
-    if s.probabilities and not s.blank:
-        return f"expects logits, but all scores are probabilities already ({_span(s)} over {_images(scores)})"
-    last, negative = scores.share("last"), scores.share("negative")
-    if form == "detr" and last < 0.5 and negative > 0.9:
-        return (
-            f"expects a last column 'no object' that wins where nothing is, but it wins in {last:.0%} of the queries and "
-            f"{negative:.0%} have no logit above 0"
-        )
-    if form == "rtdetr" and last > 0.5 and negative < 0.5:
-        return (
-            f"expects a sigmoid a class, but the last column wins in {last:.0%} of the queries with logits above 0: a "
-            "'no object' would be read as a class"
-        )
-    return ""
-
-
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
     return Plausibility(name, spec, model, labels_of(spec, model, folder))
+
+
+def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
+    if post is None or post.task != "detect" or post.format not in FORMATS:
+        return None
+    form = FORMATS[post.format]
+    return Reach(form, post.boxes or form.units[0], post.confidence) if form.ranked else None
 
 
 def _tiny(boxes: Ranges, seen: Seen) -> str:
     if boxes.blank or boxes.most > TINY_PX:
         return ""
-    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {_images(seen)})"
-
-
-def _span(values: Ranges) -> str:
-    return f"{values.least:.3g} to {values.most:.3g}"
-
-
-def _images(seen: Seen) -> str:
-    return f"{seen.images} image{'' if seen.images == 1 else 's'}"
+    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images_of(seen)})"

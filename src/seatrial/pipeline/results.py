@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from seatrial.errors import PlanError, ResultsError
 from seatrial.history.files import why_not_written
+from seatrial.kernels import oriented, polygons
 from seatrial.kernels.results import (
     Classification,
     DenseMap,
@@ -24,13 +25,28 @@ from seatrial.kernels.results import (
     Embedding,
     Instances,
     Labels,
+    OrientedBoxes,
     Poses,
     SemanticMask,
+    Text,
+    TextRegions,
 )
 
-Result = Detections | Classification | Labels | SemanticMask | DenseMap | Embedding | None
-# The most specific first: instances and poses are detections too.
-KINDS = (Instances, Poses, Detections, Classification, Labels, SemanticMask, DenseMap, Embedding)
+Result = Detections | Classification | Labels | SemanticMask | DenseMap | Embedding | Text | None
+# The most specific first: instances, poses, oriented boxes and regions of text are detections too.
+KINDS = (
+    Instances,
+    Poses,
+    OrientedBoxes,
+    TextRegions,
+    Detections,
+    Classification,
+    Labels,
+    SemanticMask,
+    DenseMap,
+    Embedding,
+    Text,
+)
 Values = Mapping[str, npt.NDArray[Any]]
 
 
@@ -82,6 +98,30 @@ def _sound_poses(v: Values) -> bool:
     return _sound_detections(v) and points.shape == (len(v["scores"]), count, 3)
 
 
+def _sound_oriented(v: Values) -> bool:
+    """Quadrilaterals of which IoU can be told: what bends inwards, crosses itself or has no area is none."""
+    corners = v["corners_xy"]
+    return (
+        _sound_detections(v) and corners.shape == (len(v["scores"]), 4, 2) and bool(oriented.are_convex(corners).all())
+    )
+
+
+def _sound_regions(v: Values) -> bool:
+    """Regions without area may be there: a letter that lies outside of the image but for its edge."""
+    corners = v["polygons"]
+    if not _sound_detections(v) or corners.shape != (len(v["scores"]), 4, 2):
+        return False
+    return bool(polygons.are_convex(corners).all())
+
+
+def _sound_text(v: Values) -> bool:
+    """Whole numbers that are Unicode's, without halves of surrogate pairs."""
+    points = v["code_points"]
+    if points.ndim != 1 or v["score"].shape != () or (points.size and points.dtype.kind not in "iu"):
+        return False
+    return bool(((points >= 0) & (points < 0x110000) & ((points < 0xD800) | (points > 0xDFFF))).all())
+
+
 def _sound_classes(v: Values) -> bool:
     return v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and v["scores"].size > 0
 
@@ -94,6 +134,9 @@ def _repeated(v: Values) -> bool:
 _SOUND: dict[type, Callable[[Values], bool]] = {
     Instances: _sound_instances,
     Poses: _sound_poses,
+    OrientedBoxes: _sound_oriented,
+    TextRegions: _sound_regions,
+    Text: _sound_text,
     Detections: _sound_detections,
     Classification: _sound_classes,
     Labels: lambda v: v["class_ids"].ndim == 1 and v["scores"].shape == v["class_ids"].shape and not _repeated(v),

@@ -29,6 +29,8 @@ Metric = Literal[
     "f1_drop",
     "abs_rel",
     "rmse",
+    "hmean_drop",
+    "word_accuracy_drop",
     "agreement",
 ]
 
@@ -57,6 +59,8 @@ METRICS: dict[str, tuple[Callable[[Any], float], str, Literal["max", "min"]]] = 
     "f1_drop": (units.points, "points", "max"),
     "abs_rel": (units.fraction, "fraction", "max"),
     "rmse": (units.plain, "", "max"),
+    "hmean_drop": (units.points, "points", "max"),
+    "word_accuracy_drop": (units.points, "points", "max"),
     "agreement": (units.fraction, "fraction", "min"),
 }
 

@@ -13,10 +13,12 @@ from seatrial.errors import ModelError
 from seatrial.model.feeds import DTYPES, unfed
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.model.fitting import example_shape, multiple_of
-from seatrial.model.image_size import Size, layout_of, size_in, size_words, stated_size, unread_size
-from seatrial.plan.heads import Head, Recognition, is_rtdetr, recognise
+from seatrial.model.image_size import Size, layout_of, main_input, size_in, size_words, stated_size, unread_size
+from seatrial.plan.head_rtdetr import is_rtdetr
+from seatrial.plan.head_text import open_size
+from seatrial.plan.heads import Head, Recognition, recognise
 from seatrial.plan.seen import Seen
-from seatrial.plan.tasks import OBJECTS
+from seatrial.plan.tasks import OBJECTS, USUAL_INPUTS
 
 Dim = int | str | None
 COMMON: Size = (640, 640)
@@ -32,7 +34,7 @@ class Guess:
     preprocess: arguments of kernels.Preprocess. batch_fixed: the model's own batch, where it has one. size_known: whether the
     model, its metadata or somebody says the size. labels_fit: whether the file's labels are as many as the head's classes.
     background: the column that is no class, where the labels are one fewer than the columns. run_s: seconds that a batch took
-    on a picture, at the most that one core would take.
+    on a picture, at the most that one core would take. extra_inputs: what goes into those beside the image, by their names.
     """
 
     recognition: Recognition
@@ -45,6 +47,7 @@ class Guess:
     labels_fit: bool = True
     background: str = ""
     run_s: float | None = None
+    extra_inputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def task(self) -> str:
@@ -100,19 +103,27 @@ def guess(
     activation = found.activation or _activation(info)
     if found.head.format == "one_channel" and activation == "softmax":
         activation = "sigmoid"
-    return Guess(found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known)
+    extra = {i.name: USUAL_INPUTS[i.name] for i in info.inputs if i is not image}
+    if extra:
+        said = ", ".join(f"{name} gets {kind}" for name, kind in extra.items())
+        reasons.unsure.append(f"extra_inputs: by their names alone, {said}: what the exporter's own code puts in there")
+    return Guess(
+        found, settings, batch, activation, tuple(reasons.why), tuple(reasons.unsure), known, extra_inputs=extra
+    )
 
 
 def _image_input(info: ModelInfo) -> TensorInfo:
     if not info.inputs:
         raise ModelError(f"{info.path}: the model has no inputs, so no image can go in; there is nothing to try it on")
     inputs = ", ".join(map(str, info.inputs))
-    if len(info.inputs) > 1:
+    pictures = [i for i in info.inputs if len(i.shape) == 4]
+    known = all(i.name in USUAL_INPUTS and len(i.shape) in (0, 2) for i in info.inputs if len(i.shape) != 4)
+    if len(info.inputs) > 1 and not (len(pictures) == 1 and known):
         raise ModelError(
             f"{info.path}: the model has {len(info.inputs)} inputs ({inputs}), and a built-in "
             "preprocess feeds one; write the plan by hand with a Python preprocess stage that returns a dict (docs/plan.md)"
         )
-    image = info.inputs[0]
+    image = pictures[0] if len(pictures) == 1 else info.inputs[0]
     if image.dtype == "object":
         raise ModelError(
             f"{info.path}: the model takes text, not an image (inputs are {inputs}); write the plan by hand with a Python "
@@ -152,6 +163,10 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
         reasons.why.append(f"{words}: as given")
     elif stated:
         reasons.why.append(f"{words}: from the model's metadata (imgsz)")
+    elif size == open_size(info):
+        reasons.unsure.append(
+            f"size: the model leaves it open; PaddleOCR trains its recognisers with {size[0]} × {size[1]}: longer lines shrink"
+        )
     else:
         multiple = multiple_of(info)
         of = f", which takes multiples of {multiple}" if multiple else ""
@@ -164,8 +179,8 @@ def _size(info: ModelInfo, sides: tuple[Dim, Dim], given: Size | None, reasons: 
 
 def _fitting(info: ModelInfo) -> Size:
     """The common choice, or another where that does not go through the graph."""
-    image = info.inputs[0]
-    return size_in(image, example_shape(info, image, 1, {}))
+    image = main_input(info)
+    return open_size(info) or size_in(image, example_shape(info, image, 1, {}))
 
 
 def _ultralytics(info: ModelInfo) -> bool:
@@ -189,6 +204,8 @@ def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str
         return {"mode": "letterbox"}
     if head.format == "yolox":
         return {"mode": "letterbox", "pad_anchor": "top_left"}
+    if head.format == "ctc":
+        return {"mode": "letterbox", "pad_anchor": "top_left", "pad_value": 127}
     return {"mode": head.fits or ("letterbox" if head.task in OBJECTS else "stretch")}
 
 
@@ -201,6 +218,15 @@ def _values(
     if head.format == "yolox":
         values |= {"scale": 1, "color": "bgr"}
         reasons.unsure.append("YOLOX exports take BGR, 0 to 255 and top-left padding")
+    elif head.task == "text" and image.dtype != "uint8":
+        values["color"] = "bgr"
+        if head.format == "ctc":
+            values["mean"], values["std"] = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        reasons.unsure.append(
+            f"{_fit_words(mode)}, color, mean and std: PaddleOCR feeds BGR, "
+            + ("mean and std 0.5, grey on the right" if head.format == "ctc" else "ImageNet's mean and std")
+            + "; no model file says what it was trained with, and wrong ones cost accuracy silently"
+        )
     elif image.dtype == "uint8":
         values["scale"], values["mean"], values["std"] = 1, *PLAIN
         reasons.unsure.append(
@@ -243,6 +269,7 @@ def _imagenet(info: ModelInfo, head: Head) -> bool:
         return True
     return (
         head.task in ("classify", "segment", "dense", "embed")
+        or head.format == "db"
         or head.format == "detr"
         or (not head.read and head.fits == "stretch")
     )

@@ -1,4 +1,4 @@
-"""Rules for lists of boxes with more behind their classes: coefficients of masks, keypoints.
+"""Rules for lists of boxes with more behind their classes: coefficients of masks, keypoints, an angle.
 
 For: the layout that fits, and how many columns are what. Not for: lists of boxes and classes alone (head_lists.py).
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.head_finding import MOST_QUERIES, Finding, shape_of
+from seatrial.plan.head_pairs import find_in_pair
 from seatrial.plan.seen import Ranges, Seen
 
 # By layout: the axis of columns, and how many beside classes and what stands behind them.
@@ -30,6 +31,18 @@ def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure
     return Finding(key, because, sure and fits, (lists[0].name, maps[0].name) if len(info.outputs) > 2 else ())
 
 
+def find_queries(outputs: Sequence[TensorInfo], seen: Mapping[str, Seen]) -> Finding:
+    """Of boxes, scores and masks in a tensor each, a row or a map a query."""
+    lists = [o for o in outputs if len(shape_of(o, seen)) == 3]
+    (masks,) = [o for o in outputs if len(shape_of(o, seen)) == 4]
+    pair = find_in_pair(lists[0], lists[1], seen)
+    queries = shape_of(lists[0], seen)[1]
+    because = f"boxes, scores and masks in a tensor each; {pair.because}"
+    if pair.key != "rtdetr" or shape_of(masks, seen)[1] != queries:
+        return Finding("instances_other", because)
+    return Finding("instances_queries", because, False, (*pair.outputs, masks.name))
+
+
 def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
     """Of a model with one list. sure: whether the metadata says that it is this task."""
     points = kpt_shape(info)
@@ -46,6 +59,16 @@ def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: boo
     key = {"yolov8": "pose", "end_to_end": "pose_end_to_end"}.get(layout, "pose_other")
     because = f"{because}; {words}, {points[0]} × {points[1]} of them keypoints"
     return Finding(key, because, sure and fits, keypoints=points)
+
+
+def find_oriented(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
+    """Of a model with one list. sure: whether the metadata says that it is this task."""
+    head = info.outputs[0]
+    if len(info.outputs) != 1 or len(shape_of(head, seen)) != 3:
+        return Finding("obb_other", f"outputs are {', '.join(map(str, info.outputs))}")
+    layout, words, fits = _layout(info, head, seen, 1)
+    key = {"yolov8": "obb", "end_to_end": "obb_end_to_end"}.get(layout, "obb_other")
+    return Finding(key, f"{because}; {words}, the last of them an angle", sure and fits)
 
 
 def kpt_shape(info: ModelInfo) -> tuple[int, int] | None:
@@ -85,25 +108,31 @@ def _layout(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen], extra: 
 
 
 def _guessed_points(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen]) -> tuple[int, int] | None:
-    """By the count of labels, else by how many columns behind the boxes hold probabilities before others do."""
-    shape, classes = shape_of(head, seen), len(info.labels() or [])
+    """Of YOLOv8's layout by the count of labels, else by how many rows behind the boxes hold probabilities before others do;
+    of an end-to-end list by what stands behind the class."""
+    (_, rows, columns), classes = shape_of(head, seen), len(info.labels() or [])
     numbers = seen.get(head.name)
-    if isinstance(shape[2], int) and isinstance(shape[1], int) and shape[2] < shape[1]:
+    if isinstance(columns, int) and isinstance(rows, int) and columns < rows:
+        behind = numbers.columns.part(6) if numbers is not None and numbers.columns is not None else None
+        return _points(columns - 6, behind) if rows <= MOST_QUERIES else None
+    values = numbers.rows if numbers is not None else None
+    if not isinstance(rows, int):
         return None
-    if not isinstance(shape[1], int):
-        return _points(shape[2] - 6, None) if isinstance(shape[2], int) else None
-    if isinstance(shape[2], int) and shape[1] <= MOST_QUERIES and 6 < shape[2] < shape[1]:
-        return _points(shape[2] - 6, None)
-    if not classes and numbers is not None and numbers.rows is not None:
-        scores = numbers.rows.part(4)
-        good = (scores.low >= -0.01) & (scores.high <= 1.01)
-        classes = int(good.argmin())
-    behind = numbers.rows.part(4 + classes) if numbers is not None and numbers.rows is not None else None
-    return _points(shape[1] - 4 - classes, behind) if classes else None
+    if not classes and values is not None:
+        scores = values.part(4)
+        classes = int(((scores.low >= -0.01) & (scores.high <= 1.01)).argmin())
+    return _points(rows - 4 - classes, values.part(4 + classes) if values else None) if classes else None
 
 
 def _points(columns: int, values: Ranges | None) -> tuple[int, int] | None:
-    thirds = columns % 3 == 0 and (values is None or values.every(3, 2).probabilities)
-    if columns >= 3 and thirds:
-        return columns // 3, 3
-    return (columns // 2, 2) if columns >= 2 and columns % 2 == 0 else None
+    for each in (3, 2):
+        if columns < each or columns % each:
+            continue
+        if values is None or (_places(values.every(each, 0)) and (each == 2 or values.every(3, 2).probabilities)):
+            return columns // each, each
+    return None
+
+
+def _places(values: Ranges) -> bool:
+    """Pixels may lie a little outside the picture; coefficients are as often below 0 as above."""
+    return values.most > 2 and values.least > -0.5 * values.most

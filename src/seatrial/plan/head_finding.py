@@ -25,6 +25,8 @@ class Finding:
     outputs: tuple[str, ...] = ()
     activation: str = ""
     keypoints: tuple[int, int] | None = None
+    keys: tuple[tuple[str, str], ...] = ()
+    """Of a postprocess, with their values as a plan has them, where the head has more than a task, a format and thresholds."""
 
 
 def shape_of(output: TensorInfo, seen: Mapping[str, Seen]) -> Shape:

@@ -8,6 +8,8 @@ from seatrial.plan.seen import Ranges, Seen
 
 # Four values of a box and the classes of the largest sets that detectors are trained on.
 MOST_ROWS = 1300
+# Radians.
+TURN = 6.3
 
 
 def find_in_list(info: ModelInfo, shape: Shape, seen: Seen | None, hw: Hw) -> Finding:
@@ -29,9 +31,10 @@ def _six(seen: Seen | None) -> Finding:
     if fourth.blank and fifth.blank:
         return Finding("end_to_end", "nothing was found on the picture, so the numbers say nothing")
     if fourth.probabilities and fifth.whole[0]:
-        if boxes.most <= 2:
-            return Finding("end_to_end_fractions", in_numbers(boxes, fourth))
         ordered = seen.share("corners")
+        if boxes.most <= 2:
+            key = "end_to_end_fractions" if ordered >= 0.5 else "rtdetr_end_to_end"
+            return Finding(key, in_numbers(boxes, fourth))
         if ordered < 0.5:
             return Finding("end_to_end_sizes", in_numbers(boxes, fourth))
         return Finding("end_to_end", f"{in_numbers(boxes, fourth)}, whole class numbers", ordered > 0.9)
@@ -110,20 +113,28 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("yolox" if rows == one else "yolov5", f"{grid}; {NOT_RUN}")
     boxes, scores = seen.columns.part(0, 4), seen.columns.part(4)
     numbers = in_numbers(boxes, scores)
+    if _is_nanodet(rows, columns, classes, seen.columns, hw):
+        return Finding("nanodet", f"{rows} cells at strides 8 to 64, {columns} columns are {columns - 32} classes + 32")
     if few and boxes.most <= 2 and scores.probabilities:
         return Finding("rtdetr_joined", numbers)
     if columns > 6 and few and scores.part(0, 1).probabilities and scores.whole[1] and scores.high[1] < 10_000:
-        return Finding("unknown" if scores.part(0, 1).blank else "end_to_end_more", numbers)
+        return _more_columns(columns, scores, numbers)
     if not scores.probabilities:
         return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
+    if classes and columns == 4 + classes and not _sizes_below_zero(boxes):
+        key = "yolov8_turned_fractions" if boxes.most <= 2 else "yolov8_turned"
+        return Finding(key, f"{classes} labels; {numbers}")
     if rows == one and hw and _undecoded(boxes, hw):
         return Finding("yolox", f"{grid}; on a picture, boxes hold offsets from {boxes.least:.3g} to {boxes.most:.3g}")
     if boxes.most <= 2:
         return Finding("yolov5_fractions", numbers)
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {numbers}")
-    if classes and columns == 4 + classes:
-        return Finding("yolov8_turned", f"{classes} labels; {numbers}")
+    if classes and columns == 185 + classes:
+        return Finding(
+            "obb_other",
+            f"{classes} labels, {columns} columns: an angle as 180 classes, as YOLOv5-obb has it; {numbers}",
+        )
     if classes and columns != 5 + classes:
         return Finding(
             "instances_other" if columns == 37 + classes else "unknown",
@@ -131,7 +142,26 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         )
     if few:
         return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")
-    return Finding("yolov5", f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}", bool(classes))
+    key = "yolox_decoded" if rows == one else "yolov5"
+    return Finding(key, f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}", bool(classes))
+
+
+def _is_nanodet(rows: int | str | None, columns: int, classes: int, values: Ranges, hw: tuple[int, int] | None) -> bool:
+    """Probabilities of classes, then 4 distributions of 8 bins as logits, a row for each cell of three or four levels."""
+    if hw is None or columns <= 32 or (classes and columns != 32 + classes):
+        return False
+    counts = [sum(-(-hw[0] // s) * -(-hw[1] // s) for s in strides) for strides in ((8, 16, 32), (8, 16, 32, 64))]
+    return rows in counts and values.part(0, columns - 32).probabilities and not values.part(columns - 32).probabilities
+
+
+def _more_columns(columns: int, scores: Ranges, because: str) -> Finding:
+    """End-to-end detections with more behind the class; scores: all behind the box."""
+    if scores.part(0, 1).blank:
+        return Finding("unknown", because)
+    angle = scores.part(2)
+    if columns == 7 and angle.within(-TURN, TURN) and not angle.whole[0]:
+        return Finding("obb_end_to_end", f"{because}, the last column from {angle.least:.3g} to {angle.most:.3g}")
+    return Finding("end_to_end_more", because)
 
 
 def _sizes_below_zero(boxes: Ranges) -> bool:

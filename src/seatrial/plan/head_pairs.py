@@ -23,13 +23,22 @@ def find_in_pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]
     rows = shape_of(boxes, seen)[1]
     queries = isinstance(rows, int) and rows <= MOST_QUERIES
     b, s = seen.get(boxes.name), seen.get(scores.name)
+    deep, across = shape_of(scores, seen)[1:]
+    if isinstance(rows, int) and across == rows and deep != rows:
+        unit = f"; boxes up to {b.columns.most:.3g}" if b is not None and b.columns is not None else ""
+        pixels = b is None or b.columns is None or b.columns.most > 4
+        said = f"{rows} boxes, and scores {deep} × {across}{unit}"
+        return Finding("ppyoloe" if pixels else "unknown", said, False, names if pixels else ())
     if b is None or s is None or b.columns is None or s.columns is None:
         sigmoid = queries and ("dets" in boxes.name.lower() or (rows or 0) > 200)  # type: ignore[operator]
         key = ("rtdetr" if sigmoid else "detr") if queries else "ssd"
         return Finding(key, f"{rows} boxes, {shape_of(scores, seen)[2]} columns of scores; {NOT_RUN}", False, names)
     numbers = f"{in_numbers(b.columns, s.columns)}"
     if b.columns.most > 4:
-        return Finding("pair_pixels", numbers)
+        if not s.columns.probabilities:
+            return Finding("pair_pixels_logits", numbers)
+        corners = b.share("corners") > 0.5
+        return Finding("pair_pixels" if corners else "pair_sizes", numbers, False, names if corners else ())
     if s.columns.probabilities:
         background = s.share("first") > 0.5
         sums_to_one = s.sums[0] >= 0.98 and s.sums[1] <= 1.02

@@ -11,11 +11,14 @@ import re
 from collections.abc import Mapping
 
 from seatrial.model.file import ModelInfo, TensorInfo
-from seatrial.plan.head_behind import find_instances, find_pose
+from seatrial.model.image_size import main_input
+from seatrial.plan.head_behind import find_instances, find_pose, find_queries
 from seatrial.plan.head_finding import Finding, Hw, Shape, shape_of
 from seatrial.plan.head_lists import find_in_list
 from seatrial.plan.head_maps import find_in_maps, find_one_channel, is_one_channel
+from seatrial.plan.head_nms import find_chosen, find_flat
 from seatrial.plan.head_pairs import find_in_pair
+from seatrial.plan.head_text import find_regions, find_text
 from seatrial.plan.seen import Seen
 
 # Widths that backbones give their features.
@@ -31,16 +34,18 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
     if len(outputs) == 1:
         return _one(info, outputs[0], seen.get(outputs[0].name), hw)
     boxes = [o for o, rank in zip(outputs, ranks, strict=True) if rank == 3]
-    if any(re.search(r"num_det|num_dets|numdet", n) for n in names) or {"boxes", "scores", "labels"} <= names:
-        return Finding("nms_tensors", f"outputs are {', '.join(map(str, outputs))}")
     if ranks == [3, 3]:
         return find_in_pair(outputs[0], outputs[1], seen)
-    if sorted(ranks) == [2, 3]:
-        return Finding("nms_tensors", f"outputs are {', '.join(map(str, outputs))}")
+    if chosen := find_chosen(info, seen):
+        return chosen
+    if any(re.search(r"num_det|num_dets|numdet", n) for n in names) or {"boxes", "scores", "labels"} <= names:
+        return Finding("detections_unknown", f"outputs are {', '.join(map(str, outputs))}")
+    if len(outputs) in (6, 8) and set(ranks) == {3}:
+        return Finding("picodet", f"{len(outputs)} lists of cells")
     if len(boxes) == 1 and sorted(ranks) == [3, 4]:
         return find_instances(info, seen, "a list of anchors and a map of prototypes")
     if len(boxes) == 2 and len(ranks) == 3 and max(ranks) == 4:
-        return Finding("instances_other", "boxes, scores and masks in a tensor each")
+        return find_queries(outputs, seen)
     if len(boxes) == 1 and all(r in (3, 4, 5) for r in ranks) and len(ranks) >= 3:
         found = _one(info, boxes[0], seen.get(boxes[0].name), hw)
         return Finding(found.key, f"{found.because}; the other outputs are its levels", False, (boxes[0].name,))
@@ -53,15 +58,22 @@ def find(info: ModelInfo, seen: Mapping[str, Seen], hw: Hw) -> Finding:
 
 def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Finding:
     shape = seen.shape if seen else output.shape
+    if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)):
+        return _rows_of_scores(info, output, shape, seen)
     whole = (seen.dtype if seen else output.dtype).startswith(("int", "uint", "bool"))
+    if len(shape) == 3 and not whole and (text := find_text(info, output, shape, seen)) is not None:
+        return text
+    if len(shape) == 4 and (regions := find_regions(info, shape, seen)) is not None:
+        return regions
     if is_one_channel(shape, hw) or (len(shape) == 3 and whole):
         return find_one_channel(info, output, shape, seen)
     if len(shape) == 3:
         found = find_in_list(info, shape, seen, hw)
         by_name = {output.name: seen} if seen else {}
-        return find_pose(info, by_name, found.because) if found.key == "pose" else found
-    if len(shape) == 2 or (len(shape) == 4 and shape[2:] == (1, 1)):
-        return _rows_of_scores(info, output, shape, seen)
+        if found.key not in ("pose", "end_to_end_more"):
+            return found
+        pose = find_pose(info, by_name, found.because)
+        return found if pose.key == "pose_other" and found.key == "end_to_end_more" else pose
     if len(shape) == 4:
         return _map(info, shape)
     if not seen and not output.ranked:
@@ -72,8 +84,7 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
 def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | None) -> Finding:
     width, classes = shape[1], len(info.labels() or [])
     if not _an_image_a_row(info, output, seen):
-        key = "yolov7_end_to_end" if width == 7 else "detections_flat"
-        return Finding(key, f"{output}: its first dimension is not the batch")
+        return find_flat(output, width, seen)
     if seen and seen.columns is not None:
         one = seen.sums[0] >= 0.99 and seen.sums[1] <= 1.01
         if seen.columns.probabilities and one and width != 1:
@@ -111,7 +122,8 @@ def _width_in_words(width: int | str | None, classes: int) -> str:
 def _an_image_a_row(info: ModelInfo, output: TensorInfo, seen: Seen | None) -> bool:
     if seen is not None and not seen.an_image_a_row:
         return False
-    batch = info.inputs[0].shape[0] if info.inputs and info.inputs[0].shape else None
+    image = main_input(info).shape if info.inputs else ()
+    batch = image[0] if image else None
     own, width = output.shape[0] if output.shape else None, output.shape[-1] if output.shape else None
     if own is None or batch is None or own == batch:
         return True

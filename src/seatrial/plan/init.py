@@ -192,11 +192,14 @@ def _preprocess(g: Guess) -> Stage:
     if "resize_short" in p:
         stage["resize_short"] = str(p["resize_short"])
     if p["mode"] == "letterbox":
-        stage["pad_value"] = "114"
+        stage["pad_value"] = str(p.get("pad_value", 114))
     if "pad_anchor" in p:
         stage["pad_anchor"] = p["pad_anchor"]
     stage |= {"color": p["color"], "scale": "1" if p["scale"] == 1 else "1/255"}
     stage |= {"mean": _numbers(p["mean"]), "std": _numbers(p["std"]), "layout": p["layout"], "dtype": p["dtype"]}
+    if g.extra_inputs:
+        pairs = (f"{quoted(name)}: {kind}" for name, kind in g.extra_inputs.items())
+        stage["extra_inputs"] = f"{{{', '.join(pairs)}}}"
     if "quant_scale" in p:
         stage |= {"quant_scale": f"{p['quant_scale']:.9g}", "zero_point": str(p["zero_point"])}
     return stage
@@ -205,10 +208,15 @@ def _preprocess(g: Guess) -> Stage:
 def _postprocess(m: Guessed) -> Stage:
     g, labels = m.guess, m.info.labels()
     stage = {"task": g.task}
-    if g.format:
+    if g.task == "text":
+        stage |= {"format": g.format or "", **dict(g.recognition.keys)}
+        stage |= {"activation": g.activation} if g.format == "ctc" else {}
+    elif g.format:
         stage["format"] = g.format
     if g.task in OBJECTS:
         stage |= {"confidence": "0.25", "iou": "0.45"}
+    if g.recognition.head.boxes:
+        stage["boxes"] = g.recognition.head.boxes
     if g.format == "one_channel":
         stage |= {"activation": g.activation, "threshold": "0.5"}
     if g.task == "segment" and g.format != "class_map":
@@ -225,7 +233,7 @@ def _postprocess(m: Guessed) -> Stage:
         stage["outputs"] = quoted(list(g.recognition.outputs))
     if not g.labels_fit:
         stage["labels"] = "[]"
-    elif labels and len(labels) <= 100:
+    elif labels and len(labels) <= 100 and g.task != "text":
         stage["labels"] = quoted(labels)
     return stage
 

@@ -32,7 +32,8 @@ class Images(Strict):
     path: str | list[str] = Field(description="a folder of images, or a list of files")
     annotations: str | None = Field(
         None,
-        description="COCO JSON (boxes or polygons), a CSV with columns image,class or image,map, or a folder of label images",
+        description="COCO JSON (boxes or polygons), a CSV with columns image,class, image,text or image,map, a label file of "
+        "text, or a folder of label images or of oriented boxes",
     )
     map_scale: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="what one unit of a map's file is, such as 0.001 for millimetres"

@@ -31,11 +31,17 @@ class UserCode(Strict):
     python: str = Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", description="mypackage.module:function")
 
 
+ExtraInput = Literal["source_hw", "source_wh", "resized_hw", "input_hw", "input_wh", "scale_yx", "scale_xy"]
+
+
 class Preprocess(Strict):
     """HWC uint8 to the model's input tensor."""
 
-    size: Annotated[tuple[PositiveInt, PositiveInt], Field(description="height, width of the input")]
-    mode: Literal["letterbox", "stretch", "resize_center_crop", "pad"] = "letterbox"
+    size: Annotated[
+        tuple[PositiveInt, PositiveInt],
+        Field(description="height, width of the input; with rect and keep_ratio what it lies in"),
+    ]
+    mode: Literal["letterbox", "stretch", "resize_center_crop", "pad", "rect", "keep_ratio"] = "letterbox"
     interpolation: Literal["linear", "nearest", "area", "cubic", "antialias_linear", "antialias_cubic"] = "linear"
     pad_value: Annotated[int, Field(ge=0, le=255)] = 114
     pad_anchor: Literal["center", "top_left"] = "center"
@@ -53,6 +59,12 @@ class Preprocess(Strict):
     resize_short: PositiveInt | None = Field(
         None, description="with resize_center_crop: the short side after the resize"
     )
+    stride: PositiveInt = Field(32, description="with rect and keep_ratio: sides are multiples of it")
+    scaling: Literal["any", "down", "up"] = Field("any", description="with these: never enlarge, or never reduce")
+    to_stride: Literal["pad", "stretch"] = Field("pad", description="with these: how sides come to multiples")
+    extra_inputs: dict[str, ExtraInput] = Field(
+        {}, description="the model's other inputs, by name: what each is filled with, of each image"
+    )
 
 
 Threshold = Annotated[float, Field(ge=0, le=1)]
@@ -69,10 +81,15 @@ ClassIds = Annotated[
 ]
 
 
-Task = Literal["detect", "instances", "pose", "classify", "segment", "dense", "embed", "raw"]
+Task = Literal["detect", "instances", "pose", "oriented", "text", "classify", "segment", "dense", "embed", "raw"]
 DetectorFormat = Literal[
-    "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"
-]
+    "yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr",
+    "yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet",
+    "rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle", "mask_rcnn", "mmdet_masks",
+    "yolov7_end_to_end", "yolonas_flat", "detections_flat",
+    "ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits",
+    "db", "ctc",
+]  # fmt: skip
 MapFormat = Literal["scores", "class_map", "one_channel", "channels_last"]
 
 
@@ -85,6 +102,18 @@ class Postprocess(Strict):
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
     class_agnostic: bool = False
+    boxes: Literal["pixels", "fractions", "source"] | None = Field(
+        None,
+        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of "
+        "the picture, where a format has several; by default its first",
+    )
+    anchors: str | None = Field(
+        None,
+        description="detect: a .npy or .csv file of (N, 4), x1, y1, x2, y2 in pixels of the input, for formats of offsets",
+    )
+    variances: tuple[Ratio, Ratio, Ratio, Ratio] | None = Field(
+        None, description="detect: what offsets from anchors are times, in their order; by default the format's"
+    )
     keypoints: tuple[PositiveInt, Literal[2, 3]] | None = Field(
         None, description="pose: how many points, and values each: x, y, and with 3 a score, as exports write kpt_shape"
     )
@@ -92,7 +121,31 @@ class Postprocess(Strict):
         None,
         description="pose: how far each point may miss, as OKS takes it; by default COCO's for its 17, else 1 / points",
     )
-    activation: Literal["softmax", "sigmoid", "none"] = "softmax"
+    nms: Literal["probiou", "polygon"] = Field(
+        "probiou",
+        description="oriented: by Ultralytics' ProbIoU in one pass, or greedily by the IoU of polygons; of formats with NMS "
+        "inside neither",
+    )
+    threshold: Threshold | None = Field(
+        None,
+        description="db: a cell whose probability is above it is text (PaddleOCR's thresh), by default 0.3; segment, format "
+        "one_channel: above it a pixel is the object's, by default 0.5",
+    )
+    unclip_ratio: Annotated[float, Field(ge=0)] = Field(
+        1.5, description="db: regions grow by area · unclip_ratio / perimeter on each side"
+    )
+    min_size: Annotated[float, Field(ge=0)] = Field(3.0, description="db: least short side of a region, in cells")
+    score_mode: Literal["fast", "slow"] = Field(
+        "fast", description="db: a region's score is the mean within its rectangle, or within its contour"
+    )
+    dilation: bool = Field(False, description="db: cells to the right of text and below are text too (use_dilation)")
+    blank: Literal["first", "last"] = Field("first", description="ctc: which class is the blank")
+    space: bool = Field(
+        False, description="ctc: a space stands behind the labels' last character (PaddleOCR's use_space_char)"
+    )
+    activation: Literal["softmax", "sigmoid", "none"] = Field(
+        "softmax", description="classify: what scores go through; of text: none unless it is said here"
+    )
     top_k: PositiveInt = 5
     multi_label: bool = Field(False, description="classify: all classes above `confidence`, not the best ones")
     background: Literal["first", "last"] | None = Field(
@@ -101,7 +154,6 @@ class Postprocess(Strict):
     resize: Literal["nearest", "linear"] = Field(
         "nearest", description="segment: the class of the nearest cell, or of the scores drawn out linearly"
     )
-    threshold: Threshold = Field(0.5, description="segment, format one_channel: above it a pixel is the object's")
     scale: Annotated[float, Field(allow_inf_nan=False)] = Field(1.0, description="dense: value * scale + shift")
     shift: Annotated[float, Field(allow_inf_nan=False)] = 0.0
     invert: bool = Field(False, description="dense: 1 / (value * scale + shift), which makes depth of disparity")
@@ -127,6 +179,27 @@ class Postprocess(Strict):
             if self.task not in readers and getattr(self, key) != type(self).model_fields[key].default:
                 said = "only task {readers} reads '{key}', not '{task}'; leave it out"
                 raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
+        units = tasks.BOXES.get(self.format or "", ())
+        if self.boxes is not None and self.boxes not in units:
+            said = "boxes of format '{format}' are {known}, not '{boxes}'; leave it out, or name another format"
+            known_units = " or ".join(units) or "always the same"
+            counts_as = {"format": str(self.format), "known": known_units, "boxes": self.boxes}
+            raise PydanticCustomError("wrong_boxes", said, {"key": "boxes", **counts_as})
+        anchored = self.format in tasks.ANCHORED
+        if anchored and self.task == "detect" and self.anchors is None:
+            said = "format '{format}' reads offsets from anchors: name their file (.npy, .csv: x1, y1, x2, y2 in input pixels)"
+            raise PydanticCustomError("missing_anchors", said, {"key": "anchors", "format": str(self.format)})
+        if not anchored and (self.anchors is not None or self.variances is not None):
+            said = "format '{format}' has no anchors of its own; leave '{key}' out"
+            key = "anchors" if self.anchors is not None else "variances"
+            raise PydanticCustomError("unread_anchors", said, {"key": key, "format": str(self.format)})
+        for key, readers in tasks.ONLY_FOR_FORMAT.items():
+            if self.format not in readers and getattr(self, key) != type(self).model_fields[key].default:
+                said = "only format {readers} reads '{key}', not '{format}'; leave it out"
+                words |= {"format": str(self.format or tasks.DEFAULT_FORMATS.get(self.task))}
+                raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
+        if self.task == "text":
+            self._check_text()
         if self.task == "pose" and self.keypoints is None:
             said = "task 'pose' needs how many keypoints there are and how many values each has, such as [17, 3]"
             raise PydanticCustomError("missing_keypoints", said, {"key": "keypoints"})
@@ -138,6 +211,20 @@ class Postprocess(Strict):
             raise PydanticCustomError("wrong_sigmas", said, {"key": "sigmas", **counts})
         return self
 
+    def _check_text(self) -> None:
+        """PydanticCustomError for what one of the two formats of text would pass over."""
+        known = {"db": ("none", "sigmoid"), "ctc": ("none", "softmax")}[self.format or ""]
+        if "activation" in self.model_fields_set and self.activation not in known:
+            said = "format '{format}' reads an activation of {known}, not '{activation}'"
+            words = {"format": self.format, "known": " or ".join(known), "activation": self.activation}
+            raise PydanticCustomError("unread_key", said, {"key": "activation", **words})
+        if self.format == "db" and self.labels is not None:
+            said = "format 'db' finds regions of text, which have no classes; leave 'labels' out"
+            raise PydanticCustomError("unread_key", said, {"key": "labels"})
+        if self.class_ids is not None:
+            said = "task 'text' has no classes to map; leave 'class_ids' out"
+            raise PydanticCustomError("unread_key", said, {"key": "class_ids"})
+
 
 def maps_problem(post: Postprocess) -> tuple[str, str] | None:
     """A key of the tasks that give maps, and why it cannot be so; None where all go together."""
@@ -147,8 +234,6 @@ def maps_problem(post: Postprocess) -> tuple[str, str] | None:
         return "activation", said
     if post.task == "dense" and post.format is not None:
         return "format", "task 'dense' takes no format; leave it out"
-    if post.threshold != 0.5 and not one_channel:
-        return "threshold", "only format 'one_channel' reads 'threshold'; leave it out"
     if post.resize == "linear" and post.format == "class_map":
         return "resize", "format 'class_map' holds class numbers, between which there is nothing; leave 'resize' out"
     if post.scale == 0:

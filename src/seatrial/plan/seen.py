@@ -70,10 +70,10 @@ class Seen:
     """One output over the images given to `add`.
 
     shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time. columns:
-    along the last axis; rows: along axis 1 of three; each None where that side is longer than WIDEST. sums: least and
-    greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions. span: least and
-    greatest of all finite values, whole: whether all are whole numbers, both of three and four dimensions. counts: what
-    `share` divides.
+    along the last axis, of a single one all of it; rows: along axis 1 of three; each None where that side is longer than
+    WIDEST. sums: least and greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions.
+    span: least and greatest of all finite values, whole: whether all are whole numbers, both of three and four dimensions.
+    counts: what `share` divides.
     """
 
     shape: tuple[int, ...] = ()
@@ -104,15 +104,18 @@ class Seen:
             output = output.reshape(output.shape[:2])
         if output.dtype.kind in "fiub" and output.ndim in (3, 4) and output.size:
             self._add_span(output)
-        if output.dtype.kind not in "fiub" or output.ndim not in (2, 3) or output.size == 0:
+        if output.dtype.kind not in "fiub" or output.ndim not in (1, 2, 3) or output.size == 0:
             return
-        values = output if output.ndim == 3 else output[:, None, :]
+        # A list of one value each is a column.
+        values = output if output.ndim == 3 else output.reshape(len(output), 1, -1)
         if output.dtype.kind == "f" and not np.isfinite([values.min(), values.max()]).all():
             self.finite = False
             values = np.where(np.isfinite(values), values, 0)
         if values.shape[2] <= WIDEST:
             self.columns = _widened(self.columns, values, (0, 1))
             self._add_rows(values)
+        else:
+            self._add_winners(values)
         if output.ndim == 3 and values.shape[1] <= WIDEST:
             self.rows = _widened(self.rows, values, (0, 2))
         if output.ndim == 2:
@@ -122,6 +125,7 @@ class Seen:
         self.whole = self.whole and whole(values)
         ends = np.array([values.min(), values.max()], np.float64)
         if not np.isfinite(ends).all():
+            self.finite = False
             finite = values[np.isfinite(values)]
             ends = np.array([finite.min(), finite.max()], np.float64) if finite.size else np.zeros(0)
         self.span = _extended(self.span, ends) if ends.size else self.span
@@ -129,17 +133,20 @@ class Seen:
     def _add_rows(self, values: Array) -> None:
         # Added up in float64: a hundred thousand float16 probabilities would leave its range.
         self.sums = _extended(self.sums, values.sum(axis=-1, dtype=np.float64))
-        winners = values.argmax(axis=-1)
-        counts = {
-            "rows": winners.size,
-            "first": int((winners == 0).sum()),
-            "last": int((winners == values.shape[2] - 1).sum()),
-            "negative": int((values.max(axis=-1) < 0).sum()),
-        }
+        self._add_winners(values)
+        counts = {"negative": int((values.max(axis=-1) < 0).sum())}
         if values.shape[2] >= 4:
             boxes = values[..., :4].any(axis=-1)
             ordered = (values[..., 2:4] >= values[..., 0:2]).all(axis=-1)
             counts |= {"boxes": int(boxes.sum()), "corners": int((boxes & ordered).sum())}
+        self._count(counts)
+
+    def _add_winners(self, values: Array) -> None:
+        winners = values.argmax(axis=-1)
+        first, last = int((winners == 0).sum()), int((winners == values.shape[2] - 1).sum())
+        self._count({"rows": winners.size, "first": first, "last": last})
+
+    def _count(self, counts: Mapping[str, int]) -> None:
         for name, count in counts.items():
             self.counts[name] = self.counts.get(name, 0) + count
 
@@ -175,7 +182,7 @@ def _widened(before: Ranges | None, values: Array, axes: tuple[int, int]) -> Ran
     low, high = values.min(axis=axes).astype(np.float64), values.max(axis=axes).astype(np.float64)
     whole = np.ones(low.shape, np.bool_)
     # Class numbers stand in narrow lists of detections; looking for them in every head would cost a copy of it.
-    if values.dtype.kind == "f" and len(low) <= 64 and values.size <= 1 << 17:
+    if values.dtype.kind == "f" and (len(low) <= 64 or values.shape[1] == 1) and values.size <= 1 << 17:
         whole = (values == np.rint(values)).all(axis=axes)
     elif values.dtype.kind == "f":
         whole = (low == np.rint(low)) & (high == np.rint(high)) & (low == high)

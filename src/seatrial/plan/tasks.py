@@ -6,32 +6,67 @@ For: pipelines.py, which refuses what a task would pass over. Not for: what a fo
 from __future__ import annotations
 
 _EXTENDED = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "end_to_end")
+_PLAIN = ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr")
+_ANCHORS = ("yolox_decoded", "yolov8_turned", "yolov8_logits", "yolonas", "damoyolo", "ppyoloe", "nanodet", "picodet")
+_CHOSEN = ("rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxyx", "mmdet", "paddle")
+# Offsets from anchors that a file of the plan has.
+ANCHORED = ("ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits")
+_OF_THE_BATCH = ("yolov7_end_to_end", "yolonas_flat", "detections_flat")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
-    "detect": ("yolov5", "yolov8", "yolo11", "yolov10", "yolo26", "yolox", "end_to_end", "ssd", "detr", "rtdetr"),
-    "instances": _EXTENDED,
+    "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH, *ANCHORED),
+    "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
     "segment": ("scores", "class_map", "one_channel", "channels_last"),
+    "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
+    "text": ("db", "ctc"),
 }
 # What a task reads where the plan names no format.
 DEFAULT_FORMATS = {"segment": "scores"}
 # Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
 ONLY_FOR: dict[str, tuple[str, ...]] = {
+    "boxes": ("detect", "instances"),
+    "anchors": ("detect",),
+    "variances": ("detect",),
     "keypoints": ("pose",),
     "sigmas": ("pose",),
+    "nms": ("oriented",),
     "resize": ("segment",),
-    "threshold": ("segment",),
     "background": ("classify",),
     "multi_label": ("classify",),
     "scale": ("dense",),
     "shift": ("dense",),
     "invert": ("dense",),
 }
+# Keys that only some formats read: of regions of text, of the text itself, and of a mask.
+ONLY_FOR_FORMAT: dict[str, tuple[str, ...]] = {
+    "threshold": ("db", "one_channel"),
+    **dict.fromkeys(("unclip_ratio", "min_size", "score_mode", "dilation"), ("db",)),
+    **dict.fromkeys(("blank", "space"), ("ctc",)),
+}
+# What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
+_PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"
+_EITHER = (_PIXELS, _FRACTIONS)
+BOXES: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("yolov5", "yolov8", "yolo11", "yolox_decoded", "yolov8_turned", "yolov8_logits"), _EITHER),
+    **dict.fromkeys(("end_to_end", "yolov10", "yolo26", "detections_flat", "nms_tensors"), (*_EITHER, _SOURCE)),
+    **dict.fromkeys(("ppyoloe", "mmdet", "mmdet_masks"), (_PIXELS, _SOURCE)),
+    "mask_rcnn": (*_EITHER, _SOURCE),
+    "nms_tensors_yxyx": (_FRACTIONS, _PIXELS),
+    "paddle": (_SOURCE, _PIXELS),
+}
 # Tasks whose results are objects, each with a box, a score and a class.
-OBJECTS = ("detect", "instances", "pose")
+OBJECTS = ("detect", "instances", "pose", "oriented")
+# What exporters call inputs beside the image, and fill them with: Paddle has rows first, RT-DETR's own code the width.
+USUAL_INPUTS = {
+    "im_shape": "resized_hw",
+    "scale_factor": "scale_yx",
+    "orig_target_sizes": "source_wh",
+    "target_sizes": "source_hw",
+}
 # What Ultralytics' exports call their tasks in the metadata.
 OF_METADATA = {"detect": "detect", "classify": "classify", "segment": "instances", "pose": "pose", "obb": "oriented"}
-# Tasks whose results have no classes, so that labels name nothing.
-WITHOUT_CLASSES = ("raw", "embed", "dense")
+# Tasks whose results have no classes, so that labels name none: of text they are its characters.
+WITHOUT_CLASSES = ("raw", "embed", "dense", "text")
 # Tasks that have no results to be held against a truth.
 WITHOUT_TRUTH = ("raw", "embed")

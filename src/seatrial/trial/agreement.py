@@ -15,7 +15,7 @@ from seatrial.gate.accuracy import accuracy_interval, undefined
 from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResult
 from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
-from seatrial.parity.evaluation import Evaluation, value_of
+from seatrial.parity.evaluation import Evaluation, said_beside, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
@@ -69,7 +69,9 @@ class Comparer:
     def _compare(self, cell: Cell) -> Compared:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
         self._warnings[cell.id] = self._warnings_of(cell, results)
-        found = Compared(seen(results, self._ready.labels[cell.pipeline]), self._accuracy_or_why_not(cell))
+        accuracy = self._accuracy_or_why_not(cell)
+        what = seen(results, self._ready.labels[cell.pipeline])
+        found = Compared("; ".join(filter(None, (what, said_beside(self.evaluation(cell.id))))), accuracy)
         if self._ready.plan.plan.parity is None:
             return found
         own = self._reference_of(cell.pipeline)

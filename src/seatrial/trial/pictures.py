@@ -14,12 +14,24 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.cells.preflight import Ready
-from seatrial.errors import count_of
+from seatrial.errors import count_of, printable
 from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
 from seatrial.history.run_folder import RunFolder
 from seatrial.images.decode import DecodeSettings, decode, read_bytes
-from seatrial.kernels.results import Classification, DenseMap, Detections, Instances, Labels, Poses, SemanticMask
+from seatrial.kernels.poses import COCO_SIGMAS
+from seatrial.kernels.results import (
+    Classification,
+    DenseMap,
+    Detections,
+    Instances,
+    Labels,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+    Text,
+    TextRegions,
+)
 from seatrial.parity.overlaps import OVERLAPS, SURE
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import StoredResults, load_results_file
@@ -32,8 +44,14 @@ WIDTH = HEIGHT = 256
 PALETTE = [(0, 159, 230), (233, 180, 86), (115, 158, 0), (66, 228, 240), (178, 114, 0), (0, 94, 213), (167, 121, 204)]
 # Classes of one picture that are named below it, at most.
 MOST_NAMED = 12
+# Characters of a text in a caption.
+MOST_CHARACTERS = 100
 # A mask is about what is not this: the image stays as it is there.
 BACKGROUND = ("background", "bg")
+# Where a box's corners stand in x1, y1, x2, y2.
+_CORNERS = np.array([[0, 1], [2, 1], [2, 3], [0, 3]])
+# Pixels of the drawing: what lies further out is not seen, and OpenCV's fixed point must hold it.
+_FAR = 10_000
 
 Colour = tuple[int, int, int]
 Names = list[str] | None
@@ -113,6 +131,9 @@ def _is_left(result: Result, name: str) -> bool:
 
 
 def _legend(result: Result, labels: Names, colours: Mapping[str, Colour]) -> tuple[ClassColour, ...]:
+    if isinstance(result, TextRegions):
+        # All are text: the caption counts them.
+        return ()
     names = list(dict.fromkeys(_label(k, labels) for k in _classes(result)[:MOST_NAMED]))
     hexes = ["" if _is_left(result, name) else "#{2:02x}{1:02x}{0:02x}".format(*colours[name]) for name in names]
     return tuple(ClassColour(colour=colour, name=name) for colour, name in zip(hexes, names, strict=True))
@@ -129,10 +150,13 @@ def _draw(pixels: U8, result: Result, labels: Names, colours: Mapping[str, Colou
         if isinstance(result, Instances):
             for k, name in enumerate(names):
                 _tint(canvas, _small(result.mask(k), (width, height)), colours[name])
-        for k, (box, score) in enumerate(zip(result.boxes_xyxy, result.scores, strict=True)):
-            _draw_box(
-                canvas, box * np.tile(by, 2), f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1
-            )
+        if isinstance(result, TextRegions):
+            for k, polygon in enumerate(result.polygons):
+                corners = np.rint(polygon * by).astype(np.int32)
+                cv2.polylines(canvas, [corners], True, colours[names[k]], 3 if k in alone else 1, cv2.LINE_AA)
+            return canvas
+        for k, (corners, score) in enumerate(zip(_outlines(result), result.scores, strict=True)):
+            _draw_outline(canvas, corners * by, f"{names[k]} {score:.2f}", colours[names[k]], 3 if k in alone else 1)
         if isinstance(result, Poses):
             for k, points in enumerate(result.keypoints):
                 _draw_points(canvas, points * np.append(by, 1), colours[names[k]])
@@ -153,17 +177,35 @@ def _tint(canvas: U8, where: npt.NDArray[np.bool_], colour: Colour) -> None:
     canvas[where] = canvas[where] // 2 + np.array(colour, np.uint8) // 2
 
 
+# Which of COCO's 17 points of a person are joined: nose and eyes, ears, arms, trunk, legs.
+_JOINTS = (
+    *((0, 1), (0, 2), (1, 3), (2, 4), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10)),
+    *((5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16)),
+)
+
+
 def _draw_points(canvas: U8, points: npt.NDArray[Any], colour: Colour) -> None:
-    """Those that are surely seen, as dots with a dark rim: legible on any ground."""
+    """Those that are surely seen, as dots with a dark rim, legible on any ground; of COCO's persons joined by their limbs."""
+    for a, b in _JOINTS if len(points) == len(COCO_SIGMAS) else ():
+        if min(points[a, 2], points[b, 2]) > SURE:
+            ends = [(round(float(x)), round(float(y))) for x, y, _ in points[[a, b]]]
+            cv2.line(canvas, ends[0], ends[1], colour, 1, cv2.LINE_AA)
     for x, y, seen in points.tolist():
         if seen > SURE:
             cv2.circle(canvas, (round(x), round(y)), 3, (0, 0, 0), -1, cv2.LINE_AA)
             cv2.circle(canvas, (round(x), round(y)), 2, colour, -1, cv2.LINE_AA)
 
 
-def _draw_box(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
-    x0, y0, x1, y1 = (round(float(v)) for v in corners)
-    cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, thick, cv2.LINE_AA)
+def _outlines(result: Detections) -> npt.NDArray[Any]:
+    """(N, 4, 2) corners of each box."""
+    return result.corners_xy if isinstance(result, OrientedBoxes) else result.boxes_xyxy[:, _CORNERS]
+
+
+def _draw_outline(canvas: U8, corners: npt.NDArray[Any], text: str, colour: Colour, thick: int) -> None:
+    """The label stands on the topmost corner, of several the leftmost."""
+    points = np.rint(corners.clip(-_FAR, _FAR)).astype(np.int32)
+    cv2.polylines(canvas, [points], True, colour, thick, cv2.LINE_AA)
+    y0, x0 = min((y, x) for x, y in points.tolist())
     (w, h), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.36, 1)
     left, top = min(max(0, x0), max(0, canvas.shape[1] - w - 4)), max(0, y0 - h - below - 2)
     cv2.rectangle(canvas, (left, top), (left + w + 4, top + h + below + 2), colour, -1)
@@ -190,6 +232,8 @@ def _caption(result: Result, labels: Names) -> str:
             if type(result) is Detections
             else count_of(len(result), *_objects(result))
         )
+    if isinstance(result, Text):
+        return f"“{printable(result.text[:MOST_CHARACTERS])}” ({float(result.score):.0%})"
     if isinstance(result, Classification):
         best = int(result.class_ids[0])
         return f"{_label(best, labels)} ({result.scores[0]:.0%})"

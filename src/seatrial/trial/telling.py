@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seatrial.cells.preflight import Ready
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord
-from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
+from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask, Text
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import NEAR, agreement, match
@@ -168,6 +168,8 @@ def _difference(theirs: Result, own: Result, alone: tuple[frozenset[int], frozen
         return ", ".join(f"{count_of(count, 'label')} {where}" for count, where in counts if count)
     if isinstance(theirs, DenseMap):
         return f"values more than {NEAR:.0%} apart in {apart:.1%} of the pixels"
+    if isinstance(theirs, Text):
+        return "another text"
     return "another class" if isinstance(theirs, Classification) else f"another class in {apart:.1%} of the pixels"
 
 
@@ -187,9 +189,11 @@ def _drawable(kind: type | None) -> bool:
 
 
 def _worth(result: Result) -> float:
-    """Most boxes or labels; the classes that are least sure; masks with most classes."""
+    """Most boxes or labels; the classes and texts that are least sure; masks with most classes."""
     if isinstance(result, Detections | Labels):
         return len(result) or NOTHING
     if isinstance(result, Classification):
         return -float(result.scores[0])
+    if isinstance(result, Text):
+        return -float(result.score)
     return float(len(np.unique(result.class_ids))) if isinstance(result, SemanticMask) else 0.0

@@ -1,0 +1,54 @@
+"""Oriented boxes in COCO truth, and how far they are the same as those that a pipeline found.
+
+For: the four corners of an annotation, and overlaps as pycocotools wants them. Not for: matching (objects.py), or folders of
+labels (oriented_labels.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.oriented import are_convex, corners_of
+from seatrial.kernels.polygons import polygon_areas, polygon_intersections
+
+F64 = npt.NDArray[np.float64]
+NEEDED = (
+    "four corners: a 'segmentation' of one polygon with four points that turn one way, or a 'bbox' of five numbers (centre x, "
+    "centre y, width, height, degrees counter-clockwise)"
+)
+
+
+def annotated_corners(annotation: Mapping[str, Any]) -> F64 | None:
+    """(4, 2) in source pixels; None where an annotation has no sound ones, as an upright box has none.
+
+    A `bbox` of five numbers is as detectron2's RotatedBoxes has it: degrees, counter-clockwise to the eye.
+    """
+    try:
+        box = np.asarray(annotation.get("bbox", ()), np.float64)
+        polygons = annotation.get("segmentation")
+        if box.shape == (5,):
+            if not (np.isfinite(box).all() and (box[2:4] > 0).all()):
+                return None
+            corners = corners_of([[*box[:4], -np.deg2rad(box[4])]])[0]
+        elif isinstance(polygons, list) and len(polygons) == 1:
+            corners = np.asarray(polygons[0], np.float64).reshape(4, 2)
+        else:
+            return None
+    except (TypeError, ValueError):
+        return None
+    return corners if np.isfinite(corners).all() and are_convex(corners[None])[0] else None
+
+
+def oriented_overlaps(found: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> F64:
+    """(N, M) of rows with `corners` and of annotations that all have some: IoU, and of a crowd how much of what was found lies
+    in it, as pycocotools has it for upright boxes. What is 'difficult' is an object all the same, and goes by IoU."""
+    ours = np.array([row["corners"] for row in found]).reshape(-1, 4, 2)
+    theirs = np.array([annotated_corners(a) for a in annotations]).reshape(-1, 4, 2)
+    shared, own = polygon_intersections(ours, theirs), polygon_areas(ours)[:, None]
+    crowd = np.array([bool(a.get("iscrowd")) and not a.get("difficult") for a in annotations], np.bool_)
+    either = np.where(crowd, own, own + polygon_areas(theirs) - shared)
+    return np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)

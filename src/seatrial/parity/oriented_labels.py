@@ -1,0 +1,149 @@
+"""Truth about oriented boxes from a folder with a text file an image, as the structure that COCO JSON has.
+
+For: DOTA's labelTxt (x1 y1 … x4 y4 class difficult, in pixels) and Ultralytics' OBB labels (class x1 y1 … x4 y4, as fractions
+of the image). Not for: judging (oriented.py).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seatrial.errors import DataError, count_of, short_list
+from seatrial.images.files import ImageFile
+from seatrial.kernels.oriented import are_convex
+
+DOTA, NUMBERED = (
+    "DOTA's x1 y1 x2 y2 x3 y3 x4 y4 class difficult",
+    "Ultralytics' class x1 y1 x2 y2 x3 y3 x4 y4 from 0 to 1",
+)
+# Fractions may be rounded beyond the border; pixels go much further.
+BEYOND = 0.05
+
+
+@dataclass(frozen=True)
+class _Object:
+    where: str
+    layout: str
+    class_text: str
+    corners: tuple[float, ...]
+    difficult: bool
+
+
+def label_files(folder: Path) -> list[Path]:
+    """All text files of the folder, searched deeply, in order of name."""
+    return sorted(p for p in folder.rglob("*.txt") if p.is_file())
+
+
+def read_labels(
+    folder: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]] | None
+) -> tuple[dict[str, Any], bool]:
+    """The structure of COCO JSON, and whether its categories are the model's own class numbers. sizes_hw: of each image, with
+    EXIF applied; fractions need them.
+
+    DataError where an image has no file, or a line is no oriented box; it names file and line.
+    """
+    files = _file_of_each(folder, images)
+    objects = [_objects(file) for file in files]
+    layouts = {o.layout: o.where for of in objects for o in of}
+    if len(layouts) > 1:
+        where = "; ".join(f"{place} is {layout}" for layout, place in layouts.items())
+        raise DataError(f"{folder}: expected lines of one kind, got two: {where}; keep one kind in a folder")
+    numbered = NUMBERED in layouts
+    if numbered and sizes_hw is None:
+        raise DataError(f"{folder}: labels as fractions of the image need the images' sizes")
+    sizes: Sequence[tuple[int, int] | None] = sizes_hw if sizes_hw is not None else [None] * len(images)
+    texts = {o.class_text for of in objects for o in of}
+    ids = {t: int(t) for t in texts} if numbered else {t: k for k, t in enumerate(sorted(texts), start=1)}
+    rows = [{"id": i, "file_name": image.name} for i, image in enumerate(images, start=1)]
+    for row, size in zip(rows, sizes, strict=True):
+        row |= {} if size is None else {"height": size[0], "width": size[1]}
+    annotations = [
+        {
+            "image_id": i,
+            "category_id": ids[o.class_text],
+            "segmentation": [_in_pixels(o, size).ravel().tolist()],
+            # pycocotools passes over what counts as a crowd, and only that.
+            "iscrowd": int(o.difficult),
+            "difficult": int(o.difficult),
+        }
+        for i, (of, size) in enumerate(zip(objects, sizes, strict=True), start=1)
+        for o in of
+    ]
+    if not ids:
+        raise DataError(f"{folder}: not one object is annotated in the files of {count_of(len(images), 'image')}")
+    categories = [{"id": k, "name": str(t)} for t, k in ids.items()]
+    return {"images": rows, "annotations": annotations, "categories": categories}, numbered
+
+
+def _file_of_each(folder: Path, images: Sequence[ImageFile]) -> list[Path]:
+    """By the image's name below the images' folder, else by its base name where no other image has it."""
+    files = label_files(folder)
+    if not files:
+        raise DataError(
+            f"{folder}: the annotations cannot be read (a folder without a .txt file); expected COCO JSON, a CSV with columns "
+            "image,class, or a folder of oriented boxes with a .txt file an image"
+        )
+    by_path = {p.relative_to(folder).with_suffix("").as_posix(): p for p in files}
+    stems = Counter(p.stem for p in files), Counter(i.path.stem for i in images)
+    by_stem = {p.stem: p for p in files if stems[0][p.stem] == stems[1][p.stem] == 1}
+    found = [by_path.get(Path(i.name).with_suffix("").as_posix()) or by_stem.get(i.path.stem) for i in images]
+    missing = [i.name for i, file in zip(images, found, strict=True) if file is None]
+    if missing:
+        raise DataError(
+            f"{folder}: no .txt file for {len(missing)} of {count_of(len(images), 'image')}: {short_list(missing)}; expected "
+            "one of the image's name each; an image without objects needs an empty one"
+        )
+    return [file for file in found if file is not None]
+
+
+def _objects(file: Path) -> list[_Object]:
+    try:
+        lines = file.read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as e:
+        raise DataError(f"{file}: the labels cannot be read ({e}); expected text, a line an object") from None
+    # DOTA's files begin with where the image is from, and how large its pixels are.
+    kept = [
+        (number, line.split())
+        for number, line in enumerate(lines, start=1)
+        if line.strip() and not line.lower().startswith(("imagesource", "gsd"))
+    ]
+    return [_object(f"{file}:{number}", fields) for number, fields in kept]
+
+
+def _object(where: str, fields: list[str]) -> _Object:
+    numbers = [_number(f) for f in fields]
+    if len(fields) == 9 and fields[0].isdecimal() and all(n is not None for n in numbers):
+        found = _Object(where, NUMBERED, fields[0], tuple(n for n in numbers[1:] if n is not None), False)
+        sound = all(-BEYOND <= n <= 1 + BEYOND for n in found.corners)
+    else:
+        corners = tuple(n for n in numbers[:8] if n is not None)
+        difficult = fields[9:] or ["0"]
+        sound = len(fields) in (9, 10) and len(corners) == 8 and difficult[0] in ("0", "1", "2")
+        found = _Object(where, DOTA, fields[8] if len(fields) > 8 else "", corners, difficult != ["0"])
+    if not sound:
+        raise DataError(f"{where}: expected {DOTA}, or {NUMBERED}, got {' '.join(fields)[:80]!r}")
+    if not are_convex(np.array(found.corners).reshape(1, 4, 2))[0]:
+        raise DataError(
+            f"{where}: expected four corners that turn one way, around some area, got {' '.join(fields)[:80]!r}; put them in "
+            "order, or take the line out"
+        )
+    return found
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if np.isfinite(value) else None
+
+
+def _in_pixels(o: _Object, size_hw: tuple[int, int] | None) -> np.ndarray[Any, np.dtype[np.float64]]:
+    corners = np.array(o.corners).reshape(4, 2)
+    return corners * size_hw[::-1] if o.layout == NUMBERED and size_hw is not None else corners

@@ -1,0 +1,105 @@
+"""Texts beside each other: whether they are the same, and how many characters apart they are.
+
+For: agreement of two pipelines, and accuracy against a truth. Not for: reading a truth (text_truth.py).
+
+Two texts are the same where their characters are, in Unicode's composed form (NFC): how an accent is encoded is no
+difference; capitals, spaces and full-width forms are.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import DataError, count_of
+from seatrial.images.files import ImageFile
+from seatrial.kernels.results import Text
+from seatrial.parity.evaluation import MeanEvaluation
+from seatrial.parity.truth import Truth
+from seatrial.pipeline.results import Result
+
+F64 = npt.NDArray[np.float64]
+
+
+def normal(text: str) -> str:
+    """In the form in which texts are compared."""
+    return unicodedata.normalize("NFC", text)
+
+
+def same_text(reference: Text, candidate: Text) -> float:
+    return float(normal(reference.text) == normal(candidate.text))
+
+
+def edit_distance(a: str, b: str) -> int:
+    """Characters to be put in, taken out or replaced, at least (Levenshtein, 1966)."""
+    if a == b:
+        return 0
+    ours, theirs = (np.array([ord(c) for c in text], np.int64) for text in (a, b))
+    places = np.arange(len(theirs) + 1)
+    row = places.copy()
+    for k, character in enumerate(ours, start=1):
+        # Without putting in, which goes along the row: the least so far, one more a place.
+        best = np.append(k, np.minimum(row[1:] + 1, row[:-1] + (theirs != character)))
+        row = np.minimum.accumulate(best - places) + places
+    return int(row[-1])
+
+
+def similarity_said(pairs: Sequence[tuple[Any, Any]]) -> str:
+    """'2 of 93 characters differ' of results of both sides, of the longer one of each pair; '' where none does."""
+    texts = [(normal(r.text), normal(c.text)) for r, c in pairs if isinstance(r, Text) and isinstance(c, Text)]
+    edits = sum(edit_distance(a, b) for a, b in texts)
+    return f"{edits} of {sum(max(len(a), len(b)) for a, b in texts)} characters differ" if edits else ""
+
+
+@dataclass(frozen=True)
+class WordEvaluation(MeanEvaluation):
+    """Word accuracy: the share of images whose text is right as a whole. edits, characters (images,): how many edits lead from
+    what was read to the truth, and how many characters the truth has."""
+
+    edits: F64
+    characters: F64
+
+    @property
+    def character_accuracy(self) -> float | None:
+        """1 - character error rate, pooled; below 0 where more is wrong than is there. None where nothing is there."""
+        count = float(self.characters.sum())
+        return 1 - float(self.edits.sum()) / count if count else None
+
+    @property
+    def beside(self) -> str:
+        accuracy = "undefined" if self.character_accuracy is None else f"{self.character_accuracy:.3f}"
+        edits, count = count_of(int(self.edits.sum()), "edit"), count_of(int(self.characters.sum()), "character")
+        return f"character accuracy {accuracy} (1 - {edits} / {count})"
+
+    def with_copy(self, image: int, found: bool) -> MeanEvaluation:
+        """Of words alone."""
+        return MeanEvaluation(self.metric, self.values).with_copy(image, found)
+
+    def with_perfect(self, image: int) -> MeanEvaluation:
+        """Of words alone."""
+        return MeanEvaluation(self.metric, self.values).with_perfect(image)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Any]:
+        return {**super().columns(names), "edits": self.edits, "characters": self.characters}
+
+
+def check_texts(truth: Truth) -> None:
+    """DataError where the truth has no texts."""
+    if truth.texts is None:
+        raise DataError(
+            f"{truth.path}: a pipeline of task 'text', format 'ctc', is judged by texts: a CSV with columns image,text, or a "
+            "label file whose lines are a name, a tab and a text; give that, or leave images.annotations out"
+        )
+
+
+def evaluate_texts(texts: dict[str, str], images: Sequence[ImageFile], results: Sequence[Result]) -> WordEvaluation:
+    """texts: by image's name. results: texts, or None, which is right nowhere and has no character."""
+    truth = [normal(texts[i.name]) for i in images]
+    read = [normal(r.text) if isinstance(r, Text) else None for r in results]
+    rows = [(a == b, edit_distance(a, b or ""), len(a)) for a, b in zip(truth, read, strict=True)]
+    return WordEvaluation("word accuracy", *np.array(rows, np.float64).reshape(-1, 3).T)

@@ -1,0 +1,56 @@
+"""Each image's part of a run's outputs, as the plan's format tells them apart; else one row of the batch an image.
+
+For: whoever keeps or compares raw outputs image by image. Not for: decoding, which cuts by the same rule (kernels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from seatrial.errors import ModelError
+from seatrial.kernels.detection_formats import FORMATS, shapes_of
+from seatrial.model.file import TensorInfo
+from seatrial.pipeline.outputs_read import outputs_read
+from seatrial.plan import pipelines
+
+Array = npt.NDArray[Any]
+
+
+def outputs_by_image(
+    postprocess: pipelines.Postprocess | pipelines.UserCode,
+    infos: Sequence[TensorInfo],
+    outputs: Sequence[Array],
+    batch: int,
+) -> list[list[Array]]:
+    """[image][output], views of the outputs, in the order of `infos`, which are those of the model's file.
+
+    Raises:
+        ModelError: the format cannot tell one image's rows from another's.
+    """
+    rows = [[row_of(o, k, batch) for o in outputs] for k in range(batch)]
+    form = FORMATS.get(postprocess.format or "") if isinstance(postprocess, pipelines.Postprocess) else None
+    if form is None or not form.shapes or not isinstance(postprocess, pipelines.Postprocess):
+        return rows
+    names = [o.name for o in infos]
+    indices = [names.index(n) for n in outputs_read(postprocess, infos)]
+    read = [outputs[i] for i in indices]
+    shapes = shapes_of(form, read)
+    if shapes is None:
+        return rows
+    try:
+        own = shapes.images(read, batch)
+    except ValueError as e:
+        raise ModelError(f"format '{postprocess.format}': {e}") from None
+    for image, tensors in zip(rows, own, strict=True):
+        for i, tensor in zip(indices, tensors, strict=True):
+            image[i] = tensor
+    return rows
+
+
+def row_of(output: Array, row: int, batch: int) -> Array:
+    """One image's part of an output; the whole of an output that has no batch dimension."""
+    own: Array = output[row] if output.ndim and len(output) == batch else output
+    return own

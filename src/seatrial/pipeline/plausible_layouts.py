@@ -1,0 +1,106 @@
+"""What the numbers of a run say against a layout that is read by its parts: scores, class numbers, and the unit of its boxes.
+
+For: plausibility.py, about formats that only NumPy reads. Not for: formats of C++, or whether boxes fit their pictures
+(box_reach.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from seatrial.kernels.detection_layouts import MOST_OFFSET
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, Format, Part
+from seatrial.plan.seen import Ranges, Seen
+
+# A box of that many pixels is none: what is smaller is a fraction of the input.
+TINY_PX = 2.0
+# Boxes that are chosen leave the input by little; of anchors that hold nothing, some are twice as wide.
+FRACTIONS_OF_CHOSEN, FRACTIONS_OF_ANCHORS = (-0.5, 2.0), (-16.0, 16.0)
+# Corners lie in order; of centres and sizes a few do by chance, all of so many do not.
+MOST_IN_ORDER, LEAST_BOXES = 0.95, 20
+_CENTRES = ("yolov8", "yolov5", "yolov8_turned", "yolov8_logits", "rtdetr_joined", "rtdetr_end_to_end")
+_OFFSET = ("yolov7_end_to_end", "yolonas_flat", "paddle")
+
+
+def against_layout(
+    form: Format, unit: str, tensors: Sequence[Seen], labels: int, count_problem: Callable[[int], str]
+) -> str:
+    """Why the tensors cannot be what the format reads, as a phrase behind 'which'; '' where nothing shows that.
+
+    tensors: in the decoder's order, as they came. labels: how many there are. count_problem: of so many classes.
+    """
+    found = {p.name: _values(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
+    images = images_of(tensors[0])
+    if problem := _scores(form, found, tensors, images, count_problem):
+        return problem
+    classes = found.get("classes")
+    if classes is not None and not classes.blank:
+        if not classes.whole.all() or classes.least < -1:
+            return f"expects class numbers, but they go from {span(classes)} and are not all whole"
+        if labels and classes.most >= labels:
+            return f"gives class numbers up to {classes.most:.0f}, but there are {labels} labels"
+    offsets = found.get("offsets")
+    if offsets is not None and not offsets.within(-MOST_OFFSET, MOST_OFFSET):
+        return f"expects offsets from anchors, but they go from {span(offsets)} over {images}"
+    boxes = found.get("boxes")
+    return _boxes(form, unit, boxes, tensors[0], images) if boxes is not None else ""
+
+
+def _scores(
+    form: Format,
+    found: dict[str, Ranges | None],
+    tensors: Sequence[Seen],
+    images: str,
+    count_problem: Callable[[int], str],
+) -> str:
+    if form.fixed and form.class_columns and (problem := count_problem(_columns(form, tensors[0]) - form.fixed)):
+        return problem
+    logits, scores = found.get("logits"), found.get("scores")
+    if logits is not None and logits.probabilities and not logits.blank:
+        return f"expects logits, but all scores are probabilities already ({span(logits)} over {images})"
+    # -1 is what exports fill up with, behind what was found.
+    low = -1.01 if form.ranked else -0.01
+    if scores is not None and not scores.blank and not scores.within(low, 1.01):
+        return f"expects probabilities, but its scores go from {span(scores)} over {images}"
+    return ""
+
+
+def _boxes(form: Format, unit: str, boxes: Ranges, seen: Seen, images: str) -> str:
+    if boxes.blank:
+        return ""
+    if unit == FRACTIONS:
+        low, high = FRACTIONS_OF_CHOSEN if not form.needs_nms else FRACTIONS_OF_ANCHORS
+        if not boxes.within(min(low, -1.0) if form.ranked else low, high):
+            return f"expects boxes as fractions of the input, but they go from {span(boxes)} over {images}"
+    elif boxes.most <= TINY_PX:
+        whose = "" if unit == PIXELS else " of the picture"
+        return f"expects boxes in pixels{whose}, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images})"
+    if form.name in _OFFSET or "boxes" not in form.roles:
+        return ""
+    in_order = seen.share("corners")
+    if form.name not in _CENTRES and in_order < 0.5:
+        return f"expects corners, but in {1 - in_order:.0%} of the boxes the second lies before the first"
+    if form.name == "rtdetr_end_to_end" and in_order > MOST_IN_ORDER and seen.counts.get("boxes", 0) >= LEAST_BOXES:
+        return f"expects centre and size, but {in_order:.0%} of the boxes are corners, the second behind the first"
+    return ""
+
+
+def _values(part: Part, seen: Seen) -> Ranges | None:
+    """A part's ranges, along whichever side of its tensor was looked at."""
+    whole = part.start == 0 and part.stop is None
+    along = seen.rows if len(seen.shape) == 3 and part.axis == 0 else seen.columns
+    if along is None and whole:
+        along = seen.rows if seen.rows is not None else seen.columns
+    return along if along is None or whole else along.part(part.start, part.stop)
+
+
+def _columns(form: Format, seen: Seen) -> int:
+    return seen.shape[2 - form.anchor_axis]
+
+
+def span(values: Ranges) -> str:
+    return f"{values.least:.3g} to {values.most:.3g}"
+
+
+def images_of(seen: Seen) -> str:
+    return f"{seen.images} image{'' if seen.images == 1 else 's'}"

@@ -1,0 +1,94 @@
+"""Keypoints: exact to source pixels and back, with the box that they belong to, and what is refused."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from seatrial.kernels.geometry import fit
+from seatrial.kernels.poses import COCO_SIGMAS, FORMATS_OF_POSES, PoseDecoder, sigmas_of
+from seatrial.kernels.postprocess import DetectionDecoder
+
+SIDE = 64
+
+
+def head(rng, form, count, points=4, values=3):
+    corner, size = rng.uniform(0, SIDE / 2, (count, 2)), rng.uniform(2, SIDE / 2, (count, 2))
+    scores = rng.uniform(0, 1, (count, 2))
+    keypoints = rng.uniform(-10, SIDE + 10, (count, points, values))
+    behind = keypoints.reshape(count, points * values)
+    if form == "end_to_end":
+        rows = [corner, corner + size, scores.max(axis=1, keepdims=True), scores.argmax(axis=1)[:, None], behind]
+        return np.concatenate(rows, axis=1).astype(np.float32)[None]
+    return np.concatenate([corner + size / 2, size, scores, behind], axis=1).astype(np.float32)[None].transpose(0, 2, 1)
+
+
+@given(
+    st.sampled_from(["yolov8", "end_to_end"]),
+    st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    st.sampled_from(["letterbox", "stretch", "resize_center_crop"]),
+    st.sampled_from([2, 3]),
+    st.integers(0, 20),
+    st.integers(0, 2**31),
+)
+def test_points_belong_to_their_box_and_lie_in_source_pixels(form, hw, mode, values, count, seed):
+    rng = np.random.default_rng(seed)
+    geometry = fit(hw, (SIDE, SIDE), mode)
+    outputs = [head(rng, form, count, values=values)]
+    decoder = PoseDecoder(form, confidence=0.3, keypoints=(4, values))
+    (found,) = decoder(outputs, [geometry])
+    (twin,) = dataclasses.replace(decoder, engine="reference")(outputs, [geometry])
+    for name, value in vars(found).items():
+        np.testing.assert_array_equal(value, getattr(twin, name), err_msg=name)
+    plain, anchors = DetectionDecoder(form, confidence=0.3).found([outputs[0][0]], geometry, 4 * values)
+    np.testing.assert_array_equal(found.boxes_xyxy, plain.boxes_xyxy)
+    rows = outputs[0][0].T if form == "yolov8" else outputs[0][0]
+    raw = rows[anchors, -4 * values :].reshape(-1, 4, values).astype(float)
+    assert found.keypoints.shape == (len(found), 4, 3)
+    inside = (found.keypoints[..., :2] > 0) & (found.keypoints[..., :2] < hw[::-1])
+    back = found.keypoints[..., :2] * [geometry.scale_x, geometry.scale_y] + [geometry.offset_x, geometry.offset_y]
+    np.testing.assert_allclose(back[inside], raw[..., :2][inside], rtol=1e-5, atol=2e-3)
+    assert ((found.keypoints[..., :2] >= 0) & (found.keypoints[..., :2] <= hw[::-1])).all()
+    np.testing.assert_array_equal(found.keypoints[..., 2], raw[..., 2] if values == 3 else np.ones(raw.shape[:2]))
+
+
+def test_sigmas_are_those_of_cocos_own_code():
+    from pycocotools.cocoeval import Params
+
+    np.testing.assert_allclose(COCO_SIGMAS, Params("keypoints").kpt_oks_sigmas)
+    assert sigmas_of(17) == COCO_SIGMAS
+    assert sigmas_of(4) == (0.25,) * 4
+
+
+def test_sigmas_of_the_plan_stand_in_the_result():
+    rng = np.random.default_rng(0)
+    decoder = PoseDecoder("yolov8", confidence=0.1, keypoints=(4, 3), sigmas=(0.1, 0.2, 0.3, 0.4))
+    (found,) = decoder([head(rng, "yolov8", 5)], [fit((SIDE, SIDE), (SIDE, SIDE), "stretch")])
+    np.testing.assert_allclose(found.sigmas, [0.1, 0.2, 0.3, 0.4])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"format": "yolov5"}, "format: expected one of yolov8"),
+        (
+            {"keypoints": (17, 4)},
+            r"keypoints: expected how many, and 2 or 3 values each, such as \(17, 3\), got \(17, 4\)",
+        ),
+        ({"keypoints": (0, 3)}, "keypoints: expected"),
+        ({"keypoints": (4, 3), "sigmas": (0.1,)}, r"sigmas: expected 4 numbers above 0, one a keypoint, got \(0.1,\)"),
+        ({"keypoints": (1, 3), "sigmas": (0.0,)}, "sigmas: expected 1 number"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(settings, said):
+    with pytest.raises(ValueError, match=said):
+        PoseDecoder(**settings)
+
+
+@pytest.mark.parametrize("shape", [(1, 6, 84), (1, 16, 84), (1, 84), (1, 55, 2)])
+@pytest.mark.parametrize("form", FORMATS_OF_POSES)
+def test_heads_without_room_for_the_points_are_named(form, shape):
+    with pytest.raises(ValueError, match=rf"format '{form}': expected one tensor \(B, .*the last 51 of 17 keypoints"):
+        PoseDecoder(form)([np.zeros(shape, np.float32)], [fit((8, 8), (SIDE, SIDE), "stretch")])
