@@ -247,7 +247,7 @@ CASES = {
     "centres in pixels and probabilities": (pair(boxes(A), scores(A, 5)), 0, {}, "pair_sizes", False),
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
-    "boxes and logits of anchors": (pair(RNG.normal(0, 1, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "boxes and logits of anchors": (pair(RNG.normal(0, 0.5, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
     "a classifier's softmax": (one(softmax(RNG.normal(0, 3, (1, 10)))), 10, {}, "classify", True),
     "a classifier's logits": (one(RNG.normal(0, 3, (1, 10))), 0, {}, "classify", False),
     "a classifier's logits, labelled": (one(RNG.normal(0, 3, (1, 10))), 10, {}, "classify", True),
