@@ -1,4 +1,4 @@
-"""How the values of a quantised input are checked. For: Preprocess' quant_scale and zero_point. Not for: pixels (reference.py)."""
+"""How the values of a quantised input are checked. For: quant_scale and zero_point. Not for: pixels (reference.py)."""
 
 from __future__ import annotations
 
