@@ -126,6 +126,8 @@ CODES = {
     "double-activation": "scores that are probabilities already get an activation",
     "raw-logits": "scores that are logits get no activation",
     "background-column": "the column that is dropped as the background may be a class",
+    "angle-column": "the column that is read as an angle may be a class",
+    "boxes-unit": "boxes may count other pixels than the format says",
     "overflow": "an output is infinite somewhere",
     "nothing-found": "a detector finds nothing on any image",
     "unknown-classes": "results are of a class that the model does not have",

@@ -30,7 +30,7 @@ def failing(workspace):
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        ("seatrial run fail.yaml --json - 2>/dev/null | true", 1),
+        pytest.param("seatrial run fail.yaml --json - 2>/dev/null | true", 1, marks=pytest.mark.slow),
         pytest.param("seatrial run fail.yaml | true", 1, marks=pytest.mark.slow),
         pytest.param("seatrial run fail.yaml --json - 2>&1 >/dev/null | true", 1, marks=pytest.mark.slow),
         ("seatrial run nowhere.yaml 2>&1 | true", 4),

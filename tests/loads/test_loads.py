@@ -349,6 +349,7 @@ def test_a_mix_tells_its_shapes_apart(measured, load):
     assert "x=2x3x768x768" in run.stdout
 
 
+@pytest.mark.slow
 def test_the_highest_rate_under_a_bound(measured):
     run = measured(SEARCH)
     curve, found, likely = (run.load[key] for key in ("curve", "found_rate", "rate_estimate"))
@@ -385,6 +386,7 @@ def test_a_search_that_nothing_can_hold_is_refused(measured):
     assert not list(run.folder.glob("*/*"))
 
 
+@pytest.mark.slow
 def test_a_search_with_too_little_time_estimates_and_proves_nothing(measured):
     """p99.9 takes 2,995 requests and more, of which a second holds 500."""
     run = measured("steady.fake.json --scenario server --find-rate --latency-bound 250ms@p99.9 --max-time 1s")
@@ -570,6 +572,7 @@ def test_an_interrupted_measurement_keeps_its_samples(folder, number):
 
 
 @pytest.mark.cold
+@pytest.mark.slow
 def test_a_cancelled_search_keeps_the_rates_that_were_done(folder):
     script("two", latency_ms=[2.0])
     words = "--scenario server --find-rate --latency-bound 50ms@p50 --max-time 30s --results cut --json cut.json"

@@ -283,8 +283,8 @@ for at_end in (True, False):
             rows = np.concatenate([corners, corners + 2, 0.5 + rng.random((anchors, 1)) / 2, np.zeros((anchors, 1))], axis=1)
             first = guarded((anchors, 6), np.float32, at_end, rows)
             boxes, scores = guarded((most, 4), np.float32, at_end), guarded((most,), np.float32, at_end)
-            ids = guarded((most,), np.int64, at_end)
-            found = kernels.detect("end_to_end", first, None, (64, 64), 0.1, 0.5, False, geometry, boxes, scores, ids)
+            ids, chosen = guarded((most,), np.int64, at_end), guarded((most,), np.int64, at_end)
+            found = kernels.detect("end_to_end", first, None, 0, (64, 64), 0.1, 0.5, False, geometry, boxes, scores, ids, chosen)
             if found != most or scores.tolist() != sorted(first[:, 4].tolist(), reverse=True)[:most]:
                 sys.exit("other detections")
 print("done")

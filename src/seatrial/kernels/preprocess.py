@@ -18,6 +18,7 @@ from seatrial.kernels import native_preprocess, reference
 from seatrial.kernels.arguments import ENGINES, ArgumentError, finite_numbers, is_whole, one_of, size_hw
 from seatrial.kernels.geometry import VARYING, Geometry, fit
 from seatrial.kernels.images import INPUT_COLORS, MATRICES, RANGES, U8, ImageLike, Planes, check_image, size_of
+from seatrial.kernels.quantisation import checked_quantisation
 
 MODES = ("letterbox", "stretch", "resize_center_crop", "pad", *VARYING)
 # The words that an argument may be.
@@ -118,45 +119,13 @@ class Preprocess:
         # As float32, which they are used in: there 1e-50 is zero.
         if not all(map(np.float32, self.std)):
             raise ArgumentError("std", f"expected finite values other than zero, got {self.std}")
-        self._check_quantisation()
+        plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
+        scale, zero_point = checked_quantisation(self.dtype, self.quant_scale, self.zero_point, plain)
+        self._set("quant_scale", scale)
+        self._set("zero_point", zero_point)
 
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
-
-    def _check_quantisation(self) -> None:
-        if self.quant_scale is None:
-            plain = self.scale == 1 and not any(self.mean) and all(v == 1 for v in self.std)
-            if self.dtype == "uint8" and not plain:
-                raise ArgumentError(
-                    "dtype",
-                    "uint8 keeps raw levels and needs scale 1, mean 0 and std 1; expected float32 or float16, or a "
-                    "quant_scale",
-                )
-            if self.dtype == "int8":
-                raise ArgumentError(
-                    "dtype", "int8 needs a quant_scale; expected the model's input scale and zero_point"
-                )
-            if self.zero_point:
-                raise ArgumentError(
-                    "zero_point", f"expected a quant_scale with it, got zero_point {self.zero_point} alone"
-                )
-            return
-        if self.dtype not in ("uint8", "int8"):
-            raise ArgumentError("quant_scale", f"expected dtype uint8 or int8 with it, got {self.dtype}")
-        (scale,) = finite_numbers("quant_scale", self.quant_scale, 1)
-        if np.float32(scale) <= 0:
-            raise ArgumentError("quant_scale", f"expected a positive finite number, got {self.quant_scale}")
-        self._set("quant_scale", scale)
-        zero_point: Any = self.zero_point
-        if isinstance(zero_point, np.ndarray) and zero_point.size == 1:  # as ONNX's initialisers come
-            zero_point = zero_point.reshape(-1)[0]
-        limits = np.iinfo(self.dtype)
-        if not is_whole(zero_point) or not limits.min <= zero_point <= limits.max:
-            raise ArgumentError(
-                "zero_point",
-                f"expected a whole number from {limits.min} to {limits.max} for {self.dtype}, got {zero_point!r}",
-            )
-        self._set("zero_point", int(zero_point))
 
     @property
     def channels(self) -> int:
