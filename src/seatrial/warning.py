@@ -128,6 +128,8 @@ CODES = {
     "background-column": "the column that is dropped as the background may be a class",
     "angle-column": "the column that is read as an angle may be a class",
     "boxes-unit": "boxes may count other pixels than the format says",
+    "constant-map": "a dense map has one value on all images",
+    "no-inverse": "values to be inverted are not above 0",
     "overflow": "an output is infinite somewhere",
     "nothing-found": "a detector finds nothing on any image",
     "unknown-classes": "results are of a class that the model does not have",

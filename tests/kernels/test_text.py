@@ -40,7 +40,8 @@ def test_texts_are_those_of_a_loop_over_steps(steps, blank):
     text, kept = naive(steps, decoder.alphabet, 0 if blank == "first" else 4)
     assert found.text == text
     score = np.mean(kept, dtype=np.float64) if kept else 0.0
-    np.testing.assert_allclose(found.score, score, rtol=1e-6)
+    # Below the least normal float32 there are no six digits.
+    np.testing.assert_allclose(found.score, score, rtol=1e-6, atol=1e-38)
     assert (found.code_points.dtype, found.score.dtype, found.score.shape) == (np.uint32, np.float32, ())
 
 
