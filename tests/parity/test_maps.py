@@ -20,7 +20,7 @@ from seatrial.kernels.results import DenseMap, Labels, SemanticMask
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.dense import ErrorEvaluation
-from seatrial.parity.evaluation import value_of
+from seatrial.parity.evaluation import said_beside, value_of
 from seatrial.parity.label_sets import LabelEvaluation
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
@@ -255,6 +255,8 @@ def test_errors_of_dense_maps_are_counted_over_judged_pixels(tmp_path):
     np.testing.assert_allclose(found.called("RMSE").values, [np.sqrt((0.25 + 1) / 3) / 1000, np.sqrt(1 / 3)], rtol=1e-5)
     np.testing.assert_allclose(found.called("RMSE").of_nothing, [np.sqrt(21 / 3) / 1000, np.sqrt(5.25 / 3)], rtol=1e-6)
     assert value_of(found) == pytest.approx((0.25 + 1 / 6) / 2, rel=1e-6)
+    assert said_beside(found) == "RMSE 0.289"
+    assert said_beside(found.called("RMSE")) == ""
     assert set(found.columns(["x", "y"])) == {"image", "value", "of_nothing", "rmse", "rmse_of_nothing"}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seatrial.jobs.guessed import _with_labels_that_fit
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.guess import guess
 from seatrial.plan.heads import HEADS, recognise
@@ -132,7 +133,7 @@ def test_logits_of_a_map_get_their_sigmoid():
 )  # fmt: skip
 def test_the_plan_that_init_writes_says_each_key(tmp_path, info, values, post, size):
     info = replace(info, opset=0)  # there is no file to look into
-    found = guess(info, observe(["y"], [([values], 1)]))
+    found = _with_labels_that_fit(info, guess(info, observe(["y"], [([values], 1)])))
     text = plan_text(info, found, tmp_path, "pictures", ["onnxruntime-cpu"])
     pipeline = plan_in_memory(text, tmp_path / "trial.yaml").plan.pipelines["baseline"]
     assert pipeline.postprocess.model_dump(exclude_unset=True) == post

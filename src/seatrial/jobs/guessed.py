@@ -57,8 +57,9 @@ def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
         "format": found.format,
         "keypoints": known.keypoints,
         "outputs": list(known.outputs) or None,
-        "activation": found.activation,
     }
+    if found.format == "one_channel":
+        head["activation"] = found.activation
     classes, labels = head_classes(Postprocess.model_validate(head), info), info.labels()
     if not labels or classes is None or classes == len(labels):
         return found

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import DenseMap
+from seatrial.parity.evaluation import value_of
 from seatrial.parity.truth import Truth
 from seatrial.parity.value_maps import values_of
 from seatrial.pipeline.results import Result
@@ -27,14 +28,14 @@ F64 = npt.NDArray[np.float64]
 class ErrorEvaluation:
     """The mean over images of one error each, 0 or more; NaN of an image on which nothing is judged.
 
-    of_nothing: the error of an answer of zeros, by image: what an answer that says nothing would have. beside: another error
+    of_nothing: the error of an answer of zeros, by image: what an answer that says nothing would have. second: another error
     of the same results.
     """
 
     metric: str
     values: F64
     of_nothing: F64
-    beside: ErrorEvaluation | None = None
+    second: ErrorEvaluation | None = None
 
     @property
     def images(self) -> int:
@@ -45,8 +46,14 @@ class ErrorEvaluation:
         return -self.values
 
     def called(self, metric: str) -> ErrorEvaluation | None:
-        """This one, or the one beside it."""
-        return next((e for e in (self, self.beside) if e is not None and e.metric == metric), None)
+        """This one, or the second."""
+        return next((e for e in (self, self.second) if e is not None and e.metric == metric), None)
+
+    @property
+    def beside(self) -> str:
+        """'RMSE 0.213', in the truth's unit: the second error's figure."""
+        value = value_of(self.second) if self.second is not None else None
+        return f"{self.second.metric} {value:.3g}" if self.second is not None and value is not None else ""
 
     @property
     def worst(self) -> float:
@@ -67,15 +74,14 @@ class ErrorEvaluation:
 
     def _with(self, value: float) -> ErrorEvaluation:
         return replace(
-            self, values=np.append(self.values, value), of_nothing=np.append(self.of_nothing, np.nan), beside=None
+            self, values=np.append(self.values, value), of_nothing=np.append(self.of_nothing, np.nan), second=None
         )
 
     def columns(self, names: Sequence[str]) -> dict[str, Any]:
         own = {"image": list(names), "value": self.values, "of_nothing": self.of_nothing}
-        if self.beside is None:
+        if self.second is None:
             return own
-        beside = {"rmse": self.beside.values, "rmse_of_nothing": self.beside.of_nothing}
-        return own | beside
+        return own | {"rmse": self.second.values, "rmse_of_nothing": self.second.of_nothing}
 
 
 def evaluate_values(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result]) -> ErrorEvaluation:
