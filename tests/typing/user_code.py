@@ -138,6 +138,16 @@ def results(outputs: list[npt.NDArray[np.float32]], geometries: list[seatrial.Ge
     for turned in seatrial.OrientedDecoder(nms="polygon")(outputs, geometries):
         assert isinstance(turned, seatrial.OrientedBoxes)
         assert_type(turned.corners_xy, npt.NDArray[np.float32])
+    depths = seatrial.DenseDecoder(scale=0.001)(outputs, geometries)
+    assert_type(depths, list[seatrial.DenseMap])
+    assert_type(depths[0].values, npt.NDArray[np.float32])
+    tags = seatrial.LabelDecoder(confidence=0.5)(outputs, geometries)
+    assert_type(tags, list[seatrial.Labels])
+    regions = seatrial.TextRegionDecoder(unclip_ratio=1.6)(outputs, geometries)
+    assert_type(regions, list[seatrial.TextRegions])
+    texts = seatrial.TextDecoder(characters=("a", "b"))(outputs, geometries)
+    assert_type(texts, list[seatrial.Text])
+    assert_type(texts[0].text, str)
 
     seatrial.DetectionDecoder(threshold=0.3)  # type: ignore[call-arg]
     seatrial.DetectionDecoder(confidence="high")  # type: ignore[arg-type]

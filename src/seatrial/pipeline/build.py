@@ -6,7 +6,6 @@ For: decode, preprocess and postprocess, with buffers that stay in place. Not fo
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,8 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.model.image_size import main_input
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.decoders import decoder_of
-from seatrial.pipeline.extra_inputs import extra_inputs, extra_values
+from seatrial.pipeline.extra_inputs import extra_inputs
+from seatrial.pipeline.preprocess_stage import kernel_stage, no_batch, user_stage, with_geometry
 from seatrial.pipeline.results import Result, check_result
 from seatrial.pipeline.text import characters_of
 from seatrial.pipeline.user_code import load_user_function
@@ -63,20 +63,20 @@ def build_pipeline(
     decoder = DecodeSettings(**spec.decode.model_dump())
     if isinstance(spec.preprocess, pipelines.UserCode):
         function = load_user_function(spec.preprocess.python, folder, f"{where}.preprocess", allow_code)
-        allocate, pre = _user_preprocess(function, fed.name)
+        allocate, pre = user_stage(function, fed.name)
     else:
         kernel = preprocess_kernel(spec)
         check_fit(where, kernel, fed, model)
         fixed_shapes = not kernel.varies
         extra = extra_inputs(where, spec.preprocess, fed, model)
-        allocate, pre = _kernel_preprocess(where, kernel, fed.name, extra)
+        allocate, pre = kernel_stage(where, kernel, fed.name, extra)
     outputs = [o.name for o in model.outputs]
     if isinstance(spec.postprocess, pipelines.UserCode):
         function = load_user_function(spec.postprocess.python, folder, f"{where}.postprocess", allow_code)
         post = _user_postprocess(function, outputs)
     else:
         if isinstance(spec.preprocess, pipelines.UserCode) and _needs_geometry(spec.postprocess):
-            pre = _needing_geometry(where, pre)
+            pre = with_geometry(where, pre)
         chosen = pick_outputs(where, spec.postprocess, model)
         labels = labels_of(spec, model, folder)
         check_postprocess(where, spec.postprocess, model, labels)
@@ -115,7 +115,7 @@ def check_kernels(plan: PlanFile) -> None:
         if isinstance(spec.preprocess, pipelines.Preprocess):
             try:
                 if preprocess_kernel(spec).varies and max(plan.plan.matrix.batch_sizes) > 1:
-                    problems.append(f"{plan.where(('matrix', 'batch_sizes'))}: {_no_batch(spec.preprocess.mode)}")
+                    problems.append(f"{plan.where(('matrix', 'batch_sizes'))}: {no_batch(spec.preprocess.mode)}")
             except PlanError as e:
                 problems.append(f"{plan.where(('pipelines', name, *e.key.split('.')))}: {e.text}")
     if problems:
@@ -192,101 +192,6 @@ def _hint(kernel: Preprocess, fed: TensorInfo) -> str:
     if all(isinstance(s, int) for s in sides) and sides != kernel.size:
         return f": set size: [{sides[0]}, {sides[1]}]"
     return ""
-
-
-def _no_batch(mode: str) -> str:
-    return (
-        f"preprocess.mode {mode} gives each image a size of its own, and several of them are no batch; set matrix.batch_sizes: "
-        "[1], or mode: letterbox"
-    )
-
-
-def _kernel_preprocess(
-    where: str, kernel: Preprocess, input_name: str, extra: dict[str, tuple[str, str]]
-) -> tuple[Any, Any]:
-    def allocate(batch: int) -> dict[str, Array]:
-        if kernel.varies and batch > 1:
-            raise PlanError(_no_batch(kernel.mode), key=f"{where}.preprocess.mode")
-        feeds = {name: np.zeros((batch, 2), dtype) for name, (_, dtype) in extra.items()}
-        return {input_name: np.zeros((batch, *kernel.shape), kernel.dtype), **feeds}
-
-    def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
-        if kernel.varies:
-            shape = kernel.shape_of(kernel.geometry(images[0].shape[:2]).input_hw)
-            feeds[input_name] = _with_shape(feeds[input_name], (1, *shape))
-        # One thread: runtimes keep theirs spinning on the cell's cores between two runs, and more would wait for them.
-        geometries = kernel.batch_with_geometries(images, out=feeds[input_name])[1]
-        for name, (kind, _) in extra.items():
-            feeds[name][...] = [extra_values(kind, g) for g in geometries]
-        return geometries
-
-    return allocate, preprocess
-
-
-def _with_shape(kept: Array, shape: tuple[int, ...]) -> Array:
-    """An array of that shape in the memory of the one before, where it has room: new pages would cost each image their time."""
-    room = kept if kept.base is None else kept.base
-    size = math.prod(shape)
-    return room.reshape(-1)[:size].reshape(shape) if room.size >= size else np.zeros(shape, kept.dtype)
-
-
-def _user_preprocess(function: Callable[..., Any], input_name: str) -> tuple[Any, Any]:
-    def allocate(_batch: int) -> dict[str, Array]:
-        return {}
-
-    def preprocess(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
-        rows: dict[str, list[Array]] = {}
-        geometries = []
-        for image in images:
-            given, geometry = _user_tensor(function(image))
-            for key, value in (given if isinstance(given, dict) else {input_name: given}).items():
-                array = np.asarray(value)
-                if array.ndim == 0 or len(array) != 1 or array.dtype.kind not in "fiub":
-                    raise PlanError(
-                        f"the Python preprocess gave {array.dtype} of shape {array.shape} for input {key}; expected numbers of "
-                        "shape (1, …), one image with its batch dimension"
-                    )
-                rows.setdefault(key, []).append(array)
-            geometries.append(geometry or Geometry(image.shape[:2], image.shape[:2], image.shape[:2], 0, 0))
-        if not rows:
-            raise PlanError("the Python preprocess gave no input; expected an array, or a dict of input name to array")
-        for key, values in rows.items():
-            batch = np.ascontiguousarray(np.concatenate(values, axis=0))
-            kept = feeds.get(key)
-            if kept is not None and kept.shape == batch.shape and kept.dtype == batch.dtype:
-                kept[...] = batch
-            else:
-                feeds[key] = batch
-        return geometries
-
-    return allocate, preprocess
-
-
-def _needing_geometry(where: str, preprocess: Any) -> Any:
-    """A built-in decoder brings boxes and masks back to the image, and only the user's function knows how it got here."""
-
-    def checked(images: Sequence[npt.NDArray[np.uint8]], feeds: dict[str, Array]) -> list[Geometry]:
-        geometries: list[Geometry] = preprocess(images, feeds)
-        if any(g.input_hw == g.source_hw for g in geometries) and not any(_holds(feeds, g) for g in geometries):
-            raise PlanError(
-                f"{where}.preprocess: a built-in postprocess needs to know where pixels went; return (array, "
-                "seatrial.Geometry), for instance from seatrial.Preprocess.geometry, or use a Python postprocess"
-            )
-        return geometries
-
-    return checked
-
-
-def _holds(feeds: dict[str, Array], geometry: Geometry) -> bool:
-    """Whether a tensor has the geometry's size, so that no resize is a possible truth."""
-    return any(geometry.input_hw in (a.shape[1:3], a.shape[2:4]) for a in feeds.values() if a.ndim == 4)
-
-
-def _user_tensor(given: Any) -> tuple[Any, Geometry | None]:
-    """What a Python preprocess returned: the tensor(s), with the Geometry where it is one of two."""
-    if isinstance(given, tuple) and len(given) == 2 and isinstance(given[1], Geometry):
-        return given
-    return given, None
 
 
 def _postprocess(
