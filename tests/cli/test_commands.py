@@ -267,6 +267,7 @@ def test_a_reader_that_leaves_does_not_stop_the_trial(workspace):
     assert list(workspace.folder.glob("results/*/*/report.html"))
 
 
+@pytest.mark.slow
 def test_names_with_brackets_and_a_terminal_without_unicode(workspace, seatrial_cli):
     done = seatrial_cli("run", workspace.plan(), "--results", "out[v2][b]", env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr

@@ -414,7 +414,7 @@ def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_neede
     assert run.record["verdict"] == "INCONCLUSIVE"
 
 
-@pytest.mark.parametrize("load", ["", " --scenario multi-stream"])
+@pytest.mark.parametrize("load", ["", pytest.param(" --scenario multi-stream", marks=pytest.mark.slow)])
 def test_a_percentile_with_enough_samples_is_given(measured, load):
     """Measuring goes on for it beyond the point where the median, or the mean, is known."""
     run = measured(f"quick.fake.json --percentile p75 --max-time 6s{load}")

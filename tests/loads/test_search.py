@@ -89,6 +89,7 @@ def test_a_minute_of_a_10_ms_model_finds_its_rate(name, clients, runs):
     assert sum(not any(fit.misfit for fit in f.fits) for f in found) >= 0.9 * runs - 1
 
 
+@pytest.mark.slow
 def test_all_the_time_is_used():
     for bound_s, quantile in ((0.05, 0.9), (0.03, 0.99)):
         server = Server(SERVICES["gamma"], 1, 0)
