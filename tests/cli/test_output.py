@@ -124,7 +124,8 @@ def test_a_name_that_is_no_utf8_is_kept_in_json(failing):
 CLOSED = ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"]
 
 
-@pytest.mark.parametrize("closed", [CLOSED[-1], *(pytest.param(c, marks=pytest.mark.slow) for c in CLOSED[:-1])])
+@pytest.mark.slow
+@pytest.mark.parametrize("closed", CLOSED)
 def test_closed_streams_disturb_no_process(failing, closed):
     done = shell(failing.folder, f"seatrial run fail.yaml --json out.json {closed}")
     assert done.returncode == 1, done.stderr

@@ -17,6 +17,7 @@ from seatrial.parity.results import agreement
 from seatrial.parity.truth import check_truth, load_truth
 from seatrial.pipeline.build import build_pipeline, labels_of
 from seatrial.pipeline.class_count import head_classes
+from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.plan import tasks
 from seatrial.plan.heads import recognise
@@ -52,6 +53,8 @@ class Rebuilt:
             geometries = pipeline.preprocess([pipeline.decode(f.path.read_bytes()) for f in files], feeds)
             outputs = self.session.run(None, feeds)
             plausible.add(outputs, batch, count)
+            by_image = outputs_by_image(spec.postprocess, self.model.outputs, outputs, batch)
+            plausible.add_reach(by_image[:count], geometries[:count])
             self.outputs.append((outputs, batch))
             results += pipeline.postprocess(outputs, geometries)[:count]
         assert plausible.settle(reduced=False) == []
