@@ -99,6 +99,7 @@ CODES = {
     "outside-boxes": "boxes of the truth reach outside their image",
     "crossed-regions": "regions of text in the truth cross themselves or have no area",
     "no-masks": "images without a single mask in the truth",
+    "unjudged-pixels": "pixels that nobody annotated are not judged",
     "no-objects": "no image of the trial has an object in the truth",
     "stray-annotations": "annotations name an image that the file does not have",
     "repeated-annotations": "annotations stand twice",

@@ -9,6 +9,7 @@ from scipy.ndimage import map_coordinates
 from seatrial.kernels.box_masks import mask_in_box
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.instances import InstanceDecoder
+from seatrial.kernels.postprocess import DetectionDecoder
 
 HW = (40, 60)
 sides = st.floats(0.5, 70)
@@ -88,3 +89,28 @@ def test_rows_of_one_image_are_not_shared_by_two():
         ValueError, match="expected one image, because nothing in its outputs says which rows are whose"
     ):
         InstanceDecoder("mask_rcnn")(chosen(np.zeros((2, 1, 28, 28), np.float32)), [fit(HW, (64, 64), "stretch")] * 2)
+
+
+def test_a_mask_lies_over_the_whole_of_its_box_also_beyond_the_picture():
+    """200 × 400 in 400 × 400: rows 100 to 299 of the input. The box begins 50 rows above the picture; its lower half is set."""
+    masks = np.zeros((1, 1, 28, 28), np.float32)
+    masks[..., 14:, :] = 1
+    outputs = [np.array([[0, 50, 400, 250]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), masks]
+    (found,) = InstanceDecoder("mask_rcnn")(outputs, [fit((200, 400), (400, 400), "letterbox")])
+    rows = np.flatnonzero(found.mask(0)[:, 200])
+    assert abs(rows[0] - 50) <= 4
+    assert abs(rows[-1] - 149) <= 4
+
+
+def test_masks_of_the_picture_itself_are_taken_as_they_are():
+    mask = np.random.default_rng(0).random((1, 1, 30, 50)).astype(np.float32)
+    outputs = [np.array([[0, 0, 50, 30]], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64), mask]
+    (found,) = InstanceDecoder("mask_rcnn", boxes="source")(outputs, [fit((30, 50), (64, 64), "stretch")])
+    np.testing.assert_array_equal(found.mask(0), mask[0, 0] >= 0.5)
+
+
+@pytest.mark.parametrize("count", [np.inf, np.nan, 1.7])
+def test_what_is_no_count_is_named(count):
+    outputs = [np.zeros((1, 3, 4), np.float32), np.zeros((1, 3), np.float32), np.zeros((1, 3), np.float32), np.full((1, 1), count, np.float32)]  # fmt: skip
+    with pytest.raises(ValueError, match="expected a whole number of detections"):
+        DetectionDecoder("nms_tensors")(outputs, [fit(HW, (64, 64), "stretch")])

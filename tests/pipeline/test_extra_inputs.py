@@ -7,8 +7,8 @@ from seatrial.errors import ModelError, PlanError
 from seatrial.kernels.geometry import fit
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.build import build_pipeline
-from seatrial.pipeline.extra_inputs import extra_values
-from seatrial.plan.pipelines import Pipeline
+from seatrial.pipeline.extra_inputs import check_source_boxes, extra_values
+from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
 
 PICTURE = TensorInfo("image", ("n", 3, 64, 64), "float32")
 BOTH = {"im_shape": "resized_hw", "scale_factor": "scale_yx"}
@@ -88,6 +88,7 @@ def test_scales_of_a_stretch_are_rows_first_or_columns_first():
             r"gives two numbers an image, but .* expects mask",
         ),
         ((two("text", "object"),), {"text": "source_hw"}, ModelError, "gives two numbers an image"),
+        ((two("scale", "int64"),), {"scale": "scale_yx"}, ModelError, "gives scales, which are no whole numbers"),
     ],
 )
 def test_what_cannot_be_is_named(tmp_path, others, extra, error, said):
@@ -98,3 +99,35 @@ def test_what_cannot_be_is_named(tmp_path, others, extra, error, said):
 def test_the_image_is_the_input_with_four_dimensions(tmp_path):
     pipeline = built(tmp_path, model(tmp_path, two("im_shape")), {"im_shape": "input_hw"})
     assert list(pipeline.allocate(1)) == ["image", "im_shape"]
+
+
+SOURCE = {"task": "detect", "format": "nms_tensors", "boxes": "source"}
+PADDLE = {"task": "detect", "format": "paddle"}
+
+
+@pytest.mark.parametrize(
+    ("post", "pre", "cure"),
+    [
+        (PADDLE, {"mode": "letterbox"}, "set pad_anchor: top_left, or mode: stretch"),
+        (PADDLE, {"mode": "letterbox", "pad_anchor": "top_left"}, None),
+        (PADDLE, {"mode": "stretch"}, None),
+        (PADDLE, {"mode": "resize_center_crop"}, "set pad_anchor: top_left, or mode: stretch"),
+        (PADDLE | {"boxes": "pixels"}, {"mode": "letterbox"}, None),
+        (
+            SOURCE,
+            {"mode": "letterbox", "pad_anchor": "top_left", "extra_inputs": {"s": "source_wh"}},
+            "set mode: stretch,",
+        ),
+        (SOURCE, {"mode": "stretch", "extra_inputs": {"s": "source_wh"}}, None),
+        (SOURCE, {"mode": "keep_ratio", "to_stride": "stretch", "extra_inputs": {"s": "source_wh"}}, None),
+        (SOURCE, {"mode": "rect", "extra_inputs": {"s": "source_wh"}}, "set mode: stretch,"),
+    ],
+)
+def test_boxes_of_the_picture_need_a_picture_that_is_not_moved(post, pre, cure):
+    """The model divides by a scale, or multiplies fractions of its input: it knows nothing of a padding."""
+    checked = Preprocess(size=(64, 64), **pre), Postprocess(**post)
+    if cure is None:
+        check_source_boxes("pipelines.p", *checked)
+    else:
+        with pytest.raises(PlanError, match=cure):
+            check_source_boxes("pipelines.p", *checked)

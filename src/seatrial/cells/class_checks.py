@@ -6,6 +6,7 @@ For: preflight.py. Not for: which class is which (parity/classes.py), or images 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.check import CheckedImage
@@ -88,6 +89,8 @@ def map_truth(
                 Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []
             ).append(name)
             continue
+        if isinstance(post, pipelines.Postprocess) and post.task == "segment":
+            found = _with_background(truth, post, found)
         maps[name] = found
         for warning in found.warnings:
             pipelines_by_warning.setdefault(warning, []).append(name)
@@ -109,6 +112,22 @@ def _of_task(
 
 def _is_text(post: pipelines.Postprocess | pipelines.UserPostprocess) -> bool:
     return isinstance(post, pipelines.Postprocess) and post.task == "text"
+
+
+def _with_background(truth: Truth, post: pipelines.Postprocess, found: ClassMap) -> ClassMap:
+    """Of one channel 0 is the background, whatever it is called. Where a map has none, what nobody annotated is not judged."""
+    if post.format == "one_channel":
+        return replace(found, background=0)
+    if truth.coco is None or found.background is not None:
+        return found
+    said = (
+        "no class of the model is called background: pixels without an annotation are not judged, and calling them anything "
+        "costs nothing"
+    )
+    note = Warning(
+        "unjudged-pixels", said, "call the class that stands for the rest 'background' in postprocess.labels"
+    )
+    return replace(found, warnings=(*found.warnings, note))
 
 
 def relabellings_of(

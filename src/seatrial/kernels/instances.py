@@ -17,6 +17,7 @@ import numpy.typing as npt
 from seatrial.kernels import native_postprocess
 from seatrial.kernels.box_masks import mask_in_box
 from seatrial.kernels.detection_formats import EXTENDED, image_rows, pick_head, pick_outputs
+from seatrial.kernels.detector_format import SOURCE
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.masks import runs_of
 from seatrial.kernels.postprocess import DetectionDecoder, Outputs, checked_outputs, real_arrays
@@ -92,8 +93,12 @@ class InstanceDecoder(DetectionDecoder):
         *lists, masks = rows
         boxes, chosen = self.found(lists, geometry)
         own = masks.reshape(len(masks), *masks.shape[-2:])[chosen]
+        if self.units == SOURCE and own.shape[1:] == geometry.source_hw:
+            return Instances.of_masks(boxes, list(own >= 0.5), geometry.source_hw)
         if own.shape[1:] != geometry.input_hw:
-            places = [mask_in_box(m, b, geometry.source_hw) for m, b in zip(own, boxes.boxes_xyxy, strict=True)]
+            # A mask lies over the whole of its box, also over what is beyond the picture.
+            whole_boxes = self.in_source(lists[0][chosen, :4], geometry)
+            places = [mask_in_box(m, b, geometry.source_hw) for m, b in zip(own, whole_boxes, strict=True)]
             return Instances.of_runs(boxes, [runs_of(*p, geometry.source_hw) for p in places], geometry.source_hw)
         height, width = geometry.source_hw
         whole, one = np.array([[0, 0, width, height]], np.float32), np.ones((1, 1), np.float32)

@@ -86,12 +86,12 @@ class DetectionDecoder:
         """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
-        if extra and self._units != form.units[0]:
-            raise ValueError(f"boxes: with more behind the classes, only {form.units[0]} are read, not {self._units}")
+        if extra and self.units != form.units[0]:
+            raise ValueError(f"boxes: with more behind the classes, only {form.units[0]} are read, not {self.units}")
         if self.anchors_xyxy is not None:
             rows = [*rows, self.anchors_xyxy, np.asarray(self.variances or form.variances, np.float32)]
         form.check(rows, geometry.input_hw)
-        if form.choose is not None and (form.decode is None or self._units != form.units[0]):
+        if form.choose is not None and (form.decode is None or self.units != form.units[0]):
             with np.errstate(over="ignore", invalid="ignore"):
                 chosen = form.choose(form.without(rows, extra), geometry.input_hw, self.confidence)
                 return self._of_chosen(chosen, geometry)
@@ -120,15 +120,25 @@ class DetectionDecoder:
             object.__setattr__(self, "anchors_xyxy", checked_anchors(given))
 
     @property
-    def _units(self) -> str:
+    def units(self) -> str:
+        """What the numbers of boxes count."""
         return self.boxes or self.form.units[0]
+
+    def in_source(self, boxes_xyxy: reference.F32, geometry: Geometry) -> reference.F32:
+        """Boxes (N, 4) as the model gives them in source pixels, not clipped to the picture."""
+        if self.units == SOURCE:
+            return boxes_xyxy
+        height, width = geometry.input_hw
+        whole = np.array([width, height, width, height], np.float32) if self.units == FRACTIONS else 1
+        corners = (boxes_xyxy * whole).reshape(-1, 2, 2)
+        return geometry.points_to_image(corners, clip=False).reshape(-1, 4)
 
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
         boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
-        if self._units == FRACTIONS:
+        if self.units == FRACTIONS:
             height, width = geometry.input_hw
             boxes = boxes * np.array([width, height, width, height], np.float32)
-        elif self._units == SOURCE:
+        elif self.units == SOURCE:
             geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
         scores, classes = np.ascontiguousarray(chosen.scores, np.float32), chosen.class_ids
         if self.engine == "native":

@@ -41,7 +41,7 @@ class Shapes:
             if any(len(t) != batch for t in tensors):
                 shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
                 raise ValueError(f"expected outputs for {batch} image(s), got tensors of shape {shapes}")
-            return [_first(r, int(np.ravel(r[-1])[0])) for r in rows] if self.counted else rows
+            return [_first(r, _whole(np.ravel(r[-1])[0])) for r in rows] if self.counted else rows
         if self.by == COLUMN:
             return _by_column(tensors[0], batch)
         if self.by == COUNTS:
@@ -72,6 +72,13 @@ def _size_fits(name: str, size: int, sizes: dict[str, int]) -> bool:
     return sizes.setdefault(name, size) == size and (size > 0 or name != "C")
 
 
+def _whole(count: Any) -> int:
+    """ValueError for what is no count."""
+    if not np.isfinite(count) or count != np.rint(count):
+        raise ValueError(f"expected a whole number of detections, got {count}")
+    return int(count)
+
+
 def _first(tensors: list[Array], count: int) -> list[Array]:
     """The rows that count, and the count."""
     whole = min((len(t) for t in tensors[:-1]), default=0)
@@ -93,10 +100,11 @@ def _by_counts(tensors: Sequence[Array], batch: int) -> list[list[Array]]:
     rows, counts = tensors
     if len(counts) != batch:
         raise ValueError(f"expected outputs for {batch} image(s), got counts of {len(counts)}")
-    ends = np.cumsum(counts.astype(np.int64))
+    counts = np.array([_whole(c) for c in np.ravel(counts)], np.int64)
+    ends = np.cumsum(counts)
     # Where nothing is found, some exports give a row that stands for nothing: its class is below 0.
     filled = len(rows) == 1 and batch >= 1 and ends[-1] == 0
     if (counts < 0).any() or (batch and ends[-1] != len(rows) and not filled):
         raise ValueError(f"expected as many rows as the counts add up to, {int(ends[-1])}, got {len(rows)}")
-    starts = ends - counts.astype(np.int64)
+    starts = ends - counts
     return [[rows[a:b], counts[k : k + 1]] for k, (a, b) in enumerate(zip(starts, ends, strict=True))]

@@ -34,8 +34,10 @@ class Answers:
         self._zero = self._zero and _says_nothing(result)
         if isinstance(result, SemanticMask | DenseMap):
             pixels: npt.NDArray[Any] = result.values if isinstance(result, DenseMap) else result.class_ids
-            self._only = float(pixels.flat[0]) if self._only is None else self._only
-            self._one = self._one and bool((pixels == self._only).all())
+            if self._only is None or np.isnan(self._only):
+                values = pixels[pixels == pixels]
+                self._only = float(values[0]) if values.size else np.nan
+            self._one = self._one and bool(((pixels == self._only) | (pixels != pixels)).all())
 
     @property
     def constant(self) -> bool:

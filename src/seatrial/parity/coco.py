@@ -17,6 +17,7 @@ from typing import Any
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.names import fold
+from seatrial.parity.overlaps import FILLED
 from seatrial.warning import Warning
 
 # What tools call a category 0 that stands for no object.
@@ -214,7 +215,8 @@ def _examples(ids: Sequence[Any]) -> str:
 
 def _annotation(row: dict[str, Any], number: int, image_id: int) -> dict[str, Any]:
     """As pycocotools takes it: every field that it reads is there, and null is what the field is without a value."""
-    area = _area(row["bbox"]) if "bbox" in row else 0.0
+    # Of a pose the whole box would be far too large, and OKS too lenient.
+    area = _area(row["bbox"]) * (FILLED if row.get("keypoints") else 1.0) if "bbox" in row else 0.0
     given = {k: v for k, v in row.items() if v is not None}
     fields = {"iscrowd": 0, "area": area, **given}
     return fields | {

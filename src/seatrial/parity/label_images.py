@@ -43,11 +43,12 @@ def label_files(folder: Path) -> list[Path]:
 
 
 def read_label_images(folder: Path, images: Sequence[ImageFile]) -> tuple[LabelImages, list[Warning]]:
-    """Each image's PNG: of the same path without the suffix below the folder, else of the same stem.
+    """Each image's PNG: of the same path without the suffix below the folder, else of the same stem; never the image itself.
 
     DataError where an image has none, or two; where a file is no 8-bit grey or palette PNG.
     """
-    found = label_files(folder)
+    pictures = {image.path.resolve() for image in images}
+    found = [p for p in label_files(folder) if p.resolve() not in pictures]
     if not found:
         raise DataError(
             f"{folder}: the annotations cannot be read (a folder without a PNG); expected a file, or a folder of label images"
@@ -145,10 +146,10 @@ def map_numbers(
     """
     count = head or (len(labels) if labels else None)
     judged = truth.judged
-    if count == 2 and judged == [0] and NOT_JUDGED in truth.values:
+    if judged == [0] and NOT_JUDGED in truth.values:
         raise DataError(
             f"{path}: the label images hold 0 and 255 alone, and 255 is what is not judged: nothing would be found or missed; "
-            "write 1 for the object"
+            "write the object's class number, such as 1"
         )
     if isinstance(class_ids, str):
         raise DataError(

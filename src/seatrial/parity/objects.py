@@ -22,6 +22,7 @@ from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
 from seatrial.parity.oriented import NEEDED, annotated_corners, oriented_overlaps
+from seatrial.parity.overlaps import FILLED
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -156,7 +157,7 @@ def _with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
     marked = [(x, y) for x, y, v in zip(points[::3], points[1::3], points[2::3], strict=True) if v > 0]
     x, y = ([p[k] for p in marked or [(0.0, 0.0)]] for k in range(2))
     box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
-    area = a["area"] or box[2] * box[3]
+    area = a["area"] or FILLED * box[2] * box[3]
     return {"bbox": box, "num_keypoints": len(marked), **a, "area": area}
 
 

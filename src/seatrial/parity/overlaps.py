@@ -46,7 +46,10 @@ def mask_iou(reference: Instances, candidate: Instances) -> F64:
         return np.zeros((len(reference), len(candidate)))
     hw = int(reference.source_hw[0]), int(reference.source_hw[1])
     ours, theirs = ([coco_rle(r.runs_of(k), hw) for k in range(len(r))] for r in (reference, candidate))
-    return np.asarray(mask.iou(ours, theirs, [0] * len(theirs)), np.float64)
+    found = np.asarray(mask.iou(ours, theirs, [0] * len(theirs)), np.float64)
+    # Masks without a pixel have no overlap: such objects are the same where their boxes are.
+    bare = (np.asarray(mask.area(ours)) == 0)[:, None] & (np.asarray(mask.area(theirs)) == 0)
+    return np.where(bare, box_iou(reference, candidate), found) if bare.any() else found
 
 
 def object_keypoint_similarity(reference: Poses, candidate: Poses) -> F64:

@@ -19,7 +19,7 @@ from seatrial.kernels.results import SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import image_ids
 from seatrial.parity.evaluation import PixelEvaluation
-from seatrial.parity.label_images import label_image
+from seatrial.parity.label_images import NOT_JUDGED, label_image
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -73,7 +73,8 @@ def _label_images(
     ids = (*class_map.ids, *missing)
     index = np.full(256, -1, np.int32)
     for k, value in enumerate(ids):
-        if value is not None:
+        # 255 stands for what is not judged, and greater numbers are in no such file.
+        if value is not None and value < NOT_JUDGED:
             index[value] = k
 
     def expected(at: int, hw: tuple[int, int] | None) -> I32:

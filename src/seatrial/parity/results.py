@@ -162,8 +162,10 @@ def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agree
     answers, agree, of = Answers(), [], []
     for r, c in pairs:
         answers.add(r)
-        agree.append(0.0 if r is None or c is None else alike(r, c))
-        of.append(0.0 if r is None and c is None else 1.0)
+        share = 0.0 if r is None or c is None else alike(r, c)
+        nothing = (r is None and c is None) or np.isnan(share)
+        agree.append(0.0 if nothing else share)
+        of.append(0.0 if nothing else 1.0)
     note = similarity_said(list(zip(reference, candidate, strict=True))) if kind is Text else ""
     return Agreement(np.array(agree), np.array(of), unit, "images", answers.empty, **sides, note=note)
 
@@ -238,13 +240,15 @@ def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
 def _values(reference: DenseMap, candidate: DenseMap) -> float:
     if reference.values.shape != candidate.values.shape:
         return 0.0
-    alike = 0
+    alike = there = 0
     # Row by row: at the source's size a few copies of a map would be as many hundred megabytes.
     for r, c in zip(reference.values, candidate.values, strict=True):
         with np.errstate(invalid="ignore"):
             near = np.abs(r - c) <= NEAR * np.maximum(np.abs(r), np.abs(c))
-        alike += int((near | (r == c) | (np.isnan(r) & np.isnan(c))).sum())
-    return alike / reference.values.size
+        alike += int((near | (r == c)).sum())
+        # Without a value on either side there is nothing to agree on: a crop cut it away.
+        there += int((~(np.isnan(r) & np.isnan(c))).sum())
+    return alike / there if there else np.nan
 
 
 def _cosine(reference: Embedding, candidate: Embedding) -> float:

@@ -87,11 +87,19 @@ def read_texts(path: Path, text: str, images: Sequence[ImageFile]) -> TextTruth:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     except csv.Error as e:
         raise DataError(f"{path}: expected a CSV with columns image,text, but it is malformed ({e})") from None
+    columns = list(rows[0]) if rows else ["image", "text"]
+    if not {"image", "text"} <= set(columns):
+        named = ", ".join(repr(c) for c in columns)
+        raise DataError(f"{path}: expected a header line image,text without spaces, got {named}")
     bare = next((r["image"] for r in rows if r["text"] is None), None)
     if bare is not None:
         raise DataError(
             f"{path}: {bare} has no column text; a text with a comma in it needs quotes, an empty one a comma"
         )
+    # What is behind a comma too many has no column: the text would be cut off there.
+    cut = next((r["image"] for r in rows if None in r), None)
+    if cut is not None:
+        raise DataError(f"{path}: {cut} has more columns than the header; a text with a comma in it needs quotes")
     listed = _once(path, [((r["image"] or "").strip(), r["text"]) for r in rows])
     texts, warnings = _of_images(path, listed, images)
     return TextTruth(texts=texts, warnings=warnings)

@@ -32,6 +32,9 @@ def normal(text: str) -> str:
 
 
 def same_text(reference: Text, candidate: Text) -> float:
+    """1 or 0; NaN where neither has a character, on which nothing agrees."""
+    if not len(reference.code_points) and not len(candidate.code_points):
+        return float("nan")
     return float(normal(reference.text) == normal(candidate.text))
 
 

@@ -12,6 +12,8 @@ from seatrial.kernels.reference import F32
 
 # Twenty times those of the largest EfficientDet.
 MOST_ANCHORS = 1 << 22
+# An anchor of that many pixels is none.
+TINY_PX = 2.0
 
 
 def load_anchors(path: Path) -> F32:
@@ -30,6 +32,9 @@ def load_anchors(path: Path) -> F32:
             found = np.loadtxt(path, delimiter=",", ndmin=2, encoding="utf-8-sig")
         if not isinstance(found, np.ndarray) or len(found) > MOST_ANCHORS:
             raise ValueError("it holds no array of up to four million anchors")
-        return checked_anchors(found)
+        anchors = checked_anchors(found)
+        if anchors.size and anchors.max() <= TINY_PX:
+            raise ValueError(f"no number is above {anchors.max():.3g}: these are fractions of the input")
+        return anchors
     except (OSError, ValueError, EOFError) as e:
         raise PlanError(f"{path}: the anchors cannot be read ({e}); {cure}") from None

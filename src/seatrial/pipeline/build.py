@@ -24,7 +24,7 @@ from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.model.image_size import main_input
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors, pick_outputs
 from seatrial.pipeline.decoders import decoder_of
-from seatrial.pipeline.extra_inputs import extra_inputs
+from seatrial.pipeline.extra_inputs import check_source_boxes, extra_inputs
 from seatrial.pipeline.preprocess_stage import kernel_stage, no_batch, user_stage, with_geometry
 from seatrial.pipeline.results import Result, check_result
 from seatrial.pipeline.text import characters_of
@@ -67,6 +67,8 @@ def build_pipeline(
     else:
         kernel = preprocess_kernel(spec)
         check_fit(where, kernel, fed, model)
+        if isinstance(spec.postprocess, pipelines.Postprocess):
+            check_source_boxes(where, spec.preprocess, spec.postprocess)
         fixed_shapes = not kernel.varies
         extra = extra_inputs(where, spec.preprocess, fed, model)
         allocate, pre = kernel_stage(where, kernel, fed.name, extra)

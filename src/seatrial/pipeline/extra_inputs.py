@@ -7,9 +7,11 @@ For: im_shape and scale_factor of PaddleDetection, orig_target_sizes of RT-DETR 
 from __future__ import annotations
 
 from seatrial.errors import ModelError, PlanError, did_you_mean
+from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import SOURCE
 from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo, TensorInfo
-from seatrial.plan import pipelines
+from seatrial.plan import pipelines, tasks
 from seatrial.plan.tasks import USUAL_INPUTS
 
 _DTYPES = ("float32", "float64", "float16", "int32", "int64")
@@ -47,7 +49,33 @@ def extra_inputs(
             raise ModelError(
                 f"{key}.{name} gives two numbers an image, but {model.path} expects {tensor}; use a Python preprocess stage"
             )
+        if spec.extra_inputs[name].startswith("scale") and not tensor.dtype.startswith("float"):
+            raise ModelError(
+                f"{key}.{name} gives scales, which are no whole numbers, but {model.path} expects {tensor}; name a size in "
+                "pixels, such as source_hw"
+            )
     return {name: (spec.extra_inputs[name], tensor.dtype) for name, tensor in others.items()}
+
+
+def check_source_boxes(where: str, pre: pipelines.Preprocess, post: pipelines.Postprocess) -> None:
+    """PlanError where a model that gives boxes in source pixels cannot know where the padding went.
+
+    It divides by a scale, which undoes a resize and nothing else, or takes fractions of its whole input times the source's
+    size, which undoes a stretch alone.
+    """
+    form = FORMATS.get(post.format or "")
+    if post.task not in tasks.OBJECTS or form is None or (post.boxes or form.units[0]) != SOURCE:
+        return
+    pads = pre.mode in ("letterbox", "pad") or (pre.mode in ("rect", "keep_ratio") and pre.to_stride == "pad")
+    by_size = any(kind in ("source_hw", "source_wh") for kind in pre.extra_inputs.values())
+    moves = pre.mode == "resize_center_crop" or (pads and (by_size or pre.pad_anchor == "center"))
+    if moves:
+        cure = "set mode: stretch" if by_size else "set pad_anchor: top_left, or mode: stretch"
+        raise PlanError(
+            f"postprocess reads boxes in pixels of the picture, and mode {pre.mode} moves the picture in the input, of which "
+            f"the model is not told; {cure}, as the model was trained",
+            key=f"{where}.preprocess.mode",
+        )
 
 
 def extra_values(kind: str, g: Geometry) -> tuple[float, float]:

@@ -10,6 +10,8 @@ from seatrial.plan.seen import Ranges, Seen
 MOST_ROWS = 1300
 # Radians.
 TURN = 6.3
+# One centre and size of ten may look like two corners, hardly four of four.
+LEAST_BOXES, ALL_CORNERS = 4, 0.95
 
 
 def find_in_list(info: ModelInfo, shape: Shape, seen: Seen | None, hw: Hw) -> Finding:
@@ -37,7 +39,9 @@ def _six(seen: Seen | None) -> Finding:
             return Finding(key, in_numbers(boxes, fourth))
         if ordered < 0.5:
             return Finding("end_to_end_sizes", in_numbers(boxes, fourth))
-        return Finding("end_to_end", f"{in_numbers(boxes, fourth)}, whole class numbers", ordered > 0.9)
+        # Centre and size of one large box look like corners; of many boxes not all do.
+        many = seen.counts.get("boxes", 0) >= LEAST_BOXES
+        return Finding("end_to_end", f"{in_numbers(boxes, fourth)}, whole class numbers", ordered > 0.9 and many)
     if fourth.whole[0] and fifth.probabilities:
         return Finding("end_to_end_swapped", in_numbers(boxes, fifth))
     scores = seen.columns.part(4)
@@ -68,7 +72,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
         plain = scores.probabilities and found.key in ("pose", "instances_other")
         return Finding("unknown", found.because) if plain else found
     if boxes.blank and scores.blank:
-        return Finding("yolov8", f"{counted}; the picture gave nothing but zeros", bool(classes))
+        return Finding("yolov8", f"{counted}; the picture gave nothing but zeros")
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {numbers}")
     if not scores.probabilities:
@@ -76,7 +80,10 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
     if boxes.most <= 2:
         return Finding("yolov8_fractions", numbers)
     grid = " (YOLOv8's grid)" if hw and columns == anchors(hw) else ""
-    return Finding("yolov8", f"{counted}, {columns} anchors{grid}; {numbers}", bool(classes))
+    counted = f"{counted}, {columns} anchors{grid}; {numbers}"
+    if seen.share("corners_of_rows") > ALL_CORNERS:
+        return Finding("yolov8", f"{counted}; the boxes look like two corners, and this format reads centre and size")
+    return Finding("yolov8", counted, bool(classes))
 
 
 def _more_rows(rows: int, classes: int, because: str) -> Finding:
@@ -143,7 +150,10 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
     if few:
         return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")
     key = "yolox_decoded" if rows == one else "yolov5"
-    return Finding(key, f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}", bool(classes))
+    counted = f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}"
+    if seen.share("corners") > ALL_CORNERS:
+        return Finding(key, f"{counted}; the boxes look like two corners, and this format reads centre and size")
+    return Finding(key, counted, bool(classes))
 
 
 def _is_nanodet(rows: int | str | None, columns: int, classes: int, values: Ranges, hw: tuple[int, int] | None) -> bool:

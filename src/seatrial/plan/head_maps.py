@@ -37,7 +37,8 @@ def find_one_channel(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Se
     there = f"{said}, on a picture from {low:.3g} to {high:.3g}"
     if seen.whole and low >= 0:
         labels = len(info.labels() or [])
-        sure = bool(labels) and not seen.dtype.startswith("float") and high < labels
+        a_map = len(shape) >= 3 and min(d for d in shape[-2:] if isinstance(d, int)) >= LEAST_SIDE
+        sure = bool(labels) and not seen.dtype.startswith("float") and high < labels and a_map
         return Finding("class_map", f"{there}, all whole numbers", sure)
     if low >= -0.01 and high <= 1.01:
         return Finding("one_channel", f"{there}, which may be probabilities", activation="none")

@@ -179,7 +179,8 @@ class Postprocess(Strict):
             if self.task not in readers and getattr(self, key) != type(self).model_fields[key].default:
                 said = "only task {readers} reads '{key}', not '{task}'; leave it out"
                 raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
-        units = tasks.BOXES.get(self.format or "", ())
+        with_units = self.task == "detect" or self.format in tasks.WITH_MASKS
+        units = tasks.BOXES.get(self.format or "", ()) if with_units else ()
         if self.boxes is not None and self.boxes not in units:
             said = "boxes of format '{format}' are {known}, not '{boxes}'; leave it out, or name another format"
             known_units = " or ".join(units) or "always the same"

@@ -91,9 +91,11 @@ class Seen:
 
     def share(self, what: str) -> float:
         """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'; of those that begin
-        with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order.
+        with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order; 'corners_of_rows':
+        the same of columns that begin so, along axis 1 of three.
         """
-        return self.counts.get(what, 0) / max(1, self.counts.get("boxes" if what == "corners" else "rows", 0))
+        of = {"corners": "boxes", "corners_of_rows": "boxes_of_rows"}.get(what, "rows")
+        return self.counts.get(what, 0) / max(1, self.counts.get(of, 0))
 
     def add(self, output: Array, batch: int, images: int | None = None) -> None:
         """One run's. images: how many of the batch are new, where it was filled up. Of text only the shape is kept."""
@@ -118,6 +120,9 @@ class Seen:
             self._add_winners(values)
         if output.ndim == 3 and values.shape[1] <= WIDEST:
             self.rows = _widened(self.rows, values, (0, 2))
+            if values.shape[1] >= 4:
+                boxes, ordered = values[:, :4].any(axis=1), (values[:, 2:4] >= values[:, 0:2]).all(axis=1)
+                self._count({"boxes_of_rows": int(boxes.sum()), "corners_of_rows": int((boxes & ordered).sum())})
         if output.ndim == 2:
             self.lengths = _extended(self.lengths, np.linalg.norm(values.astype(np.float64), axis=-1))
 

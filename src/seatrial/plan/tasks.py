@@ -12,10 +12,12 @@ _CHOSEN = ("rtdetr_joined", "rtdetr_end_to_end", "nms_tensors", "nms_tensors_yxy
 # Offsets from anchors that a file of the plan has.
 ANCHORED = ("ssd_anchors", "retinanet_anchors", "efficientdet", "efficientdet_logits")
 _OF_THE_BATCH = ("yolov7_end_to_end", "yolonas_flat", "detections_flat")
+# What a model has chosen itself, with a mask a detection.
+WITH_MASKS = ("mask_rcnn", "mmdet_masks")
 # By task; a task without any takes no `format`.
 FORMATS: dict[str, tuple[str, ...]] = {
     "detect": (*_PLAIN, *_ANCHORS, *_CHOSEN, *_OF_THE_BATCH, *ANCHORED),
-    "instances": (*_EXTENDED, "rtdetr", "detr", "mask_rcnn", "mmdet_masks"),
+    "instances": (*_EXTENDED, "rtdetr", "detr", *WITH_MASKS),
     "pose": tuple(f for f in _EXTENDED if f != "yolov5"),
     "segment": ("scores", "class_map", "one_channel", "channels_last"),
     "oriented": tuple(f for f in _EXTENDED if f != "yolov5"),
