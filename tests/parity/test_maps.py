@@ -461,7 +461,7 @@ def dense(*rows):
         (dense([1, 2], [3, 4]), dense([1, 2], [3, 4]), 1),
         (dense([1, 2], [3, 4]), dense([1.009, 1.99], [3, 5]), 0.75),
         (dense([1, 2], [3, 4]), dense([1.02, -2], [-3, 40]), 0),
-        (dense([np.nan, 0], [0, -1]), dense([np.nan, 0], [1e-9, -1.005]), 0.75),
+        (dense([np.nan, 0], [0, -1]), dense([np.nan, 0], [1e-9, -1.005]), 2 / 3),
         (dense([np.nan, np.inf]), dense([1, np.inf]), 0.5),
         (dense([1, 2]), dense([1], [2]), 0),
     ],

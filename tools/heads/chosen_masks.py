@@ -58,10 +58,22 @@ def mmdet(things, at, _rng):
 ROWS = ("boxes", "labels", "scores", "masks")
 HEADS |= {
     "instances-mask-rcnn": Head(
-        mask_rcnn(over_the_box, GRID), post("instances", "mask_rcnn"), "ellipse", "stretch", metric="mask mAP", rows=ROWS, most=1
+        mask_rcnn(over_the_box, GRID),
+        post("instances", "mask_rcnn"),
+        "ellipse",
+        "stretch",
+        metric="mask mAP",
+        rows=ROWS,
+        most=1,
     ),
     "instances-mask-rcnn-whole": Head(
-        mask_rcnn(over_the_input, SIDE), post("instances", "mask_rcnn"), "ellipse", "stretch", metric="mask mAP", rows=ROWS, most=1
+        mask_rcnn(over_the_input, SIDE),
+        post("instances", "mask_rcnn"),
+        "ellipse",
+        "stretch",
+        metric="mask mAP",
+        rows=ROWS,
+        most=1,
     ),
     "instances-mmdet": Head(mmdet, post("instances", "mmdet_masks"), "ellipse", "stretch", metric="mask mAP"),
 }

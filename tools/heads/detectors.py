@@ -66,7 +66,9 @@ def chosen(things, at, rng, source: bool = False, count: int = 0):
             boxes[place] = thing.box_xyxy
     found = boxes[order], scores.max(axis=1)[order], scores.argmax(axis=1)[order]
     missing = count - len(order)
-    return found if missing <= 0 else tuple(np.concatenate([v, np.zeros((missing, *v.shape[1:]), v.dtype)]) for v in found)
+    return (
+        found if missing <= 0 else tuple(np.concatenate([v, np.zeros((missing, *v.shape[1:]), v.dtype)]) for v in found)
+    )
 
 
 def detections(*columns: str, source: bool = False, name: str = "output", counted: str = ""):
@@ -82,7 +84,12 @@ def detections(*columns: str, source: bool = False, name: str = "output", counte
 
 
 def in_tensors(
-    *names: str, fractions: bool = False, yxyx: bool = False, source: bool = False, kind: Any = np.int32, whole: bool = True
+    *names: str,
+    fractions: bool = False,
+    yxyx: bool = False,
+    source: bool = False,
+    kind: Any = np.int32,
+    whole: bool = True,
 ):
     """boxes, scores, classes and a count in a tensor each, by those names and in that order; filled up to 20 rows if `whole`."""
 

@@ -79,7 +79,9 @@ def f32(*columns: np.ndarray) -> np.ndarray:
 
 
 # What stands behind the classes of each candidate: (count, extra), and other outputs of the picture.
-Behind = Callable[[Sequence[Thing], Way, np.random.Generator, np.ndarray, int], tuple[np.ndarray, dict[str, np.ndarray]]]
+Behind = Callable[
+    [Sequence[Thing], Way, np.random.Generator, np.ndarray, int], tuple[np.ndarray, dict[str, np.ndarray]]
+]
 
 
 def nothing(_things: Any, _at: Any, _rng: Any, _places: Any, count: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -171,21 +173,39 @@ HEADS: dict[str, Head] = {
     "detect-yolov8": Head(yolov8(), post("detect", "yolov8"), metadata=ultralytics("detect")),
     "detect-yolov5": Head(yolov5(), post("detect", "yolov5"), metadata=ultralytics("detect")),
     "detect-end-to-end": Head(end_to_end(), post("detect", "yolo26"), metadata=ultralytics("detect")),
-    "detect-end-to-end-rect": Head(end_to_end(), post("detect", "yolo26"), mode="rect", most=1, metadata=ultralytics("detect")),
-    "instances-yolov8": Head(yolov8(coefficients), post("instances", "yolov8"), "mask", metadata=SEGMENT, metric="mask mAP"),
-    "instances-yolov5": Head(yolov5(coefficients), post("instances", "yolov5"), "mask", metadata=SEGMENT, metric="mask mAP"),
+    "detect-end-to-end-rect": Head(
+        end_to_end(), post("detect", "yolo26"), mode="rect", most=1, metadata=ultralytics("detect")
+    ),
+    "instances-yolov8": Head(
+        yolov8(coefficients), post("instances", "yolov8"), "mask", metadata=SEGMENT, metric="mask mAP"
+    ),
+    "instances-yolov5": Head(
+        yolov5(coefficients), post("instances", "yolov5"), "mask", metadata=SEGMENT, metric="mask mAP"
+    ),
     "instances-end-to-end": Head(
         end_to_end(coefficients), post("instances", "yolo26"), "mask", metadata=SEGMENT, metric="mask mAP"
     ),
     "instances-queries": Head(rf_detr, post("instances", "rtdetr"), "plane", "stretch", metric="mask mAP"),
     "pose-yolov8": Head(
-        yolov8(keypoints(3)), post("pose", "yolov8", keypoints=[POINTS, 3]), "keypoints", metadata=POSE, metric="keypoint mAP"
+        yolov8(keypoints(3)),
+        post("pose", "yolov8", keypoints=[POINTS, 3]),
+        "keypoints",
+        metadata=POSE,
+        metric="keypoint mAP",
     ),
     "pose-yolov8-2d": Head(
-        yolov8(keypoints(2)), post("pose", "yolov8", keypoints=[POINTS, 2]), "keypoints", metadata=POSE_2D, metric="keypoint mAP"
+        yolov8(keypoints(2)),
+        post("pose", "yolov8", keypoints=[POINTS, 2]),
+        "keypoints",
+        metadata=POSE_2D,
+        metric="keypoint mAP",
     ),
     "pose-end-to-end": Head(
-        end_to_end(keypoints(3)), post("pose", "yolo26", keypoints=[POINTS, 3]), "keypoints", metadata=POSE, metric="keypoint mAP"
+        end_to_end(keypoints(3)),
+        post("pose", "yolo26", keypoints=[POINTS, 3]),
+        "keypoints",
+        metadata=POSE,
+        metric="keypoint mAP",
     ),
 }
 
@@ -233,7 +253,12 @@ def build(name: str, folder: Path, found: Sequence[Scene] | None = None, metadat
         "version": 1,
         "images": {"path": "pictures", "annotations": truth, **head.images},
         "pipelines": {"only": {"model": "model.onnx", "preprocess": settings, "postprocess": dict(head.post)}},
-        "matrix": {"backends": ["onnxruntime-cpu"], "precisions": ["fp32"], "batch_sizes": [1, 4][: 1 + (head.most > 1)], "threads": [1]},
+        "matrix": {
+            "backends": ["onnxruntime-cpu"],
+            "precisions": ["fp32"],
+            "batch_sizes": [1, 4][: 1 + (head.most > 1)],
+            "threads": [1],
+        },
         "parity": {"reference": {"pipeline": "only", "backend": "onnxruntime-cpu"}},
         "measure": {"max_time": "200 ms", "min_samples": 5},
     }

@@ -56,7 +56,9 @@ def lookup_model(
     for name, table in outputs.items():
         tensors.append(numpy_helper.from_array(np.ascontiguousarray(table), f"{name}_table"))
         counted = rows is not None and name in rows
-        nodes.append(helper.make_node("Gather", [f"{name}_table", "picture"], [f"{name}_whole" if counted else name], axis=0))
+        nodes.append(
+            helper.make_node("Gather", [f"{name}_table", "picture"], [f"{name}_whole" if counted else name], axis=0)
+        )
         if counted:
             tensors.append(numpy_helper.from_array(np.asarray(rows[name], np.int64), f"{name}_rows"))
             tensors.append(numpy_helper.from_array(np.arange(table.shape[1])[None], f"{name}_places"))
@@ -83,7 +85,9 @@ def lookup_model(
     sides = [side or "height", side or "width"]
     inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, *sides])]
     for name, (dtype, shape) in (more_inputs or {}).items():
-        inputs.append(helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape)))
+        inputs.append(
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), list(shape))
+        )
     graph = helper.make_graph(nodes, "lookup", inputs, infos, tensors)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     for key, value in (metadata or {}).items():

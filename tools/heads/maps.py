@@ -168,7 +168,9 @@ def class_csv(classes: Callable[[Scene], list[str]]):
     return write
 
 
-def _segment(gives: Any, labels: Sequence[str] = MAP_CLASSES, value: Any = None, mode: str = "stretch", **post: Any) -> Head:
+def _segment(
+    gives: Any, labels: Sequence[str] = MAP_CLASSES, value: Any = None, mode: str = "stretch", **post: Any
+) -> Head:
     write = label_images(value or (lambda thing: thing.class_id + 1))
     keys = {"task": "segment", "labels": list(labels), **post}
     return Head(gives, keys, mode=mode, metric="mIoU", scenes=bands, annotations=write)
@@ -187,9 +189,16 @@ HEADS |= {
     "segment-class-map-float": _segment(class_map(np.float32, True), format="class_map"),
     "segment-one-channel": _mask(one_channel(False), activation="sigmoid", resize="linear"),
     "segment-one-of-several": _mask(one_channel(True, 6), activation="none", outputs=["d0"]),
-    "dense-depth": Head(depth, {"task": "dense"}, mode="letterbox", metric="AbsRel", scenes=bands, annotations=depth_maps),
+    "dense-depth": Head(
+        depth, {"task": "dense"}, mode="letterbox", metric="AbsRel", scenes=bands, annotations=depth_maps
+    ),
     "dense-disparity": Head(
-        disparity, {"task": "dense", **DISPARITY}, metric="AbsRel", scenes=bands, annotations=flat_depths, images={"map_scale": 0.001}
+        disparity,
+        {"task": "dense", **DISPARITY},
+        metric="AbsRel",
+        scenes=bands,
+        annotations=flat_depths,
+        images={"map_scale": 0.001},
     ),
     "classify-background": Head(
         one_class,

@@ -13,7 +13,9 @@ from heads.encode import ANCHORS, HEADS, QUERIES, SIDE, Head, f32, post, ultraly
 from heads.scene import CLASSES, Thing, Way
 
 
-def boxes(things: Sequence[Thing], at: Way, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def boxes(
+    things: Sequence[Thing], at: Way, rng: np.random.Generator, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """cx, cy, w, h (count, 4) in input pixels, scores (count, classes) and angles (count, 1), things among much that is nothing.
 
     An angle may stand with another that is half a turn away, or a quarter with the sides swapped: all mean one box.
@@ -47,5 +49,7 @@ HEADS |= {
     "oriented-polygon-nms": Head(
         yolov8, post("oriented", "yolo11", nms="polygon"), "oriented", metadata=OBB, metric="oriented mAP"
     ),
-    "oriented-end-to-end": Head(end_to_end, post("oriented", "yolo26"), "oriented", metadata=OBB, metric="oriented mAP"),
+    "oriented-end-to-end": Head(
+        end_to_end, post("oriented", "yolo26"), "oriented", metadata=OBB, metric="oriented mAP"
+    ),
 }

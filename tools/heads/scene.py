@@ -35,7 +35,10 @@ class Thing:
     def corners(self) -> np.ndarray:
         """(4, 2) of the oriented box."""
         cx, cy, w, h, angle = self.oriented
-        along, across = np.array([np.cos(angle), np.sin(angle)]) * w / 2, np.array([-np.sin(angle), np.cos(angle)]) * h / 2
+        along, across = (
+            np.array([np.cos(angle), np.sin(angle)]) * w / 2,
+            np.array([-np.sin(angle), np.cos(angle)]) * h / 2,
+        )
         return np.array([cx, cy]) + np.array([-along - across, along - across, along + across, -along + across])
 
     def mask(self, hw: tuple[int, int]) -> np.ndarray:

@@ -124,8 +124,11 @@ class Agreement:
 
     def _images_in_words(self) -> str:
         # A cosine of a vector with itself need not be 1 to the bit.
-        alike = int((self.agree >= self.of - 1e-6).sum()) - self.neither
-        return f"{alike} of {len(self.agree) - self.neither} images alike in full"
+        there = self.of > 0
+        alike = int((there & (self.agree >= self.of - 1e-6)).sum())
+        nothing = int((~there).sum()) - self.neither
+        empty = f"; {_images(nothing)} empty on both sides" if nothing else ""
+        return f"{alike} of {int(there.sum())} images alike in full{empty}"
 
 
 def _images(count: int) -> str:

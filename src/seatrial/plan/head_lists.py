@@ -10,8 +10,8 @@ from seatrial.plan.seen import Ranges, Seen
 MOST_ROWS = 1300
 # Radians.
 TURN = 6.3
-# One centre and size of ten may look like two corners, hardly four of four.
-LEAST_BOXES, ALL_CORNERS = 4, 0.95
+# One centre and size of ten may look like two corners, hardly four of four; and of many that are none not all do.
+LEAST_BOXES, MANY_BOXES, ALL_CORNERS = 4, 20, 0.95
 
 
 def find_in_list(info: ModelInfo, shape: Shape, seen: Seen | None, hw: Hw) -> Finding:
@@ -81,7 +81,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
         return Finding("yolov8_fractions", numbers)
     grid = " (YOLOv8's grid)" if hw and columns == anchors(hw) else ""
     counted = f"{counted}, {columns} anchors{grid}; {numbers}"
-    if seen.share("corners_of_rows") > ALL_CORNERS:
+    if seen.share("corners_of_rows") > ALL_CORNERS and seen.counts.get("boxes_of_rows", 0) >= MANY_BOXES:
         return Finding("yolov8", f"{counted}; the boxes look like two corners, and this format reads centre and size")
     return Finding("yolov8", counted, bool(classes))
 
@@ -151,7 +151,7 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
         return Finding("unknown", f"{rows} rows, which is no grid of anchors; {numbers}")
     key = "yolox_decoded" if rows == one else "yolov5"
     counted = f"{grid}, {columns} columns are 5 + {columns - 5} classes; {numbers}"
-    if seen.share("corners") > ALL_CORNERS:
+    if seen.share("corners") > ALL_CORNERS and seen.counts.get("boxes", 0) >= MANY_BOXES:
         return Finding(key, f"{counted}; the boxes look like two corners, and this format reads centre and size")
     return Finding(key, counted, bool(classes))
 
