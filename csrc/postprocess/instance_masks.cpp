@@ -90,8 +90,10 @@ class Runs {
 void instance_mask(const PrototypeMask& m, std::vector<std::uint32_t>& runs) {
     Runs found(runs);
     const std::int64_t height = m.rows.source, pixels = height * m.columns.source;
-    const auto [x, x_end] = pixels_within(m.box_xyxy[0], m.box_xyxy[2], m.columns.source);
-    const auto [y, y_end] = pixels_within(m.box_xyxy[1], m.box_xyxy[3], height);
+    // By name: C++17 lets no lambda have a part of a structured binding.
+    const auto across = pixels_within(m.box_xyxy[0], m.box_xyxy[2], m.columns.source);
+    const auto down = pixels_within(m.box_xyxy[1], m.box_xyxy[3], height);
+    const std::int64_t x = across.first, x_end = across.second, y = down.first, y_end = down.second;
     if (x == x_end || y == y_end) {
         found.end(pixels);
         return;

@@ -127,6 +127,7 @@ CODES = {
     "double-activation": "scores that are probabilities already get an activation",
     "raw-logits": "scores that are logits get no activation",
     "background-column": "the column that is dropped as the background may be a class",
+    "blank-class": "the class that is read as the blank hardly ever wins",
     "angle-column": "the column that is read as an angle may be a class",
     "boxes-unit": "boxes may count other pixels than the format says",
     "constant-map": "a dense map has one value on all images",

@@ -287,3 +287,15 @@ def test_models_of_unlike_numbers_of_classes_are_told(init, tmp_path, monkeypatc
     said = "its head has 2 classes and the baseline's 3: answers agree at most on classes that both know"
     assert said in " ".join(done.output.split())
     assert f"# CHECK candidate: {said}" in Path("trial.yaml").read_text()
+
+
+def test_metadata_is_no_tick_where_the_numbers_of_a_picture_contradict_it(init, tmp_path, monkeypatch):
+    """Keypoints and boxes from 0 to 1 under an export's own words: a run would refuse them."""
+    monkeypatch.chdir(tmp_path)
+    head = np.zeros((5 + 51, 84))
+    head[:, :9] = 0.5
+    detector(tmp_path / "m.onnx", head, {"stride": "32", "names": "{0: 'a'}", "imgsz": "[64, 64]", "task": "pose", "kpt_shape": "[17, 3]"})  # fmt: skip
+    done = init("m.onnx")
+    assert "✓ task pose" not in done.stdout
+    assert "? task pose, format yolov8" in done.stdout
+    assert "yet that format expects boxes in pixels, but all are smaller than 2 px" in " ".join(done.stdout.split())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,10 @@ from seatrial.errors import count_of, is_utf8, printable
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import Size
 from seatrial.pipeline.class_count import head_classes
+from seatrial.pipeline.plausibility import Plausibility
 from seatrial.plan.guess import Guess, guess
-from seatrial.plan.pipelines import Postprocess
+from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
+from seatrial.plan.seen import Seen
 
 MOST_LOOKED_AT = 64
 
@@ -40,27 +42,53 @@ def guess_seen(
     if unread:
         seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0], extra_inputs=first.extra_inputs)
     found = replace(guess(info, seen.seen, seen.problem, size), run_s=seen.run_s)
-    found = _with_labels_that_fit(info, found)
+    found = _if_plausible(info, _with_labels_that_fit(info, found), seen.seen)
     if unread:
         said = f"images: no picture can be read in {printable(str(images))}; the model was run on a picture of the demo"
         found = replace(found, unsure=(*found.unsure, said))
     return found, seen.problem
 
 
-def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
-    """Labels that are not as many as the head's classes name the wrong ones, from the first gap on."""
-    if found.task == "raw":
-        return found
+def _postprocess(found: Guess) -> Postprocess:
+    """What the plan's postprocess would be."""
     known = found.recognition
     head = {
         "task": found.task,
         "format": found.format,
+        "boxes": known.head.boxes,
         "keypoints": known.keypoints,
         "outputs": list(known.outputs) or None,
     }
     if found.format == "one_channel":
         head["activation"] = found.activation
-    classes, labels = head_classes(Postprocess.model_validate(head), info), info.labels()
+    return Postprocess.model_validate(head)
+
+
+def _if_plausible(info: ModelInfo, found: Guess, seen: Mapping[str, Seen]) -> Guess:
+    """What metadata says is certain no more where the numbers of a picture contradict it, as a run would find."""
+    known = found.recognition
+    if not known.certain or not seen or found.task == "raw":
+        return found
+    spec = Pipeline(model=str(info.path), preprocess=Preprocess(size=found.size), postprocess=_postprocess(found))
+    labels = info.labels() if found.labels_fit else None
+    problem = Plausibility("guessed", spec, info, labels, seen).problem()
+    if not problem:
+        return found
+    contradiction = problem.partition(", which ")[2].partition("; ")[0]
+    doubts = tuple(f"{reason}; yet that format {contradiction}" for reason in known.certain)
+    return replace(
+        found,
+        recognition=replace(known, certain=(), doubts=(*known.doubts, *doubts)),
+        why=tuple(w for w in found.why if w not in known.certain),
+        unsure=(*doubts, *found.unsure),
+    )
+
+
+def _with_labels_that_fit(info: ModelInfo, found: Guess) -> Guess:
+    """Labels that are not as many as the head's classes name the wrong ones, from the first gap on."""
+    if found.task == "raw":
+        return found
+    classes, labels = head_classes(_postprocess(found), info), info.labels()
     if not labels or classes is None or classes == len(labels):
         return found
     if found.task == "classify" and classes == len(labels) + 1:

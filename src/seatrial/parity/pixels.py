@@ -18,6 +18,7 @@ from seatrial.images.files import ImageFile
 from seatrial.kernels.results import SemanticMask
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import image_ids
+from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import PixelEvaluation
 from seatrial.parity.label_images import NOT_JUDGED, label_image
 from seatrial.parity.truth import Truth
@@ -94,6 +95,7 @@ def _coco(truth: Truth, images: Sequence[ImageFile], class_map: ClassMap) -> tup
 
     coco = truth.coco
     assert coco is not None
+    check_masks(truth.path, coco, {})
     with contextlib.redirect_stdout(io.StringIO()):
         index = COCO()
         index.dataset = coco

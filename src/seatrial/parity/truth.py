@@ -20,6 +20,7 @@ from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.parity import label_images, oriented_labels
 from seatrial.parity.coco import coco_truth, image_ids, read_coco
+from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.csv_labels import read_classes, read_label_sets
 from seatrial.parity.csv_rows import header_of
 from seatrial.parity.label_images import LabelImages, check_sizes, read_label_images
@@ -167,6 +168,9 @@ def check_truth(
             raise DataError(
                 f"{truth.path}: an annotation names category {a['category_id']}, which is not in 'categories'"
             )
+    if needed == "segmentation":
+        sizes = {row["id"]: hw for row, hw in zip(truth.coco["images"], sizes_hw, strict=True)}
+        check_masks(truth.path, truth.coco, sizes)
     odd = []
     if needed in ("bbox", "corners"):
         odd = _odd_boxes(truth.coco, sizes_hw)

@@ -8,7 +8,7 @@ judging accuracy; nor reduced precisions, whose broken numbers are a finding of 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
-from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span
+from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span, tiny
 from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
@@ -40,7 +40,14 @@ ANGLES = (-12.6, 12.6)
 class Plausibility:
     """Adds up what the outputs held, run by run; then `problem` says what cannot be right, and `doubts` what hardly can."""
 
-    def __init__(self, name: str, spec: pipelines.Pipeline, model: ModelInfo, labels: Sequence[str] | None) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: pipelines.Pipeline,
+        model: ModelInfo,
+        labels: Sequence[str] | None,
+        seen: Mapping[str, Seen] | None = None,
+    ) -> None:
         post = spec.postprocess
         self._post = post if isinstance(post, pipelines.Postprocess) and post.task != "raw" else None
         self._where = f"pipelines.{name}.postprocess"
@@ -48,7 +55,7 @@ class Plausibility:
         self._hw = spec.preprocess.size if isinstance(spec.preprocess, pipelines.Preprocess) else None
         self._names = [o.name for o in model.outputs]
         self._read = outputs_read(self._post, model.outputs) if self._post else []
-        self._seen = {n: Seen() for n in self._names}
+        self._seen = dict(seen) if seen else {n: Seen() for n in self._names}
         self._reach = _reach_of(self._post)
 
     def add(self, outputs: Sequence[npt.NDArray[Any]], batch: int, images: int | None = None) -> None:
@@ -179,12 +186,12 @@ class Plausibility:
     def _likely(self) -> str:
         assert self._post is not None
         found = recognise(self._model, self._seen, self._hw)
-        own = self._post.task, self._post.format, self._post.boxes
-        if found.head.read and (found.head.task, found.head.format, found.head.boxes) != own:
-            keys = {"task": found.head.task, "format": found.head.format, "boxes": found.head.boxes}
-            apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
-            named = ", ".join(apart)
-            return f"the numbers look like {found.head.words}: try {named}"
+        keys = {"task": found.head.task, "format": found.head.format, "boxes": found.head.boxes}
+        apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
+        # yolo26 is called end_to_end too: what is read alike already is no cure.
+        alike = FORMATS.get(found.head.format or "") is FORMATS.get(self._post.format or "", False)
+        if found.head.read and apart and not (alike and len(apart) == 1):
+            return f"the numbers look like {found.head.words}: try {', '.join(apart)}"
         if not found.head.read and found.head.words:
             return f"the numbers look like {found.head.words}: use task: raw, or a Python postprocess"
         return "use the format that the model was exported for, task: raw, or a Python postprocess"
@@ -217,7 +224,7 @@ class Plausibility:
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
-        return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
     def _unit(self, name: str) -> str:
         assert self._post is not None
@@ -279,7 +286,7 @@ class Plausibility:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
-        return _tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
 
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
@@ -291,9 +298,3 @@ def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
         return None
     form = FORMATS[post.format]
     return Reach(form, post.boxes or form.units[0], post.confidence) if form.ranked else None
-
-
-def _tiny(boxes: Ranges, seen: Seen) -> str:
-    if boxes.blank or boxes.most > TINY_PX:
-        return ""
-    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images_of(seen)})"

@@ -104,3 +104,10 @@ def span(values: Ranges) -> str:
 
 def images_of(seen: Seen) -> str:
     return f"{seen.images} image{'' if seen.images == 1 else 's'}"
+
+
+def tiny(boxes: Ranges, seen: Seen) -> str:
+    """What is wrong with boxes that are all smaller than a pixel or two; '' where they are not."""
+    if boxes.blank or boxes.most > TINY_PX:
+        return ""
+    return f"expects boxes in pixels, but all are smaller than {TINY_PX:g} px (up to {boxes.most:.3g} over {images_of(seen)})"

@@ -7,6 +7,9 @@ from seatrial.plan import pipelines
 from seatrial.plan.seen import Seen
 from seatrial.warning import Warning
 
+# Of a line of text most steps are blank; a blank that hardly ever wins is none.
+FEW, MOST = 0.1, 0.4
+
 
 def text_problem(post: pipelines.Postprocess, seen: Seen) -> str:
     """Why it cannot be right, a phrase that continues 'format is …, which'; '' where nothing shows that."""
@@ -34,6 +37,13 @@ def text_doubts(where: str, post: pipelines.Postprocess, seen: Seen) -> tuple[Wa
     values = seen.rows or seen.columns
     if values is None or values.blank:
         return ()
+    own, other = ("first", "last") if post.blank == "first" else ("last", "first")
+    if seen.share(own) < FEW < MOST < seen.share(other):
+        said = (
+            f"{where}.blank is {own}, but the {own} class wins in {seen.share(own):.0%} of the steps and the {other} one in "
+            f"{seen.share(other):.0%}: is the blank there?"
+        )
+        return (Warning("blank-class", said, f"set blank: {other}"),)
     if activation == "softmax" and values.probabilities:
         said = f"{key} is softmax, but all values are between 0 and 1 already: set activation: none"
         return (Warning("double-activation", said),)

@@ -17,6 +17,8 @@ from seatrial.plan import pipelines
 
 _OF_REGIONS = ("threshold", "confidence", "unclip_ratio", "min_size", "score_mode", "dilation", "max_detections")
 _OF_TEXT = ("blank", "space")
+# What dictionaries call the class that is no character.
+_BLANKS = ("blank", "blk", "pad", "ctc")
 
 
 def text_decoder(post: pipelines.Postprocess, characters: Sequence[str] | None) -> TextRegionDecoder | TextDecoder:
@@ -84,6 +86,12 @@ def check_text(
             f"{said}characters, but neither postprocess.labels nor the metadata of {model.path} (character) says which class "
             "is which; set labels: the dictionary that the model was trained with, a file with one character a line"
         )
+    for line, character in enumerate(characters, start=1):
+        if not character or character.strip("<>[]_ ").lower() in _BLANKS:
+            raise ModelError(
+                f"{where}.postprocess.labels: line {line} is {character!r}, which is no character: each one behind it would be "
+                f"read as its neighbour; take it out, blank: {post.blank} has a class of its own already"
+            )
     if output.ranked and len(output.shape) != 3:
         raise ModelError(f"{said}(B, steps, classes), {gives}; name another output or format")
     batch = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None
