@@ -187,10 +187,11 @@ class Plausibility:
         assert self._post is not None
         found = recognise(self._model, self._seen, self._hw)
         keys = {"task": found.head.task, "format": found.head.format, "boxes": found.head.boxes}
-        apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
         # yolo26 is called end_to_end too: what is read alike already is no cure.
-        alike = FORMATS.get(found.head.format or "") is FORMATS.get(self._post.format or "", False)
-        if found.head.read and apart and not (alike and len(apart) == 1):
+        if FORMATS.get(found.head.format or "") is FORMATS.get(self._post.format or "", False):
+            keys["format"] = None
+        apart = [f"{k}: {v}" for k, v in keys.items() if v and v != getattr(self._post, k)]
+        if found.head.read and apart:
             return f"the numbers look like {found.head.words}: try {', '.join(apart)}"
         if not found.head.read and found.head.words:
             return f"the numbers look like {found.head.words}: use task: raw, or a Python postprocess"
