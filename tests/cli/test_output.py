@@ -163,7 +163,16 @@ def test_an_output_that_is_no_file_is_written_to(failing):
     assert (failing.folder / "kept.html").read_text().startswith("<!doctype html>")
 
 
-@pytest.mark.parametrize("words", ["inspect model.onnx", "backends", "plan check trial.yaml", "results", "doctor"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("inspect model.onnx", marks=pytest.mark.slow),
+        "backends",
+        "plan check trial.yaml",
+        "results",
+        "doctor",
+    ],
+)
 @pytest.mark.parametrize("output", [">/dev/full", ">&-"])
 def test_a_command_that_only_prints_fails_where_nobody_takes_it(workspace, words, output):
     from seatrial.demo import MODEL

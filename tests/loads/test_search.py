@@ -66,7 +66,6 @@ def true_rate(services, clients, bound_s, quantile=0.9):
     ("name", "clients", "runs"),
     [
         ("gamma", 1, 2),
-        ("two sizes of image", 4, 2),
         *(pytest.param(name, clients, 8, marks=pytest.mark.slow) for name in SERVICES for clients in (1, 4)),
     ],
 )
@@ -105,6 +104,7 @@ def test_more_time_proves_more():
     assert ten > 0.85 * truth
 
 
+@pytest.mark.slow
 def test_too_little_time_proves_nothing_and_says_how_much_would_do():
     """p99 takes hundreds of requests: 5 s of 100 a second are too few, and the estimate is there all the same."""
     server = Server(SERVICES["gamma"], 1, 0)
@@ -233,6 +233,7 @@ def test_a_model_of_microseconds_sends_no_more_than_the_table_holds():
     assert found.held is not None
 
 
+@pytest.mark.slow
 @settings(max_examples=3)
 @given(st.lists(st.booleans(), min_size=MOST_LOOKS, max_size=MOST_LOOKS), st.floats(1e-3, 10.0), st.floats(0.5, 0.999))
 def test_it_ends_whatever_the_answers(slow, service_s, quantile):

@@ -41,7 +41,8 @@ def mask_problem(segmentation: Any, image_hw: HW | None) -> str:
         return (
             f"its size is {size[0]} × {size[1]}, and the image's {image_hw[0]} × {image_hw[1]} (height × width){turned}"
         )
-    runs = _runs(counts) if isinstance(counts, str) else counts
+    text = counts.decode("latin-1") if isinstance(counts, bytes) else counts  # as pycocotools itself writes them
+    runs = _runs(text) if isinstance(text, str) else text
     if runs is None or not _whole_numbers(runs):
         return "expected counts as a list of whole numbers, 0 or more, or as COCO's compressed text"
     if sum(runs) != size[0] * size[1]:

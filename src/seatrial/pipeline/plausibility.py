@@ -1,8 +1,7 @@
 """Whether a built-in postprocess can be right for the numbers that a model gave, over all images of a trial.
 
 For: a decoder whose assumption is observably false: logits read as probabilities, fractions of the input read as pixels,
-keypoints read as scores. Such a pipeline finds nothing, or nonsense, and its accuracy of 0 is nobody's fault. Not for:
-judging accuracy; nor reduced precisions, whose broken numbers are a finding of their own.
+keypoints read as scores. Such a pipeline finds nothing, or nonsense, and its accuracy of 0 is nobody's fault. Not for accuracy.
 """
 
 from __future__ import annotations
