@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seatrial.kernels import detection_layouts as layouts
 from seatrial.kernels.detection_layouts import cxcywh_to_xyxy
-from seatrial.kernels.detector_format import FRACTIONS, PIXELS, SOURCE, Candidates, Format, Part
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, ROW_PARTS, SCORE_PARTS, SOURCE, Candidates, Format, Part
 from seatrial.kernels.more_formats import MORE_FORMATS, WITH_MASKS
 from seatrial.kernels.reference import F32, I64, exp32, sigmoid, softmax
 from seatrial.kernels.tensor_shapes import Shapes
@@ -124,8 +124,6 @@ _V5_PARTS = (
     Part("objectness", start=4, stop=5, unit_range=True),
     Part("scores", start=5, unit_range=True),
 )
-_ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
-_SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _LOGIT_PARTS = (Part("boxes"), Part("logits", output=1))
 FORMATS: dict[str, Format] = {
     "yolov8": Format(
@@ -160,14 +158,14 @@ FORMATS: dict[str, Format] = {
         False,
         (3,),
         "one tensor (B, detections, 6)",
-        parts=_ROW_PARTS,
+        parts=ROW_PARTS,
         ranked=True,
         fixed=6,
         class_columns=False,
         choose=layouts.columns(0, 4, 5),
         units=(PIXELS, FRACTIONS, SOURCE),
     ),
-    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=_SCORE_PARTS, units=(FRACTIONS,)),
+    "ssd": Format("ssd", _ssd, True, (3, 3), _PAIR, _check_two_columns, parts=SCORE_PARTS, units=(FRACTIONS,)),
     "detr": Format("detr", _detr, False, (3, 3), _PAIR, _check_two_columns, parts=_LOGIT_PARTS, units=(FRACTIONS,)),
     "rtdetr": Format("rtdetr", _rtdetr, False, (3, 3), _PAIR, parts=_LOGIT_PARTS, ranked=True, units=(FRACTIONS,)),
 }

@@ -84,3 +84,8 @@ class Format:
     def classes_beside(self, columns: int, extra: int) -> int:
         """How many classes a head of so many columns has; below 1 where it has too few, 0 where classes are numbers."""
         return columns - self.fixed - extra
+
+
+# What several layouts hold: a detection a row, and boxes beside scores.
+ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
+SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))

@@ -6,12 +6,10 @@ For: the table that detection_formats.FORMATS takes in. Not for: how they are pi
 from __future__ import annotations
 
 from seatrial.kernels import detection_layouts as layouts
-from seatrial.kernels.detector_format import FRACTIONS, PIXELS, SOURCE, Format, Part
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS, ROW_PARTS, SCORE_PARTS, SOURCE, Format, Part
 from seatrial.kernels.tensor_shapes import COLUMN, COUNTS, NOTHING, Shapes
 
 _PAIR = "boxes (B, N, 4) and scores (B, N, classes)"
-_ROW_PARTS = (Part("boxes", stop=4), Part("scores", start=4, stop=5, unit_range=True), Part("classes", start=5))
-_SCORE_PARTS = (Part("boxes"), Part("scores", output=1, unit_range=True))
 _JOINED_PARTS = (Part("boxes", stop=4), Part("scores", start=4, unit_range=True))
 _SCORED = ("boxes", "scores")
 _NMS = "boxes (B, N, 4), scores (B, N), class numbers (B, N) and, where it is given, a count (B)"
@@ -70,7 +68,7 @@ MORE_FORMATS: dict[str, Format] = {
         False,
         (3,),
         "one tensor (B, detections, 6)",
-        parts=_ROW_PARTS,
+        parts=ROW_PARTS,
         ranked=True,
         fixed=6,
         class_columns=False,
@@ -78,7 +76,7 @@ MORE_FORMATS: dict[str, Format] = {
         units=(FRACTIONS,),
     ),
     "yolonas": Format(
-        "yolonas", None, True, (3, 3), _PAIR, parts=_SCORE_PARTS, choose=layouts.boxes_beside_scores(), roles=_SCORED
+        "yolonas", None, True, (3, 3), _PAIR, parts=SCORE_PARTS, choose=layouts.boxes_beside_scores(), roles=_SCORED
     ),
     "ppyoloe": Format(
         "ppyoloe",
@@ -86,7 +84,7 @@ MORE_FORMATS: dict[str, Format] = {
         True,
         (3, 3),
         "boxes (B, N, 4) and scores (B, classes, N)",
-        parts=_SCORE_PARTS,
+        parts=SCORE_PARTS,
         choose=layouts.boxes_beside_scores(class_axis=0),
         units=(PIXELS, SOURCE),
         shapes=(Shapes(("B N 4", "B C N")),),
@@ -129,7 +127,7 @@ MORE_FORMATS: dict[str, Format] = {
         False,
         (2,),
         "one tensor (detections, 6) of one image: x1, y1, x2, y2, score, class",
-        parts=_ROW_PARTS,
+        parts=ROW_PARTS,
         ranked=True,
         choose=layouts.columns(0, 4, 5),
         units=(PIXELS, FRACTIONS, SOURCE),

@@ -2,7 +2,7 @@
 
 preprocess(image_hwc: uint8 array) -> array (1, ...) or dict of input name to array (1, ...)
 postprocess(outputs: dict of name to array (B, ...), sizes_hw: list of (h, w)) -> list of one result an image
-    (Detections or a kind of them, Classification, SemanticMask, Embedding, Text, or None)
+    (one of pipeline/results.KINDS, or None)
 """
 
 from __future__ import annotations
