@@ -29,6 +29,8 @@ AT_LEAST = {
     ("softmax and top 5 of 64 × 1000", "as written"): 5, ("softmax and top 5 of 64 × 1000", "tuned by hand"): 5,
     ("argmax of 21 × 512 × 512 to 1920 × 1080", "as written"): 5,
     ("argmax of 21 × 512 × 512 to 1920 × 1080", "tuned by hand"): 5,
+    ("argmax of 21 × 128 × 128 drawn out to 1280 × 720", "as written"): 5,
+    ("argmax of 21 × 128 × 128 drawn out to 1280 × 720", "tuned by hand"): 5,
 }  # fmt: skip
 AT_MOST = {**{f"letterbox {w} × {h}": 1.6 for w, h in SIZES}, "YOLOv8 head 84 × 8400, 600 candidates": 2}
 

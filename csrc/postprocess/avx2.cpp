@@ -6,6 +6,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <limits>
 
 #include "loops.hpp"
 
@@ -187,6 +188,57 @@ inline void argmax_of_columns_simd(const void* scores, std::int64_t stride, std:
     argmax_of_columns_from(values, stride, rows, count / 16 * 16, count, classes);
 }
 
+// Where eight pixels lie within eight cells, as they do of any map that is drawn out, two loads and four shuffles are enough.
+inline void draw_columns_simd(const float* above, const float* below, std::int64_t stride, std::int64_t classes,
+                              const PixelColumns& at, float* from, float* step) {
+    std::int64_t left[2];
+    __m256i first[2], second[2];
+    __m256 share[2];
+    for (int half = 0; half < 2; ++half) {
+        const std::int32_t* columns = at.first + 8 * half;
+        left[half] = columns[0];
+        // Ascending: the last is the farthest.
+        if (at.second[8 * half + 7] - columns[0] > 7) return draw_columns(above, below, stride, classes, at, from, step);
+        const __m256i begin = _mm256_set1_epi32(columns[0]);
+        first[half] = _mm256_sub_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(columns)), begin);
+        second[half] = _mm256_sub_epi32(
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(at.second + 8 * half)), begin);
+        share[half] = _mm256_loadu_ps(at.share + 8 * half);
+    }
+    for (std::int64_t k = 0; k < classes; ++k, above += stride, below += stride, from += PIXELS, step += PIXELS)
+        for (int half = 0; half < 2; ++half) {
+            const auto drawn = [&](const float* cells) {
+                const __m256 eight = _mm256_loadu_ps(cells + left[half]);
+                const __m256 a = _mm256_permutevar8x32_ps(eight, first[half]);
+                const __m256 b = _mm256_permutevar8x32_ps(eight, second[half]);
+                return _mm256_add_ps(a, _mm256_mul_ps(_mm256_sub_ps(b, a), share[half]));
+            };
+            const __m256 top = drawn(above);
+            _mm256_storeu_ps(from + 8 * half, top);
+            _mm256_storeu_ps(step + 8 * half, _mm256_sub_ps(drawn(below), top));
+        }
+}
+
+inline void argmax_between_simd(const float* from, const float* step, std::int64_t classes, float share,
+                                std::uint16_t* best) {
+    const __m256 at = _mm256_set1_ps(share);
+    __m256 highest[2] = {all(-std::numeric_limits<float>::infinity()), all(-std::numeric_limits<float>::infinity())};
+    __m256i index[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
+    for (std::int64_t k = 0; k < classes; ++k, from += PIXELS, step += PIXELS) {
+        const __m256i own = _mm256_set1_epi32(static_cast<int>(k));
+        for (int half = 0; half < 2; ++half) {
+            const __m256 v = _mm256_add_ps(
+                _mm256_loadu_ps(from + 8 * half), _mm256_mul_ps(_mm256_loadu_ps(step + 8 * half), at));
+            const __m256 higher = _mm256_cmp_ps(v, highest[half], _CMP_GT_OQ);
+            // The second operand is returned where one is NaN.
+            highest[half] = _mm256_max_ps(v, highest[half]);
+            index[half] = _mm256_blendv_epi8(index[half], own, _mm256_castps_si256(higher));
+        }
+    }
+    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(index[0], index[1]), 0b11011000);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(best), words);
+}
+
 }  // namespace seatrial::loops::avx2
 
 TARGET_END
@@ -198,6 +250,7 @@ extern const LoopKernels avx2_loops = {
     loops::avx2::sigmoids_simd, loops::avx2::sum_simd, loops::avx2::divide,
     {loops::avx2::argmax_of_columns_simd, loops::avx2::argmax_of_columns<double>, loops::avx2::argmax_of_columns<std::int32_t>,
      loops::avx2::argmax_of_columns<std::int64_t>, loops::avx2::argmax_of_columns<std::uint8_t>},
+    loops::avx2::draw_columns_simd, loops::avx2::argmax_between_simd,
 };
 
 }  // namespace seatrial

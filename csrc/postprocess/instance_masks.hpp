@@ -5,12 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-namespace seatrial {
+#include "between.hpp"
 
-// One side of the way from source to input: pixels of the source, of the whole source resized, where that begins, and of the input.
-struct Axis {
-    std::int64_t source, resized, offset, input;
-};
+namespace seatrial {
 
 // float32. coefficients: `channels` of them, `coefficient_stride` elements apart. prototypes (channels, cell_rows, cell_columns),
 // contiguous, cover the input. box_xyxy: in source pixels.

@@ -16,6 +16,13 @@ struct BoxColumns {
     std::uint8_t* dead;
 };
 
+// Sixteen pixels of a row drawn out between cells: pixel i between first[i] and second[i], behind the first by share[i] of the way.
+constexpr std::int64_t PIXELS = 16;
+struct PixelColumns {
+    std::int32_t first[PIXELS], second[PIXELS];
+    float share[PIXELS];
+};
+
 struct LoopKernels {
     // best[i] = the highest of values[r * stride + i] over `rows` rows; NaN where one of them is. No row before start[i]
     // holds it, and one of the next four does (undefined for NaN).
@@ -39,6 +46,15 @@ struct LoopKernels {
     // Indexed by ScoreType. classes[i] = the first r whose values[r * stride + i] is highest; the first NaN wins.
     void (*argmax_of_columns[5])(
         const void* values, std::int64_t stride, std::int64_t rows, std::int64_t count, std::uint16_t* classes);
+    // Of each class the pixels drawn out of a row of cells, from[k * 16 + i], and how far it is from there to those of the row
+    // below. Rows of class k begin at k * stride, with 8 elements behind the last cell that may be read and mean nothing.
+    void (*draw_columns)(
+        const float* above, const float* below, std::int64_t stride, std::int64_t classes, const PixelColumns& at,
+        float* from, float* step);
+    // best[i] = the first k with the highest from[k * 16 + i] + step[k * 16 + i] * share, sixteen of them; NaN and -infinity are
+    // above nothing, and where there is nothing else it is 0.
+    void (*argmax_between)(
+        const float* from, const float* step, std::int64_t classes, float share, std::uint16_t* best);
 };
 
 }  // namespace seatrial

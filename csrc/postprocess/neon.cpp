@@ -6,6 +6,7 @@
 #include <arm_neon.h>
 
 #include <cstring>
+#include <limits>
 
 #include "loops.hpp"
 
@@ -75,6 +76,7 @@ extern const LoopKernels neon_loops = {
     loops::neon::sigmoids_simd, loops::neon::sum, loops::neon::divide,
     {loops::neon::argmax_of_columns<float>, loops::neon::argmax_of_columns<double>, loops::neon::argmax_of_columns<std::int32_t>,
      loops::neon::argmax_of_columns<std::int64_t>, loops::neon::argmax_of_columns<std::uint8_t>},
+    loops::neon::draw_columns, loops::neon::argmax_between,
 };
 
 }  // namespace seatrial

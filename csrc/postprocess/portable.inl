@@ -148,3 +148,25 @@ inline void argmax_of_columns(const void* values, std::int64_t stride, std::int6
             }
     }
 }
+
+inline void draw_columns(const float* above, const float* below, std::int64_t stride, std::int64_t classes,
+                         const PixelColumns& at, float* from, float* step) {
+    for (std::int64_t k = 0; k < classes; ++k, above += stride, below += stride, from += PIXELS, step += PIXELS)
+        for (std::int64_t i = 0; i < PIXELS; ++i) {
+            const float a = above[at.first[i]], b = below[at.first[i]];
+            from[i] = a + (above[at.second[i]] - a) * at.share[i];
+            step[i] = (b + (below[at.second[i]] - b) * at.share[i]) - from[i];
+        }
+}
+
+inline void argmax_between(const float* from, const float* step, std::int64_t classes, float share, std::uint16_t* best) {
+    float highest[PIXELS];
+    for (std::int64_t i = 0; i < PIXELS; ++i) highest[i] = -std::numeric_limits<float>::infinity(), best[i] = 0;
+    for (std::int64_t k = 0; k < classes; ++k, from += PIXELS, step += PIXELS)
+        for (std::int64_t i = 0; i < PIXELS; ++i) {
+            const float v = from[i] + step[i] * share;
+            const bool higher = v > highest[i];
+            highest[i] = higher ? v : highest[i];
+            best[i] = higher ? static_cast<std::uint16_t>(k) : best[i];
+        }
+}

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "between.hpp"
+
 namespace seatrial {
 
 struct LoopKernels;
@@ -68,5 +70,20 @@ struct MaskJob {
 };
 
 void argmax_mask(const LoopKernels& kernels, const MaskJob& job);
+
+// The same of float32 scores that are drawn out linearly to the source's size, along the rows first. across, down: the way from
+// the source's columns and rows to the input's. cut_rows, cut_columns: where a crop cut a row or column away, which gives `ignore`.
+// NaN never wins. Throws std::bad_alloc.
+struct LinearMaskJob {
+    const float* scores;
+    std::int64_t classes, cell_rows, cell_columns;
+    Axis down, across;
+    const std::uint8_t *cut_rows, *cut_columns;
+    bool wide;
+    std::uint16_t ignore;
+    void* mask;
+};
+
+void argmax_linear(const LoopKernels& kernels, const LinearMaskJob& job);
 
 }  // namespace seatrial

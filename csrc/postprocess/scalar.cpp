@@ -1,5 +1,6 @@
 // Plain C++, for any CPU: what every other level must equal.
 #include <cstring>
+#include <limits>
 
 #include "loops.hpp"
 
@@ -16,6 +17,7 @@ extern const LoopKernels scalar_loops = {
     loops::scalar::sigmoids, loops::scalar::sum, loops::scalar::divide,
     {loops::scalar::argmax_of_columns<float>, loops::scalar::argmax_of_columns<double>, loops::scalar::argmax_of_columns<std::int32_t>,
      loops::scalar::argmax_of_columns<std::int64_t>, loops::scalar::argmax_of_columns<std::uint8_t>},
+    loops::scalar::draw_columns, loops::scalar::argmax_between,
 };
 
 }  // namespace seatrial

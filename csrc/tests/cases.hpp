@@ -318,6 +318,41 @@ inline bool mask_case(Choices& pick) {
     return true;
 }
 
+// Pixels are a class, or what is cut away is ignored.
+inline bool linear_mask_case(Choices& pick) {
+    LinearMaskJob job{};
+    job.classes = pick.chance(10) ? pick.between(250, 300) : pick.between(2, 9);
+    job.cell_rows = pick.between(1, 20);
+    job.cell_columns = pick.between(1, 40);
+    for (Axis* axis : {&job.down, &job.across}) {
+        axis->source = pick.between(1, 60);
+        axis->input = pick.between(1, 80);
+        axis->resized = pick.between(1, 120);
+        axis->offset = pick.between(-60, 60);
+    }
+    job.wide = job.classes > 255;
+    job.ignore = job.wide ? 65535 : 255;
+    const auto values = scores(pick, static_cast<std::size_t>(job.classes * job.cell_rows * job.cell_columns), 50.0f);
+    job.scores = values.get();
+    auto cut_rows = exactly<std::uint8_t>(static_cast<std::size_t>(job.down.source));
+    auto cut_columns = exactly<std::uint8_t>(static_cast<std::size_t>(job.across.source));
+    for (std::int64_t y = 0; y < job.down.source; ++y) cut_rows[static_cast<std::size_t>(y)] = pick.chance(10);
+    for (std::int64_t x = 0; x < job.across.source; ++x) cut_columns[static_cast<std::size_t>(x)] = pick.chance(10);
+    job.cut_rows = cut_rows.get(), job.cut_columns = cut_columns.get();
+    const auto size = static_cast<std::size_t>(job.down.source * job.across.source * (job.wide ? 2 : 1));
+    std::size_t levels = 0;
+    const Kernels* const* found = available(&levels);
+    std::unique_ptr<char[]> expected;
+    for (std::size_t i = 0; i < levels; ++i) {
+        auto mask = exactly<char>(size);
+        job.mask = mask.get();
+        argmax_linear(found[i]->loops, job);
+        if (i == 0) expected = std::move(mask);
+        else if (differ("linear mask", found[i]->name, expected.get(), mask.get(), size)) return false;
+    }
+    return true;
+}
+
 // Runs are lengths of pixels in turn, none of them empty but perhaps the first, and together the whole picture; behind those
 // that were there before.
 inline bool instance_case(Choices& pick) {
@@ -349,11 +384,12 @@ inline bool instance_case(Choices& pick) {
 }
 
 inline bool any_case(Choices& pick) {
-    switch (pick.below(7)) {
+    switch (pick.below(8)) {
         case 0: return detect_case(pick);
         case 1: return classify_case(pick);
         case 2: return mask_case(pick);
         case 3: return instance_case(pick);
+        case 4: return linear_mask_case(pick);
         default: return preprocess_case(pick);
     }
 }

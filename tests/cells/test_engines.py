@@ -26,6 +26,7 @@ def both(workspace, task="{task: classify}", **parts):
     return trial(workspace, pipelines=text, **parts)
 
 
+@pytest.mark.slow
 def test_the_record_says_which_kernels_ran_and_what_the_others_cost(workspace):
     outcome = both(workspace)
     native, reference = outcome.record.cells
@@ -44,6 +45,7 @@ def test_the_record_says_which_kernels_ran_and_what_the_others_cost(workspace):
     assert page.count("identical") == 5, "of each cell and stage, and once for all"
 
 
+@pytest.mark.slow
 def test_a_difference_is_said_wherever_it_is(workspace):
     outcome = both(workspace, matrix="{backends: [fake], batch_sizes: [1], threads: [1]}")
     path = outcome.run.path / "record.json"

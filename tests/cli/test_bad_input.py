@@ -167,6 +167,7 @@ def test_malformed_annotations(workspace, seatrial_cli, make):
     told(seatrial_cli("run", workspace.plan(images="{path: images, annotations: truth.json}")), 4, "truth.json")
 
 
+@pytest.mark.slow
 def test_unreadable_results_are_listed_not_fatal(workspace, seatrial_cli):
     assert seatrial_cli("run", workspace.plan()).returncode == 0
     record = next(workspace.folder.glob("results/*/*/record.json"))
@@ -179,6 +180,7 @@ def test_unreadable_results_are_listed_not_fatal(workspace, seatrial_cli):
     told(seatrial_cli("report", "damaged"), 5, "record.json: the file is damaged")
 
 
+@pytest.mark.slow
 def test_a_record_nested_too_deeply_is_a_damaged_one(workspace, seatrial_cli):
     assert seatrial_cli("run", workspace.plan(parity="")).returncode == 0
     record = next(workspace.folder.glob("results/*/*/record.json"))
@@ -239,6 +241,7 @@ def test_a_file_left_out_may_have_any_name(workspace, seatrial_cli):
     assert done.stdout.count("b\\udcff") == 3
 
 
+@pytest.mark.slow
 def test_a_plan_a_folder_and_results_whose_names_are_no_utf8(workspace, seatrial_cli):
     plan = workspace.plan(parity="")
     other = shutil.copy(plan, workspace.folder / f"{NO_UTF8}.yaml")
@@ -256,6 +259,7 @@ def test_a_plan_a_folder_and_results_whose_names_are_no_utf8(workspace, seatrial
     assert refused(seatrial_cli(*bench, "--results", NO_UTF8), 5)
 
 
+@pytest.mark.slow
 def test_results_that_were_given_such_a_name_later(workspace, seatrial_cli):
     assert seatrial_cli("run", workspace.plan(parity="")).returncode == 0
     (workspace.folder / "results").rename(workspace.folder / NO_UTF8)
@@ -307,6 +311,7 @@ def test_what_is_typed_in_the_wrong_place_is_told_where_it_belongs(tmp_path, sea
         told(seatrial_cli(*words, env={"COLUMNS": "200"}), code, said)
 
 
+@pytest.mark.slow
 def test_a_name_in_brackets_is_shown_whole(tmp_path, seatrial_cli):
     (tmp_path / "a[bold]c.onnx").write_bytes(MODEL.read_bytes())
     done = seatrial_cli("inspect", "a[bold]c.onnx")

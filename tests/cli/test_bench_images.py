@@ -20,6 +20,7 @@ def here(workspace, monkeypatch):
     return workspace.folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "load", [(), ("--scenario", "server", "--rate", "20"), ("--scenario", "multi-stream", "--clients", "1,2")]
 )
@@ -37,6 +38,7 @@ def test_a_models_pipeline_is_measured_on_images_under_every_load(bench, here, l
     assert [w["code"] for w in record["warnings"]].count("check-marks") == 1
 
 
+@pytest.mark.slow
 def test_guesses_are_said_as_init_says_them(bench, here):
     done = bench("m.onnx", "--images", "images/0.png", *SHORT)
     assert "✓ size 320 × 320: from the model's metadata (imgsz)" in done.stdout
@@ -46,6 +48,7 @@ def test_guesses_are_said_as_init_says_them(bench, here):
     assert not Path("trial.yaml").exists()
 
 
+@pytest.mark.slow
 def test_a_size_that_nothing_says_is_given_or_refused(bench, here):
     done = bench("bare.onnx", "--images", "images", *SHORT)
     assert done.code == 4
@@ -90,6 +93,7 @@ def test_what_does_not_go_together_is_told(bench, here, workspace, words, code, 
     assert not list(Path("results").glob("*/*"))
 
 
+@pytest.mark.slow
 def test_the_batch_is_the_shapes_or_the_options(bench, here):
     for option in (("--batch", "2"), ("--shape", "images=2x3x96x96")):
         done = bench("m.onnx", "--images", "images", *option, "--json", "out.json", *SHORT)

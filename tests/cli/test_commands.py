@@ -129,6 +129,7 @@ def test_bench_measures_one_model(seatrial_cli, tmp_path):
     assert seatrial_cli("bench", MODEL, "--shape", "images=3x3x320x320", "--batch", "2").returncode == 2
 
 
+@pytest.mark.slow
 def test_bench_asks_for_a_shape_it_cannot_know(seatrial_cli, tmp_path):
     from onnx import TensorProto, helper
 
@@ -148,6 +149,7 @@ def test_bench_asks_for_a_shape_it_cannot_know(seatrial_cli, tmp_path):
     assert seatrial_cli("bench", "free.onnx", "--shape", "z=1").returncode == 2
 
 
+@pytest.mark.slow
 def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
     done = seatrial_cli("doctor", "--json", "-")
     assert done.returncode == 0
@@ -160,6 +162,7 @@ def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
     assert rows["tensorrt"]["cure"]
 
 
+@pytest.mark.slow
 def test_bench_kernels_races_on_the_users_picture(seatrial_cli, tmp_path):
     import cv2
     import numpy as np

@@ -247,6 +247,7 @@ def test_pipelines_of_a_plan_in_one_real_round(desk, monkeypatch):
     assert c.b_value.value > c.a_value.value >= 30e-6
 
 
+@pytest.mark.slow
 @pytest.mark.cold
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=lambda s: s.name)
 def test_whoever_ends_the_command_ends_its_processes(desk, how):
@@ -477,6 +478,7 @@ def test_a_model_replaced_between_two_rounds_calls_nothing(here, monkeypatch):
 
 
 # A limit is handed on to what a process starts, and not to what a server forks for it.
+@pytest.mark.slow
 @pytest.mark.cold
 def test_a_disk_that_is_full(desk):
     """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""

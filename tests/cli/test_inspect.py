@@ -58,6 +58,7 @@ def conv(path, **more):
     return saved(path, [node], [VALUE("x", FLOAT, ["n", 3, "h", "w_"])], [VALUE("y", FLOAT, None)], [weights], **more)
 
 
+@pytest.mark.slow
 def test_the_demos_model_on_one_screen(inspect, tmp_path):
     done = inspect(MODEL, "--json", tmp_path / "m.json")
     assert done.exit_code == 0
@@ -81,6 +82,7 @@ def test_the_demos_model_on_one_screen(inspect, tmp_path):
     assert {b["name"]: b["opens"] for b in facts["backends"]}["onnxruntime-cpu"] is True
 
 
+@pytest.mark.slow
 def test_it_recognises_in_inits_own_words(inspect, tmp_path):
     from seatrial.cli import plans as _registers  # noqa: F401
     from seatrial.cli.shell import app

@@ -19,6 +19,7 @@ def folder(shared_workspace):
     return path
 
 
+@pytest.mark.slow
 def test_made_up_pictures_have_the_size_that_the_metadata_says(bench, folder, monkeypatch):
     monkeypatch.chdir(folder)
     done = bench("m.onnx", *SHORT)

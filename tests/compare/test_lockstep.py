@@ -235,6 +235,7 @@ def test_a_side_that_dies_is_named_with_how_it_ended(workspace, tmp_path, quick,
     assert descriptors() == before
 
 
+@pytest.mark.slow
 def test_a_side_that_hangs_is_stopped(workspace, tmp_path, quick, monkeypatch):
     monkeypatch.setattr(lockstep, "LEAST_TURN_TIMEOUT_S", 1.0)
     monkeypatch.setattr(
@@ -477,6 +478,7 @@ def test_a_thread_at_work_is_seen_and_one_that_sleeps_is_not():
     assert turns.Rest().word() == turns.DONE
 
 
+@pytest.mark.slow
 def test_a_side_that_works_on_is_told_and_costs_no_more_than_its_patience(workspace, tmp_path, quick):
     """A user's stage may leave a process of its own kind behind: here a thread that never sleeps."""
     (workspace.folder / "mine.py").write_text(

@@ -47,6 +47,7 @@ def test_the_recorded_images_are_as_unlike_as_they_should_be(costs):
     assert whole.max() > 100 * whole.min()
 
 
+@pytest.mark.slow
 def test_of_200_comparisons_of_equal_pipelines_hardly_one_is_called(bench, costs):
     found, _ = verdicts(bench, costs, 200)
     assert found["REGRESSION"] + found["IMPROVED"] <= 2, found

@@ -206,6 +206,7 @@ def test_a_cell_that_could_not_write_its_answer_is_kept_too(workspace, small_dis
     assert len(pd.read_parquet(kept_in(caught).path / "samples.parquet")) == record.stages["infer"].p50.n
 
 
+@pytest.mark.slow
 def test_a_bench_keeps_its_loads(workspace, small_disk, places):
     """The second load's process runs while the disk fills up: neither its samples nor the record find room."""
     subject = model_bench(

@@ -317,6 +317,7 @@ def test_what_was_changed_after_the_run_is_told(old, what):
 WRONG = (None, 5, "x", [], {}, [5], {"x": 5})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["trial", "bench", "compare"])
 def test_a_damaged_one_is_said_to_be_so(old, kind):
     """Whatever stands where something else should: it loads, or is damaged, and is never a bug."""
@@ -369,6 +370,7 @@ class Stop(Watcher):
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 
 
+@pytest.mark.slow
 def test_a_run_that_they_began_is_resumed_and_its_record_holds(workspace):
     plan = workspace.load(pipelines=ONE, parity="", matrix="{backends: [fake], batch_sizes: [1, 2]}")
     folder = workspace.folder / "results"

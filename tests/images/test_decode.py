@@ -126,6 +126,7 @@ def test_orientation_is_pillows_wherever_it_stands(where, orientation):
     np.testing.assert_array_equal(turn(stored, read_orientation(data)), decode_image(data, color="rgb"))
 
 
+@pytest.mark.slow
 def test_the_check_measures_what_decode_gives(tmp_path):
     paths = [tmp_path / f"{where} {o}" for where in ELSEWHERE for o in range(1, 9)]
     for path in paths:

@@ -63,6 +63,7 @@ def test_a_crash_is_an_answer(model, how, words):
     assert found.problem.startswith(words)
 
 
+@pytest.mark.slow
 def test_a_hang_ends(model):
     found = try_to_open(model(how="hang"), "fake", SHAPES, 1, timeout_s=3.0)
     assert found.problem == "it took longer than 3.00 s"

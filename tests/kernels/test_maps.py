@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from seatrial._native import kernels
 from seatrial.kernels import maps, reference
 from seatrial.kernels.dense import DenseDecoder
 from seatrial.kernels.geometry import Geometry, fit
@@ -15,6 +16,16 @@ from seatrial.kernels.segmentation import SegmentationDecoder
 
 RNG = np.random.default_rng(3)
 SIDES = st.integers(1, 40)
+
+
+@pytest.fixture(params=kernels.simd_levels())
+def level(request):
+    before = kernels.simd_level()
+    kernels.select_simd(request.param)
+    yield request.param
+    kernels.select_simd(before)
+
+
 CROP = fit((20, 40), (16, 16), "resize_center_crop", resize_short=16)
 
 
@@ -47,16 +58,47 @@ def test_a_letterboxs_padding_has_no_part(source_hw):
 def test_the_linear_argmax_is_the_argmax_of_drawn_out_scores(classes, h, w, seed, step):
     scores = np.random.default_rng(seed).integers(-2, 3, (1, classes, 14, 10)).astype(np.float32)[:, :, ::step, ::step]
     geometry = fit((h, w), (28, 20), "letterbox")
-    (found,) = SegmentationDecoder(resize="linear")([scores], [geometry])
+    (found,) = SegmentationDecoder("reference", resize="linear")([scores], [geometry])
     stacked = np.stack([maps.linear(s, geometry) for s in scores[0]])
     np.testing.assert_array_equal(found.class_ids, stacked.argmax(axis=0))
     assert found.class_ids.dtype == np.uint8
 
 
-def test_nan_never_wins_where_scores_are_drawn_out():
+@pytest.mark.usefixtures("level")
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    classes=st.sampled_from([2, 3, 21, 300]), cells=st.tuples(SIDES, SIDES), source=st.tuples(SIDES, SIDES),
+    resized=st.tuples(SIDES, SIDES), inputs=st.tuples(SIDES, SIDES), offset=st.tuples(st.integers(-30, 30), st.integers(-30, 30)),
+    dtype=st.sampled_from([np.float32, np.float16, np.float64, np.int64, np.uint8]), ties=st.booleans(), seed=st.integers(0, 99),
+)  # fmt: skip
+def test_scores_drawn_out_by_both_engines_are_the_same_mask(
+    classes, cells, source, resized, inputs, offset, dtype, ties, seed
+):
+    random = np.random.default_rng(seed)
+    scores = random.normal(0, 40, (1, classes, *cells))
+    scores = (np.round(scores / 40) if ties else scores).astype(dtype)
+    if scores.dtype.kind == "f":
+        for value in (np.nan, np.inf, -np.inf, np.finfo(dtype).max):
+            scores[random.random(scores.shape) < 0.05] = value
+    geometry = Geometry(source, resized, inputs, *offset)
+    (native,) = SegmentationDecoder("native", resize="linear")([scores], [geometry])
+    (twin,) = SegmentationDecoder("reference", resize="linear")([scores], [geometry])
+    assert native.class_ids.dtype == twin.class_ids.dtype == (np.uint16 if classes > 255 else np.uint8)
+    np.testing.assert_array_equal(native.class_ids, twin.class_ids)
+
+
+def test_a_transposed_view_of_scores_is_drawn_out_too():
+    scores = random_map(1, 9, 7, 5).transpose(0, 3, 2, 1)
+    geometry = fit((33, 21), (16, 16), "letterbox")
+    native, twin = (SegmentationDecoder(e, resize="linear")([scores], [geometry])[0] for e in ("native", "reference"))
+    np.testing.assert_array_equal(native.class_ids, twin.class_ids)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_nan_never_wins_where_scores_are_drawn_out(engine):
     scores = np.zeros((1, 2, 4, 4), np.float32)
     scores[0, 1] = np.nan
-    (found,) = SegmentationDecoder(resize="linear")([scores], [fit((9, 9), (8, 8), "stretch")])
+    (found,) = SegmentationDecoder(engine, resize="linear")([scores], [fit((9, 9), (8, 8), "stretch")])
     assert not found.class_ids.any()
 
 

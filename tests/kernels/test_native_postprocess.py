@@ -143,6 +143,7 @@ def detections(draw):
     return decoder, outputs, geometries
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(case=detections())
 def test_detections_equal_the_reference(case):

@@ -153,6 +153,7 @@ def test_it_equals_the_reference(case):
     assert_same_bits(kernel(image), by_reference(kernel, image))
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(case=cases(["cubic"]))
 def test_cubic_is_at_most_one_level_off_and_the_same_at_every_simd_level(case, simd):

@@ -202,6 +202,7 @@ def test_offline_is_about_throughput(measured):
     assert f"offline-c{cores}" in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(len(usable_cores()) < 2, reason="one core")
 def test_a_sweep_over_threads(measured):
     run = measured("small.onnx --threads 1,2 --max-time 300ms")
@@ -511,6 +512,7 @@ def test_loads_that_were_measured_survive_one_that_was_not(folder, monkeypatch):
     assert len(pd.read_parquet(run.path / "samples.parquet"))
 
 
+@pytest.mark.slow
 def test_a_model_replaced_while_a_load_runs_leaves_its_samples_and_no_result(folder):
     model = script("replaced", latency_ms=RESTLESS)
     run = new_run(Path("replaced"), "here")
@@ -542,6 +544,7 @@ def rows_so_far(pid):
     return 0
 
 
+@pytest.mark.slow
 @pytest.mark.cold
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "a cancelled job"])
 def test_an_interrupted_measurement_keeps_its_samples(folder, number):
@@ -590,6 +593,7 @@ def test_a_cancelled_search_keeps_the_rates_that_were_done(folder):
     assert f"{cell['load']['curve'][0]['offered_per_s']:.4g}/s" in stdout
 
 
+@pytest.mark.slow
 @pytest.mark.cold
 def test_interrupted_before_the_first_sample_nothing_is_left(folder):
     script("loading", load_ms=600_000)
@@ -612,6 +616,7 @@ MLPERF = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scenario", MLPERF)
 def test_mlperfs_own_loadgen(measured, scenario):
     pytest.importorskip("mlperf_loadgen", reason="pip install 'seatrial[mlperf]'")
@@ -681,6 +686,7 @@ def test_requests_without_room_in_the_table_are_not_called_unserved(folder):
     assert (found.timing.ended, found.unserved, len(table)) == ("full", 0, 64)
 
 
+@pytest.mark.slow
 def test_a_search_ends_where_the_table_is_full_and_judges_no_rate_by_half_its_requests(folder):
     table = StageSamples(600, 2)
     load = Load(scenario="server", bound_s=1.0, bound_quantile=0.5)

@@ -123,6 +123,7 @@ def test_a_bound_that_no_rate_holds():
     assert found.broke == min(rate for rate, _ in server.asked), "the lowest rate that was sent breaks it surely"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_requests_that_wait_for_more_than_each_other_are_no_queue_of_the_model(seed):
     """Whoever finds the server busy waits 3 ms more, as for a lock: the estimate would be too high."""
@@ -130,6 +131,7 @@ def test_requests_that_wait_for_more_than_each_other_are_no_queue_of_the_model(s
     assert any("where they wait for nothing but each other" in fit.misfit for fit in found.fits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_service_that_depends_on_the_queue_is_no_service_of_the_model(seed):
     class Busy(Server):
@@ -145,6 +147,7 @@ def test_service_that_depends_on_the_queue_is_no_service_of_the_model(seed):
     assert any("times as long where a request had waited" in fit.misfit for fit in found.fits)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_a_server_that_slows_down_has_no_estimate(seed):
     """Twice as slow from half of the time on: what was proved before and what is estimated behind contradict each other."""
@@ -181,6 +184,7 @@ def test_a_server_that_slows_down_has_no_estimate(seed):
     assert rate_estimate(search, 0.9) is None
 
 
+@pytest.mark.slow
 def test_an_estimate_of_few_service_times_is_none():
     """Of 50 requests one in a hundred is mostly missing, and five wait behind it."""
     found = Server(SERVICES["gamma"], 1, 0).search(0.1, 0.95, time_s=1.0)
@@ -197,6 +201,7 @@ def test_an_estimate_of_few_service_times_is_none():
     assert rate_estimate(search, 0.5) is not None
 
 
+@pytest.mark.slow
 def test_requests_that_nobody_served_are_slow():
     def send(rate, seconds):
         due = np.arange(1, int(rate * seconds) + 1) / rate
@@ -216,6 +221,7 @@ def test_what_was_found_so_far_is_told_after_each_rate():
     assert (server.told[-1].held, server.told[-1].broke) == (found.held, found.broke)
 
 
+@pytest.mark.slow
 def test_where_there_is_no_room_for_requests_it_ends():
     server = Server(SERVICES["gamma"], 1, 0, room=400)
     found = server.search(0.05)

@@ -275,6 +275,17 @@ for at_end in (True, False):
                 best = np.pad(scores.argmax(axis=0), ((0, 0), (0, 1)), constant_values=99)
                 if mask.tolist() != [[99] * (columns + 1), *best[[0, 1, 1]].tolist()]:
                     sys.exit("other mask")
+    for columns in (1, 2, 7, 8, 9, 16, 17, 40):
+        for width in (1, 15, 16, 17, 90):
+            print("argmax_linear", at_end, columns, width, flush=True)
+            cells = np.zeros((3, 2, columns))
+            cells[1] = 1
+            scores = guarded((3, 2, columns), np.float32, at_end, cells)
+            cut = guarded((4,), np.uint8, at_end, [0, 1, 0, 0]), guarded((width,), np.uint8, at_end, 0)
+            mask = guarded((4, width), np.uint8, at_end)
+            kernels.argmax_linear(scores, Geometry((4, width), (8, 8), (8, 8), 0, 0), *cut, 99, mask)
+            if mask.tolist() != [[1] * width, [99] * width, [1] * width, [1] * width]:
+                sys.exit("other mask")
     geometry = Geometry((64, 64), (64, 64), (64, 64), 0, 0)
     for anchors in (1, 3, 8, 9, 33):
         for most in sorted({1, min(2, anchors), anchors}):

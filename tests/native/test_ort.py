@@ -292,6 +292,7 @@ def test_binding_again_takes_the_new_buffers(two_outputs):
     assert [o.tolist() for o in (*old, new)] == [[-7, 8], [1, 2], [7, 8]]
 
 
+@pytest.mark.slow
 def test_the_request_keeps_its_buffers_alive(two_outputs):
     for _ in range(5):
         request = Request(two_outputs)
@@ -672,6 +673,7 @@ class Holder(Request):
     """A Python class, which can take part in a cycle."""
 
 
+@pytest.mark.slow
 def test_a_request_in_a_cycle_goes_before_its_model(tmp_path):
     path = write(tmp_path / "m.onnx", *MODELS["identity"][:3])
     for _ in range(5):

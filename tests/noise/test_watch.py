@@ -59,6 +59,7 @@ for _ in range(5):
 """
 
 
+@pytest.mark.slow
 def test_a_rival_on_the_same_core_is_seen_and_named():
     with child(SPIN, 1.8) as measured, child(BURSTS) as rival, NoiseWatch(measured.pid, cores=[CORE]) as watch:
         start(measured)

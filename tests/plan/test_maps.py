@@ -259,7 +259,7 @@ def test_one_label_more_or_fewer_is_cured_by_the_background():
     [
         ({"task": "segment"}, True),
         ({"task": "segment", "format": "channels_last"}, True),
-        ({"task": "segment", "resize": "linear"}, False),
+        ({"task": "segment", "resize": "linear"}, True),
         ({"task": "segment", "format": "class_map"}, False),
         (MASK, False),
         ({"task": "dense"}, False),

@@ -118,6 +118,7 @@ def test_the_pictures_say_how_they_were_chosen(sound, why, said, monkeypatch):
     assert said in " ".join(" ".join(page.text).split())
 
 
+@pytest.mark.slow
 def test_a_percentile_that_a_budget_limits_has_a_column(workspace):
     text, _, _ = page_of(workspace, budgets="[{metric: latency, at: p95, max: 1 s}]", measure="{max_time: 200 ms}")
     heads = re.findall(r'<th class="num">(p[0-9]+)</th>', text)
@@ -153,6 +154,7 @@ def test_the_verdict_comes_first_and_failures_say_why(workspace):
     assert "&lt;b&gt;boom &amp; bust&lt;/b&gt;" in text
 
 
+@pytest.mark.slow
 def test_names_from_the_users_files_are_escaped(workspace):
     (workspace.folder / "images" / "0.png").rename(workspace.folder / "images" / "<img src=x onerror=alert(1)>.png")
     text, _, _ = page_of(workspace)

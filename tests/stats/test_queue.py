@@ -134,6 +134,7 @@ def test_the_interval_covers_the_true_rate(runs):
         assert np.median([e.high / e.low for e in found]) < 1.2
 
 
+@pytest.mark.slow
 def test_service_times_that_go_together_are_known_less_well():
     """Half of them slow, each minute another half: as many values say less."""
     rng = np.random.default_rng(3)

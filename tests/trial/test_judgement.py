@@ -95,6 +95,7 @@ def test_a_pipeline_that_never_ran_is_not_fit(workspace):
     )
 
 
+@pytest.mark.slow
 def test_too_few_batches_for_a_throughput_are_inconclusive(workspace):
     workspace.script("model.fake.json", latency_ms=[60])
     outcome = trial(
@@ -117,6 +118,7 @@ def judged(tmp_path_factory, make_workspace):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_evidence_is_found_again_in_what_is_kept(judged):
     record = load_record(judged.run)
     assert record.to_json() == json.loads(json.dumps(judged.record.to_json()))
@@ -249,6 +251,7 @@ def test_a_candidate_that_is_the_baseline_is_told(workspace):
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_cell_is_compared_with_a_reference_that_ran_only_now(workspace):
     workspace.script("model.fake.json", fail={"at": 0, "how": "raise"})
     workspace.script("other.fake.json")

@@ -67,6 +67,7 @@ def test_a_sound_trial_passes_and_leaves_everything(workspace):
         assert cell.stages["infer"].p50.value >= 0.0002
 
 
+@pytest.mark.slow
 def test_stages_add_up_to_the_wall_time_outside_the_process(workspace):
     workspace.script("model.fake.json", latency_ms=[5.0])
     cell = trial(workspace, matrix="{backends: [fake]}", pipelines=ONE, parity="").record.cells[0]
@@ -101,6 +102,7 @@ def test_a_cell_that_dies_is_failed_and_the_rest_goes_on(workspace, how, reason)
     assert any(d.check == "cell runs" and d.verdict == "FAIL" for d in outcome.record.decisions)
 
 
+@pytest.mark.slow
 def test_a_cell_that_dies_keeps_what_it_measured(workspace):
     """It dies at a request that only a measurement reaches: warming up takes 300 at most, and nothing ends it before."""
     outcome = trial(
@@ -125,6 +127,7 @@ def test_a_cell_that_dies_keeps_what_it_measured(workspace):
     assert all(d.verdict == "INCONCLUSIVE" for d in outcome.record.decisions if d.limit is not None)
 
 
+@pytest.mark.slow
 def test_peak_memory_is_of_every_picture(workspace):
     """One picture of forty costs 200 MB, whether or not it comes up while times are taken."""
     for i in range(40):
@@ -207,6 +210,7 @@ def test_accuracy_from_a_csv_of_classes(workspace):
     assert outcome.exit_code == ExitCode.PASS
 
 
+@pytest.mark.slow
 def test_budgets_pass_fail_and_say_when_they_cannot_tell(workspace):
     budgets = """
   - {metric: latency, at: p50, stage: infer, max: 100 ms}
@@ -359,6 +363,7 @@ def test_the_users_own_stages_run_when_allowed(workspace):
     assert next(c for c in outcome.record.cells if c.pipeline == "mine").across.agreement == 1
 
 
+@pytest.mark.slow
 def test_results_outlive_a_full_disk(workspace):
     """RLIMIT_FSIZE makes every larger write fail as a full disk does, without needing one."""
     ok = trial(workspace)
@@ -395,6 +400,7 @@ def test_the_python_function_does_what_the_command_does(workspace, monkeypatch):
         seatrial.run("nothing.yaml")
 
 
+@pytest.mark.slow
 def test_code_that_changes_the_working_folder_does_not_lose_a_relative_results_folder(workspace, seatrial_cli):
     (workspace.folder / "moving.py").write_text(
         "import os, numpy as np\nos.chdir('/')\n\n\n"

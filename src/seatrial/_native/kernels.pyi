@@ -106,3 +106,14 @@ def argmax_mask(
 ) -> None:
     """Scores (classes, cell rows, cell columns) of float32, float64, int32, int64 or uint8, contiguous, to a mask (H, W) of
     uint8 or uint16: the cell of each source row and column, -1 for `ignore`."""
+
+def argmax_linear(
+    scores: npt.NDArray[np.float32],
+    geometry: Geometry,
+    cut_rows: npt.NDArray[np.uint8],
+    cut_columns: npt.NDArray[np.uint8],
+    ignore: int,
+    mask: npt.NDArray[Any],
+) -> None:
+    """Scores (classes, cell rows, cell columns), contiguous, drawn out linearly to a mask (H, W) of uint8 or uint16; `ignore`
+    where a source row (H,) or column (W,) is cut, not 0."""

@@ -122,6 +122,17 @@ cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
         cbool wide
         uint16_t ignore
         void* mask
+    cdef struct Axis:
+        int64_t source, resized, offset, input
+    cdef struct LinearMaskJob:
+        const float* scores
+        int64_t classes, cell_rows, cell_columns
+        Axis down, across
+        const uint8_t* cut_rows
+        const uint8_t* cut_columns
+        cbool wide
+        uint16_t ignore
+        void* mask
     int64_t _detect "seatrial::detect"(
         const LoopKernels& kernels, const DetectorOutput& output, const DetectionRules& rules, const ToImage& to_image,
         const DetectionArrays& out) except +
@@ -129,11 +140,10 @@ cdef extern from "postprocess/postprocess.hpp" namespace "seatrial" nogil:
         const LoopKernels& kernels, const float* logits, int64_t rows, int64_t classes, Activation activation,
         int64_t k, int64_t* class_ids, float* scores) except +
     void _argmax_mask "seatrial::argmax_mask"(const LoopKernels& kernels, const MaskJob& job) except +
+    void _argmax_linear "seatrial::argmax_linear"(const LoopKernels& kernels, const LinearMaskJob& job) except +
 
 
 cdef extern from "postprocess/instance_masks.hpp" namespace "seatrial" nogil:
-    cdef struct Axis:
-        int64_t source, resized, offset, input
     cdef struct PrototypeMask:
         const float* coefficients
         int64_t coefficient_stride
@@ -296,6 +306,14 @@ def detect(
     return found
 
 
+cdef Axis _down(geometry):
+    return Axis(geometry.source_hw[0], geometry.resized_hw[0], geometry.offset_y, geometry.input_hw[0])
+
+
+cdef Axis _across(geometry):
+    return Axis(geometry.source_hw[1], geometry.resized_hw[1], geometry.offset_x, geometry.input_hw[1])
+
+
 def instance_runs(
     const float[:, ::1] coefficients, const float[:, :, ::1] prototypes, const float[:, ::1] boxes_xyxy, geometry
 ) -> tuple:
@@ -306,8 +324,7 @@ def instance_runs(
     cdef int64_t[::1] at = starts
     mask.coefficient_stride = 1
     mask.channels, mask.cell_rows, mask.cell_columns = prototypes.shape[0], prototypes.shape[1], prototypes.shape[2]
-    mask.rows = Axis(geometry.source_hw[0], geometry.resized_hw[0], geometry.offset_y, geometry.input_hw[0])
-    mask.columns = Axis(geometry.source_hw[1], geometry.resized_hw[1], geometry.offset_x, geometry.input_hw[1])
+    mask.rows, mask.columns = _down(geometry), _across(geometry)
     if coefficients.shape[0] and prototypes.shape[0] and mask.cell_rows and mask.cell_columns:
         mask.prototypes = &prototypes[0, 0, 0]
         with nogil:
@@ -355,3 +372,19 @@ def argmax_mask(scores, const int64_t[::1] rows, const int64_t[::1] columns, int
     job.mask = <void*>address
     with nogil:
         _argmax_mask(level.loops, job)
+
+
+def argmax_linear(
+    const float[:, :, ::1] scores, geometry, const uint8_t[::1] cut_rows, const uint8_t[::1] cut_columns, int ignore, mask
+) -> None:
+    cdef const Kernels* level = _level()
+    cdef LinearMaskJob job
+    job.scores = &scores[0, 0, 0]
+    job.classes, job.cell_rows, job.cell_columns = scores.shape[0], scores.shape[1], scores.shape[2]
+    job.down, job.across = _down(geometry), _across(geometry)
+    job.cut_rows, job.cut_columns = &cut_rows[0], &cut_columns[0]
+    job.wide, job.ignore = mask.dtype.itemsize == 2, ignore
+    cdef uintptr_t address = mask.ctypes.data
+    job.mask = <void*>address
+    with nogil:
+        _argmax_linear(level.loops, job)

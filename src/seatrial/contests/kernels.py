@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.contests.contest import Contest
-from seatrial.contests.postprocessing import detection, mask_of_classes, top_k
+from seatrial.contests.postprocessing import detection, mask_drawn_out, mask_of_classes, top_k
 from seatrial.contests.preprocessing import imagenet, letterbox, threads
 
 U8 = npt.NDArray[np.uint8]
@@ -30,6 +30,7 @@ def contests(photograph_bgr: U8, sizes_wh: Sequence[tuple[int, int]]) -> Iterato
     yield detection()
     yield top_k()
     yield mask_of_classes()
+    yield mask_drawn_out()
 
 
 def _resized(image: U8, width: int, height: int) -> U8:

@@ -133,3 +133,32 @@ def mask_of_classes() -> Contest:
         "tuned by hand": {"OpenCV class by class": class_by_class},
     }
     return Contest("argmax of 21 × 512 × 512 to 1920 × 1080", lambda: decoder([scores], [geometry]), groups, floor)
+
+
+def mask_drawn_out() -> Contest:
+    """As transformers and mmseg have it: every class at the picture's size, then the greatest."""
+    scores = np.random.default_rng(0).normal(size=(1, 21, 128, 128)).astype(np.float32)
+    geometry = fit((720, 1280), (512, 512), "stretch")
+    decoder = SegmentationDecoder(resize="linear")
+
+    def all_at_once() -> object:
+        return np.stack([cv2.resize(own, (1280, 720)) for own in scores[0]]).argmax(axis=0).astype(np.uint8)
+
+    best, own, higher = (np.zeros((720, 1280), kind) for kind in (np.float32, np.float32, np.uint8))
+    classes = np.zeros((720, 1280), np.uint8)
+
+    def class_by_class() -> object:
+        cv2.resize(scores[0, 0], (1280, 720), dst=best)
+        classes.fill(0)
+        for c in range(1, 21):
+            cv2.resize(scores[0, c], (1280, 720), dst=own)
+            cv2.compare(own, best, cv2.CMP_GT, dst=higher)
+            np.putmask(classes, higher.view(np.bool_), c)
+            cv2.max(best, own, dst=best)
+        return classes
+
+    groups: dict[str, dict[str, Work]] = {
+        "as written": {"OpenCV linear, NumPy argmax": all_at_once},
+        "tuned by hand": {"OpenCV class by class": class_by_class},
+    }
+    return Contest("argmax of 21 × 128 × 128 drawn out to 1280 × 720", lambda: decoder([scores], [geometry]), groups)

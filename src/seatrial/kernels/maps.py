@@ -1,7 +1,7 @@
-"""Maps of a model's output, cells that cover its input, at the source's size: NumPy alone, for what no kernel in C++ does yet.
+"""Maps of a model's output, cells that cover its input, at the source's size, in NumPy.
 
-For: argmaxes of maps drawn out linearly, class numbers, one channel against a threshold, values. Not for: the argmax at the
-cells (reference.py and csrc/), or which output this is (postprocess.py).
+For: the twin of the argmax drawn out linearly, class numbers, one channel against a threshold, values. Not for: the argmax at
+the cells (reference.py), or which output this is (postprocess.py).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def argmax_linear(scores_chw: Array, geometry: Geometry) -> Mask:
     """Class of each source pixel: the greatest of the scores drawn out linearly; ties go to the lower class, NaN never wins.
 
     Held are the scores of one class and the best so far, not of all at the source's size. What a crop cut away, and how many
-    classes need 16 bits: as reference.argmax_mask.
+    classes need 16 bits: as reference.argmax_mask. The twin of csrc/postprocess/linear_mask.cpp, bit for bit.
     """
     wide, ignored = reference.mask_kind(len(scores_chw))
     found: Any = np.zeros(geometry.source_hw, np.uint16 if wide else np.uint8)

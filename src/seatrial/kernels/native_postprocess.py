@@ -122,3 +122,14 @@ def argmax_mask(scores_chw: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray
     mask = np.empty(geometry.source_hw, np.uint16 if wide else np.uint8)
     kernels.argmax_mask(scores, rows, columns, ignore, mask)
     return mask
+
+
+def argmax_linear(scores_chw: npt.NDArray[Any], geometry: Geometry) -> npt.NDArray[Any]:
+    """As maps.argmax_linear."""
+    with np.errstate(over="ignore"):
+        scores = np.ascontiguousarray(scores_chw, np.float32)
+    wide, ignore = reference.mask_kind(scores.shape[0])
+    rows, columns = reference.cells(geometry, scores.shape[1:])
+    mask = np.empty(geometry.source_hw, np.uint16 if wide else np.uint8)
+    kernels.argmax_linear(scores, geometry, (rows < 0).astype(np.uint8), (columns < 0).astype(np.uint8), ignore, mask)
+    return mask

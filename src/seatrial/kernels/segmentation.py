@@ -38,7 +38,7 @@ class SegmentationDecoder:
       none for probabilities. resize as above; linear draws out what the model gives, before the sigmoid, as mmseg does.
 
     Of a source pixel that a crop cut away there is no class: it is the largest value of the mask's dtype. Engines: native
-    (C++) and reference (NumPy) agree exactly; only the argmax at the cells has a kernel in C++.
+    (C++) and reference (NumPy) agree exactly; only the greatest of several scores has kernels in C++.
 
     Raises:
         ValueError: an argument or an output's shape is not as expected, or class numbers are none.
@@ -82,7 +82,8 @@ class SegmentationDecoder:
                 "one_channel with a threshold, or class_map where it holds class numbers"
             )
         if self.resize == "linear":
-            return maps.argmax_linear(scores_chw, geometry)
+            argmax_linear = native_postprocess.argmax_linear if self.engine == "native" else maps.argmax_linear
+            return argmax_linear(scores_chw, geometry)
         argmax_mask = native_postprocess.argmax_mask if self.engine == "native" else reference.argmax_mask
         return argmax_mask(scores_chw, geometry)
 

@@ -71,5 +71,5 @@ def decoder_of(
 def has_two_engines(post: pipelines.Postprocess) -> bool:
     """Whether a kernel in C++ does it too; else both engines are the same NumPy code, and agree in saying nothing."""
     if post.task == "segment":
-        return post.resize == "nearest" and (post.format or "scores") in ("scores", "channels_last")
+        return (post.format or "scores") in ("scores", "channels_last")
     return post.task not in ("raw", "embed", "dense", "text") and not post.multi_label
