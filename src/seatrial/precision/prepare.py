@@ -1,0 +1,118 @@
+"""A model as every converter wants it: one file in memory, a current opset, constants and BatchNorms folded, names unique.
+
+For: what a variant is made of. Not for: the variants (half.py, quantise.py), or what a user's own file is run as.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from seatrial.errors import ModelError
+from seatrial.model.file import ModelInfo
+from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
+
+# The first opset in which QuantizeLinear knows float8, and which TensorRT's parser takes whole.
+LEAST_OPSET = 19
+# The first in which convolutions take bfloat16.
+BFLOAT16_OPSET = 22
+
+
+def prepared(model: ModelInfo, least_opset: int = LEAST_OPSET) -> Any:
+    """The ModelProto, checked in full: its nodes sorted and named, its weights inside.
+
+    Raises:
+        ModelError: the model cannot be read, brought to that opset, or does not pass onnx's checker.
+    """
+    import onnx
+    from onnx import version_converter
+
+    proto = onnx.load(str(model.path))
+    _constants_are_no_inputs(proto)
+    _name_dimensions(proto)
+    try:
+        if _opset(proto) < least_opset:
+            proto = version_converter.convert_version(proto, least_opset)
+        constants_as_initialisers(proto)
+        fold_batch_norms(proto)
+        _name_nodes(proto)
+        whole = _with_shapes(proto)
+        onnx.checker.check_model(whole, full_check=True)
+    except Exception as e:  # onnx raises bare exceptions of many kinds
+        raise ModelError(
+            f"cannot be brought to opset {least_opset}: {type(e).__name__}: {str(e)[:300]}", subject=model.path
+        ) from e
+    return whole
+
+
+def _constants_are_no_inputs(proto: Any) -> None:
+    """Files of before 2019 list each weight as an input too, with its value as a default."""
+    constants = {t.name for t in proto.graph.initializer}
+    own = [i for i in proto.graph.input if i.name not in constants]
+    del proto.graph.input[:]
+    proto.graph.input.extend(own)
+    proto.ir_version = max(proto.ir_version, 8)
+
+
+def _with_shapes(proto: Any) -> Any:
+    """Worked out anew. What a file says of its outputs is not always so: then it is left out, as runtimes do."""
+    import onnx
+
+    del proto.graph.value_info[:]
+    try:
+        return onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+    except onnx.shape_inference.InferenceError:
+        for output in proto.graph.output:
+            output.type.tensor_type.ClearField("shape")
+        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+
+
+def _opset(proto: Any) -> int:
+    return next((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), 0)
+
+
+def _name_dimensions(proto: Any) -> None:
+    """Dimensions of one name are of one size: exporters that call height and width both '?' do not mean that.
+
+    A name that an input has once stays: runtimes are told sizes by it.
+    """
+    initialised = {t.name for t in proto.graph.initializer}
+    taken = {
+        d.dim_param for value in (*proto.graph.input, *proto.graph.output) for d in _dimensions(value) if d.dim_param
+    }
+    renamed: set[str] = set()
+    for value in proto.graph.input:
+        if value.name in initialised:
+            continue
+        names = Counter(d.dim_param for d in _dimensions(value))
+        for axis, dimension in enumerate(_dimensions(value)):
+            # Zero and below stand for an unknown size in some exporters' files.
+            unnamed = not dimension.dim_param and dimension.dim_value <= 0
+            if not unnamed and (not dimension.dim_param or names[dimension.dim_param] == 1):
+                continue
+            renamed.add(dimension.dim_param)
+            name = f"{value.name}_{axis}"
+            while name in taken:
+                name += "_"
+            taken.add(name)
+            dimension.dim_param = name
+    for value in proto.graph.output:
+        for dimension in _dimensions(value):
+            if dimension.dim_param in renamed:
+                dimension.ClearField("dim_param")
+
+
+def _dimensions(value: Any) -> list[Any]:
+    tensor = value.type.tensor_type
+    return list(tensor.shape.dim) if tensor.HasField("shape") else []
+
+
+def _name_nodes(proto: Any) -> None:
+    """So that a recipe can name them, and a message does."""
+    taken: set[str] = set()
+    for index, node in enumerate(proto.graph.node):
+        name = node.name or f"{node.op_type}_{index}"
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        node.name = name
