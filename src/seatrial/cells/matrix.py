@@ -9,7 +9,6 @@ from seatrial.model.file import FAKE_SUFFIX, ModelInfo
 from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
 from seatrial.plan.models import Plan
-from seatrial.precision import unsupported
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,6 @@ def why_skipped(
         return f"the model takes {main_input(model).dtype}, and {precision} variants are made from float32 models"
     if precision != "fp32" and model.held:
         return f"the model {model.held}, and {precision} variants are made from float32 models"
-    if precision == "int8" and 0 < model.opset < 13:
-        return f"int8 with a scale a channel needs opset 13; the model has {model.opset}"
     if is_fake and precision != "fp32":
         return "a fake script has no precisions"
-    return unsupported(precision) or ""
+    return ""

@@ -16,6 +16,7 @@ import numpy as np
 from seatrial.errors import ModelError
 from seatrial.precision.fold import drop_unread
 from seatrial.precision.recipe import Recipe
+from seatrial.precision.variants import Kept
 
 # Magnitudes that the type holds: the greatest, the least with all its digits, the least of all.
 GREATEST = {"fp16": 65504.0, "bf16": 3.3895313892515355e38}
@@ -31,15 +32,6 @@ _OWN_TYPE = frozenset(
     + ("RandomNormalLike", "RandomUniformLike", "Multinomial", "CumSum", "NonMaxSuppression", "GridSample", "RoiAlign")
 )
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """A node that stays in fp32, and why."""
-
-    node: str
-    operator: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""fp32 (the file itself) and int8 (static Q/DQ by onnxruntime.quantization). Not for: other precisions, yet."""
+"""A model file in another precision: made once, cached by everything it depends on, with a note of what was done.
+
+For: which maker makes which precision, and the cache. Not for: how (half.py, quantise.py, float8.py), or what it costs (parity).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -18,16 +21,48 @@ import numpy.typing as npt
 from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
 from seatrial.machine.packages import packages
 from seatrial.model.file import ModelInfo
+from seatrial.precision.recipe import Recipe
 
 Feeds = Mapping[str, npt.NDArray[Any]]
+# Part of a variant's name, so that one which an older version made is made anew.
+CONVERSIONS = 2
+KEPT_SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on."""
+    """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on.
+
+    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32.
+    """
 
     feeds: Callable[[], Iterator[Feeds]]
     digest: str
+    method: str = "minmax"
+    recipe: Recipe = Recipe()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A node that stays in fp32, and why."""
+
+    node: str
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of a model: how many of its nodes compute in the precision, and which that could not do not."""
+
+    precision: str
+    nodes: int
+    kept: tuple[Kept, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    """Names of the recipe that the model does not have."""
+
+
+Maker = Callable[[ModelInfo, Path, Calibration], Conversion]
 
 
 def cache_folder() -> Path:
@@ -38,18 +73,11 @@ def cache_folder() -> Path:
     return (base / "precision").absolute()
 
 
-def unsupported(precision: str) -> str | None:
-    """Why cells of this precision are skipped, or None where they run."""
-    if precision in MAKERS or precision == "fp32":
-        return None
-    return f"{precision} variants are not made by this version of seatrial; use fp32 or int8"
-
-
 def variant_path(model: ModelInfo, precision: str, calibration_digest: str) -> Path:
     """Where the variant lies, or will lie: named by everything that it depends on."""
     if precision == "fp32":
         return model.path
-    key = json.dumps([model.digest, precision, calibration_digest, _tool_versions(), _INT8_SETTINGS], sort_keys=True)
+    key = json.dumps([model.digest, precision, calibration_digest, _tool_versions(), CONVERSIONS], sort_keys=True)
     return cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.onnx"
 
 
@@ -68,87 +96,47 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
         ) from None
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         fresh = Path(folder) / "variant.onnx"
-        MAKERS[precision](model, fresh, calibration)
+        conversion = convert(model, precision, calibration, fresh)
+        note = Path(folder) / "variant.json"
+        note.write_text(json.dumps(asdict(conversion)), "utf-8")
         # Two makers of the same variant write the same content: whoever is last wins, and nobody sees half a file.
+        note.replace(_note_of(path))
         fresh.replace(path)
     return path
 
 
-# Only the heavy operators: a detector's head joins box pixels (0 to 640) and scores (0 to 1) in one tensor, and one
-# scale for both would round every score to zero.
-_INT8_SETTINGS: dict[str, Any] = {
-    "op_types_to_quantize": ["Conv", "ConvTranspose", "MatMul", "Gemm"],
-    "per_channel": True,
-    "weights": "QInt8",
-    "activations": "QUInt8",
-    "calibration": "MinMax",
-    # Full-range weights: CPUs without VNNI may saturate in 16-bit sums, which parity then shows.
-    "reduce_range": False,
-}
+def convert(model: ModelInfo, precision: str, calibration: Calibration, out: Path) -> Conversion:
+    """Writes the model in that precision to `out`, past the cache.
 
-
-def _make_int8(model: ModelInfo, out: Path, calibration: Calibration) -> None:
+    Raises:
+        ModelError: it cannot be made, or what it is made of answers otherwise than the model.
+        BackendUnavailableError: onnxruntime, which runs and quantizes it, is not installed.
+    """
     if find_spec("onnxruntime") is None:
         raise BackendUnavailableError(
-            "int8: onnxruntime makes the quantized model and is not installed; python -m pip install 'seatrial[cpu]'"
+            f"{precision}: onnxruntime makes the model and is not installed; python -m pip install 'seatrial[cpu]'"
         )
-    import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    from seatrial.precision.makers import MAKERS
 
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._feeds = calibration.feeds()
-
-        def get_next(self) -> Feeds | None:
-            return next(self._feeds, None)
-
-    # It logs advice that does not apply here ("consider pre-processing"), on the root logger.
-    logging.getLogger().setLevel(logging.ERROR)
-    prepared, settings = out.with_suffix(".prepared.onnx"), dict(_INT8_SETTINGS)
     try:
-        source = model.path
-        if model.external_files:
-            # The quantizer looks for external data beside its own temporary copies: give it one whole file.
-            source = out.with_suffix(".whole.onnx")
-            onnx.save(onnx.load(str(model.path)), str(source))
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        quantize_static(
-            str(prepared),
-            str(out),
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            weight_type=QuantType[settings.pop("weights")],
-            activation_type=QuantType[settings.pop("activations")],
-            calibrate_method=CalibrationMethod[settings.pop("calibration")],
-            **settings,
-        )
-        _check_quantized(model, out)
-    except ModelError:
-        raise
-    except Exception as e:  # the quantizer raises bare exceptions of many kinds
-        raise ModelError(f"{model.path}: cannot be quantized to int8: {type(e).__name__}: {str(e)[:300]}") from e
+        return MAKERS[precision](model, out, calibration)
+    except ModelError as e:
+        raise ModelError(e.text, subject=e.subject or model.path) from e
 
 
-def _check_quantized(model: ModelInfo, out: Path) -> None:
-    import onnx
+def conversion_of(path: Path) -> Conversion | None:
+    """What was noted beside a cached variant; None where there is no note."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads(_note_of(path).read_text("utf-8"))
+        kept = tuple(Kept(**k) for k in found.pop("kept"))
+        return Conversion(**{**found, "unmatched": tuple(found["unmatched"])}, kept=kept)
+    return None
 
-    if not any(n.op_type == "QuantizeLinear" for n in onnx.load(str(out), load_external_data=False).graph.node):
-        operators = ", ".join(_INT8_SETTINGS["op_types_to_quantize"])
-        raise ModelError(
-            f"{model.path}: nothing to quantize: int8 applies to {operators}, and the model has none; use fp32"
-        )
+
+def _note_of(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
 def _tool_versions() -> list[str]:
     """Of whatever makes the calibration inputs or the variant."""
     return [f"{name} {number}" for name, number in packages().items()]
-
-
-MAKERS: dict[str, Callable[[ModelInfo, Path, Calibration], None]] = {"int8": _make_int8}

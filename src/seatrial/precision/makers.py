@@ -1,0 +1,123 @@
+"""A precision's name to how it is made. For: the order of steps. Not for: the steps themselves, or where the file goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.errors import ModelError
+from seatrial.model.file import ModelInfo
+from seatrial.precision.float8 import in_float8
+from seatrial.precision.half import halved
+from seatrial.precision.prepare import BFLOAT16_OPSET, LEAST_OPSET, prepared
+from seatrial.precision.quantise import PRODUCTS, quantised
+from seatrial.precision.ranges import greatest_magnitudes
+from seatrial.precision.variants import Calibration, Conversion, Kept, Maker
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+# What folding and another opset may change: rounding. Below it another model was made.
+LEAST_SQNR_DB = 60.0
+# Of how many rows these leave decides the last bit of a score.
+_COUNT_ROWS = ("NonMaxSuppression", "NonZero", "TopK", "Unique", "Compress")
+
+
+def _half(model: ModelInfo, out: Path, calibration: Calibration, precision: str) -> Conversion:
+    feeds = _Feeds(calibration)
+    proto = _same(model, prepared(model, BFLOAT16_OPSET if precision == "bf16" else LEAST_OPSET), feeds.first)
+    # bfloat16 ends where float32 does.
+    greatest = greatest_magnitudes(proto, feeds) if precision == "fp16" else {}
+    made = halved(proto, precision, greatest, calibration.recipe)
+    _save(made.proto, out)
+    return Conversion(precision, made.nodes, made.kept, calibration.recipe.unmatched(list(proto.graph.node)))
+
+
+def _integers(model: ModelInfo, out: Path, calibration: Calibration, precision: str) -> Conversion:
+    feeds = _Feeds(calibration)
+    proto = _same(model, prepared(model), feeds.first)
+    quantised(proto, precision, feeds, calibration.method, calibration.recipe, out)
+    return _products(proto, precision, calibration)
+
+
+def _float8(model: ModelInfo, out: Path, calibration: Calibration) -> Conversion:
+    feeds = _Feeds(calibration)
+    proto = _same(model, prepared(model), feeds.first)
+    _save(in_float8(proto, greatest_magnitudes(proto, feeds), calibration.recipe), out)
+    return _products(proto, "fp8", calibration)
+
+
+MAKERS: dict[str, Maker] = {
+    "fp16": lambda model, out, calibration: _half(model, out, calibration, "fp16"),
+    "bf16": lambda model, out, calibration: _half(model, out, calibration, "bf16"),
+    "int8": lambda model, out, calibration: _integers(model, out, calibration, "int8"),
+    "int8-u8": lambda model, out, calibration: _integers(model, out, calibration, "int8-u8"),
+    "fp8": _float8,
+}
+
+
+class _Feeds:
+    """The calibration's feeds from the start each time, and the first of them by itself."""
+
+    def __init__(self, calibration: Calibration) -> None:
+        self._again = calibration.feeds
+        first = next(iter(self._again()), None)
+        if first is None:
+            raise ModelError("there is no image to calibrate on; name at least one")
+        self.first: Feeds = {name: array.copy() for name, array in first.items()}
+
+    def __iter__(self) -> Iterator[Feeds]:
+        return iter(self._again())
+
+
+def _same(model: ModelInfo, proto: Any, feeds: Feeds) -> Any:
+    """The prepared model, once it has answered as the file does. Converters have been seen to drop a node."""
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.log_severity_level = 4
+    answers = []
+    for source in (str(model.path), proto.SerializeToString()):
+        try:
+            session = ort.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
+            answers.append(session.run(None, dict(feeds)))
+        except Exception as e:  # onnxruntime raises its own types, none with a common public base
+            raise ModelError(f"it cannot be run to be converted: {str(e).splitlines()[0][:300]}") from e
+    counts = any(n.op_type in _COUNT_ROWS for n in proto.graph.node)
+    for output, own, made in zip(model.outputs, *answers, strict=True):
+        if own.shape != made.shape and not (counts and own.ndim == made.ndim):
+            raise ModelError(
+                f"brought to a newer opset it gives {output.name} of shape {made.shape}, not {own.shape}; this is a fault of "
+                "the conversion, please report it with the model"
+            )
+        if own.shape == made.shape and own.dtype.kind == "f" and not counts and _sqnr_db(own, made) < LEAST_SQNR_DB:
+            raise ModelError(
+                f"brought to a newer opset it gives another {output.name}, {_sqnr_db(own, made):.0f} dB above the difference; "
+                "this is a fault of the conversion, please report it with the model"
+            )
+    return proto
+
+
+def _sqnr_db(own: npt.NDArray[Any], made: npt.NDArray[Any]) -> float:
+    with np.errstate(over="ignore", invalid="ignore"):
+        a, b = own.astype(np.float64).ravel(), made.astype(np.float64).ravel()
+        same = (a == b) | (np.isnan(a) & np.isnan(b))
+        noise = float(((a - b)[~same] ** 2).sum())
+        signal = float((a[np.isfinite(a)] ** 2).sum())
+    if noise == 0:
+        return np.inf
+    return 10 * float(np.log10(max(signal, 1e-300) / noise)) if np.isfinite(noise) else -np.inf
+
+
+def _products(proto: Any, precision: str, calibration: Calibration) -> Conversion:
+    nodes = [n for n in proto.graph.node if n.op_type in PRODUCTS]
+    kept = tuple(Kept(n.name, n.op_type, "the recipe says so") for n in nodes if calibration.recipe.keeps(n))
+    return Conversion(precision, len(nodes) - len(kept), kept, calibration.recipe.unmatched(list(proto.graph.node)))
+
+
+def _save(proto: Any, out: Path) -> None:
+    import onnx
+
+    onnx.save(proto, str(out))
