@@ -1,0 +1,182 @@
+"""What every variant is made of: folded, of a current opset, and answering as the file does."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper, numpy_helper
+
+from seatrial.errors import ModelError
+from seatrial.model.file import inspect_model
+from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
+from seatrial.precision.prepare import prepared
+from float_graphs import model_of
+
+
+def run(proto, feeds):
+    """The first output, by ONNX Runtime with nothing fused: onnx's own reference has no grouped transposed convolution."""
+    settings = ort.SessionOptions()
+    settings.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    settings.log_severity_level = 4
+    return ort.InferenceSession(proto.SerializeToString(), settings, ["CPUExecutionProvider"]).run(None, feeds)[0]
+
+
+def info_of(proto, tmp_path):
+    path = tmp_path / "m.onnx"
+    onnx.save(proto, str(path))
+    return inspect_model(path)
+
+
+def norm_constants(rng, channels, variance):
+    return {
+        "scale": rng.normal(size=channels).astype(np.float32),
+        "bias": rng.normal(size=channels).astype(np.float32),
+        "mean": rng.normal(size=channels).astype(np.float32),
+        "var": (variance * rng.uniform(0.5, 2, channels)).astype(np.float32),
+    }
+
+
+PRODUCTS = {
+    "Conv": ((6, 4, 3, 3), {"pads": [1, 1, 1, 1]}),
+    "grouped Conv": ((6, 2, 3, 3), {"pads": [1, 1, 1, 1], "group": 2}),
+    "ConvTranspose": ((4, 6, 3, 3), {}),
+    "grouped ConvTranspose": ((4, 3, 3, 3), {"group": 2}),
+}
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(sorted(PRODUCTS)), biased=st.booleans(), seed=st.integers(0, 99),
+    variance=st.sampled_from([1.0, 1e-5, 1e-7, 1e4]),
+)  # fmt: skip
+def test_a_batch_norm_goes_into_the_product_before_it(kind, biased, seed, variance):
+    rng = np.random.default_rng(seed)
+    shape, attributes = PRODUCTS[kind]
+    constants = {"w": rng.normal(size=shape).astype(np.float32), **norm_constants(rng, 6, variance)}
+    if biased:
+        constants["b"] = rng.normal(size=6).astype(np.float32)
+    proto = model_of(
+        [
+            helper.make_node(kind.split()[-1], ["x", "w", *(["b"] if biased else [])], ["c"], **attributes),
+            helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], ["y"], epsilon=1e-6),
+        ],
+        {"x": (2, 4, 7, 5)},
+        {"y": None},
+        constants,
+    )
+    x = {"x": rng.normal(size=(2, 4, 7, 5)).astype(np.float32)}
+    expected = run(proto, x)
+    assert fold_batch_norms(proto) == 1
+    assert [n.op_type for n in proto.graph.node] == [kind.split()[-1]]
+    found = run(proto, x)
+    np.testing.assert_allclose(found, expected, rtol=2e-4, atol=2e-5 * np.abs(expected).max())
+    assert {t.name for t in proto.graph.initializer} == {"y_weight", "y_bias"}
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_batch_norm_goes_into_a_gemm_with_its_alpha_and_beta(transposed):
+    rng = np.random.default_rng(1)
+    constants = {
+        "w": rng.normal(size=(6, 5) if transposed else (5, 6)).astype(np.float32),
+        "b": rng.normal(size=6).astype(np.float32), **norm_constants(rng, 6, 1.0),
+    }  # fmt: skip
+    proto = model_of(
+        [
+            helper.make_node("Gemm", ["x", "w", "b"], ["c"], transB=transposed, alpha=0.5, beta=3.0),
+            helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], ["y"]),
+        ],
+        {"x": (3, 5)},
+        {"y": None},
+        constants,
+    )
+    x = {"x": rng.normal(size=(3, 5)).astype(np.float32)}
+    expected = run(proto, x)
+    assert fold_batch_norms(proto) == 1
+    np.testing.assert_allclose(run(proto, x), expected, rtol=1e-4, atol=1e-4)
+
+
+def conv_norm(outputs, extra=(), **attributes):
+    rng = np.random.default_rng(0)
+    constants = {"w": rng.normal(size=(6, 4, 1, 1)).astype(np.float32), **norm_constants(rng, 6, 1.0)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], ["y"], **attributes),
+        *extra,
+    ]
+    return model_of(nodes, {"x": (1, 4, 3, 3)}, outputs, constants)
+
+
+@pytest.mark.parametrize(
+    "proto",
+    [
+        conv_norm({"y": None, "c": None}),
+        conv_norm({"y": None, "z": None}, [helper.make_node("Relu", ["c"], ["z"])]),
+    ],
+    ids=["the product is an output", "somebody else reads the product"],
+)
+def test_what_is_read_in_between_stays(proto):
+    assert fold_batch_norms(proto) == 0
+
+
+def test_constants_that_two_products_share_are_folded_apart():
+    rng = np.random.default_rng(2)
+    constants = {"w": rng.normal(size=(4, 4, 1, 1)).astype(np.float32), **norm_constants(rng, 4, 1.0)}
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "scale", "bias", "mean", "var"], ["d"]),
+        helper.make_node("Conv", ["d", "w"], ["y"]),
+    ]
+    proto = model_of(nodes, {"x": (1, 4, 3, 3)}, {"y": None}, constants)
+    x = {"x": rng.normal(size=(1, 4, 3, 3)).astype(np.float32)}
+    expected = run(proto, x)
+    assert fold_batch_norms(proto) == 1
+    np.testing.assert_allclose(run(proto, x), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_constant_nodes_of_every_kind_become_initialisers():
+    kinds = [("value_float", 2.5), ("value_int", 3), ("value_floats", [1.0, 2.0]), ("value_ints", [4, 5])]
+    nodes = [helper.make_node("Constant", [], [key], **{key: value}) for key, value in kinds]
+    nodes.append(helper.make_node("Constant", [], ["tensor"], value=numpy_helper.from_array(np.eye(2, dtype=np.float32))))
+    nodes.append(helper.make_node("Identity", ["x"], ["y"]))
+    proto = model_of(nodes, {"x": (1,)}, {"y": (1,)})
+    constants_as_initialisers(proto)
+    found = {t.name: numpy_helper.to_array(t) for t in proto.graph.initializer}
+    assert found["value_float"] == np.float32(2.5)
+    assert found["value_int"] == 3
+    assert found["value_floats"].tolist() == [1, 2]
+    assert found["value_ints"].tolist() == [4, 5]
+    assert found["tensor"].tolist() == np.eye(2).tolist()
+    assert [n.op_type for n in proto.graph.node] == ["Identity"]
+
+
+def test_dimensions_of_one_name_get_names_of_their_own_and_others_stay(tmp_path):
+    proto = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": ("n", 3, "?", "?")}, {"y": ("n", 3, "?", "?")})
+    made = prepared(info_of(proto, tmp_path))
+    names = [d.dim_param or d.dim_value for d in made.graph.input[0].type.tensor_type.shape.dim]
+    assert names == ["n", 3, "x_2", "x_3"]
+    assert made.opset_import[0].version >= 19
+
+
+def test_what_a_file_says_wrongly_of_its_output_is_left_out(tmp_path):
+    proto = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": (2, 3)}, {"y": (6,)})
+    made = prepared(info_of(proto, tmp_path))
+    assert [d.dim_value for d in made.graph.output[0].type.tensor_type.shape.dim] == [2, 3]
+
+
+def test_weights_that_are_inputs_too_are_inputs_no_more(tmp_path):
+    proto = model_of(
+        [helper.make_node("Add", ["x", "w"], ["y"])], {"x": (2,), "w": (2,)}, {"y": (2,)},
+        {"w": np.ones(2, np.float32)}, ir=3,
+    )  # fmt: skip
+    made = prepared(info_of(proto, tmp_path))
+    assert [i.name for i in made.graph.input] == ["x"]
+
+
+def test_a_model_that_no_converter_brings_to_the_opset_is_refused_by_name(tmp_path):
+    proto = model_of([helper.make_node("Upsample", ["x", "s"], ["y"], mode="nearest")], {"x": (1, 1, 2, 2)}, {"y": None},
+                     {"s": np.array([1, 1, 2, 2], np.float32)}, opset=9)  # fmt: skip
+    proto.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(ModelError, match=r"m\.onnx: cannot be brought to opset 19"):
+        prepared(info_of(proto, tmp_path))

@@ -1,0 +1,63 @@
+"""What stays in fp32, as a user says it."""
+
+import pytest
+from onnx import helper
+
+from seatrial.errors import PlanError
+from seatrial.precision.recipe import Recipe, read_recipe
+
+NODES = [helper.make_node("Conv", ["x"], ["y"], name="/head/conv"), helper.make_node("Softmax", ["y"], ["z"], name="top")]
+
+
+def test_names_after_commas_are_operators_or_nodes():
+    recipe = read_recipe("Softmax, /head/*,top")
+    assert recipe == Recipe(("/head/*", "top"), ("Softmax",))
+    assert [recipe.keeps(n) for n in NODES] == [True, True]
+    assert not recipe.unmatched(NODES)
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+def test_a_file_says_both(tmp_path, suffix):
+    path = tmp_path / f"recipe.{suffix}"
+    path.write_text('{"nodes": ["/head/*"], "operators": ["Softmax"]}')
+    assert read_recipe(str(path)) == Recipe(("/head/*",), ("Softmax",))
+
+
+def test_what_the_model_does_not_have_is_named():
+    assert Recipe(("/tail/*", "top"), ("Conv", "Gelu")).unmatched(NODES) == ("Gelu", "/tail/*")
+
+
+def test_a_name_with_brackets_or_a_case_of_its_own_is_taken_as_it_is():
+    node = helper.make_node("Conv", ["x"], ["y"], name="Block")
+    assert not Recipe(("block",)).keeps(node)
+    assert Recipe(("Block",)).keeps(node)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected a recipe file"),
+        ("absent.yaml", "cannot be read"),
+    ],
+)
+def test_what_is_no_recipe_is_refused(text, said):
+    with pytest.raises(PlanError, match=said):
+        read_recipe(text)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("[a, b]", "expected a mapping with nodes or operators, got list"),
+        ("{}", "expected a mapping"),
+        ("{node: [a]}", r"unknown key node \(did you mean 'nodes'\?\)"),
+        ("{nodes: a}", "nodes: expected a list of names, got 'a'"),
+        ("{nodes: [1]}", "expected a list of names"),
+        ("{nodes: [", "cannot be read"),
+    ],
+)
+def test_a_file_that_says_something_else_is_refused(tmp_path, content, said):
+    path = tmp_path / "r.yaml"
+    path.write_text(content)
+    with pytest.raises(PlanError, match=said):
+        read_recipe(str(path))
