@@ -129,6 +129,7 @@ CODES = {
     "background-column": "the column that is dropped as the background may be a class",
     "blank-class": "the class that is read as the blank hardly ever wins",
     "angle-column": "the column that is read as an angle may be a class",
+    "unusual-input": "an input beside the image is filled with other numbers than its name means",
     "boxes-unit": "boxes may count other pixels than the format says",
     "constant-map": "a dense map has one value on all images",
     "no-inverse": "values to be inverted are not above 0",

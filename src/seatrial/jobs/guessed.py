@@ -8,6 +8,7 @@ from pathlib import Path
 
 from seatrial.demo import PICTURE
 from seatrial.errors import count_of, is_utf8, printable
+from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import Size
 from seatrial.pipeline.class_count import head_classes
@@ -15,6 +16,7 @@ from seatrial.pipeline.plausibility import Plausibility
 from seatrial.plan.guess import Guess, guess
 from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
 from seatrial.plan.seen import Seen
+from seatrial.plan.tasks import OBJECTS
 
 MOST_LOOKED_AT = 64
 
@@ -47,6 +49,12 @@ def guess_seen(
         said = f"images: no picture can be read in {printable(str(images))}; the model was run on a picture of the demo"
         found = replace(found, unsure=(*found.unsure, said))
     return found, seen.problem
+
+
+def boxes_counted(found: Guess) -> str | None:
+    """What boxes are guessed to count, as a plan's `boxes` says it; None of what has none."""
+    form = FORMATS.get(found.format or "") if found.task in OBJECTS else None
+    return found.recognition.head.boxes or (form.units[0] if form else None)
 
 
 def _postprocess(found: Guess) -> Postprocess:
