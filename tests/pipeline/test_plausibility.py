@@ -201,7 +201,7 @@ FALSE_LAYOUTS = {
         detect("nms_tensors", outputs=["output0", "output2", "output1"]), chosen(), None, "expects probabilities", ""),
     "nms_tensors, a class too many": (
         detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(label=1), list("abcde"),
-        "class numbers up to 5, but there are 5 labels", ""),
+        "class numbers up to 5, but there are 5 labels", "counted from 1? give class 0 a label"),
     "nms_tensors of fractions": (
         detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(1 / SIDE), None, "2 px", "boxes: fractions"),
     "nms_tensors, source of fractions": (
@@ -246,6 +246,8 @@ FALSE = {
                             "expects corners", "not corners"),
     "end_to_end, more classes than labels": (detect("end_to_end"), (listed(),), ["a", "b"],
                                              "class numbers up to 4, but there are 2 labels", ""),
+    "end_to_end, counted from 1": (detect("end_to_end"), (listed(),), ["a", "b", "c", "d"],
+                                   "class numbers up to 4, but there are 4 labels, for 0 to 3", "labels: [background, …]"),
     "detr of sigmoids": (detect("detr"), RTDETR, None, "'no object'", "try format: rtdetr"),
     "rtdetr of a softmax": (detect("rtdetr"), DETR, None, "would be read as a class", "try format: detr"),
     "detr of probabilities": (detect("detr"), pair(boxes(100, 1 / SIDE), softmax(no_object(100, 6))), None,

@@ -23,7 +23,7 @@ from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
-from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span, tiny
+from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, beyond_labels, images_of, span, tiny
 from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
@@ -87,7 +87,8 @@ class Plausibility:
         else:
             found = ""
         asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
-        likely = "" if self._post.task == "text" else f"; {self._likely()}"
+        # What names its own cure needs no other.
+        likely = "" if self._post.task == "text" or "; " in found else f"; {self._likely()}"
         return f"{self._where}.{asked}, which {found}{likely}" if found else ""
 
     def doubts(self) -> tuple[Warning, ...]:
@@ -280,7 +281,7 @@ class Plausibility:
         if len(values.high) != 6 + extra:
             return f"reads {6 + extra} columns, but there are {len(values.high)}"
         if self._labels and classes.most >= len(self._labels):
-            return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
+            return beyond_labels(classes.most, len(self._labels))
         # Oriented boxes are a centre and sizes.
         if self._post is not None and self._post.task != "oriented" and seen.share("corners") < 0.5:
             return (

@@ -38,7 +38,7 @@ def against_layout(
         if not classes.whole.all() or classes.least < -1:
             return f"expects class numbers, but they go from {span(classes)} and are not all whole"
         if labels and classes.most >= labels:
-            return f"gives class numbers up to {classes.most:.0f}, but there are {labels} labels"
+            return beyond_labels(classes.most, labels)
     offsets = found.get("offsets")
     if offsets is not None and not offsets.within(-MOST_OFFSET, MOST_OFFSET):
         return f"expects offsets from anchors, but they go from {span(offsets)} over {images}"
@@ -96,6 +96,17 @@ def _values(part: Part, seen: Seen) -> Ranges | None:
 
 def _columns(form: Format, seen: Seen) -> int:
     return seen.shape[2 - form.anchor_axis]
+
+
+def beyond_labels(most: float, labels: int) -> str:
+    """Of class numbers that no label stands for; of one too many, which is mostly a count from 1, with the cure."""
+    said = f"gives class numbers up to {most:.0f}, but there are {labels} labels"
+    if most != labels:
+        return said
+    return (
+        f"{said}, for 0 to {labels - 1}; counted from 1? give class 0 a label in front of the others, such as background "
+        "(labels: [background, …], in a file a first line)"
+    )
 
 
 def span(values: Ranges) -> str:
