@@ -152,7 +152,9 @@ def test_boxes_of_the_picture_need_a_picture_that_is_not_moved(post, pre, cure):
 )
 def test_an_input_of_a_known_name_that_gets_something_else_is_told(extra, post, mode, cure):
     """Rows and columns swapped look right on square pictures. That a model's own code differs is possible: no error."""
-    spec = Pipeline(model="m.onnx", preprocess={"size": (64, 64), "mode": mode, "extra_inputs": extra}, postprocess=post)
+    spec = Pipeline(
+        model="m.onnx", preprocess={"size": (64, 64), "mode": mode, "extra_inputs": extra}, postprocess=post
+    )
     found = unusual_inputs("pipelines.p", spec)
     assert [w.code for w in found] == ["unusual-input"] * bool(cure)
     assert all(cure in str(w) for w in found)

@@ -74,7 +74,7 @@ def unusual_inputs(where: str, spec: pipelines.Pipeline) -> list[Warning]:
 
 
 def _as_good(usual: str, spec: pipelines.Pipeline) -> tuple[str, ...]:
-    """Kinds of the same order: the input's size where it is the resized picture's, or where boxes are not to be the picture's."""
+    """The input's size in the same order, where it is the resized picture's, or where boxes are not to be the picture's."""
     which, _, order = usual.partition("_")
     stretched = isinstance(spec.preprocess, pipelines.Preprocess) and spec.preprocess.mode == "stretch"
     own_unit = not (isinstance(spec.postprocess, pipelines.Postprocess) and _of_the_picture(spec.postprocess))

@@ -23,6 +23,7 @@ from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
+from seatrial.pipeline.plausible_classes import class_doubts
 from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, beyond_labels, images_of, span, tiny
 from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.pipeline.plausible_text import text_doubts, text_problem
@@ -107,23 +108,7 @@ class Plausibility:
             return map_doubts(self._where, self._post, self._seen[self._read[0]])
         if self._post.task != "classify":
             return ()
-        scores = self._seen[self._read[0]]
-        if scores.columns is None or not scores.images or scores.columns.high.size < 2:
-            return ()
-        activation, where = self._post.activation, f"{self._where}.activation"
-        if activation != "none" and scores.columns.probabilities and not scores.columns.blank:
-            if scores.sums[0] > 0.99 and scores.sums[1] < 1.01:
-                said = f"{where} is {activation}, but the model's scores sum to 1 already: set activation: none"
-                return (Warning("double-activation", said),)
-            if activation == "sigmoid":
-                said = f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none"
-                return (Warning("double-activation", said),)
-        if activation == "none" and not scores.columns.probabilities:
-            span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
-            said = f"{where} is none, but the scores go from {span}: these are logits"
-            cure = f"set activation: {'sigmoid' if self._post.multi_label else 'softmax'}"
-            return (Warning("raw-logits", said, cure),)
-        return ()
+        return class_doubts(self._where, self._post, self._seen[self._read[0]])
 
     def _no_background(self) -> tuple[Warning, ...]:
         lists = self._lists()
