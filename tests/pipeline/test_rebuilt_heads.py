@@ -9,6 +9,7 @@ from heads.all import HEADS, build
 from heads.scene import CLASSES, scenes
 
 from seatrial.images.files import find_images
+from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import inspect_model
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import map_classes
@@ -108,6 +109,9 @@ def test_init_knows_it_or_says_that_it_does_not(tmp_path, name, metadata):
     post = rebuilt.spec.postprocess
     alike = {"yolov10": "end_to_end", "yolo26": "end_to_end", "yolo11": "yolov8"}
     right = (found.head.task, found.head.format) == (post.task, alike.get(post.format, post.format))
+    right = right and (found.head.boxes or FORMATS[post.format].units[0]) == (
+        post.boxes or FORMATS[post.format].units[0]
+    )
     assert right or not found.certain, found
     if metadata and HEADS[name].metadata:
         assert right, found

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS
 from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.box_reach import Reach
@@ -24,7 +25,15 @@ from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
 from seatrial.pipeline.plausible_classes import class_doubts
-from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, beyond_labels, images_of, span, tiny
+from seatrial.pipeline.plausible_layouts import (
+    against_layout,
+    against_points,
+    beyond_labels,
+    images_of,
+    span,
+    tiny,
+    without,
+)
 from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
@@ -210,7 +219,14 @@ class Plausibility:
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
-        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return self._tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+
+    def _tiny(self, boxes: Ranges, seen: Seen) -> str:
+        """Of a detector its likely format says more than its unit."""
+        assert self._post is not None
+        found, units = tiny(boxes, seen), FORMATS[self._post.format or ""].units
+        known = self._post.task in ("instances", "pose") and FRACTIONS in units
+        return f"{found}; fractions of the input? set boxes: {FRACTIONS}" if found and known else found
 
     def _unit(self, name: str) -> str:
         assert self._post is not None
@@ -225,7 +241,11 @@ class Plausibility:
                 return ""
         elif len(tensors) != len(form.output_ranks):
             return ""
-        return against_layout(form, unit, tensors, len(self._labels or ()), self._class_count)
+        extra = self._columns_behind()
+        plain = [without(form, tensors[0], extra), *tensors[1:]]
+        found = against_layout(form, unit, plain, len(self._labels or ()), self._class_count)
+        values = tensors[0].rows if form.anchor_axis else tensors[0].columns
+        return found or self._behind(values.part(-extra) if values and extra else None, tensors[0], unit)
 
     def _columns_behind(self) -> int:
         """As the tensors came."""
@@ -233,23 +253,14 @@ class Plausibility:
         seen = [replace(o, shape=self._seen[o.name].shape) for o in self._model.outputs if o.name in self._read]
         return columns_behind(self._post, seen) or 0
 
-    def _behind(self, values: Ranges | None, seen: Seen) -> str:
+    def _behind(self, values: Ranges | None, seen: Seen, unit: str = PIXELS) -> str:
         """What stands behind the classes, and cannot be what the task reads."""
         assert self._post is not None
         if values is not None and self._post.task == "oriented" and not values.within(*ANGLES):
             return f"expects an angle in radians in the last column, but they go from {span(values)} over {images_of(seen)}"
         if values is None or self._post.task != "pose" or self._post.keypoints is None:
             return ""
-        each = self._post.keypoints[1]
-        if each == 3 and not values.every(3, 2).probabilities:
-            return (
-                f"expects a probability as the third value of each keypoint, but they go from {span(values.every(3, 2))} over "
-                f"{images_of(seen)}"
-            )
-        points = [values.every(each, k) for k in range(2)]
-        if all(p.most <= TINY_PX and not p.blank for p in points):
-            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
-        return ""
+        return against_points(values, self._post.keypoints[1], unit, seen)
 
     def _class_count(self, classes: int) -> str:
         return class_count_problem(classes, self._labels)
@@ -272,7 +283,7 @@ class Plausibility:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
-        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return self._tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
 
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
@@ -280,7 +291,7 @@ def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folde
 
 
 def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
-    if post is None or post.task != "detect" or post.format not in FORMATS:
+    if post is None or post.task not in ("detect", "instances", "pose") or post.format not in FORMATS:
         return None
     form = FORMATS[post.format]
     return Reach(form, post.boxes or form.units[0], post.confidence) if form.ranked else None

@@ -7,6 +7,7 @@ For: plausibility.py, about formats that only NumPy reads. Not for: formats of C
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from seatrial.kernels.detection_layouts import MOST_OFFSET
 from seatrial.kernels.detector_format import FRACTIONS, PIXELS, Format, Part
@@ -82,6 +83,33 @@ def _boxes(form: Format, unit: str, boxes: Ranges, seen: Seen, images: str) -> s
         return f"expects corners, but in {1 - in_order:.0%} of the boxes the second lies before the first"
     if form.name == "rtdetr_end_to_end" and in_order > MOST_IN_ORDER and seen.counts.get("boxes", 0) >= LEAST_BOXES:
         return f"expects centre and size, but {in_order:.0%} of the boxes are corners, the second behind the first"
+    return ""
+
+
+def without(form: Format, seen: Seen, extra: int) -> Seen:
+    """A head without the last `extra` columns, which another task keeps behind the classes."""
+    if not extra:
+        return seen
+    axis = 2 - form.anchor_axis
+    shape = tuple(size - extra * (k == axis) for k, size in enumerate(seen.shape))
+    if form.anchor_axis:
+        return replace(seen, shape=shape, rows=seen.rows and seen.rows.part(0, -extra))
+    return replace(seen, shape=shape, columns=seen.columns and seen.columns.part(0, -extra))
+
+
+def against_points(points: Ranges, each: int, unit: str, seen: Seen) -> str:
+    """Why columns cannot be keypoints of so many values each; a phrase behind 'which', '' where nothing shows that."""
+    if each == 3 and not points.every(3, 2).probabilities:
+        there = f"{span(points.every(3, 2))} over {images_of(seen)}"
+        return f"expects a probability as the third value of each keypoint, but they go from {there}"
+    places = [points.every(each, k) for k in range(2)]
+    least, most = min(p.least for p in places), max(p.most for p in places)
+    if all(p.blank for p in places):
+        return ""
+    if unit == FRACTIONS and not (FRACTIONS_OF_ANCHORS[0] <= least and most <= FRACTIONS_OF_ANCHORS[1]):
+        return f"expects keypoints as fractions of the input, but they go from {least:.3g} to {most:.3g} over {images_of(seen)}"
+    if unit != FRACTIONS and most <= TINY_PX:
+        return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
     return ""
 
 

@@ -28,6 +28,8 @@ def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure
     layout, words, fits = _layout(info, lists[0], seen, channels)
     key = {"yolov8": "instances", "": "instances_other"}.get(layout, f"instances_{layout}")
     because = f"{because}; {words}, {channels} of them coefficients"
+    if key != "instances_other" and (small := _fractions(layout, lists[0], seen)):
+        key, because, sure = f"{key}_fractions", f"{because}; {small}", False
     return Finding(key, because, sure and fits, (lists[0].name, maps[0].name) if len(info.outputs) > 2 else ())
 
 
@@ -58,6 +60,8 @@ def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: boo
     layout, words, fits = _layout(info, head, seen, points[0] * points[1])
     key = {"yolov8": "pose", "end_to_end": "pose_end_to_end"}.get(layout, "pose_other")
     because = f"{because}; {words}, {points[0]} × {points[1]} of them keypoints"
+    if key != "pose_other" and (small := _fractions(layout, head, seen)):
+        key, because, sure = f"{key}_fractions", f"{because}; {small}", False
     return Finding(key, because, sure and fits, keypoints=points)
 
 
@@ -105,6 +109,15 @@ def _layout(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen], extra: 
         ):
             return layout, f"{words} are {fixed} + {count - fixed - extra} classes + {extra}", False
     return "", words, False
+
+
+def _fractions(layout: str, head: TensorInfo, seen: Mapping[str, Seen]) -> str:
+    """Why its boxes are fractions of the input; '' where nothing shows that."""
+    numbers = seen.get(head.name)
+    values = numbers and (numbers.columns if _LAYOUTS[layout][0] == 2 else numbers.rows)
+    if not values or values.part(0, 4).blank or values.part(0, 4).most > 2:
+        return ""
+    return f"on a picture, boxes from {values.part(0, 4).least:.3g} to {values.part(0, 4).most:.3g}"
 
 
 def _guessed_points(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen]) -> tuple[int, int] | None:

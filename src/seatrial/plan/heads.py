@@ -111,6 +111,16 @@ HEADS: dict[str, Head] = {
     "mmdet_masks": Head("instances", "mmdetection's: dets, labels and a mask a detection", "mmdet_masks"),
     "pose": Head("pose", "a pose head: keypoints behind the classes", "yolov8"),
     "pose_end_to_end": Head("pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
+    **{
+        f"{key}_fractions": Head(task, f"{words}, from 0 to 1", form, boxes="fractions")
+        for key, task, words, form in (
+            ("pose", "pose", "a pose head: keypoints behind the classes, and boxes", "yolov8"),
+            ("pose_end_to_end", "pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
+            ("instances", "instances", "an instance segmentation's with prototypes, and boxes", "yolov8"),
+            ("instances_yolov5", "instances", "YOLOv5's instance segmentation with boxes", "yolov5"),
+            ("instances_end_to_end", "instances", "end-to-end detections with prototypes, and boxes", "end_to_end"),
+        )
+    },
     "yolov7_end_to_end": Head(
         "detect", "YOLOv7's end-to-end (detections, 7): image, corners, class, score", "yolov7_end_to_end"
     ),

@@ -108,8 +108,8 @@ class Postprocess(Strict):
     class_agnostic: bool = False
     boxes: Literal["pixels", "fractions", "source"] | None = Field(
         None,
-        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of "
-        "the picture, where a format has several; by default its first",
+        description="detect, instances, pose: what the numbers of boxes and keypoints count, pixels of the input, fractions "
+        "of it, or pixels of the picture, where a format has several; by default its first",
     )
     anchors: str | None = Field(
         None,
@@ -182,8 +182,7 @@ class Postprocess(Strict):
         given = [k for k, field in type(self).model_fields.items() if getattr(self, k) != field.default]
         if unread := unread_key(self.task, self.format, given):
             raise PydanticCustomError("unread_key", "{said}", {"key": unread[0], "said": unread[1]})
-        with_units = self.task == "detect" or self.format in tasks.WITH_MASKS
-        units = tasks.BOXES.get(self.format or "", ()) if with_units else ()
+        units = tasks.BOXES.get(self.format or "", ())
         if self.boxes is not None and self.boxes not in units:
             said = "boxes of format '{format}' are {known}, not '{boxes}'; leave it out, or name another format"
             known_units = " or ".join(units) or "always the same"
