@@ -20,6 +20,7 @@ from seatrial.pipeline.build import build_pipeline, labels_of
 from seatrial.pipeline.class_count import head_classes
 from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
+from seatrial.pipeline.sure_objects import sure_objects_of
 from seatrial.plan import tasks
 from seatrial.plan.heads import recognise
 from seatrial.plan.load import load_plan
@@ -46,6 +47,7 @@ class Rebuilt:
         spec = self.spec.model_copy(update={"engine": engine})
         pipeline = build_pipeline("only", spec, self.model, self.folder)
         plausible = plausibility_of("only", spec, self.model, self.folder)
+        sure = sure_objects_of("only", spec, self.model, self.folder)
         results = []
         for start in range(0, len(self.images), batch):
             count = min(batch, len(self.images) - start)
@@ -56,9 +58,10 @@ class Rebuilt:
             plausible.add(outputs, batch, count)
             by_image = outputs_by_image(spec.postprocess, self.model.outputs, outputs, batch)
             plausible.add_reach(by_image[:count], geometries[:count])
+            sure.add(by_image[:count], geometries[:count])
             self.outputs.append((outputs, batch))
             results += pipeline.postprocess(outputs, geometries)[:count]
-        assert plausible.settle(reduced=False) == []
+        assert plausible.settle(reduced=False) == sure.warnings() == []
         return results
 
     def evaluation(self, results):

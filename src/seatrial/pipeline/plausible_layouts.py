@@ -19,7 +19,7 @@ TINY_PX = 2.0
 FRACTIONS_OF_CHOSEN, FRACTIONS_OF_ANCHORS = (-0.5, 2.0), (-16.0, 16.0)
 # Corners lie in order; of centres and sizes a few do by chance, all of so many do not.
 MOST_IN_ORDER, LEAST_BOXES = 0.95, 20
-_CENTRES = ("yolov8", "yolov5", "yolov8_turned", "yolov8_logits", "rtdetr_joined", "rtdetr_end_to_end")
+CENTRES = ("yolov8", "yolov5", "yolov8_turned", "yolov8_logits", "rtdetr_joined", "rtdetr_end_to_end")
 _OFFSET = ("yolov7_end_to_end", "yolonas_flat", "paddle")
 
 
@@ -79,7 +79,7 @@ def _boxes(form: Format, unit: str, boxes: Ranges, seen: Seen, images: str) -> s
     if form.name in _OFFSET or "boxes" not in form.roles:
         return ""
     in_order = seen.share("corners")
-    if form.name not in _CENTRES and in_order < 0.5:
+    if form.name not in CENTRES and in_order < 0.5:
         return f"expects corners, but in {1 - in_order:.0%} of the boxes the second lies before the first"
     if form.name == "rtdetr_end_to_end" and in_order > MOST_IN_ORDER and seen.counts.get("boxes", 0) >= LEAST_BOXES:
         return f"expects centre and size, but {in_order:.0%} of the boxes are corners, the second behind the first"
