@@ -6,9 +6,10 @@ import numpy as np
 import onnxruntime
 import pytest
 from heads.all import HEADS, build
-from heads.scene import CLASSES, scenes
+from heads.scene import CLASSES, Scene, scenes
 
 from seatrial.images.files import find_images
+from seatrial.jobs.guessed import confirmed
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import inspect_model
 from seatrial.parity.accuracy import evaluate
@@ -22,6 +23,7 @@ from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.pipeline.sure_objects import sure_objects_of
 from seatrial.plan import tasks
+from seatrial.plan.guess import guess
 from seatrial.plan.heads import recognise
 from seatrial.plan.load import load_plan
 from seatrial.plan.seen import observe
@@ -99,6 +101,37 @@ def test_what_is_not_found_costs_as_much_as_it_should(tmp_path, name):
     value = value_of(rebuilt.evaluation(rebuilt.results()))
     assert 0 < value < 1
     assert value == pytest.approx(np.mean(expected) / 101)
+
+
+NOTHING = Scene("empty.png", (80, 80), (90, 90, 90))
+
+
+@pytest.mark.parametrize("name", [*HEADS])
+@pytest.mark.parametrize("of", ["a picture without objects", "zeros"])
+def test_init_ticks_no_reading_of_a_picture_that_shows_nothing(tmp_path, name, of):
+    """Whatever the metadata says: where nothing is found no number confirms it."""
+    if of == "zeros":
+        build(name, tmp_path)
+    elif HEADS[name].post["task"] in tasks.OBJECTS:
+        build(name, tmp_path, [NOTHING])
+    else:
+        pytest.skip("what a map, a class or a text of nothing is, its model alone knows")
+    model = inspect_model(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    feeds = {
+        i.name: np.full([d if isinstance(d, int) else 1 for d in i.shape], 90 / 255, np.float32) for i in model.inputs
+    }
+    sides = [d if isinstance(d, int) else 160 for d in model.inputs[0].shape[2:]]
+    feeds[model.inputs[0].name] = np.full([1, 3, *sides], 90 / 255, np.float32)
+    outputs = session.run(None, feeds)
+    outputs = [np.zeros_like(o) for o in outputs] if of == "zeros" else outputs
+    seen = observe([o.name for o in model.outputs], [(outputs, 1)])
+    found = confirmed(model, guess(model, seen), seen)
+    assert not found.recognition.certain, found.recognition.certain
+    assert found.recognition.doubts
+    doubts = " ".join(found.unsure)
+    if guess(model, seen).recognition.certain:
+        assert "is not confirmed" in doubts or "yet that format" in doubts
 
 
 @every_head

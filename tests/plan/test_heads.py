@@ -163,6 +163,21 @@ CASES = {
     "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 0, {}, "pose", False),
     "pose of two values a point": (one(turned(joined(boxes(A), scores(A, 3), keypoints(A, 4, 2)))), 3, {}, "pose", False),
     "pose by Ultralytics": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE, "pose", True),
+    "pose by Ultralytics, keypoints in cells": (
+        one(turned(joined(boxes(A), scores(A, 1), keypoints(A) / np.tile([8, 8, 1], 17)))), 1, POSE, "pose", False),
+    "yolo26-pose by Ultralytics, keypoints in cells": (
+        one(np.concatenate([listed(), keypoints(300) / np.tile([8, 8, 1], 17) * (np.arange(300)[:, None] < 5)], 1)[None]), 9, POSE,
+        "pose_end_to_end", False),
+    "pose in fractions": (
+        one(turned(joined(boxes(A, 1 / SIDE), scores(A, 1), keypoints(A) / np.tile([SIDE, SIDE, 1], 17)))), 1, POSE,
+        "pose_fractions", False),
+    "a softmax a step": (one(softmax(RNG.normal(0, 2, (1, 64, 12)))), 0, {}, "ctc_nameless", False),
+    "a softmax a step, labelled": (one(softmax(RNG.normal(0, 2, (1, 64, 12)))), 12, {}, "ctc_nameless", False),
+    "a softmax a step without a batch": (one(softmax(RNG.normal(0, 2, (64, 12)))), 12, {}, "ctc_without_batch", False),
+    "a softmax a pixel": (one(softmax(RNG.normal(0, 2, (1, 40, 40, 3))).transpose(0, 3, 1, 2)), 3, {}, "segment", True),
+    "logits a pixel": (one(RNG.normal(0, 2, (1, 3, 40, 40))), 3, {}, "segment", True),
+    "heat maps": (one(RNG.uniform(0, 1, (1, 3, 40, 40)) ** 20), 3, {}, "segment", False),
+    "heat maps as logits": (one(RNG.normal(-6, 1, (1, 3, 40, 40))), 3, {}, "segment", False),
     "pose with another kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A, 5)))), 1, POSE, "pose_other", False),
     "pose with a broken kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE | {"kpt_shape": "17"}, "pose", False),
     "yolo26-pose by Ultralytics": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 9, POSE, "pose_end_to_end", True),
@@ -289,6 +304,7 @@ OF_THE_BATCH = (
     "rows and",
     "PaddleDetection",
     "torchvision",
+    "a softmax a step without a batch",
 )
 
 

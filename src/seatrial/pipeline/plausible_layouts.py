@@ -30,7 +30,7 @@ def against_layout(
 
     tensors: in the decoder's order, as they came. labels: how many there are. count_problem: of so many classes.
     """
-    found = {p.name: _values(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
+    found = {p.name: part_of(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
     images = images_of(tensors[0])
     if problem := _scores(form, found, tensors, images, count_problem):
         return problem
@@ -113,7 +113,7 @@ def against_points(points: Ranges, each: int, unit: str, seen: Seen) -> str:
     return ""
 
 
-def _values(part: Part, seen: Seen) -> Ranges | None:
+def part_of(part: Part, seen: Seen) -> Ranges | None:
     """A part's ranges, along whichever side of its tensor was looked at."""
     whole = part.start == 0 and part.stop is None
     along = seen.rows if len(seen.shape) == 3 and part.axis == 0 else seen.columns

@@ -84,6 +84,9 @@ HEADS: dict[str, Head] = {
         cure="set task: text, format: ctc, blank: first or last, and labels: its dictionary, a file with one character a line",
     ),
     "ctc_steps_first": _unread("a text recogniser's with its steps before the batch"),
+    "ctc_without_batch": _unread(
+        "a text recogniser's (steps, classes) without a batch (CTC), or a classifier of several places"
+    ),
     "end_to_end_swapped": _unread("end-to-end detections with the class before the score"),
     "end_to_end_sizes": _unread("end-to-end detections whose boxes are not corners"),
     "end_to_end_more": _unread("end-to-end detections with masks, keypoints or an angle behind the class"),
