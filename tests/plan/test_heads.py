@@ -267,6 +267,12 @@ CASES = {
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
     "boxes and logits of anchors": (pair(RNG.normal(0, 0.5, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "boxes and logits of anchors, far away": (
+        pair(RNG.normal(0, 3, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "EfficientDet's offsets and sigmoids": (
+        pair(RNG.normal(0, 0.5, (2000, 4)), scores(2000, 5), ("regression", "classification")), 0, {}, "pair_offsets", False),
+    "SSD's offsets and a softmax": (
+        pair(RNG.normal(0, 0.5, (2000, 4)), background_first(2000, 4), ("loc", "conf")), 0, {}, "pair_offsets_softmax", False),
     "a classifier's softmax": (one(softmax(RNG.normal(0, 3, (1, 10)))), 10, {}, "classify", True),
     "a classifier's logits": (one(RNG.normal(0, 3, (1, 10))), 0, {}, "classify", False),
     "a classifier's logits, labelled": (one(RNG.normal(0, 3, (1, 10))), 10, {}, "classify", True),
@@ -370,7 +376,8 @@ def test_a_softmax_inside_is_not_applied_again():
     ],
 )
 def test_a_plan_is_held_against_the_models_own_words(metadata, task, form, problem):
-    said = against_metadata(info(one(np.zeros((1, 300, 6))), metadata), task, form)
+    columns = 38 if metadata.get("task") in ("pose", "obb", "segment") else 6
+    said = against_metadata(info(one(np.zeros((1, 300, columns))), metadata), task, form)
     assert bool(said) is bool(problem)
     if problem:
         assert re.search(problem, said)
@@ -426,3 +433,10 @@ def test_whatever_a_model_gives_there_is_an_answer(seed):
             assert set(found.outputs) <= set(outputs)
             for task, form in (("detect", "yolov8"), ("classify", None), ("segment", None)):
                 assert isinstance(against_metadata(facts, task, form), str)
+
+
+@pytest.mark.parametrize("name", ["boxes and logits of anchors", "EfficientDet's offsets and sigmoids"])
+def test_of_offsets_the_plan_gets_the_line_with_anchors_to_fill_in(name):
+    outputs = CASES[name][0]
+    (doubt,) = recognise(info(outputs), seen(outputs), (SIDE, SIDE)).doubts
+    assert re.search("set task: detect, format: .*, and anchors: FILE, a .npy or .csv with x1, y1, x2, y2", doubt)

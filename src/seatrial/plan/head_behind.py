@@ -79,6 +79,18 @@ def find_oriented(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure:
     return Finding(key, f"{because}; {words}, the last of them an angle", sure and fits)
 
 
+def boxes_alone(info: ModelInfo) -> bool:
+    """Whether the file's one output has as many columns as a detector's boxes and classes, and nothing behind them."""
+    classes = len(info.labels() or [])
+    if len(info.outputs) != 1 or len(info.outputs[0].shape) != 3:
+        return False
+    return any(
+        info.outputs[0].shape[axis] == fixed + (classes if layout != "end_to_end" else 0)
+        for layout, (axis, fixed) in _LAYOUTS.items()
+        if classes or layout == "end_to_end"
+    )
+
+
 def kpt_shape(info: ModelInfo) -> tuple[int, int] | None:
     """How many keypoints, and values each, as Ultralytics' exports write it; None where there is no sound one."""
     text = info.metadata.get("kpt_shape", "")
