@@ -129,7 +129,11 @@ CODES = {
     "background-column": "the column that is dropped as the background may be a class",
     "blank-class": "the class that is read as the blank hardly ever wins",
     "angle-column": "the column that is read as an angle may be a class",
+    "unusual-input": "an input beside the image is filled with other numbers than its name means",
     "boxes-unit": "boxes may count other pixels than the format says",
+    "lost-objects": "objects that the model is sure of lie outside their picture, have no area or no class",
+    "corners-or-centres": "boxes make sense as corners only, or as centre and size only, and are read as the other",
+    "keypoints-apart": "keypoints lie elsewhere than their boxes",
     "constant-map": "a dense map has one value on all images",
     "no-inverse": "values to be inverted are not above 0",
     "overflow": "an output is infinite somewhere",
@@ -161,5 +165,6 @@ COUNTED = {
     "unseen-images",
     "nothing-found",
     "unknown-classes",
+    "lost-objects",
 }
 """Those of cells that differ in their figures alone: a list of many cells shows one and counts the others."""
