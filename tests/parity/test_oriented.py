@@ -211,6 +211,21 @@ def test_what_dota_calls_difficult_is_not_judged(folder):
     assert judged(folder(dota(A, difficult="")), found(A, classes=[0]), labels=["tug"]) == pytest.approx(1)
 
 
+def test_a_box_whose_best_match_is_difficult_is_neither_right_nor_wrong_at_any_threshold(folder):
+    """DOTA's devkit, voc_eval: the object that a box overlaps most decides, from an IoU of 0.5."""
+    alone = folder(dota(A, "tug") + dota(B, "tug", "1"))
+    # IoU 81 / 159 and 79 / 161 of a width of 12 moved by 3.9 and 4.1.
+    assert judged(alone, found(moved(B, 3.9), A), labels=["tug"]) == pytest.approx(1)
+    assert judged(alone, found(moved(B, 4.1), A), labels=["tug"]) == pytest.approx(0.5)
+    # It overlaps the plain one too, but less: it does not find it.
+    near = folder(dota(A) + dota(FAR) + dota(moved(A, 8), "tug", "1"))
+    assert judged(near, found(moved(A, 5)), labels=["tug"]) == 0
+    assert judged(near, found(moved(A, 5), A, FAR), labels=["tug"]) == pytest.approx(1)
+    # It overlaps the plain one more, which is found already: a false alarm, before the last half is found.
+    twice = found(A, moved(A, 3), FAR)
+    assert judged(near, twice, labels=["tug"]) == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
 def test_ultralytics_labels_number_classes_as_the_model_does(folder):
     loaded = folder(numbered(A, 1) + numbered(B, 0))
     assert loaded[0].numbered
