@@ -1,4 +1,4 @@
-"""Ends with an error unless the newest run under results/ ran every cell and left nothing open but latencies and throughputs."""
+"""Ends with an error unless the newest run under results/ ran every cell and left nothing open but latency and throughput."""
 
 import json
 import sys

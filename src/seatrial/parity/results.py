@@ -235,9 +235,14 @@ def _top1(reference: Classification, candidate: Classification) -> float:
 
 
 def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
+    """Of those that either side gives a class; one that a side alone has cut away is not the same."""
     if reference.class_ids.shape != candidate.class_ids.shape:
         return 0.0
-    return float((reference.class_ids == candidate.class_ids).mean())
+    # Which number stands for no class depends on the mask's own dtype: 255 is a class among 300.
+    neither = reference.without_class & candidate.without_class
+    both = ~(reference.without_class | candidate.without_class)
+    alike, there = int(((reference.class_ids == candidate.class_ids) & both).sum()), int((~neither).sum())
+    return alike / there if there else np.nan
 
 
 def _values(reference: DenseMap, candidate: DenseMap) -> float:
