@@ -158,6 +158,31 @@ def test_sound_truth_says_nothing_and_odd_truth_is_told(truth):
     assert ["reach outside their image" in w.text for w in told] == [True]
 
 
+def five(degrees, **more):
+    return {"image_id": 1, "category_id": 1, "bbox": [*A[:4], degrees], **more}
+
+
+@pytest.mark.parametrize(
+    ("angles", "doubted"),
+    [
+        ((0.5, -1.57), True),
+        ((3.14159, 0.0), True),
+        # Degrees: beyond half a circle of radians, whole ones, none at all.
+        ((0.5, 3.2), False),
+        ((2.0, -3.0), False),
+        ((0.0, 0.0), False),
+    ],
+)
+def test_angles_that_look_like_radians_are_told(truth, angles, doubted):
+    told = check_truth(*truth(*map(five, angles)), [SIZE], "oriented")
+    assert [w.code for w in told] == ["small-angles"] * doubted
+    if doubted:
+        assert "looks like radians: expected degrees" in told[0].text
+        assert told[0].cure == "if they are radians, write each angle × 180 / π"
+    # Corners have no angle to be wrong.
+    assert check_truth(*truth(polygon(A), polygon(B)), [SIZE], "oriented") == []
+
+
 # --- Folders with a text file an image.
 
 
