@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.kernels.oriented import are_convex, corners_of
+from seatrial.kernels.oriented import are_convex_with_area, corners_of
 from seatrial.kernels.polygons import polygon_areas, polygon_intersections
 
 F64 = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ def annotated_corners(annotation: Mapping[str, Any]) -> F64 | None:
             return None
     except (TypeError, ValueError):
         return None
-    return corners if np.isfinite(corners).all() and are_convex(corners[None])[0] else None
+    return corners if np.isfinite(corners).all() and are_convex_with_area(corners[None])[0] else None
 
 
 def oriented_overlaps(found: Sequence[Mapping[str, Any]], annotations: Sequence[Mapping[str, Any]]) -> F64:
