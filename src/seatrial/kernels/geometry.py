@@ -147,8 +147,8 @@ def _own_size(
 ) -> Geometry:
     """An input as large as the image needs, its sides multiples of `stride`.
 
-    rect: as large as lies in the limit, sides rounded half to even, as Ultralytics' rect. keep_ratio: the short side at most the
-    limit's short one, and the long at most its long one, whichever way the image stands, sides rounded half up, as mmcv's
+    rect: as large as lies in the limit, sides rounded half to even, as Ultralytics' rect. keep_ratio: the short side at most
+    the limit's short one, the long at most its long one, whichever way the image stands, sides rounded half up, as mmcv's
     rescale_size and detectron2's ResizeShortestEdge; torchvision's GeneralizedRCNNTransform and DETR cut them, a pixel apart.
     scaling: any; down never enlarges, up never reduces and so passes the limit over. to_stride: pad to the next multiple, or
     stretch to the nearest (PaddleOCR's detectors).
