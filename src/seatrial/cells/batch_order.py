@@ -107,13 +107,11 @@ def _alike(
 
 
 def _raw_alike(w: PipelineWorkload, first: Raw, second: Raw) -> tuple[float, str] | None:
-    """By the worst part's signal to noise, from UNLIKE at UNLIKE_DB to SAME at SAME_DB; shapes that differ are unlike."""
-    from seatrial.parity.parts import split
+    """By the worst output's signal to noise, from UNLIKE at UNLIKE_DB to SAME at SAME_DB; shapes that differ are unlike."""
     from seatrial.parity.tensors import compare_tensors
 
-    parts = [split(w.spec.postprocess, w.model_info.outputs, side) for side in (first, second)]
     try:
-        rows = compare_tensors(parts[0].names, parts[0].arrays, parts[1].arrays, None)
+        rows = compare_tensors([o.name for o in w.model_info.outputs], first, second, None)
     except ValueError:
         return 0.0, "not even the shapes of its outputs"
     rows = [r for r in rows if r.nan_mismatch or (r.elements and (r.reference_max_abs or r.max_abs))]
