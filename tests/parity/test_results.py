@@ -295,3 +295,11 @@ def test_what_a_crop_cut_away_is_no_answer_that_changes():
     assert agreement([nothing], [nothing]).value is None
     assert seen([cropped], ["a", "b", "c", "sea"]) == "1 class on 1 image, most of all sea (100% of the pixels)"
     assert seen([nothing], None) == "no class on 1 image"
+
+
+def test_the_interval_of_one_image_warns_of_nothing():
+    """Only one image has an object: leaving it out leaves none."""
+    one = agreement([found((0, 0, 9, 9)), found()], [found((0, 0, 9, 9)), found()])
+    with np.errstate(invalid="raise", divide="raise"):
+        low, high = one.interval(0)
+    assert 0 <= low <= high <= 1

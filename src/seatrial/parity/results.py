@@ -136,7 +136,12 @@ def _images(count: int) -> str:
 
 
 def _ratio_of(agree: F64, of: F64) -> Any:
-    return lambda weights: weights @ agree / (weights @ of)
+    def ratio(weights: F64) -> F64:
+        """NaN where no image is drawn: without the only one there is none."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(weights @ agree / (weights @ of))
+
+    return ratio
 
 
 def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agreement | None:
