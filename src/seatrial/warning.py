@@ -88,6 +88,8 @@ CODES = {
     # Plan and models.
     "check-marks": "lines of the plan are still marked CHECK",
     "reduced-weights": "a model's file is not fp32, and its fp32 cells run it as it is",
+    "batch-order": "answers depend on where in its batch an image stands",
+    "rows-without-image": "an output has another number of rows than the batch has images",
     "twins": "two pipelines are the same",
     "unread-names": "the metadata's class names are no list and no dict of number to name",
     "nameless-classes": "the metadata's class names leave classes out",
@@ -97,6 +99,8 @@ CODES = {
     "empty-boxes": "boxes of the truth have no area",
     "tiny-boxes": "boxes of the truth are at most one pixel large",
     "outside-boxes": "boxes of the truth reach outside their image",
+    "tiny-shapes": "polygons, regions or keypoints of the truth lie within their image's first pixel",
+    "small-angles": "boxes of the truth are turned by so few degrees that they look like radians",
     "crossed-regions": "regions of text in the truth cross themselves or have no area",
     "no-masks": "images without a single mask in the truth",
     "unjudged-pixels": "pixels that nobody annotated are not judged",

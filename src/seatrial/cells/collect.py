@@ -16,7 +16,7 @@ from seatrial.errors import count_of
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.parity.specials import as_array, signature
-from seatrial.pipeline.image_outputs import outputs_by_image
+from seatrial.pipeline.image_outputs import outputs_by_image, rows_without_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.pipeline.results import ResultsWriter
 from seatrial.pipeline.sure_objects import sure_objects_of
@@ -36,6 +36,7 @@ def collect(
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
     infinite: Counter[str] = Counter()
+    flat: dict[str, int] = {}
     plausible = plausibility_of(w.name, w.spec, w.model_info, Path(w.folder))
     sure = sure_objects_of(w.name, w.spec, w.model_info, Path(w.folder))
     for start in range(0, len(data), w.batch):
@@ -45,6 +46,7 @@ def collect(
         geometries = pipeline.preprocess(images, opened.feeds)
         outputs = backend.run(opened.feeds)
         by_image = outputs_by_image(w.spec.postprocess, w.model_info.outputs, outputs, w.batch)[:count]
+        flat = rows_without_image(w.spec.postprocess, w.model_info.outputs, outputs, w.batch) | flat
         plausible.add(outputs, w.batch, count)
         plausible.add_reach(by_image, geometries[:count])
         results = pipeline.postprocess(outputs, geometries)[:count]
@@ -70,7 +72,18 @@ def collect(
     doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.quantised)
     if sure is not None:
         doubts += sure.warnings()
-    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data))]
+    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data)), *_flat_lists(flat, w.batch)]
+
+
+def _flat_lists(flat: dict[str, int], batch: int) -> Iterator[Warning]:
+    for name, rows in flat.items():
+        said = (
+            f"output {name} came with {count_of(rows, 'row')} for a batch of {batch}: they are no images, and raw outputs are "
+            "compared as a whole, or row by row where there happen to be as many"
+        )
+        yield Warning(
+            "rows-without-image", said, "name the task and format that read it, or set matrix.batch_sizes: [1]"
+        )
 
 
 def _overflows(infinite: Counter[str], images: int) -> Iterator[Warning]:

@@ -50,7 +50,7 @@ def corners_of(xywhr: npt.ArrayLike) -> F64:
     )
 
 
-def are_convex(corners_xy: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def are_convex_with_area(corners_xy: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """(N,): whether quadrilaterals (N, 4, 2) have an area and turn one way only, as far as float32 tells."""
     corners = np.asarray(corners_xy, np.float64)
     edges = np.roll(corners, -1, axis=1) - corners
