@@ -88,6 +88,8 @@ CODES = {
     # Plan and models.
     "check-marks": "lines of the plan are still marked CHECK",
     "reduced-weights": "a model's file is not fp32, and its fp32 cells run it as it is",
+    "batch-order": "answers depend on where in its batch an image stands",
+    "rows-without-image": "an output has another number of rows than the batch has images",
     "twins": "two pipelines are the same",
     "unread-names": "the metadata's class names are no list and no dict of number to name",
     "nameless-classes": "the metadata's class names leave classes out",
@@ -97,6 +99,8 @@ CODES = {
     "empty-boxes": "boxes of the truth have no area",
     "tiny-boxes": "boxes of the truth are at most one pixel large",
     "outside-boxes": "boxes of the truth reach outside their image",
+    "tiny-shapes": "polygons, regions or keypoints of the truth lie within their image's first pixel",
+    "small-angles": "boxes of the truth are turned by so few degrees that they look like radians",
     "crossed-regions": "regions of text in the truth cross themselves or have no area",
     "no-masks": "images without a single mask in the truth",
     "unjudged-pixels": "pixels that nobody annotated are not judged",
@@ -129,7 +133,11 @@ CODES = {
     "background-column": "the column that is dropped as the background may be a class",
     "blank-class": "the class that is read as the blank hardly ever wins",
     "angle-column": "the column that is read as an angle may be a class",
+    "unusual-input": "an input beside the image is filled with other numbers than its name means",
     "boxes-unit": "boxes may count other pixels than the format says",
+    "lost-objects": "objects that the model is sure of lie outside their picture, have no area or no class",
+    "corners-or-centres": "boxes make sense as corners only, or as centre and size only, and are read as the other",
+    "keypoints-apart": "keypoints lie elsewhere than their boxes",
     "constant-map": "a dense map has one value on all images",
     "no-inverse": "values to be inverted are not above 0",
     "overflow": "an output is infinite somewhere",
@@ -161,5 +169,6 @@ COUNTED = {
     "unseen-images",
     "nothing-found",
     "unknown-classes",
+    "lost-objects",
 }
 """Those of cells that differ in their figures alone: a list of many cells shows one and counts the others."""

@@ -177,3 +177,13 @@ def test_warnings_of_cells_that_differ_in_figures_alone_share_a_line():
     said = " ".join(printed(told, 4).split())
     assert "output y is infinite on 1 images; 2 more like it (in 3 of 4 cells)" in said
     assert said.count("warning:") == 2
+
+
+def test_a_truth_of_another_number_of_keypoints_ends_the_run_before_it_begins(ready):
+    pose = "task: pose, format: yolov8, keypoints: [1, 2], labels: [a]"
+    truth = coco("a")
+    truth["annotations"][0]["keypoints"] = [1, 2, 2] * 3
+    with pytest.raises(DataError, match="each of the pipeline's 1 keypoints, got 9 numbers in each annotation"):
+        ready(pose, truth=truth)
+    truth["annotations"][0]["keypoints"] = [1, 2, 2]
+    assert ready(pose, truth=truth).warnings == []

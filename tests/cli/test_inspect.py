@@ -92,6 +92,7 @@ def test_it_recognises_in_inits_own_words(inspect, tmp_path):
     inspect(MODEL, "--json", tmp_path / "m.json")
     own, inits = (json.loads((tmp_path / n).read_text()) for n in ("m.json", "init.json"))
     assert (own["certain"], own["to_check"]) == (inits["certain"], inits["to_check"])
+    assert own["boxes"] == inits["boxes"] == "pixels"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,11 @@ def find(folder, path="photos", **images):
         "version": 1,
         "images": {"path": path, **images},
         "pipelines": {
-            "p": {"model": "m.onnx", "preprocess": {"size": [4, 4]}, "postprocess": {"labels": "photos/l.txt"}}
+            "p": {
+                "model": "m.onnx",
+                "preprocess": {"size": [4, 4]},
+                "postprocess": {"task": "classify", "labels": "photos/l.txt"},
+            }
         },
     }
     (folder / "plan.yaml").write_text(yaml.safe_dump(plan))

@@ -222,6 +222,8 @@ OWN_SIZES = {
     "keep_ratio by the short side": ((480, 640), (800, 1333), {"mode": "keep_ratio", "stride": 1}, (800, 1067), (800, 1067), (0, 0)),
     "keep_ratio, upright": ((640, 480), (800, 1333), {"mode": "keep_ratio", "stride": 1}, (1067, 800), (1067, 800), (0, 0)),
     "keep_ratio by the long side": ((200, 800), (800, 1333), {"mode": "keep_ratio", "stride": 1}, (333, 1333), (333, 1333), (0, 0)),
+    "keep_ratio, half a pixel": ((1600, 1601), (800, 1333), {"mode": "keep_ratio", "stride": 1}, (800, 801), (800, 801), (0, 0)),
+    "rect, half a pixel": ((1600, 1601), (800, 1333), {"mode": "rect", "stride": 1}, (800, 800), (800, 800), (0, 0)),
     "keep_ratio, a multiple of 32": (
         (480, 640), (800, 1333), {"mode": "keep_ratio", "pad_anchor": "top_left"}, (800, 1067), (800, 1088), (0, 0)),
     "PaddleOCR's 960": (

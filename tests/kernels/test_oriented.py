@@ -10,7 +10,14 @@ from hypothesis.extra import numpy as hnp
 
 from seatrial.kernels import oriented, reference_oriented
 from seatrial.kernels.geometry import fit
-from seatrial.kernels.oriented import FORMATS_OF_ORIENTED, NMS, OrientedDecoder, are_convex, corners_of, prob_iou
+from seatrial.kernels.oriented import (
+    FORMATS_OF_ORIENTED,
+    NMS,
+    OrientedDecoder,
+    are_convex_with_area,
+    corners_of,
+    prob_iou,
+)
 from seatrial.kernels.polygons import polygon_iou
 from seatrial.kernels.results import OrientedBoxes
 
@@ -105,7 +112,7 @@ def test_a_stretch_makes_parallelograms_of_rectangles():
     sides = np.roll(found.corners_xy, -1, axis=1) - found.corners_xy
     np.testing.assert_allclose(sides[:, 0], -sides[:, 2], atol=1e-4)
     assert (abs((sides[:, 0] * sides[:, 1]).sum(axis=1)) > 1).all(), "no right angle is left"
-    assert are_convex(found.corners_xy).all()
+    assert are_convex_with_area(found.corners_xy).all()
 
 
 def test_boxes_are_cut_at_the_border_and_corners_are_not():
@@ -350,9 +357,9 @@ def test_what_bends_or_crosses_is_not_convex():
     triangle = square.copy()
     triangle[2] = (2, 2)
     shapes = np.stack([square, square[::-1], bent, crossed, flat, triangle, square * 1e-4, square + 1e6])
-    assert are_convex(shapes).tolist() == [True, True, False, False, False, True, True, True]
-    assert are_convex(corners_of(rows(100, np.random.default_rng(4)))).all()
-    assert are_convex(np.zeros((0, 4, 2))).shape == (0,)
+    assert are_convex_with_area(shapes).tolist() == [True, True, False, False, False, True, True, True]
+    assert are_convex_with_area(corners_of(rows(100, np.random.default_rng(4)))).all()
+    assert are_convex_with_area(np.zeros((0, 4, 2))).shape == (0,)
 
 
 def test_of_corners_takes_a_users_own():

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seatrial.kernels.polygons import polygon_areas, polygon_intersections, polygon_iou
+from seatrial.kernels.oriented import are_convex_with_area
+from seatrial.kernels.polygons import are_convex_or_flat, polygon_areas, polygon_intersections, polygon_iou
 
 SQUARE = np.array([[0, 0], [2, 0], [2, 2], [0, 2]], float)
 TRIANGLE = np.array([[0, 0], [2, 0], [0, 2]], float)
@@ -111,3 +112,22 @@ def test_nothing_overlaps_nothing():
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"a: expected polygons of shape \(N, points, 2\)"):
         polygon_iou(np.zeros(shape), SQUARE[None])
+
+
+@pytest.mark.parametrize(
+    ("corners", "or_flat", "with_area"),
+    [
+        (SQUARE, True, True),
+        (SQUARE[::-1], True, True),
+        (SQUARE[[0, 2, 1, 3]], False, False),
+        ([[0, 0], [3, 0], [1, 1], [0, 3]], False, False),
+        # A corner twice, as a triangle written as a quadrilateral has it.
+        ([[0, 0], [2, 0], [0, 2], [0, 2]], True, True),
+        # A detector of text may give lines and points; a truth of oriented boxes may not.
+        ([[0, 0], [1, 0], [3, 0], [2, 0]], True, False),
+        ([[5, 5]] * 4, True, False),
+    ],
+)
+def test_results_may_be_flat_and_oriented_boxes_may_not(corners, or_flat, with_area):
+    one = np.array(corners, float)[None]
+    assert (are_convex_or_flat(one).item(), are_convex_with_area(one).item()) == (or_flat, with_area)

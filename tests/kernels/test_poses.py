@@ -54,6 +54,35 @@ def test_points_belong_to_their_box_and_lie_in_source_pixels(form, hw, mode, val
     np.testing.assert_array_equal(found.keypoints[..., 2], raw[..., 2] if values == 3 else np.ones(raw.shape[:2]))
 
 
+@given(
+    st.sampled_from(["yolov8", "end_to_end"]),
+    st.sampled_from(["native", "reference"]),
+    st.sampled_from([2, 3]),
+    st.integers(0, 2**31),
+)
+def test_fractions_of_the_input_are_the_same_poses(form, engine, values, seed):
+    """Of an input whose side is a power of two, bit for bit."""
+    geometry = fit((50, 70), (SIDE, SIDE), "letterbox")
+    pixels = head(np.random.default_rng(seed), form, 12, values=values)
+    fractions = pixels.copy()
+    rows = fractions[0] if form == "yolov8" else fractions[0].T
+    rows[:4] /= SIDE
+    for k in range(2):
+        rows[-4 * values + k :: values] /= SIDE
+    decoder = PoseDecoder(form, confidence=0.3, keypoints=(4, values), engine=engine)
+    (expected,) = decoder([pixels], [geometry])
+    (found,) = dataclasses.replace(decoder, boxes="fractions")([fractions], [geometry])
+    for name, value in vars(expected).items():
+        np.testing.assert_array_equal(value, getattr(found, name), err_msg=name)
+
+
+def test_pixels_of_the_picture_stay_as_they_are_and_are_clipped():
+    rows = np.array([[[10, 20, 30, 40, 0.9, 1, 12, 22, 0.8, 90, -5, 0.7]]], np.float32)
+    (found,) = PoseDecoder("yolo26", keypoints=(2, 3), boxes="source")([rows], [fit((50, 70), (SIDE, SIDE), "stretch")])
+    assert found.boxes_xyxy.tolist() == [[10, 20, 30, 40]]
+    assert found.keypoints[0, :, :2].tolist() == [[12, 22], [70, 0]]
+
+
 def test_sigmas_are_those_of_cocos_own_code():
     from pycocotools.cocoeval import Params
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from seatrial.errors import DataError
-from seatrial.gate.accuracy import accuracy_interval, judge_accuracy, judge_error
+from seatrial.gate.accuracy import accuracy_interval, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.budgets import judge_budget
 from seatrial.images.files import ImageFile
 from seatrial.kernels.geometry import fit
@@ -20,7 +20,7 @@ from seatrial.kernels.results import DenseMap, Labels, SemanticMask
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.dense import ErrorEvaluation
-from seatrial.parity.evaluation import said_beside, value_of
+from seatrial.parity.evaluation import judged_images, said_beside, value_of
 from seatrial.parity.label_sets import LabelEvaluation
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
@@ -268,6 +268,21 @@ def test_an_image_without_a_judged_pixel_has_no_part(tmp_path):
     found = evaluate(truth, images, results, ClassMap())
     assert value_of(found) == pytest.approx(0.5)
     assert value_of(found, [0]) is None
+    assert (judged_images(found), said_beside(found)) == (1, "RMSE 1, 1 of 2 images not judged")
+
+
+def test_a_figure_is_of_the_images_that_are_judged(tmp_path):
+    """A verdict on 40 images that rests on 4 says 4."""
+    sparse = errors([0.02] * 4 + [np.nan] * 36)
+    reasons = [judge_error(sparse, 0.9, 0).reason, judge_drop(sparse, sparse, 0.9, 0).reason]
+    assert all("on 4 images (36 of 40 images not judged)" in r for r in reasons), reasons
+    mask_png(tmp_path / "masks/x.png", [[0, 1]])
+    mask_png(tmp_path / "masks/y.png", [[255, 255]])
+    images = images_of(tmp_path, "x.jpg", "y.jpg")
+    truth = load_truth(tmp_path / "masks", images)
+    found = evaluate(truth, images, [SemanticMask(np.array([[0, 1]], np.uint8))] * 2, map_classes(truth, None, None, 2))
+    assert (judged_images(found), said_beside(found)) == (1, "1 of 2 images not judged")
+    assert "mIoU on 1 image (1 of 2 images not judged)" in judge_accuracy(found, 0.5, 0).reason
 
 
 def test_a_third_column_goes_before_the_plan(tmp_path):

@@ -208,3 +208,42 @@ def test_annotations_of_unlike_numbers_of_points_are_named(tmp_path):
     truth, files, _ = truth_of(tmp_path, annotations)
     with pytest.raises(DataError, match="got lists of 6 and 9 numbers"):
         check_truth(truth, files, [HW] * 3, "pose")
+
+
+def test_as_many_keypoints_as_the_pipeline_gives_are_wanted_before_anything_runs(tmp_path):
+    truth, files, _ = truth_of(tmp_path, [BOX | {"keypoints": [1, 2, 2] * 5}])
+    assert check_truth(truth, files, [HW] * 3, "pose", keypoints=5) == []
+    with pytest.raises(
+        DataError, match="each of the pipeline's 17 keypoints, got 15 numbers in each .*are 5 keypoints"
+    ):
+        check_truth(truth, files, [HW] * 3, "pose", keypoints=17)
+
+
+@pytest.mark.parametrize(
+    ("task", "shape", "fractions"),
+    [
+        ("instances", {"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.5, 1.0]]}, True),
+        ("segment", {"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.5, 1.0]]}, True),
+        ("instances", {"segmentation": [[0.1, 0.1, 0.9, 0.1, 0.5, 1.5]]}, False),
+        ("instances", {"segmentation": {"counts": [0, 1, HW[0] * HW[1] - 1], "size": list(HW)}}, False),
+        ("pose", {"keypoints": [0.2, 0.3, 2, 0, 0, 0, 0.9, 1.0, 1]}, True),
+        ("pose", {"keypoints": [0.2, 0.3, 2, 0, 0, 0, 0.9, 1.1, 1]}, False),
+        # Nobody has seen any of it: it says nothing of the unit.
+        ("pose", {"keypoints": [0, 0, 0] * 3}, False),
+    ],
+)
+def test_shapes_in_fractions_are_told_with_the_cure(tmp_path, task, shape, fractions):
+    every = [BOX | {"image_id": k} | shape for k in (0, 1, 2)]
+    truth, files, _ = truth_of(tmp_path, every)
+    told = [w for w in check_truth(truth, files, [HW] * 3, task) if w.code == "tiny-shapes"]
+    assert len(told) == fractions
+    if fractions:
+        assert "3 of 3 " in told[0].text
+        assert "have no coordinate above 1: expected pixels, not fractions" in told[0].text
+        assert told[0].cure == "multiply each x by its image's width and each y by its height"
+    # Of an image of a few pixels they may be meant.
+    small, files, _ = truth_of(tmp_path, every)
+    for row in small.coco["images"]:
+        row.update(height=None, width=None)
+    if "counts" not in str(shape):
+        assert not [w for w in check_truth(small, files, [(4, 4)] * 3, task) if w.code == "tiny-shapes"]

@@ -158,6 +158,31 @@ def test_sound_truth_says_nothing_and_odd_truth_is_told(truth):
     assert ["reach outside their image" in w.text for w in told] == [True]
 
 
+def five(degrees, **more):
+    return {"image_id": 1, "category_id": 1, "bbox": [*A[:4], degrees], **more}
+
+
+@pytest.mark.parametrize(
+    ("angles", "doubted"),
+    [
+        ((0.5, -1.57), True),
+        ((3.14159, 0.0), True),
+        # Degrees: beyond half a circle of radians, whole ones, none at all.
+        ((0.5, 3.2), False),
+        ((2.0, -3.0), False),
+        ((0.0, 0.0), False),
+    ],
+)
+def test_angles_that_look_like_radians_are_told(truth, angles, doubted):
+    told = check_truth(*truth(*map(five, angles)), [SIZE], "oriented")
+    assert [w.code for w in told] == ["small-angles"] * doubted
+    if doubted:
+        assert "looks like radians: expected degrees" in told[0].text
+        assert told[0].cure == "if they are radians, write each angle × 180 / π"
+    # Corners have no angle to be wrong.
+    assert check_truth(*truth(polygon(A), polygon(B)), [SIZE], "oriented") == []
+
+
 # --- Folders with a text file an image.
 
 
@@ -209,6 +234,21 @@ def test_what_dota_calls_difficult_is_not_judged(folder):
     inside = (*B[:2], 4, 4, 0.0)
     assert judged(loaded, found(inside, A, classes=[1, 1])) == pytest.approx(0.5)
     assert judged(folder(dota(A, difficult="")), found(A, classes=[0]), labels=["tug"]) == pytest.approx(1)
+
+
+def test_a_box_whose_best_match_is_difficult_is_neither_right_nor_wrong_at_any_threshold(folder):
+    """DOTA's devkit, voc_eval: the object that a box overlaps most decides, from an IoU of 0.5."""
+    alone = folder(dota(A, "tug") + dota(B, "tug", "1"))
+    # IoU 81 / 159 and 79 / 161 of a width of 12 moved by 3.9 and 4.1.
+    assert judged(alone, found(moved(B, 3.9), A), labels=["tug"]) == pytest.approx(1)
+    assert judged(alone, found(moved(B, 4.1), A), labels=["tug"]) == pytest.approx(0.5)
+    # It overlaps the plain one too, but less: it does not find it.
+    near = folder(dota(A) + dota(FAR) + dota(moved(A, 8), "tug", "1"))
+    assert judged(near, found(moved(A, 5)), labels=["tug"]) == 0
+    assert judged(near, found(moved(A, 5), A, FAR), labels=["tug"]) == pytest.approx(1)
+    # It overlaps the plain one more, which is found already: a false alarm, before the last half is found.
+    twice = found(A, moved(A, 3), FAR)
+    assert judged(near, twice, labels=["tug"]) == pytest.approx((51 + 50 * 2 / 3) / 101)
 
 
 def test_ultralytics_labels_number_classes_as_the_model_does(folder):

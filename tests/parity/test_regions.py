@@ -201,3 +201,12 @@ def test_boxes_alone_are_no_regions(tmp_path):
     images = [ImageFile(tmp_path / "0.png", "0.png")]
     boxes = Detections(np.array([A], np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
     assert evaluate(truth, images, [boxes], ClassMap(how="text")) is None
+
+
+def test_regions_in_fractions_are_told(tmp_path):
+    truth, images = loaded(
+        tmp_path, coco({"segmentation": flat((0, 0, 0.9, 0.5))}, {"segmentation": flat((0, 0, 1, 1))})
+    )
+    assert [w.code for w in check_regions(truth, images, [(100, 100)])] == ["tiny-shapes"]
+    regions = {images[0].name: (region((0, 0, 0.9, 0.5)), region(B), region(C))}
+    assert check_regions(Truth(tmp_path / "t.txt", regions=regions), images, [(100, 100)]) == []

@@ -53,7 +53,8 @@ def test_results_are_renumbered_and_nothing_else():
     best = Classification(np.array([1, 2]), np.ones(2, np.float32))
     other = Embedding(np.ones(3, np.float32))
     moved = relabelled([detections, mask, best, other, None], ids)
-    assert [m.class_ids.tolist() for m in moved[:3]] == [[1, 5, 9, -1], [[1, 0], [5, 255]], [0, 5]]
+    assert [m.class_ids.tolist() for m in moved[:3]] == [[1, 5, 9, -1], [[1, 0], [5, np.iinfo(np.int64).max]], [0, 5]]
+    assert moved[1].without_class.tolist() == [[False, False], [False, True]]
     assert moved[3] is other
     assert moved[4] is None
     assert relabelled([detections], None) == [detections]

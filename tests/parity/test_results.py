@@ -8,6 +8,7 @@ from scipy.optimize import linear_sum_assignment
 
 from seatrial.kernels.results import Classification, Detections, Embedding, SemanticMask
 from seatrial.parity.results import agreement, match
+from seatrial.parity.seen import seen
 
 A, B, C = (0, 0, 10, 10), (20, 20, 30, 30), (50, 0, 60, 10)
 NEAR_A, HALF_A, LESS_A = (0, 0, 10, 9), (0, 0, 10, 5), (0, 0, 10, 4.9)
@@ -111,6 +112,12 @@ def top(*class_ids):
         (mask([1, 2], [3, 4]), mask([1, 2], [3, 5]), 0.75, "same class, share of pixels"),
         (mask([1, 2]), mask([1, 2], dtype=np.uint16), 1, "same class, share of pixels"),
         (mask([1, 1]), mask([1], [1]), 0, "same class, share of pixels"),
+        # What a crop cut away is 255 of a few classes, 65535 of many: no class, and no part of what is compared.
+        (mask([255, 1, 2, 255]), mask([65535, 1, 3, 65535], dtype=np.uint16), 0.5, "same class, share of pixels"),
+        (mask([255, 1, 2]), mask([255, 1, 3]), 0.5, "same class, share of pixels"),
+        (mask([255, 1]), mask([2, 1]), 0.5, "same class, share of pixels"),
+        # Among 300 classes 255 is one.
+        (mask([255, 1]), mask([255, 1], dtype=np.uint16), 0.5, "same class, share of pixels"),
         (vector(1, 0), vector(1, 1), 2**-0.5, "cosine similarity"),
         (vector(3, 4), vector(-3, -4), -1, "cosine similarity"),
         (vector(3, 4), vector(300, 400), 1, "cosine similarity"),
@@ -277,3 +284,22 @@ def test_nothing_decoded_is_no_agreement(reference, candidate):
 def test_results_that_do_not_compare_are_refused(reference, candidate, message):
     with pytest.raises(ValueError, match=message):
         agreement(reference, candidate)
+
+
+def test_what_a_crop_cut_away_is_no_answer_that_changes():
+    """A mask of one class is an empty answer, also with a border that has none."""
+    cropped = mask([255, 3, 3, 255])
+    assert agreement([cropped], [cropped]).reference_empty
+    assert not agreement([mask([255, 3, 4, 255])], [cropped]).reference_empty
+    nothing = mask([255, 255])
+    assert agreement([nothing], [nothing]).value is None
+    assert seen([cropped], ["a", "b", "c", "sea"]) == "1 class on 1 image, most of all sea (100% of the pixels)"
+    assert seen([nothing], None) == "no class on 1 image"
+
+
+def test_the_interval_of_one_image_warns_of_nothing():
+    """Only one image has an object: leaving it out leaves none."""
+    one = agreement([found((0, 0, 9, 9)), found()], [found((0, 0, 9, 9)), found()])
+    with np.errstate(invalid="raise", divide="raise"):
+        low, high = one.interval(0)
+    assert 0 <= low <= high <= 1

@@ -64,6 +64,7 @@ def test_what_may_be_right_is_built(name):
     built(post, *shapes, metadata=metadata)
 
 
+NAMES = {"names": "{0: 'a', 1: 'b', 2: 'c'}"}
 CANNOT = {
     "yolov5 of [1, 22, 2100]": (V5, [(1, 22, 2100)], {}, "anchors and classes look swapped; did you mean yolov8"),
     "classify of [1, 22, 2100]": ({"task": "classify"}, [(1, 22, 2100)], {}, "one row of scores an image.*try format: yolov8"),
@@ -77,7 +78,15 @@ CANNOT = {
     "a detector as an oriented head": (OBB, [(1, 7, 2100)], {"task": "detect"}, "task 'detect'; set task: detect"),
     "no room for an angle": (OBB | ABC, [(1, 7, 2100)], {}, "reads 2 classes from the head, but there are 3 labels"),
     "an oriented head turned": (OBB, [(1, 2100, 8)], {}, "with an angle behind, but .* look swapped"),
-    "end to end without an angle": (OBB | {"format": "yolo26"}, [(1, 300, 6)], {}, "with an angle behind, but .*looks like"),
+    "end to end without an angle": (OBB | {"format": "yolo26"}, [(1, 300, 6)], {},
+                                     "with an angle behind, but .* these are boxes and classes alone: .* or set task: detect"),
+    "boxes alone as a segment head": ({"task": "instances", "format": "yolov8"}, [(1, 7, 2100)], {"task": "segment", **NAMES},
+                                      "these are boxes and classes alone: export .* take 'task' .segment. out of the file's"),
+    "boxes alone as a pose head": ({"task": "pose", "format": "yolov8", "keypoints": [17, 3]}, [(1, 7, 2100)],
+                                   {"task": "pose", **NAMES}, "with keypoints behind, but .* boxes and classes alone: export"),
+    "boxes alone as an obb head": (OBB, [(1, 7, 2100)], {"task": "obb", **NAMES}, "boxes and classes alone: export"),
+    "boxes alone, whose metadata has masks": (V8, [(1, 7, 2100)], {"task": "segment", **NAMES},
+                                              "its outputs are boxes and classes alone; export it with what task instances"),
     "a segment head": (V8 | {"outputs": ["output0"]}, [(1, 38, 2100)], {"task": "segment"}, "task 'segment'; set task: instances"),
     "RT-DETR as yolov5": (V5, [(1, 300, 84)], {"task": "detect", "head": "RTDETRDecoder"}, "names RT-DETR"),
     "RT-DETR as end_to_end": (E2E, [(1, 300, 6)], {"task": "detect", "description": "Ultralytics rtdetr-l"}, "names RT-DETR"),

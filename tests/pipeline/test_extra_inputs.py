@@ -7,7 +7,7 @@ from seatrial.errors import ModelError, PlanError
 from seatrial.kernels.geometry import fit
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.pipeline.build import build_pipeline
-from seatrial.pipeline.extra_inputs import check_source_boxes, extra_values
+from seatrial.pipeline.extra_inputs import check_source_boxes, extra_values, unusual_inputs
 from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
 
 PICTURE = TensorInfo("image", ("n", 3, 64, 64), "float32")
@@ -131,3 +131,30 @@ def test_boxes_of_the_picture_need_a_picture_that_is_not_moved(post, pre, cure):
     else:
         with pytest.raises(PlanError, match=cure):
             check_source_boxes("pipelines.p", *checked)
+
+
+@pytest.mark.parametrize(
+    ("extra", "post", "mode", "cure"),
+    [
+        ({"orig_target_sizes": "source_wh"}, SOURCE, "stretch", ""),
+        ({"orig_target_sizes": "source_hw"}, SOURCE, "stretch", "set orig_target_sizes: source_wh"),
+        ({"orig_target_sizes": "input_wh"}, SOURCE, "stretch", "set orig_target_sizes: source_wh"),
+        ({"orig_target_sizes": "input_wh"}, {"task": "detect", "format": "nms_tensors"}, "letterbox", ""),
+        ({"orig_target_sizes": "input_hw"}, {"task": "detect", "format": "nms_tensors"}, "letterbox", "source_wh"),
+        ({"target_sizes": "source_wh"}, SOURCE, "stretch", "set target_sizes: source_hw"),
+        (BOTH, PADDLE, "stretch", ""),
+        (BOTH | {"im_shape": "input_hw"}, PADDLE, "stretch", ""),
+        (BOTH | {"im_shape": "input_hw"}, PADDLE, "letterbox", "set im_shape: resized_hw"),
+        (BOTH | {"im_shape": "scale_yx"}, PADDLE, "stretch", "set im_shape: resized_hw"),
+        (BOTH | {"scale_factor": "scale_xy"}, PADDLE, "stretch", "set scale_factor: scale_yx"),
+        ({"a_name_of_ones_own": "scale_xy"}, {}, "stretch", ""),
+    ],
+)
+def test_an_input_of_a_known_name_that_gets_something_else_is_told(extra, post, mode, cure):
+    """Rows and columns swapped look right on square pictures. That a model's own code differs is possible: no error."""
+    spec = Pipeline(
+        model="m.onnx", preprocess={"size": (64, 64), "mode": mode, "extra_inputs": extra}, postprocess=post
+    )
+    found = unusual_inputs("pipelines.p", spec)
+    assert [w.code for w in found] == ["unusual-input"] * bool(cure)
+    assert all(cure in str(w) for w in found)

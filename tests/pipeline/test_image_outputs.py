@@ -5,7 +5,7 @@ import pytest
 
 from seatrial.errors import ModelError
 from seatrial.model.file import TensorInfo
-from seatrial.pipeline.image_outputs import outputs_by_image
+from seatrial.pipeline.image_outputs import outputs_by_image, rows_without_image
 from seatrial.plan.pipelines import Postprocess, UserPostprocess
 
 FLAT = [TensorInfo("dets", ("n", 7), "float32"), TensorInfo("map", ("batch", 2), "float32")]
@@ -50,3 +50,14 @@ def test_images_that_cannot_be_told_apart_are_an_error_of_the_model():
     infos = [TensorInfo("dets", ("n", 6), "float32")]
     with pytest.raises(ModelError, match="'detections_flat': expected one image.*batch_sizes"):
         outputs_by_image(Postprocess(task="detect", format="detections_flat"), infos, [np.zeros((2, 6))], 2)
+
+
+def test_rows_that_are_no_images_are_named_where_no_format_cuts_them():
+    raw, outputs = Postprocess(task="raw"), [np.zeros((9, 7)), np.zeros((2, 2))]
+    assert rows_without_image(raw, FLAT, outputs, 2) == {"dets": 9}
+    assert rows_without_image(UserPostprocess(python="mine:post"), FLAT, outputs, 2) == {"dets": 9}
+    assert rows_without_image(YOLOV7, FLAT, outputs, 2) == {}
+    assert rows_without_image(raw, FLAT, [np.zeros((9, 7)), np.zeros((1, 2))], 1) == {}
+    # Anchors, the same for all images: the file says how many there are.
+    fixed = [TensorInfo("anchors", (9, 4), "float32"), TensorInfo("one", (), "float32")]
+    assert rows_without_image(raw, fixed, [np.zeros((9, 4)), np.array(7.0)], 2) == {}

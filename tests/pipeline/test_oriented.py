@@ -56,6 +56,10 @@ def test_a_plan_names_the_nms_of_oriented_boxes_and_of_nothing_else():
         pipelines.Postprocess(task="detect", format="yolov8", nms="polygon")
     with pytest.raises(ValidationError, match="task 'oriented' reads formats yolov8, .*not 'yolov5'"):
         post("yolov5")
+    with pytest.raises(ValidationError, match="reads 'boxes', not 'oriented'; leave it out"):
+        post(boxes="fractions")
+    with pytest.raises(ValueError, match="boxes: expected .*pixels.*, got 'fractions'"):
+        OrientedDecoder(boxes="fractions")
     with pytest.raises(ValidationError, match="task 'oriented' needs a format"):
         pipelines.Postprocess(task="oriented")
 

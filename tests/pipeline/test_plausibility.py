@@ -174,6 +174,16 @@ def test_what_can_be_right_is_let_through(name):
 V8_LOGITS = turned(boxes(ANCHORS), sigmoid_logits(ANCHORS, 4))
 OBB = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.uniform(-0.7, 2.3, (ANCHORS, 1)))
 POSE = turned(boxes(ANCHORS), scores(ANCHORS, 1), RNG.uniform(0, SIDE, (ANCHORS, 51)))
+
+
+def points(scale=1.0):
+    """Five of three values an anchor."""
+    places = RNG.uniform(0, SIDE * scale, (ANCHORS, 5, 2))
+    return np.concatenate([places, RNG.uniform(0, 1, (ANCHORS, 5, 1))], 2).reshape(ANCHORS, 15)
+
+
+POSED = {"task": "pose", "format": "yolov8", "keypoints": [5, 3]}
+POSE_FRACTIONS = turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 1), points(1 / SIDE))
 SEG = turned(boxes(ANCHORS), scores(ANCHORS, 2), RNG.normal(0, 1, (ANCHORS, 32)))
 FALSE_LAYOUTS = {
     "fractions of pixels": (detect("yolov8", boxes="fractions"), (V8,), None, "boxes as fractions of the input, but they go", ""),
@@ -201,7 +211,7 @@ FALSE_LAYOUTS = {
         detect("nms_tensors", outputs=["output0", "output2", "output1"]), chosen(), None, "expects probabilities", ""),
     "nms_tensors, a class too many": (
         detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(label=1), list("abcde"),
-        "class numbers up to 5, but there are 5 labels", ""),
+        "class numbers up to 5, but there are 5 labels", "counted from 1? give class 0 a label"),
     "nms_tensors of fractions": (
         detect("nms_tensors", outputs=["output0", "output1", "output2"]), chosen(1 / SIDE), None, "2 px", "boxes: fractions"),
     "nms_tensors, source of fractions": (
@@ -233,6 +243,20 @@ FALSE = {
     "yolov8 of obb": (detect("yolov8"), (OBB,), None, "expects probabilities", "oriented-box head"),
     "yolov8 of pose": (detect("yolov8"), (POSE,), None, "expects probabilities", "a pose head"),
     "yolov8 of seg": (detect("yolov8"), (SEG,), None, "expects probabilities", "task: raw"),
+    "pose of fractions": (POSED, (POSE_FRACTIONS,), None, "all are smaller than 2 px", "set boxes: fractions"),
+    "pose in fractions with points in pixels": (
+        POSED | {"boxes": "fractions"}, (turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 1), points()),), None,
+        "expects keypoints as fractions of the input, but they go from", ""),
+    "pose in fractions of pixels": (
+        POSED | {"boxes": "fractions"}, (turned(boxes(ANCHORS), scores(ANCHORS, 1), points()),), None, "expects boxes as fractions", ""),
+    "instances of fractions": (
+        {"task": "instances", "format": "yolov8"},
+        (turned(boxes(ANCHORS, 1 / SIDE), scores(ANCHORS, 2), RNG.normal(0, 1, (ANCHORS, 32))), np.zeros((1, 32, 80, 80))),
+        ["a", "b"], "all are smaller than 2 px", "set boxes: fractions"),
+    "instances in fractions of logits": (
+        {"task": "instances", "format": "yolov8", "boxes": "fractions"},
+        (turned(boxes(ANCHORS, 1 / SIDE), sigmoid_logits(ANCHORS, 2), RNG.normal(0, 1, (ANCHORS, 32))),
+         np.zeros((1, 32, 80, 80))), None, "expects probabilities, but its scores go", ""),
     "yolov5 of RT-DETR": (detect("yolov5"), (joined(boxes(300, 1 / SIDE), scores(300, 3)),), None,
                           "all are smaller than 2 px", "RT-DETR's in one tensor"),
     "yolov5 of yolox": (detect("yolov5"), (joined(boxes(ANCHORS, 1 / SIDE) - 0.1, scores(ANCHORS, 5)),), None, "2 px", "YOLOX"),
@@ -246,6 +270,8 @@ FALSE = {
                             "expects corners", "not corners"),
     "end_to_end, more classes than labels": (detect("end_to_end"), (listed(),), ["a", "b"],
                                              "class numbers up to 4, but there are 2 labels", ""),
+    "end_to_end, counted from 1": (detect("end_to_end"), (listed(),), ["a", "b", "c", "d"],
+                                   "class numbers up to 4, but there are 4 labels, for 0 to 3", "labels: [background, …]"),
     "detr of sigmoids": (detect("detr"), RTDETR, None, "'no object'", "try format: rtdetr"),
     "rtdetr of a softmax": (detect("rtdetr"), DETR, None, "would be read as a class", "try format: detr"),
     "detr of probabilities": (detect("detr"), pair(boxes(100, 1 / SIDE), softmax(no_object(100, 6))), None,

@@ -6,9 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 from heads.all import HEADS, build
-from heads.scene import CLASSES, scenes
+from heads.scene import CLASSES, Scene, scenes
 
 from seatrial.images.files import find_images
+from seatrial.jobs.guessed import confirmed
+from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import inspect_model
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.classes import map_classes
@@ -19,7 +21,9 @@ from seatrial.pipeline.build import build_pipeline, labels_of
 from seatrial.pipeline.class_count import head_classes
 from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.plausibility import plausibility_of
+from seatrial.pipeline.sure_objects import sure_objects_of
 from seatrial.plan import tasks
+from seatrial.plan.guess import guess
 from seatrial.plan.heads import recognise
 from seatrial.plan.load import load_plan
 from seatrial.plan.seen import observe
@@ -45,6 +49,7 @@ class Rebuilt:
         spec = self.spec.model_copy(update={"engine": engine})
         pipeline = build_pipeline("only", spec, self.model, self.folder)
         plausible = plausibility_of("only", spec, self.model, self.folder)
+        sure = sure_objects_of("only", spec, self.model, self.folder)
         results = []
         for start in range(0, len(self.images), batch):
             count = min(batch, len(self.images) - start)
@@ -55,9 +60,10 @@ class Rebuilt:
             plausible.add(outputs, batch, count)
             by_image = outputs_by_image(spec.postprocess, self.model.outputs, outputs, batch)
             plausible.add_reach(by_image[:count], geometries[:count])
+            sure.add(by_image[:count], geometries[:count])
             self.outputs.append((outputs, batch))
             results += pipeline.postprocess(outputs, geometries)[:count]
-        assert plausible.settle(reduced=False) == []
+        assert plausible.settle(reduced=False) == sure.warnings() == []
         return results
 
     def evaluation(self, results):
@@ -97,6 +103,37 @@ def test_what_is_not_found_costs_as_much_as_it_should(tmp_path, name):
     assert value == pytest.approx(np.mean(expected) / 101)
 
 
+NOTHING = Scene("empty.png", (80, 80), (90, 90, 90))
+
+
+@pytest.mark.parametrize("name", [*HEADS])
+@pytest.mark.parametrize("of", ["a picture without objects", "zeros"])
+def test_init_ticks_no_reading_of_a_picture_that_shows_nothing(tmp_path, name, of):
+    """Whatever the metadata says: where nothing is found no number confirms it."""
+    if of == "zeros":
+        build(name, tmp_path)
+    elif HEADS[name].post["task"] in tasks.OBJECTS:
+        build(name, tmp_path, [NOTHING])
+    else:
+        pytest.skip("what a map, a class or a text of nothing is, its model alone knows")
+    model = inspect_model(tmp_path / "model.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    feeds = {
+        i.name: np.full([d if isinstance(d, int) else 1 for d in i.shape], 90 / 255, np.float32) for i in model.inputs
+    }
+    sides = [d if isinstance(d, int) else 160 for d in model.inputs[0].shape[2:]]
+    feeds[model.inputs[0].name] = np.full([1, 3, *sides], 90 / 255, np.float32)
+    outputs = session.run(None, feeds)
+    outputs = [np.zeros_like(o) for o in outputs] if of == "zeros" else outputs
+    seen = observe([o.name for o in model.outputs], [(outputs, 1)])
+    found = confirmed(model, guess(model, seen), seen)
+    assert not found.recognition.certain, found.recognition.certain
+    assert found.recognition.doubts
+    doubts = " ".join(found.unsure)
+    if guess(model, seen).recognition.certain:
+        assert "is not confirmed" in doubts or "yet that format" in doubts
+
+
 @every_head
 @pytest.mark.parametrize("metadata", [True, False], ids=["metadata", "bare"])
 def test_init_knows_it_or_says_that_it_does_not(tmp_path, name, metadata):
@@ -108,6 +145,9 @@ def test_init_knows_it_or_says_that_it_does_not(tmp_path, name, metadata):
     post = rebuilt.spec.postprocess
     alike = {"yolov10": "end_to_end", "yolo26": "end_to_end", "yolo11": "yolov8"}
     right = (found.head.task, found.head.format) == (post.task, alike.get(post.format, post.format))
+    right = right and (found.head.boxes or FORMATS[post.format].units[0]) == (
+        post.boxes or FORMATS[post.format].units[0]
+    )
     assert right or not found.certain, found
     if metadata and HEADS[name].metadata:
         assert right, found

@@ -113,7 +113,7 @@ def test_what_a_plan_leaves_out_has_the_defaults_of_text():
         (DB | {"labels": ["a"]}, "have no classes; leave 'labels' out"),
         (DB | {"blank": "last"}, "only format ctc reads 'blank', not 'db'"),
         (CTC | {"threshold": 0.2}, "only format db or one_channel reads 'threshold', not 'ctc'"),
-        (CTC | {"class_ids": "order"}, "no classes to map"),
+        (CTC | {"class_ids": "order"}, "or segment reads 'class_ids', not 'text'"),
         ({"task": "detect", "format": "yolov8", "space": True}, "only format ctc reads 'space'"),
         ({"task": "text", "format": "yolov8"}, "task 'text' reads formats db, ctc, not 'yolov8'"),
         ({"task": "text"}, "task 'text' needs a format: one of db, ctc"),

@@ -163,6 +163,21 @@ CASES = {
     "pose without labels": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 0, {}, "pose", False),
     "pose of two values a point": (one(turned(joined(boxes(A), scores(A, 3), keypoints(A, 4, 2)))), 3, {}, "pose", False),
     "pose by Ultralytics": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE, "pose", True),
+    "pose by Ultralytics, keypoints in cells": (
+        one(turned(joined(boxes(A), scores(A, 1), keypoints(A) / np.tile([8, 8, 1], 17)))), 1, POSE, "pose", False),
+    "yolo26-pose by Ultralytics, keypoints in cells": (
+        one(np.concatenate([listed(), keypoints(300) / np.tile([8, 8, 1], 17) * (np.arange(300)[:, None] < 5)], 1)[None]), 9, POSE,
+        "pose_end_to_end", False),
+    "pose in fractions": (
+        one(turned(joined(boxes(A, 1 / SIDE), scores(A, 1), keypoints(A) / np.tile([SIDE, SIDE, 1], 17)))), 1, POSE,
+        "pose_fractions", False),
+    "a softmax a step": (one(softmax(RNG.normal(0, 2, (1, 64, 12)))), 0, {}, "ctc_nameless", False),
+    "a softmax a step, labelled": (one(softmax(RNG.normal(0, 2, (1, 64, 12)))), 12, {}, "ctc_nameless", False),
+    "a softmax a step without a batch": (one(softmax(RNG.normal(0, 2, (64, 12)))), 12, {}, "ctc_without_batch", False),
+    "a softmax a pixel": (one(softmax(RNG.normal(0, 2, (1, 40, 40, 3))).transpose(0, 3, 1, 2)), 3, {}, "segment", True),
+    "logits a pixel": (one(RNG.normal(0, 2, (1, 3, 40, 40))), 3, {}, "segment", True),
+    "heat maps": (one(RNG.uniform(0, 1, (1, 3, 40, 40)) ** 20), 3, {}, "segment", False),
+    "heat maps as logits": (one(RNG.normal(-6, 1, (1, 3, 40, 40))), 3, {}, "segment", False),
     "pose with another kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A, 5)))), 1, POSE, "pose_other", False),
     "pose with a broken kpt_shape": (one(turned(joined(boxes(A), scores(A, 1), keypoints(A)))), 1, POSE | {"kpt_shape": "17"}, "pose", False),
     "yolo26-pose by Ultralytics": (one(np.concatenate([listed(), keypoints(300)], 1)[None]), 9, POSE, "pose_end_to_end", True),
@@ -252,6 +267,12 @@ CASES = {
     "YOLO-NAS": (pair(corners(A), scores(A, 5), ("boxes", "scores")), 0, {}, "pair_pixels", False),
     "boxes and sigmoids": (pair(corners(2000, 1 / SIDE), scores(2000, 5), ("boxes", "scores")), 0, {}, "pair_no_background", False),
     "boxes and logits of anchors": (pair(RNG.normal(0, 0.5, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "boxes and logits of anchors, far away": (
+        pair(RNG.normal(0, 3, (2000, 4)), logits(2000, 5), ("loc", "conf")), 0, {}, "pair_logits", False),
+    "EfficientDet's offsets and sigmoids": (
+        pair(RNG.normal(0, 0.5, (2000, 4)), scores(2000, 5), ("regression", "classification")), 0, {}, "pair_offsets", False),
+    "SSD's offsets and a softmax": (
+        pair(RNG.normal(0, 0.5, (2000, 4)), background_first(2000, 4), ("loc", "conf")), 0, {}, "pair_offsets_softmax", False),
     "a classifier's softmax": (one(softmax(RNG.normal(0, 3, (1, 10)))), 10, {}, "classify", True),
     "a classifier's logits": (one(RNG.normal(0, 3, (1, 10))), 0, {}, "classify", False),
     "a classifier's logits, labelled": (one(RNG.normal(0, 3, (1, 10))), 10, {}, "classify", True),
@@ -289,6 +310,7 @@ OF_THE_BATCH = (
     "rows and",
     "PaddleDetection",
     "torchvision",
+    "a softmax a step without a batch",
 )
 
 
@@ -354,7 +376,8 @@ def test_a_softmax_inside_is_not_applied_again():
     ],
 )
 def test_a_plan_is_held_against_the_models_own_words(metadata, task, form, problem):
-    said = against_metadata(info(one(np.zeros((1, 300, 6))), metadata), task, form)
+    columns = 38 if metadata.get("task") in ("pose", "obb", "segment") else 6
+    said = against_metadata(info(one(np.zeros((1, 300, columns))), metadata), task, form)
     assert bool(said) is bool(problem)
     if problem:
         assert re.search(problem, said)
@@ -410,3 +433,10 @@ def test_whatever_a_model_gives_there_is_an_answer(seed):
             assert set(found.outputs) <= set(outputs)
             for task, form in (("detect", "yolov8"), ("classify", None), ("segment", None)):
                 assert isinstance(against_metadata(facts, task, form), str)
+
+
+@pytest.mark.parametrize("name", ["boxes and logits of anchors", "EfficientDet's offsets and sigmoids"])
+def test_of_offsets_the_plan_gets_the_line_with_anchors_to_fill_in(name):
+    outputs = CASES[name][0]
+    (doubt,) = recognise(info(outputs), seen(outputs), (SIDE, SIDE)).doubts
+    assert re.search("set task: detect, format: .*, and anchors: FILE, a .npy or .csv with x1, y1, x2, y2", doubt)

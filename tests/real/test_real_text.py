@@ -38,15 +38,16 @@ def page(seed, degrees):
     return image, [(box @ turn[:, :2].T + turn[:, 2], text) for box, text in known]
 
 
-def session(folder, name):
+def session(path):
     import onnxruntime as ort
 
-    return ort.InferenceSession(str(folder / f"{name}.onnx"), providers=["CPUExecutionProvider"])
+    return ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
 
 @pytest.mark.slow
-def test_regions_are_where_the_text_was_put_also_when_it_is_turned(real_models, tmp_path):
-    model = session(real_models, "text_detector")
+@pytest.mark.parametrize("name", ["text_detector", "text_detector_v6"])
+def test_regions_are_where_the_text_was_put_also_when_it_is_turned(export, tmp_path, name):
+    model = session(export(name))
     pre = Preprocess(size=HW, mode="stretch", color="bgr", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
     regions, results, images = {}, [], []
     for seed, degrees in enumerate((0, 0, 12, -15)):
@@ -60,9 +61,11 @@ def test_regions_are_where_the_text_was_put_also_when_it_is_turned(real_models, 
 
 
 @pytest.mark.slow
-def test_what_was_written_is_read(real_models):
-    path = real_models / "text_reader.onnx"
-    model = session(real_models, "text_reader")
+@pytest.mark.parametrize("name", ["text_reader", "text_reader_v6"])
+def test_what_was_written_is_read(export, name):
+    """By PP-OCRv4's dictionary of 6623 characters, and by PP-OCRv6's of 18708."""
+    path = export(name)
+    model = session(path)
     read = TextDecoder(tuple(lines_of(inspect_model(path).metadata["character"])), space=True)
     pre = Preprocess(
         size=(48, 320),

@@ -1,6 +1,6 @@
 """Every rebuilt head: the one place that names the modules which add to HEADS."""
 
-from heads import chosen_masks, detectors, maps, oriented, text
+from heads import chosen_masks, detectors, fractions, maps, oriented, text
 from heads.encode import HEADS, build
 
-__all__ = ["HEADS", "build", "chosen_masks", "detectors", "maps", "oriented", "text"]
+__all__ = ["HEADS", "build", "chosen_masks", "detectors", "fractions", "maps", "oriented", "text"]

@@ -103,7 +103,9 @@ def _of_task(
     post: pipelines.Postprocess, truth: Truth, images: list[ImageFile], sizes: list[tuple[int, int]]
 ) -> list[Warning]:
     if not _is_text(post):
-        return check_truth(truth, images, sizes, post.task, post.multi_label)
+        return check_truth(
+            truth, images, sizes, post.task, post.multi_label, post.keypoints[0] if post.keypoints else None
+        )
     if post.format == "db":
         return check_regions(truth, images, sizes)
     check_texts(truth)

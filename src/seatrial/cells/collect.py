@@ -16,9 +16,10 @@ from seatrial.errors import count_of
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.parity.specials import as_array, signature
-from seatrial.pipeline.image_outputs import outputs_by_image
+from seatrial.pipeline.image_outputs import outputs_by_image, rows_without_image
 from seatrial.pipeline.plausibility import plausibility_of
 from seatrial.pipeline.results import ResultsWriter
+from seatrial.pipeline.sure_objects import sure_objects_of
 from seatrial.warning import Warning
 
 
@@ -35,7 +36,9 @@ def collect(
     names = [o.name for o in backend.outputs()]
     nan_outputs: dict[str, None] = {}
     infinite: Counter[str] = Counter()
+    flat: dict[str, int] = {}
     plausible = plausibility_of(w.name, w.spec, w.model_info, Path(w.folder))
+    sure = sure_objects_of(w.name, w.spec, w.model_info, Path(w.folder))
     for start in range(0, len(data), w.batch):
         count = min(w.batch, len(data) - start)
         # The last batch is filled up with its last image: the model's batch dimension is fixed once opened.
@@ -43,8 +46,12 @@ def collect(
         geometries = pipeline.preprocess(images, opened.feeds)
         outputs = backend.run(opened.feeds)
         by_image = outputs_by_image(w.spec.postprocess, w.model_info.outputs, outputs, w.batch)[:count]
+        flat = rows_without_image(w.spec.postprocess, w.model_info.outputs, outputs, w.batch) | flat
         plausible.add(outputs, w.batch, count)
         plausible.add_reach(by_image, geometries[:count])
+        results = pipeline.postprocess(outputs, geometries)[:count]
+        if sure is not None:
+            sure.add(by_image, geometries[:count])
         for k, (name, output) in enumerate(zip(names, outputs, strict=True)):
             if output.dtype.kind != "f" or np.isfinite(output).all():
                 continue
@@ -56,14 +63,27 @@ def collect(
                 specials.append([signature(o) for o in own])
             if start + row < raw_images:
                 writer.add_raw([kept(o) for o in own])
-        for result in pipeline.postprocess(outputs, geometries)[:count]:
+        for result in results:
             scores = getattr(result, "scores", None)
             if scores is not None and not np.isfinite(scores).all():
                 nan_outputs["decoded scores"] = None
             writer.add(result)
     writer.add_specials(as_array(specials))
     doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.quantised)
-    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data))]
+    if sure is not None:
+        doubts += sure.warnings()
+    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data)), *_flat_lists(flat, w.batch)]
+
+
+def _flat_lists(flat: dict[str, int], batch: int) -> Iterator[Warning]:
+    for name, rows in flat.items():
+        said = (
+            f"output {name} came with {count_of(rows, 'row')} for a batch of {batch}: they are no images, and raw outputs are "
+            "compared as a whole, or row by row where there happen to be as many"
+        )
+        yield Warning(
+            "rows-without-image", said, "name the task and format that read it, or set matrix.batch_sizes: [1]"
+        )
 
 
 def _overflows(infinite: Counter[str], images: int) -> Iterator[Warning]:

@@ -37,6 +37,7 @@ from seatrial.parity.truth import Truth, truth_files
 from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
+from seatrial.pipeline.extra_inputs import unusual_inputs
 from seatrial.pipeline.source_files import source_files
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
@@ -94,7 +95,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos)]
     for name, spec in plan.plan.pipelines.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
-        warnings += label_notes(name, spec, infos[name], labels[name])
+        warnings += [*label_notes(name, spec, infos[name], labels[name]), *unusual_inputs(f"pipelines.{name}", spec)]
     checking("images")
     images, found_warnings = find_images(plan)
     warnings += found_warnings

@@ -122,6 +122,8 @@ def _unlike_classes(text: str, folder: Path, first: Guessed, second: Guessed) ->
 
 
 def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
+    from seatrial.jobs.guessed import boxes_counted
+
     return {
         "model": str(model),
         "digest": info.digest,
@@ -129,6 +131,7 @@ def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
         "outputs": list(map(str, info.outputs)),
         "task": found.task,
         "format": found.format,
+        "boxes": boxes_counted(found),
         "certain": list(found.why),
         "to_check": list(found.unsure),
         "refused": found.recognition.refused,

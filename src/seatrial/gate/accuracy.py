@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from seatrial.errors import count_of
 from seatrial.history.records import Verdict
 from seatrial.parity.dense import ErrorEvaluation
-from seatrial.parity.evaluation import Evaluation, MeanEvaluation, value_of
+from seatrial.parity.evaluation import Evaluation, MeanEvaluation, judged_images, not_judged, value_of
 from seatrial.stats.resample import Resampled, images_to_decide, resampled, share_high, share_low, trials_to_decide
 from seatrial.stats.sample import CONFIDENCE
 
@@ -49,9 +50,7 @@ def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judgement
     if value is None:
         return Judgement("INCONCLUSIVE", None, undefined(evaluation.metric))
     low, high = accuracy_interval(evaluation, seed)
-    bounds = (
-        f"{evaluation.metric} on {evaluation.images} images, {_range(low, high, 'fraction')} at {CONFIDENCE:.0%} a side"
-    )
+    bounds = f"{evaluation.metric} {_on(evaluation)}, {_range(low, high, 'fraction')} at {CONFIDENCE:.0%} a side"
     if value >= least and low is not None and low >= least:
         return Judgement("PASS", value, bounds)
     if value < least and high is not None and high < least:
@@ -59,7 +58,7 @@ def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judgement
     if isinstance(evaluation, MeanEvaluation):
         needed = trials_to_decide(value, least, CONFIDENCE)
     else:
-        needed = _needed(evaluation.images, value, least, low, high)
+        needed = _needed(judged_images(evaluation), value, least, low, high)
     return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
@@ -71,7 +70,7 @@ def judge_error(evaluation: ErrorEvaluation, most: float, seed: int) -> Judgemen
     low, high = accuracy_interval(evaluation, seed)
     ends = " to ".join("?" if v is None else f"{v:.4g}" for v in (low, high))
     bounds = (
-        f"{evaluation.metric} on {evaluation.images} images, {ends} at {CONFIDENCE:.0%} a side if none is further off "
+        f"{evaluation.metric} {_on(evaluation)}, {ends} at {CONFIDENCE:.0%} a side if none is further off "
         f"than {evaluation.worst:.4g}"
     )
     if value <= most and high is not None and high <= most:
@@ -80,7 +79,7 @@ def judge_error(evaluation: ErrorEvaluation, most: float, seed: int) -> Judgemen
         return Judgement("FAIL", value, bounds)
     bare = _of(evaluation, seed).high(CONFIDENCE)
     extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
-    needed = _needed(evaluation.images, value, most, low, high, extra)
+    needed = _needed(judged_images(evaluation), value, most, low, high, extra)
     return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
@@ -90,7 +89,7 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
     if before is None or after is None:
         return Judgement("INCONCLUSIVE", None, undefined(own.metric))
     drop = before - after
-    change = f"{own.metric} {before:.3f} → {after:.3f} on {own.images} images"
+    change = f"{own.metric} {before:.3f} → {after:.3f} {_on(own)}"
     if before == 0:
         why = "the reference itself finds nothing right, so that nothing can drop"
         cure = "check its labels, preprocessing and annotations"
@@ -114,12 +113,18 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
         return Judgement("FAIL", drop, bounds)
     bare = plain.high(CONFIDENCE)
     extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
-    needed = _needed(own.images, drop, most, low, high, extra)
+    needed = _needed(judged_images(own), drop, most, low, high, extra)
     return Judgement("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
 def undefined(metric: str) -> str:
     return f"{metric} is undefined: the annotations hold nothing to be found on these images; annotate them, or take others"
+
+
+def _on(evaluation: Evaluation) -> str:
+    """'on 12 images', or 'on 10 images (2 of 12 images not judged)'."""
+    left_out = not_judged(evaluation)
+    return f"on {count_of(judged_images(evaluation), 'image')}" + (f" ({left_out})" if left_out else "")
 
 
 def _of(evaluation: Evaluation, seed: int) -> Resampled:

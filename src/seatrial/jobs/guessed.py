@@ -8,13 +8,16 @@ from pathlib import Path
 
 from seatrial.demo import PICTURE
 from seatrial.errors import count_of, is_utf8, printable
+from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import Size
 from seatrial.pipeline.class_count import head_classes
+from seatrial.pipeline.nothing_shown import nothing_shown
 from seatrial.pipeline.plausibility import Plausibility
 from seatrial.plan.guess import Guess, guess
 from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
 from seatrial.plan.seen import Seen
+from seatrial.plan.tasks import OBJECTS
 
 MOST_LOOKED_AT = 64
 
@@ -42,11 +45,17 @@ def guess_seen(
     if unread:
         seen = glimpse(info, first.preprocess, batch, [PICTURE], backends[0], extra_inputs=first.extra_inputs)
     found = replace(guess(info, seen.seen, seen.problem, size), run_s=seen.run_s)
-    found = _if_plausible(info, _with_labels_that_fit(info, found), seen.seen)
+    found = confirmed(info, _with_labels_that_fit(info, found), seen.seen)
     if unread:
         said = f"images: no picture can be read in {printable(str(images))}; the model was run on a picture of the demo"
         found = replace(found, unsure=(*found.unsure, said))
     return found, seen.problem
+
+
+def boxes_counted(found: Guess) -> str | None:
+    """What boxes are guessed to count, as a plan's `boxes` says it; None of what has none."""
+    form = FORMATS.get(found.format or "") if found.task in OBJECTS else None
+    return found.recognition.head.boxes or (form.units[0] if form else None)
 
 
 def _postprocess(found: Guess) -> Postprocess:
@@ -61,21 +70,26 @@ def _postprocess(found: Guess) -> Postprocess:
     }
     if found.format == "one_channel":
         head["activation"] = found.activation
+    if found.format == "ctc":
+        head["blank"] = dict(known.keys).get("blank", "first")
     return Postprocess.model_validate(head)
 
 
-def _if_plausible(info: ModelInfo, found: Guess, seen: Mapping[str, Seen]) -> Guess:
-    """What metadata says is certain no more where the numbers of a picture contradict it, as a run would find."""
+def confirmed(info: ModelInfo, found: Guess, seen: Mapping[str, Seen]) -> Guess:
+    """What files say is certain no more where the numbers of a picture contradict it, as a run would find, or show nothing."""
     known = found.recognition
     if not known.certain or not seen or found.task == "raw":
         return found
     spec = Pipeline(model=str(info.path), preprocess=Preprocess(size=found.size), postprocess=_postprocess(found))
     labels = info.labels() if found.labels_fit else None
     problem = Plausibility("guessed", spec, info, labels, seen).problem()
-    if not problem:
+    if problem:
+        why = f"yet that format {problem.partition(', which ')[2].partition('; ')[0]}"
+    elif missing := nothing_shown(_postprocess(found), info, seen):
+        why = f"{missing}, so that the reading is not confirmed"
+    else:
         return found
-    contradiction = problem.partition(", which ")[2].partition("; ")[0]
-    doubts = tuple(f"{reason}; yet that format {contradiction}" for reason in known.certain)
+    doubts = tuple(f"{reason}; {why}" for reason in known.certain)
     return replace(
         found,
         recognition=replace(known, certain=(), doubts=(*known.doubts, *doubts)),

@@ -13,7 +13,7 @@ from typing import Any
 from seatrial.backends import Availability, availability
 from seatrial.backends.catalogue import NAMES, missing_extra
 from seatrial.errors import ModelError
-from seatrial.jobs.guessed import guess_seen
+from seatrial.jobs.guessed import boxes_counted, guess_seen
 from seatrial.jobs.opening import Opening, try_to_open
 from seatrial.model.contents import Contents, contents_of
 from seatrial.model.cost import Cost, cost_of
@@ -135,6 +135,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "no_cost": look.no_cost,
         "task": found.task if found else None,
         "format": found.format if found else None,
+        "boxes": boxes_counted(found) if found else None,
         "certain": list(found.why) if found else [],
         "to_check": list(found.unsure) if found else [],
         "refused": found.recognition.refused if found else look.no_guess,

@@ -188,7 +188,8 @@ def distributions(centre: float) -> Choose:
     rows: one tensor (cells, classes + 4 · 8), or scores (cells, classes) of each level, then distributions (cells, 4 · bins) of
     each. Level by level and row by row, a cell's point is (column + centre, row + centre) · stride; left, top, right and bottom
     lie the mean of a softmax over the bins, times the stride, away: generalised focal loss (arXiv 2006.04388), as NanoDet-Plus
-    (centre 0) and PicoDet (centre 0.5) read it. Only the candidates' distributions are summed.
+    (centre 0: nanodet_plus_head.py, get_single_level_center_priors) and PicoDet (centre 0.5: openvino_benchmark.py and
+    demo_ncnn/picodet.cpp of PaddleDetection's deploy/third_engine) read it. Only the candidates' distributions are summed.
     """
 
     def choose(rows: list[F32], input_hw: tuple[int, int], confidence: float) -> Chosen:

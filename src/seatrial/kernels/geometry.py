@@ -147,8 +147,9 @@ def _own_size(
 ) -> Geometry:
     """An input as large as the image needs, its sides multiples of `stride`.
 
-    rect: as large as lies in the limit, as Ultralytics' rect. keep_ratio: the short side at most the limit's short one, and
-    the long at most its long one, whichever way the image stands (torchvision's and mmdetection's min and max size; DETR's).
+    rect: as large as lies in the limit, sides rounded half to even, as Ultralytics' rect. keep_ratio: the short side at most
+    the limit's short one, the long at most its long one, whichever way the image stands, sides rounded half up, as mmcv's
+    rescale_size and detectron2's ResizeShortestEdge; torchvision's GeneralizedRCNNTransform and DETR cut them, a pixel apart.
     scaling: any; down never enlarges, up never reduces and so passes the limit over. to_stride: pad to the next multiple, or
     stretch to the nearest (PaddleOCR's detectors).
     """
@@ -165,9 +166,14 @@ def _own_size(
             max(stride, round(int(w * ratio) / stride) * stride),
         )
         return _small_enough(Geometry(source_hw, resized, resized, 0, 0))
-    resized = max(1, round(h * ratio)), max(1, round(w * ratio))
+    whole = round if mode == "rect" else _half_up
+    resized = max(1, whole(h * ratio)), max(1, whole(w * ratio))
     input_hw = -(-resized[0] // stride) * stride, -(-resized[1] // stride) * stride
     return _small_enough(_padded(source_hw, resized, input_hw, pad_anchor))
+
+
+def _half_up(side: float) -> int:
+    return int(side + 0.5)
 
 
 def _small_enough(geometry: Geometry) -> Geometry:

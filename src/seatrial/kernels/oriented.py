@@ -16,6 +16,7 @@ import numpy.typing as npt
 from seatrial.kernels import reference_oriented
 from seatrial.kernels.arguments import one_of
 from seatrial.kernels.detection_formats import pick_head
+from seatrial.kernels.detector_format import PIXELS
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.polygons import polygon_iou
 from seatrial.kernels.postprocess import DetectionDecoder, Outputs, checked_outputs
@@ -49,7 +50,7 @@ def corners_of(xywhr: npt.ArrayLike) -> F64:
     )
 
 
-def are_convex(corners_xy: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def are_convex_with_area(corners_xy: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
     """(N,): whether quadrilaterals (N, 4, 2) have an area and turn one way only, as far as float32 tells."""
     corners = np.asarray(corners_xy, np.float64)
     edges = np.roll(corners, -1, axis=1) - corners
@@ -169,6 +170,7 @@ class OrientedDecoder(DetectionDecoder):
         super().__post_init__()
         one_of("format", self.format, list(FORMATS_OF_ORIENTED))
         one_of("nms", self.nms, list(NMS))
+        one_of("boxes", self.units, [PIXELS])
 
     def __call__(self, outputs: Outputs, geometries: Sequence[Geometry]) -> list[Detections]:
         head = pick_head(self.format, checked_outputs(outputs, geometries), 1, "of them an angle")

@@ -53,7 +53,7 @@ def polygon_iou(a: Points, b: Points) -> F64:
     return np.asarray(np.clip(iou, 0, 1))
 
 
-def are_convex(quadrilaterals: Points) -> npt.NDArray[np.bool_]:
+def are_convex_or_flat(quadrilaterals: Points) -> npt.NDArray[np.bool_]:
     """(N,) of (N, 4, 2), either way round; points may repeat or lie on a line, and float32's rounding is no bend.
 
     Raises:

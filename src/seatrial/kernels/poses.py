@@ -33,7 +33,7 @@ def sigmas_of(count: int) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class PoseDecoder(DetectionDecoder):
-    """One output whose last K · D columns are keypoints, x, y in input pixels and, where D is 3, a score, to Poses.
+    """One output whose last K · D columns are keypoints, x, y in the unit of the boxes and, where D is 3, a score, to Poses.
 
     Boxes are found as by DetectionDecoder; keypoints go to source pixels and are clipped to the image, as Ultralytics has it.
 
@@ -68,6 +68,6 @@ class PoseDecoder(DetectionDecoder):
         boxes, anchors = self.found([head], geometry, extra)
         points = self.form.behind(head, extra, anchors).reshape(-1, *self.keypoints)
         seen = points[..., 2:] if self.keypoints[1] == 3 else np.ones_like(points[..., :1])
-        in_image = geometry.points_to_image(points[..., :2])
+        in_image = self.points_in_source(points[..., :2], geometry)
         sigmas = np.array(sigmas_of(self.keypoints[0]) if self.sigmas is None else self.sigmas, np.float32)
         return Poses(boxes.boxes_xyxy, boxes.scores, boxes.class_ids, np.concatenate([in_image, seen], axis=2), sigmas)

@@ -86,8 +86,6 @@ class DetectionDecoder:
         """One image's detections, and which of the tensor's anchors each is. rows: the format's tensors without batch; extra:
         columns behind the classes that a detection does not need. ValueError for shapes that do not fit."""
         form = self.form
-        if extra and self.units != form.units[0]:
-            raise ValueError(f"boxes: with more behind the classes, only {form.units[0]} are read, not {self.units}")
         if self.anchors_xyxy is not None:
             rows = [*rows, self.anchors_xyxy, np.asarray(self.variances or form.variances, np.float32)]
         form.check(rows, geometry.input_hw)
@@ -126,12 +124,16 @@ class DetectionDecoder:
 
     def in_source(self, boxes_xyxy: reference.F32, geometry: Geometry) -> reference.F32:
         """Boxes (N, 4) as the model gives them in source pixels, not clipped to the picture."""
+        return self.points_in_source(boxes_xyxy.reshape(-1, 2, 2), geometry, clip=False).reshape(-1, 4)
+
+    def points_in_source(self, points_xy: reference.F32, geometry: Geometry, clip: bool = True) -> reference.F32:
+        """Points (…, 2) in the unit of the boxes to source pixels, clipped to the picture unless told not to."""
         if self.units == SOURCE:
-            return boxes_xyxy
-        height, width = geometry.input_hw
-        whole = np.array([width, height, width, height], np.float32) if self.units == FRACTIONS else 1
-        corners = (boxes_xyxy * whole).reshape(-1, 2, 2)
-        return geometry.points_to_image(corners, clip=False).reshape(-1, 4)
+            return np.clip(points_xy, 0, geometry.source_hw[::-1]).astype(np.float32) if clip else points_xy
+        if self.units == FRACTIONS:
+            with np.errstate(over="ignore"):
+                points_xy = points_xy * np.array(geometry.input_hw[::-1], np.float32)
+        return geometry.points_to_image(points_xy, clip)
 
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
         boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)

@@ -45,6 +45,11 @@ class SemanticMask:
 
     class_ids: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
+    @property
+    def without_class(self) -> npt.NDArray[np.bool_]:
+        """(H, W): pixels that a crop cut away."""
+        return np.asarray(self.class_ids == np.iinfo(self.class_ids.dtype).max)
+
 
 @dataclass(frozen=True, eq=False)
 class Labels:

@@ -33,7 +33,7 @@ class Answers:
         self._same = self._same and _same(result, self._first)
         self._zero = self._zero and _says_nothing(result)
         if isinstance(result, SemanticMask | DenseMap):
-            pixels: npt.NDArray[Any] = result.values if isinstance(result, DenseMap) else result.class_ids
+            pixels = _pixels(result)
             if self._only is None or np.isnan(self._only):
                 values = pixels[pixels == pixels]
                 self._only = float(values[0]) if values.size else np.nan
@@ -48,6 +48,11 @@ class Answers:
     def empty(self) -> bool:
         """No answer, none but vectors of zeros or empty texts, or always the same."""
         return self._count == 0 or self._zero or self.constant
+
+
+def _pixels(result: SemanticMask | DenseMap) -> npt.NDArray[Any]:
+    """Values, or classes but for what a crop cut away: that is no answer."""
+    return result.values if isinstance(result, DenseMap) else result.class_ids[~result.without_class]
 
 
 def _says_nothing(result: Result) -> bool:

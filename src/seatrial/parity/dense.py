@@ -42,6 +42,10 @@ class ErrorEvaluation:
         return len(self.values)
 
     @property
+    def judged(self) -> int:
+        return int(np.isfinite(self.values).sum())
+
+    @property
     def right(self) -> F64:
         return -self.values
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.statistics import average_precision
+from seatrial.errors import count_of
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -52,8 +53,23 @@ class Evaluation(Protocol):
 
 
 def said_beside(evaluation: Evaluation | None) -> str:
-    """What the same matches say beside the figure, such as precision and recall; '' where that is nothing."""
-    return str(getattr(evaluation, "beside", ""))
+    """What the same matches say beside the figure, such as precision and recall, and what is not judged; '' where that is
+    nothing."""
+    left_out = not_judged(evaluation) if evaluation is not None else ""
+    return ", ".join(filter(None, (str(getattr(evaluation, "beside", "")), left_out)))
+
+
+def judged_images(evaluation: Evaluation) -> int:
+    """On how many images the truth judges anything: so many is the figure of."""
+    return int(getattr(evaluation, "judged", evaluation.images))
+
+
+def not_judged(evaluation: Evaluation) -> str:
+    """'2 of 12 images not judged', or '' where all are."""
+    judged = judged_images(evaluation)
+    return f"{evaluation.images - judged} of {count_of(evaluation.images, 'image')} not judged" * (
+        judged < evaluation.images
+    )
 
 
 def value_of(evaluation: Evaluation, chosen: Sequence[int] | None = None) -> float | None:
@@ -199,6 +215,11 @@ class PixelEvaluation:
     @property
     def images(self) -> int:
         return len(self.union)
+
+    @property
+    def judged(self) -> int:
+        """Images with a pixel that the truth judges."""
+        return int(self.union.any(axis=1).sum())
 
     @property
     def right(self) -> F64:

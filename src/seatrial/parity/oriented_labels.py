@@ -16,7 +16,7 @@ import numpy as np
 
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
-from seatrial.kernels.oriented import are_convex
+from seatrial.kernels.oriented import are_convex_with_area
 
 DOTA, NUMBERED = (
     "DOTA's x1 y1 x2 y2 x3 y3 x4 y4 class difficult",
@@ -128,7 +128,7 @@ def _object(where: str, fields: list[str]) -> _Object:
         found = _Object(where, DOTA, fields[8] if len(fields) > 8 else "", corners, difficult != ["0"])
     if not sound:
         raise DataError(f"{where}: expected {DOTA}, or {NUMBERED}, got {' '.join(fields)[:80]!r}")
-    if not are_convex(np.array(found.corners).reshape(1, 4, 2))[0]:
+    if not are_convex_with_area(np.array(found.corners).reshape(1, 4, 2))[0]:
         raise DataError(
             f"{where}: expected four corners that turn one way, around some area, got {' '.join(fields)[:80]!r}; put them in "
             "order, or take the line out"

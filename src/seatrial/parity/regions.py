@@ -22,8 +22,9 @@ from seatrial.kernels.polygons import polygon_areas, polygon_intersections, poly
 from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
 from seatrial.parity.names import fold
+from seatrial.parity.odd_truth import in_fractions, unlike_sizes
 from seatrial.parity.text_truth import Region, crossed_note, region_of_points
-from seatrial.parity.truth import Truth, unlike_sizes
+from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
 
@@ -151,7 +152,7 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
     if 4 * outside > len(every):
         said_outside = f"{outside} of {count_of(len(every), 'region')} of text in the truth reach outside their image"
         warnings.append(Warning("outside-boxes", said_outside, "are these the files that were annotated?"))
-    return warnings
+    return warnings + in_fractions(every, "region")
 
 
 def evaluate_regions(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result]) -> RegionEvaluation:

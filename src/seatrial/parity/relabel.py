@@ -99,4 +99,6 @@ def _renumbered(result: Result, ids: npt.NDArray[np.int64]) -> Result:
     in_range = (result.class_ids >= 0) & (result.class_ids < len(ids))
     # int64 for masks too: in their own narrow type an id beyond the other's classes could wrap round into them.
     moved: Any = np.where(in_range, ids[np.where(in_range, result.class_ids, 0)], result.class_ids.astype(np.int64))
+    if isinstance(result, SemanticMask):
+        moved[result.without_class] = np.iinfo(np.int64).max
     return replace(result, class_ids=moved)

@@ -136,7 +136,12 @@ def _images(count: int) -> str:
 
 
 def _ratio_of(agree: F64, of: F64) -> Any:
-    return lambda weights: weights @ agree / (weights @ of)
+    def ratio(weights: F64) -> F64:
+        """NaN where no image is drawn: without the only one there is none."""
+        with np.errstate(invalid="ignore"):
+            return np.asarray(weights @ agree / (weights @ of))
+
+    return ratio
 
 
 def agreement(reference: Sequence[Result], candidate: Sequence[Result]) -> Agreement | None:
@@ -235,9 +240,14 @@ def _top1(reference: Classification, candidate: Classification) -> float:
 
 
 def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
+    """Of those that either side gives a class; one that a side alone has cut away is not the same."""
     if reference.class_ids.shape != candidate.class_ids.shape:
         return 0.0
-    return float((reference.class_ids == candidate.class_ids).mean())
+    # Which number stands for no class depends on the mask's own dtype: 255 is a class among 300.
+    neither = reference.without_class & candidate.without_class
+    both = ~(reference.without_class | candidate.without_class)
+    alike, there = int(((reference.class_ids == candidate.class_ids) & both).sum()), int((~neither).sum())
+    return alike / there if there else np.nan
 
 
 def _values(reference: DenseMap, candidate: DenseMap) -> float:

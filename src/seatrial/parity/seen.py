@@ -54,10 +54,12 @@ def _classes(results: Iterable[Classification], images: str, labels: Names) -> s
 def _masks(results: Iterable[SemanticMask], images: str, labels: Names) -> str:
     pixels = Counter[int]()
     for mask in results:
-        ids, counts = np.unique(mask.class_ids, return_counts=True)
+        ids, counts = np.unique(mask.class_ids[~mask.without_class], return_counts=True)
         pixels.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    if not pixels:
+        return f"no class on {images}"
     common, count = pixels.most_common(1)[0]
-    share = count / max(1, pixels.total())
+    share = count / pixels.total()
     found = count_of(len(pixels), "class", "classes")
     return f"{found} on {images}, most of all {_name(common, labels)} ({share:.0%} of the pixels)"
 

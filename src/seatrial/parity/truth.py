@@ -14,16 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from seatrial.errors import DataError, count_of
+from seatrial.errors import DataError
 from seatrial.images.files import ImageFile
 from seatrial.parity import label_images, oriented_labels
-from seatrial.parity.coco import coco_truth, image_ids, read_coco
+from seatrial.parity.coco import coco_truth, read_coco
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.csv_labels import read_classes, read_label_sets
 from seatrial.parity.csv_rows import header_of
 from seatrial.parity.label_images import LabelImages, check_sizes, read_label_images
+from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
 from seatrial.parity.text_truth import Region, read_label_file, read_texts
@@ -133,8 +132,10 @@ def check_truth(
     sizes_hw: Sequence[tuple[int, int]],
     task: str,
     multi_label: bool = False,
+    keypoints: int | None = None,
 ) -> list[Warning]:
-    """DataError where the truth can't judge this task; gives warnings about what looks wrong. Runs no model."""
+    """keypoints: how many the pipeline gives, of task pose. DataError where the truth can't judge this task; gives warnings
+    about what looks wrong. Runs no model."""
     wanted = ("label_sets",) if multi_label else _JUDGED_BY.get(task, ("coco",) if task in _NEEDED else ())
     if not wanted:
         return []
@@ -171,14 +172,10 @@ def check_truth(
     if needed == "segmentation":
         sizes = {row["id"]: hw for row, hw in zip(truth.coco["images"], sizes_hw, strict=True)}
         check_masks(truth.path, truth.coco, sizes)
-    odd = []
-    if needed in ("bbox", "corners"):
-        odd = _odd_boxes(truth.coco, sizes_hw)
-    elif task == "segment":
-        odd = _no_masks(truth.coco)
-    elif needed == "keypoints":
-        _check_keypoints(truth)
-    return unlike_sizes(truth.coco, images, sizes_hw) + odd
+    if needed == "keypoints":
+        _check_keypoints(truth, keypoints)
+    bare = no_masks(truth.coco) if task == "segment" else []
+    return unlike_sizes(truth.coco, images, sizes_hw) + bare + ODD[needed](truth.coco, sizes_hw)
 
 
 # What every annotation must have, by task.
@@ -213,14 +210,20 @@ def truth_files(path: Path) -> list[Path]:
     return [path, *(map_files(path, text) if names_maps(text) else [])]
 
 
-def _check_keypoints(truth: Truth) -> None:
-    """DataError where keypoints are not x, y and visibility, as many in each annotation."""
+def _check_keypoints(truth: Truth, count: int | None) -> None:
+    """DataError where keypoints are not x, y and visibility, as many in each annotation, and as many as the pipeline's."""
     assert truth.coco is not None
     counts = Counter(len(a["keypoints"]) for a in truth.coco["annotations"])
     if len(counts) > 1 or any(n % 3 for n in counts):
         raise DataError(
             f"{truth.path}: expected x, y and visibility of as many keypoints in each annotation, got lists of "
             f"{' and '.join(str(n) for n in sorted(counts))} numbers"
+        )
+    own = next(iter(counts), None)
+    if count is not None and own is not None and own != 3 * count:
+        raise DataError(
+            f"{truth.path}: expected 3 numbers for each of the pipeline's {count} keypoints, got {own} numbers in each "
+            f"annotation, which are {own // 3} keypoints; is postprocess.keypoints right?"
         )
     for a in truth.coco["annotations"]:
         if not all(math.isfinite(float(v)) for v in a["keypoints"]) or not set(a["keypoints"][2::3]) <= {0, 1, 2}:
@@ -229,69 +232,3 @@ def _check_keypoints(truth: Truth) -> None:
                 f"{truth.path}: expected finite keypoints with a visibility of 0, 1 or 2 each, got others in an annotation of "
                 f"{name}"
             )
-
-
-def unlike_sizes(
-    coco: dict[str, Any], images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]
-) -> list[Warning]:
-    """Images that are not what was annotated: turned, or of another resolution; boxes then lie elsewhere."""
-    annotated_hw = {row["id"]: (row.get("height"), row.get("width")) for row in coco["images"]}
-    rows = zip(images, map(tuple, sizes_hw), (annotated_hw[i] for i in image_ids(coco, images)), strict=True)
-    unlike = [(image, hw, row) for image, hw, row in rows if row[0] and row[1] and row != hw]
-    if not unlike:
-        return []
-    image, hw, row = unlike[0]
-    said = (
-        f"{len(unlike)} of {count_of(len(images), 'image')} have another size than the annotations say, first {image.name} "
-        f"({hw[0]} × {hw[1]}, annotated {row[0]} × {row[1]}, height × width)"
-    )
-    if all(row == hw[::-1] for _, hw, row in unlike):
-        return [Warning("image-sizes", f"{said}: is EXIF orientation applied on both sides?")]
-    misfit = "boxes and masks made at another size do not fit these files"
-    return [Warning("image-sizes", f"{said}: {misfit}", "use the files that were annotated")]
-
-
-def _no_masks(coco: dict[str, Any]) -> list[Warning]:
-    """Images without a single mask: seldom is nothing on a picture, often nobody has annotated it yet."""
-    annotated = {a["image_id"] for a in coco["annotations"]}
-    bare = [row["file_name"] for row in coco["images"] if row["id"] not in annotated]
-    if not bare or not annotated:
-        return []
-    said = (
-        f"{len(bare)} of {count_of(len(coco['images']), 'image')} have no mask in the truth, first {bare[0]}: all of each "
-        "counts as background, or is not judged where no class is a background"
-    )
-    return [Warning("no-masks", said, "annotate these, or leave them out of images.path")]
-
-
-def _odd_boxes(coco: dict[str, Any], sizes_hw: Sequence[tuple[int, int]]) -> list[Warning]:
-    """Boxes that are no boxes of their images: empty, or reaching far outside, as corners or fractions read as x, y, w, h."""
-    empty = outside = tiny = 0
-    for a in coco["annotations"]:
-        x, y, width, height = _upright(a)
-        image_h, image_w = sizes_hw[a["image_id"] - 1]
-        empty += width <= 0 or height <= 0
-        tiny += 0 < width <= 1 and 0 < height <= 1
-        outside += x + width > 1.1 * image_w or y + height > 1.1 * image_h
-    total = len(coco["annotations"])
-    warnings = []
-    boxes = f"of {count_of(total, 'box', 'boxes')} in the truth"
-    if empty:
-        warnings.append(Warning("empty-boxes", f"{empty} {boxes} have no area: nothing can match them"))
-    if tiny and 2 * tiny > total:
-        said = f"{tiny} {boxes} are at most one pixel large: expected x, y, width, height in pixels"
-        warnings.append(Warning("tiny-boxes", said))
-    elif outside and 4 * outside > total:
-        said = f"{outside} {boxes} reach outside their image: expected x, y, width, height, not two corners"
-        warnings.append(Warning("outside-boxes", said))
-    return warnings
-
-
-def _upright(a: dict[str, Any]) -> tuple[float, float, float, float]:
-    """x, y, width, height; of an oriented box those of the box around it."""
-    corners = annotated_corners(a)
-    if corners is None or len(a.get("bbox", ())) == 4:
-        x, y, width, height = map(float, a["bbox"])
-        return x, y, width, height
-    (x, y), (width, height) = corners.min(axis=0).tolist(), np.ptp(corners, axis=0).tolist()
-    return x, y, width, height

@@ -95,6 +95,9 @@ def preprocess_kernel(spec: pipelines.Pipeline) -> Preprocess:
     """The plan's preprocess section as the public kernel, fed with what the decode section gives."""
     assert isinstance(spec.preprocess, pipelines.Preprocess)
     settings = spec.preprocess.model_dump(exclude={"extra_inputs"})
+    if spec.preprocess.resize_short is not None and spec.preprocess.mode != "resize_center_crop":
+        said = f"only mode resize_center_crop reads it, not {spec.preprocess.mode}; leave it out, or null"
+        raise PlanError(said, key="preprocess.resize_short")
     if settings["color"] == "gray" and "mean" not in spec.preprocess.model_fields_set:
         settings["mean"] = settings["mean"][:1]
     if settings["color"] == "gray" and "std" not in spec.preprocess.model_fields_set:

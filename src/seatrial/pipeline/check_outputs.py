@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seatrial.errors import ModelError, did_you_mean
+from seatrial.errors import ModelError, did_you_mean, printable
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.check_maps import check_map
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
 from seatrial.pipeline.text import check_text
 from seatrial.plan import pipelines, tasks
+from seatrial.plan.head_behind import boxes_alone
 from seatrial.plan.heads import against_metadata, recognise
 
 
@@ -81,10 +82,21 @@ def _check_detector(
         or (single and not masks and len(ranks) != 1)
         or (masks and (ranks.count(3), ranks.count(4)) != (len(form.output_ranks), 1))
     ):
-        raise ModelError(f"{said}{', '.join(map(str, outputs))}; name another format, or the outputs to read")
+        raise ModelError(
+            f"{said}{', '.join(map(str, outputs))}; {_alone(spec, model) or 'name another format, or the outputs to read'}"
+        )
     heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(spec, outputs)
     if single and len(heads) == 1 and extra is not None:
         _check_head(where, spec, heads[0], extra, said, model, labels)
+
+
+def _alone(spec: pipelines.Postprocess, model: ModelInfo) -> str:
+    """The cure where there is nothing behind boxes and classes that the task could read; '' elsewhere."""
+    if spec.task == "detect" or not boxes_alone(model):
+        return ""
+    own = model.metadata.get("task")
+    untrue = f", and take 'task' ({printable(own)}) out of the file's metadata" if own else ""
+    return f"these are boxes and classes alone: export the model with what task {spec.task} reads, or set task: detect{untrue}"
 
 
 def _check_head(
@@ -101,6 +113,8 @@ def _check_head(
     _, rows, columns = head.shape
     anchors_last = form.anchor_axis == 1
     anchors_first = form.name in ("yolov5", "yolox", "yolov8_turned", "nanodet")
+    if extra and (alone := _alone(spec, model)):
+        raise ModelError(f"{said}{head}; {alone}")
     counts_classes = anchors_last or anchors_first or form.name == "rtdetr_joined"
     if isinstance(rows, int) and isinstance(columns, int):
         if (anchors_last and rows > columns) or (anchors_first and columns > rows):

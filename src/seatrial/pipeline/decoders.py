@@ -54,7 +54,9 @@ def decoder_of(
     if post.task == "text":
         return text_decoder(post, labels)
     if post.task == "classify" and post.multi_label:
-        return LabelDecoder(post.confidence, post.activation)
+        # With the decoder's own confidence where the plan says none: 0.25 is that of objects.
+        own = {"confidence": post.confidence} if "confidence" in post.model_fields_set else {}
+        return LabelDecoder(activation=post.activation, **own)
     if post.task == "classify":
         return ClassificationDecoder(post.top_k, post.activation, engine, post.background)
     if post.task == "segment":

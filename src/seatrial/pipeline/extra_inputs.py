@@ -13,6 +13,7 @@ from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.tasks import USUAL_INPUTS
+from seatrial.warning import Warning
 
 _DTYPES = ("float32", "float64", "float16", "int32", "int64")
 
@@ -57,14 +58,42 @@ def extra_inputs(
     return {name: (spec.extra_inputs[name], tensor.dtype) for name, tensor in others.items()}
 
 
+def unusual_inputs(where: str, spec: pipelines.Pipeline) -> list[Warning]:
+    """Inputs that bear a known name, but are filled with other numbers than exporters mean by it: rows and columns swapped cost
+    accuracy on every picture that is not square, and look right on those that are."""
+    if not isinstance(spec.preprocess, pipelines.Preprocess):
+        return []
+    found = []
+    for name, kind in spec.preprocess.extra_inputs.items():
+        usual = USUAL_INPUTS.get(name, kind)
+        if kind != usual and kind not in _as_good(usual, spec):
+            said = f"{where}.preprocess.extra_inputs: {name} gets {kind}, and exporters with an input of that name mean {usual}"
+            cure = f"set {name}: {usual}, unless the model's own code has it otherwise"
+            found.append(Warning("unusual-input", said, cure))
+    return found
+
+
+def _as_good(usual: str, spec: pipelines.Pipeline) -> tuple[str, ...]:
+    """The input's size in the same order, where it is the resized picture's, or where boxes are not to be the picture's."""
+    which, _, order = usual.partition("_")
+    stretched = isinstance(spec.preprocess, pipelines.Preprocess) and spec.preprocess.mode == "stretch"
+    own_unit = not (isinstance(spec.postprocess, pipelines.Postprocess) and _of_the_picture(spec.postprocess))
+    return (f"input_{order}",) if (which == "source" and own_unit) or (which == "resized" and stretched) else ()
+
+
+def _of_the_picture(post: pipelines.Postprocess) -> bool:
+    """Whether boxes are read as pixels of the picture."""
+    form = FORMATS.get(post.format or "")
+    return post.task in tasks.OBJECTS and form is not None and (post.boxes or form.units[0]) == SOURCE
+
+
 def check_source_boxes(where: str, pre: pipelines.Preprocess, post: pipelines.Postprocess) -> None:
     """PlanError where a model that gives boxes in source pixels cannot know where the padding went.
 
     It divides by a scale, which undoes a resize and nothing else, or takes fractions of its whole input times the source's
     size, which undoes a stretch alone.
     """
-    form = FORMATS.get(post.format or "")
-    if post.task not in tasks.OBJECTS or form is None or (post.boxes or form.units[0]) != SOURCE:
+    if not _of_the_picture(post):
         return
     pads = pre.mode in ("letterbox", "pad") or (pre.mode in ("rect", "keep_ratio") and pre.to_stride == "pad")
     by_size = any(kind in ("source_hw", "source_wh") for kind in pre.extra_inputs.values())

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS, shapes_of
+from seatrial.kernels.tensor_shapes import Shapes
 from seatrial.model.file import TensorInfo
 from seatrial.pipeline.outputs_read import outputs_read
 from seatrial.plan import pipelines
@@ -31,23 +32,50 @@ def outputs_by_image(
         ModelError: the format cannot tell one image's rows from another's.
     """
     rows = [[row_of(o, k, batch) for o in outputs] for k in range(batch)]
-    form = FORMATS.get(postprocess.format or "") if isinstance(postprocess, pipelines.Postprocess) else None
-    if form is None or not form.shapes or not isinstance(postprocess, pipelines.Postprocess):
-        return rows
-    names = [o.name for o in infos]
-    indices = [names.index(n) for n in outputs_read(postprocess, infos)]
-    read = [outputs[i] for i in indices]
-    shapes = shapes_of(form, read)
+    indices, shapes = _cut_by_format(postprocess, infos, outputs)
     if shapes is None:
         return rows
+    read = [outputs[i] for i in indices]
     try:
         own = shapes.images(read, batch)
     except ValueError as e:
-        raise ModelError(f"format '{postprocess.format}': {e}") from None
+        form = postprocess.format if isinstance(postprocess, pipelines.Postprocess) else None
+        raise ModelError(f"format '{form}': {e}") from None
     for image, tensors in zip(rows, own, strict=True):
         for i, tensor in zip(indices, tensors, strict=True):
             image[i] = tensor
     return rows
+
+
+def _cut_by_format(
+    postprocess: pipelines.Postprocess | pipelines.UserCode, infos: Sequence[TensorInfo], outputs: Sequence[Array]
+) -> tuple[list[int], Shapes | None]:
+    """Which outputs a format's shapes divide among the images, and how; none where nothing but the batch does."""
+    form = FORMATS.get(postprocess.format or "") if isinstance(postprocess, pipelines.Postprocess) else None
+    if form is None or not form.shapes or not isinstance(postprocess, pipelines.Postprocess):
+        return [], None
+    names = [o.name for o in infos]
+    indices = [names.index(n) for n in outputs_read(postprocess, infos)]
+    shapes = shapes_of(form, [outputs[i] for i in indices])
+    return (indices, shapes) if shapes is not None else ([], None)
+
+
+def rows_without_image(
+    postprocess: pipelines.Postprocess | pipelines.UserCode,
+    infos: Sequence[TensorInfo],
+    outputs: Sequence[Array],
+    batch: int,
+) -> dict[str, int]:
+    """Outputs of several images whose rows are no images, and how many there are: a list of all images' detections, say, which
+    stands as a whole for each image. One whose number of rows the file fixes is the same for all, such as anchors."""
+    if batch < 2:
+        return {}
+    indices, _ = _cut_by_format(postprocess, infos, outputs)
+    return {
+        info.name: len(o)
+        for k, (info, o) in enumerate(zip(infos, outputs, strict=True))
+        if k not in indices and o.ndim and len(o) != batch and not (info.shape and isinstance(info.shape[0], int))
+    }
 
 
 def row_of(output: Array, row: int, batch: int) -> Array:

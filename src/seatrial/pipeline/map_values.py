@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seatrial.pipeline.check_maps import channels_are_last
+from seatrial.pipeline.plausible_layouts import beyond_labels
 from seatrial.plan import pipelines
 from seatrial.plan.seen import Seen
 from seatrial.warning import Warning
@@ -32,10 +33,8 @@ def map_problem(
         why = "and are not whole" if not seen.whole else "and numbers of classes are not negative"
         return f"reads class numbers, but they go from {span} {why}", "set format: one_channel with a threshold"
     if form == "class_map" and labels and len(labels) <= high != IGNORED:
-        return (
-            f"reads class numbers, but they go up to {high:.0f}, and there are {len(labels)} labels",
-            "give one a class",
-        )
+        said, _, cure = beyond_labels(high, len(labels)).partition("; ")
+        return said, cure or "give one a class"
     if form == "one_channel" and post.activation == "sigmoid" and low >= -0.01 and high <= 1.01 and high > 0:
         why = f"expects logits for activation: sigmoid, but all values are from {span}: no pixel would be below a half"
         return why, "set activation: none"

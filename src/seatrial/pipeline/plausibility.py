@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import FRACTIONS, PIXELS
 from seatrial.kernels.geometry import Geometry
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.box_reach import Reach
@@ -23,7 +24,16 @@ from seatrial.pipeline.build import labels_of
 from seatrial.pipeline.check_outputs import class_count_problem
 from seatrial.pipeline.map_values import map_doubts, map_problem
 from seatrial.pipeline.outputs_read import columns_behind, outputs_read, untold
-from seatrial.pipeline.plausible_layouts import TINY_PX, against_layout, images_of, span, tiny
+from seatrial.pipeline.plausible_classes import class_doubts
+from seatrial.pipeline.plausible_layouts import (
+    against_layout,
+    against_points,
+    beyond_labels,
+    images_of,
+    span,
+    tiny,
+    without,
+)
 from seatrial.pipeline.plausible_pairs import read_as
 from seatrial.pipeline.plausible_text import text_doubts, text_problem
 from seatrial.plan import pipelines, tasks
@@ -87,7 +97,8 @@ class Plausibility:
         else:
             found = ""
         asked = f"format is {self._post.format}" if self._post.format else f"task is {self._post.task}"
-        likely = "" if self._post.task == "text" else f"; {self._likely()}"
+        # What names its own cure needs no other.
+        likely = "" if self._post.task == "text" or "; " in found else f"; {self._likely()}"
         return f"{self._where}.{asked}, which {found}{likely}" if found else ""
 
     def doubts(self) -> tuple[Warning, ...]:
@@ -106,23 +117,7 @@ class Plausibility:
             return map_doubts(self._where, self._post, self._seen[self._read[0]])
         if self._post.task != "classify":
             return ()
-        scores = self._seen[self._read[0]]
-        if scores.columns is None or not scores.images or scores.columns.high.size < 2:
-            return ()
-        activation, where = self._post.activation, f"{self._where}.activation"
-        if activation != "none" and scores.columns.probabilities and not scores.columns.blank:
-            if scores.sums[0] > 0.99 and scores.sums[1] < 1.01:
-                said = f"{where} is {activation}, but the model's scores sum to 1 already: set activation: none"
-                return (Warning("double-activation", said),)
-            if activation == "sigmoid":
-                said = f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none"
-                return (Warning("double-activation", said),)
-        if activation == "none" and not scores.columns.probabilities:
-            span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
-            said = f"{where} is none, but the scores go from {span}: these are logits"
-            cure = f"set activation: {'sigmoid' if self._post.multi_label else 'softmax'}"
-            return (Warning("raw-logits", said, cure),)
-        return ()
+        return class_doubts(self._where, self._post, self._seen[self._read[0]])
 
     def _no_background(self) -> tuple[Warning, ...]:
         lists = self._lists()
@@ -224,7 +219,14 @@ class Plausibility:
         if form == "yolox":
             decoded = float(boxes.high[2:].max()) > 20
             return f"expects logarithms of sizes, but they go up to {boxes.high[2:].max():.3g}" if decoded else ""
-        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return self._tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+
+    def _tiny(self, boxes: Ranges, seen: Seen) -> str:
+        """Of a detector its likely format says more than its unit."""
+        assert self._post is not None
+        found, units = tiny(boxes, seen), FORMATS[self._post.format or ""].units
+        known = self._post.task in ("instances", "pose") and FRACTIONS in units
+        return f"{found}; fractions of the input? set boxes: {FRACTIONS}" if found and known else found
 
     def _unit(self, name: str) -> str:
         assert self._post is not None
@@ -239,7 +241,11 @@ class Plausibility:
                 return ""
         elif len(tensors) != len(form.output_ranks):
             return ""
-        return against_layout(form, unit, tensors, len(self._labels or ()), self._class_count)
+        extra = self._columns_behind()
+        plain = [without(form, tensors[0], extra), *tensors[1:]]
+        found = against_layout(form, unit, plain, len(self._labels or ()), self._class_count)
+        values = tensors[0].rows if form.anchor_axis else tensors[0].columns
+        return found or self._behind(values.part(-extra) if values and extra else None, tensors[0], unit)
 
     def _columns_behind(self) -> int:
         """As the tensors came."""
@@ -247,23 +253,14 @@ class Plausibility:
         seen = [replace(o, shape=self._seen[o.name].shape) for o in self._model.outputs if o.name in self._read]
         return columns_behind(self._post, seen) or 0
 
-    def _behind(self, values: Ranges | None, seen: Seen) -> str:
+    def _behind(self, values: Ranges | None, seen: Seen, unit: str = PIXELS) -> str:
         """What stands behind the classes, and cannot be what the task reads."""
         assert self._post is not None
         if values is not None and self._post.task == "oriented" and not values.within(*ANGLES):
             return f"expects an angle in radians in the last column, but they go from {span(values)} over {images_of(seen)}"
         if values is None or self._post.task != "pose" or self._post.keypoints is None:
             return ""
-        each = self._post.keypoints[1]
-        if each == 3 and not values.every(3, 2).probabilities:
-            return (
-                f"expects a probability as the third value of each keypoint, but they go from {span(values.every(3, 2))} over "
-                f"{images_of(seen)}"
-            )
-        points = [values.every(each, k) for k in range(2)]
-        if all(p.most <= TINY_PX and not p.blank for p in points):
-            return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
-        return ""
+        return against_points(values, self._post.keypoints[1], unit, seen)
 
     def _class_count(self, classes: int) -> str:
         return class_count_problem(classes, self._labels)
@@ -280,13 +277,13 @@ class Plausibility:
         if len(values.high) != 6 + extra:
             return f"reads {6 + extra} columns, but there are {len(values.high)}"
         if self._labels and classes.most >= len(self._labels):
-            return f"gives class numbers up to {classes.most:.0f}, but there are {len(self._labels)} labels"
+            return beyond_labels(classes.most, len(self._labels))
         # Oriented boxes are a centre and sizes.
         if self._post is not None and self._post.task != "oriented" and seen.share("corners") < 0.5:
             return (
                 f"expects corners, but in {1 - seen.share('corners'):.0%} of the boxes the second lies before the first"
             )
-        return tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
+        return self._tiny(boxes, seen) or self._behind(values.part(-extra) if extra else None, seen)
 
 
 def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folder: Path) -> Plausibility:
@@ -294,7 +291,7 @@ def plausibility_of(name: str, spec: pipelines.Pipeline, model: ModelInfo, folde
 
 
 def _reach_of(post: pipelines.Postprocess | None) -> Reach | None:
-    if post is None or post.task != "detect" or post.format not in FORMATS:
+    if post is None or post.task not in ("detect", "instances", "pose") or post.format not in FORMATS:
         return None
     form = FORMATS[post.format]
     return Reach(form, post.boxes or form.units[0], post.confidence) if form.ranked else None

@@ -7,6 +7,7 @@ For: plausibility.py, about formats that only NumPy reads. Not for: formats of C
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from seatrial.kernels.detection_layouts import MOST_OFFSET
 from seatrial.kernels.detector_format import FRACTIONS, PIXELS, Format, Part
@@ -18,7 +19,7 @@ TINY_PX = 2.0
 FRACTIONS_OF_CHOSEN, FRACTIONS_OF_ANCHORS = (-0.5, 2.0), (-16.0, 16.0)
 # Corners lie in order; of centres and sizes a few do by chance, all of so many do not.
 MOST_IN_ORDER, LEAST_BOXES = 0.95, 20
-_CENTRES = ("yolov8", "yolov5", "yolov8_turned", "yolov8_logits", "rtdetr_joined", "rtdetr_end_to_end")
+CENTRES = ("yolov8", "yolov5", "yolov8_turned", "yolov8_logits", "rtdetr_joined", "rtdetr_end_to_end")
 _OFFSET = ("yolov7_end_to_end", "yolonas_flat", "paddle")
 
 
@@ -29,7 +30,7 @@ def against_layout(
 
     tensors: in the decoder's order, as they came. labels: how many there are. count_problem: of so many classes.
     """
-    found = {p.name: _values(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
+    found = {p.name: part_of(p, tensors[p.output]) for p in form.parts if p.output < len(tensors)}
     images = images_of(tensors[0])
     if problem := _scores(form, found, tensors, images, count_problem):
         return problem
@@ -38,7 +39,7 @@ def against_layout(
         if not classes.whole.all() or classes.least < -1:
             return f"expects class numbers, but they go from {span(classes)} and are not all whole"
         if labels and classes.most >= labels:
-            return f"gives class numbers up to {classes.most:.0f}, but there are {labels} labels"
+            return beyond_labels(classes.most, labels)
     offsets = found.get("offsets")
     if offsets is not None and not offsets.within(-MOST_OFFSET, MOST_OFFSET):
         return f"expects offsets from anchors, but they go from {span(offsets)} over {images}"
@@ -78,14 +79,41 @@ def _boxes(form: Format, unit: str, boxes: Ranges, seen: Seen, images: str) -> s
     if form.name in _OFFSET or "boxes" not in form.roles:
         return ""
     in_order = seen.share("corners")
-    if form.name not in _CENTRES and in_order < 0.5:
+    if form.name not in CENTRES and in_order < 0.5:
         return f"expects corners, but in {1 - in_order:.0%} of the boxes the second lies before the first"
     if form.name == "rtdetr_end_to_end" and in_order > MOST_IN_ORDER and seen.counts.get("boxes", 0) >= LEAST_BOXES:
         return f"expects centre and size, but {in_order:.0%} of the boxes are corners, the second behind the first"
     return ""
 
 
-def _values(part: Part, seen: Seen) -> Ranges | None:
+def without(form: Format, seen: Seen, extra: int) -> Seen:
+    """A head without the last `extra` columns, which another task keeps behind the classes."""
+    if not extra:
+        return seen
+    axis = 2 - form.anchor_axis
+    shape = tuple(size - extra * (k == axis) for k, size in enumerate(seen.shape))
+    if form.anchor_axis:
+        return replace(seen, shape=shape, rows=seen.rows and seen.rows.part(0, -extra))
+    return replace(seen, shape=shape, columns=seen.columns and seen.columns.part(0, -extra))
+
+
+def against_points(points: Ranges, each: int, unit: str, seen: Seen) -> str:
+    """Why columns cannot be keypoints of so many values each; a phrase behind 'which', '' where nothing shows that."""
+    if each == 3 and not points.every(3, 2).probabilities:
+        there = f"{span(points.every(3, 2))} over {images_of(seen)}"
+        return f"expects a probability as the third value of each keypoint, but they go from {there}"
+    places = [points.every(each, k) for k in range(2)]
+    least, most = min(p.least for p in places), max(p.most for p in places)
+    if all(p.blank for p in places):
+        return ""
+    if unit == FRACTIONS and not (FRACTIONS_OF_ANCHORS[0] <= least and most <= FRACTIONS_OF_ANCHORS[1]):
+        return f"expects keypoints as fractions of the input, but they go from {least:.3g} to {most:.3g} over {images_of(seen)}"
+    if unit != FRACTIONS and most <= TINY_PX:
+        return f"expects keypoints in pixels, but all are below {TINY_PX:g} over {images_of(seen)}"
+    return ""
+
+
+def part_of(part: Part, seen: Seen) -> Ranges | None:
     """A part's ranges, along whichever side of its tensor was looked at."""
     whole = part.start == 0 and part.stop is None
     along = seen.rows if len(seen.shape) == 3 and part.axis == 0 else seen.columns
@@ -96,6 +124,17 @@ def _values(part: Part, seen: Seen) -> Ranges | None:
 
 def _columns(form: Format, seen: Seen) -> int:
     return seen.shape[2 - form.anchor_axis]
+
+
+def beyond_labels(most: float, labels: int) -> str:
+    """Of class numbers that no label stands for; of one too many, which is mostly a count from 1, with the cure."""
+    said = f"gives class numbers up to {most:.0f}, but there are {labels} labels"
+    if most != labels:
+        return said
+    return (
+        f"{said}, for 0 to {labels - 1}; counted from 1? give class 0 a label in front of the others, such as background "
+        "(labels: [background, …], in a file a first line)"
+    )
 
 
 def span(values: Ranges) -> str:

@@ -102,7 +102,9 @@ def _sound_oriented(v: Values) -> bool:
     """Quadrilaterals of which IoU can be told: what bends inwards, crosses itself or has no area is none."""
     corners = v["corners_xy"]
     return (
-        _sound_detections(v) and corners.shape == (len(v["scores"]), 4, 2) and bool(oriented.are_convex(corners).all())
+        _sound_detections(v)
+        and corners.shape == (len(v["scores"]), 4, 2)
+        and bool(oriented.are_convex_with_area(corners).all())
     )
 
 
@@ -111,7 +113,7 @@ def _sound_regions(v: Values) -> bool:
     corners = v["polygons"]
     if not _sound_detections(v) or corners.shape != (len(v["scores"]), 4, 2):
         return False
-    return bool(polygons.are_convex(corners).all())
+    return bool(polygons.are_convex_or_flat(corners).all())
 
 
 def _sound_text(v: Values) -> bool:

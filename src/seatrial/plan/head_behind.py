@@ -16,6 +16,8 @@ from seatrial.plan.seen import Ranges, Seen
 
 # By layout: the axis of columns, and how many beside classes and what stands behind them.
 _LAYOUTS = {"end_to_end": (2, 6), "yolov8": (1, 4), "yolov5": (2, 5)}
+# Keypoints lie about their boxes, and all of them span as much; of anchors that hold nothing some lie far away.
+NARROWEST, WIDEST_SPAN = 0.5, 4.0
 
 
 def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: bool = False) -> Finding:
@@ -28,6 +30,8 @@ def find_instances(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure
     layout, words, fits = _layout(info, lists[0], seen, channels)
     key = {"yolov8": "instances", "": "instances_other"}.get(layout, f"instances_{layout}")
     because = f"{because}; {words}, {channels} of them coefficients"
+    if key != "instances_other" and (small := _fractions(layout, lists[0], seen)):
+        key, because, sure = f"{key}_fractions", f"{because}; {small}", False
     return Finding(key, because, sure and fits, (lists[0].name, maps[0].name) if len(info.outputs) > 2 else ())
 
 
@@ -58,6 +62,10 @@ def find_pose(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure: boo
     layout, words, fits = _layout(info, head, seen, points[0] * points[1])
     key = {"yolov8": "pose", "end_to_end": "pose_end_to_end"}.get(layout, "pose_other")
     because = f"{because}; {words}, {points[0]} × {points[1]} of them keypoints"
+    if key != "pose_other" and (apart := _apart(layout, head, seen, points)):
+        because, sure = f"{because}; {apart}", False
+    if key != "pose_other" and (small := _fractions(layout, head, seen)):
+        key, because, sure = f"{key}_fractions", f"{because}; {small}", False
     return Finding(key, because, sure and fits, keypoints=points)
 
 
@@ -69,6 +77,18 @@ def find_oriented(info: ModelInfo, seen: Mapping[str, Seen], because: str, sure:
     layout, words, fits = _layout(info, head, seen, 1)
     key = {"yolov8": "obb", "end_to_end": "obb_end_to_end"}.get(layout, "obb_other")
     return Finding(key, f"{because}; {words}, the last of them an angle", sure and fits)
+
+
+def boxes_alone(info: ModelInfo) -> bool:
+    """Whether the file's one output has as many columns as a detector's boxes and classes, and nothing behind them."""
+    classes = len(info.labels() or [])
+    if len(info.outputs) != 1 or len(info.outputs[0].shape) != 3:
+        return False
+    return any(
+        info.outputs[0].shape[axis] == fixed + (classes if layout != "end_to_end" else 0)
+        for layout, (axis, fixed) in _LAYOUTS.items()
+        if classes or layout == "end_to_end"
+    )
 
 
 def kpt_shape(info: ModelInfo) -> tuple[int, int] | None:
@@ -105,6 +125,38 @@ def _layout(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen], extra: 
         ):
             return layout, f"{words} are {fixed} + {count - fixed - extra} classes + {extra}", False
     return "", words, False
+
+
+def _apart(layout: str, head: TensorInfo, seen: Mapping[str, Seen], points: tuple[int, int]) -> str:
+    """Why keypoints are hardly in the unit of the boxes; '' where they span what these span, or nothing shows it."""
+    values = _along(layout, head, seen)
+    if values is None or values.part(0, 4).blank:
+        return ""
+    behind = values.part(-points[0] * points[1])
+    spans = []
+    for axis in range(2):
+        own = behind.every(points[1], axis)
+        last = axis + 2 if layout == "end_to_end" else axis
+        spans.append((own.most - own.least) / max(float(values.high[last] - values.low[axis]), 1e-6))
+    if not (max(spans) < NARROWEST or min(spans) > WIDEST_SPAN):
+        return ""
+    return f"on a picture, keypoints span {max(spans):.2g} times what the boxes do: are they in another unit?"
+
+
+def _along(layout: str, head: TensorInfo, seen: Mapping[str, Seen]) -> Ranges | None:
+    """Of each of its columns."""
+    numbers = seen.get(head.name)
+    if numbers is None:
+        return None
+    return numbers.columns if _LAYOUTS[layout][0] == 2 else numbers.rows
+
+
+def _fractions(layout: str, head: TensorInfo, seen: Mapping[str, Seen]) -> str:
+    """Why its boxes are fractions of the input; '' where nothing shows that."""
+    values = _along(layout, head, seen)
+    if not values or values.part(0, 4).blank or values.part(0, 4).most > 2:
+        return ""
+    return f"on a picture, boxes from {values.part(0, 4).least:.3g} to {values.part(0, 4).most:.3g}"
 
 
 def _guessed_points(info: ModelInfo, head: TensorInfo, seen: Mapping[str, Seen]) -> tuple[int, int] | None:

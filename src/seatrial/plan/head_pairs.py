@@ -9,6 +9,8 @@ from seatrial.model.file import TensorInfo
 from seatrial.plan.head_finding import MOST_QUERIES, NOT_RUN, Finding, in_numbers, shape_of
 from seatrial.plan.seen import Seen
 
+# In logarithms of sizes, or in sizes of an anchor.
+MOST_OFFSET = 30
 _BOXES = re.compile(r"box|dets|loc|coord", re.I)
 _SCORES = re.compile(r"logit|label|score|conf|cls|class|prob", re.I)
 
@@ -34,6 +36,10 @@ def find_in_pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]
         key = ("rtdetr" if sigmoid else "detr") if queries else "ssd"
         return Finding(key, f"{rows} boxes, {shape_of(scores, seen)[2]} columns of scores; {NOT_RUN}", False, names)
     numbers = f"{in_numbers(b.columns, s.columns)}"
+    if not queries and _are_offsets(b):
+        if not s.columns.probabilities:
+            return Finding("pair_logits", numbers)
+        return Finding("pair_offsets_softmax" if s.sums[0] >= 0.98 and s.sums[1] <= 1.02 else "pair_offsets", numbers)
     if b.columns.most > 4:
         if not s.columns.probabilities:
             return Finding("pair_pixels_logits", numbers)
@@ -50,6 +56,14 @@ def find_in_pair(first: TensorInfo, second: TensorInfo, seen: Mapping[str, Seen]
     if not queries or b.columns.least < -0.5:
         return Finding("pair_logits", numbers)
     return Finding(*_softmax_or_sigmoid(s, numbers), False, names)
+
+
+def _are_offsets(boxes: Seen) -> bool:
+    """Logarithms of sizes go as far below 0 as above; sizes do not, and second corners lie behind the first."""
+    values = boxes.columns
+    if values is None or not values.within(-MOST_OFFSET, MOST_OFFSET) or boxes.share("corners") > 0.9:
+        return False
+    return float(values.low[2:].min()) < -0.1 * values.most
 
 
 def _softmax_or_sigmoid(scores: Seen, numbers: str) -> tuple[str, str]:

@@ -67,6 +67,9 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
         return regions
     if is_one_channel(shape, hw) or (len(shape) == 3 and whole):
         return find_one_channel(info, output, shape, seen)
+    if len(shape) == 3 and not whole and seen and _a_softmax_a_row(seen, shape[2]):
+        said = f"each of {shape[1]} rows sums to 1 on a picture: a softmax a step, or a classifier of as many places"
+        return Finding("ctc_nameless", said)
     if len(shape) == 3:
         found = find_in_list(info, shape, seen, hw)
         by_name = {output.name: seen} if seen else {}
@@ -75,15 +78,24 @@ def _one(info: ModelInfo, output: TensorInfo, seen: Seen | None, hw: Hw) -> Find
         pose = find_pose(info, by_name, found.because)
         return found if pose.key == "pose_other" and found.key == "end_to_end_more" else pose
     if len(shape) == 4:
-        return _map(info, shape)
+        return _map(info, shape, seen)
     if not seen and not output.ranked:
         return Finding("unknown", "the file does not say its output's shape")
     return Finding("unknown", f"one output of {len(shape)} dimensions")
 
 
+def _a_softmax_a_row(seen: Seen, width: int | str | None) -> bool:
+    """Rows of probabilities that sum to 1, of more than one class: no list of boxes has those."""
+    there = seen.columns is not None and seen.columns.probabilities and width not in (1, 2)
+    return there and seen.sums[0] >= 0.99 and seen.sums[1] <= 1.01
+
+
 def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | None) -> Finding:
     width, classes = shape[1], len(info.labels() or [])
     if not _an_image_a_row(info, output, seen):
+        if seen and _a_softmax_a_row(seen, width):
+            said = f"{output}: its first dimension is not the batch, and each row sums to 1 on a picture"
+            return Finding("ctc_without_batch", said)
         return find_flat(output, width, seen)
     if seen and seen.columns is not None:
         one = seen.sums[0] >= 0.99 and seen.sums[1] <= 1.01
@@ -135,14 +147,28 @@ def _an_image_a_row(info: ModelInfo, output: TensorInfo, seen: Seen | None) -> b
     return seen is not None and seen.columns is not None and not seen.columns.whole[5]
 
 
-def _map(info: ModelInfo, shape: Shape) -> Finding:
+def _map(info: ModelInfo, shape: Shape, seen: Seen | None) -> Finding:
     classes, channels = len(info.labels() or []), shape[1]
     if isinstance(shape[3], int) and isinstance(channels, int) and shape[3] * 4 <= channels and shape[3] != channels:
         return Finding("channels_last", f"shape {_dims(shape)}")
     if classes and classes == channels:
-        return Finding("segment", f"{classes} labels for as many channels", True)
+        doubt = _not_exclusive(seen) if seen else ""
+        return Finding("segment", f"{classes} labels for as many channels{doubt}", not doubt)
     doubt = "; an image has three channels too" if channels == 3 else ""
     return Finding("segment", f"one output of four dimensions, {_dims(shape)}{doubt}")
+
+
+def _not_exclusive(seen: Seen) -> str:
+    """Why channels are hardly classes of which each pixel has one: probabilities that do not sum to 1, or none above 0."""
+    low, high = seen.span
+    if low >= -0.01 and high <= 1.01:
+        least, most = seen.channel_sums
+        if least >= 0.98 and most <= 1.02:
+            return ""
+        return f"; on a picture they sum to {least:.2g} to {most:.2g} a pixel: a heat map a class, or labels that may overlap?"
+    if seen.share("cells_negative") > 0.5:
+        return f"; on a picture all are below 0 in {seen.share('cells_negative'):.0%} of the pixels: heat maps?"
+    return ""
 
 
 def _dims(shape: Shape) -> str:

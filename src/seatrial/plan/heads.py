@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from seatrial.errors import printable
 from seatrial.model.file import ModelInfo
-from seatrial.plan.head_behind import find_instances, find_oriented, find_pose
+from seatrial.plan.head_behind import boxes_alone, find_instances, find_oriented, find_pose
 from seatrial.plan.head_finding import Finding
 from seatrial.plan.head_rtdetr import find_rtdetr, is_rtdetr, may_be_both
 from seatrial.plan.head_rules import find
@@ -39,10 +39,11 @@ class Head:
         return self.task != "raw"
 
 
-def _unread(words: str, fits: str = "letterbox") -> Head:
-    return Head("raw", words, None, fits)
+def _unread(words: str, fits: str = "letterbox", cure: str = Head.cure) -> Head:
+    return Head("raw", words, None, fits, cure=cure)
 
 
+_ANCHORS = "anchors: FILE, a .npy or .csv with x1, y1, x2, y2 of each in pixels of the input, in the model's order"
 HEADS: dict[str, Head] = {
     "yolov8": Head(
         "detect", "YOLOv8's (4 + classes, anchors): centre and size in pixels, a probability a class", "yolov8"
@@ -84,6 +85,9 @@ HEADS: dict[str, Head] = {
         cure="set task: text, format: ctc, blank: first or last, and labels: its dictionary, a file with one character a line",
     ),
     "ctc_steps_first": _unread("a text recogniser's with its steps before the batch"),
+    "ctc_without_batch": _unread(
+        "a text recogniser's (steps, classes) without a batch (CTC), or a classifier of several places"
+    ),
     "end_to_end_swapped": _unread("end-to-end detections with the class before the score"),
     "end_to_end_sizes": _unread("end-to-end detections whose boxes are not corners"),
     "end_to_end_more": _unread("end-to-end detections with masks, keypoints or an angle behind the class"),
@@ -111,6 +115,16 @@ HEADS: dict[str, Head] = {
     "mmdet_masks": Head("instances", "mmdetection's: dets, labels and a mask a detection", "mmdet_masks"),
     "pose": Head("pose", "a pose head: keypoints behind the classes", "yolov8"),
     "pose_end_to_end": Head("pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
+    **{
+        f"{key}_fractions": Head(task, f"{words}, from 0 to 1", form, boxes="fractions")
+        for key, task, words, form in (
+            ("pose", "pose", "a pose head: keypoints behind the classes, and boxes", "yolov8"),
+            ("pose_end_to_end", "pose", "end-to-end detections with keypoints behind the class", "end_to_end"),
+            ("instances", "instances", "an instance segmentation's with prototypes, and boxes", "yolov8"),
+            ("instances_yolov5", "instances", "YOLOv5's instance segmentation with boxes", "yolov5"),
+            ("instances_end_to_end", "instances", "end-to-end detections with prototypes, and boxes", "end_to_end"),
+        )
+    },
     "yolov7_end_to_end": Head(
         "detect", "YOLOv7's end-to-end (detections, 7): image, corners, class, score", "yolov7_end_to_end"
     ),
@@ -168,8 +182,17 @@ HEADS: dict[str, Head] = {
     "pair_sizes": _unread("boxes in pixels that are no corners, and scores, in a tensor each"),
     "pair_no_background": _unread("boxes from 0 to 1, and a probability a class without a background", "stretch"),
     "pair_logits": _unread(
-        "boxes as offsets from anchors, with logits (with a file of the anchors, ssd_anchors, retinanet_anchors or "
-        "efficientdet_logits may read it)"
+        "boxes as offsets from anchors, with logits",
+        cure="set task: detect, format: ssd_anchors (a softmax, the background first), retinanet_anchors (a sigmoid each) or "
+        f"efficientdet_logits (of y, x, h, w), and {_ANCHORS}",
+    ),
+    "pair_offsets": _unread(
+        "boxes as offsets from anchors, with a probability a class",
+        cure=f"set task: detect, format: efficientdet (of y, x, h, w), and {_ANCHORS}",
+    ),
+    "pair_offsets_softmax": _unread(
+        "boxes as offsets from anchors, with a softmax inside",
+        cure=f"export it without the softmax, and set task: detect, format: ssd_anchors, and {_ANCHORS}",
     ),
     "pair_alike": _unread("two tensors of four columns, and nothing says which holds the boxes"),
     "class_map": Head("segment", "a map of class numbers, with the argmax inside", "class_map", "stretch"),
@@ -257,6 +280,11 @@ def against_metadata(info: ModelInfo, task: str, detector_format: str | None) ->
     if task == "raw" or own_task not in OF_METADATA:
         return ""
     cure = "use task: raw, or a Python postprocess; where the metadata is no longer true, take it out of the file"
+    if task == "detect" and task != OF_METADATA[own_task] and own_task in _BY_TASK and boxes_alone(info):
+        return (
+            f"its metadata says task '{own_task}', and its outputs are boxes and classes alone; export it with what task "
+            f"{OF_METADATA[own_task]} reads behind them, or take 'task' out of the file's metadata"
+        )
     if task != OF_METADATA[own_task]:
         return f"its metadata says task '{own_task}'; set task: {OF_METADATA[own_task]}, or {cure}"
     if own_task == "detect" and is_rtdetr(info) and len(info.outputs) == 1:

@@ -17,7 +17,8 @@ from typing import Any
 from seatrial.errors import ModelError, flag, printable
 from seatrial.model.file import ModelInfo
 from seatrial.plan.guess import Guess
-from seatrial.plan.tasks import OBJECTS
+from seatrial.plan.tasks import OBJECTS, WITHOUT_CLASSES
+from seatrial.plan.unread_keys import WITHOUT_NMS
 
 Stage = dict[str, str]
 # Runs that a median takes whose neighbours are somewhat alike, and those of a comparison's eight rounds.
@@ -214,7 +215,7 @@ def _postprocess(m: Guessed) -> Stage:
     elif g.format:
         stage["format"] = g.format
     if g.task in OBJECTS:
-        stage |= {"confidence": "0.25", "iou": "0.45"}
+        stage |= {"confidence": "0.25"} | ({} if g.format in WITHOUT_NMS else {"iou": "0.45"})
     if g.recognition.head.boxes:
         stage["boxes"] = g.recognition.head.boxes
     if g.format == "one_channel":
@@ -233,7 +234,7 @@ def _postprocess(m: Guessed) -> Stage:
         stage["outputs"] = quoted(list(g.recognition.outputs))
     if not g.labels_fit:
         stage["labels"] = "[]"
-    elif labels and len(labels) <= 100 and g.task != "text":
+    elif labels and len(labels) <= 100 and g.task not in WITHOUT_CLASSES:
         stage["labels"] = quoted(labels)
     return stage
 

@@ -155,6 +155,7 @@ _OWN = (
     "missing_format",
     "wrong_format",
     "unread_key",
+    "unfit_keys",
     "missing_keypoints",
     "wrong_sigmas",
     "wrong_boxes",

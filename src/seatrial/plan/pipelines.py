@@ -12,6 +12,7 @@ from pydantic_core import PydanticCustomError
 
 from seatrial.plan import tasks
 from seatrial.plan.fields import Channels, Ratio, Strict
+from seatrial.plan.unread_keys import unread_key
 
 
 class Decode(Strict):
@@ -98,14 +99,17 @@ class Postprocess(Strict):
 
     task: Task = "raw"
     format: DetectorFormat | MapFormat | None = None
-    confidence: Threshold = 0.25
+    confidence: Threshold = Field(
+        0.25,
+        description="objects, regions of text and labels count above it; of db by default 0.6, of multi_label 0.5",
+    )
     iou: Threshold = 0.45
     max_detections: PositiveInt = 300
     class_agnostic: bool = False
     boxes: Literal["pixels", "fractions", "source"] | None = Field(
         None,
-        description="detect, instances: what the numbers of boxes count, pixels of the input, fractions of it, or pixels of "
-        "the picture, where a format has several; by default its first",
+        description="detect, instances, pose: what the numbers of boxes and keypoints count, pixels of the input, fractions "
+        "of it, or pixels of the picture, where a format has several; by default its first",
     )
     anchors: str | None = Field(
         None,
@@ -175,12 +179,10 @@ class Postprocess(Strict):
         if known and self.format is not None and self.format not in known:
             said = "task '{task}' reads formats {known}, not '{format}'"
             raise PydanticCustomError("wrong_format", said, {"key": "format", "format": str(self.format), **words})
-        for key, readers in tasks.ONLY_FOR.items():
-            if self.task not in readers and getattr(self, key) != type(self).model_fields[key].default:
-                said = "only task {readers} reads '{key}', not '{task}'; leave it out"
-                raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
-        with_units = self.task == "detect" or self.format in tasks.WITH_MASKS
-        units = tasks.BOXES.get(self.format or "", ()) if with_units else ()
+        given = [k for k, field in type(self).model_fields.items() if getattr(self, k) != field.default]
+        if unread := unread_key(self.task, self.format, given):
+            raise PydanticCustomError("unread_key", "{said}", {"key": unread[0], "said": unread[1]})
+        units = tasks.BOXES.get(self.format or "", ())
         if self.boxes is not None and self.boxes not in units:
             said = "boxes of format '{format}' are {known}, not '{boxes}'; leave it out, or name another format"
             known_units = " or ".join(units) or "always the same"
@@ -194,11 +196,6 @@ class Postprocess(Strict):
             said = "format '{format}' has no anchors of its own; leave '{key}' out"
             key = "anchors" if self.anchors is not None else "variances"
             raise PydanticCustomError("unread_anchors", said, {"key": key, "format": str(self.format)})
-        for key, readers in tasks.ONLY_FOR_FORMAT.items():
-            if self.format not in readers and getattr(self, key) != type(self).model_fields[key].default:
-                said = "only format {readers} reads '{key}', not '{format}'; leave it out"
-                words |= {"format": str(self.format or tasks.DEFAULT_FORMATS.get(self.task))}
-                raise PydanticCustomError("unread_key", said, {"key": key, "readers": " or ".join(readers), **words})
         if self.task == "text":
             self._check_text()
         if self.task == "pose" and self.keypoints is None:
@@ -222,9 +219,6 @@ class Postprocess(Strict):
         if self.format == "db" and self.labels is not None:
             said = "format 'db' finds regions of text, which have no classes; leave 'labels' out"
             raise PydanticCustomError("unread_key", said, {"key": "labels"})
-        if self.class_ids is not None:
-            said = "task 'text' has no classes to map; leave 'class_ids' out"
-            raise PydanticCustomError("unread_key", said, {"key": "class_ids"})
 
 
 def maps_problem(post: Postprocess) -> tuple[str, str] | None:
@@ -233,8 +227,6 @@ def maps_problem(post: Postprocess) -> tuple[str, str] | None:
     if one_channel and post.activation == "softmax":
         said = "format 'one_channel' needs activation: sigmoid where the model gives logits, none where probabilities"
         return "activation", said
-    if post.task == "dense" and post.format is not None:
-        return "format", "task 'dense' takes no format; leave it out"
     if post.resize == "linear" and post.format == "class_map":
         return "resize", "format 'class_map' holds class numbers, between which there is nothing; leave 'resize' out"
     if post.scale == 0:
@@ -249,6 +241,12 @@ def labels_problem(post: Postprocess) -> tuple[str, str] | None:
         return "activation", said
     if post.multi_label and post.background is not None:
         return "background", "with multi_label every column is a class of its own; leave 'background' out"
+    if (
+        post.task == "classify"
+        and not post.multi_label
+        and post.confidence != type(post).model_fields["confidence"].default
+    ):
+        return "confidence", "task 'classify' gives the best classes, whatever their score; leave 'confidence' out"
     if post.multi_label and "top_k" in post.model_fields_set:
         return "top_k", "multi_label gives all classes above 'confidence'; leave 'top_k' out"
     return None

@@ -72,8 +72,8 @@ class Seen:
     shape: of the last run, with the batch. an_image_a_row: whether its first dimension was the batch each time. columns:
     along the last axis, of a single one all of it; rows: along axis 1 of three; each None where that side is longer than
     WIDEST. sums: least and greatest sum along the last axis; lengths: the same of its Euclidean length, of two dimensions.
-    span: least and greatest of all finite values, whole: whether all are whole numbers, both of three and four dimensions.
-    counts: what `share` divides.
+    channel_sums: of four dimensions, along axis 1, of every fourth row and column. span: least and greatest of all finite
+    values, whole: whether all are whole numbers, both of three and four dimensions. counts: what `share` divides.
     """
 
     shape: tuple[int, ...] = ()
@@ -84,17 +84,19 @@ class Seen:
     sums: tuple[float, float] = (np.inf, -np.inf)
     lengths: tuple[float, float] = (np.inf, -np.inf)
     span: tuple[float, float] = (np.inf, -np.inf)
+    channel_sums: tuple[float, float] = (np.inf, -np.inf)
     whole: bool = True
     finite: bool = True
     images: int = 0
     counts: dict[str, int] = field(default_factory=dict)
 
     def share(self, what: str) -> float:
-        """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'; of those that begin
-        with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order; 'corners_of_rows':
-        the same of columns that begin so, along axis 1 of three.
+        """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'; of those that
+        begin with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order;
+        'corners_of_rows': the same of columns that begin so, along axis 1 of three. Of every fourth row and column of four
+        dimensions, in which all channels are below 0: 'cells_negative'.
         """
-        of = {"corners": "boxes", "corners_of_rows": "boxes_of_rows"}.get(what, "rows")
+        of = {"corners": "boxes", "corners_of_rows": "boxes_of_rows", "cells_negative": "cells"}.get(what, "rows")
         return self.counts.get(what, 0) / max(1, self.counts.get(of, 0))
 
     def add(self, output: Array, batch: int, images: int | None = None) -> None:
@@ -106,6 +108,10 @@ class Seen:
             output = output.reshape(output.shape[:2])
         if output.dtype.kind in "fiub" and output.ndim in (3, 4) and output.size:
             self._add_span(output)
+        if output.dtype.kind == "f" and output.ndim == 4 and output.size:
+            cells = output[:, :, ::4, ::4].astype(np.float32)
+            self.channel_sums = _extended(self.channel_sums, cells.sum(axis=1, dtype=np.float64))
+            self._count({"cells": cells[:, 0].size, "cells_negative": int((cells.max(axis=1) < 0).sum())})
         if output.dtype.kind not in "fiub" or output.ndim not in (1, 2, 3) or output.size == 0:
             return
         # A list of one value each is a column.
@@ -163,7 +169,9 @@ class Seen:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Seen:
         ranges = {name: Ranges.from_json(data[name]) if data[name] else None for name in ("columns", "rows")}
-        pairs: dict[str, Any] = {name: tuple(data[name]) for name in ("shape", "sums", "lengths", "span")}
+        pairs: dict[str, Any] = {
+            name: tuple(data[name]) for name in ("shape", "sums", "lengths", "span", "channel_sums")
+        }
         return cls(**{**data, **ranges, **pairs})
 
 

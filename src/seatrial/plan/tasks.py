@@ -1,6 +1,7 @@
-"""What each task of a built-in postprocess reads: its formats, and the keys of a plan that are its alone.
+"""What each task of a built-in postprocess reads: its formats, and what its boxes may count.
 
-For: pipelines.py, which refuses what a task would pass over. Not for: what a format's tensors hold (kernels/).
+For: pipelines.py, and whoever asks what a task is. Not for: keys that a task passes over (unread_keys.py), or what a format's
+tensors hold (kernels/).
 """
 
 from __future__ import annotations
@@ -25,27 +26,6 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }
 # What a task reads where the plan names no format.
 DEFAULT_FORMATS = {"segment": "scores"}
-# Keys that only some tasks read: said of another task they would change nothing, and nobody would be told.
-ONLY_FOR: dict[str, tuple[str, ...]] = {
-    "boxes": ("detect", "instances"),
-    "anchors": ("detect",),
-    "variances": ("detect",),
-    "keypoints": ("pose",),
-    "sigmas": ("pose",),
-    "nms": ("oriented",),
-    "resize": ("segment",),
-    "background": ("classify",),
-    "multi_label": ("classify",),
-    "scale": ("dense",),
-    "shift": ("dense",),
-    "invert": ("dense",),
-}
-# Keys that only some formats read: of regions of text, of the text itself, and of a mask.
-ONLY_FOR_FORMAT: dict[str, tuple[str, ...]] = {
-    "threshold": ("db", "one_channel"),
-    **dict.fromkeys(("unclip_ratio", "min_size", "score_mode", "dilation"), ("db",)),
-    **dict.fromkeys(("blank", "space"), ("ctc",)),
-}
 # What the numbers of boxes may count where it is not always the same, by format, first what they count unless a plan says so.
 _PIXELS, _FRACTIONS, _SOURCE = "pixels", "fractions", "source"
 _EITHER = (_PIXELS, _FRACTIONS)

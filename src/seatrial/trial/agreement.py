@@ -15,7 +15,7 @@ from seatrial.gate.accuracy import accuracy_interval, undefined
 from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResult
 from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
-from seatrial.parity.evaluation import Evaluation, said_beside, value_of
+from seatrial.parity.evaluation import Evaluation, judged_images, said_beside, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
@@ -146,7 +146,7 @@ class Comparer:
         for i, image in enumerate(self._ready.images):
             for tag in self._ready.tags.get(image.name, []):
                 by_tag[tag].append(i)
-        n = found.images
+        n = judged_images(found)
         interval = accuracy_interval(found, self._ready.plan.plan.measure.seed)
         confidence = 2 * CONFIDENCE - 1
         return Accuracy(
