@@ -290,7 +290,7 @@ def test_models_of_unlike_numbers_of_classes_are_told(init, tmp_path, monkeypatc
 
 
 def test_metadata_is_no_tick_where_the_numbers_of_a_picture_contradict_it(init, tmp_path, monkeypatch):
-    """Keypoints and boxes from 0 to 1 under an export's own words: a run would refuse them."""
+    """Boxes from 0 to 1, and logits, under an export's own words: a run would refuse them."""
     monkeypatch.chdir(tmp_path)
     head = np.zeros((5 + 51, 84))
     head[:, :9] = 0.5
@@ -298,4 +298,10 @@ def test_metadata_is_no_tick_where_the_numbers_of_a_picture_contradict_it(init, 
     done = init("m.onnx")
     assert "✓ task pose" not in done.stdout
     assert "? task pose, format yolov8" in done.stdout
-    assert "yet that format expects boxes in pixels, but all are smaller than 2 px" in " ".join(done.stdout.split())
+    assert "boxes fractions: a pose head" in " ".join(done.stdout.split())
+    assert "boxes: fractions" in Path("trial.yaml").read_text()
+    head[:4], head[4], head[5::3], head[6::3] = 30, 4, 30, 30
+    detector(tmp_path / "n.onnx", head, {"stride": "32", "names": "{0: 'a'}", "imgsz": "[64, 64]", "task": "pose", "kpt_shape": "[17, 3]"})  # fmt: skip
+    done = init("n.onnx", "--output", "n.yaml")
+    assert "✓ task pose" not in done.stdout
+    assert "yet that format expects probabilities, but its scores go" in " ".join(done.stdout.split())

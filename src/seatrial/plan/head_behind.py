@@ -137,7 +137,10 @@ def _apart(layout: str, head: TensorInfo, seen: Mapping[str, Seen], points: tupl
     for axis in range(2):
         own = behind.every(points[1], axis)
         last = axis + 2 if layout == "end_to_end" else axis
-        spans.append((own.most - own.least) / max(float(values.high[last] - values.low[axis]), 1e-6))
+        of_boxes = float(values.high[last] - values.low[axis])
+        if of_boxes <= 0:
+            return ""
+        spans.append((own.most - own.least) / of_boxes)
     if not (max(spans) < NARROWEST or min(spans) > WIDEST_SPAN):
         return ""
     return f"on a picture, keypoints span {max(spans):.2g} times what the boxes do: are they in another unit?"
