@@ -32,6 +32,8 @@ CODES = {
     "no-upper-bound": "too few requests for the upper end of a percentile's interval",
     "unaccounted-time": "the stages do not add up to the end-to-end time",
     "images-on-disk": "the images did not fit in memory, so that decode reads them from disk",
+    "computed-otherwise": "most products compute in another type than the precision's",
+    "computed-unknown": "it could not be found out in which type the products compute",
     "engine-comparison": "native and reference kernels could not be held against each other",
     # The machine, before a run.
     "governor": "the CPU's governor lets clocks follow the load",

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from float_graphs import model_of, node
 from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
@@ -12,7 +13,6 @@ from seatrial.errors import ModelError
 from seatrial.precision.float8 import in_float8
 from seatrial.precision.ranges import greatest_magnitudes
 from seatrial.precision.recipe import Recipe
-from float_graphs import model_of, node
 
 RNG = np.random.default_rng(4)
 

@@ -5,6 +5,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from float_graphs import model_of, node
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
@@ -13,7 +14,6 @@ from onnx.reference import ReferenceEvaluator
 from seatrial.errors import ModelError
 from seatrial.precision.half import halved
 from seatrial.precision.recipe import Recipe
-from float_graphs import model_of, node
 
 F32, F16, BF16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
 EITHER = pytest.mark.parametrize("precision", ["fp16", "bf16"])
@@ -229,11 +229,9 @@ def test_any_chain_of_nodes_is_sound_and_near(data):
     outputs = data.draw(st.lists(st.sampled_from(names[1:]), min_size=1, max_size=3, unique=True))
     kept = data.draw(st.lists(st.sampled_from([n.name for n in nodes]), max_size=3, unique=True))
     proto = model_of(nodes, {"x": (3, 5)}, dict.fromkeys(outputs, (3, 5)), constants)
-    try:
-        made = halved(proto, "fp16", {}, Recipe(nodes=tuple(kept)))
-    except ModelError as e:
-        assert len(kept) == len(nodes), e
+    if len(kept) == len(nodes):
         return
+    made = halved(proto, "fp16", {}, Recipe(nodes=tuple(kept)))
     assert {k.node for k in made.kept} == set(kept)
     x = rng.uniform(-1, 1, size=(3, 5)).astype(np.float32)
     for own, other in zip(*(ReferenceEvaluator(p).run(None, {"x": x}) for p in (proto, made.proto)), strict=True):

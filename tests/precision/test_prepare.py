@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from float_graphs import model_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
@@ -12,7 +13,6 @@ from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
 from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
 from seatrial.precision.prepare import prepared
-from float_graphs import model_of
 
 
 def run(proto, feeds):
@@ -138,7 +138,9 @@ def test_constants_that_two_products_share_are_folded_apart():
 def test_constant_nodes_of_every_kind_become_initialisers():
     kinds = [("value_float", 2.5), ("value_int", 3), ("value_floats", [1.0, 2.0]), ("value_ints", [4, 5])]
     nodes = [helper.make_node("Constant", [], [key], **{key: value}) for key, value in kinds]
-    nodes.append(helper.make_node("Constant", [], ["tensor"], value=numpy_helper.from_array(np.eye(2, dtype=np.float32))))
+    nodes.append(
+        helper.make_node("Constant", [], ["tensor"], value=numpy_helper.from_array(np.eye(2, dtype=np.float32)))
+    )
     nodes.append(helper.make_node("Identity", ["x"], ["y"]))
     proto = model_of(nodes, {"x": (1,)}, {"y": (1,)})
     constants_as_initialisers(proto)

@@ -6,7 +6,10 @@ from onnx import helper
 from seatrial.errors import PlanError
 from seatrial.precision.recipe import Recipe, read_recipe
 
-NODES = [helper.make_node("Conv", ["x"], ["y"], name="/head/conv"), helper.make_node("Softmax", ["y"], ["z"], name="top")]
+NODES = [
+    helper.make_node("Conv", ["x"], ["y"], name="/head/conv"),
+    helper.make_node("Softmax", ["y"], ["z"], name="top"),
+]
 
 
 def test_names_after_commas_are_operators_or_nodes():

@@ -100,6 +100,13 @@ class Backend(Protocol):
         """What really runs: runtime version, provider or device, inference precision, threads, and what calls it."""
         ...
 
+    def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+        """How many convolutions and matrix products compute in which type, by the runtime's own account: {'fp32': 54}.
+
+        It may load the model once more, and run it: not while something is timed. Empty where the runtime does not tell.
+        """
+        ...
+
     def io_policy(self) -> str:
         """How inputs get in and outputs out, and what of that each run pays for. For people, beside every figure."""
         ...
@@ -137,6 +144,9 @@ class Closing(ABC):
             lap()
 
         return PythonWork(once)
+
+    def computed_in(self, _feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+        return {}
 
     def io_policy(self) -> str:
         """The same for all that read in place, so that no row of a table pays for a copy that its neighbour does not."""

@@ -5,6 +5,7 @@ Its C API, without the interpreter, is onnxruntime_native.py.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from seatrial._native.ort import reads_host_memory
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.computed_in import of_profile
 from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
@@ -62,18 +64,10 @@ class OnnxRuntimeBackend(Closing):
                 f"{cls.name}: this onnxruntime has no {cls.provider}, only {', '.join(ort.get_available_providers())}; "
                 "install seatrial[gpu] in place of seatrial[cpu]"
             )
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = options.threads
-        settings.inter_op_num_threads = 1
-        settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-        settings.log_severity_level = 3
-        if cls.provider != "CPUExecutionProvider":
-            # Nodes that the device cannot run would otherwise go to the CPU without a word.
-            settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        for name, size in options.named_sizes.items():
-            settings.add_free_dimension_override_by_name(name, size)
         try:
-            session = ort.InferenceSession(str(model), settings, providers=[cls.provider])
+            session = ort.InferenceSession(
+                str(model), session_settings(options, cls.provider), providers=[cls.provider]
+            )
         except Exception as e:  # onnxruntime raises its own types, none with a common public base
             raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model, refusal=True) from e
         # By default a session that fails later goes on with another provider; here that must be an error.
@@ -134,6 +128,9 @@ class OnnxRuntimeBackend(Closing):
             "called": "from Python",
         }
 
+    def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+        return profiled_types(self._model, self._options, self.provider, feeds)
+
     def close(self) -> None:
         self._binding = self.session = None
 
@@ -156,6 +153,37 @@ class OnnxRuntimeBackend(Closing):
             return array
         self._binding.bind_output(spec.name, "cpu")
         return None
+
+
+def session_settings(options: OpenOptions, provider: str) -> Any:
+    import onnxruntime as ort
+
+    settings = ort.SessionOptions()
+    settings.intra_op_num_threads = options.threads
+    settings.inter_op_num_threads = 1
+    settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    settings.log_severity_level = 3
+    if provider != "CPUExecutionProvider":
+        # Nodes that the device cannot run would otherwise go to the CPU without a word.
+        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    for name, size in options.named_sizes.items():
+        settings.add_free_dimension_override_by_name(name, size)
+    return settings
+
+
+def profiled_types(
+    model: Path, options: OpenOptions, provider: str, feeds: Mapping[str, npt.NDArray[Any]]
+) -> dict[str, int]:
+    """By the profile of a session of its own, as its kernels ran: fused and cast as the measured one's."""
+    import onnxruntime as ort
+
+    settings = session_settings(options, provider)
+    settings.enable_profiling = True
+    with tempfile.TemporaryDirectory() as folder:
+        settings.profile_file_prefix = str(Path(folder) / "profile")
+        session = ort.InferenceSession(str(model), settings, providers=[provider])
+        session.run(None, dict(feeds))
+        return of_profile(Path(session.end_profiling()))
 
 
 class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):

@@ -110,6 +110,11 @@ class NativeOnnxRuntimeBackend(Closing):
             "called": f"by the C API of {self._library.name}",
         }
 
+    def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+        from seatrial.backends.onnxruntime import profiled_types
+
+        return profiled_types(self._model, self._options, self.provider, feeds)
+
     def close(self) -> None:
         # Requests that were given out keep the model for as long as they live.
         self._request = self._loaded = None

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 import numpy.typing as npt
 
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.computed_in import of_runtime_model
 from seatrial.backends.reasons import last_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 
@@ -107,6 +108,9 @@ class OpenVinoBackend(Closing):
             if self.device == "CPU"
             else f"{get('NUM_STREAMS')} stream(s)",
         }
+
+    def computed_in(self, _feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
+        return of_runtime_model(self.compiled.get_runtime_model())
 
     def close(self) -> None:
         self.request = self.compiled = None

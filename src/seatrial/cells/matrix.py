@@ -69,4 +69,15 @@ def why_skipped(
         return f"the model {model.held}, and {precision} variants are made from float32 models"
     if is_fake and precision != "fp32":
         return "a fake script has no precisions"
+    return _without_kernels(backend, precision)
+
+
+def _without_kernels(backend: str, precision: str) -> str:
+    if backend == "onnxruntime-cpu" and precision == "bf16":
+        return "ONNX Runtime's CPU provider has no bfloat16 kernels, and refuses the model; openvino-cpu runs it"
+    if backend.startswith("onnxruntime") and precision == "fp8":
+        return (
+            "ONNX Runtime computes fp8 models in float32, and its optimiser drops a Relu before a float8 tensor, so that "
+            "answers are wrong; openvino-cpu runs them"
+        )
     return ""

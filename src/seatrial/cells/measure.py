@@ -43,6 +43,7 @@ class MeasureAnswer:
     """Where only times were asked for, what stands behind `timing` is left as it is here.
 
     doubts: what the outputs' numbers make doubtful about the postprocess. engines: by stage; engines_problem: why not.
+    computed_in: see Backend.computed_in; computed_problem: why not.
     """
 
     opened: OpenedFacts
@@ -54,6 +55,8 @@ class MeasureAnswer:
     doubts: tuple[Warning, ...] = ()
     engines: dict[str, StageEngines] = field(default_factory=dict)
     engines_problem: str = ""
+    computed_in: dict[str, int] = field(default_factory=dict)
+    computed_problem: str = ""
 
 
 def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
@@ -96,6 +99,11 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             engines = _engines(w, opened)
         except Exception as e:  # whatever it is, the cell's own measurement stands
             problem = f"{type(e).__name__}: {e}"
+        computed, untold = {}, ""
+        try:
+            computed = opened.backend.computed_in(opened.feeds)
+        except Exception as e:  # as above
+            untold = f"{type(e).__name__}: {str(e)[:200]}"
         return MeasureAnswer(
             opened=times.opened,
             timing=times.timing,
@@ -106,6 +114,8 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             doubts=tuple(doubts),
             engines=engines,
             engines_problem=problem,
+            computed_in=computed,
+            computed_problem=untold,
         )
 
 

@@ -25,6 +25,7 @@ from seatrial.errors import (
     option,
     short_list,
 )
+from seatrial.history.records import CONVERSIONS
 from seatrial.images.check import CheckedImage, check_images
 from seatrial.images.files import ImageFile, find_images, hash_images
 from seatrial.kernels.simd import check_simd
@@ -66,7 +67,10 @@ class Ready:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for --resume to carry on."""
+        # The same plan may mean other models since they are made in another way.
+        made = any(p != "fp32" for p in self.plan.plan.matrix.precisions)
         return {
+            **({"conversions": CONVERSIONS} if made else {}),
             "plan_digest": self.plan.digest,
             "images_digest": self.images_digest,
             "model_digests": {name: m.digest for name, m in self.models.items()},

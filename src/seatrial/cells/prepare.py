@@ -19,7 +19,7 @@ from seatrial.cells.checks import check_backend, check_threads
 from seatrial.cells.matrix import Cell
 from seatrial.cells.measure import MeasureTask
 from seatrial.cells.preflight import Ready
-from seatrial.cells.variant import CALIBRATION_IMAGES, VariantAnswer, VariantTask
+from seatrial.cells.variant import VariantAnswer, VariantTask
 from seatrial.cells.watch import Watcher
 from seatrial.errors import (
     CellError,
@@ -119,10 +119,10 @@ def _fixed_batch(info: ModelInfo) -> int:
 
 
 def calibration_digest(ready: Ready, name: str) -> str:
-    """Of all that the calibration inputs depend on: images, decode and preprocess settings."""
+    """Of all that a conversion depends on beside the model: images, decode, preprocess, and its own settings."""
     spec = ready.plan.plan.pipelines[name]
     parts = [ready.images_digest, spec.decode.model_dump_json(), spec.preprocess.model_dump_json(), spec.input or ""]
-    parts += [str(CALIBRATION_IMAGES), ready.code_digests.get(name, "")]
+    parts += [spec.convert.model_dump_json(), ready.code_digests.get(name, "")]
     return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -14,8 +14,6 @@ from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import build, image_bytes
 from seatrial.jobs.workload import STRICT, PipelineWorkload
 
-CALIBRATION_IMAGES = 64
-
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class VariantTask:
@@ -33,12 +31,14 @@ class VariantAnswer:
 def make_variant(task: VariantTask, _folder: Path, tell: Tell) -> VariantAnswer:
     """Into the cache of variants."""
     from seatrial.precision import Calibration, variant
+    from seatrial.precision.recipe import Recipe
 
     w = task.workload
+    settings = w.spec.convert
     pipeline = build(w)
     data = image_bytes(w)
     # Spread over the whole set: neighbours in a folder often look alike.
-    chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), CALIBRATION_IMAGES)).astype(int))
+    chosen = np.unique(np.linspace(0, len(data) - 1, min(len(data), settings.images)).astype(int))
 
     def feeds() -> Iterator[dict[str, npt.NDArray[Any]]]:
         for count, index in enumerate(chosen):
@@ -48,7 +48,9 @@ def make_variant(task: VariantTask, _folder: Path, tell: Tell) -> VariantAnswer:
             pipeline.preprocess([pipeline.decode(data[int(index)])] * w.batch, slot)
             yield slot
 
-    return VariantAnswer(str(variant(w.model_info, w.precision, Calibration(feeds, task.calibration_digest))))
+    recipe = Recipe(settings.keep_fp32.nodes, settings.keep_fp32.operators)
+    calibration = Calibration(feeds, task.calibration_digest, settings.calibration, recipe)
+    return VariantAnswer(str(variant(w.model_info, w.precision, calibration)))
 
 
 JOB = Job("seatrial.cells.variant", VariantTask, VariantAnswer, make_variant, timed=False)

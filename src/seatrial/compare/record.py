@@ -7,7 +7,15 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from seatrial.gate.verdict import RULES, comparison_decision, overall
-from seatrial.history.records import Comparison, Environment, ImagesSection, ModelSection, PlanSection, Record
+from seatrial.history.records import (
+    CONVERSIONS,
+    Comparison,
+    Environment,
+    ImagesSection,
+    ModelSection,
+    PlanSection,
+    Record,
+)
 from seatrial.history.run_folder import RunFolder
 from seatrial.warning import Warning
 
@@ -23,6 +31,7 @@ def record_comparisons(
 ) -> Record:
     decisions = tuple(map(comparison_decision, comparisons))
     record = Record(
+        conversions=CONVERSIONS,
         id=run.path.name,
         created=run.start().created,
         kind="compare",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
-from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
@@ -129,6 +129,8 @@ def _judge(
         return replace(_judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed), against=against)
     if budget.metric == "agreement":
         return _judge_agreement(budget, cell)
+    if budget.metric == "computed_in":
+        return _judge_computed(budget, cell)
     measured: Measured | None = getattr(cell.measured, budget.metric)
     if measured is None:
         return _inconclusive(f"the cell has no {budget.metric.replace('_', ' ')}")
@@ -218,6 +220,14 @@ def _judge_agreement(budget: Budget, cell: CellRecord) -> Judgement:
         return _inconclusive("no decoded results to compare with the reference")
     verdict, reason = agreement_verdict(parity, budget.limit)
     return Judgement(verdict, parity.agreement, f"{reason}, against {parity.reference}", parity.reference)
+
+
+def _judge_computed(budget: Budget, cell: CellRecord) -> Judgement:
+    """What share of the convolutions and matrix products the runtime computes in the precision that was asked for."""
+    share = cell.measured.share_as_asked(cell.precision)
+    if share is None:
+        return _inconclusive("the runtime does not say in which type it computes, or the model has no products")
+    return Judgement("PASS" if share >= budget.limit else "FAIL", share, said_of_types(cell.measured.computed_in))
 
 
 def _judge_measured(budget: Budget, measured: Measured) -> Judgement:

@@ -20,10 +20,9 @@ def read_record(path: Path) -> tuple[Record, dict[str, Any]]:
     """record.json as a model, and as it stands there. ResultsError where it is damaged or of a newer schema."""
     data = read_json(path)
     check_schema(path, data)
-    if data["schema"] == SCHEMA:
-        return _validated(Record, {**data, "schema_": SCHEMA}, path), data
     try:
-        return _validated(Record, schema1.record_of(data), path), data
+        own = {**data, "schema_": SCHEMA} if data["schema"] == SCHEMA else schema1.record_of(data)
+        return _validated(Record, _as_called_now(own), path), data
     except (TypeError, ValueError, AttributeError):  # some part of it is no object or no list
         raise ResultsError(f"{path}: the record is damaged; restore it or delete the run's folder") from None
 
@@ -53,6 +52,14 @@ def read_cell(path: Path) -> CellRecord | None:
     except (ResultsError, TypeError, ValueError, AttributeError):  # not whole; pydantic's error is a ValueError
         pass
     return None
+
+
+def _as_called_now(data: dict[str, Any]) -> dict[str, Any]:
+    """Precisions as they are called since conversions/2. Ids stay: samples are found by them."""
+    if data.get("conversions", 1) > 1:
+        return data
+    cells = [{**c, "precision": "int8-u8"} if c.get("precision") == "int8" else c for c in data.get("cells", [])]
+    return {**data, "cells": cells}
 
 
 def _unknown(path: Path, known: str, got: Any) -> ResultsError:

@@ -74,6 +74,9 @@ def cell_of(old: dict[str, Any]) -> dict[str, Any]:
     old = _with_codes(old)
     gone = {*_MEASUREMENT, *_ACCURACY, "load", "load_result", "noise", "spikes"}
     new = {k: v for k, v in old.items() if k not in gone}
+    # As it is called now; ids stay, since samples are found by them.
+    if old.get("precision") == "int8":
+        new["precision"] = "int8-u8"
     if old.get("stages"):
         new["measurement"] = {k: old[k] for k in _MEASUREMENT if k in old} | {"load_time": old.get("load")}
     if old.get("accuracy") or old.get("accuracy_name") or old.get("accuracy_note"):

@@ -25,7 +25,7 @@ from seatrial.errors import (
     option,
 )
 from seatrial.gate.verdict import RULES
-from seatrial.history.records import CellRecord, Environment, Record, RunStart
+from seatrial.history.records import CONVERSIONS, CellRecord, Environment, Record, RunStart
 from seatrial.history.run_folder import RunFolder
 from seatrial.interrupts import interrupts_held
 from seatrial.jobs.noise_fields import noise_of
@@ -120,6 +120,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
         if missing and code is ExitCode.PASS:
             code = ExitCode.INCONCLUSIVE
         record = Record(
+            conversions=CONVERSIONS,
             id=run.path.name,
             created=created,
             kind="bench",

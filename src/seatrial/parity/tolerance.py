@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from seatrial.history.records import Floor
 
-# rtol and atol; None: elementwise closeness means nothing, SQNR and the task metric decide.
-SAME_RUNTIME = {"fp32": (1.3e-6, 1e-5), "fp16": (1e-3, 1e-5), "bf16": (1.6e-2, 1e-5), "int8": None}
-ACROSS = {"fp32": (1e-3, 1e-3), "fp16": None, "bf16": (1.6e-2, 1e-5), "int8": None}
+# rtol and atol; None, as of eight bits: elementwise closeness means nothing, SQNR and the task metric decide.
+SAME_RUNTIME = {"fp32": (1.3e-6, 1e-5), "fp16": (1e-3, 1e-5), "bf16": (1.6e-2, 1e-5)}
+ACROSS = {"fp32": (1e-3, 1e-3), "fp16": None, "bf16": (1.6e-2, 1e-5)}
 # Across runtimes, of the mean: single elements of fp16 differ by more than their mean tells.
 ACROSS_MEAN = {"fp16": 1e-2}
 FLOOR_FACTOR = 3.0
@@ -27,7 +27,8 @@ LEAST_AGREEMENT = {"fp32": 0.99}
 LEAST_AGREEMENT_REDUCED = 0.90
 # dB: at or above the first passes, below the second fails, and between them only the task's own metric could say.
 # Toolchains for int8 call 10 dB the least that may do; class scores of sound int8 detectors have 22 to 33.
-SQNR_DB = {"fp32": (40.0, 20.0), "fp16": (40.0, 20.0), "bf16": (30.0, 15.0), "int8": (20.0, 10.0)}
+SQNR_DB = {"fp32": (40.0, 20.0), "fp16": (40.0, 20.0), "bf16": (30.0, 15.0)}
+SQNR_DB_OF_EIGHT_BITS = (20.0, 10.0)
 # Where decoded results decide, only what is destroyed: a part that is all zero has 0 dB.
 DESTROYED_DB = 3.0
 # Scores of which none reaches this on either side decide nothing, and their SQNR is that of noise.
@@ -106,7 +107,7 @@ def sqnr_limits(
     """
     if given is not None:
         return SqnrLimits(given, given, PLANS)
-    least, failing = min(SQNR_DB.get(p, SQNR_DB["int8"]) for p in (precision, reference_precision))
+    least, failing = min(SQNR_DB.get(p, SQNR_DB_OF_EIGHT_BITS) for p in (precision, reference_precision))
     source = f"the default for {precision}"
     if decoded:
         least = failing = DESTROYED_DB

@@ -26,7 +26,7 @@ BackendName = Literal[
     "openvino-gpu",
     "fake",
 ]
-Precision = Literal["fp32", "fp16", "bf16", "int8"]
+Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-u8", "fp8"]
 
 
 class Strict(BaseModel):

@@ -77,7 +77,7 @@ def plan_text(
         *(_candidate(base, candidate, plan_folder) if candidate else _NO_CANDIDATE),
         "matrix:",
         f"  backends: [{', '.join(backends)}]",
-        "  precisions: [fp32]              # fp32, int8 (calibrated on the images above)",
+        "  precisions: [fp32]              # and fp16, bf16, int8, int8-u8, fp8: made of the file, on the images above",
         f"  batch_sizes: [{fixed or batch}]" + ("               # fixed in the model" if fixed else ""),
         "  threads: [1]",
         "budgets:",

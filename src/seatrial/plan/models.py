@@ -87,12 +87,13 @@ class Parity(Strict):
         Discriminator(lambda v: "@auto" if isinstance(v, str) else "@tolerance"),
     ] = "auto"
     agreement: Annotated[Percent, Field(ge=0, le=1)] | None = Field(
-        None, description="least agreement of decoded results with the reference; by default 99 %, int8 and 16-bit 90 %"
+        None,
+        description="least agreement of decoded results with the reference; by default 99 %, reduced precisions 90 %",
     )
     sqnr: Decibels | None = Field(
         None,
         description="least SQNR of each part of the raw outputs: of reduced precisions, and of another pipeline's where "
-        "nothing is decoded; by default 20 dB for int8, 30 dB for bf16, 40 dB for fp16, and no limit between pipelines",
+        "nothing is decoded; by default 20 dB for int8 and fp8, 30 dB for bf16, 40 dB for fp16, and no limit between pipelines",
     )
     cosine: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="least cosine similarity of the same; by default what sqnr implies: 0.995 at 20 dB"

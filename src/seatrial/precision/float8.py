@@ -1,8 +1,8 @@
 """float8 (E4M3) models: Q/DQ pairs about convolutions and matrix products, scales from the greatest magnitudes.
 
-For: a model that `prepared` gave. Own code: onnxruntime.quantization takes scales from the spread of an assumed distribution, and
-makes NaN of a channel of zeros. E4M3 has three bits of mantissa over fifteen powers of two, so that a scale only has to keep
-the greatest magnitude inside: there is no better one to look for, as there is among int8's 256 even steps.
+For: a model that `prepared` gave. Own code: onnxruntime.quantization takes scales from the spread of an assumed distribution,
+and makes NaN of a channel of zeros. E4M3 has three bits of mantissa over fifteen powers of two, so that a scale only has to
+keep the greatest magnitude inside: there is no better one to look for, as there is among int8's even steps.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def _pair(graph: Any, nodes: list[Any], name: str, axis: int | None, scale: F32,
         nodes.append(onnx.helper.make_node("QuantizeLinear", [name, *typed], [f"{own}_q"], name=f"quantise_{own}"))
     else:
         graph.initializer.append(_eight_bits(constant, f"{own}_q", axis, scale))
-    nodes.append(onnx.helper.make_node("DequantizeLinear", [f"{own}_q", *typed], [own], name=f"dequantise_{own}", **given))
+    nodes.append(
+        onnx.helper.make_node("DequantizeLinear", [f"{own}_q", *typed], [own], name=f"dequantise_{own}", **given)
+    )
     return own
 
 

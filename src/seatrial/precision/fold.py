@@ -73,7 +73,9 @@ def fold_batch_norms(proto: Any) -> int:
         epsilon = next((a.f for a in norm.attribute if a.name == "epsilon"), 1e-5)
         factor = scale / np.sqrt(variance + np.float64(epsilon))
         weights = numpy_helper.to_array(constants[product.input[1]])
-        before = numpy_helper.to_array(constants[product.input[2]]).astype(np.float64) if len(product.input) > 2 else 0.0
+        before = (
+            numpy_helper.to_array(constants[product.input[2]]).astype(np.float64) if len(product.input) > 2 else 0.0
+        )
         beta = _number(product, "beta", 1.0) if product.op_type == "Gemm" else 1.0
         own = _scaled(product, weights.astype(np.float64), factor).astype(weights.dtype)
         shift = ((before * beta - mean) * factor + bias).astype(weights.dtype)

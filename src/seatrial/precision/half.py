@@ -27,10 +27,20 @@ _ADDITIVE = ("Add", "Sub", "Max", "Min", "Clip", "Where", "Concat", "Pad", "Sum"
 HEADROOM = 2.0
 # What they give is of the type that an attribute or a second input says, or is a number of pixels or of things: 16 bits hold
 # whole numbers up to 2048 (bfloat16: 256).
-_OWN_TYPE = frozenset(
-    ("Cast", "CastLike", "Constant", "ConstantOfShape", "EyeLike", "Range", "RandomNormal", "RandomUniform", "Bernoulli")
-    + ("RandomNormalLike", "RandomUniformLike", "Multinomial", "CumSum", "NonMaxSuppression", "GridSample", "RoiAlign")
-)
+_OWN_TYPE = {
+    *(
+        "Cast",
+        "CastLike",
+        "Constant",
+        "ConstantOfShape",
+        "EyeLike",
+        "Range",
+        "RandomNormal",
+        "RandomUniform",
+        "Bernoulli",
+    ),
+    *("RandomNormalLike", "RandomUniformLike", "Multinomial", "CumSum", "NonMaxSuppression", "GridSample", "RoiAlign"),
+}
 _QUANTISED = ("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear")
 
 
@@ -139,7 +149,8 @@ class _Plan:
         names = [node.input[i] for i in own[0]]
         for name in (*names, *(node.output[i] for i in own[1])):
             if self.greatest.get(name, 0.0) * HEADROOM > GREATEST[self.precision]:
-                return f"{name} was seen to reach {self.greatest[name]:.4g}, and {self.precision} ends at {GREATEST[self.precision]:.4g}"
+                end = GREATEST[self.precision]
+                return f"{name} was seen to reach {self.greatest[name]:.4g}, and {self.precision} ends at {end:.4g}"
         for name in names:
             if why := self._does_not_hold(name, node.op_type):
                 return why

@@ -56,7 +56,13 @@ def quantised(proto: Any, form: str, feeds: Iterable[Feeds], method: str, recipe
         ModelError: it has no operator to quantise, or the quantizer cannot.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:

@@ -1,4 +1,7 @@
-"""How great the numbers in a model become on images: what a type with less range is chosen by. Not for: scales (quantise.py)."""
+"""How great the numbers in a model become on images: what a type with less range is chosen by.
+
+For: 16 bits and float8. Not for: the scales of int8 (quantise.py).
+"""
 
 from __future__ import annotations
 
@@ -39,9 +42,7 @@ def greatest_magnitudes(proto: Any, feeds: Iterable[Feeds]) -> dict[str, float]:
             made.graph.node.append(
                 onnx.helper.make_node(operator, [f"{name}{suffix}_all"], [f"{name}{suffix}"], keepdims=0)
             )
-            made.graph.output.append(
-                onnx.helper.make_tensor_value_info(f"{name}{suffix}", onnx.TensorProto.FLOAT, [])
-            )
+            made.graph.output.append(onnx.helper.make_tensor_value_info(f"{name}{suffix}", onnx.TensorProto.FLOAT, []))
     made.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1], np.int64), "__flat"))
     made.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(1, np.float32), "__zero"))
     settings = ort.SessionOptions()

@@ -56,7 +56,9 @@ def _of_file(path: Path) -> Recipe:
         raise PlanError(f"{path}: expected a mapping with {' or '.join(keys)}, got {type(found).__name__}")
     for key, value in found.items():
         if key not in keys:
-            raise PlanError(f"{path}: unknown key {key}{did_you_mean(str(key), keys)}; known keys are {', '.join(keys)}")
+            raise PlanError(
+                f"{path}: unknown key {key}{did_you_mean(str(key), list(keys))}; known keys are {', '.join(keys)}"
+            )
         if not isinstance(value, list) or not all(isinstance(v, str) and v for v in value):
             raise PlanError(f"{path}: {key}: expected a list of names, got {value!r}")
     return Recipe(tuple(found.get("nodes", ())), tuple(found.get("operators", ())))

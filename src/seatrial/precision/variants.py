@@ -1,6 +1,6 @@
 """A model file in another precision: made once, cached by everything it depends on, with a note of what was done.
 
-For: which maker makes which precision, and the cache. Not for: how (half.py, quantise.py, float8.py), or what it costs (parity).
+For: the cache, and what a conversion says of itself. Not for: how it is made (makers.py), or what it costs (parity).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,12 @@ from typing import Any
 import numpy.typing as npt
 
 from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
+from seatrial.history.records import CONVERSIONS
 from seatrial.machine.packages import packages
 from seatrial.model.file import ModelInfo
 from seatrial.precision.recipe import Recipe
 
 Feeds = Mapping[str, npt.NDArray[Any]]
-# Part of a variant's name, so that one which an older version made is made anew.
-CONVERSIONS = 2
-KEPT_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Calibration:
     feeds: Callable[[], Iterator[Feeds]]
     digest: str
     method: str = "minmax"
-    recipe: Recipe = Recipe()
+    recipe: Recipe = field(default_factory=Recipe)
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,9 @@ class Conversion:
     precision: str
     nodes: int
     kept: tuple[Kept, ...] = ()
-    unmatched: tuple[str, ...] = ()
-    """Names of the recipe that the model does not have."""
+    run_by: str = ""
+    sqnr_db: Mapping[str, float] = field(default_factory=dict)
+    """Of each float output on the first image, by that runtime; empty where none here runs the precision."""
 
 
 Maker = Callable[[ModelInfo, Path, Calibration], Conversion]
@@ -116,10 +115,13 @@ def convert(model: ModelInfo, precision: str, calibration: Calibration, out: Pat
         raise BackendUnavailableError(
             f"{precision}: onnxruntime makes the model and is not installed; python -m pip install 'seatrial[cpu]'"
         )
-    from seatrial.precision.makers import MAKERS
+    from seatrial.precision.closeness import closeness
+    from seatrial.precision.makers import MAKERS, first_feeds
 
     try:
-        return MAKERS[precision](model, out, calibration)
+        made = MAKERS[precision](model, out, calibration)
+        run_by, decibels = closeness(model.path, out, precision, first_feeds(calibration))
+        return replace(made, run_by=run_by, sqnr_db=decibels)
     except ModelError as e:
         raise ModelError(e.text, subject=e.subject or model.path) from e
 
@@ -129,7 +131,7 @@ def conversion_of(path: Path) -> Conversion | None:
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
         found = json.loads(_note_of(path).read_text("utf-8"))
         kept = tuple(Kept(**k) for k in found.pop("kept"))
-        return Conversion(**{**found, "unmatched": tuple(found["unmatched"])}, kept=kept)
+        return Conversion(**found, kept=kept)
     return None
 
 

@@ -58,7 +58,10 @@ class Row:
 
 def lower_is_worse(decision: Decision) -> bool:
     first = decision.check.split()[0]
-    return first in ("throughput", "accuracy", "agreement") or decision.check in ("parity results", "parity SQNR")
+    return first in ("throughput", "accuracy", "agreement", "computed_in") or decision.check in (
+        "parity results",
+        "parity SQNR",
+    )
 
 
 def rows_of(record: Record) -> list[Row]:

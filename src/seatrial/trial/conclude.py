@@ -9,7 +9,16 @@ from seatrial.cells.preflight import Ready
 from seatrial.errors import ExitCode, ResultsError
 from seatrial.gate.budgets import Evaluations
 from seatrial.gate.verdict import RULES, exit_code, judge, overall
-from seatrial.history.records import CellRecord, Comparison, Environment, ImagesSection, Picture, PlanSection, Record
+from seatrial.history.records import (
+    CONVERSIONS,
+    CellRecord,
+    Comparison,
+    Environment,
+    ImagesSection,
+    Picture,
+    PlanSection,
+    Record,
+)
 from seatrial.history.run_folder import RunFolder
 from seatrial.history.samples import load_samples
 from seatrial.history.sections import model_section
@@ -63,6 +72,7 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
     pictures, warnings = _pictures(ready, run, cells) if not found.interrupted else ((), tuple(ready.warnings))
     start = run.start()
     record = Record(
+        conversions=CONVERSIONS,
         id=run.path.name,
         created=start.created,
         status="interrupted" if found.interrupted else "complete",

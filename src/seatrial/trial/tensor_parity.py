@@ -16,7 +16,7 @@ from seatrial.parity.floor import load_floors, unmeasured, usable
 from seatrial.parity.parts import Parts, split
 from seatrial.parity.specials import unlike
 from seatrial.parity.tensors import compare_tensors
-from seatrial.parity.tolerance import PLANS, SQNR_DB, Closeness, automatic_tolerance, sqnr_limits
+from seatrial.parity.tolerance import PLANS, SQNR_DB, SQNR_DB_OF_EIGHT_BITS, Closeness, automatic_tolerance, sqnr_limits
 from seatrial.pipeline.stored import Raw, load_specials
 from seatrial.plan.models import Parity, Tolerance
 
@@ -83,7 +83,7 @@ def between_pipelines(
         return {"tensors_note": str(e)}
     special = _specials(ready, sides[0].names, folders) if len(ready.models[cell.pipeline].outputs) else {}
     given = plan.parity.sqnr is not None or plan.parity.cosine is not None
-    default = min(SQNR_DB.get(p, SQNR_DB["int8"])[0] for p in (cell.precision, baseline.precision))
+    default = min(SQNR_DB.get(p, SQNR_DB_OF_EIGHT_BITS)[0] for p in (cell.precision, baseline.precision))
     return {
         "tensors": tensors,
         "least_sqnr_db": plan.parity.sqnr if given else default,

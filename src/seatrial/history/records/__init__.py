@@ -7,9 +7,25 @@ from seatrial.history.records.cell import CELL_SCHEMA, CellRecord, configuration
 from seatrial.history.records.comparison import Asked, AskedSide, Comparison, ComparisonVerdict, Pair
 from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
-from seatrial.history.records.measurement import Accuracy, EngineComparison, Measurement, Noise, Spike
+from seatrial.history.records.measurement import (
+    Accuracy,
+    EngineComparison,
+    Measurement,
+    Noise,
+    Spike,
+    said_of_types,
+)
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
-from seatrial.history.records.record import RUN_SCHEMA, SCHEMA, Decision, NoiseFloor, Record, RunStart, Verdict
+from seatrial.history.records.record import (
+    CONVERSIONS,
+    RUN_SCHEMA,
+    SCHEMA,
+    Decision,
+    NoiseFloor,
+    Record,
+    RunStart,
+    Verdict,
+)
 from seatrial.history.records.subject import (
     ClassColour,
     Environment,
@@ -58,4 +74,6 @@ __all__ = [
     "TensorDifference",
     "Verdict",
     "configuration",
+    "said_of_types",
+    "CONVERSIONS",
 ]

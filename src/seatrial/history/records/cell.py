@@ -63,9 +63,20 @@ class CellRecord(Frozen):
         return self.accuracy.note if self.accuracy else ""
 
     @property
+    def ran_in(self) -> str:
+        """The type in which most products compute, where a reduced precision was asked for and it is another one; else ''."""
+        share = self.measurement.share_as_asked(self.precision) if self.measurement else None
+        if self.precision == "fp32" or share is None or share >= 0.5:
+            return ""
+        assert self.measurement is not None
+        return max(self.measurement.computed_in.items(), key=lambda item: item[1])[0]
+
+    @property
     def configuration(self) -> str:
         """'onnxruntime-cpu fp32 b1 t1', with what the file holds where that is something else than fp32."""
         words = configuration(self.id)
+        if ran := self.ran_in:
+            return words.replace(f" {self.precision} ", f" {self.precision} (ran in {ran}) ", 1)
         return words.replace(" fp32 ", f" fp32 ({self.weights} in the file) ", 1) if self.weights else words
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from seatrial.history.records.values import Frozen, Measured, StageSummary
 from seatrial.warning import Warning
+
+# In which type the products of a precision compute, where its name is another.
+TYPE_OF = {"int8-u8": "int8"}
 
 
 class EngineComparison(Frozen):
@@ -43,10 +48,26 @@ class Measurement(Frozen):
     backend_details: dict[str, str] = {}
     engines: dict[str, EngineComparison] = {}
     """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
+    computed_in: dict[str, int] = {}
+    """How many convolutions and matrix products compute in which type, by the runtime's own account; else empty."""
     nan_outputs: tuple[str, ...] = ()
     """Outputs that held a NaN on some image."""
     doubt: str = ""
     """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
+
+    def share_as_asked(self, precision: str) -> float | None:
+        """Of the products, how many compute in that precision; None where nobody tells, or there are none."""
+        products = sum(self.computed_in.values())
+        return self.computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
+
+
+def said_of_types(computed_in: Mapping[str, int]) -> str:
+    """'29 of 35 convolutions and matrix products compute in int8, 6 in fp32', the most first."""
+    products = sum(computed_in.values())
+    ordered = sorted(computed_in.items(), key=lambda item: (-item[1], item[0]))
+    (kind, count), *rest = ordered
+    others = "".join(f", {n} in {k}" for k, n in rest)
+    return f"{count} of {products} convolutions and matrix products compute in {kind}{others}"
 
 
 class Accuracy(Frozen):

@@ -14,6 +14,8 @@ from seatrial.warning import Warning
 
 SCHEMA: Literal["seatrial.record/2"] = "seatrial.record/2"
 RUN_SCHEMA: Literal["seatrial.run/2"] = "seatrial.run/2"
+# Which way of making precisions new records are of.
+CONVERSIONS = 2
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
@@ -71,6 +73,8 @@ class Record(Frozen):
     kind: Literal["trial", "bench", "compare"] = "trial"
     status: Literal["complete", "interrupted"] = "complete"
     verdict: Verdict
+    conversions: int = 1
+    """How precisions are made: under 1, int8 was what int8-u8 is now, and is read as that."""
     rules: str = ""
     """Which rules judged it, such as seatrial.rules/2; records from before they had a name do not say."""
     wall_s: float
