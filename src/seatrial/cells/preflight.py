@@ -14,19 +14,19 @@ from typing import Any
 
 from seatrial.backends import availability
 from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of, truth_of
+from seatrial.cells.fitted_images import check_geometry
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.digests import HashedFile, hash_file
 from seatrial.errors import (
     BackendUnavailableError,
     CodeRefusedError,
     DataError,
-    SeatrialError,
     count_of,
     option,
     short_list,
 )
 from seatrial.history.records import CONVERSIONS
-from seatrial.images.check import CheckedImage, check_images
+from seatrial.images.check import check_images
 from seatrial.images.files import ImageFile, find_images, hash_images
 from seatrial.kernels.simd import check_simd
 from seatrial.machine.environment import fingerprint
@@ -111,7 +111,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     images_digest, hashed_images = hash_images(images)
     warnings += _copies(images, hashed_images)
     inputs.add(COMMON, hashed_images)
-    warnings += _check_geometry(plan, images, checked)
+    warnings += check_geometry(plan, images, checked)
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
     truth = truth_of(plan, images, checked)
@@ -270,35 +270,3 @@ def _check_pipeline(name: str, spec: pipelines.Pipeline, info: ModelInfo, plan: 
             check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
     else:
         build_pipeline(name, spec, info, plan.folder)
-
-
-def _check_geometry(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage]) -> list[Warning]:
-    """DataError where an image can't be fitted; a warning where fitting leaves next to nothing of it."""
-    problems, warnings = [], []
-    for name, spec in plan.plan.pipelines.items():
-        if isinstance(spec.preprocess, pipelines.UserCode):
-            continue
-        kernel = preprocess_kernel(spec)
-        reduced, enlarged = [], []
-        for image, size in zip(images, checked, strict=True):
-            source_hw = size.source_hw if spec.decode.exif == "apply" else size.stored_hw
-            try:
-                geometry = kernel.geometry(source_hw)
-            except SeatrialError as e:
-                problems.append(f"{image.path}: {e.raw}")
-                continue
-            scale = max(geometry.resized_hw[0] / source_hw[0], geometry.resized_hw[1] / source_hw[1])
-            if min(geometry.resized_hw) <= 2 and max(source_hw) > 4 * max(kernel.size):
-                sizes = (f"{hw[0]} × {hw[1]}" for hw in (source_hw, geometry.resized_hw))
-                reduced.append(f"{image.name} ({' to '.join(sizes)} pixels)")
-            elif scale > 64:
-                enlarged.append(f"{image.name} ({scale:.0f} times)")
-        if reduced:
-            what = f"reduces {count_of(len(reduced), 'image')} so far that little of it is left"
-            warnings.append(Warning("reduced-images", f"pipeline {name} {what}: {short_list(reduced)}"))
-        if enlarged:
-            what = f"enlarges {count_of(len(enlarged), 'image')} over 64 times"
-            warnings.append(Warning("enlarged-images", f"pipeline {name} {what}: {short_list(enlarged)}"))
-    if problems:
-        raise DataError("\n".join(dict.fromkeys(problems)))
-    return warnings
