@@ -24,6 +24,7 @@ COMMANDS = [
     "report",
     "results",
     "init",
+    "convert",
     "bench",
     "bench-kernels",
     "doctor",

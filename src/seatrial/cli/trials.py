@@ -58,7 +58,7 @@ def demo(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Run the bundled trial: version 2 of a small detector against version 1, on two runtimes, in fp32 and int8."""
+    """Run the bundled trial: version 2 of a small detector against version 1, on two runtimes, in fp32 and int8-u8."""
     from seatrial.demo import FAULTS, PLAN
     from seatrial.plan import load_plan
 

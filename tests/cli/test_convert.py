@@ -1,0 +1,100 @@
+"""`seatrial convert`: a file in another precision, and one line for whatever stands in its way."""
+
+import json
+
+import onnx
+import pytest
+from float_graphs import model_of
+from onnx import helper
+from typer.testing import CliRunner
+
+from seatrial.demo import MODEL, PICTURE, PLAN
+from seatrial.model.file import inspect_model
+
+
+@pytest.fixture
+def convert(tmp_path, monkeypatch):
+    from seatrial.cli import convert as _registers  # noqa: F401
+    from seatrial.cli.shell import app
+
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, ["convert", *map(str, arguments)])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert "Traceback" not in result.output
+        return result
+
+    return call
+
+
+def test_a_plans_pipeline_becomes_a_file_and_says_what_was_done(convert, tmp_path):
+    done = convert(f"{PLAN}:candidate", "--precision", "fp16", "--keep-fp32", "/stem/*", "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    made = tmp_path / "seamarks-v2-fp16.onnx"
+    onnx.checker.check_model(str(made))
+    assert inspect_model(made).weights == "float16"
+    said = json.loads((tmp_path / "out.json").read_text())
+    assert said["precision"] == "fp16"
+    assert said["nodes"] > 100
+    assert {k["reason"] for k in said["kept"]} >= {"the recipe says so"}
+    assert said["run_by"] == "onnxruntime"
+    assert said["sqnr_db"]["output0"] > 40
+    for part in ("in fp16", "stay in fp32", "kept: ", "near: output0", "seamarks-v2-fp16.onnx: "):
+        assert part in done.output, part
+    assert not list(tmp_path.glob(".*")), "nothing half-written is left"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["bf16", "int8", "int8-u8", "fp8"])
+def test_a_model_alone_is_fed_as_init_would(convert, tmp_path, precision):
+    done = convert(MODEL, "--precision", precision, "--images", PICTURE.parent, "-o", "made.onnx", "--json", "out.json")
+    assert done.exit_code == 0, done.output
+    onnx.checker.check_model(str(tmp_path / "made.onnx"))
+    said = json.loads((tmp_path / "out.json").read_text())
+    assert said["sqnr_db"]["output0"] > 25
+    assert said["run_by"] == ("openvino" if precision in ("bf16", "fp8") else "onnxruntime")
+    assert "demo's pictures" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        ((PLAN, "--precision", "fp17"), 2, "--precision: expected one of fp16, bf16, int8, int8-u8, fp8, got 'fp17' (did you mean"),
+        ((PLAN, "--precision", "fp32"), 2, "--precision: expected one of fp16"),
+        ((f"{PLAN}:canditate", "--precision", "fp16"), 4, "no pipeline is called 'canditate' (did you mean 'candidate'?)"),
+        ((PLAN, "--precision", "fp16", "--images", "photos"), 2, "leave --plan and --images out"),
+        ((MODEL, "--precision", "fp16", "--plan", PLAN, "--images", "p"), 2, "leave --images out"),
+        (("gone.onnx", "--precision", "fp16"), 4, "gone.onnx"),
+        ((PLAN, "--precision", "fp16", "--keep-fp32", "gone.yaml"), 4, "gone.yaml: the recipe cannot be read"),
+        ((PLAN, "--precision", "fp16", "--keep-fp32", "Sofmax"), 4, "no node and no operator called Sofmax"),
+        ((PLAN, "--precision", "fp16", "-o", "gone/made.onnx"), 5, "gone/made.onnx: cannot be written: No such file"),
+        ((f"{PLAN}:baseline", "--precision", "fp16", "-o", MODEL), 2, "this is the model itself"),
+    ],
+)  # fmt: skip
+def test_what_is_in_the_way_is_one_line(convert, arguments, code, said):
+    done = convert(*arguments)
+    assert (done.exit_code, said in " ".join(done.output.split())) == (code, True), done.output
+
+
+def test_a_model_in_sixteen_bits_already_is_refused(convert, tmp_path):
+    assert convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "half.onnx").exit_code == 0
+    done = convert("half.onnx", "--precision", "int8", "--plan", f"{PLAN}:baseline")
+    assert done.exit_code == 4
+    assert "the model holds float16 weights, and int8 variants are made from float32 models" in " ".join(
+        done.output.split()
+    )
+
+
+def test_what_stood_there_stays_where_nothing_can_be_made(convert, tmp_path):
+    proto = model_of(
+        [helper.make_node("Relu", ["x"], ["y"])], {"x": ("n", 3, 32, 32)}, {"y": ("n", 3, 32, 32)}, opset=17
+    )
+    onnx.save(proto, str(tmp_path / "plain.onnx"))
+    (tmp_path / "made.onnx").write_bytes(b"before")
+    done = convert("plain.onnx", "--precision", "int8", "--images", PICTURE, "-o", "made.onnx")
+    assert done.exit_code == 4
+    assert "nothing to quantize: int8 applies to Conv" in " ".join(done.output.split())
+    assert (tmp_path / "made.onnx").read_bytes() == b"before"

@@ -1,0 +1,53 @@
+"""A precision that the runtime did not compute in: told in the cell's name, and failed where the plan asks."""
+
+import pytest
+import records
+
+from seatrial.gate.budgets import judge_budget
+from seatrial.history.records import Measurement, said_of_types
+
+
+def cell(precision, computed_in):
+    measured = Measurement(stages={}, computed_in=computed_in)
+    return records.cell("only", "onnxruntime-cpu", precision, measurement=measured)
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed_in", "name"),
+    [
+        ("fp16", {"fp32": 35}, "onnxruntime-cpu fp16 (ran in fp32) b1 t1"),
+        ("fp16", {"fp16": 35}, "onnxruntime-cpu fp16 b1 t1"),
+        ("int8-u8", {"int8": 31, "fp32": 4}, "onnxruntime-cpu int8-u8 b1 t1"),
+        ("int8", {"int8": 17, "fp32": 18}, "onnxruntime-cpu int8 (ran in fp32) b1 t1"),
+        ("int8", {"int8": 17, "fp32": 17}, "onnxruntime-cpu int8 b1 t1"),
+        ("fp8", {}, "onnxruntime-cpu fp8 b1 t1"),
+        ("fp32", {"fp16": 3}, "onnxruntime-cpu fp32 b1 t1"),
+    ],
+)
+def test_a_cells_name_says_what_ran(precision, computed_in, name):
+    assert cell(precision, computed_in).configuration == name
+
+
+def test_types_are_said_with_the_most_first():
+    said = said_of_types({"fp32": 6, "int8": 29})
+    assert said == "29 of 35 convolutions and matrix products compute in int8, 6 in fp32"
+
+
+@pytest.mark.parametrize(
+    ("computed_in", "verdict", "share"),
+    [
+        ({"int8": 35}, "PASS", 1.0),
+        ({"int8": 28, "fp32": 7}, "PASS", 0.8),
+        ({"int8": 27, "fp32": 8}, "FAIL", 27 / 35),
+        ({"fp32": 35}, "FAIL", 0.0),
+        ({}, "INCONCLUSIVE", None),
+    ],
+)
+@pytest.mark.parametrize("precision", ["int8", "int8-u8"])
+def test_a_budget_fails_what_ran_otherwise(workspace, precision, computed_in, verdict, share):
+    plan = workspace.load(budgets=[{"metric": "computed_in", "min": "80%"}]).plan
+    own = cell(precision, computed_in).model_copy(update={"pipeline": "candidate"})
+    (found,) = judge_budget(plan, plan.budgets[0], [own], lambda *_: None, lambda _: None)
+    assert (found.verdict, found.value) == (verdict, pytest.approx(share) if share is not None else None)
+    if computed_in:
+        assert found.reason == said_of_types(computed_in)
