@@ -88,7 +88,8 @@ CODES = {
     # Plan and models.
     "check-marks": "lines of the plan are still marked CHECK",
     "reduced-weights": "a model's file is not fp32, and its fp32 cells run it as it is",
-    "batch-order": "answers depend on where in its batch an image stands",
+    "batch-mates": "an image's answer depends on its place in a batch, or on its neighbours",
+    "batch-mates-unknown": "no output tells whether an image's answer depends on its neighbours in a batch",
     "rows-without-image": "an output has another number of rows than the batch has images",
     "twins": "two pipelines are the same",
     "unread-names": "the metadata's class names are no list and no dict of number to name",
