@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from seatrial.cells.truth_form import check_file, check_label_sizes, check_objects, order_told
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.check import CheckedImage
 from seatrial.images.files import ImageFile
@@ -48,8 +49,9 @@ def truth_of(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage
     spec = plan.plan.images
     if spec.annotations is None:
         return None
-    posts = [p.postprocess for p in plan.plan.pipelines.values()]
-    multi_label = any(isinstance(p, pipelines.Postprocess) and p.multi_label for p in posts)
+    posts = [p.postprocess for p in plan.plan.pipelines.values() if isinstance(p.postprocess, pipelines.Postprocess)]
+    multi_label = any(p.multi_label for p in posts)
+    check_file(plan.resolve(spec.annotations), posts, images)
     sizes_hw = [c.source_hw for c in checked]
     return load_truth(plan.resolve(spec.annotations), images, sizes_hw, multi_label, spec.map_scale)
 
@@ -92,7 +94,7 @@ def map_truth(
         if isinstance(post, pipelines.Postprocess) and post.task == "segment":
             found = _with_background(truth, post, found)
         maps[name] = found
-        for warning in found.warnings:
+        for warning in (order_told(truth, w) for w in found.warnings):
             pipelines_by_warning.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
@@ -103,6 +105,8 @@ def _of_task(
     post: pipelines.Postprocess, truth: Truth, images: list[ImageFile], sizes: list[tuple[int, int]]
 ) -> list[Warning]:
     if not _is_text(post):
+        check_objects(truth, post.task)
+        check_label_sizes(truth, images, sizes)
         return check_truth(
             truth, images, sizes, post.task, post.multi_label, post.keypoints[0] if post.keypoints else None
         )

@@ -160,7 +160,8 @@ def _disturbances(r: NoiseReport) -> Iterator[Warning]:
         yield Warning(
             "fresh-pages",
             f"{r.minor_faults:,} minor page faults: memory is given back and fetched anew in every run",
-            "reuse buffers, or set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (bytes) above the largest tensor",
+            "set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (bytes) above the largest tensor; in a stage of your own, "
+            "reuse buffers",
         )
     if r.thermal_events:
         yield Warning(

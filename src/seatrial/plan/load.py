@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
+from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable, short_list
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
@@ -198,6 +198,9 @@ def _message(source: Source, error: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        # Its own words in a row would hide which of them is meant.
+        return f"the keys {short_list(list(map(str, value)))}" if value else "no keys"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
