@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from seatrial.cells.truth_form import check_file, check_label_sizes, check_objects, order_told
+from seatrial.cells.truth_form import check_file, check_label_sizes, check_objects, judged_tasks, order_told
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.check import CheckedImage
 from seatrial.images.files import ImageFile
@@ -20,6 +20,7 @@ from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.texts import check_texts
 from seatrial.parity.truth import Truth, check_truth, load_truth
 from seatrial.pipeline.class_count import head_classes
+from seatrial.pipeline.other_task import task_of_classes
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import baseline_name
@@ -85,7 +86,8 @@ def map_truth(
             found = map_classes(truth, labels[name], class_ids, head_classes(spec.postprocess, infos[name]))
         except DataError as e:
             if builtin or class_ids is not None:
-                raise DataError(f"{e.raw} (pipelines.{name})") from None
+                other = _other_task(name, post, infos[name], truth)
+                raise DataError(f"{other}{e.raw} (pipelines.{name})") from None
             # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
             pipelines_by_warning.setdefault(
                 Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []
@@ -114,6 +116,21 @@ def _of_task(
         return check_regions(truth, images, sizes)
     check_texts(truth)
     return []
+
+
+def _other_task(
+    name: str, post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo, truth: Truth
+) -> str:
+    """What explains a head of other classes than the truth's, in front of what is wrong with these."""
+    if not isinstance(post, pipelines.Postprocess) or post.task not in tasks.OBJECTS or truth.coco is None:
+        return ""
+    names = [str(c["name"]) for c in truth.coco["categories"] if c["id"] not in truth.placeholders]
+    other = task_of_classes(post, model, names, judged_tasks(truth))
+    if not other:
+        return ""
+    gives = ", ".join(map(str, model.outputs))
+    said = f"pipelines.{name}.postprocess.task is {post.task}, but {model.path} gives {gives}: {other}"
+    return f"{said}; where the task is right: "
 
 
 def _is_text(post: pipelines.Postprocess | pipelines.UserPostprocess) -> bool:

@@ -121,6 +121,13 @@ def _cure(annotation: Mapping[str, Any], field: str, given: str) -> str:
     return f"give each {given}, or leave images.annotations out"
 
 
+def judged_tasks(truth: Truth) -> list[str]:
+    """Of objects, by what COCO's annotations have: a truth of boxes says nothing about what stands behind a head's classes."""
+    rows = truth.coco["annotations"] if truth.coco is not None else []
+    found = [task for task, (field, _) in _FIELDS.items() if rows and all(a.get(field) for a in rows)]
+    return found + (["oriented"] if rows and all(annotated_corners(a) is not None for a in rows) else [])
+
+
 def check_label_sizes(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]]) -> None:
     """DataError where a label image has a size that is its image's in neither way round, such as the model's own."""
     for image, hw in zip(images, sizes_hw, strict=True):

@@ -117,9 +117,9 @@ def alphabet_problem(classes: int, characters: int, space: bool, blank: str) -> 
     )
     if classes == characters + 2 and not space:
         return (
-            f"{said}; one class is left: either the dictionary lacks a line, and each character behind it is read as its "
-            "neighbour, or the class is a space behind the last, as PaddleOCR's exports have it; compare the dictionary with that "
-            "of the training, and set space: true only where it is whole"
+            f"{said}; one class is left: either the dictionary lacks a line, and each character behind it is read as "
+            "its neighbour, or the class is a space behind the last, as PaddleOCR's exports have it; compare the "
+            "dictionary with that of the training, and set space: true only where it is whole"
         )
     if classes == characters + 1 and space:
         return f"{said}; no class is left for a space: set space: false"
