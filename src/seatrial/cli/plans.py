@@ -139,11 +139,12 @@ def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
 
 
 def _relative(images: str, folder: Path) -> str:
-    """The images' path as the plan must say it: relative to the plan's folder where that is possible."""
-    path = Path(images)
-    if path.is_absolute() or Path.cwd() == folder:
+    """The images' path as the plan must say it: as given, or relative to the plan where they lie below or beside it."""
+    from seatrial.plan.init import from_folder
+
+    if not Path(images).is_absolute() and Path.cwd() == folder:
         return images
-    return str(path.absolute())
+    return from_folder(Path(images), folder)
 
 
 @command(
