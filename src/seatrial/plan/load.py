@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
+from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable, short_list
+from seatrial.plan.budget_tasks import impossible_budgets
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
@@ -90,7 +91,7 @@ def _checked(source: Source, path: Path, changes: dict[str, Any] | None) -> Plan
     except ValidationError as e:
         lines = list(dict.fromkeys(_message(source, error) for error in e.errors()))
         raise PlanError("\n".join(lines)) from None
-    problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
+    problems = [f"{source.where(at)}: {what}" for at, what in (*_cross_checks(plan), *impossible_budgets(plan))]
     if problems:
         raise PlanError("\n".join(problems))
     return PlanFile(path.absolute(), plan, source.text, changes or {}, source)
@@ -198,6 +199,9 @@ def _message(source: Source, error: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        # Its own words in a row would hide which of them is meant.
+        return f"the keys {short_list(list(map(str, value)))}" if value else "no keys"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
