@@ -65,7 +65,7 @@ def test_what_is_forgiven_is_where_oks_is_a_half(count):
 
 def test_the_default_is_said_in_pixels_of_the_truth(tmp_path):
     said = str(default_sigmas(3, truth_of(tmp_path, [20.0, 30.0, 2.0] * 3)))
-    assert "OKS takes sigma 0.0669 for all" in said
+    assert "OKS takes sigma 0.0669 for each" in said
     assert "OKS 0.5 forgives 16% of an object's size: about 13 px on the median object" in said
     assert "square root of area 80 px" in said
     assert said.endswith("set postprocess.sigmas, one a keypoint")

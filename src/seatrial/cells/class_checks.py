@@ -13,6 +13,7 @@ from seatrial.images.check import CheckedImage
 from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
+from seatrial.parity.empty_truth import nothing_to_find
 from seatrial.parity.names import fold
 from seatrial.parity.pose_sigmas import default_sigmas
 from seatrial.parity.regions import check_regions
@@ -100,7 +101,9 @@ def map_truth(
             pipelines_by_warning.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
-    return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    task = next((p.task for p in posts if isinstance(p, pipelines.Postprocess)), "")
+    return [*truth.warnings, *nothing_to_find(truth, task), *lines, *_unlike_coverage(truth, maps)], maps
 
 
 def sigma_notes(plan: PlanFile, truth: Truth | None) -> list[Warning]:

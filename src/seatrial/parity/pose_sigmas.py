@@ -27,7 +27,7 @@ def default_sigmas(count: int, truth: Truth | None) -> Warning | None:
     side = _median_side(truth)
     of_this = f": about {share * side:.2g} px on the median object of this truth (square root of area {side:.3g} px)"
     said = (
-        f"nothing says how exact each of {count_of(count, 'keypoint')} is: OKS takes sigma {sigma:.3g} for all (1 / keypoints, "
+        f"no sigmas are given for {count_of(count, 'keypoint')}: OKS takes sigma {sigma:.3g} for each (1 / keypoints, "
         f"at most COCO's mean), so that OKS {LOOSEST_OKS:g} forgives {share:.0%} of an object's size{of_this if side else ''}"
     )
     return Warning("default-sigmas", said, "set postprocess.sigmas, one a keypoint")
