@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable, short_list
-from seatrial.plan.budget_tasks import impossible_budgets
+from seatrial.plan.judged_by import unfit
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
@@ -91,7 +91,7 @@ def _checked(source: Source, path: Path, changes: dict[str, Any] | None) -> Plan
     except ValidationError as e:
         lines = list(dict.fromkeys(_message(source, error) for error in e.errors()))
         raise PlanError("\n".join(lines)) from None
-    problems = [f"{source.where(at)}: {what}" for at, what in (*_cross_checks(plan), *impossible_budgets(plan))]
+    problems = [f"{source.where(at)}: {what}" for at, what in _cross_checks(plan)]
     if problems:
         raise PlanError("\n".join(problems))
     return PlanFile(path.absolute(), plan, source.text, changes or {}, source)
@@ -254,6 +254,8 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             problems.append(
                 (("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference")
             )
+        if why := unfit(plan, budget):
+            problems.append((("budgets", i, "metric"), why))
         against_truth = budget.metric.endswith("_drop") or budget.metric in ("accuracy", "abs_rel", "rmse")
         if against_truth and plan.images.annotations is None:
             problems.append(
