@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from seatrial.errors import count_of
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.postprocess import DetectionDecoder
@@ -276,7 +277,7 @@ def test_another_shape_is_refused(name, shapes):
     with pytest.raises(ValueError) as e:
         decode(name, [np.zeros(s, np.float32) for s in shapes])
     came = ", ".join(map(str, shapes)) or "none"
-    expected = f"expected {FORMATS[name].outputs}, got {len(shapes)} output(s) of shape {came}"
+    expected = f"expected {FORMATS[name].outputs}, got {count_of(len(shapes), 'output')} of shape {came}"
     assert str(e.value) == f"format '{name}': {expected}"
 
 
