@@ -251,6 +251,7 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
             data = base64.b64encode(file.read_bytes()).decode()
             side = {
                 "pipeline": picture.pipeline,
+                "shows": picture.shows,
                 "configuration": configuration(picture.cell),
                 "caption": picture.caption,
                 "legend": picture.legend,
