@@ -59,7 +59,7 @@ def wrong(evaluation: Evaluation) -> Wrong:
         unit = "fraction" if e.metric == "AbsRel" else ""
         # No error is none to the last digit.
         return Wrong(
-            np.round(np.nan_to_num(e.values), 4), lambda i: f"{e.metric} {format_value(float(e.values[i]), unit)} here"
+            np.nan_to_num(e.values).round(4), lambda i: f"{e.metric} {format_value(float(e.values[i]), unit)} here"
         )
     if isinstance(e, WordEvaluation):
         edits = np.where(e.values > 0, 0.0, np.maximum(e.edits, 1.0))
