@@ -19,7 +19,8 @@ from seatrial.kernels.results import (
     SemanticMask,
 )
 from seatrial.pipeline.results import ResultsWriter
-from seatrial.trial.pictures import HEIGHT, MOST_NAMED, PALETTE, WIDTH, draw_pictures
+from seatrial.trial.drawing import HEIGHT, PALETTE, WIDTH
+from seatrial.trial.pictures import MOST_NAMED, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES
 
 
@@ -161,8 +162,8 @@ def test_where_nobody_finds_anything_two_pictures_say_so(drawn, other):
         (boxes((-90, -90, 900, 900, 1, 0), (3, 3, 5, 5, 0.2, 999)), "2 detections"),
         (oriented((8, 6, 8, 3, 0.7, 0.5, 1)), "1 oriented box"),
         (oriented((8, 6, 9e5, 3, 0.7, 0.5, 1), (-50, 6, 3, 3, 0.7, 0.5, 1)), "2 oriented boxes"),
-        (kind(2), "2 (90%)"),
-        (kind(0, 1.0), "0 (100%)"),
+        (kind(2), "class 2 (90%)"),
+        (kind(0, 1.0), "class 0 (100%)"),
         (mask(0), ""),
         (mask(255), ""),
     ],
@@ -248,7 +249,7 @@ def hex_of(k):
         ("[background, cat, dog]", "background", ""),
         ("[_Background_, cat, dog]", "_Background_", ""),
         ("[sky, cat, dog]", "sky", hex_of(0)),
-        ("null", "0", hex_of(0)),
+        ("null", "class 0", hex_of(0)),
     ],
 )
 def test_a_mask_says_which_colour_is_which_class_and_leaves_the_background_as_it_is(drawn, labels, name, colour):
@@ -256,7 +257,7 @@ def test_a_mask_says_which_colour_is_which_class_and_leaves_the_background_as_it
     assert {p.legend for p in bare} == {()}, "what a crop cut away is no class"
     plain = cv2.imread(str(folder / bare[0].file)).astype(int)
     pictures, folder = drawn(plan=labelled(labels), only=[halves(0, 2)] * 4)
-    assert keys(pictures[0]) == [(name, colour), ("dog" if labels != "null" else "2", hex_of(2))]
+    assert keys(pictures[0]) == [(name, colour), ("dog" if labels != "null" else "class 2", hex_of(2))]
     differ = np.abs(cv2.imread(str(folder / pictures[0].file)).astype(int) - plain).max(2)
     # A little beside the edge, over which JPEG's blocks go.
     half = differ.shape[0] // 2
@@ -268,12 +269,12 @@ def test_of_many_classes_the_largest_are_named_and_said_how_many_there_are(drawn
     own = np.zeros((12, 16), np.uint8)
     own[0], own[1] = np.arange(16), 40
     pictures, _ = drawn(plan={"pipelines": ONE}, only=[SemanticMask(own)] * 4)
-    assert [k.name for k in pictures[0].legend][:2] == ["0", "40"]
-    assert len(pictures[0].legend) == MOST_NAMED
+    names = [k.name for k in pictures[0].legend]
+    assert names == [f"class {k}" for k in (*range(MOST_NAMED - 1), 40)], "in the order of the classes"
     assert pictures[0].caption == f"17 classes, the largest {MOST_NAMED}"
 
 
-def test_boxes_have_a_legend_too_of_the_most_first(drawn):
+def test_boxes_have_a_legend_too(drawn):
     pictures, _ = drawn(plan=labelled("[face, hand, foot]"), only=[boxes(FACE, OTHER, FALSE)] * 4)
     assert keys(pictures[0]) == [("face", hex_of(0)), ("hand", hex_of(1))]
 
@@ -282,9 +283,9 @@ def test_classes_of_one_image_have_colours_of_their_own_the_same_on_both_sides(d
     far = len(PALETTE)
     pictures, _ = drawn(baseline=[halves(0, far)] * 4, candidate=[halves(far, 1)] * 4)
     left, right = (dict(keys(p)) for p in pictures[:2])
-    assert left["0"] == hex_of(0)
-    assert right["1"] == hex_of(1) or right["1"] not in left.values()
-    assert left[str(far)] == right[str(far)]
+    assert left["class 0"] == hex_of(0)
+    assert right["class 1"] == hex_of(1) or right["class 1"] not in left.values()
+    assert left[f"class {far}"] == right[f"class {far}"]
     assert len({*left.values(), *right.values()}) == 3
 
 

@@ -38,7 +38,7 @@ def evaluate_pixels(
 
     A category or number that is no class of the model counts as a class of its own of which nothing is found, as in mAP.
     """
-    ids, expected_of = (_coco if truth.coco is not None else _label_images)(truth, images, class_map)
+    ids, expected_of = expected_pixels(truth, images, class_map)
     own = len(class_map.ids)
     inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
     for at, result in enumerate(results):
@@ -47,6 +47,13 @@ def evaluate_pixels(
         found = np.full(expected.shape, own, np.int32) if mask is None else mask
         inter[at], union[at] = _counts(expected.ravel(), found.reshape(-1), len(ids), own)
     return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)
+
+
+def expected_pixels(
+    truth: Truth, images: Sequence[ImageFile], class_map: ClassMap
+) -> tuple[tuple[int | None, ...], Expected]:
+    """What the truth calls each class, the model's first and then those that it does not have, and the class of each pixel."""
+    return (_coco if truth.coco is not None else _label_images)(truth, images, class_map)
 
 
 def _counts(

@@ -7,7 +7,7 @@ from seatrial.history.records.cell import CELL_SCHEMA, CellRecord, configuration
 from seatrial.history.records.comparison import Asked, AskedSide, Comparison, ComparisonVerdict, Pair
 from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
-from seatrial.history.records.measurement import Accuracy, EngineComparison, Measurement, Noise, Spike
+from seatrial.history.records.measurement import Accuracy, ClassFigure, EngineComparison, Measurement, Noise, Spike
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
 from seatrial.history.records.record import RUN_SCHEMA, SCHEMA, Decision, NoiseFloor, Record, RunStart, Verdict
 from seatrial.history.records.subject import (
@@ -27,6 +27,7 @@ __all__ = [
     "CELL_SCHEMA",
     "CellRecord",
     "ClassColour",
+    "ClassFigure",
     "Comparison",
     "ComparisonVerdict",
     "Decision",
