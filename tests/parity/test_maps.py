@@ -345,6 +345,8 @@ def test_a_limit_on_an_error_is_judged_by_bounds():
     few, many = errors(rng.uniform(0.05, 0.07, 12)), errors(rng.uniform(0.05, 0.07, 400))
     assert judge_error(many, 0.1, 0).verdict == "PASS"
     assert judge_error(many, 0.04, 0).verdict == "FAIL"
+    as_its_limit = judge_error(many, 0.1, 0, "fraction").reason
+    assert as_its_limit == "AbsRel on 400 images, 5.9 % to 6.7 % at 95% a side if none is further off than 100.0 %"
     unsure = judge_error(few, 0.1, 0)
     assert unsure.verdict == "INCONCLUSIVE"
     assert "AbsRel on 12 images, " in unsure.reason

@@ -114,10 +114,10 @@ def _objects(
         corners = np.array([annotated_corners(a) for a in own], np.float32).reshape(-1, 4, 2)
         return Expected(OrientedBoxes.of_corners(corners, np.full(len(own), np.nan), class_ids, hw), names)
     if isinstance(like, Poses):
-        points = np.array([a["keypoints"] for a in own], np.float32).reshape(len(own), -1, 3)
+        points = np.array([a["keypoints"] for a in own], np.float32).reshape(-1, like.keypoints.shape[1], 3)
         points[..., 2] = points[..., 2] > 0
         bare = [
-            _xyxy(a["bbox"]) if a.get("bbox") else _around(p[None, p[:, 2] > 0])[0]
+            _xyxy(a["bbox"]) if a.get("bbox") else _around(p[None, p[:, 2] > 0, :2])[0]
             for a, p in zip(own, points, strict=True)
         ]
         found = _boxes(np.array(bare).reshape(-1, 4), class_ids)
