@@ -21,6 +21,7 @@ from seatrial.plan.judged_by import unfit
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
+from seatrial.plan.unread_keys import drop_unread
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def _extend_pipelines(source: Source) -> None:
             )
         base = resolved(parent, (*chain, name))
         done[name] = _merge(base, own)
+        drop_unread(done[name].get("postprocess"), own.get("postprocess"))
         for key_path, line in list(source.lines.items()):
             if key_path[:2] == ("pipelines", parent):
                 source.lines.setdefault(("pipelines", name, *key_path[2:]), line)
