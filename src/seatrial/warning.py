@@ -145,6 +145,11 @@ CODES = {
     "overflow": "an output is infinite somewhere",
     "nothing-found": "a detector finds nothing on any image",
     "unknown-classes": "results are of a class that the model does not have",
+    "few-pixels": "the truth judges few of the pixels",
+    "bare-images": "a model finds as much on images without an annotation as on others",
+    "negative-values": "values of a depth are below 0",
+    "other-unit": "values are another unit's than the truth's",
+    "folded-texts": "texts are right but for capitals, spaces or full-width forms",
     # The run as a whole.
     "noise-floor": "what processes differ by without any change is not known",
     "no-pictures": "the report's pictures could not be drawn",
