@@ -116,6 +116,7 @@ CODES = {
     "no-tags": "no image of the trial has a tag",
     "folded-names": "classes matched but for capitals, spaces, '_' or '-'",
     "class-order": "without labels, classes are taken for categories by their order",
+    "label-numbers": "numbers of label images are taken for the labels in their order",
     "class-count": "the model's file leaves its number of classes open",
     "class-conflict": "the plan's class_ids go against names that agree",
     "placeholder": "a category that only groups the others is taken for no class",

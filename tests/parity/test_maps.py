@@ -204,7 +204,7 @@ def test_a_label_image_of_another_size_is_refused(tmp_path):
         ([0, 255], 2, None, "hold 0 and 255 alone, and 255 is what is not judged"),
         ([0, 1, 7], 3, None, r"hold 7, but the model has 3 classes, 0 to 2; write 255"),
         ([1, 2, 3], 3, None, r"hold 3, but the model has 3 classes, 0 to 2; do they count from 1\?"),
-        ([0, 1], 2, "order", "class_ids is order, which reads category ids"),
+        ([0, 1], 2, "coco80", "class_ids is coco80, which reads category ids"),
         ([0, 1], 2, {"0": 255}, "gives 255 to '0'; expected one of 0 to 254"),
         ([0, 1], 2, {"0": 1, "1": 1}, "gives number 1 to two classes"),
         ([0, 1], 2, {"0": 5}, "no number of the label images"),
@@ -268,7 +268,10 @@ def test_an_image_without_a_judged_pixel_has_no_part(tmp_path):
     found = evaluate(truth, images, results, ClassMap())
     assert value_of(found) == pytest.approx(0.5)
     assert value_of(found, [0]) is None
-    assert (judged_images(found), said_beside(found)) == (1, "RMSE 1, judged 50% of the pixels, 1 of 2 images not judged")
+    assert (judged_images(found), said_beside(found)) == (
+        1,
+        "RMSE 1, judged 50% of the pixels, 1 of 2 images not judged",
+    )
 
 
 def test_a_figure_is_of_the_images_that_are_judged(tmp_path):
