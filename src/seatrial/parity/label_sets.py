@@ -16,6 +16,8 @@ import numpy.typing as npt
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import Labels
 from seatrial.parity.classes import ClassMap
+from seatrial.parity.evaluation import NOTHING_NOTED, Noted
+from seatrial.parity.odd_results import bare_images
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -30,6 +32,7 @@ class LabelEvaluation:
     told: F64
     true: F64
     metric: str = "micro F1"
+    noted: Noted = NOTHING_NOTED
 
     @property
     def images(self) -> int:
@@ -73,4 +76,5 @@ def evaluate_labels(
         told = set(result.class_ids.tolist()) if isinstance(result, Labels) else set()
         rows.append((len(true & told), len(told), len(true)))
     table = np.array(rows, np.float64).reshape(-1, 3)
-    return LabelEvaluation(table[:, 0], table[:, 1], table[:, 2])
+    noted = bare_images((table[:, 2] > 0).tolist(), table[:, 1], "labels")
+    return LabelEvaluation(table[:, 0], table[:, 1], table[:, 2], noted=noted)

@@ -22,8 +22,9 @@ from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
+from seatrial.parity.odd_results import bare_images
 from seatrial.parity.oriented import NEEDED, annotated_corners, oriented_overlaps
-from seatrial.parity.overlaps import FILLED
+from seatrial.parity.overlaps import FILLED, OVERLAPS
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -88,7 +89,8 @@ def evaluate_objects(
     """results: all of one kind, or None, for which nothing is found. DataError where the truth cannot judge that kind."""
     coco = truth.coco
     assert coco is not None
-    how = JUDGING[next(k for k in kinds_of(results) if k is not None)]
+    kind = next(k for k in kinds_of(results) if k is not None)
+    how = JUDGING[kind]
     without = sum(not how.has(a) for a in coco["annotations"])
     if without:
         raise DataError(
@@ -109,7 +111,10 @@ def evaluate_objects(
         if matched is not None:
             by_category[int(matched["category_id"])].append(matched)
     matches = tuple(_class_matches(c, rows, place) for c, rows in by_category.items())
-    return BoxEvaluation(matches, len(images), how.metric, beside=_sigmas_said(sigmas))
+    annotated = {a["image_id"] for a in coco["annotations"]}
+    sure = np.array([r.scores.sum() if isinstance(r, Detections) else 0.0 for r in results], np.float64)
+    noted = bare_images([i in annotated for i in own_ids], sure, OVERLAPS[kind].objects[1])
+    return BoxEvaluation(matches, len(images), how.metric, beside=_sigmas_said(sigmas), noted=noted)
 
 
 def _found(

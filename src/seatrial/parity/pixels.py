@@ -21,6 +21,7 @@ from seatrial.parity.coco import image_ids
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import PixelEvaluation
 from seatrial.parity.label_images import NOT_JUDGED, label_image
+from seatrial.parity.odd_results import judged_pixels
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -41,12 +42,15 @@ def evaluate_pixels(
     ids, expected_of = expected_pixels(truth, images, class_map)
     own = len(class_map.ids)
     inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
+    judged = total = 0
     for at, result in enumerate(results):
         mask = result.class_ids if isinstance(result, SemanticMask) else None
         expected = expected_of(at, None if mask is None else (mask.shape[0], mask.shape[1]))
+        judged, total = judged + int((expected >= 0).sum()), total + expected.size
         found = np.full(expected.shape, own, np.int32) if mask is None else mask
         inter[at], union[at] = _counts(expected.ravel(), found.reshape(-1), len(ids), own)
-    return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)
+    noted = judged_pixels(judged, total)
+    return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union, noted=noted)
 
 
 def expected_pixels(

@@ -16,7 +16,7 @@ from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResul
 from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.dense import ErrorEvaluation
-from seatrial.parity.evaluation import Evaluation, judged_images, said_beside, value_of
+from seatrial.parity.evaluation import Evaluation, judged_images, noted_of, said_beside, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
@@ -75,6 +75,7 @@ class Comparer:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
         self._warnings[cell.id] = self._warnings_of(cell, results)
         accuracy = self._accuracy_or_why_not(cell)
+        self._warnings[cell.id] += noted_of(self.evaluation(cell.id)).warnings
         what = seen(results, self._ready.labels[cell.pipeline])
         found = Compared("; ".join(filter(None, (what, said_beside(self.evaluation(cell.id))))), accuracy)
         if self._ready.plan.plan.parity is None:
