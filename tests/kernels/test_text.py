@@ -112,7 +112,7 @@ def test_a_count_that_fits_is_no_problem(classes, space):
         (np.zeros((1, 3, 0), np.float32), "expected one output"),
         (np.zeros((1, 3, 4), np.int32), "of floats, got .*int32"),
         (np.zeros((1, 3, 6), np.float32), "has 6 classes: a blank .first. and 5 characters, but the dictionary has 3"),
-        (np.zeros((3, 1, 4), np.float32), r"expected outputs for 1 image\(s\), got a tensor of shape \(3, 1, 4\)"),
+        (np.zeros((3, 1, 4), np.float32), r"expected outputs for 1 image, got a tensor of shape \(3, 1, 4\)"),
     ],
 )
 def test_other_outputs_are_refused(tensor, said):

@@ -478,6 +478,7 @@ def test_many_samples_take_no_time():
         ({"steal_ns": 9 * MS, "cpu_ns": -9 * MS}, "", None),  # 0.45 %
         ({"run_queue_wait_ns": 50 * MS, "involuntary_switches": 12},
          "run-queue", "the process waited 50.4 ms for a core (2.5% of its work, preempted 12 times)"),
+        ({"run_queue_wait_ns": 50 * MS, "involuntary_switches": 1}, "run-queue", "preempted 1 time)"),
         ({"run_queue_wait_ns": 5 * MS}, "", None),
         ({"usual": {"cpu_ns": 40 * MS, "idle_ns": 0}}, "other-load", "other work took 0.20 of the 1 measured core"),
         ({"usual": {"cpu_ns": 49 * MS, "idle_ns": 0}}, "", None),

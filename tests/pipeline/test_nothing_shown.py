@@ -1,10 +1,9 @@
 """A picture on which a model finds nothing confirms no reading of it: YOLOv5's scores are products, which a part alone hides."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
+from seatrial.demo import MODEL
 from seatrial.jobs.guessed import confirmed
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.plan.guess import guess
@@ -23,7 +22,7 @@ def recognised(objectness, best_class):
     )
     head = np.concatenate([boxes, objectness * sure, best_class * classes], axis=1).astype(np.float32)[None]
     info = ModelInfo(
-        Path("m.onnx"), (TensorInfo("images", (1, 3, 160, 160), "float32"),),
+        MODEL, (TensorInfo("images", (1, 3, 160, 160), "float32"),),
         (TensorInfo("output0", head.shape, "float32"),), METADATA, 17, 1, "",
     )  # fmt: skip
     seen = observe(["output0"], [([head], 1)])
