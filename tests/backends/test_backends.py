@@ -16,7 +16,7 @@ from seatrial._native.timing import StageSamples, closed_loop, closed_loops
 from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.backends.catalogue import NAMES, has_native_loop
 from seatrial.backends.onnxruntime_native import NATIVE, library_path
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
 from seatrial.model.file import inspect_model
 
 MODEL = Path(seatrial.demo.__file__).parent / "models" / "seamarks-v2.onnx"
@@ -472,7 +472,7 @@ def test_clients_can_be_timed_at_once(kind, tmp_path):
 def test_openvino_has_a_stream_a_client(threads, clients):
     options = OpenOptions(threads, clients, {"images": (1, 3, 320, 320)})
     with open_backend("openvino-cpu", MODEL, options) as backend:
-        assert backend.details()["threads"] == f"{threads * clients} threads, {clients} stream(s)"
+        assert backend.details()["threads"] == f"{threads * clients} threads, {count_of(clients, 'stream')}"
 
 
 def test_a_scripted_stall_is_in_exactly_one_request_of_each_client(tmp_path):

@@ -186,4 +186,20 @@ def test_a_truth_of_another_number_of_keypoints_ends_the_run_before_it_begins(re
     with pytest.raises(DataError, match="each of the pipeline's 1 keypoints, got 9 numbers in each annotation"):
         ready(pose, truth=truth)
     truth["annotations"][0]["keypoints"] = [1, 2, 2]
-    assert ready(pose, truth=truth).warnings == []
+    assert [w.code for w in ready(pose, truth=truth).warnings] == ["default-sigmas"]
+
+
+def test_a_head_of_more_numbers_than_the_truths_classes_is_first_told_as_the_task_it_fits(ready, workspace):
+    pose = DETECTOR | {"outputs": {"y": {"shape": ["batch", 14, 84], "values": "channel_mean"}}}
+    (workspace.folder / "d.fake.json").write_text(json.dumps(pose))
+    truth = coco("person")
+    with pytest.raises(DataError) as e:
+        ready(DETECT, truth=truth)
+    assert "pose" not in str(e.value)  # boxes alone say nothing about what is behind the classes
+    truth["annotations"][0]["keypoints"] = [1, 1, 2] * 3
+    with pytest.raises(DataError) as e:
+        ready(DETECT, truth=truth)
+    told, labels = str(e.value).split("; where the task is right: ")
+    assert "pipelines.baseline.postprocess.task is detect" in told
+    assert told.endswith("set task: pose, format: yolov8, keypoints: [3, 3]")
+    assert "nothing says which of the model's classes is which category" in labels

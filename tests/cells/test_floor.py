@@ -64,7 +64,7 @@ def test_each_way_of_running_again_has_its_name(measured):
     """The last batch of three is filled up with its last image."""
     floors = measured((1, 1), (3, 1), (1, 2))
     assert [(f.what, f.rebuilt, f.problem) for f in floors] == [
-        ("built anew", True, ""), ("batch 3", False, ""), ("2 thread(s)", False, "")
+        ("built anew", True, ""), ("batch 3", False, ""), ("2 threads", False, "")
     ]  # fmt: skip
     assert [[(t.name, t.max_abs) for t in f.tensors] for f in floors] == [[("y", 0.0)]] * 3
     assert measured() == []

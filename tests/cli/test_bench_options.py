@@ -107,7 +107,7 @@ CASES = [
     ("m.fake.json --clients 2", 2, "--clients: single-stream has one client; use --scenario multi-stream or server for more"),
     ("m.fake.json --scenario paced --gap 1ms --clients 2", 2, "--clients: paced has one client"),
     ("m.fake.json --scenario mlperf-single-stream --clients 2", 2, "--clients: mlperf-single-stream has one client"),
-    *((f"m.fake.json {load} --clients {9 * CORES}", 2, f"--clients: {9 * CORES} clients of 1 thread(s) on {CORES} core(s) would "
+    *((f"m.fake.json {load} --clients {9 * CORES}", 2, f"--clients: {9 * CORES} clients of 1 thread on {CORES} core{'' if CORES == 1 else 's'} would "
        f"measure the scheduler; give at most {4 * CORES}")
       for load in ("--scenario multi-stream", "--scenario offline", "--scenario server --rate 5",
                    "--scenario mlperf-multi-stream")),

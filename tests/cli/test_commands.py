@@ -65,12 +65,14 @@ def test_the_schema_is_a_schema_and_knows_the_plan(seatrial_cli):
         jsonschema.validate(yaml.safe_load((DEMO / "trial.yaml").read_text().replace("letterbox", "ltterbox")), schema)
 
 
-def test_a_plan_is_checked_without_opening_anything(seatrial_cli, tmp_path):
+def test_a_plan_is_checked_without_its_files_and_says_that_they_are_missing(seatrial_cli, tmp_path):
     (tmp_path / "p.yaml").write_text(
         "version: 1\nimages: nowhere\npipelines: {a: {model: no.onnx, preprocess: {size: [8, 8]}}}\n"
     )
     done = seatrial_cli("plan", "check", "p.yaml")
-    assert (done.returncode, "valid; 1 pipeline(s), 1 cells" in done.stdout) == (0, True)
+    assert (done.returncode, "valid; 1 pipeline, 1 cell, 0 budgets" in done.stdout) == (0, True)
+    assert "not checked: no.onnx is not there" in done.stdout
+    assert "not checked: models, images and truth, without these" in done.stdout
 
 
 def test_init_writes_a_plan_that_runs(seatrial_cli, tmp_path):

@@ -1,5 +1,6 @@
 """What becomes of a command's words where nobody takes them: the verdict stays the exit code, and what is measured is kept."""
 
+import io
 import json
 import os
 import shlex
@@ -9,6 +10,9 @@ import threading
 
 import pytest
 from processes import SEATRIAL, ran
+from rich.table import Table
+
+from seatrial.cli.output import console
 
 
 def shell(folder, words, **options):
@@ -46,6 +50,23 @@ def test_a_reader_that_leaves_changes_no_exit_code(failing, words, code):
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.parametrize(("given", "width"), [(None, 128), ("60", 60), ("0", 128), ("wide", 128), ("99999", 128)])
+def test_without_a_terminal_the_width_is_what_columns_says(monkeypatch, given, width):
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    monkeypatch.delenv("COLUMNS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("COLUMNS", given)
+    out = console()
+    assert out.width == width
+    table = Table(box=None)
+    table.add_row("a", "b")
+    table.caption, table.caption_justify = "a note that is longer than what the table holds", "left"
+    out.print(table)
+    out.print("kept ", end="")
+    assert not [line for line in sys.stdout.getvalue().splitlines()[:-1] if line.endswith(" ")]
+    assert sys.stdout.getvalue().endswith("\nkept ")
 
 
 @pytest.mark.slow

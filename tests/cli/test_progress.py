@@ -57,6 +57,14 @@ def test_without_a_terminal_the_forecast_is_a_line(watcher):
     assert "4 images, 2 cells; about 90.0 s" in watcher.out.file.getvalue()
 
 
+def test_without_a_terminal_the_end_leaves_no_line():
+    """Each error began with an empty one."""
+    out = Console(file=io.StringIO(), width=120)
+    with progress.ProgressWatcher(out) as made:
+        made.checking("models")
+    assert out.file.getvalue() == ""
+
+
 def ended(pipeline, **fields):
     rows = np.tile(np.array([0, 1, 2, 8, 1, 12], np.int64) * 1_000_000, (300, 1))
     rows[:, 0] = np.arange(300) * 12_000_000

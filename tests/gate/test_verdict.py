@@ -113,7 +113,7 @@ LEAST = {"metric": "accuracy", "min": "90%"}
 @pytest.mark.parametrize(
     ("budget", "old", "new", "verdict", "said"),
     [
-        (DROP, of_images(0.6, 1000), of_images(0.6, 1000), "PASS", "top-1 0.600 → 0.600 on 1000 images"),
+        (DROP, of_images(0.6, 1000), of_images(0.6, 1000), "PASS", "top-1 60.0 % → 60.0 % on 1000 images"),
         (DROP, of_images(0.6, 1000), of_images(0.7, 1000), "PASS", "paired over images"),
         (DROP, of_images(0.6, 1000), of_images(0.5, 1000), "FAIL", "drop"),
         # Nothing was lost on 30 images; one in ten may be lost all the same.

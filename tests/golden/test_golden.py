@@ -40,7 +40,7 @@ SURROUNDINGS = (
     "LANG",
     "LC_ALL",
 )
-ELSEWHERE = {"COLUMNS": "40", "LINES": "5", "TERM": "xterm-256color", "COLORTERM": "truecolor", "TZ": "Asia/Kathmandu"}
+ELSEWHERE = {"LINES": "5", "TERM": "xterm-256color", "COLORTERM": "truecolor", "TZ": "Asia/Kathmandu"}
 
 
 def stored(name):

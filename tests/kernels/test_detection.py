@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from seatrial.errors import count_of
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.geometry import fit
 from seatrial.kernels.postprocess import DetectionDecoder
@@ -276,11 +277,11 @@ def test_another_shape_is_refused(name, shapes):
     with pytest.raises(ValueError) as e:
         decode(name, [np.zeros(s, np.float32) for s in shapes])
     came = ", ".join(map(str, shapes)) or "none"
-    expected = f"expected {FORMATS[name].outputs}, got {len(shapes)} output(s) of shape {came}"
+    expected = f"expected {FORMATS[name].outputs}, got {count_of(len(shapes), 'output')} of shape {came}"
     assert str(e.value) == f"format '{name}': {expected}"
 
 
-NO_CLASS = r"expected scores of at least one class beside background or 'no object', got 1 column\(s\)"
+NO_CLASS = r"expected scores of at least one class beside background or 'no object', got 1 column"
 
 
 @pytest.mark.parametrize(
@@ -289,7 +290,7 @@ NO_CLASS = r"expected scores of at least one class beside background or 'no obje
         ("yolox", [(1, 85, 7)], "yolox: expected 84 anchors for an input of 64 × 64, got 85"),
         ("ssd", [(1, 9, 4), (1, 9, 1)], NO_CLASS),
         ("detr", [(1, 9, 4), (1, 9, 1)], NO_CLASS),
-        ("yolov8", [(2, 6, 10)], r"expected outputs for 1 image\(s\), got a tensor of shape \(2, 6, 10\)"),
+        ("yolov8", [(2, 6, 10)], r"expected outputs for 1 image, got a tensor of shape \(2, 6, 10\)"),
     ],
 )
 def test_a_shape_against_its_image_is_refused(name, shapes, message):

@@ -265,11 +265,11 @@ def test_counts_say_whose_rows_they_are():
     [
         ("paddle", [(3, 6), (2,)], [1, 1], 2, "as many rows as the counts add up to, 2, got 3"),
         ("paddle", [(3, 6), (2,)], [4, -1], 2, "as many rows as the counts add up to"),
-        ("paddle", [(3, 6), (1,)], [3], 2, r"expected outputs for 2 image\(s\), got counts of 1"),
+        ("paddle", [(3, 6), (1,)], [3], 2, r"expected outputs for 2 images, got counts of 1"),
         ("paddle", [(3, 6)], None, 2, "expected one image, because nothing in its outputs says which rows are whose, got 2"),
         ("nms_tensors", [(2, 3, 4), (2, 3), (2, 3), (2,)], [1, 4], 2, "expected a count of detections from 0 to 3, got 4"),
         ("nms_tensors", [(3, 4), (3,), (3,)], None, 2, "run it at batch 1"),
-        ("nms_tensors", [(2, 3, 4), (2, 3), (2, 3)], None, 3, r"expected outputs for 3 image\(s\)"),
+        ("nms_tensors", [(2, 3, 4), (2, 3), (2, 3)], None, 3, r"expected outputs for 3 images"),
         ("detections_flat", [(2, 6)], None, 2, r"\(matrix.batch_sizes: \[1\]\)"),
         ("nms_tensors", [(1, 3, 4), (1, 2), (1, 3)], None, 1, "expected boxes"),
         ("mmdet", [(1, 3, 4), (1, 3)], None, 1, "expected dets"),

@@ -200,7 +200,7 @@ def test_a_mask_without_a_pixel_is_one_run():
         ),
         ([(1, 12, 84), (1, 12, 84), (1, 5, 8, 8)], r"expected one tensor \(B, 4 \+ classes \+ 5"),
         ([(1, 12, 84), (1, 5, 0, 8)], "expected one output of prototypes"),
-        ([(2, 12, 84), (1, 5, 8, 8)], r"expected outputs for 1 image\(s\)"),
+        ([(2, 12, 84), (1, 5, 8, 8)], r"expected outputs for 1 image"),
     ],
 )
 def test_shapes_that_cannot_be_are_named(shapes, said):

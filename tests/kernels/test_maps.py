@@ -184,7 +184,7 @@ def test_a_value_at_the_threshold_and_a_nan_are_background():
         ({"format": "one_channel"}, (1, 3, 8, 8), r"or \(B, height, width\), got shape \(1, 3, 8, 8\)"),
         ({"format": "one_channel"}, (1, 8), r"got shape \(1, 8\)"),
         ({"format": "one_channel"}, (1, 0, 8), r"got shape \(1, 0, 8\)"),
-        ({"format": "class_map"}, (2, 8, 8), r"expected outputs for 1 image\(s\)"),
+        ({"format": "class_map"}, (2, 8, 8), r"expected outputs for 1 image"),
     ],
 )
 def test_shapes_that_are_no_such_map_are_named(settings, shape, said):

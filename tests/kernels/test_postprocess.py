@@ -235,8 +235,8 @@ def test_a_zero_vector_stays_zero_and_nan_stays_nan():
         (ClassificationDecoder(), [], r"expected one output \(B, classes\), got none"),
         (ClassificationDecoder(), [(1, 0)], r"expected one output \(B, classes\), got shape \(1, 0\)"),
         (ClassificationDecoder(), [(1,)], r"expected one output \(B, classes\), got shape \(1,\)"),
-        (ClassificationDecoder(), [(2, 9)], r"expected outputs for 1 image\(s\), got a tensor of shape \(2, 9\)"),
-        (ClassificationDecoder(), [()], r"expected outputs for 1 image\(s\), got a tensor of shape \(\)"),
+        (ClassificationDecoder(), [(2, 9)], r"expected outputs for 1 image, got a tensor of shape \(2, 9\)"),
+        (ClassificationDecoder(), [()], r"expected outputs for 1 image, got a tensor of shape \(\)"),
         (SegmentationDecoder(), [], r"expected one output \(B, classes, height, width\), got none"),
         (
             SegmentationDecoder(),
@@ -245,10 +245,10 @@ def test_a_zero_vector_stays_zero_and_nan_stays_nan():
         ),
         (SegmentationDecoder(), [(1, 0, 8, 8)], r"height, width\), got shape \(1, 0, 8, 8\)"),
         (SegmentationDecoder(), [(1, 2, 0, 8)], r"height, width\), got shape \(1, 2, 0, 8\)"),
-        (SegmentationDecoder(), [(3, 2, 8, 8)], r"expected outputs for 1 image\(s\), got a tensor"),
+        (SegmentationDecoder(), [(3, 2, 8, 8)], r"expected outputs for 1 image, got a tensor"),
         (EmbeddingDecoder(), [], r"expected an output \(B, ...\), got none"),
         (EmbeddingDecoder(), [(1, 0)], r"expected an output \(B, ...\), got shape \(1, 0\)"),
-        (EmbeddingDecoder(), [(2, 3)], r"expected outputs for 1 image\(s\), got a tensor of shape \(2, 3\)"),
+        (EmbeddingDecoder(), [(2, 3)], r"expected outputs for 1 image, got a tensor of shape \(2, 3\)"),
     ],
 )
 def test_another_shape_is_refused(decoder, shapes, message):

@@ -309,7 +309,7 @@ def test_a_server_that_cannot_keep_up_says_what_was_never_served(measured):
     warnings = {w["code"]: Warning(**w) for w in run.cells[0]["warnings"]}
     overload, unserved = warnings["overload"], warnings["unserved"]
     assert overload.text.startswith("OVERLOADED: ")
-    assert "of the time that 1 client(s) have, so that the queue grows for as long as the run lasts" in overload.text
+    assert "of the time that 1 client has, so that the queue grows for as long as the run lasts" in overload.text
     assert overload.cure == "lower --rate, or raise --clients"
     assert unserved.text.startswith(f"{200 - served} of 200 requests were not begun when the time was up")
     assert all(str(w) in " ".join(run.stdout.split()) for w in (overload, unserved))

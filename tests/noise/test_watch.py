@@ -478,14 +478,15 @@ def test_many_samples_take_no_time():
         ({"steal_ns": 9 * MS, "cpu_ns": -9 * MS}, "", None),  # 0.45 %
         ({"run_queue_wait_ns": 50 * MS, "involuntary_switches": 12},
          "run-queue", "the process waited 50.4 ms for a core (2.5% of its work, preempted 12 times)"),
+        ({"run_queue_wait_ns": 50 * MS, "involuntary_switches": 1}, "run-queue", "preempted 1 time)"),
         ({"run_queue_wait_ns": 5 * MS}, "", None),
-        ({"usual": {"cpu_ns": 40 * MS, "idle_ns": 0}}, "other-load", "other work took 0.20 of the 1 measured core(s)"),
+        ({"usual": {"cpu_ns": 40 * MS, "idle_ns": 0}}, "other-load", "other work took 0.20 of the 1 measured core"),
         ({"usual": {"cpu_ns": 49 * MS, "idle_ns": 0}}, "", None),
         ({"throttled_ns": 1 * MS}, "throttle", "the control group's CPU limit stopped the process for 1.00 ms"),
         ({"major_faults": 3}, "disk-reads", "3 major page faults"),
         ({"major_faults": 2}, "", None),  # one a second
         ({"minor_faults": 300_000}, "fresh-pages", "minor page faults"),
-        ({"thermal_events": 2}, "heat", "heat slowed the cores 2 time(s)"),
+        ({"thermal_events": 2}, "heat", "heat slowed the cores 2 times"),
         ({"levels": {"frequency_khz": (2_600_000, 1_200_000)}}, "", None),  # one reading of 41
         ({"usual": ONE_CORE | {"frequency_khz": 10_000}}, "clock-frequency", "the cores' clock moved between 0.03 and 0.39 GHz"),
         ({"realtime_minus_monotonic_ns": -3_600_000 * MS}, "clock-jump", "the system clock jumped by -3600.000 s"),

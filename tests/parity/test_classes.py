@@ -7,6 +7,7 @@ import pytest
 from seatrial.errors import DataError
 from seatrial.parity.classes import map_classes
 from seatrial.parity.coco_classes import COCO80
+from seatrial.parity.label_images import LabelImages
 from seatrial.parity.names import pair_names
 from seatrial.parity.truth import Truth
 
@@ -233,3 +234,17 @@ def test_pairs_do_not_depend_on_the_side():
     assert forth.by_first == {0: 1, 1: 2, 2: 0}
     assert back.by_first == {v: k for k, v in forth.by_first.items()}
     assert forth.unclear == back.unclear == ("x",)
+
+
+def test_numbers_of_label_images_are_said_to_be_the_labels_order():
+    masks = LabelImages({}, {}, {0: 3, 2: 1, 255: 3})
+    truth = Truth(Path("labels"), masks=masks)
+    names = ["sky", "sea", "ship"]
+    (said,) = map_classes(truth, names, None, 3).warnings
+    assert str(said).startswith(
+        "the label images' numbers are taken for the labels in their order (0 = sky, 2 = ship): no"
+    )
+    confirmed = map_classes(truth, names, "order", 3)
+    assert (confirmed.ids, confirmed.warnings) == ((0, 1, 2), ())
+    assert map_classes(truth, None, None, 3).warnings == ()
+    assert map_classes(truth, names, {"sky": 0, "ship": 2}, 3).warnings == ()

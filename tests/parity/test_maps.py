@@ -204,7 +204,7 @@ def test_a_label_image_of_another_size_is_refused(tmp_path):
         ([0, 255], 2, None, "hold 0 and 255 alone, and 255 is what is not judged"),
         ([0, 1, 7], 3, None, r"hold 7, but the model has 3 classes, 0 to 2; write 255"),
         ([1, 2, 3], 3, None, r"hold 3, but the model has 3 classes, 0 to 2; do they count from 1\?"),
-        ([0, 1], 2, "order", "class_ids is order, which reads category ids"),
+        ([0, 1], 2, "coco80", "class_ids is coco80, which reads category ids"),
         ([0, 1], 2, {"0": 255}, "gives 255 to '0'; expected one of 0 to 254"),
         ([0, 1], 2, {"0": 1, "1": 1}, "gives number 1 to two classes"),
         ([0, 1], 2, {"0": 5}, "no number of the label images"),
@@ -255,7 +255,7 @@ def test_errors_of_dense_maps_are_counted_over_judged_pixels(tmp_path):
     np.testing.assert_allclose(found.called("RMSE").values, [np.sqrt((0.25 + 1) / 3) / 1000, np.sqrt(1 / 3)], rtol=1e-5)
     np.testing.assert_allclose(found.called("RMSE").of_nothing, [np.sqrt(21 / 3) / 1000, np.sqrt(5.25 / 3)], rtol=1e-6)
     assert value_of(found) == pytest.approx((0.25 + 1 / 6) / 2, rel=1e-6)
-    assert said_beside(found) == "RMSE 0.289"
+    assert said_beside(found) == "RMSE 0.289, judged 60% of the pixels"
     assert said_beside(found.called("RMSE")) == ""
     assert set(found.columns(["x", "y"])) == {"image", "value", "of_nothing", "rmse", "rmse_of_nothing"}
 
@@ -268,7 +268,10 @@ def test_an_image_without_a_judged_pixel_has_no_part(tmp_path):
     found = evaluate(truth, images, results, ClassMap())
     assert value_of(found) == pytest.approx(0.5)
     assert value_of(found, [0]) is None
-    assert (judged_images(found), said_beside(found)) == (1, "RMSE 1, 1 of 2 images not judged")
+    assert (judged_images(found), said_beside(found)) == (
+        1,
+        "RMSE 1, judged 50% of the pixels, 1 of 2 images not judged",
+    )
 
 
 def test_a_figure_is_of_the_images_that_are_judged(tmp_path):
@@ -281,7 +284,7 @@ def test_a_figure_is_of_the_images_that_are_judged(tmp_path):
     images = images_of(tmp_path, "x.jpg", "y.jpg")
     truth = load_truth(tmp_path / "masks", images)
     found = evaluate(truth, images, [SemanticMask(np.array([[0, 1]], np.uint8))] * 2, map_classes(truth, None, None, 2))
-    assert (judged_images(found), said_beside(found)) == (1, "1 of 2 images not judged")
+    assert (judged_images(found), said_beside(found)) == (1, "judged 50% of the pixels, 1 of 2 images not judged")
     assert "mIoU on 1 image (1 of 2 images not judged)" in judge_accuracy(found, 0.5, 0).reason
 
 
@@ -345,6 +348,8 @@ def test_a_limit_on_an_error_is_judged_by_bounds():
     few, many = errors(rng.uniform(0.05, 0.07, 12)), errors(rng.uniform(0.05, 0.07, 400))
     assert judge_error(many, 0.1, 0).verdict == "PASS"
     assert judge_error(many, 0.04, 0).verdict == "FAIL"
+    as_its_limit = judge_error(many, 0.1, 0, "fraction").reason
+    assert as_its_limit == "AbsRel on 400 images, 5.9 % to 6.7 % at 95% a side if none is further off than 100.0 %"
     unsure = judge_error(few, 0.1, 0)
     assert unsure.verdict == "INCONCLUSIVE"
     assert "AbsRel on 12 images, " in unsure.reason

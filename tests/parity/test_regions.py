@@ -93,7 +93,7 @@ def test_the_figure_is_the_harmonic_mean_of_precision_and_recall_over_all_images
     precision, recall = 3 / 4, 3 / 5
     assert value_of(e) == pytest.approx(2 * precision * recall / (precision + recall))
     assert e.metric == "hmean"
-    assert said_beside(e) == "precision 0.750, recall 0.600"
+    assert said_beside(e) == "precision 0.750, recall 0.600, 1 of 3 images without an annotation"
     assert value_of(e, [0]) == pytest.approx(2 * 1 * 0.5 / 1.5)
     assert value_of(e, [2]) is None
     draws = np.array([[1, 1, 1], [2, 0, 1], [0, 0, 5]], float)

@@ -27,6 +27,7 @@ V8, V5, E2E = (
     {"task": "detect", "format": "end_to_end"},
 )
 OBB = {"task": "oriented", "format": "yolov8"}
+POSE = {"task": "pose", "format": "yolov8", "keypoints": [17, 3]}
 RTDETR = {"task": "detect", "format": "rtdetr"}
 ABC = {"labels": ["a", "b", "c"]}
 CAN = {
@@ -97,6 +98,17 @@ CANNOT = {
     "older RT-DETR as the newer": ({"task": "detect", "format": "rtdetr_end_to_end"}, [(1, 300, 84)],
                                    {"task": "detect", "head": "RTDETRDecoder"}, "set format: rtdetr_joined"),
     "YOLOv7's list as one of images": ({"task": "detect", "format": "detections_flat"}, [("m", 7)], {}, r"reads one tensor.*name another"),
+    "more keypoints than columns": (POSE, [(1, 14, 2100)], {}, r"of its 14 numbers an anchor, a box takes 4 and keypoints: \[17, 3\] "
+                                    "takes 51: no class is left; is postprocess.keypoints right"),
+    "more keypoints, and one label": (POSE | {"labels": ["a"]}, [(1, 14, 2100)], {}, r"no class is left; with 1 class .* a pose "
+                                      r"head.*; set task: pose, format: yolov8, keypoints: \[3, 3\]"),
+    "no class": (V8, [(1, 4, 2100)], {}, "a box takes 4: no class is left; name another format"),
+    "a pose head as a detector": (V8 | {"labels": ["a"]}, [(1, 14, 2100)], {}, r"reads 10 classes .* 1 label.*with 1 class it looks "
+                                  r"like a pose head.*set task: pose, format: yolov8, keypoints: \[3, 3\]; or give a label"),
+    "an instance head as a detector": (V8, [(1, 15, 2100), (1, 8, 80, 80)], {}, "instance segmentation's.*set task: instances, "
+                                       "format: yolov8; or name another format, or the outputs to read"),
+    "its list alone": (V8 | ABC | {"outputs": ["output0"]}, [(1, 15, 2100), (1, 8, 80, 80)], {}, "reads 11 classes.*with 3 classes it "
+                       "looks like an instance segmentation's.*set task: instances, format: yolov8"),
     "three tensors of two": ({"task": "detect", "format": "mmdet"}, [(1, 100, 4), (1, 100), (1, 100)], {}, "reads dets"),
     "scores or classes": ({"task": "detect", "format": "nms_tensors"}, [(1, 100, 4), (1, 100), (1, 100)], {},
                           r"neither names nor types say.*outputs: \[boxes, scores, classes\]"),

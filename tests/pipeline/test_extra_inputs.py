@@ -140,7 +140,12 @@ def test_boxes_of_the_picture_need_a_picture_that_is_not_moved(post, pre, cure):
         ({"orig_target_sizes": "source_hw"}, SOURCE, "stretch", "set orig_target_sizes: source_wh"),
         ({"orig_target_sizes": "input_wh"}, SOURCE, "stretch", "set orig_target_sizes: source_wh"),
         ({"orig_target_sizes": "input_wh"}, {"task": "detect", "format": "nms_tensors"}, "letterbox", ""),
-        ({"orig_target_sizes": "input_hw"}, {"task": "detect", "format": "nms_tensors"}, "letterbox", "source_wh"),
+        (
+            {"orig_target_sizes": "input_hw"},
+            {"task": "detect", "format": "nms_tensors"},
+            "letterbox",
+            "set orig_target_sizes: input_wh",
+        ),
         ({"target_sizes": "source_wh"}, SOURCE, "stretch", "set target_sizes: source_hw"),
         (BOTH, PADDLE, "stretch", ""),
         (BOTH | {"im_shape": "input_hw"}, PADDLE, "stretch", ""),

@@ -372,7 +372,11 @@ DOUBTS = [
     ("sigmoid", softmax(np.array([[3.0, 1, 2]])), "sum to 1 already: set activation: none"),
     ("sigmoid", np.array([[0.9, 0.8, 0.1]]), "between 0 and 1 already: set activation: none"),
     ("none", np.array([[3.0, 1, -2]]), "these are logits; set activation: softmax"),
-    ("softmax", np.array([[0.9, 0.8, 0.1]]), ""),
+    (
+        "softmax",
+        np.array([[0.9, 0.8, 0.1]]),
+        "sum to 1.8 to 1.8: a sigmoid's, of a model",
+    ),
     ("softmax", np.array([[3.0, 1, -2]]), ""),
     ("none", softmax(np.array([[3.0, 1, 2]])), ""),
     ("none", np.array([[0.9, 0.8, 0.1]]), ""),

@@ -125,3 +125,10 @@ RUNS = np.array([6, 6], np.uint32)
 def test_a_users_own_masks_and_poses_must_be_sound(result):
     with pytest.raises(PlanError, match=rf"the Python postprocess gave {type(result).__name__}"):
         check_result(result)
+
+
+def test_class_numbers_of_a_mask_are_whole():
+    with pytest.raises(
+        PlanError, match=r"SemanticMask.class_ids of float32; expected whole class numbers: class_ids.astype"
+    ):
+        check_result(SemanticMask(np.zeros((2, 3), np.float32)))

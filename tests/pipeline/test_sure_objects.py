@@ -78,6 +78,16 @@ SOUND = {
     "no class, but not sure": (NMS, BOXES, np.full(4, 0.2, F), np.full(4, -1, F)),
     "a pose": (POSE, yolov8(centred(BOXES), points(BOXES))),
     "a pose whose points are not seen": (POSE, yolov8(centred(BOXES), points(BOXES, 9, sure=0.1))),
+    "one of thousands in the padding": (
+        NMS,
+        np.concatenate([np.tile(BOXES, (600, 1)), ABOVE[:1]]),
+        np.full(2401, 0.9, F),
+        np.zeros(2401, F),
+    ),
+    "two-number keypoints of which the hidden stand at 0": (
+        POSE | {"keypoints": [2, 2]},
+        yolov8(centred(BOXES), points(BOXES)[:, [0, 1, 3, 4]] * np.array([1, 1, 0, 0], F)),
+    ),
     "oriented": (OBB, yolov8(centred(BOXES), np.full((4, 1), 0.7, F))),
 }
 

@@ -63,7 +63,7 @@ def test_what_fits_is_built(post, info):
         (DB, model(("n", 100, 4)), "reads one output (B, 1, height, width)"),
         (DB, model(("n", 1, 8, 8), ("n", 1, 4, 4)), "reads one output, but m.onnx gives output0"),
         (CTC, model(("n", 16, 4)), "neither postprocess.labels nor the metadata of m.onnx (character) says"),
-        (CTC, model(("n", 16, 5), metadata=ABC), "a space behind the last: set space: true"),
+        (CTC, model(("n", 16, 5), metadata=ABC), "or the class is a space behind the last"),
         (CTC, model(("n", 16, 3), metadata=ABC), "take the blank out of the dictionary"),
         (CTC, model(("n", 4), metadata=ABC), "reads (B, steps, classes), but m.onnx gives output0 float32[n, 4]"),
         (CTC, model((16, 1, 4), metadata=ABC, batch=1), "with the steps first: transpose it in the model"),

@@ -440,3 +440,27 @@ def test_of_offsets_the_plan_gets_the_line_with_anchors_to_fill_in(name):
     outputs = CASES[name][0]
     (doubt,) = recognise(info(outputs), seen(outputs), (SIDE, SIDE)).doubts
     assert re.search("set task: detect, format: .*, and anchors: FILE, a .npy or .csv with x1, y1, x2, y2", doubt)
+
+
+@pytest.mark.parametrize(
+    ("behind", "labels", "said"),
+    [
+        (keypoints(ANCHORS, 3), 0, "what is behind from"),
+        (keypoints(ANCHORS, 3), 1, "what is behind from"),
+        (RNG.uniform(-0.5, 0.7, (ANCHORS, 1)), 2, "what is behind from -0."),
+    ],
+)
+def test_only_scores_are_told_as_scores(behind, labels, said):
+    """Keypoints and an angle were counted among them."""
+    head = joined(boxes(ANCHORS), scores(ANCHORS, labels or 1), behind).transpose(0, 2, 1)
+    found = recognise(info({"y": head}, labels=labels), seen({"y": head}), (SIDE, SIDE))
+    (doubt,) = found.doubts
+    assert "scores from 0 to 0.9, " in re.sub(r"from \S+e-\d+ to", "from 0 to", doubt)
+    assert said in doubt
+
+
+def test_a_map_from_0_to_1_may_be_one_of_text():
+    values = RNG.uniform(0, 1, (1, 1, 64, 64)).astype(F)
+    found = recognise(info({"prob": values}), seen({"prob": values}), (64, 64))
+    assert found.head.format == "one_channel"
+    assert "set task: text, format: db" in found.doubts[0]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import onnx
 import pytest
 import yaml
@@ -10,8 +11,9 @@ from onnx import TensorProto, helper
 from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
 from seatrial.plan.guess import guess
-from seatrial.plan.init import Guessed, plan_text
+from seatrial.plan.init import Guessed, from_folder, plan_text
 from seatrial.plan.load import load_plan
+from seatrial.plan.seen import observe
 
 FLOAT = TensorProto.FLOAT
 
@@ -208,3 +210,58 @@ def test_a_size_that_cannot_be_is_no_doubt_where_the_model_fixes_its_own(tmp_pat
     found = guess(inspect_model(path))
     assert any(w.startswith("size 64 × 64: fixed in the model; imgsz '[3, 64, 64]'") for w in found.why)
     assert not any(u.startswith("size") for u in found.unsure)
+
+
+def planned(folder, shape, values=None, **metadata):
+    """The text of a plan for an output of this shape. values: what it held on a picture."""
+    info = inspect_model(save(folder, [IMAGE], [tensor("y", shape)], metadata))
+    seen = observe(["y"], [([values.astype("float32")], 1)]) if values is not None else {}
+    return plan_text(info, guess(info, seen), folder, "photos", ["onnxruntime-cpu"])
+
+
+NAMES = {"names": "{0: 'a', 1: 'b', 2: 'c'}", "stride": "32"}
+ANNOTATIONS = {
+    "detect": (["batch", 7, 84], NAMES | {"task": "detect"}, "annotations.json   # COCO JSON with boxes"),
+    "oriented": (["batch", 8, 84], NAMES | {"task": "obb"}, "labels/   # a folder of DOTA's or Ultralytics' text files, or"),
+    "pose": (["batch", 16, 84], NAMES | {"task": "pose", "kpt_shape": "[3, 3]"}, "annotations.json   # COCO JSON with keypoints"),
+    "segment": (["batch", 3, 64, 64], {}, "masks/   # a folder of label images (PNG), or COCO JSON"),
+    "classify": (["batch", 3], NAMES, "annotations.csv   # a CSV with columns image,class\n"),
+    "text": (["batch", 9, 5], {"character": "a\nb\nc"}, "annotations.csv   # a CSV with columns image,text"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANNOTATIONS)
+def test_the_line_for_the_truth_is_that_of_the_task(tmp_path, name):
+    shape, metadata, said = ANNOTATIONS[name]
+    assert f"  # annotations: {said}" in planned(tmp_path, shape, **metadata)
+
+
+def test_several_classes_at_once_are_planned_where_probabilities_do_not_sum_to_one(tmp_path):
+    (tmp_path / "trial.yaml").write_text(planned(tmp_path, ["batch", 3], np.array([[0.9, 0.8, 0.1]])), "utf-8")
+    plan = load_plan(tmp_path / "trial.yaml")
+    post = plan.plan.pipelines["baseline"].postprocess
+    assert (post.task, post.multi_label, post.activation) == ("classify", True, "none")
+    assert any("a sigmoid a class, so that several may be true (multi_label: true" in u for u in plan.unconfirmed)
+    assert "columns image,class, a row for each class of an image" in plan.text
+    one = planned(tmp_path, ["batch", 3], np.array([[0.2, 0.7, 0.1]]))
+    assert "multi_label" not in one
+    assert "top_k: 5" in one
+
+
+@pytest.mark.parametrize(
+    ("place", "plan", "said"),
+    [
+        ("trials/photos", "trials", "photos"),
+        ("photos", "trials", "../photos"),
+        ("trials", "trials", "."),
+        ("deep/photos", "trials/of/mine", None),
+        ("photos", "link", None),
+    ],
+)
+def test_paths_below_a_plan_or_beside_it_are_relative_to_it(tmp_path, place, plan, said):
+    """Through a link to the plan's folder, '..' would be somewhere else."""
+    (tmp_path / "elsewhere" / "far").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere" / "far")
+    for folder in (place, "" if plan == "link" else plan):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    assert from_folder(tmp_path / place, tmp_path / plan) == (said or str(tmp_path / place))

@@ -46,6 +46,8 @@ MISTAKES = [
     ("regression", "{against: nobody}", ["no pipeline is called 'nobody'"]),
     ("measure", "{max_time: 0 s}", ["measure.max_time", "above zero"]),
     ("measure", "{max_time: soon}", ["measure.max_time", "30 ms"]),
+    ("budgets", "{metric: latency, max: 1 ms}", ["budgets: input should be a valid list, got the keys metric, max"]),
+    ("budgets", "[{metric: rmse, max: 1}]", ["trial.yaml:", "budgets[0].metric", "'rmse' does not judge task 'classify'"]),
     ("meassure", "{}", ["meassure: unknown key", "did you mean 'measure'"]),
 ]  # fmt: skip
 

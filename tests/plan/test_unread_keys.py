@@ -14,7 +14,7 @@ from seatrial.model.file import inspect_model
 from seatrial.pipeline.build import build_pipeline
 from seatrial.pipeline.decoders import decoder_of
 from seatrial.plan import pipelines, tasks
-from seatrial.plan.unread_keys import WITHOUT_NMS
+from seatrial.plan.unread_keys import WITHOUT_NMS, drop_unread
 
 # Another value than the default for each key, after which something has to differ, or the key is refused.
 OTHER = {
@@ -191,3 +191,27 @@ def _unit(said):
 
 def _alike(a, b):
     return all(np.array_equal(v, vars(b)[k]) for k, v in vars(a).items())
+
+
+@pytest.mark.parametrize(
+    ("own", "left"),
+    [
+        ({"format": "yolov10"}, {"confidence", "labels"}),
+        ({"format": "yolov10", "iou": 0.7}, {"confidence", "labels", "iou"}),
+        ({"task": "classify", "format": None}, {"confidence", "labels"}),
+        ({"confidence": 0.3}, {"confidence", "labels", "iou", "class_agnostic"}),
+    ],
+)
+def test_what_is_only_inherited_and_not_read_is_left_behind(own, left):
+    """Whoever extends a pipeline cannot leave out what stands in it; what it says itself is refused as ever."""
+    base = {
+        "task": "detect",
+        "format": "yolov8",
+        "confidence": 0.2,
+        "iou": 0.7,
+        "class_agnostic": True,
+        "labels": ["a"],
+    }
+    merged = base | own
+    drop_unread(merged, own)
+    assert set(merged) - {"task", "format"} == left

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from seatrial.errors import ResultsError
-from seatrial.history.records import ClassColour
+from seatrial.history.records import Accuracy, ClassColour, ClassFigure, Measured, Spike
 from seatrial.report import html
 from seatrial.report.html import write_report
 from seatrial.trial.run import run_trial
@@ -100,6 +100,12 @@ def test_each_image_is_shown_once_with_what_it_is(sound):
         (["differs"] * 2, "1 image on which a cell differs most from the one that it is compared with, on the left"),
         (["differs"] * 2 + ["found"], "Then 1 on which no cell differs, as the reference cell sees it."),
         (["nothing"], "No cell found anything on any image: there is no result to show."),
+        (
+            ["wrong"],
+            "1 image on which most is wrong, as the cell furthest from the truth sees it, with the truth beside it",
+        ),
+        (["wrong"] * 2 + ["found"], "As the reference cell sees them: the other images that show most."),
+        (["wrong"] * 2 + ["differs"], "1 other image on which a cell differs most"),
         # Of a record from before images were chosen.
         ([""] * 2, "As each pipeline sees them in the reference configuration."),
     ],
@@ -207,3 +213,75 @@ def test_a_trial_in_which_no_cell_ran_has_no_empty_table_and_a_reason_is_said_on
     assert "cells" not in page.ids
     assert " ".join(page.text).count("no such shape") == 1
     assert page.open == []
+
+
+def page_with(sound, monkeypatch, change):
+    """The page with each cell changed: its number and itself to what is put into it."""
+    _, _, outcome = sound
+    cells = tuple(c.model_copy(update=change(k, c)) for k, c in enumerate(outcome.record.cells))
+    monkeypatch.setattr(html, "load_record", lambda _run: outcome.record.model_copy(update={"cells": cells}))
+    text = html.render(outcome.run)
+    page = Page()
+    page.feed(text)
+    assert page.open == []
+    return text, page
+
+
+def rows_behind(text, head):
+    """Cells of the rows of the table behind a heading, without markup."""
+    body = text[text.index(head) :].split("<tbody>")[1].split("</tbody>")[0]
+    return [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in re.findall(r"<tr>.*?</tr>", body, re.DOTALL)]
+
+
+def accuracy(value, second=None, classes=(), count=0):
+    measured = Measured(value=value, unit="fraction", n=4, interval=(value / 2, 1.0))
+    return Accuracy(metric="mAP", value=measured, second=second or {}, by_class=tuple(classes), classes=count)
+
+
+def test_the_worst_classes_of_all_cells_are_a_table(sound, monkeypatch):
+    figures = [
+        [ClassFigure(name="<cat>", value=0.1, n=3), ClassFigure(name="dog", value=0.5, n=9)],
+        [ClassFigure(name="dog", value=0.05, n=9), ClassFigure(name="cow", value=0.3, n=1)],
+    ]
+    text, page = page_with(sound, monkeypatch, lambda k, _: {"accuracy": accuracy(0.5, classes=figures[k], count=30)})
+    assert rows_behind(text, "AP by class") == [
+        ["dog", "9", "50.0 %", "5.0 %"], ["&lt;cat&gt;", "3", "10.0 %", "–"], ["cow", "1", "–", "30.0 %"],
+    ]  # fmt: skip
+    assert "The worst first, 3 of 30 classes; n: objects in the truth." in " ".join(" ".join(page.text).split())
+    assert all(page.wide)
+
+
+def test_of_many_classes_a_few_are_shown_and_cells_that_agree_share_a_column(sound, monkeypatch):
+    figures = [ClassFigure(name=f"c{k}", value=k / 100, n=2) for k in range(40)]
+    one = {"pipeline": "baseline", "accuracy": accuracy(0.5, classes=figures, count=40)}
+    text, _ = page_with(sound, monkeypatch, lambda _k, _c: one)
+    assert [r[0] for r in rows_behind(text, "AP by class")] == [f"c{k}" for k in range(12)]
+    assert "baseline · fake fp32 b1 t1 and 1 more" in text
+    assert "12 of 40 classes" in text
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_of_one_class_there_is_no_table(sound, monkeypatch, count):
+    figures = [ClassFigure(name="cat", value=0.5, n=2)] * count
+    text, _ = page_with(sound, monkeypatch, lambda *_: {"accuracy": accuracy(0.5, classes=figures, count=count)})
+    assert "by class" not in text
+
+
+def test_a_figure_is_said_as_in_its_check_and_a_second_error_has_a_column(sound, monkeypatch):
+    text, _ = page_with(sound, monkeypatch, lambda k, _: {"accuracy": accuracy(0.05, {"RMSE": 0.25} if not k else {})})
+    first, other = rows_behind(text, "<h3>Answers</h3>")
+    assert first[2:4] == ["5.0 %<br><small>2.5 – 100.0</small>", "0.25"]
+    assert other[3] == "–"
+    assert '<th class="num">RMSE</th>' in text
+
+
+def test_spikes_are_folded_behind_the_slowest(sound, monkeypatch):
+    def spiky(_, cell):
+        spikes = [Spike(at_s=k, duration_s=0.01 * k, times_median=k, causes=("a page fault",)) for k in (2, 4, 3)]
+        return {"noise": cell.noise.model_copy(update={"spikes": tuple(spikes)})}
+
+    text, page = page_with(sound, monkeypatch, spiky)
+    section = text[text.index('id="timeline"') :]
+    assert section.index("<details><summary>6 spikes, the slowest 4.0 × the median") < section.index("a page fault")
+    assert section.index("a page fault") < section.index("</details>")
+    assert all(page.wide)

@@ -9,7 +9,8 @@ import pytest
 
 from seatrial.api import run
 from seatrial.kernels.results import DenseMap
-from seatrial.trial.heat import GREY, heat, heat_legend, scale_of
+from seatrial.trial.heat import BAR, GREY, heat, heat_with_bar, scale_of
+from seatrial.trial.telling import WRONG_PICTURES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
@@ -25,10 +26,17 @@ def test_both_sides_have_one_scale_over_what_has_a_value():
     left, right = dense([1, np.nan]), dense([-2, 8])
     assert scale_of([left, right, None]) == (-2, 8)
     assert scale_of([dense([np.nan])]) is None
-    assert heat_legend(None) == ()
-    least, greatest = heat_legend((-2.0, 8.0))
-    assert (least.name, greatest.name) == ("-2", "8")
-    assert least.colour != greatest.colour
+
+
+def test_below_a_map_a_bar_has_its_colours_from_the_least_to_the_greatest_and_both_numbers():
+    drawn = heat_with_bar(dense([-2, 8]), (-2, 8), (200, 100))
+    assert drawn.shape == (100 + BAR, 200, 3)
+    assert (drawn[104, [0, -1]] == drawn[50, [0, -1]]).all()
+    other = heat_with_bar(dense([-2, 8]), (-2, 9), (200, 100))
+    changed = (drawn != other).any(axis=2)[100 + BAR // 2 :]
+    assert not changed[:, :100].any()
+    assert changed[:, 100:].any(), "the greatest value's number stands on the right"
+    assert heat_with_bar(dense([np.nan]), None, (1, 1)).shape == (1, 1, 3), "nothing to say without a value"
 
 
 def test_less_is_darker_and_what_has_no_value_is_grey():
@@ -69,5 +77,6 @@ def test_a_whole_trial_of_depths_that_are_a_tenth_too_great(tmp_path):
     across = next(c.across for c in record.cells if c.pipeline == "far")
     assert across.agreement == 0
     assert across.agreement_unit == "values within 1% of each other, share of pixels"
-    sides = {p.pipeline: p for p in record.pictures if p.why == "differs"}
-    assert [c.name for c in sides["only"].legend] == [c.name for c in sides["far"].legend]
+    shown = [(p.shows, p.pipeline) for p in record.pictures if p.why == "wrong"]
+    assert shown == [("image", "far"), ("result", "far"), ("truth", "far")] * WRONG_PICTURES
+    assert all("AbsRel 10.0 % here" in p.note for p in record.pictures if p.why == "wrong")

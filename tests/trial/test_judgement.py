@@ -280,7 +280,7 @@ def test_a_resumed_cell_is_compared_with_a_reference_that_ran_only_now(workspace
 USER = {
     "good": ("return [Classification(np.array([1]), np.array([0.5], np.float32))] * len(sizes)", "ok", ""),
     "none": ("return None", "failed", "gave NoneType; expected a list of one result an image"),
-    "short": ("return []", "failed", "gave 0 result(s)"),
+    "short": ("return []", "failed", "gave 0 results"),
     "other": ("return [3] * len(sizes)", "failed", "gave a int; expected one of seatrial's Instances"),
     "empty": ("return [Classification(np.array([]), np.array([]))] * len(sizes)", "failed", "Classification of"),
     "objects": (

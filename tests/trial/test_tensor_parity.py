@@ -253,7 +253,7 @@ def batches(workspace, floors=(), **kinds):
     [
         (lambda o: np.nextafter(o, np.float32(9)), "PASS", "the table's for the same runtime"),
         (lambda o: o + 5e-6, "PASS", "the table's for the same runtime"),
-        (lambda o: o + 2e-4, "PASS", "3 × the floor (batch 2, 1 thread(s): 0.0002, at most rtol 0.001, atol 0.001)"),
+        (lambda o: o + 2e-4, "PASS", "3 × the floor (batch 2, 1 thread: 0.0002, at most rtol 0.001, atol 0.001)"),
         (lambda o: o + 0.02, "FAIL", "3 × the floor"),
     ],
 )

@@ -177,7 +177,7 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
     missing = [name for name in known if name not in feeds]
     if missing:
         raise ModelError(
-            f"no values for input(s) {', '.join(missing)}; expected feeds for {', '.join(known)}; a Python "
+            f"no values for input {', '.join(missing)}; expected feeds for {', '.join(known)}; a Python "
             "preprocess stage may return a dict with one array an input",
             subject=model,
         )

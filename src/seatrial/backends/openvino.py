@@ -11,7 +11,7 @@ import numpy.typing as npt
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
 from seatrial.backends.computed_in import of_runtime_model
 from seatrial.backends.reasons import last_line
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
 
 
 class OpenVinoBackend(Closing):
@@ -104,9 +104,9 @@ class OpenVinoBackend(Closing):
             "runtime": f"openvino {ov.__version__.split('-')[0]}",
             "device": ", ".join(get("EXECUTION_DEVICES")),
             "inference_precision": _type_name(get("INFERENCE_PRECISION_HINT")),
-            "threads": f"{get('INFERENCE_NUM_THREADS')} threads, {get('NUM_STREAMS')} stream(s)"
+            "threads": f"{get('INFERENCE_NUM_THREADS')} threads, {count_of(int(get('NUM_STREAMS')), 'stream')}"
             if self.device == "CPU"
-            else f"{get('NUM_STREAMS')} stream(s)",
+            else count_of(int(get("NUM_STREAMS")), "stream"),
         }
 
     def computed_in(self, _feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:

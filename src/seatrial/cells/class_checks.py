@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from seatrial.cells.truth_form import check_file, check_label_sizes, check_objects, judged_tasks, order_told
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.check import CheckedImage
 from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
+from seatrial.parity.empty_truth import nothing_to_find
 from seatrial.parity.names import fold
+from seatrial.parity.pose_sigmas import default_sigmas
 from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.texts import check_texts
 from seatrial.parity.truth import Truth, check_truth, load_truth
 from seatrial.pipeline.class_count import head_classes
+from seatrial.pipeline.other_task import task_of_classes
 from seatrial.plan import pipelines, tasks
 from seatrial.plan.load import PlanFile
 from seatrial.plan.reference import baseline_name
@@ -48,21 +52,25 @@ def truth_of(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage
     spec = plan.plan.images
     if spec.annotations is None:
         return None
-    posts = [p.postprocess for p in plan.plan.pipelines.values()]
-    multi_label = any(isinstance(p, pipelines.Postprocess) and p.multi_label for p in posts)
+    posts = [p.postprocess for p in plan.plan.pipelines.values() if isinstance(p.postprocess, pipelines.Postprocess)]
+    multi_label = any(p.multi_label for p in posts)
+    check_file(plan.resolve(spec.annotations), posts, images)
     sizes_hw = [c.source_hw for c in checked]
     return load_truth(plan.resolve(spec.annotations), images, sizes_hw, multi_label, spec.map_scale)
 
 
 def map_truth(
     plan: PlanFile,
-    truth: Truth,
+    truth: Truth | None,
     images: list[ImageFile],
     checked: list[CheckedImage],
     infos: dict[str, ModelInfo],
     labels: Labels,
 ) -> tuple[list[Warning], dict[str, ClassMap | None]]:
-    """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
+    """What the truth says that is odd, and each pipeline's class map; None of what has no truth. DataError names the pipeline
+    that cannot be judged."""
+    if truth is None:
+        return [], dict.fromkeys(plan.plan.pipelines)
     pipelines_by_warning: dict[Warning, list[str]] = {}
     maps: dict[str, ClassMap | None] = {}
     for name, spec in plan.plan.pipelines.items():
@@ -83,7 +91,8 @@ def map_truth(
             found = map_classes(truth, labels[name], class_ids, head_classes(spec.postprocess, infos[name]))
         except DataError as e:
             if builtin or class_ids is not None:
-                raise DataError(f"{e.raw} (pipelines.{name})") from None
+                other = _other_task(name, post, infos[name], truth)
+                raise DataError(f"{other}{e.raw} (pipelines.{name})") from None
             # What the user's own stage gives is not known before it ran: perhaps nothing that has classes.
             pipelines_by_warning.setdefault(
                 Warning("no-accuracy", f"accuracy is not computed: {e.for_command_line()}"), []
@@ -92,17 +101,31 @@ def map_truth(
         if isinstance(post, pipelines.Postprocess) and post.task == "segment":
             found = _with_background(truth, post, found)
         maps[name] = found
-        for warning in found.warnings:
+        for warning in (order_told(truth, w) for w in found.warnings):
             pipelines_by_warning.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
-    return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    task = next((p.task for p in posts if isinstance(p, pipelines.Postprocess)), "")
+    return [*truth.warnings, *nothing_to_find(truth, task), *lines, *_unlike_coverage(truth, maps)], maps
+
+
+def sigma_notes(plan: PlanFile, truth: Truth | None) -> list[Warning]:
+    """How lenient poses are judged, and compared, where the plan leaves their sigmas out."""
+    if truth is None and plan.plan.parity is None:
+        return []
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    posed = [p for p in posts if isinstance(p, pipelines.Postprocess) and p.keypoints is not None and p.sigmas is None]
+    found = [default_sigmas(p.keypoints[0], truth) for p in posed if p.keypoints is not None]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _of_task(
     post: pipelines.Postprocess, truth: Truth, images: list[ImageFile], sizes: list[tuple[int, int]]
 ) -> list[Warning]:
     if not _is_text(post):
+        check_objects(truth, post.task)
+        check_label_sizes(truth, images, sizes)
         return check_truth(
             truth, images, sizes, post.task, post.multi_label, post.keypoints[0] if post.keypoints else None
         )
@@ -110,6 +133,21 @@ def _of_task(
         return check_regions(truth, images, sizes)
     check_texts(truth)
     return []
+
+
+def _other_task(
+    name: str, post: pipelines.Postprocess | pipelines.UserPostprocess, model: ModelInfo, truth: Truth
+) -> str:
+    """What explains a head of other classes than the truth's, in front of what is wrong with these."""
+    if not isinstance(post, pipelines.Postprocess) or post.task not in tasks.OBJECTS or truth.coco is None:
+        return ""
+    names = [str(c["name"]) for c in truth.coco["categories"] if c["id"] not in truth.placeholders]
+    other = task_of_classes(post, model, names, judged_tasks(truth))
+    if not other:
+        return ""
+    gives = ", ".join(map(str, model.outputs))
+    said = f"pipelines.{name}.postprocess.task is {post.task}, but {model.path} gives {gives}: {other}"
+    return f"{said}; where the task is right: "
 
 
 def _is_text(post: pipelines.Postprocess | pipelines.UserPostprocess) -> bool:

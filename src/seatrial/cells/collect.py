@@ -15,6 +15,7 @@ from seatrial.cells.floor import kept
 from seatrial.errors import count_of
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
+from seatrial.kernels.results import Detections, Labels
 from seatrial.parity.specials import as_array, signature
 from seatrial.pipeline.image_outputs import outputs_by_image, rows_without_image
 from seatrial.pipeline.plausibility import plausibility_of
@@ -25,8 +26,9 @@ from seatrial.warning import Warning
 
 def collect(
     w: PipelineWorkload, opened: OpenedPipeline, writer: ResultsWriter, raw_images: int
-) -> tuple[list[str], list[Warning]]:
-    """Outputs that held a NaN, and what the numbers make doubtful. ModelError where the postprocess cannot be right for them.
+) -> tuple[list[str], list[Warning], int]:
+    """Outputs that held a NaN, what the numbers make doubtful, and the image with the most results. ModelError where the
+    postprocess cannot be right for them.
 
     Each result goes to the file as it comes, so that the process's memory is the pipeline's own. raw_images: of so many the
     raw outputs are written too.
@@ -37,6 +39,7 @@ def collect(
     nan_outputs: dict[str, None] = {}
     infinite: Counter[str] = Counter()
     flat: dict[str, int] = {}
+    busiest, most = 0, 0
     plausible = plausibility_of(w.name, w.spec, w.model_info, Path(w.folder))
     sure = sure_objects_of(w.name, w.spec, w.model_info, Path(w.folder))
     for start in range(0, len(data), w.batch):
@@ -63,7 +66,10 @@ def collect(
                 specials.append([signature(o) for o in own])
             if start + row < raw_images:
                 writer.add_raw([kept(o) for o in own])
-        for result in results:
+        for row, result in enumerate(results):
+            things = len(result) if isinstance(result, Detections | Labels) else 0
+            if things > most:
+                busiest, most = start + row, things
             scores = getattr(result, "scores", None)
             if scores is not None and not np.isfinite(scores).all():
                 nan_outputs["decoded scores"] = None
@@ -72,7 +78,7 @@ def collect(
     doubts = plausible.settle(reduced=w.precision != "fp32" or w.model_info.quantised)
     if sure is not None:
         doubts += sure.warnings()
-    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data)), *_flat_lists(flat, w.batch)]
+    return list(nan_outputs), [*doubts, *_overflows(infinite, len(data)), *_flat_lists(flat, w.batch)], busiest
 
 
 def _flat_lists(flat: dict[str, int], batch: int) -> Iterator[Warning]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
 from seatrial.history.records import Floor
 from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
@@ -44,7 +45,7 @@ def measure_floor(
     floors = []
     for batch, threads in configurations:
         rebuilt = (batch, threads) == (w.batch, w.threads)
-        what = "built anew" if rebuilt else f"batch {batch}" if batch != w.batch else f"{threads} thread(s)"
+        what = "built anew" if rebuilt else f"batch {batch}" if batch != w.batch else count_of(threads, "thread")
         try:
             again = split(postprocess, outputs, list(_run_again(w, opened, batch, threads, len(raw))))
             tensors = compare_tensors(reference.names, reference.arrays, again.arrays, None, reference.unit_range)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
+from seatrial.errors import count_of
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo
 from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
@@ -60,7 +61,7 @@ def why_skipped(
     if isinstance(fixed, int) and fixed != batch:
         return f"the model's batch dimension is fixed at {fixed}"
     if threads > cores:
-        return f"{threads} threads on {cores} usable core(s) would measure the scheduler"
+        return f"{threads} threads on {count_of(cores, 'usable core')} would measure the scheduler"
     if batch > image_count:
         return f"a batch of {batch} needs {batch} images; there are {image_count}"
     if precision != "fp32" and any(i.dtype != "float32" for i in model.inputs):

@@ -61,7 +61,7 @@ class MeasureAnswer:
 
 def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
     """Samples go to the memory that the parent shares, results.npz and floors into the folder."""
-    from seatrial.cells.batch_order import batch_order
+    from seatrial.cells.batch_mates import batch_mates
     from seatrial.cells.collect import collect
     from seatrial.cells.floor import measure_floor
     from seatrial.machine.environment import peak_memory_bytes
@@ -87,10 +87,10 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             return times
         tell("collecting results", 1.0)
         with ResultsWriter(folder / "results.npz") as writer:
-            nan_outputs, doubts = collect(w, opened, writer, task.raw_images)
+            nan_outputs, doubts, busiest = collect(w, opened, writer, task.raw_images)
         # By now every image has been through the pipeline, and no result was kept. The table of samples is not its own.
         peak = max(0, peak_memory_bytes() - 8 * StageSamples.words(table.capacity, table.stages))
-        doubts += batch_order(w, opened)
+        doubts += batch_mates(w, opened, busiest)
         if task.floor:
             _, raw = load_results_file(folder / "results.npz")
             save_floors(folder, measure_floor(w, task.floor, opened, raw))

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of, truth_of
+from seatrial.cells.class_checks import map_truth, relabellings_of, sigma_notes, truth_of
 from seatrial.cells.fitted_images import check_geometry
 from seatrial.cells.inputs import COMMON, Inputs
+from seatrial.cells.model_checks import check_models
 from seatrial.digests import HashedFile, hash_file
 from seatrial.errors import (
     BackendUnavailableError,
@@ -30,15 +31,12 @@ from seatrial.images.check import check_images
 from seatrial.images.files import ImageFile, find_images, hash_images
 from seatrial.kernels.simd import check_simd
 from seatrial.machine.environment import fingerprint
-from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.relabel import Relabelling
 from seatrial.parity.tags import read_tags
 from seatrial.parity.truth import Truth, truth_files
-from seatrial.pipeline.build import build_pipeline, check_fit, check_kernels, labels_of, pick_input, preprocess_kernel
-from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
-from seatrial.pipeline.class_count import check_labels
-from seatrial.pipeline.extra_inputs import unusual_inputs
+from seatrial.pipeline.build import check_kernels
 from seatrial.pipeline.source_files import source_files
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
@@ -89,17 +87,9 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     _check_code(plan, allow_code)
     inputs = Inputs()
     code_digests = _code_digests(plan, inputs)
-    hint = "; paths in a plan are relative to its folder"
-    infos = {name: inspect_model(plan.resolve(spec.model), hint) for name, spec in plan.plan.pipelines.items()}
+    infos, labels, warnings = check_models(plan)
     for name, info in infos.items():
         inputs.add(name, info.hashed)
-    for name, spec in plan.plan.pipelines.items():
-        _check_pipeline(name, spec, infos[name], plan)
-    labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in plan.plan.pipelines.items()}
-    warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos)]
-    for name, spec in plan.plan.pipelines.items():
-        check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
-        warnings += [*label_notes(name, spec, infos[name], labels[name]), *unusual_inputs(f"pipelines.{name}", spec)]
     checking("images")
     images, found_warnings = find_images(plan)
     warnings += found_warnings
@@ -115,10 +105,8 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
     truth = truth_of(plan, images, checked)
-    class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
-    if truth is not None:
-        found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
-        warnings += found_warnings
+    found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
+    warnings += [*found_warnings, *sigma_notes(plan, truth)]
     relabellings, found_warnings = relabellings_of(plan, infos, labels, class_maps)
     warnings += found_warnings
     tags, found_warnings = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])
@@ -140,40 +128,6 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         warnings=warnings,
         inputs=inputs,
     )
-
-
-def _unconfirmed(plan: PlanFile) -> list[Warning]:
-    """A guess of `init` that nobody confirmed can cost all accuracy, and no number of the run would say why."""
-    marked = plan.unconfirmed
-    if not marked:
-        return []
-    lines = "1 line" if len(marked) == 1 else f"{len(marked)} lines"
-    verb, them = ("is", "it") if len(marked) == 1 else ("are", "each")
-    said = f"{lines} of {plan.path.name} {verb} still marked CHECK: {'; '.join(marked)}. Confirm {them} and delete its line"
-    return [Warning("check-marks", said)]
-
-
-def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
-    """fp32 is the file as it is: where the file holds something else, its rows say so, and so does the run."""
-    found_warnings = []
-    for name, info in infos.items():
-        if info.held:
-            said = f"{info.path.name} {info.held}, and its fp32 cells run the file as it is"
-            found_warnings.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
-    return found_warnings
-
-
-def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:
-    """A candidate that is the baseline by another name passes every comparison: mostly a forgotten 'model:'."""
-    seen: dict[str, str] = {}
-    found_warnings = []
-    for name, spec in plan.plan.pipelines.items():
-        what = infos[name].digest + spec.model_dump_json(exclude={"extends", "model"})
-        if what in seen:
-            said = f"pipelines {seen[what]} and {name} are the same: one model, and the same stages around it"
-            found_warnings.append(Warning("twins", said))
-        seen.setdefault(what, name)
-    return found_warnings
 
 
 def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[Warning]:
@@ -257,16 +211,3 @@ def _check_code(plan: PlanFile, allow_code: bool) -> None:
                     f"{plan.path}: pipelines.{name}.{stage} names Python code ({code.python}), which a trial would run; "
                     f"read it, then give {option('allow_code')}"
                 )
-
-
-def _check_pipeline(name: str, spec: pipelines.Pipeline, info: ModelInfo, plan: PlanFile) -> None:
-    """Builds a pipeline for its errors alone; the user's code is imported only in a cell's process."""
-    if isinstance(spec.preprocess, pipelines.UserCode) or isinstance(spec.postprocess, pipelines.UserCode):
-        check_tensors(info)
-        fed = pick_input(f"pipelines.{name}", spec, info)
-        if isinstance(spec.postprocess, pipelines.Postprocess):
-            check_postprocess(f"pipelines.{name}", spec.postprocess, info, labels_of(spec, info, plan.folder))
-        if isinstance(spec.preprocess, pipelines.Preprocess):
-            check_fit(f"pipelines.{name}", preprocess_kernel(spec), fed, info)
-    else:
-        build_pipeline(name, spec, info, plan.folder)

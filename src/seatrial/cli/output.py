@@ -11,17 +11,22 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any
 
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
 
 from seatrial.errors import ResultsError, printable
 from seatrial.report.hanging import hanging, sentence
 
+# Columns without a terminal; and the most that COLUMNS may ask for.
+PIPED, WIDEST = 128, 10_000
 # What was asked for and could not be written: told at the end, since it is no reason to lose the rest.
 _unwritten: list[ResultsError] = []
 
@@ -37,6 +42,10 @@ class PatientConsole(Console):
         self.quiet = True
         _silence(self.file)
 
+    def _render_buffer(self, buffer: Iterable[Segment]) -> str:
+        """Without the blanks that fill up a table's lines, which a log would keep."""
+        return re.sub(r" +(?=\n)", "", super()._render_buffer(buffer))
+
     def _check_buffer(self) -> None:
         """All that is written goes through here, a bar's last line too."""
         try:
@@ -51,8 +60,8 @@ class PatientConsole(Console):
 def console(quiet: bool = False, json: Path | None = None) -> Console:
     """Where people read: standard output, or standard error where `--json -` has the other to itself.
 
-    Without a terminal there is no width to ask for, and 80 columns would break every table. Nothing is read as markup: a name
-    such as a[b]c.onnx is shown whole.
+    Without a terminal there is no width to ask for but COLUMNS, and 80 columns would break every table. Nothing is read as
+    markup: a name such as a[b]c.onnx is shown whole.
     """
     aside = str(json) == "-"
     stream = sys.stderr if aside else sys.stdout
@@ -61,8 +70,14 @@ def console(quiet: bool = False, json: Path | None = None) -> Console:
             _unprinted.append(_no_output("it is closed"))
         return PatientConsole(quiet=True, file=io.StringIO())
     return PatientConsole(
-        quiet=quiet, highlight=False, markup=False, stderr=aside, width=None if stream.isatty() else 128
+        quiet=quiet, highlight=False, markup=False, stderr=aside, width=None if stream.isatty() else _piped_width()
     )
+
+
+def _piped_width() -> int:
+    """COLUMNS, where somebody set a number."""
+    given = os.environ.get("COLUMNS", "")
+    return int(given) if given.isdecimal() and 0 < int(given) <= WIDEST else PIPED
 
 
 def shown(path: Path) -> Path:

@@ -13,8 +13,8 @@ import typer
 from seatrial.cli.output import console, write_json, write_out
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, app, command
 from seatrial.cli.words import shapes_of
-from seatrial.errors import NOT_UTF8, ExitCode, UsageError, is_utf8, printable
-from seatrial.report.hanging import sentence
+from seatrial.errors import NOT_UTF8, ExitCode, UsageError, count_of, is_utf8, printable
+from seatrial.report.hanging import hanging, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,11 +139,12 @@ def _facts(model: Path, info: ModelInfo, found: Guess) -> dict[str, Any]:
 
 
 def _relative(images: str, folder: Path) -> str:
-    """The images' path as the plan must say it: relative to the plan's folder where that is possible."""
-    path = Path(images)
-    if path.is_absolute() or Path.cwd() == folder:
+    """The images' path as the plan must say it: as given, or relative to the plan where they lie below or beside it."""
+    from seatrial.plan.init import from_folder
+
+    if not Path(images).is_absolute() and Path.cwd() == folder:
         return images
-    return str(path.absolute())
+    return from_folder(Path(images), folder)
 
 
 @command(
@@ -157,7 +158,8 @@ def check(
     quiet: QuietOption = False,
     debug: DebugOption = False,
 ) -> ExitCode:
-    """Check a plan's own words: keys, values, names. Opens no model and no image."""
+    """Check a plan's words, and the models, images and truth that it names. Runs no model, and none of your code."""
+    from seatrial.cells.plan_check import check_files
     from seatrial.pipeline.build import check_kernels
     from seatrial.plan import load_plan
 
@@ -165,9 +167,15 @@ def check(
     check_kernels(loaded)
     m = loaded.plan.matrix
     cells = len(loaded.plan.pipelines) * len(m.backends) * len(m.precisions) * len(m.batch_sizes) * len(m.threads)
-    what = f"{len(loaded.plan.pipelines)} pipeline(s), {cells} cells, {len(loaded.plan.budgets)} budget(s)"
-    sentence(console(quiet, json), f"{plan}: valid; {what}")
-    write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json")})
+    counts = ((len(loaded.plan.pipelines), "pipeline"), (cells, "cell"), (len(loaded.plan.budgets), "budget"))
+    found, out = check_files(loaded), console(quiet, json)
+    sentence(out, f"{plan}: valid; {', '.join(count_of(number, what) for number, what in counts)}")
+    for warning in found.warnings:
+        hanging(out, ("warning: ", "bold yellow"), str(warning), "yellow")
+    for line in found.unchecked:
+        hanging(out, ("not checked: ", "yellow"), line)
+    checked = {"warnings": [vars(w) for w in found.warnings], "not_checked": list(found.unchecked)}
+    write_json(json, {"digest": loaded.digest, "resolved": loaded.plan.model_dump(mode="json"), **checked})
     return ExitCode.PASS
 
 

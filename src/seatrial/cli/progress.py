@@ -50,7 +50,9 @@ class ProgressWatcher(Watcher):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.bar.stop()
+        # One that never started would end with an empty line.
+        if self.bar.live.is_started:
+            self.bar.stop()
 
     def checking(self, what: str) -> None:
         self.bar.update(self._task, description=f"checking {what}")

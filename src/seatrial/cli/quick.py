@@ -88,8 +88,7 @@ def try_model(
     unchecked = _unchecked(look, trial, shape_options(shapes))
     refused = [(o.backend, o.problem or o.run_problem) for o in look.openings if o.backend not in trial.backends]
     commands = next_commands(look, trial, images, shapes, _p50(record))
-    if out.is_terminal:  # elsewhere the bar leaves a line
-        out.print()
+    out.print()
     print_quick(out, record, refused, unchecked, trial.pictures)
     for number, line in enumerate(commands):
         out.print(f"{'next: ' if number == 0 else '      '}{line}", markup=False, soft_wrap=True)

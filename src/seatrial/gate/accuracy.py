@@ -16,6 +16,7 @@ from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation, MeanEvaluation, judged_images, not_judged, value_of
 from seatrial.stats.resample import Resampled, images_to_decide, resampled, share_high, share_low, trials_to_decide
 from seatrial.stats.sample import CONFIDENCE
+from seatrial.units import format_value
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,17 @@ def judge_accuracy(evaluation: Evaluation, least: float, seed: int) -> Judgement
     return Judgement("INCONCLUSIVE", value, f"{bounds}, which spans the limit; {_more(needed)}")
 
 
-def judge_error(evaluation: ErrorEvaluation, most: float, seed: int) -> Judgement:
-    """PASS where even the upper bound stays within `most`, FAIL where not even the lower one does."""
+def judge_error(evaluation: ErrorEvaluation, most: float, seed: int, unit: str = "") -> Judgement:
+    """PASS where even the upper bound stays within `most`, FAIL where not even the lower one does. unit: in which the reason
+    says it, as the limit is said."""
     value = value_of(evaluation)
     if value is None:
         return Judgement("INCONCLUSIVE", None, undefined(evaluation.metric))
     low, high = accuracy_interval(evaluation, seed)
-    ends = " to ".join("?" if v is None else f"{v:.4g}" for v in (low, high))
+    ends = " to ".join("?" if v is None else format_value(v, unit) for v in (low, high))
     bounds = (
         f"{evaluation.metric} {_on(evaluation)}, {ends} at {CONFIDENCE:.0%} a side if none is further off "
-        f"than {evaluation.worst:.4g}"
+        f"than {format_value(evaluation.worst, unit)}"
     )
     if value <= most and high is not None and high <= most:
         return Judgement("PASS", value, bounds)
@@ -89,7 +91,7 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
     if before is None or after is None:
         return Judgement("INCONCLUSIVE", None, undefined(own.metric))
     drop = before - after
-    change = f"{own.metric} {before:.3f} → {after:.3f} {_on(own)}"
+    change = f"{own.metric} {format_value(before, 'fraction')} → {format_value(after, 'fraction')} {_on(own)}"
     if before == 0:
         why = "the reference itself finds nothing right, so that nothing can drop"
         cure = "check its labels, preprocessing and annotations"

@@ -198,7 +198,7 @@ def _judge_evaluated(
         error = own.called(_METRIC_OF_ERROR[budget.metric]) if isinstance(own, ErrorEvaluation) else None
         if error is None:
             return _inconclusive(f"this task's metric is {own.metric}, not {_METRIC_OF_ERROR[budget.metric]}")
-        return judge_error(error, budget.limit, seed)
+        return judge_error(error, budget.limit, seed, budget.unit)
     if isinstance(own, ErrorEvaluation):
         cure = "of which less is better: use {metric: abs_rel, max: …} or {metric: rmse, max: …}"
         return _inconclusive(f"this task's metric is {own.metric}, {cure}")

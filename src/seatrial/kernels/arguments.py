@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from seatrial.errors import did_you_mean
+from seatrial.errors import count_of, did_you_mean
 
 ENGINES = ("native", "reference")
 
@@ -60,7 +60,7 @@ def finite_numbers(name: str, given: Any, count: int) -> tuple[float, ...]:
     if not values:
         raise ArgumentError(name, f"expected {'a number' if count == 1 else f'{count} numbers'}, got {given!r}")
     if len(values) != count:
-        raise ArgumentError(name, f"expected {count} value(s), one a channel, got {len(values)}")
+        raise ArgumentError(name, f"expected {count_of(count, 'value')}, one a channel, got {len(values)}")
     if not all(abs(v) <= float(np.finfo(np.float32).max) for v in values):
         raise ArgumentError(
             name, f"expected finite {'values other than zero' if name == 'std' else 'numbers'}, got {given}"

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
 from seatrial.kernels import detection_layouts as layouts
 from seatrial.kernels.detection_layouts import cxcywh_to_xyxy
 from seatrial.kernels.detector_format import FRACTIONS, PIXELS, ROW_PARTS, SCORE_PARTS, SOURCE, Candidates, Format, Part
@@ -87,7 +88,7 @@ def _check_two_columns(outputs: list[F32], _: tuple[int, int]) -> None:
     columns = outputs[1].shape[1]
     if columns < 2:
         raise ValueError(
-            f"expected scores of at least one class beside background or 'no object', got {columns} column(s)"
+            f"expected scores of at least one class beside background or 'no object', got {count_of(columns, 'column')}"
         )
 
 
@@ -194,7 +195,7 @@ def pick_outputs(format_name: str, outputs: list[npt.NDArray[np.floating]]) -> l
     if not _fits(form, usable, len(outputs)):
         shapes = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
         raise ValueError(
-            f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {shapes}"
+            f"format '{format_name}': expected {form.outputs}, got {count_of(len(outputs), 'output')} of shape {shapes}"
         )
     # What leaves float32's range becomes infinite, and infinite boxes are left out by rule.
     with np.errstate(over="ignore"):
@@ -208,13 +209,13 @@ def image_rows(format_name: str, outputs: list[npt.NDArray[Any]], images: int) -
         tensors = pick_outputs(format_name, outputs)
         for t in tensors:
             if len(t) != images:
-                raise ValueError(f"expected outputs for {images} image(s), got a tensor of shape {t.shape}")
+                raise ValueError(f"expected outputs for {count_of(images, 'image')}, got a tensor of shape {t.shape}")
         return [[t[i] for t in tensors] for i in range(images)]
     found = shapes_of(form, outputs)
     if found is None:
         came = ", ".join(str(tuple(o.shape)) for o in outputs) or "none"
         raise ValueError(
-            f"format '{format_name}': expected {form.outputs}, got {len(outputs)} output(s) of shape {came}"
+            f"format '{format_name}': expected {form.outputs}, got {count_of(len(outputs), 'output')} of shape {came}"
         )
     try:
         rows = found.images(outputs, images)
@@ -243,8 +244,8 @@ def pick_head(format_name: str, outputs: list[npt.NDArray[Any]], extra: int, wha
         rows = f"{form.fixed}{' + classes' if form.class_columns else ''} + {extra}"
         order = f"(B, {rows}, anchors)" if form.anchor_axis else f"(B, anchors, {rows})"
         raise ValueError(
-            f"format '{format_name}': expected one tensor {order}, the last {extra} {what}; got {len(outputs)} output(s) of "
-            f"shape {shapes}"
+            f"format '{format_name}': expected one tensor {order}, the last {extra} {what}; got "
+            f"{count_of(len(outputs), 'output')} of shape {shapes}"
         )
     with np.errstate(over="ignore"):
         return np.asarray(heads[0], np.float32)

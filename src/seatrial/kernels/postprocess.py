@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
 from seatrial.kernels import native_postprocess, reference
 from seatrial.kernels.arguments import ENGINES, is_number, is_whole, one_of
 from seatrial.kernels.detection_formats import DETECTORS, FORMATS, image_rows
@@ -293,4 +294,6 @@ def _rows(outputs: Outputs, geometries: Sequence[Geometry], expected: str) -> np
 def _check_batch(tensors: Sequence[npt.NDArray[Any]], geometries: Sequence[Geometry]) -> None:
     for t in tensors:
         if t.ndim == 0 or len(t) != len(geometries):
-            raise ValueError(f"expected outputs for {len(geometries)} image(s), got a tensor of shape {t.shape}")
+            raise ValueError(
+                f"expected outputs for {count_of(len(geometries), 'image')}, got a tensor of shape {t.shape}"
+            )

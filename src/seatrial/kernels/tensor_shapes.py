@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
+
 Array = npt.NDArray[Any]
 # Whose image a row is: said by the first dimension, by column 0, by how many each image has (the last tensor), or by nothing.
 BATCH, COLUMN, COUNTS, NOTHING = "batch", "column", "counts", "nothing"
@@ -40,7 +42,7 @@ class Shapes:
             rows = [list(r) for r in zip(*tensors, strict=True)] if batch else []
             if any(len(t) != batch for t in tensors):
                 shapes = ", ".join(str(tuple(t.shape)) for t in tensors)
-                raise ValueError(f"expected outputs for {batch} image(s), got tensors of shape {shapes}")
+                raise ValueError(f"expected outputs for {count_of(batch, 'image')}, got tensors of shape {shapes}")
             return [_first(r, _whole(np.ravel(r[-1])[0])) for r in rows] if self.counted else rows
         if self.by == COLUMN:
             return _by_column(tensors[0], batch)
@@ -99,7 +101,7 @@ def _by_column(rows: Array, batch: int) -> list[list[Array]]:
 def _by_counts(tensors: Sequence[Array], batch: int) -> list[list[Array]]:
     rows, counts = tensors
     if len(counts) != batch:
-        raise ValueError(f"expected outputs for {batch} image(s), got counts of {len(counts)}")
+        raise ValueError(f"expected outputs for {count_of(batch, 'image')}, got counts of {len(counts)}")
     counts = np.array([_whole(c) for c in np.ravel(counts)], np.int64)
     ends = np.cumsum(counts)
     # Where nothing is found, some exports give a row that stands for nothing: its class is below 0.

@@ -116,7 +116,11 @@ def alphabet_problem(classes: int, characters: int, space: bool, blank: str) -> 
         f"{count_of(max(0, classes - 1 - spaces), 'character')}, but the dictionary has {characters}"
     )
     if classes == characters + 2 and not space:
-        return f"{said}; one class is left, which in PaddleOCR's exports is a space behind the last: set space: true"
+        return (
+            f"{said}; one class is left: either the dictionary lacks a line, and each character behind it is read as "
+            "its neighbour, or the class is a space behind the last, as PaddleOCR's exports have it; compare the "
+            "dictionary with that of the training, and set space: true only where it is whole"
+        )
     if classes == characters + 1 and space:
         return f"{said}; no class is left for a space: set space: false"
     if classes == characters:

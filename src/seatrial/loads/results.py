@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import flag
+from seatrial.errors import count_of, flag
 from seatrial.history.records import LoadResult, Measured, Measurement, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary, unaccounted_time
@@ -140,9 +140,11 @@ def overload_of(task: LoadTask, table: I64) -> str:
     least, most = utilisation(service_s, rate, task.workload.clients)
     if least < 1:
         return ""
+    clients = task.workload.clients
+    have = f"{count_of(clients, 'client')} {'has' if clients == 1 else 'have'}"
     return (
-        f"{rate:.4g} requests a second take {(least + most) / 2:.0%} of the time that {task.workload.clients} client(s) have, "
-        "so that the queue grows for as long as the run lasts"
+        f"{rate:.4g} requests a second take {(least + most) / 2:.0%} of the time that {have}, so that the queue grows for as "
+        "long as the run lasts"
     )
 
 

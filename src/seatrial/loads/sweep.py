@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import UsageError, option
+from seatrial.errors import UsageError, count_of, option
 from seatrial.jobs.workload import ModelWorkload, Workload
 from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
@@ -59,8 +59,8 @@ class Sweep:
                 )
             if clients > 4 * cores:
                 raise UsageError(
-                    f"{clients} clients of {threads} thread(s) on {cores} core(s) would measure the scheduler; "
-                    f"give at most {4 * cores}",
+                    f"{count_of(clients, 'client')} of {count_of(threads, 'thread')} on {count_of(cores, 'core')} would "
+                    f"measure the scheduler; give at most {4 * cores}",
                     option="clients",
                 )
             self._check_arrivals(load, clients)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.errors import count_of
 from seatrial.noise.counters import COLUMNS
 from seatrial.noise.timeline import Timeline
 from seatrial.units import format_seconds
@@ -132,7 +133,11 @@ def _disturbances(r: NoiseReport) -> Iterator[Warning]:
         )
     wait_s, ran_s = r.run_queue_wait_s or 0.0, r.cpu_s or 0.0
     if wait_s > LOST_SHARE * (wait_s + ran_s):
-        preempted = "" if r.involuntary_switches is None else f", preempted {r.involuntary_switches:,} times"
+        preempted = (
+            ""
+            if r.involuntary_switches is None
+            else f", preempted {r.involuntary_switches:,} time{'' if r.involuntary_switches == 1 else 's'}"
+        )
         yield Warning(
             "run-queue",
             f"the process waited {format_seconds(wait_s)} for a core ({wait_s / (wait_s + ran_s):.1%} of its work{preempted})",
@@ -141,7 +146,7 @@ def _disturbances(r: NoiseReport) -> Iterator[Warning]:
     if r.other_load_cores is not None and r.other_load_cores > OTHER_SHARE * len(r.cores):
         yield Warning(
             "other-load",
-            f"other work took {r.other_load_cores:.2f} of the {len(r.cores)} measured core(s)",
+            f"other work took {r.other_load_cores:.2f} of the {count_of(len(r.cores), 'measured core')}",
             "stop it, or keep it off these cores (taskset, cpuset)",
         )
     if r.throttled_s:
@@ -160,11 +165,14 @@ def _disturbances(r: NoiseReport) -> Iterator[Warning]:
         yield Warning(
             "fresh-pages",
             f"{r.minor_faults:,} minor page faults: memory is given back and fetched anew in every run",
-            "reuse buffers, or set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (bytes) above the largest tensor",
+            "set MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ (bytes) above the largest tensor; in a stage of your own, "
+            "reuse buffers",
         )
     if r.thermal_events:
         yield Warning(
-            "heat", f"heat slowed the cores {r.thermal_events:,} time(s)", "cool the machine, or pause between runs"
+            "heat",
+            f"heat slowed the cores {r.thermal_events:,} time{'' if r.thermal_events == 1 else 's'}",
+            "cool the machine, or pause between runs",
         )
     clocks = r.timeline.column("frequency_khz")
     if clocks is not None:

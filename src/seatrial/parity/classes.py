@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from seatrial.errors import short_list
 from seatrial.parity.coco_classes import BACKGROUND, map_categories
 from seatrial.parity.csv_classes import map_texts
 from seatrial.parity.label_images import map_numbers
@@ -52,7 +53,11 @@ def map_classes(
     if truth.maps is not None:
         return ClassMap(how="none")
     if truth.masks is not None:
-        numbers, how, warnings = map_numbers(truth.path, truth.masks, names, class_ids, head_classes)
+        # Class k is number k either way; the plan may confirm it.
+        given = None if class_ids == "order" else class_ids
+        numbers, how, warnings = map_numbers(truth.path, truth.masks, names, given, head_classes)
+        if how == "index" and class_ids is None:
+            warnings += _unchecked_names(names, truth.masks.judged)
         return ClassMap(tuple(numbers), how=how, warnings=tuple(warnings))
     if truth.classes is not None or truth.label_sets is not None:
         index, how, warnings = map_texts(truth, names, class_ids, head_classes)
@@ -60,3 +65,12 @@ def map_classes(
     ids, how, warnings = map_categories(truth, names, class_ids, head_classes)
     background = next((k for k, name in enumerate(labels or []) if name.lower() in BACKGROUND), None)
     return ClassMap(tuple(ids), how=how, warnings=tuple(warnings), background=background)
+
+
+def _unchecked_names(labels: Sequence[str] | None, numbers: Sequence[int]) -> list[Warning]:
+    """Labels in another order than the numbers cost no accuracy, and call each class by another's name."""
+    if not labels or numbers == [0]:
+        return []
+    taken = short_list([f"{k} = {labels[k]}" for k in numbers if k < len(labels)])
+    said = f"the label images' numbers are taken for the labels in their order ({taken}): no name is checked"
+    return [Warning("label-numbers", said, "confirm with postprocess.class_ids: order, or map {label: number}")]

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import DenseMap
-from seatrial.parity.evaluation import value_of
+from seatrial.parity.evaluation import NOTHING_NOTED, Noted, value_of
+from seatrial.parity.odd_results import judged_pixels, odd_values
 from seatrial.parity.truth import Truth
 from seatrial.parity.value_maps import values_of
 from seatrial.pipeline.results import Result
@@ -36,6 +37,7 @@ class ErrorEvaluation:
     values: F64
     of_nothing: F64
     second: ErrorEvaluation | None = None
+    noted: Noted = NOTHING_NOTED
 
     @property
     def images(self) -> int:
@@ -94,7 +96,8 @@ def evaluate_values(truth: Truth, images: Sequence[ImageFile], results: Sequence
     DataError where a result lacks a value that the truth judges: an error that nobody knows is not a small one.
     """
     assert truth.maps is not None
-    rows = []
+    rows, ratios = [], []
+    judged_count = total = below = 0
     for image, result in zip(images, results, strict=True):
         if not isinstance(result, DenseMap):
             raise DataError(
@@ -115,9 +118,15 @@ def evaluate_values(truth: Truth, images: Sequence[ImageFile], results: Sequence
                 "them away use mode stretch or letterbox, where invert made them see its scale and shift"
             )
         rows.append(_errors(wanted, own))
+        ratios.append(float(np.median(own / wanted)) if len(own) else np.nan)
+        judged_count, total = judged_count + len(own), total + true.size
+        below += int(((own < 0) & (wanted > 0)).sum())
     table = np.array(rows, np.float64).reshape(-1, 4)
     rmse = ErrorEvaluation("RMSE", table[:, 2], table[:, 3])
-    return ErrorEvaluation("AbsRel", table[:, 0], table[:, 1], rmse)
+    noted = judged_pixels(judged_count, total)
+    odd = odd_values(np.array(ratios, np.float64), below, judged_count)
+    noted = replace(noted, warnings=(*noted.warnings, *odd))
+    return ErrorEvaluation("AbsRel", table[:, 0], table[:, 1], rmse, noted)
 
 
 def _errors(wanted: F64, own: F64) -> tuple[float, float, float, float]:

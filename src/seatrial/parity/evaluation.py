@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seatrial._native.statistics import average_precision
 from seatrial.errors import count_of
+from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -23,6 +24,17 @@ U32 = npt.NDArray[np.uint32]
 # COCO's: mAP is a mean over these, and over as many levels of recall.
 IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
 RECALL_LEVELS = np.linspace(0.0, 1.0, 101)
+
+
+@dataclass(frozen=True)
+class Noted:
+    """What results and truth show that the figure does not: in words beside it, and as warnings."""
+
+    said: str = ""
+    warnings: tuple[Warning, ...] = ()
+
+
+NOTHING_NOTED = Noted()
 
 
 class Evaluation(Protocol):
@@ -56,7 +68,12 @@ def said_beside(evaluation: Evaluation | None) -> str:
     """What the same matches say beside the figure, such as precision and recall, and what is not judged; '' where that is
     nothing."""
     left_out = not_judged(evaluation) if evaluation is not None else ""
-    return ", ".join(filter(None, (str(getattr(evaluation, "beside", "")), left_out)))
+    return ", ".join(filter(None, (str(getattr(evaluation, "beside", "")), noted_of(evaluation).said, left_out)))
+
+
+def noted_of(evaluation: Evaluation | None) -> Noted:
+    found = getattr(evaluation, "noted", None)
+    return found if isinstance(found, Noted) else NOTHING_NOTED
 
 
 def judged_images(evaluation: Evaluation) -> int:
@@ -156,6 +173,8 @@ class BoxEvaluation:
     classes: tuple[ClassMatches, ...]
     images: int
     metric: str = "mAP"
+    beside: str = ""
+    noted: Noted = NOTHING_NOTED
 
     @property
     def right(self) -> F64:
@@ -211,6 +230,7 @@ class PixelEvaluation:
     intersection: F64
     union: F64
     metric: str = "mIoU"
+    noted: Noted = NOTHING_NOTED
 
     @property
     def images(self) -> int:

@@ -153,8 +153,8 @@ def map_numbers(
         )
     if isinstance(class_ids, str):
         raise DataError(
-            f"{path}: postprocess.class_ids is {class_ids}, which reads category ids, and label images hold numbers; leave it "
-            "out where class k is number k, or give a mapping {label or index: number}"
+            f"{path}: postprocess.class_ids is {class_ids}, which reads category ids, and label images hold numbers; give "
+            "order where class k is number k, or a mapping {label or index: number}"
         )
     if class_ids is None:
         return _as_they_are(path, judged, count)

@@ -16,6 +16,8 @@ import numpy.typing as npt
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import Labels
 from seatrial.parity.classes import ClassMap
+from seatrial.parity.evaluation import NOTHING_NOTED, Noted
+from seatrial.parity.odd_results import bare_images
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -30,6 +32,7 @@ class LabelEvaluation:
     told: F64
     true: F64
     metric: str = "micro F1"
+    noted: Noted = NOTHING_NOTED
 
     @property
     def images(self) -> int:
@@ -41,9 +44,10 @@ class LabelEvaluation:
         return self.found + 1e-6 * self.true
 
     def weighted(self, weights: F64) -> F64:
-        of = weights @ (self.told + self.true)
+        """NaN where no label is there to be found."""
+        found, told, true = (weights @ v for v in (self.found, self.told, self.true))
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.where(of > 0, 2 * (weights @ self.found) / of, np.nan))
+            return np.asarray(np.where(true > 0, 2 * found / (told + true), np.nan))
 
     def with_copy(self, image: int, found: bool) -> LabelEvaluation:
         """Where nothing is right as many labels are told as before, and all are wrong."""
@@ -72,4 +76,5 @@ def evaluate_labels(
         told = set(result.class_ids.tolist()) if isinstance(result, Labels) else set()
         rows.append((len(true & told), len(told), len(true)))
     table = np.array(rows, np.float64).reshape(-1, 3)
-    return LabelEvaluation(table[:, 0], table[:, 1], table[:, 2])
+    noted = bare_images((table[:, 2] > 0).tolist(), table[:, 1], "labels")
+    return LabelEvaluation(table[:, 0], table[:, 1], table[:, 2], noted=noted)

@@ -22,8 +22,9 @@ from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
+from seatrial.parity.odd_results import bare_images
 from seatrial.parity.oriented import NEEDED, annotated_corners, oriented_overlaps
-from seatrial.parity.overlaps import FILLED
+from seatrial.parity.overlaps import FILLED, OVERLAPS
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
@@ -88,7 +89,8 @@ def evaluate_objects(
     """results: all of one kind, or None, for which nothing is found. DataError where the truth cannot judge that kind."""
     coco = truth.coco
     assert coco is not None
-    how = JUDGING[next(k for k in kinds_of(results) if k is not None)]
+    kind = next(k for k in kinds_of(results) if k is not None)
+    how = JUDGING[kind]
     without = sum(not how.has(a) for a in coco["annotations"])
     if without:
         raise DataError(
@@ -109,7 +111,10 @@ def evaluate_objects(
         if matched is not None:
             by_category[int(matched["category_id"])].append(matched)
     matches = tuple(_class_matches(c, rows, place) for c, rows in by_category.items())
-    return BoxEvaluation(matches, len(images), how.metric)
+    annotated = {a["image_id"] for a in coco["annotations"]}
+    sure = np.array([r.scores.sum() if isinstance(r, Detections) else 0.0 for r in results], np.float64)
+    noted = bare_images([i in annotated for i in own_ids], sure, OVERLAPS[kind].objects[1])
+    return BoxEvaluation(matches, len(images), how.metric, beside=_sigmas_said(sigmas), noted=noted)
 
 
 def _found(
@@ -150,10 +155,10 @@ def _filled(truth: Truth, own_ids: Sequence[int], results: Sequence[Result]) -> 
     if sizes:
         # Once more where no plan says the task: of a user's own stage nobody asked before.
         check_masks(truth.path, coco | {"images": rows}, {})
-    return coco | {"images": rows, "annotations": [_with_keypoints_counted(a) for a in coco["annotations"]]}
+    return coco | {"images": rows, "annotations": [with_keypoints_counted(a) for a in coco["annotations"]]}
 
 
-def _with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
+def with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
     """A copy. What has no visible keypoint is not there to be found; such an object's box says where it is all the same."""
     points = a.get("keypoints")
     if not points:
@@ -178,6 +183,14 @@ def _sigmas(results: Sequence[Result], truth: Truth) -> list[float] | None:
                 f"{len(a['keypoints'])} numbers; is postprocess.keypoints right?"
             )
     return sigmas
+
+
+def _sigmas_said(sigmas: list[float] | None) -> str:
+    """'OKS sigma 0.067', or '' of what has none."""
+    if sigmas is None:
+        return ""
+    low, high = min(sigmas), max(sigmas)
+    return f"OKS sigma {low:.3g}" + (f" to {high:.3g}" if high > low else "")
 
 
 def _judge(coco: dict[str, Any], how: Judging, found: list[dict[str, Any]], sigmas: list[float] | None) -> Any:

@@ -21,6 +21,7 @@ from seatrial.parity.coco import image_ids
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import PixelEvaluation
 from seatrial.parity.label_images import NOT_JUDGED, label_image
+from seatrial.parity.odd_results import judged_pixels
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -38,15 +39,25 @@ def evaluate_pixels(
 
     A category or number that is no class of the model counts as a class of its own of which nothing is found, as in mAP.
     """
-    ids, expected_of = (_coco if truth.coco is not None else _label_images)(truth, images, class_map)
+    ids, expected_of = expected_pixels(truth, images, class_map)
     own = len(class_map.ids)
     inter, union = np.zeros((len(images), len(ids))), np.zeros((len(images), len(ids)))
+    judged = total = 0
     for at, result in enumerate(results):
         mask = result.class_ids if isinstance(result, SemanticMask) else None
         expected = expected_of(at, None if mask is None else (mask.shape[0], mask.shape[1]))
+        judged, total = judged + int((expected >= 0).sum()), total + expected.size
         found = np.full(expected.shape, own, np.int32) if mask is None else mask
         inter[at], union[at] = _counts(expected.ravel(), found.reshape(-1), len(ids), own)
-    return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union)
+    noted = judged_pixels(judged, total)
+    return PixelEvaluation(tuple(-1 if i is None else i for i in ids), inter, union, noted=noted)
+
+
+def expected_pixels(
+    truth: Truth, images: Sequence[ImageFile], class_map: ClassMap
+) -> tuple[tuple[int | None, ...], Expected]:
+    """What the truth calls each class, the model's first and then those that it does not have, and the class of each pixel."""
+    return (_coco if truth.coco is not None else _label_images)(truth, images, class_map)
 
 
 def _counts(
@@ -73,7 +84,8 @@ def _label_images(
     missing = [v for v in masks.judged if v not in class_map.ids]
     ids = (*class_map.ids, *missing)
     index = np.full(256, -1, np.int32)
-    for k, value in enumerate(ids):
+    # Of 0 alone, the background, a model is right that never finds anything.
+    for k, value in enumerate(ids if masks.judged != [0] else ()):
         # 255 stands for what is not judged, and greater numbers are in no such file.
         if value is not None and value < NOT_JUDGED:
             index[value] = k
@@ -102,7 +114,8 @@ def _coco(truth: Truth, images: Sequence[ImageFile], class_map: ClassMap) -> tup
         index.createIndex()
     missing = sorted({int(a["category_id"]) for a in coco["annotations"]} - set(class_map.ids))
     ids = (*class_map.ids, *missing)
-    unannotated = -1 if class_map.background is None else class_map.background
+    # In a file without a single annotation nobody has called anything the background.
+    unannotated = -1 if class_map.background is None or not coco["annotations"] else class_map.background
     own_ids = image_ids(coco, images)
 
     def expected(at: int, hw: tuple[int, int] | None) -> I32:

@@ -21,7 +21,9 @@ from seatrial.images.files import ImageFile
 from seatrial.kernels.polygons import polygon_areas, polygon_intersections, polygon_iou
 from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
+from seatrial.parity.evaluation import NOTHING_NOTED, Noted
 from seatrial.parity.names import fold
+from seatrial.parity.odd_results import bare_images
 from seatrial.parity.odd_truth import in_fractions, unlike_sizes
 from seatrial.parity.text_truth import Region, crossed_note, region_of_points
 from seatrial.parity.truth import Truth
@@ -42,6 +44,7 @@ class RegionEvaluation:
     detections: F64
     regions: F64
     metric: str = "hmean"
+    noted: Noted = NOTHING_NOTED
 
     @property
     def images(self) -> int:
@@ -158,8 +161,11 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
 def evaluate_regions(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result]) -> RegionEvaluation:
     """results: regions, or None, for which nothing is found."""
     there = [r if isinstance(r, TextRegions) else None for r in results]
-    rows = [_counts(regions, r) for regions, r in zip(regions_by_image(truth, images), there, strict=True)]
-    return RegionEvaluation(*np.array(rows, np.float64).reshape(-1, 3).T)
+    by_image = regions_by_image(truth, images)
+    rows = [_counts(regions, r) for regions, r in zip(by_image, there, strict=True)]
+    matched, detections, regions = np.array(rows, np.float64).reshape(-1, 3).T
+    noted = bare_images([bool(own) for own in by_image], detections, "text regions")
+    return RegionEvaluation(matched, detections, regions, noted=noted)
 
 
 def _counts(regions: Sequence[Region], result: TextRegions | None) -> tuple[int, int, int]:

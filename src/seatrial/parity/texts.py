@@ -19,7 +19,8 @@ import numpy.typing as npt
 from seatrial.errors import DataError, count_of
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import Text
-from seatrial.parity.evaluation import MeanEvaluation
+from seatrial.parity.evaluation import NOTHING_NOTED, MeanEvaluation, Noted
+from seatrial.parity.odd_results import alike_but_for
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 
@@ -66,6 +67,7 @@ class WordEvaluation(MeanEvaluation):
 
     edits: F64
     characters: F64
+    noted: Noted = NOTHING_NOTED
 
     @property
     def character_accuracy(self) -> float | None:
@@ -78,6 +80,10 @@ class WordEvaluation(MeanEvaluation):
         accuracy = "undefined" if self.character_accuracy is None else f"{self.character_accuracy:.3f}"
         edits, count = count_of(int(self.edits.sum()), "edit"), count_of(int(self.characters.sum()), "character")
         return f"character accuracy {accuracy} (1 - {edits} / {count})"
+
+    def weighted(self, weights: F64) -> F64:
+        """NaN where no character is there to be read: an empty text alone is right for a model that reads nothing."""
+        return np.where(weights @ self.characters > 0, super().weighted(weights), np.nan)
 
     def with_copy(self, image: int, found: bool) -> MeanEvaluation:
         """Of words alone."""
@@ -105,4 +111,6 @@ def evaluate_texts(texts: dict[str, str], images: Sequence[ImageFile], results: 
     truth = [normal(texts[i.name]) for i in images]
     read = [normal(r.text) if isinstance(r, Text) else None for r in results]
     rows = [(a == b, edit_distance(a, b or ""), len(a)) for a, b in zip(truth, read, strict=True)]
-    return WordEvaluation("word accuracy", *np.array(rows, np.float64).reshape(-1, 3).T)
+    wrong = [(a, b) for a, b in zip(truth, read, strict=True) if b and a != b]
+    values, edits, characters = np.array(rows, np.float64).reshape(-1, 3).T
+    return WordEvaluation("word accuracy", values, edits, characters, Noted(warnings=alike_but_for(wrong)))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import ModelError, PlanError, did_you_mean
+from seatrial.errors import ModelError, PlanError, count_of, did_you_mean
 from seatrial.images.decode import DecodeSettings, decode
 from seatrial.kernels.arguments import ArgumentError
 from seatrial.kernels.geometry import Geometry
@@ -226,7 +226,7 @@ def _user_postprocess(
     def postprocess(outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Result]:
         given = function(dict(zip(output_names, outputs, strict=True)), [g.source_hw for g in geometries])
         if not isinstance(given, list | tuple) or len(given) != len(geometries):
-            count = f"{len(given)} result(s)" if isinstance(given, list | tuple) else type(given).__name__
+            count = count_of(len(given), "result") if isinstance(given, list | tuple) else type(given).__name__
             raise PlanError(
                 f"the Python postprocess gave {count}; expected a list of one result an image: {len(geometries)}"
             )

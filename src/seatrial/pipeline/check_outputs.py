@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from seatrial.errors import ModelError, did_you_mean, printable
+from seatrial.errors import ModelError, count_of, did_you_mean, printable
 from seatrial.kernels.detection_formats import FORMATS
+from seatrial.kernels.detector_format import Format
 from seatrial.model.file import ModelInfo, TensorInfo, not_an_array
 from seatrial.pipeline.check_maps import check_map
+from seatrial.pipeline.other_task import task_of_classes
 from seatrial.pipeline.outputs_read import columns_behind, is_alike, outputs_read
 from seatrial.pipeline.text import check_text
 from seatrial.plan import pipelines, tasks
@@ -82,9 +84,9 @@ def _check_detector(
         or (single and not masks and len(ranks) != 1)
         or (masks and (ranks.count(3), ranks.count(4)) != (len(form.output_ranks), 1))
     ):
-        raise ModelError(
-            f"{said}{', '.join(map(str, outputs))}; {_alone(spec, model) or 'name another format, or the outputs to read'}"
-        )
+        other = task_of_classes(spec, model, labels or [])
+        cure = _alone(spec, model) or f"{other and f'{other}; or '}name another format, or the outputs to read"
+        raise ModelError(f"{said}{', '.join(map(str, outputs))}; {cure}")
     heads, extra = [o for o in outputs if len(o.shape) == 3], columns_behind(spec, outputs)
     if single and len(heads) == 1 and extra is not None:
         _check_head(where, spec, heads[0], extra, said, model, labels)
@@ -124,15 +126,35 @@ def _check_head(
             looks = recognise(model, {}).head
             raise ModelError(f"{said}{head}, which looks like {looks.words}; name another format, or use task: raw")
     counted = rows if anchors_last else columns
+    if isinstance(counted, int) and form.class_columns and form.classes_beside(counted, extra) < 1:
+        raise ModelError(f"{said}{head}; {_no_room(spec, form, counted, extra, model, labels)}")
     if counts_classes and isinstance(counted, int):
         problem = class_count_problem(form.classes_beside(counted, extra), labels)
         if problem:
-            looks = recognise(model, {}).head
-            likely = f" (it may be {looks.words})" if (looks.task, looks.format) != (spec.task, name) else ""
+            other = task_of_classes(spec, model, labels or [])
             raise ModelError(
-                f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}{likely}; give a label "
-                "for each class, or the format that the model was exported for"
+                f"{where}.postprocess.format is {name}, which {problem}: {head} of {model.path}; {other and f'{other}; or '}"
+                "give a label for each class, or the format that the model was exported for"
             )
+
+
+def _no_room(
+    spec: pipelines.Postprocess,
+    form: Format,
+    columns: int,
+    extra: int,
+    model: ModelInfo,
+    labels: list[str] | None,
+) -> str:
+    """Of a head with fewer columns than the plan asks for; with the cure."""
+    behind = f" and {extra} numbers behind the classes" if extra else ""
+    if spec.keypoints is not None:
+        behind = f" and keypoints: [{spec.keypoints[0]}, {spec.keypoints[1]}] takes {extra}"
+    other = task_of_classes(spec, model, labels or [])
+    cure = other or (
+        "is postprocess.keypoints right?" if spec.keypoints else "name another format, or the outputs to read"
+    )
+    return f"of its {columns} numbers an anchor, a box takes {form.fixed}{behind}: no class is left; {cure}"
 
 
 def pick_outputs(where: str, spec: pipelines.Postprocess, model: ModelInfo) -> list[str]:
@@ -165,4 +187,7 @@ def class_count_problem(classes: int, labels: Sequence[str] | None) -> str:
     """Of heads whose columns are classes and nothing else. A phrase that continues 'format is …, which'."""
     if not labels or classes == len(labels):
         return ""
-    return f"reads {classes} classes from the head, but there are {len(labels)} labels"
+    are = "is" if len(labels) == 1 else "are"
+    return (
+        f"reads {count_of(classes, 'class', 'classes')} from the head, but there {are} {count_of(len(labels), 'label')}"
+    )

@@ -68,7 +68,9 @@ def unusual_inputs(where: str, spec: pipelines.Pipeline) -> list[Warning]:
         usual = USUAL_INPUTS.get(name, kind)
         if kind != usual and kind not in _as_good(usual, spec):
             said = f"{where}.preprocess.extra_inputs: {name} gets {kind}, and exporters with an input of that name mean {usual}"
-            cure = f"set {name}: {usual}, unless the model's own code has it otherwise"
+            # Where boxes are read in the input's pixels its size stays, in the usual order.
+            own = [other for other in _as_good(usual, spec) if kind.startswith("input")]
+            cure = f"set {name}: {(own or [usual])[0]}, unless the model's own code has it otherwise"
             found.append(Warning("unusual-input", said, cure))
     return found
 

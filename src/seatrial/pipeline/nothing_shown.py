@@ -44,9 +44,15 @@ def _no_object(post: pipelines.Postprocess, model: ModelInfo, seen: Mapping[str,
         replace(o, shape=seen[o.name].shape) for o in model.outputs if o.name in outputs_read(post, model.outputs)
     ]
     plain = [without(form, tensors[0], columns_behind(post, as_came) or 0), *tensors[1:]]
+    most = {}
     for part in form.parts:
         values = part_of(part, plain[part.output]) if part.output < len(plain) else None
         least = {"scores": LEAST_SCORE, "objectness": LEAST_SCORE, "logits": LEAST_LOGIT}.get(part.name)
-        if least is not None and values is not None and values.most < least:
-            return True
+        if least is not None and values is not None:
+            most[part.name] = values.most
+            if values.most < least:
+                return True
+    # A box's score is their product, which no box has more of.
+    if "objectness" in most and most["objectness"] * most.get("scores", 1.0) < LEAST_SCORE:
+        return True
     return any(0 in s.shape for s in tensors)

@@ -22,6 +22,15 @@ def class_doubts(where: str, post: pipelines.Postprocess, scores: Seen) -> tuple
         if activation == "sigmoid":
             said = f"{where} is sigmoid, but all scores are between 0 and 1 already: set activation: none"
             return (Warning("double-activation", said),)
+        if not post.multi_label:
+            low, high = scores.sums
+            said = (
+                f"{where} is softmax, but all scores are between 0 and 1 already and sum to {low:.3g} to {high:.3g}: a "
+                "sigmoid's, of a model that may give several classes?"
+            )
+            return (
+                Warning("double-activation", said, "set activation: none, with multi_label: true for several classes"),
+            )
     if activation == "none" and not scores.columns.probabilities:
         span = f"{scores.columns.least:.3g} to {scores.columns.most:.3g}"
         said = f"{where} is none, but the scores go from {span}: these are logits"

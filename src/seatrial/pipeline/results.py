@@ -67,6 +67,11 @@ def check_result(result: Any) -> Result:
             raise PlanError(
                 f"the Python postprocess gave {kind.__name__}.{name} of {value.dtype}; expected finite numbers"
             )
+    if kind is SemanticMask and values["class_ids"].dtype.kind == "f":
+        raise PlanError(
+            f"the Python postprocess gave SemanticMask.class_ids of {values['class_ids'].dtype}; expected whole class numbers: "
+            "class_ids.astype(np.uint8), whose 255 is no class"
+        )
     if not _SOUND[kind](values):
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
         raise PlanError(

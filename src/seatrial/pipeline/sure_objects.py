@@ -32,6 +32,8 @@ F32 = npt.NDArray[np.float32]
 Flags = npt.NDArray[np.bool_]
 # A box reaches over an edge by a little; and a point lies about its box, where it is not more than half of it away.
 BEYOND, ABOUT = 0.05, 0.5
+# Of all candidates.
+LEAST_SHARE_LOST = 0.001
 _AS_CENTRES = (*CENTRES, "detr", "rtdetr")
 
 
@@ -59,7 +61,8 @@ class SureObjects:
         found, counts = [], self._counts
         objects, score = counts["objects"], f"{self._confidence:g}"
         lost = [f"{counts[k]} {words}" for k, words in _LOST.items() if counts[k]]
-        if lost:
+        # One in thousands may lie in a letterbox's padding.
+        if sum(counts[k] for k in _LOST) > LEAST_SHARE_LOST * objects:
             of = f"of {objects} candidates with a score above {score} {' and '.join(lost)}"
             cure = "does the model give boxes and classes as the format has them?"
             found.append(Warning("lost-objects", f"{self._where}: {of}: none of them counts", cure))
@@ -161,7 +164,8 @@ class SureObjects:
         places = points[..., :2]
         if self._decoder.units == FRACTIONS:
             places = places * np.array(geometry.input_hw[::-1], np.float32)
-        seen = points[..., 2] > 0.5 if points.shape[2] == 3 else np.ones(points.shape[:2], np.bool_)
+        # Where nothing says which are seen, the hidden ones stand at 0, 0.
+        seen = points[..., 2] > 0.5 if points.shape[2] == 3 else (points != 0).any(axis=2)
         room = ABOUT * (boxes[:, 2:] - boxes[:, :2])
         about = (places >= (boxes[:, :2] - room)[:, None]) & (places <= (boxes[:, 2:] + room)[:, None])
         near, there = (about.all(axis=2) & seen).sum(axis=1), seen.sum(axis=1)

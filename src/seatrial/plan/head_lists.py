@@ -65,7 +65,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
             certain,
         )
     boxes, scores = seen.rows.part(0, 4), seen.rows.part(4)
-    numbers = in_numbers(boxes, scores)
+    numbers = _told(boxes, scores, classes)
     if classes and rows != 4 + classes:
         found = _more_rows(rows, classes, f"{classes} labels, and {counted}; {numbers}")
         # Keypoints and coefficients go beyond 0 to 1; an angle need not.
@@ -76,7 +76,7 @@ def _anchors_last(info: ModelInfo, rows: int, columns: int | str | None, seen: S
     if _sizes_below_zero(boxes):
         return Finding("unknown", f"sizes below 0: {numbers}")
     if not scores.probabilities:
-        return _not_probabilities(rows, scores, numbers)
+        return _not_probabilities(rows, boxes, scores)
     if boxes.most <= 2:
         return Finding("yolov8_fractions", numbers)
     grid = " (YOLOv8's grid)" if hw and columns == anchors(hw) else ""
@@ -95,10 +95,24 @@ def _more_rows(rows: int, classes: int, because: str) -> Finding:
     return Finding("pose" if more > 0 and (more % 3 == 0 or more % 2 == 0) else "unknown", because)
 
 
-def _not_probabilities(rows: int, scores: Ranges, because: str) -> Finding:
-    """Rows behind the boxes that are no probabilities: logits of all classes, or what another task appends."""
+def _leading(scores: Ranges) -> int:
+    """How many are probabilities before the first that is none."""
     good = (scores.low >= -0.01) & (scores.high <= 1.01)
-    leading = int(good.argmin())
+    return len(good) if good.all() else int(good.argmin())
+
+
+def _told(boxes: Ranges, scores: Ranges, count: int) -> str:
+    """count: of the first columns of `scores`, which are scores; what stands behind them is told apart."""
+    if not 0 < count < len(scores.low):
+        return in_numbers(boxes, scores)
+    behind = scores.part(count)
+    return f"{in_numbers(boxes, scores.part(0, count))}, what is behind from {behind.least:.3g} to {behind.most:.3g}"
+
+
+def _not_probabilities(rows: int, boxes: Ranges, scores: Ranges) -> Finding:
+    """Rows behind the boxes that are no probabilities: logits of all classes, or what another task appends."""
+    leading = _leading(scores)
+    because = _told(boxes, scores, leading)
     beyond = rows - 4 - leading
     if leading and beyond == 1 and scores.part(leading).within(-3.2, 4.8):
         return Finding("obb", because)
@@ -119,13 +133,13 @@ def _anchors_first(info: ModelInfo, rows: int | str | None, columns: int, seen: 
             return Finding("unknown", f"{classes} labels, {columns} columns; {NOT_RUN}")
         return Finding("yolox" if rows == one else "yolov5", f"{grid}; {NOT_RUN}")
     boxes, scores = seen.columns.part(0, 4), seen.columns.part(4)
-    numbers = in_numbers(boxes, scores)
+    numbers = _told(boxes, scores, 1 + classes if classes else _leading(scores))
     if _is_nanodet(rows, columns, classes, seen.columns, hw):
         return Finding("nanodet", f"{rows} cells at strides 8 to 64, {columns} columns are {columns - 32} classes + 32")
     if few and boxes.most <= 2 and scores.probabilities:
         return Finding("rtdetr_joined", numbers)
     if columns > 6 and few and scores.part(0, 1).probabilities and scores.whole[1] and scores.high[1] < 10_000:
-        return _more_columns(columns, scores, numbers)
+        return _more_columns(columns, scores, in_numbers(boxes, scores.part(0, 1)))
     if not scores.probabilities:
         return Finding("pose" if scores.most > 2 and scores.part(0, 1).probabilities else "unknown", numbers)
     if classes and columns == 4 + classes and not _sizes_below_zero(boxes):

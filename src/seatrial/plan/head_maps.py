@@ -41,7 +41,8 @@ def find_one_channel(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Se
         sure = bool(labels) and not seen.dtype.startswith("float") and high < labels and a_map
         return Finding("class_map", f"{there}, all whole numbers", sure)
     if low >= -0.01 and high <= 1.01:
-        return Finding("one_channel", f"{there}, which may be probabilities", activation="none")
+        said = f"{there}, which may be probabilities: of an object, or of text (then set task: text, format: db)"
+        return Finding("one_channel", said, activation="none")
     if low < 0 < high:
         return Finding("one_channel", f"{there}, which may be logits", activation="sigmoid")
     return Finding("dense", f"{there}, which are no probabilities")

@@ -106,11 +106,8 @@ def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: See
         unit = seen.lengths[0] >= 0.99 and seen.lengths[1] <= 1.01
         if unit and not classes:
             return Finding("embed", "each row has length 1 on a picture")
-        if seen.columns.probabilities and classes:
-            because = (
-                f"values from 0 to 1 that do not sum to 1: an activation is inside{_width_in_words(width, classes)}"
-            )
-            return Finding("classify", because, False, activation="none")
+        if seen.columns.probabilities and width != 1 and (classes or width not in _FEATURES) and not seen.columns.blank:
+            return _activated(width, classes, seen.sums)
     if width == 1:
         return Finding("unknown", "one value an image: a score or a regression")
     if classes:
@@ -121,6 +118,19 @@ def _rows_of_scores(info: ModelInfo, output: TensorInfo, shape: Shape, seen: See
     return Finding(
         "classify", f"one output of two dimensions without labels; it may be an embedding{_width_in_words(width, 0)}"
     )
+
+
+def _activated(width: int | str | None, classes: int, sums: tuple[float, float]) -> Finding:
+    """Of a row of values from 0 to 1 an image, which do not sum to 1."""
+    said = f"values from 0 to 1 that sum to {sums[0]:.3g} on a picture, not to 1: an activation is inside"
+    embedding = "" if classes else "; it may be an embedding"
+    end = f"{embedding}{_width_in_words(width, classes)}"
+    if min(sums) >= 0.9 and max(sums) <= 1.1:
+        return Finding(
+            "classify", f"{said}; where several classes may be true: multi_label: true{end}", activation="none"
+        )
+    said = f"{said}, a sigmoid a class, so that several may be true (multi_label: true; leave it out where one is){end}"
+    return Finding("classify", said, activation="none", keys=(("multi_label", "true"),))
 
 
 def _width_in_words(width: int | str | None, classes: int) -> str:

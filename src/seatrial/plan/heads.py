@@ -240,8 +240,9 @@ def recognise(info: ModelInfo, seen: Mapping[str, Seen], input_hw: tuple[int, in
         return _recognition(find_rtdetr(info, seen))
     found = find(info, seen, input_hw)
     if task == "classify":
-        sure = found.key == "classify" or not seen
-        return _recognition(Finding("classify", "from the model's metadata", sure, activation=found.activation))
+        sure = (found.key == "classify" and not found.keys) or not seen
+        because = f"from the model's metadata; {found.because}" if found.keys else "from the model's metadata"
+        return _recognition(Finding("classify", because, sure, activation=found.activation, keys=found.keys))
     if task == "detect":
         head = HEADS[found.key]
         if head.task != "detect" and head.read:

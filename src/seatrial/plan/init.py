@@ -70,7 +70,7 @@ def plan_text(
         "version: 1",
         "images:",
         f"  path: {quoted(images)}                # a folder of images, or a list of files",
-        "  # annotations: annotations.json   # COCO JSON (boxes, polygons) or a CSV with columns image,class",
+        *_annotations(g),
         "pipelines:",
         "  baseline:",
         *_whole(base, plan_folder, _NOTES),
@@ -96,6 +96,34 @@ def plan_text(
         "its median is known to that",
     ]
     return "\n".join(lines) + "\n"
+
+
+# What judges a task: a name to be given in the plan, and what it is.
+_ANNOTATIONS = {
+    "detect": ("annotations.json", "COCO JSON with boxes"),
+    "instances": ("annotations.json", "COCO JSON with polygons or RLE"),
+    "pose": ("annotations.json", "COCO JSON with keypoints"),
+    "oriented": ("labels/", "a folder of DOTA's or Ultralytics' text files, or COCO JSON with four corners"),
+    "segment": ("masks/", "a folder of label images (PNG), or COCO JSON with polygons or RLE"),
+    "classify": ("annotations.csv", "a CSV with columns image,class"),
+    "multi_label": ("annotations.csv", "a CSV with columns image,class, a row for each class of an image, or a;b"),
+    "dense": ("annotations.csv", "a CSV with columns image,map, of .npy or 16-bit PNG files"),
+    "ctc": ("annotations.csv", "a CSV with columns image,text"),
+    "db": ("Label.txt", "PaddleOCR's label file: the image, a tab, and the list of its regions"),
+    "raw": ("annotations.json", "what your Python stage's task is judged by: docs/plan.md"),
+}
+
+
+def _annotations(g: Guess) -> list[str]:
+    key = g.format if g.task == "text" else "multi_label" if _multi_label(g) else g.task
+    if key not in _ANNOTATIONS:
+        return []
+    name, what = _ANNOTATIONS[key]
+    return [f"  # annotations: {name}   # {what}"]
+
+
+def _multi_label(g: Guess) -> bool:
+    return g.task == "classify" and dict(g.recognition.keys).get("multi_label") == "true"
 
 
 def _limit(run_s: float) -> str:
@@ -157,7 +185,7 @@ def _said(before: str, by_name: Mapping[str, Iterable[str]]) -> list[str]:
 def _whole(m: Guessed, plan_folder: Path, notes: Mapping[str, str]) -> list[str]:
     """A pipeline's keys."""
     return [
-        f"    model: {_model(m.info, plan_folder)}",
+        f"    model: {quoted(from_folder(m.info.path, plan_folder))}",
         "    decode: {color: bgr, exif: apply}",
         "    preprocess:",
         *(f"      {key}: {value}{notes.get(key, '')}" for key, value in _preprocess(m.guess).items()),
@@ -172,18 +200,24 @@ def _candidate(base: Guessed, m: Guessed, plan_folder: Path) -> list[str]:
     theirs = {"preprocess": _preprocess(base.guess), "postprocess": _postprocess(base)}
     if any(not theirs[stage].keys() <= mine[stage].keys() for stage in mine):
         return ["  candidate:", *_whole(m, plan_folder, {})]
-    lines = ["  candidate:", "    extends: baseline", f"    model: {_model(m.info, plan_folder)}"]
+    lines = ["  candidate:", "    extends: baseline", f"    model: {quoted(from_folder(m.info.path, plan_folder))}"]
     for stage, keys in mine.items():
         own = [f"      {key}: {value}" for key, value in keys.items() if theirs[stage].get(key) != value]
         lines += [f"    {stage}:", *own] if own else []
     return lines
 
 
-def _model(info: ModelInfo, plan_folder: Path) -> str:
-    try:
-        return quoted(info.path.resolve().relative_to(plan_folder.resolve()).as_posix())
-    except ValueError:
-        return quoted(str(info.path.resolve()))
+def from_folder(path: Path, plan_folder: Path) -> str:
+    """As a plan names a path below its folder or beside it, so that all can be moved together; elsewhere the whole path."""
+    for whole, folder in ((path.absolute(), plan_folder.absolute()), (path.resolve(), plan_folder.resolve())):
+        for base, up in ((folder, ""), (folder.parent, "../")):
+            if not whole.is_relative_to(base) or (up and base == base.parent):
+                continue
+            said = up + whole.relative_to(base).as_posix()
+            # Of a link to a folder '..' is what that one lies in.
+            if (plan_folder / said).resolve() == path.resolve():
+                return said
+    return str(path.resolve())
 
 
 def _preprocess(g: Guess) -> Stage:
@@ -227,8 +261,9 @@ def _postprocess(m: Guessed) -> Stage:
     if g.recognition.keypoints:
         stage["keypoints"] = quoted(list(g.recognition.keypoints))
     if g.task == "classify":
-        stage |= {"top_k": "5", "activation": g.activation}
-        if g.background:
+        stage |= {"multi_label": "true"} if _multi_label(g) else {"top_k": "5"}
+        stage["activation"] = g.activation
+        if g.background and not _multi_label(g):
             stage["background"] = g.background
     if g.recognition.outputs:
         stage["outputs"] = quoted(list(g.recognition.outputs))

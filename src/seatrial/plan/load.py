@@ -16,10 +16,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
+from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable, short_list
+from seatrial.plan.judged_by import unfit
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
+from seatrial.plan.unread_keys import drop_unread
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ def _extend_pipelines(source: Source) -> None:
             )
         base = resolved(parent, (*chain, name))
         done[name] = _merge(base, own)
+        drop_unread(done[name].get("postprocess"), own.get("postprocess"))
         for key_path, line in list(source.lines.items()):
             if key_path[:2] == ("pipelines", parent):
                 source.lines.setdefault(("pipelines", name, *key_path[2:]), line)
@@ -198,6 +201,9 @@ def _message(source: Source, error: Any) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):
+        # Its own words in a row would hide which of them is meant.
+        return f"the keys {short_list(list(map(str, value)))}" if value else "no keys"
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -250,6 +256,8 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             problems.append(
                 (("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference")
             )
+        if why := unfit(plan, budget):
+            problems.append((("budgets", i, "metric"), why))
         against_truth = budget.metric.endswith("_drop") or budget.metric in ("accuracy", "abs_rel", "rmse")
         if against_truth and plan.images.annotations is None:
             problems.append(

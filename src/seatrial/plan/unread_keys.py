@@ -1,11 +1,12 @@
 """Keys of a postprocess that its task or its format passes over: they would change nothing, and nobody would be told.
 
-For: pipelines.py, which refuses them by name. Not for: values that do not go together.
+For: pipelines.py, which refuses them by name, and `extends`, which leaves them behind. Not for: values that do not go together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from seatrial.plan.tasks import DEFAULT_FORMATS, FORMATS, OBJECTS
 
@@ -64,8 +65,21 @@ def unread_key(task: str, form: str | None, given: Iterable[str]) -> tuple[str, 
         if readers is not None and task not in readers:
             return key, f"only task {' or '.join(readers)} reads '{key}', not '{task}'; leave it out"
         if form in PASSED_OVER.get(key, ()):
-            why = " whose boxes overlap no more," if form in WITHOUT_NMS else ""
-            return key, f"format '{form}',{why} reads no '{key}'; leave it out, or as it is by default"
+            why = ", whose boxes overlap no more," if form in WITHOUT_NMS else ""
+            return key, f"format '{form}'{why} reads no '{key}'; leave it out, or as it is by default"
         if key == "format" and task != "raw" and task not in FORMATS:
             return key, f"task '{task}' takes no format; leave it out"
     return None
+
+
+def drop_unread(merged: Any, own: Any) -> None:
+    """Takes out of a postprocess what it only has from the pipeline that it extends, and what its own task or format does not
+    read: whoever writes another format cannot leave out what stands elsewhere. What it says itself stays, to be refused."""
+    if not isinstance(merged, dict) or not isinstance(own, dict) or not {"task", "format"} & set(own):
+        return
+    task, form = merged.get("task"), merged.get("format")
+    if not isinstance(task, str) or not isinstance(form, str | None):
+        return
+    for key in [k for k in merged if k not in own and k != "task"]:
+        if unread_key(task, form, [key]) is not None:
+            del merged[key]

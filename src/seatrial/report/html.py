@@ -20,6 +20,7 @@ from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.run_folder import RunFolder
 from seatrial.report.bench_text import binding_costs
+from seatrial.report.class_table import class_table
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
@@ -110,6 +111,7 @@ def render(run: RunFolder) -> str:
         engines=(engines := _engines(ok)),
         engines_said=_engines_said(engines),
         pictures=_pictures(run, record),
+        by_class=class_table(ordered),
         pipelines=pipelines,
         baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
         warnings=_warnings(record),
@@ -251,6 +253,7 @@ def _pictures(run: RunFolder, record: Record) -> list[dict[str, Any]]:
             data = base64.b64encode(file.read_bytes()).decode()
             side = {
                 "pipeline": picture.pipeline,
+                "shows": picture.shows,
                 "configuration": configuration(picture.cell),
                 "caption": picture.caption,
                 "legend": picture.legend,

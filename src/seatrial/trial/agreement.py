@@ -15,7 +15,8 @@ from seatrial.gate.accuracy import accuracy_interval, undefined
 from seatrial.history.records import Accuracy, CellRecord, Measured, ParityResult
 from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
-from seatrial.parity.evaluation import Evaluation, judged_images, said_beside, value_of
+from seatrial.parity.dense import ErrorEvaluation
+from seatrial.parity.evaluation import Evaluation, judged_images, noted_of, said_beside, value_of
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
@@ -24,8 +25,12 @@ from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import Raw, StoredResults, kinds_of, load_results_file
 from seatrial.plan.reference import baseline_name, is_reference_configuration
 from seatrial.stats.sample import CONFIDENCE
+from seatrial.trial.by_class import by_class
 from seatrial.trial.tensor_parity import between_pipelines, own_pipeline
 from seatrial.warning import Warning
+
+# Classes of a cell that its record has figures of: the worst.
+MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class Comparer:
         results, raw = load_results_file(self._run.work / cell.id / "results.npz")
         self._warnings[cell.id] = self._warnings_of(cell, results)
         accuracy = self._accuracy_or_why_not(cell)
+        self._warnings[cell.id] += noted_of(self.evaluation(cell.id)).warnings
         what = seen(results, self._ready.labels[cell.pipeline])
         found = Compared("; ".join(filter(None, (what, said_beside(self.evaluation(cell.id))))), accuracy)
         if self._ready.plan.plan.parity is None:
@@ -134,7 +140,8 @@ class Comparer:
             return Accuracy(note=f"the results cannot be scored: {type(e).__name__}: {e}")
 
     def _accuracy(self, cell: Cell) -> Accuracy | None:
-        if self._ready.truth is None:
+        truth = self._ready.truth
+        if truth is None:
             return None
         found = self._evaluated(cell.id)
         if found is None:
@@ -146,6 +153,9 @@ class Comparer:
         for i, image in enumerate(self._ready.images):
             for tag in self._ready.tags.get(image.name, []):
                 by_tag[tag].append(i)
+        ready, name = self._ready, cell.pipeline
+        classes = by_class(found, truth, ready.images, ready.class_maps[name], ready.labels[name])
+        second = found.second if isinstance(found, ErrorEvaluation) else None
         n = judged_images(found)
         interval = accuracy_interval(found, self._ready.plan.plan.measure.seed)
         confidence = 2 * CONFIDENCE - 1
@@ -153,6 +163,9 @@ class Comparer:
             metric=found.metric,
             value=Measured(value=value, unit="fraction", interval=interval, confidence=confidence, n=n, n_eff=n),
             by_tag={tag: value_of(found, chosen) for tag, chosen in sorted(by_tag.items())},
+            by_class=tuple(classes[:MOST_CLASSES]),
+            classes=len(classes),
+            second={second.metric: v} if second and (v := value_of(second)) is not None else {},
         )
 
     def _against(self, cell: Cell, reference: Cell, results: Sequence[Result], raw: Raw) -> ParityResult:

@@ -69,7 +69,7 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
         {repeated.cell: repeated.broke} if repeated.broke else {},
     )
     verdict = overall(decisions) if not found.interrupted else "INCONCLUSIVE"
-    pictures, warnings = _pictures(ready, run, cells) if not found.interrupted else ((), tuple(ready.warnings))
+    pictures, warnings = _pictures(ready, run, found) if not found.interrupted else ((), tuple(ready.warnings))
     start = run.start()
     record = Record(
         conversions=CONVERSIONS,
@@ -111,12 +111,10 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
     return Outcome(record, run, exit_code(verdict, cells))
 
 
-def _pictures(
-    ready: Ready, run: RunFolder, cells: Sequence[CellRecord]
-) -> tuple[tuple[Picture, ...], tuple[Warning, ...]]:
+def _pictures(ready: Ready, run: RunFolder, found: Findings) -> tuple[tuple[Picture, ...], tuple[Warning, ...]]:
     """Pictures for the report, and the run's warnings. What can't be drawn is never worth the record."""
     try:
-        return tuple(draw_pictures(ready, run, cells)), tuple(ready.warnings)
+        return tuple(draw_pictures(ready, run, found.cells, found.evaluations)), tuple(ready.warnings)
     except Exception as e:
         said = e.for_command_line() if isinstance(e, ResultsError) else f"{type(e).__name__}: {e}"
         return (), (*ready.warnings, Warning("no-pictures", f"the pictures could not be drawn: {said}"))

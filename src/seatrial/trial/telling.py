@@ -1,6 +1,7 @@
 """Which images a trial's report shows, and as which cells saw them: those that tell most come first.
 
-For: a choice by decoded results. Not for: drawing (pictures.py), or figures; agreement.py has those.
+For: a choice by decoded results, and by what is wrong with them. Not for: drawing (pictures.py), or figures; agreement.py has
+those.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, zip_longest
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,17 +18,25 @@ from seatrial.cells.preflight import Ready
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord
 from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask, Text
+from seatrial.parity.evaluation import Evaluation
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import NEAR, agreement, match
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import kinds_of
 from seatrial.plan.reference import baseline_name, is_reference_configuration, reference_cell
+from seatrial.trial.expected import Expected, expected, expected_words
+from seatrial.trial.wrong import Wrong, wrong
 
 F64 = npt.NDArray[np.float64]
 Load = Callable[[CellRecord], Sequence[Result]]
+T = TypeVar("T")
+# A cell's results against the truth; None where there is no truth, or none for its task.
+Evaluations = Callable[[CellRecord], Evaluation | None]
 
 PICTURES = 6
+# Of them, those on which most is wrong: the others say what differs.
+WRONG_PICTURES = 3
 # Of images on which nobody found anything two are enough to see what they are.
 EMPTY_PICTURES = 2
 # Share of a mask's pixels below which two pictures of it look the same.
@@ -49,13 +58,15 @@ class Side:
 class View:
     """One image: the reference's side, then that of the cell which differs most from it; one side where none differs.
 
-    why: how it was chosen: its results differ, or much was found in it, or nobody finds anything anywhere.
+    why: how it was chosen: most is wrong on it, or its results differ, or much was found in it, or nobody finds anything
+    anywhere. expected: what the truth has there, where that can be drawn, of what is wrong.
     """
 
     image: int
     sides: tuple[Side, ...]
-    why: Literal["differs", "found", "nothing"]
+    why: Literal["wrong", "differs", "found", "nothing"]
     note: str = ""
+    expected: Expected | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ class Pair:
         return self.reference.pipeline != self.cell.pipeline
 
 
-def most_telling(ready: Ready, cells: Sequence[CellRecord], load: Load) -> list[View]:
+def most_telling(ready: Ready, cells: Sequence[CellRecord], load: Load, evaluations: Evaluations) -> list[View]:
     """At most PICTURES, none of an image twice; none where there is nothing to draw. load: a cell's results, by image."""
     ok = [c for c in cells if c.status == "ok"]
     base = reference_cell(ready.plan.plan, ok) or next(iter(ok), None)
@@ -80,8 +91,37 @@ def most_telling(ready: Ready, cells: Sequence[CellRecord], load: Load) -> list[
         return []
     # By reference, so that `load` is asked for each cell once, and for a reference while its cells last.
     pairs = [found for pair in _pairs(ready, ok) if (found := _compared(ready, pair, load)) is not None]
-    views = [_differing(ready, image, pair, load) for image, pair in islice(_worst(pairs), PICTURES)]
+    views = [
+        _wrong(ready, image, *found, load) for image, found in islice(_most_wrong(ok, evaluations), WRONG_PICTURES)
+    ]
+    taken = {v.image for v in views}
+    differing = ((image, pair) for image, pair in _worst(pairs) if image not in taken)
+    views += [_differing(ready, image, pair, load) for image, pair in islice(differing, PICTURES - len(views))]
     return views + _others(base, load(base), {v.image for v in views}, bool(pairs), PICTURES - len(views))
+
+
+def _most_wrong(
+    cells: Sequence[CellRecord], evaluations: Evaluations
+) -> Iterator[tuple[int, tuple[CellRecord, Wrong]]]:
+    """Images on which something is wrong, each with the cell that is furthest from the truth on it, and how wrong it
+    is. Pipelines take turns, the one with most wrong first: one that is wrong everywhere must not hide another's worst."""
+    by_pipeline: dict[str, list[tuple[CellRecord, Wrong]]] = {}
+    for cell in cells:
+        evaluation = evaluations(cell)
+        if evaluation is not None:
+            by_pipeline.setdefault(cell.pipeline, []).append((cell, wrong(evaluation)))
+    tables = [(np.stack([w.by_image for _, w in own]), own) for own in by_pipeline.values()]
+    tables.sort(key=lambda t: -float(t[0].max(axis=0).sum()))
+    return _in_turns([[(i, own[int(t[:, i].argmax())]) for i in _descending(t.max(axis=0))] for t, own in tables])
+
+
+def _wrong(ready: Ready, image: int, cell: CellRecord, found: Wrong, load: Load) -> View:
+    results = load(cell)
+    like = next(r for r in results if r is not None)
+    assert ready.truth is not None
+    words = expected_words(ready.truth, ready.images[image].name)
+    note = ", ".join(filter(None, ("no result" if results[image] is None else "", words, found.said(image))))
+    return View(image, (Side(cell, results[image]),), "wrong", note, expected(ready, cell.pipeline, image, like))
 
 
 def _pairs(ready: Ready, cells: Sequence[CellRecord]) -> Iterator[Pair]:
@@ -123,22 +163,30 @@ def _as_reference(ready: Ready, pair: Pair, load: Load) -> Sequence[Result] | No
 def _worst(pairs: Sequence[Pair]) -> Iterator[tuple[int, Pair]]:
     """Images that differ, each with the pair that is furthest apart on it. Pipelines and the cells of one pipeline take
     turns: two versions that differ everywhere must not hide what a precision breaks."""
-    turns = ([p for p in pairs if p.across == across] for across in (True, False))
+    return _in_turns([_ranked([p for p in pairs if p.across == across]) for across in (True, False)])
+
+
+def _in_turns(turns: Sequence[Sequence[tuple[int, T]]]) -> Iterator[tuple[int, T]]:
+    """The first of each, then the second of each, by image; each image once."""
     seen: set[int] = set()
-    for turn in zip_longest(*map(_ranked, turns)):
+    for turn in zip_longest(*turns):
         for found in turn:
             if found is not None and found[0] not in seen:
                 seen.add(found[0])
                 yield found
 
 
+def _descending(worth: F64) -> list[int]:
+    """Of those above 0, the greatest first."""
+    return [int(i) for i in np.argsort(-worth, kind="stable") if worth[i] > 0]
+
+
 def _ranked(pairs: Sequence[Pair]) -> list[tuple[int, Pair]]:
     if not pairs:
         return []
     table = np.stack([p.apart for p in pairs])
-    furthest, by = table.max(axis=0), table.argmax(axis=0)
-    order = np.argsort(-furthest, kind="stable")
-    return [(int(i), pairs[int(by[i])]) for i in order if furthest[i] > 0]
+    by = table.argmax(axis=0)
+    return [(i, pairs[int(by[i])]) for i in _descending(table.max(axis=0))]
 
 
 def _differing(ready: Ready, image: int, pair: Pair, load: Load) -> View:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seatrial.cells.matrix import Cell
 from seatrial.cells.preflight import Ready
+from seatrial.errors import count_of
 from seatrial.history.records import Floor, TensorDifference
 from seatrial.parity.floor import load_floors, unmeasured, usable
 from seatrial.parity.parts import Parts, split
@@ -112,7 +113,7 @@ def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference
     if any(t.share_outside for t in tensors) and tolerance.source != PLANS:
         floors = tolerance.floors
         if (cell.batch, cell.threads) != (reference.batch, reference.threads):
-            here = f"batch {cell.batch}, {cell.threads} thread(s)"
+            here = f"batch {cell.batch}, {count_of(cell.threads, 'thread')}"
             floors = (*floors, Floor(what=here, rebuilt=False, tensors=tensors))
         wider = Closeness(tolerance.rtol, tolerance.atol, tolerance.wide, floors)
         tensors = _compare(a, b, wider)

@@ -9,6 +9,7 @@ from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
 from seatrial.history.records.measurement import (
     Accuracy,
+    ClassFigure,
     EngineComparison,
     Measurement,
     Noise,
@@ -43,6 +44,7 @@ __all__ = [
     "CELL_SCHEMA",
     "CellRecord",
     "ClassColour",
+    "ClassFigure",
     "Comparison",
     "ComparisonVerdict",
     "Decision",

@@ -70,6 +70,14 @@ def said_of_types(computed_in: Mapping[str, int]) -> str:
     return f"{count} of {products} convolutions and matrix products compute in {kind}{others}"
 
 
+class ClassFigure(Frozen):
+    """One class's part in a figure. n: objects of it in the truth; of a mask or a class of images, images that have it."""
+
+    name: str
+    value: float
+    n: int
+
+
 class Accuracy(Frozen):
     """Against the truth. value is None where it is undefined, or of another task, and `note` says so."""
 
@@ -78,6 +86,12 @@ class Accuracy(Frozen):
     note: str = ""
     by_tag: dict[str, float | None] = {}
     """None where it is undefined: nothing to be found on the tag's images."""
+    by_class: tuple[ClassFigure, ...] = ()
+    """The worst first, at most 100; empty where the metric does not tell classes apart."""
+    classes: int = 0
+    """How many there are, of which by_class has the worst."""
+    second: dict[str, float] = {}
+    """Another error of the same results, by its name: RMSE beside AbsRel, in the truth's unit."""
 
 
 class Spike(Frozen):

@@ -72,7 +72,7 @@ class ClassColour(Frozen):
 
 
 class Picture(Frozen):
-    """One image as one cell saw it. file: below the run's folder. Of an image that two are drawn of, the first is the
+    """One image as one cell saw it. file: below the run's folder. Of an image that two cells are drawn of, the first is the
     reference's."""
 
     image: str
@@ -81,9 +81,12 @@ class Picture(Frozen):
     caption: str
     cell: str = ""
     """Its id; older records name the pipeline alone, whose cell was that of the reference configuration."""
-    why: Literal["", "differs", "found", "nothing"] = ""
-    """How the image was chosen: results differ, or much was found in it, or nothing was found on any."""
+    shows: Literal["result", "truth", "image"] = "result"
+    """The cell's result, or what the truth has in its place, or the image alone."""
+    why: Literal["", "wrong", "differs", "found", "nothing"] = ""
+    """How the image was chosen: most is wrong on it, or results differ, or much was found in it, or nothing was found on
+    any."""
     note: str = ""
-    """What differs."""
+    """What is wrong, or differs."""
     legend: tuple[ClassColour, ...] = ()
-    """The classes that are drawn, of the most boxes or pixels first."""
+    """The classes that are drawn, in the model's order, and keypoints."""
