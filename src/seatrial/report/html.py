@@ -20,12 +20,14 @@ from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.run_folder import RunFolder
 from seatrial.report.bench_text import binding_costs
+from seatrial.report.choice import choice_said
 from seatrial.report.class_table import class_table
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
+from seatrial.report.tradeoff_plot import tradeoff
 from seatrial.stages import END_TO_END, POSTPROCESS, QUEUE
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
 
@@ -98,6 +100,8 @@ def render(run: RunFolder) -> str:
         loads=_loads(ordered) if record.kind == "bench" else [],
         failed=[c for c in record.cells if c.status == "failed"],
         skipped=[c for c in record.cells if c.status == "skipped"],
+        choice=choice_said(record) if record.kind == "trial" else "",
+        tradeoff=tradeoff(ordered, pipelines) if record.kind == "trial" else "",
         waterfall=waterfall(steady) if steady else "",
         distributions=distributions(steady, seconds, pipelines) if steady and seconds else "",
         timeline=timeline(timed, tables) if (timed := [c for c in ordered if c.id in tables][:MOST_TIMELINES]) else "",

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from seatrial.errors import ExitCode, count_of
 from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, configuration
+from seatrial.report.choice import choice_said
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.hanging import hanging, sentence
 from seatrial.report.percentiles import asked_of
@@ -41,6 +42,8 @@ def print_record(out: Console, record: Record) -> None:
         out.print(verdict_table(record))
         print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
+        if said := choice_said(record):
+            hanging(out, ("→ ", "bold"), said)
     _print_unsettled(out, record, ok)
     print_disturbances(out, record)
 
