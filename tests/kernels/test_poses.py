@@ -88,7 +88,9 @@ def test_sigmas_are_those_of_cocos_own_code():
 
     np.testing.assert_allclose(COCO_SIGMAS, Params("keypoints").kpt_oks_sigmas)
     assert sigmas_of(17) == COCO_SIGMAS
-    assert sigmas_of(4) == (0.25,) * 4
+    # 1 / 4 would let each point miss by 0.59 of the object's size.
+    assert sigmas_of(4) == pytest.approx((np.mean(COCO_SIGMAS),) * 4)
+    assert sigmas_of(21) == (1 / 21,) * 21
 
 
 def test_sigmas_of_the_plan_stand_in_the_result():

@@ -13,7 +13,9 @@ from seatrial.images.check import CheckedImage
 from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
+from seatrial.parity.empty_truth import nothing_to_find
 from seatrial.parity.names import fold
+from seatrial.parity.pose_sigmas import default_sigmas
 from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.texts import check_texts
@@ -56,13 +58,16 @@ def truth_of(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage
 
 def map_truth(
     plan: PlanFile,
-    truth: Truth,
+    truth: Truth | None,
     images: list[ImageFile],
     checked: list[CheckedImage],
     infos: dict[str, ModelInfo],
     labels: Labels,
 ) -> tuple[list[Warning], dict[str, ClassMap | None]]:
-    """What the truth says that is odd, and each pipeline's class map. DataError names the pipeline that cannot be judged."""
+    """What the truth says that is odd, and each pipeline's class map; None of what has no truth. DataError names the pipeline
+    that cannot be judged."""
+    if truth is None:
+        return [], dict.fromkeys(plan.plan.pipelines)
     pipelines_by_warning: dict[Warning, list[str]] = {}
     maps: dict[str, ClassMap | None] = {}
     for name, spec in plan.plan.pipelines.items():
@@ -96,7 +101,19 @@ def map_truth(
             pipelines_by_warning.setdefault(warning, []).append(name)
     several = len(plan.plan.pipelines) > 1
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
-    return [*truth.warnings, *lines, *_unlike_coverage(truth, maps)], maps
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    task = next((p.task for p in posts if isinstance(p, pipelines.Postprocess)), "")
+    return [*truth.warnings, *nothing_to_find(truth, task), *lines, *_unlike_coverage(truth, maps)], maps
+
+
+def sigma_notes(plan: PlanFile, truth: Truth | None) -> list[Warning]:
+    """How lenient poses are judged, and compared, where the plan leaves their sigmas out."""
+    if truth is None and plan.plan.parity is None:
+        return []
+    posts = [p.postprocess for p in plan.plan.pipelines.values()]
+    posed = [p for p in posts if isinstance(p, pipelines.Postprocess) and p.keypoints is not None and p.sigmas is None]
+    found = [default_sigmas(p.keypoints[0], truth) for p in posed if p.keypoints is not None]
+    return list(dict.fromkeys(filter(None, found)))
 
 
 def _of_task(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
-from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of, truth_of
+from seatrial.cells.class_checks import label_notes, map_truth, relabellings_of, sigma_notes, truth_of
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.digests import HashedFile, hash_file
 from seatrial.errors import (
@@ -111,10 +111,8 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     spec_images = plan.plan.images
     judged_by = _hash_judges(plan, inputs)
     truth = truth_of(plan, images, checked)
-    class_maps: dict[str, ClassMap | None] = dict.fromkeys(plan.plan.pipelines)
-    if truth is not None:
-        found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
-        warnings += found_warnings
+    found_warnings, class_maps = map_truth(plan, truth, images, checked, infos, labels)
+    warnings += [*found_warnings, *sigma_notes(plan, truth)]
     relabellings, found_warnings = relabellings_of(plan, infos, labels, class_maps)
     warnings += found_warnings
     tags, found_warnings = read_tags(plan.resolve(spec_images.tags), images) if spec_images.tags else ({}, [])

@@ -24,11 +24,16 @@ FORMATS_OF_POSES = ("yolov8", "yolo11", "end_to_end", "yolov10", "yolo26")
 # COCO's 17 points of a person: nose, eyes, ears, shoulders, elbows, wrists, hips, knees, ankles (cocoapi's kpt_oks_sigmas).
 _OF_PAIRS = (0.025, 0.035, 0.079, 0.072, 0.062, 0.107, 0.087, 0.089)
 COCO_SIGMAS = (0.026, *(s for s in _OF_PAIRS for _ in range(2)))
+MEAN_SIGMA = sum(COCO_SIGMAS) / len(COCO_SIGMAS)
 
 
 def sigmas_of(count: int) -> tuple[float, ...]:
-    """How far points may miss, as OKS takes it: COCO's for its 17 points, else 1 / count each, as Ultralytics has it."""
-    return COCO_SIGMAS if count == len(COCO_SIGMAS) else (1 / count,) * count
+    """How far points may miss, as OKS takes it: COCO's for its 17 points, else 1 / count each, but no more than COCO's mean.
+
+    Ultralytics takes 1 / count however few there are: of 3 points a pose then is right though each lies off by 0.78 of the
+    object's size, and nothing that is judged by it can fail. COCO's mean forgives 0.16 of it, as COCO does on average.
+    """
+    return COCO_SIGMAS if count == len(COCO_SIGMAS) else (min(1 / count, MEAN_SIGMA),) * count
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,8 @@ def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
         isinstance(data.get(k), list) for k in ("images", "annotations", "categories")
     ):
         raise DataError(f"{path}: expected COCO JSON with the lists images, annotations and categories")
+    if not data["categories"]:
+        raise DataError(f"{path}: expected at least one category, got none")
     return coco_truth(path, data, images)
 
 
@@ -65,9 +67,6 @@ def coco_truth(path: Path, data: dict[str, Any], images: Sequence[ImageFile]) ->
         raise DataError(
             f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
         ) from None
-    if not annotations:
-        said = f"none of the trial's {count_of(len(images), 'image')} has an object in the truth: no accuracy"
-        warnings.append(Warning("no-objects", said))
     cut = {
         "images": [{**row, "id": i} for i, row in enumerate(rows, start=1)],
         "annotations": annotations,
@@ -138,8 +137,6 @@ def not_annotated(missing: Sequence[str], others: list[str]) -> str:
 
 def _categories(path: Path, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     categories = sorted(({**c, "id": _number(c["id"]), "name": str(c["name"])} for c in rows), key=lambda c: c["id"])
-    if not categories:
-        raise DataError(f"{path}: expected at least one category, got none")
     for a, b in pairwise(categories):
         if a["id"] == b["id"]:
             raise DataError(
@@ -238,6 +235,8 @@ def _area(bbox: Sequence[Any]) -> float:
 
 def _placeholders(categories: list[dict[str, Any]], used: set[str]) -> frozenset[int]:
     """A category 0 without any annotation in the file that the others stand under, or that says that it is none."""
+    if not categories:
+        return frozenset()
     first, *others = categories
     if first["id"] != 0 or "0" in used or not others:
         return frozenset()

@@ -38,6 +38,9 @@ def map_categories(
 ) -> tuple[Ids, str, list[Warning]]:
     """Category id of each class of the model, how that is known, and warnings. DataError where it is not known."""
     count = head or (len(labels) if labels else None)
+    if not _rows(truth):
+        # A folder of labels that are all empty, which names no class.
+        return [None] * (count or 0), "none", []
     categories = _categories(truth, with_placeholders=not labels and _has_as_many(truth, count))
     warnings: list[Warning] = []
     if isinstance(class_ids, Mapping):

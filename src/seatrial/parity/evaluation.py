@@ -156,6 +156,7 @@ class BoxEvaluation:
     classes: tuple[ClassMatches, ...]
     images: int
     metric: str = "mAP"
+    beside: str = ""
 
     @property
     def right(self) -> F64:

@@ -41,9 +41,10 @@ class LabelEvaluation:
         return self.found + 1e-6 * self.true
 
     def weighted(self, weights: F64) -> F64:
-        of = weights @ (self.told + self.true)
+        """NaN where no label is there to be found."""
+        found, told, true = (weights @ v for v in (self.found, self.told, self.true))
         with np.errstate(invalid="ignore"):
-            return np.asarray(np.where(of > 0, 2 * (weights @ self.found) / of, np.nan))
+            return np.asarray(np.where(true > 0, 2 * found / (told + true), np.nan))
 
     def with_copy(self, image: int, found: bool) -> LabelEvaluation:
         """Where nothing is right as many labels are told as before, and all are wrong."""

@@ -109,7 +109,7 @@ def evaluate_objects(
         if matched is not None:
             by_category[int(matched["category_id"])].append(matched)
     matches = tuple(_class_matches(c, rows, place) for c, rows in by_category.items())
-    return BoxEvaluation(matches, len(images), how.metric)
+    return BoxEvaluation(matches, len(images), how.metric, beside=_sigmas_said(sigmas))
 
 
 def _found(
@@ -150,10 +150,10 @@ def _filled(truth: Truth, own_ids: Sequence[int], results: Sequence[Result]) -> 
     if sizes:
         # Once more where no plan says the task: of a user's own stage nobody asked before.
         check_masks(truth.path, coco | {"images": rows}, {})
-    return coco | {"images": rows, "annotations": [_with_keypoints_counted(a) for a in coco["annotations"]]}
+    return coco | {"images": rows, "annotations": [with_keypoints_counted(a) for a in coco["annotations"]]}
 
 
-def _with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
+def with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
     """A copy. What has no visible keypoint is not there to be found; such an object's box says where it is all the same."""
     points = a.get("keypoints")
     if not points:
@@ -178,6 +178,14 @@ def _sigmas(results: Sequence[Result], truth: Truth) -> list[float] | None:
                 f"{len(a['keypoints'])} numbers; is postprocess.keypoints right?"
             )
     return sigmas
+
+
+def _sigmas_said(sigmas: list[float] | None) -> str:
+    """'OKS sigma 0.067', or '' of what has none."""
+    if sigmas is None:
+        return ""
+    low, high = min(sigmas), max(sigmas)
+    return f"OKS sigma {low:.3g}" + (f" to {high:.3g}" if high > low else "")
 
 
 def _judge(coco: dict[str, Any], how: Judging, found: list[dict[str, Any]], sigmas: list[float] | None) -> Any:

@@ -75,8 +75,6 @@ def read_labels(
         for i, (of, size) in enumerate(zip(objects, sizes, strict=True), start=1)
         for o in of
     ]
-    if not ids:
-        raise DataError(f"{folder}: not one object is annotated in the files of {count_of(len(images), 'image')}")
     categories = [{"id": k, "name": str(t)} for t, k in ids.items()]
     return {"images": rows, "annotations": annotations, "categories": categories}, numbered
 

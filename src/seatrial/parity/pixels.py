@@ -73,7 +73,8 @@ def _label_images(
     missing = [v for v in masks.judged if v not in class_map.ids]
     ids = (*class_map.ids, *missing)
     index = np.full(256, -1, np.int32)
-    for k, value in enumerate(ids):
+    # Of 0 alone, the background, a model is right that never finds anything.
+    for k, value in enumerate(ids if masks.judged != [0] else ()):
         # 255 stands for what is not judged, and greater numbers are in no such file.
         if value is not None and value < NOT_JUDGED:
             index[value] = k
@@ -102,7 +103,8 @@ def _coco(truth: Truth, images: Sequence[ImageFile], class_map: ClassMap) -> tup
         index.createIndex()
     missing = sorted({int(a["category_id"]) for a in coco["annotations"]} - set(class_map.ids))
     ids = (*class_map.ids, *missing)
-    unannotated = -1 if class_map.background is None else class_map.background
+    # In a file without a single annotation nobody has called anything the background.
+    unannotated = -1 if class_map.background is None or not coco["annotations"] else class_map.background
     own_ids = image_ids(coco, images)
 
     def expected(at: int, hw: tuple[int, int] | None) -> I32:

@@ -79,6 +79,10 @@ class WordEvaluation(MeanEvaluation):
         edits, count = count_of(int(self.edits.sum()), "edit"), count_of(int(self.characters.sum()), "character")
         return f"character accuracy {accuracy} (1 - {edits} / {count})"
 
+    def weighted(self, weights: F64) -> F64:
+        """NaN where no character is there to be read: an empty text alone is right for a model that reads nothing."""
+        return np.where(weights @ self.characters > 0, super().weighted(weights), np.nan)
+
     def with_copy(self, image: int, found: bool) -> MeanEvaluation:
         """Of words alone."""
         return MeanEvaluation(self.metric, self.values).with_copy(image, found)

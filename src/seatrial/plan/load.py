@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from seatrial.errors import NOT_UTF8, PlanError, did_you_mean, is_utf8, printable
+from seatrial.plan.judged_by import unfit
 from seatrial.plan.models import Plan
 from seatrial.plan.places import belongs
 from seatrial.plan.source import KeyPath, Source, dotted, parse_yaml, read_yaml
@@ -250,6 +251,8 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             problems.append(
                 (("budgets", i, "metric"), f"'{budget.metric}' needs a 'parity' section: it names the reference")
             )
+        if why := unfit(plan, budget):
+            problems.append((("budgets", i, "metric"), why))
         against_truth = budget.metric.endswith("_drop") or budget.metric in ("accuracy", "abs_rel", "rmse")
         if against_truth and plan.images.annotations is None:
             problems.append(
