@@ -185,7 +185,7 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     seen: dict[str, dict[str, Any]] = {}
     for a in kept:
         shape = [a.get(k) for k in ("bbox", "segmentation", "keypoints")]
-        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"]]
+        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"], bool(a.get("ignore"))]
         seen.setdefault(json.dumps(what, sort_keys=True) if any(shape) else str(a["id"]), a)
     again = len(kept) - len(seen)
     if not again:

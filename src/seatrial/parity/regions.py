@@ -21,9 +21,10 @@ from seatrial.images.files import ImageFile
 from seatrial.kernels.polygons import polygon_areas, polygon_intersections, polygon_iou
 from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
+from seatrial.parity.left_out import LeftOut, counted
 from seatrial.parity.names import fold
 from seatrial.parity.odd_truth import in_fractions, unlike_sizes
-from seatrial.parity.text_truth import Region, crossed_note, region_of_points
+from seatrial.parity.text_truth import NOT_JUDGED, Region, crossed_note, is_simple, region_of_points
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
@@ -42,6 +43,7 @@ class RegionEvaluation:
     detections: F64
     regions: F64
     metric: str = "hmean"
+    left_out: str = ""
 
     @property
     def images(self) -> int:
@@ -57,7 +59,7 @@ class RegionEvaluation:
         matched, detections, regions = (float(v.sum()) for v in (self.matched, self.detections, self.regions))
         precision = f"{matched / detections:.3f}" if detections else "undefined"
         recall = f"{matched / regions:.3f}" if regions else "undefined"
-        return f"precision {precision}, recall {recall}"
+        return ", ".join(filter(None, (f"precision {precision}, recall {recall}", self.left_out)))
 
     def weighted(self, weights: F64) -> F64:
         """NaN where no region is there to be found."""
@@ -152,14 +154,23 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
     if 4 * outside > len(every):
         said_outside = f"{outside} of {count_of(len(every), 'region')} of text in the truth reach outside their image"
         warnings.append(Warning("outside-boxes", said_outside, "are these the files that were annotated?"))
-    return warnings + in_fractions(every, "region")
+    return warnings + _left_out(truth, regions).warnings() + in_fractions(every, "region")
 
 
 def evaluate_regions(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result]) -> RegionEvaluation:
     """results: regions, or None, for which nothing is found."""
     there = [r if isinstance(r, TextRegions) else None for r in results]
-    rows = [_counts(regions, r) for regions, r in zip(regions_by_image(truth, images), there, strict=True)]
-    return RegionEvaluation(*np.array(rows, np.float64).reshape(-1, 3).T)
+    own = regions_by_image(truth, images)
+    rows = [_counts(regions, r) for regions, r in zip(own, there, strict=True)]
+    matched, detections, count = np.array(rows, np.float64).reshape(-1, 3).T
+    return RegionEvaluation(matched, detections, count, left_out=str(_left_out(truth, own)))
+
+
+def _left_out(truth: Truth, by_image: Sequence[Sequence[Region]]) -> LeftOut:
+    """By their annotator; those that cannot be judged are told by crossed_note."""
+    why = "iscrowd or ignore" if truth.regions is None else " or ".join(NOT_JUDGED)
+    regions = (r for own in by_image for r in own)
+    return counted((why if not r.judged and is_simple(r.points) else "" for r in regions), "region")
 
 
 def _counts(regions: Sequence[Region], result: TextRegions | None) -> tuple[int, int, int]:

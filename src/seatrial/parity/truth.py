@@ -22,6 +22,7 @@ from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.csv_labels import read_classes, read_label_sets
 from seatrial.parity.csv_rows import header_of
 from seatrial.parity.label_images import LabelImages, check_sizes, read_label_images
+from seatrial.parity.left_out import left_out_notes
 from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
@@ -175,7 +176,9 @@ def check_truth(
     if needed == "keypoints":
         _check_keypoints(truth, keypoints)
     bare = no_masks(truth.coco) if task == "segment" else []
-    return unlike_sizes(truth.coco, images, sizes_hw) + bare + ODD[needed](truth.coco, sizes_hw)
+    # A segmentation's crowds are pixels like others.
+    unjudged = [] if task == "segment" else left_out_notes(truth.coco["annotations"], task == "pose")
+    return unlike_sizes(truth.coco, images, sizes_hw) + bare + unjudged + ODD[needed](truth.coco, sizes_hw)
 
 
 # What every annotation must have, by task.
