@@ -190,3 +190,24 @@ def test_difficult_oriented_boxes_are_told(tmp_path):
     assert isinstance(truth, Truth)
     (warned,) = check_truth(truth, files, [HW], "oriented")
     assert str(warned) == "1 of 3 annotations not judged (difficult): a model that misses it loses nothing"
+
+
+def moved(which, by):
+    found = poses(which)
+    found.keypoints[:, :, :2] += by
+    return found
+
+
+@pytest.mark.parametrize("boxed", [True, False])
+def test_an_area_beyond_its_box_forgives_nothing(tmp_path, boxed):
+    rows = [person(k) for k in range(8)]
+    for row in rows if not boxed else ():
+        del row["bbox"]
+    values = []
+    for area in (34.0, 200.0 * 200.0, 1e8):
+        truth, files, _ = loaded(tmp_path, [row | {"area": area} for row in rows])
+        values.append(value_of(evaluate_objects(truth, files, [moved(range(8), 1.0)], ONE)))
+        said = "8 annotations have an impossible area: the box's own is taken"
+        assert [str(w) for w in truth.warnings] == ([said] if area > 34 else [])
+    # FILLED of the box of 8 × 8 is 33.92.
+    assert values[1] == values[2] == values[0] < 1

@@ -109,7 +109,11 @@ def test_label_images_are_found_by_path_or_stem_and_judged_but_for_255(tmp_path)
     mask_png(tmp_path / "masks/deep/y.png", [[1, 1], [0, 255]])
     mask_png(tmp_path / "masks/z.png", [[9]])
     truth = load_truth(tmp_path / "masks", images)
-    assert [str(w) for w in truth.warnings] == ["masks: 1 label image of no image of the trial are left out"]
+    assert [str(w) for w in truth.warnings] == [
+        "masks: 1 label image of no image of the trial are left out",
+        "label images of 1 image are taken by the file's name alone, though they lie in another folder: y.png has deep/y.png; "
+        "name these images' own truth in images.annotations, or give both sides the same folders",
+    ]
     assert truth.masks.values == {0: 2, 1: 2, 2: 1, 255: 2}
     assert [p.name for p in truth_files(tmp_path / "masks")] == ["x.png", "y.png", "z.png"]
     check_truth(truth, images, [(1, 4), (2, 2)], "segment")

@@ -118,7 +118,8 @@ def _of_folder(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple
         return Truth(path, masks=masks, warnings=tuple(warnings))
     data, numbered = read_labels(path, images, sizes_hw)
     found = coco_truth(path, data, images)
-    return Truth(path, coco=found.data, numbered=numbered, warnings=found.warnings)
+    loose = oriented_labels.in_other_folders(path, images)
+    return Truth(path, coco=found.data, numbered=numbered, warnings=(*found.warnings, *loose))
 
 
 def _has_texts(path: Path, text: str) -> bool:
