@@ -244,6 +244,33 @@ def value_maps(folder, maps, header="image,map", rows=None):
     return folder / "truth.csv"
 
 
+def with_sky(sky, dtype):
+    values = np.linspace(1000, 9000, 400).astype(dtype).reshape(20, 20)
+    values[:4] = sky
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("x.png", with_sky(65535, np.uint16), "first of x.jpg (65535 in 20%)"),
+        ("x.npy", with_sky(32767, np.int16), "first of x.jpg (32767 in 20%)"),
+        ("x.npy", with_sky(1e10, np.float32), "first of x.jpg (1e+10 in 20%)"),
+        ("x.png", np.full((20, 20), 65535, np.uint16), "(65535 in 100%)"),
+        # A far plane that other values come near is where it is; nothing is known of 0 and infinity.
+        ("x.npy", with_sky(9500, np.float32), ""),
+        ("x.png", with_sky(0, np.uint16), ""),
+        ("x.npy", with_sky(np.inf, np.float32), ""),
+    ],
+)
+def test_one_greatest_value_in_many_pixels_is_told(tmp_path, name, values, said):
+    images = images_of(tmp_path, "x.jpg")
+    truth = load_truth(value_maps(tmp_path, {name: values}), images, map_scale=0.001)
+    found = check_truth(truth, images, [(20, 20)], "dense")
+    assert [w.code for w in found] == ["far-values"] * bool(said)
+    assert said in "".join(map(str, found))
+
+
 def test_errors_of_dense_maps_are_counted_over_judged_pixels(tmp_path):
     true = np.array([[1.0, 2.0, 0.0], [4.0, np.nan, np.inf]], np.float32)
     path = value_maps(tmp_path, {"x.npy": true, "y.png": np.array([[1000, 0], [2000, 500]], np.uint16)})

@@ -204,8 +204,8 @@ def _of_images(
     others = [name for name in listed if name not in found.values()]
     if missing:
         raise DataError(
-            f"{path}: no row for {len(missing)} of {count_of(len(images), 'image')}: {not_annotated(missing, [] if other else others)}{other}; "
-            f"add one for each, or {ONLY_THOSE}"
+            f"{path}: no row for {len(missing)} of {count_of(len(images), 'image')}: "
+            f"{not_annotated(missing, [] if other else others)}{other}; add one for each, or {ONLY_THOSE}"
         )
     warnings = by_name_alone(found, images, "rows")
     if others:

@@ -27,7 +27,7 @@ from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
 from seatrial.parity.text_truth import Region, read_label_file, read_texts
-from seatrial.parity.value_maps import ValueMap, check_map_sizes, map_files, names_maps, read_value_maps
+from seatrial.parity.value_maps import ValueMap, check_map_sizes, far_values, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
 
@@ -150,6 +150,7 @@ def check_truth(
         check_sizes(truth.masks, images, sizes_hw)
     if truth.maps is not None:
         check_map_sizes(truth.maps, images, sizes_hw)
+        return far_values(truth.maps)
     if truth.coco is None:
         return []
     ids = {c["id"] for c in truth.coco["categories"]}
