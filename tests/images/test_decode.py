@@ -134,6 +134,8 @@ def test_the_check_measures_what_decode_gives(tmp_path):
         path.write_bytes(ELSEWHERE[where](int(o)))
     for checked in check_images(paths):
         assert (checked.source_hw, checked.stored_hw) == (decode_image(checked.path).shape[:2], (32, 48)), checked.path
+        shown, stored = (decode_image(checked.path, exif=exif) for exif in ("apply", "ignore"))
+        assert checked.turned is not np.array_equal(shown, stored), checked.path
 
 
 @pytest.mark.parametrize("orientation", range(10))

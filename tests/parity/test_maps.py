@@ -109,7 +109,11 @@ def test_label_images_are_found_by_path_or_stem_and_judged_but_for_255(tmp_path)
     mask_png(tmp_path / "masks/deep/y.png", [[1, 1], [0, 255]])
     mask_png(tmp_path / "masks/z.png", [[9]])
     truth = load_truth(tmp_path / "masks", images)
-    assert [str(w) for w in truth.warnings] == ["masks: 1 label image of no image of the trial are left out"]
+    assert [str(w) for w in truth.warnings] == [
+        "masks: 1 label image of no image of the trial are left out",
+        "label images of 1 image are taken by the file's name alone, though they lie in another folder: y.png has deep/y.png; "
+        "name these images' own truth in images.annotations, or give both sides the same folders",
+    ]
     assert truth.masks.values == {0: 2, 1: 2, 2: 1, 255: 2}
     assert [p.name for p in truth_files(tmp_path / "masks")] == ["x.png", "y.png", "z.png"]
     check_truth(truth, images, [(1, 4), (2, 2)], "segment")
@@ -238,6 +242,33 @@ def value_maps(folder, maps, header="image,map", rows=None):
     lines = rows or [f"{Path(n).stem}.jpg,d/{n}" for n in maps]
     (folder / "truth.csv").write_text("\n".join([header, *lines]) + "\n")
     return folder / "truth.csv"
+
+
+def with_sky(sky, dtype):
+    values = np.linspace(1000, 9000, 400).astype(dtype).reshape(20, 20)
+    values[:4] = sky
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("x.png", with_sky(65535, np.uint16), "first of x.jpg (65535 in 20%)"),
+        ("x.npy", with_sky(32767, np.int16), "first of x.jpg (32767 in 20%)"),
+        ("x.npy", with_sky(1e10, np.float32), "first of x.jpg (1e+10 in 20%)"),
+        ("x.png", np.full((20, 20), 65535, np.uint16), "(65535 in 100%)"),
+        # A far plane that other values come near is where it is; nothing is known of 0 and infinity.
+        ("x.npy", with_sky(9500, np.float32), ""),
+        ("x.png", with_sky(0, np.uint16), ""),
+        ("x.npy", with_sky(np.inf, np.float32), ""),
+    ],
+)
+def test_one_greatest_value_in_many_pixels_is_told(tmp_path, name, values, said):
+    images = images_of(tmp_path, "x.jpg")
+    truth = load_truth(value_maps(tmp_path, {name: values}), images, map_scale=0.001)
+    found = check_truth(truth, images, [(20, 20)], "dense")
+    assert [w.code for w in found] == ["far-values"] * bool(said)
+    assert said in "".join(map(str, found))
 
 
 def test_errors_of_dense_maps_are_counted_over_judged_pixels(tmp_path):

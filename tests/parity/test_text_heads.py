@@ -50,7 +50,8 @@ def test_lost_regions_cost_recall_alone(tmp_path, name, lost):
     found = evaluated(build(name, tmp_path, lost=lost))
     every = found.regions.sum()
     assert value_of(found) == pytest.approx(2 * (every - lost) / (2 * every - lost))
-    assert said_beside(found) == f"precision 1.000, recall {1 - lost / every:.3f}"
+    left_out = ", 6 of 19 regions not judged (### or *)" * (name == "text-db")
+    assert said_beside(found) == f"precision 1.000, recall {1 - lost / every:.3f}{left_out}"
 
 
 @pytest.mark.parametrize("name", TEXTS)

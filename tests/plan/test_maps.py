@@ -234,6 +234,27 @@ def test_what_a_map_held_is_held_against_its_format(post, array, labels, said):
             found.settle(reduced=False)
 
 
+@pytest.mark.parametrize("form", ["scores", "channels_last"])
+def test_independent_sigmoids_are_doubted_where_none_wins(form):
+    def doubts(scores):
+        scores = scores if form == "scores" else scores.transpose(0, 2, 3, 1)
+        model = info({"y": scores.shape[1:]})
+        found = Plausibility("only", spec(task="segment", format=form), model, None)
+        found.add([np.ascontiguousarray(scores, np.float32)], 1)
+        return [w.code for w in found.doubts()]
+
+    sigmoids = np.full((1, 3, 32, 32), 0.02)
+    sigmoids[:, 1, :12] = 0.98
+    assert doubts(sigmoids) == ["independent-scores"]
+    # With a background that wins there; as shares of one whole; as logits; in few cells.
+    rest = 1 - sigmoids.max(axis=1, keepdims=True)
+    assert doubts(np.concatenate([rest, sigmoids], axis=1)) == []
+    assert doubts(np.full((1, 4, 32, 32), 0.25)) == []
+    assert doubts(np.log(sigmoids)) == []
+    sigmoids[:, 2, 8:28] = 0.7
+    assert doubts(sigmoids) == []
+
+
 def test_what_has_no_inverse_is_warned_of():
     model = info({"y": (16, 16)})
     found = Plausibility("only", spec(task="dense", invert=True), model, None)

@@ -21,6 +21,7 @@ from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
 from seatrial.parity.texts import check_texts
 from seatrial.parity.truth import Truth, check_truth, load_truth
+from seatrial.parity.turned import turned_notes
 from seatrial.pipeline.class_count import head_classes
 from seatrial.pipeline.other_task import task_of_classes
 from seatrial.plan import pipelines, tasks
@@ -107,7 +108,9 @@ def map_truth(
     lines = [warning.of(", ".join(names)) if several else warning for warning, names in pipelines_by_warning.items()]
     posts = [p.postprocess for p in plan.plan.pipelines.values()]
     task = next((p.task for p in posts if isinstance(p, pipelines.Postprocess)), "")
-    return [*truth.warnings, *nothing_to_find(truth, task), *lines, *_unlike_coverage(truth, maps)], maps
+    applied = any(spec.decode.exif == "apply" for spec in plan.plan.pipelines.values())
+    turned = turned_notes(truth, images, checked) if applied else []
+    return [*truth.warnings, *nothing_to_find(truth, task), *turned, *lines, *_unlike_coverage(truth, maps)], maps
 
 
 def sigma_notes(plan: PlanFile, truth: Truth | None) -> list[Warning]:

@@ -28,7 +28,7 @@ MAX_STRAY_BYTES = 16
 class CheckedImage:
     """source_hw as decoded with EXIF applied, stored_hw without; problem is None where the image is sound.
 
-    frames: frames or pages in the file, of which the first is read.
+    frames: frames or pages in the file, of which the first is read. turned: whether its orientation tag turns or mirrors it.
     """
 
     path: Path
@@ -36,6 +36,7 @@ class CheckedImage:
     stored_hw: tuple[int, int] = (0, 0)
     frames: int = 1
     problem: str | None = None
+    turned: bool = False
 
 
 def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
@@ -49,7 +50,12 @@ def check_images(paths: Sequence[Path]) -> list[CheckedImage]:
             row = json.loads(line)
             done.append(
                 CheckedImage(
-                    Path(row["path"]), tuple(row["source_hw"]), tuple(row["stored_hw"]), row["frames"], row["problem"]
+                    Path(row["path"]),
+                    tuple(row["source_hw"]),
+                    tuple(row["stored_hw"]),
+                    row["frames"],
+                    row["problem"],
+                    row["turned"],
                 )
             )
         if len(done) < len(paths):
@@ -78,14 +84,22 @@ def main() -> None:
         # libjpeg only prints what it thinks of broken data, then returns grey; its words are the evidence.
         os.dup2(captured.fileno(), 2)
         for path in json.loads(sys.stdin.read()):
-            row = {"path": path, "source_hw": (0, 0), "stored_hw": (0, 0), "frames": 1, "problem": None}
+            row = {
+                "path": path,
+                "source_hw": (0, 0),
+                "stored_hw": (0, 0),
+                "frames": 1,
+                "problem": None,
+                "turned": False,
+            }
             try:
                 data = Path(path).read_bytes()
                 row["problem"] = find_problem(data)
                 if not row["problem"]:
                     row["source_hw"] = decode(data, DecodeSettings(), path).shape[:2]
-                    turned = read_orientation(data) in (5, 6, 7, 8)
-                    row["stored_hw"] = row["source_hw"][::-1] if turned else row["source_hw"]
+                    orientation = read_orientation(data)
+                    row["turned"] = orientation in range(2, 9)
+                    row["stored_hw"] = row["source_hw"][::-1] if orientation in (5, 6, 7, 8) else row["source_hw"]
                     with Image.open(io.BytesIO(data)) as header:
                         # A camera's MPO holds previews of the same picture.
                         row["frames"] = 1 if header.format == "MPO" else getattr(header, "n_frames", 1)

@@ -185,7 +185,7 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
     seen: dict[str, dict[str, Any]] = {}
     for a in kept:
         shape = [a.get(k) for k in ("bbox", "segmentation", "keypoints")]
-        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"]]
+        what = [a["image_id"], a["category_id"], *shape, a["iscrowd"], bool(a.get("ignore"))]
         seen.setdefault(json.dumps(what, sort_keys=True) if any(shape) else str(a["id"]), a)
     again = len(kept) - len(seen)
     if not again:
@@ -196,14 +196,37 @@ def _counted_once(kept: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], lis
 
 
 def _wrong_areas(kept: list[dict[str, Any]]) -> list[Warning]:
-    """COCO's evaluation passes objects over whose area lies outside its range; a negative one is no reason to."""
+    """COCO's evaluation passes objects over whose area lies outside its range; a negative one is no reason to. OKS forgives by
+    the area: of a pose it is not more than its box's."""
     wrong = 0
     for a in kept:
-        if not LEAST_AREA <= a["area"] <= LARGEST_AREA and a.get("bbox"):
+        outside = not LEAST_AREA <= a["area"] <= LARGEST_AREA
+        if outside and a.get("bbox"):
             a["area"] = min(max(LEAST_AREA, _area(a["bbox"])), LARGEST_AREA)
+            wrong += 1
+        elif a.get("keypoints") and (own := _too_small_for(a)) is not None:
+            a["area"] = own
             wrong += 1
     said = f"{count_of(wrong, 'annotation')} have an impossible area: the box's own is taken"
     return [Warning("impossible-areas", said)] if wrong else []
+
+
+def _too_small_for(a: dict[str, Any]) -> float | None:
+    """The area of a pose's box, or of its visible keypoints where it has none, of which a person fills a part; None where the
+    annotated area has room there."""
+    points = a["keypoints"]
+    seen = [(float(x), float(y)) for x, y, v in zip(points[::3], points[1::3], points[2::3], strict=False) if v > 0]
+    if len(a.get("bbox", ())) >= 4:
+        width, height = (float(v) for v in a["bbox"][2:4])
+        # Some tools count a box's border as a pixel more.
+        room, own = (width + 1) * (height + 1), width * height
+    elif seen:
+        width, height = (max(values) - min(values) for values in zip(*seen, strict=True))
+        # Nobody reaches further than that beyond what is seen of it; of one point nothing is known.
+        room, own = (2 * max(width, height)) ** 2, width * height
+    else:
+        return None
+    return FILLED * own if own > 0 and a["area"] > room else None
 
 
 def _examples(ids: Sequence[Any]) -> str:

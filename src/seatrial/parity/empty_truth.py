@@ -6,6 +6,7 @@ For: warnings. Not for: the figures, each of which is undefined where its truth 
 from __future__ import annotations
 
 from seatrial.errors import count_of
+from seatrial.parity.left_out import left_out
 from seatrial.parity.truth import Truth
 from seatrial.warning import Warning
 
@@ -17,7 +18,7 @@ def nothing_to_find(truth: Truth, task: str = "") -> list[Warning]:
         return []
     images, count, one = found
     if not count:
-        said = f"none of the trial's {count_of(images, 'image')} has {one} in the truth: no accuracy"
+        said = f"none of the trial's {count_of(images, 'image')} has {one} in the truth: no accuracy{_why(truth, task)}"
         return [Warning("no-objects", said, "annotate them, or take others")]
     empty = [name for name, text in (truth.texts or {}).items() if not text]
     if not empty:
@@ -29,14 +30,26 @@ def nothing_to_find(truth: Truth, task: str = "") -> list[Warning]:
     return [Warning("empty-texts", said)]
 
 
+def _why(truth: Truth, task: str) -> str:
+    """', 13 of 13 annotations not judged (iscrowd)'."""
+    found = str(left_out(truth.coco["annotations"], task == "pose")) if truth.coco is not None else ""
+    return f", {found}" if found else ""
+
+
 def _counted(truth: Truth, task: str) -> tuple[int, int, str] | None:
     """How many images it is about, how many things there are to be found, and what one of them is."""
     if truth.coco is not None:
-        judged = [a for a in truth.coco["annotations"] if not a["iscrowd"]]
-        if task == "pose":
-            judged = [a for a in judged if any(v > 0 for v in a.get("keypoints", ())[2::3])]
-            return len(truth.coco["images"]), len(judged), "an object with a visible keypoint"
-        return len(truth.coco["images"]), len(judged), "an object"
+        rows = truth.coco["annotations"]
+        # A segmentation's crowds are pixels like others.
+        judged = len(rows) - (0 if task == "segment" else left_out(rows, task == "pose").count)
+        one = (
+            "an object with a visible keypoint"
+            if task == "pose"
+            else "an object that is judged"
+            if rows
+            else "an object"
+        )
+        return len(truth.coco["images"]), judged, one
     if truth.label_sets is not None:
         return len(truth.label_sets), sum(map(len, truth.label_sets.values())), "a label"
     if truth.texts is not None:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, not_annotated
+from seatrial.parity.file_names import by_name_alone, elsewhere, own_by_base
 from seatrial.parity.names import class_at, is_index
 from seatrial.warning import Warning
 
@@ -43,7 +44,8 @@ def label_files(folder: Path) -> list[Path]:
 
 
 def read_label_images(folder: Path, images: Sequence[ImageFile]) -> tuple[LabelImages, list[Warning]]:
-    """Each image's PNG: of the same path without the suffix below the folder, else of the same stem; never the image itself.
+    """Each image's PNG: of the same path without the suffix below the folder, else of the same stem where no folder says that
+    it is another image's (file_names.py); never the image itself.
 
     DataError where an image has none, or two; where a file is no 8-bit grey or palette PNG.
     """
@@ -57,19 +59,23 @@ def read_label_images(folder: Path, images: Sequence[ImageFile]) -> tuple[LabelI
     by_stem = _by_key(found, lambda p: p.stem)
     files: dict[str, Path] = {}
     for image in images:
-        own = by_path.get(Path(image.name).with_suffix("").as_posix()) or by_stem.get(image.path.stem, [])
+        own = by_path.get(Path(image.name).with_suffix("").as_posix()) or [
+            folder / e for e in own_by_base(image, _below(folder, by_stem.get(image.path.stem, [])))
+        ]
         if len(own) > 1:
             raise DataError(
                 f"{folder}: {image.name} has several label images: {short_list([str(p) for p in own])}; keep one"
             )
         if own:
             files[image.name] = own[0]
-    missing = [i.name for i in images if i.name not in files]
-    if missing:
+    without = [i for i in images if i.name not in files]
+    if without:
+        missing = [i.name for i in without]
+        other = elsewhere(without[0], _below(folder, by_stem.get(without[0].path.stem, [])))
         others = [p.name for p in found if p not in set(files.values())]
         raise DataError(
             f"{folder}: no label image (a PNG of the same name) for {len(missing)} of {count_of(len(images), 'image')}: "
-            f"{not_annotated(missing, others)}; add one for each, or {ONLY_THOSE}"
+            f"{not_annotated(missing, [] if other else others)}{other}; add one for each, or {ONLY_THOSE}"
         )
     taken = Counter(files.values())
     shared = [str(p) for p, count in taken.items() if count > 1]
@@ -86,7 +92,12 @@ def read_label_images(folder: Path, images: Sequence[ImageFile]) -> tuple[LabelI
     spare = len(found) - len(taken)
     said = f"{count_of(spare, 'label image')} of no image of the trial" if spare else ""
     warnings = [Warning("unknown-images", f"{said} are left out").of(folder.name)] if spare else []
-    return LabelImages(files, sizes, dict(values)), warnings
+    entries = {name: file.relative_to(folder).as_posix() for name, file in files.items()}
+    return LabelImages(files, sizes, dict(values)), warnings + by_name_alone(entries, images, "label images")
+
+
+def _below(folder: Path, files: Sequence[Path]) -> list[str]:
+    return [file.relative_to(folder).as_posix() for file in files]
 
 
 def _by_key(files: Sequence[Path], key: Any) -> dict[str, list[Path]]:

@@ -20,8 +20,10 @@ from seatrial.kernels.masks import coco_rle
 from seatrial.kernels.results import Detections, Instances, OrientedBoxes, Poses
 from seatrial.parity.classes import ClassMap
 from seatrial.parity.coco import LARGEST_AREA, LEAST_AREA, image_ids
+from seatrial.parity.coco_limit import within_limit
 from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.evaluation import IOU_THRESHOLDS, RECALL_LEVELS, BoxEvaluation, ClassMatches
+from seatrial.parity.left_out import left_out, why_not_judged
 from seatrial.parity.odd_results import bare_images
 from seatrial.parity.oriented import NEEDED, annotated_corners, oriented_overlaps
 from seatrial.parity.overlaps import FILLED, OVERLAPS
@@ -35,13 +37,14 @@ ANY_AREA = [LEAST_AREA, LARGEST_AREA]
 @dataclass(frozen=True)
 class Judging:
     """How pycocotools judges one kind of results. by: its `iouType`; needs: what each annotation must have, and `has` tells;
-    most: detections of a class on an image; entry: of one result and the index of an object in it, what its row holds beside
-    class and score. overlaps: (found, annotations), of rows as pycocotools keeps them, in place of its own."""
+    most: COCO's limit of detections of a class on an image, or None; entry: of one result and the index of an object in it,
+    what its row holds beside class and score. overlaps: (found, annotations), of rows as pycocotools keeps them, in place of
+    its own."""
 
     metric: str
     by: str
     needs: str
-    most: int
+    most: int | None
     entry: Callable[[Any, int], dict[str, Any]]
     has: Callable[[dict[str, Any]], bool]
     overlaps: Callable[[list[dict[str, Any]], list[dict[str, Any]]], Any] | None = None
@@ -68,14 +71,13 @@ def _corners(result: OrientedBoxes, k: int) -> dict[str, Any]:
 JUDGING: dict[type, Judging] = {
     Detections: Judging("mAP", "bbox", "'bbox'", 100, _box, lambda a: len(a.get("bbox", ())) == 4),
     Instances: Judging("mask mAP", "segm", "'segmentation'", 100, _mask, lambda a: "segmentation" in a),
-    # COCO's own limit of people an image.
     Poses: Judging("keypoint mAP", "keypoints", "'keypoints'", 20, _points, lambda a: "keypoints" in a),
     # DOTA's evaluation knows no limit, and aerial pictures hold hundreds of one class.
     OrientedBoxes: Judging(
         "oriented mAP",
         "bbox",
         NEEDED,
-        100_000,
+        None,
         _corners,
         lambda a: annotated_corners(a) is not None,
         oriented_overlaps,
@@ -98,11 +100,18 @@ def evaluate_objects(
         )
     own_ids = image_ids(coco, images)
     sigmas = _sigmas(results, truth)
-    judge = _judge(_filled(truth, own_ids, results), how, _found(own_ids, results, class_map, how), sigmas)
+    filled, found, limit = _filled(truth, own_ids, results), _found(own_ids, results, class_map, how), ""
+    of_poses = sigmas is not None
+    if how.most is not None:
+        objects = [a for a in filled["annotations"] if not why_not_judged(a, of_poses)]
+        found, limit = within_limit(found, objects, how.most)
+    # Counted before pycocotools writes into the rows.
+    said = _sigmas_said(sigmas), limit, str(left_out(filled["annotations"], of_poses))
+    judge = _judge(filled, how, found, sigmas)
     judge.params.imgIds = sorted(set(own_ids))
     judge.params.iouThrs, judge.params.recThrs = IOU_THRESHOLDS, RECALL_LEVELS
     judge.params.areaRng, judge.params.areaRngLbl = [ANY_AREA], ["all"]
-    judge.params.maxDets = [how.most]
+    judge.params.maxDets = [max(1, len(found))]
     with contextlib.redirect_stdout(io.StringIO()):
         judge.evaluate()
     place = {image_id: i for i, image_id in enumerate(own_ids)}
@@ -114,7 +123,7 @@ def evaluate_objects(
     annotated = {a["image_id"] for a in coco["annotations"]}
     sure = np.array([r.scores.sum() if isinstance(r, Detections) else 0.0 for r in results], np.float64)
     noted = bare_images([i in annotated for i in own_ids], sure, OVERLAPS[kind].objects[1])
-    return BoxEvaluation(matches, len(images), how.metric, beside=_sigmas_said(sigmas), noted=noted)
+    return BoxEvaluation(matches, len(images), how.metric, beside=", ".join(filter(None, said)), noted=noted)
 
 
 def _found(
@@ -159,7 +168,8 @@ def _filled(truth: Truth, own_ids: Sequence[int], results: Sequence[Result]) -> 
 
 
 def with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
-    """A copy. What has no visible keypoint is not there to be found; such an object's box says where it is all the same."""
+    """A copy. What has no visible keypoint is not there to be found, whatever its num_keypoints says; such an object's box says
+    where it is all the same."""
     points = a.get("keypoints")
     if not points:
         return dict(a)
@@ -167,7 +177,7 @@ def with_keypoints_counted(a: dict[str, Any]) -> dict[str, Any]:
     x, y = ([p[k] for p in marked or [(0.0, 0.0)]] for k in range(2))
     box = [min(x), min(y), max(x) - min(x), max(y) - min(y)]
     area = a["area"] or FILLED * box[2] * box[3]
-    return {"bbox": box, "num_keypoints": len(marked), **a, "area": area}
+    return {"bbox": box, **a, "num_keypoints": len(marked), "area": area}
 
 
 def _sigmas(results: Sequence[Result], truth: Truth) -> list[float] | None:
@@ -206,9 +216,19 @@ def _judge(coco: dict[str, Any], how: Judging, found: list[dict[str, Any]], sigm
         judge = COCOeval(truth, theirs, how.by)
     if sigmas is not None:
         judge.params.kpt_oks_sigmas = np.array(sigmas)
+    judge._prepare = partial(_prepare, judge)
     if how.overlaps is not None:
         judge.computeIoU = partial(_overlaps_of, judge, how.overlaps)
     return judge
+
+
+def _prepare(judge: Any) -> None:
+    """COCOeval's own, which overwrites each annotation's `ignore` by its iscrowd: what is to be ignored stays so."""
+    ignored = {a["id"] for a in judge.cocoGt.dataset["annotations"] if a.get("ignore")}
+    type(judge)._prepare(judge)
+    for own in judge._gts.values():
+        for a in own:
+            a["ignore"] = bool(a["ignore"]) or a["id"] in ignored
 
 
 def _overlaps_of(judge: Any, overlaps: Callable[..., Any], image: int, category: int) -> Any:

@@ -92,7 +92,17 @@ def _keypoints(coco: dict[str, Any], sizes_hw: Sizes) -> list[Warning]:
         for a in coco["annotations"]
         if any(a["keypoints"][2::3])
     )
-    return in_fractions(poses, "pose")
+    return in_fractions(poses, "pose") + _miscounted(coco)
+
+
+def _miscounted(coco: dict[str, Any]) -> list[Warning]:
+    """Some tools write num_keypoints: 0 for all, which COCO's own evaluation takes for nothing to be found."""
+    given = [a for a in coco["annotations"] if "num_keypoints" in a]
+    wrong = sum(a["num_keypoints"] != sum(v > 0 for v in a["keypoints"][2::3]) for a in given)
+    if not wrong:
+        return []
+    said = f"{wrong} of {count_of(len(given), 'annotation')} say another num_keypoints than they have visible keypoints"
+    return [Warning("miscounted-keypoints", f"{said}: the visible ones count")]
 
 
 # By what a task's annotations must have.

@@ -7,7 +7,7 @@ of the image). Not for: judging (oriented.py).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ import numpy as np
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.kernels.oriented import are_convex_with_area
+from seatrial.parity.file_names import by_name_alone, elsewhere, own_by_base
+from seatrial.warning import Warning
 
 DOTA, NUMBERED = (
     "DOTA's x1 y1 x2 y2 x3 y3 x4 y4 class difficult",
@@ -80,7 +82,8 @@ def read_labels(
 
 
 def _file_of_each(folder: Path, images: Sequence[ImageFile]) -> list[Path]:
-    """By the image's name below the images' folder, else by its base name where no other image has it."""
+    """By the image's name below the images' folder, else by its base name where no other image has it, and no folder says that
+    it is another's (file_names.py)."""
     files = label_files(folder)
     if not files:
         raise DataError(
@@ -90,14 +93,29 @@ def _file_of_each(folder: Path, images: Sequence[ImageFile]) -> list[Path]:
     by_path = {p.relative_to(folder).with_suffix("").as_posix(): p for p in files}
     stems = Counter(p.stem for p in files), Counter(i.path.stem for i in images)
     by_stem = {p.stem: p for p in files if stems[0][p.stem] == stems[1][p.stem] == 1}
-    found = [by_path.get(Path(i.name).with_suffix("").as_posix()) or by_stem.get(i.path.stem) for i in images]
-    missing = [i.name for i, file in zip(images, found, strict=True) if file is None]
-    if missing:
+    found = [by_path.get(Path(i.name).with_suffix("").as_posix()) or _by_stem(folder, i, by_stem) for i in images]
+    without = [i for i, file in zip(images, found, strict=True) if file is None]
+    if without:
+        missing = [i.name for i in without]
+        others = [p.relative_to(folder).as_posix() for p in files if p.stem == without[0].path.stem]
         raise DataError(
-            f"{folder}: no .txt file for {len(missing)} of {count_of(len(images), 'image')}: {short_list(missing)}; expected "
-            "one of the image's name each; an image without objects needs an empty one"
+            f"{folder}: no .txt file for {len(missing)} of {count_of(len(images), 'image')}: {short_list(missing)}"
+            f"{elsewhere(without[0], others)}; expected one of the image's name each; an image without objects needs an empty "
+            "one"
         )
     return [file for file in found if file is not None]
+
+
+def _by_stem(folder: Path, image: ImageFile, by_stem: Mapping[str, Path]) -> Path | None:
+    file = by_stem.get(image.path.stem)
+    own = own_by_base(image, [file.relative_to(folder).as_posix()]) if file else []
+    return file if own else None
+
+
+def in_other_folders(folder: Path, images: Sequence[ImageFile]) -> list[Warning]:
+    """Files that are taken by their names alone."""
+    pairs = zip(images, _file_of_each(folder, images), strict=True)
+    return by_name_alone({i.name: file.relative_to(folder).as_posix() for i, file in pairs}, images, "labels")
 
 
 def _objects(file: Path) -> list[_Object]:

@@ -22,10 +22,11 @@ from seatrial.kernels.polygons import polygon_areas, polygon_intersections, poly
 from seatrial.kernels.results import TextRegions
 from seatrial.parity.coco import image_ids
 from seatrial.parity.evaluation import NOTHING_NOTED, Noted
+from seatrial.parity.left_out import LeftOut, counted
 from seatrial.parity.names import fold
 from seatrial.parity.odd_results import bare_images
 from seatrial.parity.odd_truth import in_fractions, unlike_sizes
-from seatrial.parity.text_truth import Region, crossed_note, region_of_points
+from seatrial.parity.text_truth import NOT_JUDGED, Region, crossed_note, is_simple, region_of_points
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
@@ -45,6 +46,7 @@ class RegionEvaluation:
     regions: F64
     metric: str = "hmean"
     noted: Noted = NOTHING_NOTED
+    left_out: str = ""
 
     @property
     def images(self) -> int:
@@ -60,7 +62,7 @@ class RegionEvaluation:
         matched, detections, regions = (float(v.sum()) for v in (self.matched, self.detections, self.regions))
         precision = f"{matched / detections:.3f}" if detections else "undefined"
         recall = f"{matched / regions:.3f}" if regions else "undefined"
-        return f"precision {precision}, recall {recall}"
+        return ", ".join(filter(None, (f"precision {precision}, recall {recall}", self.left_out)))
 
     def weighted(self, weights: F64) -> F64:
         """NaN where no region is there to be found."""
@@ -155,7 +157,7 @@ def check_regions(truth: Truth, images: Sequence[ImageFile], sizes_hw: Sequence[
     if 4 * outside > len(every):
         said_outside = f"{outside} of {count_of(len(every), 'region')} of text in the truth reach outside their image"
         warnings.append(Warning("outside-boxes", said_outside, "are these the files that were annotated?"))
-    return warnings + in_fractions(every, "region")
+    return warnings + _left_out(truth, regions).warnings() + in_fractions(every, "region")
 
 
 def evaluate_regions(truth: Truth, images: Sequence[ImageFile], results: Sequence[Result]) -> RegionEvaluation:
@@ -165,7 +167,14 @@ def evaluate_regions(truth: Truth, images: Sequence[ImageFile], results: Sequenc
     rows = [_counts(regions, r) for regions, r in zip(by_image, there, strict=True)]
     matched, detections, regions = np.array(rows, np.float64).reshape(-1, 3).T
     noted = bare_images([bool(own) for own in by_image], detections, "text regions")
-    return RegionEvaluation(matched, detections, regions, noted=noted)
+    return RegionEvaluation(matched, detections, regions, noted=noted, left_out=str(_left_out(truth, by_image)))
+
+
+def _left_out(truth: Truth, by_image: Sequence[Sequence[Region]]) -> LeftOut:
+    """By their annotator; those that cannot be judged are told by crossed_note."""
+    why = "iscrowd or ignore" if truth.regions is None else " or ".join(NOT_JUDGED)
+    regions = (r for own in by_image for r in own)
+    return counted((why if not r.judged and is_simple(r.points) else "" for r in regions), "region")
 
 
 def _counts(regions: Sequence[Region], result: TextRegions | None) -> tuple[int, int, int]:

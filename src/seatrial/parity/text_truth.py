@@ -21,6 +21,7 @@ import numpy.typing as npt
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, not_annotated
+from seatrial.parity.file_names import by_name_alone, elsewhere, own_by_base
 from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
@@ -185,26 +186,28 @@ def _once(path: Path, rows: Sequence[tuple[str, str]]) -> dict[str, str]:
 def _of_images(
     path: Path, listed: Mapping[str, str], images: Sequence[ImageFile]
 ) -> tuple[dict[str, str], tuple[Warning, ...]]:
-    """What is listed for each image: by its name, else by the base name, where no other has it."""
+    """What is listed for each image: by its name, else by the base name, where no other has it, and no folder says that it is
+    another image's (file_names.py)."""
     bases = Counter(i.path.name for i in images)
     named = Counter(Path(name).name for name in listed)
     by_base = {Path(name).name: name for name in listed if named[Path(name).name] == 1}
     found: dict[str, str] = {}
-    missing = []
+    missing, other = [], ""
     for image in images:
-        base = by_base.get(image.path.name) if bases[image.path.name] == 1 else None
-        name = image.name if image.name in listed else base
+        base = [by_base[image.path.name]] if bases[image.path.name] == 1 and image.path.name in by_base else []
+        name = image.name if image.name in listed else next(iter(own_by_base(image, base)), None)
         if name is None:
+            other = other or elsewhere(image, base)
             missing.append(image.name)
         else:
             found[image.name] = name
     others = [name for name in listed if name not in found.values()]
     if missing:
         raise DataError(
-            f"{path}: no row for {len(missing)} of {count_of(len(images), 'image')}: {not_annotated(missing, others)}; add one "
-            f"for each, or {ONLY_THOSE}"
+            f"{path}: no row for {len(missing)} of {count_of(len(images), 'image')}: "
+            f"{not_annotated(missing, [] if other else others)}{other}; add one for each, or {ONLY_THOSE}"
         )
-    warnings = []
+    warnings = by_name_alone(found, images, "rows")
     if others:
         what = f"rows of {count_of(len(others), 'image')} that the trial does not have"
         warnings.append(Warning("unknown-images", f"{what} are left out: {short_list(others)}").of(path.name))

@@ -22,11 +22,12 @@ from seatrial.parity.coco_masks import check_masks
 from seatrial.parity.csv_labels import read_classes, read_label_sets
 from seatrial.parity.csv_rows import header_of
 from seatrial.parity.label_images import LabelImages, check_sizes, read_label_images
+from seatrial.parity.left_out import left_out_notes
 from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
 from seatrial.parity.text_truth import Region, read_label_file, read_texts
-from seatrial.parity.value_maps import ValueMap, check_map_sizes, map_files, names_maps, read_value_maps
+from seatrial.parity.value_maps import ValueMap, check_map_sizes, far_values, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
 
@@ -117,7 +118,8 @@ def _of_folder(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple
         return Truth(path, masks=masks, warnings=tuple(warnings))
     data, numbered = read_labels(path, images, sizes_hw)
     found = coco_truth(path, data, images)
-    return Truth(path, coco=found.data, numbered=numbered, warnings=found.warnings)
+    loose = oriented_labels.in_other_folders(path, images)
+    return Truth(path, coco=found.data, numbered=numbered, warnings=(*found.warnings, *loose))
 
 
 def _has_texts(path: Path, text: str) -> bool:
@@ -148,6 +150,7 @@ def check_truth(
         check_sizes(truth.masks, images, sizes_hw)
     if truth.maps is not None:
         check_map_sizes(truth.maps, images, sizes_hw)
+        return far_values(truth.maps)
     if truth.coco is None:
         return []
     ids = {c["id"] for c in truth.coco["categories"]}
@@ -175,7 +178,9 @@ def check_truth(
     if needed == "keypoints":
         _check_keypoints(truth, keypoints)
     bare = no_masks(truth.coco) if task == "segment" else []
-    return unlike_sizes(truth.coco, images, sizes_hw) + bare + ODD[needed](truth.coco, sizes_hw)
+    # A segmentation's crowds are pixels like others.
+    unjudged = [] if task == "segment" else left_out_notes(truth.coco["annotations"], task == "pose")
+    return unlike_sizes(truth.coco, images, sizes_hw) + bare + unjudged + ODD[needed](truth.coco, sizes_hw)
 
 
 # What every annotation must have, by task.

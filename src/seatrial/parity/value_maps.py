@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from seatrial.images.files import ImageFile
 from seatrial.parity.coco import ONLY_THOSE, not_annotated
 from seatrial.parity.csv_rows import header_of, rows_of
 from seatrial.warning import Warning
+
+# Of a map's pixels, and times the next value, from which one value stands for something else than a depth.
+MANY, FAR = 0.01, 3
 
 
 @dataclass(frozen=True)
@@ -125,14 +129,42 @@ def _png_hw(path: Path) -> tuple[int, int]:
 
 def values_of(truth: ValueMap) -> npt.NDArray[np.float64]:
     """(H, W) in the pipeline's unit; NaN where the file has 0, NaN or infinity: there nothing is known."""
-    if truth.path.suffix.lower() == ".npy":
-        stored = np.asarray(_npy(truth.path), np.float64)
-    else:
-        from PIL import Image
-
-        with Image.open(truth.path) as image:
-            stored = np.asarray(image).astype(np.float64)
+    stored = _stored(truth.path)[0].astype(np.float64)
     return np.where(np.isfinite(stored) & (stored != 0), stored * truth.scale, np.nan)
+
+
+def _stored(path: Path) -> tuple[npt.NDArray[Any], float]:
+    """What the file holds, and the greatest number that it could."""
+    if path.suffix.lower() == ".npy":
+        array = _npy(path)
+        return np.asarray(array), float(np.iinfo(array.dtype.name).max) if array.dtype.kind in "iu" else math.inf
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image), 65535.0
+
+
+def far_values(truth: Mapping[str, ValueMap]) -> list[Warning]:
+    """Maps in which many pixels hold one greatest value that stands for something: the greatest that a file can hold, or one
+    far above all others. Errors would be those of the sky alone."""
+    found = []
+    for name, own in truth.items():
+        stored, limit = _stored(own.path)
+        values = stored[np.isfinite(stored) & (stored != 0)]
+        top = values.max(initial=0)
+        others = values[values < top]
+        next_best = float(others.max(initial=0))
+        if top == limit or top > FAR * next_best > 0:
+            share = 1 - others.size / values.size
+            found += [(name, f"{top:.6g}", share)] if share > MANY else []
+    if not found:
+        return []
+    name, top, share = found[0]
+    said = (
+        f"{len(found)} of {count_of(len(truth), 'map')} of the truth hold one value in many pixels that is the greatest there "
+        f"is, or far above all others, first of {name} ({top} in {share:.0%}): sky, or no depth at all?"
+    )
+    return [Warning("far-values", said, "write 0 or NaN where nothing is known")]
 
 
 def check_map_sizes(

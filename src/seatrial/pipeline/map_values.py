@@ -46,6 +46,8 @@ def map_problem(
 def map_doubts(where: str, post: pipelines.Postprocess, seen: Seen) -> tuple[Warning, ...]:
     """What may be so, and hardly is."""
     low, high = seen.span
+    if post.task == "segment":
+        return _independent(where, post, seen)
     if post.task != "dense" or not seen.images or low > high:
         return ()
     ends = sorted(v * post.scale + post.shift for v in (low, high))
@@ -55,6 +57,23 @@ def map_doubts(where: str, post: pipelines.Postprocess, seen: Seen) -> tuple[War
     if low == high:
         return (Warning("constant-map", f"{where}: all values of all images are {low:.3g}"),)
     return ()
+
+
+def _independent(where: str, post: pipelines.Postprocess, seen: Seen) -> tuple[Warning, ...]:
+    """A sigmoid a class and none for the rest: the greatest of them is some class everywhere."""
+    form = post.format or "scores"
+    if form not in ("scores", "channels_last") or len(seen.shape) != 4:
+        return ()
+    low, high = seen.span
+    share = seen.share("cells_of_none" if form == "scores" else "pixels_of_none")
+    if not seen.images or seen.whole or low < -0.01 or high > 1.01 or share < 0.5:
+        return ()
+    said = (
+        f"{where}.format is {form}, which gives each pixel the class with the greatest score, but the scores lie between 0 and "
+        f"1, do not add up to 1 over the classes, and in {share:.0%} of the cells none reaches a half: independent sigmoids?"
+    )
+    cure = "there some class is given all the same; add a channel for the background, or use a Python postprocess"
+    return (Warning("independent-scores", said, cure),)
 
 
 # What label images, and some models, call 'not judged'.

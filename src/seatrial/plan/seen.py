@@ -94,9 +94,16 @@ class Seen:
         """Of rows along the last axis in which 'first' or 'last' is the greatest, or all are 'negative'; of those that
         begin with a box that is not all zeros, in which it is one of 'corners': x1, y1, x2, y2 in that order;
         'corners_of_rows': the same of columns that begin so, along axis 1 of three. Of every fourth row and column of four
-        dimensions, in which all channels are below 0: 'cells_negative'.
+        dimensions, in which all channels are below 0: 'cells_negative'; in which all are below a half and do not add up to
+        1: 'cells_of_none', or 'pixels_of_none' where the channels are last.
         """
-        of = {"corners": "boxes", "corners_of_rows": "boxes_of_rows", "cells_negative": "cells"}.get(what, "rows")
+        of = {
+            "corners": "boxes",
+            "corners_of_rows": "boxes_of_rows",
+            "cells_negative": "cells",
+            "cells_of_none": "cells",
+            "pixels_of_none": "pixels",
+        }.get(what, "rows")
         return self.counts.get(what, 0) / max(1, self.counts.get(of, 0))
 
     def add(self, output: Array, batch: int, images: int | None = None) -> None:
@@ -112,6 +119,10 @@ class Seen:
             cells = output[:, :, ::4, ::4].astype(np.float32)
             self.channel_sums = _extended(self.channel_sums, cells.sum(axis=1, dtype=np.float64))
             self._count({"cells": cells[:, 0].size, "cells_negative": int((cells.max(axis=1) < 0).sum())})
+            last = output[:, ::4, ::4].astype(np.float32)
+            self._count(
+                {"cells_of_none": _of_none(cells, 1), "pixels": last[..., 0].size, "pixels_of_none": _of_none(last, 3)}
+            )
         if output.dtype.kind not in "fiub" or output.ndim not in (1, 2, 3) or output.size == 0:
             return
         # A list of one value each is a column.
@@ -189,6 +200,12 @@ def add_run(
     """One run's outputs, as Seen.add takes each."""
     for name, output in zip(names, outputs, strict=True):
         seen[name].add(output, batch, images)
+
+
+def _of_none(scores: Array, axis: int) -> int:
+    """In how many cells no channel reaches a half, of scores that are no shares of one whole."""
+    odd = np.abs(scores.sum(axis=axis, dtype=np.float64) - 1) > 0.1
+    return int((odd & (scores.max(axis=axis) < 0.5)).sum())
 
 
 def _widened(before: Ranges | None, values: Array, axes: tuple[int, int]) -> Ranges:
