@@ -24,6 +24,8 @@ settings.load_profile("patient")
 
 def pytest_configure() -> None:
     """SEATRIAL_TEST_COLD=1 starts every process plainly: slower by a second each, and nothing stands in for anything."""
+    # Of whoever started the tests: text without a terminal is as wide as it says.
+    os.environ.pop("COLUMNS", None)
     if not os.environ.get("SEATRIAL_TEST_COLD"):
         warm.Popen.server = staticmethod(warm.begin)
     subprocess.Popen = warm.Popen

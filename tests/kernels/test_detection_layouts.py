@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from seatrial.kernels.detection_formats import DETECTORS, FORMATS, image_rows
 from seatrial.kernels.detection_layouts import best_classes, cells_of
 from seatrial.kernels.geometry import Geometry, fit
-from seatrial.kernels.poses import PoseDecoder
 from seatrial.kernels.postprocess import DetectionDecoder
 from seatrial.kernels.tensor_shapes import COLUMN, COUNTS, NOTHING, Shapes
 from seatrial.plan import tasks
@@ -201,12 +200,6 @@ def test_boxes_count_what_the_plan_says(name, unit, box, expected, engine):
 def test_a_unit_that_the_format_does_not_have_is_refused(name, unit):
     with pytest.raises(ValueError, match="boxes"):
         DetectionDecoder(name, boxes=unit)
-
-
-@pytest.mark.parametrize("decoder", [PoseDecoder("yolov8", keypoints=(2, 2), boxes="fractions")])
-def test_what_stands_behind_the_classes_is_read_in_pixels_only(decoder):
-    with pytest.raises(ValueError, match="only pixels are read, not fractions"):
-        decoder([np.zeros((1, 4 + 1 + 4, 9), np.float32)], [SQUARE])
 
 
 @pytest.mark.parametrize("name", ["yolov8", "yolov5", "end_to_end"])

@@ -105,7 +105,7 @@ def test_no_default_asks_for_more_than_the_reference_keeps_with_itself(floor_db,
 
 
 def documented():
-    """Rows of the tables in docs/plan.md, by their first column."""
+    """Rows of the tables in docs/plan.md, by each name in their first column."""
     text = (Path(__file__).parents[2] / "docs" / "plan.md").read_text("utf-8")
     section = text[text.index("## parity") : text.index("## regression")]
     rows = [
@@ -113,10 +113,10 @@ def documented():
         for line in section.splitlines()
         if line.startswith("|")
     ]
-    return {(row[0], len(row)): row[1:] for row in rows}
+    return {(name.strip(), len(row)): row[1:] for row in rows for name in row[0].split(",")}
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16", "int8", "int8-u8", "fp8"])
 def test_the_documents_give_the_tables_figures(precision):
     for same_runtime, said in zip((True, False), documented()[precision, 3], strict=True):
         found = automatic_tolerance(precision, precision, same_runtime)
@@ -129,7 +129,7 @@ def test_the_documents_give_the_tables_figures(precision):
             assert [float(v) for v in said.split("/")] == [found.rtol, found.atol]
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8"])
+@pytest.mark.parametrize("precision", ["fp16", "bf16", "int8", "int8-u8", "fp8"])
 def test_the_documents_give_the_limits_of_sqnr(precision):
     least, failing = (
         sqnr_limits(precision, "fp32", False, None).least,

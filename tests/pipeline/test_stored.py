@@ -98,7 +98,7 @@ def test_the_choice_of_pictures_holds_a_few_masks(stored, monkeypatch):
     monkeypatch.setattr(telling, "is_reference_configuration", lambda _plan, c: c is cells[0])
     ready = SimpleNamespace(plan=SimpleNamespace(plan=SimpleNamespace(pipelines={"p": None})), relabellings={})
     loaded = {c.id: load_results_file(stored / c.id)[0] for c in cells}
-    views, peak = peak_of(lambda: telling.most_telling(ready, cells, lambda c: loaded[c.id]))
+    views, peak = peak_of(lambda: telling.most_telling(ready, cells, lambda c: loaded[c.id], lambda _: None))
     assert [(v.why, len(v.sides)) for v in views] == [("differs", 2)] * 6
     # Six pictures of two sides are kept, to be drawn.
     assert peak < (12 + 8) * SIZE

@@ -56,7 +56,14 @@ def loaded(tmp_path, base, candidate, metric, where=""):
 
 def judges(metric, task):
     """From the names of figures alone."""
-    if task == "python" or metric in ("latency", "throughput", "peak_memory", "cold_start", "model_size"):
+    if task == "python" or metric in (
+        "latency",
+        "throughput",
+        "peak_memory",
+        "cold_start",
+        "model_size",
+        "computed_in",
+    ):
         return True
     if metric == "agreement":
         return task != "raw"

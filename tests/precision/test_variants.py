@@ -170,18 +170,38 @@ def test_ranges_follow_the_method(info, tmp_path, method):
 
 
 def test_a_conversion_that_changes_the_answers_is_refused(info, tmp_path, monkeypatch):
-    """As one simplifier does: it drops a reshape."""
+    """As one simplifier does: it drops a reshape. Or a weight is another, or an output is gone."""
     from seatrial.precision import makers
 
-    def wrong(model, *_):
-        proto = prepared(model)
-        proto.graph.output[0].name = next(n.output[0] for n in proto.graph.node if n.op_type == "Conv")
-        return proto
+    def without_its_last_transpose(proto):
+        last = next(n for n in proto.graph.node if proto.graph.output[0].name in n.output)
+        last.op_type, last.domain = "Identity", ""
+        del last.attribute[:], last.input[1:]
+        proto.graph.output[0].type.tensor_type.ClearField("shape")
 
-    prepared = makers.prepared
-    monkeypatch.setattr(makers, "prepared", wrong)
-    with pytest.raises(ModelError, match="it gives output0 of shape .* please report it"):
-        convert(info, "fp16", calibration(), tmp_path / "m.onnx")
+    def with_another_weight(proto):
+        weights = next(t for t in proto.graph.initializer if t.name.endswith("stem.0.0.weight") or len(t.dims) == 4)
+        weights.CopyFrom(onnx.numpy_helper.from_array(0.9 * onnx.numpy_helper.to_array(weights), weights.name))
+
+    def without_an_output(proto):
+        proto.graph.output[0].name = next(n.output[0] for n in proto.graph.node if n.op_type == "Conv")
+
+    for change, said in (
+        (without_its_last_transpose, "it gives output0 of shape|it cannot be run to be converted"),
+        (with_another_weight, "it gives another output0, [0-9]+ dB above the difference"),
+        (without_an_output, "it has no output output0"),
+    ):
+
+        def wrong(model, *_, change=change):
+            proto = prepared(model)
+            change(proto)
+            return proto
+
+        with monkeypatch.context() as patch:
+            prepared = makers.prepared
+            patch.setattr(makers, "prepared", wrong)
+            with pytest.raises(ModelError, match=said):
+                convert(info, "fp16", calibration(), tmp_path / "m.onnx")
 
 
 @pytest.mark.parametrize("precision", ["int8", "int8-u8", "fp8"])

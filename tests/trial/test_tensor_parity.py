@@ -18,7 +18,7 @@ from seatrial.parity.floor import save_floors
 from seatrial.parity.specials import as_array, signature
 from seatrial.parity.tensors import compare_tensors
 from seatrial.pipeline.results import ResultsWriter
-from seatrial.precision.variants import Calibration, variant
+from seatrial.precision import Calibration, variant
 from seatrial.trial.agreement import Comparer
 from seatrial.trial.run import run_trial
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from seatrial.plan.load import PlanFile
-    from seatrial.precision.variants import Conversion
+    from seatrial.precision.conversion import Conversion
 
 MADE = tuple(p for p in get_args(Precision) if p != "fp32")
 NODES_NAMED = 3

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Discriminator, Field, PositiveInt, Tag, model_v
 from pydantic_core import PydanticCustomError
 
 from seatrial.plan import tasks
+from seatrial.plan.convert import Convert
 from seatrial.plan.fields import Channels, Ratio, Strict
 from seatrial.plan.unread_keys import unread_key
 
@@ -271,23 +272,6 @@ PreprocessStage = Annotated[
 PostprocessStage = Annotated[
     Annotated[Postprocess, Tag("@builtin")] | Annotated[UserPostprocess, Tag("@python")], Discriminator(_kind_of_stage)
 ]
-
-
-class KeepFp32(Strict):
-    """What stays in fp32 when the model is converted: nodes by name, in which * stands for any text, and operators."""
-
-    nodes: tuple[str, ...] = ()
-    operators: tuple[str, ...] = ()
-
-
-class Convert(Strict):
-    """How the model's other precisions are made. Not read for fp32, which is the file as it is."""
-
-    calibration: Literal["minmax", "entropy", "percentile"] = Field(
-        "minmax", description="of int8: how an activation's range follows from what was seen"
-    )
-    images: PositiveInt = Field(64, description="so many of the trial's images are run for ranges, spread over all")
-    keep_fp32: KeepFp32 = KeepFp32()
 
 
 class Pipeline(Strict):

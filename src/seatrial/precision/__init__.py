@@ -4,6 +4,7 @@ For: turning a model file and a precision's name into a model file. Not for: jud
 A new precision is one more entry in makers.MAKERS.
 """
 
-from seatrial.precision.variants import Calibration, variant
+from seatrial.precision.conversion import Calibration
+from seatrial.precision.variants import variant
 
 __all__ = ["Calibration", "variant"]

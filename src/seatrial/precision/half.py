@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import ModelError
+from seatrial.precision.conversion import Kept
 from seatrial.precision.fold import drop_unread
 from seatrial.precision.recipe import Recipe
-from seatrial.precision.variants import Kept
 
 # Magnitudes that the type holds: the greatest, the least with all its digits, the least of all.
 GREATEST = {"fp16": 65504.0, "bf16": 3.3895313892515355e38}

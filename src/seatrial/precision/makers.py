@@ -12,12 +12,12 @@ import numpy.typing as npt
 from seatrial.errors import ModelError, did_you_mean
 from seatrial.model.file import ModelInfo
 from seatrial.precision.closeness import by_onnx_runtime, sqnr_db
+from seatrial.precision.conversion import Calibration, Conversion, Kept, Maker
 from seatrial.precision.float8 import in_float8
 from seatrial.precision.half import halved
 from seatrial.precision.prepare import BFLOAT16_OPSET, LEAST_OPSET, prepared
 from seatrial.precision.quantise import PRODUCTS, quantised
 from seatrial.precision.ranges import greatest_magnitudes
-from seatrial.precision.variants import Calibration, Conversion, Kept, Maker
 
 Feeds = Mapping[str, npt.NDArray[Any]]
 # What folding and another opset may change: rounding. Below it another model was made.
@@ -100,7 +100,11 @@ def _same(model: ModelInfo, proto: Any, feeds: Feeds) -> Any:
         raise ModelError(f"it cannot be run to be converted: {str(e).splitlines()[0][:300]}") from e
     counts = any(n.op_type in _COUNT_ROWS for n in proto.graph.node)
     for name, own in before.items():
-        made = after[name]
+        made = after.get(name)
+        if made is None:
+            raise ModelError(
+                f"brought to a newer opset it has no output {name}; this is a fault of the conversion, please report it"
+            )
         if own.shape != made.shape and not (counts and own.ndim == made.ndim):
             raise ModelError(
                 f"brought to a newer opset it gives {name} of shape {made.shape}, not {own.shape}; this is a fault of "

@@ -16,14 +16,15 @@ from seatrial.cells.matrix import Cell, why_skipped
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import calibration_digest, workload_of
 from seatrial.cells.variant import VariantTask
-from seatrial.errors import ModelError, PlanError, ResultsError, did_you_mean, error_of
+from seatrial.errors import ModelError, PlanError, ResultsError, did_you_mean, error_of, option
 from seatrial.jobs.job import Tell
 from seatrial.jobs.process import run_job
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
+from seatrial.precision.conversion import Conversion
 from seatrial.precision.recipe import Recipe
-from seatrial.precision.variants import Conversion, conversion_of
+from seatrial.precision.variants import conversion_of
 
 
 def convert_pipeline(
@@ -87,4 +88,6 @@ def _copy(made: Path, out: Path) -> None:
         shutil.copyfile(made, fresh)
         fresh.replace(out)
     except OSError as e:
-        raise ResultsError(f"{out}: cannot be written: {e.strerror}; name another file with --output") from None
+        raise ResultsError(
+            f"{out}: cannot be written: {e.strerror}; name another file with {option('output')}"
+        ) from None

@@ -1,0 +1,52 @@
+"""What a conversion is given, and what it says of itself. Not for: how one is made (makers.py) or kept (variants.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from seatrial.model.file import ModelInfo
+from seatrial.precision.recipe import Recipe
+
+Feeds = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on.
+
+    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32.
+    """
+
+    feeds: Callable[[], Iterator[Feeds]]
+    digest: str
+    method: str = "minmax"
+    recipe: Recipe = field(default_factory=Recipe)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A node that stays in fp32, and why."""
+
+    node: str
+    operator: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What became of a model: how many of its nodes compute in the precision, and which that could not do not."""
+
+    precision: str
+    nodes: int
+    kept: tuple[Kept, ...] = ()
+    run_by: str = ""
+    sqnr_db: Mapping[str, float] = field(default_factory=dict)
+    """Of each float output on the first image, by that runtime; empty where none here runs the precision."""
+
+
+Maker = Callable[[ModelInfo, Path, Calibration], Conversion]
