@@ -186,6 +186,7 @@ def test_a_conversion_that_changes_the_answers_is_refused(info, tmp_path, monkey
     def without_an_output(proto):
         proto.graph.output[0].name = next(n.output[0] for n in proto.graph.node if n.op_type == "Conv")
 
+    prepared = makers.prepared
     for change, said in (
         (without_its_last_transpose, "it gives output0 of shape|it cannot be run to be converted"),
         (with_another_weight, "it gives another output0, [0-9]+ dB above the difference"),
@@ -198,7 +199,6 @@ def test_a_conversion_that_changes_the_answers_is_refused(info, tmp_path, monkey
             return proto
 
         with monkeypatch.context() as patch:
-            prepared = makers.prepared
             patch.setattr(makers, "prepared", wrong)
             with pytest.raises(ModelError, match=said):
                 convert(info, "fp16", calibration(), tmp_path / "m.onnx")
