@@ -135,6 +135,7 @@ CODES = {
     "background-column": "the column that is dropped as the background may be a class",
     "blank-class": "the class that is read as the blank hardly ever wins",
     "angle-column": "the column that is read as an angle may be a class",
+    "normalisation": "a mean or std is of pixels of another scale",
     "unusual-input": "an input beside the image is filled with other numbers than its name means",
     "boxes-unit": "boxes may count other pixels than the format says",
     "lost-objects": "objects that the model is sure of lie outside their picture, have no area or no class",
