@@ -100,6 +100,8 @@ CODES = {
     "tiny-boxes": "boxes of the truth are at most one pixel large",
     "outside-boxes": "boxes of the truth reach outside their image",
     "tiny-shapes": "polygons, regions or keypoints of the truth lie within their image's first pixel",
+    "unlike-fields": "masks or keypoints of the truth lie elsewhere than their annotation's own bbox",
+    "keypoint-names": "keypoints have other names in the model than in the truth",
     "default-sigmas": "keypoints are judged by sigmas that nobody gave for them",
     "small-angles": "boxes of the truth are turned by so few degrees that they look like radians",
     "crossed-regions": "regions of text in the truth cross themselves or have no area",

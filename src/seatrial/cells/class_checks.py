@@ -15,6 +15,7 @@ from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.empty_truth import nothing_to_find
+from seatrial.parity.keypoint_names import check_keypoint_names
 from seatrial.parity.names import fold
 from seatrial.parity.pose_sigmas import default_sigmas
 from seatrial.parity.regions import check_regions
@@ -80,7 +81,8 @@ def map_truth(
             if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for warning in _of_task(post, truth, images, sizes):
+            named = check_keypoint_names(truth, infos[name].metadata, labels[name]) if post.task == "pose" else []
+            for warning in [*_of_task(post, truth, images, sizes), *named]:
                 pipelines_by_warning.setdefault(warning, []).append(name)
         if truth.texts is not None or truth.regions is not None or _is_text(post):
             # Text has no classes to map.

@@ -26,6 +26,7 @@ from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
 from seatrial.parity.text_truth import Region, read_label_file, read_texts
+from seatrial.parity.unlike_fields import unlike_fields
 from seatrial.parity.value_maps import ValueMap, check_map_sizes, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
@@ -175,7 +176,8 @@ def check_truth(
     if needed == "keypoints":
         _check_keypoints(truth, keypoints)
     bare = no_masks(truth.coco) if task == "segment" else []
-    return unlike_sizes(truth.coco, images, sizes_hw) + bare + ODD[needed](truth.coco, sizes_hw)
+    odd = ODD[needed](truth.coco, sizes_hw) + unlike_fields(truth.coco)
+    return unlike_sizes(truth.coco, images, sizes_hw) + bare + odd
 
 
 # What every annotation must have, by task.
