@@ -147,6 +147,8 @@ CODES = {
     "no-inverse": "values to be inverted are not above 0",
     "overflow": "an output is infinite somewhere",
     "nothing-found": "a detector finds nothing on any image",
+    "shifted-classes": "far more would be right if classes were counted from one more or less",
+    "reversed-texts": "more texts are right read backwards",
     "unknown-classes": "results are of a class that the model does not have",
     # The run as a whole.
     "noise-floor": "what processes differ by without any change is not known",
