@@ -108,6 +108,7 @@ CODES = {
     "no-masks": "images without a single mask in the truth",
     "unjudged-pixels": "pixels that nobody annotated are not judged",
     "no-objects": "no image of the trial has anything to be found in the truth",
+    "unreadable-texts": "texts of the truth have characters that no class of the dictionary stands for",
     "empty-texts": "texts of the truth are empty",
     "stray-annotations": "annotations name an image that the file does not have",
     "repeated-annotations": "annotations stand twice",

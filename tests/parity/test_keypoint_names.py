@@ -34,14 +34,17 @@ def test_the_same_order_is_fine(theirs: Any):
 
 
 def test_another_order_is_refused():
-    with pytest.raises(DataError, match=r"keypoint 1 is 'right_eye' in the truth and 'left_eye' in the model's metadata") as e:
+    with pytest.raises(
+        DataError, match=r"keypoint 1 is 'right_eye' in the truth and 'left_eye' in the model's metadata"
+    ) as e:
         check_keypoint_names(truth_of(["nose", "right_eye", "left_eye"]), {"kpt_names": repr({0: NAMES})}, None)
     assert str(e.value).endswith("in the model's order: nose, left_eye, right_eye")
 
 
 def test_other_names_are_said():
     (found,) = check_keypoint_names(truth_of(["nose", "l_eye", "r_eye"]), {"kpt_names": repr({0: NAMES})}, None)
-    assert found.code == "keypoint-names" and "1 is 'left_eye' in the model and 'l_eye' in the truth" in found.text
+    assert found.code == "keypoint-names"
+    assert "1 is 'left_eye' in the model and 'l_eye' in the truth" in found.text
 
 
 def test_of_several_classes_labels_say_whose_they_are():

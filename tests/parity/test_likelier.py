@@ -29,14 +29,17 @@ def classified(truth: list[int], best: list[int], how: str = "index", value: flo
 
 def test_classes_that_count_from_one():
     found = classified([1, 2, 2, 1, 2], [0, 1, 1, 0, 1])
-    assert found is not None and found.code == "shifted-classes"
+    assert found is not None
+    assert found.code == "shifted-classes"
     assert "0.000 is right where the model's class k is the truth's number k, and 1.000 where it is k + 1" in found.text
     assert "{0: 1, 1: 2, …}" in found.cure
 
 
 def test_classes_that_have_one_before_the_truths_first():
     found = classified([0, 1, 1, 0], [1, 2, 2, 1])
-    assert found is not None and "1.000 where it is k - 1" in found.text and "{1: 0, 2: 1, …}" in found.cure
+    assert found is not None
+    assert "1.000 where it is k - 1" in found.text
+    assert "{1: 0, 2: 1, …}" in found.cure
 
 
 @pytest.mark.parametrize(
@@ -62,7 +65,9 @@ def segmented(folder: Path, truth: np.ndarray, found: np.ndarray):
 def test_label_images_that_count_from_one(tmp_path: Path):
     truth = np.repeat(np.array([0, 1, 2], np.uint8), 30).reshape(9, 10)
     found = segmented(tmp_path, truth, np.maximum(truth, 1) - 1)
-    assert found is not None and "1.000 where it is k + 1" in found.text and "images.not_judged: [0]" in found.cure
+    assert found is not None
+    assert "1.000 where it is k + 1" in found.text
+    assert "images.not_judged: [0]" in found.cure
 
 
 def test_a_model_that_gives_one_class_alone_is_not_shifted(tmp_path: Path):
@@ -77,8 +82,11 @@ def read(truth: list[str], texts: list[str]):
 
 def test_texts_that_are_right_backwards():
     found = read(["سلام", "room 12 بيت"], ["مالس", "تيب room 12"])
-    assert found is not None and found.code == "reversed-texts"
-    assert found.text.startswith("0 of 2 texts are right as read, and 1 backwards, with letters written from right to left")
+    assert found is not None
+    assert found.code == "reversed-texts"
+    assert found.text.startswith(
+        "0 of 2 texts are right as read, and 1 backwards, with letters written from right to left"
+    )
 
 
 def test_texts_that_read_either_way_say_nothing():
@@ -88,4 +96,5 @@ def test_texts_that_read_either_way_say_nothing():
 
 def test_latin_runs_stay_as_they_are():
     assert turned("تيب12") == "12بيت"
-    assert from_right_to_left(["a", "ש"]) and not from_right_to_left(["a1", ""])
+    assert from_right_to_left(["a", "ש"])
+    assert not from_right_to_left(["a1", ""])

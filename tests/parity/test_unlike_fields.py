@@ -69,7 +69,9 @@ def test_fields_that_fit_or_say_nothing_are_passed_over(fields: dict[str, Any]):
 
 def test_masks_of_rows_are_told_from_those_of_columns():
     (said,) = told(as_it_is, segmentation=lambda b: runs(mask_of(b), "C"))
-    assert said.startswith("4 of 4 masks in the truth lie elsewhere than their annotation's own bbox, first one of a.png")
+    assert said.startswith(
+        "4 of the truth's 4 masks lie elsewhere than their annotation's own bbox, first one of a.png"
+    )
     assert said.endswith("the counts look like those of rows, where COCO counts down the columns")
 
 
@@ -104,6 +106,8 @@ def test_boxes_in_another_way():
 
 def test_a_slip_and_a_crowd_are_no_mistake_of_a_tool():
     far = polygon(140, 100, 10, 10)
-    assert told(lambda a: a | {"segmentation": far} if a["bbox"][0] == 10 else a, segmentation=lambda b: polygon(*b)) == []
+    assert (
+        told(lambda a: a | {"segmentation": far} if a["bbox"][0] == 10 else a, segmentation=lambda b: polygon(*b)) == []
+    )
     assert told(lambda a: a | {"segmentation": far, "iscrowd": 1}) == []
     assert len(told(lambda a: a | {"segmentation": far})) == 1

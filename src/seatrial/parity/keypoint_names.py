@@ -34,13 +34,15 @@ def check_keypoint_names(truth: Truth, metadata: Mapping[str, str], labels: list
             continue
         if sorted(map(fold, ours)) == sorted(map(fold, theirs)):
             raise DataError(
-                f"{truth.path}: category {category['name']!r} has the model's keypoints in another order: keypoint {apart[0]} is "
-                f"{theirs[apart[0]]!r} in the truth and {ours[apart[0]]!r} in the model's metadata ({METADATA}), and "
+                f"{truth.path}: category {category['name']!r} has the model's keypoints in another order: keypoint {apart[0]} "
+                f"is {theirs[apart[0]]!r} in the truth and {ours[apart[0]]!r} in the model's metadata ({METADATA}), and "
                 f"{len(apart)} of {len(ours)} differ; put the keypoints of categories and annotations in the model's order: "
                 f"{short_list(ours, 20)}"
             )
         unlike += [f"{k} is {ours[k]!r} in the model and {theirs[k]!r} in the truth" for k in apart]
-    said = f"keypoints have other names in the model's metadata than in the truth ({short_list(unlike, 2)}): order counts"
+    said = (
+        f"keypoints have other names in the model's metadata than in the truth ({short_list(unlike, 2)}): order counts"
+    )
     return [Warning("keypoint-names", said, "confirm that both mean the same")] if unlike else []
 
 

@@ -29,7 +29,11 @@ _RUNS = re.compile(r"[a-zA-Z0-9 :*./%+-]+|.", re.DOTALL)
 
 
 def likelier(
-    truth: Truth, images: Sequence[ImageFile], results: Sequence[Result], class_map: ClassMap | None, value: float | None
+    truth: Truth,
+    images: Sequence[ImageFile],
+    results: Sequence[Result],
+    class_map: ClassMap | None,
+    value: float | None,
 ) -> Warning | None:
     """value: what was right of 1 as the plan says."""
     if value is None:

@@ -39,7 +39,10 @@ class _Pair:
 
 def unlike_fields(coco: Mapping[str, Any]) -> list[Warning]:
     """A warning a field where more than a quarter of its annotations lie elsewhere than their bbox."""
-    found = (_said(coco, "mask", "segmentation", _of_mask, _overlap), _said(coco, "pose", "keypoints", _of_pose, _inside))
+    found = (
+        _said(coco, "mask", "segmentation", _of_mask, _overlap),
+        _said(coco, "pose", "keypoints", _of_pose, _inside),
+    )
     return [w for w in found if w is not None]
 
 
@@ -50,7 +53,7 @@ def _said(
     pair_of: Callable[[dict[str, Any], F64], _Pair | None],
     fits: Callable[[F64, F64], bool],
 ) -> Warning | None:
-    pairs = []
+    pairs: list[_Pair] = []
     for a in coco["annotations"]:
         box = a.get("bbox") or ()
         if a.get(field) and len(box) == 4 and not a["iscrowd"] and np.isfinite(np.array(box, np.float64)).all():
@@ -61,13 +64,16 @@ def _said(
         return None
     first = apart[0]
     name = next(row["file_name"] for row in coco["images"] if row["id"] == first.image_id)
+    (x1, y1, x2, y2), (left, top, right, bottom) = first.shape.tolist(), first.box.tolist()
     said = (
-        f"{len(apart)} of {count_of(len(pairs), called)} in the truth lie elsewhere than their annotation's own bbox, first one "
-        f"of {name} (x from {first.shape[0]:.4g} to {first.shape[2]:.4g}, y from {first.shape[1]:.4g} to {first.shape[3]:.4g}; "
-        f"bbox x from {first.box[0]:.4g} to {first.box[2]:.4g}, y from {first.box[1]:.4g} to {first.box[3]:.4g})"
+        f"{len(apart)} of the truth's {count_of(len(pairs), called)} lie elsewhere than their annotation's own bbox, first one "
+        f"of {name} (x from {x1:.4g} to {x2:.4g}, y from {y1:.4g} to {y2:.4g}; bbox x from {left:.4g} to {right:.4g}, y from "
+        f"{top:.4g} to {bottom:.4g})"
     )
     cause = _cause(apart, called, fits)
-    return Warning("unlike-fields", f"{said}{f': {cause}' if cause else ''}", "each is judged as it stands: correct one")
+    return Warning(
+        "unlike-fields", f"{said}{f': {cause}' if cause else ''}", "each is judged as it stands: correct one"
+    )
 
 
 def _cause(apart: Sequence[_Pair], called: str, fits: Callable[[F64, F64], bool]) -> str:
@@ -80,14 +86,14 @@ def _cause(apart: Sequence[_Pair], called: str, fits: Callable[[F64, F64], bool]
         "the counts look like those of rows, where COCO counts down the columns": lambda p: (
             p.by_rows is not None and fits(p.by_rows, p.box)
         ),
-        "each bbox looks like a centre and a size, where COCO has x and y of the upper left corner": lambda p: (
-            fits(p.shape, p.box - np.tile((p.box[2:] - p.box[:2]) / 2, 2))
+        "each bbox looks like a centre and a size, where COCO has x and y of the upper left corner": lambda p: fits(
+            p.shape, p.box - np.tile((p.box[2:] - p.box[:2]) / 2, 2)
         ),
-        "each bbox looks like two corners, where COCO has x, y, width and height": lambda p: (
-            fits(p.shape, np.append(p.box[:2], p.box[2:] - p.box[:2]))
+        "each bbox looks like two corners, where COCO has x, y, width and height": lambda p: fits(
+            p.shape, np.append(p.box[:2], p.box[2:] - p.box[:2])
         ),
-        f"each {called} looks like one of an image of another size: {times} it fits": lambda p: (
-            fits(p.shape * np.tile(factor, 2), p.box)
+        f"each {called} looks like one of an image of another size: {times} it fits": lambda p: fits(
+            p.shape * np.tile(factor, 2), p.box
         ),
     }
     shares = {said: float(np.mean([holds(p) for p in apart])) for said, holds in causes.items()}

@@ -23,9 +23,7 @@ def odd_normalisation(where: str, spec: pipelines.Pipeline) -> list[Warning]:
     if not isinstance(p, pipelines.Preprocess):
         return []
     most = 255 * p.scale
-    if all(0 <= m <= SLACK * most for m in p.mean) and all(
-        p.scale / WIDEST_STEP <= s <= SLACK * most for s in p.std
-    ):
+    if all(0 <= m <= SLACK * most for m in p.mean) and all(p.scale / WIDEST_STEP <= s <= SLACK * most for s in p.std):
         return []
     pairs = list(zip_longest(p.mean, p.std, fillvalue=(p.mean if len(p.mean) < len(p.std) else p.std)[0]))
     low, high = min(-m / s for m, s in pairs), max((most - m) / s for m, s in pairs)

@@ -90,7 +90,11 @@ class Comparer:
     def _warnings_of(self, cell: Cell, results: Sequence[Result]) -> tuple[Warning, ...]:
         labels, class_map = self._ready.labels[cell.pipeline], self._ready.class_maps[cell.pipeline]
         classes = len(labels or ()) or len(class_map.ids if class_map else ())
-        said = nothing_found(results), unknown_classes(results, classes) if classes else None, self._likelier(cell, results)
+        said = (
+            nothing_found(results),
+            unknown_classes(results, classes) if classes else None,
+            self._likelier(cell, results),
+        )
         return tuple(filter(None, said))
 
     def _likelier(self, cell: Cell, results: Sequence[Result]) -> Warning | None:
