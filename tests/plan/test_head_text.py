@@ -167,7 +167,7 @@ def test_letters_from_right_to_left_are_left_to_be_checked():
 
 def test_an_export_that_takes_bytes_is_not_said_to_be_scaled(monkeypatch):
     monkeypatch.setattr("seatrial.plan.guess._activation", lambda info: "none")  # which would open the file
-    metadata = {"author": "Ultralytics", "task": "detect", "names": "{0: 'a'}"}
+    metadata = {"author": "Ultralytics", "stride": "32", "task": "detect", "names": "{0: 'a'}"}
     info = ModelInfo(
         Path("m.onnx"),
         (TensorInfo("x", ("n", 64, 64, 3), "uint8"),),
