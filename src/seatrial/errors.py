@@ -188,8 +188,19 @@ def is_utf8(path: str | Path) -> bool:
     return True
 
 
+def _form(text: str) -> str:
+    if unicodedata.is_normalized("NFC", text):
+        return "NFC"
+    return "NFD" if unicodedata.is_normalized("NFD", text) else "of both kinds"
+
+
 def did_you_mean(word: str, known: list[str]) -> str:
     """' (did you mean 'x'?)' for the nearest known word, or an empty string where none is near."""
+    composed = unicodedata.normalize("NFC", word)
+    if same := next((k for k in known if k != word and unicodedata.normalize("NFC", k) == composed), ""):
+        return (
+            f" ('{same}' has the same letters in Unicode's form {_form(same)}, this one in {_form(word)}: rename one)"
+        )
     begun = [k for k in known if word and k.startswith(word)]
     near = begun or get_close_matches(word, known, n=1, cutoff=0.5)
     return f" (did you mean '{near[0]}'?)" if near else ""

@@ -67,6 +67,8 @@ def test_what_fits_is_built(post, info):
         (CTC, model(("n", 16, 3), metadata=ABC), "take the blank out of the dictionary"),
         (CTC, model(("n", 4), metadata=ABC), "reads (B, steps, classes), but m.onnx gives output0 float32[n, 4]"),
         (CTC, model((16, 1, 4), metadata=ABC, batch=1), "with the steps first: transpose it in the model"),
+        (CTC, model((16, "n", 4), metadata=ABC), "with the steps first: transpose it in the model"),
+        (CTC, model(("n", 4, 16), metadata=ABC), "with the classes before the steps: transpose it in the model"),
     ],
 )
 def test_what_cannot_be_right_is_refused_before_a_run(post, info, said):

@@ -140,3 +140,44 @@ def test_the_plan_that_init_writes_says_each_key(tmp_path, info, values, post, s
     assert pipeline.preprocess.size == size
     assert pipeline.preprocess.color == "bgr"
     assert pipeline.preprocess.mode == "letterbox"
+
+
+def test_steps_before_the_batch_are_known_by_the_inputs_batch():
+    named = {"character": "\n".join("abcdefghij")}
+    assert key_of(model((64, "n", 12), metadata=named))[0] == "ctc_steps_first"
+    assert key_of(model((64, 1, 12), image=(1, 3, 48, "w"), metadata=named))[0] == "ctc_steps_first"
+    assert key_of(model(("n", 64, 12), metadata=named))[0] == "ctc"
+    assert key_of(model((1, 64, 12), image=(1, 3, 48, "w"), metadata=named))[0] == "ctc"
+
+
+def test_classes_before_the_steps_are_known_by_their_count():
+    key, found = key_of(model(("n", 12, 64), metadata={"character": "\n".join("abcdefghij")}))
+    assert key == "ctc_classes_first"
+    assert "transpose it to (B, steps, classes)" in found.head.cure
+
+
+def test_letters_from_right_to_left_are_left_to_be_checked():
+    def doubts(characters):
+        info = model(("n", 40, 12), metadata={"character": "\n".join(characters)})
+        return [d for d in key_of(info, steps(12, 0))[1].doubts if "backwards" in d]
+
+    assert len(doubts("ابتثجحخدذر")) == 1
+    assert doubts("abcdefghij") == []
+
+
+def test_an_export_that_takes_bytes_is_not_said_to_be_scaled(monkeypatch):
+    monkeypatch.setattr("seatrial.plan.guess._activation", lambda info: "none")  # which would open the file
+    metadata = {"author": "Ultralytics", "stride": "32", "task": "detect", "names": "{0: 'a'}"}
+    info = ModelInfo(
+        Path("m.onnx"),
+        (TensorInfo("x", ("n", 64, 64, 3), "uint8"),),
+        (TensorInfo("y", ("n", 5, 84), "float32"),),
+        metadata,
+        17,
+        1,
+        "",
+    )
+    found = guess(info)
+    assert found.preprocess["scale"] == 1
+    assert not any("1/255" in line for line in found.why)
+    assert any("bytes as they are" in line for line in found.why)

@@ -174,7 +174,9 @@ def coco(found: list[Scene], kind: str = "box") -> dict:
             row |= {"bbox": [x0, y0, x1 - x0, y1 - y0], "area": (x1 - x0) * (y1 - y0)}
             if kind in ("mask", "plane", "ellipse"):
                 mask = {"mask": thing.mask, "plane": thing.half_plane, "ellipse": thing.ellipse}[kind](scene.hw)
-                row |= {"segmentation": runs(mask), "area": int(mask.sum())}
+                (y1, y2), (x1, x2) = ((int(at.min()), int(at.max()) + 1) for at in np.nonzero(mask))
+                around = {"bbox": [x1, y1, x2 - x1, y2 - y1]}
+                row |= {"segmentation": runs(mask), "area": int(mask.sum())} | around
             if kind == "keypoints":
                 row["keypoints"] = np.column_stack([thing.keypoints, np.full(POINTS, 2)]).ravel().tolist()
             if kind == "oriented":

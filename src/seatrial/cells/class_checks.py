@@ -15,11 +15,12 @@ from seatrial.images.files import ImageFile
 from seatrial.model.file import ModelInfo
 from seatrial.parity.classes import ClassMap, map_classes
 from seatrial.parity.empty_truth import nothing_to_find
+from seatrial.parity.keypoint_names import check_keypoint_names
 from seatrial.parity.names import fold
 from seatrial.parity.pose_sigmas import default_sigmas
 from seatrial.parity.regions import check_regions
 from seatrial.parity.relabel import Relabelling, relabelling, through_truth
-from seatrial.parity.texts import check_texts
+from seatrial.parity.texts import check_texts, unreadable
 from seatrial.parity.truth import Truth, check_truth, load_truth
 from seatrial.parity.turned import turned_notes
 from seatrial.pipeline.class_count import head_classes
@@ -57,7 +58,7 @@ def truth_of(plan: PlanFile, images: list[ImageFile], checked: list[CheckedImage
     multi_label = any(p.multi_label for p in posts)
     check_file(plan.resolve(spec.annotations), posts, images)
     sizes_hw = [c.source_hw for c in checked]
-    return load_truth(plan.resolve(spec.annotations), images, sizes_hw, multi_label, spec.map_scale)
+    return load_truth(plan.resolve(spec.annotations), images, sizes_hw, multi_label, spec.map_scale, spec.not_judged)
 
 
 def map_truth(
@@ -81,7 +82,9 @@ def map_truth(
             if post.task in tasks.WITHOUT_TRUTH:
                 continue
             sizes = [c.source_hw if spec.decode.exif == "apply" else c.stored_hw for c in checked]
-            for warning in _of_task(post, truth, images, sizes):
+            named = check_keypoint_names(truth, infos[name].metadata, labels[name]) if post.task == "pose" else []
+            own = unreadable(truth, labels[name] or (), post.space) if post.format == "ctc" else []
+            for warning in [*_of_task(post, truth, images, sizes), *named, *own]:
                 pipelines_by_warning.setdefault(warning, []).append(name)
         if truth.texts is not None or truth.regions is not None or _is_text(post):
             # Text has no classes to map.

@@ -12,6 +12,7 @@ from seatrial.pipeline.build import build_pipeline, check_fit, labels_of, pick_i
 from seatrial.pipeline.check_outputs import check_postprocess, check_tensors
 from seatrial.pipeline.class_count import check_labels
 from seatrial.pipeline.extra_inputs import unusual_inputs
+from seatrial.pipeline.odd_preprocess import odd_normalisation
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
 from seatrial.warning import Warning
@@ -28,6 +29,7 @@ def check_models(plan: PlanFile) -> tuple[dict[str, ModelInfo], Labels, list[War
     for name, spec in specs.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
         warnings += [*label_notes(name, spec, infos[name], labels[name]), *unusual_inputs(f"pipelines.{name}", spec)]
+        warnings += odd_normalisation(f"pipelines.{name}", spec)
     return infos, labels, warnings
 
 

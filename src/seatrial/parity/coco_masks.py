@@ -42,7 +42,7 @@ def mask_problem(segmentation: Any, image_hw: HW | None) -> str:
             f"its size is {size[0]} × {size[1]}, and the image's {image_hw[0]} × {image_hw[1]} (height × width){turned}"
         )
     text = counts.decode("latin-1") if isinstance(counts, bytes) else counts  # as pycocotools itself writes them
-    runs = _runs(text) if isinstance(text, str) else text
+    runs = runs_of(text) if isinstance(text, str) else text
     if runs is None or not _whole_numbers(runs):
         return "expected counts as a list of whole numbers, 0 or more, or as COCO's compressed text"
     if sum(runs) != size[0] * size[1]:
@@ -66,7 +66,7 @@ def _whole_numbers(values: Any) -> bool:
     )
 
 
-def _runs(text: str) -> list[int] | None:
+def runs_of(text: str) -> list[int] | None:
     """COCO's compressed counts: six bits a character from '0' on, the sixth says that more follow; from the fourth run on the
     difference to the last but one. None where it is no such text."""
     runs: list[int] = []

@@ -27,16 +27,18 @@ U8 = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class LabelImages:
-    """files: by the name of each image of the trial. sizes_hw: of each. values: in how many of the files each number is."""
+    """files: by the name of each image of the trial. sizes_hw: of each. values: in how many of the files each number is.
+    not_judged: numbers that are no class, beside 255."""
 
     files: Mapping[str, Path]
     sizes_hw: Mapping[str, tuple[int, int]]
     values: Mapping[int, int]
+    not_judged: tuple[int, ...] = ()
 
     @property
     def judged(self) -> list[int]:
         """Numbers that stand for a class, in order."""
-        return sorted(v for v in self.values if v != NOT_JUDGED)
+        return sorted(v for v in self.values if v not in (NOT_JUDGED, *self.not_judged))
 
 
 def label_files(folder: Path) -> list[Path]:
@@ -47,7 +49,7 @@ def read_label_images(folder: Path, images: Sequence[ImageFile]) -> tuple[LabelI
     """Each image's PNG: of the same path without the suffix below the folder, else of the same stem where no folder says that
     it is another image's (file_names.py); never the image itself.
 
-    DataError where an image has none, or two; where a file is no 8-bit grey or palette PNG.
+    DataError where an image has none, or two; where a file is no grey PNG of 8 or 16 bits or palette PNG.
     """
     pictures = {image.path.resolve() for image in images}
     found = [p for p in label_files(folder) if p.resolve() not in pictures]
@@ -116,15 +118,27 @@ def label_image(path: Path) -> U8:
             # Pillow stretches grey of fewer bits to 0 to 255, which makes other numbers of them.
             if image.mode == "P" or (image.mode == "L" and _bits(path) == 8):
                 return np.asarray(image, np.uint8)
+            if image.mode.startswith("I"):  # grey of 16 bits
+                return _of_16_bits(path, np.asarray(image))
             mode = image.mode if image.mode != "L" else f"L with {_bits(path)} bits"
     except (OSError, ValueError, SyntaxError) as e:
         raise DataError(
-            f"{path}: the label image cannot be read ({e}); expected an 8-bit grey or palette PNG"
+            f"{path}: the label image cannot be read ({e}); expected a palette PNG, or a grey one of 8 or 16 bits"
         ) from None
     raise DataError(
-        f"{path}: expected an 8-bit grey or palette PNG whose numbers are classes, got mode {mode}; write class numbers, "
-        "not colours"
+        f"{path}: expected a palette PNG or a grey one of 8 or 16 bits, whose numbers are classes, got mode {mode}; "
+        "write class numbers, not colours"
     )
+
+
+def _of_16_bits(path: Path, numbers: npt.NDArray[Any]) -> U8:
+    beyond = np.unique(numbers[numbers > NOT_JUDGED]).tolist()
+    if beyond:
+        raise DataError(
+            f"{path}: the label image of 16 bits holds {_listed(beyond)}; expected classes from 0 to {NOT_JUDGED - 1}, and "
+            f"{NOT_JUDGED} for what is not judged"
+        )
+    return numbers.astype(np.uint8)
 
 
 def _bits(path: Path) -> int:
@@ -184,7 +198,7 @@ def map_numbers(
             f"{path}: no number of the label images ({_listed(judged)}) is a class in postprocess.class_ids"
         )
     said = f"numbers {_listed(lost)} of the label images are no class of the model: no result can match these"
-    cure = "map them with postprocess.class_ids if they are"
+    cure = "map them with postprocess.class_ids if they are, or set images.not_judged where they are not to be judged"
     return ids, "plan", [Warning("lost-categories", said, cure)] if lost else []
 
 
@@ -196,7 +210,7 @@ def _as_they_are(path: Path, judged: list[int], count: int | None) -> tuple[list
         raise DataError(
             f"{path}: the label images hold {_listed(beyond)}, but the model has {count_of(size, 'class', 'classes')}, 0 "
             f"to {size - 1}{from_one}; write 255 for what is not judged, or say with postprocess.class_ids: "
-            "{label or index: number} which number is which class"
+            "{label or index: number} which number is which class, and with images.not_judged: [number] which is none"
         )
     return list(range(size)), "index", []
 

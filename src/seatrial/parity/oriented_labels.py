@@ -1,7 +1,7 @@
-"""Truth about oriented boxes from a folder with a text file an image, as the structure that COCO JSON has.
+"""Truth about objects from a folder with a text file an image, as the structure that COCO JSON has.
 
-For: DOTA's labelTxt (x1 y1 … x4 y4 class difficult, in pixels) and Ultralytics' OBB labels (class x1 y1 … x4 y4, as fractions
-of the image). Not for: judging (oriented.py).
+For: DOTA's labelTxt (x1 y1 … x4 y4 class difficult, in pixels), and Ultralytics' labels as fractions of the image: of oriented
+boxes (class x1 y1 … x4 y4) and of upright ones (class, centre, width, height). Not for: judging (oriented.py).
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ DOTA, NUMBERED = (
     "DOTA's x1 y1 x2 y2 x3 y3 x4 y4 class difficult",
     "Ultralytics' class x1 y1 x2 y2 x3 y3 x4 y4 from 0 to 1",
 )
+UPRIGHT = "YOLO's class x_center y_center width height from 0 to 1"
 # Fractions may be rounded beyond the border; pixels go much further.
 BEYOND = 0.05
 
@@ -56,7 +57,7 @@ def read_labels(
     if len(layouts) > 1:
         where = "; ".join(f"{place} is {layout}" for layout, place in layouts.items())
         raise DataError(f"{folder}: expected lines of one kind, got two: {where}; keep one kind in a folder")
-    numbered = NUMBERED in layouts
+    numbered = bool({NUMBERED, UPRIGHT} & layouts.keys())
     if numbered and sizes_hw is None:
         raise DataError(f"{folder}: labels as fractions of the image need the images' sizes")
     sizes: Sequence[tuple[int, int] | None] = sizes_hw if sizes_hw is not None else [None] * len(images)
@@ -69,7 +70,7 @@ def read_labels(
         {
             "image_id": i,
             "category_id": ids[o.class_text],
-            "segmentation": [_in_pixels(o, size).ravel().tolist()],
+            **_shape(o, size),
             # pycocotools passes over what counts as a crowd, and only that.
             "iscrowd": int(o.difficult),
             "difficult": int(o.difficult),
@@ -88,7 +89,7 @@ def _file_of_each(folder: Path, images: Sequence[ImageFile]) -> list[Path]:
     if not files:
         raise DataError(
             f"{folder}: the annotations cannot be read (a folder without a .txt file); expected COCO JSON, a CSV with columns "
-            "image,class, or a folder of oriented boxes with a .txt file an image"
+            "image,class, or a folder of boxes with a .txt file an image"
         )
     by_path = {p.relative_to(folder).with_suffix("").as_posix(): p for p in files}
     stems = Counter(p.stem for p in files), Counter(i.path.stem for i in images)
@@ -134,6 +135,8 @@ def _objects(file: Path) -> list[_Object]:
 
 def _object(where: str, fields: list[str]) -> _Object:
     numbers = [_number(f) for f in fields]
+    if len(fields) == 5 and fields[0].isdecimal() and all(n is not None for n in numbers):
+        return _upright(where, fields, [n for n in numbers[1:] if n is not None])
     if len(fields) == 9 and fields[0].isdecimal() and all(n is not None for n in numbers):
         found = _Object(where, NUMBERED, fields[0], tuple(n for n in numbers[1:] if n is not None), False)
         sound = all(-BEYOND <= n <= 1 + BEYOND for n in found.corners)
@@ -143,13 +146,31 @@ def _object(where: str, fields: list[str]) -> _Object:
         sound = len(fields) in (9, 10) and len(corners) == 8 and difficult[0] in ("0", "1", "2")
         found = _Object(where, DOTA, fields[8] if len(fields) > 8 else "", corners, difficult != ["0"])
     if not sound:
-        raise DataError(f"{where}: expected {DOTA}, or {NUMBERED}, got {' '.join(fields)[:80]!r}")
+        polygon = len(fields) > 5 and len(fields) % 2 and all(n is not None and 0 <= n <= 1 for n in numbers[1:])
+        more = "; this looks like a polygon of YOLO's segmentation labels: convert them to COCO JSON" if polygon else ""
+        raise DataError(f"{where}: expected {DOTA}, {NUMBERED}, or {UPRIGHT}, got {' '.join(fields)[:80]!r}{more}")
     if not are_convex_with_area(np.array(found.corners).reshape(1, 4, 2))[0]:
         raise DataError(
             f"{where}: expected four corners that turn one way, around some area, got {' '.join(fields)[:80]!r}; put them in "
             "order, or take the line out"
         )
     return found
+
+
+def _upright(where: str, fields: list[str], box: list[float]) -> _Object:
+    x, y, width, height = box
+    corners = x - width / 2, y - height / 2, x + width / 2, y + height / 2
+    if min(width, height) <= 0 or not all(-BEYOND <= n <= 1 + BEYOND for n in corners):
+        raise DataError(f"{where}: expected {UPRIGHT}, of a box within the image, got {' '.join(fields)[:80]!r}")
+    return _Object(where, UPRIGHT, fields[0], corners, False)
+
+
+def _shape(o: _Object, size_hw: tuple[int, int] | None) -> dict[str, Any]:
+    """What judges it: a bbox of an upright box, the outline of an oriented one."""
+    if o.layout != UPRIGHT or size_hw is None:
+        return {"segmentation": [_in_pixels(o, size_hw).ravel().tolist()]}
+    x1, y1, x2, y2 = np.array(o.corners) * np.tile(size_hw[::-1], 2)
+    return {"bbox": [float(x1), float(y1), float(x2 - x1), float(y2 - y1)]}
 
 
 def _number(text: str) -> float | None:

@@ -89,6 +89,7 @@ def _label_images(
         # 255 stands for what is not judged, and greater numbers are in no such file.
         if value is not None and value < NOT_JUDGED:
             index[value] = k
+    index[list(masks.not_judged)] = -1
 
     def expected(at: int, hw: tuple[int, int] | None) -> I32:
         file = masks.files[images[at].name]

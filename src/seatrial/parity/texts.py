@@ -9,6 +9,7 @@ difference; capitals, spaces and full-width forms are.
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +17,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import DataError, count_of
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.images.files import ImageFile
 from seatrial.kernels.results import Text
 from seatrial.parity.evaluation import NOTHING_NOTED, MeanEvaluation, Noted
 from seatrial.parity.odd_results import alike_but_for
 from seatrial.parity.truth import Truth
 from seatrial.pipeline.results import Result
+from seatrial.warning import Warning
 
 F64 = npt.NDArray[np.float64]
 
@@ -104,6 +106,21 @@ def check_texts(truth: Truth) -> None:
             f"{truth.path}: a pipeline of task 'text', format 'ctc', is judged by texts: a CSV with columns image,text, or a "
             "label file whose lines are a name, a tab and a text; give that, or leave images.annotations out"
         )
+
+
+def unreadable(truth: Truth, characters: Sequence[str], space: bool) -> list[Warning]:
+    """Texts with characters that no class stands for: the model can never be right of these. characters: of the dictionary."""
+    known = set(normal("".join(characters))) | ({" "} if space else set())
+    lacking = Counter(c for text in (truth.texts or {}).values() for c in set(normal(text)) - known)
+    if not lacking:
+        return []
+    texts = [t for t in (truth.texts or {}).values() if set(normal(t)) - known]
+    said = (
+        f"{len(texts)} of {count_of(len(truth.texts or {}), 'text')} in the truth have characters that no class of the "
+        f"dictionary stands for, and can never be read: {short_list([f'{c!r} (in {n})' for c, n in lacking.most_common()])}"
+    )
+    cure = "set space: true where the model was trained with one" if " " in lacking else ""
+    return [Warning("unreadable-texts", said, cure or "is postprocess.labels the model's own dictionary?")]
 
 
 def evaluate_texts(texts: dict[str, str], images: Sequence[ImageFile], results: Sequence[Result]) -> WordEvaluation:

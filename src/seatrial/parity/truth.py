@@ -1,7 +1,7 @@
 """Ground truth: read, cut to the trial's images, and checked before anything runs. Not for: scoring (accuracy.py).
 
 COCO JSON (boxes for detection, polygons or RLE for segmentation; coco.py), a CSV with columns image,class
-(csv_labels.py) or image,map (value_maps.py), a folder of label images (label_images.py) or of oriented boxes
+(csv_labels.py) or image,map (value_maps.py), a folder of label images (label_images.py) or of boxes
 (oriented_labels.py), or what is read about text (text_truth.py).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from seatrial.parity.odd_truth import ODD, no_masks, unlike_sizes
 from seatrial.parity.oriented import NEEDED, annotated_corners
 from seatrial.parity.oriented_labels import read_labels
 from seatrial.parity.text_truth import Region, read_label_file, read_texts
+from seatrial.parity.unlike_fields import unlike_fields
 from seatrial.parity.value_maps import ValueMap, check_map_sizes, far_values, map_files, names_maps, read_value_maps
 from seatrial.warning import Warning
 
@@ -60,14 +61,23 @@ def load_truth(
     sizes_hw: Sequence[tuple[int, int]] | None = None,
     multi_label: bool = False,
     map_scale: float | None = None,
+    not_judged: Sequence[int] = (),
 ) -> Truth:
     """sizes_hw: of each image, with EXIF applied, which labels in fractions need. multi_label: whether an image may have
-    several classes. map_scale: what one unit of a map's file is.
+    several classes. map_scale: what one unit of a map's file is. not_judged: numbers of label images that are no class.
 
     DataError where the file is missing or malformed, names something twice, or an image of the trial is not in it.
     """
     if path.is_dir():
-        return _of_folder(path, images, sizes_hw)
+        truth = _of_folder(path, images, sizes_hw)
+        if truth.masks is not None:
+            return replace(truth, masks=replace(truth.masks, not_judged=tuple(not_judged)))
+    if not_judged:
+        raise DataError(
+            f"{path}: images.not_judged names numbers of label images, and this is no folder of those; leave it out"
+        )
+    if path.is_dir():
+        return truth
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as e:
@@ -91,7 +101,9 @@ def load_truth(
     return Truth(path, coco=coco.data, placeholders=coco.placeholders, warnings=coco.warnings)
 
 
-_FOLDERS = "a folder of label images with a .png file an image, or of oriented boxes with a .txt file an image"
+_FOLDERS = (
+    "a folder of label images with a .png file an image, or of upright or oriented boxes with a .txt file an image"
+)
 
 
 def _of_folder(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple[int, int]] | None) -> Truth:
@@ -99,6 +111,11 @@ def _of_folder(path: Path, images: Sequence[ImageFile], sizes_hw: Sequence[tuple
     own = {image.path.resolve() for image in images}
     pngs = [p for p in label_images.label_files(path) if p.resolve() not in own]
     texts = oriented_labels.label_files(path)
+    if not pngs and not texts and label_images.label_files(path):
+        raise DataError(
+            f"{path}: all PNGs of the folder are images of the trial, and so no label images: images.path holds them too; "
+            "put the label images into a folder of their own, each under its image's name (a.png for a.jpg)"
+        )
     if not pngs and not texts:
         raise DataError(
             f"{path}: the annotations cannot be read (a folder without a .png or .txt file of labels); expected a file, or "
@@ -180,7 +197,8 @@ def check_truth(
     bare = no_masks(truth.coco) if task == "segment" else []
     # A segmentation's crowds are pixels like others.
     unjudged = [] if task == "segment" else left_out_notes(truth.coco["annotations"], task == "pose")
-    return unlike_sizes(truth.coco, images, sizes_hw) + bare + unjudged + ODD[needed](truth.coco, sizes_hw)
+    odd = ODD[needed](truth.coco, sizes_hw) + unlike_fields(truth.coco)
+    return unlike_sizes(truth.coco, images, sizes_hw) + bare + unjudged + odd
 
 
 # What every annotation must have, by task.

@@ -57,6 +57,12 @@ def characters_of(post: pipelines.Postprocess, model: ModelInfo, folder: Path) -
         ) from None
 
 
+def steps_first(output: TensorInfo, batch: int | str | None) -> bool:
+    """Whether an output of three dimensions has the batch of the model's input in the second one, and a number in front."""
+    steps, second = output.shape[:2]
+    return isinstance(steps, int) and steps != 1 and second is not None and second == batch != steps
+
+
 def lines_of(text: str) -> list[str]:
     """Between line feeds, without a carriage return before one; what Unicode has for line ends beside is a character here."""
     lines = text.removesuffix("\n").split("\n")
@@ -95,10 +101,17 @@ def check_text(
     if output.ranked and len(output.shape) != 3:
         raise ModelError(f"{said}(B, steps, classes), {gives}; name another output or format")
     batch = model.inputs[0].shape[0] if model.inputs and model.inputs[0].shape else None
-    if output.ranked and batch == output.shape[1] == 1 and output.shape[0] != 1 and isinstance(output.shape[0], int):
+    if output.ranked and steps_first(output, batch):
         raise ModelError(f"{said}(B, steps, classes), {gives}, with the steps first: transpose it in the model")
     classes = output.shape[2] if output.ranked else None
     if isinstance(classes, int):
+        turned = alphabet_problem(classes, len(characters), post.space, post.blank) and not alphabet_problem(
+            output.shape[1] if isinstance(output.shape[1], int) else 0, len(characters), post.space, post.blank
+        )
+        if turned:
+            raise ModelError(
+                f"{said}(B, steps, classes), {gives}, with the classes before the steps: transpose it in the model"
+            )
         problem = alphabet_problem(classes, len(characters), post.space, post.blank)
         if problem:
             raise ModelError(f"{where}.postprocess.labels: {output} of {model.path} {problem}")

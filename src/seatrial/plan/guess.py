@@ -97,7 +97,8 @@ def guess(
         reasons.unsure.append(f"nothing was run on a picture: {not_run}; what stands here is from the file alone")
     color = "gray" if channels == 1 else "rgb"
     settings: dict[str, Any] = {"size": taken, "layout": layout, "dtype": image.dtype, "color": color}
-    settings |= _fit(info, found.head, taken, reasons)
+    pixels = "bytes as they are" if image.dtype == "uint8" else "scale 1/255, no mean"
+    settings |= _fit(info, found.head, taken, pixels, reasons)
     settings |= _values(info, image, found.head, channels, settings["mode"], reasons)
     batch = image.shape[0] if isinstance(image.shape[0], int) else None
     activation = found.activation or _activation(info)
@@ -187,20 +188,20 @@ def _ultralytics(info: ModelInfo) -> bool:
     return "stride" in info.metadata
 
 
-def _fit(info: ModelInfo, head: Head, size: Size, reasons: _Reasons) -> dict[str, Any]:
-    """How a picture comes to the input's size."""
+def _fit(info: ModelInfo, head: Head, size: Size, pixels: str, reasons: _Reasons) -> dict[str, Any]:
+    """How a picture comes to the input's size. pixels: what they become, in words."""
     if head.task == "classify":
         if _ultralytics(info):
             reasons.unsure.append(
-                "an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, scale 1/255, no mean"
+                f"an Ultralytics classifier: short side to size, antialiased, centre crop, RGB, {pixels}"
             )
             return {"mode": "resize_center_crop", "resize_short": min(size), "interpolation": "antialias_linear"}
         return {"mode": "resize_center_crop"}
     if _ultralytics(info) and is_rtdetr(info):
-        reasons.why.append("metadata of an Ultralytics RT-DETR: stretched, RGB, scale 1/255, no mean")
+        reasons.why.append(f"metadata of an Ultralytics RT-DETR: stretched, RGB, {pixels}")
         return {"mode": "stretch"}
     if _ultralytics(info):
-        reasons.why.append("metadata of an Ultralytics export: letterbox, RGB, scale 1/255, no mean")
+        reasons.why.append(f"metadata of an Ultralytics export: letterbox, RGB, {pixels}")
         return {"mode": "letterbox"}
     if head.format == "yolox":
         return {"mode": "letterbox", "pad_anchor": "top_left"}

@@ -6,6 +6,8 @@ For: PaddleOCR's and RapidOCR's exports, docTR's, CRNNs. Not for: other maps and
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections.abc import Sequence
 
 from seatrial.model.file import ModelInfo, TensorInfo
 from seatrial.model.image_size import Size, layout_of
@@ -37,6 +39,12 @@ def find_text(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | No
     count, classes = characters_count(info), shape[2]
     values = seen and (seen.rows or seen.columns)
     activation = "softmax" if values and not values.blank and not values.probabilities else "none"
+    if _steps_first(info, output.shape):
+        return Finding("ctc_steps_first", f"its output {output} has the batch of the input in its second place")
+    if count and shape[1] in (count + 1, count + 2) and classes not in (count + 1, count + 2):
+        return Finding(
+            "ctc_classes_first", f"{count} characters in the metadata, and {shape[1]} classes before the steps"
+        )
     span = f"; on a picture, values from {values.least:.3g} to {values.most:.3g}" if values else ""
     if count and classes in (count + 1, count + 2):
         space = classes == count + 2
@@ -49,8 +57,12 @@ def find_text(info: ModelInfo, output: TensorInfo, shape: Shape, seen: Seen | No
             else ""
         )
         keys = (("blank", "last" if last > first else "first"), ("space", "true" if space else "false"))
+        # PaddleOCR's recognisers of such letters give them in the order in which they are seen.
+        turned = any(unicodedata.bidirectional(c) in ("R", "AL") for c in info.metadata.get("character", ""))
+        said += "; letters written from right to left: is the text that it reads backwards?" if turned else ""
         # That the blank comes first is how who writes `character` has it.
-        return Finding("ctc", said, values is not None and first > max(last, 0.3), activation=activation, keys=keys)
+        sure = values is not None and first > max(last, 0.3) and not turned
+        return Finding("ctc", said, sure, activation=activation, keys=keys)
     if count and not isinstance(classes, int):
         keys = (("blank", "first"), ("space", "true"))
         said = (
@@ -81,6 +93,18 @@ def find_regions(info: ModelInfo, shape: Shape, seen: Seen | None) -> Finding | 
     keys = (*_KEYS_OF_REGIONS, *((("activation", "sigmoid"),) if logits else ()))
     said = f"a map of one channel{span}, and {why}; mattes, masks and depths are such maps too"
     return Finding("db", said, keys=keys)
+
+
+def _steps_first(info: ModelInfo, shape: Sequence[int | str | None]) -> bool:
+    batch = info.inputs[0].shape[0] if info.inputs and info.inputs[0].shape else None
+    said = characters_count(info) or _is_line(info)
+    return (
+        bool(said)
+        and isinstance(shape[0], int)
+        and shape[0] != 1
+        and shape[1] is not None
+        and shape[1] == batch != shape[0]
+    )
 
 
 def _is_line(info: ModelInfo) -> bool:

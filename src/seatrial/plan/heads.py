@@ -44,6 +44,7 @@ def _unread(words: str, fits: str = "letterbox", cure: str = Head.cure) -> Head:
 
 
 _ANCHORS = "anchors: FILE, a .npy or .csv with x1, y1, x2, y2 of each in pixels of the input, in the model's order"
+_TURNED = "transpose it to (B, steps, classes) in the model, or use a Python stage"
 HEADS: dict[str, Head] = {
     "yolov8": Head(
         "detect", "YOLOv8's (4 + classes, anchors): centre and size in pixels, a probability a class", "yolov8"
@@ -84,7 +85,8 @@ HEADS: dict[str, Head] = {
         fits="letterbox",
         cure="set task: text, format: ctc, blank: first or last, and labels: its dictionary, a file with one character a line",
     ),
-    "ctc_steps_first": _unread("a text recogniser's with its steps before the batch"),
+    "ctc_steps_first": _unread("a text recogniser's with its steps before the batch", cure=_TURNED),
+    "ctc_classes_first": _unread("a text recogniser's with its classes before the steps", cure=_TURNED),
     "ctc_without_batch": _unread(
         "a text recogniser's (steps, classes) without a batch (CTC), or a classifier of several places"
     ),

@@ -38,6 +38,9 @@ class Images(Strict):
     map_scale: float | None = Field(
         None, gt=0, allow_inf_nan=False, description="what one unit of a map's file is, such as 0.001 for millimetres"
     )
+    not_judged: list[Annotated[int, Field(ge=0, le=254)]] = Field(
+        [], description="numbers of label images that stand for no class and are not judged, beside 255"
+    )
     tags: str | None = Field(None, description="a CSV with columns image,tag: slices for the report")
     limit: PositiveInt | None = Field(None, description="use only the first N images, in order of name")
 

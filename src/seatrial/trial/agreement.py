@@ -17,6 +17,7 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.parity.accuracy import evaluate
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation, judged_images, noted_of, said_beside, value_of
+from seatrial.parity.likelier import likelier
 from seatrial.parity.relabel import relabelled
 from seatrial.parity.results import agreement
 from seatrial.parity.seen import nothing_found, seen, unknown_classes
@@ -95,8 +96,18 @@ class Comparer:
     def _warnings_of(self, cell: Cell, results: Sequence[Result]) -> tuple[Warning, ...]:
         labels, class_map = self._ready.labels[cell.pipeline], self._ready.class_maps[cell.pipeline]
         classes = len(labels or ()) or len(class_map.ids if class_map else ())
-        said = nothing_found(results), unknown_classes(results, classes) if classes else None
+        said = (
+            nothing_found(results),
+            unknown_classes(results, classes) if classes else None,
+            self._likelier(cell, results),
+        )
         return tuple(filter(None, said))
+
+    def _likelier(self, cell: Cell, results: Sequence[Result]) -> Warning | None:
+        truth, found = self._ready.truth, self.evaluation(cell.id)
+        if truth is None or found is None:
+            return None
+        return likelier(truth, self._ready.images, results, self._ready.class_maps[cell.pipeline], value_of(found))
 
     def _reference_of(self, pipeline: str) -> Cell | None:
         plan = self._ready.plan.plan
