@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import onnx
 import pytest
 from float_graphs import model_of
@@ -98,3 +99,49 @@ def test_what_stood_there_stays_where_nothing_can_be_made(convert, tmp_path):
     assert done.exit_code == 4
     assert "nothing to quantize: int8 applies to Conv" in " ".join(done.output.split())
     assert (tmp_path / "made.onnx").read_bytes() == b"before"
+
+
+def test_one_picture_is_enough_to_calibrate_on(convert, tmp_path):
+    done = convert(MODEL, "--precision", "int8", "--images", PICTURE, "-o", "made.onnx")
+    assert done.exit_code == 0, done.output
+    onnx.checker.check_model(str(tmp_path / "made.onnx"))
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "fp8"])
+def test_what_is_within_an_if_stays_as_it_is(convert, tmp_path, precision):
+    """A graph of its own inside: its products are not converted, and it goes on answering."""
+    value, floats = helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    branch = [
+        helper.make_graph([helper.make_node("Conv", ["r", "w"], [name])], name, [], [value(name, floats, None)])
+        for name in ("yes", "no")
+    ]
+    proto = model_of(
+        [
+            helper.make_node("Conv", ["x", "w"], ["r"]),
+            helper.make_node("If", ["which"], ["y"], then_branch=branch[0], else_branch=branch[1]),
+            helper.make_node("Relu", ["y"], ["z"]),
+        ],
+        {"x": ("n", 3, 32, 32)}, {"z": ("n", 3, 30, 30)},
+        {"w": np.full((3, 3, 1, 1), 0.5, np.float32), "which": np.array(True)}, opset=19,
+    )  # fmt: skip
+    proto.graph.output[0].type.tensor_type.ClearField("shape")
+    onnx.save(proto, str(tmp_path / "branched.onnx"))
+    done = convert(
+        "branched.onnx", "--precision", precision, "--images", PICTURE, "-o", "made.onnx", "--json", "out.json"
+    )
+    assert done.exit_code == 0, done.output
+    kept = json.loads((tmp_path / "out.json").read_text())["kept"]
+    assert [k["operator"] for k in kept] == (["If"] if precision == "fp16" else [])
+
+
+@pytest.mark.parametrize("kind", [onnx.TensorProto.INT64, onnx.TensorProto.UINT8, onnx.TensorProto.FLOAT16])
+def test_a_model_that_takes_no_float32_is_refused(convert, tmp_path, kind):
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Cast", ["x"], ["y"], to=onnx.TensorProto.FLOAT)], "g", [value("x", kind, ["n", 3, 32, 32])],
+        [value("y", onnx.TensorProto.FLOAT, ["n", 3, 32, 32])],
+    )  # fmt: skip
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
+    done = convert("m.onnx", "--precision", "fp16", "--images", PICTURE)
+    assert done.exit_code == 4, done.output
+    assert "fp16 variants are made from float32 models" in " ".join(done.output.split()) or "m.onnx" in done.output

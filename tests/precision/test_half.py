@@ -237,3 +237,22 @@ def test_any_chain_of_nodes_is_sound_and_near(data):
     for own, other in zip(*(ReferenceEvaluator(p).run(None, {"x": x}) for p in (proto, made.proto)), strict=True):
         assert other.dtype == np.float32
         np.testing.assert_allclose(other, own, atol=0.02 * max(1.0, np.abs(own).max()))
+
+
+def test_a_shape_of_a_float_needs_no_cast_and_one_of_sixteen_bits_neither():
+    proto = model_of(
+        [
+            helper.make_node("Shape", ["x"], ["s"]),
+            helper.make_node("Relu", ["x"], ["r"]),
+            helper.make_node("Shape", ["r"], ["t"]),
+            helper.make_node("Equal", ["s", "t"], ["same"]),
+            helper.make_node("Greater", ["r", "limit"], ["above"]),
+            helper.make_node("Where", ["above", "r", "limit"], ["y"]),
+        ],
+        {"x": (2, 2)}, {"y": (2, 2)}, {"limit": np.ones(1, np.float32)},
+    )  # fmt: skip
+    made = halved(proto, "fp16", {})
+    assert node(made.proto, "Shape_0").input[0] == "x"
+    assert node(made.proto, "Shape_2").input[0] == "r"
+    assert list(node(made.proto, "Greater_4").input) == ["r", "limit_fp16"]
+    assert sum(n.op_type == "Cast" for n in made.proto.graph.node) == 2

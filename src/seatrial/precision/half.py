@@ -191,6 +191,9 @@ class _Rewriter:
     def run(self) -> int:
         for node in list(self.made.graph.node):
             inputs, outputs = self.plan.changes.get(node.name, ([], []))
+            if not outputs and any(node.input[i] not in self.only_half | set(self.plan.constants) for i in inputs):
+                # For a shape or a comparison alone nothing is cast.
+                inputs = []
             for index, name in enumerate(node.input):
                 if name in self.plan.floats:
                     node.input[index] = self._half(name) if index in inputs else self._float(name)
