@@ -109,6 +109,7 @@ class StopsLater(Watcher):
         Model().model_dump_json()
 
 
+@pytest.mark.slow
 def test_what_a_library_makes_of_it_is_no_bug(workspace):
     """pydantic's serialiser turns a KeyboardInterrupt into an error of its own."""
     outcome = run_trial(workspace.load(parity=""), workspace.folder / "results", watcher=StopsLater())

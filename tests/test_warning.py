@@ -51,6 +51,7 @@ def asked(tree):
             yield from (c.value for c in node.comparators if isinstance(c, ast.Constant))
 
 
+@pytest.mark.slow
 def test_every_code_is_in_the_vocabulary_and_every_word_of_it_is_used():
     made, compared = set(), set()
     for path in SOURCES:

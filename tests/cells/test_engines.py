@@ -90,6 +90,7 @@ def test_cubic_differs_by_at_most_a_level(workspace):
     assert e.same == (e.difference == 0)
 
 
+@pytest.mark.slow
 def test_a_stage_that_is_the_same_in_both_is_left_out(workspace):
     outcome = both(workspace, "{task: embed}")
     assert [list(c.measured.engines) for c in outcome.record.cells] == [["preprocess"], ["preprocess"]]
@@ -168,6 +169,7 @@ def test_the_plan_decides_which_kernels_run(workspace, monkeypatch):
                     pipeline.postprocess(given, [fit((8, 8), (8, 8), "stretch")])
 
 
+@pytest.mark.slow
 def test_an_unknown_simd_level_is_the_environment(workspace, seatrial_cli):
     ended = seatrial_cli("run", workspace.plan(), env={"SEATRIAL_SIMD": "avx9"})
     assert ended.returncode == 5

@@ -60,6 +60,7 @@ def test_all_bad_images_are_named_at_once(workspace, seatrial_cli):
     told(seatrial_cli("run", workspace.plan()), 4, *(b[0] for b in BAD_IMAGES))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (1, 20000), (20000, 1)])
 def test_extreme_images_run_and_leave_a_warning(workspace, seatrial_cli, size):
     workspace.image("extreme.png", np.full((*size, 3), 127, np.uint8))
@@ -211,6 +212,7 @@ def test_an_unwritable_json_file(workspace, seatrial_cli):
     assert not (workspace.folder / "results").exists(), "found out before the work, not after it"
 
 
+@pytest.mark.slow
 def test_a_picture_with_another_name_is_still_decoded_by_its_content(workspace, seatrial_cli):
     data = cv2.imencode(".png", np.full((9, 9, 3), 40, np.uint8))[1]
     (workspace.folder / "images" / "really-a-png.jpg").write_bytes(data.tobytes())
@@ -232,6 +234,7 @@ def test_an_image_whose_name_is_no_utf8_is_told_before_anything_runs(workspace, 
     assert refused(seatrial_cli("run", workspace.plan()), 4, "b\\udcff.png")
 
 
+@pytest.mark.slow
 def test_a_file_left_out_may_have_any_name(workspace, seatrial_cli):
     for name in (f"{NO_UTF8}.txt", f".{NO_UTF8}.png"):
         (workspace.folder / "images" / name).write_text("no image")

@@ -220,6 +220,7 @@ def test_the_whole_command_compares_a_model_with_itself(desk):
     assert c.verdict in done.stderr
 
 
+@pytest.mark.slow
 def test_a_real_model_on_two_runtimes_out_of_time(desk, monkeypatch):
     # Else it would be refused before its first turn.
     monkeypatch.setattr(versus, "check_time_left", lambda *_: None)
@@ -237,6 +238,7 @@ def test_a_real_model_on_two_runtimes_out_of_time(desk, monkeypatch):
     assert len(c.pairs) == 1
 
 
+@pytest.mark.slow
 def test_pipelines_of_a_plan_in_one_real_round(desk, monkeypatch):
     monkeypatch.setattr(versus, "check_time_left", lambda *_: None)
     monkeypatch.chdir(desk)

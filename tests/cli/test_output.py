@@ -96,6 +96,7 @@ def test_json_that_no_disk_takes_loses_neither_the_verdict_nor_the_report(failin
     assert list(failing.folder.glob("results/*/*/report.html"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", ["--version", "plan schema", "init model.onnx --output -"])
 @pytest.mark.parametrize("output", [">/dev/full", ">&-"])
 def test_what_is_only_printed_and_finds_no_room_is_told(tmp_path, words, output):
@@ -107,6 +108,7 @@ def test_what_is_only_printed_and_finds_no_room_is_told(tmp_path, words, output)
     assert "standard output cannot be written" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["backends", "nonsense"])
 def test_a_link_that_leads_nowhere_yet_stays_one(tmp_path, command):
     (tmp_path / "folder").mkdir()
@@ -119,6 +121,7 @@ def test_a_link_that_leads_nowhere_yet_stays_one(tmp_path, command):
         assert not (tmp_path / "folder" / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_a_pipe_is_opened_once(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     read = []

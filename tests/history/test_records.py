@@ -110,6 +110,7 @@ def test_what_a_later_version_adds_is_passed_over_and_still_bound(current, kind)
             load_record(run)
 
 
+@pytest.mark.slow
 def test_a_start_with_more_in_it(current):
     run, _ = current("trial")
     start = run.start()

@@ -274,6 +274,7 @@ def test_ctrl_c_behind_a_finished_load_leaves_a_record_of_it(workspace, tmp_path
     assert kept.status == "ok"
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_a_record_is_written_comes_behind_it(workspace, tmp_path, monkeypatch):
     saved = run_folder.save_samples
 

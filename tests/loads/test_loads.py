@@ -189,6 +189,7 @@ def test_a_sweep_over_clients_names_its_knee(measured):
     assert "Throughput by clients" in (run.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_offline_is_about_throughput(measured):
     run = measured("steady.fake.json --scenario offline --max-time 400ms --batch 4")
     assert run.code == 0, run.stderr
@@ -380,6 +381,7 @@ def test_the_highest_rate_under_a_bound(measured):
     assert "Rate under a latency bound" in (run.folder / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_search_that_nothing_can_hold_is_refused(measured):
     run = measured("steady.fake.json --scenario server --find-rate --latency-bound 1ms@p90 --max-time 1s")
     assert run.code == 2
@@ -400,6 +402,7 @@ def test_a_search_with_too_little_time_estimates_and_proves_nothing(measured):
     assert "no rate was proved" in run.stdout
 
 
+@pytest.mark.slow
 def test_a_percentile_with_too_few_samples_is_refused_with_the_count_still_needed(measured):
     """Whatever the machine does, 300 ms hold 150 requests of 2 ms at most; p75 needs so few that it is seldom refused too."""
     run = measured("steady.fake.json --percentile p99.9 --percentile p75 --max-time 300ms")
@@ -426,6 +429,7 @@ def test_a_percentile_with_enough_samples_is_given(measured, load):
     assert run.load["refused"] == {}
 
 
+@pytest.mark.slow
 def test_the_time_cap_is_said_aloud(measured):
     run = measured("restless.fake.json --max-time 300ms")
     assert run.code == 0
@@ -435,6 +439,7 @@ def test_the_time_cap_is_said_aloud(measured):
     assert "NOT CONVERGED" in run.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "said"),
     [
@@ -489,6 +494,7 @@ def test_no_time_at_all_is_said_so(measured):
     assert not list(run.folder.glob("*/*"))
 
 
+@pytest.mark.slow
 def test_loads_that_were_measured_survive_one_that_was_not(folder, monkeypatch):
     """The model is gone when the second load of the sweep is to open it: the first is not thrown away."""
     model = script("fleeting", latency_ms=RESTLESS)

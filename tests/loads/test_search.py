@@ -115,6 +115,7 @@ def test_too_little_time_proves_nothing_and_says_how_much_would_do():
     assert any(Server(SERVICES["gamma"], 1, s).search(0.1, 0.99, time_s=found.enough_s, seed=s).held for s in range(3))
 
 
+@pytest.mark.slow
 def test_a_bound_that_no_rate_holds():
     """Every request takes longer than the bound: nothing is proved, and no time would do."""
     server = Server(SERVICES["constant"], 1, 0)
@@ -213,6 +214,7 @@ def test_requests_that_nobody_served_are_slow():
     assert set(found.holds) == {"no"}
 
 
+@pytest.mark.slow
 def test_what_was_found_so_far_is_told_after_each_rate():
     server = Server(SERVICES["gamma"], 1, 0)
     found = server.search(0.05)

@@ -1005,6 +1005,7 @@ CYCLES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="asks glibc")
 @pytest.mark.parametrize("cycle", CYCLES)
 def test_many_starts_and_ends_leak_nothing(cycle):

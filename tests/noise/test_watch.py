@@ -119,6 +119,7 @@ def test_fresh_memory_is_minor_faults():
     assert sum_of_both >= seen + unseen - 50  # the three end one after another
 
 
+@pytest.mark.slow
 def test_threads_come_and_go():
     work = """
 from threading import Thread
@@ -170,6 +171,7 @@ def test_an_error_in_the_block_passes_and_the_files_are_closed():
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 100])
 def test_the_watch_costs_a_hundredth_of_a_core(threads):
     sleepers = "from threading import Thread\n"

@@ -76,6 +76,7 @@ def pycocotools_map(truth, results):
     return float(judge.stats[0])
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 10_000), images=st.integers(2, 8))
 def test_map_is_that_of_pycocotools(tmp_path_factory, seed, images):
     truth, results = scene(np.random.default_rng(seed), images)

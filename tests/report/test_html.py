@@ -58,6 +58,7 @@ def sound(shared_workspace):
     return page_of(shared_workspace)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_from_outside(sound):
     text, page, _ = sound
     assert all(s.startswith(("data:", "#")) for s in page.sources), page.sources
@@ -146,6 +147,7 @@ def test_warnings_that_differ_in_their_figures_alone_are_one(sound, monkeypatch)
     assert "the process waited 1.5 ms for a core; 1 more like it<br>" in text
 
 
+@pytest.mark.slow
 def test_the_verdict_comes_first_and_failures_say_why(workspace):
     workspace.script("broken.fake.json", fail={"at": 0, "how": "raise", "message": "<b>boom & bust</b>"})
     text, page, outcome = page_of(
@@ -167,6 +169,7 @@ def test_names_from_the_users_files_are_escaped(workspace):
     assert "<img src=x" not in text
 
 
+@pytest.mark.slow
 def test_samples_that_are_damaged_are_told(workspace):
     outcome = run_trial(workspace.load(), workspace.folder / "results")
     (outcome.run.path / "samples.parquet").write_bytes(b"PAR1 and then nothing")

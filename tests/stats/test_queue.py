@@ -151,6 +151,7 @@ def test_images_that_come_in_turn_stay_in_turn():
     assert (drawn[1:] != drawn[:-1]).mean() > 0.9
 
 
+@pytest.mark.slow
 def test_slow_requests_are_expected_where_the_queue_has_them():
     rng = np.random.default_rng(5)
     queue = Queue(rng.gamma(4, 0.0025, 1000), 1)

@@ -56,6 +56,7 @@ def test_a_percentile_that_was_asked_for_keeps_it_going_until_it_has_a_bound():
     assert percentile_estimate(table[:, 2], 0.95, longest_run=4).high is not None
 
 
+@pytest.mark.slow
 def test_a_tail_budget_has_its_whole_time_however_well_the_median_is_known(monkeypatch):
     monkeypatch.setattr(StoppingRule, "spend", lambda *_: Look(enough=True, alpha=0.025, centre=20_000, half_width=0))
     result = measure(SpinWork(20_000), 1, 100_000_000, median_known(1, 0.9, whole_time=True), quiet)

@@ -271,6 +271,7 @@ def test_a_resumed_trial_measures_a_cell_of_before_again(workspace):
     assert more > 5
 
 
+@pytest.mark.slow
 def test_a_trial_says_what_is_left_and_in_the_end_nothing(workspace):
     watcher, told = Watcher(), []
     watcher.begins = lambda cells, done, images, expected_s: told.append(expected_s)

@@ -28,6 +28,7 @@ def decision(outcome, check):
     return next(d for d in outcome.record.decisions if d.check == check)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parity", "verdict"),
     [
@@ -45,6 +46,7 @@ def test_a_candidate_that_contradicts_the_baseline_never_just_passes(workspace, 
     assert outcome.record.verdict == verdict
 
 
+@pytest.mark.slow
 def test_classes_are_compared_by_label_not_by_number(workspace):
     workspace.script("turned.fake.json", outputs={"y": {"shape": ["batch", 3], "values": "channel_mean"}})
     named = BASE.replace("task: classify", "task: classify, labels: [red, green, blue]")
@@ -57,6 +59,7 @@ def test_classes_are_compared_by_label_not_by_number(workspace):
     assert outcome.exit_code == ExitCode.PASS
 
 
+@pytest.mark.slow
 def test_nan_in_an_output_fails(workspace):
     workspace.script("nan.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("nan")}})
     outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: nan.fake.json}")
@@ -64,6 +67,7 @@ def test_nan_in_an_output_fails(workspace):
     assert outcome.exit_code == ExitCode.FAIL
 
 
+@pytest.mark.slow
 def test_an_infinity_in_an_output_is_said(workspace):
     workspace.script("inf.fake.json", outputs={"y": {"shape": ["batch", 3], "values": float("inf")}})
     outcome = trial(workspace, pipelines=BASE + "\n  candidate: {extends: baseline, model: inf.fake.json}")
@@ -297,6 +301,7 @@ USER = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", USER)
 def test_what_a_users_stage_gives_is_checked_in_its_cell(workspace, name):
     body, status, said = USER[name]
@@ -311,6 +316,7 @@ def test_what_a_users_stage_gives_is_checked_in_its_cell(workspace, name):
     assert outcome.run.complete
 
 
+@pytest.mark.slow
 def test_boxes_of_a_users_preprocess_need_its_geometry(workspace):
     head = [[[0.5, 0.5, 4, 4, 0.9, 0]]]
     workspace.script("head.fake.json", outputs={"y": {"shape": ["batch", 1, 6], "values": head}})
@@ -330,6 +336,7 @@ def test_boxes_of_a_users_preprocess_need_its_geometry(workspace):
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_not_resumed_by_another(workspace):
     class Meddler(Watcher):
         error = None
@@ -349,6 +356,7 @@ def test_a_run_that_goes_on_is_not_resumed_by_another(workspace):
     assert not outcome.run.running
 
 
+@pytest.mark.slow
 def test_a_damaged_neighbour_does_not_stop_a_resume(workspace):
     class Stop(Watcher):
         def cell_ends(self, record):

@@ -158,6 +158,7 @@ class Steps(Watcher):
         self.ended.append(record.id)
 
 
+@pytest.mark.slow
 def test_a_trial_with_a_budget_on_time_has_a_floor_bound_to_its_verdicts(workspace):
     steps = Steps()
     outcome = run_trial(
@@ -189,6 +190,7 @@ def test_without_a_budget_on_time_there_is_no_second_process(workspace):
     assert not any("again" in s for s in steps.steps)
 
 
+@pytest.mark.slow
 def test_a_cell_that_breaks_in_its_second_process_does_not_pass(workspace):
     (workspace.folder / "once.py").write_text(
         "import os, numpy as np\nfrom pathlib import Path\nfrom seatrial import Classification\n"

@@ -58,6 +58,7 @@ def test_a_slower_candidate_fails_the_trial(slower, tmp_path, monkeypatch):
     assert "REGRESSION" in render(outcome.run)
 
 
+@pytest.mark.slow
 def test_without_the_baselines_cell_it_is_inconclusive(slower, seatrial_cli):
     script = slower.parent / "model.fake.json"
     script.write_text(json.dumps(json.loads(script.read_text()) | {"fail": {"at": 0, "how": "raise"}}))
@@ -70,6 +71,7 @@ def test_without_the_baselines_cell_it_is_inconclusive(slower, seatrial_cli):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_side_that_dies_in_the_comparison_costs_the_comparison_only(slower, workspace, tmp_path, monkeypatch, cut):
     """Three loaded copies may not fit where one did: the cells stand, and nothing passes."""

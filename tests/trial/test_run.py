@@ -84,6 +84,7 @@ def test_stages_add_up_to_the_wall_time_outside_the_process(workspace):
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
@@ -175,6 +176,7 @@ def test_a_cell_that_hangs_is_stopped(workspace):
     assert time.monotonic() - began < 60
 
 
+@pytest.mark.slow
 def test_a_failed_reference_makes_parity_inconclusive(workspace):
     """The reference cell (batch 1) dies; batch 2 lives and has nothing to be compared with."""
     workspace.script("model.fake.json", latency_ms=[0.2], fail={"at": 0, "how": "raise", "batch": 1})
@@ -185,6 +187,7 @@ def test_a_failed_reference_makes_parity_inconclusive(workspace):
     assert "did not run" in parity.reason
 
 
+@pytest.mark.slow
 def test_parity_sees_a_channel_swap(workspace):
     pipelines = ONE.replace("only", "baseline") + "\n  candidate: {extends: baseline, preprocess: {color: bgr}}"
     outcome = trial(workspace, pipelines=pipelines, budgets="[{metric: agreement, min: 90%}]")
@@ -275,6 +278,7 @@ def test_an_interrupted_run_keeps_its_cells_and_is_resumed(workspace):
         run_trial(plan, results, resume=True)
 
 
+@pytest.mark.slow
 def test_resume_refuses_another_trial(workspace):
     plan, results = workspace.load(), workspace.folder / "results"
     run_trial(plan, results, watcher=StopAfter(1))
@@ -283,6 +287,7 @@ def test_resume_refuses_another_trial(workspace):
         run_trial(workspace.load(), results, resume=True)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_command_with_130_and_keeps_what_is_done(workspace, seatrial_cli):
     workspace.script("loading.fake.json", load_ms=600_000)
     plan = workspace.plan(
@@ -303,6 +308,7 @@ def test_ctrl_c_ends_the_command_with_130_and_keeps_what_is_done(workspace, seat
     assert "interrupted" in listed.stdout
 
 
+@pytest.mark.slow
 def test_results_load_as_a_frame(workspace):
     trial(workspace, pipelines=broken_candidate(workspace, how="raise"))
     frame = load_results(workspace.folder / "results")
@@ -315,6 +321,7 @@ def test_results_load_as_a_frame(workspace):
     assert frame["rate_per_s"].dtype == "float64", "no run of these has a rate"
 
 
+@pytest.mark.slow
 def test_records_are_never_rewritten(workspace):
     outcome = trial(workspace)
     before = (outcome.run.path / "record.json").read_bytes()
