@@ -60,7 +60,10 @@ def test_each_export_is_recognised_as_what_it_is_or_asked_about(export, pictures
     ticked = [w for w in found.why if w.startswith("task ")]
     asked = [w for w in found.unsure if w.startswith("task ")]
     assert (bool(ticked), bool(asked)) == (standing == RIGHT, standing != RIGHT), (found.why, found.unsure)
-    assert (standing == NOT_READ) == any("no built-in postprocess reads it" in w for w in asked)
+    # Of a head that is known but turned the cure is said instead.
+    assert (standing == NOT_READ) == any("no built-in postprocess reads it" in w or "transpose" in w for w in asked), (
+        asked
+    )
 
 
 def outputs_of(path, prepared):
