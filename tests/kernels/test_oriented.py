@@ -293,7 +293,7 @@ def test_whatever_a_model_gives_both_engines_find_the_same_sound_boxes(head, nms
     assert np.isfinite(ours.corners_xy).all()
     assert (ours.boxes_xyxy[:, 2:] > ours.boxes_xyxy[:, :2]).all()
     assert ((ours.boxes_xyxy >= 0) & (ours.boxes_xyxy <= SIDE)).all()
-    assert (np.diff(ours.scores) <= 0).all()
+    assert (ours.scores[1:] <= ours.scores[:-1]).all()  # two infinite scores have no difference
 
 
 @every_format
