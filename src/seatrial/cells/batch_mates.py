@@ -20,6 +20,7 @@ from seatrial.jobs.opened import OpenedPipeline
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.pipeline.image_outputs import outputs_by_image
 from seatrial.pipeline.results import Result
+from seatrial.precision.closeness import sqnr_db
 from seatrial.warning import Warning
 
 Array = npt.NDArray[Any]
@@ -170,20 +171,11 @@ def _raw_alike(own: dict[str, Array], other: dict[str, Array]) -> tuple[float, s
             continue
         if other[name].shape != rows.shape:
             return 0.0, f"not even the shape of {name} is kept"
-        ratio = _sqnr_db(rows.astype(np.float64), other[name].astype(np.float64))
-        if ratio is not None and (worst is None or ratio < worst[0]):
+        # Of what is nothing on both sides there is nothing to tell.
+        ratio = sqnr_db(rows, other[name])
+        if (rows.any() or other[name].any()) and (worst is None or ratio < worst[0]):
             worst = ratio, f"{name} keeps {max(ratio, 0):.1f} dB over the difference"
     if worst is None:
         return None
     share = UNLIKE + (SAME - UNLIKE) * (worst[0] - UNLIKE_DB) / (SAME_DB - UNLIKE_DB)
     return float(np.clip(share, 0.0, 1.0)), worst[1]
-
-
-def _sqnr_db(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float | None:
-    """None of what is nothing on both sides."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        same = (a == b) | (np.isnan(a) & np.isnan(b))
-        noise, signal = float(((a - b)[~same] ** 2).sum()), float((a[np.isfinite(a)] ** 2).sum())
-    if same.all():
-        return np.inf if np.any(a) else None
-    return 10 * float(np.log10(max(signal, 1e-300) / noise)) if np.isfinite(noise) else -np.inf
