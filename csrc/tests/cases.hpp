@@ -274,6 +274,23 @@ inline bool classify_case(Choices& pick) {
     return true;
 }
 
+// Whether every level fills a mask of so many pixels alike.
+template <typename Job>
+bool same_mask(const char* what, Job& job, std::int64_t pixels, void (*fill)(const LoopKernels&, const Job&)) {
+    const auto size = static_cast<std::size_t>(pixels * (job.wide ? 2 : 1));
+    std::size_t levels = 0;
+    const Kernels* const* found = available(&levels);
+    std::unique_ptr<char[]> expected;
+    for (std::size_t i = 0; i < levels; ++i) {
+        auto mask = exactly<char>(size);
+        job.mask = mask.get();
+        fill(found[i]->loops, job);
+        if (i == 0) expected = std::move(mask);
+        else if (differ(what, found[i]->name, expected.get(), mask.get(), size)) return false;
+    }
+    return true;
+}
+
 inline bool mask_case(Choices& pick) {
     MaskJob job{};
     job.type = static_cast<ScoreType>(pick.below(5));
@@ -304,18 +321,7 @@ inline bool mask_case(Choices& pick) {
     for (std::int64_t x = 0; x < job.width; ++x) columns.push_back(pick.chance(10) ? -1 : pick.below(job.cell_columns));
     job.rows = rows.data();
     job.columns = columns.data();
-    const auto size = static_cast<std::size_t>(job.height * job.width * (job.wide ? 2 : 1));
-    std::size_t levels = 0;
-    const Kernels* const* found = available(&levels);
-    std::unique_ptr<char[]> expected;
-    for (std::size_t i = 0; i < levels; ++i) {
-        auto mask = exactly<char>(size);
-        job.mask = mask.get();
-        argmax_mask(found[i]->loops, job);
-        if (i == 0) expected = std::move(mask);
-        else if (differ("mask", found[i]->name, expected.get(), mask.get(), size)) return false;
-    }
-    return true;
+    return same_mask("mask", job, job.height * job.width, argmax_mask);
 }
 
 // Pixels are a class, or what is cut away is ignored.
@@ -339,18 +345,7 @@ inline bool linear_mask_case(Choices& pick) {
     for (std::int64_t y = 0; y < job.down.source; ++y) cut_rows[static_cast<std::size_t>(y)] = pick.chance(10);
     for (std::int64_t x = 0; x < job.across.source; ++x) cut_columns[static_cast<std::size_t>(x)] = pick.chance(10);
     job.cut_rows = cut_rows.get(), job.cut_columns = cut_columns.get();
-    const auto size = static_cast<std::size_t>(job.down.source * job.across.source * (job.wide ? 2 : 1));
-    std::size_t levels = 0;
-    const Kernels* const* found = available(&levels);
-    std::unique_ptr<char[]> expected;
-    for (std::size_t i = 0; i < levels; ++i) {
-        auto mask = exactly<char>(size);
-        job.mask = mask.get();
-        argmax_linear(found[i]->loops, job);
-        if (i == 0) expected = std::move(mask);
-        else if (differ("linear mask", found[i]->name, expected.get(), mask.get(), size)) return false;
-    }
-    return true;
+    return same_mask("linear mask", job, job.down.source * job.across.source, argmax_linear);
 }
 
 // Runs are lengths of pixels in turn, none of them empty but perhaps the first, and together the whole picture; behind those
