@@ -278,6 +278,17 @@ odd = st.floats(-20, 60, width=32) | st.sampled_from(
 )
 
 
+@pytest.mark.parametrize("nms", NMS)
+@pytest.mark.parametrize("thin", [3.6e-25, 1e-38, 1e-44])
+def test_a_box_next_to_nothing_wide_is_one_for_both_engines(thin, nms):
+    """Its determinant is lost in a matrix of float64, and its area in float32."""
+    head = np.ones((7, 3), np.float32)
+    head[2, 0], head[3, 1] = thin, thin
+    ours, theirs = (decode([head[None]], nms=nms, engine=e) for e in ("native", "reference"))
+    for a, b in zip(vars(ours).values(), vars(theirs).values(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 @settings(max_examples=80, deadline=None)
 @given(
     hnp.arrays(np.float32, st.tuples(st.just(7), st.integers(0, 12)), elements=odd),

@@ -29,8 +29,12 @@ def prob_iou(a: Any, b: Any) -> float:
     """1 minus the Hellinger distance of two boxes' Gaussians, from their Bhattacharyya distance."""
     (mean_a, cov_a), (mean_b, cov_b) = gaussian(a), gaussian(b)
     middle, apart = (cov_a + cov_b) / 2, mean_a - mean_b
-    shape = math.log(np.linalg.det(middle) / math.sqrt(np.linalg.det(cov_a) * np.linalg.det(cov_b)))
-    distance = float(apart @ np.linalg.solve(middle, apart)) / 8 + shape / 2
+    # Each box's determinant is (width · height / 12)²; computed from a matrix, that of a thin box is lost in rounding. The
+    # middle's is no less than their geometric mean (Minkowski).
+    geometric = float(a[2]) * float(a[3]) * float(b[2]) * float(b[3]) / 144
+    determinant = max(float(middle[0, 0] * middle[1, 1] - middle[0, 1] ** 2), geometric)
+    adjugate = np.array([[middle[1, 1], -middle[0, 1]], [-middle[0, 1], middle[0, 0]]])
+    distance = float(apart @ adjugate @ apart) / determinant / 8 + math.log(determinant / geometric) / 2
     distance = min(max(distance, EPSILON), FARTHEST)
     return 1 - math.sqrt(1 - math.exp(-distance) + EPSILON)
 
@@ -66,7 +70,8 @@ def shared(a: list[Point], b: list[Point]) -> list[Point]:
 def polygon_iou(a: Any, b: Any) -> float:
     one, other = corners(a), corners(b)
     both = area(shared(one, other))
-    return both / (area(one) + area(other) - both)
+    either = area(one) + area(other) - both
+    return both / either if either > 0 else 0.0
 
 
 def fast_nms(xywhr: npt.NDArray[Any], class_ids: I64, iou: float, class_agnostic: bool, most: int) -> I64:
