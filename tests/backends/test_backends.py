@@ -14,10 +14,11 @@ import pytest
 import seatrial.demo
 from seatrial._native.timing import StageSamples, closed_loop, closed_loops
 from seatrial.backends import OpenOptions, availability, open_backend
-from seatrial.backends.catalogue import NAMES, has_native_loop
+from seatrial.backends.catalogue import has_native_loop
 from seatrial.backends.onnxruntime_native import NATIVE, library_path
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
 from seatrial.model.file import inspect_model
+from seatrial.runtimes.names import OWN
 
 MODEL = Path(seatrial.demo.__file__).parent / "models" / "seamarks-v2.onnx"
 REAL = ["onnxruntime-cpu", "openvino-cpu"]
@@ -139,12 +140,11 @@ def test_a_missing_package_names_the_extra(monkeypatch):
     assert availability("openvino-cpu").cure == "python -m pip install 'seatrial[cpu]'"
 
 
-def test_every_backend_of_a_plan_is_in_the_catalogue():
-    from typing import get_args
-
-    from seatrial.plan.fields import BackendName
-
-    assert set(get_args(BackendName)) == set(NAMES)
+@pytest.mark.parametrize("name", OWN)
+def test_of_every_backend_of_a_plan_it_is_known_whether_it_runs_here(name):
+    status = availability(name)
+    assert status.name == name
+    assert status.ok or (status.reason and status.cure)
 
 
 def test_asking_what_is_available_loads_no_runtime():
@@ -346,12 +346,12 @@ def test_work_outlives_its_backend_and_has_outputs_of_its_own(tmp_path):
     np.testing.assert_array_equal(output, -ours)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 def test_onnxruntime_alone_has_a_native_loop(name):
     assert has_native_loop(name) == (name.startswith("onnxruntime-") and library_path() is not None)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", OWN)
 @pytest.mark.parametrize("library", [False, True])
 def test_another_interpreters_wheel_decides_whether_it_has_a_native_loop(name, library):
     assert has_native_loop(name, library) == (name.startswith("onnxruntime-") and library)

@@ -7,9 +7,9 @@ from seatrial.gate.budgets import judge_budget
 from seatrial.history.records import Measurement, said_of_types
 
 
-def cell(precision, computed_in):
+def cell(precision, computed_in, weights=""):
     measured = Measurement(stages={}, computed_in=computed_in)
-    return records.cell("only", "onnxruntime-cpu", precision, measurement=measured)
+    return records.cell("only", "onnxruntime-cpu", precision, measurement=measured, weights=weights)
 
 
 @pytest.mark.parametrize(
@@ -21,11 +21,15 @@ def cell(precision, computed_in):
         ("int8", {"int8": 17, "fp32": 18}, "onnxruntime-cpu int8 (ran in fp32) b1 t1"),
         ("int8", {"int8": 17, "fp32": 17}, "onnxruntime-cpu int8 b1 t1"),
         ("fp8", {}, "onnxruntime-cpu fp8 b1 t1"),
-        ("fp32", {"fp16": 3}, "onnxruntime-cpu fp32 b1 t1"),
+        ("fp32", {"bf16": 3}, "onnxruntime-cpu fp32 (ran in bf16) b1 t1"),
     ],
 )
 def test_a_cells_name_says_what_ran(precision, computed_in, name):
     assert cell(precision, computed_in).configuration == name
+
+
+def test_of_the_file_as_it_is_nothing_is_said_where_that_is_no_float32():
+    assert cell("fp32", {"int8": 3}, weights="int8").configuration == "onnxruntime-cpu fp32 (int8 in the file) b1 t1"
 
 
 def test_types_are_said_with_the_most_first():

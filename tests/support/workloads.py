@@ -8,12 +8,13 @@ from typing import Any
 from seatrial.jobs.workload import ModelWorkload, Stopping
 from seatrial.loads.task import Load, LoadTask
 from seatrial.model.file import inspect_model
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.stats.share import LONGEST_RUN
 
 
 def model_workload(model: Path, **fields: Any) -> ModelWorkload:
     return ModelWorkload(
-        model=str(model), model_info=inspect_model(model), **{"backend": "fake", "input_shapes": {}} | fields
+        model=str(model), model_info=inspect_model(model), **{"backend": BackendChoice("fake"), "input_shapes": {}} | fields
     )  # fmt: skip
 
 

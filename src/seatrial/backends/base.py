@@ -13,11 +13,10 @@ import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, Work
 from seatrial.errors import ModelError, did_you_mean
+from seatrial.runtimes.settings import Value
 
 if TYPE_CHECKING:
     from seatrial.model.file import ModelInfo
-
-SettingValue = str | int | float | bool
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class OpenOptions:
     """threads is the runtime's intra-op pool, of each client; input_shapes fixes dynamic dimensions by input name, and
     named_sizes says the same by dimension name, for runtimes that ask for that. clients says how many requests will run
     at once: `another()` gives each its own. open_shapes: none is fixed, since each request brings its own. settings: the
-    backend's own options, by the names in settings.py, as the plan gives them.
+    backend's own options, by the names in runtimes/settings.py, as the plan gives them.
     """
 
     threads: int = 1
@@ -42,7 +41,7 @@ class OpenOptions:
     input_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     named_sizes: Mapping[str, int] = field(default_factory=dict)
     open_shapes: bool = False
-    settings: Mapping[str, SettingValue] = field(default_factory=dict)
+    settings: Mapping[str, Value] = field(default_factory=dict)
 
     @classmethod
     def for_shapes(

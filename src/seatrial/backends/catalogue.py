@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
+from seatrial.backends import plugins
 from seatrial.backends.base import Availability, Backend, OpenOptions
 from seatrial.errors import BackendUnavailableError
+from seatrial.runtimes.choice import BackendChoice, choice_of
+from seatrial.runtimes.names import third_party
+from seatrial.runtimes.settings import Setting, settings_of
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,6 @@ _ENTRIES = {
 }
 # Names that plans may already use; native TensorRT has no code in this version.
 _LATER = ("tensorrt", "tensorrt-rtx")
-RUNNABLE = tuple(_ENTRIES)
-NAMES = (*RUNNABLE, *_LATER, "fake")
 
 
 def availability(name: str) -> Availability:
@@ -52,6 +54,8 @@ def availability(name: str) -> Availability:
             reason="this version of seatrial does not run native TensorRT",
             cure="use onnxruntime-tensorrt, which runs TensorRT inside onnxruntime-gpu",
         )
+    if name in third_party():
+        return plugins.availability(name)
     entry = _ENTRIES[name]
     if find_spec(entry.package) is None:
         return Availability(
@@ -80,6 +84,11 @@ def availability(name: str) -> Availability:
     return Availability(name, True, found)
 
 
+def takes(name: str) -> tuple[Setting, ...]:
+    """Which options a backend has. A third party's package is imported to ask; where it does not import it has none."""
+    return plugins.settings(name) if name in third_party() else settings_of(name)
+
+
 def missing_extra(name: str) -> str:
     """The extra of seatrial that would bring the backend's package or provider, where it is not here; '' where none would."""
     entry = _ENTRIES.get(name)
@@ -101,11 +110,14 @@ def has_native_loop(name: str, library: bool | None = None) -> bool:
     return name in NATIVE and (library_path() is not None if library is None else library)
 
 
-def open_backend(name: str, model: Path, options: OpenOptions, native: bool = False) -> Backend:
-    """Opens a model; `native`: so that it is called without the interpreter where that can be, as its `native` then says.
+def open_backend(backend: str | BackendChoice, model: Path, options: OpenOptions, native: bool = False) -> Backend:
+    """Opens a model with the choice's own options; `native`: so that it is called without the interpreter where that can be, as
+    its `native` then says.
 
     BackendUnavailableError names what is missing and the cure.
     """
+    choice = choice_of(backend)
+    name, options = choice.backend, replace(options, settings=choice.options) if choice.options else options
     status = availability(name)
     if not status.ok:
         raise BackendUnavailableError(f"backend {name}: {status.reason}; {status.cure}")
@@ -117,6 +129,8 @@ def open_backend(name: str, model: Path, options: OpenOptions, native: bool = Fa
         from seatrial.backends.onnxruntime_native import NATIVE
 
         return NATIVE[name].open(model, options)
+    if name in third_party():
+        return plugins.load(name).open(model, options)
     entry = _ENTRIES[name]
     kind = getattr(import_module(f"seatrial.backends.{entry.module}"), entry.class_name)
     return cast(Backend, kind.open(model, options))

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU or an Intel GPU. Not for: letting the plugin choose device, precision or streams."""
+"""OpenVINO on the CPU or an Intel GPU. Not for: letting the plugin choose device, precision or streams unasked."""
 
 from __future__ import annotations
 
@@ -56,18 +56,32 @@ class OpenVinoBackend(Closing):
             raise BackendUnavailableError(
                 f"{cls.name}: asked for {cls.device}, but OpenVINO would run on {', '.join(used)}"
             )
-        # On CPUs with AMX the plugin would otherwise compute fp32 models in bf16.
+        # On processors with AMX or AVX512_BF16 the plugin would otherwise compute fp32 models in bf16.
+        wanted = str(options.settings.get("inference_precision", "f32"))
         precision = _type_name(compiled.get_property("INFERENCE_PRECISION_HINT"))
-        if precision != "f32":
+        if wanted not in ("auto", precision):
             raise BackendUnavailableError(
-                f"{cls.name}: asked for f32 arithmetic, but OpenVINO would compute in {precision}"
+                f"{cls.name}: asked for {wanted} arithmetic, but OpenVINO would compute in {precision} on this device; set "
+                f"inference_precision to {precision}, or leave it out for f32"
             )
         return cls(compiled, model, options)
 
     @classmethod
     def _settings(cls, options: OpenOptions) -> dict[str, Any]:
+        given = options.settings
         # A stream serves one request at a time; the threads are of all streams together.
-        settings: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": str(options.clients)}
+        settings: dict[str, Any] = {"NUM_STREAMS": str(given.get("streams", options.clients)).upper()}
+        if (precision := given.get("inference_precision", "f32")) != "auto":
+            settings["INFERENCE_PRECISION_HINT"] = precision
+        hint = str(given.get("hint", "none"))
+        if hint != "none":
+            settings["PERFORMANCE_HINT"] = hint.upper()
+            # The hint is what chooses them, then.
+            if "streams" not in given:
+                del settings["NUM_STREAMS"]
+        for name, its_own in (("cpu_pinning", "ENABLE_CPU_PINNING"), ("hyper_threading", "ENABLE_HYPER_THREADING")):
+            if name in given:
+                settings[its_own] = given[name]
         if cls.device == "CPU":
             settings["INFERENCE_NUM_THREADS"] = options.threads * options.clients
         return settings
@@ -100,7 +114,8 @@ class OpenVinoBackend(Closing):
         import openvino as ov
 
         get = self.compiled.get_property
-        return {
+        hint = {"hint": str(self._options.settings["hint"])} if "hint" in self._options.settings else {}
+        return hint | {
             "runtime": f"openvino {ov.__version__.split('-')[0]}",
             "device": ", ".join(get("EXECUTION_DEVICES")),
             "inference_precision": _type_name(get("INFERENCE_PRECISION_HINT")),

@@ -1,11 +1,14 @@
-"""Options against this machine: backends that are there, threads that it has cores for."""
+"""Options against this machine: backends that are there and take what they are given, threads that it has cores for."""
 
 from __future__ import annotations
 
 from seatrial.backends import availability
-from seatrial.backends.catalogue import NAMES
-from seatrial.errors import BackendUnavailableError, UsageError, did_you_mean
+from seatrial.backends.catalogue import takes
+from seatrial.errors import BackendUnavailableError, UsageError
 from seatrial.machine.environment import usable_cores
+from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
+from seatrial.runtimes.names import problem_of
+from seatrial.runtimes.settings import problems_of
 
 
 def check_threads(threads: int) -> None:
@@ -16,15 +19,27 @@ def check_threads(threads: int) -> None:
         )
 
 
-def check_name(backend: str) -> None:
-    if backend not in NAMES:
-        raise UsageError(
-            f"expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}", option="backend"
-        )
+def check_name(backend: str | BackendChoice) -> BackendChoice:
+    """The choice that a text such as 'openvino-cpu:hint=latency' makes; a third party's package is imported to ask.
+
+    UsageError where it makes none, or where the backend does not take its options.
+    """
+    text = backend if isinstance(backend, str) else backend.backend
+    if why := problem_of(named_in(text)):
+        raise UsageError(why, option="backend")
+    settings = takes(named_in(text))
+    try:
+        choice = read_choice(backend, settings) if isinstance(backend, str) else backend
+    except ValueError as e:
+        raise UsageError(str(e), option="backend") from None
+    for option, problem in problems_of(choice.backend, settings, choice.options).items():
+        raise UsageError(f"{choice.backend}, option {option}: {problem}", option="backend")
+    return choice
 
 
-def check_backend(backend: str) -> None:
-    check_name(backend)
-    status = availability(backend)
+def check_backend(backend: str | BackendChoice) -> BackendChoice:
+    choice = check_name(backend)
+    status = availability(choice.backend)
     if not status.ok:
-        raise BackendUnavailableError(f"backend {backend}: {status.reason}; {status.cure}")
+        raise BackendUnavailableError(f"backend {choice.backend}: {status.reason}; {status.cure}")
+    return choice

@@ -9,6 +9,7 @@ from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.history.records import EngineComparison, Measured, Measurement, said_of_types
 from seatrial.jobs.summarise import exact, measurement_of, not_converged, unaccounted_time
+from seatrial.jobs.workload import Workload
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 from seatrial.warning import Warning
@@ -38,16 +39,17 @@ def cell_measurement(
     if answer.engines_problem:
         said = f"native and reference kernels could not be compared: {answer.engines_problem}"
         warnings.append(Warning("engine-comparison", said))
-    warnings.append(_computed_otherwise(task.workload.precision, m))
+    warnings.append(_computed_otherwise(task.workload, m))
     if answer.computed_problem:
         said = f"nobody knows in which type the products compute: {answer.computed_problem}"
         warnings.append(Warning("computed-unknown", said))
     return m, tuple(filter(None, warnings))
 
 
-def _computed_otherwise(precision: str, m: Measurement) -> Warning | None:
-    share = m.share_as_asked(precision)
-    if precision == "fp32" or share is None or share >= 0.5:
+def _computed_otherwise(w: Workload, m: Measurement) -> Warning | None:
+    """Of fp32, the file as it is, only where the file is float32."""
+    precision, share = w.precision, m.share_as_asked(w.precision)
+    if (precision == "fp32" and w.model_info.weights) or share is None or share >= 0.5:
         return None
     said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
     return Warning("computed-otherwise", said, "name a backend that has kernels for it, or leave the precision out")

@@ -10,6 +10,7 @@ from seatrial.model.file import FAKE_SUFFIX, ModelInfo
 from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
 from seatrial.plan.models import Plan
+from seatrial.runtimes.choice import BackendChoice
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Cell:
     batch: int
     threads: int
     skip: str = ""
+    of: BackendChoice | None = None
+
+    @property
+    def choice(self) -> BackendChoice:
+        """What `backend`, the plan's word, stands for."""
+        return self.of or BackendChoice(self.backend)
 
     @property
     def id(self) -> str:
@@ -32,11 +39,11 @@ def expand(plan: PlanFile, models: dict[str, ModelInfo], image_count: int, cores
     """All cells in the order in which they run: the reference pipeline first, then neighbours differ as little as can be."""
     p = plan.plan
     cells = []
-    for backend, precision, batch, threads, name in product(
-        p.matrix.backends, p.matrix.precisions, p.matrix.batch_sizes, p.matrix.threads, _reference_first(p)
+    for choice, precision, batch, threads, name in product(
+        p.matrix.choices, p.matrix.precisions, p.matrix.batch_sizes, p.matrix.threads, _reference_first(p)
     ):
-        skip = why_skipped(models[name], backend, precision, batch, threads, image_count, cores)
-        cells.append(Cell(name, backend, precision, batch, threads, skip))
+        skip = why_skipped(models[name], choice.backend, precision, batch, threads, image_count, cores)
+        cells.append(Cell(name, choice.label, precision, batch, threads, skip, choice))
     return cells
 
 

@@ -11,6 +11,7 @@ from seatrial.backends import availability
 from seatrial.cells.model_checks import check_models
 from seatrial.cells.preflight import preflight
 from seatrial.plan import pipelines
+from seatrial.plan.backends import chosen
 from seatrial.plan.load import PlanFile
 from seatrial.warning import Warning
 
@@ -37,7 +38,7 @@ def check_files(plan: PlanFile) -> PlanCheck:
         unchecked.append("images and truth, without these")
     else:
         unchecked.append("models, images and truth, without these")
-    absent = [n for n in plan.plan.matrix.backends if not availability(n).ok]
+    absent = [c.label for c in plan.plan.matrix.choices if not availability(c.backend).ok]
     unchecked += [f"{', '.join(absent)}: not on this machine"] if absent else []
     code = [n for n, spec in plan.plan.pipelines.items() if _has_code(spec)]
     unchecked += [f"the Python stages of {', '.join(code)}: nothing was run"] if code else []
@@ -56,7 +57,7 @@ def _missing(plan: PlanFile) -> list[str]:
 def _on_backends_here(plan: PlanFile) -> PlanFile:
     """The rest is told as not checked: a plan may be written on another machine than its own."""
     matrix = plan.plan.matrix
-    here = [n for n in matrix.backends if availability(n).ok]
+    here = [e for e in matrix.backends if availability(chosen(e).backend).ok]
     return replace(plan, plan=plan.plan.model_copy(update={"matrix": matrix.model_copy(update={"backends": here})}))
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends import availability
+from seatrial.backends.catalogue import takes
 from seatrial.cells.class_checks import map_truth, relabellings_of, sigma_notes, truth_of
 from seatrial.cells.fitted_images import check_geometry
 from seatrial.cells.inputs import COMMON, Inputs
@@ -22,6 +23,7 @@ from seatrial.errors import (
     BackendUnavailableError,
     CodeRefusedError,
     DataError,
+    PlanError,
     count_of,
     option,
     short_list,
@@ -40,6 +42,7 @@ from seatrial.pipeline.build import check_kernels
 from seatrial.pipeline.source_files import source_files
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
+from seatrial.runtimes.settings import problems_of
 from seatrial.warning import Warning
 
 
@@ -195,9 +198,18 @@ def _code_digests(plan: PlanFile, inputs: Inputs) -> dict[str, str]:
 
 def _check_backends(plan: PlanFile) -> None:
     check_simd()
-    missing = [a for a in map(availability, plan.plan.matrix.backends) if not a.ok]
+    choices = plan.plan.matrix.choices
+    missing = [a for a in map(availability, dict.fromkeys(c.backend for c in choices)) if not a.ok]
     if missing:
         raise BackendUnavailableError("\n".join(f"backend {a.name}: {a.reason}; {a.cure}" for a in missing))
+    # Of seatrial's own the plan itself was checked; what a third party takes is known now.
+    problems = [
+        f"{plan.path}: matrix.backends, {c.label}, option {name}: {why}"
+        for c in choices
+        for name, why in problems_of(c.backend, takes(c.backend), c.options).items()
+    ]
+    if problems:
+        raise PlanError("\n".join(problems))
 
 
 def _check_code(plan: PlanFile, allow_code: bool) -> None:

@@ -37,8 +37,10 @@ from seatrial.jobs.workload import PipelineWorkload, Stopping
 from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.image_size import main_input
+from seatrial.plan.models import Matrix
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
 
@@ -132,7 +134,7 @@ def workload_of(ready: Ready, cell: Cell, model: Path, native: bool = False) -> 
     return PipelineWorkload(
         model=str(model),
         model_info=ready.models[cell.pipeline],
-        backend=cell.backend,
+        backend=cell.choice,
         precision=cell.precision,
         batch=cell.batch,
         threads=cell.threads,
@@ -197,6 +199,8 @@ def bare_record(cell: Cell, status: Any = "ok", **fields: Any) -> CellRecord:
         id=cell.id,
         pipeline=cell.pipeline,
         backend=cell.backend,
+        backend_kind=cell.choice.backend,
+        backend_options=dict(cell.choice.options),
         precision=cell.precision,
         batch=cell.batch,
         threads=cell.threads,
@@ -210,7 +214,7 @@ def pipeline_cell(
     run: RunFolder,
     pipeline: str,
     *,
-    backend: str | None = None,
+    backend: str | BackendChoice | None = None,
     batch: int | None = None,
     threads: int | None = None,
     native: bool = True,
@@ -228,10 +232,19 @@ def pipeline_cell(
             f"expected one of {', '.join(plan.pipelines)}"
         )
     m = plan.matrix
-    cell = Cell(pipeline, backend or m.backends[0], m.precisions[0], batch or m.batch_sizes[0], threads or m.threads[0])
+    choice = _choice(m, backend)
+    batch, threads = batch or m.batch_sizes[0], threads or m.threads[0]
+    cell = Cell(pipeline, choice.label, m.precisions[0], batch, threads, of=choice)
     check_threads(cell.threads)
-    check_backend(cell.backend)
     model = prepare_variants(ready, run, [cell], Watcher())[pipeline, cell.precision]
     if isinstance(model, Ended):
         raise CellError(f"{pipeline}: its {cell.precision} model could not be made: {model.reason}")
     return cell, workload_of(ready, cell, model, native)
+
+
+def _choice(matrix: Matrix, backend: str | BackendChoice | None) -> BackendChoice:
+    """The matrix's first; or the one that the plan calls so; or a backend with options, as a command gives it."""
+    if backend is None:
+        return check_backend(matrix.choices[0])
+    named = next((c for c in matrix.choices if c.label == backend), None)
+    return check_backend(named or backend)

@@ -23,16 +23,16 @@ def doctor(
     """Print what this machine can run and what would disturb a measurement, each with its cure."""
     from seatrial._native.kernels import simd_levels
     from seatrial.backends import availability
-    from seatrial.backends.catalogue import NAMES
     from seatrial.compare.harness import measure_harness
     from seatrial.demo import MODEL
     from seatrial.machine.environment import environment
     from seatrial.report.machine_text import print_backends, print_disturbances, print_harness, print_machine
+    from seatrial.runtimes.names import known_names
 
     out = console(quiet, json)
     facts = environment()
     print_machine(out, facts, simd_levels())
-    backends = [availability(n) for n in NAMES if n != "fake"]
+    backends = [availability(n) for n in known_names() if n != "fake"]
     out.print("\nBackends", style="bold")
     print_backends(out, map(vars, backends), indent="  ")
     print_disturbances(out, facts["disturbances"])
@@ -53,11 +53,11 @@ def doctor(
 def backends(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
     """List the backends, and for those that cannot run here, why and the cure."""
     from seatrial.backends import availability
-    from seatrial.backends.catalogue import NAMES
     from seatrial.report.machine_text import print_backends
+    from seatrial.runtimes.names import known_names
 
     out = console(quiet, json)
-    found = [availability(n) for n in NAMES]
+    found = [availability(n) for n in known_names()]
     print_backends(out, map(vars, found))
     write_json(json, [vars(b) for b in found])
     return ExitCode.PASS

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from seatrial.errors import UsageError, did_you_mean
+from seatrial.errors import UsageError
 from seatrial.units import duration_s
 
 LONGEST_S = 24 * 3600.0
@@ -16,7 +16,10 @@ LONGEST_S = 24 * 3600.0
 
 LARGEST_TENSOR = 1 << 31
 # Written out, since the catalogue's imports are too slow for --help; a test holds the two together.
-BACKEND_HELP = "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, openvino-cpu or openvino-gpu."
+BACKEND_HELP = (
+    "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, openvino-cpu or openvino-gpu; with options "
+    "as NAME:KEY=VALUE,KEY=VALUE."
+)
 
 
 Value = TypeVar("Value")
@@ -32,18 +35,18 @@ def with_option(option: str, value: str) -> list[str]:
 
 
 def backend_names(incomplete: str) -> list[str]:
-    from seatrial.backends.catalogue import NAMES
+    from seatrial.runtimes.names import known_names
 
-    return [n for n in NAMES if n.startswith(incomplete)]
+    return [n for n in known_names() if n.startswith(incomplete)]
 
 
 def check_backend_name(backend: str | None) -> None:
-    from seatrial.backends.catalogue import NAMES
+    """Of 'NAME' or 'NAME:KEY=VALUE,…'; where the words behind it do not fit is said with the backend at hand."""
+    from seatrial.runtimes.choice import named_in
+    from seatrial.runtimes.names import problem_of
 
-    if backend is not None and backend not in NAMES:
-        raise UsageError(
-            f"--backend: expected one of {', '.join(NAMES)}, got {backend!r}{did_you_mean(backend, list(NAMES))}"
-        )
+    if backend is not None and (why := problem_of(named_in(backend))):
+        raise UsageError(f"--backend: {why}")
 
 
 def several(option: str, text: str, parse: Callable[[str], Value], show: Callable[[Value], str]) -> list[Value]:

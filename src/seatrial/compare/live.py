@@ -107,7 +107,8 @@ def _question_record(side: Side) -> AskedSide:
     return AskedSide(
         batch=w.batch,
         threads=w.threads,
-        backend=w.backend,
+        backend=w.backend if isinstance(w, ModelTurns) else w.backend.label,
+        backend_options=dict(w.options if isinstance(w, ModelTurns) else w.backend.options),
         python=side.python,
         input_shapes=dict(shapes),
         native_loop=w.native,

@@ -25,13 +25,14 @@ from seatrial.history.run_folder import RunFolder
 from seatrial.history.sections import model_section
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import check_inputs, fixed_shapes, taken_shapes
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
 
 
 def model_side(
     model: Path,
     *,
-    backend: str = "onnxruntime-cpu",
+    backend: str | BackendChoice = "onnxruntime-cpu",
     batch: int = 1,
     threads: int = 1,
     shapes: dict[str, tuple[int, ...]] | None = None,
@@ -48,20 +49,30 @@ def model_side(
         UsageError: more threads than cores.
     """
     check_threads(threads)
-    check_name(backend)
+    choice = check_name(backend)
     info = inspect_model(model)
     if model.name.endswith(FAKE_SUFFIX):
-        backend = "fake"
+        choice = BackendChoice("fake")
     check_inputs(info)
     given = fixed_shapes(info, batch, shapes or {})
     other = None if python is None else inspect_interpreter(python)
     if other is None:
-        check_backend(backend)
-    native = native and has_native_loop(backend, other.library if other else None)
-    work = ModelTurns(str(model.absolute()), backend, batch, threads, native, seed, given, info.named_sizes(given))
+        check_backend(choice)
+    native = native and has_native_loop(choice.backend, other.library if other else None)
+    work = ModelTurns(
+        str(model.absolute()),
+        choice.backend,
+        batch,
+        threads,
+        native,
+        seed,
+        given,
+        info.named_sizes(given),
+        choice.options,
+    )
     if other is None:
         return Side(model.stem, work)
-    return Side(model.stem, work, other.path, lent_environment(other, backend))
+    return Side(model.stem, work, other.path, lent_environment(other, choice.backend))
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,12 @@ def model_subject(model: Path, **options: Any) -> Subject:
 
 def _label(name: str, side: Side) -> str:
     where = f" by {side.python}" if side.python != sys.executable else ""
-    return f"{name} on {side.work.backend}{where}"
+    return f"{name} on {_chosen(side).words()}{where}"
+
+
+def _chosen(side: Side) -> BackendChoice:
+    work = side.work
+    return BackendChoice(work.backend, "", work.options) if isinstance(work, ModelTurns) else work.backend
 
 
 def pipeline_subject(
@@ -101,12 +117,14 @@ def pipeline_subject(
     """As pipeline_cell; `python` is the interpreter that runs it."""
     cell, workload = pipeline_cell(ready, run, pipeline, **options)
     other = None if python is None else inspect_interpreter(python)
-    loop = has_native_loop(cell.backend, other.library if other else None)
-    environment = lent_environment(other, cell.backend, whole=True) if other else {}
+    loop = has_native_loop(cell.choice.backend, other.library if other else None)
+    environment = lent_environment(other, cell.choice.backend, whole=True) if other else {}
     python = other.path if other else sys.executable
     side = Side(pipeline, replace(workload, native=workload.native and loop), python, environment)
     where = f" by {side.python}" if other else ""
-    label = f"{pipeline} ({cell.backend} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    label = (
+        f"{pipeline} ({cell.choice.name or cell.choice.words()} {cell.precision} b{cell.batch} t{cell.threads}){where}"
+    )
     changed = partial(ready.inputs.changed, pipeline, cell_inputs(cell))
     return Subject(
         label, side, model_section(ready.models[pipeline]), tuple(ready.warnings), ready.images_digest, changed

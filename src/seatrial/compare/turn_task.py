@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from seatrial.errors import Failure
+from seatrial.runtimes.settings import Value
 
 
 @dataclass(frozen=True)
 class ModelTurns:
-    """A model alone, on made-up inputs of these shapes; named_sizes: the same by the names of dimensions."""
+    """A model alone, on made-up inputs of these shapes; named_sizes: the same by the names of dimensions; options: the
+    backend's own."""
 
     model: str
     backend: str
@@ -26,6 +28,7 @@ class ModelTurns:
     seed: int
     input_shapes: Mapping[str, tuple[int, ...]]
     named_sizes: Mapping[str, int]
+    options: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

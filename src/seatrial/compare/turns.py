@@ -163,9 +163,10 @@ def open_work(task: TurnTask) -> SideWork:
 def _open_model(m: ModelTurns) -> SideWork:
     from seatrial.backends.base import OpenOptions
     from seatrial.backends.catalogue import open_backend
+    from seatrial.runtimes.choice import BackendChoice
 
     options = OpenOptions(m.threads, 1, m.input_shapes, m.named_sizes)
-    backend = open_backend(m.backend, Path(m.model), options, m.native)
+    backend = open_backend(BackendChoice(m.backend, options=m.options), Path(m.model), options, m.native)
     feeds = {s.name: made_up(m.input_shapes[s.name], s.dtype, m.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     return SideWork(backend.work(feeds), list(MODEL_STAGES), {"called": "from Python", **backend.details()})

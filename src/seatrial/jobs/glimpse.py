@@ -25,6 +25,7 @@ from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import main_input, sized
 from seatrial.plan.seen import Seen
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.units import format_bytes, format_seconds
 
 # One picture may be without objects; a few are seldom all.
@@ -82,7 +83,7 @@ def glimpse(
     workload = ModelWorkload(
         model=str(info.path.absolute()),
         model_info=info,
-        backend=backend,
+        backend=BackendChoice(backend),
         batch=batch,
         threads=len(usable_cores()),
         input_shapes={image.name: sized(image, batch, preprocess["size"])},

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends import Availability, availability
-from seatrial.backends.catalogue import NAMES, missing_extra
+from seatrial.backends.catalogue import missing_extra
 from seatrial.errors import ModelError
 from seatrial.jobs.guessed import boxes_counted, guess_seen
 from seatrial.jobs.opening import Opening, try_to_open
@@ -21,6 +21,7 @@ from seatrial.model.counted_shapes import counted_shapes
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.image_size import image_input, main_input, size_in, sized
 from seatrial.plan.guess import Guess, guess
+from seatrial.runtimes.names import known_names
 
 # What runs a picture for the guess, in this order.
 GUESSERS = ("onnxruntime-cpu", "openvino-cpu")
@@ -64,7 +65,7 @@ def look_at(
     except ModelError as e:
         no_cost = e.for_command_line().removeprefix(f"{path}: ")
     opened_at = found_shapes if cost else _guessed_shapes(info)
-    here = {n: availability(n) for n in NAMES if n != "fake"}
+    here = {n: availability(n) for n in known_names() if n != "fake"}
     openings = []
     for name in (n for n in here if here[n].ok):
         says(f"opening it with {name}")

@@ -21,6 +21,7 @@ from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, ModelWorkload
 from seatrial.model.feeds import DTYPES
 from seatrial.model.file import ModelInfo
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.units import format_bytes, format_seconds
 
 
@@ -71,7 +72,7 @@ def try_to_open(
     workload = ModelWorkload(
         model=str(info.path.absolute()),
         model_info=info,
-        backend=backend,
+        backend=BackendChoice(backend),
         threads=threads,
         input_shapes=dict(input_shapes),
     )

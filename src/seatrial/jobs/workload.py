@@ -13,6 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from seatrial.model.file import ModelInfo
 from seatrial.plan import pipelines
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.stages import END_TO_END
 from seatrial.stats.stopping import Centre, StoppingRule
 from seatrial.timing.measure import Measurement
@@ -28,7 +29,7 @@ class Workload:
 
     model: str
     model_info: ModelInfo
-    backend: str
+    backend: BackendChoice
     precision: str = "fp32"
     batch: int = 1
     threads: int = 1

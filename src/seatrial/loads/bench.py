@@ -197,7 +197,7 @@ def _left_behind(folder: Path) -> LoadAnswer:
 def _cell_id(subject: BenchSubject, load: Load) -> str:
     w = subject.workload
     clients = w.clients
-    base = f"{subject.name}.{w.backend}.{w.precision}.b{w.batch}.t{w.threads}"
+    base = f"{subject.name}.{w.backend.label}.{w.precision}.b{w.batch}.t{w.threads}"
     words = [load.mlperf or load.scenario] if load.scenario != "single-stream" else []
     words += [f"c{clients}"] if clients > 1 or load.scenario in ("multi-stream", "offline") else []
     words += [f"{load.rate:g}"] if load.rate and load.bound_s is None else []
@@ -224,7 +224,9 @@ def _record(
     record = CellRecord(
         id=cell_id,
         pipeline=subject.name,
-        backend=w.backend,
+        backend=w.backend.label,
+        backend_kind=w.backend.backend,
+        backend_options=dict(w.backend.options),
         precision=w.precision,
         weights=w.model_info.weights if w.precision == "fp32" else "",
         batch=w.batch,

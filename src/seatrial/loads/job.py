@@ -48,7 +48,7 @@ def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
         try:
             served = _serve(task, opened, tables, tell, folder)
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend} failed in a run: {first_line(e)}", refusal=True) from e
+            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
         # The tables are written once before the load, so that none of their pages is new in a request.
         peak = max(0, peak_memory_bytes() - sum(8 * StageSamples.words(t.capacity, t.stages) for t in tables))
         python_path, problem = cross_check(task, opened, peak)

@@ -20,6 +20,7 @@ from seatrial.history.sections import model_section
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload, Stopping
 from seatrial.model.file import FAKE_SUFFIX, inspect_model
 from seatrial.model.shapes import batch_of, check_inputs, fixed_shapes, taken_shapes
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.stats.share import LONGEST_RUN
 from seatrial.warning import Warning
 
@@ -49,7 +50,7 @@ class BenchSubject:
 
 def model_bench(
     model: Path,
-    backend: str,
+    backend: str | BackendChoice,
     *,
     batch: int,
     threads: int,
@@ -66,7 +67,7 @@ def model_bench(
     info = inspect_model(model)
     if model.name.endswith(FAKE_SUFFIX):
         backend = "fake"
-    check_backend(backend)
+    choice = check_backend(backend)
     check_inputs(info)
     input_shapes = dict(shapes) if open_shapes else fixed_shapes(info, batch, shapes)
     # A given shape says the batch too: images a run is what throughput counts.
@@ -74,7 +75,7 @@ def model_bench(
     workload = ModelWorkload(
         model=str(model.absolute()),
         model_info=info,
-        backend=backend,
+        backend=choice,
         batch=batch,
         threads=threads,
         native=native,
@@ -101,7 +102,7 @@ def pipeline_bench(
     run: RunFolder,
     pipeline: str,
     *,
-    backend: str | None,
+    backend: str | BackendChoice | None,
     batch: int | None,
     threads: int | None,
     native: bool,

@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from seatrial import units
-from seatrial.plan.fields import Backends, Counts, Names, Precisions, Strict
+from seatrial.plan.fields import Counts, Names, Precisions, Strict
 
 Stage = Literal["decode", "preprocess", "infer", "postprocess", "end_to_end"]
 Percentile = Literal["p50", "p90", "p95", "p99", "p99.9"]
@@ -40,7 +40,7 @@ class Where(Strict):
     """Which cells a budget judges; a key left out admits all."""
 
     pipeline: Names | None = None
-    backend: Backends | None = None
+    backend: Names | None = None
     precision: Precisions | None = None
     batch: Counts | None = None
     threads: Counts | None = None

@@ -16,16 +16,6 @@ from pydantic_core import PydanticCustomError
 from seatrial import units
 from seatrial.errors import did_you_mean
 
-BackendName = Literal[
-    "onnxruntime-cpu",
-    "onnxruntime-cuda",
-    "onnxruntime-tensorrt",
-    "tensorrt",
-    "tensorrt-rtx",
-    "openvino-cpu",
-    "openvino-gpu",
-    "fake",
-]
 Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-u8", "fp8"]
 
 
@@ -77,28 +67,23 @@ def _ratio(value: Any) -> float:
         raise ValueError(f"expected a number or a fraction such as 1/255, got {value!r}") from None
 
 
-def _listed(value: Any) -> Any:
+def listed(value: Any) -> Any:
     return value if value is None or isinstance(value, list | tuple) else [value]
 
 
 Ratio = Annotated[float, BeforeValidator(_ratio, json_schema_input_type=str | float)]
 Channels = Annotated[
     tuple[Ratio, ...],
-    BeforeValidator(_listed, json_schema_input_type=str | float | list[str | float]),
+    BeforeValidator(listed, json_schema_input_type=str | float | list[str | float]),
     Field(min_length=1, max_length=3),
 ]
 # One value may stand for a list of one.
-Names = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=str | list[str])]
-Backends = Annotated[
-    list[BackendName],
-    BeforeValidator(_listed, json_schema_input_type=BackendName | list[BackendName]),
-    Field(min_length=1),
-]
+Names = Annotated[list[str], BeforeValidator(listed, json_schema_input_type=str | list[str])]
 Precisions = Annotated[
-    list[Precision], BeforeValidator(_listed, json_schema_input_type=Precision | list[Precision]), Field(min_length=1)
+    list[Precision], BeforeValidator(listed, json_schema_input_type=Precision | list[Precision]), Field(min_length=1)
 ]
 Counts = Annotated[
     list[PositiveInt],
-    BeforeValidator(_listed, json_schema_input_type=PositiveInt | list[PositiveInt]),
+    BeforeValidator(listed, json_schema_input_type=PositiveInt | list[PositiveInt]),
     Field(min_length=1),
 ]

@@ -169,6 +169,8 @@ _OWN = (
     "bad_limit",
     "only_latency",
     "repeated",
+    "bad_name",
+    "bad_option",
 )
 
 
@@ -181,8 +183,8 @@ def _message(source: Source, error: Any) -> str:
         branch = isinstance(part, str) and (part.startswith("@") or part in ("str", "float", "int") or "[" in part)
         if not branch or (*at, part) in source.lines:
             at = (*at, part)
-    if "key" in context:
-        at = (*at, str(context["key"]))
+    for key in ("key", "under"):
+        at = (*at, str(context[key])) if key in context else at
     kind, given = error["type"], error.get("input")
     if kind == "missing":
         what = "this key is required"
@@ -227,7 +229,7 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
             (("measure", "timeout"), "expected more than max_time: a cell also loads, warms up and collects results")
         )
     m = plan.matrix
-    matrix: dict[str, list[Any]] = {"backend": m.backends, "precision": m.precisions, "batch": m.batch_sizes}
+    matrix: dict[str, list[Any]] = {"backend": m.backend_names, "precision": m.precisions, "batch": m.batch_sizes}
     matrix["threads"] = m.threads
     if plan.parity:
         reference = plan.parity.reference

@@ -11,10 +11,9 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Discriminator, Field, PositiveInt, Tag, model_validator
 from pydantic_core import PydanticCustomError
 
+from seatrial.plan.backends import Backends, chosen
 from seatrial.plan.budgets import Budget
 from seatrial.plan.fields import (
-    BackendName,
-    Backends,
     Counts,
     Decibels,
     Duration,
@@ -24,6 +23,7 @@ from seatrial.plan.fields import (
     Strict,
 )
 from seatrial.plan.pipelines import Pipeline
+from seatrial.runtimes.choice import BackendChoice
 
 
 class Images(Strict):
@@ -53,10 +53,19 @@ class Matrix(Strict):
     batch_sizes: Counts = [1]
     threads: Counts = [1]
 
+    @property
+    def choices(self) -> tuple[BackendChoice, ...]:
+        return tuple(chosen(entry) for entry in self.backends)
+
+    @property
+    def backend_names(self) -> list[str]:
+        """What the backends are called in this plan: what stands in ids, and what `where` and `reference` name."""
+        return [choice.label for choice in self.choices]
+
     @model_validator(mode="after")
     def _no_repeats(self) -> Matrix:
         for name in ("backends", "precisions", "batch_sizes", "threads"):
-            values = getattr(self, name)
+            values = self.backend_names if name == "backends" else getattr(self, name)
             if len(set(values)) != len(values):
                 raise PydanticCustomError(
                     "repeated", "a value is given twice: {values}", {"key": name, "values": str(values)}
@@ -68,7 +77,7 @@ class ReferenceCell(Strict):
     """The cell that others are compared with; a key left out is the matrix's first value."""
 
     pipeline: str | None = None
-    backend: BackendName | None = None
+    backend: str | None = None
     precision: Precision | None = None
     batch: PositiveInt | None = None
     threads: PositiveInt | None = None

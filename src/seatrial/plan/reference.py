@@ -41,7 +41,7 @@ def is_reference_configuration(plan: Plan, cell: Configuration) -> bool:
     """Whether the cell has the reference's backend, precision, batch and threads, whatever its pipeline."""
     given, m = plan.parity.reference if plan.parity else None, plan.matrix
     return (
-        cell.backend == ((given and given.backend) or m.backends[0])
+        cell.backend == ((given and given.backend) or m.backend_names[0])
         and cell.precision == ((given and given.precision) or m.precisions[0])
         and cell.batch == ((given and given.batch) or m.batch_sizes[0])
         and cell.threads == ((given and given.threads) or m.threads[0])

@@ -19,6 +19,7 @@ from seatrial.history.files import write_atomic
 from seatrial.history.find import load_record
 from seatrial.history.records import CellRecord, EngineComparison, LoadResult, Record, configuration
 from seatrial.history.run_folder import RunFolder
+from seatrial.report.backend_words import io_policies, named_backends
 from seatrial.report.bench_text import binding_costs
 from seatrial.report.choice import choice_said
 from seatrial.report.class_table import class_table
@@ -119,6 +120,8 @@ def render(run: RunFolder) -> str:
         pipelines=pipelines,
         baseline=next((c.across.reference.rsplit(".", 4)[0] for c in ok if c.across), "reference"),
         warnings=_warnings(record),
+        named=named_backends(ok),
+        io_policies=io_policies(ok),
         runtimes=list(dict.fromkeys(" · ".join(c.measured.backend_details.values()) for c in ok)),
         cores="; ".join(dict.fromkeys(", ".join(map(str, c.measured.affinity)) or "none" for c in ok)),
     )

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from seatrial.errors import flag
 from seatrial.history.records import CellRecord, Measured
+from seatrial.report.backend_words import io_policies, named_backends
 from seatrial.report.percentiles import median, missing, shown_percentiles, tail_of
 from seatrial.stages import END_TO_END, POSTPROCESS, PREPROCESS
 from seatrial.units import format_bytes, format_rate, format_seconds
@@ -88,7 +89,8 @@ def _notes(cells: list[CellRecord], columns: Columns, left_out: list[str], width
     yield line + ("; agrees: results like the reference pipeline's" if "agrees" in columns else "")
     if left_out:
         yield f"{width} columns: {', '.join(left_out)} left out; wider, or {flag('json')}"
-    yield f"I/O: {'; '.join(dict.fromkeys(c.measured.io_policy for c in cells))}"
+    yield from named_backends(cells)
+    yield f"I/O: {'; '.join(io_policies(cells))}"
     yield from missing((p, getattr(c.stages[END_TO_END], p), columns[p](c)) for p in shown for c in cells)
 
 

@@ -46,7 +46,7 @@ def convert_pipeline(
         plan = _with_recipe(plan, pipeline, recipe)
     ready = preflight(plan, allow_code, lambda what: tell(f"checking {what}", 0.0))
     info = ready.models[pipeline]
-    cell = Cell(pipeline, plan.plan.matrix.backends[0], precision, _batch_of(info), 1)
+    cell = Cell(pipeline, plan.plan.matrix.backend_names[0], precision, _batch_of(info), 1)
     # Of whatever backend: it is the file that is asked for.
     if why := why_skipped(info, "openvino-cpu", precision, cell.batch, 1, cell.batch, 1):
         raise ModelError(why, subject=info.path)

@@ -99,7 +99,7 @@ def _tolerance(parity: Parity, cell: Cell, reference: Cell, floors: tuple[Floor,
     if isinstance(parity.tolerance, Tolerance):
         same = cell.precision == reference.precision
         return Closeness(parity.tolerance.rtol, parity.tolerance.atol, source=PLANS) if same else None
-    return automatic_tolerance(cell.precision, reference.precision, cell.backend == reference.backend, floors)
+    return automatic_tolerance(cell.precision, reference.precision, cell.choice == reference.choice, floors)
 
 
 def _elementwise(a: Parts, b: Parts, tolerance: Closeness, cell: Cell, reference: Cell) -> dict[str, Any]:

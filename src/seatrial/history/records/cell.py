@@ -8,6 +8,7 @@ from seatrial.history.records.load import LoadResult
 from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike
 from seatrial.history.records.parity import ParityResult
 from seatrial.history.records.values import Frozen, StageSummary
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
 
 CELL_SCHEMA = "seatrial.cell/2"
@@ -17,6 +18,9 @@ class CellRecord(Frozen):
     id: str
     pipeline: str
     backend: str
+    backend_kind: str = ""
+    """Which backend that is, where the plan calls it something else; records from before names do not say: it is `backend`."""
+    backend_options: dict[str, bool | int | float | str] = {}
     precision: str
     weights: str = ""
     """What the file's arithmetic is in where precision says fp32, the file as it is, and that is not so: int8, float16."""
@@ -64,12 +68,19 @@ class CellRecord(Frozen):
 
     @property
     def ran_in(self) -> str:
-        """The type in which most products compute, where a reduced precision was asked for and it is another one; else ''."""
+        """The type in which most products compute, where it is not what was asked for; else ''. Of fp32, the file as it is,
+        only where that is float32."""
         share = self.measurement.share_as_asked(self.precision) if self.measurement else None
-        if self.precision == "fp32" or share is None or share >= 0.5:
+        if (self.precision == "fp32" and self.weights) or share is None or share >= 0.5:
             return ""
         assert self.measurement is not None
         return max(self.measurement.computed_in.items(), key=lambda item: item[1])[0]
+
+    @property
+    def backend_words(self) -> str:
+        """'openvino-cpu:hint=latency', where `backend` does not say as much; else ''."""
+        words = BackendChoice(self.backend_kind or self.backend, options=self.backend_options).words()
+        return "" if words == self.backend else words
 
     @property
     def configuration(self) -> str:

@@ -36,6 +36,7 @@ class AskedSide(Frozen):
     batch: int
     threads: int
     backend: str
+    backend_options: dict[str, bool | int | float | str] = {}
     python: str
     input_shapes: dict[str, tuple[int, ...]]
     native_loop: bool

@@ -1,0 +1,175 @@
+"""Backends of other packages: found by their entry point, loaded late, and each fault of theirs named."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from extras import extra
+from processes import SEATRIAL, ran
+
+from seatrial.backends import OpenOptions, availability, open_backend, plugins
+from seatrial.backends.catalogue import takes
+from seatrial.cells.checks import check_backend
+from seatrial.demo import MODEL
+from seatrial.errors import BackendUnavailableError, UsageError
+from seatrial.model.file import inspect_model
+from seatrial.runtimes import names
+from seatrial.runtimes.choice import BackendChoice
+
+EXAMPLE = Path(__file__).parents[2] / "docs/examples/mnn-backend"
+CODE = """
+from seatrial.backends.base import Availability, Closing
+from seatrial.backends.onnxruntime import OnnxRuntimeBackend
+from seatrial.runtimes.settings import Setting
+
+class Good(OnnxRuntimeBackend):
+    name = "good"
+    settings = (Setting("level", int, "", least=1),)
+
+class Absent(Good):
+    @classmethod
+    def availability(cls):
+        return Availability("absent", False, "1", "its card is not there", "buy one")
+
+class Wild(Good):
+    @classmethod
+    def availability(cls):
+        raise OSError("no such device")
+
+class Odd(Good):
+    @classmethod
+    def availability(cls):
+        return True
+
+class Bare:
+    @classmethod
+    def open(cls, model, options): ...
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Packages that register backends: called with each name and what it names; two packages of them where `again`."""
+
+    def register(points, again=None):
+        for package, own in {"other-pack": points, "more-pack": again or {}}.items():
+            folder = tmp_path / f"{package.replace('-', '_')}-2.0.dist-info"
+            folder.mkdir()
+            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 2.0\n")
+            lines = [f"{name} = {value}" for name, value in own.items()]
+            (folder / "entry_points.txt").write_text("\n".join(["[seatrial.backends]", *lines]))
+        (tmp_path / "another_maker.py").write_text(CODE)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        forget()
+
+    def forget():
+        names.third_party.cache_clear()
+        names.clashes.cache_clear()
+        sys.modules.pop("another_maker", None)
+
+    yield register
+    monkeypatch.undo()
+    forget()
+
+
+def test_one_that_is_installed_runs_like_our_own(installed):
+    installed({"good": "another_maker:Good"})
+    assert "another_maker" not in sys.modules
+    assert "good" in names.known_names()
+    assert (availability("good").ok, availability("good").version) == (True, "other-pack 2.0")
+    assert check_backend("good:level=3") == BackendChoice("good", options={"level": 3})
+    with pytest.raises(UsageError, match="option level: expected a whole number from 1 on, got '0'"):
+        check_backend("good:level=0")
+    info = inspect_model(MODEL)
+    shapes = {"images": (1, 3, 320, 320)}
+    feeds = {"images": np.random.default_rng(0).random(shapes["images"], np.float32)}
+    choice = BackendChoice("good", options={"level": 2})
+    with open_backend(choice, MODEL, OpenOptions.for_shapes(info, 1, shapes)) as opened:
+        ours = open_backend("onnxruntime-cpu", MODEL, OpenOptions.for_shapes(info, 1, shapes))
+        assert opened._options.settings == {"level": 2}
+        assert np.array_equal(opened.run(feeds)[0], ours.run(feeds)[0])
+        ours.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("no_such_module:Good", "no_such_module:Good does not import: ModuleNotFoundError: No module named 'no_such_module'; "
+         "ask who makes other-pack, or uninstall it"),
+        ("another_maker:Missing", "does not import: AttributeError"),
+        ("another_maker:Bare", "another_maker:Bare lacks inputs, outputs, run, work, another, details, computed_in, io_policy, "
+         "close; inherit seatrial.backends.base.Closing"),
+        ("another_maker:Absent", "its card is not there; buy one"),
+        ("another_maker:Wild", "its own check failed: OSError: no such device; ask who makes other-pack"),
+        ("another_maker:Odd", "its own check answers True, no Availability"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_one_is_said_and_nothing_else_breaks(installed, value, said):
+    installed({"theirs": value})
+    status = availability("theirs")
+    assert not status.ok
+    assert said in f"{status.reason}; {status.cure}"
+    with pytest.raises(BackendUnavailableError, match="backend theirs: "):
+        open_backend("theirs", MODEL, OpenOptions())
+    assert availability("onnxruntime-cpu").ok
+    takes("theirs")
+
+
+def test_two_of_one_name_and_one_of_our_own_are_left_out_and_named(installed):
+    installed({"twice": "another_maker:Good", "fake": "another_maker:Good"}, again={"twice": "another_maker:Good"})
+    assert "twice" not in names.third_party()
+    assert "fake" not in names.third_party()
+    assert names.clashes() == (
+        "fake: other-pack register it, and it is a name of seatrial's own",
+        "twice: more-pack and other-pack register it",
+    )
+    assert "left out: twice: more-pack and other-pack register it" in names.problem_of("twice")
+
+
+def test_one_that_does_not_import_has_no_options(installed):
+    installed({"theirs": "no_such_module:Good"})
+    assert plugins.settings("theirs") == ()
+
+
+@pytest.mark.extra
+def test_the_example_of_the_docs_gives_what_onnx_runtime_gives(tmp_path):
+    """As its users have it: a package, installed; MNN itself."""
+    extra("MNN")
+    extra("seatrial_mnn")
+    plan = tmp_path / "trial.yaml"
+    images = EXAMPLE.parents[2] / "src/seatrial/demo/images"
+    plan.write_text(
+        f"""
+version: 1
+images: {{path: "{images}", limit: 4}}
+pipelines:
+  demo:
+    model: "{MODEL}"
+    preprocess: {{mode: letterbox, size: [320, 320], pad_value: 114, color: rgb, scale: 1/255}}
+    postprocess: {{task: detect, format: yolov8}}
+matrix: {{backends: [onnxruntime-cpu, {{name: mnn, backend: mnn-cpu, options: {{precision: high}}}}], threads: [1, 2]}}
+budgets: [{{metric: peak_memory, max: 2 GiB}}]
+parity: {{agreement: 10%}}
+measure: {{max_time: 300 ms, min_samples: 5}}
+"""
+    )
+    done = ran([*SEATRIAL, "run", plan, "--results", tmp_path / "results"])
+    assert "mnn = mnn-cpu:precision=high" in done.stdout, done.stdout + done.stderr
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert "MNN 3" in next((tmp_path / "results").rglob("record.json")).read_text()
+
+
+def test_the_example_is_short_and_is_the_one_of_the_docs(tmp_path):
+    """Its lines without blank ones; it imports nothing heavy before it is opened."""
+    lines = [line for line in (EXAMPLE / "seatrial_mnn.py").read_text().splitlines() if line.strip()]
+    assert len(lines) <= 50
+    shutil.copy(EXAMPLE / "seatrial_mnn.py", tmp_path)
+    said = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.path.insert(0, sys.argv[1]); import seatrial_mnn; print('MNN' in sys.modules)",
+         str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert said.stdout.strip() == "False"
