@@ -8,6 +8,7 @@ import typer
 
 from seatrial.cli.output import console, write_json
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, command
+from seatrial.cli.words import backend_names, check_backend_name
 from seatrial.errors import ExitCode
 
 
@@ -49,15 +50,31 @@ def doctor(
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
 
 
-@command(examples=["seatrial backends", "seatrial backends --json backends.json"], prints=True)
-def backends(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
+@command(
+    examples=["seatrial backends", "seatrial backends openvino-cpu", "seatrial backends --json backends.json"],
+    prints=True,
+)
+def backends(
+    name: Annotated[
+        str | None, typer.Argument(help="Of this one alone, with its options.", autocompletion=backend_names)
+    ] = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
     """List the backends, and for those that cannot run here, why and the cure."""
     from seatrial.backends import availability
-    from seatrial.report.machine_text import print_backends
-    from seatrial.runtimes.names import known_names
+    from seatrial.backends.catalogue import takes
+    from seatrial.report.machine_text import print_backends, print_clashes, print_settings
+    from seatrial.runtimes.names import clashes, known_names
 
+    check_backend_name(name, "NAME")
     out = console(quiet, json)
-    found = [availability(n) for n in known_names()]
+    found = [availability(n) for n in ([name] if name else known_names())]
     print_backends(out, map(vars, found))
-    write_json(json, [vars(b) for b in found])
+    if name:
+        print_settings(out, takes(name))
+    else:
+        print_clashes(out, clashes())
+    write_json(json, [vars(b) | {"options": [s.to_dict() for s in takes(b.name)]} for b in found])
     return ExitCode.PASS

@@ -40,13 +40,13 @@ def backend_names(incomplete: str) -> list[str]:
     return [n for n in known_names() if n.startswith(incomplete)]
 
 
-def check_backend_name(backend: str | None) -> None:
+def check_backend_name(backend: str | None, option: str = "--backend") -> None:
     """Of 'NAME' or 'NAME:KEY=VALUE,…'; where the words behind it do not fit is said with the backend at hand."""
     from seatrial.runtimes.choice import named_in
     from seatrial.runtimes.names import problem_of
 
     if backend is not None and (why := problem_of(named_in(backend))):
-        raise UsageError(f"--backend: {why}")
+        raise UsageError(f"{option}: {why}")
 
 
 def several(option: str, text: str, parse: Callable[[str], Value], show: Callable[[Value], str]) -> list[Value]:

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from seatrial.history.records import Harness
 from seatrial.report.hanging import hanging, sentence
+from seatrial.runtimes.settings import Setting
 from seatrial.units import format_bytes, format_seconds
 
 _NAME = 22
@@ -42,6 +43,19 @@ def print_backends(out: Console, backends: Iterable[Mapping[str, Any]], indent: 
             hanging(
                 out, (f"{indent}– {b['name']:<{_NAME}} ", "dim"), Text.assemble(f"{b['reason']}; ", (b["cure"], "dim"))
             )
+
+
+def print_settings(out: Console, settings: Sequence[Setting]) -> None:
+    """The options of one backend, each with what it takes."""
+    for s in settings:
+        hanging(out, (f"  {s.name:<{_NAME}} ", "bold"), Text.assemble(s.expected(), (f"; {s.help}", "dim")))
+    if not settings:
+        hanging(out, ("  ", ""), "it takes no options")
+
+
+def print_clashes(out: Console, clashes: Sequence[str]) -> None:
+    for said in clashes:
+        hanging(out, ("! ", "yellow"), f"left out: {said}; uninstall one")
 
 
 def print_disturbances(out: Console, disturbances: Sequence[Mapping[str, str]]) -> None:

@@ -34,6 +34,9 @@ class Setting:
         bound = "" if self.least is None else f" from {self.least:g} on"
         return f"{number}{bound}" + "".join(f" or {word}" for word in self.words)
 
+    def to_dict(self) -> dict[str, str]:
+        return {"name": self.name, "expected": self.expected(), "help": self.help}
+
     def takes(self, value: object) -> bool:
         if isinstance(value, bool) or self.kind is bool:
             return isinstance(value, bool) and self.kind is bool
