@@ -1,6 +1,7 @@
 """`seatrial convert`: a file in another precision, and one line for whatever stands in its way."""
 
 import json
+import math
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ from float_graphs import model_of
 from onnx import helper
 from typer.testing import CliRunner
 
+from seatrial.cli.convert import _near
 from seatrial.demo import MODEL, PICTURE, PLAN
 from seatrial.model.file import inspect_model
 
@@ -43,6 +45,9 @@ def test_a_plans_pipeline_becomes_a_file_and_says_what_was_done(convert, tmp_pat
     assert {k["reason"] for k in said["kept"]} >= {"the recipe says so"}
     assert said["run_by"] == "onnxruntime"
     assert said["sqnr_db"]["output0"] > 40
+    assert "onnxruntime computes fp16 in fp32 on a CPU: that is what rounding the weights costs" in " ".join(
+        done.output.split()
+    )
     for part in ("in fp16", "stay in fp32", "kept: ", "near: output0", "seamarks-v2-fp16.onnx: "):
         assert part in done.output, part
     assert not list(tmp_path.glob(".*")), "nothing half-written is left"
@@ -145,3 +150,15 @@ def test_a_model_that_takes_no_float32_is_refused(convert, tmp_path, kind):
     done = convert("m.onnx", "--precision", "fp16", "--images", PICTURE)
     assert done.exit_code == 4, done.output
     assert "fp16 variants are made from float32 models" in " ".join(done.output.split()) or "m.onnx" in done.output
+
+
+@pytest.mark.parametrize(
+    ("decibels", "said"),
+    [
+        (72.46, "72.5 dB over its error"),
+        (math.inf, "the same to the bit"),
+        (-math.inf, "NaN or infinity, where the model's own answers are numbers"),
+    ],
+)
+def test_how_near_it_comes_in_words(decibels, said):
+    assert _near(decibels) == said

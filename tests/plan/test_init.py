@@ -77,6 +77,7 @@ REFUSED = {
     "text": ([tensor("s", [1, 3], TensorProto.STRING)], None, r"takes text, not an image"),
     "no input": ([], None, r"no inputs, so no image can go in"),
     "two inputs": ([IMAGE, tensor("size", [1, 2])], None, r"has 2 inputs.*returns a dict"),
+    "nothing goes in": ([tensor("x", [1, 3, 0, 8])], None, r"a dimension of size 0, into which no picture goes"),
     "no batch": ([tensor("x", [3, "h", "w"])], None, r"no input looks like an image"),
     "bfloat16 out": ([IMAGE], tensor("y", [1, 10], TensorProto.BFLOAT16), r"output y bfloat16\[1, 10\] is bfloat16.*export"),
     "sequence out": (

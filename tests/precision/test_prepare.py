@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
 from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
-from seatrial.precision.prepare import prepared
+from seatrial.precision.prepare import inside_graphs, prepared
 
 
 def run(proto, feeds):
@@ -182,3 +182,28 @@ def test_a_model_that_no_converter_brings_to_the_opset_is_refused_by_name(tmp_pa
     proto.graph.node[0].op_type = "NoSuchOperator"
     with pytest.raises(ModelError, match=r"m\.onnx: cannot be brought to opset 19"):
         prepared(info_of(proto, tmp_path))
+
+
+def test_weights_that_are_no_numbers_are_refused_by_name_and_infinities_are_not(tmp_path):
+    weights = np.ones((4, 3, 3, 3), np.float32)
+    weights[0, 0, 0, :2] = np.nan
+    conv = [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("Add", ["c", "mask"], ["y"])]
+    constants = {"w": weights, "mask": np.full(1, -np.inf, np.float32)}
+    proto = model_of(conv, {"x": [1, 3, 8, 8]}, {"y": None}, constants)
+    with pytest.raises(ModelError, match="2 values are NaN in constant w, and so are the answers that depend on it"):
+        prepared(info_of(proto, tmp_path))
+    proto = model_of(conv, {"x": [1, 3, 8, 8]}, {"y": None}, constants | {"w": np.ones_like(weights)})
+    assert prepared(info_of(proto, tmp_path)).graph.node[0].op_type == "Conv"
+
+
+def test_products_inside_a_branch_are_said_to_be_there(tmp_path):
+    branches = [
+        helper.make_graph(
+            [helper.make_node("Relu", ["x"], [name])], name, [], [helper.make_tensor_value_info(name, 1, None)]
+        )
+        for name in ("then", "else")
+    ]
+    choice = helper.make_node("If", ["c"], ["y"], name="choose", then_branch=branches[0], else_branch=branches[1])
+    proto = model_of([choice], {"x": [1, 3]}, {"y": None}, {"c": np.array(True)})
+    assert inside_graphs(proto) == ", beside what stands in graphs of their own (If choose)"
+    assert inside_graphs(model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 3]}, {"y": [1, 3]})) == ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -145,5 +146,15 @@ def _print(out: Console, conversion: Conversion) -> None:
     if not conversion.sqnr_db:
         sentence(out, f"no runtime here runs {conversion.precision}: how near its answers are is not known", "yellow")
     for name, decibels in conversion.sqnr_db.items():
-        said = f"{printable(name)}: {format_value(decibels, 'dB')} over its error, on the first picture, by {conversion.run_by}"
-        hanging(out, ("near: ", "dim"), said)
+        said = f"{printable(name)}: {_near(decibels)}, on the first picture, by {conversion.run_by}"
+        hanging(out, ("near: ", "dim" if decibels > -math.inf else "bold red"), said)
+    if conversion.precision == "fp16" and conversion.run_by == "onnxruntime":
+        sentence(
+            out, "onnxruntime computes fp16 in fp32 on a CPU: that is what rounding the weights costs, no more", "dim"
+        )
+
+
+def _near(decibels: float) -> str:
+    if math.isinf(decibels):
+        return "the same to the bit" if decibels > 0 else "NaN or infinity, where the model's own answers are numbers"
+    return f"{format_value(decibels, 'dB')} over its error"

@@ -140,6 +140,10 @@ def _image_input(info: ModelInfo) -> TensorInfo:
             f"{info.path}: no input looks like an image (four dimensions); inputs are {inputs}; write the plan by hand "
             "with a Python preprocess stage"
         )
+    if 0 in image.shape:
+        raise ModelError(
+            f"{info.path}: input {image} has a dimension of size 0, into which no picture goes; export it with real sizes"
+        )
     if image.dtype not in DTYPES:
         raise ModelError(f"{info.path}: {unfed(image)}")
     return image

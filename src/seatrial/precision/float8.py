@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.precision.fold import drop_unread
+from seatrial.precision.prepare import inside_graphs
 from seatrial.precision.quantise import PRODUCTS
 from seatrial.precision.recipe import Recipe
 
@@ -54,7 +55,8 @@ def in_float8(proto: Any, greatest: Mapping[str, float], recipe: Recipe = Recipe
         nodes.append(node)
     if not count:
         raise ModelError(
-            f"nothing to quantize: fp8 applies to {', '.join(PRODUCTS)}, and the model has none that may be; use fp32"
+            f"nothing to quantize: fp8 applies to {', '.join(PRODUCTS)}, and the model has none that may be"
+            f"{inside_graphs(made)}; use fp32"
         )
     del graph.node[:]
     graph.node.extend(nodes)

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from seatrial.errors import ModelError
+import numpy as np
+
+from seatrial.errors import ModelError, count_of, short_list
 from seatrial.model.file import ModelInfo
 from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
 
@@ -28,6 +30,7 @@ def prepared(model: ModelInfo, least_opset: int = LEAST_OPSET) -> Any:
     from onnx import version_converter
 
     proto = onnx.load(str(model.path))
+    _weights_are_numbers(proto, model)
     _constants_are_no_inputs(proto)
     _name_dimensions(proto)
     try:
@@ -43,6 +46,30 @@ def prepared(model: ModelInfo, least_opset: int = LEAST_OPSET) -> Any:
             f"cannot be brought to opset {least_opset}: {type(e).__name__}: {str(e)[:300]}", subject=model.path
         ) from e
     return whole
+
+
+def inside_graphs(proto: Any) -> str:
+    """', beside what stands in graphs of their own (If if_3)', which stay as they are; '' of a model without control flow."""
+    holding = [n for n in proto.graph.node if any(a.HasField("g") or a.graphs for a in n.attribute)]
+    if not holding:
+        return ""
+    return f", beside what stands in graphs of their own ({short_list([f'{n.op_type} {n.name}' for n in holding], 3)})"
+
+
+def _weights_are_numbers(proto: Any, model: ModelInfo) -> None:
+    """ModelError for NaN in a constant: every precision would keep it, and no range can be told. Infinities may be masks."""
+    from onnx import TensorProto, numpy_helper
+
+    for tensor in proto.graph.initializer:
+        if tensor.data_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16):
+            missing = int(np.isnan(numpy_helper.to_array(tensor)).sum())
+            if missing:
+                values = count_of(missing, "value is", "values are")
+                raise ModelError(
+                    f"{values} NaN in constant {tensor.name}, and so are the answers that depend on it: export the model anew "
+                    "from weights that are numbers",
+                    subject=model.path,
+                )
 
 
 def _constants_are_no_inputs(proto: Any) -> None:

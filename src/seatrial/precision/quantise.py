@@ -14,6 +14,7 @@ from typing import Any
 import numpy.typing as npt
 
 from seatrial.errors import ModelError
+from seatrial.precision.prepare import inside_graphs
 from seatrial.precision.recipe import Recipe
 
 Feeds = Mapping[str, npt.NDArray[Any]]
@@ -76,7 +77,7 @@ def quantised(proto: Any, form: str, feeds: Iterable[Feeds], method: str, recipe
     nodes = [n for n in proto.graph.node if n.op_type in operators]
     kept = [n.name for n in nodes if recipe.keeps(n)]
     if len(kept) == len(nodes):
-        held = ", which the recipe keeps all" if nodes else ", and the model has none"
+        held = ", which the recipe keeps all" if nodes else f", and the model has none{inside_graphs(proto)}"
         raise ModelError(f"nothing to quantize: {form} applies to {', '.join(own.operators)}{held}; use fp32")
     # It logs advice that does not apply here ("consider pre-processing"), on the root logger.
     logging.getLogger().setLevel(logging.ERROR)
