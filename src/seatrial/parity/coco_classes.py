@@ -125,7 +125,7 @@ def _by_order(truth: Truth, categories: _Categories, head: int | None, warnings:
     warnings.append(
         Warning(
             "class-order",
-            f"the model has no labels: its {count_of(head, 'class', 'classes')} are taken for the categories in order of id "
+            f"the model has no labels: its {count_of(head, 'class is', 'classes are')} taken for the categories in order of id "
             f"({taken})",
             "set postprocess.labels, or confirm with postprocess.class_ids: order",
         )
