@@ -35,23 +35,19 @@ _ENTRIES = {
     "openvino-cpu": _Entry("openvino", "OpenVinoBackend", "openvino", ("openvino",), "cpu"),
     "openvino-gpu": _Entry("openvino", "OpenVinoGpuBackend", "openvino", ("openvino",), "cpu"),
 }
-# Names that plans may already use; native TensorRT has no code in this version.
-_LATER = ("tensorrt", "tensorrt-rtx")
-RUNNABLE = tuple(_ENTRIES)
-NAMES = (*RUNNABLE, *_LATER, "fake")
+_TENSORRT = ("tensorrt", "tensorrt-rtx")
+RUNNABLE = (*_ENTRIES, *_TENSORRT)
+NAMES = (*RUNNABLE, "fake")
 
 
 def availability(name: str) -> Availability:
     """Whether the backend's packages, provider and device are here. Does not load a model."""
     if name == "fake":
         return Availability(name, True, "scripted")
-    if name in _LATER:
-        return Availability(
-            name,
-            False,
-            reason="this version of seatrial does not run native TensorRT",
-            cure="use onnxruntime-tensorrt, which runs TensorRT inside onnxruntime-gpu",
-        )
+    if name in _TENSORRT:
+        from seatrial.backends.tensorrt.status import availability_of
+
+        return availability_of(name)
     entry = _ENTRIES[name]
     if find_spec(entry.package) is None:
         return Availability(
@@ -113,6 +109,10 @@ def open_backend(name: str, model: Path, options: OpenOptions, native: bool = Fa
         from seatrial.backends.fake import FakeBackend
 
         return FakeBackend.open(model, options)
+    if name in _TENSORRT:
+        from seatrial.backends.tensorrt import backend
+
+        return (backend.TensorRtRtxBackend if name == "tensorrt-rtx" else backend.TensorRtBackend).open(model, options)
     if native and has_native_loop(name):
         from seatrial.backends.onnxruntime_native import NATIVE
 

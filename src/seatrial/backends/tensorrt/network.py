@@ -48,6 +48,12 @@ def parsed(library: Library, model: ModelInfo, profiles: Sequence[Profile], logg
     # With the path, so that weights are found beside the file.
     if not parser.parse(proto.SerializeToString(), str(model.path)):
         raise not_parsed(model, library.label, [parser.get_error(i) for i in range(parser.num_errors)], log)
+    for value in (network.get_input(i) for i in range(network.num_inputs)):
+        if value.is_shape_tensor:
+            raise ModelError(
+                f"input {value.name} gives a shape, whose values an engine must know before; fold it into the model",
+                subject=model.path,
+            )
     return Parsed(network, builder, parser, proto, of_network(network), tuple(product_nodes(proto)))
 
 
@@ -82,7 +88,15 @@ def add_profiles(parsed_network: Parsed, config: Any, profiles: Sequence[Profile
     for wanted in profiles:
         profile = parsed_network.builder.create_optimization_profile()
         for tensor in values:
-            if not tensor.is_shape_tensor:
-                shapes = (s[tensor.name] for s in (wanted.least, wanted.usual, wanted.greatest))
-                profile.set_shape(tensor.name, *shapes)
+            shapes = (s[tensor.name] for s in (wanted.least, wanted.usual, wanted.greatest))
+            profile.set_shape(tensor.name, *shapes)
         config.add_optimization_profile(profile)
+
+
+def named_products(model: ModelInfo) -> list[str]:
+    """Of the file, by the names that an engine's layers have them by."""
+    import onnx
+
+    proto = onnx.load(str(model.path), load_external_data=False)
+    _name_nodes(proto)
+    return product_nodes(proto)
