@@ -15,7 +15,15 @@ import numpy as np
 
 API = json.loads((Path(__file__).parent / "tensorrt_api.json").read_text())
 VERSIONS = tuple(API)
-_NUMPY = {"FLOAT": np.float32, "HALF": np.float16, "INT8": np.int8, "INT32": np.int32, "INT64": np.int64, "UINT8": np.uint8, "BOOL": np.bool_}
+_NUMPY = {
+    "FLOAT": np.float32,
+    "HALF": np.float16,
+    "INT8": np.int8,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "UINT8": np.uint8,
+    "BOOL": np.bool_,
+}
 
 
 class Package(SimpleNamespace):
@@ -28,7 +36,9 @@ def module(label, machine, **given):
 
 
 class Behaviour:
-    def __init__(self, label, machine, memory_bytes=1000, validity=(0, 0), capturable=True, loads=True, runs=True, inspector=None):
+    def __init__(
+        self, label, machine, memory_bytes=1000, validity=(0, 0), capturable=True, loads=True, runs=True, inspector=None
+    ):
         names = {cls: set(text.split()) for cls, text in API[label].items()}
         self.machine, self.memory_bytes, self.inspector = machine, memory_bytes, inspector
         self.validity, self.capturable, self.loads, self.runs = validity, capturable, loads, runs

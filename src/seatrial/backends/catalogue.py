@@ -78,6 +78,8 @@ def availability(name: str) -> Availability:
 
 def missing_extra(name: str) -> str:
     """The extra of seatrial that would bring the backend's package or provider, where it is not here; '' where none would."""
+    if name == "tensorrt-rtx":
+        return "" if find_spec("tensorrt_rtx") else name
     entry = _ENTRIES.get(name)
     if entry is None or availability(name).ok:
         return ""

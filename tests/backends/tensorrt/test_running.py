@@ -180,7 +180,9 @@ def test_a_lost_device_in_a_run_is_a_cells_error(bench, cnn):
     bench.install(VERSIONS[2])
     with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
         bench.machine.faults["synchronize"] = "cuStreamSynchronize: the device fell off the bus"
-        with pytest.raises(CellError, match="tensorrt-rtx failed in a run: cuStreamSynchronize: the device fell off the bus"):
+        with pytest.raises(
+            CellError, match="tensorrt-rtx failed in a run: cuStreamSynchronize: the device fell off the bus"
+        ):
             backend.run(feeds())
 
 

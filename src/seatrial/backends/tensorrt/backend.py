@@ -223,7 +223,8 @@ class TensorRtBackend(Closing):
             "launch": self._graph_said,
         }
         if loaded.library.rtx:
-            said["kernel_strategy"] = loaded.run.kernel_strategy
+            changing = ": general kernels first, others while it runs" if loaded.run.kernel_strategy == "lazy" else ""
+            said["kernel_strategy"] = loaded.run.kernel_strategy + changing
         return said
 
     def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:

@@ -36,6 +36,8 @@ def monitor_of(library: Library, tell: Tell, stopped: Sequence[object]) -> Any:
             return not stopped
 
         def phase_finish(self, name: str) -> None:
-            pass
+            # Its last step has no call of its own.
+            if name == self._outermost and not stopped:
+                tell("building the engine", 1.0)
 
     return Monitor()

@@ -19,7 +19,9 @@ from seatrial.model.file import ModelInfo, not_an_array
 
 # Types of QuantizeLinear that it has none of.
 _NOT_QUANTISED = ("uint8", "int16", "uint16")
-INT8_FORM = "its int8 is signed and symmetric, a bias in floats: make it of the float model with --precision int8"
+INT8_FORM = (
+    "TensorRT's int8 is signed and symmetric, a bias in floats: make it of the float model with --precision int8"
+)
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,8 @@ def not_parsed(model: ModelInfo, label: str, errors: Iterable[Any], log: Log) ->
     if "Plugin not found" in said:
         text = f"{label} has no {where} (opset {model.opset}), and no plugins are loaded; export standard operators"
     elif not said:
-        text = f"{label} does not support {where} (opset {model.opset}); export the model without it"
+        cure = f"the file {model.held}, and {INT8_FORM}" if model.arithmetic else "export the model without it"
+        text = f"{label} does not support {where} (opset {model.opset}); {cure}"
     else:
         cure = next((c.text.format(operator=operator) for c in _OF_NODES if c.pattern.search(said)), "")
         text = f"{label} does not take {where} (opset {model.opset}): {said}{f'; {cure}' if cure else ''}"
