@@ -1,4 +1,4 @@
-"""A stand-in for seatrial._native.cuda over host memory: streams that do at once what they are asked, or keep it for a graph.
+"""A stand-in for seatrial.cuda over host memory: streams that do at once what they are asked, or keep it for a graph.
 
 For: the order of calls and every error of what runs on a device, without one. Not for: the driver (simulated_cuda.cpp plays that).
 """
@@ -89,5 +89,35 @@ class Machine:
                 for work in self.kept:
                     work()
 
+        def captured(stream, enqueue):
+            stream.begin_capture()
+            try:
+                if enqueue(stream.handle) is False:
+                    raise CudaError("what was to be captured gave False")
+            except BaseException:
+                stream.kept = None
+                raise
+            return stream.end_capture()
+
+        class Slot:
+            def __init__(self, compute, to_device=(), to_host=()):
+                self.compute, self.to_device, self.to_host = compute, to_device, to_host
+
+        class Request:
+            def __init__(self, stream, slots, **settings):
+                self.stream, self.slots, self.settings = stream, slots, settings
+
+            def run(self, slot=0):
+                each = self.slots[slot]
+                for device, host in each.to_device:
+                    self.stream.copy_to_device(device, host)
+                each.compute.launch(self.stream) if isinstance(each.compute, Graph) else each.compute(
+                    self.stream.handle
+                )
+                for host, device in each.to_host:
+                    self.stream.copy_to_host(host, device)
+                self.stream.synchronize()
+
+        self.captured, self.Slot, self.Request = captured, Slot, Request
         self.Context, self.DeviceBuffer, self.PinnedBuffer, self.Stream = Context, DeviceBuffer, PinnedBuffer, Stream
         self.CudaError, self.OutOfDeviceMemoryError = CudaError, OutOfDeviceMemoryError

@@ -40,7 +40,7 @@ class Bench:
 def bench(monkeypatch, tmp_path):
     made = Bench()
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(sys.modules, "seatrial._native.cuda", made.machine)
+    monkeypatch.setitem(sys.modules, "seatrial.cuda", made.machine)
     monkeypatch.setattr(library, "find_spec", lambda name: made.trt)
     monkeypatch.setattr(library, "import_module", lambda name: made.trt)
     monkeypatch.setattr(library, "_cuda_major", lambda name: 13)

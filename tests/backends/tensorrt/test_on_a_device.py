@@ -42,7 +42,7 @@ def test_fp32_answers_as_onnx_runtime_does(name, batch, graph):
         for seed in (1, 2):
             feeds = pictures(batch, seed)
             np.testing.assert_allclose(backend.run(feeds)[0], expected(feeds), rtol=1e-3, atol=2e-2)
-        assert backend.details()["launch"].startswith("one CUDA graph" if graph else "one call after the other"), (
+        assert backend.details()["launch"].startswith("one CUDA graph" if graph else "kernel by kernel"), (
             backend.details()
         )
 

@@ -325,3 +325,27 @@ def test_a_process_without_a_driver_is_told_before_the_runtime_is_touched(rtx):
     assert found.version.startswith("TensorRT-RTX 1.")
     assert "seatrial build makes its engines here all the same" in found.reason
     assert found.cure
+
+
+def test_the_command_writes_variants_engines_through_the_trials_own_cache(rtx, monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from seatrial.cli import build as _registers  # noqa: F401
+    from seatrial.cli.shell import app
+    from seatrial.demo import PLAN
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
+    words = f"build {PLAN}:candidate --backend tensorrt-rtx --for sm89,sm120 --precision fp32,int8 -o engines --json out.json"
+    done = CliRunner().invoke(app, words.split())
+    assert done.exit_code == 0, done.output
+    said = {e["precision"]: e for e in json.loads((tmp_path / "out.json").read_text())["engines"]}
+    assert said["fp32"]["computed_in"] == {"fp32": 35}
+    assert said["int8"]["computed_in"] == {"int8": 35}
+    for engine in said.values():
+        assert (tmp_path / engine["path"]).stat().st_size == engine["size_bytes"]
+        assert {p for p in engine["profiles"][0]} == {"images"}
+        assert [e for e in engine["layers"] if e["kind"] == "CONVOLUTION"]
+    [variant] = (tmp_path / "cache" / "precision").glob("*.onnx")
+    assert inspect_model(variant).digest == said["int8"]["model_digest"]
+    assert "asked for int8; 35 products: 35 in int8 (as the network states them)" in " ".join(done.output.split())

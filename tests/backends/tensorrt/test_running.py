@@ -46,29 +46,45 @@ def test_every_library_runs_by_the_names_that_it_has(bench, cnn, label):
                 np.testing.assert_allclose(own, other, rtol=1e-5)
         details = backend.details()
         assert label.split()[1] in details["runtime"]
-        assert details["launch"] == "one CUDA graph of copies and kernels"
+        assert details["launch"] == "one CUDA graph"
         assert details["device_memory"] == "1000 B of scratch memory a client"
         assert ("kernel_strategy" in details) == ("rtx" in label)
         assert "copied to the device in each run" in backend.io_policy()
     backend.close()
 
 
-def test_a_run_is_a_plain_one_first_then_a_graph_then_launches_alone(bench, cnn):
+def test_a_run_is_a_plain_one_first_then_a_graph_between_copies(bench, cnn):
     bench.install(VERSIONS[2])
     with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
-        once = ["copy_to_device"] * 2 + ["execute"] + ["copy_to_host"] * 2
-        assert bench.machine.calls == [*once, "synchronize", *(f"capture {c}" for c in once)]
+        there, back = ["copy_to_device"] * 2, ["copy_to_host"] * 2
+        assert bench.machine.calls == [*there, "execute", "synchronize", "capture execute"]
         bench.machine.calls.clear()
         backend.run(feeds())
-        assert bench.machine.calls == ["launch", "synchronize"]
+        assert bench.machine.calls == [*there, "launch", *back, "synchronize"]
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_requests_for_the_devices_own_clock_have_buffers_each(bench, cnn, graph):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, settings(cuda_graph=graph)) as backend:
+        request = backend.request(feeds(1), in_flight=2, hold=False)
+        assert (len(request.slots), request.settings) == (2, {"hold": False})
+        for number in (0, 1):
+            request.run(number)
+            [host] = [h for h, _ in request.slots[number].to_host if len(h) > 4]
+            np.testing.assert_allclose(np.frombuffer(host, np.float32), expected(cnn, feeds(1))[0].ravel(), rtol=1e-5)
+        pointers = {d.pointer for slot in request.slots for d, _ in slot.to_device}
+        assert len(pointers) == 4
+    with pytest.raises(CellError, match="the backend is closed"):
+        backend.details()
 
 
 @pytest.mark.parametrize(
     ("given", "behaviour", "fault", "said"),
     [
-        ({"cuda_graph": False}, {}, None, "one call after the other"),
-        ({}, {"capturable": False}, None, "one call after the other: the library says that this engine cannot be captured"),
-        ({}, {}, "cuStreamEndCapture: invalidated", "one call after the other: capturing a graph failed (cuStreamEndCapture: inv"),
+        ({"cuda_graph": False}, {}, None, "kernel by kernel"),
+        ({}, {"capturable": False}, None, "kernel by kernel: the library says that this engine cannot be captured"),
+        ({}, {}, "cuStreamEndCapture: invalidated", "kernel by kernel: capturing a graph failed (cuStreamEndCapture: inv"),
     ],
 )  # fmt: skip
 def test_without_a_graph_it_runs_all_the_same_and_says_so(bench, cnn, given, behaviour, fault, said):
@@ -272,3 +288,16 @@ def test_a_machine_that_cannot_run_it_is_told_before_the_library_is_touched(benc
     with pytest.raises(BackendUnavailableError, match=bench.name):
         open_backend(bench.name, cnn, OPTIONS)
     assert not [c for c in bench.trt.calls if c.startswith("Runtime")]
+
+
+def test_an_engine_of_unknown_origin_runs_where_that_is_allowed_and_the_record_says_so(bench, cnn, tmp_path):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, OPTIONS):
+        pass
+    [path] = (tmp_path / "cache" / "engines").rglob("*.engine")
+    strange = path.rename(tmp_path / "strange.engine")
+    with pytest.raises(ModelError, match=r"strange.engine: refused: an engine is code"):
+        open_backend("tensorrt", cnn, settings(engine=str(strange)))
+    with open_backend("tensorrt", cnn, settings(engine=str(strange), allow_engine=True)) as backend:
+        assert backend.details()["engine_build"] == "unknown: not built by seatrial, and allowed by allow_engine"
+        np.testing.assert_allclose(backend.run(feeds())[0], expected(cnn, feeds())[0], rtol=1e-5)

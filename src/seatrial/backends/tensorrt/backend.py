@@ -6,7 +6,7 @@ outputs come back in every run, by pinned memory, since users pay for that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,20 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
-from seatrial.backends.tensorrt.cache import build_and_keep, found_engine
-from seatrial.backends.tensorrt.driver import Device
-from seatrial.backends.tensorrt.engine_files import Manifest, read_engine
+from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
 from seatrial.backends.tensorrt.layers import computed_in
-from seatrial.backends.tensorrt.library import Library
 from seatrial.backends.tensorrt.loaded import LoadedEngine, load, out_of_device_memory
+from seatrial.backends.tensorrt.log import plain
 from seatrial.backends.tensorrt.network import named_products
-from seatrial.backends.tensorrt.options import EngineOptions, RunOptions, options_of
-from seatrial.backends.tensorrt.profiles import Profile, Shape
+from seatrial.backends.tensorrt.options import options_of
+from seatrial.backends.tensorrt.profiles import Shape
 from seatrial.backends.tensorrt.status import usable
-from seatrial.errors import CellError, ModelError, PlanError
-from seatrial.model.file import ModelInfo, inspect_model
+from seatrial.errors import CellError, ModelError
+from seatrial.model.file import ModelInfo, TensorInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
-from seatrial.units import format_seconds, format_value
+from seatrial.units import format_value
 
 Array = npt.NDArray[Any]
 
@@ -61,12 +59,16 @@ class TensorRtBackend(Closing):
         self._options = options
         self._shapes = shapes
         self._about = about
-        self._cuda = import_module("seatrial._native.cuda")
+        self._cuda = import_module("seatrial.cuda")
         self._cuda_context = self._cuda.Context()
         self._stream = self._cuda.Stream(self._cuda_context)
         self._context: Any = loaded.new_context(self._batch, self._free_bytes)
-        self._slots = self._bind(loaded)
-        self._input_names = [s.spec.name for s in self._slots if loaded.is_input(s.spec.name)]
+        slots = self._bind(loaded)
+        # Inputs and outputs in the order of the file, which an engine does not keep.
+        self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
+        self._made = _in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
+        self._input_names = [s.spec.name for s in self._given]
+        self._others: list[TensorRtBackend] = []
         self._graph: Any = None
         self._graph_said = self._warm_and_capture()
 
@@ -82,7 +84,7 @@ class TensorRtBackend(Closing):
             )
         info = inspect_model(model)
         shapes = dict(options.input_shapes) or fixed_shapes(info, 1, {})
-        data, manifest, about = _engine(library, device, info, shapes, engine_options, run)
+        data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
         streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
         return cls(load(library, device, data, run, streamed), info, options, shapes, about)
 
@@ -133,86 +135,95 @@ class TensorRtBackend(Closing):
         return _Slot(spec, device, pinned, array)
 
     def _warm_and_capture(self) -> str:
-        """One plain run, in which kernels are loaded and compiled; then the same once more, kept as a graph.
+        """One plain run, in which kernels are loaded and compiled; then what computes once more, kept as a graph.
 
         Returns how runs are launched, for details().
         """
-        assert self._loaded is not None
-        self._enqueue()
+        loaded = self._of_open()
+        self._copy_in()
+        self._compute()
         self._stream.synchronize()
-        self._loaded.keep_compiled()
-        if not self._loaded.run.cuda_graph:
-            return "one call after the other"
+        loaded.keep_compiled()
+        if not loaded.run.cuda_graph:
+            return "kernel by kernel"
         capturable = getattr(self._context, "is_stream_capturable", None)
         if capturable is not None and not capturable(self._stream.handle):
-            return "one call after the other: the library says that this engine cannot be captured"
-        self._stream.begin_capture()
-        problem = ""
+            return "kernel by kernel: the library says that this engine cannot be captured"
         try:
-            self._enqueue()
-        except CellError as e:
-            problem = str(e)
-        try:
-            self._graph = self._stream.end_capture()
-        except self._cuda.CudaError as e:
-            problem = problem or str(e)
-        if problem:
-            self._graph = None
-            return f"one call after the other: capturing a graph failed ({problem})"
-        return "one CUDA graph of copies and kernels"
+            self._graph = self._cuda.captured(self._stream, self._context.execute_async_v3)
+        except (self._cuda.CudaError, ValueError) as e:
+            return f"kernel by kernel: capturing a graph failed ({e})"
+        return "one CUDA graph"
 
-    def _enqueue(self) -> None:
-        """Everything of one run, in the stream's order."""
-        assert self._loaded is not None
-        given = [s for s in self._slots if s.spec.name in self._input_names]
-        for slot in given:
+    def _copy_in(self) -> None:
+        for slot in self._given:
             self._stream.copy_to_device(slot.device, slot.pinned)
+
+    def _compute(self) -> None:
         if not self._context.execute_async_v3(self._stream.handle):
-            raise CellError(f"{self.name} failed in a run: {self._loaded.log.first_error()}", refusal=True)
-        for slot in self._slots:
-            if slot not in given:
-                self._stream.copy_to_host(slot.pinned, slot.device)
+            raise CellError(f"{self.name} failed in a run: {plain(self._of_open().log.first_error())}", refusal=True)
+
+    def _of_open(self) -> LoadedEngine:
+        if self._loaded is None:
+            raise CellError(f"{self.name}: the backend is closed; open it again")
+        return self._loaded
 
     def inputs(self) -> list[TensorSpec]:
-        return [s.spec for s in self._slots if s.spec.name in self._input_names]
+        return [s.spec for s in self._given]
 
     def outputs(self) -> list[TensorSpec]:
-        return [s.spec for s in self._outputs()]
-
-    def _outputs(self) -> list[_Slot]:
-        """In the order of the file, which an engine may not keep."""
-        order = {o.name: i for i, o in enumerate(self._model.outputs)}
-        found = [s for s in self._slots if s.spec.name not in self._input_names]
-        return sorted(found, key=lambda s: order.get(s.spec.name, len(order)))
+        return [s.spec for s in self._made]
 
     def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        check_feeds(self._model.path, self._input_names, feeds)
-        for slot in self._slots:
-            if slot.spec.name in self._input_names:
-                given = feeds[slot.spec.name]
-                if given.shape != slot.array.shape or given.dtype != slot.array.dtype:
-                    raise CellError(
-                        f"input {slot.spec.name}: expected {slot.array.dtype.name}{list(slot.array.shape)}, got "
-                        f"{given.dtype.name}{list(given.shape)}"
-                    )
-                np.copyto(slot.array, given)
+        self._take(feeds)
         try:
+            self._copy_in()
             if self._graph is not None:
                 self._graph.launch(self._stream)
             else:
-                self._enqueue()
+                self._compute()
+            for slot in self._made:
+                self._stream.copy_to_host(slot.pinned, slot.device)
             self._stream.synchronize()
         except self._cuda.CudaError as e:
             raise CellError(f"{self.name} failed in a run: {e}", refusal=True) from e
-        return [s.array for s in self._outputs()]
+        return [s.array for s in self._made]
+
+    def _take(self, feeds: Mapping[str, Array]) -> None:
+        """What the feeds hold now, into pinned memory."""
+        check_feeds(self._model.path, self._input_names, feeds)
+        for slot in self._given:
+            given = feeds[slot.spec.name]
+            if given.shape != slot.array.shape or given.dtype != slot.array.dtype:
+                raise CellError(
+                    f"input {slot.spec.name}: expected {slot.array.dtype.name}{list(slot.array.shape)}, got "
+                    f"{given.dtype.name}{list(given.shape)}"
+                )
+            np.copyto(slot.array, given)
+
+    def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Any:
+        """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
+
+        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as this backend.
+        """
+        while len(self._others) < in_flight - 1:
+            self._others.append(self.another())
+        slots = [self._device_slot(feeds), *(other._device_slot(feeds) for other in self._others[: in_flight - 1])]
+        return self._cuda.Request(self._stream, slots, **settings)
+
+    def _device_slot(self, feeds: Mapping[str, Array]) -> Any:
+        self._take(feeds)
+        return self._cuda.Slot(
+            self._context.execute_async_v3 if self._graph is None else self._graph,
+            [(s.device, s.pinned) for s in self._given],
+            [(s.pinned, s.device) for s in self._made],
+        )
 
     def another(self) -> Self:
-        assert self._loaded is not None
-        return type(self)(self._loaded, self._model, self._options, self._shapes, self._about)
+        return type(self)(self._of_open(), self._model, self._options, self._shapes, self._about)
 
     def details(self) -> dict[str, str]:
-        assert self._loaded is not None
-        loaded = self._loaded
+        loaded = self._of_open()
         memory = format_value(loaded.library.device_memory_bytes(loaded.engine), "B")
         said = {
             "runtime": loaded.library.label,
@@ -228,13 +239,14 @@ class TensorRtBackend(Closing):
         return said
 
     def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:
-        assert self._loaded is not None
-        return computed_in(self._loaded.layers(), named_products(self._model))
+        return computed_in(self._of_open().layers(), named_products(self._model))
 
     def close(self) -> None:
         # In this order: each needs the one that goes after it.
+        for other in self._others:
+            other.close()
         self._graph = self._context = None
-        self._slots = []
+        self._given, self._made, self._others = [], [], []
         self._loaded = None
 
 
@@ -242,46 +254,6 @@ class TensorRtRtxBackend(TensorRtBackend):
     name: str = "tensorrt-rtx"
 
 
-def check_settings(library: Library, engine: EngineOptions, run: RunOptions) -> None:
-    """PlanError for settings that this library, or one another, leave without an effect."""
-    if run.kernel_strategy != "eager" and not library.rtx:
-        raise PlanError(
-            "only tensorrt-rtx compiles kernels for shapes as they come; leave it out", key="settings.kernel_strategy"
-        )
-    if run.weight_budget_mib is not None and not (engine.weight_streaming or run.engine):
-        raise PlanError("it needs weight_streaming: true", key="settings.weight_budget_mib")
-    if run.engine and engine.given:
-        raise PlanError(
-            f"{', '.join(engine.given)} belongs to building, and the engine is given; leave one out",
-            key="settings.engine",
-        )
-
-
-def _engine(
-    library: Library,
-    device: Device,
-    info: ModelInfo,
-    shapes: Mapping[str, Shape],
-    options: EngineOptions,
-    run: RunOptions,
-) -> tuple[bytes, Manifest | None, dict[str, str]]:
-    """The engine that was named, else one out of the cache, else one that is built now; and words on it for the record."""
-    if run.engine:
-        path, how = Path(run.engine), "as the plan names it"
-    else:
-        found = found_engine(library, info, shapes, options, device)
-        path, how = found or Path(), "from the cache"
-        if found is None:
-            own = EngineOptions(**{**vars(options), "capabilities": (device.capability,) if library.rtx else ()})
-            path, _, _ = build_and_keep(library, info, [Profile.exactly(shapes)], own, device)
-            how = "built now"
-    data, manifest = read_engine(path, library, info, device, run.allow_engine)
-    about = {"engine": f"{path.name}, {how}, {format_value(len(data), 'B')}"}
-    if manifest is not None:
-        about["engine_digest"] = manifest.digest
-        about["engine_build"] = f"{format_seconds(manifest.build_s)}, for {', '.join(manifest.capabilities)}"
-        about["engine_options"] = ", ".join(f"{k}={v}" for k, v in manifest.options.items() if k != "capabilities")
-        about["engine_profiles"] = "; ".join(map(str, manifest.profiles))
-    else:
-        about["engine_build"] = "unknown: not built by seatrial, and allowed by allow_engine"
-    return data, manifest, about
+def _in_order(tensors: Sequence[TensorInfo], slots: list[_Slot]) -> list[_Slot]:
+    order = {t.name: i for i, t in enumerate(tensors)}
+    return sorted(slots, key=lambda slot: order.get(slot.spec.name, len(order)))
