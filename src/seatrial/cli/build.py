@@ -22,8 +22,10 @@ from seatrial.units import format_seconds, format_value
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
     from seatrial.backends.tensorrt.options import EngineOptions
+    from seatrial.jobs.job import Tell
     from seatrial.model.file import ModelInfo
     from seatrial.plan.load import PlanFile
     from seatrial.trial.engines import EngineMade, Shapes
@@ -87,6 +89,10 @@ def build_command(
         near = did_you_mean(backend, list(BACKENDS))
         raise UsageError(f"expected one of {', '.join(BACKENDS)}, got {backend!r}{near}", option="backend")
     precisions = several("--precision", precision, _precision, str)
+    if precisions == ["fp32"] and (images or plan or keep_fp32):
+        raise UsageError(
+            "fp32 is the file as it is: leave --images, --plan and --keep-fp32 out, or name another --precision"
+        )
     targets = tuple(several("--for", capabilities, _capability, str)) if capabilities is not None else ()
     options = replace(_options(settings), capabilities=targets)
     check_target(backend, targets)
@@ -106,12 +112,16 @@ def build_command(
                 lambda: conversion_subject(out, subject, plan, images, shape),
                 shapes_at,
                 allow_code,
-                lambda step, share, name=name: status.update(f"{name}: {step}{f', {share:.0%}' if share else ''}"),  # type: ignore[misc]
+                _teller(status, name),
             )
         _print(out, found)
         made.append(found)
     write_json(json, {"model": str(model), "backend": backend, "engines": [m.as_json() for m in made]})
     return ExitCode.PASS
+
+
+def _teller(status: Status, precision: str) -> Tell:
+    return lambda step, share: status.update(f"{precision}: {step}{f', {share:.0%}' if share else ''}")
 
 
 def _precision(text: str) -> str:
@@ -139,7 +149,7 @@ def _batches(text: str) -> tuple[int, int]:
 
 
 def _options(settings: list[str] | None) -> EngineOptions:
-    from seatrial.backends.tensorrt.options import options_of
+    from seatrial.backends.tensorrt.options import RunOptions, options_of
 
     given: dict[str, str | int | float | bool] = {}
     for text in settings or []:
@@ -147,7 +157,12 @@ def _options(settings: list[str] | None) -> EngineOptions:
         if not equals:
             raise UsageError(f"--set: expected NAME=VALUE such as weight_streaming=true, got {text!r}")
         given[name] = _value(value)
-    return options_of(given)[0]
+    engine, run = options_of(given)
+    if run != RunOptions():
+        raise UsageError(
+            f"--set: {', '.join(given)}: not all of it is of the engine; what is of running it is a plan's settings"
+        )
+    return engine
 
 
 def _value(text: str) -> str | int | bool:

@@ -110,13 +110,16 @@ def build_engine(
         ResultsError: the engine cannot be written.
     """
     library, device = check_target(request.backend, request.options.capabilities)
+    if request.precision == "int8-u8":
+        raise ModelError(
+            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build --precision int8, which is signed"
+        )
     if request.output is not None:
         check_folder(request.output, _cure(request))
     info = inspect_model(model)
     profiles = profiles_for(info, request.batches, shapes_at or _shapes_of(request.shapes))
     with tempfile.TemporaryDirectory(prefix="seatrial-build-") as folder:
         if request.precision != "fp32":
-            _refuse_unsigned(request.precision)
             info = _variant(request, model, plan, Path(folder), allow_code, tell)
         path, built, manifest = build_and_keep(
             library,
@@ -130,13 +133,6 @@ def build_engine(
         )
     held = info.weights if request.precision == "fp32" else ""
     return EngineMade(path, request.precision, held, manifest, built.layers)
-
-
-def _refuse_unsigned(precision: str) -> None:
-    if precision == "int8-u8":
-        raise ModelError(
-            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build --precision int8, which is signed"
-        )
 
 
 def _variant(

@@ -97,6 +97,12 @@ def test_shapes_that_do_not_fit_are_told_before_the_library_sees_them(tmp_path, 
     assert said in str(caught.value)
 
 
+def test_an_engine_for_no_shapes_is_told(tmp_path):
+    path, _ = open_model(tmp_path)
+    with pytest.raises(ModelError, match="the shapes of at least one optimisation profile"):
+        check_profiles(inspect_model(path), [])
+
+
 def test_an_input_without_a_shape_is_told(tmp_path):
     path, _ = open_model(tmp_path)
     with pytest.raises(ModelError, match="has no shape to build an engine for"):

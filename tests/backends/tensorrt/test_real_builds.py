@@ -115,6 +115,14 @@ def test_the_demos_detector_in_every_precision(rtx, precision, tmp_path):
     assert shares[-1] == 1.0
 
 
+def test_options_that_it_has_and_too_little_scratch_memory(rtx, variants):
+    profiles = [Profile.exactly({"x": (1, 3, 32, 32)})]
+    streamed = EngineOptions(("sm89",), weight_streaming=True, tf32=True, workspace_mib=64)
+    assert build(rtx, variants["fp32"], profiles, streamed).data
+    with pytest.raises(ModelError, match="workspace limit.*; set a larger workspace_mib, or none"):
+        build(rtx, variants["fp32"], profiles, EngineOptions(("sm89",), workspace_mib=1))
+
+
 def test_the_capabilities_are_these_and_no_hopper(rtx):
     assert {"sm75", "sm80", "sm86", "sm89", "sm120"} <= set(rtx.capabilities)
     assert "sm90" not in rtx.capabilities
@@ -344,7 +352,7 @@ def test_the_command_writes_variants_engines_through_the_trials_own_cache(rtx, m
     assert said["int8"]["computed_in"] == {"int8": 35}
     for engine in said.values():
         assert (tmp_path / engine["path"]).stat().st_size == engine["size_bytes"]
-        assert {p for p in engine["profiles"][0]} == {"images"}
+        assert set(engine["profiles"][0]) == {"images"}
         assert [e for e in engine["layers"] if e["kind"] == "CONVOLUTION"]
     [variant] = (tmp_path / "cache" / "precision").glob("*.onnx")
     assert inspect_model(variant).digest == said["int8"]["model_digest"]

@@ -145,6 +145,13 @@ def test_weights_are_streamed_by_the_librarys_own_name(bench, cnn, label):
         assert "ICudaEngine.weight_streaming_budget_v2 =" in bench.trt.calls
 
 
+@pytest.mark.parametrize("portable", [True, False])
+def test_code_for_the_host_is_allowed_for_engines_of_other_versions_alone(bench, cnn, portable):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, settings(version_compatible=portable)):
+        assert ("Runtime.engine_host_code_allowed =" in bench.trt.calls) == portable
+
+
 def test_what_was_compiled_or_timed_is_kept_and_given_back(bench, cnn, tmp_path):
     for label, kind, content in ((VERSIONS[1], "timing", b"++"), (VERSIONS[2], "runtime", b"compiled")):
         bench.install(label)

@@ -86,7 +86,8 @@ class TensorRtBackend(Closing):
         shapes = dict(options.input_shapes) or fixed_shapes(info, 1, {})
         data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
         streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
-        return cls(load(library, device, data, run, streamed), info, options, shapes, about)
+        portable = bool(manifest and manifest.options.get("version_compatible"))
+        return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about)
 
     @property
     def _batch(self) -> int:

@@ -100,8 +100,12 @@ class LoadedEngine:
             ) from None
 
 
-def load(library: Library, device: Device, data: bytes, run: RunOptions, streamed: bool) -> LoadedEngine:
+def load(
+    library: Library, device: Device, data: bytes, run: RunOptions, streamed: bool, portable: bool = False
+) -> LoadedEngine:
     """Of bytes whose digest was checked: to deserialize is to run code of theirs.
+
+    portable: built to run with other versions, for which they bring code for the host too.
 
     Raises:
         BackendUnavailableError: the library takes them for no engine of this device and version.
@@ -112,6 +116,8 @@ def load(library: Library, device: Device, data: bytes, run: RunOptions, streame
         raise BackendUnavailableError(
             f"{library.label} refuses the engine: {why}; build it again with 'seatrial build'"
         )
+    if portable:
+        runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
         said = plain(log.first_error()) or "it does not say why"

@@ -58,6 +58,8 @@ class Profile:
 
 def check_profiles(model: ModelInfo, profiles: Sequence[Profile]) -> None:
     """ModelError where an input has no shape, one that it cannot take, or one without a single value."""
+    if not profiles:
+        raise ModelError("an engine needs the shapes of at least one optimisation profile", subject=model.path)
     for profile in profiles:
         for tensor in model.inputs:
             for shapes in (profile.least, profile.usual, profile.greatest):
