@@ -31,7 +31,7 @@ class Package(SimpleNamespace):
 
 
 def module(label, machine, **given):
-    """label: one of VERSIONS. machine: a simulated_cuda.Machine. given: what the library is to answer (see Behaviour)."""
+    """label: one of VERSIONS. machine: a device_stand_in.Machine. given: what the library is to answer (see Behaviour)."""
     return Behaviour(label, machine, **given).trt
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from float_graphs import model_of
 from onnx import helper
-from simulated_cuda import Machine
+from device_stand_in import Machine
 from simulated_tensorrt import module
 
 from seatrial.backends.tensorrt import kernel_cache, library, status
