@@ -25,6 +25,8 @@ class Machine:
 
         class Context:
             def memory_info(self):
+                if "memory_info" in machine.faults:
+                    raise CudaError(machine.faults["memory_info"])
                 return machine.free_bytes, 1 << 31
 
         class DeviceBuffer:
@@ -33,6 +35,7 @@ class Machine:
                     raise OutOfDeviceMemoryError(f"cuMemAlloc_v2: out of memory for {nbytes} bytes")
                 self.pointer, self.nbytes = next(machine._pointers), nbytes
                 machine.memory[self.pointer] = bytearray(nbytes)
+                machine.free_bytes -= nbytes
 
         class PinnedBuffer(bytearray):
             def __init__(self, context, nbytes):

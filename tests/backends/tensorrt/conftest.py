@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from device_stand_in import Machine
 from float_graphs import model_of
 from onnx import helper
-from device_stand_in import Machine
 from simulated_tensorrt import module
 
 from seatrial.backends.tensorrt import kernel_cache, library, status

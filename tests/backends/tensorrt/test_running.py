@@ -47,7 +47,7 @@ def test_every_library_runs_by_the_names_that_it_has(bench, cnn, label):
         details = backend.details()
         assert label.split()[1] in details["runtime"]
         assert details["launch"] == "one CUDA graph"
-        assert details["device_memory"] == "1000 B of scratch memory a client"
+        assert details["device_memory"] == "1.98 KiB taken since the engine was loaded, 1000 B of it scratch a client"
         assert ("kernel_strategy" in details) == ("rtx" in label)
         assert "copied to the device in each run" in backend.io_policy()
     backend.close()
@@ -187,7 +187,7 @@ def test_no_memory_for_the_buffers_is_told_too(bench, cnn):
     [
         ({"validity": (2, 1)}, BackendUnavailableError, "refuses the engine: version mismatch; build it again"),
         ({"validity": (2, 34)}, BackendUnavailableError, "refuses the engine: unsupported cc, malformed engine; build"),
-        ({"validity": (2, 0)}, BackendUnavailableError, "refuses the engine: it is invalid here, without a reason"),
+        ({"validity": (2, 0)}, BackendUnavailableError, "refuses the engine: the library gives no reason"),
         ({"loads": False}, BackendUnavailableError, "does not load the engine: it does not say why; build it again"),
         ({"runs": False}, CellError, "tensorrt-rtx failed in a run"),
         ({"runs": "open"}, ModelError, "the shape of y depends on what the model sees"),
@@ -197,6 +197,23 @@ def test_what_the_library_refuses_is_one_line(bench, cnn, behaviour, error, said
     bench.install(VERSIONS[2], **behaviour)
     with pytest.raises(error, match=said):
         open_backend("tensorrt-rtx", cnn, OPTIONS)
+
+
+def test_an_engine_that_is_slow_here_is_run_and_noted(bench, cnn):
+    bench.install(VERSIONS[2], validity=(1, 2))
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        assert backend.details()["engine_note"] == "suboptimal here: unsupported cc"
+
+
+def test_a_device_that_fails_before_the_first_answer_is_one_line(bench, cnn):
+    bench.install(VERSIONS[2])
+    for fault, error, said in (
+        ("synchronize", CellError, "tensorrt-rtx failed in its first run: it fell off the bus"),
+        ("memory_info", BackendUnavailableError, "tensorrt-rtx: it fell off the bus"),
+    ):
+        bench.machine.faults = {fault: "it fell off the bus"}
+        with pytest.raises(error, match=said):
+            open_backend("tensorrt-rtx", cnn, OPTIONS)
 
 
 def test_a_lost_device_in_a_run_is_a_cells_error(bench, cnn):

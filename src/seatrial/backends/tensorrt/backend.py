@@ -24,7 +24,7 @@ from seatrial.backends.tensorrt.network import named_products
 from seatrial.backends.tensorrt.options import options_of
 from seatrial.backends.tensorrt.profiles import Shape
 from seatrial.backends.tensorrt.status import usable
-from seatrial.errors import CellError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError
 from seatrial.model.file import ModelInfo, TensorInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
 from seatrial.units import format_value
@@ -42,6 +42,28 @@ class _Slot:
     array: Array
 
 
+@dataclass(frozen=True)
+class _Place:
+    """The device's primary context, and what was free in it before the engine was loaded."""
+
+    cuda: Any
+    context: Any
+    free_at_first: int
+
+    @classmethod
+    def of_first_device(cls, name: str) -> Self:
+        cuda = import_module("seatrial.cuda")
+        try:
+            context = cuda.Context()
+            return cls(cuda, context, int(context.memory_info()[0]))
+        except cuda.CudaError as e:
+            raise BackendUnavailableError(f"{name}: {e}") from e
+
+    @property
+    def free_bytes(self) -> int:
+        return int(self.context.memory_info()[0])
+
+
 class TensorRtBackend(Closing):
     name: str = "tensorrt"
     in_place: bool = False
@@ -53,16 +75,17 @@ class TensorRtBackend(Closing):
         options: OpenOptions,
         shapes: Mapping[str, Shape],
         about: Mapping[str, str],
+        place: _Place,
     ) -> None:
         self._loaded: LoadedEngine | None = loaded
         self._model = model
         self._options = options
         self._shapes = shapes
         self._about = about
-        self._cuda = import_module("seatrial.cuda")
-        self._cuda_context = self._cuda.Context()
-        self._stream = self._cuda.Stream(self._cuda_context)
-        self._context: Any = loaded.new_context(self._batch, self._free_bytes)
+        self._place = place
+        self._cuda = place.cuda
+        self._stream = self._cuda.Stream(place.context)
+        self._context: Any = loaded.new_context(self._batch, place.free_bytes)
         slots = self._bind(loaded)
         # Inputs and outputs in the order of the file, which an engine does not keep.
         self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
@@ -70,7 +93,12 @@ class TensorRtBackend(Closing):
         self._input_names = [s.spec.name for s in self._given]
         self._others: list[TensorRtBackend] = []
         self._graph: Any = None
-        self._graph_said = self._warm_and_capture()
+        try:
+            self._graph_said = self._warm_and_capture()
+        except self._cuda.CudaError as e:
+            raise CellError(f"{self.name} failed in its first run: {e}", refusal=True) from e
+        # Other programs' memory is in it too, where they take or give some meanwhile.
+        self._taken_bytes = max(0, place.free_at_first - place.free_bytes)
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -87,16 +115,12 @@ class TensorRtBackend(Closing):
         data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
         streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
         portable = bool(manifest and manifest.options.get("version_compatible"))
-        return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about)
+        place = _Place.of_first_device(cls.name)
+        return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about, place)
 
     @property
     def _batch(self) -> int:
         return (self._shapes.get(batch_input(self._model)) or (1,))[0]
-
-    @property
-    def _free_bytes(self) -> int:
-        free, _ = self._cuda_context.memory_info()
-        return int(free)
 
     def _bind(self, loaded: LoadedEngine) -> list[_Slot]:
         """Shapes and addresses of every tensor, once: they do not change from run to run."""
@@ -128,10 +152,10 @@ class TensorRtBackend(Closing):
         size = max(1, int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
         try:
             device, pinned = (
-                kind(self._cuda_context, size) for kind in (self._cuda.DeviceBuffer, self._cuda.PinnedBuffer)
+                kind(self._place.context, size) for kind in (self._cuda.DeviceBuffer, self._cuda.PinnedBuffer)
             )
         except self._cuda.OutOfDeviceMemoryError:
-            raise out_of_device_memory(size, self._free_bytes, self._batch) from None
+            raise out_of_device_memory(size, self._place.free_bytes, self._batch) from None
         array = np.frombuffer(pinned, np.dtype(spec.dtype), int(np.prod(shape))).reshape(shape)
         return _Slot(spec, device, pinned, array)
 
@@ -221,19 +245,22 @@ class TensorRtBackend(Closing):
         )
 
     def another(self) -> Self:
-        return type(self)(self._of_open(), self._model, self._options, self._shapes, self._about)
+        return type(self)(self._of_open(), self._model, self._options, self._shapes, self._about, self._place)
 
     def details(self) -> dict[str, str]:
         loaded = self._of_open()
-        memory = format_value(loaded.library.device_memory_bytes(loaded.engine), "B")
+        scratch = format_value(loaded.library.device_memory_bytes(loaded.engine), "B")
+        taken = format_value(self._taken_bytes, "B")
         said = {
             "runtime": loaded.library.label,
             "device": f"{loaded.device.name} ({loaded.device.capability}), driver for CUDA "
             f"{'.'.join(map(str, loaded.device.driver))}",
             **self._about,
-            "device_memory": f"{memory} of scratch memory a client",
+            "device_memory": f"{taken} taken since the engine was loaded, {scratch} of it scratch a client",
             "launch": self._graph_said,
         }
+        if loaded.note:
+            said["engine_note"] = loaded.note
         if loaded.library.rtx:
             changing = ": general kernels first, others while it runs" if loaded.run.kernel_strategy == "lazy" else ""
             said["kernel_strategy"] = loaded.run.kernel_strategy + changing

@@ -23,7 +23,7 @@ from seatrial.units import format_value
 
 @dataclass
 class LoadedEngine:
-    """runtime and log are kept since the engine needs them."""
+    """runtime and log are kept since the engine needs them. note: what the library thinks of the engine on this device."""
 
     library: Library
     device: Device
@@ -31,6 +31,7 @@ class LoadedEngine:
     runtime: Any
     log: Log
     run: RunOptions
+    note: str = ""
     runtime_cache: Any = None
 
     @property
@@ -112,7 +113,8 @@ def load(
     """
     logger, log = logger_of(library)
     runtime = library.trt.Runtime(logger)
-    if why := _invalid(library, runtime, data):
+    validity, why = _validity(library, runtime, data)
+    if validity == "INVALID":
         raise BackendUnavailableError(
             f"{library.label} refuses the engine: {why}; build it again with 'seatrial build'"
         )
@@ -127,19 +129,18 @@ def load(
     if streamed:
         budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
         library.stream_weights(engine, budget)
-    return LoadedEngine(library, device, engine, runtime, log, run)
+    note = f"suboptimal here: {why}" if validity == "SUBOPTIMAL" else ""
+    return LoadedEngine(library, device, engine, runtime, log, run, note)
 
 
-def _invalid(library: Library, runtime: Any, data: bytes) -> str:
-    """TensorRT-RTX's own word on an engine's header, before it is loaded; '' of a sound one."""
+def _validity(library: Library, runtime: Any, data: bytes) -> tuple[str, str]:
+    """TensorRT-RTX's own word on an engine's header, before it is loaded, and why; others say nothing."""
     if not hasattr(runtime, "get_engine_validity"):
-        return ""
+        return "", ""
     validity, bits = runtime.get_engine_validity(data)
-    if validity != library.trt.EngineValidity.INVALID:
-        return ""
     known = library.trt.EngineInvalidityDiagnostics.__members__
     said = [name.lower().replace("_", " ") for name, bit in known.items() if int(bits) & int(bit)]
-    return ", ".join(said) or "it is invalid here, without a reason"
+    return validity.name, ", ".join(said) or "the library gives no reason"
 
 
 def out_of_device_memory(needed: int, free: int, batch: int) -> CellError:
