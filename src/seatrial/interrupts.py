@@ -18,8 +18,9 @@ Handler = Callable[[int, FrameType | None], object]
 
 
 @contextlib.contextmanager
-def interrupts_held() -> Iterator[None]:
+def interrupts_held() -> Iterator[list[int]]:
     """A Ctrl-C that comes inside is raised behind it: what was started in there is registered with whoever ends it by then.
+    The list has the signals that came so far, for work that can be told to stop.
 
     Where a signal is ignored it stays so, for the process that is started too; where it ends the process at once, so does it
     here. Outside the main thread there is no Ctrl-C.
@@ -27,7 +28,7 @@ def interrupts_held() -> Iterator[None]:
     came: list[int] = []
     heard = _heard()
     with _handled({number: lambda number, _frame: came.append(number) for number in heard}):
-        yield
+        yield came
     # Not where the block has failed: why says more than that somebody had lost patience.
     if came:
         heard[came[0]](came[0], None)

@@ -109,7 +109,11 @@ def test_a_script_runs_on_the_fake_backend_whatever_is_asked_for(workspace):
         ({"backend": "onnxruntime"}, UsageError, "got 'onnxruntime' (did you mean 'onnxruntime-cpu'?)"),
         ({"backend": "nonsense"}, UsageError, "backend: expected one of onnxruntime-cpu, "),
         ({"backend": "nonsense", "python": sys.executable}, UsageError, "backend: expected one of onnxruntime-cpu, "),
-        ({"backend": "tensorrt"}, BackendUnavailableError, "does not run native TensorRT; use onnxruntime-tensorrt"),
+        (
+            {"backend": "tensorrt"},
+            BackendUnavailableError,
+            "the package tensorrt is not installed; python -m pip install",
+        ),
         (
             {"shapes": {}},
             ModelError,

@@ -335,7 +335,7 @@ def test_records_are_never_rewritten(workspace):
     [
         ({"images": "{path: nowhere}"}, DataError, "nowhere: no such folder of images"),
         ({"images": "{path: [images/0.png, images/x.png]}"}, DataError, "x.png: no such image"),
-        ({"matrix": "{backends: [tensorrt]}"}, BackendUnavailableError, "does not run native TensorRT"),
+        ({"matrix": "{backends: [tensorrt]}"}, BackendUnavailableError, "the package tensorrt is not installed"),
         ({"pipelines": ONE.replace("model.fake", "other.fake")}, ModelError, "no such model"),
         ({"pipelines": ONE.replace("[8, 8]", "[9, 8]")}, ModelError, "set size: [8, 8]"),
         ({"pipelines": ONE.replace("stretch}", "stretch, dtype: float16}")}, ModelError, "set dtype: float32"),

@@ -39,21 +39,17 @@ _ENTRIES = {
     "openvino-cpu": _Entry("openvino", "OpenVinoBackend", "openvino", ("openvino",), "cpu"),
     "openvino-gpu": _Entry("openvino", "OpenVinoGpuBackend", "openvino", ("openvino",), "cpu"),
 }
-# Names that plans may already use; native TensorRT has no code in this version.
-_LATER = ("tensorrt", "tensorrt-rtx")
+_TENSORRT = ("tensorrt", "tensorrt-rtx")
 
 
 def availability(name: str) -> Availability:
     """Whether the backend's packages, provider and device are here. Does not load a model."""
     if name == "fake":
         return Availability(name, True, "scripted")
-    if name in _LATER:
-        return Availability(
-            name,
-            False,
-            reason="this version of seatrial does not run native TensorRT",
-            cure="use onnxruntime-tensorrt, which runs TensorRT inside onnxruntime-gpu",
-        )
+    if name in _TENSORRT:
+        from seatrial.backends.tensorrt.status import availability_of
+
+        return availability_of(name)
     if name in third_party():
         return plugins.availability(name)
     entry = _ENTRIES[name]
@@ -91,6 +87,8 @@ def takes(name: str) -> tuple[Setting, ...]:
 
 def missing_extra(name: str) -> str:
     """The extra of seatrial that would bring the backend's package or provider, where it is not here; '' where none would."""
+    if name == "tensorrt-rtx":
+        return "" if find_spec("tensorrt_rtx") else name
     entry = _ENTRIES.get(name)
     if entry is None or availability(name).ok:
         return ""
@@ -125,6 +123,10 @@ def open_backend(backend: str | BackendChoice, model: Path, options: OpenOptions
         from seatrial.backends.fake import FakeBackend
 
         return FakeBackend.open(model, options)
+    if name in _TENSORRT:
+        from seatrial.backends.tensorrt.backend import TensorRtBackend, TensorRtRtxBackend
+
+        return (TensorRtRtxBackend if name == "tensorrt-rtx" else TensorRtBackend).open(model, options)
     if native and has_native_loop(name):
         from seatrial.backends.onnxruntime_native import NATIVE
 

@@ -88,4 +88,6 @@ def _without_kernels(backend: str, precision: str) -> str:
             "ONNX Runtime computes fp8 models in float32, and its optimiser drops a Relu before a float8 tensor, so that "
             "answers are wrong; openvino-cpu runs them"
         )
+    if backend in ("tensorrt", "tensorrt-rtx") and precision == "int8-u8":
+        return "TensorRT reads uint8 as int8, so that all above 127 is lost; it runs the signed form, int8"
     return ""

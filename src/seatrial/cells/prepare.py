@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from seatrial.backends.catalogue import takes
 from seatrial.cells import variant
 from seatrial.cells.checks import check_backend, check_threads
 from seatrial.cells.matrix import Cell
@@ -134,7 +135,7 @@ def workload_of(ready: Ready, cell: Cell, model: Path, native: bool = False) -> 
     return PipelineWorkload(
         model=str(model),
         model_info=ready.models[cell.pipeline],
-        backend=cell.choice,
+        backend=cell.choice.within(ready.plan.folder, takes(cell.choice.backend)),
         precision=cell.precision,
         batch=cell.batch,
         threads=cell.threads,

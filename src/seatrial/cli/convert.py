@@ -71,7 +71,7 @@ def convert_command(
     recipe = None if keep_fp32 is None else read_recipe(keep_fp32)
     out = console(quiet, json)
     with out.status("reading the file") as status:
-        file, pipeline = _subject(out, subject, plan, images, shape)
+        file, pipeline = conversion_subject(out, subject, plan, images, shape)
         model = file.resolve(file.plan.pipelines[pipeline].model) if pipeline in file.plan.pipelines else Path(subject)
         target = output or Path(f"{model.stem}-{precision}.onnx")
         if target.resolve() == model.resolve():
@@ -86,7 +86,7 @@ def convert_command(
     return ExitCode.PASS
 
 
-def _subject(
+def conversion_subject(
     out: Console, subject: str, plan: str | None, images: Path | None, shape: list[str] | None
 ) -> tuple[PlanFile, str]:
     """The plan, which of a model alone is init's and stays in memory, and the pipeline in it."""

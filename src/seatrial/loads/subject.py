@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.backends.catalogue import takes
 from seatrial.cells.checks import check_backend
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
@@ -75,7 +76,7 @@ def model_bench(
     workload = ModelWorkload(
         model=str(model.absolute()),
         model_info=info,
-        backend=choice,
+        backend=choice.within(Path.cwd(), takes(choice.backend)),
         batch=batch,
         threads=threads,
         native=native,

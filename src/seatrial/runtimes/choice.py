@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from seatrial.runtimes.settings import Setting, Value
 
@@ -19,6 +20,12 @@ class BackendChoice:
     @property
     def label(self) -> str:
         return self.name or self.backend
+
+    def within(self, folder: Path, settings: Sequence[Setting]) -> BackendChoice:
+        """With the options that name files as paths from that folder: a plan's own are relative to it."""
+        paths = {s.name for s in settings if s.is_path}
+        found = {k: str(folder / str(v)) if k in paths else v for k, v in self.options.items()}
+        return BackendChoice(self.backend, self.name, found)
 
     def words(self) -> str:
         """'openvino-cpu:hint=throughput,streams=2': what the label stands for, as a command takes it."""

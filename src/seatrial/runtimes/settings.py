@@ -15,23 +15,29 @@ Value = str | int | float | bool
 
 @dataclass(frozen=True)
 class Setting:
-    """kind: bool, int, float or str. choices: of a str, all that it may be. least: of a number. words: of a number, texts that
-    may stand for one, such as 'auto'."""
+    """kind: bool, int, float or str. choices: of a str, all that it may be. least, most: of a number. words: of a number, texts
+    that may stand for one, such as 'auto'. is_path: of a str, a file: in a plan relative to it."""
 
     name: str
     kind: type[Value]
     help: str
     choices: tuple[str, ...] = ()
     least: float | None = None
+    most: float | None = None
     words: tuple[str, ...] = ()
+    is_path: bool = False
 
     def expected(self) -> str:
         if self.kind is bool:
             return "true or false"
         if self.kind is str:
-            return f"one of {', '.join(self.choices)}" if self.choices else "text"
+            return f"one of {', '.join(self.choices)}" if self.choices else "a file" if self.is_path else "text"
         number = "a whole number" if self.kind is int else "a number"
-        bound = "" if self.least is None else f" from {self.least:g} on"
+        bound = (
+            ""
+            if self.least is None
+            else f" from {self.least:g} " + ("on" if self.most is None else f"to {self.most:.9g}")
+        )
         return f"{number}{bound}" + "".join(f" or {word}" for word in self.words)
 
     def to_dict(self) -> dict[str, str]:
@@ -42,9 +48,12 @@ class Setting:
             return isinstance(value, bool) and self.kind is bool
         if isinstance(value, str):
             return value in self.words or (self.kind is str and (not self.choices or value in self.choices))
-        if self.kind is int:
-            return isinstance(value, int) and (self.least is None or value >= self.least)
-        return self.kind is float and isinstance(value, int | float) and (self.least is None or value >= self.least)
+        number = isinstance(value, int) or (self.kind is float and isinstance(value, float))
+        if self.kind is str or not number:
+            return False
+        assert isinstance(value, int | float)
+        # A comparison with NaN is false, whichever it is.
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
 
     def read(self, text: str) -> Value | None:
         """From a command line; None where it is no such value."""
@@ -81,10 +90,41 @@ _ONNXRUNTIME = (
     Setting("execution_mode", str, "whether independent nodes run at once", ("sequential", "parallel")),
     Setting("inter_op_threads", int, "threads for nodes that run at once", least=1),
 )
+_ENGINE = (
+    Setting("workspace_mib", int, "scratch memory of a build at most; by default the device's", least=1, most=1 << 20),
+    Setting("tf32", bool, "whether fp32 products may drop to ten bits of fraction; by default not"),
+    Setting("weight_streaming", bool, "whether weights may stay on the host"),
+    Setting(
+        "weight_budget_mib", int, "how much of the weights the device holds, where they stream", least=0, most=1 << 20
+    ),
+    Setting("version_compatible", bool, "whether other versions of TensorRT may load the engine"),
+    Setting("engine", str, "run this one, which 'seatrial build' made, in place of a built one", is_path=True),
+    Setting("allow_engine", bool, "run it even where seatrial did not write it: an engine is code"),
+    Setting("cuda_graph", bool, "whether launches are captured once and replayed; by default they are"),
+)
+_TENSORRT = (
+    *_ENGINE,
+    Setting("builder_level", int, "how long the builder searches", least=0, most=5),
+    Setting(
+        "hardware_compatibility", str, "on which cards the engine runs", ("none", "ampere_plus", "same_capability")
+    ),
+)
+_TENSORRT_RTX = (
+    *_ENGINE,
+    Setting(
+        "kernel_strategy",
+        str,
+        "kernels of open shapes: eager before the first run, lazy in the middle of others",
+        ("eager", "lazy", "none"),
+    ),
+    Setting("kernel_cache", bool, "whether compiled kernels are kept between processes; by default they are"),
+)
 _SETTINGS: dict[str, tuple[Setting, ...]] = {
     "onnxruntime-cpu": _ONNXRUNTIME,
     "onnxruntime-cuda": _ONNXRUNTIME,
     "onnxruntime-tensorrt": _ONNXRUNTIME,
+    "tensorrt": _TENSORRT,
+    "tensorrt-rtx": _TENSORRT_RTX,
     "openvino-cpu": _OPENVINO,
     "openvino-gpu": tuple(s for s in _OPENVINO if s.name not in ("cpu_pinning", "hyper_threading")),
 }

@@ -1,0 +1,287 @@
+"""TensorRT and TensorRT-RTX as backends: an engine's context, its buffers, and one run from host memory to host memory.
+
+For: what a trial measures. Not for: building (building.py), or which library is which (library.py). Inputs go to the device and
+outputs come back in every run, by pinned memory, since users pay for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
+from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
+from seatrial.backends.tensorrt.layers import computed_in
+from seatrial.backends.tensorrt.loaded import LoadedEngine, load, out_of_device_memory
+from seatrial.backends.tensorrt.log import plain
+from seatrial.backends.tensorrt.network import named_products
+from seatrial.backends.tensorrt.options import options_of
+from seatrial.backends.tensorrt.profiles import Shape
+from seatrial.backends.tensorrt.status import usable
+from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.model.file import ModelInfo, TensorInfo, inspect_model
+from seatrial.model.shapes import batch_input, fixed_shapes
+from seatrial.units import format_value
+
+Array = npt.NDArray[Any]
+
+
+@dataclass
+class _Slot:
+    """One tensor: on the device, and in pinned host memory as an array."""
+
+    spec: TensorSpec
+    device: Any
+    pinned: Any
+    array: Array
+
+
+@dataclass(frozen=True)
+class _Place:
+    """The device's primary context, and what was free in it before the engine was loaded."""
+
+    cuda: Any
+    context: Any
+    free_at_first: int
+
+    @classmethod
+    def of_first_device(cls, name: str) -> Self:
+        cuda = import_module("seatrial.cuda")
+        try:
+            context = cuda.Context()
+            return cls(cuda, context, int(context.memory_info()[0]))
+        except cuda.CudaError as e:
+            raise BackendUnavailableError(f"{name}: {e}") from e
+
+    @property
+    def free_bytes(self) -> int:
+        return int(self.context.memory_info()[0])
+
+
+class TensorRtBackend(Closing):
+    name: str = "tensorrt"
+    in_place: bool = False
+
+    def __init__(
+        self,
+        loaded: LoadedEngine,
+        model: ModelInfo,
+        options: OpenOptions,
+        shapes: Mapping[str, Shape],
+        about: Mapping[str, str],
+        place: _Place,
+    ) -> None:
+        self._loaded: LoadedEngine | None = loaded
+        self._model = model
+        self._options = options
+        self._shapes = shapes
+        self._about = about
+        self._place = place
+        self._cuda = place.cuda
+        self._stream = self._cuda.Stream(place.context)
+        self._context: Any = loaded.new_context(self._batch, place.free_bytes)
+        slots = self._bind(loaded)
+        # Inputs and outputs in the order of the file, which an engine does not keep.
+        self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
+        self._made = _in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
+        self._input_names = [s.spec.name for s in self._given]
+        self._others: list[TensorRtBackend] = []
+        self._graph: Any = None
+        try:
+            self._graph_said = self._warm_and_capture()
+        except self._cuda.CudaError as e:
+            raise CellError(f"{self.name} failed in its first run: {e}", refusal=True) from e
+        # Other programs' memory is in it too, where they take or give some meanwhile.
+        self._taken_bytes = max(0, place.free_at_first - place.free_bytes)
+
+    @classmethod
+    def open(cls, model: Path, options: OpenOptions) -> Self:
+        library, device = usable(cls.name)
+        engine_options, run = options_of(options.settings)
+        check_settings(library, engine_options, run)
+        if options.open_shapes:
+            raise ModelError(
+                f"{cls.name} runs fixed shapes, and each request of a mix brings its own; use onnxruntime-tensorrt for those",
+                subject=model,
+            )
+        info = inspect_model(model)
+        shapes = dict(options.input_shapes) or fixed_shapes(info, 1, {})
+        data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
+        streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
+        portable = bool(manifest and manifest.options.get("version_compatible"))
+        place = _Place.of_first_device(cls.name)
+        return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about, place)
+
+    @property
+    def _batch(self) -> int:
+        return (self._shapes.get(batch_input(self._model)) or (1,))[0]
+
+    def _bind(self, loaded: LoadedEngine) -> list[_Slot]:
+        """Shapes and addresses of every tensor, once: they do not change from run to run."""
+        profile = loaded.profile_of(self._shapes)
+        if not self._context.set_optimization_profile_async(profile, self._stream.handle):
+            raise CellError(f"{self.name} does not take optimisation profile {profile}")
+        names = loaded.names
+        for name in names:
+            if loaded.engine.is_shape_inference_io(name):
+                raise ModelError(f"{name} gives a shape, which is to lie in host memory; fold it into the model")
+            if loaded.is_input(name) and not self._context.set_input_shape(name, tuple(self._shapes[name])):
+                raise CellError(f"{self.name} does not take {name} as {self._shapes[name]}")
+        slots = []
+        for name in names:
+            shape = tuple(int(d) for d in self._context.get_tensor_shape(name))
+            if any(d < 0 for d in shape):
+                raise ModelError(
+                    f"the shape of {name} depends on what the model sees, which {self.name} does not run here; use "
+                    "onnxruntime-tensorrt",
+                    subject=self._model.path,
+                )
+            slots.append(self._slot(loaded.spec(name, shape)))
+            if not self._context.set_tensor_address(name, slots[-1].device.pointer):
+                raise CellError(f"{self.name} does not take the memory of {name}")
+        return slots
+
+    def _slot(self, spec: TensorSpec) -> _Slot:
+        shape = tuple(d or 0 for d in spec.shape)
+        size = max(1, int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
+        try:
+            device, pinned = (
+                kind(self._place.context, size) for kind in (self._cuda.DeviceBuffer, self._cuda.PinnedBuffer)
+            )
+        except self._cuda.OutOfDeviceMemoryError:
+            raise out_of_device_memory(size, self._place.free_bytes, self._batch) from None
+        array = np.frombuffer(pinned, np.dtype(spec.dtype), int(np.prod(shape))).reshape(shape)
+        return _Slot(spec, device, pinned, array)
+
+    def _warm_and_capture(self) -> str:
+        """One plain run, in which kernels are loaded and compiled; then what computes once more, kept as a graph.
+
+        Returns how runs are launched, for details().
+        """
+        loaded = self._of_open()
+        self._copy_in()
+        self._compute()
+        self._stream.synchronize()
+        loaded.keep_compiled()
+        if not loaded.run.cuda_graph:
+            return "kernel by kernel"
+        capturable = getattr(self._context, "is_stream_capturable", None)
+        if capturable is not None and not capturable(self._stream.handle):
+            return "kernel by kernel: the library says that this engine cannot be captured"
+        try:
+            self._graph = self._cuda.captured(self._stream, self._context.execute_async_v3)
+        except (self._cuda.CudaError, ValueError) as e:
+            return f"kernel by kernel: capturing a graph failed ({e})"
+        return "one CUDA graph"
+
+    def _copy_in(self) -> None:
+        for slot in self._given:
+            self._stream.copy_to_device(slot.device, slot.pinned)
+
+    def _compute(self) -> None:
+        if not self._context.execute_async_v3(self._stream.handle):
+            raise CellError(f"{self.name} failed in a run: {plain(self._of_open().log.first_error())}", refusal=True)
+
+    def _of_open(self) -> LoadedEngine:
+        if self._loaded is None:
+            raise CellError(f"{self.name}: the backend is closed; open it again")
+        return self._loaded
+
+    def inputs(self) -> list[TensorSpec]:
+        return [s.spec for s in self._given]
+
+    def outputs(self) -> list[TensorSpec]:
+        return [s.spec for s in self._made]
+
+    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
+        self._take(feeds)
+        try:
+            self._copy_in()
+            if self._graph is not None:
+                self._graph.launch(self._stream)
+            else:
+                self._compute()
+            for slot in self._made:
+                self._stream.copy_to_host(slot.pinned, slot.device)
+            self._stream.synchronize()
+        except self._cuda.CudaError as e:
+            raise CellError(f"{self.name} failed in a run: {e}", refusal=True) from e
+        return [s.array for s in self._made]
+
+    def _take(self, feeds: Mapping[str, Array]) -> None:
+        """What the feeds hold now, into pinned memory."""
+        check_feeds(self._model.path, self._input_names, feeds)
+        for slot in self._given:
+            given = feeds[slot.spec.name]
+            if given.shape != slot.array.shape or given.dtype != slot.array.dtype:
+                raise CellError(
+                    f"input {slot.spec.name}: expected {slot.array.dtype.name}{list(slot.array.shape)}, got "
+                    f"{given.dtype.name}{list(given.shape)}"
+                )
+            np.copyto(slot.array, given)
+
+    def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Any:
+        """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
+
+        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as this backend.
+        """
+        while len(self._others) < in_flight - 1:
+            self._others.append(self.another())
+        slots = [self._device_slot(feeds), *(other._device_slot(feeds) for other in self._others[: in_flight - 1])]
+        return self._cuda.Request(self._stream, slots, **settings)
+
+    def _device_slot(self, feeds: Mapping[str, Array]) -> Any:
+        self._take(feeds)
+        return self._cuda.Slot(
+            self._context.execute_async_v3 if self._graph is None else self._graph,
+            [(s.device, s.pinned) for s in self._given],
+            [(s.pinned, s.device) for s in self._made],
+        )
+
+    def another(self) -> Self:
+        return type(self)(self._of_open(), self._model, self._options, self._shapes, self._about, self._place)
+
+    def details(self) -> dict[str, str]:
+        loaded = self._of_open()
+        scratch = format_value(loaded.library.device_memory_bytes(loaded.engine), "B")
+        taken = format_value(self._taken_bytes, "B")
+        said = {
+            "runtime": loaded.library.label,
+            "device": f"{loaded.device.name} ({loaded.device.capability}), driver for CUDA "
+            f"{'.'.join(map(str, loaded.device.driver))}",
+            **self._about,
+            "device_memory": f"{taken} taken since the engine was loaded, {scratch} of it scratch a client",
+            "launch": self._graph_said,
+        }
+        if loaded.note:
+            said["engine_note"] = loaded.note
+        if loaded.library.rtx:
+            changing = ": general kernels first, others while it runs" if loaded.run.kernel_strategy == "lazy" else ""
+            said["kernel_strategy"] = loaded.run.kernel_strategy + changing
+        return said
+
+    def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:
+        return computed_in(self._of_open().layers(), named_products(self._model))
+
+    def close(self) -> None:
+        # In this order: each needs the one that goes after it.
+        for other in self._others:
+            other.close()
+        self._graph = self._context = None
+        self._given, self._made, self._others = [], [], []
+        self._loaded = None
+
+
+class TensorRtRtxBackend(TensorRtBackend):
+    name: str = "tensorrt-rtx"
+
+
+def _in_order(tensors: Sequence[TensorInfo], slots: list[_Slot]) -> list[_Slot]:
+    order = {t.name: i for i, t in enumerate(tensors)}
+    return sorted(slots, key=lambda slot: order.get(slot.spec.name, len(order)))

@@ -1,0 +1,327 @@
+"""The backend on all three libraries, simulated: which calls it makes in which order, and what each failure says."""
+
+import json
+
+import numpy as np
+import onnx
+import pytest
+from float_graphs import model_of
+from onnx import helper
+from simulated_tensorrt import VERSIONS
+
+from seatrial.backends import OpenOptions, availability, open_backend
+from seatrial.backends.tensorrt.driver import Device, NoDevice
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError
+
+SHAPES = {"x": (2, 3, 6, 6), "scale": (1,)}
+OPTIONS = OpenOptions(input_shapes=SHAPES)
+
+
+def feeds(seed=0, batch=2):
+    x = np.random.default_rng(seed).standard_normal((batch, 3, 6, 6)).astype(np.float32)
+    return {"x": x, "scale": np.full(1, 2.0, np.float32)}
+
+
+def expected(path, given):
+    from onnx.reference import ReferenceEvaluator
+
+    return ReferenceEvaluator(onnx.load(str(path))).run(None, given)
+
+
+def settings(**given):
+    return OpenOptions(input_shapes=SHAPES, settings=given)
+
+
+@pytest.mark.parametrize("label", VERSIONS)
+def test_every_library_runs_by_the_names_that_it_has(bench, cnn, label):
+    """The stand-ins have the real packages' names and no other: `_v2`, capabilities, caches and schemas are told apart."""
+    bench.install(label)
+    with open_backend(bench.name, cnn, OPTIONS) as backend:
+        assert [(t.name, t.shape, t.dtype) for t in backend.inputs()] == [
+            ("x", (2, 3, 6, 6), "float32"), ("scale", (1,), "float32"),
+        ]  # fmt: skip
+        assert [(t.name, t.shape) for t in backend.outputs()] == [("y", (2, 4, 6, 6)), ("total", ())]
+        for seed in (1, 2):
+            for own, other in zip(backend.run(feeds(seed)), expected(cnn, feeds(seed)), strict=True):
+                np.testing.assert_allclose(own, other, rtol=1e-5)
+        details = backend.details()
+        assert label.split()[1] in details["runtime"]
+        assert details["launch"] == "one CUDA graph"
+        assert details["device_memory"] == "1.98 KiB taken since the engine was loaded, 1000 B of it scratch a client"
+        assert ("kernel_strategy" in details) == ("rtx" in label)
+        assert "copied to the device in each run" in backend.io_policy()
+    backend.close()
+
+
+def test_a_run_is_a_plain_one_first_then_a_graph_between_copies(bench, cnn):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        there, back = ["copy_to_device"] * 2, ["copy_to_host"] * 2
+        assert bench.machine.calls == [*there, "execute", "synchronize", "capture execute"]
+        bench.machine.calls.clear()
+        backend.run(feeds())
+        assert bench.machine.calls == [*there, "launch", *back, "synchronize"]
+
+
+@pytest.mark.parametrize("graph", [True, False])
+def test_requests_for_the_devices_own_clock_have_buffers_each(bench, cnn, graph):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, settings(cuda_graph=graph)) as backend:
+        request = backend.request(feeds(1), in_flight=2, hold=False)
+        assert (len(request.slots), request.settings) == (2, {"hold": False})
+        for number in (0, 1):
+            request.run(number)
+            [host] = [h for h, _ in request.slots[number].to_host if len(h) > 4]
+            np.testing.assert_allclose(np.frombuffer(host, np.float32), expected(cnn, feeds(1))[0].ravel(), rtol=1e-5)
+        pointers = {d.pointer for slot in request.slots for d, _ in slot.to_device}
+        assert len(pointers) == 4
+    with pytest.raises(CellError, match="the backend is closed"):
+        backend.details()
+
+
+@pytest.mark.parametrize(
+    ("given", "behaviour", "fault", "said"),
+    [
+        ({"cuda_graph": False}, {}, None, "kernel by kernel"),
+        ({}, {"capturable": False}, None, "kernel by kernel: the library says that this engine cannot be captured"),
+        ({}, {}, "cuStreamEndCapture: invalidated", "kernel by kernel: capturing a graph failed (cuStreamEndCapture: inv"),
+    ],
+)  # fmt: skip
+def test_without_a_graph_it_runs_all_the_same_and_says_so(bench, cnn, given, behaviour, fault, said):
+    bench.install(VERSIONS[2], **behaviour)
+    if fault:
+        bench.machine.faults["end_capture"] = fault
+    with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
+        assert backend.details()["launch"].startswith(said)
+        np.testing.assert_allclose(backend.run(feeds())[0], expected(cnn, feeds())[0], rtol=1e-5)
+
+
+def test_another_client_has_buffers_of_its_own(bench, cnn):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, OPTIONS) as backend, backend.another() as other:
+        first = backend.run(feeds(1))[0]
+        kept = first.copy()
+        other.run(feeds(2))
+        np.testing.assert_array_equal(first, kept)
+
+
+def test_an_engine_is_built_once_and_found_again(bench, cnn):
+    bench.install(VERSIONS[0])
+    with open_backend("tensorrt", cnn, OPTIONS) as backend:
+        assert "built now" in backend.details()["engine"]
+        assert backend.details()["engine_profiles"] == "x 2x3x6x6, scale 1"
+    with open_backend("tensorrt", cnn, OPTIONS) as backend:
+        assert "from the cache" in backend.details()["engine"]
+    for other in (settings(builder_level=5), OpenOptions(input_shapes={"x": (1, 3, 6, 6), "scale": (1,)})):
+        with open_backend("tensorrt", cnn, other) as backend:
+            assert "built now" in backend.details()["engine"]
+
+
+def test_what_an_update_or_another_card_leaves_is_not_taken(bench, cnn):
+    for device, label in (
+        (bench.device, VERSIONS[0]),
+        (bench.device, VERSIONS[1]),
+        (Device("NVIDIA H200", "sm90", 140 << 30, (13, 0)), VERSIONS[1]),
+    ):
+        bench.install(label).device = device
+        with open_backend("tensorrt", cnn, OPTIONS) as backend:
+            assert "built now" in backend.details()["engine"]
+
+
+def test_tf32_is_off_unless_it_is_asked_for(bench, cnn, tmp_path):
+    bench.install(VERSIONS[2])
+    for given, flags in (({}, []), ({"tf32": True}, ["TF32"])):
+        with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
+            name = backend.details()["engine"].split(",")[0]
+            assert f"tf32={bool(flags)}" in backend.details()["engine_options"]
+        path = next((tmp_path / "cache" / "engines").rglob(name))
+        assert json.loads(path.read_text())["flags"] == flags
+
+
+@pytest.mark.parametrize("label", VERSIONS)
+def test_weights_are_streamed_by_the_librarys_own_name(bench, cnn, label):
+    bench.install(label)
+    with open_backend(bench.name, cnn, settings(weight_streaming=True, weight_budget_mib=3)):
+        assert "ICudaEngine.weight_streaming_budget_v2 =" in bench.trt.calls
+
+
+@pytest.mark.parametrize("portable", [True, False])
+def test_code_for_the_host_is_allowed_for_engines_of_other_versions_alone(bench, cnn, portable):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, settings(version_compatible=portable)):
+        assert ("Runtime.engine_host_code_allowed =" in bench.trt.calls) == portable
+
+
+def test_what_was_compiled_or_timed_is_kept_and_given_back(bench, cnn, tmp_path):
+    for label, kind, content in ((VERSIONS[1], "timing", b"++"), (VERSIONS[2], "runtime", b"compiled")):
+        bench.install(label)
+        for level in (1, 2):
+            options = settings(workspace_mib=level)
+            with open_backend(bench.name, cnn, options):
+                pass
+        [kept] = (tmp_path / "cache" / "kernels").glob(f"{bench.name}-*NVIDIA-L4-sm89.{kind}")
+        assert kept.read_bytes() == content
+        kept.write_bytes(b"of another version")
+        with open_backend(bench.name, cnn, settings(workspace_mib=9)):
+            pass
+        assert kept.read_bytes() == content.replace(b"++", b"+")
+
+
+def test_no_memory_for_a_batch_names_the_one_that_fits(bench, cnn):
+    bench.install(VERSIONS[1], memory_bytes=4 << 20)
+    bench.machine.free_bytes = 3 << 20
+    options = OpenOptions(input_shapes={"x": (8, 3, 6, 6), "scale": (1,)})
+    with pytest.raises(CellError, match=r"a batch of 8 needs 4.00 MiB, and 3.00 MiB are free; a batch of 6 fits"):
+        open_backend("tensorrt", cnn, options)
+
+
+def test_no_memory_for_the_buffers_is_told_too(bench, cnn):
+    bench.install(VERSIONS[1], memory_bytes=10)
+    bench.machine.free_bytes = 100
+    with pytest.raises(CellError, match="out of device memory: a batch of 2 needs .* use a smaller batch"):
+        open_backend("tensorrt", cnn, OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "error", "said"),
+    [
+        ({"validity": (2, 1)}, BackendUnavailableError, "refuses the engine: version mismatch; build it again"),
+        ({"validity": (2, 34)}, BackendUnavailableError, "refuses the engine: unsupported cc, malformed engine; build"),
+        ({"validity": (2, 0)}, BackendUnavailableError, "refuses the engine: the library gives no reason"),
+        ({"loads": False}, BackendUnavailableError, "does not load the engine: it does not say why; build it again"),
+        ({"runs": False}, CellError, "tensorrt-rtx failed in a run"),
+        ({"runs": "open"}, ModelError, "the shape of y depends on what the model sees"),
+    ],
+)
+def test_what_the_library_refuses_is_one_line(bench, cnn, behaviour, error, said):
+    bench.install(VERSIONS[2], **behaviour)
+    with pytest.raises(error, match=said):
+        open_backend("tensorrt-rtx", cnn, OPTIONS)
+
+
+def test_an_engine_that_is_slow_here_is_run_and_noted(bench, cnn):
+    bench.install(VERSIONS[2], validity=(1, 2))
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        assert backend.details()["engine_note"] == "suboptimal here: unsupported cc"
+
+
+def test_a_device_that_fails_before_the_first_answer_is_one_line(bench, cnn):
+    bench.install(VERSIONS[2])
+    for fault, error, said in (
+        ("synchronize", CellError, "tensorrt-rtx failed in its first run: it fell off the bus"),
+        ("memory_info", BackendUnavailableError, "tensorrt-rtx: it fell off the bus"),
+    ):
+        bench.machine.faults = {fault: "it fell off the bus"}
+        with pytest.raises(error, match=said):
+            open_backend("tensorrt-rtx", cnn, OPTIONS)
+
+
+def test_a_lost_device_in_a_run_is_a_cells_error(bench, cnn):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        bench.machine.faults["synchronize"] = "cuStreamSynchronize: the device fell off the bus"
+        with pytest.raises(
+            CellError, match="tensorrt-rtx failed in a run: cuStreamSynchronize: the device fell off the bus"
+        ):
+            backend.run(feeds())
+
+
+def test_feeds_are_held_against_the_engine(bench, cnn):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        with pytest.raises(ModelError, match="no input called 'X'"):
+            backend.run({"X": feeds()["x"]})
+        with pytest.raises(CellError, match=r"input x: expected float32\[2, 3, 6, 6\], got float32\[1, 3, 6, 6\]"):
+            backend.run(feeds(batch=1))
+        with pytest.raises(CellError, match=r"input x: expected float32\[2, 3, 6, 6\], got float64"):
+            backend.run({**feeds(), "x": feeds()["x"].astype(np.float64)})
+
+
+def test_a_strided_feed_gives_what_it_holds(bench, cnn):
+    """It is copied in this call, so that it needs not be contiguous."""
+    bench.install(VERSIONS[2])
+    turned = {**feeds(), "x": feeds()["x"][:, ::-1]}
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        np.testing.assert_allclose(backend.run(turned)[0], expected(cnn, turned)[0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("label", "options", "error", "said"),
+    [
+        (VERSIONS[2], OpenOptions.for_mix(1), ModelError, "tensorrt-rtx runs fixed shapes"),
+        (VERSIONS[2], settings(builder_level=3), BackendUnavailableError, "builder_level: TensorRT-RTX 1.7.1.116 has no such option"),
+        (VERSIONS[2], settings(hardware_compatibility="ampere_plus"), BackendUnavailableError, "name the capabilities that"),
+        (VERSIONS[2], settings(version_compatible=True), BackendUnavailableError, "build the engine again with the version"),
+        (VERSIONS[1], settings(kernel_strategy="lazy"), PlanError, "options.kernel_strategy: only tensorrt-rtx compiles"),
+        (VERSIONS[1], settings(weight_budget_mib=1), PlanError, "options.weight_budget_mib: it needs weight_streaming"),
+        (VERSIONS[1], settings(engine="a.engine", tf32=True), PlanError, "tf32 belongs to building, and the engine is given"),
+        (VERSIONS[1], settings(engine="gone.engine"), ModelError, "gone.engine: the engine cannot be read: No such file"),
+        (VERSIONS[1], OpenOptions(input_shapes={"x": (2, 3, 6, 7), "scale": (1,)}), ModelError, "cannot take 2x3x6x7"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_asked_for_is_told(bench, cnn, label, options, error, said):
+    bench.install(label)
+    with pytest.raises(error, match=said):
+        open_backend(bench.name, cnn, options)
+
+
+def test_an_engine_without_a_profile_for_the_shapes_is_told(bench, cnn, tmp_path):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
+        name = backend.details()["engine"].split(",")[0]
+    path = next((tmp_path / "cache" / "engines").rglob(name))
+    other = OpenOptions(input_shapes={"x": (5, 3, 6, 6), "scale": (1,)}, settings={"engine": str(path)})
+    with pytest.raises(ModelError, match="no optimisation profile for x 5x3x6x6, scale 1; build it with that"):
+        open_backend("tensorrt-rtx", cnn, other)
+    named = OpenOptions(input_shapes=SHAPES, settings={"engine": str(path)})
+    with open_backend("tensorrt-rtx", cnn, named) as backend:
+        assert "as the plan names it" in backend.details()["engine"]
+
+
+def test_the_inspector_says_what_computes_in_what(bench, cnn):
+    layer = {"Name": "conv1 + relu1", "LayerType": "CaskConvolution", "Metadata": "[ONNX Layer: conv1]\x1e[ONNX Layer: relu1]",
+             "Inputs": [{"Name": "x", "Format": "LINEAR", "Datatype": "FP16"}], "Outputs": [{"Name": "r", "Datatype": "FP16"}]}  # fmt: skip
+    bench.install(VERSIONS[1], inspector=json.dumps({"Layers": [layer], "I/O Tensors": []}))
+    with open_backend("tensorrt", cnn, OPTIONS) as backend:
+        assert backend.computed_in(feeds()) == {"fp16": 1}
+
+
+def test_numbers_that_numpy_has_not_are_refused_by_name(bench, tmp_path):
+    proto = model_of([helper.make_node("Identity", ["x"], ["y"])], {"x": [2]}, {"y": [2]})
+    for port in (*proto.graph.input, *proto.graph.output):
+        port.type.tensor_type.elem_type = onnx.TensorProto.BFLOAT16
+    onnx.save(proto, tmp_path / "b.onnx")
+    bench.install(VERSIONS[1])
+    with pytest.raises(ModelError, match="is bfloat16, which NumPy does not have"):
+        open_backend("tensorrt", tmp_path / "b.onnx", OpenOptions(input_shapes={"x": (2,)}))
+
+
+@pytest.mark.parametrize(
+    ("label", "device", "said", "cure"),
+    [
+        (VERSIONS[2], NoDevice("there is no CUDA driver (libcuda.so.1: gone)", "install it"), "no CUDA driver", "install it"),
+        (VERSIONS[2], Device("NVIDIA H200", "sm90", 1, (13, 0)), "it knows no sm90, which NVIDIA H200 is", "onnxruntime-tensorrt or tensorrt"),
+        (VERSIONS[2], Device("NVIDIA L4", "sm89", 1, (12, 4)), "it is made for CUDA 13, and the driver speaks 12.4", "tensorrt-rtx-cu12"),
+        (VERSIONS[1], Device("NVIDIA L4", "sm89", 1, (12, 4)), "it is made for CUDA 13, and the driver speaks 12.4", "update the driver"),
+    ],
+)  # fmt: skip
+def test_a_machine_that_cannot_run_it_is_told_before_the_library_is_touched(bench, cnn, label, device, said, cure):
+    bench.install(label).device = device
+    found = availability(bench.name)
+    assert (found.ok, said in found.reason, cure in found.cure) == (False, True, True), found
+    with pytest.raises(BackendUnavailableError, match=bench.name):
+        open_backend(bench.name, cnn, OPTIONS)
+    assert not [c for c in bench.trt.calls if c.startswith("Runtime")]
+
+
+def test_an_engine_of_unknown_origin_runs_where_that_is_allowed_and_the_record_says_so(bench, cnn, tmp_path):
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, OPTIONS):
+        pass
+    [path] = (tmp_path / "cache" / "engines").rglob("*.engine")
+    strange = path.rename(tmp_path / "strange.engine")
+    with pytest.raises(ModelError, match=r"strange.engine: refused: an engine is code"):
+        open_backend("tensorrt", cnn, settings(engine=str(strange)))
+    with open_backend("tensorrt", cnn, settings(engine=str(strange), allow_engine=True)) as backend:
+        assert backend.details()["engine_build"] == "unknown: not built by seatrial, and allowed by allow_engine"
+        np.testing.assert_allclose(backend.run(feeds())[0], expected(cnn, feeds())[0], rtol=1e-5)
