@@ -137,7 +137,7 @@ class DetectionDecoder:
         return geometry.points_to_image(points_xy, clip)
 
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
-        boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
+        boxes = self.form.cut(np.ascontiguousarray(chosen.boxes_xyxy, np.float32), geometry)
         if self.units == FRACTIONS:
             height, width = geometry.input_hw
             boxes = boxes * np.array([width, height, width, height], np.float32)
