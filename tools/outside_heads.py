@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -82,8 +83,6 @@ def detr_like(theirs: Callable, name: str, classes: int, most: int) -> Tally:
 
 
 def transformers(family: str, prefix: str, name: str, classes: int, most: int = 300) -> Tally:
-    from importlib import import_module
-
     make = getattr(import_module(f"transformers.models.{family}.image_processing_{family}"), f"{prefix}ImageProcessor")
 
     def theirs(logits, boxes, confidence, size_hw):
@@ -128,11 +127,6 @@ def grid(hw, strides, centre: float):
     return np.concatenate(levels), np.repeat(strides, [len(p) for p in levels])[:, None]
 
 
-def coded(centre, size, anchors: np.ndarray, variances) -> np.ndarray:
-    own = anchors[:, 2:] - anchors[:, :2]
-    return np.concatenate([(centre - anchors[:, :2] - own / 2) / own, np.log(size / own)], axis=1) / variances
-
-
 def anchored(name: str, theirs: Callable, variances=(1, 1, 1, 1), y_first: bool = False) -> Tally:
     """theirs: (offsets, logits, anchors, geometry, threshold, IoU) -> boxes of the input, scores, labels."""
     tally, rng = Tally(), np.random.default_rng(2)
@@ -142,7 +136,7 @@ def anchored(name: str, theirs: Callable, variances=(1, 1, 1, 1), y_first: bool 
         anchors = np.concatenate([points - sizes / 2, points + sizes / 2], axis=1).astype(F)
         for confidence, iou in ((0.05, 0.5), (0.3, 0.45)):
             centre, size, scores = things(rng, points, sizes, g.input_hw)
-            offsets = coded(centre, size, anchors.astype(np.float64), variances).astype(F)
+            offsets = (np.concatenate([(centre - points) / sizes, np.log(size / sizes)], axis=1) / variances).astype(F)
             if name == "ssd_anchors":
                 scores = np.concatenate([1 - scores.max(axis=1, keepdims=True), scores], axis=1)
             logits = (np.log(scores) if name == "ssd_anchors" else np.log(scores / (1 - scores))).astype(F)
