@@ -163,6 +163,56 @@ def test_cells_that_the_input_does_not_have_are_refused(count):
         DetectionDecoder("nanodet")([np.zeros((1, count + (count == 84) * 2, 40), np.float32)], [SQUARE])
 
 
+# ---- Boxes as NMS sees them ----
+
+# Two pairs: over the left edge by far, and into the padding above the picture of WIDE, whose rows are 24 to 40.
+OVER_THE_EDGE = f32([-40, 0, 24, 20], [-40, 0, 10, 20])
+IN_THE_PADDING = f32([0, 0, 30, 30], [0, 14, 30, 34])
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+@pytest.mark.parametrize(
+    ("name", "anchors", "geometry", "kept"),
+    [
+        # IoU 50 / 64, of what lies in the picture 10 / 24.
+        ("ssd_anchors", OVER_THE_EDGE, SQUARE, 2),
+        ("retinanet_anchors", OVER_THE_EDGE, SQUARE, 2),
+        ("efficientdet", OVER_THE_EDGE, SQUARE, 1),
+        ("efficientdet_logits", OVER_THE_EDGE, SQUARE, 1),
+        # IoU 16 / 34, of what lies in the picture 6 / 10.
+        ("ssd_anchors", IN_THE_PADDING, WIDE, 1),
+        ("retinanet_anchors", IN_THE_PADDING, WIDE, 1),
+        ("efficientdet", IN_THE_PADDING, WIDE, 2),
+    ],
+)
+def test_what_two_boxes_share_beyond_the_picture_counts_as_the_tool_has_it(name, anchors, geometry, kept, engine):
+    """torchvision's postprocess_detections cuts to the picture before NMS, TensorFlow's EfficientDet after it."""
+    scores = f32([0, 3], [0, 2]) if name == "ssd_anchors" else f32([0.9], [0.8])
+    decoder = DetectionDecoder(name, iou=0.5, anchors_xyxy=anchors, engine=engine)
+    found = decoder([np.zeros((1, 2, 4), np.float32), scores[None]], [geometry])[0]
+    assert len(found) == kept
+    np.testing.assert_allclose(found.boxes_xyxy, geometry.to_image(anchors[:kept]), atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_nanodet_cuts_boxes_to_the_input(engine):
+    """Points (8, 8) and (16, 8): -48 to 24 and -40 to 16 in x share 56 / 72, of which 16 / 24 lie in the input."""
+    cells = len(cells_of((SIDE, SIDE), (8, 16, 32)))
+    head = np.zeros((1, cells, 1 + 32), np.float32)
+    for cell, score, bins in ((9, 0.9, (7, 1, 2, 1)), (10, 0.8, (7, 1, 0, 1))):
+        head[0, cell, 0] = score
+        head[0, cell, 1 + 8 * np.arange(4) + bins] = 90
+    found = DetectionDecoder("nanodet", iou=0.7, engine=engine)([head], [SQUARE])[0]
+    np.testing.assert_allclose(found.boxes_xyxy, [[0, 0, 24, 16], [0, 0, 16, 16]], atol=1e-4)
+
+
+@pytest.mark.parametrize("engine", ["native", "reference"])
+def test_an_infinite_box_is_none_however_it_is_cut(engine):
+    offsets = f32([0, 0, 500, 500], [np.nan, 0, 0, 0], [0, np.inf, 0, 0])[None]
+    decoder = DetectionDecoder("retinanet_anchors", anchors_xyxy=f32(*[[8, 8, 24, 24]] * 3), engine=engine)
+    assert len(decoder([offsets, np.full((1, 3, 1), 5, np.float32)], [SQUARE])[0]) == 0
+
+
 def test_a_class_below_zero_is_filling():
     rows = f32((-1, 0.9, 1, 1, 9, 9), (2, 0.8, 20, 20, 30, 30))
     assert DetectionDecoder("paddle")([rows, np.array([2])], [SQUARE])[0].class_ids.tolist() == [2]

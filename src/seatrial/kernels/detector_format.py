@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from seatrial.kernels.detection_layouts import Choose
+from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.reference import F32, I64
 from seatrial.kernels.tensor_shapes import Shapes
 
 Candidates = tuple[F32, F32, I64]
 # What a box's numbers count: pixels of the input, the whole input, or pixels of the picture as it was decoded.
 PIXELS, FRACTIONS, SOURCE = "pixels", "fractions", "source"
+# To what boxes are cut before NMS: the model's input, or the picture in it, without the padding.
+INPUT, PICTURE = "input", "picture"
 
 
 def _sound(_outputs: list[F32], _input_hw: tuple[int, int]) -> None:
@@ -46,7 +51,8 @@ class Format:
     units: in which boxes may come, the first unless the plan says another. C++ reads its own formats, which have `decode`, in
     that first unit; of all else `choose` picks candidates in NumPy. shapes: how its tensors come, where they are not simply
     those of `output_ranks` with the batch first; roles: what each is, to be told by names. logits: scores lack their sigmoid.
-    variances: of offsets from anchors that a plan brings along, where it says no others.
+    variances: of offsets from anchors that a plan brings along, where it says no others. bounds: INPUT or PICTURE, to which the
+    tool itself cuts boxes before NMS, so that what two of them share beyond it does not count; None where it cuts them after.
     """
 
     name: str
@@ -66,6 +72,18 @@ class Format:
     roles: tuple[str, ...] = ("boxes",)
     logits: bool = False
     variances: tuple[float, float, float, float] | None = None
+    bounds: str | None = None
+
+    def cut(self, boxes_xyxy: F32, geometry: Geometry) -> F32:
+        """Boxes (N, 4) in input pixels as NMS is to see them. What is not finite becomes NaN: no box, however it is cut."""
+        if self.bounds is None:
+            return boxes_xyxy
+        low, high = (0, 0), geometry.input_hw[::-1]
+        if self.bounds == PICTURE:
+            low = (geometry.offset_x, geometry.offset_y)
+            high = (low[0] + geometry.resized_hw[1], low[1] + geometry.resized_hw[0])
+        inside = np.clip(boxes_xyxy, np.array(low * 2, np.float32), np.array(high * 2, np.float32))
+        return np.where(np.isfinite(boxes_xyxy), inside, np.float32(np.nan))
 
     def anchors(self, rows: list[F32]) -> int:
         """How many the image's tensors have."""

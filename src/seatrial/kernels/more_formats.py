@@ -6,7 +6,17 @@ For: the table that detection_formats.FORMATS takes in. Not for: how they are pi
 from __future__ import annotations
 
 from seatrial.kernels import detection_layouts as layouts
-from seatrial.kernels.detector_format import FRACTIONS, PIXELS, ROW_PARTS, SCORE_PARTS, SOURCE, Format, Part
+from seatrial.kernels.detector_format import (
+    FRACTIONS,
+    INPUT,
+    PICTURE,
+    PIXELS,
+    ROW_PARTS,
+    SCORE_PARTS,
+    SOURCE,
+    Format,
+    Part,
+)
 from seatrial.kernels.tensor_shapes import COLUMN, COUNTS, NOTHING, Shapes
 
 _PAIR = "boxes (B, N, 4) and scores (B, N, classes)"
@@ -200,6 +210,7 @@ MORE_FORMATS: dict[str, Format] = {
         ),
         fixed=4 * layouts.NANODET_BINS,
         choose=layouts.distributions(0.0),
+        bounds=INPUT,
     ),
     "picodet": Format(
         "picodet",
@@ -232,6 +243,8 @@ MORE_FORMATS |= {
         roles=_SCORED,
         logits=logits,
         variances=variances,
+        # torchvision cuts boxes before NMS, TensorFlow's EfficientDet after it.
+        bounds=None if y_first else PICTURE,
     )
     for name, words, columns, background, y_first, logits, variances in (
         ("ssd_anchors", "logits", "background + classes", True, False, True, (0.1, 0.1, 0.2, 0.2)),

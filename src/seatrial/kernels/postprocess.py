@@ -30,9 +30,10 @@ Outputs = Sequence[npt.NDArray[Any]]
 class DetectionDecoder:
     """Detector outputs to Detections in source pixels.
 
-    Rules: a candidate counts where its score is above `confidence` (NaN never is) and its box is finite with a
-    positive width and height; NMS suppresses above `iou`; ties keep the tensor's order; then the best
-    `max_detections`; then boxes go to source pixels and are clipped to the image; a box left without area is dropped.
+    Rules: an anchor is a candidate of its best class (a query of rtdetr: of each class); it counts where its score is above
+    `confidence` (NaN never is) and its box is finite with a positive width and height; NMS suppresses above `iou`; ties keep
+    the tensor's order; then the best `max_detections`; then boxes go to source pixels and are clipped to the image (where the
+    tool itself does so before NMS: before); a box left without area is dropped.
 
     Args:
         format: one of detection_formats.FORMATS: yolov5, yolov8, yolo11, yolox, end_to_end, ssd, detr, rtdetr and others.
@@ -137,7 +138,7 @@ class DetectionDecoder:
         return geometry.points_to_image(points_xy, clip)
 
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
-        boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
+        boxes = self.form.cut(np.ascontiguousarray(chosen.boxes_xyxy, np.float32), geometry)
         if self.units == FRACTIONS:
             height, width = geometry.input_hw
             boxes = boxes * np.array([width, height, width, height], np.float32)
