@@ -26,6 +26,8 @@ TYPES = {
 }  # fmt: skip
 # What a register holds before anything was written to it.
 POISON = 0xA5
+# A launch that runs more than this has lost its way.
+MOST_BLOCKS = 300_000
 # High in the address space, so that an address that lost its upper half is found out.
 GLOBAL = 0x7F12_0000_0000
 PARAMETERS = 0x5500_0000_0000
@@ -42,7 +44,8 @@ class Memory:
         self.bytes = np.zeros(capacity, np.uint8)
         # 0: nobody's; 1: may be read; 2: may be written.
         self.state = np.zeros(capacity, np.uint8)
-        self.written = np.zeros(capacity, np.bool_)
+        # Which of a store's threads wrote there in this launch; 0: none.
+        self.writer = np.zeros(capacity, np.int32)
         self.end = 256
 
     def place(self, content: bytes | np.ndarray, *, writable: bool = False, offset: int = 0) -> int:
@@ -68,7 +71,9 @@ class Memory:
         for wrong, what in ((addresses % np.uint64(size) != 0, "misaligned"), (outside, "out of bounds")):
             if wrong.any():
                 at = int(np.flatnonzero(wrong)[0])
-                raise PtxError(f"{where(at)}: {what}: {size} bytes at {int(addresses[at]):#x}; {int(wrong.sum())} threads")
+                raise PtxError(
+                    f"{where(at)}: {what}: {size} bytes at {int(addresses[at]):#x}; {int(wrong.sum())} threads"
+                )
         return offsets
 
 
@@ -79,6 +84,7 @@ class Instruction:
     negated: bool
     opcode: list[str]
     operands: list[str]
+    number: int = 0
 
 
 @dataclass
@@ -119,6 +125,7 @@ def kernels(text: str) -> dict[str, Kernel]:
 def _read(kernel: Kernel, body: str) -> Kernel:
     block: list[Instruction] = []
     kernel.blocks.append(block)
+    number = 0
     for statement in re.split(r";|(?<=:)\n", body):
         line = statement.strip()
         if not line:
@@ -137,7 +144,8 @@ def _read(kernel: Kernel, body: str) -> Kernel:
         if matched is None:
             raise PtxError(f"{kernel.name}: unknown: {line}")
         negated, guard, opcode, operands = matched.groups()
-        made = Instruction(line, guard, negated == "!", opcode.split("."), _OPERAND.findall(operands))
+        made = Instruction(line, guard, negated == "!", opcode.split("."), _OPERAND.findall(operands), number)
+        number += 1
         if made.opcode[0] not in ("bra", "ret"):
             _operation(made)
         block.append(made)
@@ -232,11 +240,15 @@ def _operation(i: Instruction) -> Callable[[Threads], None]:
     if head == "selp" and len(i.opcode) == 2:
         return lambda t: t.put(
             i.operands[0],
-            np.where(t.get(i.operands[3], np.bool_), t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], TYPES[kind])),
+            np.where(
+                t.get(i.operands[3], np.bool_), t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], TYPES[kind])
+            ),
         )
     if head == "setp" and len(i.opcode) == 3 and i.opcode[1] in _COMPARE:
         compare = _COMPARE[i.opcode[1]]
-        return lambda t: t.put(i.operands[0], compare(t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], TYPES[kind])))
+        return lambda t: t.put(
+            i.operands[0], compare(t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], TYPES[kind]))
+        )
     if head == "cvt":
         *mode, to, source = i.opcode[1:]
         floats = (to[0] == "f", source[0] == "f")
@@ -290,9 +302,11 @@ def _store(t: Threads, i: Instruction, kind: type, vector: int, _: bool) -> None
     elements = t.memory.bytes.view(kind)
     for n, name in enumerate(_names(i.operands[1])):
         at = offsets + n * size
-        if t.memory.written[at].any() or np.unique(at).size != at.size:
+        numbers = np.arange(1, at.size + 1, dtype=np.int32)
+        twice = t.memory.writer[at].any()
+        t.memory.writer[at] = numbers
+        if twice or (t.memory.writer[at] != numbers).any():
             raise PtxError(f"{i.text}: two stores to one byte")
-        t.memory.written[at] = True
         elements[at // size] = t.get(name, kind)
 
 
@@ -346,7 +360,9 @@ class Threads:
             wanted = np.dtype(kind)
             if bits.dtype == np.bool_ or wanted == np.bool_:
                 if bits.dtype != wanted:
-                    raise PtxError(f"{self.kernel.name}: {operand} is a predicate where a number is read, or the other way")
+                    raise PtxError(
+                        f"{self.kernel.name}: {operand} is a predicate where a number is read, or the other way"
+                    )
                 return bits
             if wanted.itemsize > bits.dtype.itemsize:
                 raise PtxError(f"{self.kernel.name}: {operand} is narrower than {wanted}")
@@ -355,7 +371,11 @@ class Threads:
             return np.full(self.active, self.parameters[operand], kind)
         if operand.startswith("0f"):
             return np.full(self.active, np.array(int(operand[2:], 16), np.uint32).view(np.float32))
-        return np.full(self.active, int(operand, 0) % (1 << 64), np.uint64).astype(f"u{np.dtype(kind).itemsize}").view(kind)
+        return (
+            np.full(self.active, int(operand, 0) % (1 << 64), np.uint64)
+            .astype(f"u{np.dtype(kind).itemsize}")
+            .view(kind)
+        )
 
     def put(self, register: str, values: np.ndarray) -> None:
         """To the active threads' register: widened to its width as the value's type says."""
@@ -386,24 +406,27 @@ class Threads:
 
         return text
 
-    def run(self) -> int:
-        """Until every thread has returned. The number of instructions, each for all threads that ran it together."""
-        blocks = [[(i, None if i.opcode[0] in ("bra", "ret") else _operation(i)) for i in b] for b in self.kernel.blocks]
+    def run(self) -> set[int]:
+        """Until every thread has returned. The numbers of the instructions that any thread ran, as Instruction.number."""
+        blocks = [
+            [(i, None if i.opcode[0] in ("bra", "ret") else _operation(i)) for i in b] for b in self.kernel.blocks
+        ]
         at = np.zeros(self.count, np.int32)
-        executed = 0
+        ran: set[int] = set()
         with np.errstate(all="ignore"):
-            while True:
+            for _ in range(MOST_BLOCKS):
                 number = int(at.min())
                 if number >= len(blocks):
-                    return executed
+                    return ran
                 chosen = np.flatnonzero(at == number)
                 self._choose(chosen)
                 at[self.lanes] = number + 1
                 for instruction, operation in blocks[number]:
-                    executed += 1
                     lanes = chosen
                     if instruction.guard is not None:
                         lanes = chosen[self.get(instruction.guard, np.bool_) ^ instruction.negated]
+                    if lanes.size:
+                        ran.add(instruction.number)
                     if operation is None:
                         target = len(blocks)
                         if instruction.opcode[0] == "bra":
@@ -415,6 +438,7 @@ class Threads:
                         operation(self)
                         if lanes is not chosen:
                             self._choose(chosen)
+        raise PtxError(f"{self.kernel.name}: ran {MOST_BLOCKS} basic blocks and has not ended")
 
     def _choose(self, lanes: np.ndarray) -> None:
         self.active = lanes.size
@@ -427,7 +451,7 @@ def launch(
     grid: tuple[int, int, int],
     block: tuple[int, int, int],
     arguments: tuple[bytes, ...],
-) -> int:
-    """Runs a kernel; the number of instructions executed."""
-    memory.written[:] = False
+) -> set[int]:
+    """Runs a kernel; the numbers of the instructions that any thread ran."""
+    memory.writer[: memory.end] = 0
     return Threads(kernel, memory, arguments, grid, block).run()

@@ -40,7 +40,8 @@ enum Form { from_table, scale_only, scale_mean, scale_mean_std, add };
 constexpr int BLOCK_COLUMNS = 32, BLOCK_THREADS_DOWN = 8, ROWS_A_THREAD = 4;
 
 // Taps of the shown part of one axis: the i-th reads source pixels from first[i] on, length[i] of them (methods with a fixed
-// number have no lengths), with the weights from i * stride on: integers, or floats where the method is `runs`.
+// number have no lengths), with the weights from i * stride on: integers, or the bits of floats where the method is `runs`. Where
+// it is `linear`, one integer has both: the first in its lower half, the second in its upper.
 struct Taps {
     const i32 *first, *length, *weights;
     i64 stride;
@@ -49,9 +50,9 @@ struct Taps {
 // One image of a batch, and where it lies in its tensor. Strides are bytes; addresses are the device's.
 struct Image {
     const u8 *pixels, *u, *v;
-    i64 row_stride, chroma_stride;
     i64 slot;  // bytes from the output's start to this image's tensor
     Taps columns, rows;
+    i32 row_stride, chroma_stride;
     i32 width, height;              // of the source
     i32 channels, chroma_step;      // bytes from pixel to pixel; from chroma sample to chroma sample
     i32 left, top, shown_width, shown_height;  // of the shown part, in the tensor
@@ -64,18 +65,17 @@ struct Image {
 // What all images of a launch share.
 struct Settings {
     const void* tables;  // 256 results a channel, of the output's type
-    i64 channel_stride, row_stride;
-    i32 out_width, out_height, images;
+    i64 channel_stride;
+    i32 row_stride, out_width, out_height, images;
     i32 type, form;
     i32 planar, makes_gray, reversed, channels;
     i32 pad;  // a level
     i32 y_offset, y_gain, u_to_b, u_to_g, v_to_g, v_to_r;
     i32 added[3];
     float scale, mean[3], std[3], reciprocal[3];
-    i32 padding;
 };
 
-static_assert(sizeof(Image) == 168 && sizeof(Settings) == 144, "src/seatrial/cuda/layouts.py packs these");
+static_assert(sizeof(Image) == 160 && sizeof(Settings) == 136, "src/seatrial/cuda/layouts.py packs these");
 
 // ---- One rounding an operation ----
 
@@ -144,23 +144,32 @@ struct SourceRow {
 
 template <int KIND>
 SEATRIAL_DEVICE SourceRow row_at(const Image& image, i32 y) {
-    SourceRow row{image.pixels + y * image.row_stride, nullptr, nullptr};
+    SourceRow row{image.pixels + static_cast<i64>(y) * image.row_stride, nullptr, nullptr};
     if (KIND == planes) {
-        row.u = image.u + (y >> 1) * image.chroma_stride;
-        row.v = image.v + (y >> 1) * image.chroma_stride;
+        row.u = image.u + static_cast<i64>(y >> 1) * image.chroma_stride;
+        row.v = image.v + static_cast<i64>(y >> 1) * image.chroma_stride;
     }
     return row;
 }
 
+// Where a column's bytes lie in any row.
+struct Place {
+    i32 offset, chroma;
+};
+
 template <int KIND>
-SEATRIAL_DEVICE Pixel pixel_at(const Image& image, const Settings& s, const SourceRow& row, i32 x) {
-    if (KIND == gray) return {{read(row.pixels + x), 0, 0}};
-    if (KIND == color) {
-        const u8* p = row.pixels + x * image.channels;
-        return {{read(p), read(p + 1), read(p + 2)}};
-    }
-    const i32 c = (x >> 1) * image.chroma_step;
-    const i32 above = read(row.pixels + x) - s.y_offset, u = read(row.u + c) - 128, v = read(row.v + c) - 128;
+SEATRIAL_DEVICE Place place_of(const Image& image, i32 x) {
+    if (KIND == gray) return {x, 0};
+    if (KIND == color) return {x * image.channels, 0};
+    return {x, (x >> 1) * image.chroma_step};
+}
+
+template <int KIND>
+SEATRIAL_DEVICE Pixel pixel_at(const Settings& s, const SourceRow& row, const Place& x) {
+    const u8* p = row.pixels + x.offset;
+    if (KIND == gray) return {{read(p), 0, 0}};
+    if (KIND == color) return {{read(p), read(p + 1), read(p + 2)}};
+    const i32 above = read(p) - s.y_offset, u = read(row.u + x.chroma) - 128, v = read(row.v + x.chroma) - 128;
     const i32 luma = (above > 0 ? above : 0) * s.y_gain + (1 << 19);
     return {{byte_of((luma + s.u_to_b * u) >> 20), byte_of((luma + s.u_to_g * u + s.v_to_g * v) >> 20),
              byte_of((luma + s.v_to_r * v) >> 20)}};
@@ -169,26 +178,32 @@ SEATRIAL_DEVICE Pixel pixel_at(const Image& image, const Settings& s, const Sour
 // ---- Resizing: a column's taps, kept for its rows; then one pixel ----
 
 struct Column {
-    i32 first, second, length;
+    Place first, second;    // of two neighbours; methods that need no second leave it
+    i32 index, length;      // of the first tap
     i32 w0, w1;
     const i32* weights;
 };
 
-SEATRIAL_DEVICE constexpr bool has_lengths(int method) { return method == runs || method == width_first || method == height_first; }
+SEATRIAL_DEVICE constexpr bool has_lengths(int method) {
+    return method == runs || method == width_first || method == height_first;
+}
 
-template <int METHOD>
+template <int METHOD, int KIND>
 SEATRIAL_DEVICE Column column_at(const Image& image, i32 i) {
     Column column{};
     const Taps& taps = image.columns;
-    if (METHOD == copy) column.first = image.begin_x + i;
-    else if (METHOD == halve) column.first = 2 * (image.begin_x + i);
-    else if (METHOD == box) column.first = (image.begin_x + i) * image.box_width;
-    else column.first = read(taps.first + i);
+    if (METHOD == copy) column.index = image.begin_x + i;
+    else if (METHOD == halve) column.index = 2 * (image.begin_x + i);
+    else if (METHOD == box) column.index = (image.begin_x + i) * image.box_width;
+    else column.index = read(taps.first + i);
+    column.first = place_of<KIND>(image, column.index);
+    if (METHOD == halve) column.second = place_of<KIND>(image, column.index + 1);
     if (METHOD == linear) {
         // The last pixel has no neighbour; its second weight is zero.
-        column.second = column.first + 1 < image.width ? column.first + 1 : column.first;
-        column.w0 = read(taps.weights + 2 * i);
-        column.w1 = read(taps.weights + 2 * i + 1);
+        column.second = place_of<KIND>(image, column.index + 1 < image.width ? column.index + 1 : column.index);
+        const i32 both = read(taps.weights + i);
+        column.w0 = both & 0xffff;
+        column.w1 = both >> 16;
     }
     if (METHOD == cubic) column.weights = taps.weights + 4 * i;
     if (has_lengths(METHOD)) {
@@ -198,37 +213,33 @@ SEATRIAL_DEVICE Column column_at(const Image& image, i32 i) {
     return column;
 }
 
-// The sum of a row in 11 bits of fraction keeps its upper bits.
-template <int KIND>
-SEATRIAL_DEVICE Pixel linear_across(const Image& image, const Settings& s, const Column& x, i32 y) {
-    const SourceRow row = row_at<KIND>(image, y);
-    const Pixel a = pixel_at<KIND>(image, s, row, x.first), b = pixel_at<KIND>(image, s, row, x.second);
-    Pixel out{};
-    SEATRIAL_UNROLL
-    for (int c = 0; c < levels_of(KIND); ++c) out.level[c] = (a.level[c] * x.w0 + b.level[c] * x.w1) >> 4;
-    return out;
-}
-
 template <int KIND>
 SEATRIAL_DEVICE Pixel linear_pixel(const Image& image, const Settings& s, const Column& x, i32 i) {
-    const i32 first = read(image.rows.first + i);
-    const i32 w0 = read(image.rows.weights + 2 * i), w1 = read(image.rows.weights + 2 * i + 1);
-    const Pixel upper = linear_across<KIND>(image, s, x, within(first, 0, image.height - 1));
-    // A row without weight is not read. All lanes of a warp agree.
-    Pixel lower{};
-    if (w1 != 0) lower = linear_across<KIND>(image, s, x, within(first + 1, 0, image.height - 1));
+    const i32 first = read(image.rows.first + i), both = read(image.rows.weights + i);
+    const i32 w0 = both & 0xffff, w1 = both >> 16;
+    // A row without weight is not read: the other one is again, out of the first cache. A branch instead would hold back its
+    // loads until the weight is there.
+    const i32 upper = within(first, 0, image.height - 1);
+    const i32 lower = w1 == 0 ? upper : within(first + 1, 0, image.height - 1);
+    const SourceRow above = row_at<KIND>(image, upper), below = row_at<KIND>(image, lower);
+    const Pixel a = pixel_at<KIND>(s, above, x.first), b = pixel_at<KIND>(s, above, x.second);
+    const Pixel d = pixel_at<KIND>(s, below, x.first), e = pixel_at<KIND>(s, below, x.second);
     Pixel out{};
     SEATRIAL_UNROLL
-    for (int c = 0; c < levels_of(KIND); ++c)
-        out.level[c] = (((upper.level[c] * w0) >> 16) + ((lower.level[c] * w1) >> 16) + 2) >> 2;
+    for (int c = 0; c < levels_of(KIND); ++c) {
+        // 11 bits of fraction: the sum of a row keeps its upper bits, and each row's product its upper half.
+        const i32 t = (a.level[c] * x.w0 + b.level[c] * x.w1) >> 4, u = (d.level[c] * x.w0 + e.level[c] * x.w1) >> 4;
+        out.level[c] = (((t * w0) >> 16) + ((u * w1) >> 16) + 2) >> 2;
+    }
     return out;
 }
 
 template <int KIND>
 SEATRIAL_DEVICE Pixel halved_pixel(const Image& image, const Settings& s, const Column& x, i32 i) {
-    const SourceRow upper = row_at<KIND>(image, 2 * (image.begin_y + i)), lower = row_at<KIND>(image, 2 * (image.begin_y + i) + 1);
-    const Pixel a = pixel_at<KIND>(image, s, upper, x.first), b = pixel_at<KIND>(image, s, upper, x.first + 1);
-    const Pixel d = pixel_at<KIND>(image, s, lower, x.first), e = pixel_at<KIND>(image, s, lower, x.first + 1);
+    const i32 y = 2 * (image.begin_y + i);
+    const SourceRow upper = row_at<KIND>(image, y), lower = row_at<KIND>(image, y + 1);
+    const Pixel a = pixel_at<KIND>(s, upper, x.first), b = pixel_at<KIND>(s, upper, x.second);
+    const Pixel d = pixel_at<KIND>(s, lower, x.first), e = pixel_at<KIND>(s, lower, x.second);
     Pixel out{};
     SEATRIAL_UNROLL
     for (int c = 0; c < levels_of(KIND); ++c) out.level[c] = (a.level[c] + b.level[c] + d.level[c] + e.level[c] + 2) >> 2;
@@ -243,7 +254,7 @@ SEATRIAL_DEVICE Pixel box_pixel(const Image& image, const Settings& s, const Col
         const SourceRow row = row_at<KIND>(image, (image.begin_y + i) * image.box_height + down);
         SEATRIAL_NO_UNROLL
         for (i32 across = 0; across < image.box_width; ++across) {
-            const Pixel p = pixel_at<KIND>(image, s, row, x.first + across);
+            const Pixel p = pixel_at<KIND>(s, row, place_of<KIND>(image, x.index + across));
             SEATRIAL_UNROLL
             for (int c = 0; c < levels_of(KIND); ++c) sums[c] += p.level[c];
         }
@@ -268,7 +279,7 @@ SEATRIAL_DEVICE Pixel run_pixel(const Image& image, const Settings& s, const Col
         SEATRIAL_NO_UNROLL
         for (i32 t = 0; t < x.length; ++t) {
             const float weight = as_float(read(x.weights + t));
-            const Pixel p = pixel_at<KIND>(image, s, row, x.first + t);
+            const Pixel p = pixel_at<KIND>(s, row, place_of<KIND>(image, x.index + t));
             SEATRIAL_UNROLL
             for (int c = 0; c < levels_of(KIND); ++c) line[c] = sum(line[c], product(static_cast<float>(p.level[c]), weight));
         }
@@ -294,7 +305,7 @@ SEATRIAL_DEVICE Pixel cubic_pixel(const Image& image, const Settings& s, const C
         SEATRIAL_UNROLL
         for (i32 t = 0; t < 4; ++t) {
             const i32 weight = read(x.weights + t);
-            const Pixel p = pixel_at<KIND>(image, s, row, within(x.first + t, 0, image.width - 1));
+            const Pixel p = pixel_at<KIND>(s, row, place_of<KIND>(image, within(x.index + t, 0, image.width - 1)));
             SEATRIAL_UNROLL
             for (int c = 0; c < levels_of(KIND); ++c) line[c] += p.level[c] * weight;
         }
@@ -323,7 +334,7 @@ SEATRIAL_DEVICE Pixel antialias_pixel(const Image& image, const Settings& s, con
         SEATRIAL_NO_UNROLL
         for (i32 t = 0; t < inner; ++t) {
             const SourceRow row = row_at<KIND>(image, top + (WIDTH_FIRST ? o : t));
-            const Pixel p = pixel_at<KIND>(image, s, row, x.first + (WIDTH_FIRST ? t : o));
+            const Pixel p = pixel_at<KIND>(s, row, place_of<KIND>(image, x.index + (WIDTH_FIRST ? t : o)));
             const i32 weight = read(inner_weights + t);
             SEATRIAL_UNROLL
             for (int c = 0; c < levels_of(KIND); ++c) line[c] += p.level[c] * weight;
@@ -340,8 +351,8 @@ SEATRIAL_DEVICE Pixel antialias_pixel(const Image& image, const Settings& s, con
 
 template <int METHOD, int KIND>
 SEATRIAL_DEVICE Pixel resized_pixel(const Image& image, const Settings& s, const Column& x, i32 i) {
-    if (METHOD == copy) return pixel_at<KIND>(image, s, row_at<KIND>(image, image.begin_y + i), x.first);
-    if (METHOD == nearest) return pixel_at<KIND>(image, s, row_at<KIND>(image, read(image.rows.first + i)), x.first);
+    if (METHOD == copy) return pixel_at<KIND>(s, row_at<KIND>(image, image.begin_y + i), x.first);
+    if (METHOD == nearest) return pixel_at<KIND>(s, row_at<KIND>(image, read(image.rows.first + i)), x.first);
     if (METHOD == linear) return linear_pixel<KIND>(image, s, x, i);
     if (METHOD == halve) return halved_pixel<KIND>(image, s, x, i);
     if (METHOD == box) return box_pixel<KIND>(image, s, x, i);
@@ -351,29 +362,6 @@ SEATRIAL_DEVICE Pixel resized_pixel(const Image& image, const Settings& s, const
 }
 
 // ---- Levels to values ----
-
-SEATRIAL_DEVICE float value_of(const Settings& s, int channel, i32 level) {
-    const float scaled = product(static_cast<float>(level), s.scale);
-    if (s.form == scale_only) return scaled;
-    const float centred = sum(scaled, -s.mean[channel]);
-    if (s.form == scale_mean) return centred;
-    // The quotient, by the reciprocal and the exact remainder: only where this gives the reference's 256 results.
-    const float near = product(centred, s.reciprocal[channel]);
-    return fused(fused(-near, s.std[channel], centred), s.reciprocal[channel], near);
-}
-
-SEATRIAL_DEVICE void put(u8* at, const Settings& s, int channel, i32 level) {
-    const i32 entry = 256 * channel + level;
-    const bool looked_up = s.form == from_table;
-    if (s.type == f32)
-        *reinterpret_cast<float*>(at) =
-            looked_up ? read(static_cast<const float*>(s.tables) + entry) : value_of(s, channel, level);
-    else if (s.type == f16)
-        *reinterpret_cast<u16*>(at) =
-            looked_up ? read(static_cast<const u16*>(s.tables) + entry) : half_bits(value_of(s, channel, level));
-    else
-        *at = looked_up ? read(static_cast<const u8*>(s.tables) + entry) : static_cast<u8>(level + s.added[channel]);
-}
 
 // 15-bit BT.601, as OpenCV's cvtColor.
 SEATRIAL_DEVICE i32 gray_of(const Settings& s, const Pixel& p) {
@@ -389,14 +377,58 @@ SEATRIAL_DEVICE Pixel recolored(const Settings& s, const Pixel& p) {
     return s.reversed ? Pixel{{p.level[2], p.level[1], p.level[0]}} : p;
 }
 
-SEATRIAL_DEVICE void put_pixel(u8* tensor, const Settings& s, i32 x, i32 y, const Pixel& p) {
-    const i64 size = s.type == f32 ? 4 : s.type == f16 ? 2 : 1;
-    u8* at = tensor + y * s.row_stride + x * (s.planar ? size : size * s.channels);
-    const i64 step = s.planar ? s.channel_stride : size;
-    put(at, s, 0, p.level[0]);
-    if (s.channels == 1) return;
-    put(at + step, s, 1, p.level[1]);
-    put(at + 2 * step, s, 2, p.level[2]);
+// What arithmetic gives for each channel; the form is one that equals the table.
+struct Reals {
+    float value[3];
+};
+
+template <int KIND>
+SEATRIAL_DEVICE Reals reals_of(const Settings& s, const Pixel& p) {
+    Reals r{};
+    SEATRIAL_UNROLL
+    for (int c = 0; c < levels_of(KIND); ++c) r.value[c] = product(static_cast<float>(p.level[c]), s.scale);
+    if (s.form == scale_only) return r;
+    SEATRIAL_UNROLL
+    for (int c = 0; c < levels_of(KIND); ++c) r.value[c] = sum(r.value[c], -s.mean[c]);
+    if (s.form == scale_mean) return r;
+    SEATRIAL_UNROLL
+    for (int c = 0; c < levels_of(KIND); ++c) {
+        // The quotient, by the reciprocal and the exact remainder.
+        const float near = product(r.value[c], s.reciprocal[c]);
+        r.value[c] = fused(fused(-near, s.std[c], r.value[c]), s.reciprocal[c], near);
+    }
+    return r;
+}
+
+// One value of each channel, `step` bytes apart. Only the first where there is one channel.
+template <int KIND, typename T>
+SEATRIAL_DEVICE void put(u8* at, const Settings& s, i64 step, T first, T second, T third) {
+    *reinterpret_cast<T*>(at) = first;
+    if (KIND == gray || s.channels == 1) return;
+    *reinterpret_cast<T*>(at + step) = second;
+    *reinterpret_cast<T*>(at + 2 * step) = third;
+}
+
+template <int KIND, typename T>
+SEATRIAL_DEVICE void put_looked_up(u8* at, const Settings& s, i64 step, const Pixel& p) {
+    const T* table = static_cast<const T*>(s.tables);
+    if (KIND == gray || s.channels == 1) return put<KIND, T>(at, s, step, read(table + p.level[0]), T(), T());
+    put<KIND, T>(at, s, step, read(table + p.level[0]), read(table + 256 + p.level[1]), read(table + 512 + p.level[2]));
+}
+
+template <int KIND>
+SEATRIAL_DEVICE void put_pixel(u8* at, const Settings& s, i64 step, const Pixel& p) {
+    if (s.form == from_table) {
+        if (s.type == f32) return put_looked_up<KIND, float>(at, s, step, p);
+        if (s.type == f16) return put_looked_up<KIND, u16>(at, s, step, p);
+        return put_looked_up<KIND, u8>(at, s, step, p);
+    }
+    if (s.type == bytes)
+        return put<KIND, u8>(at, s, step, static_cast<u8>(p.level[0] + s.added[0]), static_cast<u8>(p.level[1] + s.added[1]),
+                             static_cast<u8>(p.level[2] + s.added[2]));
+    const Reals r = reals_of<KIND>(s, p);
+    if (s.type == f32) return put<KIND, float>(at, s, step, r.value[0], r.value[1], r.value[2]);
+    put<KIND, u16>(at, s, step, half_bits(r.value[0]), half_bits(r.value[1]), half_bits(r.value[2]));
 }
 
 // What one thread does: ROWS_A_THREAD pixels of column x of the tensor, from row y on.
@@ -405,19 +437,21 @@ SEATRIAL_DEVICE void thread_body(const Image* images, i32 index, u8* out, const 
     if (x >= s.out_width || y >= s.out_height || index >= s.images) return;
     // A copy: nothing is read again after a store, which for all that the compiler knows goes into the images.
     const Image image = images[index];
-    u8* tensor = out + image.slot;
     const i32 column = x - image.left;
     const bool inside = column >= 0 && column < image.shown_width;
     Column taps{};
-    if (inside) taps = column_at<METHOD>(image, column);
+    if (inside) taps = column_at<METHOD, KIND>(image, column);
+    const i64 size = s.type == f32 ? 4 : s.type == f16 ? 2 : 1;
+    const i64 step = s.planar ? s.channel_stride : size;
+    u8* at = out + image.slot + static_cast<i64>(y) * s.row_stride + x * (s.planar ? size : size * s.channels);
     const i32 end = y + ROWS_A_THREAD < s.out_height ? y + ROWS_A_THREAD : s.out_height;
     SEATRIAL_NO_UNROLL
-    for (; y < end; ++y) {
+    for (; y < end; ++y, at += s.row_stride) {
         const i32 row = y - image.top;
         Pixel levels{{s.pad, s.pad, s.pad}};
         if (inside && row >= 0 && row < image.shown_height)
             levels = recolored<KIND>(s, resized_pixel<METHOD, KIND>(image, s, taps, row));
-        put_pixel(tensor, s, x, y, levels);
+        put_pixel<KIND>(at, s, step, levels);
     }
 }
 

@@ -16,8 +16,12 @@ std::vector<std::int32_t> narrowed(const std::vector<std::int64_t>& wide) {
     return out;
 }
 
+// Both weights, from 0 to 2048, in one number.
 TapTable table_of(const TwoTaps& taps) {
-    return {narrowed(taps.first), {}, {taps.weights.begin(), taps.weights.end()}, 2};
+    TapTable table{narrowed(taps.first), {}, {}, 1};
+    for (std::size_t i = 0; i < taps.first.size(); ++i)
+        table.weights.push_back(taps.weights[2 * i] | taps.weights[2 * i + 1] << 16);
+    return table;
 }
 
 // A fixed number of taps needs no lengths; the body knows four.

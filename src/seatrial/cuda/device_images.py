@@ -49,6 +49,11 @@ class DeviceImage:
                 "width",
                 f"expected rows of at most {LONGEST} bytes, got {self.width} pixels of {channels}; cut the image up",
             )
+        for name in ("row_stride", "chroma_stride"):
+            if abs(getattr(self, name)) > LONGEST:
+                raise ArgumentError(
+                    name, f"expected at most {LONGEST} bytes from row to row, got {getattr(self, name)}"
+                )
         if not self.pixels:
             raise ArgumentError("pixels", "expected the address of device memory, got 0")
         chroma = bool(self.u and self.v), self.chroma_step

@@ -16,11 +16,11 @@ IMAGE = np.dtype(
         ("pixels", np.uint64),
         ("u", np.uint64),
         ("v", np.uint64),
-        ("row_stride", np.int64),
-        ("chroma_stride", np.int64),
         ("slot", np.int64),
         ("columns", _TAPS),
         ("rows", _TAPS),
+        ("row_stride", np.int32),
+        ("chroma_stride", np.int32),
         ("width", np.int32),
         ("height", np.int32),
         ("channels", np.int32),
@@ -42,7 +42,7 @@ SETTINGS = np.dtype(
     [
         ("tables", np.uint64),
         ("channel_stride", np.int64),
-        ("row_stride", np.int64),
+        ("row_stride", np.int32),
         ("out_width", np.int32),
         ("out_height", np.int32),
         ("images", np.int32),
@@ -59,7 +59,6 @@ SETTINGS = np.dtype(
         ("mean", np.float32, 3),
         ("std", np.float32, 3),
         ("reciprocal", np.float32, 3),
-        ("padding", np.int32),
     ]
 )
 

@@ -123,7 +123,9 @@ class DevicePreprocess:
         sizes = list(dict.fromkeys(g.input_hw for g in geometries))
         if len(sizes) != 1:
             found = " and ".join(f"{h} × {w}" for h, w in sizes[:2]) or "no image"
-            raise ArgumentError("images", f"expected at least one, all of one input size, got {found}; give them one by one")
+            raise ArgumentError(
+                "images", f"expected at least one, all of one input size, got {found}; give them one by one"
+            )
         height, width = sizes[0]
         expected = (len(geometries), *p.shape_of(sizes[0]))
         if tuple(shape) != expected:
@@ -249,4 +251,6 @@ def _check_apart(images: Sequence[DeviceImage], input_color: str, out: int, out_
         for start, stride, rows, row_bytes in areas:
             ends = start, start + (rows - 1) * stride
             if min(ends) < out + out_bytes and out < max(ends) + row_bytes:
-                raise ArgumentError("out", f"expected memory of its own, got an address whose tensor overlaps image {i}")
+                raise ArgumentError(
+                    "out", f"expected memory of its own, got an address whose tensor overlaps image {i}"
+                )
