@@ -102,11 +102,11 @@ def test_the_committed_ptx_is_of_these_sources():
         digest.update(f"{name} {len(content)}\n".encode() + content)
     cure = "body.hpp or kernels.cu has changed: run tools/ptx/build.py and commit what it writes"
     assert facts["source_sha256"] == digest.hexdigest(), cure
-    assert facts["source_sha256"] in shipped.preprocess_ptx().text.decode().splitlines()[0], cure
+    assert facts["source_sha256"] in shipped.preprocess_ptx().text.splitlines()[0], cure
 
 
 def test_the_header_is_one_that_older_drivers_take():
-    assert shipped.preprocess_ptx().text.decode().splitlines()[1:4] == [
+    assert shipped.preprocess_ptx().text.splitlines()[1:4] == [
         ".version 7.0", ".target sm_75", ".address_size 64",
     ]  # fmt: skip
 

@@ -75,7 +75,7 @@ _kernels: dict[str, ptx.Kernel] = {}
 
 def committed_kernels() -> dict[str, ptx.Kernel]:
     if not _kernels:
-        _kernels.update(ptx.kernels(preprocess_ptx().text.decode("ascii")))
+        _kernels.update(ptx.kernels(preprocess_ptx().text))
     return _kernels
 
 

@@ -99,8 +99,14 @@ def main() -> int:
         committed = path.read_text("ascii") if path.is_file() else ""
         if committed != text:
             differing += 1
-            lines = list(difflib.unified_diff(committed.splitlines(), text.splitlines(), "committed", "built", lineterm="", n=1))
-            print(f"{path.relative_to(ROOT)} is not what the sources give; run tools/ptx/build.py and commit it", *lines[:40], sep="\n")
+            lines = list(
+                difflib.unified_diff(committed.splitlines(), text.splitlines(), "committed", "built", lineterm="", n=1)
+            )
+            print(
+                f"{path.relative_to(ROOT)} is not what the sources give; run tools/ptx/build.py and commit it",
+                *lines[:40],
+                sep="\n",
+            )
     return 1 if differing else 0
 
 

@@ -74,7 +74,7 @@ class DevicePreprocess:
         if preprocess.engine != "native":
             raise ArgumentError(
                 "engine",
-                f"expected 'native' for preprocessing on a card, got {preprocess.engine!r}; the reference runs on the CPU alone",
+                f"expected 'native' for preprocessing on a card, got {preprocess.engine!r}; the reference runs on the CPU only",
             )
         self._preprocess = preprocess
         self._upload = upload
@@ -134,7 +134,7 @@ class DevicePreprocess:
         if height > rows_a_block * _GRID_LIMIT or width * p.channels > LONGEST // 4:
             raise ArgumentError(
                 "size",
-                f"expected at most {rows_a_block * _GRID_LIMIT} rows of at most {LONGEST // 4} values on a card, got {height} × {width}",
+                f"expected at most {rows_a_block * _GRID_LIMIT} rows of {LONGEST // 4} values on a card, got {height} × {width}",
             )
         item = np.dtype(p.dtype).itemsize
         if not out or out % item:
@@ -209,14 +209,14 @@ def _settings(p: Preprocess) -> tuple[bytes, npt.NDArray[np.void]]:
     s["planar"], s["makes_gray"], s["reversed"] = p.layout == "nchw", makes_gray, reversed
     s["channels"], s["pad"] = p.channels, p.pad_value
     s["yuv"] = yuv_coefficients(p.yuv_matrix, p.yuv_range)
-    c = p.channels
+    c, std = p.channels, np.asarray(p.std, np.float32)
     if s["type"] == TYPES["uint8"]:
         s["added"][:c] = tables.view(np.uint8)[:, 0]
     s["scale"] = np.float32(p.scale)
-    s["mean"][:c] = np.float32(p.mean)
-    s["std"][:c] = np.float32(p.std)
+    s["mean"][:c] = np.asarray(p.mean, np.float32)
+    s["std"][:c] = std
     with np.errstate(over="ignore"):
-        s["reciprocal"][:c] = np.float32(1) / np.float32(p.std)
+        s["reciprocal"][:c] = np.float32(1) / std
     return tables.tobytes(), s
 
 

@@ -16,7 +16,7 @@ from seatrial.errors import BackendUnavailableError
 class Ptx:
     """text: what Module takes; the digests of it and of the sources it was built from; the compiler that built it."""
 
-    text: bytes
+    text: str
     sha256: str
     source_sha256: str
     nvcc: str
@@ -33,4 +33,4 @@ def preprocess_ptx() -> Ptx:
         raise BackendUnavailableError(
             f"preprocess.ptx: expected the kernels of sha256 {facts['ptx_sha256'][:12]}, got {found[:12]}; reinstall seatrial"
         )
-    return Ptx(text, found, facts["source_sha256"], facts["nvcc"])
+    return Ptx(text.decode("ascii"), found, facts["source_sha256"], facts["nvcc"])
