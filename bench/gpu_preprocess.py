@@ -2,9 +2,9 @@
 
     python bench/gpu_preprocess.py [--batch 16] [--seconds 0.3]
 
-Time: by the device's events, launches back to back, the median of blocks. Floor: every byte of the tensors written once and every
-32-byte sector of the images that has weight read once. Copy: device to device, of 512 MiB, both ways counted. The caches are
-not emptied between launches: the images and tensors of a batch are larger than they are, or the row says so.
+Time: by the device's events, launches back to back, the median of blocks. Floor: every byte of the tensors written once and
+every 32-byte sector of the images that has weight read once. Copy: device to device, of 512 MiB, both ways counted. Caches are
+not emptied between launches: a batch's images and tensors are larger than they are, or the row says so.
 """
 
 import argparse
@@ -41,7 +41,7 @@ CASES = [
 def _rows_and_columns(geometry: Geometry, interpolation: str) -> tuple[np.ndarray, np.ndarray]:
     """The source rows and columns that are read."""
     number = INTERPOLATIONS.index(interpolation)
-    _, across, down, columns, rows, box = native.tables(geometry, number)
+    _, across, down, columns, rows, _ = native.tables(geometry, number)
     read = []
     for (begin, count), (first, length, weights, _), source, resized in zip(
         (down, across), (rows, columns), geometry.source_hw, geometry.resized_hw, strict=True
@@ -110,16 +110,14 @@ def main() -> None:
     half = 512 << 20
     one, other = cuda.DeviceBuffer(context, half), cuda.DeviceBuffer(context, half)
     copied = 2 * half / seconds_of(stream, lambda: stream.copy_on_device(one, other), given.seconds)
-    print(
-        f"{context.device.name}: copies {copied / 1e9:.0f} GB/s; batch {given.batch}; L2 {context.device.l2_bytes >> 20} MiB\n"
-    )
+    l2_bytes = context.device.l2_bytes
+    print(f"{context.device.name}: copies {copied / 1e9:.0f} GB/s; batch {given.batch}; L2 {l2_bytes >> 20} MiB\n")
     print("| case | µs | floor, MB | GB/s | of the copy | |\n|---|---|---|---|---|---|")
     rng = np.random.default_rng(0)
     for name, (height, width), settings in CASES:
         preprocess = Preprocess(size=(640, 640), **settings)
-        noise = rng.integers(
-            0, 256, (height * 3 // 2, width) if preprocess.input_color == "nv12" else (height, width, 3), np.uint8
-        )
+        planes = preprocess.input_color == "nv12"
+        noise = rng.integers(0, 256, (height * 3 // 2, width) if planes else (height, width, 3), np.uint8)
         content = packed(noise, preprocess.input_color).tobytes()
         images = [place(content) for _ in range(given.batch)]
         shape = (given.batch, *preprocess.shape)
@@ -135,10 +133,9 @@ def main() -> None:
 
         took = seconds_of(stream, all_of, given.seconds)
         least = given.batch * floor_bytes(preprocess, (height, width))
-        small = "fits into L2" if least < context.device.l2_bytes else ""
-        print(
-            f"| {name} | {took * 1e6:.1f} | {least / 1e6:.1f} | {least / took / 1e9:.0f} | {least / took / copied:.0%} | {small} |"
-        )
+        small = "fits into L2" if least < l2_bytes else ""
+        rate = least / took
+        print(f"| {name} | {took * 1e6:.1f} | {least / 1e6:.1f} | {rate / 1e9:.0f} | {rate / copied:.0%} | {small} |")
 
 
 if __name__ == "__main__":

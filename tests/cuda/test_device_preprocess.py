@@ -243,6 +243,14 @@ def test_refusals_say_what_came_and_the_cure(settings, images, out, shape, messa
     assert str(caught.value) == message
 
 
+def test_more_rows_than_a_grid_has_are_refused():
+    device = DevicePreprocess(Preprocess(size=(2097121, 1), mode="stretch"), Host().place)
+    with pytest.raises(
+        ArgumentError, match="^size: expected at most 2097120 rows of 536870911 values on a card, got 2097121 × 1$"
+    ):
+        device.launches([IMAGE_AT], OUT, (1, 3, 2097121, 1))
+
+
 def test_the_reference_is_not_run_on_a_card():
     with pytest.raises(
         ArgumentError, match="^engine: expected 'native' for preprocessing on a card, got 'reference'; the ref"

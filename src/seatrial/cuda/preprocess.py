@@ -130,11 +130,10 @@ class DevicePreprocess:
         expected = (len(geometries), *p.shape_of(sizes[0]))
         if tuple(shape) != expected:
             raise ArgumentError("shape", f"expected {expected} for these images, got {tuple(shape)}")
-        rows_a_block = native.BLOCK[1] * native.THREAD_ROWS
-        if height > rows_a_block * _GRID_LIMIT or width * p.channels > LONGEST // 4:
+        most = native.BLOCK[1] * native.THREAD_ROWS * _GRID_LIMIT, LONGEST // 4
+        if height > most[0] or width * p.channels > most[1]:
             raise ArgumentError(
-                "size",
-                f"expected at most {rows_a_block * _GRID_LIMIT} rows of {LONGEST // 4} values on a card, got {height} × {width}",
+                "size", f"expected at most {most[0]} rows of {most[1]} values on a card, got {height} × {width}"
             )
         item = np.dtype(p.dtype).itemsize
         if not out or out % item:
