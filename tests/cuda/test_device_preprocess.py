@@ -153,6 +153,19 @@ def test_images_of_one_method_go_in_one_launch_and_tables_up_once():
     assert machine.uploads[before:] == [3 * IMAGE.itemsize, IMAGE.itemsize, IMAGE.itemsize]
 
 
+@pytest.mark.parametrize(
+    ("source", "method"), [((1080, 1920), "nearest"), ((720, 1280), "halve"), ((750, 1000), "linear")]
+)
+def test_a_linear_resize_that_needs_less_arithmetic_gets_less(source, method):
+    preprocess = Preprocess(size=(640, 640))
+    launches = DevicePreprocess(preprocess, Host().place).launches(
+        [DeviceImage.at(0x1000_0000, *source, "bgr")], 0x2000_0000, (1, 3, 640, 640)
+    )
+    assert [launch.function for launch in launches] == [f"seatrial_preprocess_{method}_color"]
+    image = picture(np.random.default_rng(0), *source, "bgr")
+    assert same_bits(run(Host(), preprocess, [image]), preprocess(image)) == 0
+
+
 def test_a_launch_keeps_the_memory_that_it_points_into():
     machine = Host()
     device = DevicePreprocess(Preprocess(size=(16, 16)), machine.place)

@@ -24,6 +24,26 @@ TapTable table_of(const TwoTaps& taps) {
     return table;
 }
 
+bool all_weight_on_firsts(const TwoTaps& taps) {
+    for (std::size_t i = 0; i < taps.first.size(); ++i)
+        if (taps.weights[2 * i + 1] != 0) return false;
+    return true;
+}
+
+TapTable firsts_of(const TwoTaps& taps, const Axis& axis) {
+    TapTable table;
+    for (std::int64_t first : taps.first)
+        table.first.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(first, 0, axis.source - 1)));
+    return table;
+}
+
+// An odd whole factor, such as 1080p's to 640 x 360, hits pixel centres: all weight on one pixel gives that pixel.
+Tables linear_tables(const TwoTaps& across, const TwoTaps& down, const Axis& columns, const Axis& rows) {
+    if (all_weight_on_firsts(across) && all_weight_on_firsts(down))
+        return {nearest, firsts_of(across, columns), firsts_of(down, rows)};
+    return {linear, table_of(across), table_of(down)};
+}
+
 // A fixed number of taps needs no lengths; the body knows four.
 TapTable table_of(ManyTaps taps, bool lengths) {
     return {narrowed(taps.first), lengths ? std::move(taps.length) : std::vector<std::int32_t>(), std::move(taps.weights),
@@ -72,10 +92,10 @@ Tables tables_of(Interpolation interpolation, const Axis& columns, const Axis& r
         case Interpolation::nearest:
             return {nearest, {narrowed(nearest_taps(columns)), {}, {}}, {narrowed(nearest_taps(rows)), {}, {}}};
         case Interpolation::linear:
-            return {linear, table_of(linear_taps(columns, true)), table_of(linear_taps(rows, false))};
+            return linear_tables(linear_taps(columns, true), linear_taps(rows, false), columns, rows);
         case Interpolation::area:
             if (shrinks) return area_tables(columns, rows);
-            return {linear, table_of(area_enlarging_taps(columns, true)), table_of(area_enlarging_taps(rows, false))};
+            return linear_tables(area_enlarging_taps(columns, true), area_enlarging_taps(rows, false), columns, rows);
         case Interpolation::cubic:
             return {cubic, table_of(cubic_taps(columns), false), table_of(cubic_taps(rows), false)};
         case Interpolation::antialias_linear:
