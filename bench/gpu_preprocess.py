@@ -49,8 +49,9 @@ def _rows_and_columns(geometry: Geometry, interpolation: str) -> tuple[np.ndarra
         if length.size:
             used = np.concatenate([np.arange(f, f + n) for f, n in zip(first, length, strict=True)])
         elif first.size:
-            second = first + (weights >> 16 != 0) if weights.size else first
-            used = np.clip(np.concatenate([first, second]), 0, source - 1)
+            used = first
+        elif weights.size:
+            used = weights.reshape(-1, 4)[:, :2]
         else:
             factor = source // resized
             used = np.arange(begin * factor, (begin + count) * factor)

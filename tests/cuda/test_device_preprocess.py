@@ -174,7 +174,7 @@ def test_a_launch_keeps_the_memory_that_it_points_into():
     record = np.frombuffer(next(k for k in launch.kept if k.pointer == int.from_bytes(images, "little")).kept, IMAGE)[0]
     held = {k.pointer: k.kept.nbytes for k in launch.kept}
     for address in (
-        record["columns"]["first"],
+        record["columns"]["weights"],
         record["rows"]["weights"],
         np.frombuffer(settings, SETTINGS)[0]["tables"],
     ):
@@ -254,6 +254,19 @@ def test_refusals_say_what_came_and_the_cure(settings, images, out, shape, messa
     with pytest.raises(ArgumentError) as caught:
         device.launches(images, out, shape)
     assert str(caught.value) == message
+
+
+def test_memory_that_a_vector_load_cannot_read_is_refused():
+    class Askew(Host):
+        def place(self, content):
+            placed = super().place(content)
+            placed.pointer += 8
+            return placed
+
+    with pytest.raises(
+        ArgumentError, match=r"^upload: expected memory at a multiple of 16, got 0x\w+8; DeviceBuffer gives such$"
+    ):
+        DevicePreprocess(Preprocess(size=(8, 8)), Askew().place)
 
 
 def test_more_rows_than_a_grid_has_are_refused():

@@ -234,6 +234,12 @@ def _operation(i: Instruction) -> Callable[[Threads], None]:
         if kind not in kinds:
             raise unknown
         return lambda t: t.put(i.operands[0], function(*(t.get(o, TYPES[kind]) for o in i.operands[1:])))
+    if stem == "mad.wide" and kind in ("s32", "u32"):
+        wider = TYPES[f"{kind[0]}64"]
+        return lambda t: t.put(
+            i.operands[0],
+            _wide(t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], TYPES[kind])) + t.get(i.operands[3], wider),
+        )
     if head in ("shl", "shr") and len(i.opcode) == 2:
         shift = _shift(head == "shr")
         return lambda t: t.put(i.operands[0], shift(t.get(i.operands[1], TYPES[kind]), t.get(i.operands[2], np.uint32)))

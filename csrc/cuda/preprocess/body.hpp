@@ -25,6 +25,7 @@ using u16 = unsigned short;
 using u32 = unsigned int;
 using i32 = int;
 using i64 = long long;
+using u64 = unsigned long long;
 
 // How the resized image is made. The words are csrc/preprocess/README.md's.
 enum Method { copy, nearest, linear, halve, box, runs, cubic, width_first, height_first };
@@ -41,10 +42,15 @@ constexpr int BLOCK_COLUMNS = 32, BLOCK_THREADS_DOWN = 8, ROWS_A_THREAD = 4;
 
 // Taps of the shown part of one axis: the i-th reads source pixels from first[i] on, length[i] of them (methods with a fixed
 // number have no lengths), with the weights from i * stride on: integers, or the bits of floats where the method is `runs`. Where
-// it is `linear`, one integer has both: the first in its lower half, the second in its upper.
+// it is `linear`, the weights are TapPairs, and there is nothing else.
 struct Taps {
     const i32 *first, *length, *weights;
     i64 stride;
+};
+
+// Two source pixels and their 11-bit weights: 16 bytes, loaded at once. A pixel without weight is the other one again.
+struct alignas(16) TapPair {
+    i32 first, second, w0, w1;
 };
 
 // One image of a batch, and where it lies in its tensor. Strides are bytes; addresses are the device's.
@@ -68,6 +74,8 @@ struct Settings {
     i64 channel_stride;
     i32 row_stride, out_width, out_height, images;
     i32 type, form;
+    // reversed: the source's channels run from the tensor's last to its first; all that is one a channel here, and the
+    // tables, are in the source's order. Where three channels become grey: they are R, G, B.
     i32 planar, makes_gray, reversed, channels;
     i32 pad;  // a level
     i32 y_offset, y_gain, u_to_b, u_to_g, v_to_g, v_to_r;
@@ -87,6 +95,16 @@ SEATRIAL_DEVICE i32 rounded(float a) { return __float2int_rn(a); }
 SEATRIAL_DEVICE float as_float(i32 bits) { return __int_as_float(bits); }
 template <typename T>
 SEATRIAL_DEVICE T read(const T* p) { return __ldg(p); }
+SEATRIAL_DEVICE TapPair read(const TapPair* p) {
+    const int4 v = __ldg(reinterpret_cast<const int4*>(p));
+    return {v.x, v.y, v.z, v.w};
+}
+// One instruction. Of the plain product the compiler makes one of 64 by 64 bits where it has widened the stride early.
+SEATRIAL_DEVICE const u8* row_from(const u8* base, i32 y, i32 stride) {
+    u64 address;
+    asm("mad.wide.s32 %0, %1, %2, %3;" : "=l"(address) : "r"(y), "r"(stride), "l"(base));
+    return reinterpret_cast<const u8*>(address);
+}
 SEATRIAL_DEVICE u16 half_bits(float a) {
     u16 bits;
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(a));
@@ -104,6 +122,7 @@ inline float as_float(i32 bits) {
 }
 template <typename T>
 inline T read(const T* p) { return *p; }
+inline const u8* row_from(const u8* base, i32 y, i32 stride) { return base + static_cast<i64>(y) * stride; }
 // To nearest, halves to even; at and above 65520 infinity. A NaN never comes here: such tables are looked up.
 inline u16 half_bits(float a) {
     u32 bits;
@@ -123,6 +142,7 @@ __device__ i32 rounded(float);
 __device__ float as_float(i32);
 template <typename T>
 __device__ T read(const T*);
+__device__ const u8* row_from(const u8*, i32, i32);
 __device__ u16 half_bits(float);
 #endif
 
@@ -144,10 +164,10 @@ struct SourceRow {
 
 template <int KIND>
 SEATRIAL_DEVICE SourceRow row_at(const Image& image, i32 y) {
-    SourceRow row{image.pixels + static_cast<i64>(y) * image.row_stride, nullptr, nullptr};
+    SourceRow row{row_from(image.pixels, y, image.row_stride), nullptr, nullptr};
     if (KIND == planes) {
-        row.u = image.u + static_cast<i64>(y >> 1) * image.chroma_stride;
-        row.v = image.v + static_cast<i64>(y >> 1) * image.chroma_stride;
+        row.u = row_from(image.u, y >> 1, image.chroma_stride);
+        row.v = row_from(image.v, y >> 1, image.chroma_stride);
     }
     return row;
 }
@@ -195,15 +215,15 @@ SEATRIAL_DEVICE Column column_at(const Image& image, i32 i) {
     if (METHOD == copy) column.index = image.begin_x + i;
     else if (METHOD == halve) column.index = 2 * (image.begin_x + i);
     else if (METHOD == box) column.index = (image.begin_x + i) * image.box_width;
-    else column.index = read(taps.first + i);
-    column.first = place_of<KIND>(image, column.index);
+    else if (METHOD != linear) column.index = read(taps.first + i);
+    if (METHOD != linear) column.first = place_of<KIND>(image, column.index);
     if (METHOD == halve) column.second = place_of<KIND>(image, column.index + 1);
     if (METHOD == linear) {
-        // The last pixel has no neighbour; its second weight is zero.
-        column.second = place_of<KIND>(image, column.index + 1 < image.width ? column.index + 1 : column.index);
-        const i32 both = read(taps.weights + i);
-        column.w0 = both & 0xffff;
-        column.w1 = both >> 16;
+        const TapPair two = read(reinterpret_cast<const TapPair*>(taps.weights) + i);
+        column.first = place_of<KIND>(image, two.first);
+        column.second = place_of<KIND>(image, two.second);
+        column.w0 = two.w0;
+        column.w1 = two.w1;
     }
     if (METHOD == cubic) column.weights = taps.weights + 4 * i;
     if (has_lengths(METHOD)) {
@@ -215,13 +235,8 @@ SEATRIAL_DEVICE Column column_at(const Image& image, i32 i) {
 
 template <int KIND>
 SEATRIAL_DEVICE Pixel linear_pixel(const Image& image, const Settings& s, const Column& x, i32 i) {
-    const i32 first = read(image.rows.first + i), both = read(image.rows.weights + i);
-    const i32 w0 = both & 0xffff, w1 = both >> 16;
-    // A row without weight is not read: the other one is again, out of the first cache. A branch instead would hold back its
-    // loads until the weight is there.
-    const i32 upper = within(first, 0, image.height - 1);
-    const i32 lower = w1 == 0 ? upper : within(first + 1, 0, image.height - 1);
-    const SourceRow above = row_at<KIND>(image, upper), below = row_at<KIND>(image, lower);
+    const TapPair y = read(reinterpret_cast<const TapPair*>(image.rows.weights) + i);
+    const SourceRow above = row_at<KIND>(image, y.first), below = row_at<KIND>(image, y.second);
     const Pixel a = pixel_at<KIND>(s, above, x.first), b = pixel_at<KIND>(s, above, x.second);
     const Pixel d = pixel_at<KIND>(s, below, x.first), e = pixel_at<KIND>(s, below, x.second);
     Pixel out{};
@@ -229,7 +244,7 @@ SEATRIAL_DEVICE Pixel linear_pixel(const Image& image, const Settings& s, const 
     for (int c = 0; c < levels_of(KIND); ++c) {
         // 11 bits of fraction: the sum of a row keeps its upper bits, and each row's product its upper half.
         const i32 t = (a.level[c] * x.w0 + b.level[c] * x.w1) >> 4, u = (d.level[c] * x.w0 + e.level[c] * x.w1) >> 4;
-        out.level[c] = (((t * w0) >> 16) + ((u * w1) >> 16) + 2) >> 2;
+        out.level[c] = (((t * y.w0) >> 16) + ((u * y.w1) >> 16) + 2) >> 2;
     }
     return out;
 }
@@ -369,12 +384,10 @@ SEATRIAL_DEVICE i32 gray_of(const Settings& s, const Pixel& p) {
     return (p.level[0] * blue + p.level[1] * 19235 + p.level[2] * red + (1 << 14)) >> 15;
 }
 
-// The levels of the tensor's channels, in their order.
+// One level where the tensor has one channel.
 template <int KIND>
 SEATRIAL_DEVICE Pixel recolored(const Settings& s, const Pixel& p) {
-    if (KIND == gray) return p;
-    if (s.makes_gray) return {{gray_of(s, p), 0, 0}};
-    return s.reversed ? Pixel{{p.level[2], p.level[1], p.level[0]}} : p;
+    return KIND != gray && s.makes_gray ? Pixel{{gray_of(s, p), 0, 0}} : p;
 }
 
 // What arithmetic gives for each channel; the form is one that equals the table.
@@ -442,8 +455,12 @@ SEATRIAL_DEVICE void thread_body(const Image* images, i32 index, u8* out, const 
     Column taps{};
     if (inside) taps = column_at<METHOD, KIND>(image, column);
     const i64 size = s.type == f32 ? 4 : s.type == f16 ? 2 : 1;
-    const i64 step = s.planar ? s.channel_stride : size;
+    i64 step = s.planar ? s.channel_stride : size;
     u8* at = out + image.slot + static_cast<i64>(y) * s.row_stride + x * (s.planar ? size : size * s.channels);
+    if (KIND != gray && s.reversed && s.channels == 3) {
+        at += 2 * step;
+        step = -step;
+    }
     const i32 end = y + ROWS_A_THREAD < s.out_height ? y + ROWS_A_THREAD : s.out_height;
     SEATRIAL_NO_UNROLL
     for (; y < end; ++y, at += s.row_stride) {

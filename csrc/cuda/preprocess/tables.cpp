@@ -16,11 +16,20 @@ std::vector<std::int32_t> narrowed(const std::vector<std::int64_t>& wide) {
     return out;
 }
 
-// Both weights, from 0 to 2048, in one number.
-TapTable table_of(const TwoTaps& taps) {
-    TapTable table{narrowed(taps.first), {}, {}, 1};
-    for (std::size_t i = 0; i < taps.first.size(); ++i)
-        table.weights.push_back(taps.weights[2 * i] | taps.weights[2 * i + 1] << 16);
+std::int32_t clamped(std::int64_t index, const Axis& axis) {
+    return static_cast<std::int32_t>(std::clamp<std::int64_t>(index, 0, axis.source - 1));
+}
+
+// Records of four numbers, as body.hpp's TapPair. What has no weight is not read: the other one is twice.
+TapTable table_of(const TwoTaps& taps, const Axis& axis) {
+    TapTable table;
+    for (std::size_t i = 0; i < taps.first.size(); ++i) {
+        const std::int32_t w0 = taps.weights[2 * i], w1 = taps.weights[2 * i + 1];
+        std::int32_t first = clamped(taps.first[i], axis), second = clamped(taps.first[i] + 1, axis);
+        if (w1 == 0) second = first;
+        if (w0 == 0) first = second;
+        table.weights.insert(table.weights.end(), {first, second, w0, w1});
+    }
     return table;
 }
 
@@ -32,8 +41,7 @@ bool all_weight_on_firsts(const TwoTaps& taps) {
 
 TapTable firsts_of(const TwoTaps& taps, const Axis& axis) {
     TapTable table;
-    for (std::int64_t first : taps.first)
-        table.first.push_back(static_cast<std::int32_t>(std::clamp<std::int64_t>(first, 0, axis.source - 1)));
+    for (std::int64_t first : taps.first) table.first.push_back(clamped(first, axis));
     return table;
 }
 
@@ -41,7 +49,7 @@ TapTable firsts_of(const TwoTaps& taps, const Axis& axis) {
 Tables linear_tables(const TwoTaps& across, const TwoTaps& down, const Axis& columns, const Axis& rows) {
     if (all_weight_on_firsts(across) && all_weight_on_firsts(down))
         return {nearest, firsts_of(across, columns), firsts_of(down, rows)};
-    return {linear, table_of(across), table_of(down)};
+    return {linear, table_of(across, columns), table_of(down, rows)};
 }
 
 // A fixed number of taps needs no lengths; the body knows four.

@@ -13,7 +13,7 @@ namespace device {
 
 // As body.hpp's Taps. What a method does not read is empty.
 struct TapTable {
-    std::vector<std::int32_t> first, length, weights;  // weights of `runs` are the bits of floats
+    std::vector<std::int32_t> first, length, weights;  // weights of `runs` are floats' bits, of `linear` whole TapPairs
     std::int64_t stride = 0;
 };
 

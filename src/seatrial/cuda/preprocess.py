@@ -77,10 +77,10 @@ class DevicePreprocess:
                 f"expected 'native' for preprocessing on a card, got {preprocess.engine!r}; the reference runs on the CPU only",
             )
         self._preprocess = preprocess
-        self._upload = upload
+        self._upload = _aligned(upload)
         self._sizes: OrderedDict[tuple[int, int], _SizeTables] = OrderedDict()
         tables, self._settings = _settings(preprocess)
-        self._values = upload(tables)
+        self._values = self._upload(tables)
         self._settings["tables"] = self._values.pointer
 
     def launches(self, images: Sequence[DeviceImage], out: int, shape: tuple[int, ...]) -> tuple[Launch, ...]:
@@ -186,6 +186,20 @@ class DevicePreprocess:
         )
 
 
+def _aligned(upload: Upload) -> Upload:
+    """Checks where the memory lies: a load of 16 bytes traps elsewhere."""
+
+    def checked(content: bytes) -> Buffer:
+        buffer = upload(content)
+        if buffer.pointer % 16:
+            raise ArgumentError(
+                "upload", f"expected memory at a multiple of 16, got {buffer.pointer:#x}; DeviceBuffer gives such"
+            )
+        return buffer
+
+    return checked
+
+
 def kernel_of(function: str) -> tuple[int, int]:
     """(method, kind) of a launch's function, as numbers of body.hpp's enums."""
     method, _, kind = function.removeprefix("seatrial_preprocess_").rpartition("_")
@@ -200,6 +214,9 @@ def _settings(p: Preprocess) -> tuple[bytes, npt.NDArray[np.void]]:
     reversed = runs_rgb if p.color == "gray" else runs_rgb != (p.color == "rgb")
     levels = np.repeat(np.arange(256, dtype=np.uint8)[:, None, None], p.channels, axis=2)
     tables = np.ascontiguousarray(reference.to_values(levels, n)[:, 0].T)
+    # One a channel, in the source's order.
+    order = slice(None, None, -1) if reversed and p.color != "gray" else slice(None)
+    tables = np.ascontiguousarray(tables[order])
     values = native_preprocess.values_for(n, p.layout == "nchw", makes_gray, reversed)
     s = np.zeros((), SETTINGS)
     s["type"] = TYPES[p.dtype]
@@ -208,11 +225,11 @@ def _settings(p: Preprocess) -> tuple[bytes, npt.NDArray[np.void]]:
     s["planar"], s["makes_gray"], s["reversed"] = p.layout == "nchw", makes_gray, reversed
     s["channels"], s["pad"] = p.channels, p.pad_value
     s["yuv"] = yuv_coefficients(p.yuv_matrix, p.yuv_range)
-    c, std = p.channels, np.asarray(p.std, np.float32)
+    c, std = p.channels, np.asarray(p.std[order], np.float32)
     if s["type"] == TYPES["uint8"]:
         s["added"][:c] = tables.view(np.uint8)[:, 0]
     s["scale"] = np.float32(p.scale)
-    s["mean"][:c] = np.asarray(p.mean, np.float32)
+    s["mean"][:c] = np.asarray(p.mean[order], np.float32)
     s["std"][:c] = std
     with np.errstate(over="ignore"):
         s["reciprocal"][:c] = np.float32(1) / std
