@@ -93,6 +93,13 @@ def seconds_of(stream: cuda.Stream, work: Callable[[], None], seconds: float) ->
         calls = int(calls * min(50.0, 1.2 * seconds * 1e9 / times_ns.sum())) + 1
 
 
+def copy_bandwidth(context: cuda.Context, stream: cuda.Stream, seconds: float) -> float:
+    """Bytes a second, read and written ones counted."""
+    nbytes = 512 << 20
+    one, other = cuda.DeviceBuffer(context, nbytes), cuda.DeviceBuffer(context, nbytes)
+    return 2 * nbytes / seconds_of(stream, lambda: stream.copy_on_device(one, other), seconds)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--batch", type=int, default=16)
@@ -108,9 +115,7 @@ def main() -> None:
         stream.synchronize()
         return buffer
 
-    half = 512 << 20
-    one, other = cuda.DeviceBuffer(context, half), cuda.DeviceBuffer(context, half)
-    copied = 2 * half / seconds_of(stream, lambda: stream.copy_on_device(one, other), given.seconds)
+    copied = copy_bandwidth(context, stream, given.seconds)
     l2_bytes = context.device.l2_bytes
     print(f"{context.device.name}: copies {copied / 1e9:.0f} GB/s; batch {given.batch}; L2 {l2_bytes >> 20} MiB\n")
     print("| case | µs | floor, MB | GB/s | of the copy | |\n|---|---|---|---|---|---|")

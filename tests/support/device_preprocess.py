@@ -94,7 +94,9 @@ def run(
     )
     device = DevicePreprocess(preprocess, machine.place)
     out = machine.output(before)
-    for launch in device.launches([image for image, _ in placed], out.pointer, shape):
+    # Held until the tensor is read: a launch keeps the memory that its kernel reads, which may run later.
+    launches = device.launches([image for image, _ in placed], out.pointer, shape)
+    for launch in launches:
         machine.launch(launch)
     return machine.read(out, before)
 
