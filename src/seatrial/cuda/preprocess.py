@@ -41,7 +41,7 @@ Upload = Callable[[bytes], Buffer]
 
 @dataclass(frozen=True)
 class Launch:
-    """One kernel launch. It may be repeated, and captured in a graph. Keep it, the images and the tensor until the kernel has run."""
+    """One kernel launch. It may be repeated, and captured in a graph. Keep it, images and tensor until the kernel has run."""
 
     function: str  # its name in preprocess.ptx
     grid: tuple[int, int, int]
