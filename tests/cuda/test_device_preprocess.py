@@ -286,5 +286,8 @@ def test_the_reference_is_not_run_on_a_card():
 
 def test_an_image_that_does_not_fit_is_the_same_error_as_on_the_cpu():
     device = DevicePreprocess(Preprocess(size=(8, 8), mode="pad"), Host().place)
-    with pytest.raises(DataError, match="mode 'pad' does not resize"):
+    with pytest.raises(DataError, match="^mode 'pad' does not resize"):
         device.launches([IMAGE_AT], OUT, (1, 3, 8, 8))
+    small = DeviceImage.at(0x1100_0000, 5, 5, "bgr")
+    with pytest.raises(DataError, match="^image 1 of the batch: mode 'pad' does not resize"):
+        device.launches([small, IMAGE_AT], OUT, (2, 3, 8, 8))

@@ -1,4 +1,4 @@
-// The arithmetic of preprocessing on a card, one body for nvcc, NVRTC and g++: the same bits as csrc/preprocess, pixel by pixel.
+// The arithmetic of preprocessing on a card, one body for nvcc, NVRTC and g++: the bits of csrc/preprocess, pixel by pixel.
 // Not for: launching (seatrial.cuda), which taps and weights (csrc/preprocess/taps.cpp makes the tables that this reads).
 //
 // A plain subset of C++ without headers on the device side. Products and sums of floats are written out as functions that
@@ -40,9 +40,9 @@ enum Form { from_table, scale_only, scale_mean, scale_mean_std, add };
 // Of a thread block: 32 columns side by side, and four rows a thread, which share the column's taps.
 constexpr int BLOCK_COLUMNS = 32, BLOCK_THREADS_DOWN = 8, ROWS_A_THREAD = 4;
 
-// Taps of the shown part of one axis: the i-th reads source pixels from first[i] on, length[i] of them (methods with a fixed
-// number have no lengths), with the weights from i * stride on: integers, or the bits of floats where the method is `runs`. Where
-// it is `linear`, the weights are TapPairs, and there is nothing else.
+// Taps of the shown part of one axis: the i-th reads source pixels from first[i] on, length[i] of them (methods with a
+// fixed number have no lengths), with the weights from i * stride on: integers, or the bits of floats where the method is
+// `runs`. Where it is `linear`, the weights are TapPairs, and there is nothing else.
 struct Taps {
     const i32 *first, *length, *weights;
     i64 stride;

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from seatrial._native import device_preprocess as native
 from seatrial.cuda.device_images import LONGEST, DeviceImage
 from seatrial.cuda.layouts import FROM_TABLE, IMAGE, KINDS, METHODS, SETTINGS, TYPES
+from seatrial.errors import DataError
 from seatrial.kernels import native_preprocess, reference
 from seatrial.kernels.arguments import ArgumentError
 from seatrial.kernels.geometry import Geometry
@@ -113,9 +114,13 @@ class DevicePreprocess:
         for i, image in enumerate(images):
             try:
                 image.check(self._preprocess.input_color)
+                geometries.append(self._preprocess.geometry((image.height, image.width)))
             except ArgumentError as e:
                 raise ArgumentError(f"image {i} of the batch: {e.argument}", e.text) from None
-            geometries.append(self._preprocess.geometry((image.height, image.width)))
+            except DataError as e:
+                if len(images) == 1:
+                    raise
+                raise DataError(e.text, subject=f"image {i} of the batch") from None
         return geometries
 
     def _settings_of(self, geometries: list[Geometry], out: int, shape: tuple[int, ...]) -> npt.NDArray[np.void]:
