@@ -44,11 +44,18 @@ kernels = [
 loops = ["csrc/timing/loops.cpp"]
 ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
 statistics = ["csrc/statistics/average_precision.cpp", "csrc/statistics/queue.cpp"]
+# The CPU kernels' own taps, as tables for a card; the card's kernels are src/seatrial/cuda/preprocess.ptx.
+device_preprocess = [
+    "csrc/preprocess/taps.cpp",
+    "csrc/cuda/preprocess/tables.cpp",
+    "csrc/cuda/preprocess/host.cpp",
+]
 extensions = [
     extension("timing", *loops),
     extension("ort", *ort),
     extension("kernels", *kernels),
     extension("statistics", *statistics),
+    extension("device_preprocess", *device_preprocess),
 ]
 
 setup(ext_modules=cythonize(extensions, language_level=3, include_path=["src"]))

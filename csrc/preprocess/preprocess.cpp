@@ -81,12 +81,6 @@ class TensorRows {
     std::vector<std::uint8_t> gray_;
 };
 
-// The part of a resized axis that the tensor shows.
-Axis visible(std::int64_t source, std::int64_t resized, std::int64_t offset, std::int64_t out) {
-    const std::int64_t begin = std::max<std::int64_t>(0, -offset), end = std::min(resized, out - offset);
-    return {source, resized, begin, std::max<std::int64_t>(0, end - begin)};
-}
-
 }  // namespace
 
 Form cheapest_form(const Values& values, const float* floats) noexcept {

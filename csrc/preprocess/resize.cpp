@@ -5,8 +5,6 @@ namespace seatrial {
 
 namespace {
 
-bool half(const Axis& axis) { return axis.source == 2 * axis.resized; }
-
 struct CopiedRows : RowsOfColumns {
     using RowsOfColumns::RowsOfColumns;
     const std::uint8_t* row(std::int64_t y) override {
@@ -75,7 +73,7 @@ std::unique_ptr<ResizedRows> resized_rows(
     const bool shrinks = columns.source >= columns.resized && rows.source >= rows.resized;
     const bool averages = interpolation == Interpolation::linear || interpolation == Interpolation::area;
     // OpenCV routes both here.
-    if (averages && half(columns) && half(rows)) return std::make_unique<HalvedRows>(kernels, source, columns, rows);
+    if (averages && halves(columns) && halves(rows)) return std::make_unique<HalvedRows>(kernels, source, columns, rows);
     switch (interpolation) {
         case Interpolation::nearest:
             return std::make_unique<NearestRows>(kernels, source, columns, rows);

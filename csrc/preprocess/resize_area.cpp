@@ -5,12 +5,6 @@ namespace seatrial {
 
 namespace {
 
-// Whole numbers only: OpenCV compares the factor with its rounding.
-bool divides(const Axis& axis) {
-    const double factor = 1.0 / (static_cast<double>(axis.resized) / static_cast<double>(axis.source));
-    return std::fabs(factor - std::nearbyint(factor)) < 2.220446049250313e-16;
-}
-
 struct BoxRows : RowsOfColumns {
     BoxRows(const RowKernels& kernels, SourceRows& source, const Axis& columns, const Axis& rows)
         : RowsOfColumns(kernels, source, columns, rows), wide(static_cast<int>(columns.source / columns.resized)),

@@ -97,13 +97,6 @@ struct CubicRows : RowsOfColumns {
     Ring<std::int32_t> ring;
 };
 
-// Pillow 13's order: a height that shrinks by more than twice what the width does goes first. The rounding between the
-// passes makes the order visible.
-bool height_first(const Axis& columns, const Axis& rows) {
-    const std::int64_t less_high = rows.source - rows.resized, less_wide = columns.source - columns.resized;
-    return less_high > 0 && less_high > 2 * less_wide;
-}
-
 struct WidthFirstRows : RowsOfColumns {
     WidthFirstRows(const RowKernels& kernels, SourceRows& source, const Axis& columns, const Axis& rows, bool cubic)
         : RowsOfColumns(kernels, source, columns, rows), across(antialias_taps(columns, cubic), channels, true),
@@ -167,7 +160,7 @@ Made cubic_rows(const RowKernels& kernels, SourceRows& source, const Axis& colum
 }
 
 Made antialias_rows(const RowKernels& kernels, SourceRows& source, const Axis& columns, const Axis& rows, bool cubic) {
-    if (height_first(columns, rows)) return std::make_unique<HeightFirstRows>(kernels, source, columns, rows, cubic);
+    if (height_goes_first(columns, rows)) return std::make_unique<HeightFirstRows>(kernels, source, columns, rows, cubic);
     return std::make_unique<WidthFirstRows>(kernels, source, columns, rows, cubic);
 }
 

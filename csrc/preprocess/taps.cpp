@@ -32,6 +32,20 @@ double keys_cubic(double x) {
 
 }  // namespace
 
+Axis visible(std::int64_t source, std::int64_t resized, std::int64_t offset, std::int64_t out) {
+    const std::int64_t begin = std::max<std::int64_t>(0, -offset), end = std::min(resized, out - offset);
+    return {source, resized, begin, std::max<std::int64_t>(0, end - begin)};
+}
+
+bool halves(const Axis& axis) { return axis.source == 2 * axis.resized; }
+
+bool divides(const Axis& axis) { return std::fabs(factor(axis) - std::nearbyint(factor(axis))) < 2.220446049250313e-16; }
+
+bool height_goes_first(const Axis& columns, const Axis& rows) {
+    const std::int64_t less_high = rows.source - rows.resized, less_wide = columns.source - columns.resized;
+    return less_high > 0 && less_high > 2 * less_wide;
+}
+
 std::vector<std::int64_t> nearest_taps(const Axis& axis) {
     std::vector<std::int64_t> taps(axis.count);
     for (std::int64_t i = 0; i < axis.count; ++i)

@@ -14,6 +14,17 @@ struct Axis {
     std::int64_t source, resized, begin, count;
 };
 
+// The part of a resized axis that the tensor shows.
+Axis visible(std::int64_t source, std::int64_t resized, std::int64_t offset, std::int64_t out);
+
+// Which method an axis asks for. OpenCV routes linear and area to means of 2 x 2 pixels at exactly half size; it compares a
+// factor with its rounding to know whole ones.
+bool halves(const Axis& axis);
+bool divides(const Axis& axis);
+// Pillow 13's order: a height that shrinks by more than twice what the width does goes first. The rounding between the
+// passes makes the order visible.
+bool height_goes_first(const Axis& columns, const Axis& rows);
+
 // Two taps: index of the first, which may be -1 or source - 1 on a row axis, and two 11-bit weights.
 struct TwoTaps {
     std::vector<std::int64_t> first;

@@ -37,6 +37,10 @@ class Values:
         reversed: bool,
     ) -> None: ...
 
+    @property
+    def form(self) -> int:
+        """The cheapest arithmetic that equals the tables: preprocess.hpp's Form."""
+
 class Jobs:
     """A list of images and of the places in memory that their tensors go to."""
 

@@ -215,6 +215,10 @@ cdef class Values:
             self.c.channel[i].reciprocal = <float>1.0 / deviation
         self.c.form = _cheapest_form(self.c, <const float*>float_address)
 
+    @property
+    def form(self):
+        return <int>self.c.form
+
 
 cdef class Jobs:
     """Images and where each goes. Keeps every array that it points into alive."""
