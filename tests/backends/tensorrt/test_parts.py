@@ -35,7 +35,10 @@ def test_settings_are_told_apart_and_held_against_their_kinds():
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"build_level": 3}, "options.build_level: TensorRT has no option 'build_level' (did you mean 'builder_level'?)"),
+        (
+            {"build_level": 3},
+            "options.build_level: TensorRT has no option 'build_level' (did you mean 'builder_level'?)",
+        ),
         ({"capabilities": "sm89"}, "options.capabilities: TensorRT has no option 'capabilities'"),
         ({"fp16": True}, "options.fp16: TensorRT has no option 'fp16'"),
         ({"builder_level": 6}, "options.builder_level: expected a whole number from 0 to 5, got 6"),
