@@ -43,10 +43,12 @@ kernels = [
 ]
 loops = ["csrc/timing/loops.cpp"]
 ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
+cuda = [str(p) for p in sorted(Path("csrc", "cuda").glob("*.cpp"))]
 statistics = ["csrc/statistics/average_precision.cpp", "csrc/statistics/queue.cpp"]
 extensions = [
     extension("timing", *loops),
     extension("ort", *ort),
+    extension("cuda", *cuda),
     extension("kernels", *kernels),
     extension("statistics", *statistics),
 ]

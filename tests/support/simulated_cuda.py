@@ -1,0 +1,79 @@
+"""A driver library without a device, for tests: builds simulated_cuda.cpp and says what it shall do. See there for the script."""
+
+import ctypes
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+SOURCE = Path(__file__).with_suffix(".cpp")
+BODY = ctypes.CFUNCTYPE(
+    None, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_uint), ctypes.POINTER(ctypes.c_uint)
+)
+
+# A kernel that adds one to each of n bytes, and one that takes time; see the simulation's cuLaunchKernel.
+PTX = """.version 7.0
+.target sm_75
+.address_size 64
+.visible .entry add_one(.param .u64 p, .param .u64 n) { ret; }
+.visible .entry nothing() { ret; }
+"""
+
+
+def build(*defines: str) -> Path:
+    """The library, built once for each state of its source. defines: WITHOUT_GET_PROC_ADDRESS, BEFORE_12."""
+    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(defines).encode()).hexdigest()[:16]
+    library = Path(tempfile.gettempdir()) / f"seatrial-simulated-cuda-{os.getuid()}-{key}" / "libcuda.so.1"
+    if not library.exists():
+        library.parent.mkdir(exist_ok=True, mode=0o700)
+        own = library.with_name(f"{os.getpid()}.so")
+        words = ["g++", "-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
+        subprocess.run([*words, *(f"-D{d}" for d in defines), str(SOURCE), "-o", str(own)], check=True)
+        own.rename(library)
+    return library
+
+
+def copy(library: Path, folder: Path) -> Path:
+    """Another driver, with a state of its own: a library is known by its file."""
+    return Path(shutil.copy(library, folder / "libcuda.so.1"))
+
+
+class SimulatedCuda:
+    """A loaded simulation, for scripts and questions."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or build()
+        self.library = ctypes.CDLL(str(self.path))
+        self.library.simulated_count.restype = ctypes.c_long
+        self.library.simulated_foreign_stream.restype = ctypes.c_void_p
+        self.library.simulated_memory.restype = ctypes.c_void_p
+        self.library.simulated_memory.argtypes = [ctypes.c_ulonglong, ctypes.c_size_t]
+        self.library.simulated_kernel.argtypes = [ctypes.c_char_p, BODY, ctypes.c_int64]
+        self.bodies: list[object] = []
+
+    def script(self, text: str = "") -> None:
+        """From now on; what is alive stays, what was counted is forgotten."""
+        self.library.simulated_reset(text.encode())
+        self.bodies.clear()
+
+    def count(self, what: str) -> int:
+        return int(self.library.simulated_count(what.encode()))
+
+    def alive(self) -> dict[str, int]:
+        kinds = ("memory", "pinned", "streams", "events", "graphs", "modules", "retained", "depth")
+        return {kind: self.count(kind) for kind in kinds}
+
+    def kernel(self, name: str, body=None, duration_ns: int = 1000) -> None:
+        """What a kernel does when its stream is waited for: body(values, grid, block), values being addresses of the arguments.
+        In the body, memory() gives an address that the host can read."""
+        call = BODY(body) if body else BODY()
+        self.bodies.append(call)
+        self.library.simulated_kernel(name.encode(), call, duration_ns)
+
+    def memory(self, pointer: int, nbytes: int) -> int:
+        return int(self.library.simulated_memory(pointer, nbytes) or 0)
+
+    def foreign_stream(self) -> int:
+        return int(self.library.simulated_foreign_stream())
