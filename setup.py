@@ -49,6 +49,7 @@ extensions = [
     extension("timing", *loops),
     extension("ort", *ort),
     extension("cuda", *cuda),
+    extension("dlpack"),
     extension("kernels", *kernels),
     extension("statistics", *statistics),
 ]

@@ -199,7 +199,7 @@ void launch(const Stream& stream, FunctionHandle* function, const std::string& n
 
 // What the driver knows of a pointer, whoever allocated it.
 struct PointerFacts {
-    bool known = false;  // false: host memory that CUDA does not know
+    bool known = false;  // false: host memory that CUDA does not know, which is not pinned
     bool on_device = false, managed = false;
     int ordinal = -1;
 };

@@ -108,7 +108,7 @@ struct Operation {
     std::int64_t enqueued_ns, duration_ns;
     std::function<void()> effect;
     std::shared_ptr<Record> waits_for, records;
-    std::function<std::int64_t(std::int64_t start)> held;  // when it ends, or kUnknown
+    std::function<std::int64_t(std::int64_t start, std::int64_t now)> held;  // when it ends, or kUnknown
 };
 
 struct Graph {
@@ -239,7 +239,7 @@ std::int64_t settle(Stream& s, std::uint64_t ticket, std::int64_t by) {
             if (other.end_ns == kUnknown && settle(*other.stream, other.ticket, by) == kUnknown) return kUnknown;
             start = std::max(start, other.end_ns);
         }
-        const std::int64_t end = next.held ? next.held(start) : start + next.duration_ns;
+        const std::int64_t end = next.held ? next.held(start, by) : start + next.duration_ns;
         if (end == kUnknown || end > by) return kUnknown;
         Operation done = std::move(next);
         s.queue.pop_front();
@@ -809,9 +809,9 @@ API int cuLaunchKernel(Function* function, unsigned gx, unsigned gy, unsigned gz
         const auto limit = static_cast<std::int64_t>(number(1));
         auto* flags = reinterpret_cast<volatile unsigned*>(at(number(0), 8));
         if (!flags) return 1;
-        operation.held = [=](std::int64_t start) -> std::int64_t {
-            if (flags[0]) return std::max(start, now_ns());
-            if (now_ns() < start + limit) return kUnknown;
+        operation.held = [=](std::int64_t start, std::int64_t now) -> std::int64_t {
+            if (flags[0]) return std::max(start, now);
+            if (now < start + limit) return kUnknown;
             flags[1] = 1;
             return start + limit;
         };

@@ -52,6 +52,7 @@ cdef class Context:
 
 
 cdef class Stream:
-    cdef CStream* stream
+    cdef shared_ptr[const CStream] shared
+    cdef const CStream* stream
     cdef readonly Context context
     cdef object owner

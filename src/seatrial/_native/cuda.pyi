@@ -2,7 +2,12 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import numpy as np
+import numpy.typing as npt
 from typing_extensions import Buffer
+
+from seatrial._native.timing import Work
+from seatrial.cuda.request import Slot
 
 
 LEAST_VERSION: int
@@ -25,6 +30,8 @@ class OutOfDeviceMemoryError(CudaError):
 
 class ClockDisagreementError(CudaError):
     """What the device's events say did not fit into the time that passed on the host's clock."""
+
+HostMemory = Buffer | npt.NDArray[Any]
 
 class Memory(Protocol):
     """Device memory: a DeviceBuffer, or seatrial.cuda's DeviceArray."""
@@ -97,6 +104,8 @@ class Context:
         """Waits for all that was asked of the device in this context, by whomever."""
     def pointer_device(self, pointer: int) -> int | None:
         """The device on which memory lies; None for the host's, whether CUDA knows it or not."""
+    def is_pinned(self, pointer: int) -> bool:
+        """Whether CUDA knows memory of the host, so that the device copies from and to it by itself."""
     def __enter__(self) -> Self: ...
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -120,9 +129,9 @@ class Stream:
     def synchronize(self) -> None: ...
     def wait_for(self, other: Stream) -> None:
         """What is asked of this stream from now on waits for what was asked of the other so far; the host does not."""
-    def copy_to_device(self, to: Memory, source: Buffer) -> None:
+    def copy_to_device(self, to: Memory, source: HostMemory) -> None:
         """ValueError where the two are not of as many bytes, here and below."""
-    def copy_to_host(self, to: Buffer, source: Memory) -> None: ...
+    def copy_to_host(self, to: HostMemory, source: Memory) -> None: ...
     def copy_on_device(self, to: Memory, source: Memory) -> None: ...
     def fill(self, to: Memory, value: int) -> None:
         """Every byte."""
@@ -158,6 +167,8 @@ class PinnedBuffer:
     def __init__(self, context: Context, nbytes: int) -> None: ...
     @property
     def nbytes(self) -> int: ...
+    def as_array(self, dtype: npt.DTypeLike = ..., shape: Sequence[int] | None = None) -> npt.NDArray[Any]:
+        """Its memory, without a copy: of uint8 and one dimension unless said otherwise."""
     @property
     def device_pointer(self) -> int:
         """Where a kernel finds it."""
@@ -192,3 +203,72 @@ class Function:
 
         Their sizes are not checked: a kernel does not tell them.
         """
+
+class EventTimer:
+    """How long a stream takes between marks, by the device's events, held against the host's clock.
+
+    Neighbouring events are subtracted by the device, in floats of milliseconds, and summed here in doubles.
+    """
+
+    def __init__(self, stream: Stream, intervals: int) -> None: ...
+    @property
+    def stream(self) -> Stream: ...
+    def start(self) -> None:
+        """Begins anew. Waits for its event, so that the host knows when it was."""
+    def mark(self) -> None:
+        """Ends an interval and begins the next. ValueError where there are no more, or start() was not called."""
+    def intervals_ns(self) -> npt.NDArray[np.float64]:
+        """One a mark() since start(). Waits for the last.
+
+        CudaError names an event that was never recorded. ClockDisagreementError: the sum is less or more than what can have
+        passed by the host's clock, by 2 µs and 0.1 %.
+        """
+    @property
+    def clocks_ns(self) -> tuple[float, float, float]:
+        """Of the last intervals_ns(): what the device says, and the least and the most that passed on the host."""
+
+class Request(Work):
+    """Requests on a device for the timing loops: copies there, a graph or a function, copies back.
+
+    One slot is synchronous: a request ends before the next begins; with an open loop it is paced. More slots are pipelined: as
+    many requests in flight, on streams of their own for copies in either direction; for closed loops only. A row is always one
+    request's, from before it was enqueued until the host saw its end, so that latency is lived through and no sum of stages.
+
+    After a loop, check() (which the loops call) waits for what is in flight, and raises what failed: CudaError with the call,
+    what `compute` raised, ClockDisagreementError where the events of all the loop's requests do not fit into the time on the
+    host's clock.
+    """
+
+    def __init__(
+        self, stream: Stream, slots: Sequence[Slot], *, transfers: bool = True, synchronisation: str = "spin", hold: bool = False,
+        hold_limit_ns: int = 1_000_000_000, flush_bytes: int = 0,
+    ) -> None:
+        """transfers: False leaves the copies, and their stages, out. synchronisation: 'spin' keeps a core busy while it waits,
+        'block' gives it away. hold: a kernel holds the stream until all is enqueued, so that compute has no launch gaps; run()
+        comes before. flush_bytes: so much memory (the device's l2_bytes) is written before each request, outside of its row.
+
+        ValueError where sizes differ, memory is not on the stream's device, or the settings exclude each other.
+        """
+    @property
+    def stream(self) -> Stream: ...
+    @property
+    def transfers(self) -> bool: ...
+    @property
+    def pinned(self) -> bool:
+        """Whether all of the host's memory is."""
+    @property
+    def slots(self) -> int: ...
+    @property
+    def is_pipelined(self) -> bool: ...
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        """enqueue and wait by the host's clock, then h2d, compute and d2h by the device's events; compute alone without
+        transfers. The device's lie within the host's, so that they do not add up to the whole."""
+    def run(self, slot: int = 0) -> None:
+        """One inference, neither timed nor held."""
+    @property
+    def clocks_ns(self) -> tuple[float, float, float]:
+        """Of the last loop, from its first request to its last: what the device says, and the least and most of the host."""
+    @property
+    def checked(self) -> int:
+        """Requests in that."""

@@ -2,16 +2,17 @@
 # Joins csrc/cuda to Python: the driver's objects and kernels' launches. Checks sizes and types, forwards calls, nothing else.
 cimport cython
 from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
-from libc.stdint cimport uintptr_t
-from libc.string cimport memcpy
+from libc.stdint cimport int64_t, uintptr_t
 from libcpp cimport bool as cbool
-from libcpp.memory cimport make_shared, shared_ptr
+from libcpp.memory cimport shared_ptr
 from libcpp.string cimport string
 from libcpp.vector cimport vector
 
 from os import fsencode
 
 import numpy as np
+
+from seatrial._native.timing cimport CStageSamples, Work, enter_python, leave_python
 
 cdef extern from *:
     """
@@ -77,6 +78,7 @@ cdef extern from "cuda/objects.hpp" namespace "seatrial::cuda" nogil:
         Address device_address() except +raise_error
     cdef cppclass CGraph "seatrial::cuda::Graph":
         CGraph(const CStream& stream) except +raise_error
+        GraphExecHandle* handle() noexcept
         size_t nodes() noexcept
         void launch(const CStream& stream) except +raise_error
     cdef cppclass CModule "seatrial::cuda::Module":
@@ -87,6 +89,43 @@ cdef extern from "cuda/objects.hpp" namespace "seatrial::cuda" nogil:
     void _launch "seatrial::cuda::launch"(
         const CStream& stream, FunctionHandle* function, const string& name, CSize3 grid, CSize3 block,
         unsigned shared_bytes, void** parameters) except +raise_error
+
+
+cdef extern from "cuda/event_timer.hpp" namespace "seatrial::cuda" nogil:
+    cdef cppclass CCheck "seatrial::cuda::ClockCheck":
+        double device_ns, least_ns, most_ns
+    cdef cppclass CTimer "seatrial::cuda::EventTimer":
+        CTimer(shared_ptr[const CStream] stream, size_t intervals) except +raise_error
+        void start() except +raise_error
+        void mark() except +raise_error
+        vector[double] intervals_ns() except +raise_error
+        const CCheck& check() noexcept
+
+cdef extern from "cuda/request.hpp" namespace "seatrial::cuda" nogil:
+    cdef cppclass GraphExecHandle:
+        pass
+    cdef cppclass CCopy "seatrial::cuda::Copy":
+        Address device
+        void* host
+        size_t bytes
+    cdef cppclass CSlot "seatrial::cuda::Slot":
+        vector[CCopy] to_device, to_host
+        GraphExecHandle* graph
+        int (*enqueue)(void* self, StreamHandle* stream) noexcept
+        void* self
+    cdef cppclass CSettings "seatrial::cuda::RequestSettings":
+        cbool transfers, sleeps, holds
+        int64_t hold_limit_ns
+        size_t flush_bytes
+    cdef cppclass CRequest "seatrial::cuda::Request":
+        CRequest(shared_ptr[const CStream] stream, vector[CSlot] slots, CSettings settings) except +raise_error
+        size_t stages() noexcept
+        cbool run(size_t slot) except +raise_error
+        cbool settle() except +raise_error
+        const CCheck& check() noexcept
+        int64_t checked() noexcept
+        @staticmethod
+        int call(void* self, CStageSamples& samples) noexcept
 
 
 class CudaError(RuntimeError):
@@ -231,6 +270,12 @@ cdef class Context:
             facts = _pointer_facts(self.shared.get()[0], pointer)
         return facts.ordinal if facts.known and facts.on_device else None
 
+    def is_pinned(self, Address pointer) -> bool:
+        cdef CPointerFacts facts
+        with nogil:
+            facts = _pointer_facts(self.shared.get()[0], pointer)
+        return facts.known and not facts.on_device
+
     def __enter__(self):
         _push(self.shared.get()[0])
         return self
@@ -247,12 +292,11 @@ cdef class Stream:
         if handle is not None:
             foreign = <StreamHandle*><uintptr_t>handle
         cdef cbool own = handle is None
+        cdef CStream* made
         with nogil:
-            self.stream = new CStream(context.shared) if own else new CStream(context.shared, foreign)
-
-    def __dealloc__(self):
-        with nogil:
-            del self.stream
+            made = new CStream(context.shared) if own else new CStream(context.shared, foreign)
+        self.shared.reset(<const CStream*>made)
+        self.stream = made
 
     @property
     def handle(self) -> int:
@@ -414,6 +458,10 @@ cdef class PinnedBuffer:
     def nbytes(self) -> int:
         return self.memory.bytes()
 
+    def as_array(self, dtype=np.uint8, shape=None):
+        array = np.frombuffer(self, dtype)
+        return array if shape is None else array.reshape(shape)
+
     @property
     def device_pointer(self) -> int:
         return self.memory.device_address()
@@ -507,3 +555,178 @@ cdef CSize3 _size3(str name, given) except *:
     cdef CSize3 size
     size.x, size.y, size.z = (*sizes, 1, 1)[:3]
     return size
+
+
+cdef class EventTimer:
+    cdef CTimer* timer
+    cdef readonly Stream stream
+
+    def __cinit__(self, Stream stream not None, Py_ssize_t intervals):
+        if intervals < 1:
+            raise ValueError(f"intervals: expected at least 1, got {intervals}")
+        self.stream = stream
+        self.timer = new CTimer(stream.shared, intervals)
+
+    def __dealloc__(self):
+        del self.timer
+
+    def start(self) -> None:
+        with nogil:
+            self.timer.start()
+
+    def mark(self) -> None:
+        self.timer.mark()
+
+    def intervals_ns(self):
+        cdef vector[double] found
+        with nogil:
+            found = self.timer.intervals_ns()
+        return np.array(found, np.float64)
+
+    @property
+    def clocks_ns(self) -> tuple[float, float, float]:
+        return _clocks(self.timer.check())
+
+
+cdef tuple _clocks(const CCheck& check):
+    return check.device_ns, check.least_ns, check.most_ns
+
+
+# Of a slot: a callable, and what it raised.
+cdef class _Enqueue:
+    cdef object call, error
+
+
+cdef int _enqueue_python(void* self, StreamHandle* stream) noexcept nogil:
+    with gil:
+        enqueue = <_Enqueue>self
+        try:
+            if enqueue.call(<uintptr_t>stream) is False:
+                raise CudaError("what computes gave False: it enqueued nothing; its own log says why")
+        except BaseException as e:
+            enqueue.error = e
+            return 1
+        return 0
+
+
+@cython.no_gc_clear
+cdef class Request(Work):
+    cdef CRequest* request
+    cdef readonly Stream stream
+    cdef readonly bint transfers, pinned
+    cdef readonly int slots
+    cdef list kept, enqueues
+
+    def __cinit__(self, Stream stream not None, slots, *, bint transfers=True, str synchronisation="spin", bint hold=False,
+                  int64_t hold_limit_ns=1_000_000_000, size_t flush_bytes=0):
+        if synchronisation not in ("spin", "block"):
+            raise ValueError(f"synchronisation: expected 'spin' or 'block', got {synchronisation!r}")
+        if hold_limit_ns < 1:
+            raise ValueError(f"hold_limit_ns: expected at least 1, got {hold_limit_ns}")
+        self.stream = stream
+        self.transfers = transfers
+        self.pinned = True
+        self.kept, self.enqueues = [], []
+        cdef vector[CSlot] made
+        for slot in slots:
+            made.push_back(self._slot(slot))
+        self.slots = <int>made.size()
+        if hold and transfers and not self.pinned:
+            raise ValueError(
+                "hold: expected pinned host memory, since a copy from other memory waits for the stream that is held; use "
+                "PinnedBuffer")
+        cdef CSettings settings
+        settings.transfers = transfers
+        settings.sleeps = synchronisation == "block"
+        settings.holds = hold
+        settings.hold_limit_ns = hold_limit_ns
+        settings.flush_bytes = flush_bytes
+        with nogil:
+            self.request = new CRequest(stream.shared, made, settings)
+        self.c.call = CRequest.call
+        self.c.self = self.request
+        if self.enqueues:
+            self.c.enter = enter_python
+            self.c.leave = leave_python
+
+    def __dealloc__(self):
+        with nogil:
+            del self.request
+
+    cdef CSlot _slot(self, slot) except *:
+        cdef CSlot made
+        cdef _Enqueue enqueue
+        made.graph = NULL
+        made.enqueue = NULL
+        made.self = NULL
+        if isinstance(slot.compute, Graph):
+            made.graph = (<Graph>slot.compute).graph.handle()
+        elif callable(slot.compute):
+            enqueue = _Enqueue()
+            enqueue.call = slot.compute
+            self.enqueues.append(enqueue)
+            made.enqueue = _enqueue_python
+            made.self = <void*>enqueue
+        else:
+            raise TypeError(f"compute: expected a Graph or a callable, got {type(slot.compute).__name__}")
+        self.kept.append(slot)
+        for device, host in slot.to_device:
+            made.to_device.push_back(self._copy(device, host, False))
+        for host, device in slot.to_host:
+            made.to_host.push_back(self._copy(device, host, True))
+        return made
+
+    cdef CCopy _copy(self, device, host, bint writable) except *:
+        # Held as long as the request lives: it must not move.
+        cdef _Host memory = _Host(host, writable)
+        _same_size(device.nbytes, memory.nbytes)
+        self.kept.append((device, memory))
+        there = self.stream.context.pointer_device(device.pointer)
+        if there != self.stream.context.ordinal:
+            where = "the host" if there is None else f"device {there}"
+            raise ValueError(f"expected memory of device {self.stream.context.ordinal}, got memory of {where}")
+        self.pinned = self.pinned and self.stream.context.is_pinned(<uintptr_t>memory.view.buf)
+        cdef CCopy copy
+        copy.device = device.pointer
+        copy.host = memory.view.buf
+        copy.bytes = memory.view.len
+        return copy
+
+    @property
+    def stage_names(self) -> tuple[str, ...]:
+        return ("enqueue", "wait", "h2d", "compute", "d2h") if self.transfers else ("enqueue", "wait", "compute")
+
+    @property
+    def is_pipelined(self) -> bool:
+        return self.slots > 1
+
+    @property
+    def clocks_ns(self) -> tuple[float, float, float]:
+        return _clocks(self.request.check())
+
+    @property
+    def checked(self) -> int:
+        return self.request.checked()
+
+    def run(self, Py_ssize_t slot=0) -> None:
+        if not 0 <= slot < self.slots:
+            raise IndexError(f"slot: expected 0 to {self.slots - 1}, got {slot}")
+        cdef cbool ok
+        with nogil:
+            ok = self.request.run(slot)
+        if not ok:
+            self._raise_enqueue()
+
+    cpdef void check(self) except *:
+        cdef cbool ok
+        with nogil:
+            ok = self.request.settle()
+        if not ok:
+            self._raise_enqueue()
+
+    def _raise_enqueue(self):
+        cdef _Enqueue enqueue
+        for enqueue in self.enqueues:
+            if enqueue.error is not None:
+                error, enqueue.error = enqueue.error, None
+                raise error

@@ -37,6 +37,11 @@ cdef extern from "timing/work.hpp" namespace "seatrial" nogil:
         int call(void* self, CStageSamples& samples) noexcept
 
 
+# Around all requests of a thread whose work calls Python.
+cdef void* enter_python() noexcept nogil
+cdef void leave_python(void* token) noexcept nogil
+
+
 cdef class Work:
     cdef CWork c
     cpdef void check(self) except *
