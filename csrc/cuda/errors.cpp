@@ -43,6 +43,7 @@ constexpr Cure kCures[] = {
     {400, false, "the handle is of another context, was destroyed, or its event was never recorded"},
     {401, false, "the object is in a state that does not allow this"},
     {500, false, "no such name in the module: check the kernel's extern \"C\" name"},
+    {600, false, "the event has not happened yet, or an event behind it was never recorded: wait for it"},
     {700, false, kSticky},
     {701, false, "use fewer threads a block, or less shared memory"},
     {702, false, kSticky},
@@ -90,7 +91,7 @@ bool is_unavailable(int code) noexcept {
 
 std::string bytes_text(unsigned long long bytes) {
     static const char* const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    if (bytes < 1024) return std::to_string(bytes) + " bytes";
+    if (bytes < 2048) return std::to_string(bytes) + " bytes";
     double value = static_cast<double>(bytes) / 1024;
     unsigned unit = 0;
     for (; value >= 1024 && unit + 1 < sizeof units / sizeof *units; ++unit) value /= 1024;

@@ -34,6 +34,12 @@ int elapsed_ns(const Driver& driver, EventHandle* from, EventHandle* to, double&
     return code;
 }
 
+// It has no time since itself either.
+bool was_never_recorded(const Driver& driver, EventHandle* event) noexcept {
+    double ns = 0;
+    return elapsed_ns(driver, event, event, ns) == kInvalidHandle;
+}
+
 EventTimer::EventTimer(std::shared_ptr<const Stream> stream, std::size_t intervals) : stream_(std::move(stream)) {
     for (std::size_t i = 0; i <= intervals; ++i) events_.push_back(std::make_unique<Event>(stream_->context(), true, false));
 }
@@ -71,11 +77,13 @@ std::vector<double> EventTimer::intervals_ns() {
     for (std::size_t i = 0; i + 1 < recorded_; ++i) {
         double ns = 0;
         if (const int code = elapsed_ns(driver, events_[i]->handle(), events_[i + 1]->handle(), ns)) {
-            // Of the two, it is the one that has no time since itself either.
-            const bool first = elapsed_ns(driver, events_[i]->handle(), events_[i]->handle(), ns) != kSuccess;
+            // Who waits for an event that was never recorded does not wait, and finds others unready.
+            for (std::size_t j = 0; j < recorded_; ++j)
+                if (was_never_recorded(driver, events_[j]->handle()))
+                    driver.fail(driver.EventElapsedTime.name, kInvalidHandle,
+                                "event " + std::to_string(j + 1) + " of " + std::to_string(recorded_) + " was never recorded");
             driver.fail(driver.EventElapsedTime.name, code,
-                        "event " + std::to_string(i + (first ? 1 : 2)) + " of " + std::to_string(recorded_) +
-                            (code == kInvalidHandle ? " was never recorded" : " has no time"));
+                        "events " + std::to_string(i + 1) + " and " + std::to_string(i + 2) + " of " + std::to_string(recorded_));
         }
         if (ns < 0)
             throw Error(Kind::clock, "event " + std::to_string(i + 2) + " of " + std::to_string(recorded_) + " is " + ms_text(-ns) +

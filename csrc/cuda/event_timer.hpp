@@ -36,6 +36,8 @@ struct ClockCheck {
 // Nanoseconds between two events of which both have happened, as a double. Gives the driver's code.
 int elapsed_ns(const Driver& driver, EventHandle* from, EventHandle* to, double& ns) noexcept;
 
+bool was_never_recorded(const Driver& driver, EventHandle* event) noexcept;
+
 class EventTimer {
   public:
     // Up to `intervals` of one stream.

@@ -37,7 +37,8 @@ int attribute(const Driver& driver, int which, int device) {
 // What was asked for beside what there is: the first question of whoever reads the error.
 [[noreturn]] void fail_allocation(const Context& context, const char* call, int code, std::size_t bytes) {
     const Driver& driver = context.driver();
-    std::string about = "asked for " + bytes_text(bytes) + " (" + std::to_string(bytes) + " bytes)";
+    const std::string size = bytes_text(bytes), exact = std::to_string(bytes) + " bytes";
+    std::string about = "asked for " + size + (size == exact ? "" : " (" + exact + ")");
     std::size_t free = 0, total = 0;
     if (code == kOutOfMemory && driver.MemGetInfo(&free, &total) == kSuccess)
         about += ", " + bytes_text(free) + " of " + bytes_text(total) + " free on device " + std::to_string(context.ordinal());

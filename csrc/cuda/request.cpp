@@ -72,7 +72,7 @@ EventHandle* Request::event(bool sleeps) {
 template <typename... P, typename... A>
 bool Request::ask(const char* about, const Call<P...>& call, A... arguments) noexcept {
     const int code = call(arguments...);
-    if (code) failure_ = {Wrong::driver, call.name, code, about, {}};
+    if (code) failure_ = {Wrong::driver, call.name, code, about, {}, nullptr};
     return !code;
 }
 
@@ -89,7 +89,7 @@ bool Request::compute(const Slot& slot) noexcept {
 bool Request::enqueue(Marks& marks, const Slot& slot, bool holds) noexcept {
     if (holds) {
         if (const int code = hold_->hold(on_)) {
-            failure_ = {Wrong::driver, driver_.LaunchKernel.name, code, "the kernel that holds the stream", {}};
+            failure_ = {Wrong::driver, driver_.LaunchKernel.name, code, "the kernel that holds the stream", {}, nullptr};
             return false;
         }
     }
@@ -127,7 +127,7 @@ bool Request::wait(Marks& marks) noexcept {
         const int code = driver_.EventQuery(marks.last);
         if (code == kSuccess) return true;
         if (code != kNotReady) {
-            failure_ = {Wrong::driver, driver_.EventQuery.name, code, "the request", {}};
+            failure_ = {Wrong::driver, driver_.EventQuery.name, code, "the request", {}, nullptr};
             return false;
         }
         relax();
@@ -138,29 +138,33 @@ bool Request::between(EventHandle* from, EventHandle* to, const char* about, dou
     ns = 0;
     if (from == to) return true;
     if (const int code = elapsed_ns(driver_, from, to, ns)) {
-        failure_ = {Wrong::driver, driver_.EventElapsedTime.name, code, about, {}};
+        failure_ = {Wrong::driver, driver_.EventElapsedTime.name, code, about, {}, nullptr};
         return false;
     }
     if (ns >= 0) return true;
-    failure_ = {Wrong::backwards, nullptr, 0, about, {ns, 0, 0}};
+    failure_ = {Wrong::backwards, nullptr, 0, about, {ns, 0, 0}, nullptr};
     return false;
 }
 
 // Reads the events of a request that is over.
 bool Request::give(Marks& marks, StageSamples& samples) noexcept {
+    const auto wrong = [&] {
+        failure_.marks = &marks;
+        return false;
+    };
     double step = 0, h2d = 0, waits = 0, compute = 0, rests = 0, d2h = 0;
     if (ended_ && !between(marks_[(ended_ - 1) % marks_.size()].first, marks.first, "its first event and the last request's", step))
-        return false;
+        return wrong();
     if (!between(marks.first, marks.copied, "the events around the inputs", h2d) ||
         !between(marks.copied, marks.computes, "the events between inputs and computation", waits) ||
         !between(marks.computes, marks.computed, "the events around the computation", compute) ||
         !between(marks.computed, marks.returns, "the events between computation and outputs", rests) ||
         !between(marks.returns, marks.last, "the events around the outputs", d2h))
-        return false;
+        return wrong();
     const double span = h2d + waits + compute + rests + d2h;
     const ClockCheck own{span, 0, static_cast<double>(marks.seen_ns - marks.asked_ns)};
     if (!own.agrees()) {
-        failure_ = {Wrong::clock, nullptr, 0, "a request", own};
+        failure_ = {Wrong::clock, nullptr, 0, "a request", own, nullptr};
         return false;
     }
     if (!ended_) {
@@ -230,7 +234,7 @@ int Request::call(void* self, StageSamples& samples) noexcept {
     if (request.hold_ && !request.was_run_) return request.note(Wrong::not_run), 1;
     const Current current(*request.context_, std::nothrow);
     if (current.code()) {
-        request.failure_ = {Wrong::driver, request.driver_.CtxPushCurrent.name, current.code(), "the request", {}};
+        request.failure_ = {Wrong::driver, request.driver_.CtxPushCurrent.name, current.code(), "the request", {}, nullptr};
         return 1;
     }
     const int failed = request.is_pipelined_ ? request.next_of_many(samples) : request.one(samples);
@@ -259,6 +263,21 @@ void Request::forget() noexcept {
     steps_ns_ = 0;
 }
 
+// Throws Error where one of a request's events was never recorded.
+void Request::name_unrecorded(const Marks& marks) const {
+    const Current current(*context_);
+    const std::pair<EventHandle*, const char*> events[] = {
+        {marks.first, settings_.transfers ? "before the inputs" : "before the computation"},
+        {marks.copied, "behind the inputs"},
+        {marks.computes, "before the computation"},
+        {marks.computed, "behind the computation"},
+        {marks.returns, "before the outputs"},
+        {marks.last, "behind the outputs"}};
+    for (const auto& [event, place] : events)
+        if (was_never_recorded(driver_, event))
+            driver_.fail(driver_.EventElapsedTime.name, kInvalidHandle, std::string("the event ") + place + " was never recorded");
+}
+
 bool Request::settle() {
     const Failure failure = std::exchange(failure_, {});
     if (begun_ != ended_ || failure.wrong != Wrong::no) {
@@ -275,11 +294,8 @@ bool Request::settle() {
         case Wrong::enqueue:
             return false;
         case Wrong::driver:
-            driver_.fail(failure.call, failure.code,
-                         std::string(failure.about) +
-                             (failure.call == driver_.EventElapsedTime.name && failure.code == kInvalidHandle
-                                  ? ": one of them was never recorded"
-                                  : ""));
+            if (failure.call == driver_.EventElapsedTime.name) name_unrecorded(*failure.marks);
+            driver_.fail(failure.call, failure.code, failure.about);
         case Wrong::gave_up:
             throw Error(Kind::misuse, "the stream was held for " + std::to_string(hold_->limit_ns() / 1'000'000) +
                                           " ms and then let go: something that was enqueued behind the hold waits for the stream "

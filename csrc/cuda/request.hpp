@@ -84,6 +84,7 @@ class Request {
         int code = 0;
         const char* about = nullptr;
         ClockCheck check;
+        const Marks* marks = nullptr;
     };
 
     template <typename... P, typename... A>
@@ -98,6 +99,7 @@ class Request {
     int one(StageSamples& samples) noexcept;
     int next_of_many(StageSamples& samples) noexcept;
     void forget() noexcept;
+    void name_unrecorded(const Marks& marks) const;
     EventHandle* event(bool sleeps = false);
 
     std::shared_ptr<const Stream> compute_;

@@ -453,7 +453,11 @@ API int cuCtxPushCurrent_v2(Context* context) {
 }
 
 API int cuCtxPopCurrent_v2(Context** context) {
-    ENTER("cuCtxPopCurrent", false);
+    World& w = world();
+    const std::lock_guard<std::mutex> lock(w.mutex);
+    // A lost device does not keep it from going.
+    const int code = entered("cuCtxPopCurrent", false);
+    if (code && !w.lost && !w.sticky) return code;
     if (current.empty()) return 201;
     if (context) *context = current.back();
     current.pop_back();
@@ -868,16 +872,12 @@ int find(const char* name, void** function) {
 
 }  // namespace
 
-#if !defined(WITHOUT_GET_PROC_ADDRESS)
 API int cuGetProcAddress(const char* name, void** function, int, std::uint64_t) { return find(name, function); }
-#if !defined(BEFORE_12)
 API int cuGetProcAddress_v2(const char* name, void** function, int, std::uint64_t, int* status) {
     const int code = find(name, function);
     if (status) *status = code ? 1 : 0;
     return code;
 }
-#endif
-#endif
 
 // A new script, with nothing counted yet. What is alive stays.
 API void simulated_reset(const char* script) {
@@ -899,6 +899,28 @@ API void simulated_kernel(const char* name, Body body, std::int64_t duration_ns)
     const std::lock_guard<std::mutex> lock(w.mutex);
     if (body) w.bodies[name] = body;
     w.body_ns[name] = duration_ns;
+}
+
+// Frees everything, whoever made it, and leaves this thread without contexts.
+API void simulated_forget() {
+    World& w = world();
+    const std::lock_guard<std::mutex> lock(w.mutex);
+    for (auto& each : w.pinned) std::free(each.first);
+    for (Stream* each : w.streams) delete each;
+    for (Event* each : w.events) delete each;
+    for (Graph* each : w.graphs) delete each;
+    for (Graph* each : w.execs) delete each;
+    for (Module* each : w.modules) delete each;
+    w.pinned.clear();
+    w.streams.clear();
+    w.events.clear();
+    w.graphs.clear();
+    w.execs.clear();
+    w.modules.clear();
+    w.memory.clear();
+    w.defaults.clear();
+    for (Context& each : w.primary) each.retained = 0;
+    current.clear();
 }
 
 // For a kernel's body: where device memory lies in this process. Null, and the device is lost, where it has none there.

@@ -3,9 +3,9 @@
 import ctypes
 import hashlib
 import os
-import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".cpp")
@@ -22,22 +22,30 @@ PTX = """.version 7.0
 """
 
 
-def build(*defines: str) -> Path:
-    """The library, built once for each state of its source. defines: WITHOUT_GET_PROC_ADDRESS, BEFORE_12."""
-    key = hashlib.sha256(SOURCE.read_bytes() + " ".join(defines).encode()).hexdigest()[:16]
+def build() -> Path:
+    """The library, built once for each state of its source."""
+    key = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     library = Path(tempfile.gettempdir()) / f"seatrial-simulated-cuda-{os.getuid()}-{key}" / "libcuda.so.1"
     if not library.exists():
         library.parent.mkdir(exist_ok=True, mode=0o700)
         own = library.with_name(f"{os.getpid()}.so")
         words = ["g++", "-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
-        subprocess.run([*words, *(f"-D{d}" for d in defines), str(SOURCE), "-o", str(own)], check=True)
+        subprocess.run([*words, str(SOURCE), "-o", str(own)], check=True)
         own.rename(library)
     return library
 
 
-def copy(library: Path, folder: Path) -> Path:
-    """Another driver, with a state of its own: a library is known by its file."""
-    return Path(shutil.copy(library, folder / "libcuda.so.1"))
+def other(folder: Path, without: Sequence[str] = ()) -> Path:
+    """Another driver, with a state of its own, since a library is known by its file; `without` are functions it has not."""
+    content = build().read_bytes()
+    for name in without:
+        # Where the dynamic linker compares names.
+        old = b"\0" + name.encode() + b"\0"
+        assert content.count(old) >= 1, name
+        content = content.replace(old, b"\0x" + name[1:].encode() + b"\0")
+    library = folder / "libcuda.so.1"
+    library.write_bytes(content)
+    return library
 
 
 class SimulatedCuda:
@@ -57,6 +65,10 @@ class SimulatedCuda:
         """From now on; what is alive stays, what was counted is forgotten."""
         self.library.simulated_reset(text.encode())
         self.bodies.clear()
+
+    def forget(self) -> None:
+        """Frees whatever is alive; nobody may use it any more."""
+        self.library.simulated_forget()
 
     def count(self, what: str) -> int:
         return int(self.library.simulated_count(what.encode()))

@@ -245,7 +245,7 @@ def _await(written: Stream | None, stream: Stream | None) -> None:
 
 
 def as_stream(given: Any, context: Context) -> Stream:
-    """A stream of whatever library, which is kept alive: `__cuda_stream__` (cuda.core), `.handle` (pycuda), `.cuda_stream` (torch),
+    """A stream of whatever library, kept alive: `__cuda_stream__` (cuda.core), `.handle` (pycuda), `.cuda_stream` (torch),
     `.ptr` (cupy), or the handle as a number. ValueError where it is of another context."""
     if isinstance(given, Stream):
         return given
