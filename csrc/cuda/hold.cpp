@@ -1,7 +1,5 @@
 #include "hold.hpp"
 
-#include <atomic>
-
 namespace seatrial::cuda {
 
 namespace {
@@ -53,18 +51,16 @@ Hold::Hold(const Stream& stream, std::int64_t limit_ns)
 }
 
 int Hold::hold(StreamHandle* stream) noexcept {
-    flags()[0] = 0;
-    flags()[1] = 0;
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    __atomic_store_n(&flags()[0], 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&flags()[1], 0, __ATOMIC_SEQ_CST);
     void* parameters[] = {&address_, &limit_ns_};
     return driver_.LaunchKernel(function_, 1, 1, 1, 1, 1, 1, 0, stream, parameters, nullptr);
 }
 
 void Hold::release() noexcept {
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    flags()[0] = 1;
+    __atomic_store_n(&flags()[0], 1, __ATOMIC_SEQ_CST);
 }
 
-bool Hold::gave_up() const noexcept { return flags()[1] != 0; }
+bool Hold::gave_up() const noexcept { return __atomic_load_n(&flags()[1], __ATOMIC_SEQ_CST) != 0; }
 
 }  // namespace seatrial::cuda

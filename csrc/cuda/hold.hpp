@@ -24,7 +24,7 @@ class Hold {
     std::int64_t limit_ns() const noexcept { return static_cast<std::int64_t>(limit_ns_); }
 
   private:
-    volatile std::uint32_t* flags() const noexcept { return static_cast<volatile std::uint32_t*>(flags_.data()); }
+    std::uint32_t* flags() const noexcept { return static_cast<std::uint32_t*>(flags_.data()); }
 
     const Driver& driver_;
     Module module_;

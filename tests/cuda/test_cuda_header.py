@@ -1,6 +1,6 @@
 """Our declarations against NVIDIA's header, which is no part of the build.
 
-    python -m pip install nvidia-cuda-runtime && python -m pytest -m extra -n 0 tests/cuda/test_cuda_header.py
+python -m pip install nvidia-cuda-runtime && python -m pytest -m extra -n 0 tests/cuda/test_cuda_header.py
 """
 
 import os

@@ -15,13 +15,17 @@ FUNCTIONS = [f"cu{name}" for name in re.findall(r"X\((\w+), \d+", TABLE)]
 
 
 def test_a_machine_without_a_driver_is_told_what_to_install():
-    with pytest.raises(cuda.CudaUnavailableError, match=r"^libno-cuda\.so\.1: the NVIDIA driver's library cannot be loaded") as e:
+    with pytest.raises(
+        cuda.CudaUnavailableError, match=r"^libno-cuda\.so\.1: the NVIDIA driver's library cannot be loaded"
+    ) as e:
         cuda.load("libno-cuda.so.1")
     assert str(e.value).endswith("install the driver, or start the container with the GPU (`--gpus all`)")
 
 
 def test_another_library_is_no_driver():
-    with pytest.raises(cuda.CudaUnavailableError, match=r"has no cuDriverGetVersion; name the driver's libcuda\.so\.1$"):
+    with pytest.raises(
+        cuda.CudaUnavailableError, match=r"has no cuDriverGetVersion; name the driver's libcuda\.so\.1$"
+    ):
         cuda.load("libm.so.6")
 
 
@@ -39,7 +43,10 @@ def driver_of(tmp_path, monkeypatch, script, *without):
             "missing cuStreamBeginCapture",
             "cuStreamBeginCapture needs driver >= 10.1, found 12.4, which has no such function; install the whole NVIDIA driver anew",
         ),
-        ("fail cuDriverGetVersion 34", "cuDriverGetVersion gave error 34; this is the toolkit's stub, not the driver: take its"),
+        (
+            "fail cuDriverGetVersion 34",
+            "cuDriverGetVersion gave error 34; this is the toolkit's stub, not the driver: take its",
+        ),
     ],
 )
 def test_a_driver_that_will_not_do_says_what_is_needed_and_what_is_there(tmp_path, monkeypatch, script, text):
@@ -58,14 +65,18 @@ def test_a_driver_from_before_functions_could_be_asked_for(tmp_path, monkeypatch
 
 def test_a_library_that_cannot_be_asked_for_functions(tmp_path, monkeypatch):
     path = driver_of(tmp_path, monkeypatch, "driver 12040", "cuGetProcAddress", "cuGetProcAddress_v2")
-    with pytest.raises(cuda.CudaUnavailableError, match=r"has no cuGetProcAddress, which came with 11\.3; install the whole"):
+    with pytest.raises(
+        cuda.CudaUnavailableError, match=r"has no cuGetProcAddress, which came with 11\.3; install the whole"
+    ):
         cuda.load(path)
 
 
 def test_a_driver_that_has_only_the_older_way_of_asking_serves(tmp_path, monkeypatch):
     driver = cuda.load(driver_of(tmp_path, monkeypatch, "driver 11040", "cuGetProcAddress_v2"))
     assert (driver.version, cuda.driver_version(), cuda.device_count()) == (11040, 11040, 1)
-    with pytest.raises(cuda.CudaUnavailableError, match=r"TensorRT-RTX needs driver >= 13\.0, found 11\.4; update the NVIDIA"):
+    with pytest.raises(
+        cuda.CudaUnavailableError, match=r"TensorRT-RTX needs driver >= 13\.0, found 11\.4; update the NVIDIA"
+    ):
         driver.require(13000, "TensorRT-RTX")
 
 
@@ -83,7 +94,9 @@ def test_no_device(tmp_path, monkeypatch, ask):
 
 @pytest.mark.parametrize("ordinal", [-1, 1])
 def test_a_device_that_is_not_there(simulated, ordinal):
-    with pytest.raises(cuda.CudaUnavailableError, match=rf"expected a device from 0 to 0, got {ordinal}; choose an ordinal below"):
+    with pytest.raises(
+        cuda.CudaUnavailableError, match=rf"expected a device from 0 to 0, got {ordinal}; choose an ordinal below"
+    ):
         cuda.Context(ordinal)
 
 
@@ -198,7 +211,9 @@ def test_a_lost_device_fails_whatever_is_asked_of_it(simulated):
     parts = Parts()
     simulated.script("lost_after 0")
     for ask in (parts.stream.synchronize, parts.context.memory_info, lambda: cuda.DeviceBuffer(parts.context, 8)):
-        with pytest.raises(cuda.CudaError, match=r"CUDA_ERROR_UNKNOWN \(999\).*end it and start anew; `dmesg \| grep -i xid`"):
+        with pytest.raises(
+            cuda.CudaError, match=r"CUDA_ERROR_UNKNOWN \(999\).*end it and start anew; `dmesg \| grep -i xid`"
+        ):
             ask()
     simulated.script()
 
@@ -206,14 +221,20 @@ def test_a_lost_device_fails_whatever_is_asked_of_it(simulated):
 def test_a_code_that_the_driver_does_not_know(simulated):
     parts = Parts()
     simulated.script("fail cuStreamSynchronize 12345")
-    with pytest.raises(cuda.CudaError, match=r"^cuStreamSynchronize: unknown to this driver \(12345\): .*; look the code up under"):
+    with pytest.raises(
+        cuda.CudaError, match=r"^cuStreamSynchronize: unknown to this driver \(12345\): .*; look the code up under"
+    ):
         parts.stream.synchronize()
 
 
 def test_the_ptx_compiler_is_quoted(simulated):
-    with pytest.raises(cuda.CudaError, match=r"CUDA_ERROR_INVALID_PTX \(218\).*its log: ptxas .*Missing \.version directive; the PTX"):
+    with pytest.raises(
+        cuda.CudaError, match=r"CUDA_ERROR_INVALID_PTX \(218\).*its log: ptxas .*Missing \.version directive; the PTX"
+    ):
         cuda.Module(cuda.Context(), "no PTX")
-    with pytest.raises(cuda.CudaError, match=r"\(222\).*Unsupported \.version; update the driver, or use PTX of an older version"):
+    with pytest.raises(
+        cuda.CudaError, match=r"\(222\).*Unsupported \.version; update the driver, or use PTX of an older version"
+    ):
         cuda.Module(cuda.Context(), PTX.replace("7.0", "9.5"))
 
 
@@ -222,7 +243,9 @@ def test_a_kernel_is_named_where_it_is_not_there_or_does_not_start(simulated):
     module, stream = cuda.Module(context, PTX), cuda.Stream(context)
     with pytest.raises(cuda.CudaError, match=r"^cuModuleGetFunction: .*kernel 'ad_one'; no such name in the module"):
         module.function("ad_one")
-    with pytest.raises(cuda.CudaError, match=r"^cuLaunchKernel: .*kernel 'nothing', grid 1x1x1, block 64x64x1; an argument is out"):
+    with pytest.raises(
+        cuda.CudaError, match=r"^cuLaunchKernel: .*kernel 'nothing', grid 1x1x1, block 64x64x1; an argument is out"
+    ):
         module.function("nothing").launch(stream, 1, (64, 64), [])
     with pytest.raises(TypeError, match="expected NumPy scalars of the kernel's own types"):
         module.function("add_one").launch(stream, 1, 1, [3])

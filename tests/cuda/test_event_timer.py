@@ -48,37 +48,41 @@ def test_a_timer_begins_anew(timed):
     assert len(timer.intervals_ns()) == 2
     timer.start()
     timer.mark()
-    assert timer.intervals_ns() < 100 * MS
+    assert len(timer.intervals_ns()) == 1
+    timer.mark()
     with pytest.raises(ValueError, match="expected at most 2 intervals, got one more; make the timer with as many"):
-        for _ in range(2):
-            timer.mark()
+        timer.mark()
 
 
 def test_a_device_whose_clock_is_fast_is_an_error_with_both_times(timed):
     # However late the host is, it is not that late.
     timer = timed(1, script="clock_scale 1e6")
-    with pytest.raises(cuda.ClockDisagreementError, match=r"^the device's events say 1\d{6}\.\d+ ms for 1 intervals, but") as e:
+    with pytest.raises(
+        cuda.ClockDisagreementError, match=r"^the device's events say 1\d{6}\.\d+ ms for 1 intervals, but"
+    ) as e:
         timer.intervals_ns()
     assert "one of the two clocks is wrong, or an event was not recorded; time on the host" in str(e.value)
 
 
 def test_a_device_whose_clock_is_slow_is_an_error_too(timed):
-    timer = timed(20, 0, script="clock_scale 0.9")
+    timer = timed(1, 0, script="clock_scale 0.1")
     timer.start()
     timer.mark()
-    # Waited for, so that the host knows that they have passed when it asks for the last event.
-    pause = cuda.EventTimer(timer.stream, 1)
-    pause.start()
+    # The host knows of these that they have passed when it asks for the last event.
     time.sleep(0.02)
     timer.mark()
-    with pytest.raises(cuda.ClockDisagreementError, match=r"say 1[89]\.\d+ ms for 2 intervals, but by the host's clock it was 2\d"):
+    with pytest.raises(
+        cuda.ClockDisagreementError, match=r"say [\d.]+ ms for 2 intervals, but by the host's clock it was [\d.]+ ms to"
+    ):
         timer.intervals_ns()
 
 
 @pytest.mark.parametrize(("number", "event"), [(0, 1), (1, 2), (2, 3)])
 def test_an_event_that_was_never_recorded_is_named(timed, number, event):
     timer = timed(0.1, 0.1, script=f"unrecorded {number}")
-    with pytest.raises(cuda.CudaError, match=rf"^cuEventElapsedTime: .*\(400\).*; event {event} of 3 was never recorded;"):
+    with pytest.raises(
+        cuda.CudaError, match=rf"^cuEventElapsedTime: .*\(400\).*; event {event} of 3 was never recorded;"
+    ):
         timer.intervals_ns()
 
 
@@ -89,7 +93,9 @@ def test_an_event_that_was_not_recorded_again_is_found(timed, simulated):
     timer.start()
     timer.mark()
     timer.mark()
-    with pytest.raises(cuda.ClockDisagreementError, match=r"^event 2 of 3 is [\d.]+ ms before the one that it followed: it was not"):
+    with pytest.raises(
+        cuda.ClockDisagreementError, match=r"^event 2 of 3 is [\d.]+ ms before the one that it followed: it was not"
+    ):
         timer.intervals_ns()
 
 

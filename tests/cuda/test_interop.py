@@ -39,7 +39,9 @@ class Capsule:
         self.asked.append(stream)
         versioned = not self.old
         pointer = getattr(self.buffer, "pointer", self.buffer)
-        return give(pointer, SHAPE, self.strides, self.dtype, self.device, self, read_only=self.read_only, versioned=versioned)
+        return give(
+            pointer, SHAPE, self.strides, self.dtype, self.device, self, read_only=self.read_only, versioned=versioned
+        )
 
 
 @pytest.fixture
@@ -107,17 +109,37 @@ def test_a_capsule_is_taken_once(context):
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda b: np.zeros(4), ValueError, r"expected an array on CUDA device 0, got one in the host's memory; copy it there"),
+        (
+            lambda b: np.zeros(4),
+            ValueError,
+            r"expected an array on CUDA device 0, got one in the host's memory; copy it there",
+        ),
         (lambda b: [1, 2], TypeError, "with __dlpack__ or __cuda_array_interface__, got list; copy it there"),
         (lambda b: Capsule(b, device=(2, 1)), ValueError, "expected an array on device 0, got one on device 1"),
         (lambda b: Capsule(b, device=(10, 0)), ValueError, "got one in a device of DLPack's type 10"),
         (lambda b: Capsule(b, dtype=(2, 4)), ValueError, "got DLPack's code 2 of 4 bits in 1 lanes; convert it before"),
         (lambda b: Capsule(b, dtype=(17, 4)), ValueError, "DLPack's code 17 of 4 bits"),
-        (lambda b: Capsule(b, strides=(1, 4, 12)), ValueError, r"expected an array in C order, got strides \(4, 16, 48\) bytes"),
-        (lambda b: Capsule(0), ValueError, r"expected memory, got a null pointer for shape \[2, 3, 4\]; was it freed\?"),
+        (
+            lambda b: Capsule(b, strides=(1, 4, 12)),
+            ValueError,
+            r"expected an array in C order, got strides \(4, 16, 48\) bytes",
+        ),
+        (
+            lambda b: Capsule(0),
+            ValueError,
+            r"expected memory, got a null pointer for shape \[2, 3, 4\]; was it freed\?",
+        ),
         (lambda b: Capsule(1 << 40), ValueError, "expected an array on device 0, got one on the host"),
-        (lambda b: Interface(b, typestr=">f4"), ValueError, r"in this machine's byte order \(<\), got '>f4'; swap their bytes"),
-        (lambda b: Interface(b, typestr="<V2"), ValueError, "elements that are numbers, got '<V2'; hand bfloat16 and float8 over"),
+        (
+            lambda b: Interface(b, typestr=">f4"),
+            ValueError,
+            r"in this machine's byte order \(<\), got '>f4'; swap their bytes",
+        ),
+        (
+            lambda b: Interface(b, typestr="<V2"),
+            ValueError,
+            "elements that are numbers, got '<V2'; hand bfloat16 and float8 over",
+        ),
         (lambda b: Interface(b, version=1), ValueError, "of version 2 or 3, got version 1; update the array's library"),
         (lambda b: Interface(b, version=4), ValueError, "of version 2 or 3, got version 4"),
         (lambda b: Interface(b, mask=b), ValueError, "expected an array without a mask"),
@@ -232,7 +254,9 @@ def test_who_takes_our_array_waits_for_our_stream(simulated, context, buffer):
     assert array.__cuda_array_interface__["stream"] == writes.handle
     array.__dlpack__(stream=reads.handle)
     assert (read_on(reads, array) == 9).all()
-    with pytest.raises(ValueError, match="expected 1 for the legacy default stream or 2 for the thread's; 0 could be either"):
+    with pytest.raises(
+        ValueError, match="expected 1 for the legacy default stream or 2 for the thread's; 0 could be either"
+    ):
         array.__dlpack__(stream=0)
 
 
@@ -289,7 +313,11 @@ def test_streams_of_other_libraries(context):
         ("stream", TypeError, "expected a stream with __cuda_stream__ or .handle, or its handle, got str"),
         (True, TypeError, "got bool"),
         (-1, ValueError, "expected a stream's handle, got -1"),
-        (type("S", (), {"__cuda_stream__": lambda self: (1, 3)})(), ValueError, "__cuda_stream__ of version 0, got version 1"),
+        (
+            type("S", (), {"__cuda_stream__": lambda self: (1, 3)})(),
+            ValueError,
+            "__cuda_stream__ of version 0, got version 1",
+        ),
     ],
 )
 def test_what_is_no_stream(context, given, error, text):
@@ -298,7 +326,9 @@ def test_what_is_no_stream(context, given, error, text):
 
 
 def test_a_stream_of_another_context_is_refused(simulated, context):
-    with pytest.raises(ValueError, match="expected a stream of device 0's primary context, got one of another context; make it"):
+    with pytest.raises(
+        ValueError, match="expected a stream of device 0's primary context, got one of another context; make it"
+    ):
         cuda.as_stream(simulated.foreign_stream(), context)
     simulated.forget()
 

@@ -102,7 +102,9 @@ def test_a_hold_gives_up_where_what_is_behind_it_waits_for_the_stream(rig):
     slot = rig.slot(compute=lambda handle: rig.stream.synchronize())
     request = cuda.Request(rig.stream, [slot], hold=True, hold_limit_ns=5_000_000)
     request.run()
-    with pytest.raises(ValueError, match="the stream was held for 5 ms and then let go: something that was enqueued behind"):
+    with pytest.raises(
+        ValueError, match="the stream was held for 5 ms and then let go: something that was enqueued behind"
+    ):
         rows(request)
 
 
@@ -118,12 +120,14 @@ def test_memory_that_is_not_pinned_cannot_be_behind_a_hold(rig):
 
 def test_a_flushed_cache_costs_the_request_nothing(rig, simulated):
     simulated.script("copy_ns 5000000; kernel_ns 1000")
-    request = cuda.Request(rig.stream, [rig.slot()], transfers=False, flush_bytes=rig.context.device.l2_bytes)
+    flush_bytes = rig.context.device.l2_bytes
+    request = cuda.Request(rig.stream, [rig.slot()], transfers=False, flush_bytes=flush_bytes, hold=True)
+    request.run()
     row = rows(request, most=3)
     assert simulated.count("cuMemsetD8Async") == 3
     # A flush takes 5 ms: rows start behind it, and lie that far apart.
     assert (np.diff(row["start"]) >= 5_000_000).all()
-    assert (row["compute"] < 5_000_000).all()
+    assert (abs(row["compute"] - 1000) <= 1).all()
 
 
 def test_pipelined_requests_overlap_and_each_row_is_one_requests_own(rig):
@@ -162,7 +166,9 @@ def test_requests_are_paced_by_the_open_loop(rig):
 def test_what_cannot_start_when_it_is_due_is_refused_by_the_open_loop(rig, settings):
     slots = [rig.slot() for _ in range(settings.pop("slots", 1))]
     request = cuda.Request(rig.stream, slots, **settings)
-    with pytest.raises(ValueError, match=r"starts when it can and not when it is due: it is for a closed loop of 5 stages; pace"):
+    with pytest.raises(
+        ValueError, match=r"starts when it can and not when it is due: it is for a closed loop of 5 stages; pace"
+    ):
         open_loop([request], [StageSamples(4, 6)], [0], first_ns=now_ns(), deadline_ns=NO_DEADLINE_NS)
 
 
@@ -176,10 +182,11 @@ def test_clients_on_threads_of_their_own(rig, simulated):
 
 
 def test_a_throttled_device_shows(rig, simulated):
-    simulated.script(SCRIPT + "; throttle 3 5")
-    row = rows(cuda.Request(rig.stream, [rig.slot(graph=False)], hold=False), most=6)
-    assert (row["compute"][3:] >= 5 * KERNEL_NS).all()
-    assert np.median(row["compute"][:3]) < 5 * KERNEL_NS
+    request = cuda.Request(rig.stream, [rig.slot(graph=False)], hold=True)
+    request.run()
+    # Of two kernels a request, one holds.
+    simulated.script(SCRIPT + "; throttle 6 5")
+    assert list(np.round(rows(request, most=6)["compute"] / KERNEL_NS, 3)) == [1, 1, 1, 5, 5, 5]
 
 
 @pytest.mark.parametrize(
@@ -189,7 +196,9 @@ def test_a_throttled_device_shows(rig, simulated):
 def test_an_event_that_was_never_recorded_is_named(rig, simulated, place, skip):
     request = cuda.Request(rig.stream, [rig.slot()])
     simulated.script(f"{SCRIPT}; unrecorded {skip}")
-    with pytest.raises(cuda.CudaError, match=rf"^cuEventElapsedTime: .*\(400\).*; the event {place} was never recorded;"):
+    with pytest.raises(
+        cuda.CudaError, match=rf"^cuEventElapsedTime: .*\(400\).*; the event {place} was never recorded;"
+    ):
         rows(request)
     simulated.script(SCRIPT)
     rows(request)
@@ -200,7 +209,9 @@ def test_an_event_that_was_not_recorded_again_is_no_time(rig, simulated, skip):
     request = cuda.Request(rig.stream, [rig.slot()])
     rows(request, most=4)
     simulated.script(f"{SCRIPT}; unrecorded {4 + skip}")
-    with pytest.raises(cuda.CudaError, match="not recorded this time|one of the two clocks is wrong|cuEventElapsedTime"):
+    with pytest.raises(
+        cuda.CudaError, match="not recorded this time|one of the two clocks is wrong|cuEventElapsedTime"
+    ):
         rows(request)
 
 
@@ -208,39 +219,48 @@ def test_an_event_that_was_not_recorded_again_is_no_time(rig, simulated, skip):
 def test_a_device_whose_clock_is_fast_is_found_in_the_first_request(rig, simulated, slots):
     request = cuda.Request(rig.stream, [rig.slot() for _ in range(slots)])
     simulated.script(SCRIPT + "; clock_scale 1e6")
-    with pytest.raises(cuda.ClockDisagreementError, match="ms for a request, but by the host's clock it was 0.0000 ms to"):
+    with pytest.raises(
+        cuda.ClockDisagreementError, match="ms for a request, but by the host's clock it was 0.0000 ms to"
+    ):
         rows(request)
 
 
 def test_a_device_whose_clock_is_slow_is_found_over_a_loop(rig, simulated):
     request = cuda.Request(rig.stream, [rig.slot()])
-    simulated.script(SCRIPT + "; clock_scale 0.5")
+    simulated.script(SCRIPT + "; clock_scale 0.001")
     with pytest.raises(cuda.ClockDisagreementError, match="ms for 40 requests, but by the host's clock it was"):
         rows(request, most=40)
 
 
 # What a request asks of the driver, each time.
-CALLS = ["cuCtxPushCurrent", "cuEventRecord", "cuMemcpyHtoDAsync", "cuGraphLaunch", "cuMemcpyDtoHAsync", "cuEventElapsedTime"]
+CALLS = [
+    "cuCtxPushCurrent",
+    "cuEventRecord",
+    "cuMemcpyHtoDAsync",
+    "cuGraphLaunch",
+    "cuMemcpyDtoHAsync",
+    "cuEventElapsedTime",
+]
 
 
-@pytest.mark.parametrize("slots", [1, 2])
 @pytest.mark.parametrize(
-    ("name", "settings"),
-    [(name, {}) for name in CALLS]
-    + [("cuEventQuery", {}), ("cuEventSynchronize", {"synchronisation": "block"})]
-    + [("cuMemsetD8Async", {"flush_bytes": 64}), ("cuStreamSynchronize", {"flush_bytes": 64}), ("cuLaunchKernel", {"hold": True})]
-    + [("cuStreamWaitEvent", {})],
+    ("name", "slots", "settings"),
+    [
+        *((name, slots, {}) for name in [*CALLS, "cuEventQuery"] for slots in (1, 2)),
+        *(("cuEventSynchronize", slots, {"synchronisation": "block"}) for slots in (1, 2)),
+        *((name, 1, {"flush_bytes": 64}) for name in ("cuMemsetD8Async", "cuStreamSynchronize")),
+        ("cuLaunchKernel", 1, {"hold": True}),
+        ("cuStreamWaitEvent", 2, {}),
+    ],
 )
-def test_a_call_that_fails_ends_the_loop_and_is_named(rig, simulated, name, settings, slots):
-    if slots == 2 and (settings.keys() & {"flush_bytes", "hold"}):
-        pytest.skip("for one request at a time")
-    if slots == 1 and name == "cuStreamWaitEvent":
-        pytest.skip("one stream waits for nobody")
+def test_a_call_that_fails_ends_the_loop_and_is_named(rig, simulated, name, slots, settings):
     request = cuda.Request(rig.stream, [rig.slot() for _ in range(slots)], **settings)
     request.run()
     rows(request)
     simulated.script(f"{SCRIPT}; fail {name} 719")
-    with pytest.raises(cuda.CudaError, match=rf"^{name}: CUDA_ERROR_LAUNCH_FAILED \(719\): .*; the device's context is lost"):
+    with pytest.raises(
+        cuda.CudaError, match=rf"^{name}: CUDA_ERROR_LAUNCH_FAILED \(719\): .*; the device's context is lost"
+    ):
         rows(request)
     simulated.script(SCRIPT)
     assert len(rows(request)["all"]) == 5, "a fault that passed leaves nothing behind"
@@ -286,7 +306,9 @@ def test_copies_that_are_made_once_are_found(rig, simulated):
     check_transfers(rig.stream, slot)
     rig.inputs[0][:] = 200
     request.run()
-    with pytest.raises(cuda.CudaError, match="input 0 on the device is not what the host holds: it was not copied in this run"):
+    with pytest.raises(
+        cuda.CudaError, match="input 0 on the device is not what the host holds: it was not copied in this run"
+    ):
         check_transfers(rig.stream, slot)
     simulated.script(SCRIPT)
     request.run()
@@ -297,10 +319,26 @@ def test_copies_that_are_made_once_are_found(rig, simulated):
     ("make", "error", "text"),
     [
         (lambda r: cuda.Request(r.stream, []), ValueError, "expected at least one slot, got none"),
-        (lambda r: cuda.Request(r.stream, [r.slot(), r.slot()], hold=True), ValueError, "one request at a time, got 2 slots"),
-        (lambda r: cuda.Request(r.stream, [r.slot()], synchronisation="yield"), ValueError, "'spin' or 'block', got 'yield'"),
-        (lambda r: cuda.Request(r.stream, [r.slot()], hold_limit_ns=0), ValueError, "hold_limit_ns: expected at least 1"),
-        (lambda r: cuda.Request(r.stream, [cuda.Slot(3)]), TypeError, "compute: expected a Graph or a callable, got int"),
+        (
+            lambda r: cuda.Request(r.stream, [r.slot(), r.slot()], hold=True),
+            ValueError,
+            "one request at a time, got 2 slots",
+        ),
+        (
+            lambda r: cuda.Request(r.stream, [r.slot()], synchronisation="yield"),
+            ValueError,
+            "'spin' or 'block', got 'yield'",
+        ),
+        (
+            lambda r: cuda.Request(r.stream, [r.slot()], hold_limit_ns=0),
+            ValueError,
+            "hold_limit_ns: expected at least 1",
+        ),
+        (
+            lambda r: cuda.Request(r.stream, [cuda.Slot(3)]),
+            TypeError,
+            "compute: expected a Graph or a callable, got int",
+        ),
         (
             lambda r: cuda.Request(r.stream, [cuda.Slot(print, [(cuda.DeviceBuffer(r.context, 8), bytes(9))])]),
             ValueError,
@@ -315,7 +353,9 @@ def test_what_does_not_fit_is_refused(rig, make, error, text):
 
 
 def test_captures_that_go_wrong_leave_the_stream_free(rig):
-    with pytest.raises(ValueError, match="the stream captured nothing: launched, the graph would do nothing in no time"):
+    with pytest.raises(
+        ValueError, match="the stream captured nothing: launched, the graph would do nothing in no time"
+    ):
         captured(rig.stream, lambda handle: None)
     with pytest.raises(cuda.CudaError, match=r"^cuStreamSynchronize: .*\(900\).*run what is captured once before"):
         captured(rig.stream, lambda handle: rig.stream.synchronize())

@@ -413,7 +413,7 @@ API int cuDeviceGetName(char* name, int length, int device) {
 
 API int cuDeviceGetAttribute(int* value, int attribute, int) {
     ENTER("cuDeviceGetAttribute", false);
-    static const std::map<int, int> values = {{16, 8}, {38, 1 << 20}, {75, 8}, {76, 9}};
+    static const std::map<int, int> values = {{1, 1024}, {10, 32}, {16, 8}, {38, 1 << 20}, {39, 2048}, {75, 8}, {76, 9}};
     const auto found = values.find(attribute);
     *value = found == values.end() ? 0 : found->second;
     return 0;

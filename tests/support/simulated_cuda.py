@@ -13,11 +13,33 @@ BODY = ctypes.CFUNCTYPE(
     None, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_uint), ctypes.POINTER(ctypes.c_uint)
 )
 
-# A kernel that adds one to each of n bytes, and one that takes time; see the simulation's cuLaunchKernel.
+# For devices too. add_one adds one to each of n bytes.
 PTX = """.version 7.0
 .target sm_75
 .address_size 64
-.visible .entry add_one(.param .u64 p, .param .u64 n) { ret; }
+.visible .entry add_one(.param .u64 p, .param .u64 n)
+{
+    .reg .pred %q<2>;
+    .reg .b16 %h<3>;
+    .reg .b32 %r<5>;
+    .reg .b64 %rd<6>;
+    mov.u32 %r1, %ctaid.x;
+    mov.u32 %r2, %ntid.x;
+    mov.u32 %r3, %tid.x;
+    mad.lo.u32 %r4, %r1, %r2, %r3;
+    cvt.u64.u32 %rd1, %r4;
+    ld.param.u64 %rd2, [n];
+    setp.ge.u64 %q1, %rd1, %rd2;
+    @%q1 bra $over;
+    ld.param.u64 %rd3, [p];
+    cvta.to.global.u64 %rd4, %rd3;
+    add.u64 %rd5, %rd4, %rd1;
+    ld.global.u8 %h1, [%rd5];
+    add.u16 %h2, %h1, 1;
+    st.global.u8 [%rd5], %h2;
+$over:
+    ret;
+}
 .visible .entry nothing() { ret; }
 """
 

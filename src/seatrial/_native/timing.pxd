@@ -11,6 +11,7 @@ cdef extern from "timing/samples.hpp" namespace "seatrial" nogil:
         cbool begin_at(int64_t start_ns) noexcept
         void lap() noexcept
         void give(int64_t duration_ns) noexcept
+        void finish() noexcept
         cbool end() noexcept
         size_t rows() noexcept
         size_t capacity() noexcept

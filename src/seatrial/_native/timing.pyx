@@ -110,6 +110,9 @@ cdef class StageSamples:
     def give(self, int64_t duration_ns) -> None:
         self.table.give(_duration(duration_ns))
 
+    def finish(self) -> None:
+        self.table.finish()
+
     def end(self) -> bool:
         return self.table.end()
 
