@@ -73,7 +73,8 @@ std::vector<double> EventTimer::intervals_ns() {
     const Driver& driver = stream_->context()->driver();
     const Current current(*stream_->context());
     std::vector<double> found;
-    check_ = {0, static_cast<double>(last_asked_ns_ - first_seen_ns_), static_cast<double>(seen - first_asked_ns_)};
+    check_ = {0, static_cast<double>(last_asked_ns_ - first_seen_ns_), static_cast<double>(seen - first_asked_ns_),
+              static_cast<double>(recorded_ - 1)};
     for (std::size_t i = 0; i + 1 < recorded_; ++i) {
         double ns = 0;
         if (const int code = elapsed_ns(driver, events_[i]->handle(), events_[i + 1]->handle(), ns)) {

@@ -18,15 +18,16 @@
 namespace seatrial::cuda {
 
 // How far the two clocks may part: their rates (quartz drifts by 1e-4 at most), and an event's resolution of half a microsecond
-// at both ends.
-constexpr double kClockShare = 1e-3, kClockNs = 2000;
+// (cuEventElapsedTime's manual), which each difference may be rounded to on its own.
+constexpr double kClockShare = 1e-3, kClockNs = 2000, kIntervalNs = 500;
 
 // What the host's clock knows of a span of the device's, and what the device says.
 struct ClockCheck {
     double device_ns = 0, least_ns = 0, most_ns = 0;
+    double intervals = 1;  // differences that were summed
 
     bool agrees() const noexcept {
-        const double slack = kClockNs + kClockShare * most_ns;
+        const double slack = kClockNs + kIntervalNs * intervals + kClockShare * most_ns;
         return device_ns >= least_ns - slack && device_ns <= most_ns + slack;
     }
     // Throws Error(clock) unless they agree. `of`: what was timed.

@@ -142,7 +142,7 @@ bool Request::between(EventHandle* from, EventHandle* to, const char* about, dou
         return false;
     }
     if (ns >= 0) return true;
-    failure_ = {Wrong::backwards, nullptr, 0, about, {ns, 0, 0}, nullptr};
+    failure_ = {Wrong::backwards, nullptr, 0, about, {ns, 0, 0, 1}, nullptr};
     return false;
 }
 
@@ -162,7 +162,7 @@ bool Request::give(Marks& marks, StageSamples& samples) noexcept {
         !between(marks.returns, marks.last, "the events around the outputs", d2h))
         return wrong();
     const double span = h2d + waits + compute + rests + d2h;
-    const ClockCheck own{span, 0, static_cast<double>(marks.seen_ns - marks.asked_ns)};
+    const ClockCheck own{span, 0, static_cast<double>(marks.seen_ns - marks.asked_ns), 5};
     if (!own.agrees()) {
         failure_ = {Wrong::clock, nullptr, 0, "a request", own, nullptr};
         return false;
@@ -173,7 +173,7 @@ bool Request::give(Marks& marks, StageSamples& samples) noexcept {
     }
     steps_ns_ += step;
     check_ = {steps_ns_ + span, static_cast<double>(marks.last_asked_ns - first_seen_ns_),
-              static_cast<double>(marks.seen_ns - first_asked_ns_)};
+              static_cast<double>(marks.seen_ns - first_asked_ns_), static_cast<double>(ended_) + 5};
     checked_ = static_cast<std::int64_t>(++ended_);
     // To whole nanoseconds, of which an event has some hundred.
     const auto whole = [](double ns) noexcept { return static_cast<std::int64_t>(ns + 0.5); };

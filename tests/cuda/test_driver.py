@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from simulated_cuda import PTX, other
 
@@ -249,6 +250,8 @@ def test_a_kernel_is_named_where_it_is_not_there_or_does_not_start(simulated):
         module.function("nothing").launch(stream, 1, (64, 64), [])
     with pytest.raises(TypeError, match="expected NumPy scalars of the kernel's own types"):
         module.function("add_one").launch(stream, 1, 1, [3])
+    with pytest.raises(TypeError, match="got ndarray, whose size a kernel does not know"):
+        module.function("add_one").launch(stream, 1, 1, [np.zeros(8), np.uint64(8)])
     with pytest.raises(ValueError, match="grid: expected 1 to 3 sizes from 1 on, got 0"):
         module.function("nothing").launch(stream, 0, 1, [])
 

@@ -1,5 +1,6 @@
 """Arrays and streams of other libraries, by stand-ins that say of their memory what torch, cupy and pycuda say."""
 
+import ctypes
 import gc
 import weakref
 
@@ -296,6 +297,7 @@ def test_streams_of_other_libraries(context):
         "pycuda": type("S", (), {"handle": own.handle}),
         "torch": type("S", (), {"cuda_stream": own.handle}),
         "cupy": type("S", (), {"ptr": own.handle}),
+        "numba": type("S", (), {"handle": ctypes.c_void_p(own.handle)}),
     }
     for kind in kinds.values():
         given = kind()

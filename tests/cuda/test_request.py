@@ -7,6 +7,8 @@ from simulated_cuda import PTX
 from seatrial import cuda
 from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, closed_loops, now_ns, open_loop
 from seatrial.cuda import captured, check_transfers
+from seatrial.stats.stopping import StoppingRule
+from seatrial.timing.measure import measure
 
 BYTES, US = 64, 1000
 COPY_NS, KERNEL_NS = 20 * US, 100 * US
@@ -362,3 +364,12 @@ def test_captures_that_go_wrong_leave_the_stream_free(rig):
     with pytest.raises(cuda.CudaError, match="what was to be captured gave False"):
         captured(rig.stream, lambda handle: False)
     assert captured(rig.stream, rig.slot(graph=False).compute).nodes == 1
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_the_measuring_loop_times_it_like_any_work(rig, slots):
+    request = cuda.Request(rig.stream, [rig.slot() for _ in range(slots)])
+    found = measure(request, len(request.stage_names), 60_000_000, StoppingRule("median", 0.5), lambda share: None)
+    assert found.ended in ("converged", "deadline")
+    assert found.table_ns.shape[1] == 7
+    assert (found.table_ns[:, 4] >= KERNEL_NS).all()

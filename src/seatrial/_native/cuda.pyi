@@ -221,7 +221,7 @@ class EventTimer:
         """One a mark() since start(). Waits for the last.
 
         CudaError names an event that was never recorded. ClockDisagreementError: the sum is less or more than what can have
-        passed by the host's clock, by 2 µs and 0.1 %.
+        passed by the host's clock, by 2 µs, half a microsecond an interval and 0.1 %.
         """
     @property
     def clocks_ns(self) -> tuple[float, float, float]:

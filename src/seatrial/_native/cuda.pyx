@@ -539,7 +539,7 @@ cdef class Function:
 cdef bytes _value(argument):
     if isinstance(argument, bytes):
         return argument
-    if isinstance(argument, (np.generic, np.ndarray)):
+    if isinstance(argument, np.generic):
         return argument.tobytes()
     if hasattr(argument, "pointer"):
         return np.uint64(argument.pointer).tobytes()

@@ -259,7 +259,8 @@ def as_stream(given: Any, context: Context) -> Stream:
             handle = getattr(given, name, None)
     if handle is None:
         raise TypeError(f"expected a stream with __cuda_stream__ or .handle, or its handle, got {type(given).__name__}")
-    handle = int(handle)
+    # numba's is a ctypes pointer, whose null is None.
+    handle = int(getattr(handle, "value", handle) or 0)
     if handle < 0:
         raise ValueError(f"expected a stream's handle, got {handle}")
     return Stream(context, handle, given)
