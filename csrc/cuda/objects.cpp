@@ -111,7 +111,8 @@ void push(const Context& context) { context.driver().run(context.driver().CtxPus
 void pop(const Context& context) {
     ContextHandle* popped = nullptr;
     context.driver().run(context.driver().CtxPopCurrent, &popped);
-    if (popped != context.handle()) throw Error(Kind::misuse, "another context was left current inside this one's block; pop what was pushed");
+    if (popped != context.handle())
+        throw Error(Kind::misuse, "another context was left current inside this one's block; pop what was pushed");
 }
 
 Stream::Stream(SharedContext context) : context_(std::move(context)), own_(true) {

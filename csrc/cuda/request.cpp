@@ -35,7 +35,8 @@ Request::Request(std::shared_ptr<const Stream> stream, std::vector<Slot> slots, 
         throw Error(Kind::misuse, "a held stream and a flushed cache are for one request at a time, got " +
                                       std::to_string(slots_.size()) + " slots; give one slot");
     for (const Slot& slot : slots_)
-        if (!slot.graph == !slot.enqueue) throw Error(Kind::misuse, "expected each slot to have a graph or a function, and not both");
+        if (!slot.graph == !slot.enqueue)
+            throw Error(Kind::misuse, "expected each slot to have a graph or a function, and not both");
     if (is_pipelined_) {
         own_in_ = std::make_unique<Stream>(context_);
         own_out_ = std::make_unique<Stream>(context_);
@@ -304,8 +305,9 @@ bool Request::settle() {
             throw Error(Kind::misuse, "expected run() before a request that holds its stream: whatever is loaded for the first "
                                       "time would wait for the stream that is held");
         case Wrong::open_loop:
-            throw Error(Kind::misuse, "a pipelined request, or one behind a flushed cache, starts when it can and not when it is due: it is for a "
-                                      "closed loop of " + std::to_string(stages()) + " stages; pace requests of one slot, without a flush");
+            throw Error(Kind::misuse, "a pipelined request, or one behind a flushed cache, starts when it can and not when it is "
+                                      "due: it is for a closed loop of " + std::to_string(stages()) +
+                                          " stages; pace requests of one slot, without a flush");
         case Wrong::backwards:
             throw Error(Kind::clock, std::string(failure.about) + " are in the wrong order by " +
                                          std::to_string(-failure.check.device_ns * 1e-6) +
