@@ -1,6 +1,7 @@
 """A driver library without a device, for tests: builds simulated_cuda.cpp and says what it shall do. See there for the script."""
 
 import ctypes
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -48,8 +49,12 @@ def build() -> Path:
     """The library, built once for each state of its source."""
     key = hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]
     library = Path(tempfile.gettempdir()) / f"seatrial-simulated-cuda-{os.getuid()}-{key}" / "libcuda.so.1"
-    if not library.exists():
-        library.parent.mkdir(exist_ok=True, mode=0o700)
+    library.parent.mkdir(exist_ok=True, mode=0o700)
+    with (library.parent / "lock").open("w") as lock:
+        # Another process may be at it.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if library.exists():
+            return library
         own = library.with_name(f"{os.getpid()}.so")
         words = ["g++", "-std=c++17", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"]
         subprocess.run([*words, str(SOURCE), "-o", str(own)], check=True)
