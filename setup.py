@@ -43,6 +43,7 @@ kernels = [
 ]
 loops = ["csrc/timing/loops.cpp"]
 ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
+cuda = [str(p) for p in sorted(Path("csrc", "cuda").glob("*.cpp"))]
 statistics = ["csrc/statistics/average_precision.cpp", "csrc/statistics/queue.cpp"]
 # The CPU kernels' own taps, as tables for a card; the card's kernels are src/seatrial/cuda/preprocess.ptx.
 device_preprocess = [
@@ -53,6 +54,8 @@ device_preprocess = [
 extensions = [
     extension("timing", *loops),
     extension("ort", *ort),
+    extension("cuda", *cuda),
+    extension("dlpack"),
     extension("kernels", *kernels),
     extension("statistics", *statistics),
     extension("device_preprocess", *device_preprocess),

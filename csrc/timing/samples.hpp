@@ -39,6 +39,7 @@ class StageSamples {
     bool begin_at(std::int64_t start_ns) noexcept {
         open_ = rows_ < capacity_;
         lap_ = 0;
+        over_ = false;
         last_ = start_ns;
         if (open_) row()[0] = start_ns;
         return open_;
@@ -60,10 +61,17 @@ class StageSamples {
         ++lap_;
     }
 
-    // Ends the row. The end-to-end time comes from a reading of its own, not from a sum. False, and the row is
-    // dropped, unless every stage was ended or given exactly once.
-    bool end() noexcept {
+    // The request is over; what follows before end() is no part of it, such as reading a device's events. Only give() may
+    // come between.
+    void finish() noexcept {
         last_ = now_ns();
+        over_ = true;
+    }
+
+    // Ends the row, or what finish() ended. The end-to-end time comes from a reading of its own, not from a sum. False, and the
+    // row is dropped, unless every stage was ended or given exactly once.
+    bool end() noexcept {
+        if (!over_) last_ = now_ns();
         const bool complete = open_ && lap_ == stages_;
         if (complete) {
             row()[row_length_ - 1] = last_ - row()[0];
@@ -91,7 +99,7 @@ class StageSamples {
     std::size_t capacity_, stages_, row_length_;
     std::size_t rows_ = 0, lap_ = 0;
     std::int64_t last_ = 0;
-    bool open_ = false;
+    bool open_ = false, over_ = false;
 };
 
 }  // namespace seatrial

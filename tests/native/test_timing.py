@@ -235,3 +235,21 @@ def test_giving_allocates_nothing():
     tracemalloc.stop()
     assert len(samples) == 5001
     assert grown < 2000
+
+
+def test_what_follows_a_request_that_is_over_is_no_part_of_it():
+    samples = StageSamples(2, 2)
+    over = []
+    for finishes in (True, False):
+        samples.begin()
+        samples.lap()
+        if finishes:
+            samples.finish()
+        over.append(now_ns())
+        samples.give(5)
+        assert samples.end()
+    table = samples.to_array()
+    assert (table[:, 2] == 5).all()
+    ends = table[:, 0] + table[:, 3]
+    assert ends[0] <= over[0]
+    assert ends[1] >= over[1]

@@ -11,6 +11,7 @@ cdef extern from "timing/samples.hpp" namespace "seatrial" nogil:
         cbool begin_at(int64_t start_ns) noexcept
         void lap() noexcept
         void give(int64_t duration_ns) noexcept
+        void finish() noexcept
         cbool end() noexcept
         size_t rows() noexcept
         size_t capacity() noexcept
@@ -35,6 +36,11 @@ cdef extern from "timing/work.hpp" namespace "seatrial" nogil:
         int64_t length, next
         @staticmethod
         int call(void* self, CStageSamples& samples) noexcept
+
+
+# Around all requests of a thread whose work calls Python.
+cdef void* enter_python() noexcept nogil
+cdef void leave_python(void* token) noexcept nogil
 
 
 cdef class Work:

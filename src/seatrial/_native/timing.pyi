@@ -45,6 +45,8 @@ class StageSamples:
 
         A row with given stages need not add up to its end-to-end time. ValueError where duration_ns < 0.
         """
+    def finish(self) -> None:
+        """The request is over; what follows before end(), which may only be give(), is no part of it."""
     def end(self) -> bool:
         """Ends the row; False, and the row is dropped, where a stage is missing or one too many."""
     def to_array(self, first: int = 0) -> npt.NDArray[np.int64]:

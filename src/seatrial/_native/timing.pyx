@@ -110,6 +110,9 @@ cdef class StageSamples:
     def give(self, int64_t duration_ns) -> None:
         self.table.give(_duration(duration_ns))
 
+    def finish(self) -> None:
+        self.table.finish()
+
     def end(self) -> bool:
         return self.table.end()
 
@@ -163,7 +166,7 @@ cdef struct _KnownThread:
 
 
 # A thread that the interpreter knows keeps its state, and users' thread-local caches, from request to request.
-cdef void* _enter_python() noexcept nogil:
+cdef void* enter_python() noexcept nogil:
     cdef _KnownThread* known = <_KnownThread*>malloc(sizeof(_KnownThread))
     if known:
         known.state = PyGILState_Ensure()
@@ -171,7 +174,7 @@ cdef void* _enter_python() noexcept nogil:
     return known
 
 
-cdef void _leave_python(void* token) noexcept nogil:
+cdef void leave_python(void* token) noexcept nogil:
     cdef _KnownThread* known = <_KnownThread*>token
     if known:
         PyEval_RestoreThread(known.thread)
@@ -214,8 +217,8 @@ cdef class PythonWork(Work):
         self.lap = Lap()
         self.c.call = _call_python
         self.c.self = <void*>self
-        self.c.enter = _enter_python
-        self.c.leave = _leave_python
+        self.c.enter = enter_python
+        self.c.leave = leave_python
 
     cpdef void check(self) except *:
         if self.error is not None:

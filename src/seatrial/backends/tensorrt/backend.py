@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Self
 
@@ -52,7 +51,8 @@ class _Place:
 
     @classmethod
     def of_first_device(cls, name: str) -> Self:
-        cuda = import_module("seatrial.cuda")
+        from seatrial import cuda
+
         try:
             context = cuda.Context()
             return cls(cuda, context, int(context.memory_info()[0]))

@@ -1,0 +1,106 @@
+"""Memory, streams, events, graphs and kernels, over a driver that does nothing before somebody waits for it."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from simulated_cuda import PTX
+
+from seatrial import cuda
+
+COUNT = 64
+PAGE = Path(__file__).parents[2] / "docs/cuda.md"
+
+
+def test_bytes_go_to_the_device_and_back(simulated):
+    context = cuda.Context()
+    stream, there = cuda.Stream(context), cuda.DeviceBuffer(context, COUNT)
+    sent, got = cuda.PinnedBuffer(context, COUNT), cuda.PinnedBuffer(context, COUNT)
+    np.frombuffer(sent, np.uint8)[:] = range(COUNT)
+    stream.copy_to_device(there, sent)
+    stream.copy_to_host(got, there)
+    assert np.frombuffer(got, np.uint8)[1] != 1, "nothing happens before the stream is waited for"
+    stream.synchronize()
+    assert (np.frombuffer(got, np.uint8) == range(COUNT)).all()
+
+
+def test_a_kernel_reads_its_arguments_when_it_is_launched(simulated):
+    context = cuda.Context()
+    stream, there, got = cuda.Stream(context), cuda.DeviceBuffer(context, COUNT), np.zeros(COUNT, np.uint8)
+    stream.fill(there, 7)
+    cuda.Module(context, PTX).function("add_one").launch(stream, 1, COUNT, [there, np.uint64(COUNT)])
+    stream.copy_to_host(got, there)
+    assert (got == 8).all(), "memory that is not pinned is there when the call returns"
+
+
+def test_out_of_memory_says_what_was_asked_for_and_what_is_free(simulated):
+    simulated.script("memory 1048576")
+    with pytest.raises(cuda.OutOfDeviceMemoryError) as e:
+        cuda.DeviceBuffer(cuda.Context(), 3 << 20)
+    assert str(e.value) == (
+        "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory; asked for 3 MiB (3145728 bytes), 1 MiB of 1 MiB free on "
+        "device 0; use a smaller batch, or end what else holds the device's memory (`nvidia-smi` lists it)"
+    )
+
+
+def test_the_first_example_of_the_page_runs(simulated):
+    names: dict[str, object] = {}
+    exec(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)[0], names)
+    got = np.zeros(1 << 20, np.uint8)
+    names["stream"].copy_to_host(got, names["there"])
+    assert (got == 7).all()
+    assert simulated.count("depth") == 0
+
+
+def test_a_context_left_current_inside_a_block_is_told(simulated):
+    context, other = cuda.Context(), cuda.Context()
+    with context, other:
+        assert simulated.count("depth") == 2
+        assert context.is_pinned(cuda.PinnedBuffer(context, 8).device_pointer)
+        assert not context.is_pinned(cuda.DeviceBuffer(context, 8).pointer)
+    assert simulated.count("depth") == 0
+
+
+def test_streams_wait_for_each_other_on_the_device(simulated):
+    simulated.script("copy_ns 2000000")
+    context = cuda.Context()
+    first, second = cuda.Stream(context), cuda.Stream(context)
+    there, got = cuda.DeviceBuffer(context, COUNT), cuda.PinnedBuffer(context, COUNT)
+    first.fill(there, 3)
+    second.copy_to_host(got, there)
+    second.synchronize()
+    assert (got.as_array() != 3).all(), "nobody said that the second waits for the first"
+    second.wait_for(first)
+    second.copy_to_host(got, there)
+    second.synchronize()
+    assert (got.as_array() == 3).all()
+
+
+@pytest.mark.parametrize("way", ["copy_to_device", "copy_to_host", "copy_on_device"])
+def test_sizes_of_both_sides_of_a_copy_are_alike(simulated, way):
+    context = cuda.Context()
+    stream = cuda.Stream(context)
+    device, other, host = cuda.DeviceBuffer(context, 8), cuda.DeviceBuffer(context, 9), bytearray(9)
+    pair = {"copy_to_device": (device, host), "copy_to_host": (host, device), "copy_on_device": (device, other)}[way]
+    with pytest.raises(ValueError, match=r"expected as many bytes on both sides, got \d to copy to \d"):
+        getattr(stream, way)(*pair)
+
+
+def test_read_only_host_memory_is_not_written(simulated):
+    context = cuda.Context()
+    with pytest.raises(BufferError):
+        cuda.Stream(context).copy_to_host(bytes(8), cuda.DeviceBuffer(context, 8))
+
+
+def test_an_event_is_done_when_what_came_before_it_is(simulated):
+    simulated.script("copy_ns 30000000")
+    context = cuda.Context()
+    stream, event = cuda.Stream(context), cuda.Event(context, sleeps=True)
+    there = cuda.DeviceBuffer(context, 8)
+    assert event.is_done, "it stands for nothing yet"
+    stream.fill(there, 1)
+    event.record(stream)
+    event.synchronize()
+    assert event.is_done
+    assert there.nbytes == 8
