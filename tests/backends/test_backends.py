@@ -16,6 +16,7 @@ from seatrial._native.timing import StageSamples, closed_loop, closed_loops
 from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.backends.catalogue import NAMES, has_native_loop
 from seatrial.backends.onnxruntime_native import NATIVE, library_path
+from seatrial.backends.onnxruntime_providers import PROVIDERS
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
 from seatrial.model.file import inspect_model
 
@@ -120,7 +121,16 @@ def test_a_model_that_does_not_load_is_told(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "openvino-gpu"]
+    "name",
+    [
+        "onnxruntime-cuda",
+        "onnxruntime-tensorrt",
+        "onnxruntime-tensorrt-rtx",
+        "onnxruntime-openvino",
+        "tensorrt",
+        "tensorrt-rtx",
+        "openvino-gpu",
+    ],
 )
 def test_what_this_machine_lacks_is_an_error_with_its_cure(name):
     status = availability(name)
@@ -376,11 +386,11 @@ def test_a_wheel_without_its_library_has_no_native_loop(monkeypatch):
 
 
 @needs_library
-@pytest.mark.parametrize("name", [n for n in NATIVE if n != "onnxruntime-cpu"])
+@pytest.mark.parametrize("name", ["onnxruntime-cuda", "onnxruntime-tensorrt"])
 def test_a_provider_that_the_wheel_lacks_is_refused_with_the_cure(name):
     import onnxruntime as ort
 
-    provider = NATIVE[name].provider
+    provider = PROVIDERS[name].execution_provider
     if provider in ort.get_available_providers():
         pytest.skip(f"this onnxruntime has the {provider}")
     with pytest.raises(

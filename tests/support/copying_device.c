@@ -9,7 +9,7 @@
 #ifndef REAL
 #error "REAL: the path of the real library"
 #endif
-#define PLACES 209 /* of the table at version 12 and a few behind it, as csrc/ort/api.hpp uses them */
+#define PLACES 413 /* of the table at version 24, as csrc/ort/api.hpp uses them */
 #define FLOAT 1
 
 typedef struct {
@@ -20,10 +20,16 @@ typedef void* Status;
 
 static void* real[PLACES];
 static void* table[PLACES];
-static long bound_count, synchronized_count;
+static long bound_count, synchronized_count, awaited_count, left_count;
+static char told[4096]; /* provider options, session and run config entries, as "key=value;" */
 
 long copying_device_bound(void) { return bound_count; }
 long copying_device_synchronized(void) { return synchronized_count; }
+/* Runs that waited for outputs on the device, and outputs that were asked for there. */
+long copying_device_awaited(void) { return awaited_count; }
+long copying_device_left(void) { return left_count; }
+const char* copying_device_told(void) { return told; }
+void copying_device_forget(void) { told[0] = 0; }
 
 #define CALL(place, type) ((Status(*) type)real[place])
 #define TRY(call)                            \
@@ -62,9 +68,41 @@ static Status synchronized_inputs(void* binding) {
 static Status append_cuda(void* options, const void* cuda) { return (void)options, (void)cuda, (Status)0; }
 static Status create_options(void** options) { return *options = real, (Status)0; }
 static void release_options(void* options) { (void)options; }
+static void tell(const char* key, const char* value) {
+    if (strlen(told) + strlen(key) + strlen(value) + 3 < sizeof told)
+        strcat(strcat(strcat(strcat(told, key), "="), value), ";");
+}
+static Status update_options(void* options, const char* const* keys, const char* const* values, size_t count) {
+    (void)options;
+    for (size_t i = 0; i < count; ++i) tell(keys[i], values[i]);
+    return 0;
+}
 /* All nodes are the CPU's here, and the session must not refuse them. */
-static Status no_entry(void* options, const char* key, const char* value) {
-    return (void)options, (void)key, (void)value, (Status)0;
+static Status entry(void* options, const char* key, const char* value) {
+    (void)options;
+    tell(key, value);
+    return 0;
+}
+static Status no_subgraphs(const void* session, const void* const** parts, size_t* count) {
+    (void)session;
+    *parts = 0, *count = 0;
+    return 0;
+}
+static Status awaited_outputs(void* binding) {
+    ++awaited_count;
+    return CALL(203, (void*))(binding);
+}
+/* The device's memory is the host's here. */
+static Status left_output(void* binding, const char* name, const void* memory) {
+    const char* kind;
+    void* host;
+    TRY(CALL(71, (const void*, const char**))(memory, &kind)); /* MemoryInfoGetName */
+    if (strcmp(kind, "Cuda")) return CALL(138, (void*, const char*, const void*))(binding, name, memory);
+    ++left_count;
+    TRY(CALL(69, (int, int, void**))(0, 0, &host)); /* CreateCpuMemoryInfo */
+    const Status status = CALL(138, (void*, const char*, const void*))(binding, name, host);
+    ((void (*)(void*))real[94])(host); /* ReleaseMemoryInfo */
+    return status;
 }
 
 static const Base* base(void) {
@@ -75,12 +113,17 @@ static const Base* base(void) {
 static const void* api(uint32_t version) {
     memcpy(real, base()->api(version), sizeof real);
     memcpy(table, real, sizeof real);
-    table[130] = (void*)no_entry;
+    table[130] = (void*)entry;
     table[136] = (void*)bind_copy;
+    table[138] = (void*)left_output;
+    table[165] = (void*)entry;
     table[202] = (void*)synchronized_inputs;
+    table[203] = (void*)awaited_outputs;
     table[204] = (void*)append_cuda;
     table[205] = (void*)create_options;
+    table[206] = (void*)update_options;
     table[208] = (void*)release_options;
+    table[407] = (void*)no_subgraphs;
     return table;
 }
 

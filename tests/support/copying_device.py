@@ -59,8 +59,8 @@ class CopyingSession:
         self.bindings.append(CopyingBinding(self.real.io_binding()))
         return self.bindings[-1]
 
-    def run_with_iobinding(self, binding: CopyingBinding) -> None:
-        self.real.run_with_iobinding(binding.real)
+    def run_with_iobinding(self, binding: CopyingBinding, options=None) -> None:
+        self.real.run_with_iobinding(binding.real, options)
 
     def __getattr__(self, name):
         return getattr(self.real, name)

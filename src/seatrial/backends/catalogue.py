@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from seatrial.backends.base import Availability, Backend, OpenOptions
+from seatrial.backends.onnxruntime_providers import PROVIDERS
+from seatrial.backends.provider_library import provider_problem
 from seatrial.errors import BackendUnavailableError
 
 
@@ -20,17 +22,18 @@ class _Entry:
     package: str
     distributions: tuple[str, ...]
     extra: str
-    provider: str = ""
 
 
 _ORT = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 _ENTRIES = {
     "onnxruntime-cpu": _Entry("onnxruntime", "OnnxRuntimeBackend", "onnxruntime", _ORT, "cpu"),
-    "onnxruntime-cuda": _Entry(
-        "onnxruntime", "OnnxRuntimeCudaBackend", "onnxruntime", _ORT, "gpu", "CUDAExecutionProvider"
+    "onnxruntime-cuda": _Entry("onnxruntime", "OnnxRuntimeCudaBackend", "onnxruntime", _ORT, "gpu"),
+    "onnxruntime-tensorrt": _Entry("onnxruntime", "OnnxRuntimeTensorRtBackend", "onnxruntime", _ORT, "gpu"),
+    "onnxruntime-tensorrt-rtx": _Entry(
+        "onnxruntime", "OnnxRuntimeTensorRtRtxBackend", "onnxruntime", _ORT, "onnxruntime-tensorrt-rtx"
     ),
-    "onnxruntime-tensorrt": _Entry(
-        "onnxruntime", "OnnxRuntimeTensorRtBackend", "onnxruntime", _ORT, "gpu", "TensorrtExecutionProvider"
+    "onnxruntime-openvino": _Entry(
+        "onnxruntime", "OnnxRuntimeOpenVinoBackend", "onnxruntime", _ORT, "onnxruntime-openvino"
     ),
     "openvino-cpu": _Entry("openvino", "OpenVinoBackend", "openvino", ("openvino",), "cpu"),
     "openvino-gpu": _Entry("openvino", "OpenVinoGpuBackend", "openvino", ("openvino",), "cpu"),
@@ -61,16 +64,8 @@ def availability(name: str) -> Availability:
             cure=f"python -m pip install 'seatrial[{entry.extra}]'",
         )
     found = _version(entry.distributions)
-    if entry.provider:
-        providers = import_module(entry.package).get_available_providers()
-        if entry.provider not in providers:
-            return Availability(
-                name,
-                False,
-                found,
-                f"this onnxruntime has no {entry.provider}",
-                "install seatrial[gpu] in place of seatrial[cpu], on a machine with an NVIDIA driver",
-            )
+    if name in PROVIDERS and (problem := provider_problem(PROVIDERS[name])):
+        return Availability(name, False, found, problem.reason, problem.cure)
     if name == "openvino-gpu" and not any(
         d.startswith("GPU") for d in import_module("openvino").Core().available_devices
     ):
@@ -85,10 +80,11 @@ def missing_extra(name: str) -> str:
     entry = _ENTRIES.get(name)
     if entry is None or availability(name).ok:
         return ""
-    # A wheel for GPUs is here already: what it lacks is no package.
-    has_gpu_wheel = _version(("onnxruntime-gpu",)) != ""
-    absent = find_spec(entry.package) is None or (entry.provider != "" and not has_gpu_wheel)
-    return entry.extra if absent else ""
+    if find_spec(entry.package) is None:
+        return entry.extra
+    # A provider's wheel that is here already lacks no package, but a driver or another library.
+    provider = PROVIDERS.get(name)
+    return entry.extra if provider and provider.library and provider.library_path() is None else ""
 
 
 def has_native_loop(name: str, library: bool | None = None) -> bool:

@@ -16,7 +16,10 @@ LONGEST_S = 24 * 3600.0
 
 LARGEST_TENSOR = 1 << 31
 # Written out, since the catalogue's imports are too slow for --help; a test holds the two together.
-BACKEND_HELP = "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, openvino-cpu or openvino-gpu."
+BACKEND_HELP = (
+    "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, onnxruntime-tensorrt-rtx, onnxruntime-openvino, "
+    "openvino-cpu or openvino-gpu."
+)
 
 
 Value = TypeVar("Value")

@@ -20,6 +20,8 @@ BackendName = Literal[
     "onnxruntime-cpu",
     "onnxruntime-cuda",
     "onnxruntime-tensorrt",
+    "onnxruntime-tensorrt-rtx",
+    "onnxruntime-openvino",
     "tensorrt",
     "tensorrt-rtx",
     "openvino-cpu",
