@@ -8,7 +8,7 @@ namespace seatrial::ort {
 namespace {
 
 constexpr int kDeviceAllocator = 0, kDefaultMemory = 0;
-constexpr char kCpu[] = "CPUExecutionProvider", kOpenVino[] = "OpenVINOExecutionProvider";
+constexpr char kCpu[] = "CPUExecutionProvider";
 
 // ONNX Runtime takes any number but -1 for a graph; each request on the device has one of its own.
 std::string next_graph() {
@@ -51,7 +51,7 @@ std::vector<Port> ports(const Library& library, const Session* session, std::siz
 
 }  // namespace
 
-bool reads_host_memory(const std::string& provider) { return provider == kCpu || provider == kOpenVino; }
+bool reads_host_memory(const std::string& provider) { return provider == kCpu; }
 
 LoadedModel::LoadedModel(const Library& library, const std::string& path, const SessionSettings& settings)
     : library_(library), reads_host_memory_(ort::reads_host_memory(settings.provider)), captured_(settings.captured) {

@@ -26,7 +26,7 @@ struct Assigned {
 
 // Whether inputs bound for a provider are read where they lie in host memory, in each run. For every other one ONNX Runtime
 // copies them to the device WHEN THEY ARE BOUND: a run later reads that copy, whatever the host's memory holds by then.
-// OpenVINO's is asked for its CPU here, which has no memory of its own.
+// OpenVINO's plugin too, also on the CPU.
 bool reads_host_memory(const std::string& provider);
 
 class LoadedModel {

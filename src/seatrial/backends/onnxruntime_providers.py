@@ -19,7 +19,7 @@ class Provider:
     """name: the backend's. execution_provider: ONNX Runtime's. distribution: what pip installs.
 
     library: a file in onnxruntime's own folder; or, where plugin names a package, a file in that. memory: the device's, as
-    ONNX Runtime's Python API names it; '' where the provider computes in host memory. device: the kind that is asked for of
+    ONNX Runtime's Python API names it; '' where nothing is to be bound there. device: the kind that is asked for of
     a plugin. nvidia: whether it needs NVIDIA's driver. dynamic: libraries that it opens itself, later than its own.
     """
 

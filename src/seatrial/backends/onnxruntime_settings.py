@@ -192,8 +192,14 @@ def checked(backend: str, settings: Mapping[str, SettingValue]) -> dict[str, Set
             f"{backend}: cuda_graph replays a run at the addresses of its capture, so that inputs copied in each run would "
             "not be seen; set device_io too"
         )
-    if found["inter_op_threads"] != 1 and found["execution_mode"] == "sequential":
-        raise UsageError(f"{backend}: inter_op_threads counts only where execution_mode is parallel; set that too")
+    threads, parallel = found["inter_op_threads"], found["execution_mode"] == "parallel"
+    if parallel and threads == 1:
+        raise UsageError(
+            f"{backend}: execution_mode: parallel needs inter_op_threads of 2 or more; with 1 ONNX Runtime is sequential "
+            "without a word"
+        )
+    if not parallel and threads != 1:
+        raise UsageError(f"{backend}: inter_op_threads counts only with execution_mode: parallel; set that too")
     return found
 
 

@@ -150,12 +150,13 @@ def why_not_opened(provider: Provider) -> Problem | None:
     first, *others = missing
     reason = f"{provider.library} needs {first.reason}"
     if others:
-        reason += f"; nor is there {', '.join(m.library for m in others)}"
+        *names, last = [m.library for m in others]
+        reason += f"; nor does it find {', '.join(names)}{' or ' if names else ''}{last}"
     for m in missing:
         if m.other:
             reason += f"; {m.other} is here, but {provider.distribution} is built for {m.library}"
     cures = dict.fromkeys(m.cure for m in missing)
-    return Problem(reason, "; ".join(cures))
+    return Problem(reason, "; then ".join(cures))
 
 
 def provider_problem(provider: Provider) -> Problem | None:
