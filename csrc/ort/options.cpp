@@ -21,19 +21,19 @@ struct Words {
     std::vector<const char*> keys, values;
 };
 
-// A library is registered once in an environment, under its own path.
-void register_plugin(const Library& library, const std::string& path) {
+// Once in an environment, and under its provider's name, which some plugins take from there.
+void register_plugin(const Library& library, const std::string& provider, const std::string& path) {
     static std::mutex mutex;
     static std::map<std::pair<const Library*, std::string>, bool> known;
     const std::lock_guard<std::mutex> lock(mutex);
     bool& registered = known[{&library, path}];
-    if (!registered) library.check(library.newer->RegisterExecutionProviderLibrary(library.env, path.c_str(), path.c_str()));
+    if (!registered) library.check(library.newer->RegisterExecutionProviderLibrary(library.env, provider.c_str(), path.c_str()));
     registered = true;
 }
 
 const EpDevice* append_plugin(const Library& library, Options* options, const SessionSettings& settings) {
     if (!library.newer) throw Error("ONNX Runtime " + library.version + " takes no provider by plugin; 1.24 or newer does");
-    register_plugin(library, settings.plugin);
+    register_plugin(library, settings.provider, settings.plugin);
     const NewerApi& api = *library.newer;
     const EpDevice* const* devices = nullptr;
     std::size_t count = 0;

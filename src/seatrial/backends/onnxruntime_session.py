@@ -123,7 +123,8 @@ def plugin_devices(provider: Provider) -> list[Any]:
             f"{provider.name}: onnxruntime {ort.__version__} takes no provider by plugin; install onnxruntime 1.24 or newer"
         )
     if str(path) not in _REGISTERED:
-        ort.register_execution_provider_library(provider.name, str(path))
+        # Some plugins take the name that they are registered under for their provider's.
+        ort.register_execution_provider_library(provider.execution_provider, str(path))
         _REGISTERED.add(str(path))
     devices = [
         d
