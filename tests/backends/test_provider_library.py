@@ -39,6 +39,7 @@ def compiled(path: Path, source: str, *needs: Path) -> Path:
 
 DRIVER = """
 int cuInit(unsigned flags) { return flags ? 1 : CODE; }
+int cuDriverGetVersion(int* version) { *version = 12020; return 0; }
 int cuGetErrorName(int code, const char** name) { *name = code == 100 ? "CUDA_ERROR_NO_DEVICE" : "CUDA_ERROR_UNKNOWN"; return 0; }
 """
 
@@ -55,7 +56,9 @@ def wheel(tmp_path_factory) -> Path:
     driver = compiled(parts / "libcuda.so.1", DRIVER.replace("CODE", "100"))
     other = compiled(parts / "libcublas.so.913", "int other(void) { return 0; }")
     compiled(parts / "libcublas.so.912", "int older(void) { return 0; }")
+    runtime = compiled(parts / "libcudart.so.913", "int runtime(void) { return 0; }")
     compiled(package / "libteapot_ep.so", "int provider(void) { return 0; }", other, driver)
+    compiled(parts / "libteapot_ep.so", "int provider(void) { return 0; }", driver, runtime)
     (package / "__init__.py").write_text("")
     return folder
 
@@ -124,6 +127,15 @@ def test_a_driver_without_a_device_is_told_by_its_own_words(wheel, tmp_path):
     assert found["listed"], "listing what is installed asks no driver"
     assert found["reason"] == "NVIDIA's driver answers cuInit with CUDA_ERROR_NO_DEVICE (100)"
     assert found["cure"].startswith("see whether nvidia-smi lists a device")
+
+
+@needs_compiler
+@needs_no_driver
+def test_a_driver_that_is_too_old_is_told_without_asking_for_a_device(wheel, tmp_path):
+    found = said(wheel, "libcuda.so.1", "libcudart.so.913", "libteapot_ep.so", tmp_path=tmp_path)
+    assert (found["missing"], found["listed"]) == ([], False)
+    assert found["reason"] == "NVIDIA's driver serves CUDA 12.2, and teapot-gpu is built for CUDA 913"
+    assert found["cure"] == "update the driver, or install teapot-gpu built for CUDA 12"
 
 
 @needs_compiler

@@ -75,7 +75,7 @@ def make_ready(provider: Provider, setup: SessionSetup) -> None:
             import_module(provider.plugin)
     if provider.library:
         missing_libraries(provider)
-    if provider.nvidia and (problem := driver_problem()):
+    if provider.nvidia and (problem := driver_problem(provider)):
         raise BackendUnavailableError(f"{provider.name}: {problem.reason}; {problem.cure}")
 
 

@@ -34,6 +34,8 @@ _CURES = (
     ("libnvonnxparser", _TENSORRT_10),
     *((name, GPU_WHEELS) for name in ("libcublas", "libcudnn", "libcudart", "libcurand", "libcufft", "libnvrtc")),
 )
+# CUDA's major version, and the first branch of the driver that serves it.
+_FIRST_DRIVERS = {12: 525, 13: 580}
 _DT_NULL, _DT_NEEDED, _DT_STRTAB = 0, 1, 5
 _PT_LOAD, _PT_DYNAMIC = 1, 2
 
@@ -120,12 +122,36 @@ def missing_libraries(provider: Provider) -> list[Missing]:
     return sorted(found.values(), key=lambda m: m.cure != _DRIVER)
 
 
-def driver_problem() -> Problem | None:
-    """What NVIDIA's driver says to cuInit; None where it has a device, or is not here at all."""
+def driver_too_old(provider: Provider) -> Problem | None:
+    """By the driver's version, which it tells without being initialised. None where it is new enough, or not here."""
+    path = provider.library_path()
+    named = [re.fullmatch(r"libcudart\.so\.(\d+)", n) for n in (needed_libraries(path) if path else [])]
+    wanted = next((int(m[1]) for m in named if m), 0)
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
         return None
+    version = ctypes.c_int()
+    if driver.cuDriverGetVersion(ctypes.byref(version)) != 0 or version.value // 1000 >= wanted:
+        return None
+    newest = _FIRST_DRIVERS.get(wanted)
+    return Problem(
+        f"NVIDIA's driver serves CUDA {version.value // 1000}.{version.value % 1000 // 10}, and {provider.distribution} is "
+        f"built for CUDA {wanted}",
+        f"update the driver{f' to {newest} or newer' if newest else ''}, or install {provider.distribution} built for "
+        f"CUDA {version.value // 1000}",
+    )
+
+
+def driver_problem(provider: Provider) -> Problem | None:
+    """Why NVIDIA's driver does not serve the provider: too old, or what it says to cuInit. None where it has a device, or is
+    not here at all."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return None
+    if too_old := driver_too_old(provider):
+        return too_old
     code = int(driver.cuInit(0))
     if code == 0:
         return None
@@ -146,7 +172,7 @@ def why_not_opened(provider: Provider) -> Problem | None:
     """None where all that the provider needs opens, as far as can be told from outside."""
     missing = missing_libraries(provider)
     if not missing:
-        return driver_problem() if provider.nvidia else None
+        return driver_problem(provider) if provider.nvidia else None
     first, *others = missing
     reason = f"{provider.library} needs {first.reason}"
     if others:
@@ -163,10 +189,10 @@ def provider_problem(provider: Provider) -> Problem | None:
     """Why the provider is not to be had in this environment: its wheel is missing, or what the wheel needs is. Imports nothing,
     and asks no driver: a process that did could not be forked."""
     path = provider.library_path()
-    if not provider.library or (path and not missing_libraries(provider)):
+    if not provider.library:
         return None
     if path:
-        return why_not_opened(provider)
+        return why_not_opened(provider) if missing_libraries(provider) else driver_too_old(provider)
     if provider.plugin:
         return Problem(
             f"the package {provider.distribution} is not installed",
