@@ -271,6 +271,7 @@ def test_natively_bound_once_means_no_copy_in_any_run(model, device):
     with NATIVE["onnxruntime-cuda"].open(model, options(device_io=True)) as backend:
         x = np.ones(SHAPE, np.float32)
         assert "copied to the device in each run" in backend.io_policy()
+        assert "io" not in backend.details()
         before = device.counts()
         work = backend.work({"x": x})
         assert (device.counts() - before).tolist() == [1, 0, 0, 1]
@@ -280,6 +281,7 @@ def test_natively_bound_once_means_no_copy_in_any_run(model, device):
         assert backend.io_policy() == (
             "inputs bound on the device once, outputs left on the device, shapes fixed when opened"
         )
+        assert backend.details()["io"] == backend.io_policy()
         with pytest.raises(RuntimeError, match="the outputs lie on the device: no run copies them back"):
             work.fetch(0)
         # A single run answers for what it is given, as ever.
@@ -347,6 +349,7 @@ def test_from_python_bound_once_means_no_copy_in_any_run(model, monkeypatch):
     with OnnxRuntimeCudaBackend(session, model, options(device_io=True)) as backend:
         x = np.full(SHAPE, 2, np.float32)
         assert "copied to the device in each run" in backend.io_policy()
+        assert "io" not in backend.details()
         before = HostPlace.copies
         work = backend.work({"x": x})
         x[...] = 5

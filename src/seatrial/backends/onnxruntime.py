@@ -135,7 +135,8 @@ class OnnxRuntimeBackend(Closing):
         }
         if RECORD in self._setup.config and hasattr(self.session, "get_provider_graph_assignment_info"):
             found["nodes"] = in_words(recorded(self.session))
-        return found | self._setup.details()
+        # Where no policy is shown beside a figure, as in a comparison's sides, this tells unlike ones apart.
+        return found | self._setup.details() | ({"io": self.io_policy()} if self.works_on_device else {})
 
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         return profiled_types(self._model, self._options, self._provider(), feeds)

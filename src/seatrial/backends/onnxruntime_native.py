@@ -114,7 +114,8 @@ class NativeOnnxRuntimeBackend(Closing):
         }
         if RECORD in self._setup.config and (assigned := _assigned(self._loaded)) is not None:
             found["nodes"] = in_words(assigned)
-        return found | self._setup.details()
+        # Where no policy is shown beside a figure, as in a comparison's sides, this tells unlike ones apart.
+        return found | self._setup.details() | ({"io": self.io_policy()} if self.works_on_device else {})
 
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         from seatrial.backends.onnxruntime_session import profiled_types
