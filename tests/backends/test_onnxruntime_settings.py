@@ -336,6 +336,9 @@ class PlaceBinding(CopyingBinding):
 
 
 class PlaceSession(CopyingSession):
+    def get_provider_graph_assignment_info(self):
+        return []
+
     def io_binding(self):
         self.bindings.append(PlaceBinding(self.real.io_binding()))
         return self.bindings[-1]
@@ -402,6 +405,7 @@ def test_nodes_are_counted_by_provider_and_those_on_the_cpu_are_named():
         "(/head/Shape, /head/Shape_1, /head/Gelu, …)"
     )
     assert in_words(MIXED[:4]) == "4 nodes on CUDAExecutionProvider"
+    assert in_words([]) == "no nodes"
 
 
 def test_a_fallback_is_refused_by_name():

@@ -48,7 +48,7 @@ def in_words(assigned: Sequence[Assigned]) -> str:
     for provider, number in sorted(by_provider.items(), key=lambda item: item[0] == CPU):
         parts.append(f"{number if parts else count_of(number, 'node')} on {provider}")
     strangers = [a for a in assigned if a.provider == CPU]
-    return ", ".join(parts) + (f": {_nodes(strangers)}" if strangers and len(by_provider) > 1 else "")
+    return (", ".join(parts) or "no nodes") + (f": {_nodes(strangers)}" if strangers and len(by_provider) > 1 else "")
 
 
 def refuse_fallback(provider: Provider, model: Path, assigned: Sequence[Assigned]) -> None:
