@@ -432,3 +432,18 @@ def test_a_session_that_runs_elsewhere_is_refused_natively_by_its_own_record(mod
             assert backend.details()["nodes"] == "1 node on CPUExecutionProvider"
     finally:
         device.calls.copying_device_records(0)
+
+
+@needs_device
+def test_a_library_without_the_record_is_told_to_refuse_by_itself(model, tmp_path, monkeypatch):
+    from seatrial._native.ort import LoadedModel
+
+    old = build_library(tmp_path, library_path(), "1.23.2")
+    monkeypatch.setattr("seatrial.backends.onnxruntime_native.library_path", lambda: old)
+    with NATIVE["onnxruntime-cuda"].open(model, options()) as backend:
+        assert Device(old).told()["session.disable_cpu_ep_fallback"] == ["1"]
+        assert "nodes" not in backend.details()
+    with NATIVE["onnxruntime-cuda"].open(model, options(cpu_fallback=True)):
+        assert Device(old).told()["session.disable_cpu_ep_fallback"] == ["1"], "not told again"
+    with pytest.raises(RuntimeError, match="ONNX Runtime 1.23.2 takes no provider by plugin; 1.24 or newer does"):
+        LoadedModel(str(old), str(model), provider="TeapotExecutionProvider", plugin="libteapot.so")

@@ -151,7 +151,11 @@ static const void* api(uint32_t version) {
     return table;
 }
 
+#ifdef VERSION
+static const char* version(void) { return VERSION; }
+#else
 static const char* version(void) { return base()->version(); }
+#endif
 static const Base ours = {api, version};
 
 const Base* OrtGetApiBase(void) { return &ours; }
