@@ -42,7 +42,7 @@ kernels = [
     *(str(p) for d in ("preprocess", "postprocess") for p in sorted(Path("csrc", d).glob("*.cpp"))),
 ]
 loops = ["csrc/timing/loops.cpp"]
-ort = ["csrc/ort/api.cpp", "csrc/ort/session.cpp"]
+ort = ["csrc/ort/api.cpp", "csrc/ort/options.cpp", "csrc/ort/session.cpp"]
 cuda = [str(p) for p in sorted(Path("csrc", "cuda").glob("*.cpp"))]
 statistics = ["csrc/statistics/average_precision.cpp", "csrc/statistics/queue.cpp"]
 # The CPU kernels' own taps, as tables for a card; the card's kernels are src/seatrial/cuda/preprocess.ptx.

@@ -25,7 +25,7 @@ from onnx import TensorProto, helper
 
 from seatrial._native.ort import LoadedModel, Request
 from seatrial._native.timing import NO_DEADLINE_NS, SpinWork, StageSamples, Work, closed_loop, now_ns
-from seatrial.backends.onnxruntime_native import library_path
+from seatrial.backends.onnxruntime.native import library_path
 from seatrial.stats.sample import percentile_estimate
 
 ROUNDS, REQUESTS = 40, 100

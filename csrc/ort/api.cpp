@@ -1,5 +1,6 @@
 #include "api.hpp"
 
+#include <cstdio>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -33,12 +34,26 @@ GetApiBase find(const std::string& path) {
 #endif
 }
 
+// By its number: a library that is asked for a version that it has not says so on the terminal.
+bool is_new(const std::string& version) {
+    int major = 0, minor = 0;
+    return std::sscanf(version.c_str(), "%d.%d", &major, &minor) == 2 &&
+           (major > 1 || minor >= static_cast<int>(kNewerVersion));
+}
+
 }  // namespace
 
 Api::Api(const void* table) {
     const auto* places = static_cast<void* const*>(table);
 #define SEATRIAL_ORT_FILL(name, place, result, parameters) name = reinterpret_cast<result(*) parameters>(places[place]);
     SEATRIAL_ORT_API(SEATRIAL_ORT_FILL)
+#undef SEATRIAL_ORT_FILL
+}
+
+NewerApi::NewerApi(const void* table) {
+    const auto* places = static_cast<void* const*>(table);
+#define SEATRIAL_ORT_FILL(name, place, result, parameters) name = reinterpret_cast<result(*) parameters>(places[place]);
+    SEATRIAL_ORT_NEWER_API(SEATRIAL_ORT_FILL)
 #undef SEATRIAL_ORT_FILL
 }
 
@@ -51,7 +66,9 @@ const Library& Library::load(const std::string& path) {
     const ApiBase* base = find(path)();
     const void* table = base->GetApi(kApiVersion);
     if (!table) throw Error(path + ": ONNX Runtime " + base->GetVersionString() + " is too old; 1.12 or newer is needed");
-    auto library = std::make_unique<Library>(Library{Api(table), base->GetVersionString(), nullptr});
+    auto library = std::make_unique<Library>(Library{Api(table), base->GetVersionString(), nullptr, nullptr});
+    const void* newer = is_new(library->version) ? base->GetApi(kNewerVersion) : nullptr;
+    if (newer) library->newer = std::make_unique<NewerApi>(newer);
     library->check(library->api.CreateEnv(kErrorsOnly, "seatrial", &library->env));
     return *(loaded[path] = std::move(library));
 }

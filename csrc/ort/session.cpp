@@ -1,49 +1,19 @@
 #include "session.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace seatrial::ort {
 
 namespace {
 
-constexpr int kSequential = 0, kErrorsOnly = 3;
 constexpr int kDeviceAllocator = 0, kDefaultMemory = 0;
 constexpr char kCpu[] = "CPUExecutionProvider";
 
-// Released on every way out.
-template <typename T>
-class Held {
-  public:
-    explicit Held(void (*release)(T*)) : release_(release) {}
-    ~Held() {
-        if (pointer) release_(pointer);
-    }
-    Held(const Held&) = delete;
-    Held& operator=(const Held&) = delete;
-
-    T* pointer = nullptr;
-
-  private:
-    void (*release_)(T*);
-};
-
-void append_provider(const Library& library, Options* options, const std::string& provider) {
-    const Api& api = library.api;
-    // The table's entries leave the pointer alone where the build has no such provider.
-    if (provider == "CUDAExecutionProvider") {
-        Held<CudaOptions> own(api.ReleaseCUDAProviderOptions);
-        library.check(api.CreateCUDAProviderOptions(&own.pointer));
-        library.check(api.SessionOptionsAppendExecutionProvider_CUDA_V2(options, own.pointer));
-    } else if (provider == "TensorrtExecutionProvider") {
-        Held<TensorRtOptions> own(api.ReleaseTensorRTProviderOptions);
-        library.check(api.CreateTensorRTProviderOptions(&own.pointer));
-        library.check(api.SessionOptionsAppendExecutionProvider_TensorRT_V2(options, own.pointer));
-    } else if (provider != kCpu) {
-        throw Error("no way is known to ask for " + provider);
-    }
-    // Nodes that the device cannot run would otherwise go to the CPU without a word.
-    if (provider != kCpu)
-        library.check(api.AddSessionConfigEntry(options, "session.disable_cpu_ep_fallback", "1"));
+// ONNX Runtime takes any number but -1 for a graph; each request on the device has one of its own.
+std::string next_graph() {
+    static std::atomic<int> last{0};
+    return std::to_string(++last);
 }
 
 Port described(const Library& library, const TensorInfo* tensor) {
@@ -84,17 +54,11 @@ std::vector<Port> ports(const Library& library, const Session* session, std::siz
 bool reads_host_memory(const std::string& provider) { return provider == kCpu; }
 
 LoadedModel::LoadedModel(const Library& library, const std::string& path, const SessionSettings& settings)
-    : library_(library), reads_host_memory_(ort::reads_host_memory(settings.provider)) {
+    : library_(library), reads_host_memory_(ort::reads_host_memory(settings.provider)), captured_(settings.captured) {
     const Api& api = library.api;
     Held<Options> options(api.ReleaseSessionOptions);
     library.check(api.CreateSessionOptions(&options.pointer));
-    library.check(api.SetIntraOpNumThreads(options.pointer, settings.threads));
-    library.check(api.SetInterOpNumThreads(options.pointer, 1));
-    library.check(api.SetSessionExecutionMode(options.pointer, kSequential));
-    library.check(api.SetSessionLogSeverityLevel(options.pointer, kErrorsOnly));
-    append_provider(library, options.pointer, settings.provider);
-    for (const auto& [name, size] : settings.named_sizes)
-        library.check(api.AddFreeDimensionOverrideByName(options.pointer, name.c_str(), size));
+    const EpDevice* plugin = fill(library, options.pointer, settings);
     library.check(api.CreateSession(library.env, path.c_str(), options.pointer, &session_));
     try {
         std::size_t count = 0;
@@ -102,32 +66,80 @@ LoadedModel::LoadedModel(const Library& library, const std::string& path, const 
         inputs_ = ports(library, session_, count, api.SessionGetInputTypeInfo, api.SessionGetInputName);
         library.check(api.SessionGetOutputCount(session_, &count));
         outputs_ = ports(library, session_, count, api.SessionGetOutputTypeInfo, api.SessionGetOutputName);
+        if (plugin) {
+            device_memory_ = library.newer->EpDevice_MemoryInfo(plugin, kDefaultMemory);
+        } else if (!reads_host_memory_) {
+            library.check(api.CreateMemoryInfo("Cuda", kDeviceAllocator, settings.device, kDefaultMemory, &own_memory_));
+            device_memory_ = own_memory_;
+        }
     } catch (...) {
         api.ReleaseSession(session_);
         throw;
     }
 }
 
-LoadedModel::~LoadedModel() { library_.api.ReleaseSession(session_); }
+LoadedModel::~LoadedModel() {
+    if (own_memory_) library_.api.ReleaseMemoryInfo(own_memory_);
+    library_.api.ReleaseSession(session_);
+}
 
-Request::Request(const LoadedModel& model)
-    : model_(model), api_(model.library().api), inputs_(model.inputs().size()), outputs_(model.outputs().size()) {
-    model.library().check(api_.CreateCpuMemoryInfo(kDeviceAllocator, kDefaultMemory, &host_));
+std::vector<Assigned> LoadedModel::assigned() const {
+    if (!library_.newer) throw Error("ONNX Runtime " + library_.version + " keeps no record of nodes; 1.24 or newer does");
+    const NewerApi& api = *library_.newer;
+    std::vector<Assigned> found;
+    const Subgraph* const* parts = nullptr;
+    std::size_t count = 0;
+    library_.check(api.Session_GetEpGraphAssignmentInfo(session_, &parts, &count));
+    for (std::size_t i = 0; i < count; ++i) {
+        const char *provider = nullptr, *domain = nullptr, *kind = nullptr, *name = nullptr;
+        library_.check(api.EpAssignedSubgraph_GetEpName(parts[i], &provider));
+        const Node* const* nodes = nullptr;
+        std::size_t size = 0;
+        library_.check(api.EpAssignedSubgraph_GetNodes(parts[i], &nodes, &size));
+        for (std::size_t n = 0; n < size; ++n) {
+            library_.check(api.EpAssignedNode_GetDomain(nodes[n], &domain));
+            library_.check(api.EpAssignedNode_GetOperatorType(nodes[n], &kind));
+            library_.check(api.EpAssignedNode_GetName(nodes[n], &name));
+            found.push_back({provider, domain, kind, name});
+        }
+    }
+    return found;
+}
+
+Request::Request(const LoadedModel& model, bool on_device)
+    : model_(model),
+      api_(model.library().api),
+      on_device_(on_device),
+      inputs_(model.inputs().size()),
+      outputs_(model.outputs().size()) {
+    if (on_device && !model.device_memory()) throw Error("the device has no memory of its own to bind tensors in");
     try {
+        model.library().check(api_.CreateCpuMemoryInfo(kDeviceAllocator, kDefaultMemory, &host_));
         model.library().check(api_.CreateIoBinding(model.session(), &binding_));
+        if (model.captured()) {
+            model.library().check(api_.CreateRunOptions(&run_options_));
+            // A run that copies its inputs binds them at new addresses, which a captured graph would not read.
+            const std::string graph = on_device ? next_graph() : "-1";
+            model.library().check(api_.AddRunConfigEntry(run_options_, "gpu_graph_id", graph.c_str()));
+        }
     } catch (...) {
-        api_.ReleaseMemoryInfo(host_);
+        release();
         throw;
     }
 }
 
 Request::~Request() {
     release_fetched();
-    api_.ReleaseIoBinding(binding_);
+    release();
+}
+
+void Request::release() noexcept {
+    if (binding_) api_.ReleaseIoBinding(binding_);
     for (const auto* values : {&inputs_, &outputs_})
         for (Value* value : *values)
             if (value) api_.ReleaseValue(value);
-    api_.ReleaseMemoryInfo(host_);
+    if (run_options_) api_.ReleaseRunOptions(run_options_);
+    if (host_) api_.ReleaseMemoryInfo(host_);
 }
 
 void Request::bind(std::vector<Value*>& values, std::size_t index, const Port& port, void* data, std::size_t bytes,
@@ -143,7 +155,7 @@ void Request::bind_input(std::size_t index, void* data, std::size_t bytes, const
     const Port& port = model_.inputs().at(index);
     bind(inputs_, index, port, data, bytes, shape);
     // Where binding copies, a run binds.
-    if (model_.reads_host_memory()) model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
+    if (model_.reads_host_memory() || on_device_) model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
 }
 
 void Request::bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape) {
@@ -156,7 +168,10 @@ void Request::bind_output(std::size_t index, void* data, std::size_t bytes, cons
 
 void Request::leave_output(std::size_t index) {
     const Port& port = model_.outputs().at(index);
-    model_.library().check(api_.BindOutputToDevice(binding_, port.name.c_str(), host_));
+    const MemoryInfo* memory = on_device_ ? model_.device_memory() : host_;
+    model_.library().check(api_.BindOutputToDevice(binding_, port.name.c_str(), memory));
+    // The first run gives it memory that later ones write to again: a captured graph needs it where it is.
+    if (on_device_) return;
     if (std::find(left_.begin(), left_.end(), index) == left_.end()) left_.push_back(index);
     note(index);
 }
@@ -176,11 +191,12 @@ Status* Request::upload() noexcept {
 
 bool Request::run() noexcept {
     Status* status = nullptr;
-    if (!model_.reads_host_memory()) status = upload();
+    if (!model_.reads_host_memory() && !on_device_) status = upload();
     // A bound output would keep the shape of its last run.
     for (const std::size_t index : left_)
         if (!status) status = api_.BindOutputToDevice(binding_, model_.outputs()[index].name.c_str(), host_);
-    if (!status) status = api_.RunWithBinding(model_.session(), nullptr, binding_);
+    if (!status) status = api_.RunWithBinding(model_.session(), run_options_, binding_);
+    if (!status && on_device_) status = api_.SynchronizeBoundOutputs(binding_);
     if (!status) return true;
     try {
         error_ = api_.GetErrorMessage(status);
@@ -198,6 +214,7 @@ void Request::release_fetched() noexcept {
 }
 
 void Request::fetch() {
+    if (on_device_) throw Error("the outputs lie on the device: no run copies them back");
     release_fetched();
     Allocator* allocator = nullptr;
     model_.library().check(api_.GetAllocatorWithDefaultOptions(&allocator));

@@ -9,6 +9,7 @@
 
 #include "../timing/work.hpp"
 #include "api.hpp"
+#include "options.hpp"
 
 namespace seatrial::ort {
 
@@ -18,14 +19,14 @@ struct Port {
     std::vector<std::int64_t> shape;  // -1: known only in a run
 };
 
-struct SessionSettings {
-    int threads = 1;  // of one operator; operators run one after another
-    std::string provider = "CPUExecutionProvider";
-    std::vector<std::pair<std::string, std::int64_t>> named_sizes;
+// A node, and the provider that runs it: by ONNX Runtime's record, where the session was told to keep one.
+struct Assigned {
+    std::string provider, domain, kind, name;
 };
 
 // Whether inputs bound for a provider are read where they lie in host memory, in each run. For every other one ONNX Runtime
 // copies them to the device WHEN THEY ARE BOUND: a run later reads that copy, whatever the host's memory holds by then.
+// OpenVINO's plugin too, also on the CPU.
 bool reads_host_memory(const std::string& provider);
 
 class LoadedModel {
@@ -41,26 +42,36 @@ class LoadedModel {
     const Library& library() const { return library_; }
     Session* session() const { return session_; }
     bool reads_host_memory() const { return reads_host_memory_; }
+    bool captured() const { return captured_; }
+    // Throws Error where the session keeps no record.
+    std::vector<Assigned> assigned() const;
+    // Where tensors of the device lie; null where it reads host memory.
+    const MemoryInfo* device_memory() const { return device_memory_; }
 
   private:
     const Library& library_;
-    bool reads_host_memory_;
+    bool reads_host_memory_, captured_;
+    MemoryInfo* own_memory_ = nullptr;
+    const MemoryInfo* device_memory_ = nullptr;
     Session* session_ = nullptr;
     std::vector<Port> inputs_, outputs_;
 };
 
 // One client's buffers. Several requests may run at once on one LoadedModel; one request runs once at a time.
+//
+// on_device: inputs are copied to the device when they are bound, once, and outputs stay there: no run moves anything.
 class Request {
   public:
-    explicit Request(const LoadedModel& model);
+    explicit Request(const LoadedModel& model, bool on_device = false);
     ~Request();
     Request(const Request&) = delete;
     Request& operator=(const Request&) = delete;
 
-    // The memory stays the caller's, and must live as long as runs use it. Every run sees what an input holds when it starts.
+    // The memory stays the caller's, and must live as long as runs use it. Every run sees what an input holds when it starts; on
+    // the device, what it held when it was bound.
     void bind_input(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
     void bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape);
-    // ONNX Runtime gives the memory of this output, anew each run: its shape depends on the data.
+    // ONNX Runtime gives the memory of this output, anew each run: its shape depends on the data. On the device, once.
     void leave_output(std::size_t index);
 
     // One inference. False: take_error() says why.
@@ -78,6 +89,7 @@ class Request {
 
   private:
     Status* upload() noexcept;
+    void release() noexcept;
     void release_fetched() noexcept;
     void note(std::size_t output);
     Value* fetched_value(std::size_t index) const;
@@ -86,8 +98,10 @@ class Request {
 
     const LoadedModel& model_;
     const Api& api_;
+    bool on_device_;
     Binding* binding_ = nullptr;
     MemoryInfo* host_ = nullptr;
+    RunOptions* run_options_ = nullptr;
     std::vector<Value*> inputs_, outputs_, fetched_;
     std::vector<std::size_t> order_;  // outputs as ONNX Runtime gives them back: in the order of their first binding
     std::vector<std::size_t> left_;

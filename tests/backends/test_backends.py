@@ -15,7 +15,8 @@ import seatrial.demo
 from seatrial._native.timing import StageSamples, closed_loop, closed_loops
 from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.backends.catalogue import has_native_loop
-from seatrial.backends.onnxruntime_native import NATIVE, library_path
+from seatrial.backends.onnxruntime.native import NATIVE, library_path
+from seatrial.backends.onnxruntime.providers import PROVIDERS
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
 from seatrial.model.file import inspect_model
 from seatrial.runtimes.names import OWN
@@ -121,7 +122,16 @@ def test_a_model_that_does_not_load_is_told(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt", "tensorrt-rtx", "openvino-gpu"]
+    "name",
+    [
+        "onnxruntime-cuda",
+        "onnxruntime-tensorrt",
+        "onnxruntime-tensorrt-rtx",
+        "onnxruntime-openvino",
+        "tensorrt",
+        "tensorrt-rtx",
+        "openvino-gpu",
+    ],
 )
 def test_what_this_machine_lacks_is_an_error_with_its_cure(name):
     status = availability(name)
@@ -367,7 +377,7 @@ def test_an_opened_backend_says_whether_it_is_called_natively(kind, wanted, tmp_
 
 
 def test_a_wheel_without_its_library_has_no_native_loop(monkeypatch):
-    monkeypatch.setattr("seatrial.backends.onnxruntime_native.library_path", lambda: None)
+    monkeypatch.setattr("seatrial.backends.onnxruntime.native.library_path", lambda: None)
     assert not has_native_loop("onnxruntime-cpu")
     with open_backend("onnxruntime-cpu", MODEL, OpenOptions(), native=True) as backend:
         assert (backend.native, backend.details()["called"]) == (False, "from Python")
@@ -376,11 +386,11 @@ def test_a_wheel_without_its_library_has_no_native_loop(monkeypatch):
 
 
 @needs_library
-@pytest.mark.parametrize("name", [n for n in NATIVE if n != "onnxruntime-cpu"])
+@pytest.mark.parametrize("name", ["onnxruntime-cuda", "onnxruntime-tensorrt"])
 def test_a_provider_that_the_wheel_lacks_is_refused_with_the_cure(name):
     import onnxruntime as ort
 
-    provider = NATIVE[name].provider
+    provider = PROVIDERS[name].execution_provider
     if provider in ort.get_available_providers():
         pytest.skip(f"this onnxruntime has the {provider}")
     with pytest.raises(

@@ -80,3 +80,22 @@ def test_a_profile_of_fused_and_quantising_kernels(tmp_path):
     path = tmp_path / "p.json"
     path.write_text(json.dumps(events))
     assert of_profile(path) == {"fp32": 1, "fp16": 1, "int8": 4, "bf16": 1, "fp8": 1, "double": 1, "unknown": 1}
+
+
+def test_products_that_the_cpu_took_from_a_device_are_counted_apart(tmp_path):
+    def event(name, provider):
+        given = {"op_name": "Conv", "provider": provider, "input_type_shape": [{"float": [1, 3]}]}
+        return {"cat": "Node", "name": f"{name}_kernel_time", "args": given}
+
+    path = tmp_path / "p.json"
+    path.write_text(
+        json.dumps(
+            [
+                event("a", "CUDAExecutionProvider"),
+                event("b", "CUDAExecutionProvider"),
+                event("c", "CPUExecutionProvider"),
+            ]
+        )
+    )
+    assert of_profile(path, "CUDAExecutionProvider") == {"fp32": 2, "fp32 on CPUExecutionProvider": 1}
+    assert of_profile(path) == {"fp32": 3}

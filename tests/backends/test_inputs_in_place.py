@@ -16,8 +16,8 @@ from copying_device import CopyingSession, build_library
 from seatrial._native.ort import reads_host_memory
 from seatrial._native.timing import MixWork, StageSamples, closed_loop, closed_loops, open_loop
 from seatrial.backends import OpenOptions, open_backend
-from seatrial.backends.onnxruntime import OnnxRuntimeCudaBackend
-from seatrial.backends.onnxruntime_native import NATIVE, library_path
+from seatrial.backends.onnxruntime.native import NATIVE, library_path
+from seatrial.backends.onnxruntime.python import OnnxRuntimeCudaBackend
 
 FOREVER_NS = (1 << 63) - 1
 SHAPE = (1, 3, 4, 4)
@@ -70,7 +70,7 @@ def backend(request, models, monkeypatch):
         opened = open_copying_session(models["onnx"])
     elif request.param == "a device native":
         library = request.getfixturevalue("copying_library")
-        monkeypatch.setattr("seatrial.backends.onnxruntime_native.library_path", lambda: library)
+        monkeypatch.setattr("seatrial.backends.onnxruntime.native.library_path", lambda: library)
         opened = NATIVE["onnxruntime-cuda"].open(models["onnx"], OPTIONS)
     else:
         opened = open_backend(name, models["fake" if name == "fake" else "onnx"], OPTIONS, native=loop == "native")
@@ -199,7 +199,7 @@ def test_each_run_from_python_uploads_once_and_waits_for_it(models):
 def test_each_native_run_uploads_once_and_waits_for_it(models, copying_library, monkeypatch):
     import ctypes
 
-    monkeypatch.setattr("seatrial.backends.onnxruntime_native.library_path", lambda: copying_library)
+    monkeypatch.setattr("seatrial.backends.onnxruntime.native.library_path", lambda: copying_library)
     counts = ctypes.CDLL(str(copying_library))
     counts.copying_device_bound.restype = counts.copying_device_synchronized.restype = ctypes.c_long
 

@@ -21,13 +21,28 @@ from seatrial.runtimes.choice import BackendChoice
 
 EXAMPLE = Path(__file__).parents[2] / "docs/examples/mnn-backend"
 CODE = """
+from dataclasses import replace
 from seatrial.backends.base import Availability, Closing
-from seatrial.backends.onnxruntime import OnnxRuntimeBackend
+from seatrial.backends.onnxruntime.python import OnnxRuntimeBackend
 from seatrial.runtimes.settings import Setting
 
-class Good(OnnxRuntimeBackend):
+class Good(Closing):
     name = "good"
     settings = (Setting("level", int, "", least=1),)
+
+    def __init__(self, inner, options):
+        self._inner, self._options = inner, options
+
+    @classmethod
+    def open(cls, model, options):
+        return cls(OnnxRuntimeBackend.open(model, replace(options, settings={})), options)
+
+    def inputs(self): return self._inner.inputs()
+    def outputs(self): return self._inner.outputs()
+    def run(self, feeds): return self._inner.run(feeds)
+    def another(self): return self
+    def details(self): return {}
+    def close(self): self._inner.close()
 
 class Absent(Good):
     @classmethod

@@ -10,10 +10,26 @@ ORT = (
     "onnxruntime::IExecutionFrame::GetOrCreate(int, const OrtValue*&) const [with T = float] Shape mismatch\nStacktrace: x"
 )
 
+# As onnxruntime-gpu 1.31.1 says it without a device.
+CUDA = (
+    "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:154 std::conditional_t<THRW, void, Status> "
+    "onnxruntime::CudaCall(ERRTYPE, const char*, int) [with ERRTYPE = cudaError; bool THRW = true; Status = void] "
+    "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_call.cc:146 std::conditional_t<THRW, void, Status> "
+    "onnxruntime::CudaCall(ERRTYPE, const char*, int) [with ERRTYPE = cudaError; bool THRW = true; Status = void] CUDA failure "
+    "35: CUDA driver version is insufficient for CUDA runtime version ; GPU=-1 ; hostname=vm ; file=/onnxruntime_src/"
+    "onnxruntime/core/providers/cuda/cuda_execution_provider.cc ; line=355 ; expr=cudaSetDevice(info_.device_id); \n\n"
+)
+
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (CUDA, "CUDA failure 35: CUDA driver version is insufficient for CUDA runtime version"),
+        ("CUDA failure 2: out of memory", "CUDA failure 2: out of memory"),
+        (
+            "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR ; GPU=0 ; x",
+            "CUDNN failure 4000: CUDNN_STATUS_INTERNAL_ERROR",
+        ),
         ("it broke", "it broke"),
         ("  it broke \n\n", "it broke"),
         ("first\nsecond", "first"),

@@ -252,7 +252,7 @@ def test_inputs_that_are_no_arrays_have_an_answer_too(inspect, no_processes, tmp
 
 
 def test_absent_backends_say_which_extra_brings_them(inspect, no_processes, tmp_path):
-    said = inspect(conv(tmp_path / "m.onnx")).stdout
+    said = " ".join(inspect(conv(tmp_path / "m.onnx")).stdout.split())
     assert "– onnxruntime-cuda: not installed (pip install 'seatrial[gpu]')" in said
     assert "openvino-cpu, openvino-gpu, tensorrt, tensorrt-rtx: not asked for" in said
 

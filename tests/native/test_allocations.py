@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from seatrial.backends.onnxruntime_native import library_path
+from seatrial.backends.onnxruntime.native import library_path
 
 BENCH = Path(__file__).parents[2] / "bench"
 COUNTER = """

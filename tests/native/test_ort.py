@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 import seatrial.demo
 from seatrial._native.ort import LoadedModel, Request, library_version
 from seatrial._native.timing import MixWork, StageSamples, closed_loop, closed_loops, open_loop
-from seatrial.backends.onnxruntime_native import library_path
+from seatrial.backends.onnxruntime.native import library_path
 
 ort = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

@@ -2,7 +2,8 @@ import pytest
 
 from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
 from seatrial.runtimes.names import OWN, is_label, problem_of
-from seatrial.runtimes.settings import Setting, problems_of, settings_of
+from seatrial.runtimes.options import option_problems, settings_of
+from seatrial.runtimes.settings import Setting, problems_of
 
 WORD = Setting("hint", str, "", ("latency", "throughput"))
 COUNT = Setting("streams", int, "", least=1, words=("auto",))
@@ -103,3 +104,22 @@ def test_a_name_that_nothing_has():
 @pytest.mark.parametrize(("text", "fits"), [("ov-1", True), ("ov_x", True), ("a.b", False), ("", False), ("-a", False), ("a/b", False)])  # fmt: skip
 def test_what_may_stand_in_a_cells_id(text, fits):
     assert is_label(text) is fits
+
+
+@pytest.mark.parametrize(
+    ("backend", "options", "said"),
+    [
+        ("onnxruntime-cuda", {"device_io": True, "cuda_graph": True}, {}),
+        ("onnxruntime-cuda", {"cuda_graph": True}, {"cuda_graph": "set device_io too"}),
+        ("onnxruntime-cpu", {"inter_op_threads": 2}, {"inter_op_threads": "counts only with execution_mode: parallel"}),
+        ("onnxruntime-cpu", {"threads": 2}, {"threads": "threads stand under matrix.threads, for every backend"}),
+        ("openvino-cpu", {"arena": True}, {"arena": "openvino-cpu has no option 'arena' (onnxruntime-cpu has)"}),
+        ("tensorrt-rtx", {"builder_level": 3}, {"builder_level": "(onnxruntime-tensorrt has)"}),
+        ("tensorrt", {"builder_level": 6}, {"builder_level": "expected a whole number from 0 to 5, got 6"}),
+    ],
+)
+def test_options_of_our_own(backend, options, said):
+    found = option_problems(backend, options)
+    assert found.keys() == said.keys()
+    for name, words in said.items():
+        assert words in found[name]

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 
-def build_library(folder: Path, real: Path) -> Path:
-    """ONNX Runtime's library at `real`, with a CUDA provider that copies at BindInput: see copying_device.c."""
+def build_library(folder: Path, real: Path, version: str = "") -> Path:
+    """ONNX Runtime's library at `real`, with a CUDA provider that copies at BindInput: see copying_device.c.
+
+    version: what it says it is.
+    """
     library = folder / "libcopying_device.so"
     source = Path(__file__).with_name("copying_device.c")
     words = [
@@ -19,6 +22,7 @@ def build_library(folder: Path, real: Path) -> Path:
         "-shared",
         "-fPIC",
         f'-DREAL="{real}"',
+        *([f'-DVERSION="{version}"'] if version else []),
         source,
         "-o",
         library,
@@ -59,8 +63,8 @@ class CopyingSession:
         self.bindings.append(CopyingBinding(self.real.io_binding()))
         return self.bindings[-1]
 
-    def run_with_iobinding(self, binding: CopyingBinding) -> None:
-        self.real.run_with_iobinding(binding.real)
+    def run_with_iobinding(self, binding: CopyingBinding, options=None) -> None:
+        self.real.run_with_iobinding(binding.real, options)
 
     def __getattr__(self, name):
         return getattr(self.real, name)

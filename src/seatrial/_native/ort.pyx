@@ -27,15 +27,32 @@ cdef extern from "ort/session.hpp" namespace "seatrial::ort" nogil:
         vector[int64_t] shape
     cdef cppclass CSettings "seatrial::ort::SessionSettings":
         int threads
+        int inter_threads
+        cbool parallel
+        int graph_optimization
+        cbool arena
+        cbool memory_pattern
         string provider
+        vector[pair[string, string]] config
+        vector[pair[string, string]] provider_options
         vector[pair[string, int64_t]] named_sizes
+        string plugin
+        int plugin_device
+        int device
+        cbool captured
+    cdef cppclass CAssigned "seatrial::ort::Assigned":
+        string provider
+        string domain
+        string kind
+        string name
     cbool _reads_host_memory "seatrial::ort::reads_host_memory"(const string& provider) except +
     cdef cppclass CModel "seatrial::ort::LoadedModel":
         CModel(const CLibrary& library, const string& path, const CSettings& settings) except +
         const vector[CPort]& inputs()
         const vector[CPort]& outputs()
+        vector[CAssigned] assigned() except +
     cdef cppclass CRequest "seatrial::ort::Request":
-        CRequest(const CModel& model) except +
+        CRequest(const CModel& model, cbool on_device) except +
         void bind_input(size_t index, void* data, size_t bytes, const vector[int64_t]& shape) except +
         void bind_output(size_t index, void* data, size_t bytes, const vector[int64_t]& shape) except +
         void leave_output(size_t index) except +
@@ -68,13 +85,35 @@ cdef list _ports(vector[CPort] ports):
     ]
 
 
+cdef vector[pair[string, string]] _entries(entries):
+    cdef vector[pair[string, string]] found
+    for key, value in (entries or {}).items():
+        found.push_back(pair[string, string](<string>key.encode(), <string>value.encode()))
+    return found
+
+
 cdef class LoadedModel:
     cdef CModel* model
 
-    def __cinit__(self, str library, str path, int threads=1, str provider="CPUExecutionProvider", named_sizes=None):
+    def __cinit__(
+        self, str library, str path, int threads=1, str provider="CPUExecutionProvider", named_sizes=None, *,
+        int inter_threads=1, bint parallel=False, int graph_optimization=99, bint arena=True, bint memory_pattern=True,
+        config=None, provider_options=None, str plugin="", int plugin_device=0, int device=0, bint captured=False,
+    ):
         cdef CSettings settings
         settings.threads = threads
+        settings.inter_threads = inter_threads
+        settings.parallel = parallel
+        settings.graph_optimization = graph_optimization
+        settings.arena = arena
+        settings.memory_pattern = memory_pattern
         settings.provider = provider.encode()
+        settings.config = _entries(config)
+        settings.provider_options = _entries(provider_options)
+        settings.plugin = fsencode(plugin)
+        settings.plugin_device = plugin_device
+        settings.device = device
+        settings.captured = captured
         for name, size in (named_sizes or {}).items():
             settings.named_sizes.push_back(pair[string, int64_t](<string>name.encode(), <int64_t>size))
         cdef string file = fsencode(path)
@@ -93,6 +132,10 @@ cdef class LoadedModel:
     def outputs(self):
         return _ports(self.model.outputs())
 
+    def assigned(self):
+        cdef vector[CAssigned] rows = self.model.assigned()
+        return [(r.provider.decode(), r.domain.decode(), r.kind.decode(), r.name.decode()) for r in rows]
+
 
 # Collected in a cycle, a request is still released before the model and the arrays that it uses.
 @cython.no_gc_clear
@@ -101,10 +144,10 @@ cdef class Request(Work):
     cdef LoadedModel loaded
     cdef dict kept
 
-    def __cinit__(self, LoadedModel model not None):
+    def __cinit__(self, LoadedModel model not None, bint on_device=False):
         self.loaded = model
         self.kept = {}
-        self.request = new CRequest(model.model[0])
+        self.request = new CRequest(model.model[0], on_device)
         self.c.call = CRequest.call
         self.c.self = self.request
 

@@ -127,10 +127,12 @@ class Closing(ABC):
     """What backends have in common: they close, can be timed, and say what a run moves.
 
     in_place: whether the device reads inputs where they lie in host memory, so that binding them once is enough.
+    works_on_device: whether a work was asked for that copies its inputs to the device once, and no output back.
     """
 
     native: bool = False
     in_place: bool = True
+    works_on_device: bool = False
     _options: OpenOptions
 
     @abstractmethod
@@ -154,7 +156,9 @@ class Closing(ABC):
     def io_policy(self) -> str:
         """The same for all that read in place, so that no row of a table pays for a copy that its neighbour does not."""
         inputs, outputs = "inputs bound in place", "outputs read without a copy"
-        if not self.in_place:
+        if self.works_on_device:
+            inputs, outputs = "inputs bound on the device once", "outputs left on the device"
+        elif not self.in_place:
             inputs, outputs = "inputs copied to the device in each run", "outputs copied back"
         elif self._options.open_shapes:
             outputs = "outputs allocated in each run"

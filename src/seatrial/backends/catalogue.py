@@ -11,10 +11,13 @@ from typing import cast
 
 from seatrial.backends import plugins
 from seatrial.backends.base import Availability, Backend, OpenOptions
+from seatrial.backends.onnxruntime.provider_library import provider_problem
+from seatrial.backends.onnxruntime.providers import PROVIDERS
 from seatrial.errors import BackendUnavailableError
 from seatrial.runtimes.choice import BackendChoice, choice_of
 from seatrial.runtimes.names import third_party
-from seatrial.runtimes.settings import Setting, settings_of
+from seatrial.runtimes.options import settings_of
+from seatrial.runtimes.settings import Setting
 
 
 @dataclass(frozen=True)
@@ -24,17 +27,18 @@ class _Entry:
     package: str
     distributions: tuple[str, ...]
     extra: str
-    provider: str = ""
 
 
 _ORT = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 _ENTRIES = {
-    "onnxruntime-cpu": _Entry("onnxruntime", "OnnxRuntimeBackend", "onnxruntime", _ORT, "cpu"),
-    "onnxruntime-cuda": _Entry(
-        "onnxruntime", "OnnxRuntimeCudaBackend", "onnxruntime", _ORT, "gpu", "CUDAExecutionProvider"
+    "onnxruntime-cpu": _Entry("onnxruntime.python", "OnnxRuntimeBackend", "onnxruntime", _ORT, "cpu"),
+    "onnxruntime-cuda": _Entry("onnxruntime.python", "OnnxRuntimeCudaBackend", "onnxruntime", _ORT, "gpu"),
+    "onnxruntime-tensorrt": _Entry("onnxruntime.python", "OnnxRuntimeTensorRtBackend", "onnxruntime", _ORT, "gpu"),
+    "onnxruntime-tensorrt-rtx": _Entry(
+        "onnxruntime.python", "OnnxRuntimeTensorRtRtxBackend", "onnxruntime", _ORT, "onnxruntime-tensorrt-rtx"
     ),
-    "onnxruntime-tensorrt": _Entry(
-        "onnxruntime", "OnnxRuntimeTensorRtBackend", "onnxruntime", _ORT, "gpu", "TensorrtExecutionProvider"
+    "onnxruntime-openvino": _Entry(
+        "onnxruntime.python", "OnnxRuntimeOpenVinoBackend", "onnxruntime", _ORT, "onnxruntime-openvino"
     ),
     "openvino-cpu": _Entry("openvino", "OpenVinoBackend", "openvino", ("openvino",), "cpu"),
     "openvino-gpu": _Entry("openvino", "OpenVinoGpuBackend", "openvino", ("openvino",), "cpu"),
@@ -61,16 +65,8 @@ def availability(name: str) -> Availability:
             cure=f"python -m pip install 'seatrial[{entry.extra}]'",
         )
     found = _version(entry.distributions)
-    if entry.provider:
-        providers = import_module(entry.package).get_available_providers()
-        if entry.provider not in providers:
-            return Availability(
-                name,
-                False,
-                found,
-                f"this onnxruntime has no {entry.provider}",
-                "install seatrial[gpu] in place of seatrial[cpu], on a machine with an NVIDIA driver",
-            )
+    if name in PROVIDERS and (problem := provider_problem(PROVIDERS[name])):
+        return Availability(name, False, found, problem.reason, problem.cure)
     if name == "openvino-gpu" and not any(
         d.startswith("GPU") for d in import_module("openvino").Core().available_devices
     ):
@@ -92,10 +88,11 @@ def missing_extra(name: str) -> str:
     entry = _ENTRIES.get(name)
     if entry is None or availability(name).ok:
         return ""
-    # A wheel for GPUs is here already: what it lacks is no package.
-    has_gpu_wheel = _version(("onnxruntime-gpu",)) != ""
-    absent = find_spec(entry.package) is None or (entry.provider != "" and not has_gpu_wheel)
-    return entry.extra if absent else ""
+    if find_spec(entry.package) is None:
+        return entry.extra
+    # A provider's wheel that is here already lacks no package, but a driver or another library.
+    provider = PROVIDERS.get(name)
+    return entry.extra if provider and provider.library and provider.library_path() is None else ""
 
 
 def has_native_loop(name: str, library: bool | None = None) -> bool:
@@ -103,7 +100,7 @@ def has_native_loop(name: str, library: bool | None = None) -> bool:
 
     For who must know before a process opens it. library: whether it lies in another interpreter's wheel; None asks this one.
     """
-    from seatrial.backends.onnxruntime_native import NATIVE, library_path
+    from seatrial.backends.onnxruntime.native import NATIVE, library_path
 
     return name in NATIVE and (library_path() is not None if library is None else library)
 
@@ -128,7 +125,7 @@ def open_backend(backend: str | BackendChoice, model: Path, options: OpenOptions
 
         return (TensorRtRtxBackend if name == "tensorrt-rtx" else TensorRtBackend).open(model, options)
     if native and has_native_loop(name):
-        from seatrial.backends.onnxruntime_native import NATIVE
+        from seatrial.backends.onnxruntime.native import NATIVE
 
         return NATIVE[name].open(model, options)
     if name in third_party():

@@ -20,10 +20,12 @@ _NAMES = {
 }
 
 
-def of_profile(path: Path) -> dict[str, int]:
+def of_profile(path: Path, provider: str = "") -> dict[str, int]:
     """Of the profile that an ONNX Runtime session wrote: how many products took their first input in which type.
 
-    A profile has an event for each run of each kernel; of several runs the first counts.
+    A profile has an event for each run of each kernel; of several runs the first counts. Products that another execution
+    provider ran than `provider` are counted apart: {'fp32': 50, 'fp32 on CPUExecutionProvider': 4}. What a provider fuses
+    into one kernel of its own (TensorRT's, OpenVINO's) shows no products.
     """
     events: Iterable[Mapping[str, Any]] = json.loads(path.read_text("utf-8"))
     found: Counter[str] = Counter()
@@ -36,7 +38,9 @@ def of_profile(path: Path) -> dict[str, int]:
         seen.add(name)
         types = [next(iter(t)) for t in given.get("input_type_shape", []) if t]
         # It takes floats and quantises them itself.
-        found["int8" if operator.startswith("Dynamic") else _NAMES.get(types[0], types[0]) if types else "unknown"] += 1
+        kind = "int8" if operator.startswith("Dynamic") else _NAMES.get(types[0], types[0]) if types else "unknown"
+        ran_on = given.get("provider", provider)
+        found[f"{kind} on {ran_on}" if provider and ran_on != provider else kind] += 1
     return dict(found)
 
 

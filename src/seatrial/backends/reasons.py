@@ -8,6 +8,9 @@ import re
 def first_line(error: Exception) -> str:
     """ONNX Runtime's reason, without terminal colours and the C++ places that stand in its middle."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    # 'CUDA failure 35: <words> ; GPU=0 ; hostname=… ; file=…', behind two C++ signatures.
+    if failed := re.search(r"\b(?:CUDA|CUDNN|CUBLAS|CURAND|CUFFT) failure \d+: .*?(?= ; |$)", text, re.M):
+        return failed[0][:400]
     text = re.sub(r"/\S+\.(?:h|cc|cpp):\d+ .*?\) ?(?:const )?(?:\[with .*?\] )?", "", text)
     return text.splitlines()[0][:400] if text else type(error).__name__
 

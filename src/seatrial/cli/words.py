@@ -17,8 +17,8 @@ LONGEST_S = 24 * 3600.0
 LARGEST_TENSOR = 1 << 31
 # Written out, since the catalogue's imports are too slow for --help; a test holds the two together.
 BACKEND_HELP = (
-    "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, openvino-cpu, openvino-gpu, tensorrt or "
-    "tensorrt-rtx; with options as NAME:KEY=VALUE,KEY=VALUE."
+    "What runs it: onnxruntime-cpu, onnxruntime-cuda, onnxruntime-tensorrt, onnxruntime-tensorrt-rtx, onnxruntime-openvino, "
+    "openvino-cpu, openvino-gpu, tensorrt or tensorrt-rtx; with options as NAME:KEY=VALUE,KEY=VALUE."
 )
 
 

@@ -10,7 +10,8 @@ from pydantic_core import PydanticCustomError
 from seatrial.plan.fields import Strict, listed
 from seatrial.runtimes.choice import BackendChoice
 from seatrial.runtimes.names import OWN, is_label, problem_of
-from seatrial.runtimes.settings import Value, problems_of, settings_of
+from seatrial.runtimes.options import option_problems
+from seatrial.runtimes.settings import Value
 
 
 def _known(name: str) -> str:
@@ -42,7 +43,7 @@ class NamedBackend(Strict):
             )
         # A third party's are known once it is loaded: checked with the models.
         if self.backend in OWN:
-            for option, why in problems_of(self.backend, settings_of(self.backend), self.options).items():
+            for option, why in option_problems(self.backend, self.options).items():
                 raise PydanticCustomError("bad_option", "{why}", {"key": "options", "under": option, "why": why})
         return self
 

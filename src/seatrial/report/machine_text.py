@@ -14,7 +14,7 @@ from seatrial.report.hanging import hanging, sentence
 from seatrial.runtimes.settings import Setting
 from seatrial.units import format_bytes, format_seconds
 
-_NAME = 22
+_NAME = 24
 
 
 def print_machine(out: Console, facts: Mapping[str, Any], simd_levels: Sequence[str]) -> None:
@@ -48,7 +48,13 @@ def print_backends(out: Console, backends: Iterable[Mapping[str, Any]], indent: 
 def print_settings(out: Console, settings: Sequence[Setting]) -> None:
     """The options of one backend, each with what it takes."""
     for s in settings:
-        hanging(out, (f"  {s.name:<{_NAME}} ", "bold"), Text.assemble(s.expected(), (f"; {s.help}", "dim")))
+        hanging(
+            out,
+            (f"  {s.name:<{_NAME}} ", "bold"),
+            Text.assemble(
+                s.expected(), (f"; {s.help}{f'; by itself {s.by_itself()}' if s.by_itself() else ''}", "dim")
+            ),
+        )
     if not settings:
         hanging(out, ("  ", ""), "it takes no options")
 

@@ -15,6 +15,8 @@ OWN = (
     "onnxruntime-cpu",
     "onnxruntime-cuda",
     "onnxruntime-tensorrt",
+    "onnxruntime-tensorrt-rtx",
+    "onnxruntime-openvino",
     "openvino-cpu",
     "openvino-gpu",
     "tensorrt",

@@ -5,7 +5,7 @@ For: checking a plan or a command without importing a runtime. Not for: handing 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from seatrial.errors import did_you_mean
@@ -16,7 +16,8 @@ Value = str | int | float | bool
 @dataclass(frozen=True)
 class Setting:
     """kind: bool, int, float or str. choices: of a str, all that it may be. least, most: of a number. words: of a number, texts
-    that may stand for one, such as 'auto'. is_path: of a str, a file: in a plan relative to it."""
+    that may stand for one, such as 'auto'. is_path: of a str, a file: in a plan relative to it. default: None where
+    the runtime chooses."""
 
     name: str
     kind: type[Value]
@@ -26,6 +27,7 @@ class Setting:
     most: float | None = None
     words: tuple[str, ...] = ()
     is_path: bool = False
+    default: Value | None = None
 
     def expected(self) -> str:
         if self.kind is bool:
@@ -41,7 +43,17 @@ class Setting:
         return f"{number}{bound}" + "".join(f" or {word}" for word in self.words)
 
     def to_dict(self) -> dict[str, str]:
-        return {"name": self.name, "expected": self.expected(), "help": self.help}
+        return {"name": self.name, "expected": self.expected(), "default": self.by_itself(), "help": self.help}
+
+    def by_itself(self) -> str:
+        """What it is where nobody says; '' where the runtime chooses."""
+        return (
+            ""
+            if self.default is None
+            else str(self.default).lower()
+            if isinstance(self.default, bool)
+            else str(self.default)
+        )
 
     def takes(self, value: object) -> bool:
         if isinstance(value, bool) or self.kind is bool:
@@ -68,81 +80,29 @@ class Setting:
         return value if self.takes(value) else None
 
 
-_OPENVINO = (
-    Setting(
-        "hint", str, "OpenVINO's performance hint, which sets what is not set here", ("latency", "throughput", "none")
-    ),
-    Setting("streams", int, "requests that run at once; by default one a client", least=1, words=("auto",)),
-    Setting(
-        "inference_precision",
-        str,
-        "what products compute in where the file is float32; by default f32, whatever the processor would rather do",
-        ("f32", "bf16", "f16", "auto"),
-    ),
-    Setting("cpu_pinning", bool, "whether threads are bound to cores"),
-    Setting("hyper_threading", bool, "whether both threads of a core are used"),
-)
-_ONNXRUNTIME = (
-    Setting("graph_optimization", str, "how much of the graph is rewritten", ("disabled", "basic", "extended", "all")),
-    Setting("arena", bool, "whether memory is kept between runs"),
-    Setting("memory_pattern", bool, "whether a run's allocations are planned from the one before"),
-    Setting("allow_spinning", bool, "whether idle threads spin instead of sleeping"),
-    Setting("execution_mode", str, "whether independent nodes run at once", ("sequential", "parallel")),
-    Setting("inter_op_threads", int, "threads for nodes that run at once", least=1),
-)
-_ENGINE = (
-    Setting("workspace_mib", int, "scratch memory of a build at most; by default the device's", least=1, most=1 << 20),
-    Setting("tf32", bool, "whether fp32 products may drop to ten bits of fraction; by default not"),
-    Setting("weight_streaming", bool, "whether weights may stay on the host"),
-    Setting(
-        "weight_budget_mib", int, "how much of the weights the device holds, where they stream", least=0, most=1 << 20
-    ),
-    Setting("version_compatible", bool, "whether other versions of TensorRT may load the engine"),
-    Setting("engine", str, "run this one, which 'seatrial build' made, in place of a built one", is_path=True),
-    Setting("allow_engine", bool, "run it even where seatrial did not write it: an engine is code"),
-    Setting("cuda_graph", bool, "whether launches are captured once and replayed; by default they are"),
-)
-_TENSORRT = (
-    *_ENGINE,
-    Setting("builder_level", int, "how long the builder searches", least=0, most=5),
-    Setting(
-        "hardware_compatibility", str, "on which cards the engine runs", ("none", "ampere_plus", "same_capability")
-    ),
-)
-_TENSORRT_RTX = (
-    *_ENGINE,
-    Setting(
-        "kernel_strategy",
-        str,
-        "kernels of open shapes: eager before the first run, lazy in the middle of others",
-        ("eager", "lazy", "none"),
-    ),
-    Setting("kernel_cache", bool, "whether compiled kernels are kept between processes; by default they are"),
-)
-_SETTINGS: dict[str, tuple[Setting, ...]] = {
-    "onnxruntime-cpu": _ONNXRUNTIME,
-    "onnxruntime-cuda": _ONNXRUNTIME,
-    "onnxruntime-tensorrt": _ONNXRUNTIME,
-    "tensorrt": _TENSORRT,
-    "tensorrt-rtx": _TENSORRT_RTX,
-    "openvino-cpu": _OPENVINO,
-    "openvino-gpu": tuple(s for s in _OPENVINO if s.name not in ("cpu_pinning", "hyper_threading")),
-}
+def problems_of(
+    backend: str,
+    settings: Iterable[Setting],
+    options: Mapping[str, object],
+    *,
+    not_here: Mapping[str, str] | None = None,
+    elsewhere: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """What is wrong with each option, by its name, for people.
 
-
-def settings_of(backend: str) -> tuple[Setting, ...]:
-    """Of a backend of seatrial's own; a third party's are known once it is loaded (backends.third_party)."""
-    return _SETTINGS.get(backend, ())
-
-
-def problems_of(backend: str, settings: tuple[Setting, ...], options: Mapping[str, object]) -> dict[str, str]:
-    """What is wrong with each option, by its name, for people."""
+    not_here: options that people look for, and why there is none. elsewhere: by name, a backend that has such an option.
+    """
     known = {s.name: s for s in settings}
     found = {}
     for name, value in options.items():
-        if name not in known:
+        if name in (not_here or {}):
+            assert not_here is not None
+            found[name] = f"{backend} takes no {name}: {not_here[name]}"
+        elif name not in known:
+            another = (elsewhere or {}).get(name)
+            near = f" ({another} has)" if another else did_you_mean(name, list(known))
             rest = f"; it takes {', '.join(known)}" if known else "; it takes none"
-            found[name] = f"{backend} has no option {name!r}{did_you_mean(name, list(known))}{rest}"
+            found[name] = f"{backend} has no option {name!r}{near}{rest}"
         elif not known[name].takes(value):
             found[name] = f"expected {known[name].expected()}, got {_shown(value)}"
     return found

@@ -12,6 +12,7 @@ from float_graphs import model_of
 from onnx import helper
 from simulated_tensorrt import module
 
+import seatrial
 from seatrial.backends.tensorrt import kernel_cache, library, status
 from seatrial.backends.tensorrt.driver import Device, NoDevice
 
@@ -41,6 +42,7 @@ def bench(monkeypatch, tmp_path):
     made = Bench()
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
     monkeypatch.setitem(sys.modules, "seatrial.cuda", made.machine)
+    monkeypatch.setattr(seatrial, "cuda", made.machine, raising=False)
     monkeypatch.setattr(library, "find_spec", lambda name: made.trt)
     monkeypatch.setattr(library, "import_module", lambda name: made.trt)
     monkeypatch.setattr(library, "_cuda_major", lambda name: 13)

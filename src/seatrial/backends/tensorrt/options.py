@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from seatrial.errors import PlanError
-from seatrial.runtimes.settings import Value, problems_of, settings_of
+from seatrial.runtimes.options import settings_of
+from seatrial.runtimes.settings import Value, problems_of
 
 # Of both libraries.
 SETTINGS = tuple(dict.fromkeys((*settings_of("tensorrt"), *settings_of("tensorrt-rtx"))))

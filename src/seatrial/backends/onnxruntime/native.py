@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from seatrial._native.ort import LoadedModel, Request, library_version, reads_host_memory
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.onnxruntime.assignment import FORBID, RECORD, Assigned, in_words, of_native, refuse_fallback
+from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
+from seatrial.backends.onnxruntime.settings import SessionSetup, session_setup
 from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, option
 
@@ -38,14 +41,14 @@ def library_path() -> Path | None:
 class NativeOnnxRuntimeBackend(Closing):
     name: str = "onnxruntime-cpu"
     native: bool = True
-    provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, loaded: Any, library: Path, model: Path, options: OpenOptions) -> None:
         self._loaded = loaded
         self._library = library
         self._model = model
         self._options = options
-        self.in_place = reads_host_memory(self.provider)
+        self._setup = session_setup(model, options, self._provider())
+        self.in_place = reads_host_memory(self._provider().execution_provider)
         self._inputs = [_spec(p) for p in loaded.inputs]
         self._outputs = [_spec(p) for p in loaded.outputs]
         self._input_names = [i.name for i in self._inputs]
@@ -54,20 +57,18 @@ class NativeOnnxRuntimeBackend(Closing):
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
 
     @classmethod
+    def _provider(cls) -> Provider:
+        return PROVIDERS[cls.name]
+
+    @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
         library = library_path()
         if library is None:
             raise BackendUnavailableError(
                 f"{cls.name}: this onnxruntime has no libonnxruntime to load; the Python path serves instead"
             )
-        try:
-            loaded = LoadedModel(str(library), str(model), options.threads, cls.provider, options.named_sizes)
-        except RuntimeError as e:
-            if "is not enabled in this build" in str(e):
-                raise BackendUnavailableError(
-                    f"{cls.name}: this onnxruntime has no {cls.provider}; install seatrial[gpu] in place of seatrial[cpu]"
-                ) from None
-            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model, refusal=True) from e
+        setup = session_setup(model, options, cls._provider())
+        loaded = _load(library, model, cls._provider(), setup)
         unknown = [p[0] for p in (*loaded.inputs, *loaded.outputs) if p[2] == "unknown"]
         if unknown:
             raise ModelError(
@@ -92,8 +93,9 @@ class NativeOnnxRuntimeBackend(Closing):
         return [self._request.fetch(i) if kept is None else kept for i, kept in enumerate(self._preallocated)]
 
     def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
-        """A request of its own: its outputs are not those of run()."""
-        request, _ = self._new_request()
+        """A request of its own: its outputs are not those of run(). With device_io it copies its inputs now, and only now."""
+        self.works_on_device = self.works_on_device or self._setup.device_io
+        request, _ = self._new_request(self._setup.device_io)
         self._bind(request, feeds, {})
         return request
 
@@ -102,27 +104,39 @@ class NativeOnnxRuntimeBackend(Closing):
 
     def details(self) -> dict[str, str]:
         kept = sum(a is not None for a in self._preallocated)
-        return {
+        parallel = "in parallel" if self._setup.parallel else ""
+        found = {
             "runtime": f"onnxruntime {library_version(str(self._library))}",
-            "provider": self.provider,
-            "threads": f"{self._options.threads} intra-op, 1 inter-op",
+            "provider": self._provider().execution_provider,
+            "threads": f"{self._options.threads} intra-op, {self._setup.inter_threads} inter-op {parallel}".strip(),
             "outputs": f"{kept} of {len(self._outputs)} preallocated",
             "called": f"by the C API of {self._library.name}",
         }
+        if RECORD in self._setup.config and (assigned := _assigned(self._loaded)) is not None:
+            found["nodes"] = in_words(assigned)
+        # Where no policy is shown beside a figure, as in a comparison's sides, this tells unlike ones apart.
+        return found | self._setup.details() | ({"io": self.io_policy()} if self.works_on_device else {})
 
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
-        from seatrial.backends.onnxruntime import profiled_types
+        from seatrial.backends.onnxruntime.session import profiled_types
 
-        return profiled_types(self._model, self._options, self.provider, feeds)
+        return profiled_types(self._model, self._options, self._provider(), feeds)
 
     def close(self) -> None:
         # Requests that were given out keep the model for as long as they live.
         self._request = self._loaded = None
 
-    def _new_request(self) -> tuple[Request, list[npt.NDArray[Any] | None]]:
-        request = Request(self._loaded)
+    def _new_request(self, on_device: bool = False) -> tuple[Request, list[npt.NDArray[Any] | None]]:
+        request = Request(self._loaded, on_device)
         kept: list[npt.NDArray[Any] | None] = []
         for i, spec in enumerate(self._outputs):
+            if on_device:
+                if not spec.shape or any(d is None for d in spec.shape):
+                    raise CellError(
+                        f"output {spec.name}: device_io needs outputs of known shape, and this one's depends on the data"
+                    )
+                request.leave_output(i)
+                continue
             # No dimensions: a scalar, or a tensor whose rank only a run decides; ONNX Runtime does not say which.
             if spec.shape and all(d is not None for d in spec.shape):
                 kept.append(np.zeros([d for d in spec.shape if d is not None], spec.dtype))
@@ -151,18 +165,87 @@ class NativeOnnxRuntimeBackend(Closing):
 
 class NativeOnnxRuntimeCudaBackend(NativeOnnxRuntimeBackend):
     name: str = "onnxruntime-cuda"
-    provider: ClassVar[str] = "CUDAExecutionProvider"
 
 
 class NativeOnnxRuntimeTensorRtBackend(NativeOnnxRuntimeBackend):
     name: str = "onnxruntime-tensorrt"
-    provider: ClassVar[str] = "TensorrtExecutionProvider"
+
+
+class NativeOnnxRuntimeTensorRtRtxBackend(NativeOnnxRuntimeBackend):
+    name: str = "onnxruntime-tensorrt-rtx"
+
+
+class NativeOnnxRuntimeOpenVinoBackend(NativeOnnxRuntimeBackend):
+    name: str = "onnxruntime-openvino"
 
 
 NATIVE: dict[str, type[NativeOnnxRuntimeBackend]] = {
     kind.name: kind
-    for kind in (NativeOnnxRuntimeBackend, NativeOnnxRuntimeCudaBackend, NativeOnnxRuntimeTensorRtBackend)
+    for kind in (
+        NativeOnnxRuntimeBackend,
+        NativeOnnxRuntimeCudaBackend,
+        NativeOnnxRuntimeTensorRtBackend,
+        NativeOnnxRuntimeTensorRtRtxBackend,
+        NativeOnnxRuntimeOpenVinoBackend,
+    )
 }
+
+
+def _load(library: Path, model: Path, provider: Provider, setup: SessionSetup) -> LoadedModel:
+    """As session.open_session does it, with the same refusals in the same words."""
+    from seatrial.backends.onnxruntime.session import failure, make_ready, no_device, not_in_this_build, plugin_path
+
+    make_ready(provider, setup)
+    config, records = dict(setup.config), _keeps_records(library)
+    if RECORD in config and not setup.cpu_fallback and not records:
+        config[FORBID] = "1"
+    try:
+        loaded = LoadedModel(
+            str(library),
+            str(model),
+            setup.threads,
+            provider.execution_provider,
+            setup.named_sizes,
+            inter_threads=setup.inter_threads,
+            parallel=setup.parallel,
+            graph_optimization=setup.graph_optimization,
+            arena=setup.arena,
+            memory_pattern=setup.memory_pattern,
+            config=config,
+            provider_options=setup.provider_options,
+            plugin=str(plugin_path(provider)) if provider.plugin else "",
+            plugin_device=_DEVICE_TYPES[provider.device],
+            device=int(setup.given.get("device_id", 0)),
+            captured=setup.cuda_graph,
+        )
+    except RuntimeError as e:
+        if "is not enabled in this build" in str(e):
+            raise not_in_this_build(provider) from None
+        if str(e).startswith("the plugin offers no device"):
+            raise no_device(provider) from None
+        raise failure(provider, model, e) from e
+    if RECORD in config and not setup.cpu_fallback and (assigned := _assigned(loaded)) is not None:
+        refuse_fallback(provider, model, assigned)
+    return loaded
+
+
+# ONNX Runtime's OrtHardwareDeviceType.
+_DEVICE_TYPES = {"CPU": 0, "GPU": 1}
+
+
+def _keeps_records(library: Path) -> bool:
+    major, minor = (int(n) for n in library_version(str(library)).split(".")[:2])
+    return (major, minor) >= (1, 24)
+
+
+def _assigned(loaded: LoadedModel) -> list[Assigned] | None:
+    """None where this version keeps no record."""
+    try:
+        return of_native(loaded.assigned())
+    except RuntimeError as e:
+        if "keeps no record" in str(e):
+            return None
+        raise
 
 
 def _spec(port: Port) -> TensorSpec:

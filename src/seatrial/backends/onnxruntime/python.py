@@ -1,23 +1,27 @@
-"""ONNX Runtime through Python's I/O binding: CPU, CUDA and TensorRT providers. Not for: silent fallback between them.
+"""ONNX Runtime through Python's I/O binding, on any of its providers. Not for: silent fallback between them.
 
-Its C API, without the interpreter, is onnxruntime_native.py.
+Its C API, without the interpreter, is native.py; how a session is opened, session.py.
 """
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.ort import reads_host_memory
+from seatrial._native.timing import PythonWork, Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
-from seatrial.backends.computed_in import of_profile
+from seatrial.backends.onnxruntime.assignment import RECORD, in_words, recorded
+from seatrial.backends.onnxruntime.device_io import device_place, next_graph
+from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
+from seatrial.backends.onnxruntime.session import open_session, profiled_types, uncaptured
+from seatrial.backends.onnxruntime.settings import session_setup
 from seatrial.backends.reasons import first_line
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.errors import CellError
 
 _DTYPES = {
     "tensor(float)": "float32",
@@ -37,18 +41,19 @@ _DTYPES = {
 
 class OnnxRuntimeBackend(Closing):
     name: str = "onnxruntime-cpu"
-    provider: ClassVar[str] = "CPUExecutionProvider"
 
     def __init__(self, session: Any, model: Path, options: OpenOptions) -> None:
         self.session = session
         self._model = model
         self._options = options
+        self._setup = session_setup(model, options, self._provider())
         self._inputs = [TensorSpec(i.name, _ints(i.shape), _DTYPES.get(i.type, i.type)) for i in session.get_inputs()]
         self._outputs = [TensorSpec(o.name, _ints(o.shape), _DTYPES.get(o.type, o.type)) for o in session.get_outputs()]
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
         self._binding = session.io_binding()
-        self.in_place = reads_host_memory(self.provider)
+        self._run_options = uncaptured(self._setup)
+        self.in_place = reads_host_memory(self._provider().execution_provider)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.
         self._preallocated: list[npt.NDArray[Any] | None] = []
@@ -56,28 +61,13 @@ class OnnxRuntimeBackend(Closing):
             self._preallocated.append(self._bind_output(spec))
 
     @classmethod
-    def open(cls, model: Path, options: OpenOptions) -> Self:
-        import onnxruntime as ort
+    def _provider(cls) -> Provider:
+        return PROVIDERS[cls.name]
 
-        if cls.provider not in ort.get_available_providers():
-            raise BackendUnavailableError(
-                f"{cls.name}: this onnxruntime has no {cls.provider}, only {', '.join(ort.get_available_providers())}; "
-                "install seatrial[gpu] in place of seatrial[cpu]"
-            )
-        try:
-            session = ort.InferenceSession(
-                str(model), session_settings(options, cls.provider), providers=[cls.provider]
-            )
-        except Exception as e:  # onnxruntime raises its own types, none with a common public base
-            raise ModelError(f"onnxruntime cannot load the model: {first_line(e)}", subject=model, refusal=True) from e
-        # By default a session that fails later goes on with another provider; here that must be an error.
-        session.disable_fallback()
-        active = session.get_providers()
-        if active[0] != cls.provider:
-            raise BackendUnavailableError(
-                f"{cls.name}: asked for {cls.provider}, but {active[0]} would run; check the driver with 'seatrial doctor'"
-            )
-        return cls(session, model, options)
+    @classmethod
+    def open(cls, model: Path, options: OpenOptions) -> Self:
+        setup = session_setup(model, options, cls._provider())
+        return cls(open_session(model, cls._provider(), setup), model, options)
 
     def inputs(self) -> list[TensorSpec]:
         return self._inputs
@@ -103,7 +93,7 @@ class OnnxRuntimeBackend(Closing):
                 if kept is None:
                     # A bound output keeps the shape of its first run; this one's depends on the data.
                     self._binding.bind_output(spec.name, "cpu")
-            self.session.run_with_iobinding(self._binding)
+            self.session.run_with_iobinding(self._binding, self._run_options)
         except CellError:
             raise
         except Exception as e:  # see open()
@@ -116,20 +106,40 @@ class OnnxRuntimeBackend(Closing):
     def another(self) -> Self:
         return type(self)(self.session, self._model, self._options)
 
+    def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
+        """By way of run(); with device_io inputs are copied to the device now, and no run copies anything."""
+        if not self._setup.device_io:
+            return super().work(feeds)
+        check_feeds(self._model, self._input_names, feeds)
+        self.works_on_device = True
+        binding, options = self._device_binding(feeds), next_graph(self._setup)
+
+        def once(lap: Callable[[], None]) -> None:
+            self.session.run_with_iobinding(binding, options)
+            binding.synchronize_outputs()
+            lap()
+
+        return PythonWork(once)
+
     def details(self) -> dict[str, str]:
         import onnxruntime as ort
 
         kept = sum(a is not None for a in self._preallocated)
-        return {
+        parallel = "in parallel" if self._setup.parallel else ""
+        found = {
             "runtime": f"onnxruntime {ort.__version__}",
-            "provider": self.provider,
-            "threads": f"{self._options.threads} intra-op, 1 inter-op",
+            "provider": self._provider().execution_provider,
+            "threads": f"{self._options.threads} intra-op, {self._setup.inter_threads} inter-op {parallel}".strip(),
             "outputs": f"{kept} of {len(self._outputs)} preallocated",
             "called": "from Python",
         }
+        if RECORD in self._setup.config and hasattr(self.session, "get_provider_graph_assignment_info"):
+            found["nodes"] = in_words(recorded(self.session))
+        # Where no policy is shown beside a figure, as in a comparison's sides, this tells unlike ones apart.
+        return found | self._setup.details() | ({"io": self.io_policy()} if self.works_on_device else {})
 
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
-        return profiled_types(self._model, self._options, self.provider, feeds)
+        return profiled_types(self._model, self._options, self._provider(), feeds)
 
     def close(self) -> None:
         self._binding = self.session = None
@@ -141,6 +151,19 @@ class OnnxRuntimeBackend(Closing):
         if not array.dtype.isnative:
             raise CellError(f"input {name}: expected this machine's byte order, got {array.dtype.str}")
         self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
+
+    def _device_binding(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Any:
+        """Inputs copied to the device, and room there for outputs: neither moves again, as a captured graph needs it."""
+        binding, place = self.session.io_binding(), device_place(self._provider(), self._setup)
+        for name, array in feeds.items():
+            binding.bind_ortvalue_input(name, place.holding(np.ascontiguousarray(array)))
+        for spec in self._outputs:
+            if not spec.shape or not all(isinstance(d, int) for d in spec.shape) or spec.dtype not in _DTYPES.values():
+                raise CellError(
+                    f"output {spec.name}: device_io needs outputs of known shape, and this one's depends on the data"
+                )
+            binding.bind_ortvalue_output(spec.name, place.empty([d for d in spec.shape if d is not None], spec.dtype))
+        return binding
 
     def _bind_output(self, spec: TensorSpec) -> npt.NDArray[Any] | None:
         """Preallocates an output of known shape; one whose shape depends on the data is the runtime's own.
@@ -155,45 +178,20 @@ class OnnxRuntimeBackend(Closing):
         return None
 
 
-def session_settings(options: OpenOptions, provider: str) -> Any:
-    import onnxruntime as ort
-
-    settings = ort.SessionOptions()
-    settings.intra_op_num_threads = options.threads
-    settings.inter_op_num_threads = 1
-    settings.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    settings.log_severity_level = 3
-    if provider != "CPUExecutionProvider":
-        # Nodes that the device cannot run would otherwise go to the CPU without a word.
-        settings.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    for name, size in options.named_sizes.items():
-        settings.add_free_dimension_override_by_name(name, size)
-    return settings
-
-
-def profiled_types(
-    model: Path, options: OpenOptions, provider: str, feeds: Mapping[str, npt.NDArray[Any]]
-) -> dict[str, int]:
-    """By the profile of a session of its own, as its kernels ran: fused and cast as the measured one's."""
-    import onnxruntime as ort
-
-    settings = session_settings(options, provider)
-    settings.enable_profiling = True
-    with tempfile.TemporaryDirectory() as folder:
-        settings.profile_file_prefix = str(Path(folder) / "profile")
-        session = ort.InferenceSession(str(model), settings, providers=[provider])
-        session.run(None, dict(feeds))
-        return of_profile(Path(session.end_profiling()))
-
-
 class OnnxRuntimeCudaBackend(OnnxRuntimeBackend):
     name: str = "onnxruntime-cuda"
-    provider: ClassVar[str] = "CUDAExecutionProvider"
 
 
 class OnnxRuntimeTensorRtBackend(OnnxRuntimeBackend):
     name: str = "onnxruntime-tensorrt"
-    provider: ClassVar[str] = "TensorrtExecutionProvider"
+
+
+class OnnxRuntimeTensorRtRtxBackend(OnnxRuntimeBackend):
+    name: str = "onnxruntime-tensorrt-rtx"
+
+
+class OnnxRuntimeOpenVinoBackend(OnnxRuntimeBackend):
+    name: str = "onnxruntime-openvino"
 
 
 def _ints(shape: list[Any]) -> tuple[int | None, ...]:

@@ -1,0 +1,31 @@
+"""Which options each of seatrial's own backends takes, and what is wrong with some.
+
+For: plans and commands, before anything opens. Not for: what a single option is (settings.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from seatrial.runtimes import onnxruntime, openvino, tensorrt
+from seatrial.runtimes.settings import Setting, problems_of
+
+_SETTINGS: Mapping[str, tuple[Setting, ...]] = {**onnxruntime.SETTINGS, **openvino.SETTINGS, **tensorrt.SETTINGS}
+
+
+def settings_of(backend: str) -> tuple[Setting, ...]:
+    """Of a backend of seatrial's own; a third party's are known once it is loaded (backends/plugins.py)."""
+    return _SETTINGS.get(backend, ())
+
+
+def option_problems(backend: str, options: Mapping[str, object]) -> dict[str, str]:
+    """What is wrong with each option, by its name, for people; then with options that do not go together."""
+    is_onnxruntime = backend in onnxruntime.SETTINGS
+    found = problems_of(
+        backend,
+        settings_of(backend),
+        options,
+        not_here=onnxruntime.NOT_HERE if is_onnxruntime else {},
+        elsewhere={s.name: name for name, settings in reversed(list(_SETTINGS.items())) for s in settings},
+    )
+    return found or (dict(onnxruntime.unfit(options)) if is_onnxruntime else {})
