@@ -27,6 +27,7 @@ from seatrial.history.records.record import (
     RunStart,
     Verdict,
 )
+from seatrial.history.records.soak import SoakEnergy, SoakFigure, SoakResult, SoakWindow
 from seatrial.history.records.subject import (
     ClassColour,
     Environment,
@@ -71,6 +72,10 @@ __all__ = [
     "RunStart",
     "SCHEMA",
     "ShapeResult",
+    "SoakEnergy",
+    "SoakFigure",
+    "SoakResult",
+    "SoakWindow",
     "Spike",
     "StageSummary",
     "TensorDifference",
