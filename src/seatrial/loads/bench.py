@@ -246,7 +246,7 @@ def _record(
     found = results_of(task, answer, tables, percentiles, subject.model_bytes)
     # Of a mix, the larger shape is no outlier of the smaller.
     queued, alike = task.load.scenario == "server", not task.load.mix
-    noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike)
+    noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike, backend=w.backend)
     record = CellRecord(
         id=cell_id,
         pipeline=subject.name,

@@ -11,7 +11,7 @@ from seatrial.history.records import CellRecord, Decision, LoadResult, Measured
 from seatrial.history.run_folder import RunFolder
 from seatrial.interrupts import interrupts_held
 from seatrial.jobs.job import Tell
-from seatrial.jobs.noise_fields import noise_of
+from seatrial.jobs.noise_fields import noise_of, runs_on_gpu
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
 from seatrial.jobs.summarise import exact, measurement_of
@@ -25,6 +25,7 @@ from seatrial.loads.soak.windows import Left, read_left
 from seatrial.loads.subject import BenchSubject
 from seatrial.loads.sweep import no_request
 from seatrial.loads.task import Load
+from seatrial.machine.nvml import why_unread
 from seatrial.stages import SERVICE
 from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE
@@ -55,7 +56,7 @@ def soak_cell(
     """
     w = subject.workload
     on_gpu = runs_on_gpu(w.backend)
-    gpu_missing = ""
+    gpu_missing = why_unread() if on_gpu else ""
     task = SoakTask(
         workload=w,
         load=load,
@@ -90,10 +91,6 @@ def soak_cell(
         run.save_cell(cell, left.rows)
     assert cell.soak is not None
     return Soaked(cell, tuple(judge(plan.limits, cell.soak, cell_id, on_gpu)), ended.failure)
-
-
-def runs_on_gpu(backend: str) -> bool:
-    return any(word in backend for word in ("cuda", "tensorrt", "gpu"))
 
 
 def _with_last_rows(left: Left, table: I64) -> Left:
@@ -132,7 +129,7 @@ def _record(
             "doubt": m.doubt if w.clients == 1 else "",
         }
     )
-    noise = noise_of(ended.noise, left.rows, queued=task.load.scenario == "server", spikes=not task.load.mix)
+    noise = noise_of(ended.noise, left.rows, task.load.scenario == "server", not task.load.mix, w.backend)
     record = CellRecord(
         id=cell_id,
         pipeline=subject.name,
