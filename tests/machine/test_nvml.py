@@ -60,9 +60,19 @@ class TestSimulated:
         assert gpu.calls == ["init 0 0", "shutdown 0 0"]
 
     def test_each_refused_fact_is_absent_with_its_reason_and_never_zero(self, gpu):
-        refused = {"clock": 3, "memory_clock": 3, "reasons": 4, "power_mw": 5000, "celsius": 3, "energy": 3, "memory": 15}
+        refused = {
+            "clock": 3,
+            "memory_clock": 3,
+            "reasons": 4,
+            "power_mw": 5000,
+            "celsius": 3,
+            "energy": 3,
+            "memory": 15,
+        }
         gpu.script({f"{k}.error": v for k, v in refused.items()})
-        said = gpu.run(SAY + "with Nvml() as n:\n d = n.used_device({}); print(set(asdict(d.read()).values())); print(d.missing)")
+        said = gpu.run(
+            SAY + "with Nvml() as n:\n d = n.used_device({}); print(set(asdict(d.read()).values())); print(d.missing)"
+        )
         readings, missing = said.splitlines()
         assert readings == "{None}"
         assert "'clock_reasons': \"Insufficient Permissions: the user has no right to" in missing
@@ -132,7 +142,10 @@ class TestSimulated:
         )
         said = gpu.run(code)
         assert "gpu-persistence" in said
-        assert "GPU: NVIDIA Test, driver 580.65.06, 1980 of 1980 MHz, 16.0 GiB, power limit 300 W, persistence mode off, ECC on\n" in said
+        assert (
+            "GPU: NVIDIA Test, driver 580.65.06, 1980 of 1980 MHz, 16.0 GiB, power limit 300 W, persistence mode off, ECC on\n"
+            in said
+        )
 
 
 LOCK = """

@@ -20,7 +20,10 @@ def two_modes(rng):
 
 DRIFTLESS = {
     "independent": lambda rng: rng.normal(size=N),
-    **{f"autocorrelated {rho}": lambda rng, rho=rho: autoregressive(rng, rho) for rho in (0.3, 0.6, 0.8, 0.9, 0.95, 0.98)},
+    **{
+        f"autocorrelated {rho}": lambda rng, rho=rho: autoregressive(rng, rho)
+        for rho in (0.3, 0.6, 0.8, 0.9, 0.95, 0.98)
+    },
     "random walk": lambda rng: rng.normal(size=N).cumsum(),
     "sawtooth": lambda rng: (np.arange(N) / rng.uniform(5, N / 4) + rng.uniform()) % 1 + 0.01 * rng.normal(size=N),
     "one step": lambda rng: (rng.uniform() < T) + 0.001 * rng.normal(size=N),

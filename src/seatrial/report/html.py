@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +111,7 @@ def render(run: RunFolder) -> str:
         subject=_subject(record),
         searches=[(c, rate_curve(c.load)) for c in ordered if c.load and c.load.curve],
         clients=_scaling(ordered),
-        soaks=_soaks(ordered),
+        soaks=_soaks(record.cells),
         comparisons=[(c, pair_effects(c) if c.pairs else "") for c in record.comparisons],
         spikes=_spikes(ordered),
         # A bench's cells differ in their loads, which a map of configurations has no room for.
@@ -176,7 +177,8 @@ def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:
     ]
 
 
-def _soaks(cells: list[CellRecord]) -> list[dict[str, Any]]:
+def _soaks(cells: Sequence[CellRecord]) -> list[dict[str, Any]]:
+    """Also of those that were ended early: their windows stay."""
     soaked = [(c, c.soak) for c in cells if c.soak]
     return [
         {"cell": c, "soak": s, "scope": soak_scope(s), "notes": [*soak_notes(s)], "plot": soak_plot(s, f"soak-{n}")}

@@ -116,9 +116,9 @@ def _by_steps(t: F64, y: F64, resolution: float) -> Slope | None:
     rest = steps - mean
     spread = float(rest @ rest)
     rho = float(rest[1:] @ rest[:-1]) / spread if spread > 0 else 0.0
-    raised = min(max(rho + (1 + 3 * rho) / n, 0.0), 1 - 1 / n)
+    raised = min(max(rho + (1 + 3 * rho) / n + math.sqrt(max(0.0, 1 - rho * rho) / n), 0.0), 1 - 1 / n)
     effective = min(alike, n * (1 - raised) / (1 + raised))
-    if effective < LEAST_STEPS:
+    if alike < LEAST_STEPS or effective < LEAST_EFFECTIVE:
         return None
     error = math.sqrt(spread / (n - 1) / effective)
     half = -float(stdtrit(effective - 1, (1 - CONFIDENCE) / 2)) * error * n / span

@@ -26,7 +26,7 @@ def judge(limits: GrowthLimits, soak: SoakResult, cell_id: str, on_gpu: bool) ->
         name = f"latency-{limits.latency_percentile}"
         figure = soak.figure(name)
         level = figure.level if figure and figure.level else 0.0
-        yield _decision(soak, name, limits.latency * level, "s/h", f"{limits.latency * 100:.3g} %/h", cell_id)
+        yield _decision(soak, name, limits.latency * level, "s/h", f"{limits.latency * 100:g} %/h", cell_id)
 
 
 def _decision(soak: SoakResult, name: str, limit: float, unit: str, allowed: str, cell_id: str) -> Decision:
