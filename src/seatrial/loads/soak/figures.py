@@ -107,7 +107,7 @@ def _figure(series: Series, slope: Slope, asked_s: float) -> SoakFigure:
         "n_eff": slope.n_eff,
         "by_range": slope.by_range,
     }
-    name, scale = named(series.name), _Scale.of(slope, series.unit)
+    name, scale = named(series.name), _Scale.of(series.unit, slope.level, (slope.value, slope.low, slope.high))
     if slope.moves:
         way = "grows" if slope.value > 0 else "falls"
         near, far = sorted((abs(slope.low), abs(slope.high)))
@@ -133,11 +133,11 @@ class _Scale:
     unit: str
 
     @classmethod
-    def of(cls, slope: Slope, unit: str) -> _Scale:
-        if unit == "s" and slope.level:
-            return cls(slope.level / 100, "%/h")
+    def of(cls, unit: str, level: float, values: Sequence[float]) -> _Scale:
+        if unit == "s" and level:
+            return cls(level / 100, "%/h")
         if unit == "B":
-            most = max(abs(slope.value), abs(slope.low or 0.0), abs(slope.high or 0.0))
+            most = max(map(abs, values))
             size, word = next(((f, u) for f, u in _SIZES if most >= f), (1.0, "B"))
             return cls(size, f"{word}/h")
         return cls(1.0, f"{unit}/h")
@@ -148,6 +148,15 @@ class _Scale:
 
     def said(self, value: float) -> str:
         return f"{self.bare(value)} {self.unit}"
+
+
+def between(figure: SoakFigure) -> str:
+    """'memory grows by -1.2 to 3.4 MiB/h': its interval, whether or not that tells a drift. ValueError where it has none."""
+    if figure.interval_per_h is None:
+        raise ValueError(f"{figure.name}: expected a figure with an interval")
+    low, high = figure.interval_per_h
+    scale = _Scale.of(figure.unit, figure.level or 0.0, (low, high))
+    return f"{named(figure.name)} grows by {scale.bare(low)} to {scale.said(high)}"
 
 
 def named(name: str) -> str:

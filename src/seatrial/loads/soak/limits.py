@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from seatrial.errors import flag
 from seatrial.gate.decisions import decision
 from seatrial.history.records import Decision, SoakFigure, SoakResult, Verdict
-from seatrial.loads.soak.figures import named
+from seatrial.loads.soak.figures import between, named
 from seatrial.loads.soak.task import GrowthLimits
 from seatrial.units import format_bytes
 
@@ -45,8 +45,7 @@ def _verdict(figure: SoakFigure | None, limit: float, allowed: str, missing: str
         return "INCONCLUSIVE", figure.said
     low, high = figure.interval_per_h
     if high <= limit:
-        return "PASS", f"{figure.said}; the whole interval is within {allowed}"
+        return "PASS", f"{between(figure)} (95 %), all of it within {allowed}"
     if low > limit:
-        return "FAIL", f"{figure.said}; the whole interval is above {allowed}"
-    cure = "" if flag("soak") in figure.said else f"; raise {flag('soak')}"
-    return "INCONCLUSIVE", f"{figure.said}; {allowed} lies inside of the interval{cure}"
+        return "FAIL", f"{between(figure)} (95 %), all of it above {allowed}"
+    return "INCONCLUSIVE", f"{between(figure)} (95 %), and {allowed} lies in between; raise {flag('soak')}"
