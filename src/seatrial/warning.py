@@ -58,6 +58,8 @@ CODES = {
     "fresh-pages": "minor page faults: memory is given back and fetched anew in every run",
     "heat": "heat slowed the cores",
     "clock-frequency": "the cores' clock moved",
+    "gpu-clock": "requests ran in a lower clock state of the GPU",
+    "gpu-persistence": "the GPU's driver unloads between runs",
     "clock-jump": "the system's date jumped",
     "sleep": "the machine slept",
     # Loads.

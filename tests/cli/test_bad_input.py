@@ -131,7 +131,7 @@ def test_a_near_word_is_offered(seatrial_cli):
 
 def test_a_missing_backend_is_the_environment(workspace, seatrial_cli):
     plan = workspace.plan(matrix="{backends: [fake, onnxruntime-cuda]}")
-    told(seatrial_cli("run", plan), 5, "backend onnxruntime-cuda", "install seatrial[gpu]")
+    told(seatrial_cli("run", plan), 5, "backend onnxruntime-cuda", "pip install 'seatrial[gpu]'")
     told(
         seatrial_cli("bench", DEMO / "models" / "seamarks-v1.onnx", "--backend", "onnxruntime-cuda"),
         5,

@@ -46,6 +46,22 @@ def save(path, nodes, inputs, output):
 
 
 CASES = [
+    # Soaks
+    ("m.fake.json --max-memory-growth 10MiB/h", 2, "--max-memory-growth is a limit of a soak; give --soak too, such as --soak 30min"),
+    ("m.fake.json --max-latency-growth 2%/h", 2, "--max-latency-growth is a limit of a soak; give --soak too"),
+    ("m.fake.json --soak 1min --max-memory-growth 10MiB", 2, "--max-memory-growth: expected a growth in an hour, such as 10MiB/h, got "
+     "'10MiB'"),
+    ("m.fake.json --soak 1min --max-memory-growth 10/h", 2, "--max-memory-growth: expected a quantity such as '1 GiB', got '10': the "
+     "unit is missing"),
+    ("m.fake.json --soak 1min --max-memory-growth -1MiB/h", 2, "expected a growth of zero or more, such as 10MiB/h, got '-1MiB/h'"),
+    ("m.fake.json --soak 1min --max-latency-growth 2%/h@p95", 2, "a soak keeps p50 and p99 of each window, got 'p95'; give 2%/h or "
+     "2%/h@p99"),
+    ("m.fake.json --soak 1min --max-time 20s", 2, "--max-time: a soak goes on for as long as --soak says; leave one of the two away"),
+    ("m.fake.json --soak 1min --percentile p99.9", 2, "--percentile: a soak keeps p50 and p99 of each window"),
+    ("m.fake.json --soak 25h", 2, "--soak: expected a time of at most 24 h, got '25h'"),
+    ("m.fake.json --soak 1min --scenario mlperf-offline", 2, "LoadGen says itself how long it runs; leave --soak away"),
+    ("m.fake.json --soak 1min --scenario server --find-rate --latency-bound 1ms@p90", 2, "a search goes through many rates; leave --soak "
+     "away"),
     # How requests come
     ("m.fake.json --scenario serve", 2, "--scenario: expected one of single-stream, multi-stream, offline, server, paced, "
      "mlperf-single-stream, mlperf-multi-stream, mlperf-offline, mlperf-server, got 'serve' (did you mean 'server'?)"),

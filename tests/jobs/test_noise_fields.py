@@ -75,3 +75,27 @@ def test_a_wait_for_others_is_no_spike_of_ones_own():
     (spike,) = noise_of(watched(), late, queued=True).spikes
     assert spike.at_s == pytest.approx(0.06)
     assert spike.duration_s == pytest.approx(0.05, rel=1e-3)
+
+
+def test_requests_in_a_lower_clock_state_of_the_gpu_are_marked_and_stay():
+    noise = watched()
+    clocks = noise.timeline.table[:, COLUMNS.index("gpu_clock_mhz")]
+    clocks[:] = 1980
+    clocks[40:60] = 1410
+    noise.timeline.table[:, COLUMNS.index("gpu_clock_reasons")] = np.where(clocks < 1980, 4, 0)
+    found = noise_of(noise, rows(400), backend="onnxruntime-cuda")
+    assert found.gpu_clocks.mhz == (1410, 1980, 1980)
+    assert found.gpu_clocks.reasons == ("the power cap",)
+    # Readings from 400 to 590 ms; the first request is at 100 ms, and one comes every 2 ms.
+    assert found.gpu_clocks.lower_requests == pytest.approx((600 - 390) / 2, abs=2)
+    ((begin, end),) = found.gpu_clocks.lower_spans_s
+    assert begin == pytest.approx(0.29, abs=0.003)
+    assert end == pytest.approx(0.5, abs=0.003)
+    (warning,) = [d for d in found.disturbances if d.code == "gpu-clock"]
+    assert (
+        "of 400 requests ran in a lower clock state of the GPU (1410 to 1980 MHz: the power cap); they are marked"
+        in warning.text
+    )
+    assert Noise.model_validate_json(found.model_dump_json()) == found
+    # On a CPU the GPU's clock is nobody's business.
+    assert noise_of(noise, rows(400), backend="onnxruntime-cpu").gpu_clocks is None

@@ -5,6 +5,8 @@ A script is a JSON file called *.fake.json:
      "outputs": {"y": {"shape": ["batch", 3], "values": 0.5}},          # a number or nested list, broadcast
      "latency_ms": [1.0, 2.0],                                           # taken in turn
      "stall": {"at": 20, "ms": 50},                                      # one request that takes so much longer
+     "leak_bytes": 4096,                                                 # kept for ever, of each request
+     "drift_per_s": 0.001,                                               # how much longer, by that of itself, a second
     "load_ms": 5, "fail": {"at": 10, "how": "raise", "batch": 1}}         # raise, segfault, kill, hang or exit
 "values": "channel_mean" gives the mean of each input channel, so that a test can see what preprocessing did.
 """
@@ -39,6 +41,8 @@ class FakeBackend(Closing):
         self._batch = next((s[0] for s in options.input_shapes.values()), 1)
         self._threads = options.threads
         self._runs = 0
+        self._began_ns = 0
+        self._leaked: list[bytearray] = []
         self._latencies_ns = [int(ms * 1e6) for ms in script.get("latency_ms", [0])]
 
     @classmethod
@@ -57,7 +61,13 @@ class FakeBackend(Closing):
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         check_feeds(self._model, list(self._script["inputs"]), feeds)
-        deadline_ns = now_ns() + self._latencies_ns[self._runs % len(self._latencies_ns)]
+        began_ns = now_ns()
+        self._began_ns = self._began_ns or began_ns
+        longer = 1 + self._script.get("drift_per_s", 0.0) * (began_ns - self._began_ns) / 1e9
+        deadline_ns = began_ns + int(longer * self._latencies_ns[self._runs % len(self._latencies_ns)])
+        if leak := self._script.get("leak_bytes", 0):
+            # Written: pages that nobody has touched are in no resident memory.
+            self._leaked.append(bytearray(b"\1") * leak)
         fail = self._script.get("fail")
         if fail and self._runs >= fail["at"] and fail.get("batch", self._batch) == self._batch:
             _fail(fail)

@@ -21,6 +21,7 @@ from seatrial.cli.shell import (
     ShapeOption,
     command,
 )
+from seatrial.cli.soak_options import DEFAULT_MAX_TIME, soak_of
 from seatrial.cli.words import (
     BACKEND_HELP,
     backend_names,
@@ -45,6 +46,7 @@ from seatrial.report.bench_text import print_bench
         "seatrial bench model.onnx --scenario server --find-rate --latency-bound 100ms@p95 --max-time 60s",
         "seatrial bench model.onnx --scenario multi-stream --clients 1,2,4",
         "seatrial bench model.onnx --scenario paced --gap 0ms,5ms,50ms",
+        "seatrial bench model.onnx --soak 30min --max-memory-growth 10MiB/h --max-latency-growth 2%/h",
         "seatrial bench detector.onnx --mix x=1x3x320x320@3 --mix x=1x3x640x640@1",
     ]
 )
@@ -109,7 +111,22 @@ def bench(
     ] = None,
     max_time: Annotated[
         str, typer.Option("--max-time", metavar="TIME", help="Longest measurement of each load, such as '30 s'.")
-    ] = "10 s",
+    ] = DEFAULT_MAX_TIME,
+    soak: Annotated[
+        str,
+        typer.Option(
+            "--soak", metavar="TIME", help="Go on for so long, such as 30min, and report what moves meanwhile."
+        ),
+    ] = "",
+    max_memory_growth: Annotated[
+        str, typer.Option("--max-memory-growth", metavar="SIZE/h", help="Of a soak: the most allowed, such as 10MiB/h.")
+    ] = "",
+    max_latency_growth: Annotated[
+        str,
+        typer.Option(
+            "--max-latency-growth", metavar="N%/h[@p99]", help="Of a soak's p50: the most allowed, such as 2%/h."
+        ),
+    ] = "",
     shape: ShapeOption = None,
     mix: Annotated[
         list[str] | None,
@@ -141,7 +158,8 @@ def bench(
         raise UsageError("--percentile: a search has many rates; the percentile to hold stands in --latency-bound")
     thread_counts = several("--threads", threads, lambda t: count("--threads", t), str) if threads else [None]
     loads = loads_of(LoadOptions(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix))
-    sweep = Sweep(loads, seconds, tuple(percentile_of("--percentile", p)[0] for p in percentile or ()), seed)
+    soak_plan = soak_of(soak, max_memory_growth, max_latency_growth, max_time, percentile)
+    sweep = Sweep(loads, seconds, tuple(percentile_of("--percentile", p)[0] for p in percentile or ()), seed, soak_plan)
     out = console(quiet, json)
     with new_run(results, machine_name()) as run, out.status("checking") as status:
         options: dict[str, Any] = {

@@ -33,13 +33,14 @@ AnswerT = TypeVar("AnswerT")
 @dataclass(frozen=True)
 class Job(Generic[TaskT, AnswerT]):
     """module: where a process finds it. work: hears its task, its folder, and whom to tell how far it is. timed: whether
-    disturbances are watched for while it runs."""
+    disturbances are watched for while it runs, and watch_period_s how often they are looked at."""
 
     module: str
     task: type[TaskT]
     answer: type[AnswerT]
     work: Callable[[TaskT, Path, Tell], AnswerT]
     timed: bool = True
+    watch_period_s: float = 0.05
 
     def write_task(self, folder: Path, task: TaskT) -> None:
         # What a plan leaves open stays open: some of its defaults depend on other keys.

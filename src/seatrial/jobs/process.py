@@ -138,7 +138,9 @@ def _run_job(
             stack.callback(child.end)
         watch = None
         if job.timed:
-            watch = stack.enter_context(NoiseWatch(child.pid, cores=cores_for(threads * clients)))
+            watch = stack.enter_context(
+                NoiseWatch(child.pid, period_s=job.watch_period_s, cores=cores_for(threads * clients))
+            )
         timed_out = _listen(child, reader, began + timeout_s, tell)
     wall_s = time.monotonic() - began
     late = f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise {time_option}"

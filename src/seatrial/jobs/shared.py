@@ -50,6 +50,11 @@ class SharedSamples:
             * mmap.ALLOCATIONGRANULARITY
         )
 
+    @property
+    def bytes_of_all(self) -> int:
+        """Memory that the tables take in a process that fills them."""
+        return self.clients * self._bytes
+
     def tables(self) -> list[StageSamples]:
         """For the process that fills them."""
         return [

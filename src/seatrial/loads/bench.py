@@ -24,8 +24,8 @@ from seatrial.errors import (
     error_of,
     option,
 )
-from seatrial.gate.verdict import RULES
-from seatrial.history.records import CONVERSIONS, CellRecord, Environment, Record, RunStart
+from seatrial.gate.verdict import RULES, exit_code, overall
+from seatrial.history.records import CONVERSIONS, CellRecord, Decision, Environment, Record, RunStart, Verdict
 from seatrial.history.run_folder import RunFolder
 from seatrial.interrupts import interrupts_held
 from seatrial.jobs.noise_fields import noise_of
@@ -36,6 +36,8 @@ from seatrial.loads import job
 from seatrial.loads.mlperf import check_loadgen
 from seatrial.loads.rate_search import read_kept
 from seatrial.loads.results import MORE_TIME, results_of
+from seatrial.loads.soak.cell import soak_cell
+from seatrial.loads.soak.task import SoakPlan
 from seatrial.loads.subject import BenchSubject
 from seatrial.loads.sweep import (
     Sweep,
@@ -82,6 +84,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
     machine = Environment.model_validate(environment())
     created = datetime.now(UTC).isoformat(timespec="seconds")
     cells: list[CellRecord] = []
+    decisions: list[Decision] = []
     problem, code = "", ExitCode.PASS
     identity = {"model_digest": subject.model.digest}
     run.save_start(RunStart(kind="bench", created=created, subject=(subject.workload.model,), identity=identity))
@@ -93,7 +96,10 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
                 subject, workload=replace(subject.workload, threads=threads, clients=clients, seed=sweep.seed)
             )
             try:
-                cell = _cell(run, own, sweep, point.load, tell)
+                if sweep.soak:
+                    cell = _soak(run, own, sweep.soak, point.load, decisions, tell)
+                else:
+                    cell = _cell(run, own, sweep, point.load, tell)
             except _CutShortError as e:
                 problem, code, cell = str(e), e.code, e.cell
             except ResultsError:
@@ -119,13 +125,18 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
         missing = any(c.load and (c.load.refused or (c.load.bound and not c.load.found_rate)) for c in cells)
         if missing and code is ExitCode.PASS:
             code = ExitCode.INCONCLUSIVE
+        verdict: Verdict = "PASS" if code is ExitCode.PASS else "INCONCLUSIVE"
+        # What a soak has proved to grow it has proved, though it was ended early; nothing else is known of one that was.
+        if decisions and (code is ExitCode.PASS or overall(decisions) == "FAIL"):
+            verdict = overall(decisions)
+            code = exit_code(verdict, ()) if code is ExitCode.PASS else code
         record = Record(
             conversions=CONVERSIONS,
             id=run.path.name,
             created=created,
             kind="bench",
             status="complete" if not problem else "interrupted",
-            verdict="PASS" if code is ExitCode.PASS else "INCONCLUSIVE",
+            verdict=verdict,
             wall_s=round(time.monotonic() - began, 2),
             plan=subject.plan,
             images=subject.images,
@@ -133,7 +144,7 @@ def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) 
             environment=machine,
             cells=tuple(cells),
             rules=RULES,
-            decisions=(),
+            decisions=tuple(decisions),
             warnings=(*subject.warnings, *([Warning("cut-short", problem)] if problem else [])),
         )
         return Outcome(run.save_record(record), code, problem)
@@ -189,6 +200,21 @@ def _cell(run: RunFolder, subject: BenchSubject, sweep: Sweep, load: Load, tell:
     return cell
 
 
+def _soak(
+    run: RunFolder, subject: BenchSubject, plan: SoakPlan, load: Load, decisions: list[Decision], tell: Tell
+) -> CellRecord:
+    """Adds what its limits say to the decisions."""
+    if why := subject.changed():
+        raise ModelError(why)
+    soaked = soak_cell(run, subject, plan, load, _cell_id(subject, load), tell)
+    if isinstance(soaked, Failure):
+        raise _error(subject.workload, soaked)
+    decisions += soaked.decisions
+    if soaked.failure:
+        raise _CutShortError(soaked.cell, soaked.cell.reason, ExitCode(soaked.failure.exit_code))
+    return soaked.cell
+
+
 def _left_behind(folder: Path) -> LoadAnswer:
     """Of a process that did not live to answer."""
     return LoadAnswer(timing=Timing(ended="died"), search=read_kept(folder / job.KEPT_SEARCH))
@@ -220,7 +246,7 @@ def _record(
     found = results_of(task, answer, tables, percentiles, subject.model_bytes)
     # Of a mix, the larger shape is no outlier of the smaller.
     queued, alike = task.load.scenario == "server", not task.load.mix
-    noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike)
+    noise = noise_of(ended.noise, merged(tables), queued=queued, spikes=alike, backend=w.backend.backend)
     record = CellRecord(
         id=cell_id,
         pipeline=subject.name,

@@ -78,7 +78,7 @@ def beside(loop: Callable[[], str], poll: Callable[[], None], spare: set[int]) -
     thread = threading.Thread(target=body, name="seatrial-load")
     with collector_paused():
         thread.start()
-        with _on(spare):
+        with on_cores(spare):
             while thread.is_alive():
                 thread.join(POLL_S)
                 poll()
@@ -88,7 +88,7 @@ def beside(loop: Callable[[], str], poll: Callable[[], None], spare: set[int]) -
 
 
 @contextmanager
-def _on(cores: set[int]) -> Iterator[None]:
+def on_cores(cores: set[int]) -> Iterator[None]:
     """The calling thread alone, on these cores; where it is where there are none."""
     if not cores:
         yield

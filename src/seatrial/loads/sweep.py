@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from seatrial.errors import UsageError, count_of, option
 from seatrial.jobs.workload import ModelWorkload, Workload
+from seatrial.loads.soak.task import SoakPlan
 from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
@@ -40,12 +41,14 @@ class LoadPoint:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'."""
+    """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'. soak:
+    how long each goes on whatever it shows, instead of max_time_s."""
 
     loads: Sequence[LoadPoint]
     max_time_s: float
     percentiles: tuple[str, ...] = ()
     seed: int = 0
+    soak: SoakPlan | None = None
 
     def check(self, subject_threads: int) -> None:
         """UsageError where it asks for more than the machine, the time or the memory has."""
@@ -63,7 +66,10 @@ class Sweep:
                     f"measure the scheduler; give at most {4 * cores}",
                     option="clients",
                 )
-            self._check_arrivals(load, clients)
+            if self.soak:
+                self.soak.check(load)
+            else:
+                self._check_arrivals(load, clients)
         for name in self.percentiles:
             needed = requests_needed(quantile_of(name), CONFIDENCE)
             if needed > CAPACITY:

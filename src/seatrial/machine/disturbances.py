@@ -81,6 +81,11 @@ def _of_the_cpu(facts: dict[str, Any]) -> list[Warning]:
         # None: the name is unknown here, and no native kernel runs.
         lost = f"kernels do without this machine's {best}" if simd_level() else "native kernels refuse to run"
         found.append(Warning("simd", f"SEATRIAL_SIMD={level}: {lost}", "unset SEATRIAL_SIMD"))
+    if any(gpu.get("persistence") is False for gpu in facts.get("gpus", ())):
+        said = "the GPU's persistence mode is off: the driver unloads between runs, and its clocks start anew"
+        found.append(
+            Warning("gpu-persistence", said, "nvidia-smi --persistence-mode=1, or the nvidia-persistenced service")
+        )
     if facts["on_battery"]:
         found.append(Warning("battery", "running on battery: clocks are reduced", "plug the machine in"))
     return found

@@ -20,6 +20,7 @@ from seatrial.machine import cgroups
 from seatrial.machine import facts as machine
 from seatrial.machine.disturbances import disturbances, is_loaded
 from seatrial.machine.facts import cpu_model
+from seatrial.machine.nvml import gpu_facts
 from seatrial.machine.packages import BYSTANDERS, packages
 
 __all__ = [
@@ -67,9 +68,19 @@ def environment() -> dict[str, Any]:
         "clock_source": machine.clock_source(),
         "clock_step_ns": clock_step_ns(),
         "simd": simd_level() or "none",
-        "gpus": [vars(gpu) for gpu in machine.gpus()],
+        **_gpus(),
     }
     return facts | {"disturbances": [vars(d) for d in disturbances(facts)]}
+
+
+def _gpus() -> dict[str, Any]:
+    """By NVML where it can be asked; else what nvidia-smi and the driver's files tell, and why NVML did not where they tell
+    any."""
+    found, why = gpu_facts()
+    if found:
+        return {"gpus": [{**vars(gpu), "missing": dict(gpu.missing)} for gpu in found], "nvml": ""}
+    others = [vars(gpu) for gpu in machine.gpus()]
+    return {"gpus": others, "nvml": why if others else ""}
 
 
 def _busy_cores() -> float:

@@ -17,6 +17,7 @@ import numpy as np
 from seatrial._native.timing import now_ns
 from seatrial.machine.cgroups import cpu_limit, groups
 from seatrial.machine.facts import ROOT, read
+from seatrial.noise.gpu import GPU_COLUMNS, GpuCounters
 
 COLUMNS = (
     "time_ns",  # CLOCK_MONOTONIC, as the samples' own times
@@ -34,6 +35,7 @@ COLUMNS = (
     "frequency_khz",  # of the fastest core: an idle core's clock says nothing
     "realtime_minus_monotonic_ns",
     "boottime_minus_monotonic_ns",
+    *GPU_COLUMNS,
 )
 # Not -1: a difference between two clocks may be negative.
 UNREAD = int(np.iinfo(np.int64).min)
@@ -55,6 +57,8 @@ class Counters:
         self._pressure = _File(root / "proc/pressure/cpu")
         self._frequency = _Frequency(cores, root)
         self._thermal = _Thermal(cores, root)
+        # Of another tree than this machine's there is no driver to ask.
+        self._gpu = GpuCounters() if root == ROOT else None
         self._last = [UNREAD] * len(COLUMNS)
 
     def read(self) -> list[int]:
@@ -63,6 +67,7 @@ class Counters:
         row += [_add(column) for column in zip(*processes, strict=True)] or [UNREAD] * 6
         row += [*self._cores.read(), self._limits.read(), self._thermal.read()]
         row += [_field(self._pressure.read(), b"total=", 1000), self._frequency.read(), *_clock_offsets()]
+        row += self._gpu.read(UNREAD) if self._gpu else [UNREAD] * len(GPU_COLUMNS)
         self._last = [old if new == UNREAD else new for old, new in zip(self._last, row, strict=True)]
         return self._last
 
@@ -74,6 +79,8 @@ class Counters:
         self._pressure.close()
         self._frequency.close()
         self._thermal.close()
+        if self._gpu:
+            self._gpu.close()
 
 
 class _File:

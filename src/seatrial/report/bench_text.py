@@ -30,12 +30,15 @@ _LOADGEN_SHOWN = re.compile(r"Result is|(Completed s|S)amples per second|QPS w/o
 
 def print_bench(out: Console, record: Record) -> None:
     """Each load, what a sweep of them shows, and what disturbed it."""
+    from seatrial.report.soak_text import print_soak
     from seatrial.report.tables import print_disturbances, print_warnings
 
     for number, cell in enumerate(record.cells):
         if number:
             out.print()
         print_cell(out, _name(record, cell), cell)
+        if cell.soak:
+            print_soak(out, cell.soak, [d for d in record.decisions if d.cell == cell.id])
     print_sweep(out, record.cells)
     print_warnings(out, {w: () for w in record.warnings if w.code != "cut-short"}, len(record.cells))
     print_disturbances(out, record)
@@ -151,7 +154,7 @@ def _time_needed(cell: CellRecord, percentile: str) -> str:
 
     whole = cell.stages[END_TO_END]
     needed = getattr(whole, percentile).needed
-    if needed is None or (cell.load is not None and cell.load.scenario != "single-stream"):
+    if needed is None or cell.soak or (cell.load is not None and cell.load.scenario != "single-stream"):
         return ""
     # Between two requests the loop takes a little time of its own.
     time_s = round_up(1.02 * needed * whole.mean.value)

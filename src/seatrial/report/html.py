@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,8 @@ from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
+from seatrial.report.soak_plot import soak_plot
+from seatrial.report.soak_text import soak_notes, soak_scope
 from seatrial.report.tradeoff_plot import tradeoff
 from seatrial.stages import END_TO_END, POSTPROCESS, QUEUE
 from seatrial.units import format_bytes, format_rate, format_seconds, format_value
@@ -109,6 +112,7 @@ def render(run: RunFolder) -> str:
         subject=_subject(record),
         searches=[(c, rate_curve(c.load)) for c in ordered if c.load and c.load.curve],
         clients=_scaling(ordered),
+        soaks=_soaks(record.cells),
         comparisons=[(c, pair_effects(c) if c.pairs else "") for c in record.comparisons],
         spikes=_spikes(ordered),
         # A bench's cells differ in their loads, which a map of configurations has no room for.
@@ -173,6 +177,15 @@ def _loads(cells: list[CellRecord]) -> list[tuple[CellRecord, LoadResult]]:
         (c, r)
         for c, r in loads
         if r.scenario != "single-stream" or r.shapes or r.percentiles or r.refused or r.official or r.python_path
+    ]
+
+
+def _soaks(cells: Sequence[CellRecord]) -> list[dict[str, Any]]:
+    """Also of those that were ended early: their windows stay."""
+    soaked = [(c, c.soak) for c in cells if c.soak]
+    return [
+        {"cell": c, "soak": s, "scope": soak_scope(s), "notes": [*soak_notes(s)], "plot": soak_plot(s, f"soak-{n}")}
+        for n, (c, s) in enumerate(soaked)
     ]
 
 

@@ -27,6 +27,7 @@ def print_machine(out: Console, facts: Mapping[str, Any], simd_levels: Sequence[
         f"clocks and memory: {_settings(facts)}",
         f"container: {_share(facts)}",
         *(f"GPU: {_gpu(gpu)}" for gpu in facts["gpus"]),
+        *([f"GPU's clocks, power and energy are not read: {facts['nvml']}"] if facts.get("nvml") else []),
         f"kernels: {_levels(facts['simd'], simd_levels)}",
         ", ".join(f"{n} {v}" for n, v in facts["packages"].items()),
     ]
@@ -119,8 +120,18 @@ def _share(facts: Mapping[str, Any]) -> str:
 
 
 def _gpu(gpu: Mapping[str, Any]) -> str:
-    clocks = f", {gpu['sm_clock_mhz']} of {gpu['max_sm_clock_mhz']} MHz" if gpu["sm_clock_mhz"] else ""
-    return f"{gpu['name']}, driver {gpu['driver']}{clocks}"
+    """And what NVML tells of it, where it could be asked; what was not told is left out here, and stands in the JSON."""
+    told = [f"{gpu['name']}, driver {gpu['driver']}"]
+    if gpu.get("sm_clock_mhz"):
+        told.append(f"{gpu['sm_clock_mhz']} of {gpu['max_sm_clock_mhz']} MHz")
+    if gpu.get("memory_bytes"):
+        told.append(format_bytes(gpu["memory_bytes"]))
+    if gpu.get("power_limit_w"):
+        told.append(f"power limit {gpu['power_limit_w']:g} W")
+    for key, name in (("persistence", "persistence mode"), ("ecc", "ECC"), ("mig", "MIG")):
+        if gpu.get(key) is not None:
+            told.append(f"{name} {'on' if gpu[key] else 'off'}")
+    return ", ".join(told)
 
 
 def _levels(active: str, known: Sequence[str]) -> str:

@@ -74,7 +74,7 @@ def _measure(trial: TrialContext, cell: Cell, model: Path, comparer: Comparer) -
         (folder / "results.npz").unlink(missing_ok=True)
         return _failed(cell, ended, table=table), table
     measured, warnings = cell_measurement(task, ended.answer, table, _size(trial.ready, cell, model))
-    noise = noise_of(ended.noise, table)
+    noise = noise_of(ended.noise, table, backend=cell.choice.backend)
     found = comparer.compare(cell)
     warnings += (*(noise.disturbances if noise else ()), *comparer.warnings(cell), *ended.printed)
     record = bare_record(

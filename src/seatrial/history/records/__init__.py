@@ -11,6 +11,7 @@ from seatrial.history.records.measurement import (
     Accuracy,
     ClassFigure,
     EngineComparison,
+    GpuClocks,
     Measurement,
     Noise,
     Spike,
@@ -27,6 +28,7 @@ from seatrial.history.records.record import (
     RunStart,
     Verdict,
 )
+from seatrial.history.records.soak import SoakEnergy, SoakFigure, SoakResult, SoakWindow
 from seatrial.history.records.subject import (
     ClassColour,
     Environment,
@@ -52,6 +54,7 @@ __all__ = [
     "Environment",
     "Floor",
     "Frozen",
+    "GpuClocks",
     "Harness",
     "ImagesSection",
     "LoadResult",
@@ -71,6 +74,10 @@ __all__ = [
     "RunStart",
     "SCHEMA",
     "ShapeResult",
+    "SoakEnergy",
+    "SoakFigure",
+    "SoakResult",
+    "SoakWindow",
     "Spike",
     "StageSummary",
     "TensorDifference",

@@ -7,6 +7,7 @@ from typing import Literal
 from seatrial.history.records.load import LoadResult
 from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike
 from seatrial.history.records.parity import ParityResult
+from seatrial.history.records.soak import SoakResult
 from seatrial.history.records.values import Frozen, StageSummary
 from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
@@ -42,6 +43,7 @@ class CellRecord(Frozen):
     seen: str = ""
     """What the pipeline found on all images, in words."""
     load: LoadResult | None = None
+    soak: SoakResult | None = None
     noise: Noise | None = None
     warnings: tuple[Warning, ...] = ()
     wall_s: float = 0.0

@@ -103,6 +103,19 @@ class Spike(Frozen):
     causes: tuple[str, ...]
 
 
+class GpuClocks(Frozen):
+    """The clock of a GPU's SMs while requests ran. mhz: least, median, most. lower_share: of the readings, those of a lower
+    clock state than the best; lower_requests: how many requests ran in one, which are marked and stay; lower_spans_s: when
+    those ran, since the first request, the longest spans first listed in the order of time. reasons: what the driver said
+    slowed it."""
+
+    mhz: tuple[float, float, float]
+    lower_share: float
+    lower_requests: int
+    lower_spans_s: tuple[tuple[float, float], ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
 class Noise(Frozen):
     """What disturbed the measurement while it ran: see docs/records.md. None where this machine does not tell."""
 
@@ -123,5 +136,7 @@ class Noise(Frozen):
     clock_jump_s: float | None = None
     suspended_s: float | None = None
     own_cost_s: float = 0.0
+    gpu_clocks: GpuClocks | None = None
+    """Of a load on a GPU whose driver tells its clocks."""
     disturbances: tuple[Warning, ...] = ()
     spikes: tuple[Spike, ...] = ()
