@@ -33,7 +33,7 @@ SCRIPT = """
 import json, sys
 from pathlib import Path
 from seatrial.backends import OpenOptions, availability
-from seatrial.backends import onnxruntime as python
+from seatrial.backends.onnxruntime import python
 from seatrial.backends.onnxruntime.native import NATIVE
 from seatrial.errors import SeatrialError
 name = sys.argv[1]
