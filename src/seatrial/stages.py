@@ -6,6 +6,10 @@ Not for: which stages a request has. Whoever runs it says that; these are the na
 DECODE, PREPROCESS, INFER, POSTPROCESS = "decode", "preprocess", "infer", "postprocess"
 PIPELINE_STAGES = (DECODE, PREPROCESS, INFER, POSTPROCESS)
 MODEL_STAGES = (INFER,)
+# Of a model alone on a device that has a clock of its own: what the host does, then what the device did meanwhile. The device's
+# lie within the host's, so that all of them together are no sum.
+ENQUEUE, WAIT, H2D, COMPUTE, D2H = "enqueue", "wait", "h2d", "compute", "d2h"
+ON_THE_DEVICE = (H2D, COMPUTE, D2H)
 # A server's rows begin with the wait until a client was free.
 QUEUE = "queue"
 # Of a server too, but no column of its rows: all that comes behind the wait.

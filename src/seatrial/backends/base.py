@@ -144,11 +144,7 @@ class Closing(ABC):
     def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
         """By way of `run`, with the interpreter; a backend without it overrides this."""
 
-        def once(lap: Callable[[], None]) -> None:
-            self.run(feeds)
-            lap()
-
-        return PythonWork(once)
+        return PythonWork(run_once(self, feeds))
 
     def computed_in(self, _feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         return {}
@@ -171,6 +167,16 @@ class Closing(ABC):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def run_once(backend: Any, feeds: Mapping[str, npt.NDArray[Any]]) -> Callable[[Callable[[], None]], None]:
+    """A request of one stage by way of a backend's `run`, for PythonWork."""
+
+    def once(lap: Callable[[], None]) -> None:
+        backend.run(feeds)
+        lap()
+
+    return once
 
 
 def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> None:

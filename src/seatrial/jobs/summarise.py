@@ -10,7 +10,7 @@ import numpy.typing as npt
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Stopping, Timing
-from seatrial.stages import END_TO_END
+from seatrial.stages import END_TO_END, ON_THE_DEVICE
 from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
@@ -116,7 +116,7 @@ def measurement_of(
         enough_s=_enough_s(timing, stopping, len(table_ns)),
         backend_details=opened.details if opened else {},
         io_policy=opened.io_policy if opened else "",
-        doubt=_doubt([summaries[s].share for s in stages]),
+        doubt=_doubt([summaries[s].share for s in stages if s not in ON_THE_DEVICE]),
     )
 
 

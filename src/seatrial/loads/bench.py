@@ -72,7 +72,7 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
         ResultsError: the folder takes no more; the message says where what was measured is kept.
         SeatrialError: nothing could be measured at all; the message has the process's last words.
     """
-    sweep.check(subject.workload.threads)
+    sweep.check(subject.workload.threads, subject.workload.backend)
     sweep = replace(sweep, loads=[replace(p, load=with_whole_shapes(p.load, subject.workload)) for p in sweep.loads])
     if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()

@@ -19,6 +19,7 @@ from seatrial.jobs.summarise import record_of
 from seatrial.jobs.workload import ModelWorkload
 from seatrial.loads.task import LoadTask
 from seatrial.machine.cgroups import least_memory_left_bytes
+from seatrial.runtimes.options import model_stages
 from seatrial.stats.sample import percentile_estimate
 
 if TYPE_CHECKING:
@@ -38,7 +39,13 @@ def cross_check(task: LoadTask, opened: Opened, peak_bytes: int) -> tuple[Python
     w = task.workload
     if not task.load.cross_check or not isinstance(w, ModelWorkload) or not opened.feeds:
         return None, ""
-    if opened.called != "native" or opened.first_s > SLOW_S or 1.2 * peak_bytes > _available_bytes():
+    # A device's own stages are no calls of Python's.
+    if (
+        opened.called != "native"
+        or len(model_stages(w.backend)) > 1
+        or opened.first_s > SLOW_S
+        or 1.2 * peak_bytes > _available_bytes()
+    ):
         return None, ""
     try:
         return _in_turns(w, opened, opened.feeds), ""

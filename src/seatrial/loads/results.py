@@ -16,6 +16,7 @@ from seatrial.jobs.summarise import exact, measurement_of, not_converged, record
 from seatrial.loads.search_results import about_the_search, found_rate, rate_curve, rate_estimate, with_unserved
 from seatrial.loads.task import LoadAnswer, LoadTask
 from seatrial.model.shapes import batch_of
+from seatrial.runtimes.options import requests_overlap
 from seatrial.stages import SERVICE
 from seatrial.stats.means import BLOCKS, rate_per_s
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate, quantile_of
@@ -79,7 +80,7 @@ def results_of(
     throughput = m.throughput
     if searched:
         throughput = None
-    elif (load.scenario != "single-stream" or shapes) and rate is not None:
+    elif (load.scenario != "single-stream" or shapes or requests_overlap(w.backend)) and rate is not None:
         throughput = _times(rate, _images_a_request(task, shapes))
     service = {SERVICE: service_summary(table, longest_run)} if load.scenario == "server" else {}
     measurement = m.model_copy(

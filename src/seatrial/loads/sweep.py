@@ -15,6 +15,8 @@ from seatrial.loads.soak.task import SoakPlan
 from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
+from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.options import requests_overlap
 from seatrial.stats.sample import CONFIDENCE, quantile_of
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
@@ -50,7 +52,7 @@ class Sweep:
     seed: int = 0
     soak: SoakPlan | None = None
 
-    def check(self, subject_threads: int) -> None:
+    def check(self, subject_threads: int, backend: BackendChoice) -> None:
         """UsageError where it asks for more than the machine, the time or the memory has."""
         cores = len(usable_cores())
         for point in self.loads:
@@ -65,6 +67,12 @@ class Sweep:
                     f"{count_of(clients, 'client')} of {count_of(threads, 'thread')} on {count_of(cores, 'core')} would "
                     f"measure the scheduler; give at most {4 * cores}",
                     option="clients",
+                )
+            if requests_overlap(backend) and (load.scenario != "single-stream" or clients > 1):
+                raise UsageError(
+                    f"in_flight={backend.options['in_flight']} of {backend.label} is one client's requests behind each other, "
+                    f"got {load.scenario} with {count_of(clients, 'client')}; leave in_flight out, or the scenario",
+                    option="backend",
                 )
             if self.soak:
                 self.soak.check(load)

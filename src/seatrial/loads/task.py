@@ -9,7 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from seatrial.history.records import PythonPath
 from seatrial.jobs.workload import STRICT, ModelWorkload, OpenedFacts, PipelineWorkload, Stopping, Timing
-from seatrial.stages import MODEL_STAGES, PIPELINE_STAGES, QUEUE
+from seatrial.runtimes.options import model_stages
+from seatrial.stages import PIPELINE_STAGES, QUEUE
 
 Scenario = Literal["single-stream", "multi-stream", "offline", "server", "paced", "mlperf"]
 
@@ -49,7 +50,8 @@ class LoadTask:
     @property
     def stages(self) -> list[str]:
         """The stages of its samples, in order: a server's begin with the wait for it."""
-        names = PIPELINE_STAGES if isinstance(self.workload, PipelineWorkload) else MODEL_STAGES
+        w = self.workload
+        names = PIPELINE_STAGES if isinstance(w, PipelineWorkload) else model_stages(w.backend)
         return [QUEUE, *names] if self.load.scenario == "server" else list(names)
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial.runtimes import onnxruntime, openvino, tensorrt
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.runtimes.settings import Setting, problems_of
+from seatrial.stages import MODEL_STAGES
 
 _SETTINGS: Mapping[str, tuple[Setting, ...]] = {**onnxruntime.SETTINGS, **openvino.SETTINGS, **tensorrt.SETTINGS}
 
@@ -16,6 +18,16 @@ _SETTINGS: Mapping[str, tuple[Setting, ...]] = {**onnxruntime.SETTINGS, **openvi
 def settings_of(backend: str) -> tuple[Setting, ...]:
     """Of a backend of seatrial's own; a third party's are known once it is loaded (backends/plugins.py)."""
     return _SETTINGS.get(backend, ())
+
+
+def model_stages(choice: BackendChoice) -> tuple[str, ...]:
+    """What a timed request of a model alone is split into, on that backend."""
+    return tensorrt.timed_stages(choice.options) if choice.backend in tensorrt.SETTINGS else MODEL_STAGES
+
+
+def requests_overlap(choice: BackendChoice) -> bool:
+    """Whether one client has several requests on the device at once: its rate is then no inverse of a latency."""
+    return choice.backend in tensorrt.SETTINGS and choice.options.get("in_flight", 1) != 1
 
 
 def option_problems(backend: str, options: Mapping[str, object]) -> dict[str, str]:

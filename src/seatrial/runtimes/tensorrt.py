@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from seatrial.runtimes.settings import Setting
+from seatrial.runtimes.settings import Setting, Value
+from seatrial.stages import COMPUTE, D2H, ENQUEUE, H2D, WAIT
 
 _ALL = (
     Setting("workspace_mib", int, "scratch memory of a build at most; by default the device's", least=1, most=1 << 20),
@@ -17,6 +18,29 @@ _ALL = (
     Setting("engine", str, "run this one, which 'seatrial build' made, in place of a built one", is_path=True),
     Setting("allow_engine", bool, "run it even where seatrial did not write it: an engine is code", default=False),
     Setting("cuda_graph", bool, "whether launches are captured once and replayed", default=True),
+)
+# Of a model alone in a bench or a comparison, timed without the interpreter and by the device's own clock.
+_TIMED = (
+    Setting(
+        "in_flight",
+        int,
+        "requests on the device at once: 1 is synchronous, 2 pipelined, as trtexec",
+        least=1,
+        most=16,
+        default=1,
+    ),
+    Setting("transfers", bool, "whether a timed request copies its inputs there and its outputs back", default=True),
+    Setting(
+        "synchronisation",
+        str,
+        "how the host waits: a core that spins, or one given away",
+        ("spin", "block"),
+        default="spin",
+    ),
+    Setting(
+        "hold", bool, "the device waits until all of a request is enqueued, so that kernels have no gaps", default=False
+    ),
+    Setting("l2_flush", bool, "the device's cache is emptied before each request: cold kernels", default=False),
 )
 _DATACENTRE = (
     Setting("builder_level", int, "how long the builder searches", least=0, most=5),
@@ -38,4 +62,12 @@ _RTX = (
     ),
     Setting("kernel_cache", bool, "whether compiled kernels are kept between processes", default=True),
 )
-SETTINGS: Mapping[str, tuple[Setting, ...]] = {"tensorrt": (*_ALL, *_DATACENTRE), "tensorrt-rtx": (*_ALL, *_RTX)}
+SETTINGS: Mapping[str, tuple[Setting, ...]] = {
+    "tensorrt": (*_ALL, *_TIMED, *_DATACENTRE),
+    "tensorrt-rtx": (*_ALL, *_TIMED, *_RTX),
+}
+
+
+def timed_stages(options: Mapping[str, Value]) -> tuple[str, ...]:
+    """What a request of a model alone is split into."""
+    return (ENQUEUE, WAIT, H2D, COMPUTE, D2H) if options.get("transfers", True) else (ENQUEUE, WAIT, COMPUTE)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
 from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
 from seatrial.backends.tensorrt.layers import computed_in
@@ -97,6 +98,8 @@ class TensorRtBackend(Closing):
             self._graph_said = self._warm_and_capture()
         except self._cuda.CudaError as e:
             raise CellError(f"{self.name} failed in its first run: {e}", refusal=True) from e
+        # A graph is launched without the interpreter; the library's own function is not called so.
+        self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.
         self._taken_bytes = max(0, place.free_at_first - place.free_bytes)
 
@@ -235,6 +238,36 @@ class TensorRtBackend(Closing):
             self._others.append(self.another())
         slots = [self._device_slot(feeds), *(other._device_slot(feeds) for other in self._others[: in_flight - 1])]
         return self._cuda.Request(self._stream, slots, **settings)
+
+    def work(self, feeds: Mapping[str, Array]) -> Work:
+        """Without the interpreter, and by the device's own clock: stages as runtimes/tensorrt.py has them."""
+        run = self._of_open().run
+        flushed = self._place.context.device.l2_bytes if run.l2_flush else 0
+        try:
+            made = self.request(
+                feeds,
+                run.in_flight,
+                transfers=run.transfers,
+                synchronisation=run.synchronisation,
+                hold=run.hold,
+                flush_bytes=flushed,
+            )
+            # Holding begins with kernels that are loaded.
+            made.run()
+        except self._cuda.CudaError as e:
+            raise CellError(f"{self.name} failed in its first timed request: {e}", refusal=True) from e
+        return cast(Work, made)
+
+    def io_policy(self) -> str:
+        run = self._of_open().run
+        said = super().io_policy()
+        if not run.transfers:
+            said = "a model alone is timed without copies to the device and back, shapes fixed when opened"
+        parts = [f"{run.in_flight} requests in flight"] if run.in_flight > 1 else []
+        parts += ["kernels held until all is enqueued"] if run.hold else []
+        parts += ["the device's cache emptied before each request"] if run.l2_flush else []
+        parts += ["the host gives its core away while it waits"] if run.synchronisation == "block" else []
+        return ", ".join([said, *parts])
 
     def _device_slot(self, feeds: Mapping[str, Array]) -> Any:
         self._take(feeds)

@@ -55,6 +55,11 @@ class RunOptions:
     kernel_strategy: str = "eager"
     weight_budget_mib: int | None = None
     kernel_cache: bool = True
+    in_flight: int = 1
+    transfers: bool = True
+    synchronisation: str = "spin"
+    hold: bool = False
+    l2_flush: bool = False
 
 
 def options_of(settings: Mapping[str, Value]) -> tuple[EngineOptions, RunOptions]:
