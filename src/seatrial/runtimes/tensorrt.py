@@ -14,7 +14,6 @@ _ALL = (
     Setting(
         "weight_budget_mib", int, "how much of the weights the device holds, where they stream", least=0, most=1 << 20
     ),
-    Setting("version_compatible", bool, "whether other versions of TensorRT may load the engine", default=False),
     Setting("engine", str, "run this one, which 'seatrial build' made, in place of a built one", is_path=True),
     Setting("allow_engine", bool, "run it even where seatrial did not write it: an engine is code", default=False),
     Setting("cuda_graph", bool, "whether launches are captured once and replayed", default=True),
@@ -43,6 +42,7 @@ _TIMED = (
     Setting("l2_flush", bool, "the device's cache is emptied before each request: cold kernels", default=False),
 )
 _DATACENTRE = (
+    Setting("version_compatible", bool, "whether other versions of TensorRT may load the engine", default=False),
     Setting("builder_level", int, "how long the builder searches", least=0, most=5),
     Setting(
         "hardware_compatibility",
