@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Comparison, LoadResult, RatePoint, configuration
+from seatrial.history.records import CellRecord, Comparison, LoadResult, RatePoint
 from seatrial.report.highlights import worth_telling
 from seatrial.report.plots import DASHED, FAINT, INK, PIPELINE_COLOURS, dot_size, figure_of, legend, svg_of
 from seatrial.report.ticks import in_figures, in_seconds, limits, scale
@@ -55,7 +55,7 @@ def timeline(cells: Sequence[CellRecord], tables_s: Mapping[str, npt.NDArray[np.
                 clip_on=False,
                 zorder=3,
             )
-        axes.set_title(f"{cell.pipeline} · {configuration(cell.id)}", loc="left", fontsize=9, color=INK)
+        axes.set_title(f"{cell.pipeline} · {cell.configuration}", loc="left", fontsize=9, color=INK)
         scale(axes, "x", limits([0.0, float(at_s.max())]), in_figures)
         # Of few rows each is high enough for more.
         scale(axes, "y", limits(own, log=True, pad=0.08), in_seconds, least=2 if len(cells) > 2 else 3, log=True)
