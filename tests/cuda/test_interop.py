@@ -155,6 +155,16 @@ def test_what_does_not_fit_is_refused_with_what_helps(context, buffer, make, err
         cuda.as_device_array(make(buffer), context)
 
 
+def test_a_stream_of_another_device_is_refused(simulated):
+    simulated.script("devices 2")
+    context, other = cuda.Context(), cuda.Context(1)
+    array = cuda.DeviceArray.empty(context, SHAPE, np.int16)
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1; make it there"):
+        cuda.as_device_array(array, context, stream=cuda.Stream(other, 1))
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1"):
+        cuda.as_stream(cuda.Stream(other, 1), context)
+
+
 @pytest.mark.parametrize("kind", ["interface", "capsule"])
 def test_a_read_only_array_is_read(context, buffer, kind):
     given = Interface(buffer, data=(buffer.pointer, True)) if kind == "interface" else Capsule(buffer, read_only=True)
