@@ -354,6 +354,46 @@ def test_what_does_not_fit_is_refused(rig, make, error, text):
         make(rig)
 
 
+def sharing(rig, what: str) -> list[cuda.Slot]:
+    """Two slots that have something in common."""
+    a, b = rig.slot(), rig.slot()
+    [(there, sent)], [(got, _)] = a.to_device, a.to_host
+    [(there_b, sent_b)], [(got_b, _)] = b.to_device, b.to_host
+    return {
+        "graph": [a, cuda.Slot(a.compute, b.to_device, b.to_host)],
+        "inputs": [a, cuda.Slot(b.compute, [(there, sent_b)], b.to_host)],
+        "outputs": [a, cuda.Slot(b.compute, b.to_device, [(got_b, there)])],
+        "results": [a, cuda.Slot(b.compute, b.to_device, [(got, there_b)])],
+        "chained": [a, cuda.Slot(b.compute, [(there_b, got)], b.to_host)],
+        "inside": [cuda.Slot(a.compute, [(there, sent), (there, sent_b)], a.to_host)],
+        "answers": [cuda.Slot(a.compute, a.to_device, [(got, there), (got, there_b)])],
+    }[what]
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("graph", "expected a graph of its own for each slot, got one in two slots"),
+        ("inputs", "expected device memory of its own for each slot"),
+        ("outputs", "expected device memory of its own for each slot"),
+        ("results", "expected host memory of its own for each slot's outputs"),
+        ("chained", "expected host memory of its own for each slot's outputs"),
+        ("inside", "expected memory of its own for each input and each output"),
+        ("answers", "expected memory of its own for each input and each output"),
+    ],
+)
+def test_requests_that_would_write_over_each_other_are_refused(rig, what, text):
+    with pytest.raises(ValueError, match=text):
+        cuda.Request(rig.stream, sharing(rig, what))
+
+
+def test_slots_may_send_the_same_input_and_share_where_nothing_is_copied(rig):
+    a, b = rig.slot(), rig.slot()
+    [(_, sent)], [(there_b, _)] = a.to_device, b.to_device
+    rows(cuda.Request(rig.stream, [a, cuda.Slot(b.compute, [(there_b, sent)], b.to_host)]))
+    rows(cuda.Request(rig.stream, [a, a], transfers=False))
+
+
 def test_captures_that_go_wrong_leave_the_stream_free(rig):
     with pytest.raises(
         ValueError, match="the stream captured nothing: launched, the graph would do nothing in no time"
