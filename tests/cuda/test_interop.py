@@ -162,6 +162,8 @@ def test_a_stream_of_another_device_is_refused(simulated):
     with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1; make it there"):
         cuda.as_device_array(array, context, stream=cuda.Stream(other, 1))
     with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1"):
+        cuda.DeviceArray.empty(context, SHAPE, np.int16, stream=cuda.Stream(other, 1))
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1"):
         cuda.as_stream(cuda.Stream(other, 1), context)
 
 

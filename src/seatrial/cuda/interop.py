@@ -56,6 +56,8 @@ class DeviceArray:
             raise ValueError(
                 f"expected a shape from 0 on and a stride for each dimension, got {self.shape} and {self.strides}"
             )
+        if stream is not None:
+            _check_device(stream, context)
 
     @classmethod
     def empty(
