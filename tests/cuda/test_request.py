@@ -5,7 +5,7 @@ import pytest
 from simulated_cuda import PTX
 
 from seatrial import cuda
-from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, closed_loops, now_ns, open_loop
+from seatrial._native.timing import NO_DEADLINE_NS, MixWork, StageSamples, closed_loop, closed_loops, now_ns, open_loop
 from seatrial.cuda import captured, check_transfers
 from seatrial.stats.stopping import StoppingRule
 from seatrial.timing.measure import measure
@@ -152,6 +152,16 @@ def test_nothing_of_a_pipeline_is_in_flight_behind_a_loop(rig, simulated):
     assert simulated.count("pending") == 0
     assert request.checked == 4
     assert len(rows(request, most=4)["all"]) == 4
+
+
+def test_what_comes_between_requests_in_flight_is_refused(rig):
+    request = cuda.Request(rig.stream, [rig.slot(), rig.slot()])
+    for loop in (closed_loop, lambda work, samples, **more: closed_loops([work], [samples], **more)):
+        with pytest.raises(ValueError, match="expected requests of one slot with a gap between them, got pipelined ones"):
+            loop(request, StageSamples(9, 5), deadline_ns=NO_DEADLINE_NS, most=4, gap_ns=1)
+    with pytest.raises(ValueError, match="of one slot with other kinds of requests between them"):
+        MixWork([request, request], [0, 1])
+    rows(cuda.Request(rig.stream, [rig.slot()]), most=2, gap_ns=1000)
 
 
 def test_requests_are_paced_by_the_open_loop(rig):
