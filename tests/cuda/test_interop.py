@@ -236,6 +236,16 @@ def test_without_a_stream_to_wait_on_the_host_waits(simulated, context, buffer):
     assert (read_on(cuda.Stream(context), array) == 6).all()
 
 
+def test_a_dlpack_array_taken_without_a_stream_is_ready(simulated, context, buffer):
+    simulated.script("copy_ns 2000000")
+    ours = cuda.DeviceArray(
+        context, buffer.pointer, (96,), np.uint8, stream=written_on(context, buffer, 12), owner=buffer
+    )
+    theirs = type("T", (), {"__dlpack__": ours.__dlpack__, "__dlpack_device__": ours.__dlpack_device__})()
+    array = cuda.as_device_array(theirs, context)
+    assert (read_on(cuda.Stream(context), array) == 12).all()
+
+
 def test_an_interface_from_before_streams_is_waited_for_as_a_whole(simulated, context, buffer):
     simulated.script("copy_ns 2000000")
     writes = written_on(context, buffer, 7)

@@ -87,6 +87,15 @@ def test_streams_wait_for_each_other_on_the_device(simulated):
     assert (got.as_array() == 3).all()
 
 
+def test_a_context_that_cannot_be_pushed_takes_no_other_from_its_thread(simulated):
+    context = cuda.Context()
+    with context:
+        simulated.script("fail cuCtxPushCurrent 719")
+        with pytest.raises(cuda.CudaError, match="^cuCtxPushCurrent: "):
+            context.synchronize()
+        assert simulated.count("depth") == 1
+
+
 @pytest.mark.parametrize("handle", [None, 1, 2])
 def test_a_stream_waits_for_one_of_another_device(simulated, handle):
     simulated.script("devices 2; copy_ns 2000000")

@@ -157,7 +157,9 @@ def test_nothing_of_a_pipeline_is_in_flight_behind_a_loop(rig, simulated):
 def test_what_comes_between_requests_in_flight_is_refused(rig):
     request = cuda.Request(rig.stream, [rig.slot(), rig.slot()])
     for loop in (closed_loop, lambda work, samples, **more: closed_loops([work], [samples], **more)):
-        with pytest.raises(ValueError, match="expected requests of one slot with a gap between them, got pipelined ones"):
+        with pytest.raises(
+            ValueError, match="expected requests of one slot with a gap between them, got pipelined ones"
+        ):
             loop(request, StageSamples(9, 5), deadline_ns=NO_DEADLINE_NS, most=4, gap_ns=1)
     with pytest.raises(ValueError, match="of one slot with other kinds of requests between them"):
         MixWork([request, request], [0, 1])
