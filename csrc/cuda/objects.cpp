@@ -111,8 +111,9 @@ void push(const Context& context) { context.driver().run(context.driver().CtxPus
 void pop(const Context& context) {
     ContextHandle* popped = nullptr;
     context.driver().run(context.driver().CtxPopCurrent, &popped);
-    if (popped != context.handle())
-        throw Error(Kind::misuse, "another context was left current inside this one's block; pop what was pushed");
+    if (popped == context.handle()) return;
+    context.driver().CtxPushCurrent(popped);  // its owner's to pop
+    throw Error(Kind::misuse, "another context was left current inside this one's block; pop what was pushed");
 }
 
 Stream::Stream(SharedContext context) : context_(std::move(context)), own_(true) {
@@ -145,7 +146,8 @@ void Stream::synchronize() const {
 }
 
 void Stream::wait_for(const Stream& other) const {
-    const Event event(context_, false, false);
+    // Of the other's device: a default stream is that of whichever context is current.
+    const Event event(other.context_, false, false);
     event.record(other);
     const Current current(*context_);
     context_->driver().run(context_->driver().StreamWaitEvent, handle_, event.handle(), 0u);
@@ -193,6 +195,9 @@ Event::~Event() {
 }
 
 void Event::record(const Stream& stream) const {
+    if (stream.context()->handle() != context_->handle())
+        throw Error(Kind::misuse, "expected a stream of device " + std::to_string(context_->ordinal()) + ", the event's, got one of "
+                                      "device " + std::to_string(stream.context()->ordinal()) + "; make the event there");
     const Current current(*context_);
     context_->driver().run(context_->driver().EventRecord, handle_, stream.handle());
 }
@@ -270,7 +275,7 @@ Graph::~Graph() {
 }
 
 void Graph::launch(const Stream& stream) const {
-    const Current current(*context_);
+    const Current current(*stream.context());
     context_->driver().run(context_->driver().GraphLaunch, exec_, stream.handle());
 }
 

@@ -12,6 +12,44 @@ namespace {
 constexpr unsigned char kFlushValue = 0x5a;
 constexpr int kInvalidHandle = 400;
 
+template <typename Place>
+bool overlap(Place a, std::size_t a_bytes, Place b, std::size_t b_bytes) noexcept {
+    return a < b + b_bytes && b < a + a_bytes;
+}
+
+bool on_device(const Copy& a, const Copy& b) noexcept { return overlap(a.device, a.bytes, b.device, b.bytes); }
+bool on_host(const Copy& a, const Copy& b) noexcept {
+    return overlap(static_cast<char*>(a.host), a.bytes, static_cast<char*>(b.host), b.bytes);
+}
+
+template <typename Meet>
+bool any_of(const std::vector<Copy>& some, const std::vector<Copy>& others, const Meet& meet) noexcept {
+    for (const Copy& a : some)
+        for (const Copy& b : others)
+            if (&a != &b && meet(a, b)) return true;
+    return false;
+}
+
+// What one copy of a request would write over what another has brought.
+void require_apart(const Slot& slot) {
+    if (any_of(slot.to_device, slot.to_device, on_device) || any_of(slot.to_host, slot.to_host, on_host))
+        throw Error(Kind::misuse, "expected memory of its own for each input and each output, got some twice; give each its own");
+}
+
+// Requests in flight together: the inputs of one arrive while another computes, and outputs of one leave meanwhile.
+void require_apart(const Slot& a, const Slot& b) {
+    if (a.graph && a.graph == b.graph)
+        throw Error(Kind::misuse, "expected a graph of its own for each slot, got one in two slots, which computes on the buffers "
+                                  "of one of them; capture one a slot");
+    for (const auto* some : {&a.to_device, &a.to_host})
+        for (const auto* others : {&b.to_device, &b.to_host})
+            if (any_of(*some, *others, on_device))
+                throw Error(Kind::misuse, "expected device memory of its own for each slot, got some in two slots, whose requests "
+                                          "would write over each other; give each its own");
+    if (any_of(a.to_host, b.to_host, on_host) || any_of(a.to_host, b.to_device, on_host) || any_of(a.to_device, b.to_host, on_host))
+        throw Error(Kind::misuse, "expected host memory of its own for each slot's outputs, got some in two slots; give each its own");
+}
+
 inline void relax() noexcept {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -37,6 +75,11 @@ Request::Request(std::shared_ptr<const Stream> stream, std::vector<Slot> slots, 
     for (const Slot& slot : slots_)
         if (!slot.graph == !slot.enqueue)
             throw Error(Kind::misuse, "expected each slot to have a graph or a function, and not both");
+    if (settings_.transfers)
+        for (auto slot = slots_.begin(); slot != slots_.end(); ++slot) {
+            require_apart(*slot);
+            for (auto other = slots_.begin(); other != slot; ++other) require_apart(*other, *slot);
+        }
     if (is_pipelined_) {
         own_in_ = std::make_unique<Stream>(context_);
         own_out_ = std::make_unique<Stream>(context_);

@@ -49,7 +49,8 @@ struct RequestSettings {
 
 class Request {
   public:
-    // Slots are those of `stream`'s context. What they name stays the caller's and outlives this.
+    // Slots are those of `stream`'s context. What they name stays the caller's and outlives this. Throws Error(misuse) where
+    // copies of one slot or of two would write over each other.
     Request(std::shared_ptr<const Stream> stream, std::vector<Slot> slots, RequestSettings settings);
     ~Request();
     Request(const Request&) = delete;

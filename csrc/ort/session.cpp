@@ -155,7 +155,10 @@ void Request::bind_input(std::size_t index, void* data, std::size_t bytes, const
     const Port& port = model_.inputs().at(index);
     bind(inputs_, index, port, data, bytes, shape);
     // Where binding copies, a run binds.
-    if (model_.reads_host_memory() || on_device_) model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
+    if (!model_.reads_host_memory() && !on_device_) return;
+    model_.library().check(api_.BindInput(binding_, port.name.c_str(), inputs_[index]));
+    // A provider may only have queued its copy, and the caller may write to the array from here on.
+    if (on_device_) model_.library().check(api_.SynchronizeBoundInputs(binding_));
 }
 
 void Request::bind_output(std::size_t index, void* data, std::size_t bytes, const std::vector<std::int64_t>& shape) {

@@ -235,6 +235,15 @@ OUT = 0x2000_0000
             "image 0 of the batch: row_stride: expected at most 2147483647 bytes from row to row, got 2147483648",
         ),
         (
+            {}, [dataclasses.replace(IMAGE_AT, row_stride=-80)], OUT, (1, 3, 64, 64),
+            "image 0 of the batch: row_stride: expected at least 240 bytes from row to row for this image, got -80",
+        ),
+        (
+            {"input_color": "i420"}, [dataclasses.replace(DeviceImage.at(9, 100, 80, "i420"), chroma_stride=39)], OUT,
+            (1, 3, 64, 64),
+            "image 0 of the batch: chroma_stride: expected at least 40 bytes from row to row for this image, got 39",
+        ),
+        (
             {}, [dataclasses.replace(IMAGE_AT, u=4)], OUT, (1, 3, 64, 64),
             "image 0 of the batch: u: expected no chroma planes for input_color 'bgr', got u 0x4",
         ),

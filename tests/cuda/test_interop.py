@@ -155,6 +155,18 @@ def test_what_does_not_fit_is_refused_with_what_helps(context, buffer, make, err
         cuda.as_device_array(make(buffer), context)
 
 
+def test_a_stream_of_another_device_is_refused(simulated):
+    simulated.script("devices 2")
+    context, other = cuda.Context(), cuda.Context(1)
+    array = cuda.DeviceArray.empty(context, SHAPE, np.int16)
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1; make it there"):
+        cuda.as_device_array(array, context, stream=cuda.Stream(other, 1))
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1"):
+        cuda.DeviceArray.empty(context, SHAPE, np.int16, stream=cuda.Stream(other, 1))
+    with pytest.raises(ValueError, match="expected a stream of device 0, got one of device 1"):
+        cuda.as_stream(cuda.Stream(other, 1), context)
+
+
 @pytest.mark.parametrize("kind", ["interface", "capsule"])
 def test_a_read_only_array_is_read(context, buffer, kind):
     given = Interface(buffer, data=(buffer.pointer, True)) if kind == "interface" else Capsule(buffer, read_only=True)
@@ -222,6 +234,16 @@ def test_without_a_stream_to_wait_on_the_host_waits(simulated, context, buffer):
     writes = written_on(context, buffer, 6)
     array = cuda.as_device_array(Interface(buffer, stream=writes.handle), context)
     assert (read_on(cuda.Stream(context), array) == 6).all()
+
+
+def test_a_dlpack_array_taken_without_a_stream_is_ready(simulated, context, buffer):
+    simulated.script("copy_ns 2000000")
+    ours = cuda.DeviceArray(
+        context, buffer.pointer, (96,), np.uint8, stream=written_on(context, buffer, 12), owner=buffer
+    )
+    theirs = type("T", (), {"__dlpack__": ours.__dlpack__, "__dlpack_device__": ours.__dlpack_device__})()
+    array = cuda.as_device_array(theirs, context)
+    assert (read_on(cuda.Stream(context), array) == 12).all()
 
 
 def test_an_interface_from_before_streams_is_waited_for_as_a_whole(simulated, context, buffer):

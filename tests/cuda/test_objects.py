@@ -53,12 +53,22 @@ def test_the_first_example_of_the_page_runs(simulated):
     assert simulated.count("depth") == 0
 
 
-def test_a_context_left_current_inside_a_block_is_told(simulated):
+def test_contexts_are_current_in_their_blocks(simulated):
     context, other = cuda.Context(), cuda.Context()
     with context, other:
         assert simulated.count("depth") == 2
         assert context.is_pinned(cuda.PinnedBuffer(context, 8).device_pointer)
         assert not context.is_pinned(cuda.DeviceBuffer(context, 8).pointer)
+    assert simulated.count("depth") == 0
+
+
+def test_a_context_left_current_inside_a_block_is_told_and_stays(simulated):
+    simulated.script("devices 2")
+    context, other = cuda.Context(), cuda.Context(1)
+    with pytest.raises(ValueError, match="another context was left current inside this one's block"), context:
+        other.__enter__()
+    other.__exit__()
+    context.__exit__()
     assert simulated.count("depth") == 0
 
 
@@ -75,6 +85,97 @@ def test_streams_wait_for_each_other_on_the_device(simulated):
     second.copy_to_host(got, there)
     second.synchronize()
     assert (got.as_array() == 3).all()
+
+
+def test_a_context_that_cannot_be_pushed_takes_no_other_from_its_thread(simulated):
+    context = cuda.Context()
+    with context:
+        simulated.script("fail cuCtxPushCurrent 719")
+        with pytest.raises(cuda.CudaError, match="^cuCtxPushCurrent: "):
+            context.synchronize()
+        assert simulated.count("depth") == 1
+
+
+@pytest.mark.parametrize("handle", [None, 1, 2])
+def test_a_stream_waits_for_one_of_another_device(simulated, handle):
+    simulated.script("devices 2; copy_ns 2000000")
+    first, second = cuda.Context(), cuda.Context(1)
+    there, got = cuda.DeviceBuffer(second, COUNT), cuda.PinnedBuffer(first, COUNT)
+    writes, reads = cuda.Stream(second, handle), cuda.Stream(first)
+    writes.fill(there, 3)
+    reads.wait_for(writes)
+    reads.copy_to_host(got, there)
+    reads.synchronize()
+    assert (got.as_array() == 3).all(), "a default stream has the same handle on every device"
+
+
+def test_what_is_of_another_device_is_not_taken_for_this_ones(simulated):
+    simulated.script("devices 2; copy_ns 2000000")
+    first, second = cuda.Context(), cuda.Context(1)
+    with pytest.raises(ValueError, match="expected a stream of device 0, the event's, got one of device 1"):
+        cuda.Event(first).record(cuda.Stream(second, 1))
+    there, got, stream = cuda.DeviceBuffer(first, COUNT), cuda.PinnedBuffer(second, COUNT), cuda.Stream(first)
+    graph = cuda.captured(stream, lambda handle: stream.fill(there, 4))
+    target = cuda.Stream(second, 1)
+    graph.launch(target)
+    target.copy_to_host(got, there)
+    target.synchronize()
+    assert (got.as_array() == 4).all(), "in the order of the stream that was named"
+
+
+def gapped(context):
+    """The left half of a picture."""
+    whole = cuda.DeviceArray.empty(context, (4, 4), np.uint8)
+    return cuda.DeviceArray(context, whole.pointer, (4, 2), np.uint8, strides=(4, 1), owner=whole)
+
+
+@pytest.mark.parametrize(
+    "copy",
+    [
+        lambda s, array: s.copy_to_device(array, bytes(8)),
+        lambda s, array: s.copy_to_host(bytearray(8), array),
+        lambda s, array: s.copy_on_device(array, cuda.DeviceBuffer(s.context, 8)),
+        lambda s, array: s.copy_on_device(cuda.DeviceBuffer(s.context, 8), array),
+        lambda s, array: s.fill(array, 1),
+        lambda s, array: cuda.Request(s, [cuda.Slot(print, [(array, bytes(8))])]),
+        lambda s, array: cuda.Request(s, [cuda.Slot(print, [], [(bytearray(8), array)])]),
+    ],
+)
+def test_an_array_with_gaps_is_not_copied_as_if_it_had_none(simulated, copy):
+    context = cuda.Context()
+    with pytest.raises(ValueError, match=r"in one piece, got an array of strides \(4, 1\) bytes for shape \[4, 2\]"):
+        copy(cuda.Stream(context), gapped(context))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda s, array: s.copy_to_device(array, bytes(8)),
+        lambda s, array: s.copy_on_device(array, cuda.DeviceBuffer(s.context, 8)),
+        lambda s, array: s.fill(array, 1),
+        lambda s, array: cuda.Request(s, [cuda.Slot(print, [(array, bytes(8))])]),
+    ],
+)
+def test_a_read_only_array_is_not_written(simulated, write):
+    context = cuda.Context()
+    buffer = cuda.DeviceBuffer(context, 8)
+    array = cuda.DeviceArray(context, buffer.pointer, (8,), np.uint8, read_only=True, owner=buffer)
+    with pytest.raises(ValueError, match="that can be written, got a read-only array; copy it"):
+        write(cuda.Stream(context), array)
+    cuda.Stream(context).copy_to_host(bytearray(8), array)
+
+
+@pytest.mark.parametrize("layout", ["transposed", "strided"])
+def test_host_memory_in_another_order_is_not_copied_as_it_lies(simulated, layout):
+    context = cuda.Context()
+    host = np.zeros((2, 4), np.uint8).T if layout == "transposed" else np.zeros((2, 8), np.uint8)[:, ::2]
+    there = cuda.DeviceArray.empty(context, host.shape, np.uint8)
+    stream = cuda.Stream(context)
+    for copy in (stream.copy_to_device, lambda array, here: stream.copy_to_host(here, array)):
+        with pytest.raises(
+            ValueError, match="expected host memory in C order and one piece, got a transposed or strided"
+        ):
+            copy(there, host)
 
 
 @pytest.mark.parametrize("way", ["copy_to_device", "copy_to_host", "copy_on_device"])

@@ -122,6 +122,12 @@ def test_a_ptx_that_is_not_the_one_built_is_refused(monkeypatch, tmp_path):
         BackendUnavailableError, match=r"^preprocess.ptx: expected the kernels of sha256 \w+, got \w+; reinstall"
     ):
         shipped.preprocess_ptx.__wrapped__()
+    (tmp_path / "preprocess.json").write_text("{")
+    with pytest.raises(BackendUnavailableError, match=r"^preprocess.ptx: the kernels cannot be read \(.*; reinstall"):
+        shipped.preprocess_ptx.__wrapped__()
+    (tmp_path / "preprocess.ptx").unlink()
+    with pytest.raises(BackendUnavailableError, match=r"^preprocess.ptx: the kernels cannot be read \(.*; reinstall"):
+        shipped.preprocess_ptx.__wrapped__()
 
 
 # ---- A wrong kernel is found ----

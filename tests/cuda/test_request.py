@@ -5,7 +5,7 @@ import pytest
 from simulated_cuda import PTX
 
 from seatrial import cuda
-from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, closed_loops, now_ns, open_loop
+from seatrial._native.timing import NO_DEADLINE_NS, MixWork, StageSamples, closed_loop, closed_loops, now_ns, open_loop
 from seatrial.cuda import captured, check_transfers
 from seatrial.stats.stopping import StoppingRule
 from seatrial.timing.measure import measure
@@ -152,6 +152,18 @@ def test_nothing_of_a_pipeline_is_in_flight_behind_a_loop(rig, simulated):
     assert simulated.count("pending") == 0
     assert request.checked == 4
     assert len(rows(request, most=4)["all"]) == 4
+
+
+def test_what_comes_between_requests_in_flight_is_refused(rig):
+    request = cuda.Request(rig.stream, [rig.slot(), rig.slot()])
+    for loop in (closed_loop, lambda work, samples, **more: closed_loops([work], [samples], **more)):
+        with pytest.raises(
+            ValueError, match="expected requests of one slot with a gap between them, got pipelined ones"
+        ):
+            loop(request, StageSamples(9, 5), deadline_ns=NO_DEADLINE_NS, most=4, gap_ns=1)
+    with pytest.raises(ValueError, match="of one slot with other kinds of requests between them"):
+        MixWork([request, request], [0, 1])
+    rows(cuda.Request(rig.stream, [rig.slot()]), most=2, gap_ns=1000)
 
 
 def test_requests_are_paced_by_the_open_loop(rig):
@@ -352,6 +364,46 @@ def test_copies_that_are_made_once_are_found(rig, simulated):
 def test_what_does_not_fit_is_refused(rig, make, error, text):
     with pytest.raises(error, match=text):
         make(rig)
+
+
+def sharing(rig, what: str) -> list[cuda.Slot]:
+    """Two slots that have something in common."""
+    a, b = rig.slot(), rig.slot()
+    [(there, sent)], [(got, _)] = a.to_device, a.to_host
+    [(there_b, sent_b)], [(got_b, _)] = b.to_device, b.to_host
+    return {
+        "graph": [a, cuda.Slot(a.compute, b.to_device, b.to_host)],
+        "inputs": [a, cuda.Slot(b.compute, [(there, sent_b)], b.to_host)],
+        "outputs": [a, cuda.Slot(b.compute, b.to_device, [(got_b, there)])],
+        "results": [a, cuda.Slot(b.compute, b.to_device, [(got, there_b)])],
+        "chained": [a, cuda.Slot(b.compute, [(there_b, got)], b.to_host)],
+        "inside": [cuda.Slot(a.compute, [(there, sent), (there, sent_b)], a.to_host)],
+        "answers": [cuda.Slot(a.compute, a.to_device, [(got, there), (got, there_b)])],
+    }[what]
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("graph", "expected a graph of its own for each slot, got one in two slots"),
+        ("inputs", "expected device memory of its own for each slot"),
+        ("outputs", "expected device memory of its own for each slot"),
+        ("results", "expected host memory of its own for each slot's outputs"),
+        ("chained", "expected host memory of its own for each slot's outputs"),
+        ("inside", "expected memory of its own for each input and each output"),
+        ("answers", "expected memory of its own for each input and each output"),
+    ],
+)
+def test_requests_that_would_write_over_each_other_are_refused(rig, what, text):
+    with pytest.raises(ValueError, match=text):
+        cuda.Request(rig.stream, sharing(rig, what))
+
+
+def test_slots_may_send_the_same_input_and_share_where_nothing_is_copied(rig):
+    a, b = rig.slot(), rig.slot()
+    [(_, sent)], [(there_b, _)] = a.to_device, b.to_device
+    rows(cuda.Request(rig.stream, [a, cuda.Slot(b.compute, [(there_b, sent)], b.to_host)]))
+    rows(cuda.Request(rig.stream, [a, a], transfers=False))
 
 
 def test_captures_that_go_wrong_leave_the_stream_free(rig):

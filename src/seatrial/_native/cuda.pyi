@@ -130,7 +130,8 @@ class Stream:
     def wait_for(self, other: Stream) -> None:
         """What is asked of this stream from now on waits for what was asked of the other so far; the host does not."""
     def copy_to_device(self, to: Memory, source: HostMemory) -> None:
-        """ValueError where the two are not of as many bytes, here and below."""
+        """ValueError where the two are not of as many bytes, not in C order and one piece, or are written and read-only, here
+        and below."""
     def copy_to_host(self, to: HostMemory, source: Memory) -> None: ...
     def copy_on_device(self, to: Memory, source: Memory) -> None: ...
     def fill(self, to: Memory, value: int) -> None:
@@ -145,7 +146,8 @@ class Event:
 
     context: Context
     def __init__(self, context: Context, *, timed: bool = True, sleeps: bool = False) -> None: ...
-    def record(self, stream: Stream) -> None: ...
+    def record(self, stream: Stream) -> None:
+        """ValueError where the stream is of another device."""
     def synchronize(self) -> None: ...
     @property
     def is_done(self) -> bool: ...
@@ -247,7 +249,8 @@ class Request(Work):
         'block' gives it away. hold: a kernel holds the stream until all is enqueued, so that compute has no launch gaps; run()
         comes before. flush_bytes: so much memory (the device's l2_bytes) is written before each request, outside of its row.
 
-        ValueError where sizes differ, memory is not on the stream's device, or the settings exclude each other.
+        ValueError where sizes differ, memory is not on the stream's device, copies would write over each other (each slot has
+        device memory, outputs and a graph of its own), or the settings exclude each other.
         """
     @property
     def stream(self) -> Stream: ...

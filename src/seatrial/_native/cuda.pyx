@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, embedsignature=True
 # Joins csrc/cuda to Python: the driver's objects and kernels' launches. Checks sizes and types, forwards calls, nothing else.
 cimport cython
-from cpython.buffer cimport PyBUF_ANY_CONTIGUOUS, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_Release, PyObject_GetBuffer
+from cpython.buffer cimport (
+    PyBUF_STRIDES, PyBUF_WRITABLE, PyBuffer_FillInfo, PyBuffer_IsContiguous, PyBuffer_Release, PyObject_GetBuffer)
 from libc.stdint cimport int64_t, uintptr_t
 from libcpp cimport bool as cbool
 from libcpp.memory cimport shared_ptr
@@ -318,29 +319,27 @@ cdef class Stream:
             self.stream.wait_for(other.stream[0])
 
     def copy_to_device(self, to, source) -> None:
-        cdef Address address = to.pointer
+        cdef _Span there = _span(to, True)
         with _Host(source, False) as host:
-            _same_size(to.nbytes, host.nbytes)
-            _copy_to_device(self, address, host)
+            _same_size(there.bytes, host.nbytes)
+            _copy_to_device(self, there.address, host)
 
     def copy_to_host(self, to, source) -> None:
-        cdef Address address = source.pointer
+        cdef _Span here = _span(source, False)
         with _Host(to, True) as host:
-            _same_size(host.nbytes, source.nbytes)
-            _copy_to_host(self, host, address)
+            _same_size(host.nbytes, here.bytes)
+            _copy_to_host(self, host, here.address)
 
     def copy_on_device(self, to, source) -> None:
-        _same_size(to.nbytes, source.nbytes)
-        cdef Address there = to.pointer, here = source.pointer
-        cdef size_t count = to.nbytes
+        cdef _Span there = _span(to, True), here = _span(source, False)
+        _same_size(there.bytes, here.bytes)
         with nogil:
-            self.stream.copy_on_device(there, here, count)
+            self.stream.copy_on_device(there.address, here.address, there.bytes)
 
     def fill(self, to, unsigned char value) -> None:
-        cdef Address there = to.pointer
-        cdef size_t count = to.nbytes
+        cdef _Span there = _span(to, True)
         with nogil:
-            self.stream.fill(there, value, count)
+            self.stream.fill(there.address, value, there.bytes)
 
     def begin_capture(self) -> None:
         self.stream.begin_capture()
@@ -353,6 +352,24 @@ cdef int _same_size(to, source) except -1:
     if to != source:
         raise ValueError(f"expected as many bytes on both sides, got {source} to copy to {to}")
     return 0
+
+
+cdef struct _Span:
+    Address address
+    size_t bytes
+
+
+# Of device memory. An array may have gaps or be read-only, where plain memory cannot.
+cdef _Span _span(memory, bint written) except *:
+    if not getattr(memory, "is_contiguous", True):
+        raise ValueError(
+            f"expected device memory in one piece, got an array of strides {memory.strides} bytes for shape "
+            f"{list(memory.shape)}; make it contiguous")
+    if written and getattr(memory, "read_only", False):
+        raise ValueError("expected device memory that can be written, got a read-only array; copy it")
+    cdef _Span span
+    span.address, span.bytes = memory.pointer, memory.nbytes
+    return span
 
 
 cdef int _copy_to_device(Stream stream, Address to, _Host host) except -1:
@@ -373,8 +390,13 @@ cdef class _Host:
     cdef bint held
 
     def __cinit__(self, source, bint writable):
-        PyObject_GetBuffer(source, &self.view, PyBUF_ANY_CONTIGUOUS | (PyBUF_WRITABLE if writable else 0))
+        PyObject_GetBuffer(source, &self.view, PyBUF_STRIDES | (PyBUF_WRITABLE if writable else 0))
         self.held = True
+        # Device memory has C order: bytes in another one would be a transposed array there.
+        if not PyBuffer_IsContiguous(&self.view, b"C"):
+            raise ValueError(
+                "expected host memory in C order and one piece, got a transposed or strided array; make it contiguous "
+                "(np.ascontiguousarray)")
 
     def __dealloc__(self):
         self.release()
@@ -679,15 +701,16 @@ cdef class Request(Work):
     cdef CCopy _copy(self, device, host, bint writable) except *:
         # Held as long as the request lives: it must not move.
         cdef _Host memory = _Host(host, writable)
-        _same_size(device.nbytes, memory.nbytes)
+        cdef _Span span = _span(device, not writable)
+        _same_size(span.bytes, memory.nbytes)
         self.kept.append((device, memory))
-        there = self.stream.context.pointer_device(device.pointer)
+        there = self.stream.context.pointer_device(span.address)
         if there != self.stream.context.ordinal:
             where = "the host" if there is None else f"device {there}"
             raise ValueError(f"expected memory of device {self.stream.context.ordinal}, got memory of {where}")
         self.pinned = self.pinned and self.stream.context.is_pinned(<uintptr_t>memory.view.buf)
         cdef CCopy copy
-        copy.device = device.pointer
+        copy.device = span.address
         copy.host = memory.view.buf
         copy.bytes = memory.view.len
         return copy

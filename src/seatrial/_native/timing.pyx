@@ -233,6 +233,7 @@ cdef class MixWork(Work):
 
     def __cinit__(self, works, order):
         self.works = list(works)
+        _no_pause(self.works, "other kinds of requests between them")
         given = np.asarray(order)
         if not self.works or not given.size:
             raise ValueError(f"expected works and an order, got {len(self.works)} and {given.size}")
@@ -279,6 +280,16 @@ cdef int _ready(Work work) except -1:
     return 0
 
 
+# Who keeps requests in flight between calls would count the pause, or the other kinds' requests, into their latency.
+cdef int _no_pause(list works, str between) except -1:
+    for work in works:
+        if getattr(work, "is_pipelined", False):
+            raise ValueError(
+                f"expected requests of one slot with {between}, got pipelined ones, whose rows would have it in them; give one "
+                "slot, or leave it out")
+    return 0
+
+
 # The first error is raised; the others are forgotten, so that none is left for a later loop to raise.
 cdef int _check_all(list works) except -1:
     first = None
@@ -320,6 +331,8 @@ def closed_loop(Work work not None, StageSamples samples not None, *, int64_t de
     cdef CUntil until = _until(deadline_ns, most, halt)
     cdef CEnded ended
     _ready(work)
+    if gap_ns > 0:
+        _no_pause([work], "a gap between them")
     with nogil:
         ended = c_closed_loop(work.c, samples.table[0], until, gap_ns)
     work.check()
@@ -342,6 +355,8 @@ def open_loop(works, samples, arrivals_ns, *, int64_t first_ns, int64_t deadline
 
 cdef str _many(works, samples, arrivals, int64_t first_ns, CUntil until, int64_t gap_ns):
     works, samples = list(works), list(samples)
+    if gap_ns > 0:
+        _no_pause(works, "a gap between them")
     if not works or len(works) != len(samples):
         raise ValueError(f"expected one table for each of at least one work, got {len(works)} and {len(samples)}")
     # Two threads in one table would write behind its end.

@@ -67,6 +67,17 @@ class DeviceImage:
                 )
         elif self.u or self.v:
             raise ArgumentError("u", f"expected no chroma planes for input_color '{input_color}', got u {self.u:#x}")
+        # Rows that lie over each other are a stride in pixels, or of another format.
+        luma_bytes = self.width * (1 if input_color in YUV else channels)
+        chroma_bytes = (self.width - 1) // 2 * self.chroma_step + 1 if input_color in YUV else 0
+        for name, rows, least in (
+            ("row_stride", self.height, luma_bytes),
+            ("chroma_stride", (self.height + 1) // 2, chroma_bytes),
+        ):
+            if rows > 1 and abs(getattr(self, name)) < least:
+                raise ArgumentError(
+                    name, f"expected at least {least} bytes from row to row for this image, got {getattr(self, name)}"
+                )
 
     @staticmethod
     def at(address: int, height: int, width: int, input_color: str) -> DeviceImage:

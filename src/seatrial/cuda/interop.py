@@ -56,6 +56,8 @@ class DeviceArray:
             raise ValueError(
                 f"expected a shape from 0 on and a stride for each dimension, got {self.shape} and {self.strides}"
             )
+        if stream is not None:
+            _check_device(stream, context)
 
     @classmethod
     def empty(
@@ -149,6 +151,8 @@ def as_device_array(
     stream: where it will be used, which waits for what its owner still does with it; None: the host waits. ValueError where it
     is not what was asked for: on another device or the host, read-only, not in C order, of another byte order, without memory.
     """
+    if stream is not None:
+        _check_device(stream, context)
     if isinstance(given, DeviceArray):
         array = given
         _await(array.stream, stream)
@@ -244,10 +248,19 @@ def _await(written: Stream | None, stream: Stream | None) -> None:
         stream.wait_for(written)
 
 
+def _check_device(stream: Stream, context: Context) -> None:
+    """A default stream's handle is the same number on every device."""
+    if stream.context.ordinal != context.ordinal:
+        raise ValueError(
+            f"expected a stream of device {context.ordinal}, got one of device {stream.context.ordinal}; make it there"
+        )
+
+
 def as_stream(given: Any, context: Context) -> Stream:
     """A stream of whatever library, kept alive: `__cuda_stream__` (cuda.core), `.handle` (pycuda), `.cuda_stream` (torch),
     `.ptr` (cupy), or the handle as a number. ValueError where it is of another context."""
     if isinstance(given, Stream):
+        _check_device(given, context)
         return given
     handle: Any = given if isinstance(given, int | np.integer) and not isinstance(given, bool) else None
     if hasattr(given, "__cuda_stream__"):

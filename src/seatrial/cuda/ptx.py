@@ -26,8 +26,11 @@ class Ptx:
 def preprocess_ptx() -> Ptx:
     """The preprocessing kernels. BackendUnavailableError where the file is not the one that was built."""
     folder = files("seatrial.cuda")
-    text = folder.joinpath("preprocess.ptx").read_bytes()
-    facts = cast("dict[str, str]", json.loads(folder.joinpath("preprocess.json").read_bytes()))
+    try:
+        text = folder.joinpath("preprocess.ptx").read_bytes()
+        facts = cast("dict[str, str]", json.loads(folder.joinpath("preprocess.json").read_bytes()))
+    except (OSError, ValueError) as e:
+        raise BackendUnavailableError(f"preprocess.ptx: the kernels cannot be read ({e}); reinstall seatrial") from e
     found = hashlib.sha256(text).hexdigest()
     if found != facts["ptx_sha256"]:
         raise BackendUnavailableError(
