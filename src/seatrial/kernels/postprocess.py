@@ -140,8 +140,7 @@ class DetectionDecoder:
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
         boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
         if self.units == FRACTIONS:
-            height, width = geometry.input_hw
-            boxes = boxes * np.array([width, height, width, height], np.float32)
+            boxes = boxes * np.array(geometry.input_hw[::-1] * 2, np.float32)
         elif self.units == SOURCE:
             geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
         boxes = self.form.cut(boxes, geometry)
