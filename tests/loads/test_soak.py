@@ -16,12 +16,12 @@ from seatrial.history.records import SoakResult, SoakWindow
 from seatrial.jobs.shared import SharedSamples
 from seatrial.jobs.workload import Stopping
 from seatrial.loads.clients import Opened
-from seatrial.loads.soak.figures import MEMORY_STEP, figures_of
+from seatrial.loads.soak.figures import figures_of
 from seatrial.loads.soak.job import _Soak
 from seatrial.loads.soak.limits import judge
 from seatrial.loads.soak.meters import Meter
 from seatrial.loads.soak.results import soak_result
-from seatrial.loads.soak.task import GrowthLimits, SoakPlan, SoakTask
+from seatrial.loads.soak.task import HUGE_PAGE, MALLOC_STEP, GrowthLimits, SoakPlan, SoakTask
 from seatrial.loads.soak.windows import Left, Meters, SoakStart, WindowWriter, read_left
 from seatrial.loads.task import Load
 from seatrial.noise.counters import COLUMNS, UNREAD
@@ -304,7 +304,47 @@ def test_a_soak_that_is_too_short_passes_nothing(count):
 def test_memory_that_stood_still_for_half_an_hour_passes():
     soak = result(windows(120, p50_s=lambda _: 0.005, memory_bytes=lambda _: 100 * MIB))
     assert decided(soak, memory_bytes=10 * MIB) == {"memory growth": "PASS"}
-    assert said(soak.figures, "memory").interval_per_h[1] < 10 * MEMORY_STEP
+    assert said(soak.figures, "memory").interval_per_h[1] < 10 * MALLOC_STEP
+
+
+def test_where_every_mapping_gets_huge_pages_one_of_those_may_hide_a_leak():
+    made = windows(120, p50_s=lambda _: 0.005, memory_bytes=lambda _: 100 * MIB)
+    left = Left(SoakStart(0, 15 * 10**9, 1.0, 0, memory_step=HUGE_PAGE), tuple(made), np.zeros((0, 3), np.int64))
+    assert decided(soak_result(left, 1800, None, False, "", ""), memory_bytes=10 * MIB) == {
+        "memory growth": "INCONCLUSIVE"
+    }
+
+
+def test_a_pass_of_what_stood_still_says_what_it_cannot_rule_out():
+    soak = result(windows(120, memory_bytes=lambda _: 100 * MIB))
+    (decision,) = judge(GrowthLimits(memory_bytes=10 * MIB), soak, "cell", False)
+    assert decision.reason.endswith("steps that are rarer and larger than what was seen are not ruled out")
+
+
+@pytest.mark.parametrize(
+    ("growth", "limit", "words"),
+    [
+        (lambda hour: 20 * max(0.0, hour - 0.25), 18, "speeds up"),
+        (lambda hour: 20 * min(hour, 0.2), 2, "comes to rest"),
+    ],
+)
+def test_what_begins_late_or_has_ended_is_no_growth_of_the_whole(growth, limit, words):
+    rng = np.random.default_rng(5)
+    soak = result(windows(120, memory_bytes=lambda hour: (100 + growth(hour) + 0.05 * rng.normal()) * MIB))
+    (decision,) = judge(GrowthLimits(memory_bytes=limit * MIB), soak, "cell", False)
+    assert decision.verdict == "INCONCLUSIVE"
+    assert f"but it {words}: in the later half by " in decision.reason
+
+
+@pytest.mark.parametrize("figure", ["p50", "p99"])
+def test_windows_that_lack_a_latency_are_no_pass(figure):
+    """They are the slow ones: of a process that hangs at the end, or whose requests become too few for a p99."""
+    made = windows(120, p50_s=noisy(0.005, 0, 0.00001), p99_s=noisy(0.009, 0, 0.00001))
+    made[-10:] = [w.model_copy(update={f"{figure}_s": None}) for w in made[-10:]]
+    soak = result(made)
+    (decision,) = judge(GrowthLimits(latency=0.1, latency_percentile=figure), soak, "cell", False)
+    assert decision.verdict == "INCONCLUSIVE"
+    assert f"latency {figure}: not told: 10 of 108 windows lack it" in decision.reason
 
 
 def test_memory_of_a_gpu_that_nobody_could_read_is_no_pass():

@@ -8,7 +8,8 @@ import pytest
 from extras import extra
 from simulated_nvml import SimulatedNvml, build_nvml
 
-from seatrial.machine.nvml import CLOCK_REASONS, NvmlUnavailableError, gpu_facts, reasons_said, words_of
+from seatrial.machine.gpu_clocks import locked_clocks
+from seatrial.machine.nvml import CLOCK_REASONS, Device, NvmlUnavailableError, gpu_facts, reasons_said, words_of
 
 SAY = "from dataclasses import asdict; from seatrial.machine.nvml import *; import json\n"
 
@@ -207,3 +208,40 @@ def test_nvidias_own_library_without_a_device(tmp_path):
 def test_the_error_is_no_error_of_a_users():
     error = NvmlUnavailableError("no driver", "install one")
     assert (str(error), error.reason, error.cure) == ("no driver; install one", "no driver", "install one")
+
+
+class LibraryOfLocks:
+    """Whose first `refusals` unlocks are refused, or broken into by Ctrl-C."""
+
+    class NVMLError(Exception):
+        value = 4
+
+    NVML_CLOCK_SM = NVML_CLOCK_MEM = NVML_TEMPERATURE_GPU = 0
+
+    def __init__(self, refusals, error):
+        self.refusals, self.error, self.held = refusals, error, False
+
+    def nvmlDeviceSetGpuLockedClocks(self, *_):
+        self.held = True
+
+    def nvmlDeviceResetGpuLockedClocks(self, *_):
+        self.refusals -= 1
+        if self.refusals >= 0:
+            raise self.error
+        self.held = False
+
+
+def test_clocks_that_stay_held_are_said():
+    library = LibraryOfLocks(9, LibraryOfLocks.NVMLError("Insufficient Permissions"))
+    with (
+        pytest.warns(RuntimeWarning, match="still held at 1410 MHz: Insufficient Permissions.*--reset-gpu-clocks"),
+        locked_clocks(Device(library, 0, None), 1410),
+    ):
+        assert library.held
+
+
+def test_ctrl_c_while_they_are_let_go_leaves_nothing_held():
+    library = LibraryOfLocks(1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt), locked_clocks(Device(library, 0, None), 1410):
+        pass
+    assert not library.held

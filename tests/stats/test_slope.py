@@ -27,6 +27,10 @@ DRIFTLESS = {
     "random walk": lambda rng: rng.normal(size=N).cumsum(),
     "sawtooth": lambda rng: (np.arange(N) / rng.uniform(5, N / 4) + rng.uniform()) % 1 + 0.01 * rng.normal(size=N),
     "one step": lambda rng: (rng.uniform() < T) + 0.001 * rng.normal(size=N),
+    "one step in noise of its size": lambda rng: (rng.uniform() < T) + rng.normal(size=N),
+    "one step half-way in noise of its size": lambda rng: (T > 0.5) + rng.normal(size=N),
+    "heavy tails": lambda rng: rng.standard_t(2, size=N),
+    "three waves": lambda rng: np.sin(2 * np.pi * (3 * T + rng.uniform())) + 0.3 * rng.normal(size=N),
     "two modes": two_modes,
     "spikes": lambda rng: (rng.uniform(size=N) < 0.03) * 10 + rng.normal(size=N),
 }
@@ -36,6 +40,8 @@ DRIFTING = {
     "leak a request": lambda rng: rng.gamma(4, 1 / 4, size=N).cumsum() / N,
     "leak in small steps": lambda rng: rng.poisson(0.3, size=N).cumsum() / (0.3 * N),
     "leak in a few steps": lambda rng: rng.poisson(0.05, size=N).cumsum() / (0.05 * N),
+    "leak in unlike steps": lambda rng: (rng.poisson(0.5, size=N) * rng.exponential(size=N)).cumsum() / (0.5 * N),
+    "leak that begins half-way": lambda rng: np.maximum(0, 2 * T - 1) + 0.01 * rng.normal(size=N),
 }
 
 
@@ -68,7 +74,10 @@ def test_a_known_slope_lies_in_its_interval(name):
 @pytest.mark.slow
 def test_the_known_limit_is_no_worse_than_said():
     """A slow wave of the size of the noise: nobody can tell it from a drift."""
-    assert missed(lambda rng: 0.3 * autoregressive(rng, 0.95) + rng.normal(size=N), 0.0, 1000) <= 0.12
+    for share, rho in ((0.3, 0.95), (0.2, 0.98), (0.3, 0.99)):
+        make = lambda rng, share=share, rho=rho: share * autoregressive(rng, rho) + rng.normal(size=N)  # noqa: E731
+        assert missed(make, 0.0, 1000) <= 0.1
+    assert missed(lambda rng: 0.3 * rng.normal(size=N).cumsum() + rng.normal(size=N), 0.0, 1000) <= 0.12
 
 
 @pytest.mark.parametrize("name", ["line in noise", "leak a request", "leak in small steps"])
@@ -92,6 +101,22 @@ def test_one_step_is_no_drift_and_bounds_one():
     assert stepped.by_range
     assert not stepped.moves
     assert stepped.high > 5 * 2.0
+
+
+def test_a_leak_at_a_speed_that_changes_is_one_all_the_same():
+    """Memory that grew in every window, at twice the speed in the later third: no line, and no range that holds zero."""
+    rng = np.random.default_rng(3)
+    grown = (np.where(T > 0.66, 2.0, 1.0) * (1 + 0.05 * rng.normal(size=N))).cumsum() / N
+    slope = slope_of(T, grown)
+    assert slope.moves
+    assert 0.9 < slope.low < 1.1
+    assert 1.9 < slope.high < 2.3
+
+
+def test_what_began_in_the_last_readings_lies_in_the_interval():
+    rng = np.random.default_rng(3)
+    late = slope_of(T, np.where(T > 0.97, 5.0, 0.0) + 0.1 * rng.normal(size=N))
+    assert late.high > 4.8
 
 
 def test_too_few_readings_have_no_interval():

@@ -138,12 +138,12 @@ class DetectionDecoder:
         return geometry.points_to_image(points_xy, clip)
 
     def _of_chosen(self, chosen: Chosen, geometry: Geometry) -> tuple[Detections, reference.I64]:
-        boxes = self.form.cut(np.ascontiguousarray(chosen.boxes_xyxy, np.float32), geometry)
+        boxes = np.ascontiguousarray(chosen.boxes_xyxy, np.float32)
         if self.units == FRACTIONS:
-            height, width = geometry.input_hw
-            boxes = boxes * np.array([width, height, width, height], np.float32)
+            boxes = boxes * np.array(geometry.input_hw[::-1] * 2, np.float32)
         elif self.units == SOURCE:
             geometry = Geometry(geometry.source_hw, geometry.source_hw, geometry.source_hw, 0, 0)
+        boxes = self.form.cut(boxes, geometry)
         scores, classes = np.ascontiguousarray(chosen.scores, np.float32), chosen.class_ids
         if self.engine == "native":
             found, rows = native_postprocess.detections_of(

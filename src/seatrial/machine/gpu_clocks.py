@@ -11,6 +11,7 @@ import contextlib
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
@@ -20,6 +21,7 @@ from seatrial.machine.nvml import Device
 
 # What would end the process without a word to Python. Ctrl-C raises, and so needs nothing here.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
+_CURE = "let them go by nvidia-smi --reset-gpu-clocks"
 # Bit of the clock reasons: somebody has set the clocks.
 _SET = 0x2
 
@@ -48,8 +50,14 @@ def locked_clocks(device: Device, mhz: int) -> Iterator[ClockLock]:
     def let_go() -> None:
         nonlocal pending
         if pending:
-            pending = False
+            device.missing.pop("unlock", None)
             device.ask("unlock", lambda: n.nvmlDeviceResetGpuLockedClocks(device.handle))
+            # Only now: what comes in between, a signal or Ctrl-C, must find that it is still to be done.
+            pending = False
+            if why := device.missing.get("unlock"):
+                warnings.warn(
+                    f"the GPU's clocks are still held at {mhz} MHz: {why}; {_CURE}", RuntimeWarning, stacklevel=2
+                )
 
     # Armed before the lock: a signal between the two finds somebody who unlocks.
     with _signals_heard(let_go):
@@ -62,8 +70,12 @@ def locked_clocks(device: Device, mhz: int) -> Iterator[ClockLock]:
                 pending = False
             yield ClockLock(mhz, held=not why, why=why)
         finally:
-            let_go()
-            atexit.unregister(let_go)
+            try:
+                let_go()
+            finally:
+                # Ctrl-C may come into it: once more, while the library is open.
+                let_go()
+                atexit.unregister(let_go)
 
 
 @contextlib.contextmanager

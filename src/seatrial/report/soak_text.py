@@ -51,7 +51,7 @@ def soak_notes(soak: SoakResult) -> Iterator[str]:
         )
     if any(f.by_range for f in soak.figures):
         names = ", ".join(f.name.replace("-", " ") for f in soak.figures if f.by_range)
-        yield f"{names}: it hardly moved, or by steps: its interval is bounded by what was seen, not a line's"
+        yield f"{names}: it hardly moved, or by a few steps: its interval is bounded by what was seen, not a line's"
     for name, why in soak.missing.items():
         yield f"{name.replace('-', ' ')}: not measured: {why}"
     if soak.energy:

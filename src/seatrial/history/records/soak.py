@@ -41,8 +41,9 @@ class SoakFigure(Frozen):
     """How fast one figure moves: its change an hour, with a 95 % interval, over windows behind the warm-up.
 
     level: its median. n_eff: how many independent windows those `n` are worth. by_range: the interval is how far the figure
-    could move at all, since neighbouring windows are too alike for a line. word: whether zero is outside of the interval
-    ('moves'), inside of a narrow one ('steady'), or neither can be told ('unknown'). said: the same for people.
+    could move at all, since neighbouring windows are too alike for a line. late_interval_per_h: of the later half alone,
+    None where that has too few windows. word: whether zero is outside of the interval ('moves'), inside of a narrow one
+    ('steady'), or neither can be told ('unknown'). said: the same for people.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SoakFigure(Frozen):
     n: int = 0
     n_eff: int = 0
     by_range: bool = False
+    late_interval_per_h: tuple[float, float] | None = None
     word: SteadyWord
     said: str
 

@@ -12,41 +12,44 @@ import numpy as np
 
 from seatrial.errors import count_of, flag
 from seatrial.history.records import SoakFigure, SoakWindow
-from seatrial.loads.soak.task import LEAST_FOR_P99
+from seatrial.loads.soak.task import LEAST_FOR_P99, MALLOC_STEP
 from seatrial.stats.log_histogram import BIN_WIDTH
 from seatrial.stats.slope import LEAST_READINGS, Slope, slope_of
 
 HOUR_S = 3600.0
 # Of its level an hour: a figure that is not known more closely is not said to stand still.
 STEADY_PER_H = 0.1
-# What glibc's malloc takes from the system at least (M_TOP_PAD and a page or so): a slower leak need not show at once.
-MEMORY_STEP = 132 * 1024.0
+# Of windows without a figure: those that lack it are the slow ones, and what is left is no fair picture.
+MOST_LACKING = 0.05
 _SIZES = ((2.0**30, "GiB"), (2.0**20, "MiB"), (2.0**10, "KiB"))
 
 
 @dataclass(frozen=True)
 class Series:
-    """One figure of a window. resolution: how finely it moves, given its level. missing: why it may not be there at all."""
+    """One figure of a window. resolution: how finely it moves, given its level. missing: why it may not be there at all;
+    lacks: what a window without it has."""
 
     name: str
     unit: str
     of: Callable[[SoakWindow], float | None]
     resolution: Callable[[float], float]
     missing: str = ""
+    lacks: str = ""
     on_gpu: bool = False
 
 
 _NO_GPU_FACT = "the driver does not tell it"
 SERIES = (
-    Series("latency-p50", "s", lambda w: w.p50_s, lambda level: BIN_WIDTH * level),
+    Series("latency-p50", "s", lambda w: w.p50_s, lambda level: BIN_WIDTH * level, lacks="saw no request end"),
     Series(
         "latency-p99",
         "s",
         lambda w: w.p99_s,
         lambda level: BIN_WIDTH * level,
         f"a window has fewer than {LEAST_FOR_P99} requests, of which a p99 would be the slowest",
+        f"has fewer than {LEAST_FOR_P99} requests",
     ),
-    Series("memory", "B", lambda w: w.memory_bytes, lambda _: MEMORY_STEP, "/proc does not tell it"),
+    Series("memory", "B", lambda w: w.memory_bytes, lambda _: MALLOC_STEP, "/proc does not tell it"),
     Series(
         "cpu-clock",
         "MHz",
@@ -68,8 +71,11 @@ SERIES = (
 )
 
 
-def figures_of(windows: Sequence[SoakWindow], asked_s: float, gpu: bool) -> tuple[list[SoakFigure], dict[str, str]]:
-    """windows: behind the warm-up. gpu: whether the load is on one, so that its figures are expected. And what is missing."""
+def figures_of(
+    windows: Sequence[SoakWindow], asked_s: float, gpu: bool, memory_step: float = MALLOC_STEP
+) -> tuple[list[SoakFigure], dict[str, str]]:
+    """windows: behind the warm-up. gpu: whether the load is on one, so that its figures are expected. memory_step: bytes by
+    which memory grows at once at least. And what is missing."""
     found, missing = [], {}
     for series in SERIES:
         if series.on_gpu and not gpu:
@@ -78,14 +84,25 @@ def figures_of(windows: Sequence[SoakWindow], asked_s: float, gpu: bool) -> tupl
         if windows and not pairs:
             missing[series.name] = series.missing or "no window has it"
             continue
+        if (lacking := len(windows) - len(pairs)) > MOST_LACKING * len(windows):
+            found.append(_lacking(series, lacking, len(windows)))
+            continue
         values = np.array([v for _, v in pairs], np.float64)
         at_h = np.array([(w.start_ns / 1e9 + w.seconds / 2) / HOUR_S for w, _ in pairs])
         if not len(values):
             found.append(_unknown(series, 0, None, asked_s))
             continue
-        slope = slope_of(at_h, values, series.resolution(float(np.median(values))))
-        found.append(_figure(series, slope, asked_s))
+        resolution = memory_step if series.name == "memory" else series.resolution(float(np.median(values)))
+        half = len(values) // 2
+        late = slope_of(at_h[half:], values[half:], resolution)
+        found.append(_figure(series, slope_of(at_h, values, resolution), late, asked_s))
     return found, missing
+
+
+def _lacking(series: Series, lacking: int, n: int) -> SoakFigure:
+    why = f", each of which {series.lacks}" if series.lacks else ""
+    said = f"{named(series.name)}: not told: {lacking} of {count_of(n, 'window')} lack it{why}"
+    return SoakFigure(name=series.name, unit=series.unit, n=n - lacking, word="unknown", said=said)
 
 
 def _unknown(series: Series, n: int, level: float | None, asked_s: float) -> SoakFigure:
@@ -94,7 +111,8 @@ def _unknown(series: Series, n: int, level: float | None, asked_s: float) -> Soa
     return SoakFigure(name=series.name, unit=series.unit, level=level, n=n, word="unknown", said=said)
 
 
-def _figure(series: Series, slope: Slope, asked_s: float) -> SoakFigure:
+def _figure(series: Series, slope: Slope, late: Slope, asked_s: float) -> SoakFigure:
+    """late: of the later half alone."""
     if slope.low is None or slope.high is None:
         return _unknown(series, slope.n, slope.level, asked_s)
     known = {
@@ -106,12 +124,15 @@ def _figure(series: Series, slope: Slope, asked_s: float) -> SoakFigure:
         "n": slope.n,
         "n_eff": slope.n_eff,
         "by_range": slope.by_range,
+        "late_interval_per_h": None if late.low is None or late.high is None else (late.low, late.high),
     }
     name, scale = named(series.name), _Scale.of(series.unit, slope.level, (slope.value, slope.low, slope.high))
     if slope.moves:
         way = "grows" if slope.value > 0 else "falls"
         near, far = sorted((abs(slope.low), abs(slope.high)))
         said = f"{name} {way} by {scale.said(abs(slope.value))} [{scale.bare(near)}, {scale.bare(far)}]"
+        if late.low is not None and late.high is not None and (late.high < slope.low or late.low > slope.high):
+            said += f"; in the later half alone it moves by {scale.bare(late.low)} to {scale.said(late.high)}"
         return SoakFigure(word="moves", said=said, **known)
     half = max(abs(slope.low), abs(slope.high))
     if half <= STEADY_PER_H * abs(slope.level):
@@ -154,9 +175,14 @@ def between(figure: SoakFigure) -> str:
     """'memory grows by -1.2 to 3.4 MiB/h': its interval, whether or not that tells a drift. ValueError where it has none."""
     if figure.interval_per_h is None:
         raise ValueError(f"{figure.name}: expected a figure with an interval")
-    low, high = figure.interval_per_h
-    scale = _Scale.of(figure.unit, figure.level or 0.0, (low, high))
-    return f"{named(figure.name)} grows by {scale.bare(low)} to {scale.said(high)}"
+    return f"{named(figure.name)} grows by {spoken(figure, figure.interval_per_h)}"
+
+
+def spoken(figure: SoakFigure, interval: tuple[float, float]) -> str:
+    """'-1.2 to 3.4 MiB/h'."""
+    low, high = interval
+    scale = _Scale.of(figure.unit, figure.level or 0.0, interval)
+    return f"{scale.bare(low)} to {scale.said(high)}"
 
 
 def named(name: str) -> str:

@@ -31,10 +31,20 @@ from seatrial.jobs.workload import OpenedFacts, Timing
 from seatrial.loads.clients import Opened, open_works
 from seatrial.loads.server import LEAD_NS, POLL_S, on_cores
 from seatrial.loads.soak.meters import Meter
-from seatrial.loads.soak.task import LEAST_REQUESTS, LEAST_WINDOW_S, MOST_KEPT, WINDOWS, SoakAnswer, SoakTask
+from seatrial.loads.soak.task import (
+    HUGE_PAGE,
+    LEAST_REQUESTS,
+    LEAST_WINDOW_S,
+    MALLOC_STEP,
+    MOST_KEPT,
+    WINDOWS,
+    SoakAnswer,
+    SoakTask,
+)
 from seatrial.loads.soak.windows import SoakStart, WindowWriter
 from seatrial.loads.sweep import no_request
 from seatrial.machine.environment import peak_memory_bytes, usable_cores
+from seatrial.machine.facts import transparent_huge_pages
 from seatrial.timing.measure import warm_up
 
 I64 = npt.NDArray[np.int64]
@@ -104,6 +114,7 @@ class _Soak:
             warm_up=warmed,
             idle_from_ns=idle_from_ns if self._task.idle_s else 0,
             idle_to_ns=idle_to_ns if self._task.idle_s else 0,
+            memory_step=HUGE_PAGE if transparent_huge_pages() == "always" else MALLOC_STEP,
         )
         meter = Meter(psutil.Process(), self._shared.bytes_of_all)
         writer = WindowWriter(self._folder, start, meter.read, self._task.workload.seed)

@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from seatrial.errors import flag
 from seatrial.gate.decisions import decision
 from seatrial.history.records import Decision, SoakFigure, SoakResult, Verdict
-from seatrial.loads.soak.figures import between, named
+from seatrial.loads.soak.figures import between, named, spoken
 from seatrial.loads.soak.task import GrowthLimits
 from seatrial.units import format_bytes
 
 
 def judge(limits: GrowthLimits, soak: SoakResult, cell_id: str, on_gpu: bool) -> Iterator[Decision]:
-    """PASS: the whole interval lies at or below the limit; FAIL: above it; INCONCLUSIVE: neither, or nobody knows.
+    """PASS: the whole interval lies at or below the limit; FAIL: above it; INCONCLUSIVE: neither, or nobody knows, or the later
+    half alone says the opposite: what began late, or has ended, is no growth of the whole.
 
     A limit on memory is one on a GPU's memory too, where the load is on one: a leak there is a leak.
     """
@@ -44,8 +45,14 @@ def _verdict(figure: SoakFigure | None, limit: float, allowed: str, missing: str
     if figure.interval_per_h is None:
         return "INCONCLUSIVE", figure.said
     low, high = figure.interval_per_h
+    late = figure.late_interval_per_h
+    if late and (high <= limit < late[0] or late[1] <= limit < low):
+        change = "speeds up" if late[0] > limit else "comes to rest"
+        reason = f"{between(figure)} (95 %), but it {change}: in the later half by {spoken(figure, late)}"
+        return "INCONCLUSIVE", f"{reason}, and {allowed} lies in between; raise {flag('soak')}"
     if high <= limit:
-        return "PASS", f"{between(figure)} (95 %), all of it within {allowed}"
+        unseen = "; steps that are rarer and larger than what was seen are not ruled out" if figure.by_range else ""
+        return "PASS", f"{between(figure)} (95 %), all of it within {allowed}{unseen}"
     if low > limit:
         return "FAIL", f"{between(figure)} (95 %), all of it above {allowed}"
     return "INCONCLUSIVE", f"{between(figure)} (95 %), and {allowed} lies in between; raise {flag('soak')}"

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from seatrial.history.records import SoakEnergy, SoakResult, SoakWindow
 from seatrial.loads.energy import Span, energy_of
 from seatrial.loads.soak.figures import figures_of
-from seatrial.loads.soak.task import WARM_UP_SHARE
+from seatrial.loads.soak.task import MALLOC_STEP, WARM_UP_SHARE
 from seatrial.loads.soak.windows import Left
 from seatrial.machine.nvml import reasons_said
 from seatrial.noise.report import NoiseReport
@@ -36,7 +36,7 @@ def soak_result(
     """gpu_missing: why a GPU's figures are not there, where the load is on one; '' where they may be."""
     windows = _with_machine(left.windows, noise.timeline if noise else None)
     out = math.ceil(WARM_UP_SHARE * len(windows))
-    figures, missing = figures_of(windows[out:], asked_s, on_gpu)
+    figures, missing = figures_of(windows[out:], asked_s, on_gpu, left.start.memory_step if left.start else MALLOC_STEP)
     if gpu_missing:
         missing = {name: gpu_missing if name.startswith("gpu-") else why for name, why in missing.items()}
     return SoakResult(

@@ -16,6 +16,9 @@ WINDOWS = 120
 LEAST_WINDOW_S = 0.25
 # A window's median of fewer requests is mostly luck, and its p99 the slowest of them.
 LEAST_REQUESTS, LEAST_FOR_P99 = 20, 100
+# What glibc's malloc takes from the system at least (M_TOP_PAD and a page or so): a slower leak need not show at once. Where
+# every mapping gets huge pages, one of those.
+MALLOC_STEP, HUGE_PAGE = 132 * 1024, 2 << 20
 # Samples that are kept of a whole soak, drawn by chance where there are more.
 MOST_KEPT = 1 << 17
 # Of the windows, at the beginning: allocators, caches and heat settle.

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from seatrial.history.records import SoakWindow
-from seatrial.loads.soak.task import LEAST_FOR_P99
+from seatrial.loads.soak.task import LEAST_FOR_P99, MALLOC_STEP
 from seatrial.stats.log_histogram import LogHistogram
 
 I64 = npt.NDArray[np.int64]
@@ -25,7 +25,8 @@ START, WINDOWS_FILE, SAMPLES = "soak.json", "windows.jsonl", "samples.i64"
 
 @dataclass(frozen=True)
 class SoakStart:
-    """Known before the first request. share: of the requests that are kept; idle_*_ns: the span in which nothing was asked."""
+    """Known before the first request. share: of the requests that are kept; idle_*_ns: the span in which nothing was asked;
+    memory_step: bytes that memory grows by at once at least."""
 
     began_ns: int
     window_ns: int
@@ -33,6 +34,7 @@ class SoakStart:
     warm_up: int
     idle_from_ns: int = 0
     idle_to_ns: int = 0
+    memory_step: int = MALLOC_STEP
 
 
 @dataclass(frozen=True)
