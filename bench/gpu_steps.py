@@ -1,0 +1,727 @@
+"""The steps of gpu_report.py: each asks one thing of an NVIDIA card, of what is installed here for it, or of the driver.
+
+    python bench/gpu_steps.py copies [--copy-mib 256] [--requests 200] [--rows FILE]
+
+A row is what it shows, the figure, the limit, and whether it held; it is written, a line of JSON, as soon as it is known, so that
+a step that hangs later keeps it. What a machine cannot do is a row that says why.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import itertools
+import json
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT / "tests" / "support")]
+
+from simulated_cuda import PTX  # noqa: E402
+
+from seatrial import cuda  # noqa: E402
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, now_ns  # noqa: E402
+from seatrial.machine.nvml import Nvml, NvmlUnavailableError, reasons_said  # noqa: E402
+
+MIB = 1 << 20
+PR_SET_PDEATHSIG = 1
+INPUT = (1, 3, 320, 320)
+
+
+class NotPossibleError(Exception):
+    """Here; the text says why."""
+
+
+# No driver, no device, no package. What is there and does not work is a failure.
+LACKS = (NotPossibleError, cuda.CudaUnavailableError, NvmlUnavailableError)
+
+
+@dataclass
+class Say:
+    """Where rows go; and what was asked for."""
+
+    rows: Path | None
+    copy_mib: int
+    requests: int
+    begun: float = 0.0
+
+    def row(self, shows: str, figure: str, limit: str = "", verdict: str = "ok", question: int | None = None) -> None:
+        now = time.monotonic()
+        row = {"shows": shows, "figure": figure, "limit": limit, "verdict": verdict, "question": question}
+        line = json.dumps(row | {"seconds": round(now - self.begun, 1)}, ensure_ascii=False)
+        self.begun = now
+        if self.rows is None:
+            print(line)
+        else:
+            with self.rows.open("a") as file:
+                file.write(line + "\n")
+
+    def held(self, shows: str, figure: str, limit: str, ok: bool, question: int | None = None) -> None:
+        self.row(shows, figure, limit, "ok" if ok else "off", question)
+
+    @contextlib.contextmanager
+    def part(
+        self, shows: str, question: int | None = None, lacks: tuple[type[Exception], ...] = LACKS
+    ) -> Iterator[None]:
+        """What fails in here is a row, and the next part goes on. lacks: what says that it is not possible here; all else is a
+        failure."""
+        try:
+            yield
+        except lacks as e:
+            self.row(shows, _one_line(e), "", "not possible here", question)
+        except Exception as e:
+            at = traceback.extract_tb(e.__traceback__)[-1]
+            where = f"{Path(at.filename).name}:{at.lineno}"
+            self.row(shows, f"{type(e).__name__}: {_one_line(e)} ({where})", "", "failed", question)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:600]
+
+
+def package(name: str, cure: str = "") -> object:
+    """NotPossibleError where it is not installed, or does not import."""
+    if find_spec(name.partition(".")[0]) is None:
+        raise NotPossibleError(f"{name.partition('.')[0]} is not installed" + (f"; {cure}" if cure else ""))
+    try:
+        return import_module(name)
+    except (ImportError, OSError) as e:
+        raise NotPossibleError(f"{name} does not import: {_one_line(e)}") from e
+
+
+def torch_on_device():
+    torch = package("torch")
+    if not torch.cuda.is_available():
+        raise NotPossibleError(f"torch {torch.__version__} sees no device")
+    torch.zeros(1, device="cuda")
+    return torch
+
+
+def intervals_ns(stream: cuda.Stream, enqueue: Callable[[], object], intervals: int, calls: int = 1) -> np.ndarray:
+    """By the device's events, of one call each, after a warm-up."""
+    enqueue()
+    timer = cuda.EventTimer(stream, intervals)
+    timer.start()
+    for _ in range(intervals):
+        for _ in range(calls):
+            enqueue()
+        timer.mark()
+    return timer.intervals_ns() / calls
+
+
+def rows_of(request: cuda.Request, count: int) -> dict[str, np.ndarray]:
+    """Nanoseconds by stage, and start and all; the clocks were held against each other."""
+    samples = StageSamples(count, len(request.stage_names))
+    closed_loop(request, samples, deadline_ns=NO_DEADLINE_NS, most=count)
+    if request.checked != count or len(samples) != count:
+        raise RuntimeError(f"expected {count} requests, got {len(samples)}, {request.checked} of them checked")
+    return dict(zip(("start", *request.stage_names, "all"), samples.to_array().T, strict=True))
+
+
+def us(times_ns: np.ndarray) -> str:
+    return f"{np.median(times_ns) / 1e3:.1f} µs"
+
+
+# ------------------------------------------------------------------------------------------------------------------------------
+
+
+def driver(say: Say) -> None:
+    with say.part("device"):
+        d = cuda.Device()
+        major, minor = d.compute_capability
+        say.row("device", f"{d.name}, sm_{major}{minor}, {d.multiprocessors} SMs, {d.total_memory_bytes / 2**30:.0f} GiB, L2 "
+                f"{d.l2_bytes / MIB:.0f} MiB; driver for CUDA {cuda.version_text(cuda.driver_version())}")  # fmt: skip
+    with say.part("NVML facts", 5), Nvml() as nvml:
+        facts = nvml.used_device().facts(nvml.driver())
+        told = {k: v for k, v in vars(facts).items() if v is not None and k != "missing"}
+        refused = "; ".join(f"{k}: {why}" for k, why in facts.missing.items())
+        say.row("NVML facts", f"{told}; refused: {refused or 'nothing'}", question=5)
+    with say.part("NVML readings", 5), Nvml() as nvml:
+        device = nvml.used_device()
+        r = device.read()
+        reasons = "not told" if r.clock_reasons is None else ", ".join(reasons_said(r.clock_reasons)) or "none"
+        say.row("NVML readings", f"{vars(r)}; clock held by: {reasons}; refused: {dict(device.missing) or 'nothing'}", question=5)
+    with say.part("energy counter moves", 5), Nvml() as nvml:
+        device = nvml.used_device()
+        if device.read().energy_mj is None:
+            raise NotPossibleError(f"the energy counter: {device.missing['energy_mj']}")
+        seen, end = [], time.monotonic() + 1.5
+        while time.monotonic() < end:
+            value = device.ask("energy_mj", lambda: device.library.nvmlDeviceGetTotalEnergyConsumption(device.handle))
+            if not seen or value != seen[-1][1]:
+                seen.append((time.monotonic(), value))
+        gaps = np.diff([t for t, _ in seen[1:]]) * 1e3
+        figure = f"every {np.median(gaps):.1f} ms ({len(gaps)} moves in 1.5 s)" if len(gaps) else "not within 1.5 s"
+        say.held("energy counter moves", figure, "within 1.5 s", len(gaps) > 0, 5)
+
+
+def copies(say: Say) -> None:
+    context = cuda.Context()
+    stream, count = cuda.Stream(context), say.copy_mib * MIB
+    there, other = cuda.DeviceBuffer(context, count), cuda.DeviceBuffer(context, count)
+    pinned, back = cuda.PinnedBuffer(context, count), cuda.PinnedBuffer(context, count)
+    pageable = np.random.default_rng(0).integers(0, 256, count, np.uint8)
+    pinned.as_array()[:] = pageable
+    for name, copy, counted in (
+        ("H2D, pinned", lambda: stream.copy_to_device(there, pinned), 1),
+        ("H2D, pageable", lambda: stream.copy_to_device(there, pageable), 1),
+        ("D2D", lambda: stream.copy_on_device(other, there), 2),
+        ("D2H, pinned", lambda: stream.copy_to_host(back, other), 1),
+    ):
+        with say.part(name, 4):
+            took = np.median(intervals_ns(stream, copy, 7, 2))
+            both = ", read and written ones" if counted == 2 else ""
+            say.row(name, f"{counted * count / took:.1f} GB/s ({say.copy_mib} MiB{both})", question=4)
+    same = bool((back.as_array() == pageable).all())
+    say.held("bytes there, over and back", "all as sent" if same else "not those sent", "all", same)
+
+
+def events(say: Say) -> None:
+    context = cuda.Context()
+    stream = cuda.Stream(context)
+    with say.part("event resolution", 4):
+        nothing = cuda.Module(context, PTX).function("nothing")
+        times = intervals_ns(stream, lambda: nothing.launch(stream, 1, 1, []), 400)
+        apart = np.diff(np.unique(np.round(times, 3)))
+        tick = f"{apart.min():.0f} ns between unlike times" if apart.size else "all times alike"
+        say.row("event resolution", f"{tick}; an empty kernel and its event {us(times)}", question=4)
+    with say.part("event times against torch's", 4):
+        torch = torch_on_device()
+        theirs = torch.cuda.Stream()
+        ours = cuda.as_stream(theirs, context)
+        x = torch.randn(64 * MIB, device="cuda")
+        y = torch.empty_like(x)
+        first, last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        ratios = []
+        with torch.cuda.stream(theirs):
+            y.copy_(x)
+            for _ in range(9):
+                timer = cuda.EventTimer(ours, 1)
+                timer.start()
+                first.record()
+                for _ in range(20):
+                    y.copy_(x)
+                last.record()
+                timer.mark()
+                ratios.append(float(timer.intervals_ns()[0]) * 1e-6 / first.elapsed_time(last))
+        ratio = float(np.median(ratios))
+        say.held("event times against torch's", f"{ratio:.4f} of torch's (ours lie around)", "1 %", abs(ratio - 1) <= 0.01, 4)
+
+
+def graph(say: Say) -> None:
+    context = cuda.Context()
+    stream = cuda.Stream(context)
+    nothing = cuda.Module(context, PTX).function("nothing")
+
+    def enqueue(_handle: int) -> None:
+        for _ in range(50):
+            nothing.launch(stream, 1, 1, [])
+
+    found = {}
+    for name, compute in (("plain", enqueue), ("graph", None)):
+        request = cuda.Request(stream, [cuda.Slot(compute or cuda.captured(stream, enqueue))], transfers=False)
+        request.run()
+        found[name] = rows_of(request, say.requests)
+    plain, launched = (np.median(found[name]["enqueue"]) for name in ("plain", "graph"))
+    figure = "; ".join(
+        f"{name} {us(r['enqueue'])} to enqueue, {us(r['compute'])} on the device, {us(r['all'])} in all"
+        for name, r in found.items()
+    )
+    say.held("50 empty kernels, plain and as a graph", figure, "a graph is enqueued sooner", bool(launched < plain), 4)
+
+
+def requests(say: Say) -> None:
+    """One workload, copies there, a kernel, copies back: why four ways of timing it tell four numbers."""
+    context = cuda.Context()
+    stream, count = cuda.Stream(context), min(8, say.copy_mib) * MIB
+    kernel = cuda.Module(context, PTX).function("add_one")
+
+    def slot() -> tuple[cuda.Slot, np.ndarray, np.ndarray]:
+        sent, got = cuda.PinnedBuffer(context, count), cuda.PinnedBuffer(context, count)
+        there = cuda.DeviceBuffer(context, count)
+        sent.as_array()[:] = np.arange(count, dtype=np.uint8)
+
+        def enqueue(_handle: int) -> None:
+            kernel.launch(stream, -(-count // 256), 256, [there, np.uint64(count)])
+
+        enqueue(stream.handle)
+        stream.synchronize()
+        return cuda.Slot(cuda.captured(stream, enqueue), [(there, sent)], [(got, there)]), sent.as_array(), got.as_array()
+
+    slots = [slot() for _ in range(2)]
+    periods = {}
+    for name, used, settings, why in (
+        ("synchronous", 1, {}, "one ends before the next begins"),
+        ("pipelined, 2 slots", 2, {}, "copies beside kernels: a request takes longer, more end a second"),
+        ("held", 1, {"hold": True}, "all is enqueued before it begins: no launch gaps, no enqueueing in the device's times"),
+        ("L2 flushed", 1, {"flush_bytes": max(1, context.device.l2_bytes)}, "inputs come from memory; the flush is in no row"),
+    ):
+        with say.part(name):
+            for _, _, got in slots:
+                got[:] = 0
+            request = cuda.Request(stream, [s for s, _, _ in slots[:used]], **settings)
+            for number in range(used):
+                request.run(number)
+            r = rows_of(request, say.requests)
+            right = all(bool((got == sent + 1).all()) for _, sent, got in slots[:used])
+            stages = ", ".join(f"{stage} {us(r[stage])}" for stage in ("h2d", "compute", "d2h"))
+            periods[name] = np.median(np.diff(r["start"])) if say.requests > 1 else np.median(r["all"])
+            figure = f"latency {us(r['all'])}, one every {periods[name] / 1e3:.1f} µs ({stages}): {why}"
+            say.held(name, figure if right else f"wrong answers; {figure}", "right answers", right)
+
+
+def preprocess(say: Say) -> None:
+    with say.part("bits of the CPU's kernels"):
+        from device_preprocess import INTERPOLATIONS, Placed, picture, run, same_bits
+
+        from seatrial.cuda.ptx import preprocess_ptx
+        from seatrial.kernels.preprocess import Preprocess
+
+        context = cuda.Context()
+        stream, module = cuda.Stream(context), cuda.Module(context, preprocess_ptx().text)
+
+        class Card:
+            def place(self, content) -> Placed:
+                content = np.frombuffer(content, np.uint8) if isinstance(content, bytes) else content
+                host = content.reshape(-1).view(np.uint8)
+                buffer = cuda.DeviceBuffer(context, host.nbytes)
+                stream.copy_to_device(buffer, host)
+                stream.synchronize()
+                return Placed(buffer.pointer, buffer)
+
+            output = place
+
+            def launch(self, launch) -> None:
+                module.function(launch.function).launch(stream, launch.grid, launch.block, launch.arguments)
+
+            def read(self, placed: Placed, like: np.ndarray) -> np.ndarray:
+                host = np.empty_like(like)
+                stream.copy_to_host(host, placed.kept)
+                stream.synchronize()
+                return host
+
+        rng, unlike, values = np.random.default_rng(5), 0, 0
+        for interpolation, dtype in itertools.product(INTERPOLATIONS, ("float32", "float16")):
+            p = Preprocess(size=(320, 320), interpolation=interpolation, dtype=dtype, mean=(0.4, 0.5, 0.6))
+            images = [picture(rng, h, w, "bgr") for h, w in ((480, 640), (333, 500))]
+            expected = p.batch(images)
+            unlike, values = unlike + int(same_bits(run(Card(), p, images), expected)), values + expected.size
+        say.held("bits of the CPU's kernels", f"{unlike} of {values} values differ", "none", unlike == 0)
+    with say.part("share of the copies' bandwidth, batch 16"):
+        cuda.Context()
+        found = 0
+        for line in lines_of([sys.executable, ROOT / "bench" / "gpu_preprocess.py", "--seconds", "0.1"]):
+            if "%" not in line:
+                continue
+            name, took_us, _, gb_s, share, note = (c.strip() for c in line.strip().strip("|").split("|"))
+            percent, found = float(share.rstrip("%")), found + 1
+            # More than can be moved: it does not do the work, or caches serve it.
+            ok = percent >= 80 and (percent <= 120 or bool(note))
+            told = f"{share} of the copies, {gb_s} GB/s, {took_us} µs" + (f"; {note}" if note else "")
+            say.held(f"preprocess {name}, batch 16", told, "80 to 120 %", ok)
+        if not found:
+            raise RuntimeError("bench/gpu_preprocess.py printed no row")
+
+
+def lines_of(words: list) -> Iterator[str]:
+    """What a command prints, as it does, and here too, so that the last line tells where it hangs. RuntimeError where it
+    fails."""
+    process = subprocess.Popen(
+        [*map(str, words)],
+        cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    line = ""
+    with process:
+        for each in process.stdout:
+            line = each.strip() or line
+            print(each, end="", file=sys.stderr, flush=True)
+            yield each
+    if process.returncode:
+        what = " ".join(map(str, words[1:3]))
+        raise RuntimeError(f"{what} ended with status {process.returncode}: {line[:400]}")
+
+
+def demo_feeds(seed: int = 0) -> dict[str, np.ndarray]:
+    return {"images": np.random.default_rng(seed).random(INPUT, np.float32)}
+
+
+def demo_on_the_cpu(feeds: dict[str, np.ndarray], say: Say | None = None) -> np.ndarray:
+    """Answers; and its latency as a row."""
+    from seatrial.backends import open_backend
+    from seatrial.demo import MODEL
+
+    with open_backend("onnxruntime-cpu", MODEL, options_of()) as cpu:
+        answer = cpu.run(feeds)[0].copy()
+        if say:
+            say.row("demo on onnxruntime-cpu, one thread", latency(cpu.work(feeds), min(20, say.requests)))
+        return answer
+
+
+def options_of(**settings):
+    from seatrial.backends import OpenOptions
+    from seatrial.demo import MODEL
+    from seatrial.model.file import inspect_model
+
+    base = OpenOptions.for_shapes(inspect_model(MODEL), 1, {"images": INPUT})
+    return OpenOptions(1, 1, base.input_shapes, base.named_sizes, settings=settings)
+
+
+def latency(work, count: int) -> str:
+    warm, samples = StageSamples(max(1, count // 5), 1), StageSamples(count, 1)
+    closed_loop(work, warm, deadline_ns=NO_DEADLINE_NS, most=warm.capacity)
+    closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=count)
+    times = samples.to_array()[:, -1] / 1e6
+    return f"p50 {np.median(times):.3f} ms, p99 {np.quantile(times, 0.99):.3f} ms ({count} requests)"
+
+
+def apart(answer: np.ndarray, expected: np.ndarray, rtol: float, atol: float) -> tuple[str, bool]:
+    if answer.shape != expected.shape:
+        return f"shape {answer.shape}, expected {expected.shape}", False
+    if not np.isfinite(answer).all():
+        return "values that are not finite", False
+    worst = float(np.abs(answer - expected).max())
+    return f"at most {worst:.2g} from the CPU's", bool(np.allclose(answer, expected, rtol=rtol, atol=atol))
+
+
+def onnxruntime(say: Say, name: str, question: int | None = None) -> None:
+    from seatrial.backends import availability, open_backend
+    from seatrial.demo import MODEL
+
+    with say.part("available", question):
+        cuda.Context()
+        found = availability(name)
+        if not found.ok:
+            raise NotPossibleError(f"{found.reason}; {found.cure}")
+        say.row("available", found.version, question=question)
+        feeds = demo_feeds()
+        expected = demo_on_the_cpu(feeds, say)
+        for shows, settings in (("inputs copied each run", {}), ("device_io: bound once", {"device_io": True})):
+            with (
+                say.part(f"demo, {shows}", question),
+                open_backend(name, MODEL, options_of(cpu_fallback=True, **settings)) as backend,
+            ):
+                told, ok = apart(backend.run(feeds)[0], expected, 1e-3, 1e-2)
+                changed, changed_ok = apart(backend.run(demo_feeds(1))[0], demo_on_the_cpu(demo_feeds(1)), 1e-3, 1e-2)
+                nodes = backend.details().get("nodes", "nodes not told")
+                figure = f"{latency(backend.work(feeds), say.requests)}; {told}, changed inputs {changed}; {nodes}"
+                say.held(f"demo, {shows}", figure, "rtol 1e-3, atol 1e-2", ok and changed_ok, question)
+        mapped = sorted({line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line})
+        libraries = [m for m in mapped if re.search(r"/lib(cublas|cudnn|curand|cudart|nvinfer)[^/]*\.so", m)]
+        say.row("CUDA libraries that it runs with", ", ".join(libraries) or "none", question=question)
+
+
+def tensorrt(say: Say, name: str, question: int | None = None) -> None:
+    from seatrial.backends import OpenOptions, availability, open_backend
+    from seatrial.demo import MODEL
+    from seatrial.model.file import inspect_model
+    from seatrial.precision.conversion import Calibration
+    from seatrial.precision.variants import convert
+
+    with say.part("available", question):
+        cuda.Context()
+        found = availability(name)
+        if not found.ok:
+            raise NotPossibleError(f"{found.reason}; {found.cure}")
+        say.row("available", found.version, question=question)
+        feeds = demo_feeds()
+        expected = demo_on_the_cpu(feeds, say)
+        with tempfile.TemporaryDirectory() as folder:
+            # What no precision may be off by: a tenth of the answers' own range.
+            spread = float(np.abs(expected).max())
+            for precision, atol in (("fp32", 2e-2), ("fp16", 0.02 * spread), ("int8", 0.1 * spread)):
+                with say.part(f"demo in {precision}", question):
+                    path = MODEL
+                    if precision != "fp32":
+                        path = Path(folder) / f"{precision}.onnx"
+                        calibration = Calibration(lambda: iter([demo_feeds(s) for s in range(4)]), "gpu-report")
+                        convert(inspect_model(MODEL), precision, calibration, path)
+                    begun = time.monotonic()
+                    with open_backend(name, path, OpenOptions(input_shapes={"images": INPUT})) as backend:
+                        opened = time.monotonic() - begun
+                        told, ok = apart(backend.run(feeds)[0].astype(np.float32), expected, 1e-3, atol)
+                        computed = backend.computed_in(feeds)
+                        by_clock = rows_of(backend.request(feeds), say.requests)
+                        figure = (
+                            f"opened in {opened:.1f} s ({backend.details()['engine']}); {latency(backend.work(feeds), say.requests)}; "
+                            f"on the device {us(by_clock['compute'])}; {told}; computes in {computed}; {backend.details()['launch']}"
+                        )  # fmt: skip
+                        ok = ok and computed.get(precision, 0) > 0
+                        say.held(f"demo in {precision}", figure, f"atol {atol:.2g}, {precision} in use", ok, question)
+
+
+def tensorrt_rtx(say: Say) -> None:
+    tensorrt(say, "tensorrt-rtx", 1)
+    # By the library alone, since seatrial asks for no engine of a card that the builder does not name.
+    for capabilities in (("CURRENT",), ("SM80", "SM86", "SM89")):
+        shows = f"engine for {'+'.join(capabilities)}, by the library alone"
+        with say.part(shows, 1):
+            context = cuda.Context()
+            trt = package("tensorrt_rtx", "pip install tensorrt-rtx-cu13")
+            figure, ok = _raw_engine(trt, capabilities, context)
+            say.held(shows, figure, "its answers are the CPU's", ok, 1)
+
+
+def _raw_engine(trt, capabilities: tuple[str, ...], context: cuda.Context) -> tuple[str, bool]:
+    from seatrial.demo import MODEL
+
+    said = []
+
+    class Logger(trt.ILogger):
+        def __init__(self) -> None:
+            super().__init__()
+
+        def log(self, severity, text: str) -> None:
+            if severity.name in ("ERROR", "INTERNAL_ERROR"):
+                said.append(text)
+
+    def refused(what: str) -> NotPossibleError:
+        # The library's own answer to the question.
+        return NotPossibleError(f"{what}: {said[0] if said else 'no reason given'}")
+
+    logger = Logger()
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(MODEL)):
+        raise refused("the parser")
+    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+    profile.set_shape("images", INPUT, INPUT, INPUT)
+    config.add_optimization_profile(profile)
+    config.num_compute_capabilities = len(capabilities)
+    for number, name in enumerate(capabilities):
+        config.set_compute_capability(getattr(trt.ComputeCapability, name), number)
+    begun = time.monotonic()
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise refused("the builder")
+    built = time.monotonic() - begun
+    runtime = trt.Runtime(logger)
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise refused(f"built in {built:.1f} s; deserialising")
+    run = engine.create_execution_context()
+    if run is None:
+        raise refused("deserialised; an execution context")
+    stream, feeds, buffers = cuda.Stream(context), demo_feeds(), {}
+    run.set_optimization_profile_async(0, stream.handle)
+    run.set_input_shape("images", INPUT)
+    for number in range(engine.num_io_tensors):
+        name = engine.get_tensor_name(number)
+        host = np.empty(tuple(run.get_tensor_shape(name)), trt.nptype(engine.get_tensor_dtype(name)))
+        buffers[name] = host, cuda.DeviceBuffer(context, host.nbytes)
+        run.set_tensor_address(name, buffers[name][1].pointer)
+    stream.copy_to_device(buffers["images"][1], feeds["images"])
+    if not run.execute_async_v3(stream.handle):
+        raise refused("a run")
+    output = next(name for name in buffers if name != "images")
+    stream.copy_to_host(*buffers[output])
+    stream.synchronize()
+    told, ok = apart(buffers[output][0], demo_on_the_cpu(feeds), 1e-3, 5e-2)
+    return f"built in {built:.1f} s, loaded, ran: {told}", ok
+
+
+def energy(say: Say) -> None:
+    """Of a copy on the device, by the driver's counter, net of rest."""
+    from seatrial.loads.energy import Span, energy_of
+
+    with say.part("energy of a request"), Nvml() as nvml:
+        device = nvml.used_device()
+        if device.read().energy_mj is None:
+            raise NotPossibleError(f"the energy counter: {device.missing['energy_mj']}")
+        context = cuda.Context()
+        stream, count = cuda.Stream(context), say.copy_mib * MIB
+        one, other = cuda.DeviceBuffer(context, count), cuda.DeviceBuffer(context, count)
+
+        def enqueue(_handle: int) -> None:
+            for _ in range(10):
+                stream.copy_on_device(other, one)
+
+        request = cuda.Request(stream, [cuda.Slot(cuda.captured(stream, enqueue))], transfers=False)
+        request.run()
+        times, counter, over = [], [], threading.Event()
+
+        def watch() -> None:
+            while not over.wait(0.005):
+                if (value := device.read().energy_mj) is not None:
+                    times.append(now_ns())
+                    counter.append(value)
+
+        watching = threading.Thread(target=watch)
+        watching.start()
+        try:
+            rest_ns = now_ns()
+            time.sleep(9)
+            work_ns, spans = now_ns(), []
+            while now_ns() < work_ns + 10_000_000_000:
+                samples, begun = StageSamples(1 << 16, 3), now_ns()
+                closed_loop(request, samples, deadline_ns=begun + 1_000_000_000)
+                spans.append(Span(begun, now_ns(), len(samples)))
+        finally:
+            over.set()
+            watching.join()
+        found = energy_of(np.array(times), np.array(counter), spans, (rest_ns, work_ns))
+        if found.gross_j is None:
+            raise NotPossibleError(found.missing)
+        net = f"net {found.net_j:.4f} J {found.net_interval_j}, at rest {found.idle_watts:.1f} W" if found.net_j else found.missing
+        shows = f"energy of a request (10 copies of {say.copy_mib} MiB)"
+        say.row(shows, f"gross {found.gross_j:.4f} J {found.gross_interval_j}; {net}")
+
+
+def torch_(say: Say) -> None:
+    with say.part("torch's arrays and context, shared"):
+        context = cuda.Context()
+        torch = torch_on_device()
+        stream = cuda.Stream(context)
+        given = torch.arange(MIB, device="cuda", dtype=torch.int32)
+        array = cuda.as_device_array(given, context, stream=stream, writable=True)
+        same = array.pointer == given.data_ptr()
+        stream.fill(array, 0)
+        back = torch.from_dlpack(cuda.DeviceArray(context, array.pointer, array.shape, array.dtype, stream=stream, owner=array))
+        ok = same and back.data_ptr() == given.data_ptr() and int(back.abs().sum()) == 0
+        say.held("torch's arrays and context, shared", f"torch {torch.__version__}, no copy either way: {ok}", "no copy", ok)
+
+
+def cupy_(say: Say) -> None:
+    with say.part("cupy's arrays, shared"):
+        context = cuda.Context()
+        cupy = package("cupy")
+        stream = cuda.Stream(context)
+        given = cupy.arange(1000, dtype=cupy.float32)
+        array = cuda.as_device_array(given, context, stream=stream)
+        ok = array.pointer == given.data.ptr == cupy.from_dlpack(array).data.ptr == cupy.asarray(array).data.ptr
+        say.held("cupy's arrays, shared", f"cupy {cupy.__version__}, no copy either way: {ok}", "no copy", ok)
+
+
+def pycuda_(say: Say) -> None:
+    with say.part("pycuda's arrays and context, shared", 3):
+        context = cuda.Context()
+        if find_spec("pycuda") is None:
+            nvcc = _nvcc()
+            header = nvcc and nvcc.parents[1] / "include" / "cuda.h"
+            can = f"nvcc at {nvcc}, cuda.h {'beside it' if header.is_file() else 'not beside it'}" if nvcc else "no nvcc on PATH"
+            raise NotPossibleError(f"pycuda is not installed; to build it here (pip install 'seatrial[pycuda]'): {can}")
+        pycuda, its = package("pycuda"), package("pycuda.driver")
+        gpuarray = package("pycuda.gpuarray")
+        its.init()
+        primary = its.Device(0).retain_primary_context()
+        primary.push()
+        try:
+            given = gpuarray.to_gpu(np.arange(6, dtype=np.float32).reshape(2, 3))
+            array, got = cuda.as_device_array(given, context), np.zeros((2, 3), np.float32)
+            stream = cuda.as_stream(its.Stream(), context)
+            stream.copy_to_host(got, array)
+            stream.synchronize()
+            own = cuda.DeviceArray.empty(context, (2, 3), np.float32)
+            taken = gpuarray.GPUArray((2, 3), np.float32, gpudata=own.pointer, base=own)
+            taken.fill(4)
+            ok = bool((got == np.arange(6).reshape(2, 3)).all() and (taken.get() == 4).all())
+            say.held("pycuda's arrays and context, shared", f"pycuda {pycuda.VERSION_TEXT}; both ways: {ok}", "both ways", ok, 3)
+            del given, array, taken, own
+        finally:
+            primary.pop()
+
+
+def _nvcc() -> Path | None:
+    from shutil import which
+
+    found = which("nvcc")
+    return Path(found).resolve() if found else None
+
+
+def index(say: Say) -> None:
+    with say.part("the datacentre's TensorRT", 6):
+        cuda.Context()
+        if find_spec("tensorrt"):
+            say.row("the datacentre's TensorRT", f"installed: {package('tensorrt').__version__}", question=6)
+        words = [sys.executable, "-m", "pip", "index", "versions", "tensorrt-cu13-libs", "--index-url", "https://pypi.nvidia.com",
+                 "--timeout", "5", "--retries", "0", "--disable-pip-version-check"]  # fmt: skip
+        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=15)
+        lines = [line for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines() if line.strip()]
+        said = (lines[0] if done.returncode == 0 else lines[-1])[:300] if lines else "pip said nothing"
+        if done.returncode:
+            raise NotPossibleError(f"NVIDIA's index by pip, Python {platform.python_version()}: {said}")
+        say.row("NVIDIA's index", said, question=6)
+
+
+def tests(say: Say) -> None:
+    with say.part("pytest -m gpu"), tempfile.TemporaryDirectory() as folder:
+        cuda.Context()
+        file = Path(folder) / "junit.xml"
+        # Each test has a line of its own, which the one that hangs leaves as the last.
+        words = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-vv", f"--junitxml={file}", "-p", "no:cacheprovider"]
+        try:
+            for _ in lines_of(words):
+                pass
+        except RuntimeError:
+            if not file.is_file():  # else it tells what failed
+                raise
+        say.held("pytest -m gpu", *counts_of(file))
+
+
+def counts_of(junit: Path) -> tuple[str, str, bool]:
+    """What passed, failed and was skipped, why; the limit; and whether that is well: some passed, none failed."""
+    cases = list(xml.etree.ElementTree.parse(junit).getroot().iter("testcase"))
+    bad = [c for c in cases if c.find("failure") is not None or c.find("error") is not None]
+    skips = [c for c in cases if c.find("skipped") is not None]
+    passed = len(cases) - len(set(bad) | set(skips))
+    names = ", ".join(f"{c.get('classname')}::{c.get('name')}" for c in bad)
+    reasons = dict.fromkeys(" ".join(c.find("skipped").get("message", "").split())[:160] for c in skips)
+    figure = f"{passed} passed, {len(bad)} failed{f' ({names})' if bad else ''}, {len(skips)} skipped"
+    figure += f" ({'; '.join(reasons)})" if reasons else ""
+    return figure, "none failed, some passed", passed > 0 and not bad
+
+
+STEPS: dict[str, Callable[[Say], None]] = {
+    "driver": driver,
+    "copies": copies,
+    "events": events,
+    "graph": graph,
+    "requests": requests,
+    "preprocess": preprocess,
+    "onnxruntime-cuda": lambda say: onnxruntime(say, "onnxruntime-cuda", 2),
+    "onnxruntime-tensorrt": lambda say: onnxruntime(say, "onnxruntime-tensorrt"),
+    "onnxruntime-tensorrt-rtx": lambda say: onnxruntime(say, "onnxruntime-tensorrt-rtx"),
+    "tensorrt": lambda say: tensorrt(say, "tensorrt"),
+    "tensorrt-rtx": tensorrt_rtx,
+    "energy": energy,
+    "torch": torch_,
+    "cupy": cupy_,
+    "pycuda": pycuda_,
+    "index": index,
+    "tests": tests,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("step", choices=STEPS)
+    parser.add_argument("--rows", type=Path)
+    parser.add_argument("--copy-mib", type=int, default=256)
+    parser.add_argument("--requests", type=int, default=200)
+    given = parser.parse_args()
+    # Whatever ends the report ends what it waits for.
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    say = Say(given.rows, given.copy_mib, given.requests, time.monotonic())
+    with say.part("begins", {"copies": 4, "events": 4, "graph": 4}.get(given.step)):
+        STEPS[given.step](say)
+
+
+if __name__ == "__main__":
+    main()
