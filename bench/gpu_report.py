@@ -193,13 +193,18 @@ def table(report: Report) -> str:
 
     lines = ["| step | what it shows | figure | limit | verdict | s |", "|---|---|---|---|---|---|"]
     for r in report.rows:
-        lines.append(f"| {r.step} | {cell(r.shows)} | {cell(r.figure)} | {cell(r.limit)} | {r.verdict} | {r.seconds:.1f} |")
+        lines.append(
+            f"| {r.step} | {cell(r.shows)} | {cell(r.figure)} | {cell(r.limit)} | {r.verdict} | {r.seconds:.1f} |"
+        )
     lines.append("")
     for number, said in report.answers.items():
         lines.append(f"{number}. {QUESTIONS[number]}")
         lines.extend(f"   - {cell(each)}" for each in said)
     counted = Counter(r.verdict for r in report.rows)
-    lines += ["", f"{', '.join(f'{count} {verdict}' for verdict, count in counted.items())}; {report.state}; {report.output}"]
+    lines += [
+        "",
+        f"{', '.join(f'{count} {verdict}' for verdict, count in counted.items())}; {report.state}; {report.output}",
+    ]
     return "\n".join(lines)
 
 
@@ -231,6 +236,10 @@ def main() -> int:
         report.state = "finished"
     except EndedError as e:
         report.rows[-1:-1] = e.rows  # before what says that it was running
+        begun = {r.step for r in report.rows}
+        report.rows += [
+            Row(s.name, "", "the report was ended before it", "", "not run") for s in steps if s.name not in begun
+        ]
         report.state, code = f"ended by {signal.Signals(e.number).name}", 128 + e.number
     report.finished = datetime.now(UTC).isoformat(timespec="seconds")
     report.write()

@@ -2,8 +2,8 @@
 
     python bench/gpu_steps.py copies [--copy-mib 256] [--requests 200] [--rows FILE]
 
-A row is what it shows, the figure, the limit, and whether it held; it is written, a line of JSON, as soon as it is known, so that
-a step that hangs later keeps it. What a machine cannot do is a row that says why.
+A row is what it shows, the figure, the limit, and whether it held: a line of JSON, written as soon as it is known, so that a
+step that hangs later keeps it. What a machine cannot do is a row that says why.
 """
 
 import argparse
@@ -151,12 +151,15 @@ def driver(say: Say) -> None:
         facts = nvml.used_device().facts(nvml.driver())
         told = {k: v for k, v in vars(facts).items() if v is not None and k != "missing"}
         refused = "; ".join(f"{k}: {why}" for k, why in facts.missing.items())
-        say.row("NVML facts", f"{told}; refused: {refused or 'nothing'}", question=5)
+        say.row("NVML facts", f"{_listed(told)}; refused: {refused or 'nothing'}", question=5)
     with say.part("NVML readings", 5), Nvml() as nvml:
         device = nvml.used_device()
         r = device.read()
         reasons = "not told" if r.clock_reasons is None else ", ".join(reasons_said(r.clock_reasons)) or "none"
-        say.row("NVML readings", f"{vars(r)}; clock held by: {reasons}; refused: {dict(device.missing) or 'nothing'}", question=5)
+        told = {k: v for k, v in vars(r).items() if v is not None and k != "clock_reasons"}
+        refused = "; ".join(f"{k}: {why}" for k, why in device.missing.items())
+        figure = f"{_listed(told)}; clock held by: {reasons}; refused: {refused or 'nothing'}"
+        say.row("NVML readings", figure, question=5)
     with say.part("energy counter moves", 5), Nvml() as nvml:
         device = nvml.used_device()
         if device.read().energy_mj is None:
@@ -169,6 +172,10 @@ def driver(say: Say) -> None:
         gaps = np.diff([t for t, _ in seen[1:]]) * 1e3
         figure = f"every {np.median(gaps):.1f} ms ({len(gaps)} moves in 1.5 s)" if len(gaps) else "not within 1.5 s"
         say.held("energy counter moves", figure, "within 1.5 s", len(gaps) > 0, 5)
+
+
+def _listed(told: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in told.items())
 
 
 def copies(say: Say) -> None:
@@ -221,7 +228,9 @@ def events(say: Say) -> None:
                 timer.mark()
                 ratios.append(float(timer.intervals_ns()[0]) * 1e-6 / first.elapsed_time(last))
         ratio = float(np.median(ratios))
-        say.held("event times against torch's", f"{ratio:.4f} of torch's (ours lie around)", "1 %", abs(ratio - 1) <= 0.01, 4)
+        say.held(
+            "event times against torch's", f"{ratio:.4f} of torch's (ours lie around)", "1 %", abs(ratio - 1) <= 0.01, 4
+        )
 
 
 def graph(say: Say) -> None:
@@ -262,15 +271,29 @@ def requests(say: Say) -> None:
 
         enqueue(stream.handle)
         stream.synchronize()
-        return cuda.Slot(cuda.captured(stream, enqueue), [(there, sent)], [(got, there)]), sent.as_array(), got.as_array()
+        return (
+            cuda.Slot(cuda.captured(stream, enqueue), [(there, sent)], [(got, there)]),
+            sent.as_array(),
+            got.as_array(),
+        )
 
     slots = [slot() for _ in range(2)]
     periods = {}
     for name, used, settings, why in (
         ("synchronous", 1, {}, "one ends before the next begins"),
         ("pipelined, 2 slots", 2, {}, "copies beside kernels: a request takes longer, more end a second"),
-        ("held", 1, {"hold": True}, "all is enqueued before it begins: no launch gaps, no enqueueing in the device's times"),
-        ("L2 flushed", 1, {"flush_bytes": max(1, context.device.l2_bytes)}, "inputs come from memory; the flush is in no row"),
+        (
+            "held",
+            1,
+            {"hold": True},
+            "all is enqueued before it begins: no launch gaps, no enqueueing in the device's times",
+        ),
+        (
+            "L2 flushed",
+            1,
+            {"flush_bytes": max(1, context.device.l2_bytes)},
+            "inputs come from memory; the flush is in no row",
+        ),
     ):
         with say.part(name):
             for _, _, got in slots:
@@ -428,7 +451,7 @@ def onnxruntime(say: Say, name: str, question: int | None = None) -> None:
 
 
 def tensorrt(say: Say, name: str, question: int | None = None) -> None:
-    from seatrial.backends import OpenOptions, availability, open_backend
+    from seatrial.backends import availability
     from seatrial.demo import MODEL
     from seatrial.model.file import inspect_model
     from seatrial.precision.conversion import Calibration
@@ -442,28 +465,37 @@ def tensorrt(say: Say, name: str, question: int | None = None) -> None:
         say.row("available", found.version, question=question)
         feeds = demo_feeds()
         expected = demo_on_the_cpu(feeds, say)
+        calibration = Calibration(lambda: iter([demo_feeds(seed) for seed in range(4)]), "gpu-report")
+        # By the answers' own range: that the model was run, in that precision; what it costs is parity's to say.
+        spread = float(np.abs(expected).max())
         with tempfile.TemporaryDirectory() as folder:
-            # What no precision may be off by: a tenth of the answers' own range.
-            spread = float(np.abs(expected).max())
             for precision, atol in (("fp32", 2e-2), ("fp16", 0.02 * spread), ("int8", 0.1 * spread)):
                 with say.part(f"demo in {precision}", question):
                     path = MODEL
                     if precision != "fp32":
                         path = Path(folder) / f"{precision}.onnx"
-                        calibration = Calibration(lambda: iter([demo_feeds(s) for s in range(4)]), "gpu-report")
                         convert(inspect_model(MODEL), precision, calibration, path)
-                    begun = time.monotonic()
-                    with open_backend(name, path, OpenOptions(input_shapes={"images": INPUT})) as backend:
-                        opened = time.monotonic() - begun
-                        told, ok = apart(backend.run(feeds)[0].astype(np.float32), expected, 1e-3, atol)
-                        computed = backend.computed_in(feeds)
-                        by_clock = rows_of(backend.request(feeds), say.requests)
-                        figure = (
-                            f"opened in {opened:.1f} s ({backend.details()['engine']}); {latency(backend.work(feeds), say.requests)}; "
-                            f"on the device {us(by_clock['compute'])}; {told}; computes in {computed}; {backend.details()['launch']}"
-                        )  # fmt: skip
-                        ok = ok and computed.get(precision, 0) > 0
-                        say.held(f"demo in {precision}", figure, f"atol {atol:.2g}, {precision} in use", ok, question)
+                    told, ok = _engine(say, name, path, precision, feeds, expected, atol)
+                    say.held(f"demo in {precision}", told, f"atol {atol:.2g}, {precision} in use", ok, question)
+
+
+def _engine(say: Say, name: str, path: Path, precision: str, feeds, expected, atol: float) -> tuple[str, bool]:
+    from seatrial.backends import OpenOptions, open_backend
+
+    begun = time.monotonic()
+    with open_backend(name, path, OpenOptions(input_shapes={"images": INPUT})) as backend:
+        opened = time.monotonic() - begun
+        told, ok = apart(backend.run(feeds)[0].astype(np.float32), expected, 1e-3, atol)
+        computed, details = backend.computed_in(feeds), backend.details()
+        figure = [
+            f"opened in {opened:.1f} s ({details['engine']})",
+            latency(backend.work(feeds), say.requests),
+            f"on the device {us(rows_of(backend.request(feeds), say.requests)['compute'])}",
+            told,
+            f"computes in {computed}",
+            details["launch"],
+        ]
+        return "; ".join(figure), ok and computed.get(precision, 0) > 0
 
 
 def tensorrt_rtx(say: Say) -> None:
@@ -499,7 +531,7 @@ def _raw_engine(trt, capabilities: tuple[str, ...], context: cuda.Context) -> tu
     builder = trt.Builder(logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
-    if not parser.parse_from_file(str(MODEL)):
+    if not parser.parse(MODEL.read_bytes(), str(MODEL)):
         raise refused("the parser")
     config, profile = builder.create_builder_config(), builder.create_optimization_profile()
     profile.set_shape("images", INPUT, INPUT, INPUT)
@@ -579,7 +611,11 @@ def energy(say: Say) -> None:
         found = energy_of(np.array(times), np.array(counter), spans, (rest_ns, work_ns))
         if found.gross_j is None:
             raise NotPossibleError(found.missing)
-        net = f"net {found.net_j:.4f} J {found.net_interval_j}, at rest {found.idle_watts:.1f} W" if found.net_j else found.missing
+        net = (
+            f"net {found.net_j:.4f} J {found.net_interval_j}, at rest {found.idle_watts:.1f} W"
+            if found.net_j
+            else found.missing
+        )
         shows = f"energy of a request (10 copies of {say.copy_mib} MiB)"
         say.row(shows, f"gross {found.gross_j:.4f} J {found.gross_interval_j}; {net}")
 
@@ -593,9 +629,13 @@ def torch_(say: Say) -> None:
         array = cuda.as_device_array(given, context, stream=stream, writable=True)
         same = array.pointer == given.data_ptr()
         stream.fill(array, 0)
-        back = torch.from_dlpack(cuda.DeviceArray(context, array.pointer, array.shape, array.dtype, stream=stream, owner=array))
+        back = torch.from_dlpack(
+            cuda.DeviceArray(context, array.pointer, array.shape, array.dtype, stream=stream, owner=array)
+        )
         ok = same and back.data_ptr() == given.data_ptr() and int(back.abs().sum()) == 0
-        say.held("torch's arrays and context, shared", f"torch {torch.__version__}, no copy either way: {ok}", "no copy", ok)
+        say.held(
+            "torch's arrays and context, shared", f"torch {torch.__version__}, no copy either way: {ok}", "no copy", ok
+        )
 
 
 def cupy_(say: Say) -> None:
@@ -615,7 +655,11 @@ def pycuda_(say: Say) -> None:
         if find_spec("pycuda") is None:
             nvcc = _nvcc()
             header = nvcc and nvcc.parents[1] / "include" / "cuda.h"
-            can = f"nvcc at {nvcc}, cuda.h {'beside it' if header.is_file() else 'not beside it'}" if nvcc else "no nvcc on PATH"
+            can = (
+                f"nvcc at {nvcc}, cuda.h {'beside it' if header.is_file() else 'not beside it'}"
+                if nvcc
+                else "no nvcc on PATH"
+            )
             raise NotPossibleError(f"pycuda is not installed; to build it here (pip install 'seatrial[pycuda]'): {can}")
         pycuda, its = package("pycuda"), package("pycuda.driver")
         gpuarray = package("pycuda.gpuarray")
@@ -632,7 +676,13 @@ def pycuda_(say: Say) -> None:
             taken = gpuarray.GPUArray((2, 3), np.float32, gpudata=own.pointer, base=own)
             taken.fill(4)
             ok = bool((got == np.arange(6).reshape(2, 3)).all() and (taken.get() == 4).all())
-            say.held("pycuda's arrays and context, shared", f"pycuda {pycuda.VERSION_TEXT}; both ways: {ok}", "both ways", ok, 3)
+            say.held(
+                "pycuda's arrays and context, shared",
+                f"pycuda {pycuda.VERSION_TEXT}; both ways: {ok}",
+                "both ways",
+                ok,
+                3,
+            )
             del given, array, taken, own
         finally:
             primary.pop()
@@ -653,8 +703,8 @@ def index(say: Say) -> None:
         words = [sys.executable, "-m", "pip", "index", "versions", "tensorrt-cu13-libs", "--index-url", "https://pypi.nvidia.com",
                  "--timeout", "5", "--retries", "0", "--disable-pip-version-check"]  # fmt: skip
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=15)
-        lines = [line for line in (done.stdout if done.returncode == 0 else done.stderr).splitlines() if line.strip()]
-        said = (lines[0] if done.returncode == 0 else lines[-1])[:300] if lines else "pip said nothing"
+        # Where nobody answers, pip's last line says only that it found nothing.
+        said = " ".join((done.stdout if done.returncode == 0 else done.stderr).split())[:500]
         if done.returncode:
             raise NotPossibleError(f"NVIDIA's index by pip, Python {platform.python_version()}: {said}")
         say.row("NVIDIA's index", said, question=6)
@@ -665,7 +715,19 @@ def tests(say: Say) -> None:
         cuda.Context()
         file = Path(folder) / "junit.xml"
         # Each test has a line of its own, which the one that hangs leaves as the last.
-        words = [sys.executable, "-m", "pytest", "-m", "gpu", "-n", "0", "-vv", f"--junitxml={file}", "-p", "no:cacheprovider"]
+        words = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-m",
+            "gpu",
+            "-n",
+            "0",
+            "-vv",
+            f"--junitxml={file}",
+            "-p",
+            "no:cacheprovider",
+        ]
         try:
             for _ in lines_of(words):
                 pass

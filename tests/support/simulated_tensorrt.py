@@ -151,12 +151,12 @@ class Builder:
         return self._trt.IOptimizationProfile()
 
     def build_serialized_network(self, network, config):
-        monitor = config.progress_monitor
-        monitor.phase_start("Building engine", None, 3)
-        for step in range(3):
-            if not monitor.step_complete("Building engine", step):
-                return None
-        monitor.phase_finish("Building engine")
+        if monitor := getattr(config, "progress_monitor", None):
+            monitor.phase_start("Building engine", None, 3)
+            for step in range(3):
+                if not monitor.step_complete("Building engine", step):
+                    return None
+            monitor.phase_finish("Building engine")
         plan = {
             "proto": base64.b64encode(network._proto.SerializeToString()).decode(),
             "profiles": [p._shapes for p in config._profiles],

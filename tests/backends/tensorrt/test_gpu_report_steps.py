@@ -82,3 +82,18 @@ def test_a_provider_is_held_against_the_cpu(bench, steps, tmp_path, monkeypatch,
     assert verdicts[2:] == [
         ("demo, inputs copied each run", each), ("demo, device_io: bound once", each), ("CUDA libraries that it runs with", "ok"),
     ], rows  # fmt: skip
+
+
+def test_an_engine_by_the_library_alone_answers_whether_it_runs_here(bench, steps, tmp_path, monkeypatch):
+    bench.install(VERSIONS[2], inspector=layers("FP32"))
+    monkeypatch.setattr(steps, "package", lambda name, cure="": bench.trt)
+    rows = rows_of(steps, tmp_path, steps.tensorrt_rtx)
+    ran = [r for r in rows if "by the library alone" in r["shows"]]
+    assert [(r["verdict"], r["question"]) for r in ran] == [("ok", 1)] * 2, rows
+    assert "built in" in ran[0]["figure"]
+    (tmp_path / "rows.jsonl").unlink()
+    bench.install(VERSIONS[2], loads=False)
+    rows = rows_of(steps, tmp_path, steps.tensorrt_rtx)
+    ran = [r for r in rows if "by the library alone" in r["shows"]]
+    assert {r["verdict"] for r in ran} == {"not possible here"}
+    assert "deserialising: no reason given" in ran[0]["figure"]

@@ -106,6 +106,18 @@ def test_without_a_graph_it_runs_all_the_same_and_says_so(bench, cnn, given, beh
         np.testing.assert_allclose(backend.run(feeds())[0], expected(cnn, feeds())[0], rtol=1e-5)
 
 
+def test_the_first_run_has_no_index_of_whatever_lay_in_memory(bench, tmp_path):
+    table = np.arange(8, dtype=np.float32)
+    proto = model_of(
+        [helper.make_node("Gather", ["table", "index"], ["y"])], {"index": [2]}, {"y": [2]}, {"table": table}
+    )
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    onnx.save(proto, tmp_path / "gather.onnx")
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", tmp_path / "gather.onnx", OpenOptions(input_shapes={"index": (2,)})) as backend:
+        np.testing.assert_array_equal(backend.run({"index": np.array([3, 7])})[0], [3, 7])
+
+
 def test_another_client_has_buffers_of_its_own(bench, cnn):
     bench.install(VERSIONS[1])
     with open_backend("tensorrt", cnn, OPTIONS) as backend, backend.another() as other:

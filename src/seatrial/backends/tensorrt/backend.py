@@ -164,6 +164,8 @@ class TensorRtBackend(Closing):
         except OutOfDeviceMemoryError:
             raise out_of_device_memory(size, self._place.free_bytes, self._batch) from None
         array = pinned.as_array()[: int(np.prod(shape)) * np.dtype(spec.dtype).itemsize].view(spec.dtype).reshape(shape)
+        # The first run comes before any feeds: an index of whatever lay there would end the device's context.
+        array[...] = 0
         return _Slot(spec, device, pinned, array)
 
     def _warm_and_capture(self) -> str:
