@@ -62,14 +62,17 @@ def test_a_library_that_fails_on_a_card_is_a_failure(bench, steps, tmp_path):
     assert "does not load the engine" in rows[2]["figure"]
 
 
-@pytest.mark.parametrize("wrong", [False, True])
+@pytest.mark.parametrize("wrong", ["", "answers", "nodes"])
 def test_a_provider_is_held_against_the_cpu(bench, steps, tmp_path, monkeypatch, wrong):
     """bench: for its driver."""
     real = backends.open_backend
 
     def opened(name, model, options):
         backend = real("onnxruntime-cpu", model, backends.OpenOptions(1, 1, options.input_shapes, options.named_sizes))
-        if wrong and options.settings:
+        if name == "onnxruntime-cuda":
+            where = "CPUExecutionProvider" if wrong == "nodes" else "CUDAExecutionProvider"
+            backend.details = lambda: {"nodes": f"2 nodes on {where}"}
+        if wrong == "answers" and options.settings:
             run = backend.run
             backend.run = lambda feeds: [a + 1 for a in run(feeds)]
         return backend
