@@ -7,138 +7,34 @@ step that hangs later keeps it. What a machine cannot do is a row that says why.
 """
 
 import argparse
-import contextlib
 import ctypes
 import itertools
-import json
-import os
 import platform
-import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import traceback
 import xml.etree.ElementTree
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "tests" / "support")]
+sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "support")]
 
+from gpu_backend_steps import onnxruntime, tensorrt, tensorrt_rtx  # noqa: E402
+from gpu_say import ROOT, NotPossibleError, Say, intervals_ns, lines_of, package, rows_of, torch_on_device, us  # noqa: E402
 from simulated_cuda import PTX  # noqa: E402
 
 from seatrial import cuda  # noqa: E402
-from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, now_ns  # noqa: E402
-from seatrial.machine.nvml import Nvml, NvmlUnavailableError, reasons_said  # noqa: E402
+from seatrial._native.timing import StageSamples, closed_loop, now_ns  # noqa: E402
+from seatrial.machine.nvml import Nvml, reasons_said  # noqa: E402
 
 MIB = 1 << 20
 PR_SET_PDEATHSIG = 1
-INPUT = (1, 3, 320, 320)
-
-
-class NotPossibleError(Exception):
-    """Here; the text says why."""
-
-
-# No driver, no device, no package. What is there and does not work is a failure.
-LACKS = (NotPossibleError, cuda.CudaUnavailableError, NvmlUnavailableError)
-
-
-@dataclass
-class Say:
-    """Where rows go; and what was asked for."""
-
-    rows: Path | None
-    copy_mib: int
-    requests: int
-    begun: float = 0.0
-
-    def row(self, shows: str, figure: str, limit: str = "", verdict: str = "ok", question: int | None = None) -> None:
-        now = time.monotonic()
-        row = {"shows": shows, "figure": figure, "limit": limit, "verdict": verdict, "question": question}
-        line = json.dumps(row | {"seconds": round(now - self.begun, 1)}, ensure_ascii=False)
-        self.begun = now
-        if self.rows is None:
-            print(line)
-        else:
-            with self.rows.open("a") as file:
-                file.write(line + "\n")
-
-    def held(self, shows: str, figure: str, limit: str, ok: bool, question: int | None = None) -> None:
-        self.row(shows, figure, limit, "ok" if ok else "off", question)
-
-    @contextlib.contextmanager
-    def part(
-        self, shows: str, question: int | None = None, lacks: tuple[type[Exception], ...] = LACKS
-    ) -> Iterator[None]:
-        """What fails in here is a row, and the next part goes on. lacks: what says that it is not possible here; all else is a
-        failure."""
-        try:
-            yield
-        except lacks as e:
-            self.row(shows, _one_line(e), "", "not possible here", question)
-        except Exception as e:
-            at = traceback.extract_tb(e.__traceback__)[-1]
-            where = f"{Path(at.filename).name}:{at.lineno}"
-            self.row(shows, f"{type(e).__name__}: {_one_line(e)} ({where})", "", "failed", question)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:600]
-
-
-def package(name: str, cure: str = "") -> object:
-    """NotPossibleError where it is not installed, or does not import."""
-    if find_spec(name.partition(".")[0]) is None:
-        raise NotPossibleError(f"{name.partition('.')[0]} is not installed" + (f"; {cure}" if cure else ""))
-    try:
-        return import_module(name)
-    except (ImportError, OSError) as e:
-        raise NotPossibleError(f"{name} does not import: {_one_line(e)}") from e
-
-
-def torch_on_device():
-    torch = package("torch")
-    if not torch.cuda.is_available():
-        raise NotPossibleError(f"torch {torch.__version__} sees no device")
-    torch.zeros(1, device="cuda")
-    return torch
-
-
-def intervals_ns(stream: cuda.Stream, enqueue: Callable[[], object], intervals: int, calls: int = 1) -> np.ndarray:
-    """By the device's events, of one call each, after a warm-up."""
-    enqueue()
-    timer = cuda.EventTimer(stream, intervals)
-    timer.start()
-    for _ in range(intervals):
-        for _ in range(calls):
-            enqueue()
-        timer.mark()
-    return timer.intervals_ns() / calls
-
-
-def rows_of(request: cuda.Request, count: int) -> dict[str, np.ndarray]:
-    """Nanoseconds by stage, and start and all; the clocks were held against each other."""
-    samples = StageSamples(count, len(request.stage_names))
-    closed_loop(request, samples, deadline_ns=NO_DEADLINE_NS, most=count)
-    if request.checked != count or len(samples) != count:
-        raise RuntimeError(f"expected {count} requests, got {len(samples)}, {request.checked} of them checked")
-    return dict(zip(("start", *request.stage_names, "all"), samples.to_array().T, strict=True))
-
-
-def us(times_ns: np.ndarray) -> str:
-    return f"{np.median(times_ns) / 1e3:.1f} µs"
-
-
-# ------------------------------------------------------------------------------------------------------------------------------
 
 
 def driver(say: Say) -> None:
@@ -185,6 +81,7 @@ def copies(say: Say) -> None:
     pinned, back = cuda.PinnedBuffer(context, count), cuda.PinnedBuffer(context, count)
     pageable = np.random.default_rng(0).integers(0, 256, count, np.uint8)
     pinned.as_array()[:] = pageable
+    same = []
     for name, copy, counted in (
         ("H2D, pinned", lambda: stream.copy_to_device(there, pinned), 1),
         ("H2D, pageable", lambda: stream.copy_to_device(there, pageable), 1),
@@ -192,11 +89,17 @@ def copies(say: Say) -> None:
         ("D2H, pinned", lambda: stream.copy_to_host(back, other), 1),
     ):
         with say.part(name, 4):
+            if name.startswith("H2D"):
+                stream.fill(there, 0)
             took = np.median(intervals_ns(stream, copy, 7, 2))
             both = ", read and written ones" if counted == 2 else ""
             say.row(name, f"{counted * count / took:.1f} GB/s ({say.copy_mib} MiB{both})", question=4)
-    same = bool((back.as_array() == pageable).all())
-    say.held("bytes there, over and back", "all as sent" if same else "not those sent", "all", same)
+            back.as_array()[:] = 0
+            stream.copy_to_host(back, other if name.startswith("D2") else there)
+            stream.synchronize()
+            same.append(bool((back.as_array() == pageable).all()))
+    ok = len(same) == 4 and all(same)
+    say.held("bytes that came back", "all as sent, each way" if ok else f"as sent: {same}", "all", ok)
 
 
 def events(say: Say) -> None:
@@ -360,218 +263,6 @@ def preprocess(say: Say) -> None:
             say.held(f"preprocess {name}, batch 16", told, "80 to 120 %", ok)
         if not found:
             raise RuntimeError("bench/gpu_preprocess.py printed no row")
-
-
-def lines_of(words: list) -> Iterator[str]:
-    """What a command prints, as it does, and here too, so that the last line tells where it hangs. RuntimeError where it
-    fails."""
-    process = subprocess.Popen(
-        [*map(str, words)],
-        cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    line = ""
-    with process:
-        for each in process.stdout:
-            line = each.strip() or line
-            print(each, end="", file=sys.stderr, flush=True)
-            yield each
-    if process.returncode:
-        what = " ".join(map(str, words[1:3]))
-        raise RuntimeError(f"{what} ended with status {process.returncode}: {line[:400]}")
-
-
-def demo_feeds(seed: int = 0) -> dict[str, np.ndarray]:
-    return {"images": np.random.default_rng(seed).random(INPUT, np.float32)}
-
-
-def demo_on_the_cpu(feeds: dict[str, np.ndarray], say: Say | None = None) -> np.ndarray:
-    """Answers; and its latency as a row."""
-    from seatrial.backends import open_backend
-    from seatrial.demo import MODEL
-
-    with open_backend("onnxruntime-cpu", MODEL, options_of()) as cpu:
-        answer = cpu.run(feeds)[0].copy()
-        if say:
-            say.row("demo on onnxruntime-cpu, one thread", latency(cpu.work(feeds), min(20, say.requests)))
-        return answer
-
-
-def options_of(**settings):
-    from seatrial.backends import OpenOptions
-    from seatrial.demo import MODEL
-    from seatrial.model.file import inspect_model
-
-    base = OpenOptions.for_shapes(inspect_model(MODEL), 1, {"images": INPUT})
-    return OpenOptions(1, 1, base.input_shapes, base.named_sizes, settings=settings)
-
-
-def latency(work, count: int) -> str:
-    warm, samples = StageSamples(max(1, count // 5), 1), StageSamples(count, 1)
-    closed_loop(work, warm, deadline_ns=NO_DEADLINE_NS, most=warm.capacity)
-    closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=count)
-    times = samples.to_array()[:, -1] / 1e6
-    return f"p50 {np.median(times):.3f} ms, p99 {np.quantile(times, 0.99):.3f} ms ({count} requests)"
-
-
-def apart(answer: np.ndarray, expected: np.ndarray, rtol: float, atol: float) -> tuple[str, bool]:
-    if answer.shape != expected.shape:
-        return f"shape {answer.shape}, expected {expected.shape}", False
-    if not np.isfinite(answer).all():
-        return "values that are not finite", False
-    worst = float(np.abs(answer - expected).max())
-    return f"at most {worst:.2g} from the CPU's", bool(np.allclose(answer, expected, rtol=rtol, atol=atol))
-
-
-def onnxruntime(say: Say, name: str, question: int | None = None) -> None:
-    from seatrial.backends import availability, open_backend
-    from seatrial.backends.onnxruntime.providers import PROVIDERS
-    from seatrial.demo import MODEL
-    from seatrial.errors import PlanError
-
-    provider = PROVIDERS[name].execution_provider
-    with say.part("available", question):
-        cuda.Context()
-        found = availability(name)
-        if not found.ok:
-            raise NotPossibleError(f"{found.reason}; {found.cure}")
-        say.row("available", found.version, question=question)
-        feeds = demo_feeds()
-        expected = demo_on_the_cpu(feeds, say)
-        for shows, settings in (("inputs copied each run", {}), ("device_io: bound once", {"device_io": True})):
-            with (
-                # Not every provider has every option.
-                say.part(f"demo, {shows}", question, (*LACKS, PlanError)),
-                open_backend(name, MODEL, options_of(cpu_fallback=True, **settings)) as backend,
-            ):
-                told, ok = apart(backend.run(feeds)[0], expected, 1e-3, 1e-2)
-                changed, changed_ok = apart(backend.run(demo_feeds(1))[0], demo_on_the_cpu(demo_feeds(1)), 1e-3, 1e-2)
-                nodes = backend.details().get("nodes", "nodes not told")
-                figure = f"{latency(backend.work(feeds), say.requests)}; {told}, changed inputs {changed}; {nodes}"
-                ok = ok and changed_ok and f" on {provider}" in nodes
-                say.held(f"demo, {shows}", figure, f"rtol 1e-3, atol 1e-2, nodes on {provider}", ok, question)
-        mapped = sorted({line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line})
-        libraries = [m for m in mapped if re.search(r"/lib(cublas|cudnn|curand|cudart|nvinfer)[^/]*\.so", m)]
-        say.row("CUDA libraries that it runs with", ", ".join(libraries) or "none", question=question)
-
-
-def tensorrt(say: Say, name: str, question: int | None = None) -> None:
-    from seatrial.backends import availability
-    from seatrial.demo import MODEL
-    from seatrial.model.file import inspect_model
-    from seatrial.precision.conversion import Calibration
-    from seatrial.precision.variants import convert
-
-    with say.part("available", question):
-        cuda.Context()
-        found = availability(name)
-        if not found.ok:
-            raise NotPossibleError(f"{found.reason}; {found.cure}")
-        say.row("available", found.version, question=question)
-        feeds = demo_feeds()
-        expected = demo_on_the_cpu(feeds, say)
-        calibration = Calibration(lambda: iter([demo_feeds(seed) for seed in range(4)]), "gpu-report")
-        # By the answers' own range: that the model was run, in that precision; what it costs is parity's to say.
-        spread = float(np.abs(expected).max())
-        with tempfile.TemporaryDirectory() as folder:
-            for precision, atol in (("fp32", 2e-2), ("fp16", 0.02 * spread), ("int8", 0.1 * spread)):
-                with say.part(f"demo in {precision}", question):
-                    path = MODEL
-                    if precision != "fp32":
-                        path = Path(folder) / f"{precision}.onnx"
-                        convert(inspect_model(MODEL), precision, calibration, path)
-                    told, ok = _engine(say, name, path, precision, feeds, expected, atol)
-                    say.held(f"demo in {precision}", told, f"atol {atol:.2g}, {precision} in use", ok, question)
-
-
-def _engine(say: Say, name: str, path: Path, precision: str, feeds, expected, atol: float) -> tuple[str, bool]:
-    from seatrial.backends import OpenOptions, open_backend
-
-    begun = time.monotonic()
-    with open_backend(name, path, OpenOptions(input_shapes={"images": INPUT})) as backend:
-        opened = time.monotonic() - begun
-        told, ok = apart(backend.run(feeds)[0].astype(np.float32), expected, 1e-3, atol)
-        computed, details = backend.computed_in(feeds), backend.details()
-        figure = [
-            f"opened in {opened:.1f} s ({details['engine']})",
-            latency(backend.work(feeds), say.requests),
-            f"on the device {us(rows_of(backend.request(feeds), say.requests)['compute'])}",
-            told,
-            f"computes in {computed}",
-            details["launch"],
-        ]
-        return "; ".join(figure), ok and computed.get(precision, 0) > 0
-
-
-def tensorrt_rtx(say: Say) -> None:
-    tensorrt(say, "tensorrt-rtx", 1)
-    # By the library alone, since seatrial asks for no engine of a card that the builder does not name.
-    for capabilities in (("CURRENT",), ("SM80", "SM86", "SM89")):
-        shows = f"engine for {'+'.join(capabilities)}, by the library alone"
-        with say.part(shows, 1):
-            context = cuda.Context()
-            trt = package("tensorrt_rtx", "pip install tensorrt-rtx-cu13")
-            figure, ok = _raw_engine(trt, capabilities, context)
-            say.held(shows, figure, "its answers are the CPU's", ok, 1)
-
-
-def _raw_engine(trt, capabilities: tuple[str, ...], context: cuda.Context) -> tuple[str, bool]:
-    from seatrial.demo import MODEL
-
-    said = []
-
-    class Logger(trt.ILogger):
-        def __init__(self) -> None:
-            super().__init__()
-
-        def log(self, severity, text: str) -> None:
-            if severity.name in ("ERROR", "INTERNAL_ERROR"):
-                said.append(text)
-
-    def refused(what: str) -> NotPossibleError:
-        # The library's own answer to the question.
-        return NotPossibleError(f"{what}: {said[0] if said else 'no reason given'}")
-
-    logger = Logger()
-    builder = trt.Builder(logger)
-    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(MODEL.read_bytes(), str(MODEL)):
-        raise refused("the parser")
-    config, profile = builder.create_builder_config(), builder.create_optimization_profile()
-    profile.set_shape("images", INPUT, INPUT, INPUT)
-    config.add_optimization_profile(profile)
-    config.num_compute_capabilities = len(capabilities)
-    for number, name in enumerate(capabilities):
-        config.set_compute_capability(getattr(trt.ComputeCapability, name), number)
-    begun = time.monotonic()
-    plan = builder.build_serialized_network(network, config)
-    if plan is None:
-        raise refused("the builder")
-    built = time.monotonic() - begun
-    runtime = trt.Runtime(logger)
-    engine = runtime.deserialize_cuda_engine(plan)
-    if engine is None:
-        raise refused(f"built in {built:.1f} s; deserialising")
-    run = engine.create_execution_context()
-    if run is None:
-        raise refused("deserialised; an execution context")
-    stream, feeds, buffers = cuda.Stream(context), demo_feeds(), {}
-    run.set_optimization_profile_async(0, stream.handle)
-    run.set_input_shape("images", INPUT)
-    for number in range(engine.num_io_tensors):
-        name = engine.get_tensor_name(number)
-        host = np.empty(tuple(run.get_tensor_shape(name)), trt.nptype(engine.get_tensor_dtype(name)))
-        buffers[name] = host, cuda.DeviceBuffer(context, host.nbytes)
-        run.set_tensor_address(name, buffers[name][1].pointer)
-    stream.copy_to_device(buffers["images"][1], feeds["images"])
-    if not run.execute_async_v3(stream.handle):
-        raise refused("a run")
-    output = next(name for name in buffers if name != "images")
-    stream.copy_to_host(*buffers[output])
-    stream.synchronize()
-    told, ok = apart(buffers[output][0], demo_on_the_cpu(feeds), 1e-3, 5e-2)
-    return f"built in {built:.1f} s, loaded, ran: {told}", ok
 
 
 def energy(say: Say) -> None:

@@ -149,7 +149,7 @@ def test_what_a_driver_can_serve_is_measured(tmp_path):
     assert rows["device"]["figure"].startswith("Simulated GPU 0, sm_89")
     # A mebibyte in two milliseconds, or less where the machine is busy: no time of the device is.
     assert rows["D2D"]["figure"] == "1.0 GB/s (1 MiB, read and written ones)"
-    assert (rows["bytes there, over and back"]["verdict"], rows["D2D"]["question"]) == ("ok", 4)
+    assert (rows["bytes that came back"]["verdict"], rows["D2D"]["question"]) == ("ok", 4)
 
 
 @pytest.mark.parametrize(

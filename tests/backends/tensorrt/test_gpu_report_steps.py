@@ -1,4 +1,4 @@
-"""The report's steps for backends (bench/gpu_steps.py), on a small model: the libraries are simulated, or the CPU's stands in."""
+"""The report's steps for backends (bench/gpu_backend_steps.py), on a small model: the libraries are simulated, or the CPU's stands in."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def steps(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(Path(__file__).parents[3] / "bench")
-    import gpu_steps
+    import gpu_backend_steps
     import numpy as np
 
     weights = np.random.default_rng(0).standard_normal((4, 3, 3, 3)).astype(np.float32) / 5
@@ -28,9 +28,9 @@ def steps(monkeypatch, tmp_path):
     )  # fmt: skip
     onnx.save(proto, tmp_path / "small.onnx")
     monkeypatch.setattr(seatrial.demo, "MODEL", tmp_path / "small.onnx")
-    monkeypatch.setattr(gpu_steps, "INPUT", (1, 3, 8, 8))
+    monkeypatch.setattr(gpu_backend_steps, "INPUT", (1, 3, 8, 8))
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
-    return gpu_steps
+    return gpu_backend_steps
 
 
 def rows_of(steps, tmp_path, step) -> list[dict]:
