@@ -1,4 +1,4 @@
-"""Steps of gpu_report.py for backends: ONNX Runtime's providers, TensorRT's libraries; the demo's answers are the CPU's or off."""
+"""Steps of gpu_report.py for backends: ONNX Runtime's providers and TensorRT's libraries, held against the CPU's answers."""
 
 import re
 import tempfile
