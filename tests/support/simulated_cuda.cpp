@@ -54,6 +54,7 @@ struct Script {
     long unrecorded = -1;            // this call of cuEventRecord, from 0, is forgotten without a word
     bool copies_at_bind = false;     // the first copy from an address is the copy for ever
     long lost_after = -1;            // calls until the device is lost
+    bool trace = false;              // names of calls are kept in order, for simulated_trace()
     std::map<std::string, Fault> faults;
     std::set<std::string> missing;
 
@@ -75,6 +76,7 @@ struct Script {
             else if (word == "unrecorded") words >> script.unrecorded;
             else if (word == "copies_at_bind") script.copies_at_bind = true;
             else if (word == "lost_after") words >> script.lost_after;
+            else if (word == "trace") script.trace = true;
             else if (word == "missing") { words >> name; script.missing.insert(name); }
             else if (word == "fail") {
                 Fault fault{999, 0, 1};
@@ -153,6 +155,7 @@ struct World {
     int sticky = 0;
     std::map<std::string, long> calls;
     long all_calls = 0, kernels = 0;
+    std::string traced;
     Context primary[16];
     Context foreign;
     std::map<Address, Memory> memory;
@@ -213,6 +216,7 @@ int entered(const char* name, bool wants_context) {
     const long calls = w.calls[name]++;
     if (w.script.lost_after >= 0 && w.all_calls >= w.script.lost_after) w.lost = true;
     ++w.all_calls;
+    if (w.script.trace) w.traced.append(name).append(" ");
     const auto fault = w.script.faults.find(name);
     if (fault != w.script.faults.end() && calls >= fault->second.skip && calls < fault->second.skip + fault->second.times)
         return fault->second.code;
@@ -889,6 +893,7 @@ API void simulated_reset(const char* script) {
     w.bodies.clear();
     w.body_ns.clear();
     w.all_calls = w.kernels = 0;
+    w.traced.clear();
     w.lost = false;
     w.sticky = 0;
 }
@@ -929,6 +934,9 @@ API void* simulated_memory(Address address, std::size_t bytes) {
     if (!memory) world().sticky = 700;
     return memory;
 }
+
+// Names of calls since the script said 'trace', in order, each followed by a blank; valid until the next call of anything.
+API const char* simulated_trace() { return world().traced.c_str(); }
 
 // A stream of a context that is not primary.
 API void* simulated_foreign_stream() {

@@ -2,11 +2,12 @@
 
 import ctypes
 import fcntl
+import gc
 import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 SOURCE = Path(__file__).with_suffix(".cpp")
@@ -84,9 +85,12 @@ class SimulatedCuda:
         self.library.simulated_count.restype = ctypes.c_long
         self.library.simulated_foreign_stream.restype = ctypes.c_void_p
         self.library.simulated_memory.restype = ctypes.c_void_p
+        self.library.simulated_trace.restype = ctypes.c_char_p
         self.library.simulated_memory.argtypes = [ctypes.c_ulonglong, ctypes.c_size_t]
         self.library.simulated_kernel.argtypes = [ctypes.c_char_p, BODY, ctypes.c_int64]
-        self.bodies: list[object] = []
+        self.bodies: dict[str, Callable[..., None]] = {}
+        # For ever: a graph may still call one when another script is given.
+        self.calls: dict[str, object] = {}
 
     def script(self, text: str = "") -> None:
         """From now on; what is alive stays, what was counted is forgotten."""
@@ -100,6 +104,21 @@ class SimulatedCuda:
     def count(self, what: str) -> int:
         return int(self.library.simulated_count(what.encode()))
 
+    def trace(self, *names: str) -> list[str]:
+        """The calls of these names in order, since a script with the word 'trace'."""
+        return [name for name in self.library.simulated_trace().decode().split() if name in names]
+
+    def check_nothing_is_left(self) -> None:
+        """Of the tests before: pytest keeps what a test was given until all its fixtures have ended."""
+        # An error that was caught holds its test's objects in a circle; mostly a young one.
+        for generation in (1, 2):
+            gc.collect(generation)
+            left = {kind: count for kind, count in self.alive().items() if count}
+            if not left:
+                break
+        self.forget()
+        assert not left, f"the test before left on the device: {left}"
+
     def alive(self) -> dict[str, int]:
         kinds = ("memory", "pinned", "streams", "events", "graphs", "modules", "retained", "depth")
         return {kind: self.count(kind) for kind in kinds}
@@ -107,8 +126,21 @@ class SimulatedCuda:
     def kernel(self, name: str, body=None, duration_ns: int = 1000) -> None:
         """What a kernel does when its stream is waited for: body(values, grid, block), values being addresses of the arguments.
         In the body, memory() gives an address that the host can read."""
-        call = BODY(body) if body else BODY()
-        self.bodies.append(call)
+
+        def alone(*launched) -> None:
+            # The driver is locked meanwhile, and what a collection finds may want to give memory back.
+            collects = gc.isenabled()
+            gc.disable()
+            try:
+                if name in self.bodies:
+                    self.bodies[name](*launched)
+            finally:
+                if collects:
+                    gc.enable()
+
+        if body:
+            self.bodies[name] = body
+        call = self.calls.setdefault(name, BODY(alone)) if body else BODY()
         self.library.simulated_kernel(name.encode(), call, duration_ns)
 
     def memory(self, pointer: int, nbytes: int) -> int:

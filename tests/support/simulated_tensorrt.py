@@ -1,17 +1,22 @@
 """A stand-in for TensorRT 10, 11 and TensorRT-RTX: only the names that each of them has, and onnx's reference in place of kernels.
 
 `tensorrt_api.json` was written from the three real packages: whatever uses a name that a library lacks fails here with an
-AttributeError. For: the backend's order of calls on every library. Not for: what TensorRT really does with a model (the tests
+AttributeError. What it runs is a kernel on the simulated driver's stream, with the addresses and shapes of when it was enqueued.
+For: the backend's calls on every library, and its use of the driver. Not for: what TensorRT really does with a model (the tests
 marked `extra`).
 """
 
 import base64
+import ctypes
 import json
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+
+from seatrial import cuda
 
 API = json.loads((Path(__file__).parent / "tensorrt_api.json").read_text())
 VERSIONS = tuple(API)
@@ -26,21 +31,59 @@ _NUMPY = {
 }
 
 
+# Its argument is a number that Network.job gave.
+KERNEL, PTX = (
+    "network",
+    ".version 7.0\n.target sm_75\n.address_size 64\n.visible .entry network(.param .u64 job) { ret; }\n",
+)
+
+
 class Package(SimpleNamespace):
     __hash__ = object.__hash__
 
 
-def module(label, machine, **given):
-    """label: one of VERSIONS. machine: a device_stand_in.Machine. given: what the library is to answer (see Behaviour)."""
-    return Behaviour(label, machine, **given).trt
+def module(label, network, **given):
+    """label: one of VERSIONS. network: the kernel that runs its engines. given: what it is to answer (see Behaviour)."""
+    return Behaviour(label, network, **given).trt
+
+
+class Network:
+    """The kernel of one simulated driver: what was enqueued, by number."""
+
+    def __init__(self, simulation):
+        self.simulation, self.jobs = simulation, []
+
+    def install(self, duration_ns=1000):
+        """After each script, which forgets what kernels do."""
+
+        def body(values, _grid, _block):
+            self.jobs[ctypes.cast(values[0], ctypes.POINTER(ctypes.c_uint64))[0]]()
+
+        self.simulation.kernel(KERNEL, body, duration_ns)
+
+    def job(self, work):
+        self.jobs.append(work)
+        return np.uint64(len(self.jobs) - 1)
+
+    def array(self, pointer, shape, dtype):
+        """Device memory where the host can read it. Where there is none, a device would go on with an error."""
+        count = int(np.prod(shape))
+        there = self.simulation.memory(pointer, count * np.dtype(dtype).itemsize)
+        if not there:
+            return np.zeros(shape, dtype)
+        return np.frombuffer((ctypes.c_char * (count * np.dtype(dtype).itemsize)).from_address(there), dtype).reshape(
+            shape
+        )
 
 
 class Behaviour:
+    """capturable: what is_stream_capturable says; "said": it is not, since the library waits for the stream in a run."""
+
     def __init__(
-        self, label, machine, memory_bytes=1000, validity=(0, 0), capturable=True, loads=True, runs=True, inspector=None
+        self, label, network, memory_bytes=1000, validity=(0, 0), capturable=True, loads=True, runs=True, inspector=None
     ):
         names = {cls: set(text.split()) for cls, text in API[label].items()}
-        self.machine, self.memory_bytes, self.inspector = machine, memory_bytes, inspector
+        self.network, self.memory_bytes, self.inspector = network, memory_bytes, inspector
         self.validity, self.capturable, self.loads, self.runs = validity, capturable, loads, runs
         self.rtx = "rtx" in label
         self.trt = trt = Package(__version__=label.split()[1], behaviour=self, calls=[])
@@ -59,6 +102,10 @@ class Behaviour:
         for kind in kinds:
             if kind.__name__ in names:
                 setattr(trt, kind.__name__, _guarded(kind, names[kind.__name__], trt))
+
+    def fail(self, error):
+        """As the libraries do: a line in the log, and no answer."""
+        self.logger.log(SimpleNamespace(name="ERROR"), str(error))
 
 
 _ENUMS = ("BuilderFlag", "ComputeCapability", "DataType", "DynamicShapesKernelSpecializationStrategy", "HardwareCompatibilityLevel",
@@ -104,12 +151,12 @@ class Builder:
         return self._trt.IOptimizationProfile()
 
     def build_serialized_network(self, network, config):
-        monitor = config.progress_monitor
-        monitor.phase_start("Building engine", None, 3)
-        for step in range(3):
-            if not monitor.step_complete("Building engine", step):
-                return None
-        monitor.phase_finish("Building engine")
+        if monitor := getattr(config, "progress_monitor", None):
+            monitor.phase_start("Building engine", None, 3)
+            for step in range(3):
+                if not monitor.step_complete("Building engine", step):
+                    return None
+            monitor.phase_finish("Building engine")
         plan = {
             "proto": base64.b64encode(network._proto.SerializeToString()).decode(),
             "profiles": [p._shapes for p in config._profiles],
@@ -197,7 +244,7 @@ class OnnxParser:
 
 class Runtime:
     def __init__(self, logger):
-        pass
+        self._trt.behaviour.logger = logger
 
     def get_engine_validity(self, data):
         validity, bits = self._trt.behaviour.validity
@@ -260,10 +307,14 @@ class ICudaEngine:
         return self._trt.IRuntimeConfig()
 
     def create_execution_context(self, *config):
-        if self._trt.behaviour.memory_bytes > self._trt.behaviour.machine.free_bytes:
-            return None
         context = self._trt.IExecutionContext()
         context._engine, context._shapes, context._addresses = self, {}, {}
+        try:
+            device = cuda.Context()
+            context._scratch = cuda.DeviceBuffer(device, self._trt.behaviour.memory_bytes)
+            context._kernel = cuda.Module(device, PTX).function(KERNEL)
+        except cuda.CudaError as e:
+            return self._trt.behaviour.fail(e)
         return context
 
     def create_engine_inspector(self):
@@ -305,36 +356,47 @@ class IExecutionContext:
         if self._trt.behaviour.runs == "open":
             return (-1, 2)
         feeds = {v.name: np.zeros(self._shapes[v.name], self._type(v.name)) for v in self._engine._proto.graph.input}
-        return self._answers(feeds)[name].shape
+        return _answers(self._engine._proto, feeds)[name].shape
 
     def set_tensor_address(self, name, pointer):
         self._addresses[name] = pointer
         return True
 
     def is_stream_capturable(self, stream):
-        return self._trt.behaviour.capturable
+        return bool(self._trt.behaviour.capturable)
 
     def execute_async_v3(self, handle):
-        stream = self._trt.behaviour.machine.streams[handle]
         if not self._trt.behaviour.runs:
             return False
-        stream.do("execute", self._execute)
+        try:
+            stream = cuda.Stream(cuda.Context(), handle)
+            if self._trt.behaviour.capturable == "said":
+                with suppress(cuda.CudaError):  # a capture is lost by it, and its end says so
+                    stream.synchronize()
+            self._kernel.launch(stream, 1, 1, [self._trt.behaviour.network.job(self._work())])
+        except cuda.CudaError as e:
+            return self._trt.behaviour.fail(e) or False
         return True
 
     def _type(self, name):
         return self._trt.nptype(self._engine.get_tensor_dtype(name))
 
-    def _execute(self):
-        memory = self._trt.behaviour.machine.memory
-        feeds = {
-            v.name: np.frombuffer(memory[self._addresses[v.name]], self._type(v.name)).reshape(self._shapes[v.name])
-            for v in self._engine._proto.graph.input
+    def _work(self):
+        """One run, with what is set now. It does not keep the context, which goes when the backend is closed."""
+        network, proto = self._trt.behaviour.network, self._engine._proto
+        places = {
+            name: (self._addresses[name], self.get_tensor_shape(name), self._type(name)) for name in self._addresses
         }
-        for name, value in self._answers(feeds).items():
-            memory[self._addresses[name]][:] = value.tobytes()
 
-    def _answers(self, feeds):
-        from onnx.reference import ReferenceEvaluator
+        def work():
+            feeds = {v.name: network.array(*places[v.name]) for v in proto.graph.input}
+            for name, value in _answers(proto, feeds).items():
+                network.array(*places[name])[...] = value
 
-        names = [v.name for v in self._engine._proto.graph.output]
-        return dict(zip(names, ReferenceEvaluator(self._engine._proto).run(None, feeds), strict=True))
+        return work
+
+
+def _answers(proto, feeds):
+    from onnx.reference import ReferenceEvaluator
+
+    return dict(zip([v.name for v in proto.graph.output], ReferenceEvaluator(proto).run(None, feeds), strict=True))

@@ -1,18 +1,18 @@
 """A simulated device, driver and library for the backend's own order of calls; models small enough for onnx's reference."""
 
-import sys
-from dataclasses import dataclass, field
+import gc
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from device_stand_in import Machine
 from float_graphs import model_of
 from onnx import helper
-from simulated_tensorrt import module
+from simulated_cuda import SimulatedCuda, other
+from simulated_tensorrt import Network, module
 
-import seatrial
+from seatrial import cuda
 from seatrial.backends.tensorrt import kernel_cache, library, status
 from seatrial.backends.tensorrt.driver import Device, NoDevice
 
@@ -21,9 +21,9 @@ L4 = Device("NVIDIA L4", "sm89", 24 << 30, (13, 0))
 
 @dataclass
 class Bench:
-    """What a test changes before it opens a backend: the device, its memory, and how the library behaves."""
+    """What a test changes before it opens a backend: the driver's script, the device, and how the library behaves."""
 
-    machine: Machine = field(default_factory=Machine)
+    network: Network
     device: Device | NoDevice = L4
     trt: Any = None
     label: str = ""
@@ -32,17 +32,37 @@ class Bench:
     def name(self):
         return "tensorrt-rtx" if "rtx" in self.label else "tensorrt"
 
+    @property
+    def simulation(self) -> SimulatedCuda:
+        return self.network.simulation
+
+    def script(self, text=""):
+        self.simulation.script(text)
+        self.network.install()
+
+    def forget_lost(self):
+        """A device that is lost takes nothing back."""
+        gc.collect()
+        self.simulation.forget()
+
     def install(self, label, **behaviour):
-        self.label, self.trt = label, module(label, self.machine, **behaviour)
+        self.label, self.trt = label, module(label, self.network, **behaviour)
         return self
 
 
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    return Network(SimulatedCuda(other(tmp_path_factory.mktemp("driver"))))
+
+
 @pytest.fixture
-def bench(monkeypatch, tmp_path):
-    made = Bench()
+def bench(monkeypatch, tmp_path, network):
+    made = Bench(network)
+    made.script()
+    made.simulation.check_nothing_is_left()
+    network.jobs.clear()
+    cuda.load(str(made.simulation.path))
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(sys.modules, "seatrial.cuda", made.machine)
-    monkeypatch.setattr(seatrial, "cuda", made.machine, raising=False)
     monkeypatch.setattr(library, "find_spec", lambda name: made.trt)
     monkeypatch.setattr(library, "import_module", lambda name: made.trt)
     monkeypatch.setattr(library, "_cuda_major", lambda name: 13)

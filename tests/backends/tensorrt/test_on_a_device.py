@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
+from seatrial import cuda
 from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.demo import MODEL
 from seatrial.model.file import inspect_model
@@ -19,6 +20,7 @@ def name(request, monkeypatch, tmp_path):
     found = availability(request.param)
     if not found.ok:
         pytest.skip(f"{request.param}: {found.reason}")
+    cuda.load()  # tests before may have named a simulated driver
     monkeypatch.setenv("SEATRIAL_CACHE", str(tmp_path / "cache"))
     return request.param
 

@@ -1,6 +1,7 @@
 """The backend on all three libraries, simulated: which calls it makes in which order, and what each failure says."""
 
 import json
+from itertools import chain
 
 import numpy as np
 import onnx
@@ -9,9 +10,10 @@ from float_graphs import model_of
 from onnx import helper
 from simulated_tensorrt import VERSIONS
 
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop
 from seatrial.backends import OpenOptions, availability, open_backend
 from seatrial.backends.tensorrt.driver import Device, NoDevice
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, SeatrialError
 
 SHAPES = {"x": (2, 3, 6, 6), "scale": (1,)}
 OPTIONS = OpenOptions(input_shapes=SHAPES)
@@ -47,7 +49,7 @@ def test_every_library_runs_by_the_names_that_it_has(bench, cnn, label):
         details = backend.details()
         assert label.split()[1] in details["runtime"]
         assert details["launch"] == "one CUDA graph"
-        assert details["device_memory"] == "1.98 KiB taken since the engine was loaded, 1000 B of it scratch a client"
+        assert details["device_memory"] == "2.95 KiB taken since the engine was loaded, 1000 B of it scratch a client"
         assert ("kernel_strategy" in details) == ("rtx" in label)
         assert "copied to the device in each run" in backend.io_policy()
     backend.close()
@@ -55,45 +57,67 @@ def test_every_library_runs_by_the_names_that_it_has(bench, cnn, label):
 
 def test_a_run_is_a_plain_one_first_then_a_graph_between_copies(bench, cnn):
     bench.install(VERSIONS[2])
+    bench.script("trace")
+    there, back = ["cuMemcpyHtoDAsync"] * 2, ["cuMemcpyDtoHAsync"] * 2
+    capture = ["cuStreamBeginCapture", "cuLaunchKernel", "cuStreamEndCapture"]
+    watched = {*there, *back, *capture, "cuStreamSynchronize", "cuGraphLaunch"}
     with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
-        there, back = ["copy_to_device"] * 2, ["copy_to_host"] * 2
-        assert bench.machine.calls == [*there, "execute", "synchronize", "capture execute"]
-        bench.machine.calls.clear()
+        assert bench.simulation.trace(*watched) == [*there, "cuLaunchKernel", "cuStreamSynchronize", *capture]
+        bench.script("trace")
         backend.run(feeds())
-        assert bench.machine.calls == [*there, "launch", *back, "synchronize"]
+        assert bench.simulation.trace(*watched) == [*there, "cuGraphLaunch", *back, "cuStreamSynchronize"]
 
 
 @pytest.mark.parametrize("graph", [True, False])
 def test_requests_for_the_devices_own_clock_have_buffers_each(bench, cnn, graph):
     bench.install(VERSIONS[1])
     with open_backend("tensorrt", cnn, settings(cuda_graph=graph)) as backend:
-        request = backend.request(feeds(1), in_flight=2, hold=False)
-        assert (len(request.slots), request.settings) == (2, {"hold": False})
-        for number in (0, 1):
-            request.run(number)
-            [host] = [h for h, _ in request.slots[number].to_host if len(h) > 4]
-            np.testing.assert_allclose(np.frombuffer(host, np.float32), expected(cnn, feeds(1))[0].ravel(), rtol=1e-5)
-        pointers = {d.pointer for slot in request.slots for d, _ in slot.to_device}
+        request = backend.request(feeds(1), in_flight=2)
+        assert request.slots == 2
+        answers = [[slot.array for slot in each._made] for each in (backend, *backend._others)]
+        for array in chain(*answers):
+            array[...] = 0
+        samples = StageSamples(8, len(request.stage_names))
+        closed_loop(request, samples, deadline_ns=NO_DEADLINE_NS, most=8)
+        for own in answers:
+            for array, right in zip(own, expected(cnn, feeds(1)), strict=True):
+                np.testing.assert_allclose(array, right, rtol=1e-5)
+        pointers = {slot.device.pointer for each in (backend, *backend._others) for slot in each._given}
         assert len(pointers) == 4
+        held = backend.request(feeds(2), hold=True)
+        held.run()
+        assert held.stage_names == ("enqueue", "wait", "h2d", "compute", "d2h")
+        np.testing.assert_allclose(answers[0][0], expected(cnn, feeds(2))[0], rtol=1e-5)
     with pytest.raises(CellError, match="the backend is closed"):
         backend.details()
 
 
 @pytest.mark.parametrize(
-    ("given", "behaviour", "fault", "said"),
+    ("given", "behaviour", "said"),
     [
-        ({"cuda_graph": False}, {}, None, "kernel by kernel"),
-        ({}, {"capturable": False}, None, "kernel by kernel: the library says that this engine cannot be captured"),
-        ({}, {}, "cuStreamEndCapture: invalidated", "kernel by kernel: capturing a graph failed (cuStreamEndCapture: inv"),
+        ({"cuda_graph": False}, {}, "kernel by kernel"),
+        ({}, {"capturable": False}, "kernel by kernel: the library says that this engine cannot be captured"),
+        ({}, {"capturable": "said"}, "kernel by kernel: capturing a graph failed (cuStreamEndCapture: "
+         "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED (901)"),
     ],
 )  # fmt: skip
-def test_without_a_graph_it_runs_all_the_same_and_says_so(bench, cnn, given, behaviour, fault, said):
+def test_without_a_graph_it_runs_all_the_same_and_says_so(bench, cnn, given, behaviour, said):
     bench.install(VERSIONS[2], **behaviour)
-    if fault:
-        bench.machine.faults["end_capture"] = fault
     with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
         assert backend.details()["launch"].startswith(said)
         np.testing.assert_allclose(backend.run(feeds())[0], expected(cnn, feeds())[0], rtol=1e-5)
+
+
+def test_the_first_run_has_no_index_of_whatever_lay_in_memory(bench, tmp_path):
+    table = np.arange(8, dtype=np.float32)
+    proto = model_of(
+        [helper.make_node("Gather", ["table", "index"], ["y"])], {"index": [2]}, {"y": [2]}, {"table": table}
+    )
+    proto.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    onnx.save(proto, tmp_path / "gather.onnx")
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", tmp_path / "gather.onnx", OpenOptions(input_shapes={"index": (2,)})) as backend:
+        np.testing.assert_array_equal(backend.run({"index": np.array([3, 7])})[0], [3, 7])
 
 
 def test_another_client_has_buffers_of_its_own(bench, cnn):
@@ -169,7 +193,7 @@ def test_what_was_compiled_or_timed_is_kept_and_given_back(bench, cnn, tmp_path)
 
 def test_no_memory_for_a_batch_names_the_one_that_fits(bench, cnn):
     bench.install(VERSIONS[1], memory_bytes=4 << 20)
-    bench.machine.free_bytes = 3 << 20
+    bench.script(f"memory {3 << 20}")
     options = OpenOptions(input_shapes={"x": (8, 3, 6, 6), "scale": (1,)})
     with pytest.raises(CellError, match=r"a batch of 8 needs 4.00 MiB, and 3.00 MiB are free; a batch of 6 fits"):
         open_backend("tensorrt", cnn, options)
@@ -177,7 +201,7 @@ def test_no_memory_for_a_batch_names_the_one_that_fits(bench, cnn):
 
 def test_no_memory_for_the_buffers_is_told_too(bench, cnn):
     bench.install(VERSIONS[1], memory_bytes=10)
-    bench.machine.free_bytes = 100
+    bench.script("memory 100")
     with pytest.raises(CellError, match="out of device memory: a batch of 2 needs .* use a smaller batch"):
         open_backend("tensorrt", cnn, OPTIONS)
 
@@ -208,22 +232,45 @@ def test_an_engine_that_is_slow_here_is_run_and_noted(bench, cnn):
 def test_a_device_that_fails_before_the_first_answer_is_one_line(bench, cnn):
     bench.install(VERSIONS[2])
     for fault, error, said in (
-        ("synchronize", CellError, "tensorrt-rtx failed in its first run: it fell off the bus"),
-        ("memory_info", BackendUnavailableError, "tensorrt-rtx: it fell off the bus"),
-    ):
-        bench.machine.faults = {fault: "it fell off the bus"}
+        ("cuStreamSynchronize 719", CellError, r"tensorrt-rtx failed before its first answer: cuStreamSynchronize: CUDA_ERROR_LAUNCH"),
+        ("cuMemGetInfo 999", BackendUnavailableError, r"tensorrt-rtx: cuMemGetInfo: CUDA_ERROR_UNKNOWN \(999\)"),
+    ):  # fmt: skip
+        bench.script(f"fail {fault}")
         with pytest.raises(error, match=said):
             open_backend("tensorrt-rtx", cnn, OPTIONS)
+
+
+def test_a_device_lost_at_whatever_call_is_one_line(bench, cnn):
+    """From the first to the last of opening, a run and its end: an error of ours, or none where nothing more was asked."""
+    bench.install(VERSIONS[1])
+    with open_backend("tensorrt", cnn, OPTIONS):
+        pass
+    errors = []
+    for after in range(400):
+        bench.script(f"lost_after {after}")
+        try:
+            with open_backend("tensorrt", cnn, OPTIONS) as backend:
+                backend.run(feeds())
+        except SeatrialError as e:
+            errors.append(e)
+        else:
+            break
+    assert {type(e) for e in errors} == {BackendUnavailableError, CellError}
+    assert all("CUDA_ERROR_UNKNOWN (999)" in str(e) for e in errors), errors
+    assert len(errors) > 40
+    errors.clear()
+    bench.forget_lost()
 
 
 def test_a_lost_device_in_a_run_is_a_cells_error(bench, cnn):
     bench.install(VERSIONS[2])
     with open_backend("tensorrt-rtx", cnn, OPTIONS) as backend:
-        bench.machine.faults["synchronize"] = "cuStreamSynchronize: the device fell off the bus"
+        bench.script("fail cuStreamSynchronize 719")
         with pytest.raises(
-            CellError, match="tensorrt-rtx failed in a run: cuStreamSynchronize: the device fell off the bus"
+            CellError, match="tensorrt-rtx failed in a run: cuStreamSynchronize: CUDA_ERROR_LAUNCH_FAILED"
         ):
             backend.run(feeds())
+    bench.forget_lost()
 
 
 def test_feeds_are_held_against_the_engine(bench, cnn):

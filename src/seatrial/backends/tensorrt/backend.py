@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,18 @@ from seatrial.backends.tensorrt.network import named_products
 from seatrial.backends.tensorrt.options import options_of
 from seatrial.backends.tensorrt.profiles import Shape
 from seatrial.backends.tensorrt.status import usable
+from seatrial.cuda import (
+    Context,
+    CudaError,
+    DeviceBuffer,
+    Graph,
+    OutOfDeviceMemoryError,
+    PinnedBuffer,
+    Request,
+    Slot,
+    Stream,
+    captured,
+)
 from seatrial.errors import BackendUnavailableError, CellError, ModelError
 from seatrial.model.file import ModelInfo, TensorInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
@@ -37,8 +49,8 @@ class _Slot:
     """One tensor: on the device, and in pinned host memory as an array."""
 
     spec: TensorSpec
-    device: Any
-    pinned: Any
+    device: DeviceBuffer
+    pinned: PinnedBuffer
     array: Array
 
 
@@ -46,23 +58,20 @@ class _Slot:
 class _Place:
     """The device's primary context, and what was free in it before the engine was loaded."""
 
-    cuda: Any
-    context: Any
+    context: Context
     free_at_first: int
 
     @classmethod
     def of_first_device(cls, name: str) -> Self:
-        from seatrial import cuda
-
         try:
-            context = cuda.Context()
-            return cls(cuda, context, int(context.memory_info()[0]))
-        except cuda.CudaError as e:
+            context = Context()
+            return cls(context, context.memory_info()[0])
+        except CudaError as e:
             raise BackendUnavailableError(f"{name}: {e}") from e
 
     @property
     def free_bytes(self) -> int:
-        return int(self.context.memory_info()[0])
+        return self.context.memory_info()[0]
 
 
 class TensorRtBackend(Closing):
@@ -84,24 +93,24 @@ class TensorRtBackend(Closing):
         self._shapes = shapes
         self._about = about
         self._place = place
-        self._cuda = place.cuda
-        self._stream = self._cuda.Stream(place.context)
-        self._context: Any = loaded.new_context(self._batch, place.free_bytes)
-        slots = self._bind(loaded)
-        # Inputs and outputs in the order of the file, which an engine does not keep.
-        self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
-        self._made = _in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
-        self._input_names = [s.spec.name for s in self._given]
         self._others: list[TensorRtBackend] = []
-        self._graph: Any = None
+        self._graph: Graph | None = None
         try:
+            self._stream = Stream(place.context)
+            self._context: Any = loaded.new_context(self._batch, place.free_bytes)
+            slots = self._bind(loaded)
+            # Inputs and outputs in the order of the file, which an engine does not keep.
+            self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
+            self._made = _in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
+            self._input_names = [s.spec.name for s in self._given]
             self._graph_said = self._warm_and_capture()
-        except self._cuda.CudaError as e:
-            raise CellError(f"{self.name} failed in its first run: {e}", refusal=True) from e
+            free_bytes = place.free_bytes
+        except CudaError as e:
+            raise CellError(f"{self.name} failed before its first answer: {e}", refusal=True) from e
         # A graph is launched without the interpreter; the library's own function is not called so.
         self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.
-        self._taken_bytes = max(0, place.free_at_first - place.free_bytes)
+        self._taken_bytes = max(0, place.free_at_first - free_bytes)
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -154,12 +163,12 @@ class TensorRtBackend(Closing):
         shape = tuple(d or 0 for d in spec.shape)
         size = max(1, int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
         try:
-            device, pinned = (
-                kind(self._place.context, size) for kind in (self._cuda.DeviceBuffer, self._cuda.PinnedBuffer)
-            )
-        except self._cuda.OutOfDeviceMemoryError:
+            device, pinned = DeviceBuffer(self._place.context, size), PinnedBuffer(self._place.context, size)
+        except OutOfDeviceMemoryError:
             raise out_of_device_memory(size, self._place.free_bytes, self._batch) from None
-        array = np.frombuffer(pinned, np.dtype(spec.dtype), int(np.prod(shape))).reshape(shape)
+        array = pinned.as_array()[: int(np.prod(shape)) * np.dtype(spec.dtype).itemsize].view(spec.dtype).reshape(shape)
+        # The first run comes before any feeds: an index of whatever lay there would end the device's context.
+        array[...] = 0
         return _Slot(spec, device, pinned, array)
 
     def _warm_and_capture(self) -> str:
@@ -178,8 +187,8 @@ class TensorRtBackend(Closing):
         if capturable is not None and not capturable(self._stream.handle):
             return "kernel by kernel: the library says that this engine cannot be captured"
         try:
-            self._graph = self._cuda.captured(self._stream, self._context.execute_async_v3)
-        except (self._cuda.CudaError, ValueError) as e:
+            self._graph = captured(self._stream, self._context.execute_async_v3)
+        except (CudaError, ValueError) as e:
             return f"kernel by kernel: capturing a graph failed ({e})"
         return "one CUDA graph"
 
@@ -213,7 +222,7 @@ class TensorRtBackend(Closing):
             for slot in self._made:
                 self._stream.copy_to_host(slot.pinned, slot.device)
             self._stream.synchronize()
-        except self._cuda.CudaError as e:
+        except CudaError as e:
             raise CellError(f"{self.name} failed in a run: {e}", refusal=True) from e
         return [s.array for s in self._made]
 
@@ -229,7 +238,7 @@ class TensorRtBackend(Closing):
                 )
             np.copyto(slot.array, given)
 
-    def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Any:
+    def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Request:
         """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
 
         in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as this backend.
@@ -237,7 +246,7 @@ class TensorRtBackend(Closing):
         while len(self._others) < in_flight - 1:
             self._others.append(self.another())
         slots = [self._device_slot(feeds), *(other._device_slot(feeds) for other in self._others[: in_flight - 1])]
-        return self._cuda.Request(self._stream, slots, **settings)
+        return Request(self._stream, slots, **settings)
 
     def work(self, feeds: Mapping[str, Array]) -> Work:
         """Without the interpreter, and by the device's own clock: stages as runtimes/tensorrt.py has them."""
@@ -254,9 +263,9 @@ class TensorRtBackend(Closing):
             )
             # Holding begins with kernels that are loaded.
             made.run()
-        except self._cuda.CudaError as e:
+        except CudaError as e:
             raise CellError(f"{self.name} failed in its first timed request: {e}", refusal=True) from e
-        return cast(Work, made)
+        return made
 
     def io_policy(self) -> str:
         run = self._of_open().run
@@ -269,9 +278,9 @@ class TensorRtBackend(Closing):
         parts += ["the host gives its core away while it waits"] if run.synchronisation == "block" else []
         return ", ".join([said, *parts])
 
-    def _device_slot(self, feeds: Mapping[str, Array]) -> Any:
+    def _device_slot(self, feeds: Mapping[str, Array]) -> Slot:
         self._take(feeds)
-        return self._cuda.Slot(
+        return Slot(
             self._context.execute_async_v3 if self._graph is None else self._graph,
             [(s.device, s.pinned) for s in self._given],
             [(s.pinned, s.device) for s in self._made],
