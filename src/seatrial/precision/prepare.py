@@ -67,8 +67,8 @@ def _weights_are_numbers(proto: Any, model: ModelInfo) -> None:
             except ValueError:
                 size = " x ".join(map(str, tensor.dims))
                 raise ModelError(
-                    f"constant {tensor.name} says that it is {size}, and the file holds another number of values: it is cut off or "
-                    "damaged; export the model anew",
+                    f"constant {tensor.name} says that it is {size}, and the file holds another number: it is cut off "
+                    "or damaged; export the model anew",
                     subject=model.path,
                 ) from None
             if missing:
