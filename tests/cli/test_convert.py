@@ -156,6 +156,7 @@ def test_a_model_that_takes_no_float32_is_refused(convert, tmp_path, kind):
     ("decibels", "said"),
     [
         (72.46, "72.5 dB over its error"),
+        (-9.9, "its error is greater than the answers themselves (-9.9 dB)"),
         (math.inf, "the same to the bit"),
         (-math.inf, "NaN or infinity, where the model's own answers are numbers"),
     ],

@@ -46,7 +46,8 @@ def test_the_same_backend_twice_is_two_where_it_has_two_names(workspace):
         ("{backends: [{backend: openvino-cpu, options: {hnt: latency}}]}", ["options.hnt", "did you mean 'hint'"]),
         ("{backends: [{backend: openvino-cpu, options: {streams: 0}}]}", ["options.streams", "from 1 on or auto, got 0"]),
         ("{backends: [{backend: openvino-cpu, options: {streams: [1]}}]}", ["matrix.backends[0].options.streams"]),
-        ("{backends: [3]}", ["matrix.backends[0]"]),
+        ("{backends: [3]}", ["matrix.backends[0]: expected keys and their values, got 3"]),
+        ("{backends: [[fake]]}", ["matrix.backends[0]: expected keys and their values, got ['fake']"]),
     ],
 )  # fmt: skip
 def test_mistakes_say_where_they_stand(workspace, matrix, said):
@@ -54,6 +55,24 @@ def test_mistakes_say_where_they_stand(workspace, matrix, said):
         workspace.load(matrix=matrix)
     for words in said:
         assert words in str(e.value), str(e.value)
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ", ".join(["fake"] * 5_000),
+        f"{{backend: openvino-cpu, options: {{hint: {'x' * 50_000}}}}}",
+        f"{{backend: fake, name: {'x' * 50_000}}}",
+        ", ".join(f"{{backend: fake, name: a{i}}}" for i in range(500)),
+    ],
+    ids=["twice", "option", "name", "many"],
+)
+def test_a_message_stays_short_whatever_was_given(workspace, entries):
+    with pytest.raises(PlanError) as e:
+        workspace.load(
+            matrix=f"{{backends: [{entries}]}}", budgets="[{metric: latency, where: {backend: b}, max: 1 s}]"
+        )
+    assert max(map(len, str(e.value).splitlines())) < 900
 
 
 @pytest.mark.parametrize("section", ["budgets", "parity"])

@@ -196,6 +196,16 @@ def test_weights_that_are_no_numbers_are_refused_by_name_and_infinities_are_not(
     assert prepared(info_of(proto, tmp_path)).graph.node[0].op_type == "Conv"
 
 
+def test_a_constant_that_says_another_size_than_it_has_is_refused_by_name(tmp_path):
+    conv = [helper.make_node("Conv", ["x", "w"], ["c"])]
+    proto = model_of(conv, {"x": [1, 3, 8, 8]}, {"c": None}, {"w": np.ones((4, 3, 3, 3), np.float32)})
+    proto.graph.initializer[0].dims[:2] = [70_000, 70_000]
+    with pytest.raises(
+        ModelError, match="constant w says that it is 70000 x 70000 x 3 x 3, and the file holds another number"
+    ):
+        prepared(info_of(proto, tmp_path))
+
+
 def test_products_inside_a_branch_are_said_to_be_there(tmp_path):
     branches = [
         helper.make_graph(

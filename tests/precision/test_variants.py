@@ -1,5 +1,6 @@
 """Variants as a trial makes them: of a real model, cached by everything they depend on, and noted."""
 
+import errno
 from collections import Counter
 from pathlib import Path
 
@@ -11,9 +12,9 @@ from float_graphs import model_of
 from onnx import TensorProto, helper
 
 import seatrial.demo
-from seatrial.errors import ModelError
+from seatrial.errors import ModelError, ResultsError
 from seatrial.model.file import inspect_model
-from seatrial.precision import Calibration, variant
+from seatrial.precision import Calibration, variant, variants
 from seatrial.precision.makers import MAKERS
 from seatrial.precision.recipe import Recipe
 from seatrial.precision.variants import conversion_of, convert, variant_path
@@ -213,3 +214,14 @@ def test_a_model_without_products_is_refused(tmp_path, precision):
         convert(
             inspect_model(tmp_path / "m.onnx"), precision, Calibration(lambda: iter(feeds), "e"), tmp_path / "o.onnx"
         )
+
+
+def test_a_cache_that_gets_full_in_the_middle_is_named_with_the_cure(info, monkeypatch):
+    def full(*_given):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(variants, "convert", full)
+    with pytest.raises(
+        ResultsError, match="the cache of fp16 models cannot be written: No space left on device; set SEATRIAL_CACHE"
+    ):
+        variant(info, "fp16", calibration())

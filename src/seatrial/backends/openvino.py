@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
 from seatrial.backends.computed_in import of_runtime_model
+from seatrial.backends.openvino_joins import wrong_joins
 from seatrial.backends.reasons import last_line
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, count_of, short_list
 
 
 class OpenVinoBackend(Closing):
@@ -63,6 +64,14 @@ class OpenVinoBackend(Closing):
             raise BackendUnavailableError(
                 f"{cls.name}: asked for {wanted} arithmetic, but OpenVINO would compute in {precision} on this device; set "
                 f"inference_precision to {precision}, or leave it out for f32"
+            )
+        if joins := wrong_joins(network, compiled, cls.device):
+            raise ModelError(
+                f"OpenVINO {ov.__version__.split('-')[0]} answers wrong: what {short_list(joins, 3)} joins for a convolution "
+                "is signed int8, of which it loses the scale; quantise to int8-u8, which it computes right, or run this "
+                "model by onnxruntime-cpu",
+                subject=model,
+                refusal=True,
             )
         return cls(compiled, model, options)
 

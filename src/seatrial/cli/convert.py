@@ -147,7 +147,7 @@ def _print(out: Console, conversion: Conversion) -> None:
         sentence(out, f"no runtime here runs {conversion.precision}: how near its answers are is not known", "yellow")
     for name, decibels in conversion.sqnr_db.items():
         said = f"{printable(name)}: {_near(decibels)}, on the first picture, by {conversion.run_by}"
-        hanging(out, ("near: ", "dim" if decibels > -math.inf else "bold red"), said)
+        hanging(out, ("near: ", "dim" if decibels > 0 else "bold red"), said)
     if conversion.precision == "fp16" and conversion.run_by == "onnxruntime":
         sentence(
             out, "onnxruntime computes fp16 in fp32 on a CPU: that is what rounding the weights costs, no more", "dim"
@@ -157,4 +157,6 @@ def _print(out: Console, conversion: Conversion) -> None:
 def _near(decibels: float) -> str:
     if math.isinf(decibels):
         return "the same to the bit" if decibels > 0 else "NaN or infinity, where the model's own answers are numbers"
+    if decibels <= 0:
+        return f"its error is greater than the answers themselves ({format_value(decibels, 'dB')})"
     return f"{format_value(decibels, 'dB')} over its error"

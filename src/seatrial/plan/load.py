@@ -180,7 +180,9 @@ def _message(source: Source, error: Any) -> str:
     at: KeyPath = ()
     for part in error["loc"]:
         # A union's branch ('@builtin', 'str', 'list[str]') stands in the location; the user never wrote it.
-        branch = isinstance(part, str) and (part.startswith("@") or part in ("str", "float", "int") or "[" in part)
+        branch = isinstance(part, str) and (
+            part.startswith("@") or part in ("str", "float", "int", "bool") or "[" in part
+        )
         if not branch or (*at, part) in source.lines:
             at = (*at, part)
     for key in ("key", "under"):
@@ -197,9 +199,12 @@ def _message(source: Source, error: Any) -> str:
         what = str(context["error"])
     elif kind in _OWN:
         what = error["msg"] + (belongs(Plan, at) if kind == "unknown_key" else "")
+    elif kind == "model_type":
+        what = f"expected keys and their values, got {_short(given)}"
     else:
         what = f"{error['msg'][:1].lower()}{error['msg'][1:]}, got {_short(given)}"
-    return f"{source.where(at)}: {what}"
+    # A value of the user's may stand in it whole.
+    return f"{source.where(at)}: {what if len(what) <= 600 else f'{what[:480]} ... {what[-100:]}'}"
 
 
 def _short(value: Any) -> str:
@@ -269,4 +274,4 @@ def _cross_checks(plan: Plan) -> list[tuple[KeyPath, str]]:
 
 
 def _words(values: list[Any]) -> str:
-    return ", ".join(str(v) for v in values)
+    return short_list([str(v) for v in values], 20)

@@ -62,7 +62,15 @@ def _weights_are_numbers(proto: Any, model: ModelInfo) -> None:
 
     for tensor in proto.graph.initializer:
         if tensor.data_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16):
-            missing = int(np.isnan(numpy_helper.to_array(tensor)).sum())
+            try:
+                missing = int(np.isnan(numpy_helper.to_array(tensor)).sum())
+            except ValueError:
+                size = " x ".join(map(str, tensor.dims))
+                raise ModelError(
+                    f"constant {tensor.name} says that it is {size}, and the file holds another number: it is cut off "
+                    "or damaged; export the model anew",
+                    subject=model.path,
+                ) from None
             if missing:
                 values = count_of(missing, "value is", "values are")
                 raise ModelError(

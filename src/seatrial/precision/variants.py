@@ -6,6 +6,7 @@ For: the cache, and what a conversion says of itself. Not for: how it is made (m
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -44,20 +45,30 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=path.parent).close()
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            fresh = Path(folder) / "variant.onnx"
+            conversion = convert(model, precision, calibration, fresh)
+            note = Path(folder) / "variant.json"
+            note.write_text(json.dumps(asdict(conversion)), "utf-8")
+            # Two makers of the same variant write the same content: whoever is last wins, and nobody sees half a file.
+            note.replace(_note_of(path))
+            fresh.replace(path)
     except OSError as e:
+        # What is only read, such as a picture, fails in other ways: that is not the cache's.
+        if e.errno not in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EACCES,
+            errno.EROFS,
+            errno.EPERM,
+            errno.ENOTDIR,
+            errno.EEXIST,
+        ):
+            raise
         raise ResultsError(
-            f"{path.parent}: the cache of {precision} models cannot be written: {e.strerror}; set SEATRIAL_CACHE to a "
-            "folder that you may write to"
+            f"{path.parent}: the cache of {precision} models cannot be written: {e.strerror or e}; set SEATRIAL_CACHE to a "
+            "folder that you may write to, with room in it"
         ) from None
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        fresh = Path(folder) / "variant.onnx"
-        conversion = convert(model, precision, calibration, fresh)
-        note = Path(folder) / "variant.json"
-        note.write_text(json.dumps(asdict(conversion)), "utf-8")
-        # Two makers of the same variant write the same content: whoever is last wins, and nobody sees half a file.
-        note.replace(_note_of(path))
-        fresh.replace(path)
     return path
 
 

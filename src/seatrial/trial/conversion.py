@@ -83,10 +83,14 @@ def _batch_of(info: ModelInfo) -> int:
 
 def _copy(made: Path, out: Path) -> None:
     """Whole or not at all: what stood there before stays until the new file is complete."""
+    fresh = out.with_name(f".{out.name}.{os.getpid()}")
     try:
-        fresh = out.with_name(f".{out.name}.{os.getpid()}")
-        shutil.copyfile(made, fresh)
-        fresh.replace(out)
+        try:
+            shutil.copyfile(made, fresh)
+            fresh.replace(out)
+        finally:
+            # On a full disk half of it would stay, and keep the disk full.
+            fresh.unlink(missing_ok=True)
     except OSError as e:
         raise ResultsError(
             f"{out}: cannot be written: {e.strerror}; name another file with {option('output')}"
