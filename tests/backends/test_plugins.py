@@ -14,7 +14,7 @@ from seatrial.backends import OpenOptions, availability, open_backend, plugins
 from seatrial.backends.catalogue import takes
 from seatrial.cells.checks import check_backend
 from seatrial.demo import MODEL
-from seatrial.errors import BackendUnavailableError, UsageError
+from seatrial.errors import BackendUnavailableError, CellError, UsageError
 from seatrial.model.file import inspect_model
 from seatrial.runtimes import names
 from seatrial.runtimes.choice import BackendChoice
@@ -58,6 +58,38 @@ class Odd(Good):
     @classmethod
     def availability(cls):
         return True
+
+class Quits(Good):
+    @classmethod
+    def availability(cls):
+        raise SystemExit(3)
+
+class Unset(Good):
+    settings = ["level"]
+
+class Vague(Good):
+    def details(self): return {"threads": 1}
+
+class Hungry(Good):
+    def run(self, feeds):
+        for array in feeds.values():
+            array += 1
+        return super().run(feeds)
+
+class Double(Good):
+    def run(self, feeds): return 2 * super().run(feeds)
+
+class Lists(Good):
+    def run(self, feeds): return [o.tolist() for o in super().run(feeds)]
+
+class Half(Good):
+    def run(self, feeds): return [o[:, :, :7] for o in super().run(feeds)]
+
+class Whole(Good):
+    def run(self, feeds): return [o.astype(int) for o in super().run(feeds)]
+
+class Nothing(Good):
+    def run(self, feeds): return None
 
 class Bare:
     @classmethod
@@ -119,6 +151,8 @@ def test_one_that_is_installed_runs_like_our_own(installed):
          "close; inherit seatrial.backends.base.Closing"),
         ("another_maker:Absent", "its card is not there; buy one"),
         ("another_maker:Wild", "its own check failed: OSError: no such device; ask who makes other-pack"),
+        ("another_maker:Quits", "its own check failed: SystemExit: 3; ask who makes other-pack"),
+        ("another_maker:Unset", "another_maker:Unset has ['level']; ask who makes other-pack"),
         ("another_maker:Odd", "its own check answers True, no Availability"),
     ],
 )  # fmt: skip
@@ -133,13 +167,49 @@ def test_what_is_wrong_with_one_is_said_and_nothing_else_breaks(installed, value
     takes("theirs")
 
 
-def test_two_of_one_name_and_one_of_our_own_are_left_out_and_named(installed):
-    installed({"twice": "another_maker:Good", "fake": "another_maker:Good"}, again={"twice": "another_maker:Good"})
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("Vague", "theirs: expected texts of its details(), got {'threads': 1}; ask who makes other-pack"),
+        ("Hungry", "theirs changes the values of input images in its run; ask who makes other-pack"),
+        ("Double", "theirs answers with 2 outputs, and by its outputs() it has 1"),
+        ("Lists", "theirs answers with list for output output0, and expected was an array"),
+        ("Half", "output output0 as float32[1, 9, 7], and by its outputs() it is float32[1, 9, 2100]"),
+        ("Whole", "output output0 as int64[1, 9, 2100], and by its outputs() it is float32[1, 9, 2100]"),
+        ("Nothing", "theirs answers with NoneType, and expected was a list of arrays"),
+    ],
+)
+def test_a_first_run_that_is_no_answer_is_an_error(installed, value, said):
+    """A model alone has no results that would show it."""
+    installed({"theirs": f"another_maker:{value}"})
+    feeds = {"images": np.zeros((1, 3, 320, 320), np.float32)}
+    options = OpenOptions.for_shapes(inspect_model(MODEL), 1, {"images": feeds["images"].shape})
+    with pytest.raises(CellError) as e:
+        open_backend("theirs", MODEL, options).run(feeds)
+    assert said in str(e.value)
+
+
+def test_only_the_first_run_is_watched(installed):
+    installed({"good": "another_maker:Good"})
+    feeds = {"images": np.zeros((1, 3, 320, 320), np.float32)}
+    options = OpenOptions.for_shapes(inspect_model(MODEL), 1, {"images": feeds["images"].shape})
+    with open_backend("good", MODEL, options) as opened:
+        assert "run" in vars(opened)
+        opened.run(feeds)
+        assert "run" not in vars(opened)
+
+
+def test_two_of_one_name_and_one_of_our_own_and_one_that_is_no_name_are_left_out_and_named(installed):
+    good = "another_maker:Good"
+    # The last names a cell, and so a file.
+    installed({"twice": good, "fake": good, "a/b": good}, again={"twice": good})
+    assert "a/b" not in names.third_party()
     assert "twice" not in names.third_party()
     assert "fake" not in names.third_party()
     assert names.clashes() == (
-        "fake: other-pack register it, and it is a name of seatrial's own",
-        "twice: more-pack and other-pack register it",
+        "a/b: other-pack registers it, and a backend is called by at most 64 letters, digits, '_' and '-'; uninstall it",
+        "fake: other-pack registers it, and it is a name of seatrial's own; uninstall it",
+        "twice: more-pack and other-pack register it; uninstall one",
     )
     assert "left out: twice: more-pack and other-pack register it" in names.problem_of("twice")
 

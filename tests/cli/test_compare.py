@@ -639,6 +639,10 @@ def natively(data):
     data["cells"][0]["measurement"]["backend_details"]["called"] = "by the C API of libonnxruntime.so.1.32.0"
 
 
+def on_the_device(data):
+    data["cells"][0]["measurement"]["io_policy"] = "inputs bound on the device once"
+
+
 def doubtful(data):
     data["cells"][0]["measurement"]["doubt"] = "the stages do not add up"
 
@@ -651,6 +655,7 @@ def doubtful(data):
             "A was called natively and B from Python, which takes time of its own: measure both by one loop",
         ),
         (doubtful, "A's times are in doubt: the stages do not add up"),
+        (on_the_device, "A's requests pay for other copies than B's: inputs bound on the device once; and "),
         (unbounded, "A's p50 of infer has no interval: it needs more samples than the"),
         (unserved, "A left 7 requests unserved, which its figures know nothing of"),
         (overloaded, "A was overloaded: its latencies say how long it ran"),
@@ -695,6 +700,15 @@ def a_search(data):
     data["cells"][0]["load"]["curve"] = [point]
 
 
+def other_options(data):
+    data["cells"][0]["backend_options"] = {"streams": 2}
+
+
+def another_backend(data):
+    """That a plan calls 'fake'."""
+    data["cells"][0]["backend_kind"] = "openvino-cpu"
+
+
 def a_trace(data):
     data["cells"][0]["load"]["arrivals"] = "constant"
 
@@ -705,6 +719,8 @@ def a_trace(data):
         (other_shapes, "were measured on unlike inputs"),
         (a_search, "a search for a rate went through rates of its own in each run; bench both at one --rate"),
         (a_trace, "no configuration was measured in both"),
+        (other_options, "the other fake fp32 b1 t1 (fake:streams=2); compare"),
+        (another_backend, "the other fake fp32 b1 t1 (openvino-cpu); compare"),
     ],
 )
 def test_stored_runs_that_measured_something_else_are_refused(stored, edit, said):

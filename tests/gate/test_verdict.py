@@ -230,6 +230,10 @@ def tensor(**fields):
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(elements=0),)}, ["INCONCLUSIVE"]),
         ({"rtol": None, "atol": None, "tensors_note": "other shapes"}, ["INCONCLUSIVE"]),
         ({"rtol": None, "atol": None, "tensors_note": "n", **MATCHED, "least_agreement": 0.9}, ["PASS"]),
+        (
+            {"rtol": None, "atol": None, "tensors_note": "n", "other_shapes": True, **MATCHED, "least_agreement": 0.9},
+            ["FAIL", "PASS"],
+        ),
         ({"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(),), "special_images": 1}, ["FAIL"]),
         (
             {"rtol": 1e-3, "atol": 1e-3, "tensors": (tensor(share_outside=1),), "note": "kinds"},

@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from seatrial.machine.packages import BYSTANDERS, OPENCV, PACKAGES, packages
+from seatrial.runtimes import names
 
 
 def install(folder, name, version):
@@ -41,6 +42,24 @@ def test_what_is_installed_is_named(only, installed, found):
     for name, version in installed.items():
         install(only, name, version)
     assert packages() == found
+
+
+def test_what_brings_a_backend_counts_with_what_it_requires(only):
+    """Its runtime in another version is another thing measured, as ONNX Runtime's would be."""
+    install(only, "their-pack", "2")
+    install(only, "their-runtime", "3.1")
+    install(only, "their-tests", "9")
+    info = only / "their_pack-2.dist-info"
+    with (info / "METADATA").open("a") as f:
+        f.write(
+            "Requires-Dist: their-runtime>=3,<4\nRequires-Dist: not-here\nRequires-Dist: their-tests; extra == 'test'\n"
+        )
+    (info / "entry_points.txt").write_text("[seatrial.backends]\ntheirs = their_module:Backend\n")
+    names.third_party.cache_clear()
+    try:
+        assert packages() == {"their-pack": "2", "their-runtime": "3.1"}
+    finally:
+        names.third_party.cache_clear()
 
 
 def test_bystanders_are_asked_for_by_themselves(only):

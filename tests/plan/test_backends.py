@@ -37,10 +37,12 @@ def test_the_same_backend_twice_is_two_where_it_has_two_names(workspace):
 @pytest.mark.parametrize(
     ("matrix", "said"),
     [
-        ("{backends: [fake, {name: fake, backend: onnxruntime-cpu}]}", ["matrix.backends", "given twice", "fake"]),
+        ("{backends: [fake, {name: fake, backend: onnxruntime-cpu}]}", ["matrix.backends", "another backend's", "fake"]),
+        ("{backends: [fake, {name: fake, backend: fake}]}", ["matrix.backends", "given twice", "fake"]),
         ("{backends: [{backend: openvino}]}", ["matrix.backends[0].backend", "did you mean 'openvino-cpu'"]),
         ("{backends: [{name: x}]}", ["matrix.backends[0].backend", "required"]),
         ("{backends: [{name: a.b, backend: fake}]}", ["matrix.backends[0].name", "letters, digits", "'a.b'"]),
+        ("{backends: [{name: openvino-cpu, backend: fake}]}", ["matrix.backends[0].name", "another backend's", "'openvino-cpu'"]),
         ("{backends: [{backend: fake, option: {}}]}", ["matrix.backends[0].option", "did you mean 'options'"]),
         ("{backends: [{backend: fake, options: {x: 1}}]}", ["matrix.backends[0].options.x", "fake has no option 'x'; it takes none"]),
         ("{backends: [{backend: openvino-cpu, options: {hnt: latency}}]}", ["options.hnt", "did you mean 'hint'"]),

@@ -2,6 +2,7 @@
 
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from seatrial.cells import preflight as preflight_module
 from seatrial.cells.inputs import COMMON, Inputs
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import calibration_digest
@@ -16,6 +18,8 @@ from seatrial.cells.watch import Watcher
 from seatrial.digests import hash_file
 from seatrial.errors import DataError, ExitCode, PlanError
 from seatrial.plan.load import load_plan
+from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.settings import Setting
 from seatrial.trial.run import run_trial
 
 ONE = "\n  only:\n    model: model.fake.json\n    preprocess: {size: [8, 8], mode: stretch}\n    postprocess: {task: classify}"
@@ -204,3 +208,20 @@ def test_no_picture_is_drawn_of_another_one(workspace):
     assert [c.status for c in outcome.record.cells] == ["ok"]
     assert outcome.record.pictures == ()
     assert any(w.code == "no-pictures" and "1.png changed" in w.text for w in outcome.record.warnings)
+
+
+def test_a_file_that_an_option_names_is_watched_and_is_another_trial_once_it_is_another(tmp_path, monkeypatch):
+    """Such as an engine: --resume would go on with another one."""
+    monkeypatch.setattr(preflight_module, "takes", lambda _name: (Setting("engine", str, "", is_path=True),))
+    choices = (BackendChoice("fake", "mine", {"engine": "m.engine"}), BackendChoice("fake"))
+    matrix = SimpleNamespace(choices=choices)
+    plan = SimpleNamespace(path=tmp_path / "trial.yaml", folder=tmp_path, plan=SimpleNamespace(matrix=matrix))
+    with pytest.raises(PlanError, match="mine, option engine: .*m.engine cannot be read: No such file"):
+        preflight_module._option_digests(plan, Inputs())
+    (tmp_path / "m.engine").write_bytes(b"1")
+    inputs = Inputs()
+    before = preflight_module._option_digests(plan, inputs)
+    assert list(before) == ["mine engine"]
+    (tmp_path / "m.engine").write_bytes(b"22")
+    assert "m.engine changed" in inputs.changed("only")
+    assert preflight_module._option_digests(plan, Inputs()) != before

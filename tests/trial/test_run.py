@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from seatrial.history.find import list_runs, load_record
 from seatrial.history.frame import load_results
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.workload import OpenedFacts, Timing
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.trial.run import run_trial
 
 
@@ -161,6 +163,24 @@ def test_stages_that_do_not_add_up_mark_the_cell(workspace):
     table[:, -1] = 96
     found, warnings = cell_measurement(task, answer, table, 1)
     assert (found.doubt, warnings) == ("", ())
+
+
+@pytest.mark.parametrize("floor", [(), ((1, 1),)])
+def test_a_reference_that_computes_otherwise_says_so_with_what_asks_for_it(workspace, floor):
+    """An option that changes the arithmetic is no reduced precision: nothing else would tell that all is judged by it."""
+    ready = preflight(workspace.load(), False, lambda _: None)
+    cell, _ = pipeline_cell(ready, RunFolder(workspace.folder / "run"), "baseline")
+    task = measure_task(ready, cell, workspace.folder / "model.fake.json")
+    choice = BackendChoice("openvino-cpu", "quick", {"inference_precision": "bf16"})
+    task = replace(task, workload=replace(task.workload, backend=choice), floor=floor)
+    opened = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={}, io_policy="in place")
+    answer = MeasureAnswer(
+        opened=opened, timing=Timing(converged=True, ended="converged"), computed_in={"bf16": 34, "fp32": 1}
+    )
+    (said,) = cell_measurement(task, answer, np.array([[0, 10, 20, 30, 36, 96]] * 40), 1)[1]
+    assert said.code == "computed-otherwise"
+    assert ("the reference that other cells are judged against" in said.text) == bool(floor)
+    assert said.cure.endswith("or see whether openvino-cpu:inference_precision=bf16 asks for it")
 
 
 @pytest.mark.slow

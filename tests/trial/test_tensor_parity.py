@@ -21,6 +21,7 @@ from seatrial.pipeline.results import ResultsWriter
 from seatrial.precision import Calibration, variant
 from seatrial.trial.agreement import Comparer
 from seatrial.trial.run import run_trial
+from seatrial.trial.tensor_parity import _other_shapes
 
 CLASSES, ANCHORS, SIDE = 5, 64, 8
 DETECT = "{task: detect, format: yolov8, confidence: 0.25}"
@@ -364,3 +365,19 @@ def test_a_comparison_that_fails_takes_nothing_from_the_record(workspace):
     found = b.comparer.compare(cell).put_into(record)
     assert (found.seen, found.accuracy, found.across) == ("3 boxes", accuracy, None)
     assert found.parity.note
+
+
+@pytest.mark.parametrize(
+    ("reference", "cell", "other"),
+    [
+        ([(9, 2100)] * 3, [(9, 1050)] * 3, True),
+        ([(9, 2100)] * 3, [(9, 2100)] * 3, False),
+        # A list of objects is as long as there are some.
+        ([(5, 6), (7, 6)], [(5, 6), (6, 6)], False),
+        ([(5, 6), (7, 6)], [(7, 6), (7, 6)], False),
+        ([(5, 6)], [(4, 6)], False),
+    ],
+)
+def test_shapes_that_no_picture_explains(reference, cell, other):
+    sides = [[[np.zeros(shape)] for shape in side] for side in (reference, cell)]
+    assert _other_shapes(*sides) is other

@@ -129,7 +129,7 @@ def open_backend(backend: str | BackendChoice, model: Path, options: OpenOptions
 
         return NATIVE[name].open(model, options)
     if name in third_party():
-        return plugins.load(name).open(model, options)
+        return plugins.open_plugin(name, model, options)
     entry = _ENTRIES[name]
     kind = getattr(import_module(f"seatrial.backends.{entry.module}"), entry.class_name)
     return cast(Backend, kind.open(model, options))

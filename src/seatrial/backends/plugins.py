@@ -5,10 +5,15 @@ For: loading one, and saying what is wrong with it. Not for: seatrial's own (cat
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from seatrial.backends.base import Availability, Backend
-from seatrial.errors import BackendUnavailableError
+import numpy as np
+
+from seatrial.backends.base import Availability, Backend, OpenOptions
+from seatrial.errors import BackendUnavailableError, CellError, count_of
 from seatrial.runtimes.names import third_party
 from seatrial.runtimes.settings import Setting
 
@@ -21,7 +26,7 @@ def load(name: str) -> type[Backend]:
     point = third_party()[name]
     try:
         kind = point.load()
-    except Exception as e:  # another's code: whatever it raises
+    except (Exception, SystemExit) as e:  # another's code: whatever it raises
         raise BackendUnavailableError(f"backend {name}: {point.value} does not import: {_said(e)}; {_ask(name)}") from e
     lacks = [method for method in _NEEDS if not callable(getattr(kind, method, None))]
     if lacks:
@@ -29,7 +34,68 @@ def load(name: str) -> type[Backend]:
             f"backend {name}: expected a class with all of a backend's methods, and {point.value} lacks {', '.join(lacks)}; "
             "inherit seatrial.backends.base.Closing, which brings most of them"
         )
+    given = getattr(kind, "settings", ())
+    if not isinstance(given, tuple | list) or not all(isinstance(s, Setting) for s in given):
+        raise BackendUnavailableError(
+            f"backend {name}: expected settings as a tuple of seatrial.runtimes.settings.Setting, and {point.value} has "
+            f"{given!r}; {_ask(name)}"
+        )
     return kind  # type: ignore[no-any-return]
+
+
+def open_plugin(name: str, model: Path, options: OpenOptions) -> Backend:
+    """Opened, and watched in its first run.
+
+    Raises:
+        BackendUnavailableError: it cannot run here.
+        CellError: what it says of itself is not what a record holds; and in its first run, where that is no answer to it.
+    """
+    backend = load(name).open(model, options)
+    said = {"details()": backend.details(), "io_policy()": {"io_policy": backend.io_policy()}}
+    for method, texts in said.items():
+        if not isinstance(texts, dict) or not all(isinstance(t, str) for pair in texts.items() for t in pair):
+            backend.close()
+            raise CellError(f"{name}: expected texts of its {method}, got {texts!r}; {_ask(name)}")
+    _watch_first_run(name, backend)
+    return backend
+
+
+def _watch_first_run(name: str, backend: Any) -> None:
+    """Its first answer is held against its own outputs(), and its feeds against what they were. Later runs are its own alone:
+    nothing of this is in a measurement."""
+    run = backend.run
+
+    def first(feeds: Mapping[str, Any]) -> Any:
+        del backend.run
+        before = {n: zlib.crc32(np.ascontiguousarray(a).data) for n, a in feeds.items()}
+        outputs = run(feeds)
+        changed = [n for n, a in feeds.items() if zlib.crc32(np.ascontiguousarray(a).data) != before[n]]
+        if changed:
+            raise CellError(f"{name} changes the values of input {', '.join(changed)} in its run; {_ask(name)}")
+        if problem := _no_answer(backend, outputs):
+            raise CellError(f"{name} answers {problem}; {_ask(name)}")
+        return outputs
+
+    backend.run = first
+
+
+def _no_answer(backend: Backend, outputs: Any) -> str:
+    """What is odd about an answer, for people. What outputs() leaves open is not looked at."""
+    expected = backend.outputs()
+    if not isinstance(outputs, list | tuple):
+        return f"with {type(outputs).__name__}, and expected was a list of arrays"
+    if len(outputs) != len(expected):
+        return f"with {count_of(len(outputs), 'output')}, and by its outputs() it has {len(expected)}"
+    for spec, array in zip(expected, outputs, strict=True):
+        if not isinstance(array, np.ndarray):
+            return f"with {type(array).__name__} for output {spec.name}, and expected was an array"
+        fits = len(spec.shape) == array.ndim and all(
+            d in (None, n) for d, n in zip(spec.shape, array.shape, strict=True)
+        )
+        if np.dtype(spec.dtype).kind != array.dtype.kind or (spec.shape and not fits):
+            got = f"{array.dtype.name}{list(array.shape)}"
+            return f"output {spec.name} as {got}, and by its outputs() it is {spec.dtype}{list(spec.shape) or ''}"
+    return ""
 
 
 def availability(name: str) -> Availability:
@@ -44,7 +110,7 @@ def availability(name: str) -> Availability:
         return Availability(name, True, version)
     try:
         found = kind.availability()
-    except Exception as e:  # another's code
+    except (Exception, SystemExit) as e:  # another's code
         return Availability(name, False, version, f"its own check failed: {_said(e)}", _ask(name))
     if not isinstance(found, Availability):
         return Availability(name, False, version, f"its own check answers {found!r}, no Availability", _ask(name))
@@ -59,7 +125,7 @@ def settings(name: str) -> tuple[Setting, ...]:
         return ()
 
 
-def _said(e: Exception) -> str:
+def _said(e: BaseException) -> str:
     return f"{type(e).__name__}: {e}".splitlines()[0]
 
 

@@ -39,20 +39,25 @@ def cell_measurement(
     if answer.engines_problem:
         said = f"native and reference kernels could not be compared: {answer.engines_problem}"
         warnings.append(Warning("engine-comparison", said))
-    warnings.append(_computed_otherwise(task.workload, m))
+    # Of a reference cell alone the floor is measured.
+    warnings.append(_computed_otherwise(task.workload, m, is_reference=bool(task.floor)))
     if answer.computed_problem:
         said = f"nobody knows in which type the products compute: {answer.computed_problem}"
         warnings.append(Warning("computed-unknown", said))
     return m, tuple(filter(None, warnings))
 
 
-def _computed_otherwise(w: Workload, m: Measurement) -> Warning | None:
+def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warning | None:
     """Of fp32, the file as it is, only where the file is float32."""
     precision, share = w.precision, m.share_as_asked(w.precision)
     if (precision == "fp32" and w.model_info.weights) or share is None or share >= 0.5:
         return None
     said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
-    return Warning("computed-otherwise", said, "name a backend that has kernels for it, or leave the precision out")
+    said += ", and it is the reference that other cells are judged against" if is_reference else ""
+    cure = "name a backend that has kernels for it, or leave the precision out"
+    if w.backend.options:
+        cure += f"; or see whether {w.backend.words()} asks for it"
+    return Warning("computed-otherwise", said, cure)
 
 
 def _engine_comparison(times: StageEngines) -> EngineComparison:

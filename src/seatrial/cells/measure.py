@@ -101,7 +101,7 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             problem = f"{type(e).__name__}: {e}"
         computed, untold = {}, ""
         try:
-            computed = opened.backend.computed_in(opened.feeds)
+            computed = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
         except Exception as e:  # as above
             untold = f"{type(e).__name__}: {str(e)[:200]}"
         return MeasureAnswer(

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seatrial.backends import availability
@@ -65,6 +66,8 @@ class Ready:
     code_digests: dict[str, str]
     warnings: list[Warning]
     inputs: Inputs
+    option_digests: dict[str, str]
+    """Of files that options of backends name, such as an engine."""
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for --resume to carry on."""
@@ -72,6 +75,7 @@ class Ready:
         made = any(p != "fp32" for p in self.plan.plan.matrix.precisions)
         return {
             **({"conversions": CONVERSIONS} if made else {}),
+            **({"option_digests": self.option_digests} if self.option_digests else {}),
             "plan_digest": self.plan.digest,
             "images_digest": self.images_digest,
             "model_digests": {name: m.digest for name, m in self.models.items()},
@@ -90,6 +94,7 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
     _check_code(plan, allow_code)
     inputs = Inputs()
     code_digests = _code_digests(plan, inputs)
+    option_digests = _option_digests(plan, inputs)
     infos, labels, warnings = check_models(plan)
     for name, info in infos.items():
         inputs.add(name, info.hashed)
@@ -130,7 +135,25 @@ def preflight(plan: PlanFile, allow_code: bool, checking: Callable[[str], None])
         truth_digest=_digest_of(judged_by, labels),
         warnings=warnings,
         inputs=inputs,
+        option_digests=option_digests,
     )
+
+
+def _option_digests(plan: PlanFile, inputs: Inputs) -> dict[str, str]:
+    """By what a plan calls the backend, and the option. PlanError for one that is not there."""
+    digests = {}
+    for choice in plan.plan.matrix.choices:
+        settings = takes(choice.backend)
+        own = choice.within(plan.folder, settings).options
+        for name in (s.name for s in settings if s.is_path and s.name in own):
+            try:
+                hashed = hash_file(Path(str(own[name])))
+            except OSError as e:
+                where = f"{plan.path}: matrix.backends, {choice.label}, option {name}"
+                raise PlanError(f"{where}: {own[name]} cannot be read: {e.strerror or e}") from None
+            inputs.add(COMMON, [hashed])
+            digests[f"{choice.label} {name}"] = "sha256:" + hashed.sha256
+    return digests
 
 
 def _copies(images: Sequence[ImageFile], hashed: Sequence[HashedFile]) -> list[Warning]:

@@ -28,6 +28,7 @@ from seatrial.errors import (
     Failure,
     ModelError,
     PlanError,
+    UsageError,
     did_you_mean,
 )
 from seatrial.gate.budgets import concerns
@@ -41,7 +42,8 @@ from seatrial.model.image_size import main_input
 from seatrial.plan.models import Matrix
 from seatrial.plan.reference import is_reference_configuration
 from seatrial.precision.variants import variant_path
-from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.choice import BackendChoice, named_in
+from seatrial.runtimes.names import known_names, problem_of
 from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
 
@@ -248,4 +250,11 @@ def _choice(matrix: Matrix, backend: str | BackendChoice | None) -> BackendChoic
     if backend is None:
         return check_backend(matrix.choices[0])
     named = next((c for c in matrix.choices if c.label == backend), None)
+    if named is None and isinstance(backend, str) and problem_of(named_in(backend)):
+        names = list(dict.fromkeys((*matrix.backend_names, *known_names())))
+        raise UsageError(
+            f"expected a name of the plan's matrix or a backend, one of {', '.join(names)}, got {backend!r}"
+            f"{did_you_mean(backend, names)}",
+            option="backend",
+        )
     return check_backend(named or backend)

@@ -143,6 +143,7 @@ def bench(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Measure one model on made-up inputs, or a pipeline on images (--images or a plan's), in fresh processes, under a load."""
+    from seatrial.cli.subjects import is_plan
     from seatrial.history.run_folder import new_run
     from seatrial.loads.bench import run_bench
     from seatrial.loads.sweep import Sweep
@@ -151,7 +152,8 @@ def bench(
 
     if loop not in ("native", "python"):
         raise UsageError(f"--loop: expected native or python, got {loop!r}{did_you_mean(loop, ['native', 'python'])}")
-    check_backend_name(backend)
+    if not is_plan(model):  # which may have names of its own
+        check_backend_name(backend)
     seconds = time_s("--max-time", max_time)
     shapes = shapes_of(shape)
     if find_rate and percentile:
@@ -224,6 +226,7 @@ def _on_images(
     from seatrial.loads.guessed import PIPELINE, guessed_plan
     from seatrial.loads.subject import pipeline_bench
     from seatrial.report.guess_text import print_guess
+    from seatrial.runtimes.choice import named_in
 
     if is_plan(text):
         raise UsageError(
@@ -237,7 +240,10 @@ def _on_images(
     found = guessed_plan(Path(text), images, shapes=shapes, **given)
     ready = preflight(found.plan, False, lambda _: None)
     print_guess(out, Path(text).name, found.info, found.guess.why, found.guess.unsure)
-    options = {**options, "backend": found.plan.plan.matrix.choices[0], "batch": found.batch}
+    own = found.plan.plan.matrix.choices[0]
+    # A plan in memory names a backend alone: its options are the command's.
+    chosen = own if own.backend != named_in(given["backend"]) else given["backend"]
+    options = {**options, "backend": chosen, "batch": found.batch}
     subject = pipeline_bench(ready, run, PIPELINE, **options)
     warnings = tuple(w for w in subject.warnings if w.code != "check-marks")
     # No file holds the plan: what it says is in the record.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -157,10 +158,12 @@ def _options(settings: list[str] | None) -> EngineOptions:
         name, equals, value = text.partition("=")
         if not equals:
             raise UsageError(f"--set: expected NAME=VALUE such as weight_streaming=true, got {text!r}")
+        if name in given:
+            raise UsageError(f"--set: expected each option once, got {name} twice; leave one away")
         read = known[name].read(value) if name in known else None
         given[name] = value if read is None else read
-    engine, run = options_of(given)
-    if run != RunOptions():
+    engine, _ = options_of(given)
+    if any(f.name in given for f in fields(RunOptions)):
         raise UsageError(
             f"--set: {', '.join(given)}: not all of it is of the engine; what is of running it is a plan's options"
         )

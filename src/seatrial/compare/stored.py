@@ -23,6 +23,7 @@ from seatrial.history.records import (
 )
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.stages import END_TO_END, QUEUE
 from seatrial.stats.compare import Verdict, as_said, judge, margin_words
 from seatrial.stats.separate import separate_effect, separate_noise_floor
@@ -72,7 +73,7 @@ def _match(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
     one_each = len({c.pipeline for c in mine}) == len({c.pipeline for c in theirs}) == 1
 
     def key(c: CellRecord) -> str:
-        return " ".join([configuration(c.id) if one_each else c.id, *_load_words(c)])
+        return " ".join([configuration(c.id) if one_each else c.id, *_backend_words(c), *_load_words(c)])
 
     by_key = {key(c): c for c in theirs}
     pairs = [(c, by_key[key(c)]) for c in mine if key(c) in by_key]
@@ -83,6 +84,13 @@ def _match(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
             "compare the models themselves, in lock-step"
         )
     return pairs
+
+
+def _backend_words(c: CellRecord) -> list[str]:
+    """What a backend's name stands for: with other options it is another configuration, whatever it is called."""
+    choice = BackendChoice(c.backend_kind or c.backend, options=dict(sorted(c.backend_options.items())))
+    words = choice.words()
+    return [] if words == c.backend else [f"({words})"]
 
 
 def _load_words(c: CellRecord) -> list[str]:
@@ -223,6 +231,9 @@ def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metri
             return f"{name} was overloaded: its latencies say how long it ran"
         if cell.measured.doubt:
             return f"{name}'s times are in doubt: {cell.measured.doubt}"
+    policies = [c.measured.io_policy for c in (a, b)]
+    if all(policies) and policies[0] != policies[1]:
+        return f"A's requests pay for other copies than B's: {policies[0]}; and {policies[1]}"
     how = [_called(c) for c in (a, b)]
     if how[0] != how[1]:
         return f"A was called {how[0]} and B {how[1]}, which takes time of its own: measure both by one loop"

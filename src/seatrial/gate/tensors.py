@@ -23,6 +23,8 @@ def judge_tensors(cell: CellRecord, parity: ParityResult) -> list[Decision]:
     if parity.special_images:
         reason = f"NaN or infinity on one side only in {parity.special_images} image(s), first {parity.special_example}"
         return [decision(check, "FAIL", reason, cell.id)]
+    if parity.other_shapes:
+        return [decision(check, "FAIL", f"{parity.tensors_note}, on all images", cell.id)]
     broken = next((t for t in parity.tensors if t.nan_mismatch), None)
     if broken:
         return [decision(check, "FAIL", f"{broken.name}: NaN or infinity on one side only", cell.id)]

@@ -51,8 +51,7 @@ def guessed_plan(
     info = inspect_model(model)
     if not Path(images).exists():
         raise DataError(f"{option('images')}: expected a folder of images, or one, got {images!r}, which is not there")
-    backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
-    check_backend(backend)
+    backend = "fake" if model.name.endswith(FAKE_SUFFIX) else check_backend(backend).backend
     size = picture_size(info, shapes, batch or 1)
     init = f"seatrial init {shlex.quote(str(model))} {flag('images')} {shlex.quote(images)}"
     try:

@@ -5,7 +5,10 @@ For: the machine's fingerprint, and the names of cached models. Not for: whether
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import PackageNotFoundError, version
+
+from seatrial.runtimes.names import third_party
 
 # One module comes in several distributions: whichever is installed is what runs.
 OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless")
@@ -32,7 +35,15 @@ PACKAGES = (
     "openvino",
     "openvino-nightly",
     "tensorrt",
+    "tensorrt-cu12",
+    "tensorrt-cu13",
+    "tensorrt-rtx-cu12",
     "tensorrt-rtx-cu13",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu12",
+    "onnxruntime-ep-nv-tensorrt-rtx-cu13",
+    "onnxruntime-ep-openvino",
+    "nvidia-cublas",
+    "nvidia-cublas-cu12",
     "nvidia-cuda-runtime",
     "nvidia-cuda-runtime-cu12",
     "nvidia-cudnn-cu12",
@@ -42,11 +53,21 @@ PACKAGES = (
 BYSTANDERS = ("torch",)
 
 
-def packages(names: tuple[str, ...] = PACKAGES) -> dict[str, str]:
+def packages(names: tuple[str, ...] | None = None) -> dict[str, str]:
+    """By default PACKAGES, and those that bring backends of their own, with what these require."""
     found = {}
-    for name in names:
+    for name in PACKAGES if names is None else names:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return found if names is not None else packages(_of_plugins()) | found
+
+
+def _of_plugins() -> tuple[str, ...]:
+    """Distributions that register a backend, and what each requires: the runtime is mostly one of those."""
+    own = [point.dist for point in third_party().values() if point.dist]
+    required = [r for dist in own for r in dist.requires or () if "extra ==" not in r.replace("extra==", "extra ==")]
+    return tuple(
+        dict.fromkeys([*(dist.name for dist in own), *(re.split(r"[^\w.-]", r, maxsplit=1)[0] for r in required)])
+    )

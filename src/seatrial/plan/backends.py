@@ -41,6 +41,12 @@ class NamedBackend(Strict):
                 "expected at most 64 letters, digits, '_' and '-', got {given}",
                 {"key": "name", "given": repr(self.name)},
             )
+        if self.name is not None and self.name != self.backend and not problem_of(self.name):
+            raise PydanticCustomError(
+                "bad_name",
+                "expected a name of its own, got {given}, which is another backend's: its cells would be taken for that one's",
+                {"key": "name", "given": repr(self.name)},
+            )
         # A third party's are known once it is loaded: checked with the models.
         if self.backend in OWN:
             for option, why in option_problems(self.backend, self.options).items():

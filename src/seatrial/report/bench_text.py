@@ -53,7 +53,8 @@ def print_cell(out: Console, name: str, cell: CellRecord) -> None:
     """What ran, its latencies with their intervals, and what only this load shows."""
     m, load = cell.measured, cell.load or LoadResult(scenario="single-stream")
     scenario = "" if load.scenario == "single-stream" else f"{configuration(cell.id).split()[-1]} · "
-    how = f"  {scenario}{' · '.join(m.backend_details.values())} · batch {cell.batch}"
+    asked = f"{cell.backend_words} · " if cell.backend_words else ""
+    how = f"  {scenario}{asked}{' · '.join(m.backend_details.values())} · batch {cell.batch}"
     sentence(out, Text.assemble((printable(name), "bold"), how))
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("what", "value", "more"):

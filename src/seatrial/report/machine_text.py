@@ -62,7 +62,7 @@ def print_settings(out: Console, settings: Sequence[Setting]) -> None:
 
 def print_clashes(out: Console, clashes: Sequence[str]) -> None:
     for said in clashes:
-        hanging(out, ("! ", "yellow"), f"left out: {said}; uninstall one")
+        hanging(out, ("! ", "yellow"), f"left out: {said}")
 
 
 def print_disturbances(out: Console, disturbances: Sequence[Mapping[str, str]]) -> None:

@@ -27,26 +27,36 @@ OWN = (
 
 @cache
 def third_party() -> dict[str, EntryPoint]:
-    """Of installed packages, by name; one that takes a name of seatrial's own, or two of one name, are left out here: clashes()
-    names them. Nothing of them is imported."""
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
-        found.setdefault(point.name, []).append(point)
-    return {name: points[0] for name, points in sorted(found.items()) if name not in OWN and len(points) == 1}
+    """Of installed packages, by name; one that takes a name of seatrial's own, two of one name, and one that no cell could be
+    called are left out here: clashes() names them. Nothing of them is imported."""
+    return {name: points[0] for name, points in _registered().items() if not _clash(name, len(points))}
 
 
 @cache
 def clashes() -> tuple[str, ...]:
     """What is wrong with entry points that are left out, for people."""
-    found: dict[str, list[str]] = {}
+    found = []
+    for name, points in _registered().items():
+        packages = sorted(p.dist.name if p.dist else p.value for p in points)
+        if why := _clash(name, len(points)):
+            found.append(f"{name}: {' and '.join(packages)} register{'s' if len(packages) == 1 else ''} it{why}")
+    return tuple(found)
+
+
+def _registered() -> dict[str, list[EntryPoint]]:
+    found: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
-        found.setdefault(point.name, []).append(point.dist.name if point.dist else point.value)
-    return tuple(
-        f"{name}: {' and '.join(sorted(packages))} register it"
-        + (", and it is a name of seatrial's own" if name in OWN else "")
-        for name, packages in sorted(found.items())
-        if name in OWN or len(packages) > 1
-    )
+        found.setdefault(point.name, []).append(point)
+    return dict(sorted(found.items()))
+
+
+def _clash(name: str, count: int) -> str:
+    """Why a name that so many packages register is nobody's; '' where it is one's."""
+    if name in OWN:
+        return ", and it is a name of seatrial's own; uninstall it"
+    if not is_label(name):
+        return ", and a backend is called by at most 64 letters, digits, '_' and '-'; uninstall it"
+    return "; uninstall one" if count > 1 else ""
 
 
 def known_names() -> tuple[str, ...]:

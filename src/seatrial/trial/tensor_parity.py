@@ -54,8 +54,15 @@ def own_pipeline(
             fields |= _elementwise(sides[0], sides[1], tolerance, cell, reference)
             fields["tolerance_from"] += unmeasured(measured)
     except ValueError as e:
-        fields["tensors_note"] = str(e)
+        fields |= {"tensors_note": str(e), "other_shapes": _other_shapes(*raw)}
     return fields
+
+
+def _other_shapes(a: Raw, b: Raw) -> bool:
+    """Whether shapes differ that do not depend on the picture: on several images each side has its own and no other. What lists
+    objects, as a model with NMS in it does, has another length on each image."""
+    shapes = [{tuple(np.shape(output) for output in image) for image in side} for side in (a, b)]
+    return min(len(a), len(b)) > 1 and all(len(own) == 1 for own in shapes) and shapes[0] != shapes[1]
 
 
 def between_pipelines(

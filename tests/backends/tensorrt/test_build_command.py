@@ -103,6 +103,8 @@ def test_the_datacentre_library_builds_for_the_device_at_hand(run, bench):
         (("cnn.onnx", *RTX, "--set", "tf32"), 2, "--set: expected NAME=VALUE such as weight_streaming=true, got 'tf32'"),
         (("cnn.onnx", *RTX, "--set", "cuda_graph=false"), 2, "--set: cuda_graph: not all of it is of the engine"),
         (("cnn.onnx", *RTX, "--images", "photos"), 2, "fp32 is the file as it is: leave --images, --plan and --keep-fp32 out"),
+        (("cnn.onnx", *RTX, "--set", "cuda_graph=true"), 2, "--set: cuda_graph: not all of it is of the engine"),
+        (("cnn.onnx", *RTX, "--set", "tf32=true", "--set", "tf32=false"), 2, "--set: expected each option once, got tf32 twice"),
         (("cnn.onnx", *RTX, "--set", "fp16=true"), 4, "options.fp16: TensorRT has no option 'fp16'; it takes workspace_mib, tf32"),
         (("cnn.onnx", *RTX, "--set", "builder_level=3"), 5, "builder_level: TensorRT-RTX 1.7.1.116 has no such option"),
         (("cnn.onnx", *RTX, "--shape", "x=1x3x9x9"), 2, "cannot take 1x3x9x9"),

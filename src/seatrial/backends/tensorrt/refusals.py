@@ -46,6 +46,7 @@ _OF_BUILDS = _cures(
     (r"has no runners that implement it", "it parses, and no kernel computes it: leave it out of the model"),
     (r"Could not infer output types", "no kernel takes these types: keep it in fp32 with --keep-fp32 {operator}, or take fp16"),
     (r"workspace limit|Compiling this graph requires workspace", "set a larger workspace_mib, or none"),
+    (r"Requested size was \d+ bytes", "set a larger workspace_mib, or none"),
     (r"contradictory IOptimizationProfile|different constant values", "dimensions that share a name need equal sizes"),
     (r"FP32 GEMM is not supported", "sm75 computes products in fp16 alone: convert with --precision fp16"),
     (r"HW-specific datatypes: fp8", "fp8 wants sm89 or later: leave the others out of --for"),

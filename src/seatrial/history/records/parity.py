@@ -67,6 +67,8 @@ class ParityResult(Frozen):
     """The reference detects nothing anywhere, or answers the same for every image: there is nothing to agree with."""
     note: str = ""
     tensors_note: str = ""
+    other_shapes: bool = False
+    """The raw outputs of each side have one shape on all images, and not the same: no picture explains that."""
     tolerance_from: str = ""
     """Where rtol and atol come from: the plan, or the table, or three times the floor where that is more."""
     mean_rtol: float | None = None

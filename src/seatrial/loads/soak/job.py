@@ -64,7 +64,7 @@ def run_soak(task: SoakTask, folder: Path, tell: Tell) -> SoakAnswer:
         try:
             timing, unserved = _Soak(task, opened, shared, folder, tell).run()
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend} failed in a run: {first_line(e)}", refusal=True) from e
+            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
         return SoakAnswer(
             timing=timing,
             unserved=unserved,
