@@ -237,7 +237,7 @@ def _on_images(
     found = guessed_plan(Path(text), images, shapes=shapes, **given)
     ready = preflight(found.plan, False, lambda _: None)
     print_guess(out, Path(text).name, found.info, found.guess.why, found.guess.unsure)
-    options = {**options, "backend": found.plan.plan.matrix.choices[0], "batch": found.batch}
+    options = {**options, "backend": found.choice, "batch": found.batch}
     subject = pipeline_bench(ready, run, PIPELINE, **options)
     warnings = tuple(w for w in subject.warnings if w.code != "check-marks")
     # No file holds the plan: what it says is in the record.
