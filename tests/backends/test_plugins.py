@@ -1,5 +1,6 @@
 """Backends of other packages: found by their entry point, loaded late, and each fault of theirs named."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,11 @@ from extras import extra
 from processes import SEATRIAL, ran
 
 from seatrial.backends import OpenOptions, availability, open_backend, plugins
+from seatrial.backends.base import check_answer
 from seatrial.backends.catalogue import takes
 from seatrial.cells.checks import check_backend
 from seatrial.demo import MODEL
-from seatrial.errors import BackendUnavailableError, UsageError
+from seatrial.errors import BackendUnavailableError, ModelError, UsageError
 from seatrial.model.file import inspect_model
 from seatrial.runtimes import names
 from seatrial.runtimes.choice import BackendChoice
@@ -43,6 +45,22 @@ class Good(Closing):
     def another(self): return self
     def details(self): return {}
     def close(self): self._inner.close()
+
+class Named(Good):
+    def run(self, feeds): return dict(enumerate(self._inner.run(feeds)))
+
+class Lists(Good):
+    def run(self, feeds): return [y.tolist() for y in self._inner.run(feeds)]
+
+class More(Good):
+    def run(self, feeds): return [*self._inner.run(feeds), *self._inner.run(feeds)]
+
+class Number(Good):
+    def details(self): return {"threads": 3}
+
+class Half(Closing):
+    @classmethod
+    def open(cls, model, options): return cls()
 
 class Absent(Good):
     @classmethod
@@ -117,6 +135,7 @@ def test_one_that_is_installed_runs_like_our_own(installed):
         ("another_maker:Missing", "does not import: AttributeError"),
         ("another_maker:Bare", "another_maker:Bare lacks inputs, outputs, run, work, another, details, computed_in, io_policy, "
          "close; inherit seatrial.backends.base.Closing"),
+        ("another_maker:Half", "another_maker:Half lacks inputs, outputs, another, details; docs/backends.md says what"),
         ("another_maker:Absent", "its card is not there; buy one"),
         ("another_maker:Wild", "its own check failed: OSError: no such device; ask who makes other-pack"),
         ("another_maker:Odd", "its own check answers True, no Availability"),
@@ -133,12 +152,32 @@ def test_what_is_wrong_with_one_is_said_and_nothing_else_breaks(installed, value
     takes("theirs")
 
 
+OUTPUTS = "expected a list of 1 array of the backend (output0), got"
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("Named", f"{OUTPUTS} a dict;"),
+        ("Lists", f"{OUTPUTS} a list among them;"),
+        ("More", f"{OUTPUTS} 2;"),
+        ("Number", "expected texts by name of the backend's details(), got 'threads': 3;"),
+    ],
+)
+def test_an_answer_that_is_no_list_of_the_models_outputs_is_an_error_of_the_package(installed, kind, said):
+    installed({"theirs": f"another_maker:{kind}"})
+    with open_backend("theirs", MODEL, OpenOptions(input_shapes={"images": (1, 3, 320, 320)})) as backend:
+        outputs = backend.run({"images": np.zeros((1, 3, 320, 320), np.float32)})
+        with pytest.raises(ModelError, match=re.escape(said)):
+            check_answer(MODEL, backend, outputs)
+
+
 def test_two_of_one_name_and_one_of_our_own_are_left_out_and_named(installed):
     installed({"twice": "another_maker:Good", "fake": "another_maker:Good"}, again={"twice": "another_maker:Good"})
     assert "twice" not in names.third_party()
     assert "fake" not in names.third_party()
     assert names.clashes() == (
-        "fake: other-pack register it, and it is a name of seatrial's own",
+        "fake: other-pack registers it, and it is a name of seatrial's own",
         "twice: more-pack and other-pack register it",
     )
     assert "left out: twice: more-pack and other-pack register it" in names.problem_of("twice")

@@ -9,10 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, Work
-from seatrial.errors import ModelError, did_you_mean
+from seatrial.errors import ModelError, count_of, did_you_mean
 from seatrial.runtimes.settings import Value
 
 if TYPE_CHECKING:
@@ -188,6 +189,32 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
             "preprocess stage may return a dict with one array an input",
             subject=model,
         )
+
+
+def check_answer(model: Path, backend: Backend, outputs: Any) -> None:
+    """ModelError where a run of a backend gives no list of arrays, or not one an output, as a package's own backend may; and
+    where its details are no texts."""
+    for name, value in backend.details().items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ModelError(
+                f"expected texts by name of the backend's details(), got {name!r}: {value!r}; its maker has to mend that",
+                subject=model,
+            )
+    expected = [o.name for o in backend.outputs()]
+    strange = [o for o in outputs if not isinstance(o, np.ndarray)] if isinstance(outputs, list | tuple) else []
+    if not isinstance(outputs, list | tuple):
+        got = f"a {type(outputs).__name__}"
+    elif strange:
+        got = f"a {type(strange[0]).__name__} among them"
+    elif len(outputs) != len(expected):
+        got = f"{len(outputs)}"
+    else:
+        return
+    raise ModelError(
+        f"expected a list of {count_of(len(expected), 'array')} of the backend ({', '.join(expected)}), got {got}; "
+        "its maker has to mend its run()",
+        subject=model,
+    )
 
 
 def bound_key(array: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], str]:

@@ -95,6 +95,7 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
     import cv2
 
     from seatrial.backends import OpenOptions, open_backend
+    from seatrial.backends.base import check_answer
 
     cv2.setNumThreads(w.threads)
     pipeline = build(w)
@@ -112,6 +113,7 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
         loaded = now_ns()
         outputs = backend.run(feeds)
         answered = now_ns()
+        check_answer(Path(w.model), backend, outputs)
         pipeline.postprocess(outputs, geometries)
     except BaseException:
         backend.close()

@@ -42,7 +42,7 @@ def clashes() -> tuple[str, ...]:
     for point in entry_points(group=GROUP):
         found.setdefault(point.name, []).append(point.dist.name if point.dist else point.value)
     return tuple(
-        f"{name}: {' and '.join(sorted(packages))} register it"
+        f"{name}: {' and '.join(sorted(packages))} {'register' if len(packages) > 1 else 'registers'} it"
         + (", and it is a name of seatrial's own" if name in OWN else "")
         for name, packages in sorted(found.items())
         if name in OWN or len(packages) > 1
