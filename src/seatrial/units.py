@@ -123,6 +123,8 @@ def format_value(value: float, unit: str) -> str:
         return format_seconds(value)
     if unit == "B":
         return format_bytes(value)
+    if unit == "B/h":
+        return f"{format_bytes(value)}/h"
     if unit == "images/s":
         return format_rate(value)
     if unit == "points":
