@@ -52,7 +52,13 @@ def _computed_otherwise(w: Workload, m: Measurement) -> Warning | None:
     if (precision == "fp32" and w.model_info.weights) or share is None or share >= 0.5:
         return None
     said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
-    return Warning("computed-otherwise", said, "name a backend that has kernels for it, or leave the precision out")
+    cure = "name a backend that has kernels for it, or leave the precision out"
+    asked = w.backend.options.get("inference_precision")
+    if chosen := {"bf16": "bf16", "f16": "fp16"}.get(str(asked)):
+        cure = (
+            f"inference_precision: {asked} asks for that; with precisions: [{chosen}] answers are judged as {chosen}'s"
+        )
+    return Warning("computed-otherwise", said, cure)
 
 
 def _engine_comparison(times: StageEngines) -> EngineComparison:

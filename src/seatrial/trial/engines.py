@@ -134,16 +134,23 @@ def build_engine(
     with tempfile.TemporaryDirectory(prefix="seatrial-build-") as folder:
         if request.precision != "fp32":
             info = _variant(request, model, plan, Path(folder), allow_code, tell)
-        path, built, manifest = build_and_keep(
-            library,
-            info,
-            profiles,
-            request.options,
-            device,
-            tell,
-            _target(request, model, library),
-            _cure(request),
-        )
+        try:
+            path, built, manifest = build_and_keep(
+                library,
+                info,
+                profiles,
+                request.options,
+                device,
+                tell,
+                _target(request, model, library),
+                _cure(request),
+            )
+        except ModelError as e:
+            # A variant's own file is gone when somebody reads this.
+            called = f"{model} in {request.precision}" if e.subject == str(info.path) != str(model) else e.subject
+            raise ModelError(
+                e.text, subject=called, key=e.key, option=e.option, value=e.value, refusal=e.refusal
+            ) from e
     held = info.weights if request.precision == "fp32" else ""
     return EngineMade(path, request.precision, held, manifest, built.layers)
 
