@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.history.records import CellRecord, Measured, configuration
+from seatrial.history.records import CellRecord, Measured
 from seatrial.report.ticks import in_figures, in_seconds, limits, scale
 from seatrial.stages import DECODE, END_TO_END, INFER, POSTPROCESS, PREPROCESS, QUEUE
 from seatrial.units import seconds_unit
@@ -94,7 +94,7 @@ def waterfall(cells: Sequence[CellRecord]) -> str:
         axes.annotate(
             f"{left:.3g} {unit}", (left, row), (5, 0), textcoords="offset points", va="center", fontsize=9, color=INK
         )
-    axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {configuration(c.id)}" for c in cells])
+    axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {c.configuration}" for c in cells])
     axes.set_ylim(len(cells) - 0.5, -0.5)
     # Room behind the longest bar for its figure.
     scale(axes, "x", (0.0, max(totals) / factor * 1.12 or 1.0), in_figures)
@@ -127,7 +127,7 @@ def distributions(
         )
         marks += [(row, name, getattr(cell.stages[END_TO_END], name)) for name in PERCENTILES]
     handles = _percentile_marks(axes, marks)
-    axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {configuration(c.id)}" for c in cells])
+    axes.set_yticks(range(len(cells)), [f"{c.pipeline} · {c.configuration}" for c in cells])
     axes.set_ylim(len(cells) - 0.5, -0.5)
     known = [end for *_, m in marks for end in (m.interval or ()) if end is not None]
     scale(axes, "x", limits([*known, *(s for c in cells for s in seconds[c.id])], log=True), in_seconds, log=True)
