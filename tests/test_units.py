@@ -55,6 +55,8 @@ def test_printing_seconds(seconds, text):
         (0.031, "change", "+3.10 %"),
         (-1e-9, "change", "+0.00 %"),
         (87.41, "images/s", "87.4 images/s"),
+        (10 * 2**20, "B/h", "10.0 MiB/h"),
+        (-3 * 2**10, "B/h", "-3.00 KiB/h"),
         (0.001, "share outside", "0.1 % outside"),
     ],
 )

@@ -44,6 +44,10 @@ class Good(Closing):
     def details(self): return {}
     def close(self): self._inner.close()
 
+class Stub(Closing):
+    @classmethod
+    def open(cls, model, options): return cls()
+
 class Absent(Good):
     @classmethod
     def availability(cls):
@@ -149,6 +153,7 @@ def test_one_that_is_installed_runs_like_our_own(installed):
         ("another_maker:Missing", "does not import: AttributeError"),
         ("another_maker:Bare", "another_maker:Bare lacks inputs, outputs, run, work, another, details, computed_in, io_policy, "
          "close; inherit seatrial.backends.base.Closing"),
+        ("another_maker:Stub", "another_maker:Stub lacks inputs, outputs, another, details; docs/backends.md says what"),
         ("another_maker:Absent", "its card is not there; buy one"),
         ("another_maker:Wild", "its own check failed: OSError: no such device; ask who makes other-pack"),
         ("another_maker:Quits", "its own check failed: SystemExit: 3; ask who makes other-pack"),

@@ -38,6 +38,14 @@ def test_a_models_pipeline_is_measured_on_images_under_every_load(bench, here, l
     assert [w["code"] for w in record["warnings"]].count("check-marks") == 1
 
 
+def test_the_options_of_a_backend_hold_for_the_look_and_for_the_load(bench, here):
+    option = "onnxruntime-cpu:graph_optimization=disabled"
+    done = bench("m.onnx", "--images", "images", "--backend", option, "--json", "out.json", *SHORT)
+    assert done.code == 0, done.stderr
+    [cell] = json.loads(Path("out.json").read_text())["cells"]
+    assert cell["backend_options"] == {"graph_optimization": "disabled"}
+
+
 @pytest.mark.slow
 def test_guesses_are_said_as_init_says_them(bench, here):
     done = bench("m.onnx", "--images", "images/0.png", *SHORT)

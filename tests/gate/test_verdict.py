@@ -206,6 +206,26 @@ def test_a_candidate_that_answers_otherwise_needs_somebody_who_says_who_is_right
     assert found == ([] if expected is None else [expected])
 
 
+def test_a_budget_on_agreement_judges_every_cell_but_the_reference_itself():
+    """A plan of one pipeline on two backends could not pass otherwise: the reference has nothing to agree with."""
+    p = plan(names=["old"], parity={}, budgets=[{"metric": "agreement", "min": "90%"}])
+    reference, other = cell("old"), cell("old", batch=2)
+    other = other.model_copy(update={"parity": ParityResult(reference=reference.id, rtol=None, atol=None, **MATCHED)})
+    found = [(d.cell, d.verdict) for d in judge(p, [reference, other], latencies) if d.check == "agreement"]
+    assert found == [(other.id, "PASS")]
+    [alone] = [d for d in judge(p, [reference], latencies) if d.check == "agreement"]
+    assert alone.verdict == "INCONCLUSIVE"
+
+
+def test_results_that_agree_where_raw_outputs_cannot_be_compared_say_so():
+    note = "output y: expected shape (4, 9) as the reference gives, got (4, 8)"
+    parity = ParityResult(
+        reference="old.b.fp32.b1.t1", rtol=None, atol=None, tensors_note=note, **MATCHED, least_agreement=0.9
+    )
+    [found] = [d for d in judge(plan(), [cell(parity=parity)], latencies) if d.check == "parity results"]
+    assert (found.verdict, note in found.reason) == ("PASS", True)
+
+
 def tensor(**fields):
     base = {
         "name": "y",

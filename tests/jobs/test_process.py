@@ -141,3 +141,14 @@ def test_a_process_whose_starter_went_before_it_looked_ends_at_once(starter, liv
 def test_what_a_process_printed_while_it_worked_is_a_warning(ended, said):
     assert [w.code for w in ended.printed] == ["printed"] * len(said)
     assert [w.text for w in ended.printed] == [f"its process printed {words}" for words in said]
+
+
+def test_of_a_traceback_the_line_that_names_the_error_is_told(tmp_path):
+    """Its message may go on, and the log's end may begin within it."""
+    log = tmp_path / "output.log"
+    log.write_text(
+        '  File "a.py", line 3, in f\n    g()\nx.Invalid: 2 errors\nkey.x\n  Input\n    For more see a page\n'
+    )
+    assert process.last_words(1, log) == "ended with exit status 1: x.Invalid: 2 errors"
+    log.write_text("one\nno such option\n")
+    assert process.last_words(2, log) == "ended with exit status 2: no such option"

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from seatrial.backends.base import Availability, Backend, OpenOptions
+from seatrial.backends.base import Availability, Backend, Closing, OpenOptions
 from seatrial.errors import BackendUnavailableError, CellError, count_of
 from seatrial.runtimes.names import third_party
 from seatrial.runtimes.settings import Setting
@@ -30,9 +30,11 @@ def load(name: str) -> type[Backend]:
         raise BackendUnavailableError(f"backend {name}: {point.value} does not import: {_said(e)}; {_ask(name)}") from e
     lacks = [method for method in _NEEDS if not callable(getattr(kind, method, None))]
     if lacks:
+        brought = [m for m in lacks if hasattr(Closing, m) and m not in Closing.__abstractmethods__]
+        inherit = f"inherit seatrial.backends.base.Closing, which brings {', '.join(brought)}" if brought else ""
         raise BackendUnavailableError(
             f"backend {name}: expected a class with all of a backend's methods, and {point.value} lacks {', '.join(lacks)}; "
-            "inherit seatrial.backends.base.Closing, which brings most of them"
+            f"{inherit or 'docs/backends.md says what each answers'}"
         )
     given = getattr(kind, "settings", ())
     if not isinstance(given, tuple | list) or not all(isinstance(s, Setting) for s in given):

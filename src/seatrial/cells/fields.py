@@ -55,7 +55,12 @@ def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warn
     said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
     said += ", and it is the reference that other cells are judged against" if is_reference else ""
     cure = "name a backend that has kernels for it, or leave the precision out"
-    if w.backend.options:
+    asked = w.backend.options.get("inference_precision")
+    if chosen := {"bf16": "bf16", "f16": "fp16"}.get(str(asked)):
+        cure = (
+            f"inference_precision: {asked} asks for that; with precisions: [{chosen}] answers are judged as {chosen}'s"
+        )
+    elif w.backend.options:
         cure += f"; or see whether {w.backend.words()} asks for it"
     return Warning("computed-otherwise", said, cure)
 

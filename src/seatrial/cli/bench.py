@@ -226,7 +226,6 @@ def _on_images(
     from seatrial.loads.guessed import PIPELINE, guessed_plan
     from seatrial.loads.subject import pipeline_bench
     from seatrial.report.guess_text import print_guess
-    from seatrial.runtimes.choice import named_in
 
     if is_plan(text):
         raise UsageError(
@@ -240,10 +239,7 @@ def _on_images(
     found = guessed_plan(Path(text), images, shapes=shapes, **given)
     ready = preflight(found.plan, False, lambda _: None)
     print_guess(out, Path(text).name, found.info, found.guess.why, found.guess.unsure)
-    own = found.plan.plan.matrix.choices[0]
-    # A plan in memory names a backend alone: its options are the command's.
-    chosen = own if own.backend != named_in(given["backend"]) else given["backend"]
-    options = {**options, "backend": chosen, "batch": found.batch}
+    options = {**options, "backend": found.choice, "batch": found.batch}
     subject = pipeline_bench(ready, run, PIPELINE, **options)
     warnings = tuple(w for w in subject.warnings if w.code != "check-marks")
     # No file holds the plan: what it says is in the record.

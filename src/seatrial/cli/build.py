@@ -84,7 +84,7 @@ def build_command(
     from dataclasses import replace
 
     from seatrial.precision.recipe import read_recipe
-    from seatrial.trial.engines import EngineRequest, build_engine, check_target
+    from seatrial.trial.engines import EngineRequest, build_engine, check_precision, check_target
 
     if backend not in BACKENDS:
         near = did_you_mean(backend, list(BACKENDS))
@@ -97,6 +97,8 @@ def build_command(
     targets = tuple(several("--for", capabilities, _capability, str)) if capabilities is not None else ()
     options = replace(_options(settings), capabilities=targets)
     check_target(backend, targets)
+    for name in precisions:
+        check_precision(name, targets)
     out = console(quiet, json)
     file, pipeline, model = _pipeline_and_model(subject)
     batches = tuple(several("--batch", batch, _batches, str)) if batch is not None else _batches_of(file)
@@ -136,7 +138,7 @@ def _capability(text: str) -> str:
     """'sm89' of that, of '89' and of '8.9'."""
     match = re.fullmatch(r"(?:sm_?)?(\d+)\.?(\d)", text.strip().lower())
     if match is None:
-        raise UsageError(f"--for: expected compute capabilities such as sm89,sm120, got {text!r}")
+        raise UsageError(f"--for: expected compute capabilities such as sm89 (RTX 40) or sm120 (RTX 50), got {text!r}")
     return f"sm{match[1]}{match[2]}"
 
 

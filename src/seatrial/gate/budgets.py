@@ -58,6 +58,9 @@ def judge_budget(
     that `where` names and no such cell has."""
     own = [c for c in cells if c.status != "skipped" and concerns(plan, budget, c)]
     reference = reference_cell(plan, cells)
+    if budget.metric == "agreement" and reference is not None and any(c.id != reference.id for c in own):
+        # The reference is what the others agree with.
+        own = [c for c in own if c.id != reference.id]
     decisions = [
         _decision(budget, _judge(plan, budget, c, reference, latencies, evaluations), c)
         for c in own

@@ -121,6 +121,8 @@ def _judge_agreement(cell: CellRecord, parity: ParityResult) -> Decision | None:
     alike = any(t.elements != 0 for t in parity.tensors) and not parity.special_images
     alike = alike and all(t.share_outside == 0 and not t.nan_mismatch for t in parity.tensors)
     verdict, reason = agreement_verdict(parity, parity.least_agreement, counted=not alike)
+    if parity.tensors_note:
+        reason += f"; raw outputs cannot be compared: {parity.tensors_note}"
     return decision("parity results", verdict, reason, cell.id, **_shares(parity, parity.least_agreement))
 
 

@@ -25,7 +25,7 @@ from seatrial.machine.environment import usable_cores
 from seatrial.model.file import ModelInfo
 from seatrial.model.image_size import main_input, sized
 from seatrial.plan.seen import Seen
-from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.choice import BackendChoice, choice_of
 from seatrial.units import format_bytes, format_seconds
 
 # One picture may be without objects; a few are seldom all.
@@ -66,7 +66,7 @@ def glimpse(
     preprocess: dict[str, Any],
     batch: int,
     candidates: Sequence[Path],
-    backend: str,
+    backend: str | BackendChoice,
     timeout_s: float = 60.0,
     extra_inputs: Mapping[str, str] | None = None,
 ) -> Glimpse:
@@ -83,7 +83,7 @@ def glimpse(
     workload = ModelWorkload(
         model=str(info.path.absolute()),
         model_info=info,
-        backend=BackendChoice(backend),
+        backend=choice_of(backend),
         batch=batch,
         threads=len(usable_cores()),
         input_shapes={image.name: sized(image, batch, preprocess["size"])},

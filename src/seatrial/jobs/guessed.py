@@ -18,12 +18,13 @@ from seatrial.plan.guess import Guess, guess
 from seatrial.plan.pipelines import Pipeline, Postprocess, Preprocess
 from seatrial.plan.seen import Seen
 from seatrial.plan.tasks import OBJECTS
+from seatrial.runtimes.choice import BackendChoice
 
 MOST_LOOKED_AT = 64
 
 
 def guess_seen(
-    info: ModelInfo, images: Path | None, backends: Sequence[str], size: Size | None = None
+    info: ModelInfo, images: Path | None, backends: Sequence[str | BackendChoice], size: Size | None = None
 ) -> tuple[Guess, str]:
     """A first guess says how to run the model on a picture, and that says more; and why it was not run, or ''.
 

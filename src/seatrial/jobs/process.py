@@ -218,8 +218,16 @@ def last_words(code: int, log: Path, kept: bool = True) -> str:
         cure = "; the cell's last output may name it" if kept else ""
         return f"crashed with {signal.Signals(-code).name} inside native code{cure}"
     _check_room(log.parent)
-    output = _tail(log).strip()
-    return f"ended with exit status {code}: {output.splitlines()[-1] if output else 'it printed nothing'}"
+    output = _tail(log).rstrip().lstrip("\n")
+    return f"ended with exit status {code}: {_said(output) if output else 'it printed nothing'}"
+
+
+def _said(output: str) -> str:
+    """The last line; of a traceback the one that names the error, whose message may go on for lines."""
+    lines = output.splitlines()
+    frames = [i for i, line in enumerate(lines) if line.startswith('  File "')]
+    behind = lines[frames[-1] :] if frames else []
+    return next((line for line in behind if line and not line[0].isspace()), lines[-1])
 
 
 def _tail(path: Path) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from seatrial.backends.catalogue import takes
 from seatrial.cells.checks import check_backend
 from seatrial.errors import DataError, ModelError, SeatrialError, count_of, flag, option
 from seatrial.jobs.guessed import guess_seen
@@ -20,6 +21,7 @@ from seatrial.model.shapes import batch_of, picture_size
 from seatrial.plan.guess import Guess
 from seatrial.plan.init import plan_text
 from seatrial.plan.load import PlanFile, plan_in_memory
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
 
 # What messages call it: no file holds it.
@@ -29,9 +31,11 @@ PIPELINE = "baseline"
 
 @dataclass(frozen=True)
 class GuessedPlan:
-    """warning: for a record, which has no room for all that `guess` is sure and unsure of."""
+    """choice: the backend with its options, which the plan's text does not have. warning: for a record, which has no room for
+    all that `guess` is sure and unsure of."""
 
     plan: PlanFile
+    choice: BackendChoice
     info: ModelInfo
     guess: Guess
     batch: int
@@ -51,11 +55,13 @@ def guessed_plan(
     info = inspect_model(model)
     if not Path(images).exists():
         raise DataError(f"{option('images')}: expected a folder of images, or one, got {images!r}, which is not there")
-    backend = "fake" if model.name.endswith(FAKE_SUFFIX) else check_backend(backend).backend
+    backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
+    choice = check_backend(backend)
+    choice = choice.within(Path.cwd(), takes(choice.backend))
     size = picture_size(info, shapes, batch or 1)
     init = f"seatrial init {shlex.quote(str(model))} {flag('images')} {shlex.quote(images)}"
     try:
-        guess, problem = guess_seen(info, Path(images), [backend], size)
+        guess, problem = guess_seen(info, Path(images), [choice], size)
     except ModelError as e:
         raise ModelError(f"{option('images')}: nothing tells the preprocessing: {e.raw}") from None
     if not guess.size_known:
@@ -63,9 +69,9 @@ def guessed_plan(
     if problem:
         said = f"the model does not run with what its file suggests: {problem}; or write a plan with '{init}', and correct it"
         raise ModelError(f"{option('images')}: {said}")
-    text = plan_text(info, guess, Path.cwd(), images, [backend])
+    text = plan_text(info, guess, Path.cwd(), images, [choice.backend])
     counted = batch or batch_of(info, dict(shapes), guess.batch_fixed or 1)
-    return GuessedPlan(_plan(text), info, guess, counted, _doubts(guess, init))
+    return GuessedPlan(_plan(text), choice, info, guess, counted, _doubts(guess, init))
 
 
 def _plan(text: str) -> PlanFile:

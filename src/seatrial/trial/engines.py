@@ -26,6 +26,8 @@ from seatrial.plan.load import PlanFile
 from seatrial.precision.recipe import Recipe
 from seatrial.trial.conversion import convert_pipeline
 
+# Of the tensor cores that have the type.
+_LEAST_CAPABILITY = {"bf16": 80, "fp8": 89}
 Shapes = dict[str, tuple[int, ...]]
 # From this many images to that many; mostly the same.
 Batches = tuple[int, int]
@@ -93,6 +95,20 @@ def check_target(backend: str, capabilities: tuple[str, ...]) -> tuple[Library, 
     return library, device
 
 
+def check_precision(precision: str, capabilities: tuple[str, ...]) -> None:
+    """ModelError where no engine of that precision can be built for one of the cards, so that none of others is built first."""
+    if precision == "int8-u8":
+        raise ModelError(
+            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build --precision int8, which is signed"
+        )
+    least = _LEAST_CAPABILITY.get(precision, 0)
+    if lacking := [c for c in capabilities if int(c.removeprefix("sm")) < least]:
+        raise ModelError(
+            f"{precision} wants sm{least} or later, and {', '.join(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} it: "
+            f"leave {'that' if len(lacking) == 1 else 'them'} out of --for, or take fp16 or int8"
+        )
+
+
 def build_engine(
     request: EngineRequest,
     model: Path,
@@ -110,10 +126,7 @@ def build_engine(
         ResultsError: the engine cannot be written.
     """
     library, device = check_target(request.backend, request.options.capabilities)
-    if request.precision == "int8-u8":
-        raise ModelError(
-            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build --precision int8, which is signed"
-        )
+    check_precision(request.precision, request.options.capabilities)
     if request.output is not None:
         check_folder(request.output, _cure(request))
     info = inspect_model(model)
@@ -121,16 +134,23 @@ def build_engine(
     with tempfile.TemporaryDirectory(prefix="seatrial-build-") as folder:
         if request.precision != "fp32":
             info = _variant(request, model, plan, Path(folder), allow_code, tell)
-        path, built, manifest = build_and_keep(
-            library,
-            info,
-            profiles,
-            request.options,
-            device,
-            tell,
-            _target(request, model, library),
-            _cure(request),
-        )
+        try:
+            path, built, manifest = build_and_keep(
+                library,
+                info,
+                profiles,
+                request.options,
+                device,
+                tell,
+                _target(request, model, library),
+                _cure(request),
+            )
+        except ModelError as e:
+            # A variant's own file is gone when somebody reads this.
+            called = f"{model} in {request.precision}" if e.subject == str(info.path) != str(model) else e.subject
+            raise ModelError(
+                e.text, subject=called, key=e.key, option=e.option, value=e.value, refusal=e.refusal
+            ) from e
     held = info.weights if request.precision == "fp32" else ""
     return EngineMade(path, request.precision, held, manifest, built.layers)
 

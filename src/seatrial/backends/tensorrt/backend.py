@@ -6,8 +6,7 @@ outputs come back in every run, by pinned memory, since users pay for that.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,62 +15,29 @@ import numpy.typing as npt
 
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
+from seatrial.backends.tensorrt.buffers import Buffers, Place, buffers_of, in_order
 from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
 from seatrial.backends.tensorrt.layers import computed_in
-from seatrial.backends.tensorrt.loaded import LoadedEngine, load, out_of_device_memory
+from seatrial.backends.tensorrt.loaded import LoadedEngine, load
 from seatrial.backends.tensorrt.log import plain
 from seatrial.backends.tensorrt.network import named_products
 from seatrial.backends.tensorrt.options import options_of
 from seatrial.backends.tensorrt.profiles import Shape
 from seatrial.backends.tensorrt.status import usable
 from seatrial.cuda import (
-    Context,
     CudaError,
-    DeviceBuffer,
     Graph,
-    OutOfDeviceMemoryError,
-    PinnedBuffer,
     Request,
     Slot,
     Stream,
     captured,
 )
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
-from seatrial.model.file import ModelInfo, TensorInfo, inspect_model
+from seatrial.errors import CellError, ModelError
+from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
 from seatrial.units import format_value
 
 Array = npt.NDArray[Any]
-
-
-@dataclass
-class _Slot:
-    """One tensor: on the device, and in pinned host memory as an array."""
-
-    spec: TensorSpec
-    device: DeviceBuffer
-    pinned: PinnedBuffer
-    array: Array
-
-
-@dataclass(frozen=True)
-class _Place:
-    """The device's primary context, and what was free in it before the engine was loaded."""
-
-    context: Context
-    free_at_first: int
-
-    @classmethod
-    def of_first_device(cls, name: str) -> Self:
-        try:
-            context = Context()
-            return cls(context, context.memory_info()[0])
-        except CudaError as e:
-            raise BackendUnavailableError(f"{name}: {e}") from e
-
-    @property
-    def free_bytes(self) -> int:
-        return self.context.memory_info()[0]
 
 
 class TensorRtBackend(Closing):
@@ -85,7 +51,7 @@ class TensorRtBackend(Closing):
         options: OpenOptions,
         shapes: Mapping[str, Shape],
         about: Mapping[str, str],
-        place: _Place,
+        place: Place,
     ) -> None:
         self._loaded: LoadedEngine | None = loaded
         self._model = model
@@ -100,8 +66,8 @@ class TensorRtBackend(Closing):
             self._context: Any = loaded.new_context(self._batch, place.free_bytes)
             slots = self._bind(loaded)
             # Inputs and outputs in the order of the file, which an engine does not keep.
-            self._given = _in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
-            self._made = _in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
+            self._given = in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
+            self._made = in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
             self._input_names = [s.spec.name for s in self._given]
             self._graph_said = self._warm_and_capture()
             free_bytes = place.free_bytes
@@ -127,14 +93,14 @@ class TensorRtBackend(Closing):
         data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
         streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
         portable = bool(manifest and manifest.options.get("version_compatible"))
-        place = _Place.of_first_device(cls.name)
+        place = Place.of_first_device(cls.name)
         return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about, place)
 
     @property
     def _batch(self) -> int:
         return (self._shapes.get(batch_input(self._model)) or (1,))[0]
 
-    def _bind(self, loaded: LoadedEngine) -> list[_Slot]:
+    def _bind(self, loaded: LoadedEngine) -> list[Buffers]:
         """Shapes and addresses of every tensor, once: they do not change from run to run."""
         profile = loaded.profile_of(self._shapes)
         if not self._context.set_optimization_profile_async(profile, self._stream.handle):
@@ -154,22 +120,10 @@ class TensorRtBackend(Closing):
                     "onnxruntime-tensorrt",
                     subject=self._model.path,
                 )
-            slots.append(self._slot(loaded.spec(name, shape)))
+            slots.append(buffers_of(loaded.spec(name, shape), self._place, self._batch))
             if not self._context.set_tensor_address(name, slots[-1].device.pointer):
                 raise CellError(f"{self.name} does not take the memory of {name}")
         return slots
-
-    def _slot(self, spec: TensorSpec) -> _Slot:
-        shape = tuple(d or 0 for d in spec.shape)
-        size = max(1, int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
-        try:
-            device, pinned = DeviceBuffer(self._place.context, size), PinnedBuffer(self._place.context, size)
-        except OutOfDeviceMemoryError:
-            raise out_of_device_memory(size, self._place.free_bytes, self._batch) from None
-        array = pinned.as_array()[: int(np.prod(shape)) * np.dtype(spec.dtype).itemsize].view(spec.dtype).reshape(shape)
-        # The first run comes before any feeds: an index of whatever lay there would end the device's context.
-        array[...] = 0
-        return _Slot(spec, device, pinned, array)
 
     def _warm_and_capture(self) -> str:
         """One plain run, in which kernels are loaded and compiled; then what computes once more, kept as a graph.
@@ -322,8 +276,3 @@ class TensorRtBackend(Closing):
 
 class TensorRtRtxBackend(TensorRtBackend):
     name: str = "tensorrt-rtx"
-
-
-def _in_order(tensors: Sequence[TensorInfo], slots: list[_Slot]) -> list[_Slot]:
-    order = {t.name: i for i, t in enumerate(tensors)}
-    return sorted(slots, key=lambda slot: order.get(slot.spec.name, len(order)))

@@ -1,0 +1,93 @@
+"""A model alone in a bench: by the device's own clock, over the simulated driver. Times are the simulation's and the host's own."""
+
+import numpy as np
+import pytest
+from simulated_tensorrt import VERSIONS
+from workloads import load_task
+
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop
+from seatrial.backends import OpenOptions, open_backend
+from seatrial.errors import UsageError
+from seatrial.jobs.workload import Timing
+from seatrial.loads.clients import open_works
+from seatrial.loads.results import results_of
+from seatrial.loads.sweep import LoadPoint, Sweep
+from seatrial.loads.task import Load, LoadAnswer, LoadTask
+from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.options import model_stages
+
+SHAPES = {"x": (2, 3, 6, 6), "scale": (1,)}
+CASES = {
+    "synchronous": ({}, "outputs copied back, shapes fixed when opened"),
+    "pipelined": ({"in_flight": 2}, "2 requests in flight"),
+    "without copies": ({"transfers": False}, "timed without copies to the device and back"),
+    "held and cold": (
+        {"hold": True, "l2_flush": True, "synchronisation": "block"},
+        "cache emptied before each request",
+    ),
+}
+
+
+def task_of(model, options):
+    task = load_task(model, Load())
+    workload = type(task.workload)(
+        model=str(model), model_info=task.workload.model_info, backend=BackendChoice("tensorrt", options=options), batch=2,
+        input_shapes=SHAPES,
+    )  # fmt: skip
+    return LoadTask(workload=workload, load=task.load, stopping=task.stopping, capacity=64)
+
+
+@pytest.mark.parametrize(("options", "policy"), CASES.values(), ids=CASES)
+def test_a_request_is_split_as_its_options_say(bench, cnn, options, policy):
+    bench.install(VERSIONS[0])
+    task = task_of(cnn, options)
+    opened = open_works(task, lambda _step, _share: None)
+    assert opened.called == "native"
+    assert policy in opened.backend.io_policy()
+    samples = StageSamples(16, len(task.stages))
+    closed_loop(opened.works[0], samples, deadline_ns=NO_DEADLINE_NS, most=12)
+    rows = samples.to_array()
+    assert len(rows) == 12
+    host = [1 + task.stages.index(s) for s in ("enqueue", "wait")]
+    # The host's stages are the whole but for a reading of the clock; the device's lie within.
+    left = rows[:, -1] - rows[:, host].sum(axis=1)
+    assert (left >= 0).all()
+    assert np.median(left) < 100_000
+    found = results_of(task, LoadAnswer(timing=Timing(ended="count")), [rows], [], 1)
+    assert set(task.stages) < set(found.measurement.stages)
+    rate = found.measurement.throughput.value
+    if "in_flight" in options:
+        # Requests overlap: their rate is no inverse of a latency.
+        assert rate > 1.2 * 2 / (rows[:, -1].mean() / 1e9)
+    else:
+        assert rate == pytest.approx(2 / (rows[:, -1].mean() / 1e9))
+    opened.backend.close()
+
+
+def test_every_other_backend_has_one_stage():
+    assert model_stages(BackendChoice("onnxruntime-cuda")) == ("infer",)
+    assert model_stages(BackendChoice("tensorrt-rtx", options={"transfers": False})) == ("enqueue", "wait", "compute")
+
+
+@pytest.mark.parametrize(
+    "load", [Load(scenario="server", rate=5.0), Load(scenario="offline"), Load(scenario="paced", gap_s=0.1)]
+)
+def test_requests_behind_each_other_are_no_load_of_another_kind(load):
+    sweep = Sweep([LoadPoint(load, clients=1, threads=1)], 5.0)
+    with pytest.raises(UsageError, match="in_flight=2 of tensorrt is one client's requests behind each other"):
+        sweep.check(1, BackendChoice("tensorrt", options={"in_flight": 2}))
+    sweep.check(1, BackendChoice("tensorrt"))
+
+
+def test_a_run_answers_as_a_timed_request_does(bench, cnn):
+    bench.install(VERSIONS[1])
+    feeds = {"x": np.random.default_rng(0).random(SHAPES["x"], np.float32), "scale": np.full(1, 2, np.float32)}
+    with open_backend("tensorrt", cnn, OpenOptions(input_shapes=SHAPES)) as backend:
+        right = [o.copy() for o in backend.run(feeds)]
+        made = backend._made
+        for slot in made:
+            slot.array[...] = 0
+        samples = StageSamples(4, 5)
+        closed_loop(backend.work(feeds), samples, deadline_ns=NO_DEADLINE_NS, most=2)
+        for slot, expected in zip(made, right, strict=True):
+            np.testing.assert_array_equal(slot.array, expected)
