@@ -136,7 +136,9 @@ def _constants(path):
 
 
 # Of other people's commands.
-THEIRS = ("numactl --cpunodebind=0 --membind=0", "--query-gpu=", "--format=csv")
+THEIRS = (
+    "numactl --cpunodebind=0 --membind=0", "--query-gpu=", "--format=csv", "nvidia-smi --", "--gpus all", "pip install ",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(PACKAGE)))

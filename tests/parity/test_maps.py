@@ -442,7 +442,7 @@ def test_budgets_on_errors_never_pass_by_the_wrong_side(keys, evaluation, verdic
     )
     plan = SimpleNamespace(
         pipelines={"p": None}, parity=None, regression=None, measure=SimpleNamespace(seed=0),
-        matrix=SimpleNamespace(backends=["b"], precisions=["fp32"], batch_sizes=[1], threads=[1]),
+        matrix=SimpleNamespace(backend_names=["b"], precisions=["fp32"], batch_sizes=[1], threads=[1]),
     )  # fmt: skip
     cell.batch = cell.threads = 1
     (found,) = judge_budget(plan, budget(**keys), [cell], None, lambda _cell: evaluation)

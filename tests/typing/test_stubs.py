@@ -24,9 +24,13 @@ def stub(name):
 
 
 def declared(body):
-    """{name: its node} of what a stub's module or class declares; an alias for a type is the stub's own."""
-    nodes = {n.name: n for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef)}
+    """{name: its node} of what a stub's module or class declares; an alias for a type and a protocol are the stub's own."""
+    nodes = {n.name: n for n in body if isinstance(n, ast.ClassDef | ast.FunctionDef) and not _is_protocol(n)}
     return nodes | {n.target.id: n for n in body if isinstance(n, ast.AnnAssign)}
+
+
+def _is_protocol(node):
+    return isinstance(node, ast.ClassDef) and any(isinstance(b, ast.Name) and b.id == "Protocol" for b in node.bases)
 
 
 def public(module):
@@ -67,7 +71,7 @@ def functions():
 
 
 def is_property(node):
-    return any(isinstance(d, ast.Name) and d.id == "property" for d in node.decorator_list)
+    return any(isinstance(d, ast.Name) and d.id == "property" for d in getattr(node, "decorator_list", []))
 
 
 FUNCTIONS = dict(functions())

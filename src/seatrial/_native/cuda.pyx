@@ -130,6 +130,9 @@ cdef extern from "cuda/request.hpp" namespace "seatrial::cuda" nogil:
 
 
 class CudaError(RuntimeError):
+    call = ""
+    code = 0
+
     def __init__(self, message, call="", code=0):
         super().__init__(message)
         self.call = call

@@ -45,6 +45,9 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise _unwritable(path.parent, precision, e) from None
+    try:
         with tempfile.TemporaryDirectory(dir=path.parent) as folder:
             fresh = Path(folder) / "variant.onnx"
             conversion = convert(model, precision, calibration, fresh)
@@ -65,11 +68,15 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
             errno.EEXIST,
         ):
             raise
-        raise ResultsError(
-            f"{path.parent}: the cache of {precision} models cannot be written: {e.strerror or e}; set SEATRIAL_CACHE to a "
-            "folder that you may write to, with room in it"
-        ) from None
+        raise _unwritable(path.parent, precision, e) from None
     return path
+
+
+def _unwritable(folder: Path, precision: str, e: OSError) -> ResultsError:
+    return ResultsError(
+        f"{folder}: the cache of {precision} models cannot be written: {e.strerror or e}; set SEATRIAL_CACHE to a folder "
+        "that you may write to, with room in it"
+    )
 
 
 def convert(model: ModelInfo, precision: str, calibration: Calibration, out: Path) -> Conversion:

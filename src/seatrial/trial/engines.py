@@ -18,7 +18,7 @@ from seatrial.backends.tensorrt.layers import Layer
 from seatrial.backends.tensorrt.library import Library, import_library
 from seatrial.backends.tensorrt.options import EngineOptions
 from seatrial.backends.tensorrt.profiles import Profile
-from seatrial.errors import BackendUnavailableError, ModelError, option
+from seatrial.errors import BackendUnavailableError, ModelError, flag, option
 from seatrial.jobs.job import Tell
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
@@ -99,13 +99,14 @@ def check_precision(precision: str, capabilities: tuple[str, ...]) -> None:
     """ModelError where no engine of that precision can be built for one of the cards, so that none of others is built first."""
     if precision == "int8-u8":
         raise ModelError(
-            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build --precision int8, which is signed"
+            "int8-u8 is the form that CPUs run fast; TensorRT reads its uint8 as int8: build "
+            f"{flag('precision')} int8, which is signed"
         )
     least = _LEAST_CAPABILITY.get(precision, 0)
     if lacking := [c for c in capabilities if int(c.removeprefix("sm")) < least]:
         raise ModelError(
             f"{precision} wants sm{least} or later, and {', '.join(lacking)} {'lacks' if len(lacking) == 1 else 'lack'} it: "
-            f"leave {'that' if len(lacking) == 1 else 'them'} out of --for, or take fp16 or int8"
+            f"leave {'that' if len(lacking) == 1 else 'them'} out of {flag('for')}, or take fp16 or int8"
         )
 
 

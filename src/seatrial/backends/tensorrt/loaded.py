@@ -17,7 +17,7 @@ from seatrial.backends.tensorrt.library import Library
 from seatrial.backends.tensorrt.log import Log, logger_of, plain
 from seatrial.backends.tensorrt.options import RunOptions
 from seatrial.backends.tensorrt.profiles import Shape
-from seatrial.errors import BackendUnavailableError, CellError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, flag
 from seatrial.units import format_value
 
 
@@ -51,7 +51,9 @@ class LoadedEngine:
             ):
                 return index
         shown = ", ".join(f"{n} {'x'.join(map(str, s))}" for n, s in shapes.items())
-        raise ModelError(f"the engine has no optimisation profile for {shown}; build it with that --shape and --batch")
+        raise ModelError(
+            f"the engine has no optimisation profile for {shown}; build it with that {flag('shape')} and {flag('batch')}"
+        )
 
     def new_context(self, batch: int, free_bytes: int) -> Any:
         """An execution context. CellError where the device has no room for it, with the batch that fits."""

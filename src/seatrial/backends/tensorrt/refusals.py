@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from seatrial.backends.tensorrt.log import Log, plain
-from seatrial.errors import ModelError, printable
+from seatrial.errors import ModelError, flag, printable
 from seatrial.model.dtypes import dtype_name
 from seatrial.model.external_data import all_nodes, all_tensors
 from seatrial.model.file import ModelInfo, not_an_array
 
 # Types of QuantizeLinear that it has none of.
 _NOT_QUANTISED = ("uint8", "int16", "uint16")
-INT8_FORM = (
-    "TensorRT's int8 is signed and symmetric, a bias in floats: make it of the float model with --precision int8"
-)
+_INT8 = f"{flag('precision')} int8"
+INT8_FORM = f"TensorRT's int8 is signed and symmetric, a bias in floats: make it of the float model with {_INT8}"
+_KEEP = f"keep it in fp32 with {flag('keep_fp32')} {{operator}}, or take fp16"
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,20 @@ def _cures(*pairs: tuple[str, str]) -> tuple[_Cure, ...]:
 
 
 _OF_NODES = _cures(
-    (r"current type = BF16", "keep it in fp32 with --keep-fp32 {operator}, or take fp16"),
+    (r"current type = BF16", _KEEP),
     (r"[Nn]on-zero zero point", INT8_FORM),
     (r"input has type Int32 but must have type FP8", f"a bias in int32 is not taken: {INT8_FORM}"),
     (r"[Ii][Nn][Tt]16", INT8_FORM),
 )
 _OF_BUILDS = _cures(
     (r"has no runners that implement it", "it parses, and no kernel computes it: leave it out of the model"),
-    (r"Could not infer output types", "no kernel takes these types: keep it in fp32 with --keep-fp32 {operator}, or take fp16"),
+    (r"Could not infer output types", f"no kernel takes these types: {_KEEP}"),
     (r"workspace limit|Compiling this graph requires workspace", "set a larger workspace_mib, or none"),
     (r"Requested size was \d+ bytes", "set a larger workspace_mib, or none"),
     (r"contradictory IOptimizationProfile|different constant values", "dimensions that share a name need equal sizes"),
-    (r"FP32 GEMM is not supported", "sm75 computes products in fp16 alone: convert with --precision fp16"),
-    (r"HW-specific datatypes: fp8", "fp8 wants sm89 or later: leave the others out of --for"),
-    (r"HW-specific datatypes: bf16", "bf16 wants sm80 or later: leave sm75 out of --for, or take fp16"),
+    (r"FP32 GEMM is not supported", f"sm75 computes products in fp16 alone: convert with {flag('precision')} fp16"),
+    (r"HW-specific datatypes: fp8", f"fp8 wants sm89 or later: leave the others out of {flag('for')}"),
+    (r"HW-specific datatypes: bf16", f"bf16 wants sm80 or later: leave sm75 out of {flag('for')}, or take fp16"),
     (r"cudaError \d+|CUDA initialization failure", "it needs a CUDA driver for this"),
     (r"[Oo]ut of memory|Insufficient memory", "set workspace_mib lower, or build for a smaller batch"),
 )  # fmt: skip
