@@ -100,7 +100,12 @@ def test_names_of_its_classes(name):
             said = set(declared(node.body)) - set(DUNDERS)
             assert {n for n in said if n in own} == said, class_name
             assert {n for n in own if not n.startswith("_")} == {n for n in said if not n.startswith("__")}, class_name
-            properties = {n for n, inner in declared(node.body).items() if is_property(inner)}
+            # A field of an extension's class is one too; of a class in Python it is a plain attribute.
+            properties = {
+                n
+                for n, inner in declared(node.body).items()
+                if is_property(inner) or (isinstance(inner, ast.AnnAssign) and inspect.isgetsetdescriptor(own[n]))
+            }
             assert properties == {n for n in own if inspect.isgetsetdescriptor(own[n]) and not n.startswith("__")}, (
                 class_name
             )
