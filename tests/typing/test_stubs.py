@@ -15,8 +15,8 @@ import seatrial._native
 
 FOLDER = Path(seatrial._native.__file__).parent
 MODULES = sorted(p.stem for p in FOLDER.glob("*.pyi"))
-# What every class has, said in a stub where Python's grammar asks for it.
-DUNDERS = ("__init__",)
+# What every class has, said in a stub where Python's grammar asks for it; and what only Python 3.12 shows of a buffer.
+DUNDERS = ("__init__", "__buffer__")
 
 
 def stub(name):
