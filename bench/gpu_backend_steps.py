@@ -39,8 +39,8 @@ def options_of(**settings):
     return OpenOptions(1, 1, base.input_shapes, base.named_sizes, settings=settings)
 
 
-def latency(work, count: int) -> str:
-    warm, samples = StageSamples(max(1, count // 5), 1), StageSamples(count, 1)
+def latency(work, count: int, stages: int = 1) -> str:
+    warm, samples = StageSamples(max(1, count // 5), stages), StageSamples(count, stages)
     closed_loop(work, warm, deadline_ns=NO_DEADLINE_NS, most=warm.capacity)
     closed_loop(work, samples, deadline_ns=NO_DEADLINE_NS, most=count)
     times = samples.to_array()[:, -1] / 1e6
@@ -127,7 +127,7 @@ def _engine(say: Say, name: str, path: Path, precision: str, feeds, expected, at
         computed, details = backend.computed_in(feeds), backend.details()
         figure = [
             f"opened in {opened:.1f} s ({details['engine']})",
-            latency(backend.work(feeds), say.requests),
+            latency(work := backend.work(feeds), say.requests, len(work.stage_names)),
             f"on the device {us(rows_of(backend.request(feeds), say.requests)['compute'])}",
             told,
             f"computes in {computed}",

@@ -163,7 +163,9 @@ def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
     rows = {row["name"]: row for row in json.loads(listed.stdout)}
     assert rows["onnxruntime-cpu"]["ok"]
     assert rows["tensorrt"]["cure"]
-    assert "inference_precision    one of f32, bf16, f16, auto; " in seatrial_cli("backends", "openvino-cpu").stdout
+    assert "inference_precision one of f32, bf16, f16, auto; " in " ".join(
+        seatrial_cli("backends", "openvino-cpu").stdout.split()
+    )
     wrong = seatrial_cli("backends", "openvino")
     assert (wrong.returncode, "did you mean 'openvino-cpu'" in wrong.stderr) == (2, True)
 

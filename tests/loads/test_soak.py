@@ -431,13 +431,13 @@ def test_a_leak_of_known_size_is_found_and_fails(tmp_path):
 
 @pytest.mark.slow
 def test_a_drift_of_known_slope_is_found(tmp_path):
-    """Two per cent of the first second's latency a second."""
-    scripted(tmp_path, latency_ms=[5], drift_per_s=0.02)
+    """Ten per cent of the first second's latency a second: more than a busy machine's own comings and goings."""
+    scripted(tmp_path, latency_ms=[5], drift_per_s=0.1)
     _, record = bench(tmp_path, "--soak", "15s")
     p50 = next(f for f in record["cells"][0]["soak"]["figures"] if f["name"] == "latency-p50")
     # A busy machine adds to latency, and may make it grow or fall on its own: the script's part is at least in reach.
     low, high = p50["interval_per_h"]
-    assert low <= 0.02 * 0.005 * 3600 <= high
+    assert low <= 0.1 * 0.005 * 3600 <= high
     assert p50["change_per_h"] > 0
 
 
