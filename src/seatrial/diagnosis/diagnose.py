@@ -1,0 +1,151 @@
+"""Two pipelines held against each other stage by stage, and each difference explained: the whole of it, in one process.
+
+For: the order of things. Not for: starting the process (job.py), or saying it (report).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seatrial.diagnosis.distance import Tolerance, mean
+from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.mutations.every import mutations_of
+from seatrial.diagnosis.runner import Runner
+from seatrial.diagnosis.search import Found, Search
+from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, in_order
+from seatrial.diagnosis.stretch import Shown, Stretch, check_names
+from seatrial.diagnosis.way import Way
+
+# Where nothing but rounding may differ, at each stage. Images are whole numbers; outputs may come of another runtime.
+TOLERANCES = {
+    DECODED: Tolerance(),
+    RESIZED: Tolerance(),
+    INPUT: Tolerance(1.3e-6, 1e-5),
+    OUTPUTS: Tolerance(1e-3, 1e-3),
+    RESULTS: Tolerance(),
+}
+# Another runtime moves a box across a threshold now and then. From the candidate's own outputs nothing may move.
+MOST_ODD_IMAGES = 0.05
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
+    differs. way: the reference with what explains the difference in it."""
+
+    stretch: Stretch
+    distances: Sequence[float]
+    differing: tuple[int, ...]
+    found: Found | None
+    way: Way
+
+    @property
+    def diverges(self) -> bool:
+        return self.found is not None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference."""
+
+    names: list[str]
+    reference_alone: list[str]
+    candidate_alone: list[str]
+    parts: list[Part]
+    reversed_at: frozenset[str]
+    wall_s: float
+
+
+def compare(
+    way: Way,
+    encoded: Callable[[str], bytes],
+    names: Sequence[str],
+    shown: Shown,
+    *,
+    time_s: float,
+    tell: Callable[[str, float], None] = lambda _step, _share: None,
+) -> Comparison:
+    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left."""
+    began = time.monotonic()
+    both, reference_alone, candidate_alone = check_names(names, shown)
+    runner = Runner(lambda i: encoded(both[i]))
+    reversed_at = _reversed_at(way, runner, both, shown)
+    stages = [s for s in in_order(shown.stages) if s in way.steps]
+    parts: list[Part] = []
+    start, current = ENCODED, way
+    for k, stage in enumerate(stages):
+        tell(f"comparing {stage}", k / len(stages))
+        deadline = began + time_s * (k + 1) / len(stages)
+        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline)
+        parts.append(part)
+        start, current = stage, part.way
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, time.monotonic() - began)
+
+
+def _part(
+    way: Way,
+    before: Way,
+    runner: Runner,
+    names: Sequence[str],
+    shown: Shown,
+    ends: tuple[str, str],
+    reversed_at: frozenset[str],
+    deadline: float,
+) -> Part:
+    """before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
+    start, end = ends
+    part = None
+    for geometry in dict.fromkeys((before, way)):
+        stretch = Stretch(start, end, names, shown, runner, geometry, TOLERANCES[end], reversed_at)
+        judged = _judged(stretch, way, names)
+        if part is None or len(judged.differing) < len(part.differing):
+            part = judged
+    assert part
+    if not part.differing or _may_be_rounding(part, start, end):
+        return replace(part, way=before)
+    agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
+    search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
+    tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
+    found = search.find(tried)
+    explained = _with(before, found.best.mutations) if found.best else before
+    return replace(part, found=found, way=explained)
+
+
+def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
+    for m in mutations:
+        way = m.change(way)
+    return way
+
+
+def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
+    distances = [stretch.distance(way, i) for i in range(len(names))]
+    differing = [i for i in range(len(names)) if not stretch.same(way, i)]
+    return Part(stretch, distances, tuple(sorted(differing, key=lambda i: -distances[i])), None, way)
+
+
+def _may_be_rounding(part: Part, start: str, end: str) -> bool:
+    return end == RESULTS and start not in (OUTPUTS,) and len(part.differing) <= MOST_ODD_IMAGES * len(part.distances)
+
+
+def _reversed_at(way: Way, runner: Runner, names: Sequence[str], shown: Shown) -> frozenset[str]:
+    """Stages whose images are nearer to the reference's with their channels turned round: a convention, judged at the input."""
+    found = set()
+    for stage in (DECODED, RESIZED):
+        if stage not in shown.stages or stage not in way.steps:
+            continue
+        plain, turned = [], []
+        for i in range(min(len(names), 8)):
+            own = getattr(shown.load(names[i]), stage)
+            reference = runner.at(way, i, stage).value
+            if own is None or own.shape != reference.shape or own.ndim != 3 or own.shape[2] != 3:
+                continue
+            r, c = reference.astype(np.int16), own.astype(np.int16)
+            plain.append(float(np.abs(r - c).mean()))
+            turned.append(float(np.abs(r - c[..., ::-1]).mean()))
+        if plain and mean(turned) < mean(plain) / 2:
+            found.add(stage)
+    return frozenset(found)

@@ -1,0 +1,30 @@
+"""A known mistake as a change of the reference's own pipeline. Not for: which there are (mutations/), or trying them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seatrial.diagnosis.way import Way
+
+
+@dataclass(frozen=True, eq=False)
+class Mutation:
+    """fault: its stable name (seatrial.faults). what: what the candidate does, as a clause: 'feeds BGR'. stage: whose step it
+    changes. change: the reference with the mistake in it; raises PlanError, ModelError or ValueError where it cannot be made.
+    key: of the plan, whose value the candidate does not keep to, such as 'preprocess.color'. parameters: how many numbers were
+    fitted to the candidate's own values, 0 for what is merely tried: of two explanations the one with fewer is meant."""
+
+    fault: str
+    what: str
+    stage: str
+    change: Callable[[Way], Way]
+    key: str = ""
+    parameters: int = 0
+
+
+def setting(fault: str, what: str, stage: str, section: str, **values: Any) -> Mutation:
+    """One that other values in the plan would make. Its key is the first of them."""
+    key = f"{section}.{next(iter(values))}"
+    return Mutation(fault, what, stage, lambda way: way.with_settings(section, **values), key)

@@ -1,0 +1,195 @@
+"""How far two decoded results of one image are from each other, 0 where they are the same, by the kind of result.
+
+For: telling explanations apart, so every field counts that a mistake could show in. Not for: agreement as users see it
+(parity/results.py), which asks for the same box and the same class alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.kernels.results import (
+    Classification,
+    DenseMap,
+    Detections,
+    Embedding,
+    Instances,
+    Labels,
+    OrientedBoxes,
+    Poses,
+    SemanticMask,
+    Text,
+    TextRegions,
+)
+from seatrial.parity.texts import edit_distance
+from seatrial.pipeline.results import Result
+
+F64 = npt.NDArray[np.float64]
+# Of an object that one side alone has, and of results of unlike kinds.
+ALONE = 1.0
+# Below it two boxes are two objects.
+LEAST_OVERLAP = 0.1
+
+
+def result_distance(reference: Result, candidate: Result) -> float:
+    """Of objects: the mean over all of either side of what is wrong with each, at most 1. Of maps the share of pixels that
+    differ; of classes half of what their scores differ by and half whether the first is another."""
+    if reference is None or candidate is None:
+        return 0.0 if reference is candidate else ALONE
+    if isinstance(reference, Detections) and isinstance(candidate, Detections):
+        return _objects(reference, candidate)
+    if type(reference) is not type(candidate):
+        return ALONE
+    return _KINDS[type(reference)](reference, candidate)
+
+
+def _objects(reference: Detections, candidate: Detections) -> float:
+    count = max(len(reference), len(candidate))
+    if not count:
+        return 0.0
+    pairs = _matched(reference, candidate)
+    wrong = sum(_wrong(reference, candidate, i, j, overlap) for i, j, overlap in pairs)
+    return float(wrong + ALONE * (count - len(pairs))) / count
+
+
+def _matched(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
+    """Greedily by overlap, the same class first among those that lie alike."""
+    overlaps = box_overlaps(reference.boxes_xyxy, candidate.boxes_xyxy)
+    alike = np.asarray(reference.class_ids)[:, None] == np.asarray(candidate.class_ids)[None]
+    near = np.abs(np.asarray(reference.scores, np.float64)[:, None] - np.asarray(candidate.scores, np.float64)[None])
+    rank = overlaps + 0.05 * alike - 0.01 * np.nan_to_num(near)
+    rank[overlaps < LEAST_OVERLAP] = -1.0
+    pairs = []
+    for flat in np.argsort(rank, axis=None, kind="stable")[::-1][: rank.size]:
+        i, j = divmod(int(flat), rank.shape[1])
+        if rank[i, j] < 0:
+            if rank.flat[flat] == -1.0:
+                break
+            continue
+        pairs.append((i, j, float(overlaps[i, j])))
+        rank[i, :], rank[:, j] = -0.5, -0.5
+    return pairs
+
+
+def _wrong(reference: Detections, candidate: Detections, i: int, j: int, overlap: float) -> float:
+    """0 to 1 of a pair: a third each for where it lies, its class and its score."""
+    place = 1.0 - overlap
+    extra = _beside(reference, candidate, i, j)
+    other = float(reference.class_ids[i] != candidate.class_ids[j])
+    score = min(1.0, abs(float(reference.scores[i]) - float(candidate.scores[j])))
+    return (max(place, extra) + other + (0.0 if np.isnan(score) else score)) / 3
+
+
+def _beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
+    """Of what stands beside the box: mask, keypoints or corners, 0 to 1."""
+    if isinstance(reference, Instances) and isinstance(candidate, Instances):
+        if tuple(reference.source_hw) != tuple(candidate.source_hw):
+            return ALONE
+        a, b = reference.mask(i), candidate.mask(j)
+        union = int((a | b).sum())
+        return 1.0 - int((a & b).sum()) / union if union else 0.0
+    size = float(np.sqrt(max(1.0, _area(reference.boxes_xyxy[i]))))
+    if isinstance(reference, Poses) and isinstance(candidate, Poses):
+        return _apart(reference.keypoints[i][:, :2], candidate.keypoints[j][:, :2], size)
+    if isinstance(reference, OrientedBoxes) and isinstance(candidate, OrientedBoxes):
+        return _apart(reference.corners_xy[i], candidate.corners_xy[j], size)
+    if isinstance(reference, TextRegions) and isinstance(candidate, TextRegions):
+        return _apart(reference.polygons[i], candidate.polygons[j], size)
+    return 0.0
+
+
+def _apart(a: npt.NDArray[Any], b: npt.NDArray[Any], size: float) -> float:
+    if a.shape != b.shape:
+        return ALONE
+    return min(1.0, float(np.linalg.norm(np.asarray(a, np.float64) - b, axis=-1).mean()) / size)
+
+
+def _area(box: npt.NDArray[Any]) -> float:
+    return float(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]))
+
+
+def box_overlaps(a_xyxy: npt.NDArray[Any], b_xyxy: npt.NDArray[Any]) -> F64:
+    """IoU (N, M); boxes without area, or turned inside out, overlap where they are the same."""
+    a, b = np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
+    corner = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.prod(np.clip(corner, 0, None), axis=2)
+    areas = [np.prod(np.clip(x[:, 2:] - x[:, :2], 0, None), axis=1) for x in (a, b)]
+    union = areas[0][:, None] + areas[1][None] - shared
+    overlaps = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
+    overlaps[(a[:, None] == b[None]).all(axis=2)] = 1.0
+    return np.asarray(overlaps)
+
+
+def _classes(reference: Classification, candidate: Classification) -> float:
+    """A log of classes alone has NaN for scores: then the classes in their order count."""
+    r, c = np.asarray(reference.class_ids), np.asarray(candidate.class_ids)
+    if not len(r) or not len(c):
+        return float(len(r) != len(c))
+    first = float(r[0] != c[0])
+    if np.isnan(np.asarray(candidate.scores, np.float64)).any():
+        count = min(len(r), len(c))
+        return (first + float(np.mean(r[:count] != c[:count]))) / 2
+    scores = [dict(zip(x.class_ids.tolist(), x.scores.tolist(), strict=True)) for x in (reference, candidate)]
+    # A list that is cut off says nothing of the classes behind its end.
+    common = set(scores[0]) & set(scores[1]) if len(r) != len(c) else set(scores[0]) | set(scores[1])
+    apart = sum(abs(scores[0].get(k, 0.0) - scores[1].get(k, 0.0)) for k in common)
+    return float(first + min(1.0, apart / 2)) / 2
+
+
+def _labels(reference: Labels, candidate: Labels) -> float:
+    scores = [dict(zip(x.class_ids.tolist(), x.scores.tolist(), strict=True)) for x in (reference, candidate)]
+    every = set(scores[0]) | set(scores[1])
+    if not every:
+        return 0.0
+    wrong = [ALONE if (k in scores[0]) != (k in scores[1]) else abs(scores[0][k] - scores[1][k]) for k in every]
+    return float(np.mean(wrong))
+
+
+def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
+    if reference.class_ids.shape != candidate.class_ids.shape:
+        return ALONE
+    neither = reference.without_class & candidate.without_class
+    there = int((~neither).sum())
+    return int(((reference.class_ids != candidate.class_ids) & ~neither).sum()) / there if there else 0.0
+
+
+def _values(reference: DenseMap, candidate: DenseMap) -> float:
+    if reference.values.shape != candidate.values.shape:
+        return ALONE
+    r, c = reference.values.astype(np.float64), candidate.values.astype(np.float64)
+    there = np.isfinite(r) & np.isfinite(c)
+    alone = float((np.isfinite(r) != np.isfinite(c)).mean())
+    if not there.any():
+        return alone
+    spread = float(np.abs(r[there] - r[there].mean()).mean()) or float(np.abs(r[there]).mean()) or 1.0
+    return min(1.0, alone + float(np.abs(r[there] - c[there]).mean()) / spread)
+
+
+def _vectors(reference: Embedding, candidate: Embedding) -> float:
+    r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
+    if r.shape != c.shape:
+        return ALONE
+    size = float(np.linalg.norm(r)) or 1.0
+    return min(1.0, float(np.linalg.norm(r - c)) / size)
+
+
+def _letters(reference: Text, candidate: Text) -> float:
+    """Share of characters to be edited; and where none is, what the score differs by."""
+    r, c = reference.text, candidate.text
+    longest = max(len(r), len(c))
+    wrong = edit_distance(r, c) / longest if longest else 0.0
+    return float(wrong or min(1.0, abs(float(reference.score) - float(candidate.score))) / 3)
+
+
+_KINDS: dict[type, Callable[[Any, Any], float]] = {
+    Classification: _classes,
+    Labels: _labels,
+    SemanticMask: _pixels,
+    DenseMap: _values,
+    Embedding: _vectors,
+    Text: _letters,
+}

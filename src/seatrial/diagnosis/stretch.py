@@ -1,0 +1,146 @@
+"""Two neighbouring stages that the candidate shows: what the reference makes of the candidate's first, against its second.
+
+For: judging each stretch alone, so that a fault in front of it is not counted again. Not for: naming what is wrong (search.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from seatrial.diagnosis.distance import MISMATCH, Tolerance, distance, same
+from seatrial.diagnosis.runner import Runner
+from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
+from seatrial.diagnosis.way import At, Way
+from seatrial.errors import DataError, SeatrialError
+from seatrial.kernels.arguments import ArgumentError
+
+Array = npt.NDArray[Any]
+
+
+class Taps(Protocol):
+    """What a pipeline had at its stages, of one image; None or empty where it does not show it."""
+
+    @property
+    def decoded(self) -> Array | None: ...
+    @property
+    def resized(self) -> Array | None: ...
+    @property
+    def input(self) -> Array | None: ...
+    @property
+    def outputs(self) -> dict[str, Array]: ...
+    @property
+    def results(self) -> Any: ...
+
+
+class Shown(Protocol):
+    """A candidate, by what it shows. stages: those that every image has. load: of one image, by name."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+    @property
+    def stages(self) -> frozenset[str]: ...
+    def load(self, name: str) -> Taps: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """One image of a stretch. begun: the candidate's value at its start, None at the encoded bytes. value: at its end."""
+
+    begun: tuple[str, At] | None
+    value: Any
+
+
+class Stretch:
+    """start and end: stages. names: of the images, in the reference's order, by which `shown` and the runner know them.
+    order: how the candidate's decoded and resized images have their channels: True where reversed against the reference."""
+
+    def __init__(
+        self,
+        start: str,
+        end: str,
+        names: Sequence[str],
+        shown: Shown,
+        runner: Runner,
+        reference: Way,
+        tolerance: Tolerance,
+        reversed_at: frozenset[str] = frozenset(),
+    ) -> None:
+        self.start, self.end, self.names = start, end, names
+        self.stages = between(start, end)
+        self._shown, self._runner, self._reference = shown, runner, reference
+        self._tolerance = tolerance
+        self._reversed_at = reversed_at
+        self._seen = cache(self._look)
+
+    def _look(self, image: int) -> Seen:
+        taps = self._shown.load(self.names[image])
+        own = self._value(taps, image, self.end)
+        if self.start == ENCODED:
+            return Seen(None, own)
+        # Where its pixels went is the reference's belief until a mutation says otherwise.
+        geometry = self._runner.at(self._reference, image, self.start).geometry
+        return Seen((self.start, At(self._value(taps, image, self.start), geometry)), own)
+
+    def _value(self, taps: Taps, image: int, stage: str) -> Any:
+        if stage == OUTPUTS:
+            reference = self._runner.at(self._reference, image, OUTPUTS).value
+            names = [o.name for o in self._reference.subject.model.outputs]
+            return [_as(taps.outputs[n], r) for n, r in zip(names, reference, strict=True)]
+        value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input, RESULTS: taps.results}[stage]
+        if stage == RESULTS:
+            return value
+        assert value is not None
+        if stage == INPUT:
+            return _as(value, self._runner.at(self._reference, image, INPUT).value)
+        value = value if value.ndim == 3 else value[..., None]
+        return np.ascontiguousarray(value[..., ::-1]) if stage in self._reversed_at else value
+
+    def candidate(self, image: int) -> Any:
+        return self._seen(image).value
+
+    def made(self, way: Way, image: int) -> At:
+        """What a way makes of it at the end. Raises what its steps raise."""
+        return self._runner.at(way, image, self.end, self._seen(image).begun)
+
+    def distance(self, way: Way, image: int) -> float:
+        """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
+        try:
+            made = self.made(way, image)
+        except (SeatrialError, ArgumentError, ValueError):
+            return MISMATCH
+        return distance(self.end, made.value, self.candidate(image))
+
+    def same(self, way: Way, image: int) -> bool:
+        try:
+            made = self.made(way, image)
+        except (SeatrialError, ArgumentError, ValueError):
+            return False
+        return same(self.end, made.value, self.candidate(image), self._tolerance)
+
+
+def _as(given: Array, reference: Array) -> Array:
+    """With the reference's batch dimension, where one side has it and the other has not."""
+    if given.shape != reference.shape and given.size == reference.size:
+        short, long = sorted((given.shape, reference.shape), key=len)
+        if (1, *short) == tuple(long):
+            return given.reshape(reference.shape)
+    return given
+
+
+def check_names(reference: Sequence[str], shown: Shown) -> tuple[list[str], list[str], list[str]]:
+    """Images on both sides in the reference's order, and those of either side alone. DataError where none is on both."""
+    there = set(shown.names)
+    both = [n for n in reference if n in there]
+    if not both:
+        raise DataError(
+            f"no image is on both sides: the plan has {reference[0]!r} and others, the candidate {list(shown.names)[:1]}; name "
+            "the images as the plan does, by their paths below its folder of images"
+        )
+    known = set(reference)
+    return both, [n for n in reference if n not in there], [n for n in shown.names if n not in known]

@@ -1,0 +1,110 @@
+"""Where two pipelines part and what explains it: `seatrial parity`'s answer. Schema seatrial.parity/1.
+
+For: the shape of that JSON file. Not for: parity of a trial's cells (parity.py).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from seatrial.history.records.subject import Environment
+from seatrial.history.records.values import Frozen
+from seatrial.warning import Warning
+
+PARITY_SCHEMA = "seatrial.parity/1"
+ParityVerdict = Literal["EQUAL", "DIFFER", "INCONCLUSIVE"]
+
+
+class StageDifference(Frozen):
+    """One stage that both sides show. start: the stage of the candidate's from whose values the reference went on. metric: what
+    `value` is, a mean over images; floor: what the reference differs from itself by; images: so many differ, `of` so many."""
+
+    stage: str
+    start: str
+    metric: str
+    value: float
+    floor: float
+    images: int
+    of: int
+    largest: float | None = None
+    """max |Δ|, of images and tensors whose shapes agree."""
+    shape: str = ""
+    """What the difference looks like where no fault explains it."""
+
+
+class OtherFault(Frozen):
+    """An explanation that is not the one."""
+
+    fault: str
+    what: str
+    explained: float
+
+
+class FaultEffect(Frozen):
+    """What the fault does to the task: the reference's own results with and without it. unit: what agrees."""
+
+    metric: str
+    without: float
+    within: float
+    interval: tuple[float | None, float | None] | None = None
+
+
+class Diagnosis(Frozen):
+    """A known mistake that, made in the reference, gives what the candidate gave. explained: the share of the difference, on
+    images that it was not found on; exact: whether nothing stays. confirmed: on so many images. alike: faults that these
+    images cannot tell from it, and `telling` the picture that would."""
+
+    fault: str
+    what: str
+    stage: str
+    explained: float
+    exact: bool
+    confirmed: int
+    runner_up: OtherFault | None = None
+    alike: tuple[OtherFault, ...] = ()
+    telling: str = ""
+    effect: FaultEffect | None = None
+    fix: str = ""
+    at: str = ""
+    """The line of the plan that says what the reference does."""
+
+
+class Invariant(Frozen):
+    """One that must hold of the candidate alone, such as that a row of a batch is what the image gives alone."""
+
+    name: str
+    holds: bool | None
+    said: str
+
+
+class WorstImage(Frozen):
+    """name: of the image; stage and value: where and by how much it differs most."""
+
+    name: str
+    stage: str
+    value: float
+
+
+class ParityRecord(Frozen):
+    """near: what explains most where nothing explains enough."""
+
+    schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
+    verdict: ParityVerdict
+    reason: str
+    reference: str
+    candidate: str
+    images: int
+    stages: tuple[StageDifference, ...] = ()
+    first_divergence: StageDifference | None = None
+    diagnosis: tuple[Diagnosis, ...] = ()
+    near: tuple[OtherFault, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
+    worst_images: tuple[WorstImage, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+    declared: tuple[str, ...] = ()
+    """What the plan itself says differently of both, where both are its own."""
+    tried: int = 0
+    wall_s: float = 0.0
+    environment: Environment | None = None
