@@ -153,4 +153,8 @@ def _digest(folder: TapsFolder, name: str, path: Path) -> list[TapsProblem]:
     if not image.sha256 or digest == image.sha256:
         return []
     said = f"taps are of another file than {path}: its sha256 is {digest[:12]}…, theirs {image.sha256[:12]}…"
-    return [TapsProblem(f"{folder.path / image.file}: image {name}", "sha256", f"{said}; tap that very file, or give theirs")]
+    return [
+        TapsProblem(
+            f"{folder.path / image.file}: image {name}", "sha256", f"{said}; tap that very file, or give theirs"
+        )
+    ]
