@@ -60,24 +60,28 @@ def check_result(result: Any) -> Result:
             f"the Python postprocess gave a {type(result).__name__}; expected one of "
             f"seatrial's {', '.join(k.__name__ for k in KINDS)}, or None for each image"
         )
-    values = {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__}
+    try:
+        return sound_result(kind, {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__})
+    except ValueError as e:
+        raise PlanError(f"the Python postprocess gave {e}") from None
+
+
+def sound_result(kind: type, values: Values) -> Result:
+    """A result of one of KINDS from its fields. ValueError says which are not sound, and what was expected."""
     for name, value in values.items():
         gaps = kind is DenseMap and value.dtype.kind == "f"  # NaN says there that there is no value
         if value.dtype.kind not in "fiu" or not (np.isfinite(value) | (np.isnan(value) & gaps)).all():
-            raise PlanError(
-                f"the Python postprocess gave {kind.__name__}.{name} of {value.dtype}; expected finite numbers"
-            )
+            raise ValueError(f"{kind.__name__}.{name} of {value.dtype}; expected finite numbers")
     if kind is SemanticMask and values["class_ids"].dtype.kind == "f":
-        raise PlanError(
-            f"the Python postprocess gave SemanticMask.class_ids of {values['class_ids'].dtype}; expected whole class numbers: "
+        raise ValueError(
+            f"SemanticMask.class_ids of {values['class_ids'].dtype}; expected whole class numbers: "
             "class_ids.astype(np.uint8), whose 255 is no class"
         )
     if not _SOUND[kind](values):
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
-        raise PlanError(
-            f"the Python postprocess gave {kind.__name__} of {shapes}; see seatrial.{kind.__name__} for the shapes"
-        )
-    return kind(**values)
+        raise ValueError(f"{kind.__name__} of {shapes}; see seatrial.{kind.__name__} for the shapes")
+    sound: Result = kind(**values)
+    return sound
 
 
 def _sound_detections(v: Values) -> bool:
