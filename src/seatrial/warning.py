@@ -169,6 +169,10 @@ CODES = {
     "negative-values": "values of a depth are below 0",
     "other-unit": "values are another unit's than the truth's",
     "folded-texts": "texts are right but for capitals, spaces or full-width forms",
+    # Two pipelines held against each other.
+    "one-sided-images": "images that one side alone has were left out",
+    "channel-convention": "one side has its pictures as BGR and the other as RGB, before the model's input",
+    "diagnosis-cut-short": "time was up before all known mistakes had been tried",
     # The run as a whole.
     "noise-floor": "what processes differ by without any change is not known",
     "no-pictures": "the report's pictures could not be drawn",

@@ -17,8 +17,9 @@ from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Found, Search
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, in_order
-from seatrial.diagnosis.stretch import Shown, Stretch, check_names
+from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.way import Way
+from seatrial.taps.shown import Shown
 
 # Where nothing but rounding may differ, at each stage. Images are whole numbers; outputs may come of another runtime.
 TOLERANCES = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,33 +19,9 @@ from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED,
 from seatrial.diagnosis.way import At, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
-
-
-class Taps(Protocol):
-    """What a pipeline had at its stages, of one image; None or empty where it does not show it."""
-
-    @property
-    def decoded(self) -> Array | None: ...
-    @property
-    def resized(self) -> Array | None: ...
-    @property
-    def input(self) -> Array | None: ...
-    @property
-    def outputs(self) -> dict[str, Array]: ...
-    @property
-    def results(self) -> Any: ...
-
-
-class Shown(Protocol):
-    """A candidate, by what it shows. stages: those that every image has. load: of one image, by name."""
-
-    @property
-    def names(self) -> Sequence[str]: ...
-    @property
-    def stages(self) -> frozenset[str]: ...
-    def load(self, name: str) -> Taps: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,14 +63,14 @@ class Stretch:
         geometry = self._runner.at(self._reference, image, self.start).geometry
         return Seen((self.start, At(self._value(taps, image, self.start), geometry)), own)
 
-    def _value(self, taps: Taps, image: int, stage: str) -> Any:
+    def _value(self, taps: ImageTaps, image: int, stage: str) -> Any:
         if stage == OUTPUTS:
             reference = self._runner.at(self._reference, image, OUTPUTS).value
             names = [o.name for o in self._reference.subject.model.outputs]
             return [_as(taps.outputs[n], r) for n, r in zip(names, reference, strict=True)]
-        value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input, RESULTS: taps.results}[stage]
         if stage == RESULTS:
-            return value
+            return taps.results
+        value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
         assert value is not None
         if stage == INPUT:
             return _as(value, self._runner.at(self._reference, image, INPUT).value)
@@ -107,6 +83,10 @@ class Stretch:
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
         return self._runner.at(way, image, self.end, self._seen(image).begun)
+
+    def whole(self, way: Way, image: int) -> At:
+        """What a way makes of the image from its bytes to its results."""
+        return self._runner.at(way, image, RESULTS)
 
     def distance(self, way: Way, image: int) -> float:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""

@@ -5,7 +5,8 @@ For: the shape of that JSON file. Not for: parity of a trial's cells (parity.py)
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -108,3 +109,10 @@ class ParityRecord(Frozen):
     tried: int = 0
     wall_s: float = 0.0
     environment: Environment | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        return data
+
+    def json_bytes(self) -> bytes:
+        return json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode()

@@ -1,0 +1,104 @@
+"""seatrial parity: where two pipelines part, and which known mistake explains it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from seatrial.cli.output import console, shown, write_json
+from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, QuietOption, ResultsOption, command
+from seatrial.cli.words import time_s
+from seatrial.errors import DataError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from seatrial.history.records.diagnosis import ParityRecord
+
+_EXIT = {"EQUAL": ExitCode.PASS, "DIFFER": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
+
+
+@command(
+    examples=[
+        "seatrial parity trial.yaml",
+        "seatrial parity trial.yaml --candidate candidate.openvino-cpu.int8-u8.b4",
+        "seatrial parity trial.yaml --taps /data/production-taps",
+        "seatrial parity trial.yaml --answers detections.json",
+        "seatrial parity trial.yaml --candidate service:predict --allow-code",
+        "seatrial parity demo",
+    ]
+)
+def parity(
+    plan: Annotated[str, typer.Argument(help="A trial plan, or 'demo'.", show_default=False)],
+    reference: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A pipeline or cell of the plan.", show_default="the plan's")
+    ] = None,
+    candidate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Another one, or 'module:function' of your own.", show_default="the other pipeline"
+        ),
+    ] = None,
+    taps: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What production had at its stages.", show_default=False)
+    ] = None,
+    answers: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its final results alone: COCO JSON, or a CSV.", show_default=False),
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Other images than the plan's.", show_default=False)
+    ] = None,
+    max_time: Annotated[str, typer.Option("--max-time", metavar="TIME", help="For the diagnosis.")] = "5 min",
+    allow_code: AllowCodeOption = False,
+    results: ResultsOption = Path("results"),
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    debug: DebugOption = False,
+) -> ExitCode:
+    """Find the first stage where two pipelines part, and the known mistake that explains it."""
+    from seatrial.cli.subjects import is_plan
+    from seatrial.demo import PLAN
+    from seatrial.diagnosis.run import candidate_of, run_parity
+    from seatrial.history.files import write_named
+    from seatrial.history.run_folder import new_run
+    from seatrial.machine.environment import machine_name
+    from seatrial.plan import load_plan
+
+    seconds = time_s("--max-time", max_time)
+    if not is_plan(plan):
+        raise UsageError(f"expected a trial plan (.yaml) or 'demo', got {plan!r}")
+    if images is not None and not images.exists():
+        raise DataError(f"{images}: no such picture or folder of pictures")
+    out = console(quiet, json)
+    laid_over = {} if images is None else {"images": {"path": str(images.absolute())}}
+    file = load_plan(PLAN if plan == "demo" else Path(plan), laid_over)
+    with new_run(results, machine_name()) as run, out.status("checking") as status:
+        record = run_parity(
+            file,
+            run,
+            reference,
+            lambda side: candidate_of(file, side, candidate, taps, answers),
+            time_s=seconds,
+            allow_code=allow_code,
+            says=lambda said: status.update(Text(said)),
+        )
+        kept = run.path / "parity.json"
+        write_named(kept, record.json_bytes(), named_by="results")
+    _print(out, record)
+    write_json(json, record.to_json())
+    out.print(f"record: {shown(kept)}", markup=False, soft_wrap=True)
+    return _EXIT[record.verdict]
+
+
+def _print(out, record: ParityRecord) -> None:  # type: ignore[no-untyped-def]
+    out.print(f"{record.reference} against {record.candidate}, {record.images} images", markup=False)
+    for s in record.stages:
+        out.print(f"  {s.stage:<8} {s.images} of {s.of} differ, {s.value:.3g}", markup=False)
+    for d in record.diagnosis:
+        out.print(
+            f"{d.fault}: the candidate {d.what}; explains {d.explained:.1%} on {d.confirmed} images; {d.at}",
+            markup=False,
+        )
+    out.print(f"{record.verdict}  {record.reason}", markup=False)

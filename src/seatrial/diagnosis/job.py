@@ -1,0 +1,41 @@
+"""The diagnosis in a process of its own: the reference is opened there, and the candidate read from what it left.
+
+For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic.dataclasses import dataclass
+
+from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.jobs.job import Job, Tell
+from seatrial.jobs.workload import STRICT, PipelineWorkload
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class DiagnoseTask:
+    """workload: the reference. candidate: how it is called; taps: the folder of what it shows. time_s: for all of it, less
+    opening."""
+
+    workload: PipelineWorkload
+    reference: str
+    candidate: str
+    taps: str
+    time_s: float
+
+
+def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
+    from seatrial.diagnosis.conclude import conclude
+    from seatrial.diagnosis.diagnose import compare
+    from seatrial.diagnosis.opened import open_way
+    from seatrial.taps.folder import TapsFolder
+
+    shown = TapsFolder.open(Path(task.taps))
+    with open_way(task.workload, tell) as opened:
+        compared = compare(opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, tell=tell)
+        return conclude(compared, opened.way, task.reference, task.candidate)
+
+
+JOB = Job("seatrial.diagnosis.job", DiagnoseTask, ParityRecord, diagnose, timed=False)
