@@ -85,6 +85,8 @@ def _verdict(
         found = [e for p, _ in diverging if p.found and p.found.best for e in [p.found.best]]
         names = ", then ".join(" and ".join(dict.fromkeys(e.faults)) for e in found)
         where = f"the pipelines part at '{stage.stage}' on {stage.images} of {count_of(stage.of, 'image')}"
+        if not found and all(p.on_purpose for p, _ in diverging):
+            return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
         return "DIFFER", f"{where}: {names}" if names else f"{where}, and no known mistake explains it"
     if not compared.parts:
         return "INCONCLUSIVE", "the candidate shows no stage that the reference has"

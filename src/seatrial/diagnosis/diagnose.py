@@ -36,17 +36,19 @@ MOST_ODD_IMAGES = 0.05
 @dataclass(frozen=True)
 class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
-    differs. way: the reference with what explains the difference in it."""
+    differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
+    they should."""
 
     stretch: Stretch
     distances: Sequence[float]
     differing: tuple[int, ...]
     found: Found | None
     way: Way
+    on_purpose: bool = False
 
     @property
     def diverges(self) -> bool:
-        return self.found is not None
+        return self.found is not None or self.on_purpose
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,11 @@ def compare(
     shown: Shown,
     *,
     time_s: float,
+    other_model: bool = False,
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
-    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left."""
+    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
+    other_model: the candidate is known to run another model than the reference."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
@@ -81,7 +85,7 @@ def compare(
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
-        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline)
+        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model)
         parts.append(part)
         start, current = stage, part.way
     return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, time.monotonic() - began)
@@ -96,6 +100,7 @@ def _part(
     ends: tuple[str, str],
     reversed_at: frozenset[str],
     deadline: float,
+    other_model: bool,
 ) -> Part:
     """before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
     start, end = ends
@@ -108,6 +113,8 @@ def _part(
     assert part
     if not part.differing or _may_be_rounding(part, start, end):
         return replace(part, way=before)
+    if other_model and end == OUTPUTS:
+        return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]

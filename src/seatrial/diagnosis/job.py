@@ -17,13 +17,14 @@ from seatrial.jobs.workload import STRICT, PipelineWorkload
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
     """workload: the reference. candidate: how it is called; taps: the folder of what it shows. time_s: for all of it, less
-    opening."""
+    opening. other_model: whether the candidate is known to run another model."""
 
     workload: PipelineWorkload
     reference: str
     candidate: str
     taps: str
     time_s: float
+    other_model: bool = False
 
 
 def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
@@ -34,7 +35,9 @@ def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
 
     shown = TapsFolder.open(Path(task.taps))
     with open_way(task.workload, tell) as opened:
-        compared = compare(opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, tell=tell)
+        compared = compare(
+            opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, other_model=task.other_model, tell=tell
+        )
         return conclude(compared, opened.way, task.reference, task.candidate)
 
 
