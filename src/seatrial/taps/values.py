@@ -70,8 +70,11 @@ def result(file: Npz, stage: str) -> Result:
     if lacking := own - fields - default:
         raise file.error(stage, f"is called {kind.__name__} and lacks {_listed(stage, lacking)}", "add it")
     values = _values(file, stage, kind, sorted(own - default))
-    if default and values["keypoints"].ndim == 3 and values["keypoints"].shape[1]:
-        values["sigmas"] = np.array(sigmas_of(values["keypoints"].shape[1]), np.float32)
+    if default:
+        points = values["keypoints"]
+        values["sigmas"] = np.array(
+            sigmas_of(points.shape[1]) if points.ndim == 3 and points.shape[1] else (), np.float32
+        )
     return _by_score(_sound(file, stage, kind, values))
 
 
