@@ -66,6 +66,16 @@ def test_every_kind_of_result_comes_back(tmp_path, result):
     assert check_taps(taps).problems == ()
 
 
+def test_no_answer_to_an_image_is_an_answer(tmp_path):
+    with TapsWriter(tmp_path, "a test", ["results"]) as writer:
+        writer.add("a", ImageTaps(results=None))
+        writer.add("b", ImageTaps(results=BOXES))
+    taps = TapsFolder.open(tmp_path)
+    assert taps.load("a").results is None
+    assert len(taps.load("b").results) == 2
+    assert check_taps(taps).seen == {"results": ("None", "Detections")}
+
+
 def test_stages_come_back_and_the_folder_is_sound(tmp_path):
     taps = ImageTaps(
         PICTURE,
@@ -147,7 +157,7 @@ def test_a_file_in_the_folders_place_is_said(tmp_path):
     ("taps", "stages", "message"),
     [
         (ImageTaps(), ["input"], "b: expected its input, which every image is to have"),
-        (ImageTaps(), ["results"], "b: expected its results"),
+        (ImageTaps(), ["decoded", "results"], "b: expected its decoded"),
         (ImageTaps(), ["outputs"], "b: expected the outputs"),
         (
             ImageTaps(outputs={"z": np.zeros(2)}),
