@@ -21,6 +21,7 @@ from seatrial.history.files import why_not_written, write_atomic
 from seatrial.pipeline.results import Result
 from seatrial.taps.manifest import FILE, OUTPUT, PICTURES, RESULTS, STAGES, TappedImage, TapsManifest
 from seatrial.taps.shown import Array, ImageTaps
+from seatrial.taps.values import KIND, NONE
 
 Color = Literal["bgr", "rgb", "gray"]
 
@@ -78,7 +79,8 @@ class TapsWriter:
             write_atomic(self._path / FILE, self._manifest(error).json_bytes(), "out")
 
     def add(self, name: str, taps: ImageTaps, sha256: str = "") -> None:
-        """The next image's; all its stages. ValueError where it lacks one, or has other outputs than the images before."""
+        """The next image's; all its stages. A result may be None, which is no answer. ValueError where another stage is missing,
+        or where the outputs are others than the images' before."""
         outputs = tuple(taps.outputs)
         if "outputs" in self._stages and self._outputs not in (None, outputs):
             raise ValueError(f"{name}: expected the outputs {self._outputs}, as of the images before, got {outputs}")
@@ -114,7 +116,7 @@ def _arrays_of(name: str, stage: str, taps: ImageTaps) -> dict[str, Array]:
     """By key. ValueError where the image does not have the stage."""
     if stage in RESULTS:
         found: Result = taps.results if stage == "results" else taps.candidates
-        fields: dict[str, Any] = {} if found is None else {"kind": type(found).__name__, **vars(found)}
+        fields: dict[str, Any] = {KIND: NONE} if found is None else {KIND: type(found).__name__, **vars(found)}
         arrays = {f"{stage}.{field}": np.asarray(value) for field, value in fields.items()}
     elif stage == "outputs":
         arrays = {OUTPUT + key: np.asarray(array) for key, array in taps.outputs.items()}
