@@ -13,7 +13,7 @@ from seatrial.cells.matrix import Cell
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.cells.prepare import prepare_variants, workload_of
 from seatrial.cells.watch import Watcher
-from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis import job, own_code, tap_job
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.errors import CellError, CodeRefusedError, UsageError, error_of, option
 from seatrial.faults.names import NAMES
@@ -98,6 +98,7 @@ def run_parity(
         candidate=other.name,
         taps=str(_taps(ready, run, workload, other, tell)),
         time_s=time_s,
+        other_model=_other_model(ready, side, other),
     )
     record = _done(run_job(job.JOB, task, run.work / "diagnosis", time_s + START_S, tell), "the diagnosis")
     return _finished(record, plan, side, ready)
@@ -109,6 +110,12 @@ def _workload(ready: Ready, run: RunFolder, side: Side) -> PipelineWorkload:
     if isinstance(made, Ended):
         raise CellError(f"{side.id}: its {side.precision} model could not be made: {made.reason}")
     return workload_of(ready, cell, made)
+
+
+def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
+    if other.side is None:
+        return False
+    return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
 
 
 def _choice(ready: Ready, side: Side) -> BackendChoice:
@@ -124,7 +131,11 @@ def _taps(ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Cand
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         _done(run_job(own_code.JOB, task, run.work / "candidate", 3600.0, tell), other.function)
         return out
-    raise NotImplementedError
+    assert other.side
+    own = _workload(ready, run, other.side)
+    tapping = tap_job.TapTask(workload=own, out=str(out), producer=f"seatrial, {other.side.id}")
+    _done(run_job(tap_job.JOB, tapping, run.work / "candidate", 3600.0, tell), other.name)
+    return out
 
 
 def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
