@@ -86,7 +86,20 @@ def run_parity(
         raise CodeRefusedError(
             f"{other.function} is Python code, which would be run; read it, then give {option('allow_code')}"
         )
-    ready = preflight(plan, allow_code, says)
+    return diagnose_sides(preflight(plan, allow_code, says), run, side, other, time_s, says)
+
+
+def diagnose_sides(
+    ready: Ready,
+    run: RunFolder,
+    side: Side,
+    other: Candidate,
+    time_s: float,
+    says: Says = lambda _said: None,
+    work: Path | None = None,
+) -> ParityRecord:
+    """Of a plan that was checked. side: the reference. work: a folder for its processes, by default the run's own."""
+    work = work or run.work
     workload = _workload(ready, run, side)
 
     def tell(step: str, share: float) -> None:
@@ -94,14 +107,14 @@ def run_parity(
 
     task = job.DiagnoseTask(
         workload=workload,
-        reference=side.id if reference is None or "." in reference else reference,
+        reference=side.id,
         candidate=other.name,
-        taps=str(_taps(ready, run, workload, other, tell)),
+        taps=str(_taps(ready, run, workload, other, tell, work)),
         time_s=time_s,
         other_model=_other_model(ready, side, other),
     )
-    record = _done(run_job(job.JOB, task, run.work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    return _finished(record, plan, side, ready)
+    record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
+    return _finished(record, ready.plan, side, ready)
 
 
 def _workload(ready: Ready, run: RunFolder, side: Side) -> PipelineWorkload:
@@ -122,19 +135,19 @@ def _choice(ready: Ready, side: Side) -> BackendChoice:
     return next(c for c in ready.plan.plan.matrix.choices if c.label == side.backend)
 
 
-def _taps(ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell) -> Path:
+def _taps(ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path) -> Path:
     """The folder of what the candidate shows."""
     if other.taps:
         return other.taps.absolute()
-    out = run.work / "taps"
+    out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
-        _done(run_job(own_code.JOB, task, run.work / "candidate", 3600.0, tell), other.function)
+        _done(run_job(own_code.JOB, task, work / "candidate", 3600.0, tell), other.function)
         return out
     assert other.side
     own = _workload(ready, run, other.side)
     tapping = tap_job.TapTask(workload=own, out=str(out), producer=f"seatrial, {other.side.id}")
-    _done(run_job(tap_job.JOB, tapping, run.work / "candidate", 3600.0, tell), other.name)
+    _done(run_job(tap_job.JOB, tapping, work / "candidate", 3600.0, tell), other.name)
     return out
 
 
@@ -156,6 +169,12 @@ def _finished(record: ParityRecord, plan: PlanFile, side: Side, ready: Ready) ->
     )
 
 
+def _said(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_said, value))}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
     """at: the plan's line that says what the reference does, with its value."""
     assert d.fault in NAMES
@@ -164,5 +183,5 @@ def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
     for key in keys:
         value = getattr(value, key, None)
     where = plan.where(("pipelines", side.pipeline, *keys))
-    said = f"{where}: {value}" if isinstance(value, str | int | float | tuple | list) else where
+    said = f"{where}: {_said(value)}" if isinstance(value, str | int | float | tuple) else where
     return d.model_copy(update={"at": said})

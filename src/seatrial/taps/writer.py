@@ -79,8 +79,8 @@ class TapsWriter:
             write_atomic(self._path / FILE, self._manifest(error).json_bytes(), "out")
 
     def add(self, name: str, taps: ImageTaps, sha256: str = "") -> None:
-        """The next image's; all its stages. A result may be None, which is no answer. ValueError where another stage is missing,
-        or where the outputs are others than the images' before."""
+        """The next image's; all its stages. A result may be None, which is no answer. ValueError where another stage is
+        missing, or where the outputs are others than the images' before."""
         outputs = tuple(taps.outputs)
         if "outputs" in self._stages and self._outputs not in (None, outputs):
             raise ValueError(f"{name}: expected the outputs {self._outputs}, as of the images before, got {outputs}")
