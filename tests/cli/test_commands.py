@@ -30,6 +30,7 @@ COMMANDS = [
     "doctor",
     "backends",
     "plan check",
+    "tap write",
     "tap check",
     "plan schema",
 ]

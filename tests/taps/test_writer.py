@@ -129,6 +129,17 @@ def test_what_was_written_before_a_failure_is_a_folder_with_a_note(tmp_path):
     assert "taps.json says: broken off after 2 images of 9" in check_taps(folder).notes[0]
 
 
+def test_a_process_that_is_killed_leaves_what_it_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr("seatrial.taps.writer.SAFE_EVERY_S", 0.0)
+    with TapsWriter(tmp_path, "a test", ["input"], total=2) as writer:
+        writer.add("a", ImageTaps(input=np.ones(2)))
+        killed = TapsFolder.open(tmp_path)
+        writer.add("b", ImageTaps(input=np.ones(2)))
+    assert killed.names == ("a",)
+    assert killed.manifest.note == "broken off after 1 image of 2: what wrote it was ended, or writes it still"
+    assert TapsFolder.open(tmp_path).manifest.note == ""
+
+
 def test_nothing_is_left_of_a_failure_before_the_first_image(tmp_path):
     with pytest.raises(KeyboardInterrupt), TapsWriter(tmp_path, "a test", ["input"]):
         raise KeyboardInterrupt
@@ -147,7 +158,7 @@ def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
 def test_a_file_in_the_folders_place_is_said(tmp_path):
     (tmp_path / "t").touch()
     with (
-        pytest.raises(ResultsError, match="t: cannot be written: File exists"),
+        pytest.raises(ResultsError, match="t: is a file; give out a folder"),
         TapsWriter(tmp_path / "t", "a test", ["input"]),
     ):
         pass
