@@ -28,6 +28,7 @@ COMMANDS = [
     "bench",
     "bench-kernels",
     "doctor",
+    "faults",
     "backends",
     "plan check",
     "tap write",

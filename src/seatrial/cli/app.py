@@ -25,6 +25,7 @@ def main() -> None:
             compare,
             convert,
             doctor,
+            faults,
             inspect,
             kernels,
             parity,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -12,9 +12,6 @@ from seatrial.cli.output import console, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, QuietOption, ResultsOption, command
 from seatrial.cli.words import time_s
 from seatrial.errors import DataError, ExitCode, UsageError
-
-if TYPE_CHECKING:
-    from seatrial.history.records.diagnosis import ParityRecord
 
 _EXIT = {"EQUAL": ExitCode.PASS, "DIFFER": ExitCode.FAIL, "INCONCLUSIVE": ExitCode.INCONCLUSIVE}
 
@@ -65,6 +62,7 @@ def parity(
     from seatrial.history.run_folder import new_run
     from seatrial.machine.environment import machine_name
     from seatrial.plan import load_plan
+    from seatrial.report.parity_text import print_parity
 
     seconds = time_s("--max-time", max_time)
     if not is_plan(plan):
@@ -86,19 +84,7 @@ def parity(
         )
         kept = run.path / "parity.json"
         write_named(kept, record.json_bytes(), named_by="results")
-    _print(out, record)
+    print_parity(out, record)
     write_json(json, record.to_json())
     out.print(f"record: {shown(kept)}", markup=False, soft_wrap=True)
     return _EXIT[record.verdict]
-
-
-def _print(out, record: ParityRecord) -> None:  # type: ignore[no-untyped-def]
-    out.print(f"{record.reference} against {record.candidate}, {record.images} images", markup=False)
-    for s in record.stages:
-        out.print(f"  {s.stage:<8} {s.images} of {s.of} differ, {s.value:.3g}", markup=False)
-    for d in record.diagnosis:
-        out.print(
-            f"{d.fault}: the candidate {d.what}; explains {d.explained:.1%} on {d.confirmed} images; {d.at}",
-            markup=False,
-        )
-    out.print(f"{record.verdict}  {record.reason}", markup=False)

@@ -1,0 +1,129 @@
+"""What a parity record says, in words that the terminal and the page share. Not for: layout (parity_text.py, parity_page.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.errors import count_of
+from seatrial.faults.catalogue import FAULTS
+from seatrial.history.records.diagnosis import Diagnosis, FaultEffect, OtherFault, ParityRecord, StageDifference
+
+STAGES = {
+    "encoded": "encoded file",
+    "decoded": "decoded image",
+    "resized": "resized image",
+    "input": "input tensor",
+    "outputs": "raw outputs",
+    "candidates": "boxes before NMS",
+    "results": "results",
+}
+
+
+def stage_said(stage: str) -> str:
+    return STAGES.get(stage, stage)
+
+
+def number_said(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def share_said(explained: float) -> str:
+    """'97.3 %', and 'none' of what makes it no smaller. Rounded down: 99.96 % is not all of it."""
+    if explained <= 0:
+        return "none"
+    return f"{int(1000 * explained) / 10:.1f} %"
+
+
+def title_of(fault: str) -> str:
+    """'BGR and RGB swapped'; the name itself of one that a later version found."""
+    return FAULTS[fault].title if fault in FAULTS else fault
+
+
+def explained_said(d: Diagnosis) -> str:
+    """How well it explains the difference, on how many images, and what comes next."""
+    confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
+    if d.exact:
+        how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
+    else:
+        how = f"made in the reference, it explains {share_said(d.explained)} of the difference; {confirmed}"
+    if d.runner_up is None:
+        return how
+    return f"{how}; the next best, {other_said(d.runner_up)}, {_explains(d.runner_up)}"
+
+
+def other_said(other: OtherFault) -> str:
+    return f"{other.fault} ({other.what})"
+
+
+def _explains(other: OtherFault) -> str:
+    return "explains none of it" if other.explained <= 0 else f"explains {share_said(other.explained)}"
+
+
+def alike_said(d: Diagnosis) -> str:
+    """'' where the images tell it from all others."""
+    if not d.alike:
+        return ""
+    others = " or ".join(map(other_said, d.alike))
+    would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
+    return f"these images cannot tell it from {others}; {would}"
+
+
+def effect_said(e: FaultEffect) -> str:
+    low, high = e.interval or (None, None)
+    between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{e.metric} {e.without:.3f} without it, {e.within:.3f} with it{between}"
+
+
+def fix_said(d: Diagnosis) -> str:
+    """The record's own, or else the catalogue's."""
+    return d.fix or (FAULTS[d.fault].cure if d.fault in FAULTS else "")
+
+
+def nothing_said(record: ParityRecord) -> list[str]:
+    """Where pipelines part and no known mistake explains it: all that is known instead."""
+    first = record.first_divergence
+    said = [f"none of {count_of(record.tried, 'known mistake')} that were tried explains it"]
+    if first is not None:
+        said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
+        if first.shape:
+            said.append(f"the difference looks like this: {first.shape}")
+    if record.near:
+        said.append(f"nearest: {near_said(record.near)}")
+    return said
+
+
+def near_said(near: Sequence[OtherFault]) -> str:
+    return "; ".join(f"{other_said(n)} {_explains(n)}" for n in near)
+
+
+def is_first(record: ParityRecord, s: StageDifference) -> bool:
+    """Whether the pipelines part there."""
+    first = record.first_divergence
+    return first is not None and (first.stage, first.start) == (s.stage, s.start)
+
+
+def images_said(s: StageDifference) -> str:
+    if not s.of:
+        return "on no image"
+    return f"in {'all ' if s.images == s.of > 1 else f'{s.images} of '}{count_of(s.of, 'image')}"
+
+
+def summary_said(record: ParityRecord) -> str:
+    """What somebody who reads one paragraph is to know."""
+    if record.verdict == "EQUAL":
+        return (
+            f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
+            "what the reference differs from itself by."
+        )
+    if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
+        return f"It is not known whether both pipelines give the same: {record.reason}."
+    first = record.first_divergence
+    where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
+    if not record.diagnosis:
+        return f"{where} No known mistake explains it."
+    many = len(record.diagnosis) > 1
+    named = "; ".join(f"{title_of(d.fault)}: it {d.what}" for d in record.diagnosis)
+    makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
+    effects = [effect_said(d.effect) for d in record.diagnosis if d.effect]
+    costs = f" What {'they cost' if many else 'it costs'}: {'; '.join(effects)}." if effects else ""
+    return f"{where} The candidate makes {makes}. {named[0].upper()}{named[1:]}.{costs}"
