@@ -14,6 +14,7 @@ import numpy as np
 from seatrial.diagnosis.distance import Tolerance, mean
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.every import mutations_of
+from seatrial.diagnosis.result_fits import result_fits
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Found, Search
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, in_order
@@ -117,7 +118,10 @@ def _part(
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
+    # Fitted on every other image that differs, so that what is confirmed was not fitted.
+    fitted = part.differing[::2] if len(part.differing) > 3 else part.differing
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
+    tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
     found = search.find(tried)
     explained = _with(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from seatrial.diagnosis.distance import MISMATCH, Tolerance, distance, same
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
-from seatrial.diagnosis.way import At, Way
+from seatrial.diagnosis.way import At, Mates, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
 from seatrial.taps.shown import ImageTaps, Shown
@@ -82,11 +82,25 @@ class Stretch:
 
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
+        if way.mates is not None and way.mates.stage in self.stages:
+            return self._among_mates(way, way.mates, image)
         return self._runner.at(way, image, self.end, self._seen(image).begun)
 
     def whole(self, way: Way, image: int) -> At:
         """What a way makes of the image from its bytes to its results."""
         return self._runner.at(way, image, RESULTS)
+
+    def _among_mates(self, way: Way, mates: Mates, image: int) -> At:
+        """Others begin at the candidate's own values too, as far as these are known. Where its pixels went stays its own."""
+        places = {name: k for k, name in enumerate(self.names)}
+        order = list(self._shown.names)
+        others = [order[k] for k in mates.of(order.index(self.names[image]), len(order))]
+        if not set(others) <= set(places):
+            raise ValueError("an image that has a part in this one is on one side alone")
+        theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
+        own = self._runner.at(way, image, mates.source, self._seen(image).begun)
+        at = At(mates.make(theirs), own.geometry)
+        return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
     def distance(self, way: Way, image: int) -> float:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""

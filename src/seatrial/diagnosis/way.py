@@ -6,8 +6,8 @@ which runs preprocessing as the one pass that it is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class At:
 
 
 Step = Callable[[At], At]
+Around = Callable[[Step], Step]
 # Which step reads a key of the plan. All others of `preprocess` change values, those of a section of their own one step each.
 _PLACES = frozenset(
     ("size", "mode", "interpolation", "pad_value", "pad_anchor", "resize_short", "stride", "scaling", "to_stride")
@@ -47,7 +48,11 @@ _PLACES = frozenset(
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What all of a pipeline's steps are made for. run: the model, opened; batch: how many rows it takes at least."""
+    """What all of a pipeline's steps are made for. run: the model, opened; batch: how many rows it takes at least.
+
+    What only some mistakes need, None where there is none: open: another model file, for so many rows, by the same backend.
+    judge: the same model by a third backend. recalibrated: the model in its int8, calibrated on feeds with a change.
+    """
 
     name: str
     model: ModelInfo
@@ -55,29 +60,80 @@ class Subject:
     run: Run
     allow_code: bool = False
     batch: int = 1
+    open: Callable[[Path, int], Run] | None = None
+    judge: Run | None = None
+    recalibrated: Callable[[Callable[[Feeds], Feeds]], Run] | None = None
+
+
+Maker = Callable[[Subject, pipelines.Pipeline], Step]
+
+
+@dataclass(frozen=True, eq=False)
+class Mates:
+    """A stage at which images have a part in each other's values. source: the stage whose values of others are needed, at or
+    in front of it. of(position, count): whose, as places in the order in which the candidate went through the images.
+    make: from theirs the image's own value; raises ValueError where it cannot be made."""
+
+    stage: str
+    source: str
+    of: Callable[[int, int], Sequence[int]]
+    make: Callable[[Sequence[At]], Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """spec: what the steps were made of, but for those that a mutation put in their place. steps: by stage, in order; a
-    preprocess of the user's own has no step `resized`."""
+    """spec: what the steps are made of. steps: by stage, in order; a preprocess of the user's own has no step `resized`.
+    makers and around: how each came about, so that other settings can be put under changes that stay. mates: where the images
+    are not each for itself."""
 
     subject: Subject
     spec: pipelines.Pipeline
     steps: Mapping[str, Step]
+    makers: Mapping[str, Maker]
+    around: Mapping[str, tuple[Around, ...]] = field(default_factory=dict)
+    mates: Mates | None = None
 
     def with_step(self, stage: str, step: Step) -> Way:
-        return replace(self, steps={**self.steps, stage: step})
+        """The same, with a step that reads no settings in place of the stage's, and of what was around it."""
+        return self._with(stage, lambda _subject, _spec: step, ())
+
+    def with_maker(self, stage: str, change: Callable[[Maker], Maker]) -> Way:
+        """The same, with the step made otherwise; what is around it stays."""
+        return self._with(stage, change(self.makers[stage]), self.around.get(stage, ()))
+
+    def with_run(self, run: Run) -> Way:
+        """The same, with another model opened."""
+        subject = replace(self.subject, run=run)
+        around = self.around.get(OUTPUTS, ())
+        step = _wrapped(self.makers[OUTPUTS](subject, self.spec), around)
+        return replace(self, subject=subject, steps={**self.steps, OUTPUTS: step})
+
+    def with_mates(self, mates: Mates) -> Way:
+        """ValueError where images have a part in each other already."""
+        if self.mates is not None:
+            raise ValueError("images have a part in each other's values at one stage only")
+        return replace(self, mates=mates)
 
     def behind(self, stage: str, change: Callable[[At], At]) -> Way:
         """The same, with a change of what the step of `stage` gives."""
-        step = self.steps[stage]
-        return self.with_step(stage, lambda at: change(step(at)))
+        return self._around(stage, lambda step: lambda at: change(step(at)))
 
     def before(self, stage: str, change: Callable[[At], At]) -> Way:
         """The same, with a change of what the step of `stage` gets."""
-        step = self.steps[stage]
-        return self.with_step(stage, lambda at: step(change(at)))
+        return self._around(stage, lambda step: lambda at: step(change(at)))
+
+    def _around(self, stage: str, around: Around) -> Way:
+        every = {**self.around, stage: (*self.around.get(stage, ()), around)}
+        return replace(self, steps={**self.steps, stage: around(self.steps[stage])}, around=every)
+
+    def _with(self, stage: str, maker: Maker, around: tuple[Around, ...]) -> Way:
+        step = _wrapped(maker(self.subject, self.spec), around)
+        return replace(
+            self,
+            steps={**self.steps, stage: step},
+            makers={**self.makers, stage: maker},
+            around={**self.around, stage: around},
+        )
 
     def with_settings(self, section: str, **values: Any) -> Way:
         """The same, with other values in a section of the plan. Steps that read none of them stay.
@@ -87,25 +143,31 @@ class Way:
         """
         own = getattr(self.spec, section).model_dump(exclude_unset=True) | values
         spec = pipelines.Pipeline.model_validate(self.spec.model_dump(exclude_unset=True) | {section: own})
-        changed = dict.fromkeys(_stages_of(section, values))
-        return Way(self.subject, spec, {**self.steps, **{s: _step(self.subject, spec, s) for s in changed}})
+        changed = {
+            s: _wrapped(self.makers[s](self.subject, spec), self.around.get(s, ()))
+            for s in dict.fromkeys(_stages_of(section, values))
+        }
+        return replace(self, spec=spec, steps={**self.steps, **changed})
 
 
 def way_of(subject: Subject, spec: pipelines.Pipeline) -> Way:
     """As seatrial itself runs the plan."""
     own_code = isinstance(spec.preprocess, pipelines.UserCode)
     stages = [DECODED, *([] if own_code else [RESIZED]), INPUT, OUTPUTS, RESULTS]
-    return Way(subject, spec, {s: _step(subject, spec, s) for s in stages})
+    makers = {s: _MAKERS[s] for s in stages}
+    return Way(subject, spec, {s: make(subject, spec) for s, make in makers.items()}, makers)
+
+
+def _wrapped(step: Step, around: Sequence[Around]) -> Step:
+    for own in around:
+        step = own(step)
+    return step
 
 
 def _stages_of(section: str, keys: Mapping[str, Any]) -> list[str]:
     if section != "preprocess":
         return [{"decode": DECODED, "postprocess": RESULTS}[section]]
     return [RESIZED if k in _PLACES else INPUT for k in keys]
-
-
-def _step(subject: Subject, spec: pipelines.Pipeline, stage: str) -> Step:
-    return _STEPS[stage](subject, spec)
 
 
 def _decoded(_subject: Subject, spec: pipelines.Pipeline) -> Step:
@@ -185,7 +247,7 @@ def _results(subject: Subject, spec: pipelines.Pipeline) -> Step:
     return step
 
 
-_STEPS: dict[str, Callable[[Subject, pipelines.Pipeline], Step]] = {
+_MAKERS: dict[str, Maker] = {
     DECODED: _decoded,
     RESIZED: _resized,
     INPUT: _input,
