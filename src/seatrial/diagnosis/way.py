@@ -7,16 +7,20 @@ which runs preprocessing as the one pass that it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.diagnosis.at import At as At
+from seatrial.diagnosis.resize import Resize
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.images.decode import DecodeSettings, decode
-from seatrial.kernels.geometry import Geometry
+from seatrial.kernels import reference
 from seatrial.kernels.preprocess import Preprocess
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import build_pipeline, pick_input, preprocess_kernel
@@ -29,16 +33,9 @@ Feeds = dict[str, Array]
 Run = Callable[[Feeds], list[Array]]
 
 
-@dataclass(frozen=True, eq=False)
-class At:
-    """What a pipeline has at a stage of an image. value: bytes; (H, W, C) uint8 decoded and resized; (1, …) the input; the list
-    of outputs; a result. geometry: where the image's pixels went, from `resized` on; None where nobody said."""
-
-    value: Any
-    geometry: Geometry | None = None
-
-
 Step = Callable[[At], At]
+Wrap = Callable[[Step], Step]
+_GRAY = {"bgr": cv2.COLOR_BGR2GRAY, "rgb": cv2.COLOR_RGB2GRAY}
 # Which step reads a key of the plan. All others of `preprocess` change values, those of a section of their own one step each.
 _PLACES = frozenset(
     ("size", "mode", "interpolation", "pad_value", "pad_anchor", "resize_short", "stride", "scaling", "to_stride")
@@ -59,25 +56,47 @@ class Subject:
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """spec: what the steps were made of, but for those that a mutation put in their place. steps: by stage, in order; a
-    preprocess of the user's own has no step `resized`."""
+    """spec: what the bases were made of. bases: by stage, in order; a preprocess of the user's own has none `resized`. wraps:
+    what was put around each since, first to last, so that a change of the spec loses none. steps: the bases, wrapped."""
 
     subject: Subject
     spec: pipelines.Pipeline
-    steps: Mapping[str, Step]
+    bases: Mapping[str, Step]
+    wraps: Mapping[str, tuple[Wrap, ...]] = field(default_factory=dict)
+
+    @cached_property
+    def steps(self) -> Mapping[str, Step]:
+        return {stage: _wrapped(base, self.wraps.get(stage, ())) for stage, base in self.bases.items()}
+
+    def wrapped(self, stage: str, wrap: Wrap) -> Way:
+        """The same, with another step made of the one of `stage`."""
+        made = replace(self, wraps={**self.wraps, stage: (*self.wraps.get(stage, ()), wrap)})
+        # Steps are known by themselves: those that stay must stay the same ones.
+        made.__dict__["steps"] = {**self.steps, stage: wrap(self.steps[stage])}
+        return made
 
     def with_step(self, stage: str, step: Step) -> Way:
-        return replace(self, steps={**self.steps, stage: step})
+        return self.wrapped(stage, lambda _: step)
 
     def behind(self, stage: str, change: Callable[[At], At]) -> Way:
         """The same, with a change of what the step of `stage` gives."""
-        step = self.steps[stage]
-        return self.with_step(stage, lambda at: change(step(at)))
+        return self.wrapped(stage, lambda step: lambda at: change(step(at)))
 
     def before(self, stage: str, change: Callable[[At], At]) -> Way:
         """The same, with a change of what the step of `stage` gets."""
-        step = self.steps[stage]
-        return self.with_step(stage, lambda at: step(change(at)))
+        return self.wrapped(stage, lambda step: lambda at: step(change(at)))
+
+    @property
+    def resize(self) -> Resize:
+        """The base of `resized`, by its parts. ValueError where there is none: a preprocess of the user's own."""
+        base = self.bases.get(RESIZED)
+        if not isinstance(base, Resize):
+            raise ValueError("the pipeline has no resize of the plan's")
+        return base
+
+    def with_resize(self, **parts: Any) -> Way:
+        """The same, with other parts of the step `resized`."""
+        return self._with_bases(self.spec, {RESIZED: replace(self.resize, **parts)})
 
     def with_settings(self, section: str, **values: Any) -> Way:
         """The same, with other values in a section of the plan. Steps that read none of them stay.
@@ -87,8 +106,23 @@ class Way:
         """
         own = getattr(self.spec, section).model_dump(exclude_unset=True) | values
         spec = pipelines.Pipeline.model_validate(self.spec.model_dump(exclude_unset=True) | {section: own})
-        changed = dict.fromkeys(_stages_of(section, values))
-        return Way(self.subject, spec, {**self.steps, **{s: _step(self.subject, spec, s) for s in changed}})
+        made = {s: _step(self.subject, spec, s) for s in dict.fromkeys(_stages_of(section, values))}
+        new = made.get(RESIZED)
+        if isinstance(new, Resize):
+            made[RESIZED] = replace(new, **self.resize.parts)
+        return self._with_bases(spec, made)
+
+    def _with_bases(self, spec: pipelines.Pipeline, bases: Mapping[str, Step]) -> Way:
+        made = replace(self, spec=spec, bases={**self.bases, **bases})
+        changed = {stage: _wrapped(base, self.wraps.get(stage, ())) for stage, base in bases.items()}
+        made.__dict__["steps"] = {**self.steps, **changed}
+        return made
+
+
+def _wrapped(step: Step, wraps: tuple[Wrap, ...]) -> Step:
+    for wrap in wraps:
+        step = wrap(step)
+    return step
 
 
 def way_of(subject: Subject, spec: pipelines.Pipeline) -> Way:
@@ -118,13 +152,7 @@ def _resized(_subject: Subject, spec: pipelines.Pipeline) -> Step:
     kernel = preprocess_kernel(spec)
     plain: dict[str, Any] = {"scale": 1, "dtype": "uint8", "layout": "nhwc", "color": kernel.input_color}
     places = {k: getattr(kernel, k) for k in (*_PLACES, "input_color", "engine")}
-    own = Preprocess(**places, **plain)
-
-    def step(at: At) -> At:
-        out, geometries = own.batch_with_geometries([at.value])
-        return At(out[0], geometries[0])
-
-    return step
+    return Resize(Preprocess(**places, **plain))
 
 
 def _input(subject: Subject, spec: pipelines.Pipeline) -> Step:
@@ -136,9 +164,23 @@ def _input(subject: Subject, spec: pipelines.Pipeline) -> Step:
 
     def step(at: At) -> At:
         """An image that has its size already is not resized again."""
+        if at.value.dtype != np.uint8:
+            return At(_of_levels(at.value, kernel), at.geometry)
         return At(Preprocess(**own, size=at.value.shape[:2], mode="stretch")(at.value), at.geometry)
 
     return step
+
+
+def _of_levels(image_hwc: Array, kernel: Preprocess) -> Array:
+    """The tensor of levels between whole ones, which only a mistaken resize gives and the kernel does not take."""
+    image = image_hwc
+    if kernel.color != kernel.input_color:
+        image = image[..., ::-1] if kernel.color != "gray" else cv2.cvtColor(image, _GRAY[kernel.input_color])[..., None]
+    values = reference.normalise(image, kernel.scale, kernel.mean, kernel.std)
+    if kernel.dtype in ("uint8", "int8"):
+        values = reference.quantise(values, kernel.quant_scale or 1.0, kernel.zero_point, kernel.dtype)
+    tensor = values.astype(kernel.dtype)
+    return np.ascontiguousarray(tensor.transpose(2, 0, 1) if kernel.layout == "nchw" else tensor)[None]
 
 
 def _own_input(subject: Subject, spec: pipelines.Pipeline) -> Step:
