@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.stages import RESULTS
-from seatrial.diagnosis.way import At, Maker, Step, Subject, Way
+from seatrial.diagnosis.steps import Maker
+from seatrial.diagnosis.way import At, Step, Subject, Way
 from seatrial.kernels import detection_layouts as layouts
 from seatrial.kernels import reference
 from seatrial.kernels.detection_formats import FORMATS, image_rows, yolox_grid

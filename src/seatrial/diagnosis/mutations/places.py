@@ -1,77 +1,161 @@
-"""Mistakes of where pixels go: the resize, its mode, crop and padding. Not for: sampling grids (sampling.py)."""
+"""Mistakes of where pixels go: the mode of the resize and its crop. Not for: sampling (samples.py) or padding (padding.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from seatrial.diagnosis.mutation import Mutation, setting
+from seatrial.diagnosis.resize import HW, Border, Place
 from seatrial.diagnosis.stages import RESIZED
 from seatrial.diagnosis.way import Way
+from seatrial.kernels.geometry import VARYING, Geometry, fit
+from seatrial.pipeline.build import pick_input
 from seatrial.plan import pipelines
 
-_SAMPLED = {
-    "linear": "resizes linearly without antialiasing (OpenCV's INTER_LINEAR)",
-    "nearest": "takes the nearest pixel (OpenCV's INTER_NEAREST)",
-    "area": "averages areas (OpenCV's INTER_AREA)",
-    "cubic": "resizes cubically without antialiasing (OpenCV's INTER_CUBIC)",
-    "antialias_linear": "resizes linearly with antialiasing (Pillow's, torchvision's)",
-    "antialias_cubic": "resizes cubically with antialiasing (Pillow's, torchvision's)",
-}
 # Share of the resized short side that is kept: torchvision's, timm's and others' usual ones.
 CROP_FRACTIONS = (0.875, 0.9, 0.95, 0.965, 0.94, 0.96, 1.0, 0.85, 0.8)
-PADS = (0, 114, 127, 128, 255, 104, 123)
+# Of a letterbox where the plan has none, so that the plan does not say what it would pad with.
+_USUAL_PADS = (0, 114, 127, 128, 255)
+# Tasks whose results lie somewhere in the picture.
+_WITH_PLACES = ("detect", "instances", "pose", "oriented", "text", "segment", "dense", "raw")
+
+
+@dataclass(frozen=True)
+class _Mode:
+    what: str
+    place: Place
+    border: Border | None = None
 
 
 def place_mutations(way: Way) -> Iterator[Mutation]:
     pre = way.spec.preprocess
     if not isinstance(pre, pipelines.Preprocess):
         return
-    for how, what in _SAMPLED.items():
-        if how != pre.interpolation:
-            yield _set(_fault_of(pre.interpolation, how), what, interpolation=how)
-    yield from _modes(pre)
+    yield from _modes(way, pre)
     if pre.mode == "resize_center_crop":
         yield from _crops(pre)
-    if pre.mode in ("letterbox", "pad", "rect", "keep_ratio"):
-        for level in PADS:
-            if level != pre.pad_value:
-                yield _set("pad-value", f"pads with {level}", pad_value=level)
-        other = "top_left" if pre.pad_anchor == "center" else "center"
-        where = "pads at the right and below alone" if other == "top_left" else "pads on all sides"
-        yield _set("pad-anchor", where, pad_anchor=other)
 
 
-def _set(fault: str, what: str, **values: Any) -> Mutation:
-    return setting(fault, what, RESIZED, "preprocess", **values)
+def _modes(way: Way, pre: pipelines.Preprocess) -> Iterator[Mutation]:
+    post = way.spec.postprocess
+    placed = not isinstance(post, pipelines.Postprocess) or post.task in _WITH_PLACES
+    for mode in _other_modes(pre):
+        yield Mutation("resize-mode", mode.what, RESIZED, _placed(mode), "preprocess.mode")
+        if placed:
+            what = f"{mode.what}, and brings results back as if it did not"
+            yield Mutation("resize-mode", what, RESIZED, _placed(mode, back=True), "preprocess.mode")
+    for varying in VARYING:
+        if varying != pre.mode and pre.resize_short is None and _takes_any_size(way):
+            what = f"gives each image an input of its own size (mode {varying})"
+            yield setting("resize-mode", what, RESIZED, "preprocess", mode=varying)
 
 
-def _fault_of(ours: str, other: str) -> str:
-    """Whether the two differ by the filter's width alone."""
-    pair = {ours, other}
-    return "antialias" if pair in ({"linear", "antialias_linear"}, {"cubic", "antialias_cubic"}) else "interpolation"
+def _takes_any_size(way: Way) -> bool:
+    fed = pick_input(way.subject.name, way.spec, way.subject.model)
+    return sum(isinstance(side, str) or side is None for side in fed.shape[1:]) >= 2
 
 
-def _modes(pre: pipelines.Preprocess) -> Iterator[Mutation]:
-    words = {
-        "letterbox": "keeps the aspect and pads",
-        "stretch": "stretches both sides to the size",
-        "resize_center_crop": "resizes the short side and crops the centre",
-    }
-    # What only other modes read must not stand in the plan.
-    cleared: dict[str, Any] = {} if pre.resize_short is None else {"resize_short": None}
-    for mode, what in words.items():
-        if mode == pre.mode:
-            continue
-        extra = cleared if mode != "resize_center_crop" else {"resize_short": min(pre.size)}
-        yield _set("resize-mode", what, mode=mode, **extra)
+def _placed(mode: _Mode, back: bool = False) -> Callable[[Way], Way]:
+    def change(way: Way) -> Way:
+        own = way.resize
+        border = mode.border if mode.border is not None else own.border
+        return way.with_resize(place=mode.place, border=border, back=own.kernel.geometry if back else own.back)
+
+    return change
+
+
+def _other_modes(pre: pipelines.Preprocess) -> Iterator[_Mode]:
+    size = pre.size
+    if pre.mode != "stretch":
+        yield _Mode("stretches both sides to the size", lambda hw: fit(hw, size, "stretch"))
+    if pre.mode in ("letterbox", "rect"):
+        yield _Mode(
+            "cuts the resized sides to whole pixels, which are rounded here", _letterbox(size, int, pre.pad_anchor)
+        )
+        small = _letterbox(size, round, pre.pad_anchor, largest=1.0)
+        yield _Mode("keeps the aspect and pads, but never enlarges", small)
+    else:
+        for anchor, where in (("center", "on all sides"), ("top_left", "at the right and below")):
+            for level in _USUAL_PADS:
+                said = f"keeps the aspect and pads {where} with {level}"
+                yield _Mode(said, _letterbox(size, round, anchor), (level,))
+    if pre.mode != "resize_center_crop":
+        said = "resizes the short side to the input's and crops the centre"
+        yield _Mode(said, lambda hw: fit(hw, size, "resize_center_crop", resize_short=max(size)))
+        said = "resizes the short side to 8/7 of the input's and crops the centre"
+        yield _Mode(said, lambda hw: fit(hw, size, "resize_center_crop", resize_short=round(max(size) / 0.875)))
+    for fraction in (0.875, 0.9, 0.95):
+        said = f"stretches both sides to the size / {fraction:g} and crops the centre"
+        yield _Mode(said, _squashed(size, fraction))
+    if pre.mode != "pad":
+        yield _Mode("does not resize, but crops or pads at the centre", _unresized(size))
+        yield _Mode(
+            "does not resize, but crops or pads at the right and below", lambda hw: Geometry(hw, hw, size, 0, 0)
+        )
+
+
+def _letterbox(size: HW, whole: Callable[[float], int], anchor: str, largest: float = float("inf")) -> Place:
+    def place(hw: HW) -> Geometry:
+        ratio = min(size[0] / hw[0], size[1] / hw[1], largest)
+        resized = min(size[0], max(1, whole(hw[0] * ratio))), min(size[1], max(1, whole(hw[1] * ratio)))
+        spare_h, spare_w = size[0] - resized[0], size[1] - resized[1]
+        left, top = (0, 0) if anchor == "top_left" else (spare_w // 2, spare_h // 2)
+        return Geometry(hw, resized, size, left, top)
+
+    return place
+
+
+def _squashed(size: HW, fraction: float) -> Place:
+    larger = round(size[0] / fraction), round(size[1] / fraction)
+    left, top = -round((larger[1] - size[1]) / 2), -round((larger[0] - size[0]) / 2)
+    return lambda hw: Geometry(hw, larger, size, left, top)
+
+
+def _unresized(size: HW) -> Place:
+    return lambda hw: Geometry(hw, hw, size, (size[1] - hw[1]) // 2, (size[0] - hw[0]) // 2)
+
+
+def short_of(pre: pipelines.Preprocess) -> int:
+    """The short side that the plan's crop is taken from."""
+    return pre.resize_short or round(min(pre.size) / 0.875)
+
+
+def cropped_from(short: int, what: str, parameters: int = 0) -> Mutation:
+    return Mutation(
+        "crop-fraction",
+        what,
+        RESIZED,
+        lambda way: way.with_settings("preprocess", resize_short=short),
+        "preprocess.resize_short",
+        parameters,
+    )
 
 
 def _crops(pre: pipelines.Preprocess) -> Iterator[Mutation]:
-    ours = pre.resize_short or round(min(pre.size) / 0.875)
-    sides = {round(min(pre.size) / f): f for f in CROP_FRACTIONS}
-    sides |= {int(min(pre.size) / f): f for f in CROP_FRACTIONS}
+    side, ours = min(pre.size), short_of(pre)
+    sides = {whole(side / f): f for f in CROP_FRACTIONS for whole in (int, round)}
     for short, fraction in sides.items():
         if short != ours:
-            what = f"resizes the short side to {short} (crop fraction {fraction:g})"
-            yield _set("crop-fraction", what, resize_short=short)
+            yield cropped_from(short, f"resizes the short side to {short} (crop fraction {fraction:g})")
+    roundings: dict[str, tuple[Callable[[float], int], Callable[[int], int]]] = {
+        "rounds the long side, which is cut to whole pixels here": (round, lambda spare: round(spare / 2)),
+        "crops at the lower of two centre pixels": (int, lambda spare: spare // 2),
+        "crops at the upper of two centre pixels": (int, lambda spare: -(-spare // 2)),
+        "rounds the long side and crops at the lower of two centre pixels": (round, lambda spare: spare // 2),
+    }
+    for what, (whole, half) in roundings.items():
+        mode = _Mode(what, _crop(pre.size, ours, whole, half))
+        yield Mutation("crop-fraction", what, RESIZED, _placed(mode), "preprocess.resize_short")
+
+
+def _crop(size: HW, short: int, whole: Callable[[float], int], half: Callable[[int], int]) -> Place:
+    def place(hw: HW) -> Geometry:
+        h, w = hw
+        resized = (short, whole(short * w / h)) if h <= w else (whole(short * h / w), short)
+        spare_h, spare_w = resized[0] - size[0], resized[1] - size[1]
+        if min(spare_h, spare_w) < 0:
+            return fit(hw, size, "resize_center_crop", resize_short=short)
+        return Geometry(hw, resized, size, -half(spare_w), -half(spare_h))
+
+    return place

@@ -1,27 +1,28 @@
-"""Mistakes of the normalised tensor: channel order, scale, mean and std, their order, and how the memory is laid out."""
+"""Mistakes of the tensor's values: channel order, scale, mean and std, their order. Not for: how they lie in memory (memory.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.diagnosis.at import At
 from seatrial.diagnosis.mutation import Mutation, setting
 from seatrial.diagnosis.stages import INPUT
-from seatrial.diagnosis.way import At, Way
+from seatrial.diagnosis.tensors import as_hwc, channel_axis, like_hwc
+from seatrial.diagnosis.way import Way
 from seatrial.plan import pipelines
 
 Array = npt.NDArray[Any]
-F32 = npt.NDArray[np.float32]
 # In levels of 0 to 1, for channels R, G, B: torchvision's, OpenAI CLIP's, Inception's, and Caffe's, which are levels of 255.
 STATISTICS = {
     "ImageNet's": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "CLIP's": ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
     "0.5 and 0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
     "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "Caffe's means alone": ((0.485, 0.4579, 0.4076), (1.0, 1.0, 1.0)),
+    "Caffe's means alone": ((123.68 / 255, 116.779 / 255, 103.939 / 255), (1.0, 1.0, 1.0)),
     "ImageNet's means alone": ((0.485, 0.456, 0.406), (1.0, 1.0, 1.0)),
     "ImageNet's deviations alone": ((0.0, 0.0, 0.0), (0.229, 0.224, 0.225)),
 }
@@ -30,93 +31,70 @@ DIVISORS = (256.0, 200.0, 127.5, 128.0, 127.0, 254.0, 100.0)
 
 def value_mutations(way: Way) -> Iterator[Mutation]:
     pre = way.spec.preprocess
-    yield Mutation("channel-order", _order_said(pre), INPUT, _channels_reversed, "preprocess.color")
+    yield Mutation("channel-order", _order_said(way), INPUT, channels_reversed, "preprocess.color")
     yield from _scales(pre)
-    if isinstance(pre, pipelines.Preprocess):
-        yield from _statistics(pre)
-        yield Mutation(
-            "normalise-order",
-            "subtracts mean and divides by std before the scale",
-            INPUT,
-            _statistics_first,
-            "preprocess.mean",
-        )
-        if pre.layout == "nchw":
-            yield Mutation(
-                "layout-reshape",
-                "reshapes HWC to CHW, which shuffles the pixels",
-                INPUT,
-                _reshaped,
-                "preprocess.layout",
-            )
-        else:
-            yield Mutation(
-                "layout-reshape",
-                "reshapes CHW to HWC, which shuffles the pixels",
-                INPUT,
-                _reshaped,
-                "preprocess.layout",
-            )
-        yield Mutation("layout-reshape", "swaps height and width", INPUT, _sides_swapped, "preprocess.layout")
-    yield Mutation(
-        "non-contiguous",
-        "hands over the memory of an image that was only viewed transposed",
-        INPUT,
-        _as_it_lies,
-        "preprocess.layout",
-    )
-    yield Mutation(
-        "non-contiguous",
-        "hands over the memory of an image that was only viewed reversed",
-        INPUT,
-        _reversed_view,
-        "preprocess.color",
-    )
+    if isinstance(pre, pipelines.Preprocess) and pre.dtype.startswith("float"):
+        if pre.color != "gray":
+            yield from _statistics(pre)
+            yield from _caffe(pre)
+        if any(pre.mean) or any(s != 1 for s in pre.std):
+            yield from _orders(pre)
+    what = "normalises each image by its own mean and standard deviation"
+    yield _remade("mean-std", what, lambda x: (x - x.mean()) / (x.std() or 1.0), "preprocess.mean")
+    what = "stretches each image to its own range of 0 to 1"
+    yield _remade("scale-wrong", what, lambda x: (x - x.min()) / ((x.max() - x.min()) or 1.0), "preprocess.scale")
 
 
-def _order_said(pre: Any) -> str:
-    if not isinstance(pre, pipelines.Preprocess) or pre.color == "gray":
+def _order_said(way: Way) -> str:
+    pre = way.spec.preprocess
+    if not isinstance(pre, pipelines.Preprocess):
         return "feeds the channels in the other order"
+    if pre.color == "gray":
+        return "makes grey of red and blue swapped"
     return f"feeds {'BGR' if pre.color == 'rgb' else 'RGB'}"
 
 
-def _axis(tensor: Array) -> int:
-    """Of the channels: (1, C, H, W), or (1, H, W, C)."""
-    return 3 if tensor.ndim == 4 and tensor.shape[3] in (1, 3) and tensor.shape[1] not in (1, 3) else 1
-
-
-def _channels_reversed(way: Way) -> Way:
+def channels_reversed(way: Way) -> Way:
     """Before mean and std, which belong to places in the tensor, not to colours: as code that forgets the conversion does."""
     pre = way.spec.preprocess
-    if isinstance(pre, pipelines.Preprocess) and pre.color in ("rgb", "bgr"):
-        return way.with_settings("preprocess", color="bgr" if pre.color == "rgb" else "rgb")
-    return way.behind(INPUT, lambda at: At(np.flip(at.value, _axis(at.value)).copy(), at.geometry))
+    if isinstance(pre, pipelines.Preprocess):
+        return way.before(INPUT, lambda at: At(np.ascontiguousarray(at.value[..., ::-1]), at.geometry))
+    return way.behind(INPUT, lambda at: At(np.flip(at.value, channel_axis(at.value)).copy(), at.geometry))
 
 
-def _times(factor: float) -> Any:
+def _times(factor: float) -> Callable[[Way], Way]:
     def change(way: Way) -> Way:
         pre = way.spec.preprocess
         if isinstance(pre, pipelines.Preprocess) and pre.dtype.startswith("float"):
             return way.with_settings("preprocess", scale=pre.scale * factor)
-        return way.behind(INPUT, lambda at: At((at.value * factor).astype(at.value.dtype), at.geometry))
+        return way.behind(INPUT, lambda at: At(_as_type(at.value * factor, at.value.dtype), at.geometry))
 
     return change
 
 
+def _as_type(values: Array, dtype: Any) -> Array:
+    if np.dtype(dtype).kind == "f":
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    return np.clip(np.rint(values), limits.min, limits.max).astype(dtype)
+
+
+def scaled(fault: str, what: str, factor: float, parameters: int = 0) -> Mutation:
+    """factor: the candidate's scale against the plan's."""
+    return Mutation(fault, what, INPUT, _times(factor), "preprocess.scale", parameters)
+
+
 def _scales(pre: Any) -> Iterator[Mutation]:
-    key = "preprocess.scale"
-    yield Mutation("scale-missing", "does not divide by 255: values are 255 times as large", INPUT, _times(255.0), key)
-    yield Mutation("scale-doubled", "divides by 255 twice: values are 1/255 as large", INPUT, _times(1 / 255.0), key)
+    yield scaled("scale-missing", "does not divide by 255: values are 255 times as large", 255.0)
+    yield scaled("scale-doubled", "divides by 255 twice: values are 1/255 as large", 1 / 255.0)
     if isinstance(pre, pipelines.Preprocess):
         for divisor in DIVISORS:
             factor = 1 / divisor / pre.scale
             if abs(factor - 1) > 1e-9:
-                yield Mutation("scale-wrong", f"divides by {divisor:g}", INPUT, _times(factor), key)
+                yield scaled("scale-wrong", f"divides by {divisor:g}", factor)
 
 
 def _statistics(pre: pipelines.Preprocess) -> Iterator[Mutation]:
-    if pre.color == "gray" or not pre.dtype.startswith("float"):
-        return
     # A scale of 1 counts in levels of 255.
     unit = 255.0 * pre.scale
     for name, (mean, std) in STATISTICS.items():
@@ -133,57 +111,69 @@ def _statistics(pre: pipelines.Preprocess) -> Iterator[Mutation]:
             yield setting("mean-std", what, INPUT, "preprocess", **values)
 
 
-def _statistics_first(way: Way) -> Way:
-    """(x - mean) / std * scale, of x in levels."""
+def _caffe(pre: pipelines.Preprocess) -> Iterator[Mutation]:
+    """Levels of 255 in B, G, R less Caffe's mean: one recipe, and its half without the order."""
+    if pre.scale == 1:
+        return
+    bgr = (103.939, 116.779, 123.68)
+    for what, mean, turned in (
+        ("subtracts Caffe's mean from levels of 255, in B, G, R", bgr, pre.color == "rgb"),
+        ("subtracts Caffe's mean from levels of 255, in R, G, B", bgr[::-1], pre.color == "bgr"),
+    ):
+
+        def change(way: Way, mean: tuple[float, ...] = mean, turned: bool = turned) -> Way:
+            made = way.with_settings("preprocess", mean=mean, std=(1.0, 1.0, 1.0), scale=1.0)
+            return channels_reversed(made) if turned else made
+
+        yield Mutation("mean-std", what, INPUT, change, "preprocess.mean")
+
+
+def _orders(pre: pipelines.Preprocess) -> Iterator[Mutation]:
+    """Where mean and std do something: what comes of doing it at another time, or in another unit."""
+    s, mean, std = pre.scale, np.array(pre.mean), np.array(pre.std)
+
+    def other(fault: str, what: str, mean: Any, std: Any) -> Mutation:
+        values = {"mean": tuple(map(float, mean)), "std": tuple(map(float, std))}
+        return setting(fault, what, INPUT, "preprocess", **values)
+
+    if s != 1:
+        # (x - mean) / std * scale, of x in levels.
+        yield other("normalise-order", "subtracts mean and divides by std before the scale", mean * s, std)
+        if any(std != 1):
+            what = "subtracts mean before the scale, and divides by std after it"
+            yield other("normalise-order", f"{what}, which counts levels of 255", mean * s, std / s)
+        yield other("mean-std", "takes the mean for one of levels of 255 and scales it", mean / s, std)
+        yield other("mean-std", "subtracts a mean and divides by a std that count levels of 255", mean / s, std / s)
+    if any(std != 1) and any(mean):
+        yield other("normalise-order", "divides by std before it subtracts the mean", mean * std, std)
+    if any(std != 1):
+        yield other("mean-std", "multiplies by std where it should divide", mean, 1 / std)
+        yield other("mean-std", "divides by the square root of std", mean, np.sqrt(std))
+        yield other("mean-std", "divides by the square of std", mean, std**2)
+    yield other("mean-std", "applies mean and std twice", mean + std * mean, std**2)
+    yield other("mean-std", "adds the mean where it should subtract it", -mean, std)
+
+
+def _remade(fault: str, what: str, change: Callable[[Array], Array], key: str) -> Mutation:
+    """change: of an image's levels in float32 to the values of its tensor."""
+
+    def changed(way: Way) -> Way:
+        if isinstance(way.spec.preprocess, pipelines.Preprocess):
+            way = levels_of(way)
+
+        def step(at: At) -> At:
+            hwc = as_hwc(at.value).astype(np.float32)
+            return At(like_hwc(change(hwc).astype(at.value.dtype), at.value), at.geometry)
+
+        return way.behind(INPUT, step)
+
+    return Mutation(fault, what, INPUT, changed, key)
+
+
+def levels_of(way: Way) -> Way:
+    """With a tensor of levels, not scaled. ValueError where the plan's tensor holds no floats."""
     pre = way.spec.preprocess
-    assert isinstance(pre, pipelines.Preprocess)
-    if not any(pre.mean) and all(s == 1 for s in pre.std):
-        raise ValueError("there is nothing to be in another order")
-    mean = tuple(m * pre.scale for m in pre.mean)
-    return way.with_settings("preprocess", mean=mean)
-
-
-def _reshaped(way: Way) -> Way:
-    """The right shape with the pixels in the order of the other layout."""
-
-    def change(at: At) -> At:
-        axes = (0, 2, 3, 1) if _axis(at.value) == 1 else (0, 3, 1, 2)
-        return At(np.ascontiguousarray(at.value.transpose(axes)).reshape(at.value.shape), at.geometry)
-
-    return way.behind(INPUT, change)
-
-
-def _sides_swapped(way: Way) -> Way:
-    def change(at: At) -> At:
-        a = _axis(at.value)
-        h, w = (2, 3) if a == 1 else (1, 2)
-        swapped = np.ascontiguousarray(at.value.swapaxes(h, w))
-        return At(swapped.reshape(at.value.shape), at.geometry)
-
-    return way.behind(INPUT, change)
-
-
-def _as_it_lies(way: Way) -> Way:
-    """A (W, H, C) view read as if it were (H, W, C): what `.data` of a transposed view gives."""
-
-    def change(at: At) -> At:
-        a = _axis(at.value)
-        c, h, w = (1, 2, 3) if a == 1 else (3, 1, 2)
-        hwc = np.ascontiguousarray(at.value.transpose(0, h, w, c))
-        shape = tuple(at.value.shape[i] for i in (0, c, w, h))
-        return At(np.ascontiguousarray(hwc.reshape(shape).swapaxes(2, 3)).reshape(at.value.shape), at.geometry)
-
-    return way.behind(INPUT, change)
-
-
-def _reversed_view(way: Way) -> Way:
-    """A view with a negative stride read from its first address on: one pixel further on, each channel two steps late."""
-
-    def change(at: At) -> At:
-        a = _axis(at.value)
-        hwc = np.ascontiguousarray(np.moveaxis(at.value, a, 3))
-        flat = hwc.reshape(-1)
-        late = np.concatenate([flat[2:], flat[-2:]]).reshape(hwc.shape)
-        return At(np.ascontiguousarray(np.moveaxis(late[..., ::-1], 3, a)), at.geometry)
-
-    return way.behind(INPUT, change)
+    if not isinstance(pre, pipelines.Preprocess) or not pre.dtype.startswith("float"):
+        raise ValueError("expected a tensor of floats")
+    channels = 1 if pre.color == "gray" else 3
+    return way.with_settings("preprocess", scale=1.0, mean=(0.0,) * channels, std=(1.0,) * channels)
