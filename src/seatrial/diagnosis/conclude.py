@@ -82,12 +82,13 @@ def _verdict(
 ) -> tuple[ParityVerdict, str]:
     if diverging:
         _, stage = diverging[0]
-        found = [e for p, _ in diverging if p.found and p.found.best for e in [p.found.best]]
-        names = ", then ".join(" and ".join(dict.fromkeys(e.faults)) for e in found)
+        found = [p.found.best for p, _ in diverging if p.found and p.found.best]
         where = f"the pipelines part at '{stage.stage}' on {stage.images} of {count_of(stage.of, 'image')}"
         if not found and all(p.on_purpose for p, _ in diverging):
             return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
-        return "DIFFER", f"{where}: {names}" if names else f"{where}, and no known mistake explains it"
+        if not found:
+            return "DIFFER", f"{where}, and no known mistake explains it"
+        return "DIFFER", f"{where}: {', then '.join(_what(p) for p, _ in diverging)}"
     if not compared.parts:
         return "INCONCLUSIVE", "the candidate shows no stage that the reference has"
     if len(compared.names) < LEAST_IMAGES:
@@ -101,6 +102,14 @@ def _verdict(
         return "EQUAL", f"within what another runtime's rounding makes: {said} of {len(compared.names)} differ"
     shown = ", ".join(p.stretch.end for p in compared.parts)
     return "EQUAL", f"nothing differs on {count_of(len(compared.names), 'image')} at any stage that is shown ({shown})"
+
+
+def _what(part: Part) -> str:
+    if part.on_purpose:
+        return f"other outputs, of another model, at '{part.stretch.end}'"
+    if part.found and part.found.best:
+        return " and ".join(dict.fromkeys(part.found.best.faults))
+    return f"what no known mistake explains at '{part.stretch.end}'"
 
 
 def _says_nothing(part: Part, way: Way) -> bool:

@@ -5,13 +5,20 @@ For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.errors import DataError, count_of, short_list
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
+
+if TYPE_CHECKING:
+    from seatrial.diagnosis.opened import OpenedWay
+    from seatrial.taps.folder import TapsFolder
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -35,10 +42,29 @@ def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
 
     shown = TapsFolder.open(Path(task.taps))
     with open_way(task.workload, tell) as opened:
+        _check_images(shown, opened)
         compared = compare(
             opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, other_model=task.other_model, tell=tell
         )
         return conclude(compared, opened.way, task.reference, task.candidate)
+
+
+def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
+    """DataError where a name means another file on either side."""
+    known = set(opened.names)
+    others = [
+        image.name
+        for image in shown.manifest.images
+        if image.name in known
+        and image.sha256
+        and hashlib.sha256(opened.encoded(image.name)).hexdigest() != image.sha256
+    ]
+    if others:
+        raise DataError(
+            f"{count_of(len(others), 'image')} of the taps was made of another file than the plan's of that name "
+            f"({short_list(others)}); compare what was made of the same images",
+            subject=shown.path,
+        )
 
 
 JOB = Job("seatrial.diagnosis.job", DiagnoseTask, ParityRecord, diagnose, timed=False)

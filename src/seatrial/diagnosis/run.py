@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from seatrial.cells.matrix import Cell
 from seatrial.cells.preflight import Ready, preflight
-from seatrial.cells.prepare import prepare_variants, workload_of
-from seatrial.cells.watch import Watcher
-from seatrial.diagnosis import job, own_code, tap_job
+from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.sides import Side, reference_side, side_of
+from seatrial.diagnosis.tap import tap_side, workload_of_side
 from seatrial.errors import CellError, CodeRefusedError, UsageError, error_of, option
 from seatrial.faults.names import NAMES
 from seatrial.history.records import Environment
@@ -25,10 +24,12 @@ from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.machine.environment import environment
 from seatrial.plan.load import PlanFile
-from seatrial.runtimes.choice import BackendChoice
+from seatrial.warning import Warning
 
 # Of a process beside what it is given for its work: opening, and a runtime's own start.
 START_S = 120.0
+# Of a candidate that is run here: as long as a model is slow, so long it takes.
+TAP_S = 3600.0
 Says = Callable[[str], None]
 
 
@@ -100,29 +101,23 @@ def diagnose_sides(
 ) -> ParityRecord:
     """Of a plan that was checked. side: the reference. work: a folder for its processes, by default the run's own."""
     work = work or run.work
-    workload = _workload(ready, run, side)
+    workload = workload_of_side(ready, run, side)
 
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
+    taps, warnings = _taps(ready, run, workload, other, tell, work)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
         candidate=other.name,
-        taps=str(_taps(ready, run, workload, other, tell, work)),
+        taps=str(taps),
         time_s=time_s,
         other_model=_other_model(ready, side, other),
     )
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    return _finished(record, ready.plan, side, ready)
-
-
-def _workload(ready: Ready, run: RunFolder, side: Side) -> PipelineWorkload:
-    cell = Cell(side.pipeline, side.backend, side.precision, side.batch, side.threads, of=_choice(ready, side))
-    made = prepare_variants(ready, run, [cell], Watcher())[side.pipeline, side.precision]
-    if isinstance(made, Ended):
-        raise CellError(f"{side.id}: its {side.precision} model could not be made: {made.reason}")
-    return workload_of(ready, cell, made)
+    update = {"declared": declared(ready, side, other), "warnings": (*warnings, *record.warnings)}
+    return _finished(record.model_copy(update=update), ready, side)
 
 
 def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
@@ -131,24 +126,50 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
     return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
 
 
-def _choice(ready: Ready, side: Side) -> BackendChoice:
-    return next(c for c in ready.plan.plan.matrix.choices if c.label == side.backend)
-
-
-def _taps(ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path) -> Path:
-    """The folder of what the candidate shows."""
+def _taps(
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path
+) -> tuple[Path, list[Warning]]:
+    """The folder of what the candidate shows, and what is to be said of how it came about."""
     if other.taps:
-        return other.taps.absolute()
+        return other.taps.absolute(), []
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
-        _done(run_job(own_code.JOB, task, work / "candidate", 3600.0, tell), other.function)
-        return out
+        _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
+        return out, []
     assert other.side
-    own = _workload(ready, run, other.side)
-    tapping = tap_job.TapTask(workload=own, out=str(out), producer=f"seatrial, {other.side.id}")
-    _done(run_job(tap_job.JOB, tapping, work / "candidate", 3600.0, tell), other.name)
-    return out
+    tapped = tap_side(ready, run, other.side, out, TAP_S, tell)
+    if not tapped.changed:
+        return out, []
+    said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
+    return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+
+
+def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:
+    """What the plan itself says differently of both; it may say so while the code does otherwise."""
+    if other.side is None:
+        return ()
+    own, theirs = (ready.plan.plan.pipelines[s.pipeline].model_dump() for s in (side, other.side))
+    found = [
+        f"{key}: {_said(a)} against {_said(b)}"
+        for key, (a, b) in _pairs(own, theirs).items()
+        if a != b and key != "extends"
+    ]
+    names = ("backend", "precision", "batch", "threads")
+    pairs = [(n, getattr(side, n), getattr(other.side, n)) for n in names]
+    return (*found, *(f"{n}: {a} against {b}" for n, a, b in pairs if a != b))
+
+
+def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, tuple[Any, Any]]:
+    """Values of both by dotted key."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in dict.fromkeys((*a, *b)):
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            found |= _pairs(x, y, f"{within}{key}.")
+        else:
+            found[within + key] = (x, y)
+    return found
 
 
 def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
@@ -157,9 +178,9 @@ def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
     return ended.answer
 
 
-def _finished(record: ParityRecord, plan: PlanFile, side: Side, ready: Ready) -> ParityRecord:
+def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
     """With what only this process knows: the plan's lines, its warnings, the machine."""
-    found = tuple(_with_fix(d, plan, side) for d in record.diagnosis)
+    found = tuple(_with_fix(d, ready.plan, side) for d in record.diagnosis)
     return record.model_copy(
         update={
             "diagnosis": found,
@@ -170,7 +191,7 @@ def _finished(record: ParityRecord, plan: PlanFile, side: Side, ready: Ready) ->
 
 
 def _said(value: object) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return f"[{', '.join(map(_said, value))}]"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
