@@ -125,6 +125,13 @@ def _poses(**fields):
         ({"results.class_ids": [], "results.scores": [], "results.kind": "Labels"}, Labels, lambda r: len(r) == 0),
         ({"results.class_ids": np.array([[1, 255]], np.uint8)}, SemanticMask, lambda r: r.without_class.tolist() == [[False, True]]),
         ({"results.code_points": np.array([72, 105]), "results.score": np.array(0.5)}, Text, lambda r: r.text == "Hi"),
+        # Scores that nobody logged are no numbers.
+        (
+            {k: v for k, v in (BOXES | {"results.kind": "Detections"}).items() if k != "results.scores"},
+            Detections,
+            lambda r: np.isnan(r.scores).all() and r.scores.shape == (2,) and r.class_ids.tolist() == [3, 0],
+        ),
+        ({"results.class_ids": [2, 1], "results.kind": "Classification"}, Classification, lambda r: r.class_ids.tolist() == [2, 1]),
         # A kind that is said has others' fields passed over.
         ({**BOXES, "results.kind": "Detections", "results.track_ids": [1, 2]}, Detections, lambda r: len(r) == 2),
     ],
@@ -160,7 +167,7 @@ def test_fields_make_a_result(tmp_path, arrays, kind, is_right):
         ({"results.boxes_xyxy": np.zeros((1, 4)), "results.scores": [1.0]}, "results", "Detections is the nearest; add results.class_ids"),
         ({**BOXES, "results.kind": "Detection"}, "results", "results.kind: is 'Detection' (did you mean 'Detections'?); expected the text of one of"),
         ({**BOXES, "results.kind": np.array([1])}, "results", "results.kind: is int64 (1,); expected the text"),
-        ({"results.scores": [1.0], "results.kind": "Detections"}, "results", "is called Detections and lacks results.boxes_xyxy, results.class_ids; add it"),
+        ({"results.other": [1.0], "results.kind": "Detections"}, "results", "is called Detections and lacks results.boxes_xyxy, results.class_ids; add it"),
         ({**BOXES, "results.scores": [np.nan, 0.5]}, "results", "results: is Detections.scores of float32; expected finite numbers"),
         ({**BOXES, "results.scores": [1e300, 0.5]}, "results", "results: is Detections.scores of float32; expected finite numbers"),
         ({**BOXES, "results.scores": ["a", "b"]}, "results", "results.scores: is of <U1; expected numbers"),

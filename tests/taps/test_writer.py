@@ -66,6 +66,16 @@ def test_every_kind_of_result_comes_back(tmp_path, result):
     assert check_taps(taps).problems == ()
 
 
+def test_scores_that_nobody_knows_come_back_so(tmp_path):
+    unknown = Classification(np.array([3, 1]), np.full(2, np.nan, np.float32))
+    with TapsWriter(tmp_path, "a test", ["results"]) as writer:
+        writer.add("a", ImageTaps(results=unknown))
+    taps = TapsFolder.open(tmp_path)
+    assert taps.load("a").results.class_ids.tolist() == [3, 1]
+    assert np.isnan(taps.load("a").results.scores).all()
+    assert check_taps(taps).seen == {"results": ("Classification without scores",)}
+
+
 def test_no_answer_to_an_image_is_an_answer(tmp_path):
     with TapsWriter(tmp_path, "a test", ["results"]) as writer:
         writer.add("a", ImageTaps(results=None))

@@ -85,7 +85,9 @@ class _Counts:
         self.seen: dict[str, dict[str, None]] = {}
 
     def result(self, stage: str, result: Result) -> None:
-        self.seen.setdefault(stage, {})[NONE if result is None else type(result).__name__] = None
+        scores = getattr(result, "scores", np.zeros(0))
+        bare = " without scores" if scores.size and np.isnan(scores).all() else ""
+        self.seen.setdefault(stage, {})[NONE if result is None else f"{type(result).__name__}{bare}"] = None
 
     def array(self, name: str, stage: str, array: Array) -> None:
         self.seen.setdefault(stage, {})[f"{array.dtype} {array.shape}"] = None

@@ -28,6 +28,8 @@ _BY_FIELDS: dict[frozenset[str], type[Any]] = {frozenset(k.__dataclass_fields__)
     frozenset({*Detections.__dataclass_fields__, "masks"}): Instances,
 }
 _CHANNELS = (1, 3, 4)
+# A pose's sigmas are its pipeline's; scores that nobody logged are NaN.
+_BY_DEFAULT = {"sigmas", "scores"}
 
 
 def picture(file: Npz, key: str) -> U8:
@@ -69,15 +71,19 @@ def result(file: Npz, stage: str) -> Result:
     if kind is Instances and "masks" in fields:
         return _with_masks(file, stage, fields)
     own = set(kind.__dataclass_fields__)
-    default = own - fields & {"sigmas"}
+    default = own - fields & _BY_DEFAULT
     if lacking := own - fields - default:
         raise file.error(stage, f"is called {kind.__name__} and lacks {_listed(stage, lacking)}", "add it")
     values = _values(file, stage, kind, sorted(own - default))
-    if default:
+    if "sigmas" in default:
         points = values["keypoints"]
         values["sigmas"] = np.array(
             sigmas_of(points.shape[1]) if points.ndim == 3 and points.shape[1] else (), np.float32
         )
+    if "scores" in default:
+        # Sound but for them, which nobody knows.
+        found = _sound(file, stage, kind, values | {"scores": np.ones(values["class_ids"].shape, np.float32)})
+        return replace(found, scores=np.full(len(values["class_ids"]), np.nan, np.float32))  # type: ignore[type-var]
     return _by_score(_sound(file, stage, kind, values))
 
 
