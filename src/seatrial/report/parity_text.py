@@ -1,4 +1,4 @@
-"""Where two pipelines part, and what explains it, in the terminal: stages, findings, what was left out, and the verdict last."""
+"""Where two pipelines part and what explains it, in the terminal: stages, findings, what was left out; the verdict last."""
 
 from __future__ import annotations
 

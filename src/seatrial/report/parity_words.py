@@ -1,4 +1,4 @@
-"""What a parity record says, in words that the terminal and the page share. Not for: layout (parity_text.py, parity_page.py)."""
+"""What a parity record says, in words that terminal and page share. Not for: layout (parity_text.py, parity_page.py)."""
 
 from __future__ import annotations
 
@@ -108,6 +108,20 @@ def images_said(s: StageDifference) -> str:
     return f"in {'all ' if s.images == s.of > 1 else f'{s.images} of '}{count_of(s.of, 'image')}"
 
 
+def head_said(record: ParityRecord) -> str:
+    """All of it in a few words."""
+    if record.verdict == "INCONCLUSIVE":
+        return "Not known"
+    if record.verdict == "EQUAL":
+        return "Both are equal"
+    if not record.diagnosis:
+        return "They differ, and no known mistake explains it"
+    if len(record.diagnosis) > 1:
+        return f"They differ: {len(record.diagnosis)} known mistakes"
+    (d,) = record.diagnosis
+    return f"They differ: {title_of(d.fault)}" + (", or what looks like it" if d.alike else "")
+
+
 def summary_said(record: ParityRecord) -> str:
     """What somebody who reads one paragraph is to know."""
     if record.verdict == "EQUAL":
@@ -122,8 +136,14 @@ def summary_said(record: ParityRecord) -> str:
     if not record.diagnosis:
         return f"{where} No known mistake explains it."
     many = len(record.diagnosis) > 1
-    named = "; ".join(f"{title_of(d.fault)}: it {d.what}" for d in record.diagnosis)
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
-    effects = [effect_said(d.effect) for d in record.diagnosis if d.effect]
-    costs = f" What {'they cost' if many else 'it costs'}: {'; '.join(effects)}." if effects else ""
-    return f"{where} The candidate makes {makes}. {named[0].upper()}{named[1:]}.{costs}"
+    return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])
+
+
+def _named_said(d: Diagnosis) -> str:
+    title = title_of(d.fault)
+    said = f"{title[0].upper()}{title[1:]}: it {d.what}."
+    if d.alike:
+        others = " or ".join(o.fault for o in d.alike)
+        said += f" It may be {others} instead, which these images do not tell apart."
+    return said + (f" What that costs: {effect_said(d.effect)}." if d.effect else "")
