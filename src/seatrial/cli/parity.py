@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -57,11 +58,13 @@ def parity(
     """Find the first stage where two pipelines part, and the known mistake that explains it."""
     from seatrial.cli.subjects import is_plan
     from seatrial.demo import PLAN
+    from seatrial.diagnosis.pictures import read_pictures
     from seatrial.diagnosis.run import candidate_of, run_parity
     from seatrial.history.files import write_named
     from seatrial.history.run_folder import new_run
     from seatrial.machine.environment import machine_name
     from seatrial.plan import load_plan
+    from seatrial.report.parity_page import parity_page
     from seatrial.report.parity_text import print_parity
 
     seconds = time_s("--max-time", max_time)
@@ -84,7 +87,10 @@ def parity(
         )
         kept = run.path / "parity.json"
         write_named(kept, record.json_bytes(), named_by="results")
+        page = run.path / "report.html"
+        write_named(page, parity_page(record, read_pictures(run.work / "diagnosis")).encode(), named_by="results")
+        shutil.rmtree(run.work, ignore_errors=True)
     print_parity(out, record)
     write_json(json, record.to_json())
-    out.print(f"record: {shown(kept)}", markup=False, soft_wrap=True)
+    out.print(f"report: {shown(page)}", markup=False, soft_wrap=True)
     return _EXIT[record.verdict]

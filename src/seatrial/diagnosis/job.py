@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
-    """workload: the reference. candidate: how it is called; taps: the folder of what it shows. time_s: for all of it, less
-    opening. other_model: whether the candidate is known to run another model."""
+    """Beside its answer it leaves pictures (pictures.py). workload: the reference. candidate: how it is called; taps: the folder
+    of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is known to run another model."""
 
     workload: PipelineWorkload
     reference: str
@@ -34,10 +34,12 @@ class DiagnoseTask:
     other_model: bool = False
 
 
-def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
+def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     from seatrial.diagnosis.conclude import conclude
     from seatrial.diagnosis.diagnose import compare
     from seatrial.diagnosis.opened import open_way
+    from seatrial.diagnosis.pictures import worst_pictures, write_pictures
+    from seatrial.pipeline.build import labels_of
     from seatrial.taps.folder import TapsFolder
 
     shown = TapsFolder.open(Path(task.taps))
@@ -46,6 +48,9 @@ def diagnose(task: DiagnoseTask, _folder: Path, tell: Tell) -> ParityRecord:
         compared = compare(
             opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, other_model=task.other_model, tell=tell
         )
+        tell("drawing the worst images", 1.0)
+        labels = labels_of(task.workload.spec, task.workload.model_info, Path(task.workload.folder))
+        write_pictures(folder, list(worst_pictures(compared, opened.way, opened.encoded, labels)))
         return conclude(compared, opened.way, task.reference, task.candidate)
 
 
