@@ -28,6 +28,7 @@ from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.page_environment import page_environment, style
+from seatrial.report.parity_words import explained_said, fix_said
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
 from seatrial.report.soak_plot import soak_plot
@@ -61,6 +62,8 @@ def template() -> jinja2.Template:
         configuration=configuration,
         bounded=bounded,
         in_a_row=in_a_row,
+        explained=explained_said,
+        fix=fix_said,
         tail_of=tail_of,
         binding_costs=binding_costs,
         zip=zip,

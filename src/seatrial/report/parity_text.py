@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -50,6 +52,14 @@ def print_parity(out: Console, record: ParityRecord) -> None:
     for warning in record.warnings:
         hanging(out, ("warning: ", "bold yellow"), str(warning), "yellow")
     hanging(out, (f"{record.verdict}  ", STYLES[record.verdict]), f"{record.reason}; {_scope(record)}")
+
+
+def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
+    """Of a trial: one line a mistake, with the evidence; 'seatrial faults' has the rest."""
+    for record in diagnoses:
+        for d in record.diagnosis:
+            said = f"{record.candidate}: the candidate {d.what}; {explained_said(d)}; {d.at}; seatrial faults {d.fault}"
+            hanging(out, (f"{d.fault}  ", "bold red"), said)
 
 
 def _scope(record: ParityRecord) -> str:

@@ -19,7 +19,7 @@ from seatrial.warning import Warning
 
 # For all pipelines of a trial together, less what tapping takes: the verdict stands without it.
 TIME_S = 60.0
-_OF_ANSWERS = ("parity", "map_drop", "accuracy")
+_OF_ANSWERS = ("parity", "agreement", "map_drop", "accuracy", "outputs without NaN")
 
 
 def explained(
