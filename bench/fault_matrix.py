@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import sys
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def main() -> None:
     if not given.resume:
         given.out.unlink(missing_ok=True)
     bench = Bench(given.work, given.images, given.timeout)
+    if given.shuffle is not None:
+        random.Random(given.shuffle).shuffle(cells)
     left = [c for k, c in enumerate(cells) if k % parts == number - 1 and c.key not in known]
     print(f"{len(cells)} cells, {len(left)} to do in shard {given.shard}", flush=True)
     for k, cell in enumerate(left, start=1):
@@ -75,6 +78,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=16)
     parser.add_argument("--sets", type=int, default=4, help="sets of pictures for equal pairs")
     parser.add_argument("--shard", default="1/1", metavar="I/N")
+    parser.add_argument("--shuffle", type=int, metavar="SEED", help="in this order, so that a part is a fair sample")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a diagnosis")
     parser.add_argument("--out", type=Path, default=Path("fault-matrix.jsonl"))
