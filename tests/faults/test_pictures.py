@@ -73,9 +73,13 @@ def test_each_shows_the_faults_that_it_is_said_to_show(folder, ways, file):
         for m in mutations_of(way):
             if m.fault not in unseen:
                 continue
-            possible.add(m.fault)
             try:
-                right, wrong = (runner.at(w, 0, m.stage).value for w in (way, m.change(way)))
+                changed = m.change(way)
+                # What images do to each other takes several.
+                if changed.mates:
+                    continue
+                possible.add(m.fault)
+                right, wrong = (runner.at(w, 0, m.stage).value for w in (way, changed))
             except ValueError:
                 continue
             if distance(m.stage, right, wrong) > 1e-4:

@@ -84,7 +84,7 @@ def test_a_manager_finds_the_answer_at_the_top():
     for said in (
         "part at the input tensor, in 198 of 200 images",
         "BGR and RGB swapped: it feeds BGR.",
-        "mAP 0.780 without it, 0.612 with it (95 % interval 0.571 to 0.650)",
+        "mAP: 0.780 without it, 0.612 with it (95 % interval 0.571 to 0.650)",
         "What to do: swap the channels before the tensor",
         "trial.yaml:9: preprocess.color: rgb",
         "they part here",

@@ -17,7 +17,7 @@ CANDIDATE = "taps of vendor service 2.1"
 
 def stage(name, start, images=0, value=0.0, floor=0.0, of=200, **fields):
     return StageDifference(
-        stage=name, start=start, metric=fields.pop("metric", "relative |Δ|"), value=value, floor=floor, images=images, of=of, **fields
+        stage=name, start=start, metric=fields.pop("metric", "mean |Δ| over the mean deviation"), value=value, floor=floor, images=images, of=of, **fields
     )  # fmt: skip
 
 
@@ -34,7 +34,7 @@ RECORDS = {
             stage("resized", "decoded", largest=0.0),
             SWAPPED,
             stage("outputs", "input", 0, 2.1e-6, 1.9e-6, largest=3.1e-4),
-            stage("results", "outputs", 17, 0.0312, metric="wrong objects"),
+            stage("results", "outputs", 17, 0.0312, metric="share of the results that is wrong"),
         ),
         first_divergence=SWAPPED,
         diagnosis=(
@@ -76,8 +76,8 @@ RECORDS = {
         reference=REFERENCE,
         candidate="candidate",
         images=40,
-        stages=(stage("results", "encoded", 31, 0.211, 0.004, of=40, metric="wrong objects"),),
-        first_divergence=stage("results", "encoded", 31, 0.211, 0.004, of=40, metric="wrong objects"),
+        stages=(stage("results", "encoded", 31, 0.211, 0.004, of=40, metric="share of the results that is wrong"),),
+        first_divergence=stage("results", "encoded", 31, 0.211, 0.004, of=40, metric="share of the results that is wrong"),
         diagnosis=(
             Diagnosis(
                 fault="antialias",
@@ -116,7 +116,7 @@ RECORDS = {
         reference=REFERENCE,
         candidate="baseline (openvino-cpu fp32)",
         images=32,
-        stages=(stage("outputs", "input", 0, 2.1e-6, 1.9e-6, of=32), stage("results", "outputs", 0, of=32, metric="wrong objects")),
+        stages=(stage("outputs", "input", 0, 2.1e-6, 1.9e-6, of=32), stage("results", "outputs", 0, of=32, metric="share of the results that is wrong")),
         wall_s=3.2,
     ),
     "inconclusive": ParityRecord(

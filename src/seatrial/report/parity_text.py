@@ -10,7 +10,7 @@ from rich.text import Text
 
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
-from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord, StageDifference
+from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
 from seatrial.report.hanging import hanging
 from seatrial.report.parity_words import (
     alike_said,
@@ -18,6 +18,7 @@ from seatrial.report.parity_words import (
     explained_said,
     fix_said,
     is_first,
+    metrics_said,
     nothing_said,
     number_said,
     stage_said,
@@ -27,8 +28,8 @@ from seatrial.units import format_seconds
 
 STYLES = {"EQUAL": "bold green", "DIFFER": "bold red", "INCONCLUSIVE": "bold yellow"}
 MOST_IMAGES = 5
-# Columns from which on the table says what each stage was begun from, and its metric.
-WIDE = 110
+# Columns from which on the table says what each stage was begun from.
+WIDE = 100
 _MARKS = {True: ("✓ ", "green"), False: ("✗ ", "bold red"), None: ("? ", "yellow")}
 
 
@@ -39,6 +40,7 @@ def print_parity(out: Console, record: ParityRecord) -> None:
         hanging(out, ("declared   ", "dim"), said, "dim")
     if record.stages:
         out.print(stage_rows(record, out.width))
+        hanging(out, ("by: ", "dim"), metrics_said(record.stages), "dim")
     for d in record.diagnosis:
         _print_finding(out, d)
     if record.verdict == "DIFFER" and not record.diagnosis:
@@ -82,18 +84,12 @@ def stage_rows(record: ParityRecord, width: int) -> Table:
             Text(stage_said(printable(s.stage)), "bold" if differs else ""),
             *((stage_said(printable(s.start)),) if wide else ()),
             f"{s.images} of {s.of}" if s.of else "–",
-            _value(s, wide),
+            number_said(s.value) if s.of else "–",
             number_said(s.floor),
             number_said(s.largest),
             Text("← they part here" if is_first(record, s) else "", "bold red"),
         )
     return table
-
-
-def _value(s: StageDifference, wide: bool) -> str:
-    if not s.of:
-        return "–"
-    return f"{printable(s.metric)} {number_said(s.value)}" if wide else number_said(s.value)
 
 
 def _print_finding(out: Console, d: Diagnosis) -> None:

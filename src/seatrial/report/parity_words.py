@@ -71,7 +71,7 @@ def alike_said(d: Diagnosis) -> str:
 def effect_said(e: FaultEffect) -> str:
     low, high = e.interval or (None, None)
     between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{e.metric} {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    return f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
 
 
 def fix_said(d: Diagnosis) -> str:
@@ -100,6 +100,16 @@ def is_first(record: ParityRecord, s: StageDifference) -> bool:
     """Whether the pipelines part there."""
     first = record.first_divergence
     return first is not None and (first.stage, first.start) == (s.stage, s.start)
+
+
+def metrics_said(stages: Sequence[StageDifference]) -> str:
+    """What the numbers of each stage are, those of one metric together."""
+    by_metric: dict[str, list[str]] = {}
+    for s in stages:
+        by_metric.setdefault(s.metric, []).append(stage_said(s.stage))
+    if len(by_metric) == 1:
+        return next(iter(by_metric))
+    return "; ".join(f"{metric} ({', '.join(names)})" for metric, names in by_metric.items())
 
 
 def images_said(s: StageDifference) -> str:
