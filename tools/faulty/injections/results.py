@@ -206,7 +206,7 @@ INJECTIONS = (
     Injection("nms-settings", "confidence-0.9", of_task(confidence=0.9), ("text",)),
     Injection("nms-settings", "confidence-0.3", of_task(confidence=0.3), ("text",)),
     Injection("decode-mode", "yolov5", of_task(head=yolov5), DETECT),
-    Injection("decode-mode", "anchors-first", of_task(head=turned_head), DETECT),
+    Injection("decode-mode", "anchors-first", of_task(head=turned_head), DETECT, also=("layout-reshape",)),
     Injection("decode-mode", "channels-last", step("results", lambda _s: channels_last), ("segment",)),
     Injection("half-pixel", "mask", of_task(cells_of=upper_left), ("segment",)),
     *back("missing", stays),
