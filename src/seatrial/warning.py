@@ -172,6 +172,7 @@ CODES = {
     # Two pipelines held against each other.
     "one-sided-images": "images that one side alone has were left out",
     "channel-convention": "one side has its pictures as BGR and the other as RGB, before the model's input",
+    "task-not-judged": "both sides' results could not be held against each other",
     "changed-in-place": "a stage changes in place what another gave it",
     "not-explained": "why answers failed could not be looked into",
     "diagnosis-cut-short": "time was up before all known mistakes had been tried",

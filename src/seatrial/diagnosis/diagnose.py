@@ -6,7 +6,7 @@ For: the order of things. Not for: starting the process (job.py), or saying it (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,6 +20,7 @@ from seatrial.diagnosis.search import Found, Search
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.way import Way
+from seatrial.pipeline.results import Result
 from seatrial.taps.shown import Shown
 
 # Where nothing but rounding may differ, at each stage. Images are whole numbers; outputs may come of another runtime.
@@ -62,6 +63,11 @@ class Comparison:
     parts: list[Part]
     reversed_at: frozenset[str]
     wall_s: float
+
+    def reference_results(self, way: Way) -> Iterator[Result]:
+        """The reference's own, image by image, from the encoded bytes."""
+        stretch = self.parts[-1].stretch
+        return (stretch.whole(way, i).value for i in range(len(self.names)))
 
 
 def compare(

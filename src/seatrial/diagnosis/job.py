@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
-    """Beside its answer it leaves pictures (pictures.py). workload: the reference. candidate: how it is called; taps: the folder
-    of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is known to run another model."""
+    """Beside its answer it leaves pictures (pictures.py). workload: the reference. candidate: how it is called; taps: the
+    folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is known to run another model."""
 
     workload: PipelineWorkload
     reference: str
@@ -39,6 +39,8 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     from seatrial.diagnosis.diagnose import compare
     from seatrial.diagnosis.opened import open_way
     from seatrial.diagnosis.pictures import worst_pictures, write_pictures
+    from seatrial.diagnosis.stages import RESULTS
+    from seatrial.diagnosis.task_metrics import write_results
     from seatrial.pipeline.build import labels_of
     from seatrial.taps.folder import TapsFolder
 
@@ -51,6 +53,10 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         tell("drawing the worst images", 1.0)
         labels = labels_of(task.workload.spec, task.workload.model_info, Path(task.workload.folder))
         write_pictures(folder, list(worst_pictures(compared, opened.way, opened.encoded, labels)))
+        if RESULTS in shown.stages:
+            tell("collecting results", 1.0)
+            candidate = (shown.load(name).results for name in compared.names)
+            write_results(folder, compared.names, compared.reference_results(opened.way), candidate)
         return conclude(compared, opened.way, task.reference, task.candidate)
 
 

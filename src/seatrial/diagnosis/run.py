@@ -14,10 +14,11 @@ from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import tap_side, workload_of_side
-from seatrial.errors import CellError, CodeRefusedError, UsageError, error_of, option
+from seatrial.diagnosis.task_metrics import task_figures
+from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
 from seatrial.faults.names import NAMES
 from seatrial.history.records import Environment
-from seatrial.history.records.diagnosis import Diagnosis, ParityRecord
+from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.job import AnswerT, Tell
 from seatrial.jobs.process import Ended, run_job
@@ -116,7 +117,9 @@ def diagnose_sides(
         other_model=_other_model(ready, side, other),
     )
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    update = {"declared": declared(ready, side, other), "warnings": (*warnings, *record.warnings)}
+    figures, problem = _task_figures(ready, work / "diagnosis", side, other)
+    warnings += [*record.warnings, *problem]
+    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": tuple(figures)}
     return _finished(record.model_copy(update=update), ready, side)
 
 
@@ -143,6 +146,15 @@ def _taps(
         return out, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
     return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+
+
+def _task_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
+    """And a warning where results cannot be judged."""
+    pipelines = side.pipeline, other.side.pipeline if other.side else side.pipeline
+    try:
+        return task_figures(ready, folder, pipelines), []
+    except (SeatrialError, ValueError) as e:
+        return [], [Warning("task-not-judged", f"both sides' results cannot be held against each other: {e}")]
 
 
 def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:

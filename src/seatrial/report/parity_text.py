@@ -22,6 +22,7 @@ from seatrial.report.parity_words import (
     nothing_said,
     number_said,
     stage_said,
+    task_said,
     title_of,
 )
 from seatrial.units import format_seconds
@@ -41,6 +42,8 @@ def print_parity(out: Console, record: ParityRecord) -> None:
     if record.stages:
         out.print(stage_rows(record, out.width))
         hanging(out, ("by: ", "dim"), metrics_said(record.stages), "dim")
+    for figure in record.task:
+        hanging(out, (f"{figure.metric}  ", "bold"), task_said(figure))
     for d in record.diagnosis:
         _print_finding(out, d)
     if record.verdict == "DIFFER" and not record.diagnosis:

@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 from seatrial.errors import count_of
 from seatrial.faults.catalogue import FAULTS
-from seatrial.history.records.diagnosis import Diagnosis, FaultEffect, OtherFault, ParityRecord, StageDifference
+from seatrial.history.records.diagnosis import (
+    Diagnosis,
+    FaultEffect,
+    OtherFault,
+    ParityRecord,
+    StageDifference,
+    TaskFigure,
+)
 
 STAGES = {
     "encoded": "encoded file",
@@ -49,6 +56,15 @@ def explained_said(d: Diagnosis) -> str:
     if d.runner_up is None:
         return how
     return f"{how}; the next best, {other_said(d.runner_up)}, {_explains(d.runner_up)}"
+
+
+def task_said(figure: TaskFigure) -> str:
+    """Both sides in the task's terms, with the interval."""
+    ends = ["?" if v is None else f"{v:.3f}" for v in figure.interval or (None, None)]
+    if figure.reference is None or figure.drop is None:
+        return f"{figure.candidate:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
+    sides = f"{figure.reference:.3f} of the reference, {figure.candidate:.3f} of the candidate"
+    return f"{sides}; a drop of {figure.drop:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
 
 
 def other_said(other: OtherFault) -> str:

@@ -88,6 +88,18 @@ class WorstImage(Frozen):
     value: float
 
 
+class TaskFigure(Frozen):
+    """Both sides in the task's terms. Of an agreement `candidate` alone: with the reference. Else of both against the truth,
+    with `drop`, the reference's less the candidate's, and its interval; paired over images, at 95 % a side."""
+
+    metric: str
+    candidate: float
+    reference: float | None = None
+    drop: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    said: str = ""
+
+
 class ParityRecord(Frozen):
     """near: what explains most where nothing explains enough."""
 
@@ -98,6 +110,7 @@ class ParityRecord(Frozen):
     candidate: str
     images: int
     stages: tuple[StageDifference, ...] = ()
+    task: tuple[TaskFigure, ...] = ()
     first_divergence: StageDifference | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
