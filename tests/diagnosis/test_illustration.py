@@ -52,10 +52,9 @@ def test_a_turned_picture_lies():
 def test_a_fault_in_front_is_seen_where_the_catalogue_says(fault):
     """The stage of its mutation is the entry's."""
     from seatrial.diagnosis.illustration import before
-    from seatrial.diagnosis.illustration.own import OWN
 
     made = MADE[fault]
-    found = (*before.mutations_of(before._demo_way(made)), *OWN)
+    found = (before.REPEATED_CHROMA, *before.mutations_of(before._demo_way(made)))
     stage = next(m.stage for m in found if m.fault == fault and made.says in m.what)
     assert stage == FAULTS[fault].stage
 

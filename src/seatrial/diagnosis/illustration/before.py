@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.demo import PLAN
-from seatrial.diagnosis.illustration.own import OWN
+from seatrial.diagnosis.illustration.chroma import REPEATED_CHROMA
 from seatrial.diagnosis.illustration.sides import U8, Sides, encoded
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.runner import Runner
@@ -45,14 +45,14 @@ class Made:
 
 MADE = {
     "exif": Made("does not turn", "exif-6.jpg"),
-    "jpeg-decoder": Made("", "coloured-edges-420.jpg", window=((0.3, 0.5), (0.3, 0.5))),
-    "yuv-range": Made(),
+    "jpeg-decoder": Made("repeats", "coloured-edges-420.jpg", window=((0.3, 0.5), (0.3, 0.5))),
+    "yuv-range": Made("limited-range YUV for full"),
     "yuv-matrix": Made("", "saturated-colours.png"),
-    "chroma-subsampling": Made("", "coloured-edges-444.jpg", window=((0.3, 0.5), (0.3, 0.5))),
+    "chroma-subsampling": Made("interpolated", "coloured-edges-444.jpg", window=((0.3, 0.5), (0.3, 0.5))),
     "alpha-or-depth": Made("on black", "alpha.png"),
     "antialias": Made("resizes linearly", "fine-detail-1280.png", _SMOOTH, ((0.1, 0.6), (0.1, 0.6))),
     "interpolation": Made("nearest", preprocess=_SMOOTH, window=((0.3, 0.6), (0.3, 0.6))),
-    "half-pixel": Made("", "small.png", window=((0.3, 0.6), (0.3, 0.6))),
+    "half-pixel": Made("align_corners", "small.png", window=((0.3, 0.6), (0.3, 0.6))),
     "resize-mode": Made("stretches"),
     "crop-fraction": Made("crop fraction 1)", preprocess=_CROPPED),
     "pad-value": Made("pads with 0"),
@@ -63,7 +63,7 @@ MADE = {
     "scale-wrong": Made("127.5"),
     "mean-std": Made("no mean", preprocess=_IMAGENET),
     "normalise-order": Made(preprocess=_IMAGENET),
-    "layout-reshape": Made("reshapes"),
+    "layout-reshape": Made("reshapes HWC"),
     "non-contiguous": Made("transposed"),
 }
 
@@ -71,7 +71,7 @@ MADE = {
 def sides_before(fault: str) -> Sides:
     made = MADE[fault]
     way = _demo_way(made)
-    mutation = next(m for m in (*mutations_of(way), *OWN) if m.fault == fault and made.says in m.what)
+    mutation = next(m for m in (REPEATED_CHROMA, *mutations_of(way)) if m.fault == fault and made.says in m.what)
     runner = Runner(lambda _: encoded(made.image))
     right, wrong = (runner.at(w, 0, mutation.stage).value for w in (way, mutation.change(way)))
     if mutation.stage == INPUT:
