@@ -1,7 +1,9 @@
 """seatrial parity as users call it: on the demo's detector, its own code, taps, and what is no answer at all."""
 
+import importlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -118,6 +120,26 @@ def test_a_black_box_is_judged_by_its_answers(seatrial_cli, desk, colour, code, 
     done = seatrial_cli("parity", "trial.yaml", "--candidate", "service:predict", "--allow-code", "--json", "out.json")
     assert done.returncode == code, done.stderr + done.stdout
     assert [d.fault for d in record_of(desk).diagnosis] == faults
+
+
+def test_final_answers_in_a_file_are_enough(seatrial_cli, desk, monkeypatch):
+    """What a service logged: COCO results, one box off its class by one."""
+    write_plan(desk, "input: null")
+    monkeypatch.syspath_prepend(desk)
+    module = importlib.import_module("service")
+    monkeypatch.delitem(sys.modules, "service")
+    rows = []
+    for name in SCENES:
+        found = module.predict(str(desk / "images" / name))
+        for (x1, y1, x2, y2), score, k in zip(
+            found.boxes_xyxy.tolist(), found.scores.tolist(), found.class_ids.tolist(), strict=True
+        ):
+            box = [x1, y1, x2 - x1, y2 - y1]
+            rows.append({"image_id": name, "category_id": k + 1, "bbox": box, "score": score})
+    (desk / "answers.json").write_text(json.dumps(rows))
+    done = seatrial_cli("parity", "trial.yaml", "--answers", "answers.json", "--json", "out.json")
+    assert done.returncode == 1, done.stderr
+    assert [(d.fault, d.what) for d in record_of(desk).diagnosis] == [("label-offset", "counts classes +1")]
 
 
 def test_code_that_raises_is_named_with_its_image_and_its_line(seatrial_cli, desk):

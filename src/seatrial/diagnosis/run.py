@@ -12,6 +12,7 @@ from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import tap_side, workload_of_side
 from seatrial.diagnosis.task_metrics import task_figures
@@ -136,6 +137,8 @@ def _taps(
     if other.taps:
         return other.taps.absolute(), []
     out = work / "taps"
+    if other.answers:
+        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
