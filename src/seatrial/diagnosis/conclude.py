@@ -43,7 +43,7 @@ _METRICS = {
 
 def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> ParityRecord:
     """way: the reference. Names are as the user gave them."""
-    stages = tuple(_stage(part) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     verdict, reason = _verdict(compared, way, diverging)
     return ParityRecord(
@@ -65,13 +65,13 @@ def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> 
     )
 
 
-def _stage(part: Part) -> StageDifference:
+def _stage(part: Part, floor: float) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
         metric=_METRICS[part.stretch.end],
         value=float(np.mean(part.distances)),
-        floor=0.0,
+        floor=floor,
         images=len(part.differing),
         of=len(part.distances),
     )

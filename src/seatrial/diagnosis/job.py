@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
-    """Beside its answer it leaves pictures (pictures.py). workload: the reference. candidate: how it is called; taps: the
-    folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is known to run another model."""
+    """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
+    it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
+    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows."""
 
     workload: PipelineWorkload
     reference: str
@@ -32,26 +33,42 @@ class DiagnoseTask:
     taps: str
     time_s: float
     other_model: bool = False
+    other_backend: str = ""
+    other_precision: str = ""
 
 
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     from seatrial.diagnosis.conclude import conclude
     from seatrial.diagnosis.diagnose import compare
+    from seatrial.diagnosis.floor import measured
+    from seatrial.diagnosis.limits import limits_of
     from seatrial.diagnosis.opened import open_way
     from seatrial.diagnosis.pictures import worst_pictures, write_pictures
+    from seatrial.diagnosis.runner import Runner
     from seatrial.diagnosis.stages import RESULTS
     from seatrial.diagnosis.task_metrics import write_results
     from seatrial.pipeline.build import labels_of
     from seatrial.taps.folder import TapsFolder
 
     shown = TapsFolder.open(Path(task.taps))
-    with open_way(task.workload, tell) as opened:
+    w = task.workload
+    with open_way(w, tell, task.other_backend) as opened:
         _check_images(shown, opened)
+        tell("measuring the reference's own floor", 0.0)
+        floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
+        precisions = w.precision, task.other_precision or w.precision
         compared = compare(
-            opened.way, opened.encoded, opened.names, shown, time_s=task.time_s, other_model=task.other_model, tell=tell
+            opened.way,
+            opened.encoded,
+            opened.names,
+            shown,
+            time_s=task.time_s,
+            other_model=task.other_model,
+            limits=limits_of(floor, precisions, same_runtime=task.other_backend == w.backend.backend),
+            tell=tell,
         )
         tell("drawing the worst images", 1.0)
-        labels = labels_of(task.workload.spec, task.workload.model_info, Path(task.workload.folder))
+        labels = labels_of(w.spec, w.model_info, Path(w.folder))
         write_pictures(folder, list(worst_pictures(compared, opened.way, opened.encoded, labels)))
         if RESULTS in shown.stages:
             tell("collecting results", 1.0)

@@ -116,6 +116,8 @@ def diagnose_sides(
         taps=str(taps),
         time_s=time_s,
         other_model=_other_model(ready, side, other),
+        other_backend=_backend_of(ready, other.side) if other.side else "",
+        other_precision=other.side.precision if other.side else "",
     )
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
     figures, problem = _task_figures(ready, work / "diagnosis", side, other)
@@ -128,6 +130,11 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
     if other.side is None:
         return False
     return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
+
+
+def _backend_of(ready: Ready, side: Side) -> str:
+    """Which it is, whatever the plan calls it."""
+    return next(c.backend for c in ready.plan.plan.matrix.choices if c.label == side.backend)
 
 
 def _taps(

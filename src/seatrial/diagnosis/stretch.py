@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import MISMATCH, Tolerance, distance, same
+from seatrial.diagnosis.distance import MISMATCH, distance
+from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
 from seatrial.diagnosis.way import At, Mates, Way
@@ -44,13 +46,13 @@ class Stretch:
         shown: Shown,
         runner: Runner,
         reference: Way,
-        tolerance: Tolerance,
+        limits: Limits,
         reversed_at: frozenset[str] = frozenset(),
     ) -> None:
         self.start, self.end, self.names = start, end, names
         self.stages = between(start, end)
         self._shown, self._runner, self._reference = shown, runner, reference
-        self._tolerance = tolerance
+        self._limits = limits
         self._reversed_at = reversed_at
         self._seen = cache(self._look)
 
@@ -115,7 +117,9 @@ class Stretch:
             made = self.made(way, image)
         except (SeatrialError, ArgumentError, ValueError):
             return False
-        return same(self.end, made.value, self.candidate(image), self._tolerance)
+        if self.end == RESULTS:
+            return result_distance(made.value, self.candidate(image)) <= self._limits.results
+        return self._limits.hold(self.end, made.value, self.candidate(image))
 
 
 def _as(given: Array, reference: Array) -> Array:
