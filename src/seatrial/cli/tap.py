@@ -44,7 +44,7 @@ app.add_typer(tap_app, name="tap")
     name=WRITE,
     examples=[
         "seatrial tap trial.yaml --out taps/",
-        "seatrial tap trial.yaml --pipeline candidate --out taps/",
+        "seatrial tap write trial.yaml --pipeline candidate --out taps/",
         "seatrial tap trial.yaml --pipeline candidate.openvino-cpu.fp16.b4 --images photos/ --out taps/",
     ],
 )

@@ -101,8 +101,7 @@ def _uncovered(missing: Sequence[str], images: int, strangers: Sequence[str], is
         if strangers
         else ""
     )
-    near = did_you_mean(missing[0], list(strangers))
-    said = f"no answer for {len(missing)} of the plan's {count_of(images, 'image')}: {short_list(missing)}{near}{also}"
+    said = f"no answer for {len(missing)} of the plan's {count_of(images, 'image')}: {short_list(missing)}{also}"
     if len(missing) == images:
         return f"{said}; name images as the plan does, by file name or its stem, or by the ids of images.annotations"
     empty = f", or give {option('rowless_are_empty')} where an image without a row has no objects" if is_json else ""
