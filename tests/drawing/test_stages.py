@@ -104,6 +104,14 @@ def test_results_are_drawn_on_the_image():
     assert pixels(made.difference_png).any()
 
 
+def test_results_are_the_same_where_they_are_to_the_last_bit():
+    image = np.full((100, 200, 3), 128, np.uint8)
+    one = boxes((20, 60, 60, 90))
+    assert results_picture("a.jpg", image, one, boxes((20, 60, 60, 90))).same
+    assert not results_picture("a.jpg", image, one, boxes((20, 60, 60, 90.001))).same
+    assert not results_picture("a.jpg", image, one, None).same
+
+
 def test_what_cannot_be_drawn_is_said():
     image = np.full((50, 50, 3), 128, np.uint8)
     cat, dog = (Classification(np.array([k], np.int64), np.array([0.9], np.float32)) for k in (0, 1))

@@ -131,6 +131,14 @@ def test_without_an_explanation_it_says_what_is_known():
         assert said in words
 
 
+def test_two_models_differ_on_purpose_and_no_mistake_is_missed():
+    reason = "they run two models; nothing differs in front of the models or behind them"
+    record = RECORDS["unknown"].model_copy(update={"tried": 0, "near": (), "reason": reason})
+    words = Page(parity_page(record)).words
+    assert "They run two models; nothing differs in front of the models or behind them." in words
+    assert "known mistake explains" not in words
+
+
 def test_equal_is_said_of_all_images_and_names_no_fault():
     text = parity_page(RECORDS["equal"])
     words = Page(text).words

@@ -13,6 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.search import Explanation, Found
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.telling import telling_said
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError, count_of, short_list
 from seatrial.history.records.diagnosis import (
@@ -133,6 +134,7 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             confirmed=best.images,
             runner_up=_other(found.runner_up) if found.runner_up else None,
             alike=tuple(_other(e) for e in found.alike),
+            telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",
             effect=_effect(part, way, found),
             at=m.key,
         )

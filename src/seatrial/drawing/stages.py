@@ -65,7 +65,15 @@ def results_picture(
     right, other = (draw(pixels_bgr, r, look, SIZE_WH) for r in (reference, candidate))
     said = [_said(r, names) for r in (reference, candidate)]
     note = f"reference: {said[0]}; candidate: {said[1]}" if all(said) else ""
-    return _picture(image, "results", right, other, note)
+    return _picture(image, "results", right, other, note, _are_same(reference, candidate))
+
+
+def _are_same(reference: Result, candidate: Result) -> bool:
+    """To the last bit, which a drawing does not show."""
+    if type(reference) is not type(candidate):
+        return False
+    own, other = (vars(r) if r is not None else {} for r in (reference, candidate))
+    return all(np.array_equal(own[k], other[k]) for k in own)
 
 
 def _said(result: Result, names: Names) -> str:

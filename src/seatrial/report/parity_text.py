@@ -18,6 +18,7 @@ from seatrial.report.parity_words import (
     explained_said,
     fix_said,
     is_first,
+    is_unexplained,
     metrics_said,
     nothing_said,
     number_said,
@@ -46,7 +47,7 @@ def print_parity(out: Console, record: ParityRecord) -> None:
         hanging(out, (f"{figure.metric}  ", "bold"), task_said(figure))
     for d in record.diagnosis:
         _print_finding(out, d)
-    if record.verdict == "DIFFER" and not record.diagnosis:
+    if is_unexplained(record):
         _print_nothing(out, record)
     if record.verdict == "DIFFER":
         out.print()

@@ -95,6 +95,15 @@ def fix_said(d: Diagnosis) -> str:
     return d.fix or (FAULTS[d.fault].cure if d.fault in FAULTS else "")
 
 
+def is_unexplained(record: ParityRecord) -> bool:
+    """Whether mistakes were tried, and none is it: of two models, which differ on purpose, none is tried."""
+    return record.verdict == "DIFFER" and not record.diagnosis and record.tried > 0
+
+
+def _sentence(said: str) -> str:
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
 def nothing_said(record: ParityRecord) -> list[str]:
     """Where pipelines part and no known mistake explains it: all that is known instead."""
     first = record.first_divergence
@@ -141,7 +150,7 @@ def head_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return "Both are equal"
     if not record.diagnosis:
-        return "They differ, and no known mistake explains it"
+        return "They differ, and no known mistake explains it" if is_unexplained(record) else "They differ"
     if len(record.diagnosis) > 1:
         return f"They differ: {len(record.diagnosis)} known mistakes"
     (d,) = record.diagnosis
@@ -160,7 +169,11 @@ def summary_said(record: ParityRecord) -> str:
     first = record.first_divergence
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
-        return f"{where} No known mistake explains it."
+        return (
+            f"{where} No known mistake explains it."
+            if is_unexplained(record)
+            else f"{where} {_sentence(record.reason)}"
+        )
     many = len(record.diagnosis) > 1
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
     return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])
@@ -168,7 +181,7 @@ def summary_said(record: ParityRecord) -> str:
 
 def _named_said(d: Diagnosis) -> str:
     title = title_of(d.fault)
-    said = f"{title[0].upper()}{title[1:]}: it {d.what}."
+    said = _sentence(f"{title}: it {d.what}")
     if d.alike:
         others = " or ".join(o.fault for o in d.alike)
         said += f" It may be {others} instead, which these images do not tell apart."
