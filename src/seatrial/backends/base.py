@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, Work
-from seatrial.errors import ModelError, did_you_mean
+from seatrial.backends.reasons import first_line
+from seatrial.errors import CellError, ModelError, did_you_mean
 from seatrial.runtimes.settings import Value
 
 if TYPE_CHECKING:
@@ -103,6 +104,10 @@ class Backend(Protocol):
         """What really runs: runtime version, provider or device, inference precision, threads, and what calls it."""
         ...
 
+    def failure(self, error: Exception) -> CellError:
+        """What a request failed with that the timing loops ran, in words for people."""
+        ...
+
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         """How many convolutions and matrix products compute in which type, by the runtime's own account: {'fp32': 54}.
 
@@ -130,6 +135,7 @@ class Closing(ABC):
     works_on_device: whether a work was asked for that copies its inputs to the device once, and no output back.
     """
 
+    name: str
     native: bool = False
     in_place: bool = True
     works_on_device: bool = False
@@ -159,6 +165,10 @@ class Closing(ABC):
         elif self._options.open_shapes:
             outputs = "outputs allocated in each run"
         return ", ".join([inputs, outputs, "shapes open" if self._options.open_shapes else "shapes fixed when opened"])
+
+    def failure(self, error: Exception) -> CellError:
+        """Of a request that the timing loops ran without `run`."""
+        return CellError(f"{self.name} failed in a run: {first_line(error)}", refusal=True)
 
     def __enter__(self) -> Self:
         return self

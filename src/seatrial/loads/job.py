@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
-from seatrial.backends.reasons import first_line
-from seatrial.errors import CellError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
@@ -48,7 +46,7 @@ def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
         try:
             served = _serve(task, opened, tables, tell, folder)
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
+            raise backend.failure(e) from e
         # The tables are written once before the load, so that none of their pages is new in a request.
         peak = max(0, peak_memory_bytes() - sum(8 * StageSamples.words(t.capacity, t.stages) for t in tables))
         python_path, problem = cross_check(task, opened, peak)

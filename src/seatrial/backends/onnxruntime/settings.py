@@ -54,7 +54,7 @@ _LEVELS = {"disabled": 0, "basic": 1, "extended": 2, "all": 99}
 @dataclass(frozen=True)
 class SessionSetup:
     """A session's settings in ONNX Runtime's own terms. config: session config entries; environment: to be set before the
-    device's libraries are opened. given: every setting that counts here, for the record."""
+    device's libraries are opened. given: every setting that counts here, for the record. input_shapes: those that are fixed."""
 
     backend: str
     threads: int
@@ -68,6 +68,7 @@ class SessionSetup:
     named_sizes: Mapping[str, int]
     environment: Mapping[str, str]
     given: Mapping[str, Value]
+    input_shapes: Mapping[str, tuple[int, ...]]
 
     @property
     def cpu_fallback(self) -> bool:
@@ -123,6 +124,7 @@ def session_setup(model: Path, options: OpenOptions, provider: Provider) -> Sess
         named_sizes=options.named_sizes,
         environment=_environment(provider, given),
         given=given,
+        input_shapes=options.input_shapes,
     )
 
 

@@ -22,8 +22,6 @@ import numpy.typing as npt
 import psutil
 
 from seatrial._native.timing import Halt, closed_loops, now_ns, open_loop
-from seatrial.backends.reasons import first_line
-from seatrial.errors import CellError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
@@ -64,7 +62,7 @@ def run_soak(task: SoakTask, folder: Path, tell: Tell) -> SoakAnswer:
         try:
             timing, unserved = _Soak(task, opened, shared, folder, tell).run()
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
+            raise backend.failure(e) from e
         return SoakAnswer(
             timing=timing,
             unserved=unserved,
