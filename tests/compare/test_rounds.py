@@ -19,6 +19,7 @@ from seatrial.compare.pairs import block_logs, pair_of
 from seatrial.compare.question import METRICS, Question
 from seatrial.compare.round_plan import BLOCKS, SPARE, least_turns_s, plan_turns
 from seatrial.compare.rounds import MOST_BLOCKS, CutShortError, compare_sides
+from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
@@ -30,7 +31,7 @@ ALPHA = nominal_alpha(3, 0.05)
 # Of this module's stages, where it makes rounds up.
 STAGES = ["infer"]
 LABELS = ("old.onnx", "new.onnx")
-SIDE = Side("m", {"threads": 1})
+SIDE = Side("m", ModelTurns("m.fake.json", "fake", 1, 1, True, 0, {}, {}))
 
 
 def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), noise=QUIET, wall_s=0.0) -> Round:
@@ -56,7 +57,7 @@ def rounds_of(effects: Sequence[float], controls: Sequence[float] | float = 0.0)
 
 
 def judge_rounds(rounds, late="", **asked) -> list[Comparison]:
-    return round_verdicts.judge_rounds(rounds, Question(**asked), LABELS, late)
+    return round_verdicts.judge_rounds(rounds, Question(**asked), LABELS, late=late)
 
 
 # From tables to one number a round

@@ -34,7 +34,9 @@ class OpenOptions:
     """threads is the runtime's intra-op pool, of each client; input_shapes fixes dynamic dimensions by input name, and
     named_sizes says the same by dimension name, for runtimes that ask for that. clients says how many requests will run
     at once: `another()` gives each its own. open_shapes: none is fixed, since each request brings its own. settings: the
-    backend's own options, by the names in runtimes/settings.py, as the plan gives them.
+    backend's own options, by the names in runtimes/settings.py, as the plan gives them. build_number: which of several
+    independent builds of an engine, for backends that keep one; 0 is the one that cells run, and the others share nothing
+    with it or one another of what a builder remembers.
     """
 
     threads: int = 1
@@ -43,6 +45,7 @@ class OpenOptions:
     named_sizes: Mapping[str, int] = field(default_factory=dict)
     open_shapes: bool = False
     settings: Mapping[str, Value] = field(default_factory=dict)
+    build_number: int = 0
 
     @classmethod
     def for_shapes(

@@ -96,7 +96,7 @@ def compare(
 ) -> ExitCode:
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
     from seatrial.compare.live import run_comparison
-    from seatrial.compare.rounds import TooLittleTimeError
+    from seatrial.compare.question import TooLittleTimeError
     from seatrial.compare.stored import compare_stored
     from seatrial.gate.verdict import exit_code
     from seatrial.history.run_folder import new_run

@@ -22,6 +22,7 @@ from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import LOAD_TIMEOUT_S, Side, Turner, open_turner
 from seatrial.errors import UsageError
 from seatrial.noise.watch import NoiseReport, NoiseWatch
+from seatrial.runtimes.engine_builds import engines_of
 
 I64 = npt.NDArray[np.int64]
 Enough = Callable[[Mapping[str, I64], list[str]], bool]
@@ -120,11 +121,15 @@ def run_round(
         rng.shuffle(starts)
     with contextlib.ExitStack() as stack:
         turners: dict[str, Turner] = {}
+        # A builder times kernels while it builds, and would time the others' building too.
+        one_by_one = any(engines_of(side.choice) == "each time" for side in sides)
         for name in starts:
             turners[name] = stack.enter_context(
                 open_turner(by_name[name], folder, longest_turns(size.blocks, size.least_requests))
             )
-        for turner in turners.values():
+            if one_by_one:
+                turners[name].await_reply(LOAD_TIMEOUT_S)
+        for turner in () if one_by_one else turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = list(by_name)

@@ -146,8 +146,9 @@ def _provider_options(
         }
         found["load_config"] = json.dumps({"CPU": device})
     if given.get("engine_cache"):
-        folder = str(_engine_folder(model, found))
+        folder = str(_engine_folder(model, found, options.build_number))
         found |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
+        # In that folder alone: engines of other builds know nothing of its times.
         found |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": folder}
     return found
 
@@ -157,12 +158,13 @@ def _environment(provider: Provider, given: Mapping[str, Value]) -> dict[str, st
     return {"NVIDIA_TF32_OVERRIDE": "0"} if provider.nvidia and not given["tf32"] else {}
 
 
-def _engine_folder(model: Path, provider_options: Mapping[str, str]) -> Path:
+def _engine_folder(model: Path, provider_options: Mapping[str, str], build_number: int) -> Path:
     """Of engines of this model's content, weights in other files too, under these options and versions: ONNX Runtime's own
     name of an engine tells none of them."""
     given = os.environ.get("SEATRIAL_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial"
-    key = json.dumps([inspect_model(model).digest, dict(provider_options), packages()], sort_keys=True)
+    build = [build_number] if build_number else []
+    key = json.dumps([inspect_model(model).digest, dict(provider_options), packages(), *build], sort_keys=True)
     return (base / "engines" / "onnxruntime-tensorrt" / hashlib.sha256(key.encode()).hexdigest()[:32]).absolute()
 
 
