@@ -266,6 +266,18 @@ def test_tensorrt_keeps_tf32_off_and_its_engines_apart(model, tmp_path, monkeypa
         assert len({b[name] for b in builds}) == 3, "builds that shared it would be alike"
 
 
+@pytest.mark.parametrize(
+    ("name", "shapes", "change"),
+    [
+        ("onnxruntime-tensorrt-rtx", {}, True),
+        ("onnxruntime-tensorrt-rtx", {"x": (1, 3)}, False),
+        ("onnxruntime-tensorrt", {}, False),
+    ],
+)
+def test_kernels_of_open_shapes_change_while_tensorrt_rtx_runs(model, name, shapes, change):
+    assert table.session_setup(model, OpenOptions(input_shapes=shapes), PROVIDERS[name]).kernels_change == change
+
+
 # ---- Bound on the device once ----
 
 

@@ -1,5 +1,6 @@
 """Engines that differ from build to build: three or more of each side, and what they differ by in the interval."""
 
+import io
 import json
 import os
 from dataclasses import replace
@@ -10,6 +11,7 @@ import onnx
 import pytest
 from float_graphs import model_of
 from onnx import helper
+from rich.console import Console
 from rounds import LEAST_NS, Rounds, round_of
 from simulated_cuda import other
 
@@ -23,6 +25,7 @@ from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side, Turner
 from seatrial.compare.verdicts import judge_rounds
 from seatrial.errors import ModelError
+from seatrial.report.comparison_text import print_comparison
 from seatrial.runtimes.choice import BackendChoice
 from seatrial.runtimes.engine_builds import engines_of
 from seatrial.stats.builds import with_builds
@@ -170,6 +173,14 @@ def test_one_engine_that_was_given_is_never_called(effect):
     assert c.builds == {"b": 1}
 
 
+@pytest.mark.parametrize("builds", [TWO, Builds()])
+def test_the_terminal_says_how_many_builds_ran(builds):
+    out = io.StringIO()
+    print_comparison(Console(file=out, width=120), judged([0.05] * 8, builds))
+    assert ("builds" in out.getvalue()) == bool(builds.engines)
+    assert not builds.engines or "A 3, B 3" in out.getvalue()
+
+
 def test_sides_without_engines_are_judged_as_ever():
     c = judged([0.05] * 8, Builds())
     assert (c.verdict, c.builds, c.pairs[0].build) == ("REGRESSION", {}, None)
@@ -226,7 +237,7 @@ def test_engines_are_built_one_by_one_and_a_round_runs_its_own(simulated, model,
     a, b = trt_side("a", model), trt_side("b", model, tf32=True)
     builds = make_builds(a, b, Question(max_time_s=600.0), tmp_path / "rounds", lambda step, _share: told.append(step))
     assert builds == Builds({"a": "numbered", "b": "numbered"}, 3)
-    assert told == [f"engine {n} of {side}" for n in (1, 2, 3) for side in "AB"]
+    assert told == [f"building or finding engine {n} of {side}" for n in (1, 2, 3) for side in "AB"]
     assert sorted(manifests(simulated)) == [1, 1, 2, 2, 3, 3]
     assert not list(simulated.rglob("*.timing")), "times of kernels that builds shared would make them alike"
     control = replace(a, name="control")

@@ -191,6 +191,15 @@ def test_verdicts(effects, verdict):
     assert c.change.value == pytest.approx(np.expm1(np.median(effects)), abs=0.003)
 
 
+@pytest.mark.parametrize(("side", "said"), [("a", "A"), ("control", "A"), ("b", "B")])
+def test_a_side_whose_kernels_were_exchanged_calls_nothing(side, said):
+    rounds = rounds_of([0.05] * 8)
+    rounds[3] = replace(rounds[3], unsteady=frozenset([side]))
+    (c,) = judge_rounds(rounds)
+    assert c.verdict == "INCONCLUSIVE"
+    assert f"{said}'s runtime exchanges kernels as it runs, and in 1 of 8 rounds its latency kept no level" in c.reason
+
+
 def test_what_a_comparison_says_of_itself():
     (c,) = judge_rounds(rounds_of([0.05, 0.051] * 4, [0.001, -0.001] * 4))
     assert (c.a, c.b, c.metric, c.stage, c.design, c.margin) == (*LABELS, "p50", "infer", "lock-step", 0.02)

@@ -70,6 +70,7 @@ def folder(tmp_path_factory):
     os.chdir(path)
     script("steady", latency_ms=[2])
     script("quick", latency_ms=[0.1])
+    script("changing", latency_ms=[1], kernels={"at_ms": 0, "times": 1})
     script("slow", latency_ms=[10])
     script("restless", latency_ms=RESTLESS)
     # One request to open it and 40 to 300 to warm up come first: it hits a measured one.
@@ -223,6 +224,15 @@ def test_peak_memory_is_without_the_tables_of_samples(measured):
         for w in ("steady.fake.json --max-time 300ms", SEARCH)
     )
     assert abs(search - single) < 15e6
+
+
+@pytest.mark.parametrize("load", ["", " --scenario multi-stream --clients 2", " --scenario server --rate 100"])
+def test_kernels_that_may_change_want_a_longer_warm_up_than_there_is_time(measured, load):
+    """A second of one level does not fit into 0.3 s, however fast the machine is."""
+    run = measured(f"changing.fake.json{load} --max-time 300ms")
+    (warning,) = [w for w in run.cells[0]["warnings"] if w["code"] in ("unsteady-warm-up", "level-shift")]
+    assert run.cells[0]["measurement"]["doubt"] == warning["text"]
+    assert warning["cure"].startswith("set kernel_strategy to eager or none")
 
 
 def test_gaps_have_a_cell_each_and_are_kept(measured):

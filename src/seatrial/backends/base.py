@@ -72,11 +72,13 @@ class Availability:
 class Backend(Protocol):
     """An opened model. Use as a context manager; `close` may be called twice.
 
-    native: whether its work is called without the interpreter.
+    native: whether its work is called without the interpreter. kernels_change: whether the runtime may exchange kernels for
+    quicker ones while it runs, so that a warm-up is over once the latency keeps its level.
     """
 
     name: str
     native: bool
+    kernels_change: bool
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -140,6 +142,7 @@ class Closing(ABC):
 
     name: str
     native: bool = False
+    kernels_change: bool = False
     in_place: bool = True
     works_on_device: bool = False
     _options: OpenOptions

@@ -186,6 +186,9 @@ def _progress(status: Any, question: Any) -> Any:
     looks = question.looks
 
     def tell(step: str, share: float) -> None:
+        if not step.startswith("round"):
+            status.update(Text(step))
+            return
         # Behind the first look nobody knows how many there will be.
         of = f"{share:.0%} of the {looks[0]} before the first verdict" if share < 1 else f"at most {looks[-1]}"
         status.update(Text(f"{step}, {of}"))

@@ -93,7 +93,7 @@ def make_builds(
         for number in range(1, question.looks[0] + 1):
             round_began = time.monotonic()
             for position, side in enumerate(numbered):
-                tell(f"engine {number} of {side.name.upper()}", 0.0)
+                tell(f"building or finding engine {number} of {side.name.upper()}", 0.0)
                 build_began = time.monotonic()
                 if number == 1:
                     turners.append(stack.enter_context(open_turner(with_build(side, 1), folder, capacity=1)))

@@ -61,12 +61,14 @@ class TurnTask:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """stages: of its samples; details: what really runs; affinity: its cores. Where it broke on purpose, only why."""
+    """stages: of its samples; details: what really runs; affinity: its cores; kernels_change: as Backend has it. Where it broke
+    on purpose, only why."""
 
     stages: tuple[str, ...] = ()
     details: Mapping[str, str] | None = None
     affinity: tuple[int, ...] = ()
     load_s: float = 0.0
+    kernels_change: bool = False
     failure: Failure | None = None
 
     def write(self, path: Path) -> None:

@@ -45,7 +45,8 @@ LOOK_S, AT_REST = 0.0005, 0.25
 class SideWork:
     """What a side runs, the names of its stages, and what really runs.
 
-    restart: begins the order of images anew, from a seed; a model alone has none. close: the backend's.
+    restart: begins the order of images anew, from a seed; a model alone has none. close: the backend's;
+    kernels_change: as it has it.
     """
 
     work: Work
@@ -53,6 +54,7 @@ class SideWork:
     details: dict[str, str]
     restart: Callable[[int], None] = lambda _seed: None
     close: Callable[[], None] = lambda: None
+    kernels_change: bool = False
 
 
 def main() -> int:
@@ -81,7 +83,7 @@ def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
     # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
     gc.collect()
     gc.disable()
-    SideFacts(tuple(side.stages), side.details, tuple(affinity), loaded_s).write(Path(task.answer))
+    SideFacts(tuple(side.stages), side.details, tuple(affinity), loaded_s, side.kernels_change).write(Path(task.answer))
     rest = Rest()
     os.write(replies, REPLY.pack(rest.word(), 0))
     while command := os.read(commands, COMMAND.size):
@@ -177,7 +179,8 @@ def _open_model(m: ModelTurns) -> SideWork:
     first_run(backend, feeds)
     # The sides of a comparison are split alike: what only some devices tell apart is bench's.
     work = backend.work(feeds) if model_stages(choice) == MODEL_STAGES else PythonWork(run_once(backend, feeds))
-    return SideWork(work, list(MODEL_STAGES), {"called": "from Python", **backend.details()}, close=backend.close)
+    details = {"called": "from Python", **backend.details()}
+    return SideWork(work, list(MODEL_STAGES), details, close=backend.close, kernels_change=bool(backend.kernels_change))
 
 
 def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
@@ -189,7 +192,15 @@ def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
     opened = open_pipeline(TypeAdapter(PipelineWorkload).validate_python(pipeline))
     opened.iterate(lambda: None)
     details = {"called": "from Python", **opened.backend.details()}
-    return SideWork(PythonWork(opened.iterate), list(PIPELINE_STAGES), details, opened.restart, opened.backend.close)
+    backend = opened.backend
+    return SideWork(
+        PythonWork(opened.iterate),
+        list(PIPELINE_STAGES),
+        details,
+        opened.restart,
+        backend.close,
+        backend.kernels_change,
+    )
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ def _comparison(
     verdict, reason = _above_the_floor(*judge(effect, question.margin), effect, floor, question.margin)
     modes = _modes(pairs)
     verdict, reason = _unless_modal(verdict, reason, effect, modes)
-    verdict, reason = _unless_restless(verdict, reason, rounds)
+    verdict, reason = _unless_unsteady(*_unless_restless(verdict, reason, rounds), rounds)
     if why := builds.why_too_few(len(rounds)):
         verdict, reason = "INCONCLUSIVE", f"{reason}; {why}"
     a_value, b_value = _side(pairs, A, question), _side(pairs, B, question)
@@ -187,6 +187,17 @@ def _unless_restless(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> 
             return "INCONCLUSIVE", (
                 f"{reason}; {said}'s process was still at work after {share:.0%} of its turns, and took a core from the "
                 "other's: end what it does in the background, or compare two stored benches"
+            )
+    return verdict, reason
+
+
+def _unless_unsteady(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tuple[Verdict, str]:
+    """A side whose kernels were exchanged between or before its turns was measured with some of each."""
+    for said, names in (("A", (A, CONTROL)), ("B", (B,))):
+        if count := sum(any(name in r.unsteady for name in names) for r in rounds):
+            return "INCONCLUSIVE", (
+                f"{reason}; {said}'s runtime exchanges kernels as it runs, and in {count} of {_rounds(rounds)} its latency "
+                "kept no level: set kernel_strategy to eager or none"
             )
     return verdict, reason
 

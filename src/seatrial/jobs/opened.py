@@ -70,6 +70,7 @@ class OpenedPipeline:
             first_inference_s=self.first_inference_s,
             details=self.backend.details(),
             io_policy=self.backend.io_policy(),
+            kernels_change=self.backend.kernels_change,
         )
 
 

@@ -91,12 +91,15 @@ class Stopping:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class OpenedFacts:
-    """What opening a model cost, and what really runs."""
+    """What opening a model cost, and what really runs. kernels_change: as Backend has it; steady: whether its latency had kept
+    its level when the warm-up ended, where they do."""
 
     load_s: float
     first_inference_s: float
     details: dict[str, str]
     io_policy: str
+    kernels_change: bool = False
+    steady: bool = True
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

@@ -163,6 +163,15 @@ def test_builds_of_other_numbers_are_engines_of_their_own_and_share_nothing(benc
     assert {p.suffix for p in kept.glob("tensorrt-rtx-*")} == {".runtime", ".1runtime", ".2runtime"}
 
 
+@pytest.mark.parametrize(
+    ("given", "change"), [({}, False), ({"kernel_strategy": "lazy"}, True), ({"kernel_strategy": "none"}, False)]
+)
+def test_kernels_change_while_it_runs_where_they_are_compiled_late(bench, cnn, given, change):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
+        assert backend.kernels_change == backend.another().kernels_change == change
+
+
 def test_what_an_update_or_another_card_leaves_is_not_taken(bench, cnn):
     for device, label in (
         (bench.device, VERSIONS[0]),

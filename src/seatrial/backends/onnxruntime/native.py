@@ -47,6 +47,7 @@ class NativeOnnxRuntimeBackend(Closing):
         self._model = model
         self._options = options
         self._setup = session_setup(model, options, self._provider())
+        self.kernels_change = self._setup.kernels_change
         self.in_place = reads_host_memory(self._provider().execution_provider)
         self._inputs = [_spec(p) for p in loaded.inputs]
         self._outputs = [_spec(p) for p in loaded.outputs]

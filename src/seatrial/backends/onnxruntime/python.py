@@ -52,6 +52,7 @@ class OnnxRuntimeBackend(Closing):
         self._known = set(self._input_names)
         self._binding = session.io_binding()
         self._run_options = uncaptured(self._setup)
+        self.kernels_change = self._setup.kernels_change
         self.in_place = reads_host_memory(self._provider().execution_provider)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.

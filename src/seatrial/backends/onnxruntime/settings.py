@@ -75,6 +75,11 @@ class SessionSetup:
         return bool(self.given.get("cpu_fallback", True))
 
     @property
+    def kernels_change(self) -> bool:
+        """TensorRT-RTX compiles kernels of open shapes while it runs, unless it is told otherwise, and no option tells it."""
+        return self.backend == "onnxruntime-tensorrt-rtx" and not self.input_shapes
+
+    @property
     def device_io(self) -> bool:
         return bool(self.given.get("device_io", False))
 

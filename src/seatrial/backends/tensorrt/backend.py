@@ -74,6 +74,7 @@ class TensorRtBackend(Closing):
             free_bytes = place.free_bytes
         except CudaError as e:
             raise CellError(f"{self.name} failed before its first answer: {e}", refusal=True) from e
+        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         # A graph is launched without the interpreter; the library's own function is not called so.
         self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.

@@ -43,10 +43,9 @@ from seatrial.loads.soak.windows import SoakStart, WindowWriter
 from seatrial.loads.sweep import no_request
 from seatrial.machine.environment import peak_memory_bytes, usable_cores
 from seatrial.machine.facts import transparent_huge_pages
-from seatrial.timing.measure import warm_up
+from seatrial.stages import QUEUE
 
 I64 = npt.NDArray[np.int64]
-WARM_UP_S = 2.0
 # Arrivals are made for so long at a time: those of a day would not fit.
 ARRIVALS_S = 10.0
 
@@ -71,6 +70,8 @@ def run_soak(task: SoakTask, folder: Path, tell: Tell) -> SoakAnswer:
                 first_inference_s=opened.first_s,
                 details=backend.details(),
                 io_policy=backend.io_policy(),
+                kernels_change=backend.kernels_change,
+                steady=opened.steady,
             ),
             affinity=tuple(affinity),
             peak_memory_bytes=max(0, peak_memory_bytes() - shared.bytes_of_all),
@@ -124,14 +125,7 @@ class _Soak:
         return Timing(warm_up=warmed, elapsed_s=elapsed_s, ended="deadline"), unserved
 
     def _warm_up(self) -> int:
-        """Each client's own buffers, one client after another; returns how many requests ran."""
-        stages = self._tables[0].stages - (self._task.load.scenario == "server")
-        budget_ns = int(min(WARM_UP_S, self._task.soak_s / 3) * 1e9)
-        works = self._opened.works
-        counts = [warm_up(w, stages, budget_ns // len(works)) for w in works]
-        for client, count in enumerate(counts):
-            self._opened.sent(client, count)
-        return sum(counts)
+        return self._opened.warm_up([s for s in self._task.stages if s != QUEUE], self._task.soak_s)
 
     def _serve(self, start: SoakStart, writer: WindowWriter) -> int:
         deadline_ns = start.began_ns + int(self._task.soak_s * 1e9)
