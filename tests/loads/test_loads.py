@@ -11,6 +11,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -676,7 +677,7 @@ def test_loadgen_makes_enough_queries_for_the_time(folder, per_s, single_ns, mul
 
 def opened_spin(service_ns):
     """A client of known service time, without a process or a model."""
-    return Opened([SpinWork(service_ns)], None, 0.0, 0.0)
+    return Opened([SpinWork(service_ns)], SimpleNamespace(kernels_change=False), 0.0, 0.0)
 
 
 def bench_task(load, max_time_s):

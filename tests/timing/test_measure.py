@@ -10,7 +10,7 @@ from seatrial.machine.environment import disturbances, environment, fingerprint,
 from seatrial.stats.sample import percentile_estimate
 from seatrial.stats.share import requests_needed
 from seatrial.stats.stopping import Look, StoppingRule
-from seatrial.timing.measure import STEADY_NS, image_order, measure, warm_up
+from seatrial.timing.measure import STEADY_NS, _Level, image_order, measure, warm_up
 
 
 def spin(microseconds):
@@ -102,16 +102,27 @@ def test_a_warm_up_lasts_until_kernels_that_may_change_have_kept_their_level():
     assert now_ns() - began >= 900_000_000 + 0.5 * STEADY_NS
 
 
-def test_a_warm_up_that_sees_no_level_ends_with_its_time_and_says_so():
-    def longer(lap, runs=[0]):  # noqa: B006
-        runs[0] += 1
-        spin(200 * 1.05 ** runs[0])
-        lap()
+def test_a_warm_up_without_the_time_for_a_level_says_so():
+    assert not warm_up(SpinWork(1000), 1, STEADY_NS // 3, level_of=1).steady
+    assert warm_up(SpinWork(1000), 1, STEADY_NS // 3).steady, "where nothing can change it, nobody asks"
+    assert not measure(SpinWork(1000), 1, STEADY_NS // 3, median_known(1, 0.9), quiet, level_of=1).steady
 
-    assert not warm_up(PythonWork(longer), 1, 2_000_000_000, level_of=1).steady
-    assert warm_up(SpinWork(1000), 1, 100_000_000).steady, "where nothing can change it, nobody asks"
-    # One request takes all of the time by now.
-    assert not measure(PythonWork(longer), 1, 200_000_000, median_known(1, 0.9), quiet, level_of=1).steady
+
+@pytest.mark.parametrize(
+    ("took_ns", "kept"),
+    [
+        ([1_000_000] * 1100, True),
+        ([1_000_000] * 900, False),
+        ([2_000_000] * 100 + [1_000_000] * 900, False),
+        ([2_000_000] * 100 + [1_000_000] * 1100, True),
+        # Longer than a second, in fewer than 80 requests.
+        ([100_000_000] * 70, False),
+        ([100_000_000] * 90, True),
+    ],
+)
+def test_a_level_is_kept_for_a_second_and_eighty_requests(took_ns, kept):
+    starts = np.cumsum(took_ns) - took_ns[0]
+    assert _Level(0).is_kept(np.stack([starts, took_ns], axis=1)) == kept
 
 
 def test_the_level_is_of_the_stage_that_was_named():

@@ -86,15 +86,18 @@ def _comparison(
     builds: Builds,
 ) -> Comparison:
     effects = [p.effect for p in pairs]
-    effect = with_builds(
-        paired_effect(effects, question.confidence), effects, [builds.number(k) for k in range(len(pairs))]
-    )
+    of_rounds = paired_effect(effects, question.confidence)
+    effect = with_builds(of_rounds, effects, [builds.number(k) for k in range(len(pairs))])
     control = paired_effect([p.control for p in pairs if p.control is not None], question.confidence)
     floor = _noise_floor(control) if effect.low is not None else None
     verdict, reason = _above_the_floor(*judge(effect, question.margin), effect, floor, question.margin)
     modes = _modes(pairs)
     verdict, reason = _unless_modal(verdict, reason, effect, modes)
     verdict, reason = _unless_unsteady(*_unless_restless(verdict, reason, rounds), rounds)
+    if verdict == "INCONCLUSIVE" and effect != of_rounds:
+        reason += (
+            f"; {builds.count} builds of an engine differ by more than rounds of one: more time makes more of them"
+        )
     if why := builds.why_too_few(len(rounds)):
         verdict, reason = "INCONCLUSIVE", f"{reason}; {why}"
     a_value, b_value = _side(pairs, A, question), _side(pairs, B, question)
