@@ -31,6 +31,8 @@ CODES = {
     "no-lower-bound": "too few requests for the lower end of a percentile's interval",
     "no-upper-bound": "too few requests for the upper end of a percentile's interval",
     "unaccounted-time": "the stages do not add up to the end-to-end time",
+    "level-shift": "the runtime exchanged kernels in the midst of the measurement: latencies are of two levels",
+    "unsteady-warm-up": "the warm-up ended before the latency kept its level, where the runtime may exchange kernels",
     "images-on-disk": "the images did not fit in memory, so that decode reads them from disk",
     "computed-otherwise": "most products compute in another type than the precision's",
     "computed-unknown": "it could not be found out in which type the products compute",
