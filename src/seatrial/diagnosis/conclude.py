@@ -135,10 +135,11 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             runner_up=_other(found.runner_up) if found.runner_up else None,
             alike=tuple(_other(e) for e in found.alike),
             telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",
-            effect=_effect(part, way, found),
+            # Of a pair both together: it is told once.
+            effect=_effect(part, way, found) if number == 0 else None,
             at=m.key,
         )
-        for m in best.mutations
+        for number, m in enumerate(best.mutations)
     ]
 
 

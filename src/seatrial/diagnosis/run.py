@@ -144,8 +144,6 @@ def _taps(
     if other.taps:
         return other.taps.absolute(), []
     out = work / "taps"
-    if other.answers:
-        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
