@@ -1,0 +1,294 @@
+"""Every node of two models that answers otherwise on equal inputs. For: the search, and what follows from it.
+
+Where all tensors fit into the memory that was given, each node is tried by itself. Else stretches of the graph are, and those
+that differ by halves; what is between two stretches alone is then held. Not for: when a node is to blame (rule.py).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy.typing as npt
+
+from seatrial.errors import count_of, short_list
+from seatrial.localise.differences import among, file_difference
+from seatrial.localise.matching import Matching, match
+from seatrial.localise.pieces import Piece, chunks, halves, pieces_of
+from seatrial.localise.result import InsideModel, Jump, TensorError, Verdict
+from seatrial.localise.rule import LEAST_RATIO, Distance, coarser, node_tolerance, output_limits
+from seatrial.localise.taps import ORT_CPU, Side
+from seatrial.localise.trial import Bench, Tested
+from seatrial.model.nodes import subgraphs
+
+Array = npt.NDArray[Any]
+Feeds = Mapping[str, Array]
+Says = Callable[[str, float], None]
+BUDGET_BYTES = 512 << 20
+FUSED = "marking tensors as outputs keeps a runtime from fusing across them: a fault of a fused kernel may hide"
+ROUNDED = (
+    "float16 tensors were rounded between nodes, as a device does that computes in it; ONNX Runtime's CPU provider alone would not"
+)
+
+
+@dataclass(frozen=True)
+class _Direction:
+    """Whose nodes are run on whose tensors. judged: the other side's letter."""
+
+    reference: Side
+    judged: Side
+    pairs: Mapping[str, str]
+    letter: Literal["A", "B"]
+
+
+def search(
+    a: Side,
+    b: Side,
+    feeds: Sequence[Feeds],
+    precisions: tuple[str, str] = ("fp32", "fp32"),
+    budget_bytes: int = BUDGET_BYTES,
+    says: Says = lambda _step, _share: None,
+) -> InsideModel:
+    """feeds: of each image, by A's input names. precisions: what the two files compute in.
+
+    Raises:
+        SeatrialError: a side cannot be run at all.
+    """
+    matching = match(a.graph, b.graph)
+    precision = coarser(*precisions)
+    says("comparing outputs", 0.0)
+    outputs = _whole(a, b, matching, feeds)
+    found: list[Tested] = []
+    jumps: list[Jump] = []
+    for way in _directions(a, b, matching):
+        own = feeds if way.letter == "B" else [_renamed(f, matching.pairs) for f in feeds]
+        judged = _Search(way, own, precision, budget_bytes, says)
+        found += judged.run()
+        jumps += judged.jumps(a, b)
+    errors = _errors(a, found, matching) if found else ()
+    return _summary(a, b, matching, outputs, tuple(jumps), errors, found, len(feeds), precision)
+
+
+def _directions(a: Side, b: Side, matching: Matching) -> list[_Direction]:
+    """Pieces are run by ONNX Runtime on the CPU: what another backend computes is judged by it, never the judge."""
+    ways = []
+    if a.backend.backend == ORT_CPU or b.backend.backend != ORT_CPU:
+        ways.append(_Direction(a, b, matching.pairs, "B"))
+    if a.backend.backend != ORT_CPU:
+        ways.append(_Direction(b, a, {y: x for x, y in matching.pairs.items()}, "A"))
+    return ways
+
+
+def _renamed(feeds: Feeds, pairs: Mapping[str, str]) -> dict[str, Array]:
+    return {pairs[name]: array for name, array in feeds.items() if name in pairs}
+
+
+def _whole(a: Side, b: Side, matching: Matching, feeds: Sequence[Feeds]) -> dict[str, Distance]:
+    """Of each matched output, nothing else being marked."""
+    names = [o for o in a.graph.outputs if o in matching.pairs]
+    if not names:
+        return {}
+    found = {name: Distance() for name in names}
+    others = [_renamed(f, matching.pairs) for f in feeds]
+    with a.opened(names, feeds[0]) as ours, b.opened([matching.pairs[n] for n in names], others[0]) as theirs:
+        for own, other in zip(feeds, others, strict=True):
+            pairs = zip(names, ours.run(own).values(), theirs.run(other).values(), strict=True)
+            for name, x, y in pairs:
+                found[name].add(x, y)
+    return found
+
+
+class _Search:
+    def __init__(self, way: _Direction, feeds: Sequence[Feeds], precision: str, budget_bytes: int, says: Says) -> None:
+        self.way, self.precision, self.says = way, precision, says
+        self.same_runtime = way.judged.backend.backend == ORT_CPU
+        graph = way.reference.graph
+        self.pieces = pieces_of(graph, {t for t in way.pairs if t in graph.makers})
+        tensors = sorted({t for p in self.pieces for t in p.tensors} - set(graph.inputs))
+        says("sizing tensors", 0.0)
+        with way.reference.opened(tensors, feeds[0], sizes=True) as opened:
+            sizes = {name: int(array) for name, array in opened.run(feeds[0]).items()}
+        self.bench = Bench(way.reference, way.judged, way.pairs, feeds, precision, sizes, budget_bytes)
+        self.whole = self.bench.bytes_of(tensors) <= budget_bytes
+        self.found: list[Tested] = []
+
+    def run(self) -> list[Tested]:
+        graph = self.way.reference.graph
+        size = 1 if self.whole else max(1, math.isqrt(len(self.pieces)))
+        waiting, done = chunks(graph, self.pieces, size), 0
+
+        def heard(count: int) -> None:
+            nonlocal done
+            done += count
+            self.says("running nodes on the other side's tensors", min(1.0, done / max(1, len(self.pieces))))
+
+        while waiting:
+            tested, waiting = list(self.bench.test(waiting, heard)), []
+            self.found += [t for t in tested if len(t.piece.parts) < 2]
+            for t in tested:
+                if len(t.piece.parts) > 1 and self._may_differ(t):
+                    waiting += halves(graph, t.piece)
+        return self.found
+
+    def _may_differ(self, t: Tested) -> bool:
+        """Of a stretch; one that cannot be run whole may be in parts. What noise makes of so many nodes excuses nothing."""
+        limit = node_tolerance(self.precision, self.same_runtime, 0.0)
+        return bool(t.refused or t.unable) or any(d.error > limit for d in t.own.values())
+
+    def jumps(self, a: Side, b: Side) -> list[Jump]:
+        return [j for t in sorted(self.found, key=lambda t: t.piece.root) if (j := self._jump(t, a, b))]
+
+    def _jump(self, t: Tested, a: Side, b: Side) -> Jump | None:
+        name, own, tolerance = t.worst(self.precision, self.same_runtime)
+        carried = {n: d.error for n, d in t.carried.items()}
+        confirmed = not (t.refused or t.unable)
+        if not confirmed:
+            name = max(t.piece.outputs, key=lambda n: carried.get(n, 0.0))
+            own = carried.get(name, 0.0)
+            if own <= max(tolerance, LEAST_RATIO * t.error_in()):
+                return None
+        elif own <= tolerance:
+            return None
+        graph, judged = self.way.reference.graph, self.way.judged.graph
+        ours, theirs = t.piece.root, judged.makers[judged.origin(self.way.pairs[name])]
+        node, other = (ours, theirs) if self.way.letter == "B" else (theirs, ours)
+        how = file_difference(a.graph, node, b.graph, other)
+        if t.refused:
+            how = "; ".join(filter(None, [how, f"it does not take the other side's inputs: {t.refused}"]))
+        return Jump(
+            node=a.graph.label(node),
+            operator=a.graph.nodes[node].op_type,
+            other_node=b.graph.label(other),
+            other_operator=b.graph.nodes[other].op_type,
+            tensor=name,
+            position=node,
+            error_in=t.error_in(),
+            error_out=carried.get(name, 0.0),
+            own_error=own,
+            tolerance=tolerance,
+            judged=self.way.letter,
+            among=among(graph, t.piece.nodes),
+            confirmed=confirmed,
+            how=how,
+        )
+
+
+def _errors(a: Side, found: Sequence[Tested], matching: Matching) -> tuple[TensorError, ...]:
+    """By A's names and order, each tensor once."""
+    names = {y: x for x, y in matching.pairs.items()}
+    rows: dict[str, TensorError] = {}
+    for t in found:
+        for name in t.piece.outputs:
+            own = name if name in a.graph.makers and name in matching.pairs else names.get(name, name)
+            if own in rows or own not in a.graph.makers or name not in t.carried:
+                continue
+            at = a.graph.makers[own]
+            alone = t.own[name].error if name in t.own else None
+            rows[own] = TensorError(
+                tensor=own,
+                node=a.graph.label(at),
+                operator=a.graph.nodes[at].op_type,
+                position=at,
+                error=t.carried[name].error,
+                own_error=alone,
+            )
+    return tuple(sorted(rows.values(), key=lambda r: r.position))
+
+
+def _summary(
+    a: Side,
+    b: Side,
+    matching: Matching,
+    outputs: Mapping[str, Distance],
+    jumps: tuple[Jump, ...],
+    errors: tuple[TensorError, ...],
+    found: Sequence[Tested],
+    images: int,
+    precision: str,
+) -> InsideModel:
+    jumps = tuple(sorted(jumps, key=lambda j: j.position))
+    limits = output_limits(precision)
+    rows = tuple(
+        TensorError(
+            tensor=name,
+            node=a.graph.label(a.graph.makers[name]),
+            operator=a.graph.nodes[a.graph.makers[name]].op_type,
+            position=a.graph.makers[name],
+            error=d.error,
+        )
+        for name, d in outputs.items()
+    )
+    alone = [o for o in a.graph.outputs if o not in outputs]
+    verdict, reason = _verdict(rows, limits, jumps, alone)
+    untested = tuple(a.graph.label(t.piece.root) for t in found if t.unable)
+    return InsideModel(
+        verdict=verdict,
+        reason=reason,
+        outputs=rows,
+        limits=limits,
+        first=next(iter(jumps), None),
+        jumps=jumps,
+        errors=errors,
+        matched=len(matching.pairs),
+        unmatched_a=len(matching.unmatched_a),
+        unmatched_b=len(matching.unmatched_b),
+        nodes=len(a.graph.nodes),
+        images=images,
+        untested=untested,
+        notes=tuple(_notes(a, b, matching, untested, verdict, jumps)),
+    )
+
+
+def _verdict(
+    outputs: Sequence[TensorError], limits: tuple[float, float], jumps: Sequence[Jump], alone: Sequence[str]
+) -> tuple[Verdict, str]:
+    """Equal only where every output was compared and nothing inside differs."""
+    if not outputs:
+        return "not enough", "no output of A has a partner in B: these are other networks, or other exports of one"
+    worst = max(outputs, key=lambda o: o.error)
+    if worst.error > limits[1]:
+        said = "shapes or NaN on one side" if math.isinf(worst.error) else f"an error of {worst.error:.2g} of its spread"
+        return "differ", f"output {worst.tensor}: {said}, above {limits[1]:.2g}"
+    if alone:
+        return "not enough", f"outputs without a partner in B: {short_list(list(alone), 3)}; the others agree"
+    if worst.error > limits[0]:
+        return "not enough", (
+            f"output {worst.tensor}: an error of {worst.error:.2g}, between {limits[0]:.2g} and {limits[1]:.2g}: the task's metric "
+            "says whether it counts"
+        )
+    if jumps:
+        nodes = count_of(len(jumps), "node answers", "nodes answer")
+        return "not enough", f"outputs agree on these inputs, but {nodes} otherwise on equal ones: other inputs may show it"
+    return "equal", f"every output within {limits[0]:.2g} of its spread, and every node that was tried"
+
+
+def _notes(
+    a: Side, b: Side, matching: Matching, untested: Sequence[str], verdict: Verdict, jumps: Sequence[Jump]
+) -> list[str]:
+    notes = [FUSED]
+    if not (a.rounds_itself and b.rounds_itself):
+        notes.append(ROUNDED)
+    if matching.by_structure:
+        notes.append(f"{matching.by_structure} tensors were matched by the graphs' structure, since their names differ")
+    for letter, alone in (("A", matching.unmatched_a), ("B", matching.unmatched_b)):
+        if alone:
+            count = count_of(len(alone), "tensor", "tensors")
+            notes.append(f"{count} of {letter} without a partner, such as {short_list(list(alone), 2)}")
+    inner = [a.graph.label(i) for i, n in enumerate(a.graph.nodes) if subgraphs(n)]
+    if inner:
+        notes.append(f"{short_list(inner, 3)}: a graph of its own, which was looked at from outside alone")
+    if untested:
+        notes.append(
+            f"{count_of(len(untested), 'node', 'nodes')} could not be run alone by ONNX Runtime ({short_list(list(untested), 2)}): "
+            "judged by the errors before and behind alone"
+        )
+    if verdict == "differ" and not jumps:
+        notes.append(
+            "no node differs on equal inputs: the difference is in what has no partner, in what a runtime fuses, or in small "
+            "differences of many nodes, which the errors show"
+        )
+    return notes
+
+
