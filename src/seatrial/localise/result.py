@@ -1,4 +1,4 @@
-"""What a search inside two models found. For: both ends of its process, and whoever shows it. Not for: finding it (search.py)."""
+"""What a search inside two models found. For: both ends of its process, and who shows it. Not for: finding it (search.py)."""
 
 from __future__ import annotations
 
@@ -56,6 +56,23 @@ class TensorError:
 
 
 @dataclass(frozen=True, config=_CONFIG, kw_only=True)
+class OutputError:
+    """Of a whole model's output. special: values that are NaN or infinite on one side alone. shapes: A's and B's where unlike.
+
+    rows: along the axis that differs most, with the worst's error over its own spread, and how many are lost.
+    """
+
+    tensor: str
+    node: str
+    error: float
+    special: int = 0
+    shapes: tuple[tuple[int, ...], ...] = ()
+    worst_row: float = 0.0
+    rows: int = 0
+    lost_rows: int = 0
+
+
+@dataclass(frozen=True, config=_CONFIG, kw_only=True)
 class InsideModel:
     """outputs: of the whole models. jumps: in A's order. matched: tensors; unmatched_a, unmatched_b: tensors without a partner.
 
@@ -64,7 +81,7 @@ class InsideModel:
 
     verdict: Verdict
     reason: str
-    outputs: tuple[TensorError, ...]
+    outputs: tuple[OutputError, ...]
     limits: tuple[float, float]
     first: Jump | None
     jumps: tuple[Jump, ...]

@@ -1,8 +1,8 @@
 """When two tensors differ, and when a node is to blame: every threshold of localising, in one place, with its reason.
 
 The rule. Let x be what side B fed to a node, and y what it made of it. The same node of side A is run on that very x. A node is
-to blame where A's answer differs from y by more than the tolerance of the node: then no error that came in explains it, since
-none did. A node that only passes on or amplifies an error answers y, and is not blamed, however great the error that it carries.
+to blame where A's answer differs from y by more than the tolerance of the node: no error that came in explains it, since none
+did. A node that only passes on or amplifies an error answers y, and is not blamed, however great the error that it carries.
 
 The error of a tensor is the root mean square of the difference over the tensor's spread (the standard deviation of its values):
 1 is what a constant in its place would give, and 20·log₁₀(1/error) are decibels of signal over error.
@@ -23,9 +23,9 @@ import numpy.typing as npt
 from seatrial.parity.tolerance import SQNR_DB, SQNR_DB_OF_EIGHT_BITS
 
 Array = npt.NDArray[Any]
-# Of one node on equal inputs. float32: sums of thousands of terms in another order, or by Winograd's form, differ by up to 1e-5 of
-# the spread; another runtime's exponential by 1e-5 too. 16 bits: some twenty units of rounding, of inputs, weights and outputs.
-# Eight bits: 20 dB, what sound quantisation of one layer keeps.
+# Of one node on equal inputs. float32: sums of thousands of terms in another order, or by Winograd's form, differ by up to 1e-5
+# of the spread; another runtime's exponential by 1e-5 too. 16 bits: some twenty units of rounding, of inputs, weights and
+# outputs. Eight bits: 20 dB, what sound quantisation of one layer keeps.
 NODE_TOLERANCE = {"fp32": 3e-5, "fp16": 1e-2, "bf16": 8e-2}
 NODE_TOLERANCE_OF_EIGHT_BITS = 0.1
 # Across runtimes, of float32: other kernels, and approximations of transcendental functions.
@@ -43,6 +43,10 @@ LEAST_MOVED = 17
 VARIES = 1e-3
 # Where a node cannot be run alone: its error is so many times that of its inputs.
 LEAST_RATIO = 10.0
+# Of outputs. A row whose error is as great as this share of its spread has less than 3 dB left; where so many are, what they
+# say is gone (one that hardly speaks may be rounded to nothing). Nor is a row finer than float32 tells beside the tensor's
+# others.
+LOST, LOST_SHARE, QUIETEST = 2**-0.5, 0.1, 1e-6
 COARSENESS = ("fp32", "fp16", "bf16")
 
 
@@ -61,8 +65,7 @@ def node_tolerance(precision: str, same_runtime: bool, noise: float) -> float:
 
 
 def output_limits(precision: str) -> tuple[float, float]:
-    """Errors of a model's output: at or below the first equal, above the second different; between them only a task's metric could
-    say."""
+    """Errors of a model's output: at or below the first equal, above the second different; between, a task's metric says."""
     if precision == "fp32":
         return OUTPUT_TOLERANCE, OUTPUT_TOLERANCE
     passes, fails = SQNR_DB.get(precision, SQNR_DB_OF_EIGHT_BITS)

@@ -16,9 +16,10 @@ import numpy.typing as npt
 from seatrial.errors import count_of, short_list
 from seatrial.localise.differences import among, file_difference
 from seatrial.localise.matching import Matching, match
-from seatrial.localise.pieces import Piece, chunks, halves, pieces_of
-from seatrial.localise.result import InsideModel, Jump, TensorError, Verdict
-from seatrial.localise.rule import LEAST_RATIO, Distance, coarser, node_tolerance, output_limits
+from seatrial.localise.outputs import compare_outputs, renamed, verdict_of
+from seatrial.localise.pieces import chunks, halves, pieces_of
+from seatrial.localise.result import InsideModel, Jump, OutputError, TensorError, Verdict
+from seatrial.localise.rule import LEAST_RATIO, coarser, node_tolerance, output_limits
 from seatrial.localise.taps import ORT_CPU, Side
 from seatrial.localise.trial import Bench, Tested
 from seatrial.model.nodes import subgraphs
@@ -29,7 +30,8 @@ Says = Callable[[str, float], None]
 BUDGET_BYTES = 512 << 20
 FUSED = "marking tensors as outputs keeps a runtime from fusing across them: a fault of a fused kernel may hide"
 ROUNDED = (
-    "float16 tensors were rounded between nodes, as a device does that computes in it; ONNX Runtime's CPU provider alone would not"
+    "float16 tensors were rounded between nodes, as a device does that computes in it; ONNX Runtime's CPU provider alone "
+    "would not"
 )
 
 
@@ -59,11 +61,11 @@ def search(
     matching = match(a.graph, b.graph)
     precision = coarser(*precisions)
     says("comparing outputs", 0.0)
-    outputs = _whole(a, b, matching, feeds)
+    outputs = compare_outputs(a, b, matching, feeds)
     found: list[Tested] = []
     jumps: list[Jump] = []
     for way in _directions(a, b, matching):
-        own = feeds if way.letter == "B" else [_renamed(f, matching.pairs) for f in feeds]
+        own = feeds if way.letter == "B" else [renamed(f, matching.pairs) for f in feeds]
         judged = _Search(way, own, precision, budget_bytes, says)
         found += judged.run()
         jumps += judged.jumps(a, b)
@@ -79,25 +81,6 @@ def _directions(a: Side, b: Side, matching: Matching) -> list[_Direction]:
     if a.backend.backend != ORT_CPU:
         ways.append(_Direction(b, a, {y: x for x, y in matching.pairs.items()}, "A"))
     return ways
-
-
-def _renamed(feeds: Feeds, pairs: Mapping[str, str]) -> dict[str, Array]:
-    return {pairs[name]: array for name, array in feeds.items() if name in pairs}
-
-
-def _whole(a: Side, b: Side, matching: Matching, feeds: Sequence[Feeds]) -> dict[str, Distance]:
-    """Of each matched output, nothing else being marked."""
-    names = [o for o in a.graph.outputs if o in matching.pairs]
-    if not names:
-        return {}
-    found = {name: Distance() for name in names}
-    others = [_renamed(f, matching.pairs) for f in feeds]
-    with a.opened(names, feeds[0]) as ours, b.opened([matching.pairs[n] for n in names], others[0]) as theirs:
-        for own, other in zip(feeds, others, strict=True):
-            pairs = zip(names, ours.run(own).values(), theirs.run(other).values(), strict=True)
-            for name, x, y in pairs:
-                found[name].add(x, y)
-    return found
 
 
 class _Search:
@@ -201,7 +184,7 @@ def _summary(
     a: Side,
     b: Side,
     matching: Matching,
-    outputs: Mapping[str, Distance],
+    outputs: tuple[OutputError, ...],
     jumps: tuple[Jump, ...],
     errors: tuple[TensorError, ...],
     found: Sequence[Tested],
@@ -210,23 +193,13 @@ def _summary(
 ) -> InsideModel:
     jumps = tuple(sorted(jumps, key=lambda j: j.position))
     limits = output_limits(precision)
-    rows = tuple(
-        TensorError(
-            tensor=name,
-            node=a.graph.label(a.graph.makers[name]),
-            operator=a.graph.nodes[a.graph.makers[name]].op_type,
-            position=a.graph.makers[name],
-            error=d.error,
-        )
-        for name, d in outputs.items()
-    )
-    alone = [o for o in a.graph.outputs if o not in outputs]
-    verdict, reason = _verdict(rows, limits, jumps, alone)
+    alone = [o for o in a.graph.outputs if o not in {x.tensor for x in outputs}]
     untested = tuple(a.graph.label(t.piece.root) for t in found if t.unable)
+    verdict, reason = verdict_of(outputs, limits, precision == "fp32", jumps, alone, len(untested))
     return InsideModel(
         verdict=verdict,
         reason=reason,
-        outputs=rows,
+        outputs=outputs,
         limits=limits,
         first=next(iter(jumps), None),
         jumps=jumps,
@@ -239,29 +212,6 @@ def _summary(
         untested=untested,
         notes=tuple(_notes(a, b, matching, untested, verdict, jumps)),
     )
-
-
-def _verdict(
-    outputs: Sequence[TensorError], limits: tuple[float, float], jumps: Sequence[Jump], alone: Sequence[str]
-) -> tuple[Verdict, str]:
-    """Equal only where every output was compared and nothing inside differs."""
-    if not outputs:
-        return "not enough", "no output of A has a partner in B: these are other networks, or other exports of one"
-    worst = max(outputs, key=lambda o: o.error)
-    if worst.error > limits[1]:
-        said = "shapes or NaN on one side" if math.isinf(worst.error) else f"an error of {worst.error:.2g} of its spread"
-        return "differ", f"output {worst.tensor}: {said}, above {limits[1]:.2g}"
-    if alone:
-        return "not enough", f"outputs without a partner in B: {short_list(list(alone), 3)}; the others agree"
-    if worst.error > limits[0]:
-        return "not enough", (
-            f"output {worst.tensor}: an error of {worst.error:.2g}, between {limits[0]:.2g} and {limits[1]:.2g}: the task's metric "
-            "says whether it counts"
-        )
-    if jumps:
-        nodes = count_of(len(jumps), "node answers", "nodes answer")
-        return "not enough", f"outputs agree on these inputs, but {nodes} otherwise on equal ones: other inputs may show it"
-    return "equal", f"every output within {limits[0]:.2g} of its spread, and every node that was tried"
 
 
 def _notes(
@@ -281,7 +231,7 @@ def _notes(
         notes.append(f"{short_list(inner, 3)}: a graph of its own, which was looked at from outside alone")
     if untested:
         notes.append(
-            f"{count_of(len(untested), 'node', 'nodes')} could not be run alone by ONNX Runtime ({short_list(list(untested), 2)}): "
+            f"{count_of(len(untested), 'node')} could not be run alone by ONNX Runtime ({short_list(list(untested), 2)}): "
             "judged by the errors before and behind alone"
         )
     if verdict == "differ" and not jumps:
@@ -290,5 +240,3 @@ def _notes(
             "differences of many nodes, which the errors show"
         )
     return notes
-
-

@@ -1,7 +1,7 @@
 """A model on its backend with chosen tensors marked as outputs. For: what a side really computes. Not for: comparing.
 
-Marking a tensor keeps a runtime from fusing across it. Where ONNX Runtime's CPU provider would carry float32 between the nodes of
-a float16 model, each tensor is rounded in between, as a device does that computes in float16.
+Marking a tensor keeps a runtime from fusing across it. Where ONNX Runtime's CPU provider would carry float32 between the nodes
+of a float16 model, each tensor is rounded in between, as a device does that computes in float16.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ class Tested:
 
 @dataclass
 class Bench:
-    """reference: whose pieces are run, judged: whose tensors they are held against. pairs: the reference's tensors to the judged
-    side's. feeds: of each image, by the reference's input names. sizes: values of each of the reference's tensors."""
+    """reference: whose pieces are run, judged: whose tensors they are held against. pairs: the reference's tensors to the
+    judged side's. feeds: of each image, by the reference's input names. sizes: values of each of the reference's tensors."""
 
     reference: Side
     judged: Side
