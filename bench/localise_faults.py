@@ -33,6 +33,7 @@ from seatrial.localise.graph import graph_of
 from seatrial.localise.scratch import Scratch
 from seatrial.localise.search import search
 from seatrial.localise.taps import Side
+from seatrial.model.nodes import names_read
 from seatrial.runtimes.choice import BackendChoice
 
 ROOT = Path(__file__).parents[1]
@@ -259,7 +260,7 @@ def planted(proto: Any, rng: np.random.Generator) -> tuple[Any, int, str, str]:
 
 
 def renamed(proto: Any, rng: np.random.Generator) -> Any:
-    """Every tensor, node and output with a number for a name; graph inputs too. Nothing but structure is left."""
+    """Every tensor, node and output with a number for a name, and the nodes in another order. Nothing but structure is left."""
     names: dict[str, str] = {}
     numbers = iter(rng.permutation(100_000).tolist())
 
@@ -279,7 +280,22 @@ def renamed(proto: Any, rng: np.random.Generator) -> Any:
         del g.value_info[:]
 
     graph(proto.graph)
+    shuffle(proto.graph, rng)
     return proto
+
+
+def shuffle(graph: Any, rng: np.random.Generator) -> None:
+    """Another order in which the nodes can run."""
+    made = {o for n in graph.node for o in n.output}
+    left, done, order = list(graph.node), set[str](), []
+    while left:
+        ready = [n for n in left if not ((names_read(n) & made) - done)]
+        node = ready[int(rng.integers(len(ready)))]
+        left.remove(node)
+        done.update(node.output)
+        order.append(onnx.NodeProto.FromString(node.SerializeToString()))
+    del graph.node[:]
+    graph.node.extend(order)
 
 
 # -- trials ------------------------------------------------------------------------------------------------------------------

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.errors import short_list
 from seatrial.localise.graph import Graph
 
 MOST_TEXT = 40
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+_PARTS = {(operator, place): name for operator in PRODUCTS for place, name in ((1, "weights"), (2, "bias"))}
 
 
 def file_difference(a: Graph, i: int, b: Graph, j: int) -> str:
@@ -33,13 +34,14 @@ def _differences(a: Graph, i: int, b: Graph, j: int) -> Iterator[str]:
     if len(node.input) != len(other.input):
         yield f"{len(node.input)} inputs in A, {len(other.input)} in B"
     for place, (x, y) in enumerate(zip(node.input, other.input, strict=False)):
-        first, second = _constant(a, x), _constant(b, y)
+        first, second = a.values(a.origin(x)), b.values(b.origin(y))
         if first is None or second is None:
             continue
+        what = _PARTS.get((node.op_type, place), f"constant {x}")
         if first.shape != second.shape:
-            yield f"constant input {place} ({x}) is {_by(first)} in A, {_by(second)} in B"
+            yield f"{what} {_by(first)} in A, {_by(second)} in B"
         elif said := _unlike(first, second):
-            yield f"constant input {place} ({x}) differs by {said}"
+            yield f"{what} {said}"
 
 
 def _shown(attribute: Any) -> str:
@@ -56,28 +58,12 @@ def _shown(attribute: Any) -> str:
 
 def _unlike(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> str:
     if first.dtype.kind not in "fiub" or second.dtype.kind not in "fiub":
-        return "" if np.array_equal(first, second) else "its values"
+        return "" if np.array_equal(first, second) else "not the same"
     with np.errstate(over="ignore", invalid="ignore"):
         x, y = first.astype(np.float64), second.astype(np.float64)
         if np.array_equal(x, y, equal_nan=True):
             return ""
-        return f"up to {np.abs(x - y).max():.3g}, of values up to {np.abs(x).max():.3g}"
-
-
-def _constant(graph: Graph, name: str) -> npt.NDArray[Any] | None:
-    """None of what a node computes, and of what is stored in types that NumPy lacks."""
-    from onnx import numpy_helper
-
-    name = graph.origin(name)
-    tensor = graph.initialisers.get(name)
-    if tensor is None and name in graph.makers:
-        tensor = next((x.t for x in graph.nodes[graph.makers[name]].attribute if x.name == "value"), None)
-    if tensor is None:
-        return None
-    try:
-        return np.asarray(numpy_helper.to_array(tensor, base_dir=str(graph.folder)))
-    except (ValueError, TypeError, OSError):
-        return None
+        return f"up to {np.abs(x - y).max():.2g} apart, of {np.abs(x).max():.2g}"
 
 
 def _by(array: npt.NDArray[Any]) -> str:
@@ -87,7 +73,3 @@ def _by(array: npt.NDArray[Any]) -> str:
 def among(graph: Graph, nodes: tuple[int, ...]) -> tuple[str, ...]:
     """Labels of all but the last, without what computes constants."""
     return tuple(graph.label(i) for i in nodes[:-1] if any(o in graph.moving for o in graph.nodes[i].output))
-
-
-def named(labels: tuple[str, ...]) -> str:
-    return short_list(list(labels), 3)

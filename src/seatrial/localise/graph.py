@@ -6,11 +6,14 @@ stay in the file where they lie outside of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
@@ -102,9 +105,38 @@ class Graph:
         maker = self.makers.get(self.origin(tensor))
         return "" if maker is None else str(self.nodes[maker].op_type)
 
-    def holding_graphs(self) -> Iterator[str]:
+    def constant(self, name: str) -> Any:
+        """The tensor that stands in the file under that name, as an initialiser or in a Constant node; or None."""
+        if name in self.initialisers:
+            return self.initialisers[name]
+        node = self.nodes[self.makers[name]] if name in self.makers else None
+        return None if node is None else next((a.t for a in node.attribute if a.name == "value"), None)
+
+    def values(self, name: str) -> npt.NDArray[Any] | None:
+        """Of a constant; None of what NumPy has no type for, or what cannot be read."""
+        from onnx import numpy_helper
+
+        tensor = self.constant(name)
+        try:
+            return None if tensor is None else np.asarray(numpy_helper.to_array(tensor, base_dir=str(self.folder)))
+        except (ValueError, TypeError, OSError):
+            return None
+
+    def checksum(self, name: str) -> int:
+        """Of a constant's values; 0 where they cannot be read."""
+        if name not in self._checksums:
+            values = self.values(name)
+            self._checksums[name] = 0 if values is None else zlib.crc32(np.ascontiguousarray(values).tobytes())
+        return self._checksums[name]
+
+    @cached_property
+    def _checksums(self) -> dict[str, int]:
+        return {}
+
+    @cached_property
+    def holding_graphs(self) -> tuple[str, ...]:
         """Nodes that hold graphs of their own."""
-        return (self.label(i) for i, n in enumerate(self.nodes) if subgraphs(n))
+        return tuple(self.label(i) for i, n in enumerate(self.nodes) if subgraphs(n))
 
 
 def read_graph(path: Path) -> Graph:

@@ -7,6 +7,7 @@ agree, which data says. What has no partner is counted, never passed over.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -18,6 +19,7 @@ from seatrial.localise.graph import CARRIERS, Graph
 LEAST_TRUSTED = 0.6
 # Shorter runs of equal operators stand anywhere in a network.
 LEAST_RUN = 3
+Known = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -102,15 +104,18 @@ class _Pairs:
         return x in self.a.moving and y in self.b.moving
 
     def by_structure(self) -> None:
-        while self._forward():
-            pass
+        self._from_inputs()
         if self._aligned():
-            while self._forward():
-                pass
+            self._from_inputs()
 
-    def _forward(self) -> bool:
+    def _from_inputs(self) -> None:
+        """Twins that read the same tensor, such as two heads, are told by their weights; what is left by shapes alone."""
+        while self._forward(exact=True) or self._forward(exact=False):
+            pass
+
+    def _forward(self, exact: bool) -> bool:
         """Nodes of one operator whose inputs are matched: where as many of A as of B read the same, in the files' order."""
-        sides = [self._by_inputs(self.a, self._known_a), self._by_inputs(self.b, self._known_b)]
+        sides = [self._by_inputs(self.a, self._known_a, exact), self._by_inputs(self.b, self._known_b, exact)]
         paired = False
         for key, own in sides[0].items():
             other = sides[1].get(key, [])
@@ -125,16 +130,17 @@ class _Pairs:
     def _known_b(self, tensor: str) -> str:
         return self.of_b.get(tensor, "")
 
-    def _by_inputs(self, graph: Graph, known: Any) -> dict[tuple[Any, ...], list[int]]:
+    def _by_inputs(self, graph: Graph, known: Known, exact: bool) -> dict[tuple[Any, ...], list[int]]:
         found: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         matched = self.of_a if graph is self.a else self.of_b
         for index, node in enumerate(graph.nodes):
             moves = any(o in graph.moving and o not in matched for o in node.output)
             if not moves or node.op_type in CARRIERS:
                 continue
-            read = [_value(graph, name, known) for name in node.input]
+            read = [_value(graph, name, known, exact) for name in node.input]
             if None not in read:
-                found[(node.op_type, node.domain, len(node.output), *read)].append(index)
+                given = sorted(x.SerializeToString() for x in node.attribute) if exact else ()
+                found[(node.op_type, node.domain, len(node.output), *given, *read)].append(index)
         return found
 
     def _aligned(self) -> bool:
@@ -146,7 +152,8 @@ class _Pairs:
             run = tag == "equal" and (i2 - i1 >= LEAST_RUN or i2 - i1 == len(rows[0]))
             if run or (tag == "replace" and i2 - i1 == j2 - j1):
                 for i, j in zip(rows[0][i1:i2], rows[1][j1:j2], strict=True):
-                    if self._fit(i, j):
+                    # Behind a node that only one side has an equal run goes on.
+                    if run or self._fit(i, j):
                         paired |= self._nodes(self.a.nodes[i], self.b.nodes[j])
         return paired
 
@@ -172,12 +179,13 @@ class _Pairs:
                     self.add(x, y)
 
 
-def _value(graph: Graph, name: str, known: Any) -> str | None:
-    """What a node reads, in words that two graphs share: a matched tensor, or a constant of a shape. None: not matched yet."""
+def _value(graph: Graph, name: str, known: Known, exact: bool) -> str | None:
+    """What a node reads, in words that two graphs share: a matched tensor, or a constant by its shape, or exactly. None: not
+    matched yet."""
     if not name:
         return "-"
     if name not in graph.moving and graph.origin(name) not in graph.moving:
-        return f"constant {_dims(graph, name)}"
+        return f"constant {_dims(graph, name)} {graph.checksum(graph.origin(name)) if exact else ''}"
     return known(name) or known(graph.origin(name)) or None
 
 
@@ -188,9 +196,5 @@ def _word(graph: Graph, index: int) -> tuple[Any, ...]:
 
 def _dims(graph: Graph, name: str) -> str:
     """Of a constant, where it stands in the file as such."""
-    name = graph.origin(name)
-    if name in graph.initialisers:
-        return "x".join(map(str, graph.initialisers[name].dims))
-    node = graph.nodes[graph.makers[name]] if name in graph.makers else None
-    value = next((a.t for a in node.attribute if a.name == "value"), None) if node is not None else None
-    return "" if value is None else "x".join(map(str, value.dims))
+    tensor = graph.constant(graph.origin(name))
+    return "" if tensor is None else "x".join(map(str, tensor.dims))

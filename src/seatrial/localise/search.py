@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import numpy.typing as npt
 
-from seatrial.errors import count_of, short_list
-from seatrial.localise.differences import among, file_difference
+from seatrial.errors import ModelError, count_of, short_list
+from seatrial.localise.differences import PRODUCTS, among, file_difference
 from seatrial.localise.matching import Matching, match
 from seatrial.localise.outputs import compare_outputs, renamed, verdict_of
 from seatrial.localise.pieces import chunks, halves, pieces_of
@@ -22,12 +22,13 @@ from seatrial.localise.result import InsideModel, Jump, OutputError, TensorError
 from seatrial.localise.rule import LEAST_RATIO, coarser, node_tolerance, output_limits
 from seatrial.localise.taps import ORT_CPU, Side
 from seatrial.localise.trial import Bench, Tested
-from seatrial.model.nodes import subgraphs
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 Says = Callable[[str, float], None]
 BUDGET_BYTES = 512 << 20
+# A fault is in a node or two; training moves every weight.
+RETRAINED_SHARE, LEAST_RETRAINED = 0.5, 4
 FUSED = "marking tensors as outputs keeps a runtime from fusing across them: a fault of a fused kernel may hide"
 ROUNDED = (
     "float16 tensors were rounded between nodes, as a device does that computes in it; ONNX Runtime's CPU provider alone "
@@ -56,9 +57,16 @@ def search(
     """feeds: of each image, by A's input names. precisions: what the two files compute in.
 
     Raises:
+        ModelError: B has an input that A lacks.
         SeatrialError: a side cannot be run at all.
     """
     matching = match(a.graph, b.graph)
+    unfed = [name for name in b.graph.inputs if name not in matching.pairs.values()]
+    if unfed:
+        raise ModelError(
+            f"B's inputs {short_list(unfed, 3)} have no partner among A's ({short_list(list(a.graph.inputs), 3)}); compare "
+            "models that take the same inputs"
+        )
     precision = coarser(*precisions)
     says("comparing outputs", 0.0)
     outputs = compare_outputs(a, b, matching, feeds)
@@ -91,8 +99,10 @@ class _Search:
         self.pieces = pieces_of(graph, {t for t in way.pairs if t in graph.makers})
         tensors = sorted({t for p in self.pieces for t in p.tensors} - set(graph.inputs))
         says("sizing tensors", 0.0)
-        with way.reference.opened(tensors, feeds[0], sizes=True) as opened:
-            sizes = {name: int(array) for name, array in opened.run(feeds[0]).items()}
+        sizes: dict[str, int] = {}
+        if tensors:
+            with way.reference.opened(tensors, feeds[0], sizes=True) as opened:
+                sizes = {name: int(array) for name, array in opened.run(feeds[0]).items()}
         self.bench = Bench(way.reference, way.judged, way.pairs, feeds, precision, sizes, budget_bytes)
         self.whole = self.bench.bytes_of(tensors) <= budget_bytes
         self.found: list[Tested] = []
@@ -226,13 +236,21 @@ def _notes(
         if alone:
             count = count_of(len(alone), "tensor", "tensors")
             notes.append(f"{count} of {letter} without a partner, such as {short_list(list(alone), 2)}")
-    inner = [a.graph.label(i) for i, n in enumerate(a.graph.nodes) if subgraphs(n)]
-    if inner:
-        notes.append(f"{short_list(inner, 3)}: a graph of its own, which was looked at from outside alone")
+    if a.graph.holding_graphs:
+        notes.append(
+            f"{short_list(a.graph.holding_graphs, 3)}: a graph of its own, which was looked at from outside alone"
+        )
     if untested:
         notes.append(
             f"{count_of(len(untested), 'node')} could not be run alone by ONNX Runtime ({short_list(list(untested), 2)}): "
             "judged by the errors before and behind alone"
+        )
+    products = sum(n.op_type in PRODUCTS for n in a.graph.nodes)
+    other = sum(j.operator in PRODUCTS and "weights" in j.how for j in jumps)
+    if other >= max(LEAST_RETRAINED, products * RETRAINED_SHARE):
+        notes.append(
+            f"{other} of {products} convolutions and matrix products have other weights: another training of the network, "
+            "rather than a fault"
         )
     if verdict == "differ" and not jumps:
         notes.append(

@@ -13,7 +13,7 @@ from rich.text import Text
 from seatrial.errors import count_of, printable
 from seatrial.report.hanging import hanging, sentence
 
-MOST_JUMPS = 20
+MOST_JUMPS = 10
 STYLES = {"equal": "bold green", "differ": "bold red", "not enough": "bold yellow"}
 
 
