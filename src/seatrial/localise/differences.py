@@ -26,7 +26,9 @@ def file_difference(a: Graph, i: int, b: Graph, j: int) -> str:
 def _differences(a: Graph, i: int, b: Graph, j: int) -> Iterator[str]:
     node, other = a.nodes[i], b.nodes[j]
     if node.op_type != other.op_type:
+        # Of another operator the attributes are others too.
         yield f"{node.op_type} in A, {other.op_type} in B"
+        return
     own, its = ({x.name: _shown(x) for x in n.attribute} for n in (node, other))
     for name in sorted(own.keys() | its.keys()):
         if own.get(name) != its.get(name):
@@ -35,7 +37,7 @@ def _differences(a: Graph, i: int, b: Graph, j: int) -> Iterator[str]:
         yield f"{len(node.input)} inputs in A, {len(other.input)} in B"
     for place, (x, y) in enumerate(zip(node.input, other.input, strict=False)):
         first, second = a.values(a.origin(x)), b.values(b.origin(y))
-        if first is None or second is None:
+        if first is None or second is None or first.dtype.kind != second.dtype.kind:
             continue
         what = _PARTS.get((node.op_type, place), f"constant {x}")
         if first.shape != second.shape:

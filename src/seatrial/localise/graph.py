@@ -19,6 +19,21 @@ from seatrial.errors import ModelError
 from seatrial.model.file import inspect_model
 from seatrial.model.nodes import names_read, sort_nodes, subgraphs
 
+_SHARES = ("Sigmoid", "HardSigmoid", "Softmax")
+_MOVES = (
+    *(
+        "Cast",
+        "QuantizeLinear",
+        "DequantizeLinear",
+        "Identity",
+        "Reshape",
+        "Transpose",
+        "Squeeze",
+        "Unsqueeze",
+        "Flatten",
+    ),
+    *("Slice", "Gather", "Split", "Concat", "MaxPool", "ReduceMax", "Max", "Resize"),
+)
 # They hand a tensor on, rounded or not: what a converter puts between two nodes of the original.
 CARRIERS = ("Cast", "CastLike", "QuantizeLinear", "DequantizeLinear", "Identity", "Dropout")
 
@@ -90,6 +105,16 @@ class Graph:
     def moving(self) -> frozenset[str]:
         return frozenset((*self.inputs, *self.variable))
 
+    @cached_property
+    def shares(self) -> frozenset[str]:
+        """Tensors of values between 0 and 1 by their making, such as a sigmoid's, also where they are only moved about."""
+        found: set[str] = set()
+        for node in self.nodes:
+            moved = node.op_type in _MOVES and all(i in found for i in node.input if i and self.moves(i))
+            if node.op_type in _SHARES or moved:
+                found.update(node.output)
+        return frozenset(found)
+
     def label(self, index: int) -> str:
         """A node's name; its first output's where it has none."""
         node = self.nodes[index]
@@ -104,6 +129,31 @@ class Graph:
     def origin_operator(self, tensor: str) -> str:
         maker = self.makers.get(self.origin(tensor))
         return "" if maker is None else str(self.nodes[maker].op_type)
+
+    def moves(self, name: str) -> bool:
+        """Whether a tensor depends on an input."""
+        return name in self.moving or self.origin(name) in self.moving
+
+    def readers(self, index: int) -> tuple[str, ...]:
+        """Operators that read what a node gives, through casts and quantisation."""
+        found: list[str] = []
+        waiting = list(self.nodes[index].output)
+        while waiting:
+            for reader in self._readers.get(waiting.pop(), ()):
+                node = self.nodes[reader]
+                if node.op_type in CARRIERS:
+                    waiting += node.output
+                else:
+                    found.append(str(node.op_type))
+        return tuple(sorted(found))
+
+    @cached_property
+    def _readers(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = {}
+        for index, read in enumerate(self.reads):
+            for name in read:
+                found.setdefault(name, []).append(index)
+        return found
 
     def constant(self, name: str) -> Any:
         """The tensor that stands in the file under that name, as an initialiser or in a Constant node; or None."""
@@ -123,10 +173,18 @@ class Graph:
             return None
 
     def checksum(self, name: str) -> int:
-        """Of a constant's values; 0 where they cannot be read."""
+        """Of a constant's values; of one that nodes compute of others, of how; 0 where they cannot be read."""
         if name not in self._checksums:
             values = self.values(name)
-            self._checksums[name] = 0 if values is None else zlib.crc32(np.ascontiguousarray(values).tobytes())
+            if values is not None:
+                words = np.ascontiguousarray(values).tobytes()
+            elif name in self.makers:
+                node = self.nodes[self.makers[name]]
+                own = sorted(x.SerializeToString() for x in node.attribute)
+                words = repr((node.op_type, own, [self.checksum(i) for i in node.input if i])).encode()
+            else:
+                words = b""
+            self._checksums[name] = zlib.crc32(words)
         return self._checksums[name]
 
     @cached_property

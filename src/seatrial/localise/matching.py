@@ -7,19 +7,18 @@ agree, which data says. What has no partner is counted, never passed over.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
 
 from seatrial.localise.graph import CARRIERS, Graph
+from seatrial.localise.words import Key, Words, kind_of, words_of
 
 # Exporters number tensors: two other networks share '123', but seldom its operator. Of one network with a few nodes
 # replaced nearly all agree.
 LEAST_TRUSTED = 0.6
 # Shorter runs of equal operators stand anywhere in a network.
 LEAST_RUN = 3
-Known = Callable[[str], str]
 
 
 @dataclass(frozen=True)
@@ -64,6 +63,7 @@ class _Pairs:
         self.a, self.b = a, b
         self.of_a: dict[str, str] = {}
         self.of_b: dict[str, str] = {}
+        self._exact: list[Words] = []
 
     def add(self, x: str, y: str) -> bool:
         if x in self.of_a or y in self.of_b:
@@ -104,49 +104,80 @@ class _Pairs:
         return x in self.a.moving and y in self.b.moving
 
     def by_structure(self) -> None:
-        self._from_inputs()
-        if self._aligned():
-            self._from_inputs()
-
-    def _from_inputs(self) -> None:
-        """Twins that read the same tensor, such as two heads, are told by their weights; what is left by shapes alone."""
-        while self._forward(exact=True) or self._forward(exact=False):
+        """By what nodes are made of: exactly, then without weights; then by their neighbours; then by runs of operators."""
+        while self._alike(exact=True) or self._alike(exact=False) or self._replaced() or self._aligned():
             pass
 
-    def _forward(self, exact: bool) -> bool:
-        """Nodes of one operator whose inputs are matched: where as many of A as of B read the same, in the files' order."""
-        sides = [self._by_inputs(self.a, self._known_a, exact), self._by_inputs(self.b, self._known_b, exact)]
-        paired = False
-        for key, own in sides[0].items():
-            other = sides[1].get(key, [])
-            if len(own) == len(other):
-                for i, j in zip(own, other, strict=True):
-                    paired |= self._nodes(self.a.nodes[i], self.b.nodes[j])
-        return paired
+    def _alike(self, exact: bool) -> bool:
+        """Nodes that compute the same of what is matched, by operators and shapes alone where not `exact`.
 
-    def _known_a(self, tensor: str) -> str:
-        return tensor if tensor in self.of_a else ""
+        Several of one kind are twins, which give the same where they are exactly alike; else they go by the files' order, one
+        kind at a time and only where no node is alone of its kind.
+        """
+        words = self._words(exact)
+        kinds = [self._by_kind(g, m, w) for g, m, w in zip(self._graphs, self._matched, words, strict=True)]
+        shared = [(own, kinds[1][key]) for key, own in kinds[0].items() if len(own) == len(kinds[1].get(key, ()))]
+        single = [(own, other) for own, other in shared if len(own) == 1]
+        paired = [self._rows(own, other) for own, other in (shared if exact else single)]
+        return any(paired) or (not exact and any(self._rows(own, other) for own, other in shared))
 
-    def _known_b(self, tensor: str) -> str:
-        return self.of_b.get(tensor, "")
+    def _rows(self, own: list[int], other: list[int]) -> bool:
+        # All of them, also behind one that gave something new.
+        return sum(self._nodes(self.a.nodes[i], self.b.nodes[j]) for i, j in zip(own, other, strict=True)) > 0
 
-    def _by_inputs(self, graph: Graph, known: Known, exact: bool) -> dict[tuple[Any, ...], list[int]]:
-        found: dict[tuple[Any, ...], list[int]] = defaultdict(list)
-        matched = self.of_a if graph is self.a else self.of_b
-        for index, node in enumerate(graph.nodes):
-            moves = any(o in graph.moving and o not in matched for o in node.output)
-            if not moves or node.op_type in CARRIERS:
-                continue
-            read = [_value(graph, name, known, exact) for name in node.input]
-            if None not in read:
-                given = sorted(x.SerializeToString() for x in node.attribute) if exact else ()
-                found[(node.op_type, node.domain, len(node.output), *given, *read)].append(index)
+    @property
+    def _graphs(self) -> tuple[Graph, Graph]:
+        return self.a, self.b
+
+    @property
+    def _matched(self) -> tuple[dict[str, str], dict[str, str]]:
+        return self.of_a, self.of_b
+
+    def _by_kind(self, graph: Graph, matched: dict[str, str], words: Words) -> dict[int, list[int]]:
+        found: dict[int, list[int]] = defaultdict(list)
+        for index in self._left(graph, matched):
+            found[words.nodes[index]].append(index)
+        return found
+
+    def _words(self, exact: bool) -> tuple[Words, Words]:
+        """What each node computes of matched tensors, as a number that means the same in both graphs."""
+        known: dict[Key, int] = {}
+        if not self._exact:
+            inputs = {y: x for x, y in self.of_a.items() if x in self.a.inputs}
+            self._exact.append(words_of(self.a, {x: (x,) for x in inputs.values()}, True, known))
+            self._exact.append(words_of(self.b, {y: (x,) for y, x in inputs.items()}, True, known))
+        mine, its = self._exact
+        # A matched tensor is what it is made of, where that is the same: of twins either may stand for the other.
+        start: dict[str, Key] = {
+            x: word if (word := mine.tensors.get(x, ())) == its.tensors.get(y) else ("pair", x)
+            for x, y in self.of_a.items()
+        }
+        others = {y: start[x] for x, y in self.of_a.items()}
+        return words_of(self.a, start, exact, known), words_of(self.b, others, exact, known)
+
+    def _replaced(self) -> bool:
+        """A node of another kind in the same place: the only one left that reads these tensors, read by the same operators."""
+        places = [self._by_place(g, m) for g, m in zip(self._graphs, self._matched, strict=True)]
+        found = [
+            (own[0], other[0])
+            for key, own in places[0].items()
+            if len(own) == len(other := places[1].get(key, [])) == 1
+        ]
+        return sum(self._nodes(self.a.nodes[i], self.b.nodes[j]) for i, j in found) > 0
+
+    def _by_place(self, graph: Graph, matched: dict[str, str]) -> dict[tuple[str, ...], list[int]]:
+        names = {x: x for x in self.of_a} if graph is self.a else self.of_b
+        found: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        for index in self._left(graph, matched):
+            read = [names.get(graph.origin(n), names.get(n, "")) for n in graph.nodes[index].input if graph.moves(n)]
+            if read and all(read):
+                found[(*sorted(read), "read by", *graph.readers(index))].append(index)
         return found
 
     def _aligned(self) -> bool:
         """What is left, as two sequences of operators: equal runs, and between two of them as many nodes of other kinds."""
         rows = [self._left(self.a, self.of_a), self._left(self.b, self.of_b)]
-        words = [[_word(g, i) for i in row] for g, row in zip((self.a, self.b), rows, strict=True)]
+        words = [[kind_of(g, i) for i in row] for g, row in zip((self.a, self.b), rows, strict=True)]
         paired = False
         for tag, i1, i2, j1, j2 in SequenceMatcher(None, words[0], words[1], autojunk=False).get_opcodes():
             run = tag == "equal" and (i2 - i1 >= LEAST_RUN or i2 - i1 == len(rows[0]))
@@ -177,24 +208,3 @@ class _Pairs:
             for x, y in zip(*rest, strict=True):
                 if self._both_move(x, y):
                     self.add(x, y)
-
-
-def _value(graph: Graph, name: str, known: Known, exact: bool) -> str | None:
-    """What a node reads, in words that two graphs share: a matched tensor, or a constant by its shape, or exactly. None: not
-    matched yet."""
-    if not name:
-        return "-"
-    if name not in graph.moving and graph.origin(name) not in graph.moving:
-        return f"constant {_dims(graph, name)} {graph.checksum(graph.origin(name)) if exact else ''}"
-    return known(name) or known(graph.origin(name)) or None
-
-
-def _word(graph: Graph, index: int) -> tuple[Any, ...]:
-    node = graph.nodes[index]
-    return (node.op_type, *(_dims(graph, n) for n in node.input if n and graph.origin(n) not in graph.moving))
-
-
-def _dims(graph: Graph, name: str) -> str:
-    """Of a constant, where it stands in the file as such."""
-    tensor = graph.constant(graph.origin(name))
-    return "" if tensor is None else "x".join(map(str, tensor.dims))

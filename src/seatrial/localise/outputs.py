@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seatrial.errors import count_of, short_list
 from seatrial.localise.matching import Matching
 from seatrial.localise.result import Jump, OutputError, Verdict
-from seatrial.localise.rule import LOST, LOST_SHARE, QUIETEST, VARIES, Distance
+from seatrial.localise.rule import LEAST_SHARE, LOST, LOST_SHARE, QUIETEST, VARIES, Distance
 from seatrial.localise.taps import Side
 
 Array = npt.NDArray[Any]
@@ -53,20 +53,26 @@ class Rows:
         self.values += r.shape[1]
         self.spread = max(self.spread, float(r.std()))
 
-    def errors(self) -> F64:
+    def errors(self, least_scale: float = 0.0) -> F64:
         """Of each row, over its own spread; none where a row is not finite, which the whole tells."""
         if not self.values or not np.isfinite(self.sums).all():
             return np.zeros(0)
         noise, total, size = self.sums / self.values
         spread = np.sqrt(np.maximum(size - total * total, 0))
-        scale = np.maximum(np.maximum(spread, VARIES * np.sqrt(size)), QUIETEST * self.spread)
+        scale = np.maximum(np.maximum(spread, VARIES * np.sqrt(size)), max(QUIETEST * self.spread, least_scale))
         return np.asarray(np.sqrt(noise) / np.where(scale > 0, scale, 1.0))
 
 
 @dataclass
 class OutputDistance:
+    """share: whether its values are shares of one."""
+
+    share: bool = False
     whole: Distance = field(default_factory=Distance)
     rows: list[Rows] | None = None
+
+    def __post_init__(self) -> None:
+        self.whole.least_scale = LEAST_SHARE if self.share else 0.0
 
     def add(self, reference: Array, other: Array) -> None:
         self.whole.add(reference, other)
@@ -78,7 +84,7 @@ class OutputDistance:
     @property
     def row_errors(self) -> F64:
         """Of the axis of which the largest share is lost, then of which the worst row is."""
-        found = [e for r in self.rows or [] if (e := r.errors()).size]
+        found = [e for r in self.rows or [] if (e := r.errors(self.whole.least_scale)).size]
         return max(found, key=lambda e: (float((e > LOST).mean()), float(e.max())), default=np.zeros(0))
 
 
@@ -87,7 +93,7 @@ def compare_outputs(a: Side, b: Side, matching: Matching, feeds: Sequence[Feeds]
     names = [o for o in a.graph.outputs if o in matching.pairs]
     if not names:
         return ()
-    found = {name: OutputDistance() for name in names}
+    found = {name: OutputDistance(name in a.graph.shares) for name in names}
     others = [renamed(f, matching.pairs) for f in feeds]
     with a.opened(names, feeds[0]) as ours, b.opened([matching.pairs[n] for n in names], others[0]) as theirs:
         for own, other in zip(feeds, others, strict=True):

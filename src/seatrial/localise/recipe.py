@@ -200,7 +200,7 @@ class _Hunt:
         return max((d.whole.error for d in self._distances(list(answers))), default=0.0)
 
     def _distances(self, answers: Sequence[Answers]) -> list[OutputDistance]:
-        found = {name: OutputDistance() for name in self.outputs}
+        found = {name: OutputDistance(name in self.own.graph.shares) for name in self.outputs}
         for own, made in zip(self.answers, answers, strict=True):
             for name, distance in found.items():
                 distance.add(own[name], made[name])

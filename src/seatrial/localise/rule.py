@@ -25,9 +25,9 @@ from seatrial.parity.tolerance import SQNR_DB, SQNR_DB_OF_EIGHT_BITS
 Array = npt.NDArray[Any]
 # Of one node on equal inputs. float32: sums of thousands of terms in another order, or by Winograd's form, differ by up to 1e-5
 # of the spread; another runtime's exponential by 1e-5 too. 16 bits: some twenty units of rounding, of inputs, weights and
-# outputs. Eight bits: 20 dB, what sound quantisation of one layer keeps.
+# outputs. Eight bits: 10 dB, the least that may do of a whole model too; of a sound layer 20 dB are left, and not always.
 NODE_TOLERANCE = {"fp32": 3e-5, "fp16": 1e-2, "bf16": 8e-2}
-NODE_TOLERANCE_OF_EIGHT_BITS = 0.1
+NODE_TOLERANCE_OF_EIGHT_BITS = 10 ** (-SQNR_DB_OF_EIGHT_BITS[1] / 20)
 # Across runtimes, of float32: other kernels, and approximations of transcendental functions.
 ACROSS_TOLERANCE = 2e-4
 # Outputs of whole models in float32: ACROSS of parity/tolerance.py, over the spread.
@@ -44,9 +44,11 @@ VARIES = 1e-3
 # Where a node cannot be run alone: its error is so many times that of its inputs.
 LEAST_RATIO = 10.0
 # Of outputs. A row whose error is as great as this share of its spread has less than 3 dB left; where so many are, what they
-# say is gone (one that hardly speaks may be rounded to nothing). Nor is a row finer than float32 tells beside the tensor's
-# others.
-LOST, LOST_SHARE, QUIETEST = 2**-0.5, 0.1, 1e-6
+# say is gone (one that hardly speaks may be rounded to nothing). Nor is a row told that
+# varies by less than this share of the whole: of a score beside a hundred pixels a thousandth.
+LOST, LOST_SHARE, QUIETEST = 2**-0.5, 0.1, 1e-5
+# Shares of one, such as a sigmoid's, that vary by less than this say nothing: of 1e-9 and 1e-13 each runtime makes its own.
+LEAST_SHARE = 1e-3
 COARSENESS = ("fp32", "fp16", "bf16")
 
 
@@ -84,7 +86,10 @@ def moved(array: Array, precision: str, seed: int) -> Array:
 
 @dataclass
 class Distance:
-    """Of one tensor between two sides, summed over images. special: values that are NaN or infinite in one side alone."""
+    """Of one tensor between two sides, summed over images. special: values that are NaN or infinite in one side alone.
+
+    least_scale: what its values are measured by at the least, where that is known: see LEAST_SHARE.
+    """
 
     count: int = 0
     squares: float = 0.0
@@ -93,6 +98,7 @@ class Distance:
     greatest: float = 0.0
     other_greatest: float = 0.0
     special: int = 0
+    least_scale: float = 0.0
     shapes: tuple[tuple[int, ...], tuple[int, ...]] | None = None
 
     def add(self, reference: Array, other: Array) -> None:
@@ -123,6 +129,6 @@ class Distance:
         mean = self.total / self.count
         with np.errstate(over="ignore", invalid="ignore"):
             spread = float(np.sqrt(max(self.size_squares / self.count - mean * mean, 0.0)))
-            scale = max(spread, VARIES * self.greatest) or self.other_greatest
+            scale = max(spread, VARIES * self.greatest, self.least_scale) or self.other_greatest
             error = float(np.sqrt(self.squares / self.count)) / scale
         return error if np.isfinite(error) else float("inf")

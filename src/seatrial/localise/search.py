@@ -1,7 +1,8 @@
 """Every node of two models that answers otherwise on equal inputs. For: the search, and what follows from it.
 
-Where all tensors fit into the memory that was given, each node is tried by itself. Else stretches of the graph are, and those
-that differ by halves; what is between two stretches alone is then held. Not for: when a node is to blame (rule.py).
+Where a few batches of tensors that fit into the memory that was given hold all, each node is tried by itself. Else stretches of
+the graph are, and those that differ by halves; what is between two stretches alone is then held. Not for: when a node is to
+blame (rule.py).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 Says = Callable[[str, float], None]
 BUDGET_BYTES = 512 << 20
+# Both models run once for each.
+MOST_BATCHES = 8
 # A fault is in a node or two; training moves every weight.
 RETRAINED_SHARE, LEAST_RETRAINED = 0.5, 4
 FUSED = "marking tensors as outputs keeps a runtime from fusing across them: a fault of a fused kernel may hide"
@@ -70,15 +73,29 @@ def search(
     precision = coarser(*precisions)
     says("comparing outputs", 0.0)
     outputs = compare_outputs(a, b, matching, feeds)
-    found: list[Tested] = []
     jumps: list[Jump] = []
+    errors: dict[str, TensorError] = {}
+    untested: list[str] = []
     for way in _directions(a, b, matching):
         own = feeds if way.letter == "B" else [renamed(f, matching.pairs) for f in feeds]
         judged = _Search(way, own, precision, budget_bytes, says)
-        found += judged.run()
+        judged.run()
         jumps += judged.jumps(a, b)
-    errors = _errors(a, found, matching) if found else ()
-    return _summary(a, b, matching, outputs, tuple(jumps), errors, found, len(feeds), precision)
+        untested += judged.untested(a)
+        errors = judged.errors(a) | errors
+    # Found from both sides, where neither runs on ONNX Runtime, it is a fault of the files: told once.
+    once = {j.node: j for j in reversed(jumps)}.values()
+    return _summary(
+        a,
+        b,
+        matching,
+        outputs,
+        tuple(sorted(once, key=lambda j: j.position)),
+        tuple(sorted(errors.values(), key=lambda e: e.position)),
+        tuple(dict.fromkeys(untested)),
+        len(feeds),
+        precision,
+    )
 
 
 def _directions(a: Side, b: Side, matching: Matching) -> list[_Direction]:
@@ -104,10 +121,10 @@ class _Search:
             with way.reference.opened(tensors, feeds[0], sizes=True) as opened:
                 sizes = {name: int(array) for name, array in opened.run(feeds[0]).items()}
         self.bench = Bench(way.reference, way.judged, way.pairs, feeds, precision, sizes, budget_bytes)
-        self.whole = self.bench.bytes_of(tensors) <= budget_bytes
+        self.whole = self.bench.bytes_of(tensors) <= MOST_BATCHES * budget_bytes
         self.found: list[Tested] = []
 
-    def run(self) -> list[Tested]:
+    def run(self) -> None:
         graph = self.way.reference.graph
         size = 1 if self.whole else max(1, math.isqrt(len(self.pieces)))
         waiting, done = chunks(graph, self.pieces, size), 0
@@ -123,7 +140,6 @@ class _Search:
             for t in tested:
                 if len(t.piece.parts) > 1 and self._may_differ(t):
                     waiting += halves(graph, t.piece)
-        return self.found
 
     def _may_differ(self, t: Tested) -> bool:
         """Of a stretch; one that cannot be run whole may be in parts. What noise makes of so many nodes excuses nothing."""
@@ -131,7 +147,34 @@ class _Search:
         return bool(t.refused or t.unable) or any(d.error > limit for d in t.own.values())
 
     def jumps(self, a: Side, b: Side) -> list[Jump]:
-        return [j for t in sorted(self.found, key=lambda t: t.piece.root) if (j := self._jump(t, a, b))]
+        return [j for t in self.found if (j := self._jump(t, a, b))]
+
+    def errors(self, a: Side) -> dict[str, TensorError]:
+        """By A's tensors."""
+        rows = {}
+        for t in self.found:
+            for name in t.piece.outputs:
+                own = self._of_a(name)
+                at = a.graph.makers.get(own)
+                if at is not None and name in t.carried:
+                    rows[own] = TensorError(
+                        tensor=own,
+                        node=a.graph.label(at),
+                        operator=a.graph.nodes[at].op_type,
+                        position=at,
+                        error=t.carried[name].error,
+                        own_error=t.own[name].error if name in t.own else None,
+                    )
+        return rows
+
+    def untested(self, a: Side) -> list[str]:
+        """Nodes of A that could not be run alone."""
+        makers = [a.graph.makers.get(a.graph.origin(self._of_a(t.piece.outputs[0]))) for t in self.found if t.unable]
+        return [a.graph.label(at) for at in makers if at is not None]
+
+    def _of_a(self, name: str) -> str:
+        """What A calls a tensor of the reference."""
+        return name if self.way.letter == "B" else self.way.pairs[name]
 
     def _jump(self, t: Tested, a: Side, b: Side) -> Jump | None:
         name, own, tolerance = t.worst(self.precision, self.same_runtime)
@@ -155,7 +198,7 @@ class _Search:
             operator=a.graph.nodes[node].op_type,
             other_node=b.graph.label(other),
             other_operator=b.graph.nodes[other].op_type,
-            tensor=name,
+            tensor=self._of_a(name),
             position=node,
             error_in=t.error_in(),
             error_out=carried.get(name, 0.0),
@@ -168,28 +211,6 @@ class _Search:
         )
 
 
-def _errors(a: Side, found: Sequence[Tested], matching: Matching) -> tuple[TensorError, ...]:
-    """By A's names and order, each tensor once."""
-    names = {y: x for x, y in matching.pairs.items()}
-    rows: dict[str, TensorError] = {}
-    for t in found:
-        for name in t.piece.outputs:
-            own = name if name in a.graph.makers and name in matching.pairs else names.get(name, name)
-            if own in rows or own not in a.graph.makers or name not in t.carried:
-                continue
-            at = a.graph.makers[own]
-            alone = t.own[name].error if name in t.own else None
-            rows[own] = TensorError(
-                tensor=own,
-                node=a.graph.label(at),
-                operator=a.graph.nodes[at].op_type,
-                position=at,
-                error=t.carried[name].error,
-                own_error=alone,
-            )
-    return tuple(sorted(rows.values(), key=lambda r: r.position))
-
-
 def _summary(
     a: Side,
     b: Side,
@@ -197,14 +218,12 @@ def _summary(
     outputs: tuple[OutputError, ...],
     jumps: tuple[Jump, ...],
     errors: tuple[TensorError, ...],
-    found: Sequence[Tested],
+    untested: tuple[str, ...],
     images: int,
     precision: str,
 ) -> InsideModel:
-    jumps = tuple(sorted(jumps, key=lambda j: j.position))
     limits = output_limits(precision)
     alone = [o for o in a.graph.outputs if o not in {x.tensor for x in outputs}]
-    untested = tuple(a.graph.label(t.piece.root) for t in found if t.unable)
     verdict, reason = verdict_of(outputs, limits, precision == "fp32", jumps, alone, len(untested))
     return InsideModel(
         verdict=verdict,

@@ -55,7 +55,7 @@ class Side:
             choice = replace(choice, options={**choice.options, "graph_optimization": "disabled"})
         try:
             with open_backend(choice, path, OpenOptions(self.threads, input_shapes=shapes)) as backend:
-                yield Opened(backend, tuple(tensors))
+                yield Opened(backend, tuple(tensors), {n: self.graph.types.get(n, 0) for n in self.graph.inputs})
         finally:
             self.scratch.drop(path)
 
@@ -88,12 +88,20 @@ class Side:
 
 @dataclass(frozen=True)
 class Opened:
+    """types: of the inputs, which a converter may have made float16."""
+
     backend: Any
     tensors: tuple[str, ...]
+    types: Mapping[str, int]
 
     def run(self, feeds: Feeds) -> dict[str, Array]:
         """Copies, by name."""
-        arrays = self.backend.run(feeds)
+        import onnx
+
+        kinds = {n: onnx.helper.tensor_dtype_to_np_dtype(t) for n, t in self.types.items() if t}
+        # Held here while it runs: backends read feeds where they lie.
+        own = {name: array.astype(kinds.get(name, array.dtype), copy=False) for name, array in feeds.items()}
+        arrays = self.backend.run(own)
         if len(arrays) != len(self.tensors):
             raise CellError(f"expected {len(self.tensors)} outputs, as many as are marked, got {len(arrays)}")
         return {name: np.array(array) for name, array in zip(self.tensors, arrays, strict=True)}

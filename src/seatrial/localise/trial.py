@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from seatrial.localise.cut import CutModel
 from seatrial.localise.pieces import Piece
-from seatrial.localise.rule import Distance, moved, node_tolerance
+from seatrial.localise.rule import LEAST_SHARE, Distance, moved, node_tolerance
 from seatrial.localise.taps import Side
 
 Array = npt.NDArray[Any]
@@ -101,12 +101,30 @@ class Bench:
                 for t in tested:
                     for name in t.piece.tensors:
                         if name in own:
-                            t.carried.setdefault(name, Distance()).add(own[name], values[name])
+                            self._of(t.carried, name).add(own[name], values[name])
                 del own
-                cuts.hold(tested, {**feeds, **values}, lambda t: t.own, values)
+                self._hold(cuts, tested, {**feeds, **values}, values)
                 if number == 0:
                     self._noise(cuts, tested, {**feeds, **values})
         return tested
+
+    def _of(self, found: dict[str, Distance], name: str) -> Distance:
+        share = name in self.reference.graph.shares
+        return found.setdefault(name, Distance(least_scale=LEAST_SHARE if share else 0.0))
+
+    def _hold(
+        self, cuts: _Cuts, tested: list[Tested], inputs: Mapping[str, Array], answers: Mapping[str, Array]
+    ) -> None:
+        """Adds each piece's distance from what the judged side made of the same inputs."""
+        able = [t for t in tested if not t.unable]
+        for t, found in zip(able, cuts.answers([t.piece for t in able], inputs), strict=True):
+            if isinstance(found, dict):
+                for name, array in found.items():
+                    self._of(t.own, name).add(array, answers[name])
+            elif isinstance(found, _Unable):
+                t.unable = found.text
+            else:
+                t.refused = found.text
 
     def _noise(self, cuts: _Cuts, tested: list[Tested], values: Mapping[str, Array]) -> None:
         runs = [t for t in tested if t.own]
@@ -117,7 +135,7 @@ class Bench:
         for t, a, b in zip(runs, still, shaken, strict=True):
             if isinstance(a, dict) and isinstance(b, dict):
                 for name, array in a.items():
-                    t.noise.setdefault(name, Distance()).add(array, b[name])
+                    self._of(t.noise, name).add(array, b[name])
 
 
 class _Cuts:
@@ -127,24 +145,6 @@ class _Cuts:
     def __init__(self, side: Side) -> None:
         self._side = side
         self._opened: dict[tuple[Piece, ...], CutModel | str] = {}
-
-    def hold(
-        self,
-        tested: list[Tested],
-        inputs: Mapping[str, Array],
-        where: Callable[[Tested], dict[str, Distance]],
-        answers: Mapping[str, Array],
-    ) -> None:
-        """Adds each piece's answers' distance from the given ones."""
-        able = [t for t in tested if not t.unable]
-        for t, found in zip(able, self.answers([t.piece for t in able], inputs), strict=True):
-            if isinstance(found, dict):
-                for name, array in found.items():
-                    where(t).setdefault(name, Distance()).add(array, answers[name])
-            elif isinstance(found, _Unable):
-                t.unable = found.text
-            else:
-                t.refused = found.text
 
     def answers(self, pieces: Sequence[Piece], values: Mapping[str, Array]) -> list[dict[str, Array] | _Refused]:
         if not pieces:

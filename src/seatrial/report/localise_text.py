@@ -128,7 +128,7 @@ def _doubt(jump: JumpLine) -> str:
         others = ", ".join(jump.among[:3]) + (", …" if len(jump.among) > 3 else "")
         said.append(f"or one of {count_of(len(jump.among), 'node')} before it without a partner: {others}")
     if jump.judged == "A":
-        said.append("A's runtime is judged by B's")
+        said.append("A, held against ONNX Runtime on the CPU")
     return "; ".join(said)
 
 
