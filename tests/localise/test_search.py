@@ -338,3 +338,4 @@ def test_probabilities_of_nothing_are_no_difference(between):
     x = -1 + np.random.default_rng(0).random((1, 20, 20), np.float32) / 2
     found = between(proto, proto, [{"x": x}], (ORT, OPENVINO))
     assert (found.verdict, found.jumps) == ("equal", ())
+    assert found.notes[0].startswith("y: no value reaches 0.05 on either side")

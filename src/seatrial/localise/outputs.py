@@ -19,6 +19,7 @@ from seatrial.localise.matching import Matching
 from seatrial.localise.result import Jump, OutputError, Verdict
 from seatrial.localise.rule import LEAST_SHARE, LOST, LOST_SHARE, QUIETEST, VARIES, Distance
 from seatrial.localise.taps import Side
+from seatrial.parity.tolerance import QUIET
 
 Array = npt.NDArray[Any]
 F64 = npt.NDArray[np.float64]
@@ -118,6 +119,7 @@ def _row(a: Side, name: str, d: OutputDistance) -> OutputError:
         worst_row=float(rows.max(initial=0.0)),
         rows=len(rows),
         lost_rows=int((rows > LOST).sum()),
+        quiet=d.share and max(d.whole.greatest, d.whole.other_greatest) < QUIET,
     )
 
 

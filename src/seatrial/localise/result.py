@@ -59,7 +59,8 @@ class TensorError:
 class OutputError:
     """Of a whole model's output. special: values that are NaN or infinite on one side alone. shapes: A's and B's where unlike.
 
-    rows: along the axis that differs most, with the worst's error over its own spread, and how many are lost.
+    rows: along the axis that differs most, with the worst's error over its own spread, and how many are lost. quiet: shares of
+    one, of which none says anything on either side.
     """
 
     tensor: str
@@ -70,6 +71,7 @@ class OutputError:
     worst_row: float = 0.0
     rows: int = 0
     lost_rows: int = 0
+    quiet: bool = False
 
 
 @dataclass(frozen=True, config=_CONFIG, kw_only=True)

@@ -23,6 +23,7 @@ from seatrial.localise.result import InsideModel, Jump, OutputError, TensorError
 from seatrial.localise.rule import LEAST_RATIO, coarser, node_tolerance, output_limits
 from seatrial.localise.taps import ORT_CPU, Side
 from seatrial.localise.trial import Bench, Tested
+from seatrial.parity.tolerance import QUIET
 
 Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
@@ -239,8 +240,16 @@ def _summary(
         nodes=len(a.graph.nodes),
         images=images,
         untested=untested,
-        notes=tuple(_notes(a, b, matching, untested, verdict, jumps)),
+        notes=(*_quiet(outputs), *_notes(a, b, matching, untested, verdict, jumps)),
     )
+
+
+def _quiet(outputs: Sequence[OutputError]) -> list[str]:
+    names = [o.tensor for o in outputs if o.quiet]
+    said = (
+        f"{short_list(names, 3)}: no value reaches {QUIET} on either side: these inputs show little of it, give others"
+    )
+    return [said] if names else []
 
 
 def _notes(
