@@ -43,7 +43,6 @@ def error_plot(errors: Sequence[TensorDot], jumps: Sequence[JumpDot]) -> str:
     figure, axes = figure_of(9.6, 3.6)
     carried, alone, blamed = PIPELINE_COLOURS[0], FAINT, PIPELINE_COLOURS[1]
     x = [e.position for e in errors]
-    axes.plot(x, [_drawn(e.error) for e in errors], "-", color=carried, linewidth=0.8, alpha=0.5)
     axes.plot(x, [_drawn(e.error) for e in errors], "o", color=carried, markersize=3.5, markeredgewidth=0)
     own = [(e.position, _drawn(e.own_error)) for e in errors if e.own_error is not None]
     axes.plot([p for p, _ in own], [v for _, v in own], "o", color=alone, markersize=3.5, markeredgewidth=0)
