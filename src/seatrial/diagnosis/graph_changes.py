@@ -1,6 +1,6 @@
 """A model's graph with another attribute: what exporters and runtimes are known to set otherwise.
 
-For: ceil_mode and count_include_pad of pooling, explicit and automatic padding, how a Resize samples, epsilons. Not for: opening.
+For: ceil_mode and count_include_pad of pooling, where strided nodes pad, how a Resize samples, epsilons. Not for: opening it.
 """
 
 from __future__ import annotations

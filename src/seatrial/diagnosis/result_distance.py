@@ -31,9 +31,9 @@ from seatrial.pipeline.results import Result
 F64 = npt.NDArray[np.float64]
 # Of an object that one side alone has, and of results of unlike kinds.
 ALONE = 1.0
-# Below it two boxes are two objects, unless their classes are the same and their scores no further apart than runtimes differ by.
+# Below it two boxes are two objects, unless classes are the same and scores no further apart than runtimes differ by.
 LEAST_OVERLAP, SAME_SCORE = 0.1, 2e-3
-TAKEN = -0.5
+NEVER = -1.0
 
 
 def result_distance(reference: Result, candidate: Result) -> float:
@@ -66,16 +66,12 @@ def matched(reference: Detections, candidate: Detections, by_class: bool = True)
     near = np.abs(np.asarray(reference.scores, np.float64)[:, None] - np.asarray(candidate.scores, np.float64)[None])
     rank = overlaps + 0.05 * (alike & by_class) - 0.01 * np.nan_to_num(near)
     elsewhere = overlaps < LEAST_OVERLAP
-    rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, -1.0)[elsewhere]
+    rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, NEVER)[elsewhere]
     pairs = []
-    for flat in np.argsort(rank, axis=None, kind="stable")[::-1]:
-        i, j = divmod(int(flat), rank.shape[1])
-        if rank[i, j] == -1.0:
-            break
-        if rank[i, j] == TAKEN:
-            continue
+    while rank.size and rank.max() > NEVER:
+        i, j = divmod(int(rank.argmax()), rank.shape[1])
         pairs.append((i, j, float(overlaps[i, j])))
-        rank[i, :], rank[:, j] = TAKEN, TAKEN
+        rank[i, :], rank[:, j] = NEVER, NEVER
     return pairs
 
 
