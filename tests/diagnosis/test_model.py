@@ -28,16 +28,17 @@ def stale(by_name, offset=-1, of_results=False):
         else:
             _, gain, left, top, size = RIGHT.tensor(demo_images()[name])
             results = RIGHT.results(other.outputs["output0"], gain, left, top, size)
-            taps[name] = Taps(outputs=other.outputs, results=results)
+            taps[name] = Taps(input=by_name[name].input, outputs=other.outputs, results=results)
     return taps
 
 
 def test_the_outputs_of_the_image_before():
-    shown = Shown(stale(right_taps()), frozenset(("outputs", "results")))
+    shown = Shown(stale(right_taps()), frozenset(("input", "outputs", "results")))
 
     assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("of_results", [True, False])
 def test_the_answer_of_the_image_before_by_results_alone(of_results):
     shown = Shown(stale(right_taps(), of_results=of_results), frozenset(("results",)))
@@ -45,13 +46,15 @@ def test_the_answer_of_the_image_before_by_results_alone(of_results):
     assert said_of(demo_way(), demo_images(), shown)[0] == ("stale-output",)
 
 
+@pytest.mark.slow
 def test_in_the_order_in_which_the_candidate_went():
     backwards = dict(reversed(right_taps().items()))
-    shown = Shown(stale(backwards), frozenset(("outputs",)))
+    shown = Shown(stale(backwards), frozenset(("input", "outputs")))
 
     assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
 
 
+@pytest.mark.slow
 def test_the_first_row_for_all_of_a_batch():
     own = list(right_taps().items())
     rows = {name: Taps(outputs=own[k // 4 * 4][1].outputs) for k, (name, _) in enumerate(own)}
@@ -120,8 +123,10 @@ def outputs_of(model, reference, half=False):
     return session, dict(zip(encoded, inputs, strict=True))
 
 
-def named(reference, outputs):
-    shown = Shown({n: Taps(outputs={"logits": o}) for n, o in outputs.items()}, frozenset(("outputs",)))
+def named(reference, outputs, inputs):
+    shown = Shown(
+        {n: Taps(input=inputs[n], outputs={"logits": o}) for n, o in outputs.items()}, frozenset(("input", "outputs"))
+    )
     return said_of(reference, demo_images(), shown, "outputs")[0]
 
 
@@ -133,7 +138,9 @@ def test_another_exporters_pooling(tmp_path, own, other):
     reference = way(pooled(tmp_path / "a.onnx", **own), SPEC)
     session, inputs = outputs_of(pooled(tmp_path / "b.onnx", **other), reference)
 
-    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}) == ("pooling-mode",)
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "pooling-mode",
+    )
 
 
 def test_batches_whose_rows_the_model_mixes(tmp_path):
@@ -146,7 +153,7 @@ def test_batches_whose_rows_the_model_mixes(tmp_path):
         rows = session.run(None, {"images": np.concatenate([inputs[n] for n in names[start : start + 4]])})[0]
         outputs |= {n: rows[k : k + 1] for k, n in enumerate(names[start : start + 4])}
 
-    assert named(reference, outputs) == ("batch-dependent",)
+    assert named(reference, outputs, inputs) == ("batch-dependent",)
 
 
 def in_half(path):
@@ -160,7 +167,7 @@ def in_half(path):
     return model.SerializeToString()
 
 
-@pytest.mark.parametrize(("gain", "fault"), [(2.0**16, ("fp16-overflow",)), (1.0, ())])
+@pytest.mark.parametrize(("gain", "fault"), [(2.0**14, ("fp16-overflow",)), (1.0, ())])
 def test_overflow_in_float16(tmp_path, gain, fault):
     path = pooled(tmp_path / "a.onnx", gain=gain)
     reference = way(path, SPEC)
@@ -168,7 +175,7 @@ def test_overflow_in_float16(tmp_path, gain, fault):
 
     outputs = {n: session.run(None, {"images": x.astype(np.float16)})[0].astype(np.float32) for n, x in inputs.items()}
 
-    assert named(reference, outputs) == fault
+    assert named(reference, outputs, inputs) == fault
 
 
 def test_the_references_own_backend_is_the_odd_one(tmp_path):
@@ -176,7 +183,9 @@ def test_the_references_own_backend_is_the_odd_one(tmp_path):
     reference = way(wrong, SPEC, judge=opened(right, 1))
     session, inputs = outputs_of(right, reference)
 
-    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}) == ("backend-wrong",)
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "backend-wrong",
+    )
 
 
 def test_calibrated_on_other_values(tmp_path):
@@ -186,7 +195,7 @@ def test_calibrated_on_other_values(tmp_path):
     def recalibrated(change):
         whole = opened(path, 1)
         seen = change({"images": np.random.default_rng(0).random((4, 3, 32, 32), np.float32)})["images"]
-        top = np.abs(np.concatenate([whole({"images": s[None]})[0].copy() for s in seen])).max()
+        top = np.abs(np.concatenate([whole({"images": s[None]})[0].copy() for s in seen])).max() + 1e-6
 
         def run(feeds):
             return [np.clip(np.rint(o / top * 127), -127, 127).astype(np.float32) * top / 127 for o in whole(feeds)]
@@ -198,7 +207,9 @@ def test_calibrated_on_other_values(tmp_path):
     _, inputs = outputs_of(path, reference)
     candidate = recalibrated(lambda feeds: {k: v * 255 for k, v in feeds.items()})
 
-    assert named(reference, {n: np.array(candidate({"images": x})[0]) for n, x in inputs.items()}) == ("calibration",)
+    assert named(reference, {n: np.array(candidate({"images": x})[0]) for n, x in inputs.items()}, inputs) == (
+        "calibration",
+    )
 
 
 def test_the_references_floor(tmp_path):

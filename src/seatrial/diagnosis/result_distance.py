@@ -49,12 +49,19 @@ def result_distance(reference: Result, candidate: Result) -> float:
 
 
 def _objects(reference: Detections, candidate: Detections) -> float:
-    count = max(len(reference), len(candidate))
+    count = max(int(_is_object(reference).sum()), int(_is_object(candidate).sum()))
     if not count:
         return 0.0
     pairs = matched(reference, candidate)
     wrong = sum(_wrong(reference, candidate, i, j, overlap) for i, j, overlap in pairs)
     return float(wrong + ALONE * (count - len(pairs))) / count
+
+
+def _is_object(found: Detections) -> npt.NDArray[np.bool_]:
+    """(N,): whether a box has sides. What was clipped to nothing is dropped by some code and kept by other, and nobody sees it;
+    a box that is turned inside out is another matter."""
+    boxes = np.asarray(found.boxes_xyxy).reshape(-1, 4)
+    return np.asarray((boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3]))
 
 
 def matched(reference: Detections, candidate: Detections, by_class: bool = True) -> list[tuple[int, int, float]]:
@@ -67,6 +74,8 @@ def matched(reference: Detections, candidate: Detections, by_class: bool = True)
     rank = overlaps + 0.05 * (alike & by_class) - 0.01 * np.nan_to_num(near)
     elsewhere = overlaps < LEAST_OVERLAP
     rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, NEVER)[elsewhere]
+    rank[~_is_object(reference)] = NEVER
+    rank[:, ~_is_object(candidate)] = NEVER
     pairs = []
     while rank.size and rank.max() > NEVER:
         i, j = divmod(int(rank.argmax()), rank.shape[1])

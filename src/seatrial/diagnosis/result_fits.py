@@ -218,9 +218,10 @@ def _of_ranks(reference: Any, candidate: Any, most: int | None) -> list[tuple[in
     count = min(len(reference.class_ids), len(candidate.class_ids), most or 1 << 30)
     apart = np.abs(np.asarray(reference.scores[:count], np.float64) - candidate.scores[:count])
     same = np.ones(count, np.bool_) if most else apart < 0.01
-    # Scores alike to each other do not say which is which.
+    # Scores that lie as near to each other as both sides' lie apart do not say which is which.
     gaps = np.abs(np.diff(np.asarray(reference.scores[:count], np.float64)))
-    clear = np.concatenate([[True], gaps > 0.02]) & np.concatenate([gaps > 0.02, [True]])
+    told = 1e-4 + 3 * np.nan_to_num(apart)
+    clear = (np.concatenate([[np.inf], gaps]) > told) & (np.concatenate([gaps, [np.inf]]) > told)
     return [
         (int(r), int(c), 1)
         for r, c, ok in zip(reference.class_ids[:count], candidate.class_ids[:count], same & clear, strict=True)

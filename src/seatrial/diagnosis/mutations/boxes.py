@@ -82,11 +82,8 @@ def _back_of_boxes() -> Iterator[Mutation]:
     key = "preprocess.mode"
     for said, back in BACKS.items():
         yield _way_back(said, key, 0, back=back)
-        # What lies wholly outside of the picture by mistake is dropped by some code and kept by other.
-        yield _way_back(f"{said}, and keeps what has no area", key, 1, back=back, keeps_empty=True)
         yield _way_back(f"{said}, and does not clip them", key, 1, back=back, clip=False, keeps_empty=True)
     yield _way_back("does not clip boxes to the picture", "", 0, clip=False)
-    yield _way_back("keeps boxes of which nothing lies in the picture", "", 0, keeps_empty=True)
     yield _way_back("clips boxes to the last pixel's index", "", 0, margin=1)
 
 
