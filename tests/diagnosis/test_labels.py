@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from result_candidates import Detector, Taps, demo_images, demo_way, opened, said_of, shown
 from result_candidates import MODELS as DEMO_MODELS
+from result_candidates import Detector, Taps, demo_images, demo_way, opened, said_of, shown
 
 RIGHT = Detector()
 

@@ -154,7 +154,19 @@ def _classes(reference: Classification, candidate: Classification) -> float:
     # A list that is cut off says nothing of the classes behind its end.
     common = set(scores[0]) & set(scores[1]) if len(r) != len(c) else set(scores[0]) | set(scores[1])
     apart = sum(abs(scores[0].get(k, 0.0) - scores[1].get(k, 0.0)) for k in common)
-    return float(first + min(1.0, apart / 2)) / 2
+    return float(first + min(1.0, apart / 2) + _ranks(reference, candidate, scores[0])) / 3
+
+
+def _ranks(reference: Classification, candidate: Classification, own: dict[int, float]) -> float:
+    """Share of places at which another class stands, which the reference itself does not give about as much."""
+    count = min(len(reference.class_ids), len(candidate.class_ids))
+    last = float(reference.scores[-1])
+    wrong = 0
+    for k in range(count):
+        score = float(reference.scores[k])
+        apart = abs(score - own.get(int(candidate.class_ids[k]), last))
+        wrong += reference.class_ids[k] != candidate.class_ids[k] and apart > 1e-4 + 0.1 * abs(score)
+    return float(wrong) / count
 
 
 def _labels(reference: Labels, candidate: Labels) -> float:
