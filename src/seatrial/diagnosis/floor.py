@@ -55,7 +55,7 @@ class Measured:
 def measured(
     way: Way, runner: Runner, images: Sequence[int], others: Sequence[tuple[str, Callable[[], Run]]]
 ) -> Measured:
-    """others: what differs of each, such as 'built anew' or '2 threads', and what opens it; each takes the reference's batch."""
+    """others: what differs of each, such as 'built anew' or '2 threads', and what opens it for the reference's own batch."""
     images = list(images)[:FLOOR_IMAGES]
     count = len(way.subject.model.outputs)
     greatest, results = [0.0] * count, 0.0

@@ -1,6 +1,6 @@
 """A model's graph with another attribute: what exporters and runtimes are known to set otherwise.
 
-For: ceil_mode and count_include_pad of pooling, explicit and automatic padding, how a Resize samples, epsilons. Not for: opening.
+For: ceil_mode and count_include_pad of pooling, where strided nodes pad, how a Resize samples, epsilons. Not for: opening it.
 """
 
 from __future__ import annotations
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 _POOLS = ("MaxPool", "AveragePool", "LpPool")
 _SAMPLED = ("half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel")
@@ -143,4 +145,43 @@ def _copy(whole: Any) -> Any:
 def _checked(copy: Any, changed: int) -> Any:
     if not changed:
         raise ValueError("no node of the model has it otherwise")
+    return copy
+
+
+# Beyond it float16 is infinite.
+_FLOAT16_END = 65504.0
+
+
+def with_float16_range(path: Path) -> Any:
+    """The model, still in float32, whose every tensor is infinite where float16 would be: what overflows without what is only
+    rounded, and by any backend, whose own float16 may keep float32 in between. ModelError's causes are onnx's own."""
+    import onnx
+    from onnx import helper, numpy_helper
+
+    copy = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
+    floats = {
+        v.name
+        for v in (*copy.graph.value_info, *copy.graph.output)
+        if v.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    }
+    del copy.graph.value_info[:]
+    for name, value in (("f16_end", _FLOAT16_END), ("f16_inf", np.inf), ("f16_one", 1.0)):
+        copy.graph.initializer.append(numpy_helper.from_array(np.array(value, np.float32), name))
+    nodes: list[Any] = []
+    for node in list(copy.graph.node):
+        nodes.append(node)
+        for k, name in enumerate(node.output):
+            # A Constant's zero times infinity is none of float16's.
+            if name not in floats or node.op_type == "Constant":
+                continue
+            whole = f"{name}_whole"
+            node.output[k] = whole
+            nodes += [
+                helper.make_node("Abs", [whole], [f"{name}_size"]),
+                helper.make_node("Greater", [f"{name}_size", "f16_end"], [f"{name}_over"]),
+                helper.make_node("Where", [f"{name}_over", "f16_inf", "f16_one"], [f"{name}_times"]),
+                helper.make_node("Mul", [whole, f"{name}_times"], [name]),
+            ]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
     return copy

@@ -82,8 +82,8 @@ def precision_not_applied(
     in_fp32: Sequence[Sequence[Array]],
     declared: Sequence[Sequence[Array]],
 ) -> str:
-    """Why a backend that says it computes in `precision` does not; '' where it does, or where nothing shows it. computed_in: its
-    own account (Backend.computed_in); in_fp32, declared: outputs an image of both."""
+    """Why a backend that says it computes in `precision` does not; '' where it does, or nothing shows it. computed_in: its own
+    account (Backend.computed_in); in_fp32, declared: outputs an image of both."""
     if precision == "fp32":
         return ""
     wanted = "int8" if precision.startswith("int8") else precision

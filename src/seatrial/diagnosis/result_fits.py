@@ -33,7 +33,7 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 # Below it there is nothing of which a decoder says anything.
 LEAST_CONFIDENCE = 0.001
-FIT_IMAGES = 12
+FIT_IMAGES, LEAST_IMAGES = 12, 200
 FEW = 4
 # Of the votes for what a class became, so many must agree; and a class that was seen once only proves nothing.
 AGREE = 0.8
@@ -66,22 +66,22 @@ def result_fits(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutat
 def _thresholds(
     stretch: Stretch, way: Way, post: pipelines.Postprocess, images: Sequence[int], pairs: Sequence[tuple[Any, Any]]
 ) -> Iterator[Mutation]:
-    """Confidence from the least score that the candidate gives, then IoU, classes and count with it: several at once."""
-    own = {"confidence": post.confidence, "iou": post.iou, "class_agnostic": post.class_agnostic}
-    own["max_detections"] = post.max_detections
+    """IoU and classes among what both sides would keep; then how many, and confidence with it: several at once."""
+    least = _least(stretch)
     several: dict[str, Any] = {}
-    if (confidence := _confidence(stretch, way, post, images, pairs)) is not None:
-        several["confidence"] = confidence
-        if not _usual(confidence):
-            yield kept(f"keeps scores above {confidence:.4g}", 1, confidence=confidence)
     if (most := _most(pairs)) is not None:
         several["max_detections"] = most
         yield kept(f"keeps {most} at most", 1, max_detections=most)
     if FORMATS[post.format or ""].needs_nms:
-        few = list(images[:FEW])
-        agnostic, iou = _suppression(stretch, way, post, few, several)
+        # Above the least score that the candidate gives its confidence drops nothing.
+        above = {"confidence": max(0.0, least - 1e-4)} if least is not None else {}
+        agnostic, iou = _suppression(stretch, way, post, list(images[:FEW]), several | above)
         several |= {"class_agnostic": agnostic, "iou": iou}
-    changed = {k: v for k, v in several.items() if v != own[k]}
+    confidence = _confidence(stretch, way, post, images, several, least)
+    if confidence is not None:
+        several["confidence"] = confidence
+        yield kept(f"keeps scores above {confidence:.4g}", 1, confidence=confidence)
+    changed = {k: v for k, v in several.items() if v != getattr(post, k)}
     if "iou" in changed and changed["iou"] not in OVERLAPS:
         yield kept(f"runs NMS at an IoU of {changed['iou']:.3g}", 1, iou=changed["iou"])
     if len(changed) > 1:
@@ -89,26 +89,34 @@ def _thresholds(
         yield kept(f"keeps objects by {said}", len(changed), **changed)
 
 
+def _least(stretch: Stretch) -> float | None:
+    """The least score that the candidate gives, on any image; None where it logs none."""
+    results = (stretch.candidate(i) for i in range(min(len(stretch.names), LEAST_IMAGES)))
+    given = [float(c.scores.min()) for c in results if isinstance(c, Detections) and len(c)]
+    return min(given) if len(given) > 1 and np.isfinite(given).all() else None
+
+
 def _confidence(
-    stretch: Stretch, way: Way, post: pipelines.Postprocess, images: Sequence[int], pairs: Sequence[tuple[Any, Any]]
+    stretch: Stretch,
+    way: Way,
+    post: pipelines.Postprocess,
+    images: Sequence[int],
+    beside: dict[str, Any],
+    least: float | None,
 ) -> float | None:
     """The roundest number between the greatest score that the candidate lacks and the least that it has; None where that may be
     the plan's own, or nothing can be said."""
-    given = [float(c.scores.min()) for _, c in pairs if isinstance(c, Detections) and len(c)]
-    if len(given) < 2 or not np.isfinite(given).all():
+    if least is None:
         return None
-    least = min(given)
     try:
-        low = way.with_settings("postprocess", confidence=min(LEAST_CONFIDENCE, least))
+        low = way.with_settings("postprocess", **beside, confidence=min(LEAST_CONFIDENCE, least))
         every = [stretch.made(low, i).value.scores for i in images]
     except (SeatrialError, ArgumentError, ValueError):
         return None
     # The reference's own score of the least that the candidate gives may be a rounding away from it.
     below = [float(s[s < least - 1e-4].max()) for s in every if (s < least - 1e-4).any()]
     bottom = max(below, default=0.0)
-    if bottom <= post.confidence < least:
-        return None
-    return _roundest(bottom, least)
+    return None if bottom <= post.confidence < least else _roundest(bottom, least)
 
 
 def _roundest(low: float, high: float) -> float:
@@ -118,10 +126,6 @@ def _roundest(low: float, high: float) -> float:
         if low <= found < high and 0 < found < 1:
             return round(float(found), 4)
     return float((low + high) / 2)
-
-
-def _usual(confidence: float) -> bool:
-    return abs(confidence * 20 - round(confidence * 20)) < 1e-9
 
 
 def _most(pairs: Sequence[tuple[Any, Any]]) -> int | None:
@@ -157,10 +161,12 @@ def _suppression(
     best = post.iou if post.iou in alike else alike[len(alike) // 2]
     if least > 0 and best != post.iou:
         k = grid.index(best)
-        finer = np.linspace(grid[max(0, k - 1)], grid[min(len(grid) - 1, k + 1)], 11)[1:-1]
-        tried = {round(float(x), 3): apart(agnostic, round(float(x), 3)) for x in finer}
-        nearer = min(tried, key=lambda x: tried[x])
-        best = nearer if tried[nearer] < least else best
+        low, high = grid[max(0, k - 1)], grid[min(len(grid) - 1, k + 1)]
+        for _ in range(2):
+            tried = {round(float(x), 4): apart(agnostic, round(float(x), 4)) for x in np.linspace(low, high, 11)[1:-1]}
+            nearer = min(tried, key=lambda x: tried[x])
+            best, least = (nearer, tried[nearer]) if tried[nearer] < least else (best, least)
+            low, high = best - (high - low) / 10, min(1.0, best + (high - low) / 10)
     return agnostic, best
 
 
@@ -212,9 +218,10 @@ def _of_ranks(reference: Any, candidate: Any, most: int | None) -> list[tuple[in
     count = min(len(reference.class_ids), len(candidate.class_ids), most or 1 << 30)
     apart = np.abs(np.asarray(reference.scores[:count], np.float64) - candidate.scores[:count])
     same = np.ones(count, np.bool_) if most else apart < 0.01
-    # Scores alike to each other do not say which is which.
+    # Scores that lie as near to each other as both sides' lie apart do not say which is which.
     gaps = np.abs(np.diff(np.asarray(reference.scores[:count], np.float64)))
-    clear = np.concatenate([[True], gaps > 0.02]) & np.concatenate([gaps > 0.02, [True]])
+    told = 1e-4 + 3 * np.nan_to_num(apart)
+    clear = (np.concatenate([[np.inf], gaps]) > told) & (np.concatenate([gaps, [np.inf]]) > told)
     return [
         (int(r), int(c), 1)
         for r, c, ok in zip(reference.class_ids[:count], candidate.class_ids[:count], same & clear, strict=True)

@@ -81,9 +81,8 @@ def _counted(post: pipelines.Postprocess) -> Iterator[Mutation]:
 def _back_of_boxes() -> Iterator[Mutation]:
     key = "preprocess.mode"
     for said, back in BACKS.items():
-        for clip in (True, False):
-            what = said if clip else f"{said}, and does not clip them"
-            yield _way_back(what, key, 0 if clip else 1, back=back, clip=clip)
+        yield _way_back(said, key, 0, back=back)
+        yield _way_back(f"{said}, and does not clip them", key, 1, back=back, clip=False, keeps_empty=True)
     yield _way_back("does not clip boxes to the picture", "", 0, clip=False)
     yield _way_back("clips boxes to the last pixel's index", "", 0, margin=1)
 
@@ -121,7 +120,7 @@ def _longer_ratio(b: F64, g: Geometry) -> F64:
 
 
 BACKS: dict[str, Placed] = {
-    "leaves boxes in pixels of the input": lambda b, g: b,
+    "leaves boxes in pixels of the input": lambda b, _: b,
     "takes the padding off, and does not scale": lambda b, g: b - _offsets(g),
     "scales back without taking the padding off": lambda b, g: b / _scales(g),
     "takes the padding off after scaling": lambda b, g: b / _scales(g) - _offsets(g),

@@ -41,7 +41,7 @@ def label_mutations(way: Way, post: pipelines.Postprocess) -> Iterator[Mutation]
             if side != post.background:
                 dropped = f"takes the {side} class for the background" if side else "counts the background as a class"
                 yield setting("label-offset", dropped, RESULTS, "postprocess", background=side)
-    count = _class_count(way, post)
+    count = _class_count(way)
     if count is None or count in (80, 90, 91):
         yield from _coco()
     if count:
@@ -70,7 +70,7 @@ def with_classes(result: Any, renumber: Renumber) -> Any:
     return replace(result, class_ids=renumber(np.asarray(result.class_ids, np.int64)))
 
 
-def _class_count(way: Way, post: pipelines.Postprocess) -> int | None:
+def _class_count(way: Way) -> int | None:
     labels = labels_of(way.spec, way.subject.model, way.subject.folder)
     return len(labels) if labels else None
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.graph_changes import graph_changes
+from seatrial.diagnosis.graph_changes import graph_changes, with_float16_range
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
 from seatrial.diagnosis.way import At, Feeds, Mates, Run, Subject, Way
@@ -22,8 +22,6 @@ from seatrial.errors import ModelError
 
 Array = npt.NDArray[Any]
 BATCHES = (2, 4, 8, 16)
-# fp16 ends at 65504; what overflowed is infinite, NaN, or further from float32 than rounding takes it.
-OVERFLOWN = 0.05
 
 
 def model_mutations(way: Way) -> Iterator[Mutation]:
@@ -110,7 +108,11 @@ def _of_other_files(way: Way) -> Iterator[Mutation]:
     subject = way.subject
     if subject.open is None:
         return
-    yield Mutation("fp16-overflow", "computes all of the model in float16, which overflows", OUTPUTS, _in_float16)
+
+    def ranged() -> Any:
+        return with_float16_range(subject.model.path)
+
+    yield Mutation("fp16-overflow", "computes all of the model in float16, which overflows", OUTPUTS, _of_graph(ranged))
     for what, changed in graph_changes(subject.model.path):
         yield Mutation("pooling-mode", what, OUTPUTS, _of_graph(changed))
     if subject.recalibrated is not None:
@@ -130,36 +132,6 @@ def _opened(subject: Subject, proto: Callable[[], Any]) -> Run:
         except Exception as e:  # protobuf's own, of a model beyond 2 GiB
             raise ModelError(f"cannot be changed: {e}") from e
         return subject.open(path, subject.batch)
-
-
-def _in_float16(way: Way) -> Way:
-    """Where nothing overflows float16 only rounds, which is no fault: the reference's own outputs then."""
-    from seatrial.precision.half import halved
-    from seatrial.precision.prepare import LEAST_OPSET, prepared
-
-    half = _opened(way.subject, lambda: halved(prepared(way.subject.model, LEAST_OPSET), "fp16", {}).proto)
-    whole = way.subject.run
-
-    def run(feeds: Feeds) -> list[Array]:
-        own = [np.array(o) for o in whole(feeds)]
-        given = [np.array(o) for o in half(feeds)]
-        if not any(_overflown(o, g) for o, g in zip(own, given, strict=True)):
-            return own
-        return given
-
-    return way.with_run(run)
-
-
-def _overflown(own: Array, given: Array) -> bool:
-    if own.dtype.kind != "f" or own.shape != given.shape:
-        return own.shape != given.shape
-    if not np.isfinite(given[np.isfinite(own)]).all():
-        return True
-    finite = np.isfinite(own)
-    with np.errstate(over="ignore"):
-        apart = np.abs(given[finite].astype(np.float64) - own[finite]).mean() if finite.any() else 0.0
-        size = np.abs(own[finite]).mean(dtype=np.float64) if finite.any() else 0.0
-    return bool(apart > OVERFLOWN * size)
 
 
 def _of_graph(changed: Callable[[], Any]) -> Callable[[Way], Way]:
