@@ -72,7 +72,9 @@ def sized(image: np.ndarray, hw: tuple[int, int], how: Any = cv2.INTER_LINEAR) -
     return how(image, hw) if callable(how) else cv2.resize(image, hw[::-1], interpolation=how)
 
 
-def letterbox(image: np.ndarray, how: Any = cv2.INTER_LINEAR, pad: Any = 114, corner: str = "center", whole: Any = round):
+def letterbox(
+    image: np.ndarray, how: Any = cv2.INTER_LINEAR, pad: Any = 114, corner: str = "center", whole: Any = round
+):
     """The image of the input's size, its scale (y, x), and its offset (top, left)."""
     h, w = image.shape[:2]
     r = min(SIZE[0] / h, SIZE[1] / w)
@@ -152,14 +154,16 @@ class Shown:
 
     def __init__(self, candidate: Candidate, files: dict[str, bytes], stages: Sequence[str]) -> None:
         self.names, self.stages = list(files), frozenset(stages)
-        self._candidate, self._files = candidate, files
+        self._taps = cache(lambda name: candidate.taps(files[name]))
 
     def load(self, name: str) -> Taps:
-        made = self._candidate.taps(self._files[name])
+        made = self._taps(name)
         return Taps(**{s: getattr(made, s) for s in self.stages})
 
 
-def compared(candidate: Candidate, level: str, way: Way | None = None, files: dict[str, bytes] | None = None) -> Comparison:
+def compared(
+    candidate: Candidate, level: str, way: Way | None = None, files: dict[str, bytes] | None = None
+) -> Comparison:
     files = demo_files() if files is None else files
     shown = Shown(candidate, files, LEVELS[level])
     return compare(way or reference(), files.__getitem__, list(files), shown, time_s=600)

@@ -60,7 +60,9 @@ class Resize:
     def _sample(self, image: Array, size_hw: HW) -> Array:
         k = self.kernel
         plain: dict[str, Any] = {"scale": 1, "dtype": "uint8", "layout": "nhwc", "color": k.color}
-        own = Preprocess(size=size_hw, mode="stretch", interpolation=k.interpolation, input_color=k.input_color, **plain)
+        own = Preprocess(
+            size=size_hw, mode="stretch", interpolation=k.interpolation, input_color=k.input_color, **plain
+        )
         return np.asarray(own(image)[0])
 
     def _laid(self, image: Array, geometry: Geometry) -> Array:

@@ -175,7 +175,9 @@ def _of_levels(image_hwc: Array, kernel: Preprocess) -> Array:
     """The tensor of levels between whole ones, which only a mistaken resize gives and the kernel does not take."""
     image = image_hwc
     if kernel.color != kernel.input_color:
-        image = image[..., ::-1] if kernel.color != "gray" else cv2.cvtColor(image, _GRAY[kernel.input_color])[..., None]
+        image = (
+            image[..., ::-1] if kernel.color != "gray" else cv2.cvtColor(image, _GRAY[kernel.input_color])[..., None]
+        )
     values = reference.normalise(image, kernel.scale, kernel.mean, kernel.std)
     if kernel.dtype in ("uint8", "int8"):
         values = reference.quantise(values, kernel.quant_scale or 1.0, kernel.zero_point, kernel.dtype)

@@ -29,7 +29,9 @@ _JPEG_DECODERS = {
     "decodes JPEG without smooth chroma upsampling": (False, True),
     "decodes JPEG with the fast inverse transform and without smooth chroma upsampling": (True, True),
 }
-DECODER_CURE = "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install simplejpeg"
+DECODER_CURE = (
+    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install simplejpeg"
+)
 
 
 def color_mutations(way: Way) -> Iterator[Mutation]:
@@ -84,7 +86,11 @@ def _conversions() -> Iterator[tuple[str, str, Callable[[Array], Array]]]:
     for limited in (False, True):
         said = "limited" if limited else "full"
         for a, b in (("BT.601", "BT.709"), ("BT.709", "BT.601")):
-            yield "yuv-matrix", f"converts {a} YUV by {b}'s matrix ({said} range)", _converted((a, limited), (b, limited))
+            yield (
+                "yuv-matrix",
+                f"converts {a} YUV by {b}'s matrix ({said} range)",
+                _converted((a, limited), (b, limited)),
+            )
     for what, change in _HALVES.items():
         yield "chroma-subsampling", what, change
 

@@ -43,7 +43,9 @@ def decode_mutations(way: Way) -> Iterator[Mutation]:
             yield setting("alpha-or-depth", _BEHIND[behind], DECODED, "decode", alpha=behind)
     key = "decode.alpha"
     yield Mutation("alpha-or-depth", "lays images on grey (128)", DECODED, _raw_changed(_on_gray), key)
-    yield Mutation("alpha-or-depth", "takes a palette's indices for grey levels", DECODED, _indices_for_levels, "decode.color")
+    yield Mutation(
+        "alpha-or-depth", "takes a palette's indices for grey levels", DECODED, _indices_for_levels, "decode.color"
+    )
     for what, change in _DEPTHS.items():
         yield Mutation("alpha-or-depth", what, DECODED, _raw_changed(_of_sixteen_bits(change)), "decode.sixteen_bit")
     if settings.color != "gray":
@@ -60,7 +62,9 @@ def _orientations(way: Way) -> Iterator[Mutation]:
         yield _oriented("turns images by EXIF the wrong way round", lambda tag: (_BACK.get(tag, tag),))
         yield _oriented("knows the orientations 3, 6 and 8 alone", lambda tag: (tag if tag in (3, 6, 8) else 1,))
         for k, what in _TURNS.items():
-            yield _oriented(f"turns every image with an orientation in EXIF {what}", lambda tag, k=k: (k if tag != 1 else 1,))
+            yield _oriented(
+                f"turns every image with an orientation in EXIF {what}", lambda tag, k=k: (k if tag != 1 else 1,)
+            )
     for k, what in _TURNS.items():
         yield _oriented(f"turns every image {what}", lambda tag, k=k: (tag if applied else 1, k))
 

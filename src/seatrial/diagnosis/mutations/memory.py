@@ -34,7 +34,9 @@ def memory_mutations(way: Way) -> Iterator[Mutation]:
     said = "reshapes HWC to CHW" if planar else "reshapes CHW to HWC"
     yield _laid("layout-reshape", f"{said}, which shuffles the pixels", _reshaped)
     yield _laid("layout-reshape", "swaps height and width", _sides_swapped)
-    yield _laid("non-contiguous", f"hands over the memory of a view that only says {'CHW' if planar else 'HWC'}", _reshaped)
+    yield _laid(
+        "non-contiguous", f"hands over the memory of a view that only says {'CHW' if planar else 'HWC'}", _reshaped
+    )
     yield _laid("non-contiguous", "hands over the memory of an image that was only viewed transposed", _as_it_lies)
     yield _laid("non-contiguous", "hands over the memory of a view that runs its channels backwards", _reversed_view)
     what = "hands over the memory of a view that runs its channels backwards and says CHW"
@@ -98,7 +100,9 @@ def _sliced(down: int, across: int) -> Callable[[Way], Way]:
     def change(way: Way) -> Way:
         def read(at: At) -> At:
             shape = at.value[::down, ::across].shape
-            return At(np.ascontiguousarray(at.value).reshape(-1)[: int(np.prod(shape))].reshape(shape).copy(), at.geometry)
+            return At(
+                np.ascontiguousarray(at.value).reshape(-1)[: int(np.prod(shape))].reshape(shape).copy(), at.geometry
+            )
 
         return way.before(RESIZED, read)
 

@@ -70,7 +70,9 @@ def _other_modes(pre: pipelines.Preprocess) -> Iterator[_Mode]:
     if pre.mode != "stretch":
         yield _Mode("stretches both sides to the size", lambda hw: fit(hw, size, "stretch"))
     if pre.mode in ("letterbox", "rect"):
-        yield _Mode("cuts the resized sides to whole pixels, which are rounded here", _letterbox(size, int, pre.pad_anchor))
+        yield _Mode(
+            "cuts the resized sides to whole pixels, which are rounded here", _letterbox(size, int, pre.pad_anchor)
+        )
         small = _letterbox(size, round, pre.pad_anchor, largest=1.0)
         yield _Mode("keeps the aspect and pads, but never enlarges", small)
     else:
@@ -88,7 +90,9 @@ def _other_modes(pre: pipelines.Preprocess) -> Iterator[_Mode]:
         yield _Mode(said, _squashed(size, fraction))
     if pre.mode != "pad":
         yield _Mode("does not resize, but crops or pads at the centre", _unresized(size))
-        yield _Mode("does not resize, but crops or pads at the right and below", lambda hw: Geometry(hw, hw, size, 0, 0))
+        yield _Mode(
+            "does not resize, but crops or pads at the right and below", lambda hw: Geometry(hw, hw, size, 0, 0)
+        )
 
 
 def _letterbox(size: HW, whole: Callable[[float], int], anchor: str, largest: float = float("inf")) -> Place:
