@@ -154,10 +154,10 @@ class Shown:
 
     def __init__(self, candidate: Candidate, files: dict[str, bytes], stages: Sequence[str]) -> None:
         self.names, self.stages = list(files), frozenset(stages)
-        self._candidate, self._files = candidate, files
+        self._taps = cache(lambda name: candidate.taps(files[name]))
 
     def load(self, name: str) -> Taps:
-        made = self._candidate.taps(self._files[name])
+        made = self._taps(name)
         return Taps(**{s: getattr(made, s) for s in self.stages})
 
 

@@ -21,6 +21,10 @@ Array = npt.NDArray[Any]
 MISMATCH = 10.0
 
 
+# Most that differ do so in one of so many elements already.
+_EVERY = 61
+
+
 @dataclass(frozen=True)
 class Tolerance:
     """|Δ| <= atol + rtol |reference|, element by element."""
@@ -31,6 +35,11 @@ class Tolerance:
     def holds(self, reference: Array, candidate: Array) -> bool:
         if reference.shape != candidate.shape:
             return False
+        if reference.size > 64 * _EVERY and not self._all(reference.ravel()[::_EVERY], candidate.ravel()[::_EVERY]):
+            return False
+        return self._all(reference, candidate)
+
+    def _all(self, reference: Array, candidate: Array) -> bool:
         if reference.dtype == candidate.dtype and reference.dtype.kind in "iub":
             return (
                 bool((reference == candidate).all())

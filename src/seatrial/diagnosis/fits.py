@@ -163,7 +163,7 @@ def fit_padding(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutat
     if not isinstance(pre, pipelines.Preprocess) or pre.mode not in PADDED or RESIZED not in stretch.stages:
         return []
     if stretch.end not in (RESIZED, INPUT):
-        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images), 0, 255)
+        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images), 0, 255, 32)
         return [padded((level,), f"pads with {level}", parameters=1)]
     border = _border(stretch, way, images)
     if border is None:
@@ -208,7 +208,10 @@ def fit_crop(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation
     if not isinstance(pre, pipelines.Preprocess) or pre.mode != "resize_center_crop" or RESIZED not in stretch.stages:
         return []
     side, ours = min(pre.size), short_of(pre)
-    short = _least(lambda v: _distance(stretch, cropped_from(v, ""), way, images), side, 2 * side)
+    # A crop that is some pixels off shows the model another image: the steps must be small.
+    short = _least(
+        lambda v: _distance(stretch, cropped_from(v, ""), way, images[:3]), side, 2 * side, max(1, side // 40)
+    )
     if short == ours:
         return []
     return [cropped_from(short, f"resizes the short side to {short} (crop fraction {side / short:.3g})", parameters=1)]
@@ -239,7 +242,7 @@ def _distance(stretch: Stretch, mutation: Mutation, way: Way, images: Sequence[i
     return mean([stretch.distance(changed, i) for i in images])
 
 
-def _least(distance: Callable[[int], float], low: int, high: int) -> int:
+def _least(distance: Callable[[int], float], low: int, high: int, step: int) -> int:
     """Of whole numbers, where the distance is least: on a grid, which is then made finer around the best."""
     known: dict[int, float] = {}
 
@@ -248,7 +251,6 @@ def _least(distance: Callable[[int], float], low: int, high: int) -> int:
             known[v] = distance(v)
         return known[v]
 
-    step = max(1, (high - low) // 8)
     best = min(range(low, high + 1, step), key=at)
     while step > 1:
         step = max(1, step // 2)
