@@ -190,6 +190,9 @@ def _warnings(compared: Comparison) -> list[Warning]:
     for stage in sorted(compared.reversed_at):
         said = f"the candidate's '{stage}' images have their channels in the other order than the plan's decode.color"
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
+    untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
+    for why in untried:
+        found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))
     unfinished = [p for p in compared.parts if p.found and p.found.out_of_time]
     if unfinished:
         said = "time was up before all known mistakes had been tried"

@@ -123,9 +123,12 @@ def _part(
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
     tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
     rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
-    found = search.find([m for m in tried if not (rounding and m.parameters)])
-    # What may be rounding is no mistake unless one gives exactly that.
-    if rounding and not (found.best and found.best.exact):
+    if rounding:
+        # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything.
+        found = search.find([m for m in tried if not m.parameters and m.stage != OUTPUTS], ())
+    else:
+        found = search.find(tried)
+    if rounding and found.best is None:
         return replace(part, way=before)
     explained = _with(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained)

@@ -19,6 +19,7 @@ from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
 from seatrial.diagnosis.way import At, Feeds, Mates, Run, Subject, Way
 from seatrial.errors import ModelError
+from seatrial.model.file import FAKE_SUFFIX
 
 Array = npt.NDArray[Any]
 BATCHES = (2, 4, 8, 16)
@@ -106,7 +107,7 @@ def _together(subject: Subject, batch: int) -> Mutation:
 
 def _of_other_files(way: Way) -> Iterator[Mutation]:
     subject = way.subject
-    if subject.open is None:
+    if subject.open is None or str(subject.model.path).endswith(FAKE_SUFFIX):
         return
 
     def ranged() -> Any:
@@ -114,7 +115,8 @@ def _of_other_files(way: Way) -> Iterator[Mutation]:
 
     yield Mutation("fp16-overflow", "computes all of the model in float16, which overflows", OUTPUTS, _of_graph(ranged))
     for what, changed in graph_changes(subject.model.path):
-        yield Mutation("pooling-mode", what, OUTPUTS, _of_graph(changed))
+        fault = "half-pixel" if what.startswith(("samples its resizes", "rounds coordinates")) else "pooling-mode"
+        yield Mutation(fault, what, OUTPUTS, _of_graph(changed))
     if subject.recalibrated is not None:
         for what, feeds in _CALIBRATED.items():
             yield Mutation("calibration", what, OUTPUTS, _of_calibration(feeds))
