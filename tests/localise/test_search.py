@@ -148,6 +148,9 @@ def test_with_little_memory_stretches_are_halved_and_the_same_is_found(between):
     whole, little = between(proto, made, pictures(1)), between(proto, made, pictures(1), budget_bytes=60_000)
     assert named(whole) == named(little) == places
     assert len(little.errors) < len(whole.errors) / 2
+    equal = between(proto, proto, pictures(1), budget_bytes=60_000)
+    assert (equal.verdict, equal.errors) == ("equal", ())
+    assert equal.reason.endswith("and every stretch of nodes on equal inputs")
 
 
 def test_a_renamed_network_is_matched_by_its_structure(between):

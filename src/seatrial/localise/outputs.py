@@ -130,9 +130,11 @@ def verdict_of(
     jumps: Sequence[Jump],
     alone: Sequence[str],
     untested: int,
+    tried: str,
 ) -> tuple[Verdict, str]:
     """Equal only where every output was compared and nothing inside differs. by_row: whether the limits hold for every row
-    too, as float32 can keep them. alone: A's outputs without a partner."""
+    too, as float32 can keep them. alone: A's outputs without a partner. untested: nodes that could not
+    be run alone; tried: what else was."""
     if not outputs:
         return "not enough", "no output of A has a partner in B: these are other networks, or other exports of one"
     worst = max(outputs, key=lambda o: _judged(o, by_row))
@@ -158,12 +160,8 @@ def verdict_of(
             "not enough",
             f"outputs agree on these inputs, but {nodes} otherwise on equal ones: other inputs may show it",
         )
-    tried = (
-        f", and every node that was tried ({count_of(untested, 'node')} could not be)"
-        if untested
-        else ", and every node"
-    )
-    return "equal", f"every output within {limits[0]:.2g} of its spread{tried}"
+    but = f" but {count_of(untested, 'node')} that could not be run alone" if untested else ""
+    return "equal", f"every output within {limits[0]:.2g} of its spread, and {tried} on equal inputs{but}"
 
 
 def _judged(o: OutputError, by_row: bool) -> float:

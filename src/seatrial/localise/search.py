@@ -77,12 +77,14 @@ def search(
     jumps: list[Jump] = []
     errors: dict[str, TensorError] = {}
     untested: list[str] = []
+    whole = True
     for way in _directions(a, b, matching):
         own = feeds if way.letter == "B" else [renamed(f, matching.pairs) for f in feeds]
         judged = _Search(way, own, precision, budget_bytes, says)
         judged.run()
         jumps += judged.jumps(a, b)
         untested += judged.untested(a)
+        whole = whole and judged.whole
         errors = judged.errors(a) | errors
     # Found from both sides, where neither runs on ONNX Runtime, it is a fault of the files: told once.
     once = {j.node: j for j in reversed(jumps)}.values()
@@ -94,6 +96,7 @@ def search(
         tuple(sorted(once, key=lambda j: j.position)),
         tuple(sorted(errors.values(), key=lambda e: e.position)),
         tuple(dict.fromkeys(untested)),
+        "every node" if whole else "every stretch of nodes",
         len(feeds),
         precision,
     )
@@ -220,12 +223,13 @@ def _summary(
     jumps: tuple[Jump, ...],
     errors: tuple[TensorError, ...],
     untested: tuple[str, ...],
+    tried: str,
     images: int,
     precision: str,
 ) -> InsideModel:
     limits = output_limits(precision)
     alone = [o for o in a.graph.outputs if o not in {x.tensor for x in outputs}]
-    verdict, reason = verdict_of(outputs, limits, precision == "fp32", jumps, alone, len(untested))
+    verdict, reason = verdict_of(outputs, limits, precision == "fp32", jumps, alone, len(untested), tried)
     return InsideModel(
         verdict=verdict,
         reason=reason,
