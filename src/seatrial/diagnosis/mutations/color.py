@@ -30,7 +30,7 @@ _JPEG_DECODERS = {
     "decodes JPEG with the fast inverse transform and without smooth chroma upsampling": (True, True),
 }
 DECODER_CURE = (
-    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install simplejpeg"
+    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install 'seatrial[parity]'"
 )
 
 
@@ -130,7 +130,7 @@ def _to_bgr(yuv: F32, matrix: str, limited: bool) -> Array:
     turned = (rows / gains[None]).astype(np.float32)
     offset = -(turned @ np.array([[start], [128.0], [128.0]], np.float32))
     bgr = cv2.transform(np.asarray(yuv, np.float32), np.concatenate([turned, offset], axis=1))
-    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(bgr), 0, 255), np.uint8)
 
 
 def _through_i420(bgr: Array) -> Array:
