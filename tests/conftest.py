@@ -14,6 +14,7 @@ import pytest
 import warm
 from hypothesis import settings
 from processes import SEATRIAL, ran
+from signal_stack import signal_stack_kept
 
 from seatrial.plan.load import load_plan
 
@@ -34,6 +35,12 @@ def pytest_configure() -> None:
 def pytest_unconfigure() -> None:
     if warm.begin.cache_info().currsize:
         warm.begin().end()
+
+
+@pytest.fixture(autouse=True)
+def _own_signal_stack() -> Iterator[None]:
+    with signal_stack_kept():
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

@@ -122,7 +122,10 @@ def test_a_list_of_tags_gives_a_code_a_kind(tmp_path):
 def test_a_doubt_about_the_stages_is_a_warning_too(record):
     m = next(c.measurement for c in record("trial").cells if c.measurement)
     assert unaccounted_time(m) is None
-    assert unaccounted_time(m.model_copy(update={"doubt": "so"})) == Warning("unaccounted-time", "so")
+    decode = m.stages["decode"].model_copy(update={"share": m.stages["decode"].share - 0.2})
+    found = unaccounted_time(m.model_copy(update={"stages": m.stages | {"decode": decode}}))
+    assert found.code == "unaccounted-time"
+    assert found.text.startswith("the stages add up to ")
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 Not for: which stages a request has. Whoever runs it says that; these are the names that others know a meaning for.
 """
 
+from collections.abc import Sequence
+
 DECODE, PREPROCESS, INFER, POSTPROCESS = "decode", "preprocess", "infer", "postprocess"
 PIPELINE_STAGES = (DECODE, PREPROCESS, INFER, POSTPROCESS)
 MODEL_STAGES = (INFER,)
@@ -16,3 +18,8 @@ QUEUE = "queue"
 SERVICE = "service"
 # The whole, by clock readings of its own.
 END_TO_END = "end_to_end"
+
+
+def kernel_column(stages: Sequence[str]) -> int:
+    """Of a row of start, stages and the whole: where the model's kernels run, else the whole."""
+    return next((1 + i for i, name in enumerate(stages) if name in (INFER, COMPUTE)), -1)

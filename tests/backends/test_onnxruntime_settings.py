@@ -260,6 +260,22 @@ def test_tensorrt_keeps_tf32_off_and_its_engines_apart(model, tmp_path, monkeypa
     assert Path(folders[0]).is_relative_to(tmp_path / "engines" / "onnxruntime-tensorrt")
     assert "trt_engine_cache_path" not in setup(engine_cache=False).provider_options
     assert not any("fp16" in o or "int8" in o for o in setup().provider_options)
+    builds = [table.session_setup(model, OpenOptions(build_number=n), provider).provider_options for n in range(3)]
+    assert builds[0] == setup().provider_options
+    for name in ("trt_engine_cache_path", "trt_timing_cache_path"):
+        assert len({b[name] for b in builds}) == 3, "builds that shared it would be alike"
+
+
+@pytest.mark.parametrize(
+    ("name", "shapes", "change"),
+    [
+        ("onnxruntime-tensorrt-rtx", {}, True),
+        ("onnxruntime-tensorrt-rtx", {"x": (1, 3)}, False),
+        ("onnxruntime-tensorrt", {}, False),
+    ],
+)
+def test_kernels_of_open_shapes_change_while_tensorrt_rtx_runs(model, name, shapes, change):
+    assert table.session_setup(model, OpenOptions(input_shapes=shapes), PROVIDERS[name]).kernels_change == change
 
 
 # ---- Bound on the device once ----

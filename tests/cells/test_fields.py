@@ -1,11 +1,49 @@
 """What a cell's fields warn of: types that compute, against what was asked for."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from seatrial.cells.fields import _computed_otherwise
+from seatrial.jobs.summarise import changed_kernels, measurement_of, unaccounted_time
+from seatrial.jobs.workload import OpenedFacts, Stopping, Timing
 from seatrial.runtimes.choice import BackendChoice
+from seatrial.stages import PIPELINE_STAGES
+
+OPENED = OpenedFacts(load_s=0.1, first_inference_s=0.1, details={}, io_policy="", kernels_change=True)
+
+
+def table(infer_ns):
+    """Rows of a pipeline whose decode grows from image to image."""
+    rows = [[1000 * k, 100 + 10 * k, 10, infer, 10, 120 + 10 * k + infer] for k, infer in enumerate(infer_ns)]
+    return np.array(rows, np.int64)
+
+
+STEP = table([2000] * 60 + [1000] * 90)
+
+
+@pytest.mark.parametrize(
+    ("rows", "opened", "code"),
+    [
+        (STEP, OPENED, "level-shift"),
+        (STEP[::-1], OPENED, "level-shift"),
+        (STEP, replace(OPENED, kernels_change=False), ""),
+        (STEP, None, ""),
+        (table([1000] * 100), OPENED, ""),
+        (table([1000] * 100), replace(OPENED, steady=False), "unsteady-warm-up"),
+    ],
+)
+def test_kernels_that_change_put_times_in_doubt(rows, opened, code):
+    found = changed_kernels(PIPELINE_STAGES, rows, opened)
+    assert (found.code if found else "") == code
+    stopping = Stopping(max_time_s=1, longest_run=20)
+    m = measurement_of(PIPELINE_STAGES, rows, 1, opened, Timing(ended="converged"), stopping)
+    assert m.doubt == (found.text if found else ""), "and nothing is judged by them"
+    assert unaccounted_time(m) is None
+    if code == "level-shift":
+        assert found.text.startswith("the latency went from 2.00 µs to 1.00 µs after 60 of 150 requests")
 
 
 @pytest.mark.parametrize(

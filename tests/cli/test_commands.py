@@ -28,8 +28,11 @@ COMMANDS = [
     "bench",
     "bench-kernels",
     "doctor",
+    "faults",
     "backends",
     "plan check",
+    "tap write",
+    "tap check",
     "plan schema",
 ]
 
@@ -260,7 +263,7 @@ def test_report_is_rendered_again(workspace, seatrial_cli):
 def test_breaking_the_demo_lists_its_faults(seatrial_cli):
     done = seatrial_cli("demo", "--break", "list", "--json", "-")
     assert done.returncode == 0
-    assert {"channel-order", "missing-scale", "exif-ignored"} <= set(json.loads(done.stdout[done.stdout.index("{") :]))
+    assert {"channel-order", "scale-missing", "exif"} <= set(json.loads(done.stdout[done.stdout.index("{") :]))
 
 
 def test_json_on_standard_output_stands_alone(workspace, seatrial_cli):

@@ -669,6 +669,24 @@ def test_a_stored_figure_that_is_not_known_calls_nothing(stored, edit, said):
     assert said in " ".join(done.stdout.split())
 
 
+def engine(digest):
+    def edit(data):
+        level(data)
+        data["cells"][0]["backend_kind"] = "tensorrt"
+        data["cells"][0]["measurement"]["backend_details"]["engine_digest"] = digest
+
+    return edit
+
+
+@pytest.mark.parametrize(("digest", "code"), [("sha256:1", 1), ("sha256:2", 3)])
+def test_stored_engines_are_called_where_both_runs_had_the_very_same(stored, digest, code):
+    done = compare(*stored(lambda d: (engine("sha256:1")(d), times(100.0)(d)), engine(digest)))
+    assert done.exit_code == code, done.output
+    assert ("each run has one build of an engine, and builds of one model differ" in " ".join(done.stdout.split())) == (
+        code == 3
+    )
+
+
 def below_zero(data):
     data["cells"][0]["measurement"]["stages"]["infer"]["mean"]["interval"] = [-1e-3, 3e-3]
 

@@ -17,7 +17,7 @@ from processes import below, descriptors
 from seatrial.compare import lockstep, turner, turns
 from seatrial.compare.lockstep import RoundHooks, RoundSize, run_round
 from seatrial.compare.round_plan import LEAST_BURST, MOST_BURST
-from seatrial.compare.turn_task import ModelTurns
+from seatrial.compare.turn_task import ModelTurns, SideFacts
 from seatrial.compare.turner import Side
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, ResultsError, UsageError
 from seatrial.interrupts import interrupts_held
@@ -370,6 +370,10 @@ class Asked:
     def __init__(self, *requests_s):
         self.requests_s = itertools.cycle(requests_s)
         self.counts = []
+        self.kernels_change = False
+
+    def facts(self):
+        return SideFacts(kernels_change=self.kernels_change)
 
     def command(self, letter, count):
         assert letter == b"w"
@@ -395,6 +399,46 @@ def test_a_warm_up_on_unlike_images_knows_what_they_take_on_average():
     warm = lockstep.warm_up(side)
     assert 0.02 < warm.request_s < 0.21
     assert warm.least_s == pytest.approx(0.0005), "by which alone nothing is refused"
+
+
+def changing(*requests_s):
+    side = Asked(*requests_s)
+    side.kernels_change = True
+    return side
+
+
+def test_a_warm_up_lasts_until_kernels_that_may_change_have_kept_their_level():
+    """Half a second on the first kernels, then others: what is planned by is of these alone."""
+    side = changing(*[0.002] * 250, *[0.001] * 100_000)
+    warm = lockstep.warm_up(side)
+    assert warm.steady
+    assert (warm.request_s, warm.least_s) == pytest.approx((0.001, 0.001))
+    assert lockstep.STEADY_S <= (sum(side.counts) - 250) * 0.001 < 2 * lockstep.STEADY_S
+    assert lockstep.warm_up(changing(0.001)).steady
+
+
+def test_a_warm_up_that_sees_no_level_ends_and_says_so():
+    side = changing(*(0.001 * 1.002**k for k in range(5000)))
+    assert not lockstep.warm_up(side).steady
+    assert not lockstep.warm_up(changing(3.0)).steady, "so few requests have no level"
+
+
+@pytest.mark.parametrize("script", [{}, {"kernels": {"at_ms": 0, "times": 1}}])
+def test_a_side_says_whether_its_kernels_may_change(workspace, tmp_path, quick, monkeypatch, script):
+    monkeypatch.setattr(lockstep, "STEADY_S", 0.05)
+    monkeypatch.setattr(lockstep, "MOST_STEADY_S", 0.5)
+    model = workspace.script("changing.fake.json", latency_ms=[0.3], **script)
+    found = run_round([side(model, name) for name in "ab"], tmp_path / "round", 0, RoundSize(blocks=2))
+    assert [f.kernels_change for f in found.facts.values()] == [bool(script)] * 2
+    assert script or not found.unsteady
+
+
+def test_a_step_between_turns_is_seen_where_kernels_may_change():
+    table = np.full((40, 3, 2), 2_000_000)
+    table[25:] = 1_000_000
+    assert lockstep._changed_level(SideFacts(("infer",), kernels_change=True), table, ["infer"])
+    assert not lockstep._changed_level(SideFacts(("infer",)), table, ["infer"])
+    assert not lockstep._changed_level(SideFacts(("infer",), kernels_change=True), table[:25], ["infer"])
 
 
 # Which images a side sees

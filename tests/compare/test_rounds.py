@@ -19,6 +19,7 @@ from seatrial.compare.pairs import block_logs, pair_of
 from seatrial.compare.question import METRICS, Question
 from seatrial.compare.round_plan import BLOCKS, SPARE, least_turns_s, plan_turns
 from seatrial.compare.rounds import MOST_BLOCKS, CutShortError, compare_sides
+from seatrial.compare.turn_task import ModelTurns
 from seatrial.compare.turner import Side
 from seatrial.errors import CellError, ModelError, ResultsError, UsageError
 from seatrial.history.records import Comparison
@@ -30,7 +31,7 @@ ALPHA = nominal_alpha(3, 0.05)
 # Of this module's stages, where it makes rounds up.
 STAGES = ["infer"]
 LABELS = ("old.onnx", "new.onnx")
-SIDE = Side("m", {"threads": 1})
+SIDE = Side("m", ModelTurns("m.fake.json", "fake", 1, 1, True, 0, {}, {}))
 
 
 def a_round(a, b, control, stages=("infer",), launched=("a", "b", "control"), noise=QUIET, wall_s=0.0) -> Round:
@@ -56,7 +57,7 @@ def rounds_of(effects: Sequence[float], controls: Sequence[float] | float = 0.0)
 
 
 def judge_rounds(rounds, late="", **asked) -> list[Comparison]:
-    return round_verdicts.judge_rounds(rounds, Question(**asked), LABELS, late)
+    return round_verdicts.judge_rounds(rounds, Question(**asked), LABELS, late=late)
 
 
 # From tables to one number a round
@@ -188,6 +189,15 @@ def test_verdicts(effects, verdict):
     (c,) = judge_rounds(rounds_of(effects))
     assert c.verdict == verdict, c.reason
     assert c.change.value == pytest.approx(np.expm1(np.median(effects)), abs=0.003)
+
+
+@pytest.mark.parametrize(("side", "said"), [("a", "A"), ("control", "A"), ("b", "B")])
+def test_a_side_whose_kernels_were_exchanged_calls_nothing(side, said):
+    rounds = rounds_of([0.05] * 8)
+    rounds[3] = replace(rounds[3], unsteady=frozenset([side]))
+    (c,) = judge_rounds(rounds)
+    assert c.verdict == "INCONCLUSIVE"
+    assert f"{said}'s runtime exchanges kernels as it runs, and in 1 of 8 rounds its latency kept no level" in c.reason
 
 
 def test_what_a_comparison_says_of_itself():

@@ -81,6 +81,14 @@ def ready(workspace):
     return lambda **parts: preflight(workspace.load(**parts), False, lambda _: None)
 
 
+def test_more_streams_than_cores_are_refused_before_anything_opens(ready):
+    cores = len(usable_cores())
+    with pytest.raises(
+        PlanError, match=f"matrix.backends, openvino-cpu, option streams: expected at most {cores}, the cores"
+    ):
+        ready(matrix="{backends: [{backend: openvino-cpu, options: {streams: 100000}}]}")
+
+
 # A model alone
 
 
@@ -106,6 +114,11 @@ def test_a_script_runs_on_the_fake_backend_whatever_is_asked_for(workspace):
     [
         ({"python": "/none"}, BackendUnavailableError, "'/none' cannot be run (No such file or directory); expected a"),
         ({"threads": 10_000}, UsageError, f"threads: expected at most {len(usable_cores())}, the cores"),
+        (
+            {"backend": "openvino-cpu:streams=100000"},
+            UsageError,
+            f"openvino-cpu, option streams: expected at most {len(usable_cores())}, the cores",
+        ),
         ({"backend": "onnxruntime"}, UsageError, "got 'onnxruntime' (did you mean 'onnxruntime-cpu'?)"),
         ({"backend": "nonsense"}, UsageError, "backend: expected one of onnxruntime-cpu, "),
         ({"backend": "nonsense", "python": sys.executable}, UsageError, "backend: expected one of onnxruntime-cpu, "),

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 import pytest
+from parity_records import RECORDS as PARITY
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -21,6 +22,7 @@ from seatrial.history.find import list_runs, load_record
 from seatrial.history.frame import load_results
 from seatrial.report.bench_text import print_bench
 from seatrial.report.comparison_text import print_comparison, print_verdict
+from seatrial.report.parity_text import print_parity
 from seatrial.report.tables import print_record, verdict_line
 
 HERE = Path(__file__).parent
@@ -84,6 +86,11 @@ def as_comparison(name):
     return page(tell)
 
 
+def as_parity(name):
+    """As `seatrial parity` prints it."""
+    return page(lambda out: print_parity(out, PARITY[name]))
+
+
 def as_list(name, *words):
     assert trials, "importing it registers the command"
     done = CliRunner().invoke(app, ["results", "--results", str(RECORDS / name), *words], prog_name="seatrial")
@@ -104,6 +111,7 @@ PAGES = {
     **{f"{name}.bench.txt": (as_bench, name) for name in ("bench", "single", "search", "mix")},
     **{f"{name}.comparison.txt": (as_comparison, name) for name in ("trial", "compare", "stored")},
     **{f"{name}.results.txt": (as_list, name) for name in ("trial", "bench", "compare", "interrupted")},
+    **{f"{name}.parity.txt": (as_parity, name) for name in PARITY},
     "trial.results.json": (as_json, "trial"),
     "trial.frame.csv": (as_table, "trial"),
 }  # fmt: skip

@@ -11,6 +11,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -70,6 +71,7 @@ def folder(tmp_path_factory):
     os.chdir(path)
     script("steady", latency_ms=[2])
     script("quick", latency_ms=[0.1])
+    script("changing", latency_ms=[1], kernels={"at_ms": 0, "times": 1})
     script("slow", latency_ms=[10])
     script("restless", latency_ms=RESTLESS)
     # One request to open it and 40 to 300 to warm up come first: it hits a measured one.
@@ -223,6 +225,15 @@ def test_peak_memory_is_without_the_tables_of_samples(measured):
         for w in ("steady.fake.json --max-time 300ms", SEARCH)
     )
     assert abs(search - single) < 15e6
+
+
+@pytest.mark.parametrize("load", ["", " --scenario multi-stream --clients 2", " --scenario server --rate 100"])
+def test_kernels_that_may_change_want_a_longer_warm_up_than_there_is_time(measured, load):
+    """A second of one level does not fit into 0.3 s, however fast the machine is."""
+    run = measured(f"changing.fake.json{load} --max-time 300ms")
+    (warning,) = [w for w in run.cells[0]["warnings"] if w["code"] in ("unsteady-warm-up", "level-shift")]
+    assert run.cells[0]["measurement"]["doubt"] == warning["text"]
+    assert warning["cure"].startswith("set kernel_strategy to eager or none")
 
 
 def test_gaps_have_a_cell_each_and_are_kept(measured):
@@ -666,7 +677,7 @@ def test_loadgen_makes_enough_queries_for_the_time(folder, per_s, single_ns, mul
 
 def opened_spin(service_ns):
     """A client of known service time, without a process or a model."""
-    return Opened([SpinWork(service_ns)], None, 0.0, 0.0)
+    return Opened([SpinWork(service_ns)], SimpleNamespace(kernels_change=False), 0.0, 0.0)
 
 
 def bench_task(load, max_time_s):

@@ -104,7 +104,7 @@ def soak(tmp_path, works, load, *, called="native", soak_s=0.35, capacity=1 << 1
     workload = model_workload(tmp_path / "m.fake.json", clients=len(works))
     stopping = Stopping(max_time_s=soak_s, longest_run=LONGEST_RUN)
     task = SoakTask(workload=workload, load=load, stopping=stopping, capacity=capacity, soak_s=soak_s)
-    backend = SimpleNamespace(native=called == "native")
+    backend = SimpleNamespace(native=called == "native", kernels_change=False)
     shared = SharedSamples.create(len(works), capacity, len(task.stages))
     try:
         opened = Opened(works, backend, 0.0, 0.0)

@@ -10,7 +10,7 @@ from seatrial.machine.environment import disturbances, environment, fingerprint,
 from seatrial.stats.sample import percentile_estimate
 from seatrial.stats.share import requests_needed
 from seatrial.stats.stopping import Look, StoppingRule
-from seatrial.timing.measure import image_order, measure, warm_up
+from seatrial.timing.measure import STEADY_NS, _Level, image_order, measure, warm_up
 
 
 def spin(microseconds):
@@ -80,7 +80,62 @@ def test_a_gap_separates_each_request_from_the_next_and_is_not_its_time(monkeypa
 def test_a_gap_longer_than_the_time_ends_with_it():
     result = measure(SpinWork(1000), 1, 60_000_000, median_known(5, 1e-9), quiet, gap_ns=3_600_000_000_000)
     assert (result.ended, len(result.table_ns)) == ("deadline", 1)
-    assert warm_up(SpinWork(1000), 1, 20_000_000, 3_600_000_000_000) == 1
+    assert warm_up(SpinWork(1000), 1, 20_000_000, 3_600_000_000_000).count == 1
+
+
+def stepping(step_s, factor):
+    """Requests of 20 ms, until so long after the first; then of that factor of it."""
+    began_ns = []
+
+    def iterate(lap):
+        began_ns.append(began_ns[0] if began_ns else now_ns())
+        spin(20_000 * (factor if now_ns() - began_ns[0] >= step_s * 1e9 else 1))
+        lap()
+
+    return PythonWork(iterate)
+
+
+def test_a_warm_up_lasts_until_kernels_that_may_change_have_kept_their_level():
+    began = now_ns()
+    found = warm_up(stepping(0.9, 0.02), 1, 60_000_000_000, level_of=1)
+    assert found.steady
+    assert now_ns() - began >= 900_000_000 + 0.5 * STEADY_NS
+
+
+def test_a_warm_up_without_the_time_for_a_level_says_so():
+    assert not warm_up(SpinWork(1000), 1, STEADY_NS // 3, level_of=1).steady
+    assert warm_up(SpinWork(1000), 1, STEADY_NS // 3).steady, "where nothing can change it, nobody asks"
+    assert not measure(SpinWork(1000), 1, STEADY_NS // 3, median_known(1, 0.9), quiet, level_of=1).steady
+
+
+@pytest.mark.parametrize(
+    ("took_ns", "kept"),
+    [
+        ([1_000_000] * 1100, True),
+        ([1_000_000] * 900, False),
+        ([2_000_000] * 100 + [1_000_000] * 900, False),
+        ([2_000_000] * 100 + [1_000_000] * 1100, True),
+        # Longer than a second, in fewer than 80 requests.
+        ([100_000_000] * 70, False),
+        ([100_000_000] * 90, True),
+    ],
+)
+def test_a_level_is_kept_for_a_second_and_eighty_requests(took_ns, kept):
+    starts = np.cumsum(took_ns) - took_ns[0]
+    assert _Level(0).is_kept(np.stack([starts, took_ns], axis=1)) == kept
+
+
+def test_the_level_is_of_the_stage_that_was_named():
+    """Images grow, and the model's time does not."""
+
+    def iterate(lap, runs=[0]):  # noqa: B006
+        runs[0] += 1
+        spin(100 * 1.002 ** runs[0])
+        lap()
+        spin(1000)
+        lap()
+
+    assert warm_up(PythonWork(iterate), 2, 30_000_000_000, level_of=2).steady
 
 
 def test_samples_go_to_the_table_that_was_given_and_others_can_read_it():

@@ -47,6 +47,23 @@ def test_a_candidate_that_contradicts_the_baseline_never_just_passes(workspace, 
 
 
 @pytest.mark.slow
+def test_a_budget_is_not_judged_by_kernels_that_may_have_changed(workspace):
+    """A second of one level does not fit into the time, however fast the machine is; the limit is generous."""
+    workspace.script("model.fake.json", kernels={"at_ms": 0, "times": 1})
+    outcome = trial(
+        workspace,
+        pipelines=BASE,
+        parity="",
+        budgets="[{metric: latency, max: 10 s}]",
+        measure="{max_time: 300 ms, min_samples: 20}",
+    )
+    (judged,) = [d for d in outcome.record.decisions if "latency" in d.check]
+    assert judged.verdict == "INCONCLUSIVE"
+    assert {"unsteady-warm-up", "level-shift"} & {w.code for w in outcome.record.cells[0].warnings}
+    assert judged.reason == outcome.record.cells[0].measurement.doubt
+
+
+@pytest.mark.slow
 def test_classes_are_compared_by_label_not_by_number(workspace):
     workspace.script("turned.fake.json", outputs={"y": {"shape": ["batch", 3], "values": "channel_mean"}})
     named = BASE.replace("task: classify", "task: classify, labels: [red, green, blue]")

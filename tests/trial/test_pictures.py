@@ -9,6 +9,7 @@ import pytest
 from seatrial.cells.matrix import expand
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import bare_record
+from seatrial.drawing.results import HEIGHT, PALETTE, WIDTH
 from seatrial.history.run_folder import new_run
 from seatrial.kernels.oriented import corners_of
 from seatrial.kernels.results import (
@@ -23,7 +24,6 @@ from seatrial.kernels.results import (
 )
 from seatrial.parity.accuracy import evaluate
 from seatrial.pipeline.results import ResultsWriter
-from seatrial.trial.drawing import HEIGHT, PALETTE, WIDTH
 from seatrial.trial.pictures import MOST_NAMED, draw_pictures
 from seatrial.trial.telling import EMPTY_PICTURES, PICTURES, WRONG_PICTURES
 

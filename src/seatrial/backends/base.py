@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, Work
-from seatrial.errors import ModelError, did_you_mean
+from seatrial.backends.reasons import first_line
+from seatrial.errors import CellError, ModelError, did_you_mean
 from seatrial.runtimes.settings import Value
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ class OpenOptions:
     """threads is the runtime's intra-op pool, of each client; input_shapes fixes dynamic dimensions by input name, and
     named_sizes says the same by dimension name, for runtimes that ask for that. clients says how many requests will run
     at once: `another()` gives each its own. open_shapes: none is fixed, since each request brings its own. settings: the
-    backend's own options, by the names in runtimes/settings.py, as the plan gives them.
+    backend's own options, by the names in runtimes/settings.py, as the plan gives them. build_number: which of several
+    independent builds of an engine, for backends that keep one; 0 is the one that cells run, and the others share nothing
+    with it or one another of what a builder remembers.
     """
 
     threads: int = 1
@@ -42,6 +45,7 @@ class OpenOptions:
     named_sizes: Mapping[str, int] = field(default_factory=dict)
     open_shapes: bool = False
     settings: Mapping[str, Value] = field(default_factory=dict)
+    build_number: int = 0
 
     @classmethod
     def for_shapes(
@@ -68,11 +72,13 @@ class Availability:
 class Backend(Protocol):
     """An opened model. Use as a context manager; `close` may be called twice.
 
-    native: whether its work is called without the interpreter.
+    native: whether its work is called without the interpreter. kernels_change: whether the runtime may exchange kernels for
+    quicker ones while it runs, so that a warm-up is over once the latency keeps its level.
     """
 
     name: str
     native: bool
+    kernels_change: bool
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -103,6 +109,10 @@ class Backend(Protocol):
         """What really runs: runtime version, provider or device, inference precision, threads, and what calls it."""
         ...
 
+    def failure(self, error: Exception) -> CellError:
+        """What a request failed with that the timing loops ran, in words for people."""
+        ...
+
     def computed_in(self, feeds: Mapping[str, npt.NDArray[Any]]) -> dict[str, int]:
         """How many convolutions and matrix products compute in which type, by the runtime's own account: {'fp32': 54}.
 
@@ -130,7 +140,9 @@ class Closing(ABC):
     works_on_device: whether a work was asked for that copies its inputs to the device once, and no output back.
     """
 
+    name: str
     native: bool = False
+    kernels_change: bool = False
     in_place: bool = True
     works_on_device: bool = False
     _options: OpenOptions
@@ -159,6 +171,10 @@ class Closing(ABC):
         elif self._options.open_shapes:
             outputs = "outputs allocated in each run"
         return ", ".join([inputs, outputs, "shapes open" if self._options.open_shapes else "shapes fixed when opened"])
+
+    def failure(self, error: Exception) -> CellError:
+        """Of a request that the timing loops ran without `run`."""
+        return CellError(f"{self.name} failed in a run: {first_line(error)}", refusal=True)
 
     def __enter__(self) -> Self:
         return self

@@ -7,6 +7,7 @@ A script is a JSON file called *.fake.json:
      "stall": {"at": 20, "ms": 50},                                      # one request that takes so much longer
      "leak_bytes": 4096,                                                 # kept for ever, of each request
      "drift_per_s": 0.001,                                               # how much longer, by that of itself, a second
+     "kernels": {"at_ms": 300, "times": 0.5},                            # others from so long behind the first request on
     "load_ms": 5, "fail": {"at": 10, "how": "raise", "batch": 1}}         # raise, segfault, kill, hang or exit
 "values": "channel_mean" gives the mean of each input channel, so that a test can see what preprocessing did.
 """
@@ -43,6 +44,8 @@ class FakeBackend(Closing):
         self._runs = 0
         self._began_ns = 0
         self._leaked: list[bytearray] = []
+        # Unasked, as a runtime that compiles them meanwhile.
+        self.kernels_change = "kernels" in script
         self._latencies_ns = [int(ms * 1e6) for ms in script.get("latency_ms", [0])]
 
     @classmethod
@@ -64,6 +67,9 @@ class FakeBackend(Closing):
         began_ns = now_ns()
         self._began_ns = self._began_ns or began_ns
         longer = 1 + self._script.get("drift_per_s", 0.0) * (began_ns - self._began_ns) / 1e9
+        kernels = self._script.get("kernels")
+        if kernels and began_ns - self._began_ns >= 1e6 * kernels["at_ms"]:
+            longer *= kernels["times"]
         deadline_ns = began_ns + int(longer * self._latencies_ns[self._runs % len(self._latencies_ns)])
         if leak := self._script.get("leak_bytes", 0):
             # Written: pages that nobody has touched are in no resident memory.

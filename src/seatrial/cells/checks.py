@@ -6,6 +6,7 @@ from seatrial.backends import availability
 from seatrial.backends.catalogue import takes
 from seatrial.errors import BackendUnavailableError, UsageError
 from seatrial.machine.environment import usable_cores
+from seatrial.runtimes import openvino
 from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
 from seatrial.runtimes.names import problem_of
 from seatrial.runtimes.settings import problems_of
@@ -32,9 +33,21 @@ def check_name(backend: str | BackendChoice) -> BackendChoice:
         choice = read_choice(backend, settings) if isinstance(backend, str) else backend
     except ValueError as e:
         raise UsageError(str(e), option="backend") from None
-    for option, problem in problems_of(choice.backend, settings, choice.options).items():
+    for option, problem in misfits(choice).items():
         raise UsageError(f"{choice.backend}, option {option}: {problem}", option="backend")
     return choice
+
+
+def misfits(choice: BackendChoice) -> dict[str, str]:
+    """What is wrong with each option, by its name: what the backend does not take, and what this machine has not."""
+    found = problems_of(choice.backend, takes(choice.backend), choice.options)
+    streams, cores = choice.options.get("streams"), len(usable_cores())
+    if "streams" not in found and choice.backend in openvino.SETTINGS and isinstance(streams, int) and streams > cores:
+        found["streams"] = (
+            f"expected at most {cores}, the cores that this process may use, got {streams}: each stream computes on a core of "
+            "its own; give fewer, or auto"
+        )
+    return found
 
 
 def check_backend(backend: str | BackendChoice) -> BackendChoice:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
 from seatrial.history.records import EngineComparison, Measured, Measurement, said_of_types
-from seatrial.jobs.summarise import exact, measurement_of, not_converged, unaccounted_time
+from seatrial.jobs.summarise import changed_kernels, exact, measurement_of, not_converged, unaccounted_time
 from seatrial.jobs.workload import Workload
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
@@ -31,7 +31,8 @@ def cell_measurement(
             "engines": {stage: _engine_comparison(times) for stage, times in answer.engines.items()},
         }
     )
-    warnings = [unaccounted_time(m), not_converged(m, answer.timing, "measure.max_time")]
+    changed = changed_kernels(PIPELINE_STAGES, table_ns, answer.opened)
+    warnings = [unaccounted_time(m), changed, not_converged(m, answer.timing, "measure.max_time")]
     if answer.image_source == "disk":
         said = "the images did not fit in memory: decode includes reading them from disk"
         warnings.append(Warning("images-on-disk", said))

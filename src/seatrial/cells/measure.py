@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,7 @@ from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
 from seatrial.pipeline.decoders import has_two_engines
 from seatrial.plan import pipelines
-from seatrial.stages import PIPELINE_STAGES
+from seatrial.stages import PIPELINE_STAGES, kernel_column
 from seatrial.timing.measure import CAPACITY, measure
 from seatrial.warning import Warning
 
@@ -81,8 +81,10 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             task.stopping.rule(PIPELINE_STAGES),
             lambda share: tell("measuring", share),
             samples=table,
+            level_of=kernel_column(PIPELINE_STAGES) if opened.backend.kernels_change else None,
         )
-        times = MeasureAnswer(opened=opened.facts(), timing=timing_of(measured))
+        facts = replace(opened.facts(), steady=measured.steady)
+        times = MeasureAnswer(opened=facts, timing=timing_of(measured))
         if task.timing_only:
             return times
         tell("collecting results", 1.0)

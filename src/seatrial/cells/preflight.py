@@ -15,6 +15,7 @@ from typing import Any
 
 from seatrial.backends import availability
 from seatrial.backends.catalogue import takes
+from seatrial.cells.checks import misfits
 from seatrial.cells.class_checks import map_truth, relabellings_of, sigma_notes, truth_of
 from seatrial.cells.fitted_images import check_geometry
 from seatrial.cells.inputs import COMMON, Inputs
@@ -43,7 +44,6 @@ from seatrial.pipeline.build import check_kernels
 from seatrial.pipeline.source_files import source_files
 from seatrial.plan import pipelines
 from seatrial.plan.load import PlanFile
-from seatrial.runtimes.settings import problems_of
 from seatrial.warning import Warning
 
 
@@ -225,11 +225,11 @@ def _check_backends(plan: PlanFile) -> None:
     missing = [a for a in map(availability, dict.fromkeys(c.backend for c in choices)) if not a.ok]
     if missing:
         raise BackendUnavailableError("\n".join(f"backend {a.name}: {a.reason}; {a.cure}" for a in missing))
-    # Of seatrial's own the plan itself was checked; what a third party takes is known now.
+    # Of seatrial's own the plan itself was checked; what a third party takes, and this machine has, is known now.
     problems = [
         f"{plan.path}: matrix.backends, {c.label}, option {name}: {why}"
         for c in choices
-        for name, why in problems_of(c.backend, takes(c.backend), c.options).items()
+        for name, why in misfits(c).items()
     ]
     if problems:
         raise PlanError("\n".join(problems))

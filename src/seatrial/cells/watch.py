@@ -26,5 +26,8 @@ class Watcher:
         """For whoever runs the cell."""
         return lambda step, share: self.step(cell, step, share)
 
+    def diagnoses(self, pipeline: str) -> None:
+        """A pipeline's answers failed, and why is looked into."""
+
     def cell_ends(self, record: CellRecord) -> None:
         """A cell's record is written."""

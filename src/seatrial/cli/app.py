@@ -19,7 +19,21 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark, not a crash
     try:
-        from seatrial.cli import bench, build, compare, convert, doctor, inspect, kernels, plans, quick, trials  # noqa: F401 - each registers its commands
+        from seatrial.cli import (  # noqa: F401 - each registers its commands
+            bench,
+            build,
+            compare,
+            convert,
+            doctor,
+            faults,
+            inspect,
+            kernels,
+            parity,
+            plans,
+            quick,
+            tap,
+            trials,
+        )
     except KeyboardInterrupt:
         sys.exit(ExitCode.INTERRUPTED)
     # The shortest way: a model's file in place of a command.

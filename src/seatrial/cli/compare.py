@@ -96,7 +96,7 @@ def compare(
 ) -> ExitCode:
     """Compare A and B in lock-step: fresh processes that take turns, A against itself among them, with a verdict."""
     from seatrial.compare.live import run_comparison
-    from seatrial.compare.rounds import TooLittleTimeError
+    from seatrial.compare.question import TooLittleTimeError
     from seatrial.compare.stored import compare_stored
     from seatrial.gate.verdict import exit_code
     from seatrial.history.run_folder import new_run
@@ -186,6 +186,9 @@ def _progress(status: Any, question: Any) -> Any:
     looks = question.looks
 
     def tell(step: str, share: float) -> None:
+        if not step.startswith("round"):
+            status.update(Text(step))
+            return
         # Behind the first look nobody knows how many there will be.
         of = f"{share:.0%} of the {looks[0]} before the first verdict" if share < 1 else f"at most {looks[-1]}"
         status.update(Text(f"{step}, {of}"))

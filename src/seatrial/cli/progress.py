@@ -84,6 +84,9 @@ class ProgressWatcher(Watcher):
         name = f"{cell.pipeline} · {configuration(cell.id)} · {step}"
         self.bar.update(self._task, description=f"{_clock(seconds)} left · {name}")
 
+    def diagnoses(self, pipeline: str) -> None:
+        self.bar.update(self._task, description=f"looking into why the answers of {pipeline} failed")
+
     def cell_ends(self, record: CellRecord) -> None:
         self._ended += 1
         self.bar.update(self._task, completed=self._ended)

@@ -59,7 +59,7 @@ def demo(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Run the bundled trial: version 2 of a small detector against version 1, on two runtimes, in fp32 and int8-u8."""
-    from seatrial.demo import FAULTS, PLAN
+    from seatrial.demo import ALIASES, FAULTS, PLAN
     from seatrial.plan import load_plan
 
     out = console(quiet, json)
@@ -68,6 +68,7 @@ def demo(
             hanging(out, (f"{name:<16} ", "bold"), broken.what)
         write_json(json, {name: broken.what for name, broken in FAULTS.items()})
         return ExitCode.PASS
+    fault = ALIASES.get(fault, fault) if fault else fault
     if fault is not None and fault not in FAULTS:
         raise UsageError(
             f"--break: expected one of {', '.join(FAULTS)}, got {fault!r}{did_you_mean(fault, list(FAULTS))}"

@@ -22,11 +22,16 @@ from seatrial.compare.turn_task import SideFacts
 from seatrial.compare.turner import LOAD_TIMEOUT_S, Side, Turner, open_turner
 from seatrial.errors import UsageError
 from seatrial.noise.watch import NoiseReport, NoiseWatch
+from seatrial.runtimes.engine_builds import engines_of
+from seatrial.stages import kernel_column
+from seatrial.stats.level import LEAST_SIDE, level_shift
 
 I64 = npt.NDArray[np.int64]
 Enough = Callable[[Mapping[str, I64], list[str]], bool]
 CheckTime = Callable[[float, float], None]
 WARM_UP_S, LEAST_WARM_UP = 0.15, 3
+# Where kernels may change while they run.
+STEADY_S, MOST_STEADY_S = 1.0, 10.0
 # A turn that takes so much longer than the warm-up said is stuck.
 LEAST_TURN_TIMEOUT_S, STUCK = 30.0, 100
 
@@ -36,7 +41,8 @@ class Round:
     """blocks_ns: per side (blocks, burst, stages + 1) int64: each stage, and last the whole.
 
     launched: the sides in the order in which their processes were started. restless: of each side, the share of its turns
-    after which its process worked on, and so took a core from the next side's turn.
+    after which its process worked on, and so took a core from the next side's turn. unsteady: sides whose kernels may change,
+    and whose latency kept no level before or during their turns.
     """
 
     blocks_ns: dict[str, I64]
@@ -47,6 +53,7 @@ class Round:
     noise: NoiseReport
     wall_s: float
     restless: Mapping[str, float] = field(default_factory=dict)
+    unsteady: frozenset[str] = frozenset()
 
     @property
     def requests_s(self) -> dict[str, float]:
@@ -120,11 +127,15 @@ def run_round(
         rng.shuffle(starts)
     with contextlib.ExitStack() as stack:
         turners: dict[str, Turner] = {}
+        # A builder times kernels while it builds, and would time the others' building too.
+        one_by_one = any(engines_of(side.choice) == "each time" for side in sides)
         for name in starts:
             turners[name] = stack.enter_context(
                 open_turner(by_name[name], folder, longest_turns(size.blocks, size.least_requests))
             )
-        for turner in turners.values():
+            if one_by_one:
+                turners[name].await_reply(LOAD_TIMEOUT_S)
+        for turner in () if one_by_one else turners.values():
             turner.await_reply(LOAD_TIMEOUT_S)
         _check_stages(turners.values())
         names = list(by_name)
@@ -164,7 +175,15 @@ def run_round(
         facts = {name: turners[name].facts() for name in names}
         restless = {name: turners[name].restless / done for name in names}
         found = tables(done)
-    return Round(found, stages, starts, burst, facts, watch.report(), time.monotonic() - began, restless)
+        unsteady = frozenset(n for n in names if not warm[n].steady or _changed_level(facts[n], found[n], stages))
+    return Round(found, stages, starts, burst, facts, watch.report(), time.monotonic() - began, restless, unsteady)
+
+
+def _changed_level(facts: SideFacts, blocks_ns: I64, stages: Sequence[str]) -> bool:
+    # These rows have no start.
+    column = kernel_column(stages)
+    in_order = blocks_ns[:, :, column - 1 if column > 0 else -1].ravel()
+    return facts.kernels_change and level_shift(in_order) is not None
 
 
 def image_seed(seed: int) -> int:
@@ -190,19 +209,23 @@ def turn_orders(names: list[str], blocks: int, rng: random.Random) -> Iterator[l
 
 @dataclass(frozen=True)
 class WarmUp:
-    """What a request takes, and a turn beside its requests: both to plan by, not to judge by."""
+    """What a request takes, and a turn beside its requests: both to plan by, not to judge by. steady: False where kernels may
+    change, and the latency kept no level for STEADY_S within MOST_STEADY_S."""
 
     request_s: float
     least_s: float
     hand_over_s: float
+    steady: bool = True
 
 
 def warm_up(turner: Turner) -> WarmUp:
     """Runs alone for WARM_UP_S of requests, in longer and longer turns, which leaves a pool's coming to rest out of it.
 
-    request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest.
+    request_s is the mean behind the first turn, since images differ; least_s of the turn that was quickest. Where kernels may
+    change it goes on until turns have kept their level, and what was before that is in no figure.
     """
-    count = 1
+    changing, in_all_s = turner.facts().kernels_change, 0.0
+    count, steady = 1, True
     turns: list[tuple[int, float]] = []
     hand_overs_s: list[float] = []
     while True:
@@ -210,13 +233,31 @@ def warm_up(turner: Turner) -> WarmUp:
         took_s = turner.command(b"w", count)
         hand_overs_s.append(time.monotonic() - sent - took_s)
         turns.append((count, took_s))
+        in_all_s += took_s
+        if changing:
+            latest, steady = _of_one_level(turns)
+            if not steady and in_all_s < MOST_STEADY_S:
+                count *= 2 if took_s < BURST_S else 1
+                continue
+            turns = latest
         done, spent_s = map(sum, zip(*turns, strict=True))
         if spent_s >= WARM_UP_S and (done >= LEAST_WARM_UP or took_s >= SLOW_S):
             break
         count *= 2 if took_s < BURST_S else 1
     counts, seconds = zip(*(turns[1:] or turns), strict=True)
     least_s = min(took_s / count for count, took_s in turns)
-    return WarmUp(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2])
+    return WarmUp(sum(seconds) / sum(counts), least_s, sorted(hand_overs_s)[len(hand_overs_s) // 2], steady)
+
+
+def _of_one_level(turns: list[tuple[int, float]]) -> tuple[list[tuple[int, float]], bool]:
+    """The latest turns that took STEADY_S together, and whether they kept one level with as many before them as a shift could
+    hide in."""
+    latest_s = np.cumsum([took_s for _, took_s in reversed(turns)])
+    enough = max(int(np.searchsorted(latest_s, STEADY_S)) + 1, LEAST_SIDE)
+    if enough + LEAST_SIDE > len(turns):
+        return turns, False
+    looked_at = [took_s / count for count, took_s in turns[-enough - LEAST_SIDE :]]
+    return turns[-enough:], level_shift(looked_at) is None
 
 
 def bursts_of(rows: I64, blocks: int, burst: int) -> I64:

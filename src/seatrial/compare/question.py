@@ -14,6 +14,14 @@ METRICS = ("p50", "p90", "p95", "p99", "mean")
 MOST_CONFIDENCE = 0.9999
 
 
+class TooLittleTimeError(UsageError):
+    """No verdict fits into the time. enough_s: a time into which one would."""
+
+    def __init__(self, enough_s: int, text: str, *, key: str, option: str) -> None:
+        self.enough_s = enough_s
+        super().__init__(text, key=key, option=option)
+
+
 @dataclass(frozen=True)
 class Question:
     """What is asked of A and B. margin: a share such as 0.02; max_time_s: no round starts that would end after it.

@@ -11,13 +11,15 @@ import random
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from seatrial.compare.builds import Builds, make_builds
 from seatrial.compare.lockstep import Round, RoundHooks, RoundSize, run_round
 from seatrial.compare.pairs import CONTROL, A, B, stage_and_columns, well_known
-from seatrial.compare.question import Question
+from seatrial.compare.question import Question, TooLittleTimeError
 from seatrial.compare.round_plan import BLOCKS, least_turns_s, round_budget_s, time_needed_s
 from seatrial.compare.turner import Side
 from seatrial.compare.verdicts import judge_rounds
@@ -33,14 +35,6 @@ HOPE = 1.25
 
 
 Tell = Callable[[str, float], None]
-
-
-class TooLittleTimeError(UsageError):
-    """No verdict fits into the time. enough_s: a time into which one would."""
-
-    def __init__(self, enough_s: int, text: str, *, key: str, option: str) -> None:
-        self.enough_s = enough_s
-        super().__init__(text, key=key, option=option)
 
 
 class CutShortError(CellError):
@@ -67,19 +61,29 @@ def compare_sides(
     called = {A: f"A, {labels[0]}", B: f"B, {labels[1]}", CONTROL: f"A again, {labels[0]}"}
     sides = [Side(n, s.work, s.python, s.environment, called[n]) for n, s in ((A, a), (B, b), (CONTROL, a))]
     rounds: list[Round] = []
+    builds = Builds()
     try:
-        return _rounds_to_verdicts(sides, question, folder, labels, tell, rounds)
+        began = time.monotonic()
+        builds = make_builds(sides[0], sides[1], question, folder, tell)
+        question = replace(question, spent_s=question.spent_s + time.monotonic() - began)
+        return _rounds_to_verdicts(sides, builds, question, folder, labels, tell, rounds)
     except (SeatrialError, KeyboardInterrupt) as e:
         if not rounds or isinstance(e, UsageError):
             raise
         why = e.for_command_line() if isinstance(e, SeatrialError) else "interrupted"
-        raise CutShortError(judge_rounds(rounds, question, labels, cut=why), e) from e
+        raise CutShortError(judge_rounds(rounds, question, labels, builds, cut=why), e) from e
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _rounds_to_verdicts(
-    sides: Sequence[Side], question: Question, folder: Path, labels: tuple[str, str], tell: Tell, rounds: list[Round]
+    sides: Sequence[Side],
+    builds: Builds,
+    question: Question,
+    folder: Path,
+    labels: tuple[str, str],
+    tell: Tell,
+    rounds: list[Round],
 ) -> list[Comparison]:
     began = time.monotonic()
     looks = question.looks
@@ -96,10 +100,10 @@ def _rounds_to_verdicts(
     for look in looks:
         while len(rounds) < look:
             if rounds and (late := _too_late(rounds, question, left_s())):
-                return judge_rounds(rounds, question, labels, late=late)
+                return judge_rounds(rounds, question, labels, builds, late=late)
             rounds.append(
                 run_round(
-                    sides,
+                    builds.sides_of(sides, len(rounds)),
                     folder,
                     question.seed * 1000 + len(rounds),
                     RoundSize(
@@ -119,7 +123,7 @@ def _rounds_to_verdicts(
             )
             # Of a stage that is not there: after one round, not after eight.
             stage_and_columns(rounds[0].stages, question)
-        comparisons = judge_rounds(rounds, question, labels)
+        comparisons = judge_rounds(rounds, question, labels, builds)
         if all(c.verdict != "INCONCLUSIVE" for c in comparisons):
             break
         blocks = _more_blocks(comparisons, blocks)

@@ -103,12 +103,7 @@ def model_subject(model: Path, **options: Any) -> Subject:
 
 def _label(name: str, side: Side) -> str:
     where = f" by {side.python}" if side.python != sys.executable else ""
-    return f"{name} on {_chosen(side).words()}{where}"
-
-
-def _chosen(side: Side) -> BackendChoice:
-    work = side.work
-    return BackendChoice(work.backend, "", work.options) if isinstance(work, ModelTurns) else work.backend
+    return f"{name} on {side.choice.words()}{where}"
 
 
 def pipeline_subject(

@@ -24,6 +24,7 @@ from seatrial.history.records import (
 from seatrial.history.run_folder import RunFolder
 from seatrial.machine.environment import environment
 from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.engine_builds import LEAST_BUILDS, engines_of
 from seatrial.stages import END_TO_END, QUEUE
 from seatrial.stats.compare import Verdict, as_said, judge, margin_words
 from seatrial.stats.separate import separate_effect, separate_noise_floor
@@ -88,9 +89,12 @@ def _match(a: Record, b: Record) -> list[tuple[CellRecord, CellRecord]]:
 
 def _backend_words(c: CellRecord) -> list[str]:
     """What a backend's name stands for: with other options it is another configuration, whatever it is called."""
-    choice = BackendChoice(c.backend_kind or c.backend, options=dict(sorted(c.backend_options.items())))
-    words = choice.words()
+    words = _choice(c).words()
     return [] if words == c.backend else [f"({words})"]
+
+
+def _choice(c: CellRecord) -> BackendChoice:
+    return BackendChoice(c.backend_kind or c.backend, options=dict(sorted(c.backend_options.items())))
 
 
 def _load_words(c: CellRecord) -> list[str]:
@@ -234,10 +238,23 @@ def _why_not_known(a: CellRecord, b: CellRecord, x: Measured, y: Measured, metri
     policies = [c.measured.io_policy for c in (a, b)]
     if all(policies) and policies[0] != policies[1]:
         return f"A's requests pay for other copies than B's: {policies[0]}; and {policies[1]}"
+    if why := _one_build_each(a, b):
+        return why
     how = [_called(c) for c in (a, b)]
     if how[0] != how[1]:
         return f"A was called {how[0]} and B {how[1]}, which takes time of its own: measure both by one loop"
     return ""
+
+
+def _one_build_each(a: CellRecord, b: CellRecord) -> str:
+    """Why engines speak for themselves and not for their models; '' where both ran the very same one, or none."""
+    digests = [c.measured.backend_details.get("engine_digest") for c in (a, b)]
+    if not any(engines_of(_choice(c)) for c in (a, b)) or (digests[0] and digests[0] == digests[1]):
+        return ""
+    return (
+        f"each run has one build of an engine, and builds of one model differ: it takes {LEAST_BUILDS} independent ones of "
+        "each, which a comparison of the models themselves makes"
+    )
 
 
 def _called(c: CellRecord) -> str:

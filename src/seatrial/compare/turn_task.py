@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from seatrial.runtimes.settings import Value
 @dataclass(frozen=True)
 class ModelTurns:
     """A model alone, on made-up inputs of these shapes; named_sizes: the same by the names of dimensions; options: the
-    backend's own."""
+    backend's own; build_number: as OpenOptions has it."""
 
     model: str
     backend: str
@@ -29,6 +29,7 @@ class ModelTurns:
     input_shapes: Mapping[str, tuple[int, ...]]
     named_sizes: Mapping[str, int]
     options: Mapping[str, Value] = field(default_factory=dict)
+    build_number: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class TurnTask:
     threads: int
     model: ModelTurns | None = None
     pipeline: Mapping[str, Any] | None = None
+
+    def with_build(self, number: int) -> TurnTask:
+        if self.model is not None:
+            return replace(self, model=replace(self.model, build_number=number))
+        return replace(self, pipeline={**(self.pipeline or {}), "build_number": number})
 
     def write(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self)), "utf-8")
@@ -55,12 +61,14 @@ class TurnTask:
 
 @dataclass(frozen=True)
 class SideFacts:
-    """stages: of its samples; details: what really runs; affinity: its cores. Where it broke on purpose, only why."""
+    """stages: of its samples; details: what really runs; affinity: its cores; kernels_change: as Backend has it. Where it broke
+    on purpose, only why."""
 
     stages: tuple[str, ...] = ()
     details: Mapping[str, str] | None = None
     affinity: tuple[int, ...] = ()
     load_s: float = 0.0
+    kernels_change: bool = False
     failure: Failure | None = None
 
     def write(self, path: Path) -> None:

@@ -28,6 +28,7 @@ from seatrial.jobs.refusals import explained, of_shapes
 from seatrial.jobs.shared import anonymous_file
 from seatrial.jobs.workload import PipelineWorkload
 from seatrial.model.file import inspect_model
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.units import format_seconds
 
 I64 = npt.NDArray[np.int64]
@@ -51,6 +52,11 @@ class Side:
     python: str = sys.executable
     environment: Mapping[str, str] = field(default_factory=dict)
     label: str = ""
+
+    @property
+    def choice(self) -> BackendChoice:
+        work = self.work
+        return BackendChoice(work.backend, "", work.options) if isinstance(work, ModelTurns) else work.backend
 
 
 class Turner:

@@ -2,9 +2,10 @@
 
 Run as `PYTHON -P -m seatrial.compare.turns TASK.json COMMANDS REPLIES SAMPLES`, the last three file descriptors. A command is
 one letter and a number: 'w' runs so many requests without keeping times, 't' keeps them, 'i' begins the order of images anew
-from that seed, 'q' ends. A reply is a letter and the nanoseconds that the requests took; it is given when every thread of
-this process is at rest, so that a pool that still spins takes nothing from the next side's turn. It may run under another
-interpreter than the one that compares, so what a model alone needs is NumPy and its runtime, and nothing else here.
+from that seed, 'b' builds the engine of that number, opens it and closes it again, 'q' ends. A reply is a letter and the
+nanoseconds that this took; it is given when every thread of this process is at rest, so that a pool that still spins takes
+nothing from the next side's turn. It may run under another interpreter than the one that compares, so what a model alone needs
+is NumPy and its runtime, and nothing else here.
 """
 
 from __future__ import annotations
@@ -44,13 +45,16 @@ LOOK_S, AT_REST = 0.0005, 0.25
 class SideWork:
     """What a side runs, the names of its stages, and what really runs.
 
-    restart: begins the order of images anew, from a seed; a model alone has none.
+    restart: begins the order of images anew, from a seed; a model alone has none. close: the backend's;
+    kernels_change: as it has it.
     """
 
     work: Work
     stages: list[str]
     details: dict[str, str]
     restart: Callable[[int], None] = lambda _seed: None
+    close: Callable[[], None] = lambda: None
+    kernels_change: bool = False
 
 
 def main() -> int:
@@ -79,7 +83,7 @@ def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
     # Else the cycle collector would run inside whichever request crosses its threshold, and be charged to it.
     gc.collect()
     gc.disable()
-    SideFacts(tuple(side.stages), side.details, tuple(affinity), loaded_s).write(Path(task.answer))
+    SideFacts(tuple(side.stages), side.details, tuple(affinity), loaded_s, side.kernels_change).write(Path(task.answer))
     rest = Rest()
     os.write(replies, REPLY.pack(rest.word(), 0))
     while command := os.read(commands, COMMAND.size):
@@ -89,6 +93,8 @@ def _serve(task: TurnTask, commands: int, replies: int, memory: int) -> None:
         began = now_ns()
         if letter == b"i":
             side.restart(number)
+        elif letter == b"b":
+            open_work(task.with_build(number)).close()
         else:
             samples = kept if letter == b"t" else StageSamples(number, len(side.stages))
             closed_loop(side.work, samples, deadline_ns=NO_DEADLINE_NS, most=number)
@@ -166,14 +172,15 @@ def _open_model(m: ModelTurns) -> SideWork:
     from seatrial.runtimes.choice import BackendChoice
     from seatrial.runtimes.options import model_stages
 
-    options = OpenOptions(m.threads, 1, m.input_shapes, m.named_sizes)
+    options = OpenOptions(m.threads, 1, m.input_shapes, m.named_sizes, build_number=m.build_number)
     choice = BackendChoice(m.backend, options=m.options)
     backend = open_backend(choice, Path(m.model), options, m.native)
     feeds = {s.name: made_up(m.input_shapes[s.name], s.dtype, m.seed) for s in backend.inputs()}
     first_run(backend, feeds)
     # The sides of a comparison are split alike: what only some devices tell apart is bench's.
     work = backend.work(feeds) if model_stages(choice) == MODEL_STAGES else PythonWork(run_once(backend, feeds))
-    return SideWork(work, list(MODEL_STAGES), {"called": "from Python", **backend.details()})
+    details = {"called": "from Python", **backend.details()}
+    return SideWork(work, list(MODEL_STAGES), details, close=backend.close, kernels_change=bool(backend.kernels_change))
 
 
 def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
@@ -185,7 +192,15 @@ def _open_pipeline(pipeline: Mapping[str, Any]) -> SideWork:
     opened = open_pipeline(TypeAdapter(PipelineWorkload).validate_python(pipeline))
     opened.iterate(lambda: None)
     details = {"called": "from Python", **opened.backend.details()}
-    return SideWork(PythonWork(opened.iterate), list(PIPELINE_STAGES), details, opened.restart)
+    backend = opened.backend
+    return SideWork(
+        PythonWork(opened.iterate),
+        list(PIPELINE_STAGES),
+        details,
+        opened.restart,
+        backend.close,
+        backend.kernels_change,
+    )
 
 
 if __name__ == "__main__":

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from seatrial.compare.builds import Builds
 from seatrial.compare.lockstep import Round
 from seatrial.compare.pairs import CONTROL, A, B, pair_of, stage_and_columns
 from seatrial.compare.question import Question
 from seatrial.compare.turn_task import SideFacts
 from seatrial.history.records import Comparison, Measured, Pair
+from seatrial.stats.builds import with_builds
 from seatrial.stats.compare import PairedEffect, Verdict, judge, paired_effect
 from seatrial.stats.launches import LaunchModes, launch_modes
 from seatrial.stats.multiplicity import benjamini_hochberg
@@ -26,14 +28,20 @@ MOST_RESTLESS = 0.05
 
 
 def judge_rounds(
-    rounds: Sequence[Round], question: Question, labels: tuple[str, str], late: str = "", cut: str = ""
+    rounds: Sequence[Round],
+    question: Question,
+    labels: tuple[str, str],
+    builds: Builds = Builds(),
+    late: str = "",
+    cut: str = "",
 ) -> list[Comparison]:
-    """One comparison a metric. late: why the time ends here; cut: why rounds ended before that, so that nothing is called."""
+    """One comparison a metric. builds: of the sides' engines. late: why the time ends here; cut: why rounds ended before that,
+    so that nothing is called."""
     stage, columns = stage_and_columns(rounds[0].stages, question)
     comparisons = []
     for metric in question.metrics:
-        pairs = [pair_of(r, metric, columns.index(stage)) for r in rounds]
-        comparison = _comparison(metric, stage, pairs, rounds, question, labels)
+        pairs = [_with_build(pair_of(r, metric, columns.index(stage)), builds, k) for k, r in enumerate(rounds)]
+        comparison = _comparison(metric, stage, pairs, rounds, question, labels, builds)
         if late and comparison.verdict == "INCONCLUSIVE":
             comparison = _with_reason(comparison, f"NOT CONVERGED: {late}")
         if cut:
@@ -42,6 +50,10 @@ def judge_rounds(
             )
         comparisons.append(comparison)
     return adjust_for_many(comparisons, 1 - question.confidence)
+
+
+def _with_build(pair: Pair, builds: Builds, number: int) -> Pair:
+    return pair.model_copy(update={"build": builds.number(number)}) if builds.engines else pair
 
 
 def _rounds(rounds: Sequence[Round]) -> str:
@@ -65,15 +77,29 @@ def adjust_for_many(comparisons: Sequence[Comparison], alpha: float) -> list[Com
 
 
 def _comparison(
-    metric: str, stage: str, pairs: list[Pair], rounds: Sequence[Round], question: Question, labels: tuple[str, str]
+    metric: str,
+    stage: str,
+    pairs: list[Pair],
+    rounds: Sequence[Round],
+    question: Question,
+    labels: tuple[str, str],
+    builds: Builds,
 ) -> Comparison:
-    effect = paired_effect([p.effect for p in pairs], question.confidence)
+    effects = [p.effect for p in pairs]
+    of_rounds = paired_effect(effects, question.confidence)
+    effect = with_builds(of_rounds, effects, [builds.number(k) for k in range(len(pairs))])
     control = paired_effect([p.control for p in pairs if p.control is not None], question.confidence)
     floor = _noise_floor(control) if effect.low is not None else None
     verdict, reason = _above_the_floor(*judge(effect, question.margin), effect, floor, question.margin)
     modes = _modes(pairs)
     verdict, reason = _unless_modal(verdict, reason, effect, modes)
-    verdict, reason = _unless_restless(verdict, reason, rounds)
+    verdict, reason = _unless_unsteady(*_unless_restless(verdict, reason, rounds), rounds)
+    if verdict == "INCONCLUSIVE" and effect != of_rounds:
+        reason += (
+            f"; {builds.count} builds of an engine differ by more than rounds of one: more time makes more of them"
+        )
+    if why := builds.why_too_few(len(rounds)):
+        verdict, reason = "INCONCLUSIVE", f"{reason}; {why}"
     a_value, b_value = _side(pairs, A, question), _side(pairs, B, question)
     return Comparison(
         a=labels[0],
@@ -96,6 +122,7 @@ def _comparison(
         control=_change(control),
         launched_second=_launched_second(pairs),
         pairs=tuple(pairs),
+        builds=builds.of_rounds(len(rounds)),
         details={n: _details(rounds[-1].facts[n]) for n in (A, B)},
         warnings=(*effect.warnings, *_warnings(metric, effect, pairs, rounds, question.margin, modes)),
     )
@@ -163,6 +190,17 @@ def _unless_restless(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> 
             return "INCONCLUSIVE", (
                 f"{reason}; {said}'s process was still at work after {share:.0%} of its turns, and took a core from the "
                 "other's: end what it does in the background, or compare two stored benches"
+            )
+    return verdict, reason
+
+
+def _unless_unsteady(verdict: Verdict, reason: str, rounds: Sequence[Round]) -> tuple[Verdict, str]:
+    """A side whose kernels were exchanged between or before its turns was measured with some of each."""
+    for said, names in (("A", (A, CONTROL)), ("B", (B,))):
+        if count := sum(any(name in r.unsteady for name in names) for r in rounds):
+            return "INCONCLUSIVE", (
+                f"{reason}; {said}'s runtime exchanges kernels as it runs, and in {count} of {_rounds(rounds)} its latency "
+                "kept no level: set kernel_strategy to eager or none"
             )
     return verdict, reason
 

@@ -6,46 +6,42 @@ For: the order of things. Not for: starting the process (job.py), or saying it (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from seatrial.diagnosis.distance import Tolerance, mean
+from seatrial.diagnosis.distance import mean
+from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.every import mutations_of
+from seatrial.diagnosis.result_fits import result_fits
+from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Found, Search
-from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, in_order
-from seatrial.diagnosis.stretch import Shown, Stretch, check_names
+from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
+from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.way import Way
-
-# Where nothing but rounding may differ, at each stage. Images are whole numbers; outputs may come of another runtime.
-TOLERANCES = {
-    DECODED: Tolerance(),
-    RESIZED: Tolerance(),
-    INPUT: Tolerance(1.3e-6, 1e-5),
-    OUTPUTS: Tolerance(1e-3, 1e-3),
-    RESULTS: Tolerance(),
-}
-# Another runtime moves a box across a threshold now and then. From the candidate's own outputs nothing may move.
-MOST_ODD_IMAGES = 0.05
+from seatrial.pipeline.results import Result
+from seatrial.taps.shown import Shown
 
 
 @dataclass(frozen=True)
 class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
-    differs. way: the reference with what explains the difference in it."""
+    differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
+    they should."""
 
     stretch: Stretch
     distances: Sequence[float]
     differing: tuple[int, ...]
     found: Found | None
     way: Way
+    on_purpose: bool = False
 
     @property
     def diverges(self) -> bool:
-        return self.found is not None
+        return self.found is not None or self.on_purpose
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,13 @@ class Comparison:
     candidate_alone: list[str]
     parts: list[Part]
     reversed_at: frozenset[str]
+    limits: Limits
     wall_s: float
+
+    def reference_results(self, way: Way) -> Iterator[Result]:
+        """The reference's own, image by image, from the encoded bytes."""
+        stretch = self.parts[-1].stretch
+        return (stretch.whole(way, i).value for i in range(len(self.names)))
 
 
 def compare(
@@ -67,9 +69,12 @@ def compare(
     shown: Shown,
     *,
     time_s: float,
+    other_model: bool = False,
+    limits: Limits = Limits(),
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
-    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left."""
+    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
+    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
@@ -80,10 +85,10 @@ def compare(
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
-        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline)
+        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
         parts.append(part)
         start, current = stage, part.way
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, time.monotonic() - began)
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, time.monotonic() - began)
 
 
 def _part(
@@ -95,22 +100,36 @@ def _part(
     ends: tuple[str, str],
     reversed_at: frozenset[str],
     deadline: float,
+    other_model: bool,
+    limits: Limits,
 ) -> Part:
     """before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
     start, end = ends
     part = None
     for geometry in dict.fromkeys((before, way)):
-        stretch = Stretch(start, end, names, shown, runner, geometry, TOLERANCES[end], reversed_at)
+        stretch = Stretch(start, end, names, shown, runner, geometry, limits, reversed_at)
         judged = _judged(stretch, way, names)
         if part is None or len(judged.differing) < len(part.differing):
             part = judged
     assert part
-    if not part.differing or _may_be_rounding(part, start, end):
+    if not part.differing:
         return replace(part, way=before)
+    if other_model and end == OUTPUTS:
+        return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
+    # Fitted on every other image that differs, so that what is confirmed was not fitted.
+    fitted = part.differing[::2] if len(part.differing) > 3 else part.differing
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
-    found = search.find(tried)
+    tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
+    rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
+    if rounding:
+        # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything.
+        found = search.find([m for m in tried if not m.parameters and m.stage != OUTPUTS], ())
+    else:
+        found = search.find(tried)
+    if rounding and found.best is None:
+        return replace(part, way=before)
     explained = _with(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained)
 
@@ -127,8 +146,10 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
     return Part(stretch, distances, tuple(sorted(differing, key=lambda i: -distances[i])), None, way)
 
 
-def _may_be_rounding(part: Part, start: str, end: str) -> bool:
-    return end == RESULTS and start not in (OUTPUTS,) and len(part.differing) <= MOST_ODD_IMAGES * len(part.distances)
+def _may_be_rounding(part: Part, way: Way) -> bool:
+    """Of every image that differs."""
+    stretch = part.stretch
+    return all(may_be_rounding(stretch.made(way, i).value, stretch.candidate(i), way.spec) for i in part.differing)
 
 
 def _reversed_at(way: Way, runner: Runner, names: Sequence[str], shown: Shown) -> frozenset[str]:

@@ -99,8 +99,8 @@ def same(stage: str, reference: Any, candidate: Any, tolerance: Tolerance) -> bo
     return tolerance.holds(reference, candidate)
 
 
-# Boxes of float32 pixels, and scores of a log of four digits: further apart is another answer.
-RESULT_TOLERANCE = 2e-3
+# A third of the table's 1e-3 across runtimes: of a pair, place, class and score count a third each.
+RESULT_TOLERANCE = 3e-4
 
 
 def mean(distances: Sequence[float]) -> float:

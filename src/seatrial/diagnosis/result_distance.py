@@ -31,8 +31,9 @@ from seatrial.pipeline.results import Result
 F64 = npt.NDArray[np.float64]
 # Of an object that one side alone has, and of results of unlike kinds.
 ALONE = 1.0
-# Below it two boxes are two objects.
-LEAST_OVERLAP = 0.1
+# Below it two boxes are two objects, unless classes are the same and scores no further apart than runtimes differ by.
+LEAST_OVERLAP, SAME_SCORE = 0.1, 2e-3
+NEVER = -1.0
 
 
 def result_distance(reference: Result, candidate: Result) -> float:
@@ -48,30 +49,38 @@ def result_distance(reference: Result, candidate: Result) -> float:
 
 
 def _objects(reference: Detections, candidate: Detections) -> float:
-    count = max(len(reference), len(candidate))
+    count = max(int(_is_object(reference).sum()), int(_is_object(candidate).sum()))
     if not count:
         return 0.0
-    pairs = _matched(reference, candidate)
+    pairs = matched(reference, candidate)
     wrong = sum(_wrong(reference, candidate, i, j, overlap) for i, j, overlap in pairs)
     return float(wrong + ALONE * (count - len(pairs))) / count
 
 
-def _matched(reference: Detections, candidate: Detections) -> list[tuple[int, int, float]]:
-    """Greedily by overlap, the same class first among those that lie alike."""
+def _is_object(found: Detections) -> npt.NDArray[np.bool_]:
+    """(N,): whether a box has sides. What was clipped to nothing is dropped by some code and kept by other, and nobody sees it;
+    a box that is turned inside out is another matter."""
+    boxes = np.asarray(found.boxes_xyxy).reshape(-1, 4)
+    return np.asarray((boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3]))
+
+
+def matched(reference: Detections, candidate: Detections, by_class: bool = True) -> list[tuple[int, int, float]]:
+    """Which is which, and how much they overlap: greedily by overlap, the same class (unless told not to) and score first
+    among those that lie alike. Boxes that lie nowhere near any other belong together where class and score are the same: these
+    may lie wrongly altogether."""
     overlaps = box_overlaps(reference.boxes_xyxy, candidate.boxes_xyxy)
     alike = np.asarray(reference.class_ids)[:, None] == np.asarray(candidate.class_ids)[None]
     near = np.abs(np.asarray(reference.scores, np.float64)[:, None] - np.asarray(candidate.scores, np.float64)[None])
-    rank = overlaps + 0.05 * alike - 0.01 * np.nan_to_num(near)
-    rank[overlaps < LEAST_OVERLAP] = -1.0
+    rank = overlaps + 0.05 * (alike & by_class) - 0.01 * np.nan_to_num(near)
+    elsewhere = overlaps < LEAST_OVERLAP
+    rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, NEVER)[elsewhere]
+    rank[~_is_object(reference)] = NEVER
+    rank[:, ~_is_object(candidate)] = NEVER
     pairs = []
-    for flat in np.argsort(rank, axis=None, kind="stable")[::-1][: rank.size]:
-        i, j = divmod(int(flat), rank.shape[1])
-        if rank[i, j] < 0:
-            if rank.flat[flat] == -1.0:
-                break
-            continue
+    while rank.size and rank.max() > NEVER:
+        i, j = divmod(int(rank.argmax()), rank.shape[1])
         pairs.append((i, j, float(overlaps[i, j])))
-        rank[i, :], rank[:, j] = -0.5, -0.5
+        rank[i, :], rank[:, j] = NEVER, NEVER
     return pairs
 
 
@@ -113,15 +122,23 @@ def _area(box: npt.NDArray[Any]) -> float:
 
 
 def box_overlaps(a_xyxy: npt.NDArray[Any], b_xyxy: npt.NDArray[Any]) -> F64:
-    """IoU (N, M); boxes without area, or turned inside out, overlap where they are the same."""
+    """IoU (N, M). Where either box has no area, or is turned inside out: 1 less the mean distance of its sides, in shares of
+    the greatest side, so that what was wrongly read is the same where it was read alike."""
     a, b = np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
     corner = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.prod(np.clip(corner, 0, None), axis=2)
-    areas = [np.prod(np.clip(x[:, 2:] - x[:, :2], 0, None), axis=1) for x in (a, b)]
+    sides = [x[:, 2:] - x[:, :2] for x in (a, b)]
+    areas = [np.prod(np.clip(s, 0, None), axis=1) for s in sides]
     union = areas[0][:, None] + areas[1][None] - shared
     overlaps = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    overlaps[(a[:, None] == b[None]).all(axis=2)] = 1.0
-    return np.asarray(overlaps)
+    odd = (areas[0][:, None] == 0) | (areas[1][None] == 0)
+    apart = np.abs(a[:, None] - b[None]).mean(axis=2)
+    longest = np.maximum(
+        np.abs(sides[0]).max(axis=1, initial=0)[:, None], np.abs(sides[1]).max(axis=1, initial=0)[None]
+    )
+    nearness = np.clip(1 - np.divide(apart, longest, out=np.full_like(apart, 1.0), where=longest > 0), 0, 1)
+    nearness[(apart == 0)] = 1.0
+    return np.asarray(np.where(odd, nearness, overlaps), np.float64)
 
 
 def _classes(reference: Classification, candidate: Classification) -> float:
@@ -137,7 +154,19 @@ def _classes(reference: Classification, candidate: Classification) -> float:
     # A list that is cut off says nothing of the classes behind its end.
     common = set(scores[0]) & set(scores[1]) if len(r) != len(c) else set(scores[0]) | set(scores[1])
     apart = sum(abs(scores[0].get(k, 0.0) - scores[1].get(k, 0.0)) for k in common)
-    return float(first + min(1.0, apart / 2)) / 2
+    return float(first + min(1.0, apart / 2) + _ranks(reference, candidate, scores[0])) / 3
+
+
+def _ranks(reference: Classification, candidate: Classification, own: dict[int, float]) -> float:
+    """Share of places at which another class stands, which the reference itself does not give about as much."""
+    count = min(len(reference.class_ids), len(candidate.class_ids))
+    last = float(reference.scores[-1])
+    wrong = 0
+    for k in range(count):
+        score = float(reference.scores[k])
+        apart = abs(score - own.get(int(candidate.class_ids[k]), last))
+        wrong += reference.class_ids[k] != candidate.class_ids[k] and apart > 1e-4 + 0.1 * abs(score)
+    return float(wrong) / count
 
 
 def _labels(reference: Labels, candidate: Labels) -> float:

@@ -239,6 +239,9 @@ class Search:
                 way = None
             except (SeatrialError, ValueError, KeyError):
                 way = None
+            except Exception as e:  # one mistake that cannot be made must not cost the others
+                self._untried[f"{mutations[-1].fault}: {type(e).__name__}: {str(e)[:120]}"] = None
+                way = None
             self._ways[key] = way
         return self._ways[key]
 

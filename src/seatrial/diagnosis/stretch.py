@@ -8,44 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import MISMATCH, Tolerance, distance, same
+from seatrial.diagnosis.distance import MISMATCH, distance
+from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
-from seatrial.diagnosis.way import At, Way
+from seatrial.diagnosis.way import At, Mates, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
-
-
-class Taps(Protocol):
-    """What a pipeline had at its stages, of one image; None or empty where it does not show it."""
-
-    @property
-    def decoded(self) -> Array | None: ...
-    @property
-    def resized(self) -> Array | None: ...
-    @property
-    def input(self) -> Array | None: ...
-    @property
-    def outputs(self) -> dict[str, Array]: ...
-    @property
-    def results(self) -> Any: ...
-
-
-class Shown(Protocol):
-    """A candidate, by what it shows. stages: those that every image has. load: of one image, by name."""
-
-    @property
-    def names(self) -> Sequence[str]: ...
-    @property
-    def stages(self) -> frozenset[str]: ...
-    def load(self, name: str) -> Taps: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +46,13 @@ class Stretch:
         shown: Shown,
         runner: Runner,
         reference: Way,
-        tolerance: Tolerance,
+        limits: Limits,
         reversed_at: frozenset[str] = frozenset(),
     ) -> None:
         self.start, self.end, self.names = start, end, names
         self.stages = between(start, end)
         self._shown, self._runner, self._reference = shown, runner, reference
-        self._tolerance = tolerance
+        self._limits = limits
         self._reversed_at = reversed_at
         self._seen = cache(self._look)
 
@@ -87,14 +65,14 @@ class Stretch:
         geometry = self._runner.at(self._reference, image, self.start).geometry
         return Seen((self.start, At(self._value(taps, image, self.start), geometry)), own)
 
-    def _value(self, taps: Taps, image: int, stage: str) -> Any:
+    def _value(self, taps: ImageTaps, image: int, stage: str) -> Any:
         if stage == OUTPUTS:
             reference = self._runner.at(self._reference, image, OUTPUTS).value
             names = [o.name for o in self._reference.subject.model.outputs]
             return [_as(taps.outputs[n], r) for n, r in zip(names, reference, strict=True)]
-        value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input, RESULTS: taps.results}[stage]
         if stage == RESULTS:
-            return value
+            return taps.results
+        value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
         assert value is not None
         if stage == INPUT:
             return _as(value, self._runner.at(self._reference, image, INPUT).value)
@@ -106,7 +84,25 @@ class Stretch:
 
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
+        if way.mates is not None and way.mates.stage in self.stages:
+            return self._among_mates(way, way.mates, image)
         return self._runner.at(way, image, self.end, self._seen(image).begun)
+
+    def whole(self, way: Way, image: int) -> At:
+        """What a way makes of the image from its bytes to its results."""
+        return self._runner.at(way, image, RESULTS)
+
+    def _among_mates(self, way: Way, mates: Mates, image: int) -> At:
+        """Others begin at the candidate's own values too, as far as these are known. Where its pixels went stays its own."""
+        places = {name: k for k, name in enumerate(self.names)}
+        order = list(self._shown.names)
+        others = [order[k] for k in mates.of(order.index(self.names[image]), len(order))]
+        if not set(others) <= set(places):
+            raise ValueError("an image that has a part in this one is on one side alone")
+        theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
+        own = self._runner.at(way, image, mates.source, self._seen(image).begun)
+        at = At(mates.make(theirs), own.geometry)
+        return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
     def distance(self, way: Way, image: int) -> float:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
@@ -121,7 +117,9 @@ class Stretch:
             made = self.made(way, image)
         except (SeatrialError, ArgumentError, ValueError):
             return False
-        return same(self.end, made.value, self.candidate(image), self._tolerance)
+        if self.end == RESULTS:
+            return result_distance(made.value, self.candidate(image)) <= self._limits.results
+        return self._limits.hold(self.end, made.value, self.candidate(image))
 
 
 def _as(given: Array, reference: Array) -> Array:

@@ -96,6 +96,20 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
         why = "the reference itself finds nothing right, so that nothing can drop"
         cure = "check its labels, preprocessing and annotations"
         return Judgement("INCONCLUSIVE", drop, f"{change}: {why}; {cure}")
+    low, high = drop_interval(reference, own, seed)
+    bounds = f"{change}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
+    if drop <= most and high is not None and high <= most:
+        return Judgement("PASS", drop, bounds)
+    if drop > most and low is not None and low > most:
+        return Judgement("FAIL", drop, bounds)
+    bare = _of(reference, seed).minus(_of(own, seed)).high(CONFIDENCE)
+    extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
+    needed = _needed(judged_images(own), drop, most, low, high, extra)
+    return Judgement("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
+
+
+def drop_interval(reference: Evaluation, own: Evaluation, seed: int) -> tuple[float | None, float | None]:
+    """One-sided bounds at 95 % each of what is right of the reference less what is of the other, paired over images."""
     plain = _of(reference, seed).minus(_of(own, seed))
     worst = int(np.argmax(reference.right))
     lost = _of(reference.with_copy(worst, found=True), seed).minus(_of(own.with_copy(worst, found=False), seed))
@@ -108,15 +122,7 @@ def judge_drop(reference: Evaluation, own: Evaluation, most: float, seed: int) -
         # No drop is surely larger than the share of images that are surely lost, which is exact.
         losses = float((own.values < reference.values).sum())
         low = min(low, share_low(losses, own.images, CONFIDENCE))
-    bounds = f"{change}; drop {_range(low, high, 'points')} at {CONFIDENCE:.0%} a side, paired over images"
-    if drop <= most and high is not None and high <= most:
-        return Judgement("PASS", drop, bounds)
-    if drop > most and low is not None and low > most:
-        return Judgement("FAIL", drop, bounds)
-    bare = plain.high(CONFIDENCE)
-    extra = 0.0 if high is None or bare is None else max(0.0, high - bare)
-    needed = _needed(judged_images(own), drop, most, low, high, extra)
-    return Judgement("INCONCLUSIVE", drop, f"{bounds}, which spans the limit; {_more(needed)}")
+    return low, high
 
 
 def undefined(metric: str) -> str:

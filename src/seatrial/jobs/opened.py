@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -70,6 +70,7 @@ class OpenedPipeline:
             first_inference_s=self.first_inference_s,
             details=self.backend.details(),
             io_policy=self.backend.io_policy(),
+            kernels_change=self.backend.kernels_change,
         )
 
 
@@ -105,6 +106,7 @@ def open_pipeline(w: PipelineWorkload, tell: Tell = lambda _step, _share: None) 
     shapes = {name: array.shape for name, array in feeds.items()}
     fixed = OpenOptions.for_shapes(w.model_info, w.threads, shapes, w.clients)
     options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(w.threads, w.clients)
+    options = replace(options, build_number=w.build_number)
     tell("loading", 0.0)
     began = now_ns()
     backend = open_backend(w.backend, Path(w.model), options, w.native)

@@ -10,10 +10,12 @@ import numpy.typing as npt
 from seatrial.errors import count_of
 from seatrial.history.records import CellRecord, Measured, Measurement, StageSummary
 from seatrial.jobs.workload import OpenedFacts, Stopping, Timing
-from seatrial.stages import END_TO_END, ON_THE_DEVICE
+from seatrial.stages import END_TO_END, ON_THE_DEVICE, kernel_column
+from seatrial.stats.level import level_shift
 from seatrial.stats.means import mean_interval
 from seatrial.stats.sample import CONFIDENCE, Estimate, effective_count, percentile_estimate, quantile_of
 from seatrial.stats.share import LONGEST_RUN
+from seatrial.timing.measure import STEADY_NS
 from seatrial.units import format_seconds
 from seatrial.warning import Warning
 
@@ -103,6 +105,7 @@ def measurement_of(
     """What any measurement shows. stages: the names of the table's columns behind the start. opened: None where nobody lived
     to tell."""
     summaries = summarise_stages(table_ns, stages, stopping.longest_run)
+    changed = changed_kernels(stages, table_ns, opened)
     start = {} if opened is None else {"load_time": opened.load_s, "first_inference": opened.first_inference_s}
     return Measurement(
         stages=summaries,
@@ -116,7 +119,8 @@ def measurement_of(
         enough_s=_enough_s(timing, stopping, len(table_ns)),
         backend_details=opened.details if opened else {},
         io_policy=opened.io_policy if opened else "",
-        doubt=_doubt([summaries[s].share for s in stages if s not in ON_THE_DEVICE]),
+        doubt=_doubt([summaries[s].share for s in stages if s not in ON_THE_DEVICE])
+        or (changed.text if changed else ""),
     )
 
 
@@ -132,7 +136,26 @@ def _doubt(shares: Sequence[float]) -> str:
 
 
 def unaccounted_time(m: Measurement) -> Warning | None:
-    return Warning("unaccounted-time", m.doubt) if m.doubt else None
+    said = _doubt([s.share for name, s in m.stages.items() if name not in (END_TO_END, *ON_THE_DEVICE)])
+    return Warning("unaccounted-time", said) if said else None
+
+
+def changed_kernels(
+    stages: Sequence[str], table_ns: npt.NDArray[np.int64], opened: OpenedFacts | None
+) -> Warning | None:
+    """Of a runtime that may exchange kernels as it runs: that latencies are of no one level, or that the warm-up saw none."""
+    if opened is None or not opened.kernels_change:
+        return None
+    cure = "set kernel_strategy to eager or none, or give it more time"
+    in_order = table_ns[np.argsort(table_ns[:, 0], kind="stable")]
+    if shift := level_shift(in_order[:, kernel_column(stages)]):
+        went = f"{format_seconds(shift.before / 1e9)} to {format_seconds(shift.after / 1e9)}"
+        said = f"the latency went from {went} after {shift.at} of {len(in_order)} requests, in the midst of the measurement"
+        return Warning("level-shift", f"{said}: kernels were exchanged, and no figure is of the one or the other", cure)
+    if not opened.steady:
+        said = f"the warm-up ended before the latency had kept its level for {format_seconds(STEADY_NS / 1e9)}"
+        return Warning("unsteady-warm-up", f"{said}: kernels may have been exchanged since", cure)
+    return None
 
 
 def not_converged(m: Measurement, timing: Timing, more_time: str, centre: str = "median") -> Warning | None:

@@ -25,7 +25,7 @@ STRICT = ConfigDict(extra="forbid")
 class Workload:
     """A model file on a backend. model: the file to run, which may be a variant in another precision; model_info: of the
     pipeline's own model, read by the parent, since parsing it in the process would count as its memory. native: whether the
-    backend is to be called without the interpreter, where it can be."""
+    backend is to be called without the interpreter, where it can be. build_number: as OpenOptions has it."""
 
     model: str
     model_info: ModelInfo
@@ -36,6 +36,7 @@ class Workload:
     clients: int = 1
     native: bool = False
     seed: int = 0
+    build_number: int = 0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -90,12 +91,15 @@ class Stopping:
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class OpenedFacts:
-    """What opening a model cost, and what really runs."""
+    """What opening a model cost, and what really runs. kernels_change: as Backend has it; steady: whether its latency had kept
+    its level when the warm-up ended, where they do."""
 
     load_s: float
     first_inference_s: float
     details: dict[str, str]
     io_policy: str
+    kernels_change: bool = False
+    steady: bool = True
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.workload import ModelWorkload, PipelineWorkload
 from seatrial.loads.task import Load, LoadTask
 from seatrial.model.made_up import first_run, made_up, made_up_zeros
+from seatrial.stages import kernel_column
+from seatrial.timing.measure import warm_up
 
 if TYPE_CHECKING:
     from seatrial.backends import Backend
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 I64 = npt.NDArray[np.int64]
 
 MIX_LENGTH = 4096
+WARM_UP_S = 2.0
 
 
 @dataclass
@@ -41,12 +45,28 @@ class Opened:
     feeds: dict[str, npt.NDArray[Any]] | None = None
     unmeasured: list[int] = field(default_factory=list)
     """Requests that each client has sent before those in its table."""
+    steady: bool = True
+    """Whether each client's latency had kept its level when its warm-up ended, where kernels may change."""
     spare: set[int] = field(default_factory=set)
     """Cores that are not measured, for whoever watches."""
 
     @property
     def called(self) -> str:
         return "native" if self.backend.native else "python"
+
+    def warm_up(self, stages: Sequence[str], max_time_s: float) -> int:
+        """Each client's own buffers, one client after another; returns how many requests ran. stages: of a work's rows."""
+        budget_s = max_time_s if self.backend.kernels_change else min(WARM_UP_S, max_time_s / 3)
+        budget_ns = int(budget_s * 1e9) // len(self.works)
+        found = [warm_up(work, len(stages), budget_ns, level_of=self.level_of(stages)) for work in self.works]
+        self.steady = all(w.steady for w in found)
+        for client, w in enumerate(found):
+            self.sent(client, w.count)
+        return sum(w.count for w in found)
+
+    def level_of(self, stages: Sequence[str]) -> int | None:
+        """As warm_up has it."""
+        return kernel_column(stages) if self.backend.kernels_change else None
 
     def sent(self, client: int, count: int) -> None:
         self.unmeasured = self.unmeasured or [0] * len(self.works)

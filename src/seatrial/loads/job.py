@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import Halt, StageSamples, closed_loops, now_ns
-from seatrial.backends.reasons import first_line
-from seatrial.errors import CellError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
@@ -25,10 +23,10 @@ from seatrial.loads.rate_search import RateSearch
 from seatrial.loads.server import beside, due_times, serve
 from seatrial.loads.sweep import no_request
 from seatrial.loads.task import LoadAnswer, LoadTask, Served
-from seatrial.timing.measure import measure, warm_up
+from seatrial.stages import QUEUE
+from seatrial.timing.measure import measure
 
 I64 = npt.NDArray[np.int64]
-WARM_UP_S = 2.0
 # In a job's folder: what a search had found so far.
 KEPT_SEARCH = "search.json"
 
@@ -48,7 +46,7 @@ def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
         try:
             served = _serve(task, opened, tables, tell, folder)
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
+            raise backend.failure(e) from e
         # The tables are written once before the load, so that none of their pages is new in a request.
         peak = max(0, peak_memory_bytes() - sum(8 * StageSamples.words(t.capacity, t.stages) for t in tables))
         python_path, problem = cross_check(task, opened, peak)
@@ -58,6 +56,8 @@ def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
                 first_inference_s=opened.first_s,
                 details=backend.details(),
                 io_policy=backend.io_policy(),
+                kernels_change=backend.kernels_change,
+                steady=opened.steady,
             ),
             affinity=tuple(affinity),
             peak_memory_bytes=peak,
@@ -72,7 +72,7 @@ def run_load(task: LoadTask, folder: Path, tell: Tell) -> LoadAnswer:
 
 def _serve(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell, folder: Path) -> Served:
     if task.load.searches:
-        warmed = _warm_up(task, opened, tables[0].stages)
+        warmed = _warm_up(task, opened)
         return RateSearch(task, opened, tables, tell, folder / KEPT_SEARCH).run(warmed)
     return _SCENARIOS[task.load.scenario](task, opened, tables, tell)
 
@@ -86,14 +86,16 @@ def _single(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Te
         lambda share: tell("measuring", share),
         samples=tables[0],
         gap_ns=int(task.load.gap_s * 1e9),
+        level_of=opened.level_of(task.stages),
     )
     opened.sent(0, measured.warm_up)
+    opened.steady = measured.steady
     return Served(timing=timing_of(measured))
 
 
 def _many(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
     """Clients back to back, until the mean is known: theirs is the throughput."""
-    warmed = _warm_up(task, opened, tables[0].stages)
+    warmed = _warm_up(task, opened)
     rule = task.stopping.rule(task.stages, "mean")
     halt = Halt()
     began = now_ns()
@@ -125,7 +127,7 @@ def _many(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell
 def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
     load = task.load
     began = now_ns()
-    warmed = _warm_up(task, opened, tables[0].stages)
+    warmed = _warm_up(task, opened)
     # Of a request that comes alone, as far as the warm-up tells.
     service_s = (now_ns() - began) / 1e9 / max(1, warmed)
     due_ns = due_times(task, load.rate or 0.0, task.stopping.max_time_s, task.workload.seed)
@@ -143,21 +145,15 @@ def serve_load(task: LoadTask, opened: Opened, tables: list[StageSamples], tell:
     return Served(timing=timing, unserved=unserved)
 
 
-def _warm_up(task: LoadTask, opened: Opened, stages: int) -> int:
-    """Each client's own buffers, one client after another; returns how many requests ran."""
-    inner = stages - 1 if task.load.scenario == "server" else stages
-    budget_ns = int(min(WARM_UP_S, task.stopping.max_time_s / 3) * 1e9)
-    warmed = [warm_up(work, inner, budget_ns // len(opened.works)) for work in opened.works]
-    for client, count in enumerate(warmed):
-        opened.sent(client, count)
-    return sum(warmed)
+def _warm_up(task: LoadTask, opened: Opened) -> int:
+    return opened.warm_up([s for s in task.stages if s != QUEUE], task.stopping.max_time_s)
 
 
 def _mlperf(task: LoadTask, opened: Opened, tables: list[StageSamples], tell: Tell) -> Served:
     from seatrial.loads.mlperf import run_loadgen
 
     began = now_ns()
-    warmed = _warm_up(task, opened, tables[0].stages)
+    warmed = _warm_up(task, opened)
     if not warmed:
         raise no_request(task.stopping.max_time_s)
     per_s = warmed / ((now_ns() - began) / 1e9) * len(opened.works)

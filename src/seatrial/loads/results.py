@@ -12,7 +12,15 @@ import numpy.typing as npt
 from seatrial.errors import count_of, flag
 from seatrial.history.records import LoadResult, Measured, Measurement, ShapeResult, StageSummary
 from seatrial.jobs.shared import merged
-from seatrial.jobs.summarise import exact, measurement_of, not_converged, record_of, stage_summary, unaccounted_time
+from seatrial.jobs.summarise import (
+    changed_kernels,
+    exact,
+    measurement_of,
+    not_converged,
+    record_of,
+    stage_summary,
+    unaccounted_time,
+)
 from seatrial.loads.search_results import about_the_search, found_rate, rate_curve, rate_estimate, with_unserved
 from seatrial.loads.task import LoadAnswer, LoadTask
 from seatrial.model.shapes import batch_of
@@ -77,6 +85,7 @@ def results_of(
         python_path=answer.python_path,
         official=answer.official,
     )
+    changed = changed_kernels(task.stages, table, answer.opened)
     throughput = m.throughput
     if searched:
         throughput = None
@@ -91,11 +100,11 @@ def results_of(
             "model_size": exact(model_bytes, "B"),
             "affinity": answer.affinity,
             # Between stages a client may wait for another's turn in the interpreter: that is its latency.
-            "doubt": m.doubt if w.clients == 1 else "",
+            "doubt": m.doubt if w.clients == 1 else changed.text if changed else "",
         }
     )
     about_time = _about_time(task, answer, m, busy)
-    warnings = [unaccounted_time(m), about_time, *_about_the_load(task, answer, table, busy)]
+    warnings = [unaccounted_time(m), changed, about_time, *_about_the_load(task, answer, table, busy)]
     return Loaded(measurement, result, tuple(filter(None, warnings)))
 
 

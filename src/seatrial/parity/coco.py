@@ -58,11 +58,11 @@ def read_coco(path: Path, text: str, images: Sequence[ImageFile]) -> CocoTruth:
 def coco_truth(path: Path, data: dict[str, Any], images: Sequence[ImageFile]) -> CocoTruth:
     """Of a file's structure with lists of images, annotations and categories. DataError as read_coco."""
     try:
-        listed = _rows_by_name(path, data["images"])
-        rows = _rows_of(path, listed, images)
+        listed = rows_by_name(path, data["images"])
+        rows = rows_of(path, listed, images)
         categories = _categories(path, data["categories"])
         annotations, warnings = _annotations(path, data, rows)
-        used = {_id(a["category_id"]) for a in data["annotations"] if isinstance(a.get("category_id"), int | str)}
+        used = {id_text(a["category_id"]) for a in data["annotations"] if isinstance(a.get("category_id"), int | str)}
     except (KeyError, TypeError, IndexError, ValueError, AttributeError) as e:
         raise DataError(
             f"{path}: the COCO JSON is malformed ({type(e).__name__}: {e}); see the COCO data format"
@@ -82,7 +82,7 @@ def image_ids(coco: dict[str, Any], images: Sequence[ImageFile]) -> list[int]:
     return [by_name[i.name] if i.name in by_name else by_name[i.path.name] for i in images]
 
 
-def _id(value: Any) -> str:
+def id_text(value: Any) -> str:
     """An id's text: '7' for 7, 7.0 and '7'."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise TypeError(f"expected a number or a text as id, got {value!r}")
@@ -94,14 +94,14 @@ def _id(value: Any) -> str:
 
 
 def _number(value: Any) -> int:
-    return int(_id(value))
+    return int(id_text(value))
 
 
-def _rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     by_name: dict[str, dict[str, Any]] = {}
     name_of: dict[str, str] = {}
     for row in rows:
-        name, key = str(row["file_name"]), _id(row["id"])
+        name, key = str(row["file_name"]), id_text(row["id"])
         if name in by_name:
             raise DataError(
                 f"{path}: 'images' lists {name!r} twice (ids {by_name[name]['id']!r} and {row['id']!r}); keep one row an image"
@@ -114,7 +114,7 @@ def _rows_by_name(path: Path, rows: list[dict[str, Any]]) -> dict[str, dict[str,
     return by_name
 
 
-def _rows_of(path: Path, listed: dict[str, dict[str, Any]], images: Sequence[ImageFile]) -> list[dict[str, Any]]:
+def rows_of(path: Path, listed: dict[str, dict[str, Any]], images: Sequence[ImageFile]) -> list[dict[str, Any]]:
     """The row of each image of the trial."""
     bases = Counter(i.path.name for i in images)
     # A base name stands for the image only where no other image has it.
@@ -152,12 +152,12 @@ def _annotations(
 
     DataError where ids are the same but for their type, or where nothing is left for the trial's images.
     """
-    ids = {_id(row["id"]): row["id"] for row in data["images"]}
-    ours = {_id(row["id"]): i for i, row in enumerate(rows, start=1)}
+    ids = {id_text(row["id"]): row["id"] for row in data["images"]}
+    ours = {id_text(row["id"]): i for i, row in enumerate(rows, start=1)}
     kept: list[dict[str, Any]] = []
     retyped, strays = [], []
     for a in data["annotations"]:
-        given, key = a["image_id"], _id(a["image_id"])
+        given, key = a["image_id"], id_text(a["image_id"])
         if key not in ids:
             strays.append(given)
         elif isinstance(given, str) != isinstance(ids[key], str):

@@ -36,6 +36,9 @@ def print_comparison(out: Console, c: Comparison) -> None:
     if c.detectable is not None:
         count = f"{len(c.pairs)} rounds of {c.pairs[0].blocks} turns of {c.pairs[0].burst}" if c.pairs else ""
         table.add_row("detectable", f"{100 * c.detectable:.2f} %", count)
+    if c.builds:
+        ran = [f"{name.upper()} {count}" for name, count in c.builds.items()]
+        table.add_row("builds", ", ".join(ran), "independent ones of the engine, which differ in speed")
     out.print(table)
     if c.pairs and c.asked and c.change.confidence and c.change.confidence > c.asked.confidence:
         total = f"all of which together are right in {100 * c.asked.confidence:.3g} %"

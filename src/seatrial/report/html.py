@@ -27,6 +27,8 @@ from seatrial.report.class_table import class_table
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
+from seatrial.report.page_environment import page_environment, style
+from seatrial.report.parity_words import explained_said, fix_said
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
 from seatrial.report.soak_plot import soak_plot
@@ -38,7 +40,6 @@ from seatrial.units import format_bytes, format_rate, format_seconds, format_val
 if TYPE_CHECKING:
     import jinja2
 
-FOLDER = Path(__file__).parent
 MOST_TIMELINES = 24
 MOST_SPIKES = 12
 
@@ -53,15 +54,7 @@ def write_report(run: RunFolder) -> Path:
 @functools.cache
 def template() -> jinja2.Template:
     """Compiled once a process."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment()
     environment.filters.update(
         seconds=format_seconds,
         bytes=format_bytes,
@@ -69,6 +62,8 @@ def template() -> jinja2.Template:
         configuration=configuration,
         bounded=bounded,
         in_a_row=in_a_row,
+        explained=explained_said,
+        fix=fix_said,
         tail_of=tail_of,
         binding_costs=binding_costs,
         zip=zip,
@@ -90,7 +85,7 @@ def render(run: RunFolder) -> str:
     return template().render(
         record=record,
         facts=defaultdict(lambda: None, record.environment.facts),
-        css=(FOLDER / "report.css").read_text("utf-8"),
+        css=style(),
         rows=rows_of(record),
         ok=ordered,
         steady=steady,

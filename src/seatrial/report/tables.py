@@ -14,6 +14,7 @@ from seatrial.history.records import CellRecord, Measured, NoiseFloor, Record, c
 from seatrial.report.choice import choice_said
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.hanging import hanging, sentence
+from seatrial.report.parity_text import print_mistakes
 from seatrial.report.percentiles import asked_of
 from seatrial.report.stage_table import stage_table
 from seatrial.stages import END_TO_END
@@ -42,6 +43,7 @@ def print_record(out: Console, record: Record) -> None:
         out.print(verdict_table(record))
         print_noise_floor(out, record.noise_floor)
         print_reasons(out, record)
+        print_mistakes(out, record.diagnoses)
         if said := choice_said(record):
             hanging(out, ("→ ", "bold"), said)
     _print_unsettled(out, record, ok)

@@ -20,6 +20,7 @@ from seatrial.taps.folder import TapsFolder, array_of, result_of
 from seatrial.taps.manifest import FILE, RESULTS
 from seatrial.taps.npz import Npz
 from seatrial.taps.shown import Array
+from seatrial.taps.values import NONE
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,9 @@ class _Counts:
         self.seen: dict[str, dict[str, None]] = {}
 
     def result(self, stage: str, result: Result) -> None:
-        self.seen.setdefault(stage, {})[type(result).__name__] = None
+        scores = getattr(result, "scores", np.zeros(0))
+        bare = " without scores" if scores.size and np.isnan(scores).all() else ""
+        self.seen.setdefault(stage, {})[NONE if result is None else f"{type(result).__name__}{bare}"] = None
 
     def array(self, name: str, stage: str, array: Array) -> None:
         self.seen.setdefault(stage, {})[f"{array.dtype} {array.shape}"] = None

@@ -21,6 +21,8 @@ class TapsFolder:
 
     def __init__(self, path: Path, manifest: TapsManifest) -> None:
         self.path = path
+        # A user's code may change the working folder.
+        self._root = path.resolve()
         self.manifest = manifest
         self._images = {image.name: image for image in manifest.images}
 
@@ -31,14 +33,12 @@ class TapsFolder:
             raise DataError(
                 "no such folder; expected a folder of taps with taps.json in it, see docs/taps.md", subject=path
             )
-        # Relative to a folder that a user's code may leave, and compared with where links lead.
-        folder = path.resolve()
-        _check_within(folder, folder / FILE, path / FILE)
+        _check_within(path.resolve(), FILE, path / FILE)
         manifest = read_manifest(path / FILE)
         if not manifest.images:
             note = f"; it says: {manifest.note}" if manifest.note else ""
             raise DataError(f"lists no image{note}; record at least one", subject=path / FILE)
-        return cls(folder, manifest)
+        return cls(path, manifest)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -59,9 +59,9 @@ class TapsFolder:
     def file(self, name: str) -> Npz:
         """An image's arrays as they lie there, to be used in a `with` block. DataError where its path leads out of here."""
         image = self.image(name)
-        path = self.path / image.file
-        _check_within(self.path, path, path)
-        return Npz(path, f"{path}: image {name}")
+        shown = self.path / image.file
+        _check_within(self._root, image.file, shown)
+        return Npz(self._root / image.file, f"{shown}: image {name}")
 
     def load(self, name: str) -> ImageTaps:
         """All stages that taps.json lists. DataError names the image, the file and the key of what is missing or not sound."""
@@ -99,9 +99,9 @@ def _missing(file: Npz, stage: str) -> DataError:
     )
 
 
-def _check_within(folder: Path, path: Path, shown: Path) -> None:
+def _check_within(root: Path, file: str, shown: Path) -> None:
     try:
-        within = path.resolve().is_relative_to(folder)
+        within = (root / file).resolve().is_relative_to(root)
     except (OSError, RuntimeError, ValueError):  # links in a circle, or a name that is none
         within = False
     if not within:

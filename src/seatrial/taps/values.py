@@ -20,13 +20,16 @@ from seatrial.taps.npz import Npz
 from seatrial.taps.shown import U8, Array
 
 KIND = "kind"
-_BY_NAME: dict[str, type[Any]] = {k.__name__: k for k in KINDS}
+NONE = "None"
+_BY_NAME: dict[str, type[Any]] = {k.__name__: k for k in KINDS} | {NONE: type(None)}
 # Of Classification and Labels, which have the same fields, the former.
 _BY_FIELDS: dict[frozenset[str], type[Any]] = {frozenset(k.__dataclass_fields__): k for k in reversed(KINDS)} | {
     frozenset({*Detections.__dataclass_fields__, "keypoints"}): Poses,
     frozenset({*Detections.__dataclass_fields__, "masks"}): Instances,
 }
 _CHANNELS = (1, 3, 4)
+# A pose's sigmas are its pipeline's; scores that nobody logged are NaN.
+_BY_DEFAULT = {"sigmas", "scores"}
 
 
 def picture(file: Npz, key: str) -> U8:
@@ -60,18 +63,27 @@ def tensor(file: Npz, key: str) -> Array:
 
 
 def result(file: Npz, stage: str) -> Result:
-    """Fields `STAGE.FIELD` as one of seatrial's results, objects and classes by descending score."""
+    """Fields `STAGE.FIELD` as one of seatrial's results, objects and classes by descending score; None where it says so."""
     fields = {k.removeprefix(f"{stage}.") for k in file.keys if k.startswith(f"{stage}.")} - {KIND}
     kind = _named(file, f"{stage}.{KIND}") if f"{stage}.{KIND}" in file.keys else _by_fields(file, stage, fields)
+    if kind is type(None):
+        return None
     if kind is Instances and "masks" in fields:
         return _with_masks(file, stage, fields)
     own = set(kind.__dataclass_fields__)
-    default = own - fields & {"sigmas"}
+    default = own - fields & _BY_DEFAULT
     if lacking := own - fields - default:
         raise file.error(stage, f"is called {kind.__name__} and lacks {_listed(stage, lacking)}", "add it")
     values = _values(file, stage, kind, sorted(own - default))
-    if default and values["keypoints"].ndim == 3 and values["keypoints"].shape[1]:
-        values["sigmas"] = np.array(sigmas_of(values["keypoints"].shape[1]), np.float32)
+    if "sigmas" in default:
+        points = values["keypoints"]
+        values["sigmas"] = np.array(
+            sigmas_of(points.shape[1]) if points.ndim == 3 and points.shape[1] else (), np.float32
+        )
+    if "scores" in default:
+        # Sound but for them, which nobody knows.
+        found = _sound(file, stage, kind, values | {"scores": np.ones(values["class_ids"].shape, np.float32)})
+        return replace(found, scores=np.full(len(values["class_ids"]), np.nan, np.float32))  # type: ignore[type-var]
     return _by_score(_sound(file, stage, kind, values))
 
 

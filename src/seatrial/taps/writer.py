@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import time
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,8 +22,11 @@ from seatrial.history.files import why_not_written, write_atomic
 from seatrial.pipeline.results import Result
 from seatrial.taps.manifest import FILE, OUTPUT, PICTURES, RESULTS, STAGES, TappedImage, TapsManifest
 from seatrial.taps.shown import Array, ImageTaps
+from seatrial.taps.values import KIND, NONE
 
 Color = Literal["bgr", "rgb", "gray"]
+# So much work at most is lost where the process is killed; each time costs a file as long as the images' names.
+SAFE_EVERY_S = 5.0
 
 
 class TapsWriter:
@@ -54,16 +58,14 @@ class TapsWriter:
         self._total = total
         self._images: list[TappedImage] = []
         self._outputs: tuple[str, ...] | None = None
+        self._safe_until = time.monotonic() + SAFE_EVERY_S
 
     def __enter__(self) -> Self:
+        check_empty(self._path)
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-            occupied = next(self._path.iterdir(), None)
         except OSError as e:
             raise ResultsError(f"{self._path}: cannot be written: {why_not_written(e, 'out')}") from e
-        if occupied is not None:
-            cure = f"expected an empty folder; delete it, or give {option('out')} another"
-            raise ResultsError(f"has {printable(occupied.name)} in it; {cure}", subject=self._path)
         return self
 
     def __exit__(
@@ -75,10 +77,11 @@ class TapsWriter:
             return
         # The first error says more than that the disk takes no manifest either.
         with contextlib.suppress(ResultsError) if error else contextlib.nullcontext():
-            write_atomic(self._path / FILE, self._manifest(error).json_bytes(), "out")
+            self._write_manifest(self._broken_off(str(error) or type(error).__name__) if error else "")
 
     def add(self, name: str, taps: ImageTaps, sha256: str = "") -> None:
-        """The next image's; all its stages. ValueError where it lacks one, or has other outputs than the images before."""
+        """The next image's; all its stages. A result may be None, which is no answer. ValueError where another one is missing,
+        or the outputs are others than before."""
         outputs = tuple(taps.outputs)
         if "outputs" in self._stages and self._outputs not in (None, outputs):
             raise ValueError(f"{name}: expected the outputs {self._outputs}, as of the images before, got {outputs}")
@@ -89,33 +92,51 @@ class TapsWriter:
         write_atomic(self._path / image.file, _npz_bytes(arrays), "out")
         self._outputs = outputs
         self._images.append(image)
+        if time.monotonic() >= self._safe_until:
+            self._write_manifest(self._broken_off("what wrote it was ended, or writes it still"))
+            self._safe_until = time.monotonic() + SAFE_EVERY_S
 
-    def _manifest(self, error: BaseException | None) -> TapsManifest:
+    def _write_manifest(self, note: str) -> None:
         found = [OUTPUT + name for name in self._outputs or ()]
         stages = [s for stage in self._stages for s in (found if stage == "outputs" else [stage])]
-        return TapsManifest(
+        manifest = TapsManifest(
             producer=self._producer,
             stages=tuple(stages),
             color=self._color,
             batch=self._batch,
             images=tuple(self._images),
-            note=self._note(error),
+            note=note,
         )
+        write_atomic(self._path / FILE, manifest.json_bytes(), "out")
 
-    def _note(self, error: BaseException | None) -> str:
-        if error is None:
-            return ""
+    def _broken_off(self, why: str) -> str:
         of = f" of {self._total}" if self._total is not None else ""
-        why = printable(str(error)) or type(error).__name__
-        return f"broken off after {count_of(len(self._images), 'image')}{of}: {why}"
+        return f"broken off after {count_of(len(self._images), 'image')}{of}: {printable(why)}"
+
+
+def check_empty(path: Path) -> None:
+    """ResultsError where a folder of taps cannot be written there, since something is there already."""
+    if path.exists() and not path.is_dir():
+        raise ResultsError(f"is a file; give {option('out')} a folder", subject=path)
+    try:
+        occupied = min(path.iterdir(), default=None) if path.exists() else None
+    except OSError as e:
+        raise ResultsError(
+            f"cannot be read: {e.strerror or e}; give {option('out')} another folder", subject=path
+        ) from None
+    if occupied is not None:
+        cure = f"expected an empty folder; delete it, or give {option('out')} another"
+        raise ResultsError(f"has {printable(occupied.name)} in it; {cure}", subject=path)
 
 
 def _arrays_of(name: str, stage: str, taps: ImageTaps) -> dict[str, Array]:
     """By key. ValueError where the image does not have the stage."""
     if stage in RESULTS:
         found: Result = taps.results if stage == "results" else taps.candidates
-        fields: dict[str, Any] = {} if found is None else {"kind": type(found).__name__, **vars(found)}
+        fields: dict[str, Any] = {KIND: NONE} if found is None else {KIND: type(found).__name__, **vars(found)}
         arrays = {f"{stage}.{field}": np.asarray(value) for field, value in fields.items()}
+        if (scores := arrays.get(f"{stage}.scores")) is not None and scores.size and np.isnan(scores).all():
+            del arrays[f"{stage}.scores"]  # nobody knows them
     elif stage == "outputs":
         arrays = {OUTPUT + key: np.asarray(array) for key, array in taps.outputs.items()}
     else:

@@ -15,11 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import StageSamples, Work, closed_loop, now_ns
+from seatrial.stats.level import LEAST_SAMPLES, level_shift
 from seatrial.stats.stopping import StoppingRule, windows_agree
 
 WARM_UP_WINDOW = 20
 WARM_UP_CAP = 300
 LEAST_WARM_UP_NS = 100_000_000
+# Where kernels may change: for how long the latency must have kept its level, and how many requests at the least.
+STEADY_NS, STEADY_REQUESTS = 1_000_000_000, 2 * LEAST_SAMPLES
+LOOK_NS = 50_000_000
 CAPACITY = 1 << 17
 # The loop comes back this often to say how far it is.
 WORD_NS = 200_000_000
@@ -29,7 +33,8 @@ WORD_NS = 200_000_000
 class Measurement:
     """table_ns: (iterations, 1 + stages + 1) int64: start, one a stage, end to end. warm_up is how many were thrown away.
 
-    ended: 'converged', 'deadline' or 'full'. known_to: half the median's interval over it; None where it has none.
+    ended: 'converged', 'deadline' or 'full'. known_to: half the median's interval over it; None where it has none. steady: as
+    WarmUp has it.
     """
 
     table_ns: npt.NDArray[np.int64]
@@ -38,6 +43,7 @@ class Measurement:
     converged: bool
     ended: str
     known_to: float | None = None
+    steady: bool = True
 
 
 def measure(
@@ -49,13 +55,15 @@ def measure(
     *,
     samples: StageSamples | None = None,
     gap_ns: int = 0,
+    level_of: int | None = None,
 ) -> Measurement:
     """Warms up, then samples until the rule has enough or the time is up. `tell` hears the share of the time used, between
     requests.
 
-    samples: the table to fill, which another process may share; gap_ns: sleep behind each request.
+    samples: the table to fill, which another process may share; gap_ns: sleep behind each request. level_of: as warm_up has it,
+    which then may take as long as the measurement.
     """
-    warmed = warm_up(work, stages, max_time_ns // 3, gap_ns)
+    warmed = warm_up(work, stages, max_time_ns // 3 if level_of is None else max_time_ns, gap_ns, level_of)
     # Not `or`: an empty table is false.
     samples = StageSamples(CAPACITY, stages) if samples is None else samples
     with collector_paused():
@@ -84,7 +92,7 @@ def measure(
         elapsed = now_ns() - began
     table = samples.to_array()
     last = rule.conclude(table)
-    return Measurement(table, warmed, elapsed, last.enough, ended, last.known_to)
+    return Measurement(table, warmed.count, elapsed, last.enough, ended, last.known_to, warmed.steady)
 
 
 def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
@@ -92,25 +100,62 @@ def _requests_a_word(samples: StageSamples, gap_ns: int) -> int:
     return max(1, WORD_NS // (gap_ns + int(last[0])))
 
 
-def warm_up(work: Work, stages: int, max_time_ns: int, gap_ns: int = 0) -> int:
-    """Requests until two windows in a row agree, the cap, or the time is up; returns how many ran.
+@dataclass(frozen=True)
+class WarmUp:
+    """count: how many requests ran. steady: False where kernels may change, and the latency did not keep its level in time."""
 
-    Not before LEAST_WARM_UP_NS: a model of microseconds would be through before the governor has seen it.
+    count: int
+    steady: bool = True
+
+
+def warm_up(work: Work, stages: int, max_time_ns: int, gap_ns: int = 0, level_of: int | None = None) -> WarmUp:
+    """Requests until two windows in a row agree, the cap, or the time is up.
+
+    Not before LEAST_WARM_UP_NS: a model of microseconds would be through before the governor has seen it. level_of: a column of
+    the rows, where kernels may change while they run: then it lasts until that column has kept its level for STEADY_NS, however
+    many requests that takes.
     """
     began = now_ns()
     deadline = began + max_time_ns
     least = min(deadline, began + LEAST_WARM_UP_NS)
     before, count = None, 0
+    level = _Level(began)
     while True:
         window = StageSamples(WARM_UP_WINDOW, stages)
         ended = closed_loop(work, window, deadline_ns=deadline, most=WARM_UP_WINDOW, gap_ns=gap_ns)
         count += len(window)
         if ended != "count":
-            return count
+            return WarmUp(count, level_of is None)
+        if level_of is not None:
+            if level.is_kept(window.to_array()[:, [0, level_of]]):
+                return WarmUp(count)
+            continue
         latest = window.to_array()[:, -1].astype(np.float64)
         if now_ns() >= least and (count >= WARM_UP_CAP or (before is not None and windows_agree(before, latest))):
-            return count
+            return WarmUp(count)
         before = latest
+
+
+class _Level:
+    """What requests of the last STEADY_NS took, or as many as STEADY_REQUESTS."""
+
+    def __init__(self, began_ns: int) -> None:
+        self._rows: list[npt.NDArray[np.int64]] = []
+        self._next_ns = began_ns + LOOK_NS
+
+    def is_kept(self, rows: npt.NDArray[np.int64]) -> bool:
+        """rows: (n, 2), when the next requests started and what they took. Looked at every LOOK_NS."""
+        self._rows.append(rows)
+        if now_ns() < self._next_ns:
+            return False
+        self._next_ns = now_ns() + LOOK_NS
+        found = np.concatenate(self._rows)
+        long_ago = int(np.searchsorted(found[:, 0], found[-1, 0] - STEADY_NS, "right")) - 1
+        first = min(long_ago, len(found) - STEADY_REQUESTS)
+        if first < 0:
+            return False
+        self._rows = [found[first:]]
+        return level_shift(found[first:, 1]) is None
 
 
 @contextmanager

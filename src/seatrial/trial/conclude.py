@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from seatrial.cells.preflight import Ready
@@ -13,8 +13,10 @@ from seatrial.history.records import (
     CONVERSIONS,
     CellRecord,
     Comparison,
+    Decision,
     Environment,
     ImagesSection,
+    ParityRecord,
     Picture,
     PlanSection,
     Record,
@@ -26,6 +28,9 @@ from seatrial.jobs.summarise import stage_seconds
 from seatrial.trial.noise_floor import Repeated
 from seatrial.trial.pictures import draw_pictures
 from seatrial.warning import Warning
+
+Explained = tuple[list[Decision], list[ParityRecord], list[Warning]]
+Explain = Callable[[Sequence[CellRecord], Sequence[Decision]], Explained]
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,11 @@ class Findings:
     wall_s: float = 0.0
 
 
-def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
-    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file."""
+def conclude(ready: Ready, run: RunFolder, found: Findings, explain: Explain) -> Outcome:
+    """Judges, records, cleans up. An interrupted run keeps its cells and work for --resume, and gets no record file.
+
+    explain: gives the decisions back, the known mistake in the reasons of those that failed.
+    """
     cells, repeated = found.cells, found.repeated
     plan = ready.plan.plan
     decisions = judge(
@@ -70,6 +78,10 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
     )
     verdict = overall(decisions) if not found.interrupted else "INCONCLUSIVE"
     pictures, warnings = _pictures(ready, run, found) if not found.interrupted else ((), tuple(ready.warnings))
+    diagnoses: Sequence[ParityRecord] = ()
+    if not found.interrupted:
+        decisions, diagnoses, unexplained = explain(cells, decisions)
+        warnings = (*warnings, *unexplained)
     start = run.start()
     record = Record(
         conversions=CONVERSIONS,
@@ -103,6 +115,7 @@ def conclude(ready: Ready, run: RunFolder, found: Findings) -> Outcome:
         noise_floor=repeated.floor,
         pictures=pictures,
         warnings=(*warnings, *_noise_floor(repeated)),
+        diagnoses=tuple(diagnoses),
     )
     if found.interrupted:
         return Outcome(record, run, ExitCode.INTERRUPTED)

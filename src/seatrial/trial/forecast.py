@@ -212,6 +212,9 @@ class ForetellingWatcher(Watcher):
             self._told.expects(self._forecast.left_s())
         self._told.step(cell, step, share)
 
+    def diagnoses(self, pipeline: str) -> None:
+        self._told.diagnoses(pipeline)
+
     def cell_ends(self, record: CellRecord) -> None:
         self._told.cell_ends(record)
 

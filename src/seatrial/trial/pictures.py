@@ -1,6 +1,6 @@
 """The pictures of a trial's report: the reference's answer, and beside it the cell that differs most from it, or the truth.
 
-For: eyes. Not for: numbers, which images these are (telling.py), or how a result is drawn (drawing.py).
+For: eyes. Not for: numbers, which images these are (telling.py), or how a result is drawn (drawing/results.py).
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 
 from seatrial.cells.preflight import Ready
+from seatrial.drawing.heat import Scale, scale_of
+from seatrial.drawing.results import PALETTE, U8, Colour, Look, Names, draw, is_left, name_of, point_colours, shrunk
 from seatrial.errors import count_of, printable
 from seatrial.history.files import write_atomic
 from seatrial.history.records import CellRecord, ClassColour, Picture
@@ -32,8 +34,6 @@ from seatrial.kernels.results import (
 from seatrial.parity.overlaps import OVERLAPS
 from seatrial.pipeline.results import Result
 from seatrial.pipeline.stored import StoredResults, load_results_file
-from seatrial.trial.drawing import PALETTE, U8, Colour, Look, Names, draw, is_left, name_of, point_colours, shrunk
-from seatrial.trial.heat import Scale, scale_of
 from seatrial.trial.telling import Evaluations, View, most_telling
 
 # Classes of one picture that are named below it, at most.

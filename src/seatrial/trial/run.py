@@ -27,6 +27,7 @@ from seatrial.trial.agreement import Comparer
 from seatrial.trial.cell import compare_again, run_cell
 from seatrial.trial.conclude import Findings, Outcome, conclude
 from seatrial.trial.context import TrialContext
+from seatrial.trial.explain import explained
 from seatrial.trial.forecast import Forecast, ForetellingWatcher
 from seatrial.trial.noise_floor import Repeated, cell_to_repeat, measure_noise_floor
 from seatrial.trial.regression import run_regression
@@ -103,7 +104,7 @@ def _run_cells(trial: TrialContext, done: Mapping[str, CellRecord], began: float
         records = run.finished_cells() | records
         findings = replace(findings, interrupted=True)
     findings = replace(findings, cells=list(records.values()), wall_s=time.monotonic() - began)
-    return conclude(ready, run, findings)
+    return conclude(ready, run, findings, lambda cells, decisions: explained(trial, cells, decisions))
 
 
 def _repeat(trial: TrialContext, variants: Variants, records: Mapping[str, CellRecord]) -> Repeated:

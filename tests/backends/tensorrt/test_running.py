@@ -1,6 +1,7 @@
 """The backend on all three libraries, simulated: which calls it makes in which order, and what each failure says."""
 
 import json
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -139,6 +140,36 @@ def test_an_engine_is_built_once_and_found_again(bench, cnn):
     for other in (settings(builder_level=5), OpenOptions(input_shapes={"x": (1, 3, 6, 6), "scale": (1,)})):
         with open_backend("tensorrt", cnn, other) as backend:
             assert "built now" in backend.details()["engine"]
+
+
+def test_builds_of_other_numbers_are_engines_of_their_own_and_share_nothing(bench, cnn, tmp_path):
+    """Not what cells run, which finds what was kept before there were numbers."""
+    kept = tmp_path / "cache" / "kernels"
+    for label, shared in ((VERSIONS[1], "timing"), (VERSIONS[2], "runtime")):
+        bench.install(label)
+        digests = set()
+        for number in (1, 2, 0):
+            for how in ("built now", "from the cache"):
+                with open_backend(bench.name, cnn, replace(OPTIONS, build_number=number)) as backend:
+                    assert how in backend.details()["engine"]
+                    assert backend.details()["engine_options"].endswith(
+                        f"build_number={number}" if number else "=False"
+                    )
+                    digests.add(backend.details()["engine"].split(",")[0])
+            if number:
+                assert not list(kept.glob(f"{bench.name}-*.{shared}"))
+        assert len(digests) == 3
+        assert list(kept.glob(f"{bench.name}-*.{shared}"))
+    assert {p.suffix for p in kept.glob("tensorrt-rtx-*")} == {".runtime", ".1runtime", ".2runtime"}
+
+
+@pytest.mark.parametrize(
+    ("given", "change"), [({}, False), ({"kernel_strategy": "lazy"}, True), ({"kernel_strategy": "none"}, False)]
+)
+def test_kernels_change_while_it_runs_where_they_are_compiled_late(bench, cnn, given, change):
+    bench.install(VERSIONS[2])
+    with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
+        assert backend.kernels_change == backend.another().kernels_change == change
 
 
 def test_what_an_update_or_another_card_leaves_is_not_taken(bench, cnn):

@@ -20,7 +20,6 @@ from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, 
 from seatrial.backends.onnxruntime.assignment import FORBID, RECORD, Assigned, in_words, of_native, refuse_fallback
 from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
 from seatrial.backends.onnxruntime.settings import SessionSetup, session_setup
-from seatrial.backends.reasons import first_line
 from seatrial.errors import BackendUnavailableError, CellError, ModelError, option
 
 if TYPE_CHECKING:
@@ -48,6 +47,7 @@ class NativeOnnxRuntimeBackend(Closing):
         self._model = model
         self._options = options
         self._setup = session_setup(model, options, self._provider())
+        self.kernels_change = self._setup.kernels_change
         self.in_place = reads_host_memory(self._provider().execution_provider)
         self._inputs = [_spec(p) for p in loaded.inputs]
         self._outputs = [_spec(p) for p in loaded.outputs]
@@ -89,8 +89,13 @@ class NativeOnnxRuntimeBackend(Closing):
         try:
             self._request.run()
         except RuntimeError as e:
-            raise CellError(f"onnxruntime failed in a run: {first_line(e)}", refusal=True) from e
+            raise self.failure(e) from e
         return [self._request.fetch(i) if kept is None else kept for i, kept in enumerate(self._preallocated)]
+
+    def failure(self, error: Exception) -> CellError:
+        from seatrial.backends.onnxruntime.session import run_failure
+
+        return run_failure(self._provider(), self._model, self._setup, error)
 
     def work(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Work:
         """A request of its own: its outputs are not those of run(). With device_io it copies its inputs now, and only now."""
@@ -223,7 +228,7 @@ def _load(library: Path, model: Path, provider: Provider, setup: SessionSetup) -
             raise not_in_this_build(provider) from None
         if str(e).startswith("the plugin offers no device"):
             raise no_device(provider) from None
-        raise failure(provider, model, e) from e
+        raise failure(provider, model, setup, e) from e
     if RECORD in config and not setup.cpu_fallback and (assigned := _assigned(loaded)) is not None:
         refuse_fallback(provider, model, assigned)
     return loaded

@@ -18,9 +18,8 @@ from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, 
 from seatrial.backends.onnxruntime.assignment import RECORD, in_words, recorded
 from seatrial.backends.onnxruntime.device_io import device_place, next_graph
 from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
-from seatrial.backends.onnxruntime.session import open_session, profiled_types, uncaptured
+from seatrial.backends.onnxruntime.session import open_session, profiled_types, run_failure, uncaptured
 from seatrial.backends.onnxruntime.settings import session_setup
-from seatrial.backends.reasons import first_line
 from seatrial.errors import CellError
 
 _DTYPES = {
@@ -53,6 +52,7 @@ class OnnxRuntimeBackend(Closing):
         self._known = set(self._input_names)
         self._binding = session.io_binding()
         self._run_options = uncaptured(self._setup)
+        self.kernels_change = self._setup.kernels_change
         self.in_place = reads_host_memory(self._provider().execution_provider)
         self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
         # Kept alive for as long as the runtime may write to it.
@@ -97,11 +97,14 @@ class OnnxRuntimeBackend(Closing):
         except CellError:
             raise
         except Exception as e:  # see open()
-            raise CellError(f"onnxruntime failed in a run: {first_line(e)}", refusal=True) from e
+            raise self.failure(e) from e
         if all(a is not None for a in self._preallocated):
             return list(self._preallocated)  # type: ignore[arg-type]
         values = self._binding.get_outputs()
         return [v.numpy() if kept is None else kept for v, kept in zip(values, self._preallocated, strict=True)]
+
+    def failure(self, error: Exception) -> CellError:
+        return run_failure(self._provider(), self._model, self._setup, error)
 
     def another(self) -> Self:
         return type(self)(self.session, self._model, self._options)

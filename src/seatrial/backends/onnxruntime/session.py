@@ -18,11 +18,12 @@ import numpy.typing as npt
 from seatrial.backends.base import OpenOptions
 from seatrial.backends.computed_in import of_profile
 from seatrial.backends.onnxruntime.assignment import FORBID, RECORD, recorded, refuse_fallback
+from seatrial.backends.onnxruntime.device_memory import out_of_device_memory
 from seatrial.backends.onnxruntime.provider_library import driver_problem, missing_libraries, why_not_opened
 from seatrial.backends.onnxruntime.providers import Provider
 from seatrial.backends.onnxruntime.settings import SessionSetup, session_setup
 from seatrial.backends.reasons import first_line
-from seatrial.errors import BackendUnavailableError, ModelError
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, SeatrialError
 
 
 def open_session(model: Path, provider: Provider, setup: SessionSetup, profile: Path | None = None) -> Any:
@@ -53,7 +54,7 @@ def open_session(model: Path, provider: Provider, setup: SessionSetup, profile: 
     except BackendUnavailableError:
         raise
     except Exception as e:  # onnxruntime raises its own types, none with a common public base
-        raise failure(provider, model, e) from e
+        raise failure(provider, model, setup, e) from e
     if session.get_providers()[0] != provider.execution_provider:
         raise _not_opened(
             provider, f"asked for {provider.execution_provider}, but {session.get_providers()[0]} would run"
@@ -79,12 +80,19 @@ def make_ready(provider: Provider, setup: SessionSetup) -> None:
         raise BackendUnavailableError(f"{provider.name}: {problem.reason}; {problem.cure}")
 
 
-def failure(provider: Provider, model: Path, error: Exception) -> ModelError | BackendUnavailableError:
-    """The provider's, where its library does not open; else the model's."""
+def failure(provider: Provider, model: Path, setup: SessionSetup, error: Exception) -> SeatrialError:
+    """The provider's, where its library does not open; the device's, where it has no room; else the model's."""
     problem = why_not_opened(provider) if provider.library else None
     if problem:
         return BackendUnavailableError(f"{provider.name}: {problem.reason}; {problem.cure}")
+    if full := out_of_device_memory(provider, model, setup, error):
+        return full
     return ModelError(f"onnxruntime cannot load the model: {first_line(error)}", subject=model, refusal=True)
+
+
+def run_failure(provider: Provider, model: Path, setup: SessionSetup, error: Exception) -> CellError:
+    full = out_of_device_memory(provider, model, setup, error)
+    return full or CellError(f"onnxruntime failed in a run: {first_line(error)}", refusal=True)
 
 
 def not_in_this_build(provider: Provider) -> BackendUnavailableError:

@@ -54,7 +54,7 @@ _LEVELS = {"disabled": 0, "basic": 1, "extended": 2, "all": 99}
 @dataclass(frozen=True)
 class SessionSetup:
     """A session's settings in ONNX Runtime's own terms. config: session config entries; environment: to be set before the
-    device's libraries are opened. given: every setting that counts here, for the record."""
+    device's libraries are opened. given: every setting that counts here, for the record. input_shapes: those that are fixed."""
 
     backend: str
     threads: int
@@ -68,10 +68,16 @@ class SessionSetup:
     named_sizes: Mapping[str, int]
     environment: Mapping[str, str]
     given: Mapping[str, Value]
+    input_shapes: Mapping[str, tuple[int, ...]]
 
     @property
     def cpu_fallback(self) -> bool:
         return bool(self.given.get("cpu_fallback", True))
+
+    @property
+    def kernels_change(self) -> bool:
+        """TensorRT-RTX compiles kernels of open shapes while it runs, unless it is told otherwise, and no option tells it."""
+        return self.backend == "onnxruntime-tensorrt-rtx" and not self.input_shapes
 
     @property
     def device_io(self) -> bool:
@@ -123,6 +129,7 @@ def session_setup(model: Path, options: OpenOptions, provider: Provider) -> Sess
         named_sizes=options.named_sizes,
         environment=_environment(provider, given),
         given=given,
+        input_shapes=options.input_shapes,
     )
 
 
@@ -144,8 +151,9 @@ def _provider_options(
         }
         found["load_config"] = json.dumps({"CPU": device})
     if given.get("engine_cache"):
-        folder = str(_engine_folder(model, found))
+        folder = str(_engine_folder(model, found, options.build_number))
         found |= {"trt_engine_cache_enable": "1", "trt_engine_cache_path": folder}
+        # In that folder alone: engines of other builds know nothing of its times.
         found |= {"trt_timing_cache_enable": "1", "trt_timing_cache_path": folder}
     return found
 
@@ -155,12 +163,13 @@ def _environment(provider: Provider, given: Mapping[str, Value]) -> dict[str, st
     return {"NVIDIA_TF32_OVERRIDE": "0"} if provider.nvidia and not given["tf32"] else {}
 
 
-def _engine_folder(model: Path, provider_options: Mapping[str, str]) -> Path:
+def _engine_folder(model: Path, provider_options: Mapping[str, str], build_number: int) -> Path:
     """Of engines of this model's content, weights in other files too, under these options and versions: ONNX Runtime's own
     name of an engine tells none of them."""
     given = os.environ.get("SEATRIAL_CACHE")
     base = Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seatrial"
-    key = json.dumps([inspect_model(model).digest, dict(provider_options), packages()], sort_keys=True)
+    build = [build_number] if build_number else []
+    key = json.dumps([inspect_model(model).digest, dict(provider_options), packages(), *build], sort_keys=True)
     return (base / "engines" / "onnxruntime-tensorrt" / hashlib.sha256(key.encode()).hexdigest()[:32]).absolute()
 
 

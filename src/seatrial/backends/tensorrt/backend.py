@@ -7,6 +7,7 @@ outputs come back in every run, by pinned memory, since users pay for that.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -73,6 +74,7 @@ class TensorRtBackend(Closing):
             free_bytes = place.free_bytes
         except CudaError as e:
             raise CellError(f"{self.name} failed before its first answer: {e}", refusal=True) from e
+        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         # A graph is launched without the interpreter; the library's own function is not called so.
         self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.
@@ -82,6 +84,7 @@ class TensorRtBackend(Closing):
     def open(cls, model: Path, options: OpenOptions) -> Self:
         library, device = usable(cls.name)
         engine_options, run = options_of(options.settings)
+        engine_options = replace(engine_options, build_number=options.build_number)
         check_settings(library, engine_options, run)
         if options.open_shapes:
             raise ModelError(
@@ -94,7 +97,8 @@ class TensorRtBackend(Closing):
         streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
         portable = bool(manifest and manifest.options.get("version_compatible"))
         place = Place.of_first_device(cls.name)
-        return cls(load(library, device, data, run, streamed, portable), info, options, shapes, about, place)
+        loaded = load(library, device, data, run, streamed, portable, options.build_number)
+        return cls(loaded, info, options, shapes, about, place)
 
     @property
     def _batch(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from seatrial.backends.tensorrt.kernel_cache import with_timing_cache
@@ -57,7 +58,9 @@ def build(
     library.configure(config, options)
     add_profiles(network, config, profiles)
     start = time.perf_counter()
-    with interrupts_held() as came, with_timing_cache(library, config):
+    # Times that builds share would have them choose alike: of several independent ones each takes its own.
+    times = nullcontext() if options.build_number else with_timing_cache(library, config)
+    with interrupts_held() as came, times:
         # Kept until the build is over: the library does not own it.
         monitor = monitor_of(library, tell, came)
         config.progress_monitor = monitor

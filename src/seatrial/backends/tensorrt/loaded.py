@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from seatrial.backends.base import TensorSpec
@@ -32,6 +33,7 @@ class LoadedEngine:
     log: Log
     run: RunOptions
     note: str = ""
+    build_number: int = 0
     runtime_cache: Any = None
 
     @property
@@ -78,7 +80,7 @@ class LoadedEngine:
             if self.runtime_cache is None:
                 self.runtime_cache = config.create_runtime_cache()
                 # What was written elsewhere, or by another version, it refuses itself, and starts empty.
-                if found := read(kernel_cache_path(self.library, self.device, "runtime")):
+                if found := read(self._kept_kernels()):
                     self.runtime_cache.deserialize(found)
             config.set_runtime_cache(self.runtime_cache)
         return (config,)
@@ -86,7 +88,12 @@ class LoadedEngine:
     def keep_compiled(self) -> None:
         """After a first run: what was compiled for this device is there for the next process."""
         if self.runtime_cache is not None:
-            write(kernel_cache_path(self.library, self.device, "runtime"), bytes(self.runtime_cache.serialize()))
+            write(self._kept_kernels(), bytes(self.runtime_cache.serialize()))
+
+    def _kept_kernels(self) -> Path:
+        """Of builds that are to be independent, each has its own."""
+        kind = f"{self.build_number or ''}runtime"
+        return kernel_cache_path(self.library, self.device, kind)
 
     def layers(self) -> tuple[Layer, ...]:
         inspector = self.engine.create_engine_inspector()
@@ -104,7 +111,13 @@ class LoadedEngine:
 
 
 def load(
-    library: Library, device: Device, data: bytes, run: RunOptions, streamed: bool, portable: bool = False
+    library: Library,
+    device: Device,
+    data: bytes,
+    run: RunOptions,
+    streamed: bool,
+    portable: bool = False,
+    build_number: int = 0,
 ) -> LoadedEngine:
     """Of bytes whose digest was checked: to deserialize is to run code of theirs.
 
@@ -132,7 +145,7 @@ def load(
         budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
         library.stream_weights(engine, budget)
     note = f"suboptimal here: {why}" if validity == "SUBOPTIMAL" else ""
-    return LoadedEngine(library, device, engine, runtime, log, run, note)
+    return LoadedEngine(library, device, engine, runtime, log, run, note, build_number)
 
 
 def _validity(library: Library, runtime: Any, data: bytes) -> tuple[str, str]:

@@ -22,6 +22,7 @@ class EngineOptions:
     """capabilities: of TensorRT-RTX, as 'sm89'. tf32: lets fp32 products drop to ten bits of fraction. builder_level: 0 to 5.
 
     hardware_compatibility: none, ampere_plus or same_capability. workspace_mib: scratch memory at most; else the device's.
+    build_number: as OpenOptions has it; no setting of a plan's.
     """
 
     capabilities: tuple[str, ...] = ()
@@ -31,14 +32,17 @@ class EngineOptions:
     weight_streaming: bool = False
     hardware_compatibility: str = "none"
     version_compatible: bool = False
+    build_number: int = 0
 
     @property
     def given(self) -> tuple[str, ...]:
         """Names of those that differ from the defaults."""
-        return tuple(f.name for f in fields(self) if getattr(self, f.name) != f.default)
+        return tuple(f.name for f in fields(self) if f.name != "build_number" and getattr(self, f.name) != f.default)
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "capabilities": list(self.capabilities)}
+        found = {**asdict(self), "capabilities": list(self.capabilities)}
+        # Engines that were kept before there were several have none.
+        return found if self.build_number else {k: v for k, v in found.items() if k != "build_number"}
 
 
 @dataclass(frozen=True)

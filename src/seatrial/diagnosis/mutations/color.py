@@ -31,7 +31,7 @@ _JPEG_DECODERS = {
     "decodes JPEG with the fast inverse transform and without smooth chroma upsampling": (True, True),
 }
 DECODER_CURE = (
-    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install 'seatrial[parity]'"
+    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install 'seatrial[cpu]'"
 )
 
 

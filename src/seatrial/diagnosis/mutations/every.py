@@ -6,6 +6,7 @@ from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.color import color_mutations
 from seatrial.diagnosis.mutations.decode import decode_mutations
 from seatrial.diagnosis.mutations.memory import memory_mutations
+from seatrial.diagnosis.mutations.model import model_mutations
 from seatrial.diagnosis.mutations.padding import padding_mutations
 from seatrial.diagnosis.mutations.places import place_mutations
 from seatrial.diagnosis.mutations.results import result_mutations
@@ -22,6 +23,7 @@ FAMILIES = (
     sample_mutations,
     decode_mutations,
     memory_mutations,
+    model_mutations,
     color_mutations,
 )
 

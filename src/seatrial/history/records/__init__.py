@@ -5,6 +5,7 @@ For: the shape of record.json, run.json and a cell's own file. Not for: where th
 
 from seatrial.history.records.cell import CELL_SCHEMA, CellRecord, configuration
 from seatrial.history.records.comparison import Asked, AskedSide, Comparison, ComparisonVerdict, Pair
+from seatrial.history.records.diagnosis import PARITY_SCHEMA, Diagnosis, ParityRecord, StageDifference
 from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
 from seatrial.history.records.measurement import (
@@ -50,6 +51,7 @@ __all__ = [
     "Comparison",
     "ComparisonVerdict",
     "Decision",
+    "Diagnosis",
     "EngineComparison",
     "Environment",
     "Floor",
@@ -63,7 +65,9 @@ __all__ = [
     "ModelSection",
     "Noise",
     "NoiseFloor",
+    "PARITY_SCHEMA",
     "Pair",
+    "ParityRecord",
     "ParityResult",
     "Picture",
     "PlanSection",
@@ -79,6 +83,7 @@ __all__ = [
     "SoakResult",
     "SoakWindow",
     "Spike",
+    "StageDifference",
     "StageSummary",
     "TensorDifference",
     "Verdict",

@@ -15,8 +15,8 @@ class Pair(Frozen):
     nothing at all looks like.
 
     within_se: standard error of the effect from its own blocks; of a tail, which is not in a block, None. values: the
-    metric of each side in seconds; launched: the sides in the order in which their processes were started; disturbances:
-    what else the machine did.
+    metric of each side in seconds; launched: the sides in the order in which their processes were started; build: which of
+    several independent builds of their engines ran; None without engines; disturbances: what else the machine did.
     """
 
     effect: float
@@ -27,6 +27,7 @@ class Pair(Frozen):
     burst: int
     blocks: int
     wall_s: float
+    build: int | None = None
     disturbances: tuple[Warning, ...] = ()
 
 
@@ -80,6 +81,8 @@ class Comparison(Frozen):
     launched_second: float | None = None
     """By what share the side whose process is started later is slower, or faster where negative."""
     pairs: tuple[Pair, ...] = ()
+    builds: dict[str, int] = {}
+    """How many independent builds of its engine each side ran, a or b; of a side without an engine nothing."""
     asked: Asked | None = None
     details: dict[str, dict[str, str]] = {}
     warnings: tuple[Warning, ...] = ()

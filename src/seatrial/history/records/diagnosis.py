@@ -5,7 +5,8 @@ For: the shape of that JSON file. Not for: parity of a trial's cells (parity.py)
 
 from __future__ import annotations
 
-from typing import Literal
+import json
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -87,6 +88,18 @@ class WorstImage(Frozen):
     value: float
 
 
+class TaskFigure(Frozen):
+    """Both sides in the task's terms. Of an agreement `candidate` alone: with the reference. Else of both against the truth,
+    with `drop`, the reference's less the candidate's, and its interval; paired over images, at 95 % a side."""
+
+    metric: str
+    candidate: float
+    reference: float | None = None
+    drop: float | None = None
+    interval: tuple[float | None, float | None] | None = None
+    said: str = ""
+
+
 class ParityRecord(Frozen):
     """near: what explains most where nothing explains enough."""
 
@@ -97,6 +110,7 @@ class ParityRecord(Frozen):
     candidate: str
     images: int
     stages: tuple[StageDifference, ...] = ()
+    task: tuple[TaskFigure, ...] = ()
     first_divergence: StageDifference | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
@@ -108,3 +122,10 @@ class ParityRecord(Frozen):
     tried: int = 0
     wall_s: float = 0.0
     environment: Environment | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
+        return data
+
+    def json_bytes(self) -> bytes:
+        return json.dumps(self.to_json(), indent=1, ensure_ascii=False).encode()

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from seatrial.history.records.cell import CellRecord
 from seatrial.history.records.comparison import Comparison
+from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.history.records.subject import Environment, ImagesSection, ModelSection, Picture, PlanSection
 from seatrial.history.records.values import Frozen, Measured
 from seatrial.warning import Warning
@@ -89,7 +90,9 @@ class Record(Frozen):
     """Of a trial with budgets on time."""
     pictures: tuple[Picture, ...] = ()
     warnings: tuple[Warning, ...] = ()
+    diagnoses: tuple[ParityRecord, ...] = ()
+    """Of a trial's pipelines whose answers failed: where they part from what they are held against, and why."""
 
     def to_json(self) -> dict[str, Any]:
-        data = self.model_dump(mode="json")
+        data = self.model_dump(mode="json", by_alias=True)
         return {"schema": data.pop("schema_"), **data}

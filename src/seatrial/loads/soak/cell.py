@@ -14,7 +14,7 @@ from seatrial.jobs.job import Tell
 from seatrial.jobs.noise_fields import noise_of, runs_on_gpu
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
-from seatrial.jobs.summarise import exact, measurement_of
+from seatrial.jobs.summarise import changed_kernels, exact, measurement_of
 from seatrial.jobs.workload import PipelineWorkload, Timing
 from seatrial.loads.results import service_summary
 from seatrial.loads.soak import job
@@ -117,6 +117,7 @@ def _record(
     timing = replace(timing, converged=last.enough, known_to=last.known_to)
     soak = soak_result(left, task.soak_s, ended.noise, on_gpu, gpu_missing, "" if answer else ended.reason)
     m = measurement_of(task.stages, left.rows, w.batch, answer.opened if answer else None, timing, task.stopping)
+    changed = changed_kernels(task.stages, left.rows, answer.opened if answer else None)
     rate = _requests_per_s([x.requests / x.seconds for x in soak.windows])
     own = {SERVICE: service_summary(left.rows, longest_run)} if task.load.scenario == "server" else {}
     measurement = m.model_copy(
@@ -126,7 +127,7 @@ def _record(
             "peak_memory": exact(answer.peak_memory_bytes, "B") if answer else None,
             "model_size": exact(subject.model_bytes, "B"),
             "affinity": answer.affinity if answer else (),
-            "doubt": m.doubt if w.clients == 1 else "",
+            "doubt": m.doubt if w.clients == 1 else changed.text if changed else "",
         }
     )
     noise = noise_of(ended.noise, left.rows, task.load.scenario == "server", not task.load.mix, w.backend.backend)
@@ -146,7 +147,12 @@ def _record(
         load=_load_result(task, answer, rate),
         soak=soak,
         noise=noise,
-        warnings=(*_unserved(answer), *(noise.disturbances if noise else ()), *ended.printed),
+        warnings=(
+            *_unserved(answer),
+            *((changed,) if changed else ()),
+            *(noise.disturbances if noise else ()),
+            *ended.printed,
+        ),
         last_output=ended.last_output,
         wall_s=ended.wall_s,
     )

@@ -22,8 +22,6 @@ import numpy.typing as npt
 import psutil
 
 from seatrial._native.timing import Halt, closed_loops, now_ns, open_loop
-from seatrial.backends.reasons import first_line
-from seatrial.errors import CellError
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples, merged
@@ -45,10 +43,9 @@ from seatrial.loads.soak.windows import SoakStart, WindowWriter
 from seatrial.loads.sweep import no_request
 from seatrial.machine.environment import peak_memory_bytes, usable_cores
 from seatrial.machine.facts import transparent_huge_pages
-from seatrial.timing.measure import warm_up
+from seatrial.stages import QUEUE
 
 I64 = npt.NDArray[np.int64]
-WARM_UP_S = 2.0
 # Arrivals are made for so long at a time: those of a day would not fit.
 ARRIVALS_S = 10.0
 
@@ -64,7 +61,7 @@ def run_soak(task: SoakTask, folder: Path, tell: Tell) -> SoakAnswer:
         try:
             timing, unserved = _Soak(task, opened, shared, folder, tell).run()
         except RuntimeError as e:  # what a native request failed with
-            raise CellError(f"{task.workload.backend.label} failed in a run: {first_line(e)}", refusal=True) from e
+            raise backend.failure(e) from e
         return SoakAnswer(
             timing=timing,
             unserved=unserved,
@@ -73,6 +70,8 @@ def run_soak(task: SoakTask, folder: Path, tell: Tell) -> SoakAnswer:
                 first_inference_s=opened.first_s,
                 details=backend.details(),
                 io_policy=backend.io_policy(),
+                kernels_change=backend.kernels_change,
+                steady=opened.steady,
             ),
             affinity=tuple(affinity),
             peak_memory_bytes=max(0, peak_memory_bytes() - shared.bytes_of_all),
@@ -126,14 +125,7 @@ class _Soak:
         return Timing(warm_up=warmed, elapsed_s=elapsed_s, ended="deadline"), unserved
 
     def _warm_up(self) -> int:
-        """Each client's own buffers, one client after another; returns how many requests ran."""
-        stages = self._tables[0].stages - (self._task.load.scenario == "server")
-        budget_ns = int(min(WARM_UP_S, self._task.soak_s / 3) * 1e9)
-        works = self._opened.works
-        counts = [warm_up(w, stages, budget_ns // len(works)) for w in works]
-        for client, count in enumerate(counts):
-            self._opened.sent(client, count)
-        return sum(counts)
+        return self._opened.warm_up([s for s in self._task.stages if s != QUEUE], self._task.soak_s)
 
     def _serve(self, start: SoakStart, writer: WindowWriter) -> int:
         deadline_ns = start.began_ns + int(self._task.soak_s * 1e9)

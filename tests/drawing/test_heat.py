@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from seatrial.api import run
+from seatrial.drawing.heat import BAR, GREY, heat, heat_with_bar, scale_of
 from seatrial.kernels.results import DenseMap
-from seatrial.trial.heat import BAR, GREY, heat, heat_with_bar, scale_of
 from seatrial.trial.telling import WRONG_PICTURES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))

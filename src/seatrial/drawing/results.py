@@ -1,4 +1,4 @@
-"""One result drawn on its image: outlines, names, keypoints, regions. For: pictures.py. Not for: which image, or captions."""
+"""One result drawn on its image: outlines, names, keypoints, regions. Not for: which image, or captions (trial/pictures.py)."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.drawing.heat import Scale, heat_with_bar
 from seatrial.kernels.poses import COCO_SIGMAS
 from seatrial.kernels.results import DenseMap, Detections, Instances, OrientedBoxes, Poses, SemanticMask, TextRegions
 from seatrial.parity.overlaps import SURE
 from seatrial.pipeline.results import Result
-from seatrial.trial.heat import Scale, heat_with_bar
 
 # Drawn as large as a page shows them: made smaller there, nobody could read a label.
 WIDTH = HEIGHT = 256
@@ -60,17 +60,17 @@ def is_left(result: Result, name: str) -> bool:
     return isinstance(result, SemanticMask) and name.strip(" _").casefold() in BACKGROUND
 
 
-def shrunk(pixels: U8) -> U8:
+def shrunk(pixels: U8, size_wh: tuple[int, int] = (WIDTH, HEIGHT)) -> U8:
     """The image at the size of a picture."""
-    scale = min(WIDTH / pixels.shape[1], HEIGHT / pixels.shape[0])
+    scale = min(size_wh[0] / pixels.shape[1], size_wh[1] / pixels.shape[0])
     width, height = (max(1, round(side * scale)) for side in (pixels.shape[1], pixels.shape[0]))
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     return np.asarray(small, np.uint8)
 
 
-def draw(pixels: U8, result: Result, look: Look) -> U8:
-    """(h, w, 3) BGR. Of a dense map the map alone, with a bar of its colours below."""
-    canvas = shrunk(pixels)
+def draw(pixels: U8, result: Result, look: Look, size_wh: tuple[int, int] = (WIDTH, HEIGHT)) -> U8:
+    """(h, w, 3) BGR, in no side larger than asked for. Of a dense map the map alone, with a bar of its colours below."""
+    canvas = shrunk(pixels, size_wh)
     if isinstance(result, DenseMap):
         return heat_with_bar(result, look.scale, (canvas.shape[1], canvas.shape[0]))
     if isinstance(result, SemanticMask):

@@ -1,6 +1,6 @@
 """A dense map in colours, with one scale for all pictures of a run, and a bar that says what the colours mean.
 
-For: drawing.py. Not for: numbers; a colour is read to a tenth at best.
+For: results.py. Not for: numbers; a colour is read to a tenth at best.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""The diagnosis in a process of its own: the reference is opened there, and the candidate read from what it left.
+
+For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic.dataclasses import dataclass
+
+from seatrial.errors import DataError, count_of, short_list
+from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.jobs.job import Job, Tell
+from seatrial.jobs.workload import STRICT, PipelineWorkload
+
+if TYPE_CHECKING:
+    from seatrial.diagnosis.opened import OpenedWay
+    from seatrial.taps.folder import TapsFolder
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class DiagnoseTask:
+    """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
+    it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
+    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows."""
+
+    workload: PipelineWorkload
+    reference: str
+    candidate: str
+    taps: str
+    time_s: float
+    other_model: bool = False
+    other_backend: str = ""
+    other_precision: str = ""
+
+
+def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
+    from seatrial.diagnosis.conclude import conclude
+    from seatrial.diagnosis.diagnose import compare
+    from seatrial.diagnosis.floor import measured
+    from seatrial.diagnosis.limits import limits_of
+    from seatrial.diagnosis.opened import open_way
+    from seatrial.diagnosis.pictures import worst_pictures, write_pictures
+    from seatrial.diagnosis.runner import Runner
+    from seatrial.diagnosis.stages import RESULTS
+    from seatrial.diagnosis.task_metrics import write_results
+    from seatrial.pipeline.build import labels_of
+    from seatrial.taps.folder import TapsFolder
+
+    shown = TapsFolder.open(Path(task.taps))
+    w = task.workload
+    with open_way(w, tell, task.other_backend) as opened:
+        _check_images(shown, opened)
+        tell("measuring the reference's own floor", 0.0)
+        floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
+        precisions = w.precision, task.other_precision or w.precision
+        compared = compare(
+            opened.way,
+            opened.encoded,
+            opened.names,
+            shown,
+            time_s=task.time_s,
+            other_model=task.other_model,
+            limits=limits_of(floor, precisions, same_runtime=task.other_backend == w.backend.backend),
+            tell=tell,
+        )
+        tell("drawing the worst images", 1.0)
+        labels = labels_of(w.spec, w.model_info, Path(w.folder))
+        write_pictures(folder, list(worst_pictures(compared, opened.way, opened.encoded, labels)))
+        if RESULTS in shown.stages:
+            tell("collecting results", 1.0)
+            candidate = (shown.load(name).results for name in compared.names)
+            write_results(folder, compared.names, compared.reference_results(opened.way), candidate)
+        return conclude(compared, opened.way, task.reference, task.candidate)
+
+
+def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
+    """DataError where a name means another file on either side."""
+    known = set(opened.names)
+    others = [
+        image.name
+        for image in shown.manifest.images
+        if image.name in known
+        and image.sha256
+        and hashlib.sha256(opened.encoded(image.name)).hexdigest() != image.sha256
+    ]
+    if others:
+        raise DataError(
+            f"{count_of(len(others), 'image')} of the taps was made of another file than the plan's of that name "
+            f"({short_list(others)}); compare what was made of the same images",
+            subject=shown.path,
+        )
+
+
+JOB = Job("seatrial.diagnosis.job", DiagnoseTask, ParityRecord, diagnose, timed=False)

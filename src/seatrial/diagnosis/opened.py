@@ -1,0 +1,101 @@
+"""A reference pipeline opened as a way: its model loaded, its steps ready, and others opened where a mistake needs them.
+
+For: whoever diagnoses. Not for: timing (jobs/opened.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from seatrial.backends import OpenOptions, availability, open_backend
+from seatrial.diagnosis.way import Feeds, Run, Subject, Way, way_of
+from seatrial.images.files import ImageBytes
+from seatrial.jobs.job import Tell
+from seatrial.jobs.opened import build, image_bytes
+from seatrial.jobs.workload import PipelineWorkload
+from seatrial.model.file import inspect_model
+from seatrial.runtimes.choice import BackendChoice
+
+# Whom to ask where two backends disagree, in this order.
+JUDGES = ("onnxruntime-cpu", "openvino-cpu")
+OTHER_THREADS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedWay:
+    """names: of its images, in order; encoded: their bytes, by name. again: the same model once more, by what differs."""
+
+    way: Way
+    names: tuple[str, ...]
+    data: ImageBytes
+    again: Sequence[tuple[str, Callable[[], Run]]] = ()
+
+    def encoded(self, name: str) -> bytes:
+        return self.data[self.names.index(name)]
+
+
+@contextmanager
+def open_way(
+    w: PipelineWorkload, tell: Tell = lambda _step, _share: None, other_backend: str = ""
+) -> Iterator[OpenedWay]:
+    """other_backend: the candidate's, which cannot judge itself; '' where nobody knows.
+
+    Raises what opening a pipeline raises: PlanError, ModelError, BackendUnavailableError.
+    """
+    pipeline = build(w)
+    data = image_bytes(w)
+    feeds = pipeline.allocate(w.batch)
+    pipeline.preprocess([pipeline.decode(data[i % len(data)]) for i in range(w.batch)], feeds)
+    shapes = {name: array.shape for name, array in feeds.items()}
+    with ExitStack() as stack:
+
+        def opened(path: Path, batch: int, choice: BackendChoice = w.backend, threads: int = w.threads) -> Run:
+            own = {name: (batch, *shape[1:]) for name, shape in shapes.items()}
+            info = w.model_info if str(path) == w.model else inspect_model(path)
+            fixed = OpenOptions.for_shapes(info, threads, own)
+            options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(threads)
+            backend = stack.enter_context(open_backend(choice, path, options))
+
+            def run(feeds: Feeds) -> list[object]:
+                return list(backend.run(feeds))
+
+            return run  # type: ignore[return-value]
+
+        tell("loading", 0.0)
+        model = Path(w.model)
+        judge = _judge(w.backend.backend, other_backend)
+        subject = Subject(
+            w.name,
+            w.model_info,
+            Path(w.folder),
+            opened(model, w.batch),
+            w.allow_code,
+            w.batch,
+            open=opened,
+            judge=_late(lambda: opened(model, w.batch, BackendChoice(judge))) if judge else None,
+        )
+        again = [
+            ("opened anew", lambda: opened(model, w.batch)),
+            (f"{OTHER_THREADS} threads", lambda: opened(model, w.batch, w.backend, OTHER_THREADS)),
+        ]
+        yield OpenedWay(way_of(subject, w.spec), tuple(name for _, name in w.images), data, again)
+
+
+def _judge(reference: str, candidate: str) -> str:
+    """A backend that is neither; '' where none is here."""
+    return next((n for n in JUDGES if n not in (reference, candidate) and availability(n).ok), "")
+
+
+def _late(opened: Callable[[], Run]) -> Run:
+    """Opened when it is first run: most diagnoses ask for no judge."""
+    kept: list[Run] = []
+
+    def run(feeds: Feeds) -> list[object]:
+        if not kept:
+            kept.append(opened())
+        return list(kept[0](feeds))
+
+    return run  # type: ignore[return-value]

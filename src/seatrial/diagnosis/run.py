@@ -1,0 +1,231 @@
+"""`seatrial parity` from a plan to a record: sides made ready, the candidate tapped, the diagnosis, each in its own process.
+
+For: the order of things. Not for: what happens in those processes (job.py, own_code.py, tap_job.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from seatrial.cells.preflight import Ready, preflight
+from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis.answers import answers_as_taps
+from seatrial.diagnosis.sides import Side, reference_side, side_of
+from seatrial.diagnosis.tap import tap_side, workload_of_side
+from seatrial.diagnosis.task_metrics import task_figures
+from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
+from seatrial.faults.names import NAMES
+from seatrial.history.records import Environment
+from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
+from seatrial.history.run_folder import RunFolder
+from seatrial.jobs.job import AnswerT, Tell
+from seatrial.jobs.process import Ended, run_job
+from seatrial.jobs.workload import PipelineWorkload
+from seatrial.machine.environment import environment
+from seatrial.plan.load import PlanFile
+from seatrial.warning import Warning
+
+# Of a process beside what it is given for its work: opening, and a runtime's own start.
+START_S = 120.0
+# Of a candidate that is run here: as long as a model is slow, so long it takes.
+TAP_S = 3600.0
+Says = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One of: side, a cell of the plan; function, 'module:function'; taps, a folder; answers, a file."""
+
+    name: str
+    side: Side | None = None
+    function: str = ""
+    taps: Path | None = None
+    answers: Path | None = None
+
+
+def candidate_of(
+    plan: PlanFile, reference: Side, text: str | None, taps: Path | None, answers: Path | None
+) -> Candidate:
+    """From what the command was given. UsageError where that is nothing, or too much."""
+    given = [n for n, v in (("candidate", text), ("taps", taps), ("answers", answers)) if v]
+    if len(given) > 1:
+        named = " and ".join(option(n) for n in given)
+        raise UsageError(f"expected one candidate, got {named}; give one of them")
+    if taps:
+        return Candidate(str(taps), taps=taps)
+    if answers:
+        return Candidate(str(answers), answers=answers)
+    if text and ":" in text:
+        return Candidate(text, function=text)
+    if text:
+        return Candidate(text, side=side_of(plan, text))
+    others = [n for n in plan.plan.pipelines if n != reference.pipeline]
+    if not others:
+        wanted = ", ".join(option(n) for n in ("taps", "answers", "candidate"))
+        raise UsageError(
+            f"{plan.path} has one pipeline, {reference.pipeline}; say what it is held against: {wanted} (another cell, such as "
+            f"{reference.pipeline}.openvino-cpu)"
+        )
+    return Candidate(others[0], side=reference_side(plan, others[0]))
+
+
+def run_parity(
+    plan: PlanFile,
+    run: RunFolder,
+    reference: str | None,
+    candidate: Candidate | Callable[[Side], Candidate],
+    *,
+    time_s: float,
+    allow_code: bool = False,
+    says: Says = lambda _said: None,
+) -> ParityRecord:
+    """Raises what preflight raises, and CellError where a process broke."""
+    side = side_of(plan, reference) if reference else reference_side(plan)
+    other = candidate(side) if callable(candidate) else candidate
+    if other.function and not allow_code:
+        raise CodeRefusedError(
+            f"{other.function} is Python code, which would be run; read it, then give {option('allow_code')}"
+        )
+    return diagnose_sides(preflight(plan, allow_code, says), run, side, other, time_s, says)
+
+
+def diagnose_sides(
+    ready: Ready,
+    run: RunFolder,
+    side: Side,
+    other: Candidate,
+    time_s: float,
+    says: Says = lambda _said: None,
+    work: Path | None = None,
+) -> ParityRecord:
+    """Of a plan that was checked. side: the reference. work: a folder for its processes, by default the run's own."""
+    work = work or run.work
+    workload = workload_of_side(ready, run, side)
+
+    def tell(step: str, share: float) -> None:
+        says(f"{step} … {share:.0%}" if share else step)
+
+    taps, warnings = _taps(ready, run, workload, other, tell, work)
+    task = job.DiagnoseTask(
+        workload=workload,
+        reference=side.id,
+        candidate=other.name,
+        taps=str(taps),
+        time_s=time_s,
+        other_model=_other_model(ready, side, other),
+        other_backend=_backend_of(ready, other.side) if other.side else "",
+        other_precision=other.side.precision if other.side else "",
+    )
+    record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
+    figures, problem = _task_figures(ready, work / "diagnosis", side, other)
+    warnings += [*record.warnings, *problem]
+    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": tuple(figures)}
+    return _finished(record.model_copy(update=update), ready, side)
+
+
+def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
+    if other.side is None:
+        return False
+    return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
+
+
+def _backend_of(ready: Ready, side: Side) -> str:
+    """Which it is, whatever the plan calls it."""
+    return next(c.backend for c in ready.plan.plan.matrix.choices if c.label == side.backend)
+
+
+def _taps(
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path
+) -> tuple[Path, list[Warning]]:
+    """The folder of what the candidate shows, and what is to be said of how it came about."""
+    if other.taps:
+        return other.taps.absolute(), []
+    out = work / "taps"
+    if other.function:
+        task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
+        _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
+        return out, []
+    if other.answers:
+        # COCO's results have no row for an image without objects; that some have none is said.
+        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
+    assert other.side
+    tapped = tap_side(ready, run, other.side, out, TAP_S, tell)
+    if not tapped.changed:
+        return out, []
+    said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
+    return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+
+
+def _task_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
+    """And a warning where results cannot be judged."""
+    pipelines = side.pipeline, other.side.pipeline if other.side else side.pipeline
+    try:
+        return task_figures(ready, folder, pipelines), []
+    except (SeatrialError, ValueError) as e:
+        return [], [Warning("task-not-judged", f"both sides' results cannot be held against each other: {e}")]
+
+
+def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:
+    """What the plan itself says differently of both; it may say so while the code does otherwise."""
+    if other.side is None:
+        return ()
+    own, theirs = (ready.plan.plan.pipelines[s.pipeline].model_dump() for s in (side, other.side))
+    found = [
+        f"{key}: {_said(a)} against {_said(b)}"
+        for key, (a, b) in _pairs(own, theirs).items()
+        if a != b and key != "extends"
+    ]
+    names = ("backend", "precision", "batch", "threads")
+    pairs = [(n, getattr(side, n), getattr(other.side, n)) for n in names]
+    return (*found, *(f"{n}: {a} against {b}" for n, a, b in pairs if a != b))
+
+
+def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, tuple[Any, Any]]:
+    """Values of both by dotted key."""
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in dict.fromkeys((*a, *b)):
+        x, y = a.get(key), b.get(key)
+        if isinstance(x, dict) and isinstance(y, dict):
+            found |= _pairs(x, y, f"{within}{key}.")
+        else:
+            found[within + key] = (x, y)
+    return found
+
+
+def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
+    if ended.answer is None:
+        raise error_of(ended.failure) if ended.failure else CellError(f"{what} ended without a word")
+    return ended.answer
+
+
+def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
+    """With what only this process knows: the plan's lines, its warnings, the machine."""
+    found = tuple(_with_fix(d, ready.plan, side) for d in record.diagnosis)
+    return record.model_copy(
+        update={
+            "diagnosis": found,
+            "warnings": (*ready.warnings, *record.warnings),
+            "environment": Environment.model_validate(environment()),
+        }
+    )
+
+
+def _said(value: object) -> str:
+    if isinstance(value, tuple | list):
+        return f"[{', '.join(map(_said, value))}]"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
+    """at: the plan's line that says what the reference does, with its value."""
+    assert d.fault in NAMES
+    keys = d.at.split(".")
+    value: object = plan.plan.pipelines[side.pipeline]
+    for key in keys:
+        value = getattr(value, key, None)
+    where = plan.where(("pipelines", side.pipeline, *keys))
+    said = f"{where}: {_said(value)}" if isinstance(value, str | int | float | tuple) else where
+    return d.model_copy(update={"at": said})

@@ -1,0 +1,45 @@
+"""A side of a comparison as a folder of taps: its model made ready, then tapped in a process of its own.
+
+For: `seatrial tap`, and a candidate that is a cell of the plan. Not for: what happens in that process (tap_job.py).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from seatrial.cells.matrix import Cell
+from seatrial.cells.preflight import Ready
+from seatrial.cells.prepare import prepare_variants, workload_of
+from seatrial.cells.watch import Watcher
+from seatrial.diagnosis import tap_job
+from seatrial.diagnosis.sides import Side
+from seatrial.diagnosis.tap_job import TapAnswer, TapTask
+from seatrial.errors import CellError, error_of
+from seatrial.history.run_folder import RunFolder
+from seatrial.jobs.job import Tell
+from seatrial.jobs.process import Ended, run_job
+from seatrial.jobs.workload import PipelineWorkload
+
+
+def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorkload:
+    """CellError where the side's model could not be made in its precision."""
+    choice = next(c for c in ready.plan.plan.matrix.choices if c.label == side.backend)
+    cell = Cell(side.pipeline, side.backend, side.precision, side.batch, side.threads, of=choice)
+    made = prepare_variants(ready, run, [cell], Watcher())[side.pipeline, side.precision]
+    if isinstance(made, Ended):
+        raise CellError(f"{side.id}: its {side.precision} model could not be made: {made.reason}")
+    return workload_of(ready, cell, made)
+
+
+def tap_side(ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell) -> TapAnswer:
+    """out: an empty folder, or one that is not there. Raises what its process ended with; DataError where inputs changed."""
+    task = TapTask(
+        workload=workload_of_side(ready, run, side),
+        out=str(out.absolute()),
+        producer=f"seatrial: {side.id} of {ready.plan.path.name}",
+    )
+    ended = run_job(tap_job.JOB, task, run.work / f"tap.{side.id}", timeout_s, tell)
+    ready.inputs.check(side.pipeline)
+    if ended.answer is None:
+        raise error_of(ended.failure, side.id) if ended.failure else CellError(f"{side.id} ended without a word")
+    return ended.answer

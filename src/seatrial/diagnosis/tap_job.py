@@ -1,0 +1,160 @@
+"""A plan's pipeline tapped in a process of its own: every image through it as it runs, and what each stage gave.
+
+For: our own side of a comparison, and folders that others compare with. Not for: times, or which cell is meant (sides.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic.dataclasses import dataclass
+
+from seatrial.errors import PlanError, SeatrialError, printable, short_list
+from seatrial.jobs.job import Job, Tell
+from seatrial.jobs.opened import OpenedPipeline, open_pipeline
+from seatrial.jobs.workload import STRICT, PipelineWorkload
+from seatrial.plan import pipelines
+from seatrial.taps.shown import ImageTaps
+from seatrial.taps.writer import TapsWriter
+
+if TYPE_CHECKING:
+    from seatrial.diagnosis.way import Step
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class TapTask:
+    """out: the folder to write, which has to be empty. producer: what its taps.json says of it."""
+
+    workload: PipelineWorkload
+    out: str
+    producer: str
+
+
+@dataclass(frozen=True, config=STRICT, kw_only=True)
+class TapAnswer:
+    """stages: that were tapped. changed: of these such as a later stage changed in place; what was kept is from before."""
+
+    images: int
+    stages: tuple[str, ...]
+    changed: tuple[str, ...] = ()
+
+
+def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
+    w = task.workload
+    with _named(w, [name for _, name in w.images[: w.batch]]):
+        opened = open_pipeline(w, tell)
+    with opened.backend:
+        taps = _Tapped(w, opened)
+        colors: dict[Literal["decoded", "resized"], Any] = dict.fromkeys(("decoded", "resized"), w.spec.decode.color)
+        with TapsWriter(
+            Path(task.out), task.producer, taps.stages, color=colors, batch=w.batch, total=len(w.images)
+        ) as writer:
+            for start in range(0, len(w.images), w.batch):
+                tell("tapping", start / len(w.images))
+                names = [name for _, name in w.images[start : start + w.batch]]
+                with _named(w, names):
+                    rows = taps.of_batch(start, len(names))
+                for k, (name, found) in enumerate(zip(names, rows, strict=True)):
+                    writer.add(name, found, hashlib.sha256(opened.data[start + k]).hexdigest())
+    return TapAnswer(images=len(w.images), stages=taps.stages, changed=tuple(sorted(taps.changed)))
+
+
+@contextmanager
+def _named(w: PipelineWorkload, names: Sequence[str]) -> Iterator[None]:
+    """An error that is none of seatrial's own is a stage's of the user: PlanError with the images, and where it was raised."""
+    try:
+        yield
+    except (SeatrialError, MemoryError):
+        raise
+    except Exception as e:
+        traceback.print_exc()
+        last = traceback.extract_tb(e.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}, in {last.name}"
+        said = f"{type(e).__name__} on {printable(short_list(names))}: {printable(str(e))}"
+        raise PlanError(f"raised {said}; its traceback ends in {where}", subject=f"pipelines.{w.name}") from None
+
+
+class _Tapped:
+    """changed: stages whose value a later one was seen to change in place."""
+
+    def __init__(self, w: PipelineWorkload, opened: OpenedPipeline) -> None:
+        from seatrial.pipeline.build import pick_input
+
+        self._w, self._opened = w, opened
+        self._input = pick_input(f"pipelines.{w.name}", w.spec, w.model_info).name
+        self._resized = _resized(w, opened)
+        self.changed: set[str] = set()
+        raw = isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw"
+        self.stages = (
+            "decoded",
+            *(["resized"] if self._resized else []),
+            "input",
+            "outputs",
+            *([] if raw else ["results"]),
+        )
+
+    def of_batch(self, start: int, count: int) -> list[ImageTaps]:
+        """What each image of a batch had. A batch that is not full is filled up with its last image, as a cell's is."""
+        from seatrial.pipeline.image_outputs import outputs_by_image
+
+        w, opened = self._w, self._opened
+        last = len(opened.data) - 1
+        images = [opened.pipeline.decode(opened.data[min(i, last)]) for i in range(start, start + w.batch)]
+        decoded = [np.array(image) for image in images]
+        geometries = opened.pipeline.preprocess(images, opened.feeds)
+        self._watch("decoded", decoded, images)
+        inputs = np.array(opened.feeds[self._input])
+        outputs = opened.backend.run(opened.feeds)
+        kept = [np.array(o) for o in outputs]
+        results = opened.pipeline.postprocess(outputs, geometries)
+        self._watch("outputs", kept, outputs)
+        rows = outputs_by_image(w.spec.postprocess, w.model_info.outputs, kept, w.batch)
+        return [
+            ImageTaps(
+                decoded=decoded[k],
+                resized=self._resized_of(decoded[k]),
+                input=inputs[k : k + 1],
+                outputs={
+                    info.name: _with_batch(row, whole)
+                    for info, row, whole in zip(w.model_info.outputs, rows[k], kept, strict=True)
+                },
+                results=results[k],
+            )
+            for k in range(count)
+        ]
+
+    def _resized_of(self, decoded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
+        from seatrial.diagnosis.way import At
+
+        return np.asarray(self._resized(At(decoded)).value) if self._resized else None
+
+    def _watch(self, stage: str, before: Sequence[Array], after: Sequence[Array]) -> None:
+        if any(not np.array_equal(b, a, equal_nan=b.dtype.kind == "f") for b, a in zip(before, after, strict=True)):
+            self.changed.add(stage)
+
+
+def _resized(w: PipelineWorkload, opened: OpenedPipeline) -> Step | None:
+    """The one stage that the pipeline itself does not stop at; None where the preprocess is the user's own."""
+    from seatrial.diagnosis.way import Subject, way_of
+
+    subject = Subject(
+        w.name, w.model_info, Path(w.folder), lambda feeds: list(opened.backend.run(feeds)), w.allow_code, w.batch
+    )
+    return way_of(subject, w.spec).steps.get("resized")
+
+
+def _with_batch(row: Array, whole: Array) -> Array:
+    """With a batch of one where the run's output had one."""
+    return row[None] if row.ndim == whole.ndim - 1 else row
+
+
+JOB = Job("seatrial.diagnosis.tap_job", TapTask, TapAnswer, tap, timed=False)

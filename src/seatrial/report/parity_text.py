@@ -1,0 +1,132 @@
+"""Where two pipelines part and what explains it, in the terminal: stages, findings, what was left out; the verdict last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from seatrial.errors import count_of, printable
+from seatrial.faults.catalogue import FAULTS
+from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
+from seatrial.report.hanging import hanging
+from seatrial.report.parity_words import (
+    alike_said,
+    effect_said,
+    explained_said,
+    fix_said,
+    is_first,
+    is_unexplained,
+    metrics_said,
+    nothing_said,
+    number_said,
+    stage_said,
+    task_said,
+    title_of,
+)
+from seatrial.units import format_seconds
+
+STYLES = {"EQUAL": "bold green", "DIFFER": "bold red", "INCONCLUSIVE": "bold yellow"}
+MOST_IMAGES = 5
+# Columns from which on the table says what each stage was begun from.
+WIDE = 100
+_MARKS = {True: ("✓ ", "green"), False: ("✗ ", "bold red"), None: ("? ", "yellow")}
+
+
+def print_parity(out: Console, record: ParityRecord) -> None:
+    hanging(out, ("reference  ", "bold"), record.reference)
+    hanging(out, ("candidate  ", "bold"), record.candidate)
+    for said in record.declared:
+        hanging(out, ("declared   ", "dim"), said, "dim")
+    if record.stages:
+        out.print(stage_rows(record, out.width))
+        hanging(out, ("by: ", "dim"), metrics_said(record.stages), "dim")
+    for figure in record.task:
+        hanging(out, (f"{figure.metric}  ", "bold"), task_said(figure))
+    for d in record.diagnosis:
+        _print_finding(out, d)
+    if is_unexplained(record):
+        _print_nothing(out, record)
+    if record.verdict == "DIFFER":
+        out.print()
+    _print_invariants(out, record.invariants)
+    if record.worst_images:
+        worst = [f"{w.name} ({stage_said(w.stage)} {number_said(w.value)})" for w in record.worst_images[:MOST_IMAGES]]
+        hanging(out, ("worst: ", "dim"), ", ".join(worst), "dim")
+    for warning in record.warnings:
+        hanging(out, ("warning: ", "bold yellow"), str(warning), "yellow")
+    hanging(out, (f"{record.verdict}  ", STYLES[record.verdict]), f"{record.reason}; {_scope(record)}")
+
+
+def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
+    """Of a trial: one line a mistake, with the evidence; 'seatrial faults' has the rest."""
+    for record in diagnoses:
+        for d in record.diagnosis:
+            said = f"{record.candidate}: the candidate {d.what}; {explained_said(d)}; {d.at}; seatrial faults {d.fault}"
+            hanging(out, (f"{d.fault}  ", "bold red"), said)
+
+
+def _scope(record: ParityRecord) -> str:
+    tried = f", {count_of(record.tried, 'mistake')} tried" if record.tried else ""
+    return f"{count_of(record.images, 'image')}{tried}, {format_seconds(record.wall_s)}"
+
+
+def stage_rows(record: ParityRecord, width: int) -> Table:
+    """One line a stage, judged from the candidate's own values of the stage before it."""
+    wide = width >= WIDE
+    table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("", "stage", *(("from",) if wide else ()), "differing", "by", "floor", "largest |Δ|", ""):
+        right = name in ("differing", "by", "floor", "largest |Δ|")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for s in record.stages:
+        differs = s.images > 0
+        mark, style = _MARKS[not differs if s.of else None]
+        table.add_row(
+            Text(mark.strip(), style),
+            Text(stage_said(printable(s.stage)), "bold" if differs else ""),
+            *((stage_said(printable(s.start)),) if wide else ()),
+            f"{s.images} of {s.of}" if s.of else "–",
+            number_said(s.value) if s.of else "–",
+            number_said(s.floor),
+            number_said(s.largest),
+            Text("← they part here" if is_first(record, s) else "", "bold red"),
+        )
+    return table
+
+
+def _print_finding(out: Console, d: Diagnosis) -> None:
+    """The name in bold, then all that stands behind it."""
+    out.print()
+    head = Text.assemble((printable(d.fault), "bold red"), f"  the candidate {printable(d.what)}")
+    hanging(out, ("", ""), head)
+    rows = (
+        ("what it is", f"{title_of(d.fault)}, at the {stage_said(d.stage)}"),
+        ("evidence", explained_said(d)),
+        ("but", alike_said(d)),
+        ("effect", effect_said(d.effect) if d.effect else ""),
+        ("fix", fix_said(d)),
+        ("plan", d.at),
+        ("more", f"seatrial faults {d.fault}" if d.fault in FAULTS else ""),
+    )
+    for name, said in rows:
+        if said:
+            hanging(out, (f"  {name:<12}", "yellow" if name == "but" else "dim"), said)
+
+
+def _print_nothing(out: Console, record: ParityRecord) -> None:
+    out.print()
+    first, *others = nothing_said(record)
+    hanging(out, ("unexplained: ", "bold yellow"), first)
+    for said in others:
+        hanging(out, ("  ", ""), said)
+
+
+def _print_invariants(out: Console, invariants: tuple[Invariant, ...]) -> None:
+    """Those that hold share a line."""
+    for i in (i for i in invariants if not i.holds):
+        hanging(out, _MARKS[i.holds], f"{i.name}: {i.said}")
+    holding = [i.name for i in invariants if i.holds]
+    if holding:
+        hanging(out, _MARKS[True], f"the candidate alone: {', '.join(holding)}")

@@ -1,0 +1,188 @@
+"""What a parity record says, in words that terminal and page share. Not for: layout (parity_text.py, parity_page.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from seatrial.errors import count_of
+from seatrial.faults.catalogue import FAULTS
+from seatrial.history.records.diagnosis import (
+    Diagnosis,
+    FaultEffect,
+    OtherFault,
+    ParityRecord,
+    StageDifference,
+    TaskFigure,
+)
+
+STAGES = {
+    "encoded": "encoded file",
+    "decoded": "decoded image",
+    "resized": "resized image",
+    "input": "input tensor",
+    "outputs": "raw outputs",
+    "candidates": "boxes before NMS",
+    "results": "results",
+}
+
+
+def stage_said(stage: str) -> str:
+    return STAGES.get(stage, stage)
+
+
+def number_said(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}"
+
+
+def share_said(explained: float) -> str:
+    """'97.3 %', and 'none' of what makes it no smaller. Rounded down: 99.96 % is not all of it."""
+    if explained <= 0:
+        return "none"
+    return f"{int(1000 * explained) / 10:.1f} %"
+
+
+def title_of(fault: str) -> str:
+    """'BGR and RGB swapped'; the name itself of one that a later version found."""
+    return FAULTS[fault].title if fault in FAULTS else fault
+
+
+def explained_said(d: Diagnosis) -> str:
+    """How well it explains the difference, on how many images, and what comes next."""
+    confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
+    if d.exact:
+        how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
+    else:
+        how = f"made in the reference, it explains {share_said(d.explained)} of the difference; {confirmed}"
+    if d.runner_up is None:
+        return how
+    return f"{how}; the next best, {other_said(d.runner_up)}, {_explains(d.runner_up)}"
+
+
+def task_said(figure: TaskFigure) -> str:
+    """Both sides in the task's terms, with the interval."""
+    ends = ["?" if v is None else f"{v:.3f}" for v in figure.interval or (None, None)]
+    if figure.reference is None or figure.drop is None:
+        return f"{figure.candidate:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
+    sides = f"{figure.reference:.3f} of the reference, {figure.candidate:.3f} of the candidate"
+    return f"{sides}; a drop of {figure.drop:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
+
+
+def other_said(other: OtherFault) -> str:
+    return f"{other.fault} ({other.what})"
+
+
+def _explains(other: OtherFault) -> str:
+    return "explains none of it" if other.explained <= 0 else f"explains {share_said(other.explained)}"
+
+
+def alike_said(d: Diagnosis) -> str:
+    """'' where the images tell it from all others."""
+    if not d.alike:
+        return ""
+    others = " or ".join(map(other_said, d.alike))
+    would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
+    return f"these images cannot tell it from {others}; {would}"
+
+
+def effect_said(e: FaultEffect) -> str:
+    low, high = e.interval or (None, None)
+    between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
+    return f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+
+
+def fix_said(d: Diagnosis) -> str:
+    """The record's own, or else the catalogue's."""
+    return d.fix or (FAULTS[d.fault].cure if d.fault in FAULTS else "")
+
+
+def is_unexplained(record: ParityRecord) -> bool:
+    """Whether mistakes were tried, and none is it: of two models, which differ on purpose, none is tried."""
+    return record.verdict == "DIFFER" and not record.diagnosis and record.tried > 0
+
+
+def _sentence(said: str) -> str:
+    return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def nothing_said(record: ParityRecord) -> list[str]:
+    """Where pipelines part and no known mistake explains it: all that is known instead."""
+    first = record.first_divergence
+    said = [f"none of {count_of(record.tried, 'known mistake')} that were tried explains it"]
+    if first is not None:
+        said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
+        if first.shape:
+            said.append(f"the difference looks like this: {first.shape}")
+    if record.near:
+        said.append(f"nearest: {near_said(record.near)}")
+    return said
+
+
+def near_said(near: Sequence[OtherFault]) -> str:
+    return "; ".join(f"{other_said(n)} {_explains(n)}" for n in near)
+
+
+def is_first(record: ParityRecord, s: StageDifference) -> bool:
+    """Whether the pipelines part there."""
+    first = record.first_divergence
+    return first is not None and (first.stage, first.start) == (s.stage, s.start)
+
+
+def metrics_said(stages: Sequence[StageDifference]) -> str:
+    """What the numbers of each stage are, those of one metric together."""
+    by_metric: dict[str, list[str]] = {}
+    for s in stages:
+        by_metric.setdefault(s.metric, []).append(stage_said(s.stage))
+    if len(by_metric) == 1:
+        return next(iter(by_metric))
+    return "; ".join(f"{metric} ({', '.join(names)})" for metric, names in by_metric.items())
+
+
+def images_said(s: StageDifference) -> str:
+    if not s.of:
+        return "on no image"
+    return f"in {'all ' if s.images == s.of > 1 else f'{s.images} of '}{count_of(s.of, 'image')}"
+
+
+def head_said(record: ParityRecord) -> str:
+    """All of it in a few words."""
+    if record.verdict == "INCONCLUSIVE":
+        return "Not known"
+    if record.verdict == "EQUAL":
+        return "Both are equal"
+    if not record.diagnosis:
+        return "They differ, and no known mistake explains it" if is_unexplained(record) else "They differ"
+    if len(record.diagnosis) > 1:
+        return f"They differ: {len(record.diagnosis)} known mistakes"
+    (d,) = record.diagnosis
+    return f"They differ: {title_of(d.fault)}" + (", or what looks like it" if d.alike else "")
+
+
+def summary_said(record: ParityRecord) -> str:
+    """What somebody who reads one paragraph is to know."""
+    if record.verdict == "EQUAL":
+        return (
+            f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
+            "what the reference differs from itself by."
+        )
+    if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
+        return f"It is not known whether both pipelines give the same: {record.reason}."
+    first = record.first_divergence
+    where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
+    if not record.diagnosis:
+        return (
+            f"{where} No known mistake explains it."
+            if is_unexplained(record)
+            else f"{where} {_sentence(record.reason)}"
+        )
+    many = len(record.diagnosis) > 1
+    makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
+    return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])
+
+
+def _named_said(d: Diagnosis) -> str:
+    title = title_of(d.fault)
+    said = _sentence(f"{title}: it {d.what}")
+    if d.alike:
+        others = " or ".join(o.fault for o in d.alike)
+        said += f" It may be {others} instead, which these images do not tell apart."
+    return said + (f" What that costs: {effect_said(d.effect)}." if d.effect else "")

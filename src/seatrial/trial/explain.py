@@ -1,0 +1,82 @@
+"""Why a pipeline's answers failed: the known mistake that explains it, in the reasons of the decisions.
+
+For: a trial's own diagnosis, within a time of its own. Not for: the diagnosis itself (diagnosis/), or who asks for it alone
+(`seatrial parity`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from seatrial.diagnosis.run import Candidate, diagnose_sides
+from seatrial.diagnosis.sides import Side, reference_side
+from seatrial.errors import SeatrialError
+from seatrial.history.records import CellRecord, Decision
+from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.plan.reference import baseline_name, is_reference_configuration
+from seatrial.trial.context import TrialContext
+from seatrial.warning import Warning
+
+# For all pipelines of a trial together, less what tapping takes: the verdict stands without it.
+TIME_S = 60.0
+_OF_ANSWERS = ("parity", "agreement", "map_drop", "accuracy", "outputs without NaN")
+
+
+def explained(
+    trial: TrialContext, cells: Sequence[CellRecord], decisions: Sequence[Decision]
+) -> tuple[list[Decision], list[ParityRecord], list[Warning]]:
+    """The decisions, those that failed with the fault's name in the reason; the diagnoses; and why one could not be made."""
+    failing = _failing(trial, cells, decisions)
+    found: dict[str, ParityRecord] = {}
+    warnings = []
+    for name, (reference, candidate) in failing.items():
+        try:
+            trial.watcher.diagnoses(name)
+            other = Candidate(candidate.id, side=candidate)
+            work = trial.run.work / f"diagnosis.{name}"
+            found[name] = diagnose_sides(trial.ready, trial.run, reference, other, TIME_S / len(failing), work=work)
+        except SeatrialError as e:
+            said = f"why the answers of {name} failed could not be looked into: {e.for_command_line()}"
+            warnings.append(Warning("not-explained", said))
+    reasons = {name: words for name, record in found.items() if (words := _words(record))}
+    return [_with_reason(d, cells, reasons) for d in decisions], list(found.values()), warnings
+
+
+def _failing(
+    trial: TrialContext, cells: Sequence[CellRecord], decisions: Sequence[Decision]
+) -> dict[str, tuple[Side, Side]]:
+    """Of each pipeline whose answers failed: what to hold against what. In the reference's own configuration another pipeline
+    against the baseline; where only other configurations failed, those against the pipeline's own."""
+    plan = trial.ready.plan
+    by_id = {c.id: c for c in cells if c.status == "ok"}
+    failed: dict[str, list[CellRecord]] = {}
+    for d in decisions:
+        if d.verdict == "FAIL" and d.check.startswith(_OF_ANSWERS) and d.cell in by_id:
+            failed.setdefault(by_id[d.cell].pipeline, []).append(by_id[d.cell])
+    found = {}
+    for name, own in failed.items():
+        as_reference = [c for c in own if is_reference_configuration(plan.plan, c)]
+        if as_reference and name != baseline_name(plan.plan):
+            found[name] = reference_side(plan), reference_side(plan, name)
+        elif not as_reference:
+            c = own[0]
+            found[name] = reference_side(plan, name), Side(name, c.backend, c.precision, c.batch, c.threads)
+    return found
+
+
+def _words(record: ParityRecord) -> str:
+    """'' where nothing is known that the reason does not say already."""
+    if record.diagnosis:
+        faults = " and ".join(dict.fromkeys(d.fault for d in record.diagnosis))
+        return f"known mistake: {faults}, at '{record.diagnosis[0].stage}'"
+    if record.verdict == "DIFFER":
+        return f"no known mistake explains it: {record.reason}"
+    return ""
+
+
+def _with_reason(d: Decision, cells: Sequence[CellRecord], reasons: Mapping[str, str]) -> Decision:
+    if d.verdict != "FAIL" or not d.check.startswith(_OF_ANSWERS):
+        return d
+    pipeline = next((c.pipeline for c in cells if c.id == d.cell), "")
+    words = reasons.get(pipeline)
+    return d.model_copy(update={"reason": f"{d.reason}; {words}"}) if words else d

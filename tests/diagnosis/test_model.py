@@ -1,0 +1,246 @@
+"""What goes wrong in running a model: another image's answer, rows of a batch, overflow in float16, another exporter's graph."""
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from result_candidates import Detector, Shown, Taps, demo_images, demo_way, opened, said_of, way
+
+from seatrial.diagnosis.floor import in_batches, measured
+from seatrial.diagnosis.runner import Runner
+
+RIGHT = Detector()
+RNG = np.random.default_rng(11)
+
+
+def right_taps():
+    return {name: RIGHT.taps(data) for name, data in demo_images().items()}
+
+
+def stale(by_name, offset=-1, of_results=False):
+    """Each image with the answer of another: its raw outputs, decoded for itself, or its results."""
+    names, taps = list(by_name), {}
+    for k, name in enumerate(names):
+        other = by_name[names[max(0, k + offset)]]
+        if of_results:
+            taps[name] = Taps(results=other.results)
+        else:
+            _, gain, left, top, size = RIGHT.tensor(demo_images()[name])
+            results = RIGHT.results(other.outputs["output0"], gain, left, top, size)
+            taps[name] = Taps(input=by_name[name].input, outputs=other.outputs, results=results)
+    return taps
+
+
+def test_the_outputs_of_the_image_before():
+    shown = Shown(stale(right_taps()), frozenset(("input", "outputs", "results")))
+
+    assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_results", [True, False])
+def test_the_answer_of_the_image_before_by_results_alone(of_results):
+    shown = Shown(stale(right_taps(), of_results=of_results), frozenset(("results",)))
+
+    assert said_of(demo_way(), demo_images(), shown)[0] == ("stale-output",)
+
+
+@pytest.mark.slow
+def test_in_the_order_in_which_the_candidate_went():
+    backwards = dict(reversed(right_taps().items()))
+    shown = Shown(stale(backwards), frozenset(("input", "outputs")))
+
+    assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
+
+
+@pytest.mark.slow
+def test_the_first_row_for_all_of_a_batch():
+    own = list(right_taps().items())
+    rows = {name: Taps(outputs=own[k // 4 * 4][1].outputs) for k, (name, _) in enumerate(own)}
+
+    assert said_of(demo_way(), demo_images(), Shown(rows, frozenset(("outputs",))), "outputs")[0] == (
+        "batch-dependent",
+    )
+
+
+SPEC = {
+    "preprocess": {"size": [32, 32], "mode": "stretch", "color": "rgb"},
+    "postprocess": {"task": "classify", "activation": "softmax", "top_k": 3},
+}
+
+
+def saved(path, nodes, constants):
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 32, 32])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 6])],
+        constants,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def weights(**shapes):
+    rng = np.random.default_rng(5)
+    return [numpy_helper.from_array(rng.normal(0, 0.5, s).astype(np.float32), n) for n, s in shapes.items()]
+
+
+def pooled(path, gain=1.0, **pool):
+    """Convolution, pooling of an odd size, and scores. gain: how large the values in between become."""
+    constants = weights(w=(4, 3, 3, 3), head=(4, 6))
+    constants += [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in (("up", gain), ("down", 1 / gain))]
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["c"], name="conv"),
+        helper.make_node("Mul", ["c", "up"], ["large"], name="large"),
+        helper.make_node("Mul", ["large", "down"], ["small"], name="small"),
+        helper.make_node("AveragePool", ["small"], ["p"], kernel_shape=[5, 5], strides=[4, 4], name="pool", **pool),
+        helper.make_node("ReduceMax", ["p"], ["v"], axes=[2, 3], keepdims=0, name="reduce"),
+        helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
+    ]
+    return saved(path, nodes, constants)
+
+
+def batch_normalised(path):
+    nodes = [
+        helper.make_node("ReduceMean", ["images"], ["m"], axes=[0], keepdims=1, name="mean"),
+        helper.make_node("Sub", ["images", "m"], ["centred"], name="centred"),
+        helper.make_node("Add", ["images", "centred"], ["both"], name="both"),
+        helper.make_node("Conv", ["both", "w"], ["c"], name="conv"),
+        helper.make_node("ReduceMax", ["c"], ["v"], axes=[2, 3], keepdims=0, name="reduce"),
+        helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
+    ]
+    return saved(path, nodes, weights(w=(4, 3, 3, 3), head=(4, 6)))
+
+
+def outputs_of(model, reference):
+    """By ONNX Runtime itself, of the reference's own inputs."""
+    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    encoded = demo_images()
+    runner = Runner(lambda i: list(encoded.values())[i])
+    inputs = [runner.at(reference, i, "input").value for i in range(len(encoded))]
+    return session, dict(zip(encoded, inputs, strict=True))
+
+
+def named(reference, outputs, inputs):
+    shown = Shown(
+        {n: Taps(input=inputs[n], outputs={"logits": o}) for n, o in outputs.items()}, frozenset(("input", "outputs"))
+    )
+    return said_of(reference, demo_images(), shown, "outputs")[0]
+
+
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [({"ceil_mode": 0}, {"ceil_mode": 1}), ({"pads": [1] * 4}, {"pads": [1] * 4, "count_include_pad": 1})],
+)
+def test_another_exporters_pooling(tmp_path, own, other):
+    reference = way(pooled(tmp_path / "a.onnx", **own), SPEC)
+    session, inputs = outputs_of(pooled(tmp_path / "b.onnx", **other), reference)
+
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "pooling-mode",
+    )
+
+
+def test_batches_whose_rows_the_model_mixes(tmp_path):
+    path = batch_normalised(tmp_path / "a.onnx")
+    reference = way(path, SPEC)
+    session, inputs = outputs_of(path, reference)
+    names = list(inputs)
+    outputs = {}
+    for start in range(0, len(names), 4):
+        rows = session.run(None, {"images": np.concatenate([inputs[n] for n in names[start : start + 4]])})[0]
+        outputs |= {n: rows[k : k + 1] for k, n in enumerate(names[start : start + 4])}
+
+    assert named(reference, outputs, inputs) == ("batch-dependent",)
+
+
+def by_hand_in_half(path, tensor):
+    """As a device with float16 does it: each tensor is stored in it, sums are made in float32."""
+    constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
+    with np.errstate(all="ignore"):
+        windows = np.lib.stride_tricks.sliding_window_view(tensor[0], (3, 3), axis=(1, 2))
+        small = np.einsum("cyxij,ocij->oyx", windows, constants["w"]).astype(np.float16)
+        small = small * constants["up"].astype(np.float16) * constants["down"].astype(np.float16)
+        cells = np.lib.stride_tricks.sliding_window_view(small, (5, 5), axis=(1, 2))[:, ::4, ::4]
+        averages = cells.astype(np.float32).mean(axis=(3, 4)).astype(np.float16)
+        return (averages.max(axis=(1, 2)).astype(np.float32) @ constants["head"])[None]
+
+
+@pytest.mark.parametrize(("gain", "fault"), [(2.0**15, ("fp16-overflow",)), (1.0, ())])
+def test_overflow_in_float16(tmp_path, gain, fault):
+    path = pooled(tmp_path / "a.onnx", gain=gain)
+    reference = way(path, SPEC)
+    _, inputs = outputs_of(path, reference)
+
+    assert named(reference, {n: by_hand_in_half(path, x) for n, x in inputs.items()}, inputs) == fault
+
+
+def test_the_references_own_backend_is_the_odd_one(tmp_path):
+    right, wrong = pooled(tmp_path / "a.onnx"), pooled(tmp_path / "b.onnx", pads=[2] * 4)
+    reference = way(wrong, SPEC, judge=opened(right, 1))
+    session, inputs = outputs_of(right, reference)
+
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "backend-wrong",
+    )
+
+
+def test_calibrated_on_other_values(tmp_path):
+    """A coarse stand-in for int8: eight bits over the range that calibration saw."""
+    path = pooled(tmp_path / "a.onnx")
+
+    def recalibrated(change):
+        whole = opened(path, 1)
+        seen = change({"images": np.random.default_rng(0).random((4, 3, 32, 32), np.float32)})["images"]
+        top = np.abs(np.concatenate([whole({"images": s[None]})[0].copy() for s in seen])).max() + 1e-6
+
+        def run(feeds):
+            return [np.clip(np.rint(o / top * 127), -127, 127).astype(np.float32) * top / 127 for o in whole(feeds)]
+
+        return run
+
+    reference = way(path, SPEC, recalibrated=recalibrated)
+    reference = reference.with_run(recalibrated(lambda feeds: feeds))
+    _, inputs = outputs_of(path, reference)
+    candidate = recalibrated(lambda feeds: {k: v * 255 for k, v in feeds.items()})
+
+    assert named(reference, {n: np.array(candidate({"images": x})[0]) for n, x in inputs.items()}, inputs) == (
+        "calibration",
+    )
+
+
+def test_the_references_floor(tmp_path):
+    path = pooled(tmp_path / "a.onnx")
+    reference = way(path, SPEC)
+    encoded = list(demo_images().values())
+    runner = Runner(lambda i: encoded[i])
+    same = [
+        ("built anew", lambda: opened(path, 1)),
+        ("batch 3", lambda: in_batches(reference, lambda: opened(path, 3), 3, runner, range(4))),
+    ]
+
+    floor = measured(reference, runner, range(4), same)
+
+    assert floor.what == ("built anew", "batch 3")
+    assert max(floor.outputs) < 1e-5
+    assert floor.tolerances("fp32", same_runtime=True)[0].atol == pytest.approx(1e-5)
+    assert floor.tolerances("fp32", same_runtime=False)[0].atol == pytest.approx(1e-3)
+
+
+def test_the_floor_of_a_model_that_mixes_rows_is_no_yardstick(tmp_path):
+    path = batch_normalised(tmp_path / "a.onnx")
+    reference = way(path, SPEC)
+    encoded = list(demo_images().values())
+    runner = Runner(lambda i: encoded[i])
+
+    floor = measured(
+        reference,
+        runner,
+        range(4),
+        [("batch 3", lambda: in_batches(reference, lambda: opened(path, 3), 3, runner, range(4)))],
+    )
+
+    assert floor.outputs[0] > 0.01
+    assert floor.tolerances("fp32", same_runtime=True)[0].atol == pytest.approx(1e-3)

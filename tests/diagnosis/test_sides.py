@@ -1,0 +1,61 @@
+"""Sides of a comparison by name: pipelines and cells of a plan, and what the plan declares differently of two."""
+
+import pytest
+
+from seatrial.diagnosis.run import Candidate, candidate_of
+from seatrial.diagnosis.sides import Side, reference_side, side_of
+from seatrial.errors import PlanError, UsageError
+
+
+@pytest.fixture
+def plan(workspace):
+    # A name with a dot in it, as versions have them.
+    pipelines = "\n  v1:\n    model: model.fake.json\n    preprocess: {size: [8, 8]}\n  v1.1: {extends: v1}"
+    return workspace.load(
+        pipelines=pipelines,
+        matrix="{backends: [fake, onnxruntime-cpu], precisions: [fp32, int8-u8], batch_sizes: [2, 1], threads: [1]}",
+        parity="{reference: {pipeline: v1, batch: 1}}",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("v1", Side("v1", "fake", "fp32", 1, 1)),
+        ("v1.1", Side("v1.1", "fake", "fp32", 1, 1)),
+        ("v1.1.b4", Side("v1.1", "fake", "fp32", 4, 1)),
+        ("v1.onnxruntime-cpu.int8-u8.b2.t3", Side("v1", "onnxruntime-cpu", "int8-u8", 2, 3)),
+        ("v1.t2.int8-u8", Side("v1", "fake", "int8-u8", 1, 2)),
+    ],
+)
+def test_any_part_of_a_cells_name_may_be_left_out(plan, text, side):
+    assert side_of(plan, text) == side
+    assert side_of(plan, side.id) == side
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("v2", "no pipeline is called 'v2' (did you mean 'v1'?)"),
+        ("v1.fp23", "'fp23' is no backend of the plan's matrix and no precision (did you mean 'fp32'?)"),
+        ("v1.b0", "'b0' is no backend"),
+        ("v1.openvino-cpu", "'openvino-cpu' is no backend of the plan's matrix"),
+    ],
+)
+def test_a_part_that_names_nothing_is_told(plan, text, said):
+    with pytest.raises(PlanError) as e:
+        side_of(plan, text)
+    assert said in str(e.value)
+
+
+def test_what_was_not_said_is_the_plans_reference_and_its_other_pipeline(plan, workspace):
+    reference = reference_side(plan)
+    assert reference == Side("v1", "fake", "fp32", 1, 1)
+    assert candidate_of(plan, reference, None, None, None).side == Side("v1.1", "fake", "fp32", 1, 1)
+    assert candidate_of(plan, reference, "code:predict", None, None) == Candidate(
+        "code:predict", function="code:predict"
+    )
+    single = workspace.load(pipelines="{only: {model: model.fake.json, preprocess: {size: [8, 8]}}}")
+    with pytest.raises(UsageError) as e:
+        candidate_of(single, reference_side(single), None, None, None)
+    assert "has one pipeline, only; say what it is held against" in str(e.value)
