@@ -20,15 +20,16 @@ SHARES = {"601": (0.299, 0.114), "709": (0.2126, 0.0722)}
 def planes(data):
     """Y, Cb, Cr as the file has them."""
     with Image.open(io.BytesIO(data)) as image:
-        if image.format == "JPEG":
-            image.draft("YCbCr", None)
-        return np.asarray(image.convert("YCbCr") if image.mode != "YCbCr" else image).astype(np.float64)
+        image.draft("YCbCr", None)
+        return np.asarray(image).astype(np.float64)
 
 
 def yuv(matrix="601", expand=False, squeeze=False):
     red, blue = SHARES[matrix]
 
     def decoded(data):
+        if data[:2] != b"\xff\xd8":
+            return decode(data)
         y, u, v = np.moveaxis(planes(data), 2, 0)
         u, v = u - 128, v - 128
         if expand:

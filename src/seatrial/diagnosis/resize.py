@@ -29,8 +29,8 @@ _BORDERS = {"replicate": cv2.BORDER_REPLICATE, "reflect": cv2.BORDER_REFLECT_101
 
 @dataclass(frozen=True, eq=False)
 class Resize:
-    """kernel: the plan's, that leaves colours and levels as they are. The others: None where it is as the plan says. back: where
-    results are brought back from, if not from where the pixels went."""
+    """kernel: the plan's, that leaves colours and levels as they are. The others: None where it is as the plan says. back:
+    where results are brought back from, if not from where pixels went."""
 
     kernel: Preprocess
     place: Place | None = None
@@ -44,7 +44,7 @@ class Resize:
         return {"place": self.place, "sample": self.sample, "border": self.border, "back": self.back}
 
     def __call__(self, at: At) -> At:
-        if self.place is self.sample is self.border is None:
+        if self.place is None and self.sample is None and self.border is None:
             out, (geometry,) = self.kernel.batch_with_geometries([at.value])
             return At(out[0], self._back(geometry))
         geometry = (self.place or self.kernel.geometry)(at.value.shape[:2])
@@ -68,7 +68,6 @@ class Resize:
     def _laid(self, image: Array, geometry: Geometry) -> Array:
         """Padded or cut to the input's size."""
         (height, width), (top, left) = geometry.input_hw, (geometry.offset_y, geometry.offset_x)
-        h, w = image.shape[:2]
         cut = image[max(0, -top) : height - top, max(0, -left) : width - left]
         top, left = max(0, top), max(0, left)
         sides = top, height - top - cut.shape[0], left, width - left - cut.shape[1]

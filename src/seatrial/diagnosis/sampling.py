@@ -24,8 +24,8 @@ HW = tuple[int, int]
 
 @dataclass(frozen=True)
 class Sampler:
-    """what: as a clause. family: of its filter; grid: where output pixels lie in the source; wide: whether the filter grows with
-    the factor (antialiasing). levels: a function of (H, W, C) uint8 and the size."""
+    """what: as a clause. family: of its filter; grid: where output pixels lie in the source; wide: whether the filter grows
+    with the factor (antialiasing). levels: a function of (H, W, C) uint8 and the size."""
 
     what: str
     family: str
@@ -35,7 +35,7 @@ class Sampler:
 
 
 def _linear(x: F64) -> F64:
-    return np.clip(1 - np.abs(x), 0, None)
+    return np.asarray(np.clip(1 - np.abs(x), 0, None))
 
 
 def _cubic(x: F64, a: float) -> F64:
@@ -67,7 +67,7 @@ def _centres(source: int, size: int, grid: str) -> F64:
 
 
 @lru_cache(maxsize=512)
-def _matrix(source: int, size: int, kind: str, grid: str, wide: bool) -> sparse.csr_array:
+def _matrix(source: int, size: int, kind: str, grid: str, wide: bool) -> Any:
     """(size, source). Beyond the border lies the border's pixel; of a wide filter nothing, and the rest weighs one."""
     support, weigh = _FILTERS[kind]
     factor = max(1.0, source / size) if wide else 1.0
@@ -80,7 +80,7 @@ def _matrix(source: int, size: int, kind: str, grid: str, wide: bool) -> sparse.
         weights /= weights.sum(axis=1, keepdims=True)
     rows = np.repeat(np.arange(size), at.shape[1])
     entries = (weights.ravel(), (rows, np.clip(at, 0, source - 1).ravel()))
-    return sparse.csr_array(sparse.coo_array(entries, shape=(size, source)), dtype=np.float32)
+    return sparse.csr_array(sparse.coo_array(entries, shape=(size, source)).astype(np.float32))
 
 
 def _by_matrices(image: Array, size_hw: HW, kind: str, grid: str = "half-pixel", wide: bool = False) -> Array:
@@ -174,8 +174,8 @@ SAMPLERS = (
     Sampler("resizes linearly with antialiasing in floats, levels not rounded (torchvision on a float tensor)", "linear",
             "half-pixel", True, _floats("linear", wide=True, end=lambda v: v)),
     Sampler("resizes linearly behind a Gaussian (scikit-image's anti_aliasing)", "linear", "half-pixel", True, _gaussian),
-    Sampler("resizes linearly in two steps (Pillow's reducing_gap of 2)", "linear", "half-pixel", True, _pillow(_R.BILINEAR, 2.0)),
-    Sampler("resizes linearly in two steps (Pillow's reducing_gap of 3)", "linear", "half-pixel", True, _pillow(_R.BILINEAR, 3.0)),
+    Sampler("resizes linearly in two steps (Pillow's reducing_gap 2)", "linear", "half-pixel", True, _pillow(_R.BILINEAR, 2.0)),
+    Sampler("resizes linearly in two steps (Pillow's reducing_gap 3)", "linear", "half-pixel", True, _pillow(_R.BILINEAR, 3.0)),
     Sampler("halves the image by averages, then resizes linearly", "halves", "half-pixel", True, _halves),
     Sampler("resizes cubically in floats (PyTorch's interpolate)", "cubic", "half-pixel", False, _floats("cubic-0.75")),
     Sampler("resizes cubically in floats (a = -0.5: TensorFlow's, Keras')", "cubic", "half-pixel", False, _floats("cubic-0.5")),

@@ -41,7 +41,7 @@ WORSE = 1.5
 @dataclass(frozen=True)
 class Explanation:
     """mutations: one, or a pair, in the order of the stages. left: the share of the difference that stays, 0 where the
-    candidate is reproduced; apart: how far from it the images still are, on the mean; exact: whether none is, within the stage's
+    candidate is reproduced; apart: how far from it images still are, on the mean; exact: whether none is, within the stage's
     tolerance. seen on `images` images."""
 
     mutations: tuple[Mutation, ...]
@@ -206,8 +206,8 @@ class Search:
     def _tried(
         self, mutations: tuple[Mutation, ...], images: Sequence[int], most_left: float = WORSE
     ) -> Explanation | None:
-        """None where the mistake cannot be made in this pipeline, or time is up. most_left: where two images or more say that it
-        leaves more than that, the others are not asked."""
+        """None where the mistake cannot be made in this pipeline, or time is up. most_left: where two images or more say that
+        it leaves more than that, the others are not asked."""
         if not self.in_time():
             return None
         way = self._way(mutations)

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from seatrial.diagnosis.at import At
 from seatrial.diagnosis.mutation import Mutation
@@ -30,7 +31,7 @@ _JPEG_DECODERS = {
     "decodes JPEG with the fast inverse transform and without smooth chroma upsampling": (True, True),
 }
 DECODER_CURE = (
-    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install simplejpeg"
+    "the mistakes of JPEG decoders are not tried: simplejpeg is not installed; python -m pip install 'seatrial[cpu]'"
 )
 
 
@@ -41,6 +42,9 @@ def color_mutations(way: Way) -> Iterator[Mutation]:
             yield Mutation("jpeg-decoder", what, DECODED, _decoded_by(fast, coarse), "decode")
     if gray:
         return
+    for fault, what, change in _conversions():
+        if fault != "chroma-subsampling":
+            yield Mutation(fault, f"{what}, of JPEGs alone", DECODED, _of_jpegs(change), "decode.color")
     for stage in (DECODED, RESIZED) if RESIZED in way.steps else (DECODED,):
         behind = "" if stage == DECODED else " behind the resize"
         for fault, what, change in _conversions():
@@ -75,6 +79,24 @@ def _in_bgr(stage: str, change: Callable[[Array], Array]) -> Callable[[Way], Way
             return At(np.ascontiguousarray(change(bgr)[..., ::order]), at.geometry)
 
         return way.behind(stage, step)
+
+    return changed
+
+
+def _of_jpegs(change: Callable[[Array], Array]) -> Callable[[Way], Way]:
+    """Of files that hold YUV: others go another way."""
+
+    def changed(way: Way) -> Way:
+        order = -1 if way.spec.decode.color == "rgb" else 1
+
+        def decode(step: Step, at: At) -> At:
+            made = step(at)
+            if not at.value.startswith(JPEG):
+                return made
+            bgr = np.ascontiguousarray(made.value[..., ::order])
+            return At(np.ascontiguousarray(change(bgr)[..., ::order]))
+
+        return way.wrapped(DECODED, lambda step: lambda at: decode(step, at))
 
     return changed
 
@@ -130,7 +152,7 @@ def _to_bgr(yuv: F32, matrix: str, limited: bool) -> Array:
     turned = (rows / gains[None]).astype(np.float32)
     offset = -(turned @ np.array([[start], [128.0], [128.0]], np.float32))
     bgr = cv2.transform(np.asarray(yuv, np.float32), np.concatenate([turned, offset], axis=1))
-    return np.clip(np.rint(bgr), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(bgr), 0, 255), np.uint8)
 
 
 def _through_i420(bgr: Array) -> Array:
@@ -155,10 +177,27 @@ def _halved(down: int, up: int, *, both: bool = True) -> Callable[[Array], Array
     return change
 
 
+def _halved_by_pillow(up: int) -> Callable[[Array], Array]:
+    """Pillow's conversion cuts where OpenCV's rounds: up to a level in each plane."""
+
+    def change(bgr: Array) -> Array:
+        height, width = bgr.shape[:2]
+        planes = [np.asarray(p) for p in Image.fromarray(np.ascontiguousarray(bgr[..., ::-1])).convert("YCbCr").split()]
+        for k in (1, 2):
+            small = cv2.resize(planes[k], ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
+            planes[k] = cv2.resize(small, (width, height), interpolation=up)
+        merged = Image.merge("YCbCr", [Image.fromarray(np.ascontiguousarray(p)) for p in planes])
+        return np.asarray(merged.convert("RGB"))[..., ::-1]
+
+    return change
+
+
 _HALVES: dict[str, Callable[[Array], Array]] = {
     "sends images through 4:2:0 video (limited range, OpenCV's I420)": _through_i420,
     "keeps chroma at half size, averaged and repeated (4:2:0)": _halved(cv2.INTER_AREA, cv2.INTER_NEAREST),
     "keeps chroma at half size, averaged and interpolated (4:2:0)": _halved(cv2.INTER_AREA, cv2.INTER_LINEAR),
+    "keeps chroma at half size, averaged and repeated (4:2:0, by Pillow)": _halved_by_pillow(cv2.INTER_NEAREST),
+    "keeps chroma at half size, averaged and interpolated (4:2:0, by Pillow)": _halved_by_pillow(cv2.INTER_LINEAR),
     "keeps chroma at half size, every other pixel's, repeated (4:2:0)": _halved(cv2.INTER_NEAREST, cv2.INTER_NEAREST),
     "keeps chroma at half width, averaged and repeated (4:2:2)": _halved(cv2.INTER_AREA, cv2.INTER_NEAREST, both=False),
 }

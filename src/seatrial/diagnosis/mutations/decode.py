@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import cv2
@@ -62,14 +63,20 @@ def _orientations(way: Way) -> Iterator[Mutation]:
         yield _oriented("turns images by EXIF the wrong way round", lambda tag: (_BACK.get(tag, tag),))
         yield _oriented("knows the orientations 3, 6 and 8 alone", lambda tag: (tag if tag in (3, 6, 8) else 1,))
         for k, what in _TURNS.items():
-            yield _oriented(
-                f"turns every image with an orientation in EXIF {what}", lambda tag, k=k: (k if tag != 1 else 1,)
-            )
+            yield _oriented(f"turns every image with an orientation in EXIF {what}", partial(_tagged, k))
     for k, what in _TURNS.items():
-        yield _oriented(f"turns every image {what}", lambda tag, k=k: (tag if applied else 1, k))
+        yield _oriented(f"turns every image {what}", partial(_each, k, applied))
 
 
-def _oriented(what: str, turns: Callable[..., tuple[int, ...]]) -> Mutation:
+def _tagged(k: int, tag: int) -> tuple[int, ...]:
+    return (k if tag != 1 else 1,)
+
+
+def _each(k: int, applied: bool, tag: int) -> tuple[int, ...]:
+    return (tag if applied else 1, k)
+
+
+def _oriented(what: str, turns: Callable[[int], tuple[int, ...]]) -> Mutation:
     """turns: of an image's tag, what is done to the image as it is stored, one after the other."""
 
     def wrap(step: Step) -> Step:
@@ -116,7 +123,7 @@ _DEPTHS: dict[str, Callable[[Array], Array]] = {
     "keeps the upper 8 of 16 bits, where others divide by 257 (OpenCV's own conversion)": lambda raw: raw >> 8,
     "keeps the lower 8 of 16 bits (a plain conversion to bytes)": lambda raw: raw & 255,
     "clips 16 bits to 255 (Pillow's conversion)": lambda raw: np.minimum(raw, 255),
-    "stretches each 16-bit image to its own range": lambda raw: cv2.normalize(raw, None, 0, 255, cv2.NORM_MINMAX),  # type: ignore[call-overload]
+    "stretches each 16-bit image to its own range": lambda raw: cv2.normalize(raw, None, 0, 255, cv2.NORM_MINMAX),
 }
 _GRAYS: dict[str, Callable[[Array], Array]] = {
     "by BT.601's luma": lambda bgr: cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY),

@@ -6,6 +6,7 @@ For: tensors and images of the right shape with pixels in the wrong places. Not 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,7 @@ _WIDER = (1, 2, 4, 8, 16, 32, 64)
 
 def memory_mutations(way: Way) -> Iterator[Mutation]:
     pre = way.spec.preprocess
-    own = isinstance(pre, pipelines.Preprocess)
-    planar = not own or pre.layout == "nchw"
+    planar = not isinstance(pre, pipelines.Preprocess) or pre.layout == "nchw"
     said = "reshapes HWC to CHW" if planar else "reshapes CHW to HWC"
     yield _laid("layout-reshape", f"{said}, which shuffles the pixels", _reshaped)
     yield _laid("layout-reshape", "swaps height and width", _sides_swapped)
@@ -41,9 +41,9 @@ def memory_mutations(way: Way) -> Iterator[Mutation]:
     yield _laid("non-contiguous", "hands over the memory of a view that runs its channels backwards", _reversed_view)
     what = "hands over the memory of a view that runs its channels backwards and says CHW"
     yield _laid("non-contiguous", what, _reversed_planar_view)
-    if own:
+    if isinstance(pre, pipelines.Preprocess):
         yield from _images()
-    if own and pre.mode == "resize_center_crop":
+    if isinstance(pre, pipelines.Preprocess) and pre.mode == "resize_center_crop":
         what = "hands over the memory of a view of the centre, with the rows of the whole image"
         yield Mutation("non-contiguous", what, RESIZED, _cropped_view, _KEY)
     what = "hands over the memory of an image that was only viewed turned by its orientation"
@@ -53,10 +53,10 @@ def memory_mutations(way: Way) -> Iterator[Mutation]:
 def _images() -> Iterator[Mutation]:
     for bytes_ in _ALIGNMENTS:
         what = f"reads rows that are padded to {bytes_} bytes as if they were not"
-        yield _read("resized", what, lambda row, bytes_=bytes_: -(-row // bytes_) * bytes_)
+        yield _read("resized", what, partial(_aligned, bytes_))
     for bytes_ in (64, 128, 256):
         what = f"reads rows that are padded to the next {bytes_} bytes, always by some, as if they were not"
-        yield _read("resized", what, lambda row, bytes_=bytes_: (row // bytes_ + 1) * bytes_)
+        yield _read("resized", what, partial(_beyond, bytes_))
     for pixels in _WIDER:
         yield wider_frame(pixels)
     for (down, across), what in (((2, 2), "row and column"), ((2, 1), "row"), ((1, 2), "column")):
@@ -64,6 +64,14 @@ def _images() -> Iterator[Mutation]:
         yield Mutation("non-contiguous", said, RESIZED, _sliced(down, across), _KEY)
     said = "reads the decoded image from where a view that runs its channels backwards begins"
     yield Mutation("non-contiguous", said, RESIZED, lambda way: way.before(RESIZED, _late), _KEY)
+
+
+def _aligned(bytes_: int, row: int) -> int:
+    return -(-row // bytes_) * bytes_
+
+
+def _beyond(bytes_: int, row: int) -> int:
+    return (row // bytes_ + 1) * bytes_
 
 
 def wider_frame(pixels: int, parameters: int = 0) -> Mutation:

@@ -1,4 +1,4 @@
-"""Mistakes of the tensor's values: channel order, scale, mean and std, their order. Not for: how they lie in memory (memory.py)."""
+"""Mistakes of the tensor's values: channel order, scale, mean and std, their order. Not for: how these lie (memory.py)."""
 
 from __future__ import annotations
 
