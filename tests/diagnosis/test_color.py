@@ -7,7 +7,6 @@ import io
 import cv2
 import numpy as np
 import pytest
-from extras import extra
 from image_candidates import RIGHT, assert_named, compared, decode, demo_files, said
 from PIL import Image
 
@@ -103,11 +102,10 @@ def test_what_cannot_be_tried_is_said():
         assert part.found.untried == ()
 
 
-@pytest.mark.extra
 @pytest.mark.parametrize("level", ["taps", "input", "answers"])
 @pytest.mark.parametrize("options", [(True, False), (False, True), (True, True)])
 def test_jpeg_decoders(options, level):
-    simplejpeg = extra("simplejpeg")
+    simplejpeg = pytest.importorskip("simplejpeg")
 
     def decoded(data):
         return simplejpeg.decode_jpeg(data, "BGR", *options) if data[:2] == b"\xff\xd8" else decode(data)

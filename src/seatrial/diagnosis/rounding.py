@@ -1,6 +1,6 @@
 """Whether two results of an image may differ by no more than what another runtime's rounding makes of the same pipeline.
 
-For: results that differ without a known mistake. Not for: how far they differ (result_distance.py). A box that one side alone has
+For: results that differ without a known mistake. Not for: how far they differ (result_distance.py). A box of one side alone
 may be rounding only where its score lies at the threshold; a class where the two best are as good.
 """
 
