@@ -47,7 +47,7 @@ MADE = {
     "exif": Made("does not turn", "exif-6.jpg"),
     "jpeg-decoder": Made("repeats", "coloured-edges-420.jpg", window=((0.3, 0.5), (0.3, 0.5))),
     "yuv-range": Made("limited-range YUV for full"),
-    "yuv-matrix": Made("", "saturated-colours.png"),
+    "yuv-matrix": Made("", "coloured-edges-444.jpg"),
     "chroma-subsampling": Made("interpolated", "coloured-edges-444.jpg", window=((0.3, 0.5), (0.3, 0.5))),
     "alpha-or-depth": Made("on black", "alpha.png"),
     "antialias": Made("resizes linearly", "fine-detail-1280.png", _SMOOTH, ((0.1, 0.6), (0.1, 0.6))),
