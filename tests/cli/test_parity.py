@@ -113,7 +113,10 @@ def test_the_same_pipeline_on_another_runtime_and_batch_is_equal(seatrial_cli, d
     assert found.stages[3].value > 0, "another runtime rounds otherwise: that is seen, and is no difference"
 
 
-@pytest.mark.parametrize(("colour", "code", "faults"), [("None", 1, ["channel-order"]), ("cv2.COLOR_BGR2RGB", 0, [])])
+@pytest.mark.parametrize(
+    ("colour", "code", "faults"),
+    [pytest.param("None", 1, ["channel-order"], marks=pytest.mark.slow), ("cv2.COLOR_BGR2RGB", 0, [])],
+)
 def test_a_black_box_is_judged_by_its_answers(seatrial_cli, desk, colour, code, faults):
     write_plan(desk, "input: null")
     (desk / "service.py").write_text(SERVICE.replace("COLOUR = cv2.COLOR_BGR2RGB", f"COLOUR = {colour}"))
@@ -122,6 +125,7 @@ def test_a_black_box_is_judged_by_its_answers(seatrial_cli, desk, colour, code, 
     assert [d.fault for d in record_of(desk).diagnosis] == faults
 
 
+@pytest.mark.slow
 def test_final_answers_in_a_file_are_enough(seatrial_cli, desk, monkeypatch):
     """What a service logged: COCO results, one box off its class by one."""
     write_plan(desk, "input: null")

@@ -70,6 +70,7 @@ def test_all_named_behind_the_outputs(case):
     assert candidate.named("outputs") == (fault,)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["written-as-corner-and-size"])
 def test_named_by_answers_alone(case):
     fault, candidate = CASES[case]
