@@ -151,6 +151,9 @@ class TestSimulated:
 
 LOCK = """
 import os, signal, sys
+# Whoever started the tests may have had them ignored: nohup does, and `&` in a script.
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 from seatrial.machine.gpu_clocks import locked_clocks
 from seatrial.machine.nvml import Nvml
 with Nvml() as n, locked_clocks(n.used_device({}), 1410) as lock:
