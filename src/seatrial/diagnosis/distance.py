@@ -91,14 +91,6 @@ def _spread(values: npt.NDArray[np.float32]) -> float:
     return centred or float(np.abs(values).mean(dtype=np.float64)) or 1.0
 
 
-def same(stage: str, reference: Any, candidate: Any, tolerance: Tolerance) -> bool:
-    if stage == RESULTS:
-        return result_distance(reference, candidate) <= RESULT_TOLERANCE
-    if stage == OUTPUTS:
-        return len(reference) == len(candidate) and all(map(tolerance.holds, reference, candidate))
-    return tolerance.holds(reference, candidate)
-
-
 # A third of the table's 1e-3 across runtimes: of a pair, place, class and score count a third each.
 RESULT_TOLERANCE = 3e-4
 

@@ -1,7 +1,7 @@
 """Generate and match: the mistake that, made in the reference, gives what the candidate gave.
 
 For: one stretch between two stages. Thresholds are the module's constants, each with its reason. Not for: what could be tried
-(mutations/), or where the pipelines part (divergence.py).
+(mutations/), or where the pipelines part (diagnose.py).
 """
 
 from __future__ import annotations
