@@ -149,7 +149,8 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
 def _may_be_rounding(part: Part, way: Way) -> bool:
     """Of every image that differs."""
     stretch = part.stretch
-    return all(may_be_rounding(stretch.made(way, i).value, stretch.candidate(i), way.spec) for i in part.differing)
+    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    return may_be_rounding(pairs, way.spec)
 
 
 def _reversed_at(way: Way, runner: Runner, names: Sequence[str], shown: Shown) -> frozenset[str]:

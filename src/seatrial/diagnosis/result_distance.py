@@ -87,13 +87,13 @@ def matched(reference: Detections, candidate: Detections, by_class: bool = True)
 def _wrong(reference: Detections, candidate: Detections, i: int, j: int, overlap: float) -> float:
     """0 to 1 of a pair: a third each for where it lies, its class and its score."""
     place = 1.0 - overlap
-    extra = _beside(reference, candidate, i, j)
+    extra = beside(reference, candidate, i, j)
     other = float(reference.class_ids[i] != candidate.class_ids[j])
     score = min(1.0, abs(float(reference.scores[i]) - float(candidate.scores[j])))
     return (max(place, extra) + other + (0.0 if np.isnan(score) else score)) / 3
 
 
-def _beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
+def beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
     """Of what stands beside the box: mask, keypoints or corners, 0 to 1."""
     if isinstance(reference, Instances) and isinstance(candidate, Instances):
         if tuple(reference.source_hw) != tuple(candidate.source_hw):
