@@ -19,6 +19,7 @@ from seatrial.diagnosis.mutations.memory import pitched, wider_frame
 from seatrial.diagnosis.mutations.padding import PADDED, filled, padded
 from seatrial.diagnosis.mutations.places import cropped_from, short_of
 from seatrial.diagnosis.mutations.values import levels_of, scaled
+from seatrial.diagnosis.overflow import fit_overflow
 from seatrial.diagnosis.resize import content
 from seatrial.diagnosis.stages import INPUT, RESIZED
 from seatrial.diagnosis.stretch import Stretch
@@ -262,4 +263,4 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows)
+FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_overflow)

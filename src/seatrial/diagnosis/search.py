@@ -34,7 +34,7 @@ ROUNDING = 0.002
 MOST_CONFIRMED = 6
 # Of those that are not hopeless so many are tried on more images.
 MOST_SEARCHED = 40
-# What leaves more than one and a half times the difference on two images is no explanation by itself, whatever others say.
+# What leaves more than one and a half times the difference of the most different image is no explanation, whatever others say.
 WORSE = 1.5
 
 
@@ -162,7 +162,7 @@ class Search:
     def _first_try(self, mutations: tuple[Mutation, ...], pair: bool) -> Explanation | None:
         """Of a pair no more images than it takes to see that it does no better than the better of its two alone."""
         alone = [self._alone[m] for m in mutations if m in self._alone] if pair else []
-        found = self._tried(mutations, self._first, min(alone, default=WORSE))
+        found = self._tried(mutations, self._first, min([*alone, 1 - LEAST_SHARE]))
         if found and not pair:
             self._alone[mutations[0]] = found.left
         self._one_is_exact = self._one_is_exact or bool(found and found.exact)
@@ -198,13 +198,17 @@ class Search:
             way = self._way((first,))
             more = fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
             for second in (*mutations, *more):
-                if second.fault != first.fault:
+                if second.fault != first.fault and not self._in_vain(second):
                     pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
                     pairs[frozenset(map(id, pair))] = pair
         return list(pairs.values())
 
+    def _in_vain(self, mutation: Mutation) -> bool:
+        """What cannot be made alone, or changes nothing on the first images, adds nothing to another there."""
+        return self._ways.get((id(mutation),), self.base) is None or self._alone.get(mutation) == 1.0
+
     def _tried(
-        self, mutations: tuple[Mutation, ...], images: Sequence[int], most_left: float = WORSE
+        self, mutations: tuple[Mutation, ...], images: Sequence[int], most_left: float = 1 - LEAST_SHARE
     ) -> Explanation | None:
         """None where the mistake cannot be made in this pipeline, or time is up. most_left: where two images or more say that
         it leaves more than that, the others are not asked."""
@@ -218,11 +222,12 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            after += self.stretch.distance(way, i)
-            exact = exact and self.stretch.same(way, i)
-            limit = most_left if k < 2 else min(most_left, 1 - LEAST_SHARE)
+            compared = self.stretch.compared(way, i)
+            after += compared.distance
+            exact = exact and compared.same
+            limit = most_left if k else WORSE
             # Beside one that is exact the others only have to show that they are not.
-            if not exact and (self._one_is_exact or (k and after > limit * before)):
+            if not exact and (self._one_is_exact or after > limit * before):
                 break
         return Explanation(mutations, after / before if before else 1.0, after / (k + 1), exact, len(images))
 

@@ -15,7 +15,6 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.limits import Limits
-from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
 from seatrial.diagnosis.way import At, Mates, Way
@@ -32,6 +31,14 @@ class Seen:
 
     begun: tuple[str, At] | None
     value: Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """distance: how far the two are from each other; same: whether that is within the stage's limits."""
+
+    distance: float
+    same: bool
 
 
 class Stretch:
@@ -88,6 +95,10 @@ class Stretch:
             return self._among_mates(way, way.mates, image)
         return self._runner.at(way, image, self.end, self._seen(image).begun)
 
+    def at(self, way: Way, image: int, stage: str) -> At:
+        """What a way has of it at a stage in between."""
+        return self._runner.at(way, image, stage, self._seen(image).begun)
+
     def whole(self, way: Way, image: int) -> At:
         """What a way makes of the image from its bytes to its results."""
         return self._runner.at(way, image, RESULTS)
@@ -101,25 +112,27 @@ class Stretch:
             raise ValueError("an image that has a part in this one is on one side alone")
         theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
         own = self._runner.at(way, image, mates.source, self._seen(image).begun)
-        at = At(mates.make(theirs), own.geometry)
+        at = At(mates.make(own, theirs), own.geometry)
         return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
-    def distance(self, way: Way, image: int) -> float:
+    def compared(self, way: Way, image: int) -> Compared:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
+        try:
+            made = self.made(way, image)
+        except (SeatrialError, ArgumentError, ValueError):
+            return Compared(MISMATCH, False)
+        theirs = self.candidate(image)
+        apart = distance(self.end, made.value, theirs)
+        if self.end == RESULTS:
+            return Compared(apart, apart <= self._limits.results)
+        return Compared(apart, self._limits.hold(self.end, made.value, theirs))
+
+    def distance(self, way: Way, image: int) -> float:
         try:
             made = self.made(way, image)
         except (SeatrialError, ArgumentError, ValueError):
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image))
-
-    def same(self, way: Way, image: int) -> bool:
-        try:
-            made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
-            return False
-        if self.end == RESULTS:
-            return result_distance(made.value, self.candidate(image)) <= self._limits.results
-        return self._limits.hold(self.end, made.value, self.candidate(image))
 
 
 def _as(given: Array, reference: Array) -> Array:
