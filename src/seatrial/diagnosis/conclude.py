@@ -73,7 +73,7 @@ def conclude(
         ),
         too_little=next((part.too_little for part, _ in diverging), ""),
         worst_images=_worst(compared, [part for part, _ in diverging]),
-        warnings=tuple([*_of_reference(compared, found.not_finite), *_warnings(compared)]),
+        warnings=(*_of_reference(compared, found.not_finite), *_warnings(compared)),
         tried=sum(part.found.tried for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )

@@ -32,7 +32,7 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class NotFinite:
-    """What of the reference is NaN or infinite. name: of the output, or the result's field; '' of the input. images: indices."""
+    """What the reference has NaN or infinite. name: of the output, or the result's field, '' of the input. images: by index."""
 
     stage: str
     name: str

@@ -7,6 +7,7 @@ For: the tolerance of raw outputs and of results. Not for: the floor of a trial'
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,14 @@ def measured(
     what: list[str] = []
     problems: list[str] = []
     unstable: list[str] = []
+    with suppress(SeatrialError, ValueError):
+        for i in images:
+            runner.at(way, i, OUTPUTS)
     for name, opened in others:
         try:
             other = way.with_run(opened())
-            found = [_against_itself(way, other, runner, i) for i in images]
+            # Backwards: what a model keeps from one run to the next, or its random numbers, would else come again.
+            found = [_against_itself(way, other, runner, i) for i in reversed(images)]
         except (SeatrialError, ValueError) as e:
             problems.append(f"{name}: {str(e).splitlines()[0][:200]}")
             continue
