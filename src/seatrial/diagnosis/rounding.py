@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from seatrial.diagnosis.result_distance import box_overlaps
+from seatrial.diagnosis.matching import box_overlaps
 from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.pipeline.results import Result
 from seatrial.plan import pipelines
