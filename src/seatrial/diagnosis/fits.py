@@ -164,7 +164,7 @@ def fit_padding(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutat
     if not isinstance(pre, pipelines.Preprocess) or pre.mode not in PADDED or RESIZED not in stretch.stages:
         return []
     if stretch.end not in (RESIZED, INPUT):
-        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images), 0, 255, 32)
+        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images[:2]), 0, 255, 32)
         return [padded((level,), f"pads with {level}", parameters=1)]
     border = _border(stretch, way, images)
     if border is None:

@@ -154,7 +154,7 @@ class Search:
         first = [e for e in (self._first_try(c, pairs) for c in candidates) if e is not None]
         first.sort(key=lambda e: e.rank)
         hopeful = [e for e in first if e.explained >= HOPELESS]
-        more = [self._tried(e.mutations, self._search) or e for e in hopeful[:MOST_SEARCHED]]
+        more = [self._tried(e.mutations, self._search, 1 - HOPELESS) or e for e in hopeful[:MOST_SEARCHED]]
         self._one_is_exact = any(e.exact for e in more)
         return (
             sorted(more, key=lambda e: e.rank) + hopeful[MOST_SEARCHED:] + [e for e in first if e.explained < HOPELESS]
@@ -163,7 +163,12 @@ class Search:
     def _first_try(self, mutations: tuple[Mutation, ...], pair: bool) -> Explanation | None:
         """Of a pair no more images than it takes to see that it does no better than the better of its two alone."""
         alone = [self._alone[m] for m in mutations if m in self._alone] if pair else []
-        found = self._tried(mutations, self._first, min([*alone, 1 - LEAST_SHARE]))
+        if pair:
+            # There are many pairs, and one that does three times as badly on the most different image is not the better one.
+            least = min([*alone, 1 - HOPELESS])
+            found = self._tried(mutations, self._first, least, min(3 * least, 1 - HOPELESS))
+        else:
+            found = self._tried(mutations, self._first)
         if found and not pair:
             self._alone[mutations[0]] = found.left
         self._one_is_exact = self._one_is_exact or bool(found and found.exact)
@@ -193,27 +198,37 @@ class Search:
         self, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
     ) -> list[tuple[Mutation, ...]]:
         """Each of the best few with every other mutation of another fault, and with what can be fitted behind it."""
+        beam = [e for e in _one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]
+        firsts = [e.mutations[0] for e in beam]
+        added = {m: self._fitted_behind(m, fits) for m in firsts}
+        # By the second: models that it has changed are opened once for all of the first.
+        both = [(f, s) for s in mutations if not self._in_vain(s) for f in firsts]
+        both += [(f, s) for f, more in added.items() for s in more]
         stages = self.stretch.stages
         pairs = {}
-        for e in [e for e in _one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]:
-            (first,) = e.mutations
-            way = self._way((first,))
-            more = fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
-            for second in (*mutations, *more):
-                if second.fault != first.fault and not self._in_vain(second):
-                    pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
-                    pairs[frozenset(map(id, pair))] = pair
+        for first, second in both:
+            if second.fault != first.fault:
+                pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
+                pairs[frozenset(map(id, pair))] = pair
         return list(pairs.values())
+
+    def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> list[Mutation]:
+        way = self._way((first,))
+        return fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
 
     def _in_vain(self, mutation: Mutation) -> bool:
         """What cannot be made alone, or changes nothing on the first images, adds nothing to another there."""
         return self._ways.get((id(mutation),), self.base) is None or self._alone.get(mutation) == 1.0
 
     def _tried(
-        self, mutations: tuple[Mutation, ...], images: Sequence[int], most_left: float = 1 - LEAST_SHARE
+        self,
+        mutations: tuple[Mutation, ...],
+        images: Sequence[int],
+        most_left: float = 1 - LEAST_SHARE,
+        of_one: float = WORSE,
     ) -> Explanation | None:
         """None where the mistake cannot be made in this pipeline, or time is up. most_left: where two images or more say that
-        it leaves more than that, the others are not asked."""
+        it leaves more than that, the others are not asked; of_one: the same of one."""
         if not self.in_time():
             return None
         way = self._way(mutations)
@@ -227,7 +242,7 @@ class Search:
             compared = self.stretch.compared(way, i)
             after += compared.distance
             exact = exact and compared.same
-            limit = most_left if k else WORSE
+            limit = most_left if k else of_one
             # Beside one that is exact the others only have to show that they are not.
             if not exact and (self._one_is_exact or after > limit * before):
                 break
