@@ -239,7 +239,11 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            compared = self.stretch.compared(way, i)
+            try:
+                compared = self.stretch.compared(way, i)
+            except Exception as e:  # one mistake that cannot be made must not cost the others
+                self._untried[_said(mutations, e)] = None
+                return None
             after += compared.distance
             exact = exact and compared.same
             limit = most_left if k else of_one
@@ -262,7 +266,7 @@ class Search:
             except (SeatrialError, ValueError, KeyError):
                 way = None
             except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[f"{mutations[-1].fault}: {type(e).__name__}: {str(e)[:120]}"] = None
+                self._untried[_said(mutations, e)] = None
                 way = None
             self._ways[key] = way
         return self._ways[key]
@@ -271,6 +275,10 @@ class Search:
         if image not in self._base_distances:
             self._base_distances[image] = self.stretch.distance(self.base, image)
         return self._base_distances[image]
+
+
+def _said(mutations: tuple[Mutation, ...], error: Exception) -> str:
+    return f"{' and '.join(m.fault for m in mutations)}: {type(error).__name__}: {str(error)[:120]}"
 
 
 def _complete(found: Found) -> bool:
