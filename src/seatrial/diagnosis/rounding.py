@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.result_distance import beside, matched
+from seatrial.diagnosis.matching import matched
+from seatrial.diagnosis.result_distance import beside
 from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.pipeline.results import Result
 from seatrial.plan import pipelines
@@ -137,7 +138,7 @@ def _one_way(moves: F64, limit: float) -> bool:
     moves = moves[np.isfinite(moves)]
     if len(moves) < LEAST_TO_DRIFT:
         return False
-    return abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves)))
+    return bool(abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves))))
 
 
 def _moved(reference: Result, candidate: Result) -> Iterator[tuple[float, float, float, float]]:
