@@ -97,6 +97,8 @@ def _verdict(
         return "INCONCLUSIVE", f"nothing differs on {few}; expected at least {LEAST_IMAGES} to call that equal"
     if [p.stretch.end for p in compared.parts] == [RESULTS] and _says_nothing(compared.parts[0], way):
         return "INCONCLUSIVE", "no image has a result on either side, which two unlike pipelines may have in common"
+    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
+        return "INCONCLUSIVE", "its channels are in the other order, and no stage is shown behind that would judge it"
     odd = [(p.stretch.end, len(p.differing)) for p in compared.parts if p.differing]
     if odd:
         said = ", ".join(f"{count_of(n, 'image')} at '{stage}'" for stage, n in odd)
