@@ -13,7 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
@@ -53,6 +53,8 @@ def judged(compared: Comparison, way: Way, agreement: ParityResult | None, same_
         few = f"nothing differs on {count_of(images, 'image')}; expected at least {LEAST_IMAGES} to call that equal"
         return Judged("INCONCLUSIVE", few, odd)
     doubts = [*_of_reference(compared, odd), *vacuous, *doubts]
+    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
+        doubts.append("its channels are in the other order, and no stage is shown behind that would judge it")
     if doubts:
         said = "; ".join(dict.fromkeys(doubts))
         return Judged("INCONCLUSIVE", f"nothing differs on {count_of(images, 'image')}, but {said}", odd)
