@@ -408,3 +408,34 @@ def test_no_distance_is_nan():
     assert result_distance(*masks) == 1
     maps = [DenseMap(np.array([[1, v]], np.float32)) for v in (np.inf, -np.inf)]
     assert result_distance(*maps) > 0
+
+
+def test_what_may_be_rounding_is_not_equal_before_known_mistakes_were_tried(tmp_path):
+    """Scores a few thousandths off on every image, this way or that."""
+    reference, encoded = classifier(linear(tmp_path)), pictures(6)
+
+    def nearly(taps, k):
+        off = np.float32(0.004 if k % 2 else -0.004)
+        return replace(taps, results=Classification(taps.results.class_ids, taps.results.scores + off))
+
+    shown = own(reference, encoded, ("results",), nearly)
+    record = said(reference, encoded, shown, tmp_path, time_s=0.0)
+    assert (record.verdict, "diagnosis-cut-short" in codes(record)) == ("INCONCLUSIVE", True)
+    assert "time was up before known mistakes had been tried" in record.reason
+    # And with all the time that it takes, so few do not show that the answers are the same.
+    record = said(reference, encoded, shown, tmp_path)
+    assert (record.verdict, record.stages[0].images) == ("INCONCLUSIVE", 6)
+    assert "too few to show 99.0%" in record.reason
+
+
+def test_labels_alone_of_few_images_do_not_show_that_a_pipeline_is_equal(tmp_path):
+    """A wrong resize that seldom moves the first class."""
+    reference, encoded = classifier(linear(tmp_path)), pictures(12)
+    blurred = classifier(linear(tmp_path), top_k=1).with_settings("preprocess", interpolation="area")
+    wrong = own(blurred, encoded, ("results",))
+    taps = {
+        name: Taps(results=Classification(t.results.class_ids[:1], np.array([np.nan], np.float32)))
+        for name, t in wrong.by_name.items()
+    }
+    record = said(reference, encoded, Shown(taps, frozenset(("results",))), tmp_path)
+    assert record.verdict != "EQUAL"

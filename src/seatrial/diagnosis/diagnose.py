@@ -159,9 +159,9 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
 def _may_be_rounding(part: Part, way: Way) -> bool:
     """Of every image that differs. A score that is NaN in a log of scores is no rounding."""
     stretch = part.stretch
-    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
-    if stretch.scored and any(np.isnan(scores_of(candidate)).any() for _, candidate in pairs):
+    if stretch.scored and any(np.isnan(scores_of(stretch.candidate(i))).any() for i in part.differing):
         return False
+    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
     return may_be_rounding(pairs, way.spec)
 
 

@@ -58,11 +58,14 @@ def judged(compared: Comparison, way: Way, agreement: ParityResult | None, same_
     if doubts:
         said = "; ".join(dict.fromkeys(doubts))
         return Judged("INCONCLUSIVE", f"nothing differs on {count_of(images, 'image')}, but {said}", odd)
-    return Judged("EQUAL", _equal(compared), odd)
+    return Judged("EQUAL", _equal(compared, agreement), odd)
 
 
-def _equal(compared: Comparison) -> str:
+def _equal(compared: Comparison, agreement: ParityResult | None) -> str:
     images = len(compared.names)
+    if compared.limits.least_db is not None and agreement is not None:
+        less = next(p for p in compared.limits.precisions[::-1] if p)
+        return f"nothing parts on {count_of(images, 'image')} beyond {less}'s rounding, and results agree: {agreement.matched}"
     left_out = len(compared.reference_alone)
     of = f" of the plan's {images + left_out}" if left_out else ""
     odd = [(p.stretch.end, len(p.differing)) for p in compared.parts if p.differing]
@@ -158,6 +161,8 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
     doubts = []
     if same_by_plan:
         doubts.append("both sides are one and the same by the plan, so that they are equal says nothing; name another")
+    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
+        doubts.append("its channels are in the other order, and no stage is shown behind that would judge it")
     for part in compared.parts:
         if part.stretch.end == OUTPUTS and compared.limits.least_db is not None and agreement is not None:
             # Of less precision another image's outputs may pass: that is why results decide.
