@@ -64,7 +64,7 @@ def of_file(file: Callable[[], Any], batch: int) -> Callable[..., Any]:
 
 def opened(model: Path, batch: int, backend: str = "onnxruntime-cpu") -> Callable[..., Any]:
     info = inspect_model(model)
-    (image,) = info.inputs
+    image = info.inputs[0]
     shape = (batch, *image.shape[1:])
     return open_backend(BackendChoice(backend), model, OpenOptions.for_shapes(info, 1, {image.name: shape})).run
 

@@ -37,7 +37,8 @@ FIT_IMAGES = 12
 
 @dataclass(frozen=True, eq=False)
 class _Gated:
-    """The reference's model with an end at each place. sizes: the greatest value there, of feeds; run: with ends (places,)."""
+    """The reference's model with an end at each place. sizes (2, places): the greatest value there, of feeds, and the greatest
+    of either sign; run: with ends (places,)."""
 
     places: tuple[str, ...]
     sizes: Callable[[Feeds], F64]
@@ -53,27 +54,27 @@ def fit_overflow(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Muta
     own = {i: _broken(stretch.made(way, i).value) for i in images}
     if not any(bits.any() for bits in broken.values()) or any(bits.any() for bits in own.values()):
         return []
-    gated = _opened(way)
-    name = way.subject.model.inputs[0].name
-    rows = way.subject.batch
-    feeds = {i: {name: np.repeat(stretch.at(way, i, INPUT).value, rows, axis=0)} for i in images}
+    gated, name = _opened(way), way.subject.model.inputs[0].name
+    feeds = {i: {name: np.repeat(stretch.at(way, i, INPUT).value, way.subject.batch, axis=0)} for i in images}
     shown = sorted((i for i in images if broken[i].any()), key=lambda i: int(broken[i].sum()))
-    few = [*shown[:: max(1, len(shown) // 3)], *(i for i in images if not broken[i].any())][:5]
-    sides = {i: (feeds[i], broken[i]) for i in dict.fromkeys(few)}
-    # An end lies below the greatest value of each image with NaN. Of one without nobody knows: a ReLU hides what is below.
-    high = np.array([gated.sizes(feeds[i]) for i in shown]).min(axis=0)
-    least = _apart_of(gated, list(sides.values())[:1])
-    likely = sorted(
-        (p for p in range(len(gated.places)) if 0 < high[p] < np.inf), key=lambda p: _coarse(least, p, high[p])
-    )
-    found = [(p, _nearest(partial(least, p), float(high[p]))) for p in likely[:_CLOSELY]]
-    every = _apart_of(gated, list(sides.values()))
+    clean = [i for i in images if not broken[i].any()]
+    low, high = _bounds({i: gated.sizes(feeds[i]) for i in images}, shown, clean)
+    few = [*shown[:: max(1, len(shown) // 3)][:3], *clean[:3]]
+    least, every = (_apart_of(gated, [(feeds[i], broken[i]) for i in some]) for some in (shown[:1], few))
+    places = [p for p in range(len(gated.places)) if 0 < high[p] < np.inf]
+    coarse = {p: min(least(p, end) for end in _grid(low[p], high[p], 2)) for p in places}
+    likely = sorted(places, key=lambda p: coarse[p])[:_CLOSELY]
+    found = [(p, _nearest(partial(every if clean else least, p), low[p], high[p])) for p in likely]
     best = sorted(found, key=lambda f: every(*f))[:_TRIED]
     return [_mutation(gated, p, _thirds(partial(every, p), end / 1.1, end * 1.1, end)) for p, end in best]
 
 
-def _coarse(apart: Callable[[int, float], float], place: int, high: float) -> float:
-    return min(apart(place, end) for end in _grid(high, 2))
+def _bounds(sizes: dict[int, F64], shown: Sequence[int], clean: Sequence[int]) -> tuple[F64, F64]:
+    """Of each place's end: it lies below the greatest value of each image with NaN, and above that of the others, unless what
+    follows hides it."""
+    high = np.array([sizes[i][1] for i in shown]).min(axis=0)
+    low = np.array([sizes[i][0] for i in clean]).max(axis=0, initial=0.0) if clean else np.zeros_like(high)
+    return np.where(low < high, np.maximum(low, high / 100), high / 100), high
 
 
 def _broken(outputs: Sequence[Array]) -> Bits:
@@ -97,14 +98,14 @@ def _ends(gated: _Gated, place: int, end: float) -> F64:
     return ends
 
 
-def _grid(high: float, steps: int) -> list[float]:
+def _grid(low: float, high: float, steps: int) -> list[float]:
     """Each as much greater than the one before: values of a layer have no scale of their own."""
-    return [float(v) for v in np.geomspace(high / 100, high, steps + 2)[1:-1]]
+    return [float(v) for v in np.geomspace(low, high, steps + 2)[1:-1]]
 
 
-def _nearest(apart: Callable[[float], float], high: float) -> float:
+def _nearest(apart: Callable[[float], float], low: float, high: float) -> float:
     """The lower the end, the more is none. Far below and far above it nothing changes, so that a grid comes first."""
-    grid = [high / 100, *_grid(high, _STEPS), high]
+    grid = [float(low), *_grid(low, high, _STEPS), float(high)]
     best = min(range(1, len(grid) - 1), key=lambda k: apart(grid[k]))
     return _thirds(apart, grid[best - 1], grid[best + 1], grid[best])
 
@@ -148,13 +149,13 @@ def _opened(way: Way) -> _Gated:
 
     def sizes(feeds: Feeds) -> F64:
         ends = np.full(len(places), np.inf, np.float32)
-        return np.array([float(np.max(o)) for o in opened({**feeds, _ENDS: ends})[count:]])
+        return np.array([float(np.max(o)) for o in opened({**feeds, _ENDS: ends})[count:]]).reshape(-1, 2).T
 
     return _Gated(tuple(places), sizes, run)
 
 
 def _with_ends(path: Path) -> tuple[Any, list[str]]:
-    """The model with one input more, its ends, and one output more a place: the greatest value there."""
+    """The model with one input more, its ends, and two outputs more a place: see _Gated.sizes."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -179,13 +180,15 @@ def _with_ends(path: Path) -> tuple[Any, list[str]]:
         graph.initializer.append(numpy_helper.from_array(np.array(k, np.int64), f"{name}_place"))
         nodes += [
             helper.make_node("Abs", [whole], [size]),
+            helper.make_node("ReduceMax", [whole], [f"{name}_high"], keepdims=0),
             helper.make_node("ReduceMax", [size], [f"{name}_greatest"], keepdims=0),
             helper.make_node("Gather", [_ENDS, f"{name}_place"], [end]),
             helper.make_node("Greater", [size, end], [f"{name}_over"]),
             helper.make_node("Where", [f"{name}_over", "f16_inf", "f16_one"], [f"{name}_times"]),
             helper.make_node("Mul", [whole, f"{name}_times"], [name]),
         ]
-        graph.output.append(helper.make_tensor_value_info(f"{name}_greatest", TensorProto.FLOAT, []))
+        for greatest in (f"{name}_high", f"{name}_greatest"):
+            graph.output.append(helper.make_tensor_value_info(greatest, TensorProto.FLOAT, []))
     del graph.node[:]
     graph.node.extend(nodes)
     # Outputs come in the order of nodes, as the places do.
