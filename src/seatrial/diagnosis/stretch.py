@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -62,7 +62,9 @@ class Stretch:
         self._shown, self._runner, self._reference = shown, runner, reference
         self._limits = limits
         self._reversed_at = reversed_at
-        self._seen = cache(self._look)
+
+    def _seen(self, image: int) -> Seen:
+        return self._runner.kept(self, image, lambda: self._look(image))
 
     def _look(self, image: int) -> Seen:
         taps = self._shown.load(self.names[image])
@@ -124,8 +126,9 @@ class Stretch:
         others = [order[k] for k in mates.of(order.index(self.names[image]), len(order))]
         if not set(others) <= set(places):
             raise ValueError("an image that has a part in this one is on one side alone")
-        theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
         own = self._runner.at(way, image, mates.source, self._seen(image).begun)
+        # One that is made twice may be two: not all is kept, and who mixes rows knows its own by what it is.
+        theirs = [own if places[o] == image else self.at(way, places[o], mates.source) for o in others]
         at = At(mates.make(own, theirs), own.geometry)
         return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
