@@ -24,6 +24,8 @@ from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULT
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
+from seatrial.errors import SeatrialError
+from seatrial.kernels.arguments import ArgumentError
 from seatrial.pipeline.results import Result
 from seatrial.taps.shown import Shown
 
@@ -51,7 +53,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference."""
+    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
+    passed_over: stages that the reference cannot go on from, and why, as a sentence each."""
 
     names: list[str]
     reference_alone: list[str]
@@ -60,6 +63,7 @@ class Comparison:
     reversed_at: frozenset[str]
     limits: Limits
     wall_s: float
+    passed_over: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
         """The reference's own, image by image, from the encoded bytes."""
@@ -88,14 +92,20 @@ def compare(
     reversed_at = _reversed_at(way, runner, both, shown, colors or {})
     stages = [s for s in in_order(shown.stages) if s in way.steps]
     parts: list[Part] = []
+    passed_over: list[str] = []
     start, current = ENCODED, way
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
         part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
         parts.append(part)
-        start, current = stage, part.way
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, time.monotonic() - began)
+        refused = part.stretch.refused(way)
+        if refused:
+            passed_over.append(f"the candidate's '{stage}' {refused}: what lies behind is judged from '{start}' on")
+        else:
+            start, current = stage, part.way
+    wall_s = time.monotonic() - began
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, tuple(passed_over))
 
 
 def _part(
@@ -121,7 +131,7 @@ def _part(
     assert part
     if not part.differing:
         return replace(part, way=before)
-    if other_model and end == OUTPUTS:
+    if other_model and OUTPUTS in part.stretch.stages:
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
@@ -161,7 +171,10 @@ def _may_be_rounding(part: Part, way: Way) -> bool:
     stretch = part.stretch
     if stretch.scored and any(np.isnan(scores_of(stretch.candidate(i))).any() for i in part.differing):
         return False
-    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    try:
+        pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    except (SeatrialError, ArgumentError, ValueError):
+        return False
     return may_be_rounding(pairs, way.spec)
 
 

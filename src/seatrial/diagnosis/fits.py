@@ -7,6 +7,7 @@ images alone; whether it holds, others say. Not for: judging (search.py), or fau
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -238,6 +239,23 @@ def fit_rows(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation
     return [*found, pitched(pitch)] if pitch > row else found
 
 
+def fit_layout(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
+    """Channels last where the model has them first, or the other way round."""
+    if stretch.end != INPUT or INPUT not in stretch.stages:
+        return []
+    ours, theirs = stretch.made(way, images[0]).value, stretch.candidate(images[0])
+    for axes, said in (((0, 2, 3, 1), "NHWC for NCHW"), ((0, 3, 1, 2), "NCHW for NHWC")):
+        if ours.ndim == 4 and ours.shape != theirs.shape == ours.transpose(axes).shape:
+            return [
+                Mutation("layout-reshape", f"hands over {said}", INPUT, partial(_transposed, axes), "preprocess.layout")
+            ]
+    return []
+
+
+def _transposed(axes: tuple[int, ...], way: Way) -> Way:
+    return way.behind(INPUT, lambda at: At(np.ascontiguousarray(at.value.transpose(axes)), at.geometry))
+
+
 def _distance(stretch: Stretch, mutation: Mutation, way: Way, images: Sequence[int]) -> float:
     changed = mutation.change(way)
     return mean([stretch.distance(changed, i) for i in images])
@@ -263,4 +281,4 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_overflow)
+FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_layout, fit_overflow)

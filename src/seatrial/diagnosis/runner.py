@@ -8,17 +8,33 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.stages import ENCODED
 from seatrial.diagnosis.way import At, Way
+from seatrial.errors import SeatrialError
+from seatrial.kernels.arguments import ArgumentError
 
 # Decoded images and tensors of some dozens of images; what falls out is made again.
 MEMORY_BYTES = 256 << 20
 Value = TypeVar("Value")
+Given = ParamSpec("Given")
+
+
+class StepError(SeatrialError):
+    """What a step raised that is no check of seatrial's: a runtime that refuses it, or a mistake that cannot be made there."""
+
+
+def told(step: Callable[Given, Value], *args: Given.args, **kwargs: Given.kwargs) -> Value:
+    try:
+        return step(*args, **kwargs)
+    except (SeatrialError, ArgumentError, ValueError, MemoryError):
+        raise
+    except Exception as e:  # whatever it is, it must not cost the others
+        raise StepError(f"{type(e).__name__}: {str(e).strip()[:200]}") from e
 
 
 class Runner:
@@ -55,7 +71,7 @@ class Runner:
             at: At = self._kept[key][0]
             return at
         before = path[-2] if len(path) > 1 else start
-        found = steps[-1](self.at(way, image, before, begun))
+        found = told(steps[-1], self.at(way, image, before, begun))
         self._keep(key, found, (value, *steps))
         return found
 

@@ -239,10 +239,9 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            try:
-                compared = self.stretch.compared(way, i)
-            except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[_said(mutations, e)] = None
+            compared = self.stretch.compared(way, i)
+            if compared.broken:
+                self._untried[f"{_faults(mutations)}: {compared.broken}"] = None
                 return None
             after += compared.distance
             exact = exact and compared.same
@@ -266,7 +265,7 @@ class Search:
             except (SeatrialError, ValueError, KeyError):
                 way = None
             except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[_said(mutations, e)] = None
+                self._untried[f"{_faults(mutations)}: {type(e).__name__}: {str(e)[:120]}"] = None
                 way = None
             self._ways[key] = way
         return self._ways[key]
@@ -277,8 +276,8 @@ class Search:
         return self._base_distances[image]
 
 
-def _said(mutations: tuple[Mutation, ...], error: Exception) -> str:
-    return f"{' and '.join(m.fault for m in mutations)}: {type(error).__name__}: {str(error)[:120]}"
+def _faults(mutations: tuple[Mutation, ...]) -> str:
+    return " and ".join(m.fault for m in mutations)
 
 
 def _complete(found: Found) -> bool:

@@ -82,6 +82,11 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
     where = f"the pipelines part at '{stage}' on {len(first.differing)} of {count_of(count, 'image')}"
     found = [p.found.best for p in diverging if p.found and p.found.best]
     if not found and all(p.on_purpose for p in diverging):
+        if any(p.stretch.end == RESULTS for p in diverging):
+            return (
+                "DIFFER",
+                f"{where}: they run two models, whose outputs are not of one kind; nothing differs in front of them",
+            )
         return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
     if not found and _no_more_than_itself(compared, diverging):
         return "INCONCLUSIVE", f"{where}, but by no more than the reference differs from itself: {_unstable(compared)}"
