@@ -177,6 +177,8 @@ CODES = {
     # Two pipelines held against each other.
     "one-sided-images": "images that one side alone has were left out",
     "channel-convention": "one side has its pictures as BGR and the other as RGB, before the model's input",
+    "outputs-by-order": "taps have other names for the model's outputs, and were compared in their order",
+    "stage-passed-over": "the reference cannot go on from what the candidate has at a stage, which is of another shape or type",
     "task-not-judged": "both sides' results could not be held against each other",
     "changed-in-place": "a stage changes in place what another gave it",
     "not-explained": "why answers failed could not be looked into",

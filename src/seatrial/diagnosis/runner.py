@@ -33,7 +33,7 @@ def told(step: Callable[Given, Value], *args: Given.args, **kwargs: Given.kwargs
         return step(*args, **kwargs)
     except (SeatrialError, ArgumentError, ValueError, MemoryError):
         raise
-    except Exception as e:  # whatever it is, it must not cost the others
+    except (Exception, SystemExit) as e:  # whatever it is, it must not cost the others
         raise StepError(f"{type(e).__name__}: {str(e).strip()[:200]}") from e
 
 

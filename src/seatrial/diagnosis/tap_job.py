@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.begun import begin
 from seatrial.errors import PlanError, SeatrialError, printable, short_list
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
@@ -48,7 +49,7 @@ class TapAnswer:
     changed: tuple[str, ...] = ()
 
 
-def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
+def tap(task: TapTask, folder: Path, tell: Tell) -> TapAnswer:
     w = task.workload
     with _named(w, [name for _, name in w.images[: w.batch]]):
         opened = open_pipeline(w, tell)
@@ -62,6 +63,7 @@ def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
             for start in range(0, len(w.images), w.batch):
                 tell("tapping", start / len(w.images))
                 names = [name for _, name in w.images[start : start + w.batch]]
+                begin(folder, names)
                 with _named(w, names):
                     rows = taps.of_batch(start, len(names))
                 for k, (name, found) in enumerate(zip(names, rows, strict=True)):
@@ -76,7 +78,7 @@ def _named(w: PipelineWorkload, names: Sequence[str]) -> Iterator[None]:
         yield
     except (SeatrialError, MemoryError):
         raise
-    except Exception as e:
+    except (Exception, SystemExit, KeyboardInterrupt) as e:
         traceback.print_exc()
         last = traceback.extract_tb(e.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}, in {last.name}"
