@@ -20,13 +20,15 @@ def begin(folder: Path, names: Sequence[str]) -> None:
     (folder / FILE).write_text(printable(short_list(names)), "utf-8")
 
 
-def failed(ended: Ended[Any], what: str, folder: Path, otherwise: type[SeatrialError]) -> SeatrialError:
+def failed(
+    ended: Ended[Any], what: str, folder: Path, otherwise: type[SeatrialError], within: str = ""
+) -> SeatrialError:
     """Of a process without an answer. what: whose it was; folder: its own. otherwise: the kind of error where nothing says more
-    than that it failed, such as PlanError of code that a plan names."""
+    than that it failed, such as PlanError of code that a plan names. within: whose an error was that says what it is about."""
     failure = ended.failure or Failure.of_text("ended without a word")
     if failure.exit_code == ExitCode.FAIL:
         return error_of(failure, what + _at(folder), otherwise)
-    return error_of(failure, "" if failure.subject else what)
+    return error_of(failure, within)
 
 
 def _at(folder: Path) -> str:

@@ -75,6 +75,7 @@ def conclude(
         worst_images=_worst(compared, [part for part, _ in diverging]),
         warnings=(*_of_reference(compared, found.not_finite), *_warnings(compared)),
         tried=sum(part.found.tried for part in compared.parts if part.found),
+        left=sum(part.found.left for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )
 
@@ -105,6 +106,7 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             explained=round(best.explained, 6),
             exact=best.exact,
             confirmed=best.images,
+            again=best.again,
             runner_up=_other(found.runner_up) if found.runner_up else None,
             alike=tuple(_other(e) for e in found.alike),
             telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",

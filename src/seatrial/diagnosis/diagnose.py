@@ -83,9 +83,10 @@ def compare(
     colors: Mapping[str, str] | None = None,
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
-    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
-    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it. colors: of
-    its decoded and resized images, as far as it says so."""
+    """way: the reference. encoded: an image's bytes, by its name. time_s: from now on, for finding mistakes: what is not tried
+    by then is left; comparing goes through every image at every stage, however long that takes. other_model: the candidate is
+    known to run another model than the reference. limits: how far it may be from it. colors: of its decoded and resized images,
+    as far as it says so."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
@@ -136,7 +137,7 @@ def _part(
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
     # Fitted on every other image that differs, so that what is confirmed was not fitted.
-    fitted = part.differing[::2] if len(part.differing) > 3 else part.differing
+    fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
     tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
     rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)

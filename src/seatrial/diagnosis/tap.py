@@ -46,5 +46,5 @@ def tap_side(ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: flo
     if ended.answer is None:
         spec = task.workload.spec
         own_code = any(isinstance(s, UserCode) for s in (spec.preprocess, spec.postprocess))
-        raise failed(ended, side.id, folder, PlanError if own_code else BrokenProcessError)
+        raise failed(ended, side.id, folder, PlanError if own_code else BrokenProcessError, side.id)
     return ended.answer

@@ -92,8 +92,20 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
         return "INCONCLUSIVE", f"{where}, but by no more than the reference differs from itself: {_unstable(compared)}"
     nan = _nan_said(compared, first, way)
     if not found and not any(p.too_little for p in diverging):
-        return "DIFFER", f"{where}, and no known mistake explains it{nan}{_precision_said(compared, first, way)}"
+        return "DIFFER", f"{where}, {_unexplained(diverging)}{nan}{_precision_said(compared, first, way)}"
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
+
+
+def _unexplained(diverging: Sequence[Part]) -> str:
+    found = [p.found for p in diverging if p.found]
+    tried, left = sum(f.tried for f in found), sum(f.left for f in found)
+    if left and not tried:
+        return "and time was up before any known mistake had been tried"
+    if left:
+        return f"and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
+    if any(f.out_of_time for f in found):
+        return "and no known mistake explains it alone; time was up before pairs had been tried"
+    return "and no known mistake explains it"
 
 
 def _what(part: Part) -> str:

@@ -70,7 +70,7 @@ def _words(record: ParityRecord) -> str:
         faults = " and ".join(dict.fromkeys(d.fault for d in record.diagnosis))
         return f"known mistake: {faults}, at '{record.diagnosis[0].stage}'"
     if record.verdict == "DIFFER":
-        return f"no known mistake explains it: {record.reason}"
+        return record.reason if record.left else f"no known mistake explains it: {record.reason}"
     return ""
 
 

@@ -63,6 +63,8 @@ class Diagnosis(Frozen):
     explained: float
     exact: bool
     confirmed: int
+    again: int = 0
+    """Of these, such as it was found on too: of few images that differ there are no others."""
     runner_up: OtherFault | None = None
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
@@ -122,6 +124,8 @@ class ParityRecord(Frozen):
     declared: tuple[str, ...] = ()
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
+    left: int = 0
+    """Mistakes that were not tried, as time was up."""
     wall_s: float = 0.0
     environment: Environment | None = None
 
