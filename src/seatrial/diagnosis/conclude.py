@@ -129,6 +129,9 @@ def _effect(part: Part, way: Way, found: Found) -> FaultEffect | None:
     wrong = way
     for m in found.best.mutations:
         wrong = m.change(wrong)
+    if wrong.mates is not None:
+        # What images have of each other is known from the candidate's values on, not from the bytes.
+        return None
     images = [*part.differing[: EFFECT_IMAGES // 2]]
     images += [i for i in range(len(part.distances)) if i not in set(images)][: EFFECT_IMAGES - len(images)]
     try:

@@ -142,11 +142,19 @@ class Stretch:
         """What a way has at a stage by itself, from the image's bytes."""
         return self._runner.at(way, image, stage)
 
+    @cached_property
+    def _order(self) -> list[str]:
+        return list(self._shown.names)
+
+    def place(self, image: int) -> int:
+        """Where the candidate had it in its order."""
+        return self._order.index(self.names[image])
+
     def _among_mates(self, way: Way, mates: Mates, image: int) -> At:
         """Others begin at the candidate's own values too, as far as these are known. Where its pixels went stays its own."""
         places = {name: k for k, name in enumerate(self.names)}
-        order = list(self._shown.names)
-        others = [order[k] for k in mates.of(order.index(self.names[image]), len(order))]
+        order = self._order
+        others = [order[k] for k in mates.of(self.place(image), len(order))]
         if not set(others) <= set(places):
             raise ValueError("an image that has a part in this one is on one side alone")
         own = self._runner.at(way, image, mates.source, self._seen(image).begun)
