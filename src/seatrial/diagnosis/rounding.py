@@ -61,7 +61,9 @@ def _classes(reference: Classification, candidate: Classification) -> bool:
 
 
 def _labels(reference: Labels, candidate: Labels) -> bool:
-    return set(reference.class_ids.tolist()) == set(candidate.class_ids.tolist())
+    own = dict(zip(reference.class_ids.tolist(), reference.scores.tolist(), strict=True))
+    theirs = dict(zip(candidate.class_ids.tolist(), candidate.scores.tolist(), strict=True))
+    return set(own) == set(theirs) and not any(abs(own[k] - theirs[k]) > SCORE for k in own)
 
 
 def _pixels(reference: SemanticMask, candidate: SemanticMask) -> bool:

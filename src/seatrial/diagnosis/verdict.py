@@ -13,7 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
@@ -56,11 +56,14 @@ def judged(compared: Comparison, way: Way, agreement: ParityResult | None, same_
     if doubts:
         said = "; ".join(dict.fromkeys(doubts))
         return Judged("INCONCLUSIVE", f"nothing differs on {count_of(images, 'image')}, but {said}", odd)
-    return Judged("EQUAL", _equal(compared), odd)
+    return Judged("EQUAL", _equal(compared, agreement), odd)
 
 
-def _equal(compared: Comparison) -> str:
+def _equal(compared: Comparison, agreement: ParityResult | None) -> str:
     images = len(compared.names)
+    if compared.limits.least_db is not None and agreement is not None:
+        less = next(p for p in compared.limits.precisions[::-1] if p)
+        return f"nothing parts on {count_of(images, 'image')} beyond {less}'s rounding, and results agree: {agreement.matched}"
     left_out = len(compared.reference_alone)
     of = f" of the plan's {images + left_out}" if left_out else ""
     odd = [(p.stretch.end, len(p.differing)) for p in compared.parts if p.differing]
@@ -164,6 +167,11 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
         if said:
             cure = "objects or classes of several kinds" if part.stretch.end == RESULTS else "unlike content"
             doubts.append(f"{said}; images with {cure} would tell")
+    last = compared.parts[-1].stretch.end
+    if compared.reversed_at and last in (DECODED, RESIZED):
+        doubts.append(
+            f"channels are in the other order at '{last}', and what the model is fed, which would tell, is not shown"
+        )
     if any(p.rounding and p.found and p.found.out_of_time for p in compared.parts):
         doubts.append("results differ, and time was up before known mistakes had been tried")
     return doubts
