@@ -6,7 +6,7 @@ For: the order of things. Not for: starting the process (job.py), or saying it (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -76,14 +76,16 @@ def compare(
     time_s: float,
     other_model: bool = False,
     limits: Limits = Limits(),
+    colors: Mapping[str, str] | None = None,
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
     """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
-    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it."""
+    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it. colors: of
+    its decoded and resized images, as far as it says so."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
-    reversed_at = _reversed_at(way, runner, both, shown)
+    reversed_at = _reversed_at(way, runner, both, shown, colors or {})
     stages = [s for s in in_order(shown.stages) if s in way.steps]
     parts: list[Part] = []
     start, current = ENCODED, way
@@ -157,20 +159,24 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
 def _may_be_rounding(part: Part, way: Way) -> bool:
     """Of every image that differs. A score that is NaN in a log of scores is no rounding."""
     stretch = part.stretch
-    for i in part.differing:
-        candidate = stretch.candidate(i)
-        if stretch.scored and np.isnan(scores_of(candidate)).any():
-            return False
-        if not may_be_rounding(stretch.made(way, i).value, candidate, way.spec):
-            return False
-    return True
+    if stretch.scored and any(np.isnan(scores_of(stretch.candidate(i))).any() for i in part.differing):
+        return False
+    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    return may_be_rounding(pairs, way.spec)
 
 
-def _reversed_at(way: Way, runner: Runner, names: Sequence[str], shown: Shown) -> frozenset[str]:
-    """Stages whose images are nearer to the reference's with their channels turned round: a convention, judged at the input."""
+def _reversed_at(
+    way: Way, runner: Runner, names: Sequence[str], shown: Shown, colors: Mapping[str, str]
+) -> frozenset[str]:
+    """Stages whose images have their channels the other way round than the reference's: a convention, judged at the input. By
+    what the candidate says, else by which way they are nearer."""
     found = set()
     for stage in (DECODED, RESIZED):
         if stage not in shown.stages or stage not in way.steps:
+            continue
+        if stage in colors:
+            if {colors[stage], way.spec.decode.color} == {"bgr", "rgb"}:
+                found.add(stage)
             continue
         plain, turned = [], []
         for i in range(min(len(names), 8)):

@@ -29,8 +29,6 @@ FLOOR_IMAGES = 6
 # Another batch or thread count may not widen the tolerance beyond what runtimes differ by: one that is wrong there would be its
 # own yardstick.
 WIDE = ACROSS["fp32"] or (0.0, 0.0)
-
-
 # Of results: what the table has across runtimes, of each of a third.
 WIDE_RESULTS = FLOOR_FACTOR * RESULT_TOLERANCE
 
@@ -130,7 +128,7 @@ def _against_itself(way: Way, other: Way, runner: Runner, image: int) -> _Image:
     ]
     own, others = runner.at(way, image, RESULTS).value, runner.at(other, image, RESULTS).value
     results = result_distance(own, others)
-    if results > WIDE_RESULTS and not may_be_rounding(own, others, way.spec):
+    if results > WIDE_RESULTS and not may_be_rounding([(own, others)], way.spec):
         unlike.append(f"results are {results:.1%} another's")
     deltas = [_largest(r, a) for r, a in zip(reference, again, strict=True)]
     return _Image(deltas, distance(OUTPUTS, reference, again), results, unlike)

@@ -90,14 +90,14 @@ def _wrong(reference: Detections, candidate: Detections, pairs: Pairs, scored: b
     i, j = pairs.reference, pairs.candidate
     place = 1.0 - pairs.overlap
     if type(reference) is not Detections and type(candidate) is not Detections:
-        beside = [_beside(reference, candidate, own, other) for own, other, _ in pairs]
-        place = np.maximum(place, np.array(beside, np.float64))
+        apart = [beside(reference, candidate, own, other) for own, other, _ in pairs]
+        place = np.maximum(place, np.array(apart, np.float64))
     other = np.asarray(reference.class_ids)[i] != np.asarray(candidate.class_ids)[j]
     ours, theirs = np.asarray(reference.scores, np.float64)[i], np.asarray(candidate.scores, np.float64)[j]
     return np.asarray((place + other + _scores_apart(ours, theirs, scored)) / 3)
 
 
-def _beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
+def beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
     """Of what stands beside the box: mask, keypoints or corners, 0 to 1."""
     if isinstance(reference, Instances) and isinstance(candidate, Instances):
         if tuple(reference.source_hw) != tuple(candidate.source_hw):

@@ -159,6 +159,8 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
     doubts = []
     if same_by_plan:
         doubts.append("both sides are one and the same by the plan, so that they are equal says nothing; name another")
+    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
+        doubts.append("its channels are in the other order, and no stage is shown behind that would judge it")
     for part in compared.parts:
         if part.stretch.end == OUTPUTS and compared.limits.least_db is not None and agreement is not None:
             # Of less precision another image's outputs may pass: that is why results decide.
