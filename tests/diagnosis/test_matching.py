@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seatrial.diagnosis.matching import LEAST_OVERLAP, SAME_SCORE, box_overlaps, is_object, matched, overlaps_of
+from seatrial.diagnosis.matching import LEAST_OVERLAP, SAME_SCORE, is_object, matched, overlaps_of
 from seatrial.diagnosis.result_distance import result_distance
 from seatrial.kernels.results import Detections
 
@@ -109,13 +109,6 @@ def test_a_box_that_is_nowhere_leaves_the_others_theirs():
 
     assert next(iter(matched(reference, reference))) == (0, 0, 1.0)
     assert overlaps_of(boxes[1].astype(float), boxes[0].astype(float)) == 0
-
-
-def test_overlaps_of_all_with_all():
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 20], [9, 9, 3, 3], [np.nan, 0, 1, 1]], np.float32)
-
-    expected = [[plain_overlap(a, b) for b in boxes] for a in boxes]
-    assert box_overlaps(boxes, boxes) == pytest.approx(np.array(expected))
 
 
 def test_a_log_without_scores_is_not_one_of_wrong_ones():

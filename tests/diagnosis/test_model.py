@@ -253,7 +253,7 @@ def test_calibrated_on_other_values(tmp_path):
     reference = way(path, SPEC, recalibrated=recalibrated)
     reference = reference.with_run(recalibrated(lambda feeds: feeds))
     _, inputs = outputs_of(path, reference)
-    candidate = recalibrated(lambda feeds: {k: v * 255 for k, v in feeds.items()})
+    candidate = recalibrated(lambda feeds: {k: v * 2 - 1 for k, v in feeds.items()})
 
     assert named(reference, {n: np.array(candidate({"images": x})[0]) for n, x in inputs.items()}, inputs) == (
         "calibration",

@@ -141,15 +141,6 @@ def overlaps_of(a: F64, b: F64) -> F64:
     return np.asarray(np.nan_to_num(overlaps, nan=0.0))
 
 
-def box_overlaps(a_xyxy: Array, b_xyxy: Array) -> F64:
-    """(N, M), some rows at a time: thousands against thousands would fill the memory with what is in between."""
-    a, b = np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
-    found = np.zeros((len(a), len(b)))
-    for block in _blocks(np.arange(len(a)), len(b)):
-        found[block] = overlaps_of(a[block][:, None], b[None])
-    return found
-
-
 def _area(boxes: F64) -> F64:
     sides = np.clip(boxes[..., 2:] - boxes[..., :2], 0, None)
     return np.asarray(sides[..., 0] * sides[..., 1])

@@ -90,8 +90,8 @@ def _wrong(reference: Detections, candidate: Detections, pairs: Pairs, scored: b
     i, j = pairs.reference, pairs.candidate
     place = 1.0 - pairs.overlap
     if type(reference) is not Detections and type(candidate) is not Detections:
-        extra = [beside(reference, candidate, own, other) for own, other, _ in pairs]
-        place = np.maximum(place, np.array(extra, np.float64))
+        apart = [beside(reference, candidate, own, other) for own, other, _ in pairs]
+        place = np.maximum(place, np.array(apart, np.float64))
     other = np.asarray(reference.class_ids)[i] != np.asarray(candidate.class_ids)[j]
     ours, theirs = np.asarray(reference.scores, np.float64)[i], np.asarray(candidate.scores, np.float64)[j]
     return np.asarray((place + other + _scores_apart(ours, theirs, scored)) / 3)

@@ -176,8 +176,8 @@ class Search:
         return fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
 
     def _in_vain(self, mutation: Mutation) -> bool:
-        """What cannot be made alone, or changes nothing on the first images, adds nothing to another there."""
-        return self._ways.get((id(mutation),), self.base) is None or self._alone.get(mutation) == 1.0
+        """What cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
+        return self._ways.get((id(mutation),), self.base) is None
 
     def _tried(
         self,

@@ -38,8 +38,14 @@ def model_mutations(way: Way) -> Iterator[Mutation]:
 
 
 def _other(at: int) -> Callable[[int, int], Sequence[int]]:
-    """The image so many before; of the first none was before."""
-    return lambda place, count: [place + at] if 0 <= place + at < count else []
+    """The image so many before; of the first none was before. ValueError where that is so of most: it says nothing of them."""
+
+    def of(place: int, count: int) -> list[int]:
+        if count <= 2 * abs(at):
+            raise ValueError(f"{count} images are too few to be {abs(at)} late")
+        return [place + at] if 0 <= place + at < count else []
+
+    return of
 
 
 def _own(own: At, theirs: Sequence[At]) -> Any:
