@@ -20,6 +20,13 @@ def test_an_input_that_was_logged_in_another_type_is_fed_in_the_models(dtype):
     assert (record.verdict, compared.passed_over) == ("EQUAL", ())
 
 
+@pytest.mark.slow
+def test_an_input_that_was_logged_in_half_the_digits_differs_by_them_and_that_is_said():
+    _, record = said(logged(lambda x: x.astype(np.float16)))
+    assert record.verdict == "DIFFER"
+    assert "its input is float16" in record.reason
+
+
 def test_bytes_are_fed_as_the_numbers_that_they_are():
     """Levels of 0 to 255 as the model's float32: no value changes, and what the model makes of them is judged."""
     seen = []

@@ -13,7 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
@@ -53,8 +53,6 @@ def judged(compared: Comparison, way: Way, agreement: ParityResult | None, same_
         few = f"nothing differs on {count_of(images, 'image')}; expected at least {LEAST_IMAGES} to call that equal"
         return Judged("INCONCLUSIVE", few, odd)
     doubts = [*_of_reference(compared, odd), *vacuous, *doubts]
-    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
-        doubts.append("its channels are in the other order, and no stage is shown behind that would judge it")
     if doubts:
         said = "; ".join(dict.fromkeys(doubts))
         return Judged("INCONCLUSIVE", f"nothing differs on {count_of(images, 'image')}, but {said}", odd)
@@ -92,8 +90,19 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
         return "INCONCLUSIVE", f"{where}, but by no more than the reference differs from itself: {_unstable(compared)}"
     nan = _nan_said(compared, first, way)
     if not found and not any(p.too_little for p in diverging):
-        return "DIFFER", f"{where}, {_unexplained(diverging)}{nan}{_precision_said(compared, first, way)}"
+        return (
+            "DIFFER",
+            f"{where}, {_unexplained(diverging)}{_type_said(first)}{nan}{_precision_said(compared, first, way)}",
+        )
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
+
+
+def _type_said(part: Part) -> str:
+    """Of an input in half the digits, whose rounding is a difference like any other."""
+    stretch = part.stretch
+    if stretch.end != INPUT or stretch.candidate(part.differing[0]).dtype != np.float16:
+        return ""
+    return "; its input is float16, which rounds each value: log what the model is given, as it is given"
 
 
 def _unexplained(diverging: Sequence[Part]) -> str:
