@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
-from seatrial.diagnosis.evidence import NotFinite
+from seatrial.diagnosis.evidence import NotFinite, is_colorless
 from seatrial.diagnosis.search import Explanation, Found
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import telling_said
@@ -73,7 +73,11 @@ def conclude(
         ),
         too_little=next((part.too_little for part, _ in diverging), ""),
         worst_images=_worst(compared, [part for part, _ in diverging]),
-        warnings=(*_of_reference(compared, found.not_finite), *_warnings(compared)),
+        warnings=(
+            *_of_reference(compared, found.not_finite),
+            *(_of_images(compared, way) if found.verdict == "EQUAL" else ()),
+            *_warnings(compared),
+        ),
         tried=sum(part.found.tried for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )
@@ -164,6 +168,14 @@ def _of_reference(compared: Comparison, odd: Sequence[NotFinite]) -> list[Warnin
     for said in compared.limits.unmeasured:
         found.append(Warning("floor-not-measured", f"what the reference differs from itself by is not known: {said}"))
     return found
+
+
+def _of_images(compared: Comparison, way: Way) -> list[Warning]:
+    """What they could not have shown."""
+    if not is_colorless(compared, way):
+        return []
+    said = "no image has a colour: channels in the wrong order would not have shown"
+    return [Warning("grey-images", said, f"compare with {telling_said('channel-order', [])} too")]
 
 
 def _warnings(compared: Comparison) -> list[Warning]:

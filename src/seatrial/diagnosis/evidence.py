@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.result_distance import result_distance
-from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.too_little import is_nothing
 from seatrial.diagnosis.way import Way
@@ -143,6 +143,16 @@ def says_nothing(compared: Comparison, part: Part, way: Way) -> str:
             "the raw outputs are the same for every image, within the tolerance, so another image's would pass as well"
         )
     return f"all images are one and the same picture at '{stretch.end}'"
+
+
+def is_colorless(compared: Comparison, way: Way) -> bool:
+    """Whether no image has a colour: channels in another order show in none of them."""
+    stretch = compared.parts[0].stretch
+    for i in range(len(compared.names)):
+        image = stretch.own(way, i, DECODED).value
+        if image.shape[2] < 3 or bool((image[..., :1] != image[..., 1:3]).any()):
+            return False
+    return True
 
 
 def _no_results(results: Sequence[Result], limit: float) -> str:
