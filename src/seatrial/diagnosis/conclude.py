@@ -12,6 +12,7 @@ import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.search import Explanation, Found
+from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import telling_said
 from seatrial.diagnosis.way import Way
@@ -44,7 +45,7 @@ _METRICS = {
 
 def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> ParityRecord:
     """way: the reference. Names are as the user gave them."""
-    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end), way) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     verdict, reason = _verdict(compared, way, diverging)
     return ParityRecord(
@@ -66,7 +67,7 @@ def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> 
     )
 
 
-def _stage(part: Part, floor: float) -> StageDifference:
+def _stage(part: Part, floor: float, way: Way) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
@@ -75,6 +76,8 @@ def _stage(part: Part, floor: float) -> StageDifference:
         floor=floor,
         images=len(part.differing),
         of=len(part.distances),
+        largest=part.largest,
+        shape=unexplained_shape(part, way),
     )
 
 

@@ -30,7 +30,7 @@ from seatrial.taps.shown import Shown
 class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
     differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
-    they should."""
+    they should. largest: max |Δ|, where there is one."""
 
     stretch: Stretch
     distances: Sequence[float]
@@ -38,6 +38,7 @@ class Part:
     found: Found | None
     way: Way
     on_purpose: bool = False
+    largest: float | None = None
 
     @property
     def diverges(self) -> bool:
@@ -143,7 +144,9 @@ def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
     distances = [stretch.distance(way, i) for i in range(len(names))]
     differing = [i for i in range(len(names)) if not stretch.same(way, i)]
-    return Part(stretch, distances, tuple(sorted(differing, key=lambda i: -distances[i])), None, way)
+    largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
+    order = tuple(sorted(differing, key=lambda i: -distances[i]))
+    return Part(stretch, distances, order, None, way, largest=max(largest, default=None))
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:

@@ -14,6 +14,7 @@ from seatrial.history.records.diagnosis import (
     StageDifference,
     TaskFigure,
 )
+from seatrial.history.records.inside import InsideOfPlan
 
 STAGES = {
     "encoded": "encoded file",
@@ -110,11 +111,40 @@ def nothing_said(record: ParityRecord) -> list[str]:
     said = [f"none of {count_of(record.tried, 'known mistake')} that were tried explains it"]
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
-        if first.shape:
-            said.append(f"the difference looks like this: {first.shape}")
+    said += shapes_said(record)
     if record.near:
         said.append(f"nearest: {near_said(record.near)}")
     return said
+
+
+def shapes_said(record: ParityRecord) -> list[str]:
+    """What the difference looks like at each stage where nothing explains it, by itself and with its largest."""
+    return [
+        f"the difference of the {stage_said(s.stage)} looks like this: {s.shape}"
+        + (f"; at most {number_said(s.largest)}" if s.largest is not None else "")
+        for s in record.stages
+        if s.shape
+    ]
+
+
+def outputs_differ(record: ParityRecord) -> bool:
+    return any(s.stage == "outputs" and s.images for s in record.stages)
+
+
+def inside_said(inside: InsideOfPlan) -> str:
+    """'the models differ: …; first at Conv /model/…'."""
+    first = f"; first at {inside.jumps[0].said}" if inside.jumps else ""
+    return f"{_INSIDE[inside.verdict]}: {inside.reason}{first}"
+
+
+_INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not enough": "not enough to tell"}
+
+
+def inside_how(record: ParityRecord) -> str:
+    """'' where the models need no search, or had one."""
+    if record.inside is not None or not outputs_differ(record):
+        return ""
+    return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
 
 
 def near_said(near: Sequence[OtherFault]) -> str:
@@ -169,11 +199,10 @@ def summary_said(record: ParityRecord) -> str:
     first = record.first_divergence
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
-        return (
-            f"{where} No known mistake explains it."
-            if is_unexplained(record)
-            else f"{where} {_sentence(record.reason)}"
-        )
+        if not is_unexplained(record):
+            return f"{where} {_sentence(record.reason)}"
+        looks = f" What the difference looks like: {_sentence(first.shape)}" if first.shape else ""
+        return f"{where} No known mistake explains it.{looks}"
     many = len(record.diagnosis) > 1
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
     return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.history.records.inside import InsideOfPlan
 from seatrial.history.records.subject import Environment
 from seatrial.history.records.values import Frozen
 from seatrial.warning import Warning
@@ -101,7 +102,7 @@ class TaskFigure(Frozen):
 
 
 class ParityRecord(Frozen):
-    """near: what explains most where nothing explains enough."""
+    """near: what explains most where nothing explains enough. inside: where raw outputs differ, and both models are here."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -114,12 +115,14 @@ class ParityRecord(Frozen):
     first_divergence: StageDifference | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
+    inside: InsideOfPlan | None = None
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
     warnings: tuple[Warning, ...] = ()
     declared: tuple[str, ...] = ()
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
+    created: str = ""
     wall_s: float = 0.0
     environment: Environment | None = None
 
