@@ -5,6 +5,7 @@ Not for: the search itself (seatrial.localise), which who calls hands in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -40,6 +41,7 @@ def with_inside(
     """left_s: of the time that was given. What cannot be searched is a warning: the verdict stands all the same."""
     if left_s < LEAST_S:
         return _without(record, f"{format_seconds(max(0.0, left_s))} were left, which is too little")
+    began = time.monotonic()
     worst = {w.name for w in record.worst_images[:MOST_IMAGES]}
     images = tuple(i for i in reference.images if i[1] in worst) or reference.images[:MOST_IMAGES]
     try:
@@ -51,7 +53,7 @@ def with_inside(
         )
     except (SeatrialError, ValueError) as e:
         return _without(record, str(e).splitlines()[0])
-    return record.model_copy(update={"inside": inside})
+    return record.model_copy(update={"inside": inside, "wall_s": round(record.wall_s + time.monotonic() - began, 2)})
 
 
 def _without(record: ParityRecord, why: str) -> ParityRecord:

@@ -99,10 +99,10 @@ def print_inside(out: Console, sides: tuple[str, str], made_up: bool, found: Ins
     hanging(out, (f"{mark}  ", STYLES[found.verdict]), f"{found.reason}{first}")
 
 
-def print_jumps(out: Console, jumps: Sequence[JumpLine]) -> None:
-    out.print(_table(jumps))
-    if len(jumps) > MOST_JUMPS:
-        sentence(out, f"and {len(jumps) - MOST_JUMPS} nodes more, in the JSON")
+def print_jumps(out: Console, jumps: Sequence[JumpLine], most: int = MOST_JUMPS) -> None:
+    out.print(_table(jumps[:most]))
+    if len(jumps) > most:
+        sentence(out, f"and {len(jumps) - most} nodes more, in the JSON")
     sentence(out, f"{ERRORS_SAID[0].lower()}{ERRORS_SAID[1:]}", "dim")
 
 
@@ -111,7 +111,7 @@ def _table(jumps: Sequence[JumpLine]) -> Table:
     for name in ("node", "error in", "out", "on equal inputs", "allowed", "in what the files differ"):
         right = name not in ("node", "in what the files differ")
         table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for jump in jumps[:MOST_JUMPS]:
+    for jump in jumps:
         own = error_words(jump.own_error) if jump.confirmed else "not run alone"
         table.add_row(
             Text(printable(jump.said)),

@@ -34,6 +34,8 @@ from seatrial.units import format_seconds
 
 STYLES = {"EQUAL": "bold green", "DIFFER": "bold red", "INCONCLUSIVE": "bold yellow"}
 MOST_IMAGES = 5
+# Another training moves every node: the page and the JSON have more.
+MOST_NODES = 4
 # Columns from which on the table says what each stage was begun from.
 WIDE = 100
 _MARKS = {True: ("✓ ", "green"), False: ("✗ ", "bold red"), None: ("? ", "yellow")}
@@ -146,7 +148,9 @@ def _print_inside(out: Console, record: ParityRecord) -> None:
     out.print()
     hanging(out, ("inside the models: ", "bold"), inside_said(record.inside))
     if record.inside.jumps:
-        print_jumps(out, record.inside.jumps)
+        print_jumps(out, record.inside.jumps, MOST_NODES)
+    for note in record.inside.notes:
+        hanging(out, ("note: ", "dim"), note, "dim")
 
 
 def _print_invariants(out: Console, invariants: tuple[Invariant, ...]) -> None:

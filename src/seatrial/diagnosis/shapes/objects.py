@@ -149,10 +149,14 @@ def _place(seen: Seen, share: float) -> str:
     dx, dy = (float(np.median(((c[:, k] + c[:, k + 2]) - (r[:, k] + r[:, k + 2]))[moved] / 2)) for k in range(2))
     sizes = [(c[:, k + 2] - c[:, k])[moved] / np.maximum(1e-6, (r[:, k + 2] - r[:, k])[moved]) for k in range(2)]
     wide, high = (float(np.median(s)) for s in sizes)
-    return (
-        f"where {sum(moved)} boxes lie makes {percent(share)} of it: moved by {dx:+.2g} and {dy:+.2g} px (across, down), "
-        f"×{wide:.3g} as wide and ×{high:.3g} as high, on the median"
+    far = float(
+        np.median(np.hypot(*(((c[:, k] + c[:, k + 2]) - (r[:, k] + r[:, k + 2]))[moved] / 2 for k in range(2))))
     )
+    # What moves each box otherwise has next to no direction in common.
+    together = f"moved by {dx:+.2g} and {dy:+.2g} px (across, down)"
+    where = together if np.hypot(dx, dy) >= LEAST_EXPLAINED * far else f"moved by {far:.2g} px, each otherwise"
+    size = f"×{wide:.3g} as wide and ×{high:.3g} as high"
+    return f"where {sum(moved)} boxes lie makes {percent(share)} of it: {where}, {size}, on the median"
 
 
 def _class(seen: Seen, share: float) -> str:

@@ -28,6 +28,7 @@ Array = npt.NDArray[Any]
 F64 = npt.NDArray[np.float64]
 # An axis as long as this is one of kinds of values, such as boxes' sides and classes; a longer one is of places.
 MOST_KINDS = 256
+MOST_NAMED = 12
 
 
 def outputs_said(names: Sequence[str], pairs: Sequence[tuple[Sequence[Array], Sequence[Array]]]) -> list[Clause]:
@@ -49,10 +50,10 @@ def tensors_said(pairs: Sequence[tuple[Array, Array]]) -> list[Clause]:
     finite = np.isfinite(r) & np.isfinite(c)
     if int((finite & (r != c)).sum()) < LEAST_VALUES:
         return []
-    found = [_rows(r, c, finite, axis) for axis in range(1, r.ndim)]
+    where = next((w for axis in range(1, r.ndim) if (w := _rows(r, c, finite, axis))), None)
     form = best_of(_forms(r, c))
-    random = None if form else _random(r, c, finite)
-    return [clause for clause in (*found[:2], form, random) if clause is not None]
+    random = None if form or where else _random(r, c, finite)
+    return [clause for clause in (where, form, random) if clause is not None]
 
 
 def _rows(r: F64, c: F64, finite: npt.NDArray[np.bool_], axis: int) -> Clause | None:
@@ -73,7 +74,8 @@ def _rows(r: F64, c: F64, finite: npt.NDArray[np.bool_], axis: int) -> Clause | 
         return None
     share = float(passed[needed - 1])
     which = [int(k) for k in order[:needed]]
-    words = f"{ranges(which)} of the {count}" if needed <= 12 else f"{needed} of the {count}"
+    named = f"row{'s' * (needed > 1)} {ranges(which)} (of {count})"
+    words = named if needed <= MOST_NAMED else f"{needed} of {count} rows"
     return Clause(share, f"{percent(share)} of it lies in {words} along axis {axis}")
 
 
@@ -85,7 +87,7 @@ def _forms(r: F64, c: F64) -> list[Clause]:
         if len(kinds[0]) < LEAST_VALUES:
             continue
         (each,) = [f for f in value_forms([Pair(kinds[0][:, None], kinds[1][:, None])]) if "each" in f.said]
-        said = f"an affine change of each of the {r.shape[axis]} along axis {axis} explains {percent(each.explained)} of it"
+        said = f"an affine change of each row along axis {axis} explains {percent(each.explained)} of it"
         found.append(Clause(each.explained, said, each.parameters))
     return found
 

@@ -65,14 +65,13 @@ def _border(maps: Sequence[F64], total: float) -> Clause | None:
 
 
 def _rectangle(maps: Sequence[F64], total: float) -> Clause | None:
-    """The same in all images: an overlay, a bar, a part that was not written."""
-    shapes = {m.shape for m in maps}
-    if len(shapes) > 1:
-        return None
-    together = np.sum(maps, axis=0)
+    """The same in all images, from their upper left corner: an overlay, a bar, a part that was not written."""
+    together = np.zeros(np.max([m.shape for m in maps], axis=0))
+    for m in maps:
+        together[: m.shape[0], : m.shape[1]] += m
     (top, bottom), (left, right) = (_middle_of(together.sum(axis=axis)) for axis in (1, 0))
     share = float(together[top:bottom, left:right].sum()) / total
-    area = (bottom - top) * (right - left) / together.size
+    area = (bottom - top) * (right - left) * len(maps) / sum(m.size for m in maps)
     if share < LOCATED or area > PLACE:
         return None
     where = f"x {left} to {right}, y {top} to {bottom}"

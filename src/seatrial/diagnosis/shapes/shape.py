@@ -30,7 +30,7 @@ from seatrial.errors import count_of
 from seatrial.kernels.results import DenseMap, Embedding
 
 Array = npt.NDArray[Any]
-MOST_SAID = 2
+MOST_SAID = 3
 NO_FORM = "no form that is known here: neither affine, curve, mix, shift nor filter explains half of it"
 
 
