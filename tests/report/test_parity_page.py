@@ -173,7 +173,7 @@ def test_a_side_without_a_picture_and_equal_sides_are_said():
     ]
     page = Page(parity_page(RECORDS["fault"], own))
     assert page.tags.count("img") == 2
-    assert "the same in both" in page.words
+    assert "The same in both" in page.words
     assert "the candidate has NaN there" in page.words
 
 

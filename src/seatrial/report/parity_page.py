@@ -35,6 +35,7 @@ from seatrial.report.parity_words import (
     shapes_said,
     stage_said,
     summary_said,
+    task_said,
     title_of,
 )
 from seatrial.units import format_seconds
@@ -71,6 +72,7 @@ def parity_page(record: ParityRecord, pictures: Sequence[StagePicture] = ()) -> 
         verdict_class=_CLASSES[record.verdict],
         head=head_said(record),
         summary=summary_said(record),
+        task=[(f.metric, task_said(f)) for f in record.task],
         flow=_flow(record),
         findings=[_finding(d) for d in record.diagnosis],
         nothing=nothing_said(record) if is_unexplained(record) else [],
@@ -109,7 +111,7 @@ def _stop(record: ParityRecord, stage: str, s: StageDifference | None) -> dict[s
     if not s.of:
         return {"name": stage_said(stage), "state": "unseen", "said": "not compared", "first": False}
     state = "differs" if s.images else "agrees"
-    said = f"differs {images_said(s)}" if s.images else f"the same in {count_of(s.of, 'image')}"
+    said = f"differs {images_said(s)}" if s.images else f"agrees in {count_of(s.of, 'image')}"
     return {"name": stage_said(stage), "state": state, "said": said, "first": is_first(record, s)}
 
 
@@ -168,7 +170,6 @@ def _image(name: str, record: ParityRecord, pictures: Sequence[StagePicture]) ->
                 "stage": stage_said(p.stage),
                 "first": first is not None and p.stage == first.stage,
                 "note": p.note,
-                "same": p.same,
                 "sides": [
                     (caption, _source(picture))
                     for caption, picture in (
@@ -179,7 +180,9 @@ def _image(name: str, record: ParityRecord, pictures: Sequence[StagePicture]) ->
                 ],
             }
             for p in own
+            if not p.same
         ],
+        "same": [(stage_said(p.stage), _source(p.reference_picture), p.note) for p in own if p.same],
     }
 
 

@@ -112,8 +112,9 @@ def nothing_said(record: ParityRecord) -> list[str]:
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
     said += shapes_said(record)
-    if record.near:
-        said.append(f"nearest: {near_said(record.near)}")
+    near = [n for n in record.near if n.explained > 0]
+    if near:
+        said.append(f"nearest: {near_said(near)}")
     return said
 
 
@@ -192,7 +193,7 @@ def summary_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "what the reference differs from itself by."
+            "the tolerance of each."
         )
     if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
         return f"It is not known whether both pipelines give the same: {record.reason}."
@@ -200,7 +201,8 @@ def summary_said(record: ParityRecord) -> str:
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
         if not is_unexplained(record):
-            return f"{where} {_sentence(record.reason)}"
+            # What the record's reason says behind the stage, which is said here already.
+            return f"{where} {_sentence(record.reason.split(': ', 1)[-1])}"
         looks = f" What the difference looks like: {_sentence(first.shape)}" if first.shape else ""
         return f"{where} No known mistake explains it.{looks}"
     many = len(record.diagnosis) > 1
