@@ -47,7 +47,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference."""
+    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
+    not_compared: stages that the candidate shows, and the reference has none of."""
 
     names: list[str]
     reference_alone: list[str]
@@ -56,6 +57,7 @@ class Comparison:
     reversed_at: frozenset[str]
     limits: Limits
     wall_s: float
+    not_compared: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
         """The reference's own, image by image, from the encoded bytes."""
@@ -89,7 +91,9 @@ def compare(
         part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
         parts.append(part)
         start, current = stage, part.way
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, time.monotonic() - began)
+    wall_s = time.monotonic() - began
+    other = tuple(sorted(set(shown.stages) - set(stages)))
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other)
 
 
 def _part(

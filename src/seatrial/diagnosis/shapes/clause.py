@@ -13,6 +13,8 @@ LEAST_VALUES = 256
 LEAST_OBJECTS = 4
 # What explains less than half is not what the difference looks like.
 LEAST_EXPLAINED = 0.5
+# Below it, it is not even the nearest.
+LEAST_SAID = 0.05
 # A form with more numbers is meant where it leaves at most half of what the simpler one leaves, and that is seen.
 HALVES, CLEARLY_MORE = 0.5, 0.03
 # A difference has a place where that holds nearly all of it, though it is no more than a quarter of all there is.

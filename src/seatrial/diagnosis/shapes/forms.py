@@ -46,11 +46,9 @@ def value_forms(pairs: Sequence[Pair]) -> list[Clause]:
     whole = pairs[0].whole
     samples = [_samples(p, len(pairs)) for p in pairs]
     r, c = (np.concatenate([s[side] for s in samples]) for side in (0, 1))
-    if len(r) < LEAST_VALUES:
-        return []
     fit, judge = slice(0, None, 2), slice(1, None, 2)
     apart = float(np.abs(r[judge] - c[judge]).sum())
-    if not apart:
+    if len(r) < LEAST_VALUES or not apart:
         return []
 
     def explained(made: F64) -> float:
@@ -76,15 +74,15 @@ def value_forms(pairs: Sequence[Pair]) -> list[Clause]:
 
 
 def _samples(pair: Pair, images: int) -> tuple[F64, F64]:
-    """(N, C) of both sides: finite values at equal steps, or at changing ones, so that no pattern of columns is met."""
+    """(N, C) of both sides: finite values, of places by chance where there are many, so that no pattern of columns is met."""
     channels = pair.reference.shape[-1]
-    r, c = (np.asarray(x, np.float64).reshape(-1, channels) for x in (pair.reference, pair.candidate))
+    r, c = (x.reshape(-1, channels) for x in (pair.reference, pair.candidate))
     most = max(LEAST_VALUES, MOST_VALUES // (images * channels))
     if len(r) > most:
-        chosen = np.random.default_rng(0).choice(len(r), most, replace=False)
+        chosen = np.random.default_rng(0).integers(0, len(r), most)
         r, c = r[chosen], c[chosen]
     there = np.isfinite(r).all(axis=1) & np.isfinite(c).all(axis=1)
-    return r[there], c[there]
+    return np.asarray(r[there], np.float64), np.asarray(c[there], np.float64)
 
 
 def _affine(r: F64, c: F64) -> tuple[float, float]:
@@ -94,12 +92,22 @@ def _affine(r: F64, c: F64) -> tuple[float, float]:
     x, y = (r[inner], c[inner]) if inner.sum() > len(r) // 4 else (r, c)
     spread = float(np.square(x - x.mean()).sum()) if len(x) else 0.0
     scale = float(((x - x.mean()) * (y - y.mean())).sum()) / spread if spread else 1.0
-    return scale, float(y.mean() - scale * x.mean()) if len(x) else 0.0
+    offset = float(y.mean() - scale * x.mean()) if len(x) else 0.0
+    # Of what rounding leaves nothing is said.
+    return scale, offset if abs(offset) > 1e-4 * float(np.abs(y).mean()) else 0.0
 
 
 def _affine_said(affine: tuple[float, float]) -> str:
     scale, offset = affine
     return f"×{scale:.3g} {'−' if offset < 0 else '+'}{abs(offset):.3g}"
+
+
+def affine_of_each(r: F64, c: F64) -> float:
+    """What an affine of each column of (N, K) explains."""
+    fitted = [_affine(r[::2, k], c[::2, k]) for k in range(r.shape[1])]
+    left = sum(float(np.abs(a * r[1::2, k] + b - c[1::2, k]).sum()) for k, (a, b) in enumerate(fitted))
+    apart = float(np.abs(r[1::2] - c[1::2]).sum())
+    return 1 - left / apart if apart else 0.0
 
 
 def _own_affines(samples: Sequence[tuple[F64, F64]], whole: bool) -> float:
@@ -155,12 +163,12 @@ def _mix(r: F64, c: F64, explained: Callable[[F64], float]) -> Clause:
 
 def place_forms(pairs: Sequence[Pair]) -> list[Clause]:
     """Of where a pixel's value comes from: of images alone, whose neighbours say something of each other."""
-    middles = [_middle(p) for p in pairs if min(p.reference.shape[:2]) >= 4 * FILTER]
+    middles = [middle(p) for p in pairs if min(p.reference.shape[:2]) >= 4 * FILTER]
     middles = [p for p in middles if np.isfinite(p.reference).all() and np.isfinite(p.candidate).all()]
     return [c for c in (_shift(middles), _filter(middles)) if c is not None] if middles else []
 
 
-def _middle(pair: Pair) -> Pair:
+def middle(pair: Pair) -> Pair:
     h, w = pair.reference.shape[:2]
     top, left = max(0, (h - MOST_SIDE) // 2), max(0, (w - MOST_SIDE) // 2)
     cut = (slice(top, top + MOST_SIDE), slice(left, left + MOST_SIDE))

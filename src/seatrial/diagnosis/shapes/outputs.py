@@ -22,7 +22,7 @@ from seatrial.diagnosis.shapes.clause import (
     percent,
     ranges,
 )
-from seatrial.diagnosis.shapes.forms import Pair, value_forms
+from seatrial.diagnosis.shapes.forms import Pair, affine_of_each, value_forms
 
 Array = npt.NDArray[Any]
 F64 = npt.NDArray[np.float64]
@@ -86,9 +86,9 @@ def _forms(r: F64, c: F64) -> list[Clause]:
         kinds = [np.moveaxis(x, axis, -1).reshape(-1, r.shape[axis]) for x in (r, c)]
         if len(kinds[0]) < LEAST_VALUES:
             continue
-        (each,) = [f for f in value_forms([Pair(kinds[0][:, None], kinds[1][:, None])]) if "each" in f.said]
-        said = f"an affine change of each row along axis {axis} explains {percent(each.explained)} of it"
-        found.append(Clause(each.explained, said, each.parameters))
+        share = affine_of_each(kinds[0], kinds[1])
+        said = f"an affine change of each row along axis {axis} explains {percent(share)} of it"
+        found.append(Clause(share, said, 2 * r.shape[axis]))
     return found
 
 

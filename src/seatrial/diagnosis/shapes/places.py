@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.shapes.clause import AT_EDGES, EVEN, LOCATED, PLACE, UNRELATED, Clause, percent
-from seatrial.diagnosis.shapes.forms import Pair
+from seatrial.diagnosis.shapes.forms import Pair, middle
 
 F64 = npt.NDArray[np.float64]
 # A picture's 64 blocks, of which each still holds some pixels.
@@ -25,7 +25,7 @@ def places(pairs: Sequence[Pair]) -> list[Clause]:
     total = sum(float(m.sum()) for m in maps)
     if not total:
         return []
-    found = (_channels(pairs), _border(maps, total), _rectangle(maps, total), _edges(pairs, maps, total))
+    found = (_channels(pairs), _border(maps, total), _rectangle(maps, total), _edges(pairs))
     return [c for c in found if c is not None]
 
 
@@ -34,9 +34,9 @@ def _absolute(pair: Pair) -> F64:
     return np.asarray(np.nan_to_num(np.abs(_delta(pair)), nan=0.0, posinf=0.0).sum(axis=2), np.float64)
 
 
-def _delta(pair: Pair) -> F64:
+def _delta(pair: Pair) -> npt.NDArray[np.float32]:
     with np.errstate(invalid="ignore"):
-        return np.asarray(pair.candidate, np.float64) - pair.reference
+        return np.asarray(pair.candidate, np.float32) - np.asarray(pair.reference, np.float32)
 
 
 def _channels(pairs: Sequence[Pair]) -> Clause | None:
@@ -84,13 +84,15 @@ def _middle_of(sums: F64) -> tuple[int, int]:
     return int(np.searchsorted(passed, 0.025)), int(np.searchsorted(passed, 0.975)) + 1
 
 
-def _edges(pairs: Sequence[Pair], maps: Sequence[F64], total: float) -> Clause | None:
-    held = 0.0
-    for pair, found in zip(pairs, maps, strict=True):
+def _edges(pairs: Sequence[Pair]) -> Clause | None:
+    held = total = 0.0
+    for pair in map(middle, pairs):
+        found = _absolute(pair)
         grey = np.nan_to_num(pair.reference.mean(axis=2, dtype=np.float64), posinf=0.0, neginf=0.0)
         steep = np.hypot(cv2.Sobel(grey, cv2.CV_64F, 1, 0), cv2.Sobel(grey, cv2.CV_64F, 0, 1))
         held += float(found[steep > np.quantile(steep, 1 - PLACE)].sum())
-    share = held / total
+        total += float(found.sum())
+    share = held / total if total else 0.0
     if share < AT_EDGES:
         return None
     return Clause(share, f"{percent(share)} of it lies at edges, in the steepest quarter of the pixels")
@@ -99,8 +101,8 @@ def _edges(pairs: Sequence[Pair], maps: Sequence[F64], total: float) -> Clause |
 def noise(pairs: Sequence[Pair]) -> Clause | None:
     """What is everywhere alike, and related neither to its neighbours nor to the image."""
     related, uneven, sizes = [], [], []
-    for pair in pairs:
-        delta = np.nan_to_num(_delta(pair), nan=0.0, posinf=0.0, neginf=0.0)
+    for pair in map(middle, pairs):
+        delta = np.nan_to_num(_delta(pair), nan=0.0, posinf=0.0, neginf=0.0).astype(np.float64)
         if min(delta.shape[:2]) < 2 * BLOCKS:
             return None
         for k in range(delta.shape[2]):

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.shapes.clause import (
+    LEAST_SAID,
     LEAST_VALUES,
     MOST_IMAGES,
     MOST_PIXELS,
@@ -31,7 +32,7 @@ from seatrial.kernels.results import DenseMap, Embedding
 
 Array = npt.NDArray[Any]
 MOST_SAID = 3
-NO_FORM = "no form that is known here: neither affine, curve, mix, shift nor filter explains half of it"
+NO_FORM = "no form that is known here"
 
 
 def shape_of(
@@ -90,13 +91,19 @@ def _arrays(stage: str, sides: Sequence[tuple[Any, Any]], names: Sequence[str]) 
 
 def _images_said(pairs: Sequence[Pair]) -> list[Clause]:
     """What explains it, and where it lies; and by chance, where neither is known."""
-    form = best_of([*value_forms(pairs), *place_forms(pairs)])
+    tried = [*value_forms(pairs), *place_forms(pairs)]
+    form = best_of(tried)
     where = places(pairs)[:1]
     found = [*([form] if form else []), *where]
     if found:
         return found
     by_chance = noise(pairs)
-    return [by_chance] if by_chance else []
+    if by_chance:
+        return [by_chance]
+    nearest = max(tried, key=lambda c: c.explained, default=None)
+    if nearest is None or nearest.explained < LEAST_SAID:
+        return []
+    return [Clause(nearest.explained, f"{NO_FORM}; at best, {nearest.said}")]
 
 
 def _list(value: Any) -> list[Array]:
