@@ -12,8 +12,8 @@ from seatrial.kernels.arguments import ArgumentError
 
 
 def unexplained_shape(part: Part, way: Way) -> str:
-    """way: the reference. '' where nothing differs, or something explains it."""
-    if part.found is None or part.found.best is not None:
+    """way: the reference. '' where nothing differs, something explains it, or too little is there to be looked at."""
+    if not part.diverges or part.too_little or part.found is None or part.found.best is not None:
         return ""
     sides, sizes = [], []
     for i in part.differing[:MOST_RESULTS]:

@@ -102,7 +102,8 @@ class TaskFigure(Frozen):
 
 
 class ParityRecord(Frozen):
-    """near: what explains most where nothing explains enough. inside: where raw outputs differ, and both models are here."""
+    """near: what explains most where nothing explains enough. too_little: what the candidate gives that says so little
+    that any of `near` may be the mistake. inside: where raw outputs differ, and both models are here."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -115,6 +116,7 @@ class ParityRecord(Frozen):
     first_divergence: StageDifference | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
+    too_little: str = ""
     inside: InsideOfPlan | None = None
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
