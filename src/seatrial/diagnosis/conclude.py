@@ -13,6 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, is_colorless
 from seatrial.diagnosis.search import Explanation, Found
+from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import telling_said
 from seatrial.diagnosis.verdict import judged
@@ -56,7 +57,7 @@ def conclude(
     same_by_plan: bool = False,
 ) -> ParityRecord:
     """way: the reference. Names are as the user gave them. agreement, same_by_plan: see verdict.judged."""
-    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end), way) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     found = judged(compared, way, agreement, same_by_plan)
     return ParityRecord(
@@ -83,7 +84,7 @@ def conclude(
     )
 
 
-def _stage(part: Part, floor: float) -> StageDifference:
+def _stage(part: Part, floor: float, way: Way) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
@@ -92,6 +93,8 @@ def _stage(part: Part, floor: float) -> StageDifference:
         floor=floor,
         images=len(part.differing),
         of=len(part.distances),
+        largest=part.largest,
+        shape=unexplained_shape(part, way),
     )
 
 
@@ -192,6 +195,13 @@ def _warnings(compared: Comparison) -> list[Warning]:
     for stage in sorted(compared.reversed_at):
         said = f"the candidate's '{stage}' images have their channels in the other order than the plan's decode.color"
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
+    for stage in compared.not_compared:
+        found.append(
+            Warning(
+                "stage-not-compared",
+                f"the candidate shows '{stage}', which is not compared, since the reference has none",
+            )
+        )
     untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
     for why in untried:
         found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))

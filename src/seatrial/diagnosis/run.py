@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.answers import answers_as_taps
+from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import tap_side, workload_of_side
 from seatrial.diagnosis.task_metrics import truth_figures
@@ -81,15 +83,24 @@ def run_parity(
     time_s: float,
     allow_code: bool = False,
     says: Says = lambda _said: None,
+    look: LookInside | None = None,
 ) -> ParityRecord:
-    """Raises what preflight raises, and CellError where a process broke."""
+    """look: what searches two models, where raw outputs differ.
+
+    Raises what preflight raises, and CellError where a process broke.
+    """
     side = side_of(plan, reference) if reference else reference_side(plan)
     other = candidate(side) if callable(candidate) else candidate
     if other.function and not allow_code:
         raise CodeRefusedError(
             f"{other.function} is Python code, which would be run; read it, then give {option('allow_code')}"
         )
-    return diagnose_sides(preflight(plan, allow_code, says), run, side, other, time_s, says)
+    ready = preflight(plan, allow_code, says)
+    record = diagnose_sides(ready, run, side, other, time_s, says)
+    if look is None or other.side is None or not parts_at_outputs(record):
+        return record
+    sides = [workload_of_side(ready, run, s) for s in (side, other.side)]
+    return with_inside(record, sides[0], sides[1], look, time_s - record.wall_s, says)
 
 
 def diagnose_sides(
@@ -217,6 +228,7 @@ def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
             "diagnosis": found,
             "warnings": (*ready.warnings, *record.warnings),
             "environment": Environment.model_validate(environment()),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
 

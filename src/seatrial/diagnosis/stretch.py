@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
+from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.result_distance import result_distance, scores_of
 from seatrial.diagnosis.runner import Runner
@@ -124,6 +125,15 @@ class Stretch:
         except (SeatrialError, ArgumentError, ValueError):
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image), self.scored)
+
+    def largest(self, way: Way, image: int) -> float | None:
+        """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
+        if self.end == RESULTS:
+            return None
+        try:
+            return largest(self.made(way, image).value, self.candidate(image))
+        except (SeatrialError, ArgumentError, ValueError):
+            return None
 
     def same(self, way: Way, image: int) -> bool:
         try:

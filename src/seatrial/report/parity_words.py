@@ -14,6 +14,7 @@ from seatrial.history.records.diagnosis import (
     StageDifference,
     TaskFigure,
 )
+from seatrial.history.records.inside import InsideOfPlan
 
 STAGES = {
     "encoded": "encoded file",
@@ -113,11 +114,41 @@ def nothing_said(record: ParityRecord) -> list[str]:
         said = [f"{record.too_little}, which is too little to tell which of {tried} it is"]
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
-        if first.shape:
-            said.append(f"the difference looks like this: {first.shape}")
-    if record.near:
-        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(record.near)}")
+    said += shapes_said(record)
+    near = [n for n in record.near if n.explained > 0]
+    if near:
+        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(near)}")
     return said
+
+
+def shapes_said(record: ParityRecord) -> list[str]:
+    """What the difference looks like at each stage where nothing explains it, by itself and with its largest."""
+    return [
+        f"the difference of the {stage_said(s.stage)} looks like this: {s.shape}"
+        + (f"; at most {number_said(s.largest)}" if s.largest is not None else "")
+        for s in record.stages
+        if s.shape
+    ]
+
+
+def outputs_differ(record: ParityRecord) -> bool:
+    return any(s.stage == "outputs" and s.images for s in record.stages)
+
+
+def inside_said(inside: InsideOfPlan) -> str:
+    """'the models differ: …; first at Conv /model/…'."""
+    first = f"; first at {inside.jumps[0].said}" if inside.jumps else ""
+    return f"{_INSIDE[inside.verdict]}: {inside.reason}{first}"
+
+
+_INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not enough": "not enough to tell"}
+
+
+def inside_how(record: ParityRecord) -> str:
+    """'' where the models need no search, or had one."""
+    if record.inside is not None or not outputs_differ(record):
+        return ""
+    return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
 
 
 def near_said(near: Sequence[OtherFault]) -> str:
@@ -167,7 +198,7 @@ def summary_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "what the reference differs from itself by."
+            "the tolerance of each."
         )
     if record.verdict == "DIFFER" and record.first_divergence is None:
         return f"The pipelines differ in their answers: {record.reason}."
@@ -176,11 +207,11 @@ def summary_said(record: ParityRecord) -> str:
     first = record.first_divergence
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
-        return (
-            f"{where} No known mistake explains it."
-            if is_unexplained(record) and not record.too_little
-            else f"{where} {_sentence(record.reason)}"
-        )
+        if not is_unexplained(record) or record.too_little:
+            # What the record's reason says behind the stage, which is said here already.
+            return f"{where} {_sentence(record.reason.split(': ', 1)[-1])}"
+        looks = f" What the difference looks like: {_sentence(first.shape)}" if first.shape else ""
+        return f"{where} No known mistake explains it.{looks}"
     many = len(record.diagnosis) > 1
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
     return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.history.records.inside import InsideOfPlan
 from seatrial.history.records.subject import Environment
 from seatrial.history.records.values import Frozen
 from seatrial.warning import Warning
@@ -102,7 +103,7 @@ class TaskFigure(Frozen):
 
 class ParityRecord(Frozen):
     """near: what explains most where nothing explains enough. too_little: what the candidate gives that says so little
-    that any of `near` may be the mistake."""
+    that any of `near` may be the mistake. inside: where raw outputs differ, and both models are here."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -116,12 +117,14 @@ class ParityRecord(Frozen):
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
     too_little: str = ""
+    inside: InsideOfPlan | None = None
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
     warnings: tuple[Warning, ...] = ()
     declared: tuple[str, ...] = ()
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
+    created: str = ""
     wall_s: float = 0.0
     environment: Environment | None = None
 
