@@ -33,6 +33,8 @@ LEAST_IMAGES = 4
 MOST_WORST = 8
 # Of so many images the effect of a fault on the results is told.
 EFFECT_IMAGES = 32
+# How a reason ends where nothing is named.
+UNEXPLAINED = ", and no known mistake explains it"
 _METRICS = {
     DECODED: "mean |Δ| over the image's mean deviation",
     RESIZED: "mean |Δ| over the image's mean deviation",
@@ -88,7 +90,7 @@ def _verdict(
         if not found and all(p.on_purpose for p, _ in diverging):
             return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
         if not found:
-            return "DIFFER", f"{where}, and no known mistake explains it"
+            return "DIFFER", f"{where}{UNEXPLAINED}"
         return "DIFFER", f"{where}: {', then '.join(_what(p) for p, _ in diverging)}"
     if not compared.parts:
         return "INCONCLUSIVE", "the candidate shows no stage that the reference has"

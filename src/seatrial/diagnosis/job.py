@@ -6,17 +6,20 @@ For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
 from seatrial.errors import DataError, count_of, short_list
-from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.history.records.diagnosis import Invariant, ParityRecord
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
+from seatrial.runtimes.choice import BackendChoice
 
 if TYPE_CHECKING:
+    from seatrial.diagnosis.diagnose import Comparison
     from seatrial.diagnosis.opened import OpenedWay
     from seatrial.taps.folder import TapsFolder
 
@@ -25,7 +28,9 @@ if TYPE_CHECKING:
 class DiagnoseTask:
     """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
     it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
-    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows."""
+    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows; other_invariants and
+    other_computed_in: what is known of it by itself. required: what share of its products has to compute in its precision.
+    together, choices: the plan's largest batch, and its backends."""
 
     workload: PipelineWorkload
     reference: str
@@ -35,9 +40,15 @@ class DiagnoseTask:
     other_model: bool = False
     other_backend: str = ""
     other_precision: str = ""
+    other_invariants: tuple[Invariant, ...] = ()
+    other_computed_in: dict[str, int] = field(default_factory=dict)
+    required: float | None = None
+    together: int = 0
+    choices: tuple[BackendChoice, ...] = ()
 
 
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
+    from seatrial.diagnosis.alone import SHARE_OF_TIME, held_alone
     from seatrial.diagnosis.conclude import conclude
     from seatrial.diagnosis.diagnose import compare
     from seatrial.diagnosis.floor import measured
@@ -52,7 +63,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
 
     shown = TapsFolder.open(Path(task.taps))
     w = task.workload
-    with open_way(w, tell, task.other_backend) as opened:
+    with open_way(w, tell, task.other_backend, task.choices) as opened:
         _check_images(shown, opened)
         tell("measuring the reference's own floor", 0.0)
         floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
@@ -74,7 +85,39 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
             tell("collecting results", 1.0)
             candidate = (shown.load(name).results for name in compared.names)
             write_results(folder, compared.names, compared.reference_results(opened.way), candidate)
-        return conclude(compared, opened.way, task.reference, task.candidate)
+        record = conclude(compared, opened.way, task.reference, task.candidate)
+        tell("trying the reference by itself", 1.0)
+        held = held_alone(w, "reference", task.together, task.time_s * SHARE_OF_TIME, opened.way.subject.run)
+        return _with_evidence(record, task, shown, opened, compared, held)
+
+
+def _with_evidence(
+    record: ParityRecord,
+    task: DiagnoseTask,
+    shown: TapsFolder,
+    opened: OpenedWay,
+    compared: Comparison,
+    held: tuple[Invariant, ...],
+) -> ParityRecord:
+    """What is known otherwise than by making mistakes in the reference. held: of the reference by itself."""
+    from seatrial.diagnosis.by_itself import with_findings, with_invariants, with_precision, with_reference_odd
+    from seatrial.diagnosis.mutations.model import AGAINST
+    from seatrial.diagnosis.rows import batch_dependent
+    from seatrial.diagnosis.votes import backend_wrong, in_fp32, precision_not_applied
+
+    w, found = task.workload, []
+    unexplained = [p for p in compared.parts if p.found and not p.found.best]
+    for part in unexplained[:1]:
+        found.append(batch_dependent(part, shown.manifest.batch or 0, shown.names))
+        if not task.other_model and task.other_precision == w.precision:
+            backends = w.backend.backend, task.other_backend
+            found.append(backend_wrong(part, opened.way, backends, opened.judges))
+    record = with_findings(record, [d for d in found if d])
+    record = with_reference_odd(record, AGAINST)
+    record = with_invariants(record, (*held, *task.other_invariants))
+    pairs = in_fp32(compared.parts, opened.way) if w.precision == "fp32" and not task.other_model else []
+    why = precision_not_applied(task.other_precision or "fp32", task.other_computed_in, pairs)
+    return with_precision(record, task.other_precision, why, task.other_computed_in, task.required)
 
 
 def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:

@@ -82,6 +82,11 @@ class Stretch:
     def candidate(self, image: int) -> Any:
         return self._seen(image).value
 
+    def given(self, image: int) -> Any:
+        """The candidate's own value at the start; None at the encoded bytes."""
+        begun = self._seen(image).begun
+        return begun[1].value if begun else None
+
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
         if way.mates is not None and way.mates.stage in self.stages:

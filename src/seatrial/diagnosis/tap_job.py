@@ -9,6 +9,7 @@ import hashlib
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
 from seatrial.errors import PlanError, SeatrialError, printable, short_list
+from seatrial.history.records.diagnosis import Invariant
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.workload import STRICT, PipelineWorkload
@@ -32,20 +34,26 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class TapTask:
-    """out: the folder to write, which has to be empty. producer: what its taps.json says of it."""
+    """out: the folder to write, which has to be empty. producer: what its taps.json says of it. alone_s: for what must hold of
+    the side by itself, with batches of `together` where it runs no larger ones; 0 where nobody asks."""
 
     workload: PipelineWorkload
     out: str
     producer: str
+    together: int = 0
+    alone_s: float = 0.0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class TapAnswer:
-    """stages: that were tapped. changed: of these such as a later stage changed in place; what was kept is from before."""
+    """stages: that were tapped. changed: of these such as a later stage changed in place; what was kept is from before.
+    invariants and computed_in (Backend's own account, of other precisions than fp32): where they were asked for."""
 
     images: int
     stages: tuple[str, ...]
     changed: tuple[str, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
+    computed_in: dict[str, int] = field(default_factory=dict)
 
 
 def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
@@ -65,7 +73,22 @@ def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
                     rows = taps.of_batch(start, len(names))
                 for k, (name, found) in enumerate(zip(names, rows, strict=True)):
                     writer.add(name, found, hashlib.sha256(opened.data[start + k]).hexdigest())
-    return TapAnswer(images=len(w.images), stages=taps.stages, changed=tuple(sorted(taps.changed)))
+        alone = _by_itself(task, opened, tell) if task.alone_s else {}
+    return TapAnswer(images=len(w.images), stages=taps.stages, changed=tuple(sorted(taps.changed)), **alone)
+
+
+def _by_itself(task: TapTask, opened: OpenedPipeline, tell: Tell) -> dict[str, Any]:
+    from seatrial.diagnosis.alone import held_alone
+
+    tell("trying the candidate by itself", 1.0)
+    w, computed = task.workload, {}
+    if w.precision != "fp32":
+        try:
+            computed = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
+        except Exception:  # whatever a runtime raises: what was tapped stands
+            traceback.print_exc()
+    held = held_alone(w, "candidate", task.together, task.alone_s, opened.backend.run)
+    return {"invariants": held, "computed_in": computed}
 
 
 @contextmanager

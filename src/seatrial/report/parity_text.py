@@ -10,13 +10,14 @@ from rich.text import Text
 
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
-from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
+from seatrial.history.records.diagnosis import Diagnosis, ParityRecord
 from seatrial.report.hanging import hanging
 from seatrial.report.parity_words import (
     alike_said,
     effect_said,
     explained_said,
     fix_said,
+    invariants_said,
     is_first,
     is_unexplained,
     metrics_said,
@@ -51,7 +52,8 @@ def print_parity(out: Console, record: ParityRecord) -> None:
         _print_nothing(out, record)
     if record.verdict == "DIFFER":
         out.print()
-    _print_invariants(out, record.invariants)
+    for holds, said in invariants_said(record.invariants):
+        hanging(out, _MARKS[holds], said)
     if record.worst_images:
         worst = [f"{w.name} ({stage_said(w.stage)} {number_said(w.value)})" for w in record.worst_images[:MOST_IMAGES]]
         hanging(out, ("worst: ", "dim"), ", ".join(worst), "dim")
@@ -121,12 +123,3 @@ def _print_nothing(out: Console, record: ParityRecord) -> None:
     hanging(out, ("unexplained: ", "bold yellow"), first)
     for said in others:
         hanging(out, ("  ", ""), said)
-
-
-def _print_invariants(out: Console, invariants: tuple[Invariant, ...]) -> None:
-    """Those that hold share a line."""
-    for i in (i for i in invariants if not i.holds):
-        hanging(out, _MARKS[i.holds], f"{i.name}: {i.said}")
-    holding = [i.name for i in invariants if i.holds]
-    if holding:
-        hanging(out, _MARKS[True], f"the candidate alone: {', '.join(holding)}")

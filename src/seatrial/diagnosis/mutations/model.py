@@ -23,6 +23,8 @@ from seatrial.model.file import FAKE_SUFFIX
 
 Array = npt.NDArray[Any]
 BATCHES = (2, 4, 8, 16)
+# What a third backend says that takes the candidate's part.
+AGAINST = "against the reference's"
 
 
 def model_mutations(way: Way) -> Iterator[Mutation]:
@@ -31,7 +33,7 @@ def model_mutations(way: Way) -> Iterator[Mutation]:
     yield from _of_other_files(way)
     if way.subject.judge is not None:
         judge = way.subject.judge
-        what = "agrees with a third backend, against the reference's"
+        what = f"agrees with a third backend, {AGAINST}"
         yield Mutation("backend-wrong", what, OUTPUTS, lambda way: way.with_run(judge))
 
 
