@@ -76,8 +76,33 @@ def _batches(way: Way) -> Iterator[Mutation]:
             for which, of in (("first", first), ("last", last)):
                 what = f"gives the {said} of the {which} row to each of its batch of {batch}"
                 yield _among("batch-dependent", what, stage, stage, of, lambda theirs: theirs[0].value)
+        yield _turned(batch)
         if way.subject.open is not None:
             yield _together(way.subject, batch)
+
+
+def _turned(batch: int) -> Mutation:
+    """Of a batch's outputs, whose memory is read with the next axis first: at batch 1 that is the same."""
+
+    def make(theirs: Sequence[At]) -> list[Array]:
+        own, rows = theirs[0], theirs[1:]
+        place = next(k for k, at in enumerate(rows) if at.value is own.value)
+        found = []
+        for output in range(len(own.value)):
+            whole = np.concatenate([at.value[output][:1] for at in rows])
+            if whole.ndim < 2:
+                raise ValueError("an output of one axis has no other order")
+            count, channels = whole.shape[:2]
+            found.append(whole.reshape(channels, count, *whole.shape[2:])[:, place][None])
+        return found
+
+    def of(place: int, count: int) -> list[int]:
+        """The image itself first, then its batch, the last one shorter."""
+        start = place // batch * batch
+        return [place, *range(start, min(start + batch, count))]
+
+    what = f"reads the outputs of a batch of {batch} as if the batch were their second axis"
+    return _among("batch-dependent", what, OUTPUTS, OUTPUTS, of, make)
 
 
 def _together(subject: Subject, batch: int) -> Mutation:
