@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.calibration import InputRange
 from seatrial.errors import DataError, count_of, short_list
 from seatrial.history.records.diagnosis import Invariant, ParityRecord
 from seatrial.jobs.job import Job, Tell
@@ -24,13 +25,17 @@ if TYPE_CHECKING:
     from seatrial.taps.folder import TapsFolder
 
 
+# Of a second or two for each calibration that is tried.
+CALIBRATION_S = 20.0
+
+
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
     """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
     it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
-    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows; other_invariants and
-    other_computed_in: what is known of it by itself. required: what share of its products has to compute in its precision.
-    together, choices: the plan's largest batch, and its backends."""
+    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows; other_invariants,
+    other_computed_in and other_range: what is known of it by itself. required: what share of its products has to compute in
+    its precision. together, choices: the plan's largest batch, and its backends."""
 
     workload: PipelineWorkload
     reference: str
@@ -42,6 +47,7 @@ class DiagnoseTask:
     other_precision: str = ""
     other_invariants: tuple[Invariant, ...] = ()
     other_computed_in: dict[str, int] = field(default_factory=dict)
+    other_range: InputRange | None = None
     required: float | None = None
     together: int = 0
     choices: tuple[BackendChoice, ...] = ()
@@ -88,7 +94,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         record = conclude(compared, opened.way, task.reference, task.candidate)
         tell("trying the reference by itself", 1.0)
         held = held_alone(w, "reference", task.together, task.time_s * SHARE_OF_TIME, opened.way.subject.run)
-        return _with_evidence(record, task, shown, opened, compared, held)
+        return _with_evidence(record, task, shown, opened, compared, held, tell)
 
 
 def _with_evidence(
@@ -98,11 +104,14 @@ def _with_evidence(
     opened: OpenedWay,
     compared: Comparison,
     held: tuple[Invariant, ...],
+    tell: Tell,
 ) -> ParityRecord:
     """What is known otherwise than by making mistakes in the reference. held: of the reference by itself."""
     from seatrial.diagnosis.by_itself import with_findings, with_invariants, with_precision, with_reference_odd
+    from seatrial.diagnosis.calibration import calibrated_otherwise, range_wrong
     from seatrial.diagnosis.mutations.model import AGAINST
     from seatrial.diagnosis.rows import batch_dependent
+    from seatrial.diagnosis.stages import OUTPUTS
     from seatrial.diagnosis.votes import backend_wrong, in_fp32, precision_not_applied
 
     w, found = task.workload, []
@@ -112,6 +121,13 @@ def _with_evidence(
         if not task.other_model and task.other_precision == w.precision:
             backends = w.backend.backend, task.other_backend
             found.append(backend_wrong(part, opened.way, backends, opened.judges))
+    ends = {p.stretch.end for p in compared.parts if p.diverges and not (p.found and p.found.best)}
+    if task.other_range and OUTPUTS in ends:
+        found.append(range_wrong(task.other_range))
+    if unexplained and not any(found) and (not task.other_precision or task.other_precision.startswith("int8")):
+        tell("calibrating again", 1.0)
+        left_s = min(CALIBRATION_S, task.time_s - compared.wall_s)
+        found.append(calibrated_otherwise(unexplained[0], opened.way, left_s))
     record = with_findings(record, [d for d in found if d])
     record = with_reference_odd(record, AGAINST)
     record = with_invariants(record, (*held, *task.other_invariants))

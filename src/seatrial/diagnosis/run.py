@@ -123,6 +123,7 @@ def diagnose_sides(
         other_precision=other.side.precision if other.side else "",
         other_invariants=tapped.invariants if tapped else not_run_again(),
         other_computed_in=tapped.computed_in if tapped else {},
+        other_range=tapped.input_range if tapped else None,
         required=_required(ready, other.side) if other.side else None,
         together=largest_batch(ready),
         choices=tuple(ready.plan.plan.matrix.choices),
@@ -238,7 +239,7 @@ def _said(value: object) -> str:
 def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
     """at: the plan's line that says what the reference does, with its value."""
     assert d.fault in NAMES
-    keys = d.at.split(".")
+    keys = [key for key in d.at.split(".") if key]
     value: object = plan.plan.pipelines[side.pipeline]
     for key in keys:
         value = getattr(value, key, None)
