@@ -38,6 +38,8 @@ FEWER_VALUES = 0.5
 CALIBRATING = (8, 32)
 # Of the images that differ so many choose, and as many others confirm.
 CHOSEN_BY = 4
+# What leaves so little is not to be bettered.
+NEAR = (1 - LEAST_EXPLAINED) / RUNNER_UP_FACTOR
 # Whichever way it was quantised, the same calibration is recognised; which way fits best is tried once that is known.
 RECIPES: tuple[tuple[tuple[str, ...] | None, bool], ...] = ((("Conv",), False), (PRODUCTS, True), (None, False))
 
@@ -129,6 +131,10 @@ class _Tried:
     way: Way
 
 
+def _left_of(tried: _Tried) -> float:
+    return tried.left
+
+
 class _Recalibration:
     """tensors: the candidate's inputs, in order. deadline: of time.monotonic()."""
 
@@ -137,20 +143,21 @@ class _Recalibration:
         self._chosen_by, self._confirmed_by = part.differing[0::2][:CHOSEN_BY], part.differing[1::2][:CHOSEN_BY]
 
     def found(self) -> Diagnosis | None:
-        tried = [
-            t for what, change in CALIBRATED.items() for t in self._each(what, change, RECIPES[:1], CALIBRATING[:1])
-        ]
-        if not tried:
-            return None
-        best = min(tried, key=lambda t: t.left)
-        closer = list(self._each(best.what, best.change, RECIPES, CALIBRATING))
-        best = min([best, *closer], key=lambda t: t.left)
-        left = self._left(best.way, self._confirmed_by)
         right = next(self._each("", lambda feeds: feeds, RECIPES[:1], CALIBRATING[:1]), None)
+        if right is None:
+            return None
+        best = right
+        for what, change in CALIBRATED.items():
+            best = min([best, *self._each(what, change, RECIPES[:1], CALIBRATING[:1])], key=_left_of)
+            if best.left <= NEAR:
+                break
+        if best.left > NEAR:
+            best = min([best, *self._each(best.what, best.change, RECIPES, CALIBRATING)], key=_left_of)
+        left = self._left(best.way, self._confirmed_by)
         # Int8 that was calibrated as it should be is not the reference either.
-        known = [self._left(right.way, self._confirmed_by) if right else 0.0]
+        known = [self._left(right.way, self._confirmed_by)]
         known += [1 - e.explained for e in (self._part.found.near if self._part.found else ())]
-        if 1 - left < LEAST_EXPLAINED or min(known) < RUNNER_UP_FACTOR * left:
+        if best is right or 1 - left < LEAST_EXPLAINED or min(known) < RUNNER_UP_FACTOR * left:
             return None
         return Diagnosis(
             fault="calibration",
