@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from pooled_models import SPEC, outputs_of, pooled
+from result_candidates import Shown, Taps, demo_images, opened, way
 
-from seatrial.diagnosis.votes import odd_one_out, precision_not_applied
+from seatrial.diagnosis.diagnose import compare
+from seatrial.diagnosis.votes import backend_wrong, odd_one_out, precision_not_applied
 
 RNG = np.random.default_rng(3)
 IMAGES = [RNG.normal(k, 1 + k, (1, 3, 8, 8)).astype(np.float32) for k in range(5)]
@@ -37,3 +40,33 @@ def test_a_precision_that_was_not_applied():
     assert precision_not_applied("fp16", {"fp16": 50, "fp32": 4}, of_half) == ""
     assert precision_not_applied("int8-u8", {"int8": 50}, of_half) == ""
     assert precision_not_applied("fp32", {"fp32": 54}, of_full) == ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "judges", "said"),
+    [
+        ("candidate", 1, "the candidate's mine is the odd one"),
+        ("reference", 1, "the reference's onnxruntime-cpu is the odd one"),
+        ("candidate", 0, ""),
+        ("", 1, ""),
+    ],
+)
+def test_a_third_backend_says_which_of_two_is_wrong(tmp_path, wrong, judges, said):
+    """Of each side the model is right, or has other padding."""
+    right, other = pooled(tmp_path / "a.onnx"), pooled(tmp_path / "b.onnx", pads=[2] * 4)
+    reference = way(other if wrong == "reference" else right, SPEC)
+    session, inputs = outputs_of(other if wrong == "candidate" else right, reference)
+    # Not by the padding itself, which is a known mistake.
+    noise = 1.0 if wrong else 1.3
+    taps = {
+        n: Taps(input=x, outputs={"logits": noise * session.run(None, {"images": x})[0]}) for n, x in inputs.items()
+    }
+    shown = Shown(taps, frozenset(("input", "outputs")))
+    part = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600).parts[-1]
+    third = {"openvino-cpu": opened(right if wrong else other, 1, "openvino-cpu")} if judges else {}
+
+    found = backend_wrong(part, reference, ("onnxruntime-cpu", "mine"), third)
+
+    assert (found.evidence if found else "").endswith(said)
+    assert bool(found) == bool(said)
+    assert backend_wrong(part, reference, ("onnxruntime-cpu", ""), third) is None

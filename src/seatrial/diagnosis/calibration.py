@@ -18,13 +18,14 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass as checked
 
 from seatrial.diagnosis.diagnose import Part
-from seatrial.diagnosis.mutations.model import CALIBRATED
 from seatrial.diagnosis.search import LEAST_EXPLAINED, RUNNER_UP_FACTOR
 from seatrial.diagnosis.stages import INPUT, OUTPUTS
 from seatrial.diagnosis.way import Feeds, Run, Way
 from seatrial.errors import ModelError, SeatrialError
 from seatrial.history.records.diagnosis import Diagnosis
 from seatrial.jobs.workload import STRICT
+from seatrial.pipeline.build import preprocess_kernel
+from seatrial.plan import pipelines
 from seatrial.precision.quantise import PRODUCTS
 
 Array = npt.NDArray[Any]
@@ -38,6 +39,7 @@ FEWER_VALUES = 0.5
 CALIBRATING = (8, 32)
 # Of the images that differ so many choose, and as many others confirm.
 CHOSEN_BY = 4
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 # What leaves so little is not to be bettered.
 NEAR = (1 - LEAST_EXPLAINED) / RUNNER_UP_FACTOR
 # Whichever way it was quantised, the same calibration is recognised; which way fits best is tried once that is known.
@@ -126,9 +128,38 @@ def _in_fewer_values(part: Part, way: Way) -> bool:
 @dataclass(frozen=True)
 class _Tried:
     what: str
-    change: Callable[[Feeds], Feeds]
+    change: Callable[[Array], Array]
     left: float
     way: Way
+
+
+def changes(spec: pipelines.Pipeline) -> dict[str, Callable[[Array], Array]]:
+    """Of a tensor as the plan prepares it to one as it was prepared to calibrate, by what the candidate then did."""
+    mean: Array = np.zeros(1, np.float32)
+    std: Array = np.ones(1, np.float32)
+    channels = (1, -1, 1, 1)
+    if isinstance(spec.preprocess, pipelines.Preprocess):
+        kernel = preprocess_kernel(spec)
+        channels = (1, -1, 1, 1) if kernel.layout == "nchw" else (1, 1, 1, -1)
+        mean, std = (np.asarray(v, np.float32).reshape(channels) for v in (kernel.mean, kernel.std))
+
+    def of_levels(change: Callable[[Array], Array]) -> Callable[[Array], Array]:
+        """change: of what the image is before mean and std."""
+        return lambda tensor: np.asarray((change(tensor * std + mean) - mean) / std)
+
+    found = {
+        "was calibrated on values that were not divided by 255": of_levels(lambda x: x * 255),
+        "was calibrated on values that were divided by 255 twice": of_levels(lambda x: x / 255),
+        "was calibrated on images an eighth as bright": of_levels(lambda x: x / 8),
+        "was calibrated on noise": of_levels(lambda x: np.random.default_rng(0).random(x.shape, np.float32)),
+        "was calibrated on nothing but zeros": lambda x: np.zeros_like(x),
+        "was calibrated on values from -1 to 1": lambda x: (x * std + mean) * 2 - 1,
+        "was calibrated on channels in the other order": lambda x: np.flip(x, channels.index(-1)),
+    }
+    if mean.any() or (std != 1).any():
+        return found | {"was calibrated on values without mean and std": lambda x: x * std + mean}
+    own, spread = (np.array(v, np.float32).reshape(channels) for v in (_MEAN, _STD))
+    return found | {"was calibrated on values with ImageNet's mean and std": lambda x: (x - own) / spread}
 
 
 def _left_of(tried: _Tried) -> float:
@@ -143,11 +174,11 @@ class _Recalibration:
         self._chosen_by, self._confirmed_by = part.differing[0::2][:CHOSEN_BY], part.differing[1::2][:CHOSEN_BY]
 
     def found(self) -> Diagnosis | None:
-        right = next(self._each("", lambda feeds: feeds, RECIPES[:1], CALIBRATING[:1]), None)
+        right = next(self._each("", lambda tensor: tensor, RECIPES[:1], CALIBRATING[:1]), None)
         if right is None:
             return None
         best = right
-        for what, change in CALIBRATED.items():
+        for what, change in changes(self._way.spec).items():
             best = min([best, *self._each(what, change, RECIPES[:1], CALIBRATING[:1])], key=_left_of)
             if best.left <= NEAR:
                 break
@@ -170,7 +201,7 @@ class _Recalibration:
     def _each(
         self,
         what: str,
-        change: Callable[[Feeds], Feeds],
+        change: Callable[[Array], Array],
         recipes: Sequence[tuple[tuple[str, ...] | None, bool]],
         counts: Sequence[int],
     ) -> Iterator[_Tried]:
@@ -191,14 +222,14 @@ class _Recalibration:
         return sum(stretch.distance(way, i) for i in images) / (sum(self._part.distances[i] for i in images) or 1.0)
 
     def _recalibrated(
-        self, change: Callable[[Feeds], Feeds], count: int, operators: tuple[str, ...] | None, per_channel: bool
+        self, change: Callable[[Array], Array], count: int, operators: tuple[str, ...] | None, per_channel: bool
     ) -> Run:
         subject = self._way.subject
         name = subject.model.inputs[0].name
         assert subject.open
         with TemporaryDirectory() as folder:
             out = Path(folder) / "int8.onnx"
-            feeds = [change({name: t}) for t in self._tensors[:count]]
+            feeds = [{name: change(t).astype(np.float32)} for t in self._tensors[:count]]
             quantised_plainly(subject.model.path, feeds, operators, per_channel, out)
             return subject.open(out, subject.batch)
 

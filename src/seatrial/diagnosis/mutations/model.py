@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seatrial.diagnosis.graph_changes import graph_changes, with_float16_range
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
-from seatrial.diagnosis.way import At, Feeds, Mates, Run, Subject, Way
+from seatrial.diagnosis.way import At, Mates, Run, Subject, Way
 from seatrial.errors import ModelError
 from seatrial.model.file import FAKE_SUFFIX
 
@@ -162,25 +162,3 @@ def _opened(subject: Subject, proto: Callable[[], Any]) -> Run:
 
 def _of_graph(changed: Callable[[], Any]) -> Callable[[Way], Way]:
     return lambda way: way.with_run(_opened(way.subject, changed))
-
-
-def _each(change: Callable[[Array], Array]) -> Callable[[Feeds], Feeds]:
-    """Of every feed of four dimensions: images."""
-    return lambda feeds: {k: change(v).astype(v.dtype) if v.ndim == 4 else v for k, v in feeds.items()}
-
-
-_MEAN = np.array((0.485, 0.456, 0.406), np.float32).reshape(1, 3, 1, 1)
-_STD = np.array((0.229, 0.224, 0.225), np.float32).reshape(1, 3, 1, 1)
-# What a model of eight bits is known to have been calibrated on (calibration.py).
-CALIBRATED: dict[str, Callable[[Feeds], Feeds]] = {
-    "was calibrated on values that were not divided by 255": _each(lambda x: x * np.float32(255)),
-    "was calibrated on values that were divided by 255 twice": _each(lambda x: x / np.float32(255)),
-    "was calibrated on values with ImageNet's mean and std applied": _each(lambda x: (x - _MEAN) / _STD),
-    "was calibrated on values without ImageNet's mean and std": _each(lambda x: x * _STD + _MEAN),
-    "was calibrated on values from -1 to 1": _each(lambda x: x * np.float32(2) - np.float32(1)),
-    "was calibrated on values from 0 to 1 in place of -1 to 1": _each(lambda x: (x + np.float32(1)) / np.float32(2)),
-    "was calibrated on values an eighth as large": _each(lambda x: x / np.float32(8)),
-    "was calibrated on channels in the other order": _each(lambda x: x[:, ::-1]),
-    "was calibrated on noise": _each(lambda x: np.random.default_rng(0).random(x.shape, np.float32)),
-    "was calibrated on nothing but zeros": _each(np.zeros_like),
-}
