@@ -103,9 +103,17 @@ def test_four_mistakes_of_a_plan_are_named_where_each_is_made(seatrial_cli, desk
     assert json.loads(next(desk.glob("results/*/*/parity.json")).read_text())["schema"] == "seatrial.parity/1"
 
 
-def test_the_same_pipeline_on_another_runtime_and_batch_is_equal(seatrial_cli, desk):
-    write_plan(desk, "{}".replace("{}", "input: null"))
-    done = seatrial_cli("parity", "trial.yaml", "--candidate", "baseline.openvino-cpu.b4", "--json", "out.json")
+@pytest.mark.parametrize(
+    ("reference", "candidate"),
+    [
+        ("baseline", "baseline.openvino-cpu.b4"),
+        pytest.param("baseline.b4", "baseline.openvino-cpu", marks=pytest.mark.slow),
+    ],
+)
+def test_the_same_pipeline_on_another_runtime_and_batch_is_equal(seatrial_cli, desk, reference, candidate):
+    write_plan(desk, "input: null")
+    words = ("--reference", reference, "--candidate", candidate, "--json", "out.json")
+    done = seatrial_cli("parity", "trial.yaml", *words)
     assert (done.returncode, done.stderr) == (0, "")
     found = record_of(desk)
     assert (found.verdict, found.diagnosis, found.first_divergence) == ("EQUAL", (), None)
@@ -123,6 +131,28 @@ def test_a_black_box_is_judged_by_its_answers(seatrial_cli, desk, colour, code, 
     done = seatrial_cli("parity", "trial.yaml", "--candidate", "service:predict", "--allow-code", "--json", "out.json")
     assert done.returncode == code, done.stderr + done.stdout
     assert [d.fault for d in record_of(desk).diagnosis] == faults
+
+
+ANSWER = "return decoder([head], [seatrial.Preprocess(size=(320, 320)).geometry((height, width))])[0]"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "published",
+    [
+        "seatrial.Detections(*(np.repeat(x, 2, axis=0) for x in (b, s, c)))",
+        "seatrial.Detections(b + (b[:, [2, 3, 0, 1]] - b) * np.float32(-0.01), s, c)",
+        "seatrial.Detections(b, s - np.float32(0.004), c)",
+    ],
+)
+def test_what_is_small_and_the_same_on_every_image_is_not_rounding(seatrial_cli, desk, published):
+    """Each box twice, all boxes 2 % larger, all scores lower by 0.004: no known mistake, and not equal either."""
+    write_plan(desk, "input: null")
+    found = ANSWER.replace("return", "found =")
+    code = f"{found}\n    b, s, c = found.boxes_xyxy, found.scores, found.class_ids\n    return {published}"
+    (desk / "service.py").write_text(SERVICE.replace(ANSWER, code))
+    done = seatrial_cli("parity", "trial.yaml", "--candidate", "service:predict", "--allow-code", "--json", "out.json")
+    assert done.returncode == 1, done.stderr + done.stdout
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from seatrial.diagnosis.conclude import UNEXPLAINED
+from seatrial.diagnosis.verdict import UNEXPLAINED
 from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
 from seatrial.history.records.measurement import said_of_types, share_computed
 from seatrial.warning import Warning
@@ -25,10 +25,8 @@ def with_findings(record: ParityRecord, found: Sequence[Diagnosis]) -> ParityRec
     """found: what explains where they part, which no mistake that was tried did."""
     if not found:
         return record
-    reason = record.reason
-    if reason.endswith(UNEXPLAINED):
-        names = " and ".join(dict.fromkeys(d.fault for d in found))
-        reason = f"{reason.removesuffix(UNEXPLAINED)}: {names}"
+    names = " and ".join(dict.fromkeys(d.fault for d in found))
+    reason = record.reason.replace(UNEXPLAINED, f": {names}")
     known = {d.fault for d in record.diagnosis}
     more = tuple(d for d in found if d.fault not in known)
     return record.model_copy(update={"reason": reason, "diagnosis": (*record.diagnosis, *more)})
@@ -88,7 +86,7 @@ def with_precision(
         "warnings": (*record.warnings, Warning("computed-otherwise", said, cure)),
     }
     share = share_computed(computed_in, precision)
-    if record.verdict == "EQUAL":
+    if record.verdict != "DIFFER":
         update["reason"] = f"{record.reason}; but precision-not-applied: {said}"
         if required is not None and share is not None and share < required:
             least = f"the plan asks for {required:.0%} of them"

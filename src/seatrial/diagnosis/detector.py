@@ -261,7 +261,7 @@ class Ruled:
         def step(at: At) -> At:
             assert at.geometry
             assert post.format
-            rows = image_rows(post.format, [at.value[i] for i in read], subject.batch)[0]
+            rows = image_rows(post.format, [at.value[i] for i in read], 1)[0]
             with np.errstate(over="ignore", invalid="ignore"):
                 return At(rules(rows, at.geometry), at.geometry)
 

@@ -1,93 +1,164 @@
-"""Whether two results of an image may differ by no more than what another runtime's rounding makes of the same pipeline.
+"""Whether two sides' results may differ by no more than what another runtime's rounding makes of the same pipeline.
 
-For: results that differ without a known mistake. Not for: how far they differ (result_distance.py). A box of one side alone
-may be rounding only where its score lies at the threshold; a class where the two best are as good.
+For: results that differ without a known mistake. Not for: how far they differ (result_distance.py). Rounding is small in all
+that a result holds, belongs to one object each, and goes no way in particular: a box of one side alone may be rounding only
+where its score lies at the threshold, a class where the two best are as good; what all images have in common is none at all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from seatrial.diagnosis.result_distance import box_overlaps
+from seatrial.diagnosis.result_distance import beside, matched
 from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.pipeline.results import Result
 from seatrial.plan import pipelines
 
+F64 = npt.NDArray[np.float64]
 # Of scores: float16 moves them by some thousandths at most, and a threshold is crossed from no further away.
 SCORE = 0.005
-# IoU of a box with itself behind another runtime's last digits.
-OVERLAP = 0.9
-# Share of pixels of a mask, and relative error of a value.
-PIXELS, VALUES = 0.01, 0.01
-COSINE = 0.999
+# IoU of a box with itself behind another runtime's last digits, and what may be wrong with what stands beside it: one less the
+# masks' IoU, or points' distance in shares of the box's side.
+OVERLAP, BESIDE = 0.9, 0.1
+# Share of a mask's pixels, and IoU of each of its classes of so many pixels: borders move, a class does not go.
+PIXELS, CLASS_OVERLAP, CLASS_PIXELS = 0.01, 0.8, 16
+# Mean error of a map in shares of its own spread, and of a vector in shares of its length (a cosine of 0.999).
+VALUES, VECTOR = 0.01, 0.045
+# What answers move on the mean, beyond three standard errors: places and sizes in shares of a box's side, and scores.
+DRIFT_OF_PLACES, DRIFT_OF_SCORES = 0.005, 0.002
+LEAST_TO_DRIFT = 4
 
 
-def may_be_rounding(reference: Result, candidate: Result, spec: pipelines.Pipeline) -> bool:
-    """spec: the reference's, whose confidence it is."""
+def may_be_rounding(pairs: Sequence[tuple[Result, Result]], spec: pipelines.Pipeline) -> bool:
+    """pairs: reference's and candidate's of every image that differs. spec: the reference's, whose confidence it is."""
+    return all(_alike(r, c, spec) for r, c in pairs) and not drift(pairs)
+
+
+def _alike(reference: Result, candidate: Result, spec: pipelines.Pipeline) -> bool:
     if reference is None or candidate is None or type(reference) is not type(candidate):
         return False
+    post = spec.postprocess
+    threshold = post.confidence if isinstance(post, pipelines.Postprocess) else None
     if isinstance(reference, Detections):
         assert isinstance(candidate, Detections)
-        return _boxes(reference, candidate, spec)
+        return _boxes(reference, candidate, threshold)
+    if isinstance(reference, Labels):
+        assert isinstance(candidate, Labels)
+        return _labels(reference, candidate, threshold)
     alike = _KINDS.get(type(reference))
     return alike is not None and alike(reference, candidate)
 
 
-def _boxes(reference: Detections, candidate: Detections, spec: pipelines.Pipeline) -> bool:
-    post = spec.postprocess
-    threshold = post.confidence if isinstance(post, pipelines.Postprocess) else None
-    overlaps = box_overlaps(reference.boxes_xyxy, candidate.boxes_xyxy)
-    alike = np.asarray(reference.class_ids)[:, None] == np.asarray(candidate.class_ids)[None]
-    scores = np.abs(np.asarray(reference.scores)[:, None] - np.asarray(candidate.scores)[None])
-    pairs = (overlaps >= OVERLAP) & alike & ~(scores > SCORE)
-    for scores_of, found in ((reference.scores, pairs.any(axis=1)), (candidate.scores, pairs.any(axis=0))):
-        alone = np.asarray(scores_of, np.float64)[~found]
-        if len(alone) and (threshold is None or (np.abs(alone - threshold) > SCORE).any()):
-            return False
-    return True
+def _boxes(reference: Detections, candidate: Detections, threshold: float | None) -> bool:
+    """Each of one side belongs to one of the other."""
+    of_reference, of_candidate = (np.zeros(len(x.scores), np.bool_) for x in (reference, candidate))
+    for i, j, overlap in matched(reference, candidate):
+        near = not abs(float(reference.scores[i]) - float(candidate.scores[j])) > SCORE
+        same = reference.class_ids[i] == candidate.class_ids[j]
+        if overlap >= OVERLAP and near and same and beside(reference, candidate, i, j) <= BESIDE:
+            of_reference[i] = of_candidate[j] = True
+    alone = [np.asarray(x.scores, np.float64)[~f] for x, f in ((reference, of_reference), (candidate, of_candidate))]
+    return _at_threshold(np.concatenate(alone), threshold)
+
+
+def _at_threshold(scores: F64, threshold: float | None) -> bool:
+    return not len(scores) or (threshold is not None and bool((np.abs(scores - threshold) <= SCORE).all()))
 
 
 def _classes(reference: Classification, candidate: Classification) -> bool:
+    """A log of classes alone has NaN for scores."""
     if not len(reference.class_ids) or not len(candidate.class_ids):
         return False
-    first = int(candidate.class_ids[0])
-    of = dict(zip(reference.class_ids.tolist(), reference.scores.tolist(), strict=True))
-    near = float(reference.scores[0]) - of.get(first, -1.0) <= SCORE
-    apart = abs(float(reference.scores[0]) - float(candidate.scores[0]))
-    return near and not apart > SCORE
+    of = _by_class(reference)
+    if float(reference.scores[0]) - of.get(int(candidate.class_ids[0]), -1.0) > SCORE:
+        return False
+    theirs = _by_class(candidate)
+    return not any(abs(of[k] - theirs[k]) > SCORE for k in set(of) & set(theirs))
 
 
-def _labels(reference: Labels, candidate: Labels) -> bool:
-    return set(reference.class_ids.tolist()) == set(candidate.class_ids.tolist())
+def _labels(reference: Labels, candidate: Labels, threshold: float | None) -> bool:
+    of, theirs = _by_class(reference), _by_class(candidate)
+    alone = [s for a, b in ((of, theirs), (theirs, of)) for k, s in a.items() if k not in b]
+    near = not any(abs(of[k] - theirs[k]) > SCORE for k in set(of) & set(theirs))
+    return near and _at_threshold(np.array(alone), threshold)
+
+
+def _by_class(result: Classification | Labels) -> dict[int, float]:
+    return dict(zip(result.class_ids.tolist(), result.scores.tolist(), strict=True))
 
 
 def _pixels(reference: SemanticMask, candidate: SemanticMask) -> bool:
-    same_shape = reference.class_ids.shape == candidate.class_ids.shape
-    return same_shape and float((reference.class_ids != candidate.class_ids).mean()) <= PIXELS
+    r, c = reference.class_ids, candidate.class_ids
+    if r.shape != c.shape or float((r != c).mean()) > PIXELS:
+        return False
+    for k in np.union1d(r, c):
+        there = (r == k) | (c == k)
+        if there.sum() >= CLASS_PIXELS and ((r == k) & (c == k)).sum() < CLASS_OVERLAP * there.sum():
+            return False
+    return True
 
 
 def _values(reference: DenseMap, candidate: DenseMap) -> bool:
     if reference.values.shape != candidate.values.shape:
         return False
     r, c = reference.values.astype(np.float64), candidate.values.astype(np.float64)
-    if (np.isnan(r) != np.isnan(c)).any():
+    there = np.isfinite(r)
+    if (there != np.isfinite(c)).any() or not there.any():
         return False
-    return bool(np.nanmean(np.abs(r - c)) <= VALUES * max(1e-12, float(np.nanmean(np.abs(r)))))
+    spread = float(np.abs(r[there] - r[there].mean()).mean()) or float(np.abs(r[there]).mean())
+    return float(np.abs(r[there] - c[there]).mean()) <= VALUES * spread
 
 
 def _vectors(reference: Embedding, candidate: Embedding) -> bool:
     r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
-    norms = float(np.linalg.norm(r) * np.linalg.norm(c))
-    return r.shape == c.shape and norms > 0 and float(r @ c) / norms >= COSINE
+    return r.shape == c.shape and float(np.linalg.norm(r - c)) <= VECTOR * float(np.linalg.norm(r))
 
 
 _KINDS: dict[type, Callable[[Any, Any], bool]] = {
     Classification: _classes,
-    Labels: _labels,
     SemanticMask: _pixels,
     DenseMap: _values,
     Embedding: _vectors,
 }
+
+
+def drift(pairs: Sequence[tuple[Result, Result]]) -> bool:
+    """Whether places, sizes or scores go one way on the mean of all images, by more than rounding does and chance explains."""
+    places = np.array([p for r, c in pairs for p in _moved(r, c)], np.float64).reshape(-1, 4)
+    scores = np.array([s for r, c in pairs for s in _rose(r, c)], np.float64)
+    return any(_one_way(x, DRIFT_OF_PLACES) for x in places.T) or _one_way(scores, DRIFT_OF_SCORES)
+
+
+def _one_way(moves: F64, limit: float) -> bool:
+    moves = moves[np.isfinite(moves)]
+    if len(moves) < LEAST_TO_DRIFT:
+        return False
+    return abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves)))
+
+
+def _moved(reference: Result, candidate: Result) -> Iterator[tuple[float, float, float, float]]:
+    """Of each box its centre's dx and dy and its sides' growth, in shares of its sides."""
+    if not isinstance(reference, Detections) or not isinstance(candidate, Detections):
+        return
+    for i, j, overlap in matched(reference, candidate):
+        (x0, y0, x1, y1), (u0, v0, u1, v1) = (
+            np.asarray(b, np.float64) for b in (reference.boxes_xyxy[i], candidate.boxes_xyxy[j])
+        )
+        w, h = x1 - x0, y1 - y0
+        if overlap >= OVERLAP and w > 0 and h > 0:
+            yield (u0 + u1 - x0 - x1) / 2 / w, (v0 + v1 - y0 - y1) / 2 / h, (u1 - u0) / w - 1, (v1 - v0) / h - 1
+
+
+def _rose(reference: Result, candidate: Result) -> Iterator[float]:
+    if isinstance(reference, Detections) and isinstance(candidate, Detections):
+        for i, j, _ in matched(reference, candidate):
+            yield float(candidate.scores[j]) - float(reference.scores[i])
+    elif isinstance(reference, Classification | Labels) and isinstance(candidate, Classification | Labels):
+        of, theirs = _by_class(reference), _by_class(candidate)
+        # A classification's scores add up to one: only its best may go one way.
+        kept = reference.class_ids[:1] if isinstance(reference, Classification) else reference.class_ids
+        yield from (theirs[k] - of[k] for k in kept.tolist() if k in theirs)

@@ -17,7 +17,7 @@ from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
 from seatrial.diagnosis.tap_job import TapAnswer
-from seatrial.diagnosis.task_metrics import task_figures
+from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
 from seatrial.faults.names import NAMES
 from seatrial.gate.budgets import concerns
@@ -127,11 +127,14 @@ def diagnose_sides(
         required=_required(ready, other.side) if other.side else None,
         together=largest_batch(ready),
         choices=tuple(ready.plan.plan.matrix.choices),
+        same_by_plan=_same_by_plan(ready, side, other),
+        least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    figures, problem = _task_figures(ready, work / "diagnosis", side, other)
+    figures, problem = _truth_figures(ready, work / "diagnosis", side, other)
     warnings += [*record.warnings, *problem]
-    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": tuple(figures)}
+    task_figures = (*record.task, *figures)
+    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": task_figures}
     return _finished(record.model_copy(update=update), ready, side)
 
 
@@ -139,6 +142,11 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
     if other.side is None:
         return False
     return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
+
+
+def _same_by_plan(ready: Ready, side: Side, other: Candidate) -> bool:
+    """One cell under two names, or one."""
+    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other)
 
 
 def _backend_of(ready: Ready, side: Side) -> str:
@@ -176,13 +184,13 @@ def _taps(
     return out, tapped, [Warning("changed-in-place", said, cure)]
 
 
-def _task_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
+def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
     """And a warning where results cannot be judged."""
     pipelines = side.pipeline, other.side.pipeline if other.side else side.pipeline
     try:
-        return task_figures(ready, folder, pipelines), []
+        return truth_figures(ready, folder, pipelines), []
     except (SeatrialError, ValueError) as e:
-        return [], [Warning("task-not-judged", f"both sides' results cannot be held against each other: {e}")]
+        return [], [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
 
 
 def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:

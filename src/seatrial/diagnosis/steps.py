@@ -20,6 +20,7 @@ from seatrial.kernels.preprocess import Preprocess
 from seatrial.model.file import ModelInfo
 from seatrial.pipeline.build import build_pipeline, pick_input, preprocess_kernel
 from seatrial.pipeline.extra_inputs import extra_inputs, extra_values
+from seatrial.pipeline.image_outputs import first_image
 from seatrial.plan import pipelines
 
 Array = npt.NDArray[Any]
@@ -135,11 +136,14 @@ def _outputs(subject: Subject, spec: pipelines.Pipeline) -> Step:
         for name, (kind, dtype) in extra.items():
             assert at.geometry
             feeds[name] = np.array([extra_values(kind, at.geometry)], dtype)
-        # A model of a fixed batch gets the image in each row.
+        # A batch gets the image in each row, and is left with what it gives of one.
         if subject.batch > 1:
             feeds = {k: np.repeat(v, subject.batch, axis=0) for k, v in feeds.items()}
         # The next run may write into the same memory.
-        return At([np.array(o) for o in subject.run(feeds)], at.geometry)
+        outputs = [np.array(o) for o in subject.run(feeds)]
+        if subject.batch > 1:
+            outputs = first_image(spec.postprocess, subject.model.outputs, outputs, subject.batch)
+        return At(outputs, at.geometry)
 
     return step
 
@@ -150,7 +154,7 @@ def _results(subject: Subject, spec: pipelines.Pipeline) -> Step:
     def step(at: At) -> At:
         geometry = at.geometry
         assert geometry
-        return At(pipeline.postprocess(at.value, [geometry] * subject.batch)[0], geometry)
+        return At(pipeline.postprocess(at.value, [geometry])[0], geometry)
 
     return step
 

@@ -67,8 +67,9 @@ def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
     with opened.backend:
         taps = _Tapped(w, opened)
         colors: dict[Literal["decoded", "resized"], Any] = dict.fromkeys(("decoded", "resized"), w.spec.decode.color)
+        runs = {"precision": w.precision, "backend": w.backend.backend}
         with TapsWriter(
-            Path(task.out), task.producer, taps.stages, color=colors, batch=w.batch, total=len(w.images)
+            Path(task.out), task.producer, taps.stages, color=colors, batch=w.batch, total=len(w.images), **runs
         ) as writer:
             for start in range(0, len(w.images), w.batch):
                 tell("tapping", start / len(w.images))
@@ -135,7 +136,7 @@ class _Tapped:
 
     def of_batch(self, start: int, count: int) -> list[ImageTaps]:
         """What each image of a batch had. A batch that is not full is filled up with its last image, as a cell's is."""
-        from seatrial.pipeline.image_outputs import outputs_by_image
+        from seatrial.pipeline.image_outputs import outputs_by_image, with_batch
 
         w, opened = self._w, self._opened
         last = len(opened.data) - 1
@@ -160,7 +161,7 @@ class _Tapped:
                 resized=self._resized_of(decoded[k]),
                 input=inputs[k : k + 1],
                 outputs={
-                    info.name: _with_batch(row, whole)
+                    info.name: with_batch(row, whole)
                     for info, row, whole in zip(w.model_info.outputs, rows[k], kept, strict=True)
                 },
                 results=results[k],
@@ -195,11 +196,6 @@ def _resized(w: PipelineWorkload, opened: OpenedPipeline) -> Step | None:
         w.name, w.model_info, Path(w.folder), lambda feeds: list(opened.backend.run(feeds)), w.allow_code, w.batch
     )
     return way_of(subject, w.spec).steps.get("resized")
-
-
-def _with_batch(row: Array, whole: Array) -> Array:
-    """With a batch of one where the run's output had one."""
-    return row[None] if row.ndim == whole.ndim - 1 else row
 
 
 JOB = Job("seatrial.diagnosis.tap_job", TapTask, TapAnswer, tap, timed=False)

@@ -82,3 +82,23 @@ def row_of(output: Array, row: int, batch: int) -> Array:
     """One image's part of an output; the whole of an output that has no batch dimension."""
     own: Array = output[row] if output.ndim and len(output) == batch else output
     return own
+
+
+def first_image(
+    postprocess: pipelines.Postprocess | pipelines.UserCode,
+    infos: Sequence[TensorInfo],
+    outputs: Sequence[Array],
+    batch: int,
+) -> list[Array]:
+    """What a run of this image alone would have given: its part of each output, behind a batch of one.
+
+    Raises:
+        ModelError: as outputs_by_image.
+    """
+    rows = outputs_by_image(postprocess, infos, outputs, batch)[0]
+    return [with_batch(row, whole) for row, whole in zip(rows, outputs, strict=True)]
+
+
+def with_batch(row: Array, whole: Array) -> Array:
+    """With a batch of one where the run's output had a batch."""
+    return row[None] if row.ndim == whole.ndim - 1 else row

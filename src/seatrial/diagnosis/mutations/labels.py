@@ -124,10 +124,9 @@ def decoded_by(fault: str, what: str, decoder: Callable[..., Any], key: str) -> 
         assert isinstance(post, pipelines.Postprocess)
         names = [o.name for o in way.subject.model.outputs]
         read = [names.index(n) for n in post.outputs or names]
-        batch = way.subject.batch
 
         def step(at: At) -> At:
-            return At(decoder([at.value[i] for i in read], [at.geometry] * batch)[0], at.geometry)
+            return At(decoder([at.value[i] for i in read], [at.geometry])[0], at.geometry)
 
         return way.with_maker(RESULTS, lambda _maker: lambda _subject, _spec: step)
 
