@@ -186,6 +186,7 @@ CODES = {
     "taps-note": "what taps say of themselves, such as that they were broken off",
     "changed-in-place": "a stage changes in place what another gave it",
     "not-explained": "why answers failed could not be looked into",
+    "reference-unsound": "the reference's answers depend on what it is run with, so that nothing is measured by it",
     "mistakes-untried": "some known mistakes could not be tried, for want of a package or because of an error",
     "diagnosis-cut-short": "time was up before all known mistakes had been tried",
     "stage-not-compared": "the candidate shows a stage that the reference has none of",

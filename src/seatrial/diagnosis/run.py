@@ -13,13 +13,16 @@ from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
 from seatrial.diagnosis.sides import Side, reference_side, side_of
-from seatrial.diagnosis.tap import tap_side, workload_of_side
+from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
+from seatrial.diagnosis.tap_job import TapAnswer
 from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
 from seatrial.faults.names import NAMES
+from seatrial.gate.budgets import concerns
 from seatrial.history.records import Environment
 from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
@@ -119,7 +122,7 @@ def diagnose_sides(
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
-    taps, warnings = _taps(ready, run, workload, other, tell, work)
+    taps, tapped, warnings = _taps(ready, run, workload, other, tell, work, time_s * SHARE_OF_TIME)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
@@ -129,6 +132,12 @@ def diagnose_sides(
         other_model=_other_model(ready, side, other),
         other_backend=_backend_of(ready, other.side) if other.side else "",
         other_precision=other.side.precision if other.side else "",
+        other_invariants=tapped.invariants if tapped else not_run_again(),
+        other_computed_in=tapped.computed_in if tapped else {},
+        other_range=tapped.input_range if tapped else None,
+        required=_required(ready, other.side) if other.side else None,
+        together=largest_batch(ready),
+        choices=tuple(ready.plan.plan.matrix.choices),
         same_by_plan=_same_by_plan(ready, side, other),
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
@@ -156,26 +165,34 @@ def _backend_of(ready: Ready, side: Side) -> str:
     return next(c.backend for c in ready.plan.plan.matrix.choices if c.label == side.backend)
 
 
+def _required(ready: Ready, side: Side) -> float | None:
+    """What share of a cell's products has to compute in its precision, by the plan's budgets."""
+    plan = ready.plan.plan
+    return max((b.limit for b in plan.budgets if b.metric == "computed_in" and concerns(plan, b, side)), default=None)
+
+
 def _taps(
-    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path
-) -> tuple[Path, list[Warning]]:
-    """The folder of what the candidate shows, and what is to be said of how it came about."""
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path, alone_s: float
+) -> tuple[Path, TapAnswer | None, list[Warning]]:
+    """The folder of what the candidate shows, what is known of one that was run here, and what is to be said of how it came
+    about. alone_s: for what must hold of it by itself."""
     if other.taps:
-        return other.taps.absolute(), []
+        return other.taps.absolute(), None, []
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
-        return out, []
+        return out, None, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
-        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
+        return out, None, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     assert other.side
-    tapped = tap_side(ready, run, other.side, out, TAP_S, tell)
+    tapped = tap_side(ready, run, other.side, out, TAP_S, tell, alone_s)
     if not tapped.changed:
-        return out, []
+        return out, tapped, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
-    return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+    cure = "copy in the stage that writes, or nobody else can trust the image"
+    return out, tapped, [Warning("changed-in-place", said, cure)]
 
 
 def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
@@ -242,7 +259,7 @@ def _said(value: object) -> str:
 def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
     """at: the plan's line that says what the reference does, with its value."""
     assert d.fault in NAMES
-    keys = d.at.split(".")
+    keys = [key for key in d.at.split(".") if key]
     value: object = plan.plan.pipelines[side.pipeline]
     for key in keys:
         value = getattr(value, key, None)

@@ -83,6 +83,11 @@ class Stretch:
     def candidate(self, image: int) -> Any:
         return self._seen(image).value
 
+    def given(self, image: int) -> Any:
+        """The candidate's own value at the start; None at the encoded bytes."""
+        begun = self._seen(image).begun
+        return begun[1].value if begun else None
+
     @cached_property
     def scored(self) -> bool:
         """Whether the candidate's results have a score on any image: a log of classes or boxes alone has none."""

@@ -31,15 +31,28 @@ def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorklo
     return workload_of(ready, cell, made)
 
 
-def tap_side(ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell) -> TapAnswer:
-    """out: an empty folder, or one that is not there. Raises what its process ended with; DataError where inputs changed."""
+def tap_side(
+    ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell, alone_s: float = 0.0
+) -> TapAnswer:
+    """out: an empty folder, or one that is not there. alone_s: for what must hold of the side by itself, 0 where nobody asks.
+
+    Raises what its process ended with; DataError where inputs changed.
+    """
     task = TapTask(
         workload=workload_of_side(ready, run, side),
         out=str(out.absolute()),
         producer=f"seatrial: {side.id} of {ready.plan.path.name}",
+        together=largest_batch(ready),
+        alone_s=alone_s,
     )
     ended = run_job(tap_job.JOB, task, run.work / f"tap.{side.id}", timeout_s, tell)
     ready.inputs.check(side.pipeline)
     if ended.answer is None:
         raise error_of(ended.failure, side.id) if ended.failure else CellError(f"{side.id} ended without a word")
     return ended.answer
+
+
+def largest_batch(ready: Ready) -> int:
+    """Of the plan's matrix; 0 where it runs none of two images or more."""
+    largest = max(ready.plan.plan.matrix.batch_sizes)
+    return largest if largest > 1 else 0

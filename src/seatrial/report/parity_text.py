@@ -10,7 +10,7 @@ from rich.text import Text
 
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
-from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
+from seatrial.history.records.diagnosis import Diagnosis, ParityRecord
 from seatrial.report.hanging import hanging
 from seatrial.report.localise_text import print_jumps
 from seatrial.report.parity_words import (
@@ -20,6 +20,7 @@ from seatrial.report.parity_words import (
     fix_said,
     inside_how,
     inside_said,
+    invariants_said,
     is_first,
     is_unexplained,
     metrics_said,
@@ -60,7 +61,8 @@ def print_parity(out: Console, record: ParityRecord) -> None:
     _print_inside(out, record)
     if record.verdict == "DIFFER":
         out.print()
-    _print_invariants(out, record.invariants)
+    for holds, said in invariants_said(record.invariants):
+        hanging(out, _MARKS[holds], said)
     if record.worst_images:
         worst = [f"{w.name} ({stage_said(w.stage)} {number_said(w.value)})" for w in record.worst_images[:MOST_IMAGES]]
         hanging(out, ("worst: ", "dim"), ", ".join(worst), "dim")
@@ -151,12 +153,3 @@ def _print_inside(out: Console, record: ParityRecord) -> None:
         print_jumps(out, record.inside.jumps, MOST_NODES)
     for note in record.inside.notes:
         hanging(out, ("note: ", "dim"), note, "dim")
-
-
-def _print_invariants(out: Console, invariants: tuple[Invariant, ...]) -> None:
-    """Those that hold share a line."""
-    for i in (i for i in invariants if not i.holds):
-        hanging(out, _MARKS[i.holds], f"{i.name}: {i.said}")
-    holding = [i.name for i in invariants if i.holds]
-    if holding:
-        hanging(out, _MARKS[True], f"the candidate alone: {', '.join(holding)}")

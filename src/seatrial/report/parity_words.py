@@ -9,6 +9,7 @@ from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import (
     Diagnosis,
     FaultEffect,
+    Invariant,
     OtherFault,
     ParityRecord,
     StageDifference,
@@ -48,7 +49,9 @@ def title_of(fault: str) -> str:
 
 
 def explained_said(d: Diagnosis) -> str:
-    """How well it explains the difference, on how many images, and what comes next."""
+    """How well it explains the difference, on how many images, and what comes next; or what shows it otherwise."""
+    if d.evidence or d.explained is None:
+        return d.evidence
     confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
     if d.exact:
         how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
@@ -151,6 +154,20 @@ def inside_how(record: ParityRecord) -> str:
     return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
 
 
+def invariants_said(invariants: Sequence[Invariant]) -> list[tuple[bool | None, str]]:
+    """A line each for what does not hold; what holds of a side, or was not tried for one reason, shares a line."""
+    lines: dict[tuple[str, bool | None, str], list[str]] = {}
+    for i in invariants:
+        lines.setdefault((i.side, i.holds, "" if i.holds else i.said), []).append(i.name)
+    return [
+        (holds, f"the {side} by itself: {', '.join(names)}{f': {said}' if said else ''}")
+        for (side, holds, said), names in sorted(lines.items(), key=lambda line: _ORDER[line[0][1]])
+    ]
+
+
+_ORDER = {False: 0, None: 1, True: 2}
+
+
 def near_said(near: Sequence[OtherFault]) -> str:
     return "; ".join(f"{other_said(n)} {_explains(n)}" for n in near)
 
@@ -182,7 +199,7 @@ def head_said(record: ParityRecord) -> str:
     if record.verdict == "INCONCLUSIVE":
         return "Not known"
     if record.verdict == "EQUAL":
-        return "Both are equal"
+        return "Both are equal" + "".join(f", but: {title_of(d.fault)}" for d in record.diagnosis)
     if record.too_little and not record.diagnosis:
         return "They differ, and there is too little to tell why"
     if not record.diagnosis:
@@ -198,10 +215,11 @@ def summary_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "the tolerance of each."
+            "the tolerance of each." + "".join(f" But {_named_said(d)}" for d in record.diagnosis)
         )
     if record.verdict == "DIFFER" and record.first_divergence is None:
-        return f"The pipelines differ in their answers: {record.reason}."
+        named = (_named_said(d) for d in record.diagnosis)
+        return " ".join([f"The pipelines differ in their answers: {record.reason}.", *named])
     if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
         return f"It is not known whether both pipelines give the same: {record.reason}."
     first = record.first_divergence

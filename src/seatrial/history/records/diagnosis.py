@@ -56,14 +56,16 @@ class FaultEffect(Frozen):
 class Diagnosis(Frozen):
     """A known mistake that, made in the reference, gives what the candidate gave. explained: the share of the difference, on
     images that it was not found on; exact: whether nothing stays. confirmed: on so many images. alike: faults that these
-    images cannot tell from it, and `telling` the picture that would."""
+    images cannot tell from it, and `telling` the picture that would. evidence: of one that shows otherwise than by being made
+    in the reference, which then explains no share: what shows it."""
 
     fault: str
     what: str
     stage: str
-    explained: float
-    exact: bool
-    confirmed: int
+    explained: float | None = None
+    exact: bool = False
+    confirmed: int = 0
+    evidence: str = ""
     runner_up: OtherFault | None = None
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
@@ -74,11 +76,13 @@ class Diagnosis(Frozen):
 
 
 class Invariant(Frozen):
-    """One that must hold of the candidate alone, such as that a row of a batch is what the image gives alone."""
+    """What must hold of one side alone, such as that a row of a batch is what the image gives alone. holds: None where it was
+    not tried; `said` has why."""
 
     name: str
     holds: bool | None
     said: str
+    side: Literal["reference", "candidate"] = "candidate"
 
 
 class WorstImage(Frozen):
