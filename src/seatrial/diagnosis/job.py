@@ -75,7 +75,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
             time_s=task.time_s,
             other_model=task.other_model,
             limits=limits_of(floor, precisions, same_runtime, decoded=decodes(w), agreement=task.least_agreement),
-            colors=dict(shown.manifest.color),
+            colors={str(k): v for k, v in shown.manifest.color.items()},
             tell=tell,
         )
         tell("drawing the worst images", 1.0)
