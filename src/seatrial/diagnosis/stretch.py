@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -25,6 +26,8 @@ from seatrial.kernels.arguments import ArgumentError
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
+# What a way raises that cannot be gone: a kernel of OpenCV's refuses levels between whole ones in its own words.
+CANNOT = (SeatrialError, ArgumentError, ValueError, cv2.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +130,7 @@ class Stretch:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
         try:
             made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image), self.scored)
 
@@ -143,7 +146,7 @@ class Stretch:
     def same(self, way: Way, image: int) -> bool:
         try:
             made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return False
         if self.end == RESULTS:
             return result_distance(made.value, self.candidate(image), self.scored) <= self._limits.results

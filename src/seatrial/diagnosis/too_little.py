@@ -14,10 +14,9 @@ import numpy as np
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.search import Found
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
-from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError, count_of
-from seatrial.kernels.arguments import ArgumentError
+from seatrial.errors import count_of
 from seatrial.kernels.results import Classification, Detections, Labels, Text
 from seatrial.pipeline.results import Result
 
@@ -66,7 +65,7 @@ def _with_any(stretch: Stretch, way: Way) -> int:
     """Images on which the reference has a result."""
     try:
         return sum(not is_nothing(stretch.made(way, i).value) for i in range(len(stretch.names)))
-    except (SeatrialError, ArgumentError, ValueError):
+    except CANNOT:
         return 0
 
 
@@ -74,7 +73,7 @@ def _varies(stretch: Stretch, way: Way, like: Any) -> bool:
     """Whether the reference has another for some images, in what the candidate shows: of a log of classes as many of these."""
     try:
         made = [stretch.made(way, i).value for i in range(len(stretch.names))]
-    except (SeatrialError, ArgumentError, ValueError):
+    except CANNOT:
         return True
     if isinstance(like, Classification) and not stretch.scored:
         made = [[m.class_ids[: len(like.class_ids)]] for m in made if isinstance(m, Classification)]
