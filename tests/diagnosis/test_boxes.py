@@ -24,6 +24,11 @@ CASES = {
         RIGHT.but(to_boxes=lambda b: np.concatenate([b[:, :2], b[:, :2] + b[:, 2:]], axis=1)),
     ),
     "x-and-y-swapped": ("box-format", RIGHT.but(finish=lambda b, s, c: (b[:, [1, 0, 3, 2]], s, c))),
+    "read-centre-y-first": ("box-format", RIGHT.but(to_boxes=lambda b: xyxy(*b.T)[:, [1, 0, 3, 2]])),
+    "ratio-of-two-digits": (
+        "unletterbox",
+        RIGHT.but(back=lambda b, _g, x, y, w, h: (b - [x, y, x, y]) / round(min(320 / w, 320 / h), 2)),
+    ),
     "written-as-corner-and-size": (
         "box-format",
         RIGHT.but(finish=lambda b, s, c: (np.concatenate([b[:, :2], b[:, 2:] - b[:, :2]], axis=1), s, c)),
@@ -52,7 +57,7 @@ CASES = {
         RIGHT.but(back=lambda b, g, x, y, *_: (b * 1.02 + 1.5 - [x, y, x, y]) / g),
     ),
 }
-QUICK = ("read-as-corner-and-size", "padding-left", "shifted-by-two")
+QUICK = ("read-as-corner-and-size", "read-centre-y-first", "ratio-of-two-digits", "padding-left", "shifted-by-two")
 
 
 @pytest.mark.parametrize("case", QUICK)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
 from onnx import helper, numpy_helper
 from pooled_models import SPEC, outputs_of, pooled, saved, weights
@@ -36,6 +37,19 @@ def test_the_outputs_of_the_image_before():
     shown = Shown(stale(right_taps()), frozenset(("input", "outputs", "results")))
 
     assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
+
+
+def test_the_outputs_of_the_image_before_and_a_fresh_buffer():
+    """The first image's is as large as all others' differences: without it nothing is explained."""
+    shown = stale(right_taps())
+    first = next(iter(shown))
+    outputs = {k: np.zeros_like(v) for k, v in shown[first].outputs.items()}
+    shown[first] = Taps(input=shown[first].input, outputs=outputs)
+    shown = {name: Taps(input=taps.input, outputs=taps.outputs) for name, taps in shown.items()}
+
+    assert said_of(demo_way(), demo_images(), Shown(shown, frozenset(("input", "outputs"))), "outputs")[0] == (
+        "stale-output",
+    )
 
 
 @pytest.mark.slow
@@ -128,6 +142,42 @@ def test_overflow_in_float16(tmp_path, gain, fault):
     _, inputs = outputs_of(path, reference)
 
     assert named(reference, {n: by_hand_in_half(path, x) for n, x in inputs.items()}, inputs) == fault
+
+
+@pytest.mark.parametrize("place", ["small", "logits"])
+def test_overflow_at_one_place_whose_size_the_file_does_not_tell(tmp_path, place):
+    path = pooled(tmp_path / "a.onnx")
+    reference = way(path, SPEC)
+    _, inputs = outputs_of(path, reference)
+    outputs = overflowing(path, place, inputs, 0.7)
+
+    assert not all(np.isfinite(o).all() for o in outputs.values())
+    assert named(reference, outputs, inputs) == ("fp16-overflow",)
+
+
+def overflowing(path, place, inputs, share):
+    """Infinite where the place's values are beyond a share of the greatest, as where that is float16's end there."""
+    whole = onnx.load(path)
+    whole.graph.output.append(onnx.ValueInfoProto(name=place))
+    probe = ort.InferenceSession(whole.SerializeToString(), providers=["CPUExecutionProvider"])
+    end = share * max(float(probe.run([place], {"images": x})[0].max()) for x in inputs.values())
+    changed = onnx.load(path)
+    node = next(n for n in changed.graph.node if n.output[0] == place)
+    node.output[0] = "within"
+    constants = {"end": np.float32(end), "none": np.float32(np.inf), "one": np.float32(1)}
+    changed.graph.initializer.extend(numpy_helper.from_array(np.array(v), k) for k, v in constants.items())
+    at = list(changed.graph.node).index(node) + 1
+    added = [
+        helper.make_node("Abs", ["within"], ["size"]),
+        helper.make_node("Greater", ["size", "end"], ["over"]),
+        helper.make_node("Where", ["over", "none", "one"], ["times"]),
+        helper.make_node("Mul", ["within", "times"], [place]),
+    ]
+    nodes = [*changed.graph.node[:at], *added, *changed.graph.node[at:]]
+    del changed.graph.node[:]
+    changed.graph.node.extend(nodes)
+    session = ort.InferenceSession(changed.SerializeToString(), providers=["CPUExecutionProvider"])
+    return {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}
 
 
 def test_the_references_own_backend_is_the_odd_one(tmp_path):

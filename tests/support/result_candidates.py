@@ -53,13 +53,18 @@ class Shown:
 def way(model: Path, spec: Mapping[str, Any], backend: str = "onnxruntime-cpu", **subject: Any) -> Way:
     """A plan's pipeline on a model of one image input."""
     info = inspect_model(model)
-    made = Subject("pipeline", info, model.parent, opened(model, 1, backend), open=opened, **subject)
+    made = Subject("pipeline", info, model.parent, opened(model, 1, backend), open=of_file, **subject)
     return way_of(made, pipelines.Pipeline.model_validate({"model": model.name, **spec}))
+
+
+def of_file(file: Callable[[], Any], batch: int) -> Callable[..., Any]:
+    with file() as path:
+        return opened(path, batch)
 
 
 def opened(model: Path, batch: int, backend: str = "onnxruntime-cpu") -> Callable[..., Any]:
     info = inspect_model(model)
-    (image,) = info.inputs
+    image = info.inputs[0]
     shape = (batch, *image.shape[1:])
     return open_backend(BackendChoice(backend), model, OpenOptions.for_shapes(info, 1, {image.name: shape})).run
 

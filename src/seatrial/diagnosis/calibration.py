@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -227,11 +228,16 @@ class _Recalibration:
         subject = self._way.subject
         name = subject.model.inputs[0].name
         assert subject.open
-        with TemporaryDirectory() as folder:
-            out = Path(folder) / "int8.onnx"
-            feeds = [{name: change(t).astype(np.float32)} for t in self._tensors[:count]]
-            quantised_plainly(subject.model.path, feeds, operators, per_channel, out)
-            return subject.open(out, subject.batch)
+
+        @contextmanager
+        def file() -> Iterator[Path]:
+            with TemporaryDirectory() as folder:
+                out = Path(folder) / "int8.onnx"
+                feeds = [{name: change(t).astype(np.float32)} for t in self._tensors[:count]]
+                quantised_plainly(subject.model.path, feeds, operators, per_channel, out)
+                yield out
+
+        return subject.open(file, subject.batch)
 
 
 def quantised_plainly(

@@ -30,6 +30,7 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 CORNERS, CENTRE, CORNER_SIZE, Y_FIRST = "xyxy", "cxcywh", "xywh", "yxyx"
+CENTRE_Y_FIRST, CORNER_SIZE_Y_FIRST = "cycxhw", "yxhw"
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,8 +216,14 @@ _CORNERS: dict[str, Callable[[F32], F32]] = {
     CORNERS: lambda b: b,
     CENTRE: layouts.cxcywh_to_xyxy,
     CORNER_SIZE: lambda b: np.concatenate([b[:, :2], b[:, :2] + b[:, 2:4]], axis=1),
-    Y_FIRST: lambda b: b[:, [1, 0, 3, 2]],
 }
+
+
+def _turned(form: str) -> Callable[[F32], F32]:
+    return lambda b: _CORNERS[form](b[:, [1, 0, 3, 2]])
+
+
+_CORNERS |= {Y_FIRST: _turned(CORNERS), CENTRE_Y_FIRST: _turned(CENTRE), CORNER_SIZE_Y_FIRST: _turned(CORNER_SIZE)}
 
 
 def _log_odds(p: F32) -> F32:

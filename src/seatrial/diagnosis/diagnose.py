@@ -156,8 +156,9 @@ def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
 
 
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
-    distances = [stretch.distance(way, i) for i in range(len(names))]
-    differing = [i for i in range(len(names)) if not stretch.same(way, i)]
+    compared = [stretch.compared(way, i) for i in range(len(names))]
+    distances = [c.distance for c in compared]
+    differing = [i for i, c in enumerate(compared) if not c.same]
     largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
     order = tuple(sorted(differing, key=lambda i: -distances[i]))
     return Part(stretch, distances, order, None, way, largest=max(largest, default=None))

@@ -19,6 +19,7 @@ from seatrial.diagnosis.mutations.memory import pitched, wider_frame
 from seatrial.diagnosis.mutations.padding import PADDED, filled, padded
 from seatrial.diagnosis.mutations.places import cropped_from, short_of
 from seatrial.diagnosis.mutations.values import levels_of, scaled
+from seatrial.diagnosis.overflow import fit_overflow
 from seatrial.diagnosis.resize import content
 from seatrial.diagnosis.stages import INPUT, RESIZED
 from seatrial.diagnosis.stretch import Stretch
@@ -163,7 +164,7 @@ def fit_padding(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutat
     if not isinstance(pre, pipelines.Preprocess) or pre.mode not in PADDED or RESIZED not in stretch.stages:
         return []
     if stretch.end not in (RESIZED, INPUT):
-        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images), 0, 255, 32)
+        level = _least(lambda v: _distance(stretch, padded((v,), ""), way, images[:2]), 0, 255, 32)
         return [padded((level,), f"pads with {level}", parameters=1)]
     border = _border(stretch, way, images)
     if border is None:
@@ -262,4 +263,4 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows)
+FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_overflow)

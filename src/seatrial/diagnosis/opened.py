@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.backends import OpenOptions, availability, open_backend
+from seatrial.backends.base import Backend
+from seatrial.diagnosis.open_models import OpenModels
+from seatrial.diagnosis.steps import ModelFile
 from seatrial.diagnosis.way import Feeds, Run, Subject, Way, way_of
 from seatrial.images.files import ImageBytes
 from seatrial.jobs.job import Tell
@@ -56,38 +59,44 @@ def open_way(
     pipeline.preprocess([pipeline.decode(data[i % len(data)]) for i in range(w.batch)], feeds)
     shapes = {name: array.shape for name, array in feeds.items()}
     with ExitStack() as stack:
+        others = stack.enter_context(OpenModels())
 
-        def opened(path: Path, batch: int, choice: BackendChoice = w.backend, threads: int = w.threads) -> Run:
+        def backend(path: Path, batch: int, choice: BackendChoice, threads: int = w.threads) -> Backend:
             own = {name: (batch, *shape[1:]) for name, shape in shapes.items()}
             info = w.model_info if str(path) == w.model else inspect_model(path)
             fixed = OpenOptions.for_shapes(info, threads, own)
-            options = fixed if pipeline.fixed_shapes else OpenOptions.for_mix(threads)
-            backend = stack.enter_context(open_backend(choice, path, options))
+            return open_backend(choice, path, fixed if pipeline.fixed_shapes else OpenOptions.for_mix(threads))
 
-            def run(feeds: Feeds) -> list[object]:
-                return list(backend.run(feeds))
+        def of_file(file: ModelFile, batch: int) -> Run:
+            def opening() -> Backend:
+                with file() as path:
+                    return backend(path, batch, w.backend)
 
-            return run  # type: ignore[return-value]
+            return others.run(opening)
 
         tell("loading", 0.0)
         model = Path(w.model)
+        own = stack.enter_context(backend(model, w.batch, w.backend))
         judges = {
-            c.backend: _late(lambda c=c: opened(model, w.batch, c))  # type: ignore[misc]
+            c.backend: _late(lambda c=c: others.run(lambda: backend(model, w.batch, c)))  # type: ignore[misc]
             for c in _judges(w.backend.backend, other_backend, choices)
         }
         subject = Subject(
             w.name,
             w.model_info,
             Path(w.folder),
-            opened(model, w.batch),
+            lambda feeds: list(own.run(feeds)),
             w.allow_code,
             w.batch,
-            open=opened,
+            open=of_file,
             judge=next(iter(judges.values()), None),
         )
         again = [
-            ("opened anew", lambda: opened(model, w.batch)),
-            (f"{OTHER_THREADS} threads", lambda: opened(model, w.batch, w.backend, OTHER_THREADS)),
+            ("opened anew", lambda: others.run(lambda: backend(model, w.batch, w.backend))),
+            (
+                f"{OTHER_THREADS} threads",
+                lambda: others.run(lambda: backend(model, w.batch, w.backend, OTHER_THREADS)),
+            ),
         ]
         yield OpenedWay(way_of(subject, w.spec), tuple(name for _, name in w.images), data, again, judges)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.diagnosis.matching import Pairs, is_object, matched
 from seatrial.kernels.results import (
     Classification,
     DenseMap,
@@ -31,9 +32,6 @@ from seatrial.pipeline.results import Result
 F64 = npt.NDArray[np.float64]
 # Of an object that one side alone has, and of results of unlike kinds.
 ALONE = 1.0
-# Below it two boxes are two objects, unless classes are the same and scores no further apart than runtimes differ by.
-LEAST_OVERLAP, SAME_SCORE = 0.1, 2e-3
-NEVER = -1.0
 
 
 def result_distance(reference: Result, candidate: Result, scored: bool = True) -> float:
@@ -68,58 +66,35 @@ def _identical(reference: Result, candidate: Result) -> bool:
 
 
 def _score_apart(reference: float, candidate: float, scored: bool) -> float:
-    """0 to 1."""
-    if reference == candidate or (np.isnan(candidate) and (np.isnan(reference) or not scored)):
-        return 0.0
-    apart = abs(reference - candidate)
-    return ALONE if np.isnan(apart) else min(ALONE, apart)
+    return float(_scores_apart(np.array(reference, np.float64), np.array(candidate, np.float64), scored))
+
+
+def _scores_apart(reference: F64, candidate: F64, scored: bool) -> F64:
+    """0 to 1 each."""
+    same = (reference == candidate) | (np.isnan(candidate) & (np.isnan(reference) | (not scored)))
+    with np.errstate(invalid="ignore"):
+        apart = np.minimum(ALONE, np.nan_to_num(np.abs(reference - candidate), nan=ALONE))
+    return np.asarray(np.where(same, 0.0, apart))
 
 
 def _objects(reference: Detections, candidate: Detections, scored: bool) -> float:
-    count = max(int(_is_object(reference).sum()), int(_is_object(candidate).sum()))
+    count = max(int(is_object(reference).sum()), int(is_object(candidate).sum()))
     if not count:
         return 0.0
     pairs = matched(reference, candidate)
-    wrong = sum(_wrong(reference, candidate, i, j, overlap, scored) for i, j, overlap in pairs)
-    return float(wrong + ALONE * (count - len(pairs))) / count
+    return float(_wrong(reference, candidate, pairs, scored).sum() + ALONE * (count - len(pairs))) / count
 
 
-def _is_object(found: Detections) -> npt.NDArray[np.bool_]:
-    """(N,): whether a box has sides. What was clipped to nothing is dropped by some code and kept by other, and nobody sees it;
-    a box that is turned inside out is another matter."""
-    boxes = np.asarray(found.boxes_xyxy).reshape(-1, 4)
-    return np.asarray((boxes[:, 0] != boxes[:, 2]) & (boxes[:, 1] != boxes[:, 3]))
-
-
-def matched(reference: Detections, candidate: Detections, by_class: bool = True) -> list[tuple[int, int, float]]:
-    """Which is which, and how much they overlap: greedily by overlap, the same class (unless told not to) and score first
-    among those that lie alike. Boxes that lie nowhere near any other belong together where class and score are the same: these
-    may lie wrongly altogether."""
-    overlaps = box_overlaps(reference.boxes_xyxy, candidate.boxes_xyxy)
-    alike = np.asarray(reference.class_ids)[:, None] == np.asarray(candidate.class_ids)[None]
-    near = np.abs(np.asarray(reference.scores, np.float64)[:, None] - np.asarray(candidate.scores, np.float64)[None])
-    rank = overlaps + 0.05 * (alike & by_class) - 0.01 * np.nan_to_num(near)
-    elsewhere = overlaps < LEAST_OVERLAP
-    rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, NEVER)[elsewhere]
-    rank[~_is_object(reference)] = NEVER
-    rank[:, ~_is_object(candidate)] = NEVER
-    # A box with NaN for a side lies nowhere.
-    rank = np.nan_to_num(rank, nan=NEVER)
-    pairs = []
-    while rank.size and rank.max() > NEVER:
-        i, j = divmod(int(rank.argmax()), rank.shape[1])
-        pairs.append((i, j, float(overlaps[i, j])))
-        rank[i, :], rank[:, j] = NEVER, NEVER
-    return pairs
-
-
-def _wrong(reference: Detections, candidate: Detections, i: int, j: int, overlap: float, scored: bool) -> float:
-    """0 to 1 of a pair: a third each for where it lies, its class and its score."""
-    place = 1.0 - overlap
-    extra = beside(reference, candidate, i, j)
-    other = float(reference.class_ids[i] != candidate.class_ids[j])
-    score = _score_apart(float(reference.scores[i]), float(candidate.scores[j]), scored)
-    return (max(place, extra) + other + score) / 3
+def _wrong(reference: Detections, candidate: Detections, pairs: Pairs, scored: bool) -> F64:
+    """0 to 1 of each pair: a third each for where it lies, its class and its score."""
+    i, j = pairs.reference, pairs.candidate
+    place = 1.0 - pairs.overlap
+    if type(reference) is not Detections and type(candidate) is not Detections:
+        apart = [beside(reference, candidate, own, other) for own, other, _ in pairs]
+        place = np.maximum(place, np.array(apart, np.float64))
+    other = np.asarray(reference.class_ids)[i] != np.asarray(candidate.class_ids)[j]
+    ours, theirs = np.asarray(reference.scores, np.float64)[i], np.asarray(candidate.scores, np.float64)[j]
+    return np.asarray((place + other + _scores_apart(ours, theirs, scored)) / 3)
 
 
 def beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
@@ -153,32 +128,6 @@ def _share(apart: float) -> float:
 
 def _area(box: npt.NDArray[Any]) -> float:
     return float(max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1]))
-
-
-def box_overlaps(a_xyxy: npt.NDArray[Any], b_xyxy: npt.NDArray[Any]) -> F64:
-    """IoU (N, M). Where either box has no area, or is turned inside out: 1 less the mean distance of its sides, in shares of
-    the greatest side, so that what was wrongly read is the same where it was read alike."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return _box_overlaps(
-            np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
-        )
-
-
-def _box_overlaps(a: F64, b: F64) -> F64:
-    corner = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
-    shared = np.prod(np.clip(corner, 0, None), axis=2)
-    sides = [x[:, 2:] - x[:, :2] for x in (a, b)]
-    areas = [np.prod(np.clip(s, 0, None), axis=1) for s in sides]
-    union = areas[0][:, None] + areas[1][None] - shared
-    overlaps = np.divide(shared, union, out=np.zeros_like(shared), where=union > 0)
-    odd = (areas[0][:, None] == 0) | (areas[1][None] == 0)
-    apart = np.abs(a[:, None] - b[None]).mean(axis=2)
-    longest = np.maximum(
-        np.abs(sides[0]).max(axis=1, initial=0)[:, None], np.abs(sides[1]).max(axis=1, initial=0)[None]
-    )
-    nearness = np.clip(1 - np.divide(apart, longest, out=np.full_like(apart, 1.0), where=longest > 0), 0, 1)
-    nearness[(apart == 0)] = 1.0
-    return np.asarray(np.where(odd, nearness, overlaps), np.float64)
 
 
 def _classes(reference: Classification, candidate: Classification, scored: bool) -> float:

@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis import detector
+from seatrial.diagnosis.matching import matched
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.boxes import rule
 from seatrial.diagnosis.mutations.labels import renumbered
 from seatrial.diagnosis.mutations.thresholds import OVERLAPS, kept
-from seatrial.diagnosis.result_distance import matched
 from seatrial.diagnosis.stages import RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way

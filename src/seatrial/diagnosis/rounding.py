@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.result_distance import beside, matched
+from seatrial.diagnosis.matching import matched
+from seatrial.diagnosis.result_distance import beside
 from seatrial.kernels.results import Classification, DenseMap, Detections, Embedding, Labels, SemanticMask
 from seatrial.pipeline.results import Result
 from seatrial.plan import pipelines

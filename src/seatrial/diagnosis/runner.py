@@ -15,7 +15,7 @@ from seatrial.diagnosis.stages import ENCODED
 from seatrial.diagnosis.way import At, Way
 
 # Decoded images and tensors of some dozens of images; what falls out is made again.
-MEMORY_BYTES = 512 << 20
+MEMORY_BYTES = 256 << 20
 
 
 class Runner:

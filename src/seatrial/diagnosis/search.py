@@ -34,7 +34,7 @@ ROUNDING = 0.002
 MOST_CONFIRMED = 6
 # Of those that are not hopeless so many are tried on more images.
 MOST_SEARCHED = 40
-# What leaves more than one and a half times the difference on two images is no explanation by itself, whatever others say.
+# What leaves more than one and a half times the difference of the most different image is no explanation, whatever others say.
 WORSE = 1.5
 
 
@@ -154,7 +154,7 @@ class Search:
         first = [e for e in (self._first_try(c, pairs) for c in candidates) if e is not None]
         first.sort(key=lambda e: e.rank)
         hopeful = [e for e in first if e.explained >= HOPELESS]
-        more = [self._tried(e.mutations, self._search) or e for e in hopeful[:MOST_SEARCHED]]
+        more = [self._tried(e.mutations, self._search, 1 - HOPELESS) or e for e in hopeful[:MOST_SEARCHED]]
         self._one_is_exact = any(e.exact for e in more)
         return (
             sorted(more, key=lambda e: e.rank) + hopeful[MOST_SEARCHED:] + [e for e in first if e.explained < HOPELESS]
@@ -163,7 +163,12 @@ class Search:
     def _first_try(self, mutations: tuple[Mutation, ...], pair: bool) -> Explanation | None:
         """Of a pair no more images than it takes to see that it does no better than the better of its two alone."""
         alone = [self._alone[m] for m in mutations if m in self._alone] if pair else []
-        found = self._tried(mutations, self._first, min(alone, default=WORSE))
+        if pair:
+            # There are many pairs, and one that does three times as badly on the most different image is not the better one.
+            least = min([*alone, 1 - HOPELESS])
+            found = self._tried(mutations, self._first, least, min(3 * least, 1 - HOPELESS))
+        else:
+            found = self._tried(mutations, self._first)
         if found and not pair:
             self._alone[mutations[0]] = found.left
         self._one_is_exact = self._one_is_exact or bool(found and found.exact)
@@ -193,23 +198,37 @@ class Search:
         self, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
     ) -> list[tuple[Mutation, ...]]:
         """Each of the best few with every other mutation of another fault, and with what can be fitted behind it."""
+        beam = [e for e in _one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]
+        firsts = [e.mutations[0] for e in beam]
+        added = {m: self._fitted_behind(m, fits) for m in firsts}
+        # By the second: models that it has changed are opened once for all of the first.
+        both = [(f, s) for s in mutations if not self._in_vain(s) for f in firsts]
+        both += [(f, s) for f, more in added.items() for s in more]
         stages = self.stretch.stages
         pairs = {}
-        for e in [e for e in _one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]:
-            (first,) = e.mutations
-            way = self._way((first,))
-            more = fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
-            for second in (*mutations, *more):
-                if second.fault != first.fault:
-                    pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
-                    pairs[frozenset(map(id, pair))] = pair
+        for first, second in both:
+            if second.fault != first.fault:
+                pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
+                pairs[frozenset(map(id, pair))] = pair
         return list(pairs.values())
 
+    def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> list[Mutation]:
+        way = self._way((first,))
+        return fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
+
+    def _in_vain(self, mutation: Mutation) -> bool:
+        """What cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
+        return self._ways.get((id(mutation),), self.base) is None
+
     def _tried(
-        self, mutations: tuple[Mutation, ...], images: Sequence[int], most_left: float = WORSE
+        self,
+        mutations: tuple[Mutation, ...],
+        images: Sequence[int],
+        most_left: float = 1 - LEAST_SHARE,
+        of_one: float = WORSE,
     ) -> Explanation | None:
         """None where the mistake cannot be made in this pipeline, or time is up. most_left: where two images or more say that
-        it leaves more than that, the others are not asked."""
+        it leaves more than that, the others are not asked; of_one: the same of one."""
         if not self.in_time():
             return None
         way = self._way(mutations)
@@ -220,11 +239,16 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            after += self.stretch.distance(way, i)
-            exact = exact and self.stretch.same(way, i)
-            limit = most_left if k < 2 else min(most_left, 1 - LEAST_SHARE)
+            try:
+                compared = self.stretch.compared(way, i)
+            except Exception as e:  # one mistake that cannot be made must not cost the others
+                self._untried[_said(mutations, e)] = None
+                return None
+            after += compared.distance
+            exact = exact and compared.same
+            limit = most_left if k else of_one
             # Beside one that is exact the others only have to show that they are not.
-            if not exact and (self._one_is_exact or (k and after > limit * before)):
+            if not exact and (self._one_is_exact or after > limit * before):
                 break
         return Explanation(mutations, after / before if before else 1.0, after / (k + 1), exact, len(images))
 
@@ -242,7 +266,7 @@ class Search:
             except (SeatrialError, ValueError, KeyError):
                 way = None
             except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[f"{mutations[-1].fault}: {type(e).__name__}: {str(e)[:120]}"] = None
+                self._untried[_said(mutations, e)] = None
                 way = None
             self._ways[key] = way
         return self._ways[key]
@@ -251,6 +275,10 @@ class Search:
         if image not in self._base_distances:
             self._base_distances[image] = self.stretch.distance(self.base, image)
         return self._base_distances[image]
+
+
+def _said(mutations: tuple[Mutation, ...], error: Exception) -> str:
+    return f"{' and '.join(m.fault for m in mutations)}: {type(error).__name__}: {str(error)[:120]}"
 
 
 def _complete(found: Found) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ Feeds = dict[str, Array]
 # A model's feeds to its outputs, in the order of its file.
 Run = Callable[[Feeds], list[Array]]
 Step = Callable[[At], At]
+# A model's file, there for as long as it is being opened, and each time anew.
+ModelFile = Callable[[], AbstractContextManager[Path]]
 _GRAY = {"bgr": cv2.COLOR_BGR2GRAY, "rgb": cv2.COLOR_RGB2GRAY}
 # Which step reads a key of the plan. All others of `preprocess` change values, those of a section of their own one step each.
 _PLACES = frozenset(
@@ -49,7 +52,7 @@ class Subject:
     run: Run
     allow_code: bool = False
     batch: int = 1
-    open: Callable[[Path, int], Run] | None = None
+    open: Callable[[ModelFile, int], Run] | None = None
     judge: Run | None = None
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import Limits
-from seatrial.diagnosis.result_distance import result_distance, scores_of
+from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
 from seatrial.diagnosis.way import At, Mates, Way
@@ -36,6 +36,14 @@ class Seen:
 
     begun: tuple[str, At] | None
     value: Any
+
+
+@dataclass(frozen=True)
+class Compared:
+    """distance: how far the two are from each other; same: whether that is within the stage's limits."""
+
+    distance: float
+    same: bool
 
 
 class Stretch:
@@ -105,6 +113,10 @@ class Stretch:
             return self._among_mates(way, way.mates, image)
         return self._runner.at(way, image, self.end, self._seen(image).begun)
 
+    def at(self, way: Way, image: int, stage: str) -> At:
+        """What a way has of it at a stage in between."""
+        return self._runner.at(way, image, stage, self._seen(image).begun)
+
     def onward(self, way: Way, image: int) -> At:
         """The results that a way makes of the candidate's own value at the end."""
         geometry = self._runner.at(self._reference, image, self.end).geometry
@@ -123,11 +135,22 @@ class Stretch:
             raise ValueError("an image that has a part in this one is on one side alone")
         theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
         own = self._runner.at(way, image, mates.source, self._seen(image).begun)
-        at = At(mates.make(theirs), own.geometry)
+        at = At(mates.make(own, theirs), own.geometry)
         return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
-    def distance(self, way: Way, image: int) -> float:
+    def compared(self, way: Way, image: int) -> Compared:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
+        try:
+            made = self.made(way, image)
+        except CANNOT:
+            return Compared(MISMATCH, False)
+        theirs = self.candidate(image)
+        apart = distance(self.end, made.value, theirs, self.scored)
+        if self.end == RESULTS:
+            return Compared(apart, apart <= self._limits.results)
+        return Compared(apart, self._limits.hold(self.end, made.value, theirs))
+
+    def distance(self, way: Way, image: int) -> float:
         try:
             made = self.made(way, image)
         except CANNOT:
@@ -140,17 +163,8 @@ class Stretch:
             return None
         try:
             return largest(self.made(way, image).value, self.candidate(image))
-        except (SeatrialError, ArgumentError, ValueError):
-            return None
-
-    def same(self, way: Way, image: int) -> bool:
-        try:
-            made = self.made(way, image)
         except CANNOT:
-            return False
-        if self.end == RESULTS:
-            return result_distance(made.value, self.candidate(image), self.scored) <= self._limits.results
-        return self._limits.hold(self.end, made.value, self.candidate(image))
+            return None
 
 
 def _as(given: Array, reference: Array) -> Array:

@@ -171,6 +171,11 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
         if said:
             cure = "objects or classes of several kinds" if part.stretch.end == RESULTS else "unlike content"
             doubts.append(f"{said}; images with {cure} would tell")
+    last = compared.parts[-1].stretch.end
+    if compared.reversed_at and last in (DECODED, RESIZED):
+        doubts.append(
+            f"channels are in the other order at '{last}', and what the model is fed, which would tell, is not shown"
+        )
     if any(p.rounding and p.found and p.found.out_of_time for p in compared.parts):
         doubts.append("results differ, and time was up before known mistakes had been tried")
     return doubts

@@ -29,12 +29,12 @@ Wrap = Callable[[Step], Step]
 class Mates:
     """A stage at which images have a part in each other's values. source: the stage whose values of others are needed, at or
     in front of it. of(position, count): whose, as places in the order in which the candidate went through the images.
-    make: from theirs the image's own value; raises ValueError where it cannot be made."""
+    make: from its own and theirs the image's value; raises ValueError where it cannot be made."""
 
     stage: str
     source: str
     of: Callable[[int, int], Sequence[int]]
-    make: Callable[[Sequence[At]], Any]
+    make: Callable[[At, Sequence[At]], Any]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,14 +6,25 @@ For: detectors' boxes, and the way back of whatever lies in the picture. Not for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis import detector
-from seatrial.diagnosis.detector import CENTRE, CORNER_SIZE, CORNERS, FAMILIES, Y_FIRST, Placed, Rules, with_rules
+from seatrial.diagnosis.detector import (
+    CENTRE,
+    CENTRE_Y_FIRST,
+    CORNER_SIZE,
+    CORNER_SIZE_Y_FIRST,
+    CORNERS,
+    FAMILIES,
+    Y_FIRST,
+    Placed,
+    Rules,
+    with_rules,
+)
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import RESULTS
 from seatrial.diagnosis.way import At, Way
@@ -27,6 +38,8 @@ _FORMS = {
     CENTRE: "the centre's x, y, width, height",
     CORNER_SIZE: "the corner's x, y, width, height",
     Y_FIRST: "y1, x1, y2, x2",
+    CENTRE_Y_FIRST: "the centre's y, x, height, width",
+    CORNER_SIZE_Y_FIRST: "the corner's y, x, height, width",
 }
 
 
@@ -37,7 +50,7 @@ def box_mutations(post: pipelines.Postprocess) -> Iterator[Mutation]:
         yield from _back_of_boxes()
         yield from _written()
     elif post.task in (*tasks.OBJECTS, "segment", "dense") or post.format == "db":
-        yield from _back_of_all()
+        yield from _back_of_all(masks=post.task in ("segment", "dense"))
 
 
 def rule(fault: str, what: str, key: str, parameters: int = 0, **values: Any) -> Mutation:
@@ -114,11 +127,24 @@ def _as_if_stretched(b: F64, g: Geometry) -> F64:
     return np.asarray(b / np.array([g.input_hw[1] / g.source_hw[1], g.input_hw[0] / g.source_hw[0]] * 2))
 
 
+def _longer(g: Geometry) -> float:
+    return max(g.input_hw[0] / g.source_hw[0], g.input_hw[1] / g.source_hw[1])
+
+
 def _longer_ratio(b: F64, g: Geometry) -> F64:
-    r = max(g.input_hw[0] / g.source_hw[0], g.input_hw[1] / g.source_hw[1])
-    return np.asarray((b - _offsets(g)) / r)
+    return np.asarray((b - _offsets(g)) / _longer(g))
 
 
+def _rounded(digits: int) -> Placed:
+    return lambda b, g: (b - _offsets(g)) / _short_ratio(g, digits)
+
+
+def _short_ratio(g: Geometry, digits: int) -> float:
+    """Never nothing: a scale of 0 brings nothing back."""
+    return max(round(_ratio(g), digits), 10.0**-digits)
+
+
+_DIGITS = {1: "one digit", 2: "two digits", 3: "three digits"}
 BACKS: dict[str, Placed] = {
     "leaves boxes in pixels of the input": lambda b, _: b,
     "takes the padding off, and does not scale": lambda b, g: b - _offsets(g),
@@ -131,6 +157,7 @@ BACKS: dict[str, Placed] = {
     "takes off half of the padding on both sides, where it is at one": lambda b, g: (b - _spare(g)) / _ratio(g),
     "takes the letterbox's ratio and padding before they are rounded": lambda b, g: (b - _spare(g)) / _ratio(g),
     "takes the letterbox's ratio before its sides are rounded": lambda b, g: (b - _offsets(g)) / _ratio(g),
+    **{f"rounds the letterbox's ratio to {said}": _rounded(digits) for digits, said in _DIGITS.items()},
     "rounds the padding up": lambda b, g: (b - np.ceil(_spare(g))) / _scales(g),
     "takes the padding before it is rounded": lambda b, g: (b - _spare(g)) / _scales(g),
     "takes pixels' centres for whole numbers": lambda b, g: (b - _offsets(g) + 0.5) / _scales(g) - 0.5,
@@ -141,7 +168,7 @@ BACKS: dict[str, Placed] = {
 }
 
 
-def _back_of_all() -> Iterator[Mutation]:
+def _back_of_all(masks: bool) -> Iterator[Mutation]:
     """Of masks and points, whose decoders ask where the image's pixels went: they are told otherwise."""
     ways: dict[str, Callable[[Geometry], Geometry]] = {
         "leaves results in pixels of the input": lambda g: Geometry(g.input_hw, g.input_hw, g.input_hw, 0, 0),
@@ -161,8 +188,41 @@ def _back_of_all() -> Iterator[Mutation]:
             offset_y=-(-(g.input_hw[0] - g.resized_hw[0]) // 2) if g.offset_y else 0,
         ),
     }
+    if not masks:
+        ways |= _of_points()
     for what, told in ways.items():
         yield Mutation("unletterbox", what, RESULTS, _told(told), "preprocess.mode")
+
+
+def _of_points() -> dict[str, Callable[[Geometry], Geometry]]:
+    """With scales that no whole number of pixels makes, by which masks are not drawn."""
+    ways: dict[str, Callable[[Geometry], Geometry]] = {
+        "takes the padding off, and does not scale": lambda g: _scaled(g, 1.0),
+        "scales by the other side's ratio": lambda g: _scaled(g, _longer(g)),
+        "takes the letterbox's ratio before its sides are rounded": lambda g: _scaled(g, _ratio(g)),
+    }
+    for digits, said in _DIGITS.items():
+        ways[f"rounds the letterbox's ratio to {said}"] = lambda g, n=digits: _scaled(g, _short_ratio(g, n))  # type: ignore[misc]
+    return ways
+
+
+@dataclass(frozen=True)
+class _Scaled(Geometry):
+    """One that points are brought back by, with a scale of its own."""
+
+    ratio: float = 1.0
+
+    @property
+    def scale_x(self) -> float:
+        return self.ratio
+
+    @property
+    def scale_y(self) -> float:
+        return self.ratio
+
+
+def _scaled(g: Geometry, ratio: float) -> Geometry:
+    return _Scaled(g.source_hw, g.resized_hw, g.input_hw, g.offset_x, g.offset_y, ratio)
 
 
 def _told(geometry: Callable[[Geometry], Geometry]) -> Callable[[Way], Way]:

@@ -75,6 +75,8 @@ def _in_bgr(stage: str, change: Callable[[Array], Array]) -> Callable[[Way], Way
         order = -1 if way.spec.decode.color == "rgb" else 1
 
         def step(at: At) -> At:
+            if at.value.dtype != np.uint8:
+                raise ValueError("levels between whole ones go through no format of images")
             bgr = np.ascontiguousarray(at.value[..., ::order])
             return At(np.ascontiguousarray(change(bgr)[..., ::order]), at.geometry)
 

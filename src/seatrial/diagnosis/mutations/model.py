@@ -7,6 +7,8 @@ For: the stage of raw outputs. Not for: where inside the model two runs part (lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,8 +40,23 @@ def model_mutations(way: Way) -> Iterator[Mutation]:
 
 
 def _other(at: int) -> Callable[[int, int], Sequence[int]]:
-    """The image so many before; of the first, none was before: its own."""
-    return lambda place, count: [place + at if 0 <= place + at < count else place]
+    """The image so many before; of the first none was before. ValueError where that is so of most: it says nothing of them."""
+
+    def of(place: int, count: int) -> list[int]:
+        if count <= 2 * abs(at):
+            raise ValueError(f"{count} images are too few to be {abs(at)} late")
+        return [place + at] if 0 <= place + at < count else []
+
+    return of
+
+
+def _own(own: At, theirs: Sequence[At]) -> Any:
+    return (theirs[0] if theirs else own).value
+
+
+def _zeros(own: At, theirs: Sequence[At]) -> Any:
+    """What a buffer holds that nobody has written yet."""
+    return theirs[0].value if theirs else [np.zeros_like(o) for o in own.value]
 
 
 def _stale() -> Iterator[Mutation]:
@@ -49,15 +66,22 @@ def _stale() -> Iterator[Mutation]:
             f"gives the {said} of the image before": _other(-1),
             f"gives the {said} of the image behind": _other(1),
             f"gives the {said} of the image two before": _other(-2),
-            f"gives the first image's {said} for all": lambda _place, _count: [0],
         }
         which |= {f"gives the {said} of the batch of {b} before": _other(-b) for b in BATCHES[1:]}
         for what, of in which.items():
-            yield _among("stale-output", what, stage, stage, of, lambda theirs: theirs[0].value)
+            yield _among("stale-output", what, stage, stage, of, _own)
+            if stage == OUTPUTS:
+                yield _among("stale-output", f"{what}, and zeros where there is none", stage, stage, of, _zeros)
+        yield _among("stale-output", f"gives the first image's {said} for all", stage, stage, lambda _p, _n: [0], _own)
 
 
 def _among(
-    fault: str, what: str, stage: str, source: str, of: Callable[[int, int], Sequence[int]], make: Callable[..., Any]
+    fault: str,
+    what: str,
+    stage: str,
+    source: str,
+    of: Callable[[int, int], Sequence[int]],
+    make: Callable[[At, Sequence[At]], Any],
 ) -> Mutation:
     return Mutation(fault, what, stage, lambda way: way.with_mates(Mates(stage, source, of, make)))
 
@@ -75,7 +99,7 @@ def _batches(way: Way) -> Iterator[Mutation]:
         for stage, said in ((OUTPUTS, "outputs"), (RESULTS, "results")):
             for which, of in (("first", first), ("last", last)):
                 what = f"gives the {said} of the {which} row to each of its batch of {batch}"
-                yield _among("batch-dependent", what, stage, stage, of, lambda theirs: theirs[0].value)
+                yield _among("batch-dependent", what, stage, stage, of, _own)
         yield _turned(batch)
         if way.subject.open is not None:
             yield _together(way.subject, batch)
@@ -84,12 +108,11 @@ def _batches(way: Way) -> Iterator[Mutation]:
 def _turned(batch: int) -> Mutation:
     """Of a batch's outputs, whose memory is read with the next axis first: at batch 1 that is the same."""
 
-    def make(theirs: Sequence[At]) -> list[Array]:
-        own, rows = theirs[0], theirs[1:]
-        place = next(k for k, at in enumerate(rows) if at.value is own.value)
+    def make(own: At, theirs: Sequence[At]) -> list[Array]:
+        place = next(k for k, at in enumerate(theirs) if _alike(at.value, own.value))
         found = []
         for output in range(len(own.value)):
-            whole = np.concatenate([at.value[output][:1] for at in rows])
+            whole = np.concatenate([at.value[output][:1] for at in theirs])
             if whole.ndim < 2:
                 raise ValueError("an output of one axis has no other order")
             count, channels = whole.shape[:2]
@@ -97,30 +120,33 @@ def _turned(batch: int) -> Mutation:
         return found
 
     def of(place: int, count: int) -> list[int]:
-        """The image itself first, then its batch, the last one shorter."""
+        """Its batch, the last one shorter."""
         start = place // batch * batch
-        return [place, *range(start, min(start + batch, count))]
+        return list(range(start, min(start + batch, count)))
 
     what = f"reads the outputs of a batch of {batch} as if the batch were their second axis"
     return _among("batch-dependent", what, OUTPUTS, OUTPUTS, of, make)
+
+
+def _alike(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    return all(x is y or np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(a, b, strict=True))
 
 
 def _together(subject: Subject, batch: int) -> Mutation:
     """The reference's own model, which may not treat rows apart either."""
 
     def of(place: int, count: int) -> list[int]:
-        """The image itself first, then its batch, filled up with the last."""
+        """Its batch, filled up with the last."""
         start = place // batch * batch
-        return [place, *(min(k, count - 1) for k in range(start, start + batch))]
+        return [min(k, count - 1) for k in range(start, start + batch)]
 
     def change(way: Way) -> Way:
         assert subject.open
         if batch <= subject.batch or len(way.subject.model.inputs) != 1:
             raise ValueError("a batch as the reference's own, or of a model with more than the image")
-        run, name = subject.open(subject.model.path, batch), way.subject.model.inputs[0].name
+        run, name = subject.open(lambda: nullcontext(subject.model.path), batch), way.subject.model.inputs[0].name
 
-        def make(theirs: Sequence[At]) -> list[Array]:
-            own, rows = theirs[0], theirs[1:]
+        def make(own: At, rows: Sequence[At]) -> list[Array]:
             place = next(k for k, at in enumerate(rows) if at is own or at.value is own.value)
             outputs = run({name: np.concatenate([at.value for at in rows])})
             if any(len(o) != batch for o in outputs):
@@ -146,19 +172,27 @@ def _of_other_files(way: Way) -> Iterator[Mutation]:
         yield Mutation(fault, what, OUTPUTS, _of_graph(changed))
 
 
-def _opened(subject: Subject, proto: Callable[[], Any]) -> Run:
-    """ModelError where the changed model is none."""
+def _of_graph(changed: Callable[[], Any]) -> Callable[[Way], Way]:
+    """ModelError where the changed model is none. Opened once, whatever else is changed with it."""
+    opened: list[Run] = []
+
+    def change(way: Way) -> Way:
+        assert way.subject.open
+        if not opened:
+            opened.append(way.subject.open(partial(_file, changed), way.subject.batch))
+        return way.with_run(opened[0])
+
+    return change
+
+
+@contextmanager
+def _file(changed: Callable[[], Any]) -> Iterator[Path]:
     import onnx
 
-    assert subject.open
     with TemporaryDirectory() as folder:
         path = Path(folder) / "changed.onnx"
         try:
-            onnx.save(proto(), str(path))
+            onnx.save(changed(), str(path))
         except Exception as e:  # protobuf's own, of a model beyond 2 GiB
             raise ModelError(f"cannot be changed: {e}") from e
-        return subject.open(path, subject.batch)
-
-
-def _of_graph(changed: Callable[[], Any]) -> Callable[[Way], Way]:
-    return lambda way: way.with_run(_opened(way.subject, changed))
+        yield path

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.result_distance import matched
+from seatrial.diagnosis.matching import matched
 from seatrial.diagnosis.shapes.clause import LEAST_EXPLAINED, LEAST_OBJECTS, LOCATED, PLACE, Clause, percent
 from seatrial.errors import count_of
 from seatrial.kernels.results import Detections
