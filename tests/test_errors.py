@@ -17,6 +17,7 @@ from seatrial import errors
 from seatrial.cells.checks import check_name, check_threads
 from seatrial.compare.question import Question
 from seatrial.errors import (
+    BrokenProcessError,
     CellError,
     DataError,
     ExitCode,
@@ -101,6 +102,11 @@ def test_an_error_of_another_process_says_whose_it_was(failure, kind, text):
     error = error_of(failure, "A")
     assert (type(error), str(error)) == (kind, text)
     assert Failure.of_text("stopped", ExitCode.INTERRUPTED).exit_code == 130
+
+
+def test_a_process_that_broke_does_not_say_what_1_says_of_two_sides():
+    assert error_of(Failure.of_text("no"), "A", BrokenProcessError).exit_code == ExitCode.INTERNAL
+    assert error_of(Failure.of(ModelError("no")), "A", BrokenProcessError).exit_code == ExitCode.BAD_INPUT
 
 
 SEPARATOR = "\N{INVISIBLE SEPARATOR}"

@@ -8,7 +8,8 @@
     ├── CodeRefusedError             4   the plan names Python code, which was not allowed to run
     ├── BackendUnavailableError      5   a backend, its device or a SIMD level is not on this machine
     ├── ResultsError                 5   results can't be written or read
-    └── CellError                    1   a cell broke while it ran (recorded, never shown as a traceback)
+    ├── CellError                    1   a cell broke while it ran (recorded, never shown as a traceback)
+    └── BrokenProcessError           70  a process broke where 1 means something else: that two sides differ
 
 A message says what was expected, what came, and the cure, in one breath. What it is about is data beside the text: a plan's
 key, or an option, which is `max_time` to who calls from Python and `--max-time` on the command line.
@@ -127,6 +128,10 @@ class CellError(SeatrialError):
     exit_code = ExitCode.FAIL
 
 
+class BrokenProcessError(SeatrialError):
+    exit_code = ExitCode.INTERNAL
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error on its way from one process to another, whose marks are others. text: in parts, every second one an option."""
@@ -154,10 +159,11 @@ class Failure:
         return error_of(self).for_command_line()
 
 
-def error_of(failure: Failure, within: str = "") -> SeatrialError:
-    """What another process ended with, as an error of this one. within: whose it was, where the error itself does not say."""
+def error_of(failure: Failure, within: str = "", otherwise: type[SeatrialError] = CellError) -> SeatrialError:
+    """What another process ended with, as an error of this one. within: whose it was, where the error itself does not say.
+    otherwise: of what kind where its exit code says no more than that it failed."""
     kinds = {ExitCode.USAGE: UsageError, ExitCode.BAD_INPUT: ModelError, ExitCode.ENVIRONMENT: BackendUnavailableError}
-    kind: type[SeatrialError] = {int(code): kind for code, kind in kinds.items()}.get(failure.exit_code, CellError)
+    kind: type[SeatrialError] = {int(code): kind for code, kind in kinds.items()}.get(failure.exit_code, otherwise)
     subject = ": ".join(filter(None, (within, failure.subject)))
     f = failure
     return kind(MARK.join(f.text), subject=subject, key=f.key, option=f.option, value=f.value, refusal=f.refusal)

@@ -28,6 +28,10 @@ matrix: {{backends: [onnxruntime-cpu, openvino-cpu]}}
 """
 # As someone would write it who never heard of the plan.
 SERVICE = f"""
+import os
+import signal
+import sys
+
 import cv2
 import numpy as np
 import onnx
@@ -58,6 +62,29 @@ def broken(path):
     if path.endswith("scene-06.jpg"):
         raise KeyError("no such class")
     return predict(path)
+
+
+def ending(how):
+    def function(path):
+        if path.endswith("scene-06.jpg"):
+            how()
+        return seatrial.Detections(np.zeros((0, 4)), np.zeros(0), np.zeros(0, int))
+
+    return function
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+exits = ending(lambda: sys.exit(3))
+ends = ending(lambda: os._exit(3))
+crashes = ending(lambda: os.kill(os.getpid(), signal.SIGSEGV))
+interrupts = ending(interrupted)
+
+
+def no_result(path):
+    return [1, 2]
 """
 
 
@@ -226,6 +253,25 @@ def test_taps_of_other_files_are_refused_and_missing_images_are_said(seatrial_cl
     done = seatrial_cli("parity", "trial.yaml", "--taps", "taps")
     assert done.returncode == 4
     assert f"1 image of the taps was made of another file than the plan's of that name ({SCENES[0]})" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("function", "said"),
+    [
+        ("exits", "service:exits: raised SystemExit on image scene-06.jpg: 3"),
+        ("ends", "service:ends on scene-06.jpg: ended with exit status 3"),
+        ("crashes", "service:crashes on scene-06.jpg: crashed with SIGSEGV"),
+        ("interrupts", "service:interrupts: raised KeyboardInterrupt on image scene-06.jpg"),
+        ("no_result", "service:no_result: of image scene-00.jpg: the Python postprocess gave a list"),
+    ],
+)
+def test_code_that_ends_its_process_differs_from_nobody(seatrial_cli, desk, function, said):
+    """1 would say that they differ."""
+    write_plan(desk, "input: null")
+    done = seatrial_cli("parity", "trial.yaml", "--candidate", f"service:{function}", "--allow-code")
+    assert done.returncode == 4, done.stderr
+    assert said in " ".join(done.stderr.split())
 
 
 def test_few_images_are_not_enough_to_call_anything_equal(seatrial_cli, desk):

@@ -26,7 +26,8 @@ def with_findings(record: ParityRecord, found: Sequence[Diagnosis]) -> ParityRec
     if not found:
         return record
     names = " and ".join(dict.fromkeys(d.fault for d in found))
-    reason = record.reason.replace(UNEXPLAINED, f": {names}")
+    alone = UNEXPLAINED in record.reason
+    reason = record.reason.replace(UNEXPLAINED, f": {names}") if alone else f"{record.reason}; {names}"
     known = {d.fault for d in record.diagnosis}
     more = tuple(d for d in found if d.fault not in known)
     return record.model_copy(update={"reason": reason, "diagnosis": (*record.diagnosis, *more)})

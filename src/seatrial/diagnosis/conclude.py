@@ -80,6 +80,7 @@ def conclude(
             *_warnings(compared),
         ),
         tried=sum(part.found.tried for part in compared.parts if part.found),
+        left=sum(part.found.left for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )
 
@@ -112,6 +113,7 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             explained=round(best.explained, 6),
             exact=best.exact,
             confirmed=best.images,
+            again=best.again,
             runner_up=_other(found.runner_up) if found.runner_up else None,
             alike=tuple(_other(e) for e in found.alike),
             telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",
@@ -134,6 +136,9 @@ def _effect(part: Part, way: Way, found: Found) -> FaultEffect | None:
     wrong = way
     for m in found.best.mutations:
         wrong = m.change(wrong)
+    if wrong.mates is not None:
+        # What images have of each other is known from the candidate's values on, not from the bytes.
+        return None
     images = [*part.differing[: EFFECT_IMAGES // 2]]
     images += [i for i in range(len(part.distances)) if i not in set(images)][: EFFECT_IMAGES - len(images)]
     try:
@@ -202,6 +207,8 @@ def _warnings(compared: Comparison) -> list[Warning]:
                 f"the candidate shows '{stage}', which is not compared, since the reference has none",
             )
         )
+    for said in compared.passed_over:
+        found.append(Warning("stage-passed-over", said, "log what the model is given, in its own layout and type"))
     untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
     for why in untried:
         found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))

@@ -24,6 +24,8 @@ from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULT
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
+from seatrial.errors import SeatrialError
+from seatrial.kernels.arguments import ArgumentError
 from seatrial.pipeline.results import Result
 from seatrial.taps.shown import Shown
 
@@ -54,7 +56,8 @@ class Part:
 @dataclass(frozen=True)
 class Comparison:
     """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
-    not_compared: stages that the candidate shows, and the reference has none of."""
+    not_compared: stages that the candidate shows, and the reference has none of. passed_over: stages that the reference cannot
+    go on from, and why, as a sentence each."""
 
     names: list[str]
     reference_alone: list[str]
@@ -64,6 +67,7 @@ class Comparison:
     limits: Limits
     wall_s: float
     not_compared: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
         """The reference's own, image by image, from the encoded bytes."""
@@ -83,25 +87,33 @@ def compare(
     colors: Mapping[str, str] | None = None,
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
-    """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
-    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it. colors: of
-    its decoded and resized images, as far as it says so."""
+    """way: the reference. encoded: an image's bytes, by its name. time_s: from now on, for finding mistakes: what is not tried
+    by then is left; comparing goes through every image at every stage, however long that takes. other_model: the candidate is
+    known to run another model than the reference. limits: how far it may be from it. colors: of its decoded and resized images,
+    as far as it says so."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
     reversed_at = _reversed_at(way, runner, both, shown, colors or {})
     stages = [s for s in in_order(shown.stages) if s in way.steps]
     parts: list[Part] = []
+    passed_over: list[str] = []
     start, current = ENCODED, way
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
         part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
         parts.append(part)
-        start, current = stage, part.way
+        refused = part.stretch.refused(way)
+        if refused:
+            passed_over.append(f"the candidate's '{stage}' {refused}: what lies behind is judged from '{start}' on")
+        else:
+            start, current = stage, part.way
     wall_s = time.monotonic() - began
     other = tuple(sorted(set(shown.stages) - set(stages)))
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other)
+    return Comparison(
+        both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other, tuple(passed_over)
+    )
 
 
 def _part(
@@ -127,12 +139,12 @@ def _part(
     assert part
     if not part.differing:
         return replace(part, way=before)
-    if other_model and end == OUTPUTS:
+    if other_model and OUTPUTS in part.stretch.stages:
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
     # Fitted on every other image that differs, so that what is confirmed was not fitted.
-    fitted = part.differing[::2] if len(part.differing) > 3 else part.differing
+    fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
     tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
     rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
@@ -169,7 +181,10 @@ def _may_be_rounding(part: Part, way: Way) -> bool:
     stretch = part.stretch
     if stretch.scored and any(np.isnan(scores_of(stretch.candidate(i))).any() for i in part.differing):
         return False
-    pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    try:
+        pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
+    except (SeatrialError, ArgumentError, ValueError):
+        return False
     return may_be_rounding(pairs, way.spec)
 
 

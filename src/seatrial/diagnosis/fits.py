@@ -7,6 +7,7 @@ images alone; whether it holds, others say. Not for: judging (search.py), or fau
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from seatrial.diagnosis.mutations.values import levels_of, scaled
 from seatrial.diagnosis.overflow import fit_overflow
 from seatrial.diagnosis.resize import content
 from seatrial.diagnosis.stages import INPUT, RESIZED
+from seatrial.diagnosis.stale_fits import fit_stale
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.tensors import as_hwc, like_hwc
 from seatrial.diagnosis.way import Way
@@ -68,7 +70,7 @@ def fit_values(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutati
         if all(lines):
             gains, offsets = (np.array(v) for v in zip(*[line for line in lines if line], strict=True))
             if isinstance(pre, pipelines.Preprocess) and floats:
-                found += _named(pre, gains, offsets)
+                found += _named(pre, gains, offsets) if gains.all() else _without_channels(pre, gains, offsets)
             else:
                 found += _affine(gains, offsets)
     return found
@@ -90,7 +92,10 @@ def _pixels(stretch: Stretch, way: Way, image: int) -> tuple[F64, F64]:
 
 
 def _line(x: F64, y: F64) -> tuple[float, float] | None:
-    """Least squares, again without what lies far off, as some pixels may differ for another reason. None of a constant."""
+    """Least squares, again without what lies far off, as some pixels may differ for another reason. None of a constant, but
+    where all of the candidate's are one."""
+    if len(x) >= 16 and np.ptp(y) == 0 < np.ptp(x):
+        return 0.0, float(y[0])
     keep = np.ones(len(x), bool)
     gain = offset = 0.0
     for _ in range(6):
@@ -109,8 +114,6 @@ def _line(x: F64, y: F64) -> tuple[float, float] | None:
 
 def _named(pre: pipelines.Preprocess, gains: F64, offsets: F64) -> list[Mutation]:
     """As a divisor where the plan's mean and std stay; else as the mean and std that make it with the plan's scale."""
-    if not gains.all():
-        return []
     std = np.array(pre.std, np.float64)
     scales, shift = gains * std, -np.array(pre.mean, np.float64) / std
     size = max(1.0, float(np.abs(gains).max()) * 255)
@@ -129,7 +132,17 @@ def _named(pre: pipelines.Preprocess, gains: F64, offsets: F64) -> list[Mutation
     return [Mutation(made.fault, made.what, made.stage, made.change, made.key, parameters=2 * len(gains))]
 
 
-def _affine(gains: F64, offsets: F64) -> list[Mutation]:
+def _without_channels(pre: pipelines.Preprocess, gains: F64, offsets: F64) -> list[Mutation]:
+    """One factor where each channel needs one: cv2.dnn takes those that are not given for 0."""
+    std, mean = np.array(pre.std, np.float64), np.array(pre.mean, np.float64)
+    if not gains.any():
+        return []
+    factors, more = gains * std / pre.scale, offsets + gains * mean / pre.scale
+    more[np.abs(more) <= _SAME * np.abs(factors).max()] = 0
+    return _affine(factors, more, "scale-wrong", "preprocess.scale")
+
+
+def _affine(gains: F64, offsets: F64, fault: str = "mean-std", key: str = "preprocess.mean") -> list[Mutation]:
     """Of a preprocess of the user's own, or a tensor of whole numbers: what the candidate's values are of ours."""
     size = float(np.abs(offsets).max())
     if np.ptp(gains) <= 1e-3 * abs(gains.mean()) and size <= 1e-3 * abs(gains.mean()):
@@ -141,8 +154,7 @@ def _affine(gains: F64, offsets: F64) -> list[Mutation]:
         hwc = as_hwc(at.value) * gains + offsets
         return At(like_hwc(hwc.astype(at.value.dtype), at.value), at.geometry)
 
-    key = "preprocess.mean"
-    return [Mutation("mean-std", said, INPUT, lambda way: way.behind(INPUT, change), key, parameters=2 * len(gains))]
+    return [Mutation(fault, said, INPUT, lambda way: way.behind(INPUT, change), key, parameters=2 * len(gains))]
 
 
 def _short(value: float) -> float:
@@ -238,6 +250,23 @@ def fit_rows(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation
     return [*found, pitched(pitch)] if pitch > row else found
 
 
+def fit_layout(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
+    """Channels last where the model has them first, or the other way round."""
+    if stretch.end != INPUT or INPUT not in stretch.stages:
+        return []
+    ours, theirs = stretch.made(way, images[0]).value, stretch.candidate(images[0])
+    for axes, said in (((0, 2, 3, 1), "NHWC for NCHW"), ((0, 3, 1, 2), "NCHW for NHWC")):
+        if ours.ndim == 4 and ours.shape != theirs.shape == ours.transpose(axes).shape:
+            return [
+                Mutation("layout-reshape", f"hands over {said}", INPUT, partial(_transposed, axes), "preprocess.layout")
+            ]
+    return []
+
+
+def _transposed(axes: tuple[int, ...], way: Way) -> Way:
+    return way.behind(INPUT, lambda at: At(np.ascontiguousarray(at.value.transpose(axes)), at.geometry))
+
+
 def _distance(stretch: Stretch, mutation: Mutation, way: Way, images: Sequence[int]) -> float:
     changed = mutation.change(way)
     return mean([stretch.distance(changed, i) for i in images])
@@ -263,4 +292,4 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_overflow)
+FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_layout, fit_stale, fit_overflow)

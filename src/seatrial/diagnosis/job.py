@@ -6,6 +6,7 @@ For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     precisions = w.precision, task.other_precision or shown.manifest.precision
     with open_way(w, tell, backend, task.choices) as opened:
         _check_images(shown, opened)
-        left_out = _check_stages(shown, opened.way)
+        left_out = _check_stages(shown, opened.way, task.other_model)
         tell("measuring the reference's own floor", 0.0)
         floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
         same_runtime = backend == w.backend.backend
@@ -174,6 +175,13 @@ def _with_evidence(
     return with_precision(record, precision, why, task.other_computed_in, task.required)
 
 
+def _fit(shapes: Sequence[tuple[int, ...]], way: Way) -> bool:
+    """With the model's outputs, one by one: with or without a batch of one."""
+    infos = way.subject.model.outputs
+    fit = [o.fits(s) or o.fits((1, *s)) for o, s in zip(infos, shapes, strict=False)]
+    return len(shapes) == len(infos) and all(fit)
+
+
 def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
     """DataError where a name means another file on either side."""
     known = set(opened.names)
@@ -192,21 +200,32 @@ def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
         )
 
 
-def _check_stages(shown: TapsFolder, way: Way) -> list[Warning]:
+def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warning]:
     """What of the taps nothing is compared with, and what they say of themselves. DataError where they have raw outputs, and
-    one of the model's is not among them."""
+    one of the model's is not among them, by name or by its place and shape: but another model may have others."""
+    from seatrial.diagnosis.stretch import outputs_in_order
+
     names = [o.name for o in way.subject.model.outputs]
     own = shown.manifest.output_names
+    found = []
     missing = [n for n in names if n not in own] if own else []
     if missing:
-        raise DataError(
-            f"the taps have the raw outputs {short_list(own)}, and not {missing[0]!r} of the plan's model"
-            f"{did_you_mean(missing[0], list(own))}; record all that it has, by their names, or none",
-            subject=shown.path,
-        )
-    over = [f"output {n!r}" for n in own if n not in names]
+        lists = f"the taps have the raw outputs {short_list(own)}, the plan's model {short_list(names)}"
+        first = outputs_in_order(shown.load(shown.names[0]).outputs, names)
+        if _fit([o.shape for o in first], way):
+            found.append(
+                Warning("outputs-by-order", f"{lists}: they were compared in this order, as their shapes agree")
+            )
+        elif other_model:
+            found.append(Warning("not-compared", f"{lists}: outputs of two models, which are not of one kind"))
+        else:
+            raise DataError(
+                f"{lists}, and {missing[0]!r} is not among them{did_you_mean(missing[0], list(own))}; record all that it has, "
+                "by their names, or none",
+                subject=shown.path,
+            )
+    over = [] if missing else [f"output {n!r}" for n in own if n not in names]
     over += [f"'{s}'" for s in shown.stages if s not in way.steps]
-    found = []
     if over:
         said = f"the taps have {short_list(over)}, which the plan's pipeline has not: nothing is compared with it"
         found.append(Warning("not-compared", said))

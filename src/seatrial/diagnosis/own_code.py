@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.begun import begin
 from seatrial.errors import PlanError, printable
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
@@ -34,26 +35,30 @@ class OwnCodeAnswer:
     images: int
 
 
-def ask(task: OwnCodeTask, _folder: Path, tell: Tell) -> OwnCodeAnswer:
+def ask(task: OwnCodeTask, folder: Path, tell: Tell) -> OwnCodeAnswer:
     w = task.workload
     function = load_user_function(task.function, Path(w.folder), task.function, w.allow_code)
     with TapsWriter(Path(task.out), task.function, ["results"], total=len(w.images)) as writer:
         for k, (path, name) in enumerate(w.images):
             tell(f"asking {task.function}", k / len(w.images))
+            begin(folder, [name])
             try:
                 result = function(path)
-            except Exception as e:  # whatever it is, it is the user's
+            except (Exception, SystemExit, KeyboardInterrupt) as e:  # whatever it is, it is the user's
                 traceback.print_exc()
                 raise PlanError(
                     f"raised {type(e).__name__} on image {printable(name)}: {printable(str(e))}; its traceback ends in "
                     f"{_place(e)}",
                     subject=task.function,
                 ) from None
-            writer.add(name, ImageTaps(results=check_result(result)))
+            try:
+                writer.add(name, ImageTaps(results=check_result(result)))
+            except PlanError as e:
+                raise PlanError(f"of image {printable(name)}: {e.text}", subject=task.function) from None
     return OwnCodeAnswer(images=len(w.images))
 
 
-def _place(e: Exception) -> str:
+def _place(e: BaseException) -> str:
     last = traceback.extract_tb(e.__traceback__)[-1]
     return f"{Path(last.filename).name}:{last.lineno}, in {last.name}: {(last.line or '').strip()}"
 

@@ -15,12 +15,13 @@ from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
+from seatrial.diagnosis.begun import failed
 from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
 from seatrial.diagnosis.tap_job import TapAnswer
 from seatrial.diagnosis.task_metrics import truth_figures
-from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
+from seatrial.errors import BrokenProcessError, CodeRefusedError, PlanError, SeatrialError, UsageError, option
 from seatrial.faults.names import NAMES
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import Environment
@@ -90,7 +91,7 @@ def run_parity(
 ) -> ParityRecord:
     """look: what searches two models, where raw outputs differ.
 
-    Raises what preflight raises, and CellError where a process broke.
+    Raises what preflight raises, PlanError where the user's own code broke, BrokenProcessError where another process did.
     """
     side = side_of(plan, reference) if reference else reference_side(plan)
     other = candidate(side) if callable(candidate) else candidate
@@ -141,8 +142,10 @@ def diagnose_sides(
         same_by_plan=_same_by_plan(ready, side, other),
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
-    record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    figures, problem = _truth_figures(ready, work / "diagnosis", side, other)
+    at = work / "diagnosis"
+    ended = run_job(job.JOB, task, at, time_s + START_S, tell, time_option=option("max_time"))
+    record = _done(ended, "the diagnosis", at, BrokenProcessError)
+    figures, problem = _truth_figures(ready, at, side, other)
     warnings += [*record.warnings, *problem]
     task_figures = (*record.task, *figures)
     update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": task_figures}
@@ -181,7 +184,8 @@ def _taps(
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
-        _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
+        at = work / "candidate"
+        _done(run_job(own_code.JOB, task, at, TAP_S, tell), other.function, at, PlanError)
         return out, None, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
@@ -231,9 +235,9 @@ def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, 
     return found
 
 
-def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
+def _done(ended: Ended[AnswerT], what: str, folder: Path, otherwise: type[SeatrialError]) -> AnswerT:
     if ended.answer is None:
-        raise error_of(ended.failure) if ended.failure else CellError(f"{what} ended without a word")
+        raise failed(ended, what, folder, otherwise)
     return ended.answer
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from seatrial.diagnosis.explanation import Explanation as Explanation
+from seatrial.diagnosis.explanation import Found as Found
 from seatrial.diagnosis.fits import FITS, Fit, fitted
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
@@ -38,58 +40,6 @@ MOST_SEARCHED = 40
 WORSE = 1.5
 
 
-@dataclass(frozen=True)
-class Explanation:
-    """mutations: one, or a pair, in the order of the stages. left: the share of the difference that stays, 0 where the
-    candidate is reproduced; apart: how far from it images still are, on the mean; exact: whether none is, within the stage's
-    tolerance. seen on `images` images."""
-
-    mutations: tuple[Mutation, ...]
-    left: float
-    apart: float
-    exact: bool
-    images: int
-
-    @property
-    def explained(self) -> float:
-        return 1.0 - self.left
-
-    @property
-    def faults(self) -> tuple[str, ...]:
-        return tuple(m.fault for m in self.mutations)
-
-    @property
-    def parameters(self) -> int:
-        return sum(m.parameters for m in self.mutations)
-
-    @property
-    def rank(self) -> tuple[bool, float, int, int, float]:
-        """The best first: exact before near, then what leaves less, then the simpler."""
-        left = 0.0 if self.exact else self.left
-        return (not self.exact, left, *self.simplicity, self.left)
-
-    @property
-    def simplicity(self) -> tuple[int, int]:
-        """How much it takes for granted: mistakes, and numbers fitted to the candidate."""
-        return (len(self.mutations), self.parameters)
-
-
-@dataclass(frozen=True)
-class Found:
-    """best: the explanation, None where there is none. alike: others that these images cannot tell from it. runner_up: the next
-    best of another fault. near: what explains most, where nothing explains enough. enough: all that would do by itself, one a
-    fault. tried: how many mutations. untried: why some could not be."""
-
-    best: Explanation | None
-    alike: tuple[Explanation, ...] = ()
-    runner_up: Explanation | None = None
-    near: tuple[Explanation, ...] = ()
-    enough: tuple[Explanation, ...] = ()
-    tried: int = 0
-    untried: tuple[str, ...] = ()
-    out_of_time: bool = False
-
-
 @dataclass
 class Search:
     """One stretch's. base: the reference. differing and agreeing: images, by index, the most different first."""
@@ -103,6 +53,8 @@ class Search:
     _ways: dict[tuple[int, ...], Way | None] = field(default_factory=dict)
     _alone: dict[Mutation, float] = field(default_factory=dict)
     _one_is_exact: bool = False
+    _gives_up: bool = True
+    _seen: dict[Mutation, bool] = field(default_factory=dict)
     _untried: dict[str, None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -110,11 +62,13 @@ class Search:
         few = list(self.agreeing[: max(1, SEARCH_IMAGES // 4)])
         searched, others = self.differing[::2], self.differing[1::2]
         if len(self.differing) < 2 * FIRST_IMAGES:
-            searched, others = self.differing, self.differing
+            # So few are needed in full to tell mistakes apart, and one alone to find any.
+            others = [*others, *searched]
         self._first = [*searched[:FIRST_IMAGES], *few[:1]]
         self._search = [*searched[:SEARCH_IMAGES], *few]
         self._confirm = [*others[:CONFIRM_IMAGES], *self.agreeing[len(few) : len(few) + CONFIRM_IMAGES // 4], *few]
         self._confirm = list(dict.fromkeys(self._confirm))
+        self._again = len(set(searched[:SEARCH_IMAGES]) & set(self._confirm))
         # What numbers were fitted to must not be all that they are confirmed by.
         self._fitted = list(self.differing[::2][:FIRST_IMAGES])
 
@@ -122,17 +76,21 @@ class Search:
         """fits: made where no mutation without fitted numbers is exact."""
         singles = [(m,) for m in mutations]
         ranked = self._funnel(singles)
-        if self._one_is_exact and not ranked[0].exact:
-            # It was on the first images alone, for which others had been given up.
-            ranked = self._funnel(singles)
         found = self._named(ranked)
+        if self._one_is_exact and not (found.best and found.best.exact):
+            # It was on some images alone, and others had been given up for it.
+            self._gives_up = False
+            ranked = self._funnel(singles)
+            found = self._named(ranked)
         if not _complete(found) and self.in_time():
             made = fitted(fits, self.stretch, self.base, self._fitted)
             ranked = sorted([*ranked, *self._funnel([(m,) for m in made])], key=lambda e: e.rank)
             found = self._named(ranked)
         if not _complete(found) and self.in_time():
             found = self._with_pairs(found, ranked, mutations, fits)
-        return replace(found, tried=len(mutations), untried=tuple(self._untried), out_of_time=not self.in_time())
+        tried = sum(self._seen.values())
+        left = sum(m not in self._seen for m in mutations)
+        return replace(found, tried=tried, left=left, untried=tuple(self._untried), out_of_time=not self.in_time())
 
     def _with_pairs(
         self, alone: Found, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
@@ -155,7 +113,6 @@ class Search:
         first.sort(key=lambda e: e.rank)
         hopeful = [e for e in first if e.explained >= HOPELESS]
         more = [self._tried(e.mutations, self._search, 1 - HOPELESS) or e for e in hopeful[:MOST_SEARCHED]]
-        self._one_is_exact = any(e.exact for e in more)
         return (
             sorted(more, key=lambda e: e.rank) + hopeful[MOST_SEARCHED:] + [e for e in first if e.explained < HOPELESS]
         )
@@ -171,6 +128,8 @@ class Search:
             found = self._tried(mutations, self._first)
         if found and not pair:
             self._alone[mutations[0]] = found.left
+        if not pair and (found or self.in_time()):
+            self._seen[mutations[0]] = found is not None
         self._one_is_exact = self._one_is_exact or bool(found and found.exact)
         return found
 
@@ -239,18 +198,18 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            try:
-                compared = self.stretch.compared(way, i)
-            except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[_said(mutations, e)] = None
+            compared = self.stretch.compared(way, i)
+            if compared.broken:
+                self._untried[f"{_faults(mutations)}: {compared.broken}"] = None
                 return None
             after += compared.distance
             exact = exact and compared.same
             limit = most_left if k else of_one
             # Beside one that is exact the others only have to show that they are not.
-            if not exact and (self._one_is_exact or after > limit * before):
+            if not exact and ((self._one_is_exact and self._gives_up) or after > limit * before):
                 break
-        return Explanation(mutations, after / before if before else 1.0, after / (k + 1), exact, len(images))
+        again = self._again if images is self._confirm else 0
+        return Explanation(mutations, after / before if before else 1.0, after / (k + 1), exact, len(images), again)
 
     def _way(self, mutations: tuple[Mutation, ...]) -> Way | None:
         key = tuple(map(id, mutations))
@@ -266,7 +225,7 @@ class Search:
             except (SeatrialError, ValueError, KeyError):
                 way = None
             except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[_said(mutations, e)] = None
+                self._untried[f"{_faults(mutations)}: {type(e).__name__}: {str(e)[:120]}"] = None
                 way = None
             self._ways[key] = way
         return self._ways[key]
@@ -277,8 +236,8 @@ class Search:
         return self._base_distances[image]
 
 
-def _said(mutations: tuple[Mutation, ...], error: Exception) -> str:
-    return f"{' and '.join(m.fault for m in mutations)}: {type(error).__name__}: {str(error)[:120]}"
+def _faults(mutations: tuple[Mutation, ...]) -> str:
+    return " and ".join(m.fault for m in mutations)
 
 
 def _complete(found: Found) -> bool:

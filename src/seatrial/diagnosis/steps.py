@@ -121,7 +121,8 @@ def _own_input(subject: Subject, spec: pipelines.Pipeline) -> Step:
 
     def step(at: At) -> At:
         feeds = pipeline.allocate(1)
-        (geometry,) = pipeline.preprocess([at.value], feeds)
+        # The user's code may work in place, which nobody else must see.
+        (geometry,) = pipeline.preprocess([np.array(at.value)], feeds)
         return At(np.array(feeds[name]), geometry)
 
     return step
@@ -153,11 +154,13 @@ def _outputs(subject: Subject, spec: pipelines.Pipeline) -> Step:
 
 def _results(subject: Subject, spec: pipelines.Pipeline) -> Step:
     pipeline = build_pipeline(subject.name, spec, subject.model, subject.folder, subject.allow_code)
+    own_code = isinstance(spec.postprocess, pipelines.UserCode)
 
     def step(at: At) -> At:
         geometry = at.geometry
         assert geometry
-        return At(pipeline.postprocess(at.value, [geometry])[0], geometry)
+        outputs = [np.array(o) for o in at.value] if own_code else at.value
+        return At(pipeline.postprocess(outputs, [geometry])[0], geometry)
 
     return step
 

@@ -5,20 +5,19 @@ For: judging each stretch alone, so that a fault in front of it is not counted a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
-from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.limits import EXACT, Limits
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.runner import Runner
+from seatrial.diagnosis.runner import Runner, StepError, told
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
 from seatrial.diagnosis.way import At, Mates, Way
 from seatrial.errors import DataError, SeatrialError
@@ -27,7 +26,7 @@ from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
 # What a way raises that cannot be gone: a kernel of OpenCV's refuses levels between whole ones in its own words.
-CANNOT = (SeatrialError, ArgumentError, ValueError, cv2.error)
+CANNOT = (SeatrialError, ArgumentError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +39,12 @@ class Seen:
 
 @dataclass(frozen=True)
 class Compared:
-    """distance: how far the two are from each other; same: whether that is within the stage's limits."""
+    """distance: how far the two are from each other; same: whether that is within the stage's limits. broken: what a step
+    raised that no check of seatrial's does, '' where none did."""
 
     distance: float
     same: bool
+    broken: str = ""
 
 
 class Stretch:
@@ -66,7 +67,9 @@ class Stretch:
         self._shown, self._runner, self._reference = shown, runner, reference
         self._limits = limits
         self._reversed_at = reversed_at
-        self._seen = cache(self._look)
+
+    def _seen(self, image: int) -> Seen:
+        return self._runner.kept(self, image, lambda: self._look(image))
 
     def _look(self, image: int) -> Seen:
         taps = self._shown.load(self.names[image])
@@ -75,13 +78,34 @@ class Stretch:
             return Seen(None, own)
         # Where its pixels went is the reference's belief until a mutation says otherwise.
         geometry = self._runner.at(self._reference, image, self.start).geometry
-        return Seen((self.start, At(self._value(taps, image, self.start), geometry)), own)
+        return Seen((self.start, At(self._begin(taps, image), geometry)), own)
+
+    def _begin(self, taps: ImageTaps, image: int) -> Any:
+        value = self._value(taps, image, self.start)
+        return in_type(value, self.own(self._reference, image, INPUT).value.dtype) if self.start == INPUT else value
+
+    def refused(self, way: Way) -> str:
+        """Why the reference cannot go on from what the candidate has at the end; '' where it can. Of one image that it does
+        not look like the reference's own."""
+        following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end != RESULTS else []
+        for stage in following:
+            onward = Stretch(self.end, stage, self.names, self._shown, self._runner, self._reference, self._limits)
+            for i, name in enumerate(self.names):
+                own, theirs = (_kind(v) for v in (self.own(way, i, self.end).value, self.candidate(i)))
+                if own == theirs:
+                    continue
+                try:
+                    onward.made(way, i)
+                except CANNOT:
+                    return f"is {theirs} where the reference has {own}, first of {name}"
+        return ""
 
     def _value(self, taps: ImageTaps, image: int, stage: str) -> Any:
         if stage == OUTPUTS:
             reference = self._runner.at(self._reference, image, OUTPUTS).value
             names = [o.name for o in self._reference.subject.model.outputs]
-            return [_as(taps.outputs[n], r) for n, r in zip(names, reference, strict=True)]
+            own = outputs_in_order(taps.outputs, names)
+            return [_as(o, r) for o, r in zip(own, reference, strict=True)] if len(own) == len(reference) else own
         if stage == RESULTS:
             return taps.results
         value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
@@ -126,22 +150,33 @@ class Stretch:
         """What a way has at a stage by itself, from the image's bytes."""
         return self._runner.at(way, image, stage)
 
+    @cached_property
+    def _order(self) -> list[str]:
+        return list(self._shown.names)
+
+    def place(self, image: int) -> int:
+        """Where the candidate had it in its order."""
+        return self._order.index(self.names[image])
+
     def _among_mates(self, way: Way, mates: Mates, image: int) -> At:
         """Others begin at the candidate's own values too, as far as these are known. Where its pixels went stays its own."""
         places = {name: k for k, name in enumerate(self.names)}
-        order = list(self._shown.names)
-        others = [order[k] for k in mates.of(order.index(self.names[image]), len(order))]
+        order = self._order
+        others = [order[k] for k in mates.of(self.place(image), len(order))]
         if not set(others) <= set(places):
             raise ValueError("an image that has a part in this one is on one side alone")
-        theirs = [self._runner.at(way, places[o], mates.source, self._seen(places[o]).begun) for o in others]
         own = self._runner.at(way, image, mates.source, self._seen(image).begun)
-        at = At(mates.make(own, theirs), own.geometry)
+        # One that is made twice may be two: not all is kept, and who mixes rows knows its own by what it is.
+        theirs = [own if places[o] == image else self.at(way, places[o], mates.source) for o in others]
+        at = At(told(mates.make, own, theirs), own.geometry)
         return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
 
     def compared(self, way: Way, image: int) -> Compared:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
         try:
             made = self.made(way, image)
+        except StepError as e:
+            return Compared(MISMATCH, False, e.text)
         except CANNOT:
             return Compared(MISMATCH, False)
         theirs = self.candidate(image)
@@ -174,6 +209,24 @@ def _as(given: Array, reference: Array) -> Array:
         if (1, *short) == tuple(long):
             return given.reshape(reference.shape)
     return given
+
+
+def in_type(given: Array, dtype: Any) -> Array:
+    """A log of the input in another type than the model's, in the model's where that changes no value."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        cast = given.astype(dtype, copy=False)
+    return cast if EXACT[INPUT].holds(given, cast) else given
+
+
+def outputs_in_order(given: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
+    """As the model has them, by its names; of a log that calls some otherwise, in its own order."""
+    return [given[n] for n in names] if set(names) <= set(given) else list(given.values())
+
+
+def _kind(value: Any) -> str:
+    """'(1, 3, 320, 320) float32', of outputs each."""
+    arrays = value if isinstance(value, list) else [value]
+    return " and ".join(f"{a.shape} {a.dtype}" for a in arrays)
 
 
 def check_names(reference: Sequence[str], shown: Shown) -> tuple[list[str], list[str], list[str]]:

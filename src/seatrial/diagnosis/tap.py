@@ -12,13 +12,15 @@ from seatrial.cells.preflight import Ready
 from seatrial.cells.prepare import prepare_variants, workload_of
 from seatrial.cells.watch import Watcher
 from seatrial.diagnosis import tap_job
+from seatrial.diagnosis.begun import failed
 from seatrial.diagnosis.sides import Side
 from seatrial.diagnosis.tap_job import TapAnswer, TapTask
-from seatrial.errors import CellError, error_of
+from seatrial.errors import BrokenProcessError, CellError, PlanError
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.job import Tell
 from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.workload import PipelineWorkload
+from seatrial.plan.pipelines import UserCode
 
 
 def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorkload:
@@ -45,10 +47,13 @@ def tap_side(
         together=largest_batch(ready),
         alone_s=alone_s,
     )
-    ended = run_job(tap_job.JOB, task, run.work / f"tap.{side.id}", timeout_s, tell)
+    folder = run.work / f"tap.{side.id}"
+    ended = run_job(tap_job.JOB, task, folder, timeout_s, tell)
     ready.inputs.check(side.pipeline)
     if ended.answer is None:
-        raise error_of(ended.failure, side.id) if ended.failure else CellError(f"{side.id} ended without a word")
+        spec = task.workload.spec
+        own_code = any(isinstance(s, UserCode) for s in (spec.preprocess, spec.postprocess))
+        raise failed(ended, side.id, folder, PlanError if own_code else BrokenProcessError, side.id)
     return ended.answer
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.begun import begin
 from seatrial.diagnosis.calibration import InputRange, calibrated_range
 from seatrial.errors import PlanError, SeatrialError, printable, short_list
 from seatrial.history.records.diagnosis import Invariant
@@ -60,7 +61,7 @@ class TapAnswer:
     input_range: InputRange | None = None
 
 
-def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
+def tap(task: TapTask, folder: Path, tell: Tell) -> TapAnswer:
     w = task.workload
     with _named(w, [name for _, name in w.images[: w.batch]]):
         opened = open_pipeline(w, tell)
@@ -74,6 +75,7 @@ def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
             for start in range(0, len(w.images), w.batch):
                 tell("tapping", start / len(w.images))
                 names = [name for _, name in w.images[start : start + w.batch]]
+                begin(folder, names)
                 with _named(w, names):
                     rows = taps.of_batch(start, len(names))
                 for k, (name, found) in enumerate(zip(names, rows, strict=True)):
@@ -103,7 +105,7 @@ def _named(w: PipelineWorkload, names: Sequence[str]) -> Iterator[None]:
         yield
     except (SeatrialError, MemoryError):
         raise
-    except Exception as e:
+    except (Exception, SystemExit, KeyboardInterrupt) as e:
         traceback.print_exc()
         last = traceback.extract_tb(e.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}, in {last.name}"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.search import Found
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
 from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.way import Way

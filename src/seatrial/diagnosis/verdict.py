@@ -13,7 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
@@ -82,13 +82,41 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
     where = f"the pipelines part at '{stage}' on {len(first.differing)} of {count_of(count, 'image')}"
     found = [p.found.best for p in diverging if p.found and p.found.best]
     if not found and all(p.on_purpose for p in diverging):
+        if any(p.stretch.end == RESULTS for p in diverging):
+            return (
+                "DIFFER",
+                f"{where}: they run two models, whose outputs are not of one kind; nothing differs in front of them",
+            )
         return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
     if not found and _no_more_than_itself(compared, diverging):
         return "INCONCLUSIVE", f"{where}, but by no more than the reference differs from itself: {_unstable(compared)}"
     nan = _nan_said(compared, first, way)
     if not found and not any(p.too_little for p in diverging):
-        return "DIFFER", f"{where}{UNEXPLAINED}{nan}{_precision_said(compared, first, way)}"
+        return (
+            "DIFFER",
+            f"{where}{_unexplained(diverging)}{_type_said(first)}{nan}{_precision_said(compared, first, way)}",
+        )
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
+
+
+def _type_said(part: Part) -> str:
+    """Of an input in half the digits, whose rounding is a difference like any other."""
+    stretch = part.stretch
+    if stretch.end != INPUT or stretch.candidate(part.differing[0]).dtype != np.float16:
+        return ""
+    return "; its input is float16, which rounds each value: log what the model is given, as it is given"
+
+
+def _unexplained(diverging: Sequence[Part]) -> str:
+    found = [p.found for p in diverging if p.found]
+    tried, left = sum(f.tried for f in found), sum(f.left for f in found)
+    if left and not tried:
+        return ", and time was up before any known mistake had been tried"
+    if left:
+        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
+    if any(f.out_of_time for f in found):
+        return f"{UNEXPLAINED} alone; time was up before pairs had been tried"
+    return UNEXPLAINED
 
 
 def _what(part: Part) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
-from seatrial.errors import DataError, ModelError, UsageError, error_of, option
+from seatrial.errors import BrokenProcessError, DataError, ModelError, UsageError, error_of, option
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, ModelWorkload, PipelineWorkload
@@ -91,7 +91,7 @@ def models(
         ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("timeout"))
     if ended.answer is None:
         assert ended.failure is not None
-        raise error_of(ended.failure)
+        raise error_of(ended.failure, "", BrokenProcessError)
     return ended.answer
 
 

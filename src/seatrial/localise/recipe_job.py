@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from seatrial.errors import error_of, option
+from seatrial.errors import BrokenProcessError, error_of, option
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.process import run_job
 from seatrial.jobs.workload import STRICT, PipelineWorkload
@@ -46,7 +46,7 @@ def recipe_of(
     """What find_recipe says, on the inputs that localise.models would take.
 
     Raises:
-        SeatrialError: of any kind, as find_recipe raises them; CellError where it took too long.
+        SeatrialError: of any kind, as find_recipe raises them; BrokenProcessError where it took too long.
     """
     workload = workload_of(inspect_model(model), "onnxruntime-cpu", threads, shapes or {})
     task = RecipeTask(
@@ -56,7 +56,7 @@ def recipe_of(
         ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("timeout"))
     if ended.answer is None:
         assert ended.failure is not None
-        raise error_of(ended.failure)
+        raise error_of(ended.failure, "", BrokenProcessError)
     return ended.answer.found
 
 

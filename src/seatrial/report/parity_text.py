@@ -80,7 +80,9 @@ def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
 
 
 def _scope(record: ParityRecord) -> str:
-    tried = f", {count_of(record.tried, 'mistake')} tried" if record.tried else ""
+    of = f" of {record.tried + record.left}" if record.left else ""
+    tried = f", {record.tried}{of} mistakes tried" if record.tried != 1 or of else ", 1 mistake tried"
+    tried = tried if record.tried or of else ""
     return f"{count_of(record.images, 'image')}{tried}, {format_seconds(record.wall_s)}"
 
 

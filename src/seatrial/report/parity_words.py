@@ -53,6 +53,8 @@ def explained_said(d: Diagnosis) -> str:
     if d.evidence or d.explained is None:
         return d.evidence
     confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
+    if d.again:
+        confirmed += f", {d.again} of which it was found on, as so few differ"
     if d.exact:
         how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
     else:
@@ -101,7 +103,7 @@ def fix_said(d: Diagnosis) -> str:
 
 def is_unexplained(record: ParityRecord) -> bool:
     """Whether mistakes were tried, and none is it: of two models, which differ on purpose, none is tried."""
-    return record.verdict == "DIFFER" and not record.diagnosis and record.tried > 0
+    return record.verdict == "DIFFER" and not record.diagnosis and record.tried + record.left > 0
 
 
 def _sentence(said: str) -> str:
@@ -113,6 +115,12 @@ def nothing_said(record: ParityRecord) -> list[str]:
     first = record.first_divergence
     tried = count_of(record.tried, "known mistake")
     said = [f"none of {tried} that were tried explains it"]
+    if record.left and not record.tried:
+        said = ["time was up before any known mistake had been tried"]
+    elif record.left:
+        said = [
+            f"time was up after {record.tried} of {count_of(record.tried + record.left, 'known mistake')}, none explains it"
+        ]
     if record.too_little:
         said = [f"{record.too_little}, which is too little to tell which of {tried} it is"]
     if first is not None:

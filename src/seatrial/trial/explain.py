@@ -72,7 +72,7 @@ def _words(record: ParityRecord) -> str:
         faults = " and ".join(dict.fromkeys(d.fault for d in named))
         return f"known mistake: {faults}, at '{named[0].stage}'"
     if record.verdict == "DIFFER":
-        return f"no known mistake explains it: {record.reason}"
+        return record.reason if record.left else f"no known mistake explains it: {record.reason}"
     return ""
 
 

@@ -65,6 +65,8 @@ class Diagnosis(Frozen):
     explained: float | None = None
     exact: bool = False
     confirmed: int = 0
+    again: int = 0
+    """Of these, such as it was found on too: of few images that differ there are no others."""
     evidence: str = ""
     runner_up: OtherFault | None = None
     alike: tuple[OtherFault, ...] = ()
@@ -129,6 +131,8 @@ class ParityRecord(Frozen):
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
     created: str = ""
+    left: int = 0
+    """Mistakes that were not tried, as time was up."""
     wall_s: float = 0.0
     environment: Environment | None = None
 

@@ -1,0 +1,65 @@
+"""How well a mistake, made in the reference, gives what the candidate gave: what a search finds.
+
+For: data. Not for: searching (search.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seatrial.diagnosis.mutation import Mutation
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """mutations: one, or a pair, in the order of the stages. left: the share of the difference that stays, 0 where the
+    candidate is reproduced; apart: how far from it images still are, on the mean; exact: whether none is, within the stage's
+    tolerance. seen on `images` images, of which `again` are such that differ and that it was found on."""
+
+    mutations: tuple[Mutation, ...]
+    left: float
+    apart: float
+    exact: bool
+    images: int
+    again: int = 0
+
+    @property
+    def explained(self) -> float:
+        return 1.0 - self.left
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return tuple(m.fault for m in self.mutations)
+
+    @property
+    def parameters(self) -> int:
+        return sum(m.parameters for m in self.mutations)
+
+    @property
+    def rank(self) -> tuple[bool, float, int, int, float]:
+        """The best first: exact before near, then what leaves less, then the simpler."""
+        left = 0.0 if self.exact else self.left
+        return (not self.exact, left, *self.simplicity, self.left)
+
+    @property
+    def simplicity(self) -> tuple[int, int]:
+        """How much it takes for granted: mistakes, and numbers fitted to the candidate."""
+        return (len(self.mutations), self.parameters)
+
+
+@dataclass(frozen=True)
+class Found:
+    """best: the explanation, None where there is none. alike: others that these images cannot tell from it. runner_up: the next
+    best of another fault. near: what explains most, where nothing explains enough. enough: all that would do by itself, one a
+    fault. tried: how many mutations, each counted once; left: how many were not, as time was up. untried: why some could not
+    be."""
+
+    best: Explanation | None
+    alike: tuple[Explanation, ...] = ()
+    runner_up: Explanation | None = None
+    near: tuple[Explanation, ...] = ()
+    enough: tuple[Explanation, ...] = ()
+    tried: int = 0
+    left: int = 0
+    untried: tuple[str, ...] = ()
+    out_of_time: bool = False
