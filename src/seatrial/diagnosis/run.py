@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.answers import answers_as_taps
+from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import tap_side, workload_of_side
 from seatrial.diagnosis.task_metrics import task_figures
 from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
-from seatrial.faults.names import NAMES
 from seatrial.history.records import Environment
-from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
+from seatrial.history.records.diagnosis import ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.job import AnswerT, Tell
 from seatrial.jobs.process import Ended, run_job
@@ -122,8 +121,8 @@ def diagnose_sides(
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
     figures, problem = _task_figures(ready, work / "diagnosis", side, other)
     warnings += [*record.warnings, *problem]
-    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": tuple(figures)}
-    return _finished(record.model_copy(update=update), ready, side)
+    update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": tuple(figures)}
+    return _finished(record.model_copy(update=update), ready, side, other)
 
 
 def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
@@ -168,42 +167,17 @@ def _task_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> t
         return [], [Warning("task-not-judged", f"both sides' results cannot be held against each other: {e}")]
 
 
-def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:
-    """What the plan itself says differently of both; it may say so while the code does otherwise."""
-    if other.side is None:
-        return ()
-    own, theirs = (ready.plan.plan.pipelines[s.pipeline].model_dump() for s in (side, other.side))
-    found = [
-        f"{key}: {_said(a)} against {_said(b)}"
-        for key, (a, b) in _pairs(own, theirs).items()
-        if a != b and key != "extends"
-    ]
-    names = ("backend", "precision", "batch", "threads")
-    pairs = [(n, getattr(side, n), getattr(other.side, n)) for n in names]
-    return (*found, *(f"{n}: {a} against {b}" for n, a, b in pairs if a != b))
-
-
-def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values of both by dotted key."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in dict.fromkeys((*a, *b)):
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            found |= _pairs(x, y, f"{within}{key}.")
-        else:
-            found[within + key] = (x, y)
-    return found
-
-
 def _done(ended: Ended[AnswerT], what: str) -> AnswerT:
     if ended.answer is None:
         raise error_of(ended.failure) if ended.failure else CellError(f"{what} ended without a word")
     return ended.answer
 
 
-def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
+def _finished(record: ParityRecord, ready: Ready, side: Side, other: Candidate) -> ParityRecord:
     """With what only this process knows: the plan's lines, its warnings, the machine."""
-    found = tuple(_with_fix(d, ready.plan, side) for d in record.diagnosis)
+    found = tuple(
+        with_fix(d, ready.plan, side.pipeline, other.side.pipeline if other.side else "") for d in record.diagnosis
+    )
     return record.model_copy(
         update={
             "diagnosis": found,
@@ -211,21 +185,3 @@ def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
             "environment": Environment.model_validate(environment()),
         }
     )
-
-
-def _said(value: object) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_said, value))}]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
-    """at: the plan's line that says what the reference does, with its value."""
-    assert d.fault in NAMES
-    keys = d.at.split(".")
-    value: object = plan.plan.pipelines[side.pipeline]
-    for key in keys:
-        value = getattr(value, key, None)
-    where = plan.where(("pipelines", side.pipeline, *keys))
-    said = f"{where}: {_said(value)}" if isinstance(value, str | int | float | tuple) else where
-    return d.model_copy(update={"at": said})

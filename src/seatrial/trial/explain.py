@@ -80,8 +80,8 @@ def _is_of_answers(d: Decision) -> bool:
 
 
 def _with_reason(d: Decision, cells: Sequence[CellRecord], reasons: Mapping[str, str]) -> Decision:
-    """reasons: by the cell that was looked into. Another batch or number of threads may well be wrong by the same, which is said
-    as what it is; another backend or precision has mistakes of its own."""
+    """reasons: by the cell that was looked into. Another batch or number of threads may be wrong by the same, which is said as
+    what it is; another backend or precision has mistakes of its own."""
     if not _is_of_answers(d):
         return d
     words = reasons.get(d.cell)

@@ -68,8 +68,9 @@ class Diagnosis(Frozen):
     telling: str = ""
     effect: FaultEffect | None = None
     fix: str = ""
+    """What the candidate must do; of a pipeline of the plan that is declared otherwise, its line and what belongs there."""
     at: str = ""
-    """The line of the plan that says what the reference does."""
+    """The line of the plan that says what the reference does; '' of a mistake that no key is about."""
 
 
 class Invariant(Frozen):
