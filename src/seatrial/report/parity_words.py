@@ -87,7 +87,12 @@ def alike_said(d: Diagnosis) -> str:
 def effect_said(e: FaultEffect) -> str:
     low, high = e.interval or (None, None)
     between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    between += f", on {count_of(e.images, 'image')}" if e.images else ""
+    said = f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    if e.moved_px is None:
+        return said
+    none = "; none that this shows" if e.within == e.without else ""
+    return f"{said}{none}; matched boxes move by at most {e.moved_px:.2g} pixels"
 
 
 def fix_said(d: Diagnosis) -> str:

@@ -44,12 +44,15 @@ class OtherFault(Frozen):
 
 
 class FaultEffect(Frozen):
-    """What the fault does to the task: the reference's own results with and without it. unit: what agrees."""
+    """What the fault does to the task: the reference's own results with and without it, on so many images, drawn at random of
+    all that were compared. metric: what agrees. moved_px: by so much a side of a matched box moves at most, in pixels."""
 
     metric: str
     without: float
     within: float
     interval: tuple[float | None, float | None] | None = None
+    images: int = 0
+    moved_px: float | None = None
 
 
 class Diagnosis(Frozen):
