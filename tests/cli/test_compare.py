@@ -317,13 +317,13 @@ def test_exit_codes(here, rounds, ratios, code, verdict):
     ("words", "a", "b"),
     [
         (["trial.yaml"], "baseline", "candidate"),
-        (["trial.yaml:third"], "third", "third"),
+        pytest.param(["trial.yaml:third"], "third", "third", marks=pytest.mark.slow),
         (["trial.yaml:third", "trial.yaml:baseline"], "third", "baseline"),
-        (["trial.yaml:", "trial.yaml"], "baseline", "candidate"),
-        (["trial.yaml", "trial.yaml:third"], "baseline", "third"),
+        pytest.param(["trial.yaml:", "trial.yaml"], "baseline", "candidate", marks=pytest.mark.slow),
+        pytest.param(["trial.yaml", "trial.yaml:third"], "baseline", "third", marks=pytest.mark.slow),
         (["single.yaml"], "baseline", "baseline"),
-        (["demo"], "baseline", "candidate"),
-        (["demo:candidate", "demo:baseline"], "candidate", "baseline"),
+        pytest.param(["demo"], "baseline", "candidate", marks=pytest.mark.slow),
+        pytest.param(["demo:candidate", "demo:baseline"], "candidate", "baseline", marks=pytest.mark.slow),
     ],
 )
 def test_plans_and_their_pipelines(here, rounds, words, a, b):

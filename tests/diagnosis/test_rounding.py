@@ -77,6 +77,12 @@ def test_a_class_may_be_another_only_where_two_are_as_good(candidate, may):
     assert may_be_rounding(classes([3, 5], [0.500, 0.498]), candidate, SPEC) is may
 
 
+@pytest.mark.parametrize(("scores", "may"), [([0.902, 0.6], True), ([0.3, 0.6], False), ([np.nan, np.nan], True)])
+def test_labels_of_other_scores_are_others(scores, may):
+    one, other = (Labels(np.array([4, 2]), np.array(s, np.float32)) for s in ([0.9, 0.6], scores))
+    assert may_be_rounding(one, other, SPEC) is may
+
+
 def test_unlike_kinds_texts_and_none_are_no_rounding():
     mask = SemanticMask(np.zeros((4, 4), np.uint8))
     assert not may_be_rounding(mask, boxes(), SPEC)

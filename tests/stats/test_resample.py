@@ -69,8 +69,10 @@ POPULATIONS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("limit", [0.005, 0.02, 0.1])
-@pytest.mark.parametrize("name", POPULATIONS)
+@pytest.mark.parametrize("limit", [pytest.param(0.005, marks=pytest.mark.slow), 0.02, 0.1])
+@pytest.mark.parametrize(
+    "name", [n if n in ("rare", "diffuse") else pytest.param(n, marks=pytest.mark.slow) for n in POPULATIONS]
+)
 def test_a_drop_at_the_limit_passes_one_time_in_twenty_at_most(name, limit):
     for images in (8, 32, 128, 300, 800):
         losses = POPULATIONS[name](np.random.default_rng([images, len(name)]), (images, SETS), limit)

@@ -42,9 +42,12 @@ STREAMS = {
 } | {f"ar{rho}": (partial(ar1, rho=rho), ndtri) for rho in (0.3, 0.6, 0.8, 0.9)}
 
 
-@pytest.mark.parametrize("n", [400, 2000])
+# A stream with memory and one without by default, the others where there is time.
+@pytest.mark.parametrize("n", [400, pytest.param(2000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("quantile", [0.5, 0.9, 0.99])
-@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize(
+    "name", [n if n in ("heavy", "ar0.6") else pytest.param(n, marks=pytest.mark.slow) for n in STREAMS]
+)
 def test_the_interval_covers_the_true_quantile_as_often_as_it_says(name, quantile, n):
     stream, true_quantile = STREAMS[name]
     truth = true_quantile(quantile)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from seatrial.cli.output import console, shown, write_json
 from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, QuietOption, app, command
 from seatrial.cli.words import LONGEST_S
-from seatrial.errors import DataError, ExitCode, UsageError, count_of, short_list
+from seatrial.errors import DataError, ExitCode, UsageError, count_of, printable, short_list
 from seatrial.report.hanging import hanging, sentence
 
 if TYPE_CHECKING:
@@ -128,14 +128,17 @@ def check(
     given = images_in(images) if images else None
     with out.status("reading the taps") as status:
         found = check_taps(taps, given, lambda share: status.update(f"reading the taps … {share:.0%}"))
-    _print(out, folder, found)
+    _print(out, taps, folder, found)
     write_json(json, _json(taps, found))
     return ExitCode.BAD_INPUT if found.problems else ExitCode.PASS
 
 
-def _print(out: Console, folder: Path, found: TapsCheck) -> None:
+def _print(out: Console, taps: TapsFolder, folder: Path, found: TapsCheck) -> None:
     well = "sound" if not found.problems else f"{found.sound} of {found.images} are sound"
     sentence(out, f"{folder}: {count_of(found.images, 'image')}; {well}")
+    for what, said in (("precision", taps.manifest.precision), ("backend", taps.manifest.backend)):
+        if said:
+            hanging(out, (f"  {what}: ", ""), printable(said))
     for stage, values in found.seen.items():
         hanging(out, (f"  {stage}: ", ""), short_list(values, 3))
     for problem in found.problems[:MOST_LINES]:
@@ -149,6 +152,8 @@ def _print(out: Console, folder: Path, found: TapsCheck) -> None:
 def _json(taps: TapsFolder, found: TapsCheck) -> dict[str, object]:
     return {
         "producer": taps.manifest.producer,
+        "precision": taps.manifest.precision,
+        "backend": taps.manifest.backend,
         "images": found.images,
         "sound": found.sound,
         "stages": {stage: list(values) for stage, values in found.seen.items()},

@@ -11,23 +11,28 @@ import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.effect import effect_of
+from seatrial.diagnosis.evidence import NotFinite
 from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import telling_said
+from seatrial.diagnosis.verdict import judged
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of, short_list
+from seatrial.history.records import ParityResult
 from seatrial.history.records.diagnosis import (
     Diagnosis,
     OtherFault,
     ParityRecord,
-    ParityVerdict,
     StageDifference,
     WorstImage,
 )
 from seatrial.warning import Warning
 
-# Of fewer, that they are equal says nothing of the next one.
-LEAST_IMAGES = 4
+_CURES = {
+    INPUT: "look for a division by 0 in what prepares the image",
+    OUTPUTS: "look for overflow of a reduced precision, or broken weights, or take another reference",
+    RESULTS: "look at its raw outputs, and at what the postprocess makes of them",
+}
 MOST_WORST = 8
 _METRICS = {
     DECODED: "mean |Δ| over the image's mean deviation",
@@ -38,14 +43,21 @@ _METRICS = {
 }
 
 
-def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> ParityRecord:
-    """way: the reference. Names are as the user gave them."""
+def conclude(
+    compared: Comparison,
+    way: Way,
+    reference: str,
+    candidate: str,
+    agreement: ParityResult | None = None,
+    same_by_plan: bool = False,
+) -> ParityRecord:
+    """way: the reference. Names are as the user gave them. agreement, same_by_plan: see verdict.judged."""
     stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
-    verdict, reason = _verdict(compared, way, diverging)
+    found = judged(compared, way, agreement, same_by_plan)
     return ParityRecord(
-        verdict=verdict,
-        reason=reason,
+        verdict=found.verdict,
+        reason=found.reason,
         reference=reference,
         candidate=candidate,
         images=len(compared.names),
@@ -55,9 +67,10 @@ def conclude(compared: Comparison, way: Way, reference: str, candidate: str) -> 
         near=tuple(
             _other(e) for part, _ in diverging[:1] if part.found and not part.found.best for e in part.found.near
         ),
+        too_little=next((part.too_little for part, _ in diverging), ""),
         worst_images=_worst(compared, [part for part, _ in diverging]),
-        warnings=tuple(_warnings(compared)),
-        tried=sum(part.found.tried for part, _ in diverging if part.found),
+        warnings=(*_of_reference(compared, found.not_finite), *_warnings(compared)),
+        tried=sum(part.found.tried for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )
 
@@ -72,46 +85,6 @@ def _stage(part: Part, floor: float) -> StageDifference:
         images=len(part.differing),
         of=len(part.distances),
     )
-
-
-def _verdict(
-    compared: Comparison, way: Way, diverging: Sequence[tuple[Part, StageDifference]]
-) -> tuple[ParityVerdict, str]:
-    if diverging:
-        _, stage = diverging[0]
-        found = [p.found.best for p, _ in diverging if p.found and p.found.best]
-        where = f"the pipelines part at '{stage.stage}' on {stage.images} of {count_of(stage.of, 'image')}"
-        if not found and all(p.on_purpose for p, _ in diverging):
-            return "DIFFER", f"{where}: they run two models; nothing differs in front of the models or behind them"
-        if not found:
-            return "DIFFER", f"{where}, and no known mistake explains it"
-        return "DIFFER", f"{where}: {', then '.join(_what(p) for p, _ in diverging)}"
-    if not compared.parts:
-        return "INCONCLUSIVE", "the candidate shows no stage that the reference has"
-    if len(compared.names) < LEAST_IMAGES:
-        few = count_of(len(compared.names), "image")
-        return "INCONCLUSIVE", f"nothing differs on {few}; expected at least {LEAST_IMAGES} to call that equal"
-    if [p.stretch.end for p in compared.parts] == [RESULTS] and _says_nothing(compared.parts[0], way):
-        return "INCONCLUSIVE", "no image has a result on either side, which two unlike pipelines may have in common"
-    odd = [(p.stretch.end, len(p.differing)) for p in compared.parts if p.differing]
-    if odd:
-        said = ", ".join(f"{count_of(n, 'image')} at '{stage}'" for stage, n in odd)
-        return "EQUAL", f"within what another runtime's rounding makes: {said} of {len(compared.names)} differ"
-    shown = ", ".join(p.stretch.end for p in compared.parts)
-    return "EQUAL", f"nothing differs on {count_of(len(compared.names), 'image')} at any stage that is shown ({shown})"
-
-
-def _what(part: Part) -> str:
-    if part.on_purpose:
-        return f"other outputs, of another model, at '{part.stretch.end}'"
-    if part.found and part.found.best:
-        return " and ".join(dict.fromkeys(part.found.best.faults))
-    return f"what no known mistake explains at '{part.stretch.end}'"
-
-
-def _says_nothing(part: Part, way: Way) -> bool:
-    results = [part.stretch.made(way, i).value for i in range(len(part.distances))]
-    return all(r is None or (hasattr(r, "__len__") and not len(r)) for r in results)
 
 
 def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
@@ -152,6 +125,23 @@ def _worst(compared: Comparison, diverging: Sequence[Part]) -> tuple[WorstImage,
         WorstImage(name=compared.names[i], stage=part.stretch.end, value=part.distances[i])
         for i in part.differing[:MOST_WORST]
     )
+
+
+def _of_reference(compared: Comparison, odd: Sequence[NotFinite]) -> list[Warning]:
+    """What makes it a poor yardstick."""
+    found = []
+    for o in odd:
+        where = f"{count_of(len(o.images), 'image')} of {len(compared.names)}, first {compared.names[o.images[0]]}"
+        said = f"the reference itself has NaN or infinity at {o.said}, on {where}; nothing can be held against that"
+        found.append(Warning("reference-not-finite", said, _CURES[o.stage]))
+    for said in compared.limits.unstable:
+        said = f"the reference gives other answers the second time: {said}"
+        found.append(
+            Warning("reference-not-stable", said, "take out what is random, or compare with a backend that is not")
+        )
+    for said in compared.limits.unmeasured:
+        found.append(Warning("floor-not-measured", f"what the reference differs from itself by is not known: {said}"))
+    return found
 
 
 def _warnings(compared: Comparison) -> list[Warning]:

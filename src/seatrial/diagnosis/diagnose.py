@@ -6,7 +6,7 @@ For: the order of things. Not for: starting the process (job.py), or saying it (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,12 +15,14 @@ from seatrial.diagnosis.distance import mean
 from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.every import mutations_of
-from seatrial.diagnosis.result_fits import result_fits
+from seatrial.diagnosis.result_distance import scores_of
+from seatrial.diagnosis.result_fits import SHIFT, result_fits
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Found, Search
 from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
+from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
 from seatrial.pipeline.results import Result
 from seatrial.taps.shown import Shown
@@ -30,7 +32,8 @@ from seatrial.taps.shown import Shown
 class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
     differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
-    they should."""
+    they should. rounding: no known mistake explains the difference, and it is no more than another runtime's rounding makes.
+    too_little: what is odd of the candidate, so that any of several mistakes may have made it."""
 
     stretch: Stretch
     distances: Sequence[float]
@@ -38,10 +41,12 @@ class Part:
     found: Found | None
     way: Way
     on_purpose: bool = False
+    rounding: bool = False
+    too_little: str = ""
 
     @property
     def diverges(self) -> bool:
-        return self.found is not None or self.on_purpose
+        return (self.found is not None and not self.rounding) or self.on_purpose
 
 
 @dataclass(frozen=True)
@@ -59,7 +64,7 @@ class Comparison:
     def reference_results(self, way: Way) -> Iterator[Result]:
         """The reference's own, image by image, from the encoded bytes."""
         stretch = self.parts[-1].stretch
-        return (stretch.whole(way, i).value for i in range(len(self.names)))
+        return (stretch.own(way, i, RESULTS).value for i in range(len(self.names)))
 
 
 def compare(
@@ -71,14 +76,16 @@ def compare(
     time_s: float,
     other_model: bool = False,
     limits: Limits = Limits(),
+    colors: Mapping[str, str] | None = None,
     tell: Callable[[str, float], None] = lambda _step, _share: None,
 ) -> Comparison:
     """way: the reference. encoded: an image's bytes, by its name. time_s: for all of it; what is not done by then is left.
-    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it."""
+    other_model: the candidate is known to run another model than the reference. limits: how far it may be from it. colors: of
+    its decoded and resized images, as far as it says so."""
     began = time.monotonic()
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
-    reversed_at = _reversed_at(way, runner, both, shown)
+    reversed_at = _reversed_at(way, runner, both, shown, colors or {})
     stages = [s for s in in_order(shown.stages) if s in way.steps]
     parts: list[Part] = []
     start, current = ENCODED, way
@@ -124,14 +131,16 @@ def _part(
     tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
     rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
     if rounding:
-        # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything.
-        found = search.find([m for m in tried if not m.parameters and m.stage != OUTPUTS], ())
+        # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything: but
+        # rounding moves no box the same way as all others.
+        found = search.find([m for m in tried if (not m.parameters or m.fault == SHIFT) and m.stage != OUTPUTS], ())
     else:
         found = search.find(tried)
     if rounding and found.best is None:
-        return replace(part, way=before)
+        return replace(part, found=found, way=before, rounding=True)
+    found, too_little = named_by_chance(part.stretch, way, found)
     explained = _with(before, found.best.mutations) if found.best else before
-    return replace(part, found=found, way=explained)
+    return replace(part, found=found, way=explained, too_little=too_little)
 
 
 def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
@@ -147,17 +156,26 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:
-    """Of every image that differs."""
+    """Of every image that differs. A score that is NaN in a log of scores is no rounding."""
     stretch = part.stretch
+    if stretch.scored and any(np.isnan(scores_of(stretch.candidate(i))).any() for i in part.differing):
+        return False
     pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in part.differing]
     return may_be_rounding(pairs, way.spec)
 
 
-def _reversed_at(way: Way, runner: Runner, names: Sequence[str], shown: Shown) -> frozenset[str]:
-    """Stages whose images are nearer to the reference's with their channels turned round: a convention, judged at the input."""
+def _reversed_at(
+    way: Way, runner: Runner, names: Sequence[str], shown: Shown, colors: Mapping[str, str]
+) -> frozenset[str]:
+    """Stages whose images have their channels the other way round than the reference's: a convention, judged at the input. By
+    what the candidate says, else by which way they are nearer."""
     found = set()
     for stage in (DECODED, RESIZED):
         if stage not in shown.stages or stage not in way.steps:
+            continue
+        if stage in colors:
+            if {colors[stage], way.spec.decode.color} == {"bgr", "rgb"}:
+                found.add(stage)
             continue
         plain, turned = [], []
         for i in range(min(len(names), 8)):

@@ -27,7 +27,7 @@ _EVERY = 61
 
 @dataclass(frozen=True)
 class Tolerance:
-    """|Δ| <= atol + rtol |reference|, element by element."""
+    """|Δ| <= atol + rtol |reference|, element by element. Whole numbers are not rounded: class 999 is another one than 998."""
 
     rtol: float = 0.0
     atol: float = 0.0
@@ -40,25 +40,25 @@ class Tolerance:
         return self._all(reference, candidate)
 
     def _all(self, reference: Array, candidate: Array) -> bool:
-        if reference.dtype == candidate.dtype and reference.dtype.kind in "iub":
-            return (
-                bool((reference == candidate).all())
-                if not (self.rtol or self.atol)
-                else self._near(reference, candidate)
-            )
-        return self._near(reference, candidate)
-
-    def _near(self, reference: Array, candidate: Array) -> bool:
+        if reference.dtype.kind in "iub" and candidate.dtype.kind in "iub":
+            return bool((reference == candidate).all())
         with np.errstate(invalid="ignore", over="ignore"):
             r, c = reference.astype(np.float64), candidate.astype(np.float64)
             near = np.abs(r - c) <= self.atol + self.rtol * np.abs(r)
-        return bool((near | (r == c) | (np.isnan(r) & np.isnan(c))).all())
+            # Of an infinite reference anything finite would be near.
+            near &= np.isfinite(r)
+        return bool((near | same_specials(r, c)).all())
 
 
-def distance(stage: str, reference: Any, candidate: Any) -> float:
-    """0 where the values are the same; of a result see result_distance."""
+def same_specials(reference: Array, candidate: Array) -> npt.NDArray[np.bool_]:
+    """Where both are equal, or both NaN: for telling what differs. That a reference has NaN is said elsewhere (evidence.py)."""
+    return np.asarray((reference == candidate) | (np.isnan(reference) & np.isnan(candidate)))
+
+
+def distance(stage: str, reference: Any, candidate: Any, scored: bool = True) -> float:
+    """0 where the values are the same; of a result, and of `scored`, see result_distance. Never NaN."""
     if stage == RESULTS:
-        return result_distance(reference, candidate)
+        return result_distance(reference, candidate, scored)
     if stage == OUTPUTS:
         if len(reference) != len(candidate):
             return MISMATCH
@@ -76,9 +76,7 @@ def tensor_distance(reference: Array, candidate: Array) -> float:
     finite = np.isfinite(r) & np.isfinite(c)
     if finite.all():
         return min(MISMATCH, float(np.abs(r - c).mean(dtype=np.float64)) / _spread(r))
-    with np.errstate(invalid="ignore"):
-        same = (r == c) | (np.isnan(r) & np.isnan(c))
-    odd = float((~finite & ~same).mean())
+    odd = float((~finite & ~same_specials(r, c)).mean())
     if not finite.any():
         return MISMATCH * odd
     own = float(np.abs(r[finite] - c[finite]).mean(dtype=np.float64)) / _spread(r[finite])

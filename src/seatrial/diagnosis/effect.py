@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.stages import RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
@@ -54,7 +55,7 @@ def _without_and_with(stretch: Stretch, way: Way, wrong: Way) -> list[tuple[Resu
     for image in np.random.default_rng(0).permutation(len(stretch.names))[:MOST_IMAGES].tolist():
         if len(pairs) >= LEAST_IMAGES and time.monotonic() - began > TIME_S:
             break
-        pairs.append((stretch.whole(way, image).value, stretch.whole(wrong, image).value))
+        pairs.append((stretch.own(way, image, RESULTS).value, stretch.own(wrong, image, RESULTS).value))
     return pairs
 
 

@@ -7,14 +7,16 @@ For: the tolerance of raw outputs and of results. Not for: the floor of a trial'
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance
+from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, distance, same_specials
 from seatrial.diagnosis.result_distance import result_distance
+from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
 from seatrial.diagnosis.way import Run, Way
@@ -27,18 +29,22 @@ FLOOR_IMAGES = 6
 # Another batch or thread count may not widen the tolerance beyond what runtimes differ by: one that is wrong there would be its
 # own yardstick.
 WIDE = ACROSS["fp32"] or (0.0, 0.0)
-MOST_OF_RESULTS = 10 * RESULT_TOLERANCE
+# Of results: what the table has across runtimes, of each of a third.
+WIDE_RESULTS = FLOOR_FACTOR * RESULT_TOLERANCE
 
 
 @dataclass(frozen=True)
 class Measured:
-    """outputs: max |Δ| of each output, in the model's order; results: the greatest distance of an image's results.
-    what: of which runs, as a clause; problems: runs that failed, and why."""
+    """outputs: max |Δ| of each output, in the model's order; apart and results: the greatest distance of an image's outputs and
+    results. what: of which runs, as a clause; problems: runs that failed, and why; unstable: runs that gave other answers than
+    rounding makes, and what these were: a reference that is not the same twice is no yardstick."""
 
     outputs: tuple[float, ...]
     results: float
     what: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    unstable: tuple[str, ...] = ()
+    apart: float = 0.0
 
     def tolerances(self, precision: str, same_runtime: bool) -> tuple[Tolerance, ...]:
         """Of each output: 3 × its floor, or the table's pair where that is greater."""
@@ -50,8 +56,8 @@ class Measured:
 
     @property
     def result_tolerance(self) -> float:
-        """A box at the threshold that comes and goes is no measure of the others: rounding.py judges it by itself."""
-        return min(MOST_OF_RESULTS, max(RESULT_TOLERANCE, FLOOR_FACTOR * self.results))
+        """One box that comes and goes at a threshold must not be what all images may differ by."""
+        return max(RESULT_TOLERANCE, min(FLOOR_FACTOR * self.results, WIDE_RESULTS))
 
 
 def measured(
@@ -60,21 +66,29 @@ def measured(
     """others: what differs of each, such as 'built anew' or '2 threads', and what opens it for the reference's own batch."""
     images = list(images)[:FLOOR_IMAGES]
     count = len(way.subject.model.outputs)
-    greatest, results = [0.0] * count, 0.0
+    greatest, apart, results = [0.0] * count, 0.0, 0.0
     what: list[str] = []
     problems: list[str] = []
+    unstable: list[str] = []
+    with suppress(SeatrialError, ValueError):
+        for i in images:
+            runner.at(way, i, OUTPUTS)
     for name, opened in others:
         try:
             other = way.with_run(opened())
-            found = [_apart(way, other, runner, i) for i in images]
+            # Backwards: what a model keeps from one run to the next, or its random numbers, would else come again.
+            found = [_against_itself(way, other, runner, i) for i in reversed(images)]
         except (SeatrialError, ValueError) as e:
             problems.append(f"{name}: {str(e).splitlines()[0][:200]}")
             continue
         what.append(name)
-        for deltas, distance in found:
-            greatest = [max(a, b) for a, b in zip(greatest, deltas, strict=True)]
-            results = max(results, distance)
-    return Measured(tuple(greatest), results, tuple(what), tuple(problems))
+        unlike = [u for f in found for u in f.unlike]
+        if unlike:
+            unstable.append(f"{name}: {unlike[0]}, on {sum(bool(f.unlike) for f in found)} of {len(found)} images")
+        for f in found:
+            greatest = [max(a, b) for a, b in zip(greatest, f.deltas, strict=True)]
+            apart, results = max(apart, f.outputs), max(results, f.results)
+    return Measured(tuple(greatest), results, tuple(what), tuple(problems), tuple(unstable), apart)
 
 
 def in_batches(way: Way, opened: Callable[[], Run], batch: int, runner: Runner, images: Sequence[int]) -> Run:
@@ -93,19 +107,38 @@ def in_batches(way: Way, opened: Callable[[], Run], batch: int, runner: Runner, 
     return alone
 
 
-def _apart(way: Way, other: Way, runner: Runner, image: int) -> tuple[list[float], float]:
+@dataclass(frozen=True)
+class _Image:
+    """One image of two runs of the reference. unlike: what rounding does not make."""
+
+    deltas: list[float]
+    outputs: float
+    results: float
+    unlike: list[str]
+
+
+def _against_itself(way: Way, other: Way, runner: Runner, image: int) -> _Image:
     reference, again = runner.at(way, image, OUTPUTS).value, runner.at(other, image, OUTPUTS).value
+    names = [o.name for o in way.subject.model.outputs]
+    wide = Tolerance(*WIDE)
+    unlike = [
+        f"output {name!r} differs by up to {_largest(r, a):.3g}"
+        for name, r, a in zip(names, reference, again, strict=True)
+        if not wide.holds(r, a)
+    ]
+    own, others = runner.at(way, image, RESULTS).value, runner.at(other, image, RESULTS).value
+    results = result_distance(own, others)
+    if results > WIDE_RESULTS and not may_be_rounding([(own, others)], way.spec):
+        unlike.append(f"results are {results:.1%} another's")
     deltas = [_largest(r, a) for r, a in zip(reference, again, strict=True)]
-    return deltas, result_distance(runner.at(way, image, RESULTS).value, runner.at(other, image, RESULTS).value)
+    return _Image(deltas, distance(OUTPUTS, reference, again), results, unlike)
 
 
 def _largest(reference: Array, again: Array) -> float:
-    """ValueError for shapes that differ, or NaN in one of two runs: a reference that is not the same twice is no yardstick."""
+    """Infinite where shapes differ, or one of two runs has NaN or infinity where the other has not."""
     if reference.shape != again.shape:
-        raise ValueError(f"outputs of {reference.shape} and {again.shape}")
+        return np.inf
     r, a = reference.astype(np.float64), again.astype(np.float64)
-    if (np.isnan(r) != np.isnan(a)).any():
-        raise ValueError("NaN in one of two runs")
     with np.errstate(invalid="ignore"):
-        apart = np.where(r == a, 0.0, np.abs(r - a))
-    return float(np.nan_to_num(apart, nan=0.0).max(initial=0.0))
+        apart = np.where(same_specials(r, a), 0.0, np.abs(r - a))
+    return float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0))

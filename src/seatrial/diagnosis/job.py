@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
-from seatrial.errors import DataError, count_of, short_list
+from seatrial.errors import DataError, SeatrialError, count_of, did_you_mean, short_list
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
+from seatrial.plan import pipelines
+from seatrial.warning import Warning
 
 if TYPE_CHECKING:
+    from seatrial.diagnosis.diagnose import Comparison
     from seatrial.diagnosis.opened import OpenedWay
+    from seatrial.diagnosis.way import Way
+    from seatrial.history.records import ParityResult
+    from seatrial.history.records.diagnosis import TaskFigure
     from seatrial.taps.folder import TapsFolder
 
 
@@ -25,7 +31,8 @@ if TYPE_CHECKING:
 class DiagnoseTask:
     """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
     it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
-    known to run another model; other_backend, other_precision: what it runs on, '' where nobody knows."""
+    known to run another model; other_backend, other_precision: what it runs on, '' where the taps have to say it, or nobody
+    does. same_by_plan: whether both sides are one and the same, whatever they are called. least_agreement: the plan's limit."""
 
     workload: PipelineWorkload
     reference: str
@@ -35,6 +42,8 @@ class DiagnoseTask:
     other_model: bool = False
     other_backend: str = ""
     other_precision: str = ""
+    same_by_plan: bool = False
+    least_agreement: float | None = None
 
 
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
@@ -45,18 +54,19 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     from seatrial.diagnosis.opened import open_way
     from seatrial.diagnosis.pictures import worst_pictures, write_pictures
     from seatrial.diagnosis.runner import Runner
-    from seatrial.diagnosis.stages import RESULTS
-    from seatrial.diagnosis.task_metrics import write_results
     from seatrial.pipeline.build import labels_of
     from seatrial.taps.folder import TapsFolder
 
     shown = TapsFolder.open(Path(task.taps))
     w = task.workload
-    with open_way(w, tell, task.other_backend) as opened:
+    backend = task.other_backend or shown.manifest.backend
+    precisions = w.precision, task.other_precision or shown.manifest.precision
+    with open_way(w, tell, backend) as opened:
         _check_images(shown, opened)
+        left_out = _check_stages(shown, opened.way)
         tell("measuring the reference's own floor", 0.0)
         floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
-        precisions = w.precision, task.other_precision or w.precision
+        same_runtime = backend == w.backend.backend
         compared = compare(
             opened.way,
             opened.encoded,
@@ -64,17 +74,45 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
             shown,
             time_s=task.time_s,
             other_model=task.other_model,
-            limits=limits_of(floor, precisions, same_runtime=task.other_backend == w.backend.backend),
+            limits=limits_of(floor, precisions, same_runtime, decoded=decodes(w), agreement=task.least_agreement),
+            colors=dict(shown.manifest.color),
             tell=tell,
         )
         tell("drawing the worst images", 1.0)
         labels = labels_of(w.spec, w.model_info, Path(w.folder))
         write_pictures(folder, list(worst_pictures(compared, opened.way, opened.encoded, labels)))
-        if RESULTS in shown.stages:
-            tell("collecting results", 1.0)
-            candidate = (shown.load(name).results for name in compared.names)
-            write_results(folder, compared.names, compared.reference_results(opened.way), candidate)
-        return conclude(compared, opened.way, task.reference, task.candidate)
+        tell("collecting results", 1.0)
+        agreement, figures, warnings = _results(folder, compared, opened.way, shown)
+        record = conclude(compared, opened.way, task.reference, task.candidate, agreement, task.same_by_plan)
+        return record.model_copy(update={"task": figures, "warnings": (*record.warnings, *left_out, *warnings)})
+
+
+def _results(
+    folder: Path, compared: Comparison, way: Way, shown: TapsFolder
+) -> tuple[ParityResult | None, tuple[TaskFigure, ...], tuple[Warning, ...]]:
+    """Left in the folder for who has the truth, with how far they agree. Where the candidate shows none they are what the
+    reference makes of its raw outputs."""
+    from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+    from seatrial.diagnosis.task_metrics import agreement_figure, results_agreement, write_results
+    from seatrial.kernels.arguments import ArgumentError
+
+    of_outputs = RESULTS not in shown.stages
+    if not compared.parts or (of_outputs and compared.parts[-1].stretch.end != OUTPUTS):
+        return None, (), ()
+    last = compared.parts[-1].stretch
+    candidate = (last.onward(way, i).value if of_outputs else last.candidate(i) for i in range(len(compared.names)))
+    try:
+        write_results(folder, compared.names, compared.reference_results(way), candidate)
+        found = results_agreement(folder)
+    except (SeatrialError, ArgumentError, ValueError) as e:
+        said = f"both sides' results cannot be held against each other: {e}"
+        return None, (), (Warning("task-not-judged", said),)
+    return found, (agreement_figure(found, of_outputs),) if found else (), ()
+
+
+def decodes(w: PipelineWorkload) -> bool:
+    """Whether the pipeline makes results of raw outputs, which can decide where these are of less precision."""
+    return not (isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw")
 
 
 def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
@@ -93,6 +131,29 @@ def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
             f"({short_list(others)}); compare what was made of the same images",
             subject=shown.path,
         )
+
+
+def _check_stages(shown: TapsFolder, way: Way) -> list[Warning]:
+    """What of the taps nothing is compared with, and what they say of themselves. DataError where they have raw outputs, and
+    one of the model's is not among them."""
+    names = [o.name for o in way.subject.model.outputs]
+    own = shown.manifest.output_names
+    missing = [n for n in names if n not in own] if own else []
+    if missing:
+        raise DataError(
+            f"the taps have the raw outputs {short_list(own)}, and not {missing[0]!r} of the plan's model"
+            f"{did_you_mean(missing[0], list(own))}; record all that it has, by their names, or none",
+            subject=shown.path,
+        )
+    over = [f"output {n!r}" for n in own if n not in names]
+    over += [f"'{s}'" for s in shown.stages if s not in way.steps]
+    found = []
+    if over:
+        said = f"the taps have {short_list(over)}, which the plan's pipeline has not: nothing is compared with it"
+        found.append(Warning("not-compared", said))
+    if shown.manifest.note:
+        found.append(Warning("taps-note", f"taps.json says: {shown.manifest.note}"))
+    return found
 
 
 JOB = Job("seatrial.diagnosis.job", DiagnoseTask, ParityRecord, diagnose, timed=False)

@@ -12,10 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance
+from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, same_specials
 from seatrial.diagnosis.floor import Measured
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
-from seatrial.parity.tolerance import sqnr_limits
+from seatrial.parity.tolerance import least_agreement, sqnr_limits
 
 Array = npt.NDArray[Any]
 # Images are whole numbers, whoever computes them; of a tensor of floats two libraries may round the last digit otherwise.
@@ -35,26 +35,49 @@ class Sqnr:
     least_db: float
 
     def holds(self, reference: Array, candidate: Array) -> bool:
-        if reference.shape != candidate.shape:
-            return False
-        r, c = reference.astype(np.float64), candidate.astype(np.float64)
-        if (np.isfinite(r) != np.isfinite(c)).any():
-            return False
-        finite = np.isfinite(r)
-        noise = float(np.square(r[finite] - c[finite]).sum())
-        signal = float(np.square(r[finite]).sum())
-        return noise == 0 or (signal > 0 and 10 * np.log10(signal / noise) >= self.least_db)
+        return sqnr_db(reference, candidate) >= self.least_db
+
+
+def sqnr_db(reference: Array, candidate: Array) -> float:
+    """Of a whole tensor: infinite without noise; -inf where there is noise and no signal, where shapes differ, and where either
+    side has NaN or infinity that the other has not."""
+    if reference.shape != candidate.shape:
+        return -np.inf
+    r, c = reference.astype(np.float64), candidate.astype(np.float64)
+    finite = np.isfinite(r) & np.isfinite(c)
+    if not same_specials(r, c)[~finite].all():
+        return -np.inf
+    noise = float(np.square(r[finite] - c[finite]).sum())
+    signal = float(np.square(r[finite]).sum())
+    if noise == 0:
+        return np.inf
+    return 10 * float(np.log10(signal / noise)) if signal > 0 else -np.inf
 
 
 @dataclass(frozen=True)
 class Limits:
     """outputs: of each, in the model's order; by default of any. results: the distance of an image's. floors: of these two
-    stages, what the reference differs from itself by. said: what was measured, and what of it failed."""
+    stages, what the reference differs from itself by. least_db: what all outputs must keep for that alone to be enough, None
+    where they are held element by element; decoded: whether results are there to decide the rest. precisions: the reference's
+    and the candidate's, '' where nobody says. agreement: of results, the plan's own, None for a trial's default. unmeasured,
+    unstable: of the floor."""
 
     outputs: tuple[Holds, ...] = ()
     results: float = RESULT_TOLERANCE
     floors: tuple[float, float] = (0.0, 0.0)
-    said: str = ""
+    least_db: float | None = None
+    decoded: bool = True
+    precisions: tuple[str, str] = ("fp32", "fp32")
+    agreement: float | None = None
+    unmeasured: tuple[str, ...] = ()
+    unstable: tuple[str, ...] = ()
+
+    @property
+    def least_agreement(self) -> float:
+        """Of results, by the coarser of both precisions: a trial's own."""
+        if self.agreement is not None:
+            return self.agreement
+        return min(least_agreement(p) for p in self.precisions if p)
 
     def hold(self, stage: str, reference: Any, candidate: Any) -> bool:
         """Of images, tensors, and lists of outputs."""
@@ -69,14 +92,27 @@ class Limits:
         return {OUTPUTS: self.floors[0], RESULTS: self.floors[1]}.get(stage, 0.0)
 
 
-def limits_of(measured: Measured, precisions: tuple[str, str], same_runtime: bool) -> Limits:
-    """precisions: the reference's and the candidate's; the latter's is taken for the reference's where nobody says."""
-    reference, candidate = precisions
-    outputs: tuple[Holds, ...] = measured.tolerances(reference, same_runtime)
-    if candidate != reference:
-        least = sqnr_limits(candidate, reference, True, None).least or 0.0
-        outputs = (Sqnr(least),) * len(measured.outputs)
-    said = f"the reference against itself: {', '.join(measured.what)}" if measured.what else ""
-    failed = f"not measured: {'; '.join(measured.problems)}" if measured.problems else ""
-    floors = max(measured.outputs, default=0.0), measured.results
-    return Limits(outputs, measured.result_tolerance, floors, "; ".join(filter(None, (said, failed))))
+def limits_of(
+    measured: Measured,
+    precisions: tuple[str, str],
+    same_runtime: bool,
+    decoded: bool = True,
+    agreement: float | None = None,
+) -> Limits:
+    """precisions: the reference's and the candidate's; the latter, '', is taken for the reference's where nobody says. decoded:
+    results are there to decide where outputs are of another precision. agreement: the plan's own limit."""
+    reference, candidate = precisions[0], precisions[1] or precisions[0]
+    common: dict[str, Any] = {
+        "results": measured.result_tolerance,
+        "floors": (measured.apart, measured.results),
+        "decoded": decoded,
+        "precisions": precisions,
+        "agreement": agreement,
+        "unmeasured": measured.problems,
+        "unstable": measured.unstable,
+    }
+    if candidate == reference:
+        return Limits(measured.tolerances(reference, same_runtime), **common)
+    limit = sqnr_limits(candidate, reference, decoded, None)
+    failing, least = limit.failing or 0.0, limit.least or 0.0
+    return Limits((Sqnr(failing),) * len(measured.outputs), least_db=least, **common)

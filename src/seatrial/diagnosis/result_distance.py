@@ -36,24 +36,51 @@ LEAST_OVERLAP, SAME_SCORE = 0.1, 2e-3
 NEVER = -1.0
 
 
-def result_distance(reference: Result, candidate: Result) -> float:
+def result_distance(reference: Result, candidate: Result, scored: bool = True) -> float:
     """Of objects: the mean over all of either side of what is wrong with each, at most 1. Of maps the share of pixels that
-    differ; of classes half of what their scores differ by and half whether the first is another."""
+    differ; of classes half of what their scores differ by and half whether the first is another.
+
+    scored: whether the candidate gives scores on any image. Where it gives none NaN is what nobody wrote down, and counts for
+    nothing; elsewhere it is a wrong score."""
     if reference is None or candidate is None:
         return 0.0 if reference is candidate else ALONE
     if isinstance(reference, Detections) and isinstance(candidate, Detections):
-        return _objects(reference, candidate)
+        return 0.0 if _identical(reference, candidate) else _objects(reference, candidate, scored)
     if type(reference) is not type(candidate):
         return ALONE
-    return _KINDS[type(reference)](reference, candidate)
+    return 0.0 if _identical(reference, candidate) else _KINDS[type(reference)](reference, candidate, scored)
 
 
-def _objects(reference: Detections, candidate: Detections) -> float:
+def scores_of(result: Result) -> F64:
+    """All that a result has; of what has none, no number."""
+    given = getattr(result, "scores", getattr(result, "score", ()))
+    return np.atleast_1d(np.asarray(given, np.float64))
+
+
+def _identical(reference: Result, candidate: Result) -> bool:
+    """To the bit, NaN included: what is the same is not apart, whatever else is to be said of it."""
+    if type(reference) is not type(candidate):
+        return False
+    pairs = [
+        (np.asarray(a), np.asarray(b)) for a, b in zip(vars(reference).values(), vars(candidate).values(), strict=True)
+    ]
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f" == b.dtype.kind) for a, b in pairs)
+
+
+def _score_apart(reference: float, candidate: float, scored: bool) -> float:
+    """0 to 1."""
+    if reference == candidate or (np.isnan(candidate) and (np.isnan(reference) or not scored)):
+        return 0.0
+    apart = abs(reference - candidate)
+    return ALONE if np.isnan(apart) else min(ALONE, apart)
+
+
+def _objects(reference: Detections, candidate: Detections, scored: bool) -> float:
     count = max(int(_is_object(reference).sum()), int(_is_object(candidate).sum()))
     if not count:
         return 0.0
     pairs = matched(reference, candidate)
-    wrong = sum(_wrong(reference, candidate, i, j, overlap) for i, j, overlap in pairs)
+    wrong = sum(_wrong(reference, candidate, i, j, overlap, scored) for i, j, overlap in pairs)
     return float(wrong + ALONE * (count - len(pairs))) / count
 
 
@@ -76,6 +103,8 @@ def matched(reference: Detections, candidate: Detections, by_class: bool = True)
     rank[elsewhere] = np.where(alike & (near < SAME_SCORE), 0.05 - near, NEVER)[elsewhere]
     rank[~_is_object(reference)] = NEVER
     rank[:, ~_is_object(candidate)] = NEVER
+    # A box with NaN for a side lies nowhere.
+    rank = np.nan_to_num(rank, nan=NEVER)
     pairs = []
     while rank.size and rank.max() > NEVER:
         i, j = divmod(int(rank.argmax()), rank.shape[1])
@@ -84,13 +113,13 @@ def matched(reference: Detections, candidate: Detections, by_class: bool = True)
     return pairs
 
 
-def _wrong(reference: Detections, candidate: Detections, i: int, j: int, overlap: float) -> float:
+def _wrong(reference: Detections, candidate: Detections, i: int, j: int, overlap: float, scored: bool) -> float:
     """0 to 1 of a pair: a third each for where it lies, its class and its score."""
     place = 1.0 - overlap
     extra = beside(reference, candidate, i, j)
     other = float(reference.class_ids[i] != candidate.class_ids[j])
-    score = min(1.0, abs(float(reference.scores[i]) - float(candidate.scores[j])))
-    return (max(place, extra) + other + (0.0 if np.isnan(score) else score)) / 3
+    score = _score_apart(float(reference.scores[i]), float(candidate.scores[j]), scored)
+    return (max(place, extra) + other + score) / 3
 
 
 def beside(reference: Detections, candidate: Detections, i: int, j: int) -> float:
@@ -114,7 +143,12 @@ def beside(reference: Detections, candidate: Detections, i: int, j: int) -> floa
 def _apart(a: npt.NDArray[Any], b: npt.NDArray[Any], size: float) -> float:
     if a.shape != b.shape:
         return ALONE
-    return min(1.0, float(np.linalg.norm(np.asarray(a, np.float64) - b, axis=-1).mean()) / size)
+    return _share(float(np.linalg.norm(np.asarray(a, np.float64) - b, axis=-1).mean()) / size)
+
+
+def _share(apart: float) -> float:
+    """0 to 1; what is not finite is as far apart as can be."""
+    return min(ALONE, apart) if np.isfinite(apart) else ALONE
 
 
 def _area(box: npt.NDArray[Any]) -> float:
@@ -124,7 +158,13 @@ def _area(box: npt.NDArray[Any]) -> float:
 def box_overlaps(a_xyxy: npt.NDArray[Any], b_xyxy: npt.NDArray[Any]) -> F64:
     """IoU (N, M). Where either box has no area, or is turned inside out: 1 less the mean distance of its sides, in shares of
     the greatest side, so that what was wrongly read is the same where it was read alike."""
-    a, b = np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _box_overlaps(
+            np.asarray(a_xyxy, np.float64).reshape(-1, 4), np.asarray(b_xyxy, np.float64).reshape(-1, 4)
+        )
+
+
+def _box_overlaps(a: F64, b: F64) -> F64:
     corner = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.prod(np.clip(corner, 0, None), axis=2)
     sides = [x[:, 2:] - x[:, :2] for x in (a, b)]
@@ -141,19 +181,19 @@ def box_overlaps(a_xyxy: npt.NDArray[Any], b_xyxy: npt.NDArray[Any]) -> F64:
     return np.asarray(np.where(odd, nearness, overlaps), np.float64)
 
 
-def _classes(reference: Classification, candidate: Classification) -> float:
-    """A log of classes alone has NaN for scores: then the classes in their order count."""
+def _classes(reference: Classification, candidate: Classification, scored: bool) -> float:
+    """Of a log of classes alone the classes in their order count."""
     r, c = np.asarray(reference.class_ids), np.asarray(candidate.class_ids)
     if not len(r) or not len(c):
         return float(len(r) != len(c))
     first = float(r[0] != c[0])
-    if np.isnan(np.asarray(candidate.scores, np.float64)).any():
+    if not scored:
         count = min(len(r), len(c))
         return (first + float(np.mean(r[:count] != c[:count]))) / 2
     scores = [dict(zip(x.class_ids.tolist(), x.scores.tolist(), strict=True)) for x in (reference, candidate)]
     # A list that is cut off says nothing of the classes behind its end.
     common = set(scores[0]) & set(scores[1]) if len(r) != len(c) else set(scores[0]) | set(scores[1])
-    apart = sum(abs(scores[0].get(k, 0.0) - scores[1].get(k, 0.0)) for k in common)
+    apart = sum(_score_apart(scores[0].get(k, 0.0), scores[1].get(k, 0.0), scored) for k in common)
     return float(first + min(1.0, apart / 2) + _ranks(reference, candidate, scores[0])) / 3
 
 
@@ -169,16 +209,17 @@ def _ranks(reference: Classification, candidate: Classification, own: dict[int, 
     return float(wrong) / count
 
 
-def _labels(reference: Labels, candidate: Labels) -> float:
+def _labels(reference: Labels, candidate: Labels, scored: bool) -> float:
     scores = [dict(zip(x.class_ids.tolist(), x.scores.tolist(), strict=True)) for x in (reference, candidate)]
     every = set(scores[0]) | set(scores[1])
     if not every:
         return 0.0
-    wrong = [ALONE if (k in scores[0]) != (k in scores[1]) else abs(scores[0][k] - scores[1][k]) for k in every]
+    both = set(scores[0]) & set(scores[1])
+    wrong = [_score_apart(scores[0][k], scores[1][k], scored) if k in both else ALONE for k in every]
     return float(np.mean(wrong))
 
 
-def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
+def _pixels(reference: SemanticMask, candidate: SemanticMask, _scored: bool) -> float:
     if reference.class_ids.shape != candidate.class_ids.shape:
         return ALONE
     neither = reference.without_class & candidate.without_class
@@ -186,35 +227,37 @@ def _pixels(reference: SemanticMask, candidate: SemanticMask) -> float:
     return int(((reference.class_ids != candidate.class_ids) & ~neither).sum()) / there if there else 0.0
 
 
-def _values(reference: DenseMap, candidate: DenseMap) -> float:
+def _values(reference: DenseMap, candidate: DenseMap, _scored: bool) -> float:
+    """NaN is where a map has no value: both sides', or one is wrong there."""
     if reference.values.shape != candidate.values.shape:
         return ALONE
     r, c = reference.values.astype(np.float64), candidate.values.astype(np.float64)
     there = np.isfinite(r) & np.isfinite(c)
-    alone = float((np.isfinite(r) != np.isfinite(c)).mean())
+    alone = float((~there & ~((r == c) | (np.isnan(r) & np.isnan(c)))).mean())
     if not there.any():
         return alone
     spread = float(np.abs(r[there] - r[there].mean()).mean()) or float(np.abs(r[there]).mean()) or 1.0
     return min(1.0, alone + float(np.abs(r[there] - c[there]).mean()) / spread)
 
 
-def _vectors(reference: Embedding, candidate: Embedding) -> float:
+def _vectors(reference: Embedding, candidate: Embedding, _scored: bool) -> float:
     r, c = reference.vector.astype(np.float64), candidate.vector.astype(np.float64)
     if r.shape != c.shape:
         return ALONE
     size = float(np.linalg.norm(r)) or 1.0
-    return min(1.0, float(np.linalg.norm(r - c)) / size)
+    with np.errstate(invalid="ignore"):
+        return _share(float(np.linalg.norm(r - c)) / size)
 
 
-def _letters(reference: Text, candidate: Text) -> float:
+def _letters(reference: Text, candidate: Text, scored: bool) -> float:
     """Share of characters to be edited; and where none is, what the score differs by."""
     r, c = reference.text, candidate.text
     longest = max(len(r), len(c))
     wrong = edit_distance(r, c) / longest if longest else 0.0
-    return float(wrong or min(1.0, abs(float(reference.score) - float(candidate.score))) / 3)
+    return float(wrong or _score_apart(float(reference.score), float(candidate.score), scored) / 3)
 
 
-_KINDS: dict[type, Callable[[Any, Any], float]] = {
+_KINDS: dict[type, Callable[[Any, Any, bool], float]] = {
     Classification: _classes,
     Labels: _labels,
     SemanticMask: _pixels,

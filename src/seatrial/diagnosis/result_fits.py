@@ -41,6 +41,8 @@ AGREE = 0.8
 LEAST_BOXES = 8
 # Pixels of the input, and shares of a side, below which a shift is rounding.
 LEAST_SHIFT_PX, LEAST_STRETCH = 0.02, 2e-4
+# What fitted shifts and scales of boxes are.
+SHIFT = "unletterbox"
 
 
 def result_fits(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
@@ -291,4 +293,4 @@ def _moved(scale: F64, shift: F64, whose: str, parameters: int) -> Mutation:
 
     stretched = f", and its sides by {scale[0]:.4f} and {scale[1]:.4f}" if parameters == 4 else ""
     what = f"moves boxes by {shift[0]:.2f}, {shift[1]:.2f} pixels of {whose}{stretched}"
-    return rule("unletterbox", what, "", parameters, back=back)
+    return rule(SHIFT, what, "", parameters, back=back)

@@ -15,7 +15,7 @@ from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import tap_side, workload_of_side
-from seatrial.diagnosis.task_metrics import task_figures
+from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
 from seatrial.history.records import Environment
 from seatrial.history.records.diagnosis import ParityRecord, TaskFigure
@@ -117,11 +117,14 @@ def diagnose_sides(
         other_model=_other_model(ready, side, other),
         other_backend=_backend_of(ready, other.side) if other.side else "",
         other_precision=other.side.precision if other.side else "",
+        same_by_plan=_same_by_plan(ready, side, other),
+        least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
     record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
-    figures, problem = _task_figures(ready, work / "diagnosis", side, other)
+    figures, problem = _truth_figures(ready, work / "diagnosis", side, other)
     warnings += [*record.warnings, *problem]
-    update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": tuple(figures)}
+    task_figures = (*record.task, *figures)
+    update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": task_figures}
     return _finished(record.model_copy(update=update), ready, side, other)
 
 
@@ -129,6 +132,11 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
     if other.side is None:
         return False
     return ready.models[side.pipeline].digest != ready.models[other.side.pipeline].digest
+
+
+def _same_by_plan(ready: Ready, side: Side, other: Candidate) -> bool:
+    """One cell under two names, or one."""
+    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other.side)
 
 
 def _backend_of(ready: Ready, side: Side) -> str:
@@ -158,13 +166,13 @@ def _taps(
     return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
 
 
-def _task_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
+def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
     """And a warning where results cannot be judged."""
     pipelines = side.pipeline, other.side.pipeline if other.side else side.pipeline
     try:
-        return task_figures(ready, folder, pipelines), []
+        return truth_figures(ready, folder, pipelines), []
     except (SeatrialError, ValueError) as e:
-        return [], [Warning("task-not-judged", f"both sides' results cannot be held against each other: {e}")]
+        return [], [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
 
 
 def _done(ended: Ended[AnswerT], what: str) -> AnswerT:

@@ -77,13 +77,14 @@ class Explanation:
 @dataclass(frozen=True)
 class Found:
     """best: the explanation, None where there is none. alike: others that these images cannot tell from it. runner_up: the next
-    best of another fault. near: what explains most, where nothing explains enough. tried: how many mutations. untried: why some
-    could not be."""
+    best of another fault. near: what explains most, where nothing explains enough. enough: all that would do by itself, one a
+    fault. tried: how many mutations. untried: why some could not be."""
 
     best: Explanation | None
     alike: tuple[Explanation, ...] = ()
     runner_up: Explanation | None = None
     near: tuple[Explanation, ...] = ()
+    enough: tuple[Explanation, ...] = ()
     tried: int = 0
     untried: tuple[str, ...] = ()
     out_of_time: bool = False
@@ -173,19 +174,20 @@ class Search:
         hopeful = [e for e in ranked if e.explained >= LEAST_EXPLAINED]
         if not hopeful:
             return Found(None, near=near)
+        enough = tuple(_one_each(hopeful))
         # The best of each fault are confirmed, and what comes right behind them, or the runner-up would be another image set's.
         chosen = _one_each(ranked)[:MOST_CONFIRMED]
         confirmed = [e for e in (self._tried(c.mutations, self._confirm) for c in chosen) if e is not None]
         confirmed.sort(key=lambda e: e.rank)
         if not confirmed or confirmed[0].explained < LEAST_EXPLAINED:
-            return Found(None, near=near)
+            return Found(None, near=near, enough=enough)
         # Of explanations that do as well the simplest is meant: fitted numbers, or a second fault, explain no more there.
         level = [e for e in confirmed if e.explained >= LEAST_EXPLAINED and not _clearly_better(confirmed[0], e)]
         best = min(level, key=lambda e: (*e.simplicity, *e.rank))
         others = [e for e in confirmed if e is not best and not set(best.faults) <= set(e.faults)]
         alike = [e for e in others if e in level and e.simplicity <= best.simplicity]
         runner_up = next((e for e in others if e not in level), None)
-        return Found(best, tuple(alike), runner_up, near)
+        return Found(best, tuple(alike), runner_up, near, enough)
 
     def _pairs(
         self, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.limits import Limits
-from seatrial.diagnosis.result_distance import result_distance
+from seatrial.diagnosis.result_distance import result_distance, scores_of
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
 from seatrial.diagnosis.way import At, Mates, Way
@@ -82,15 +82,28 @@ class Stretch:
     def candidate(self, image: int) -> Any:
         return self._seen(image).value
 
+    @cached_property
+    def scored(self) -> bool:
+        """Whether the candidate's results have a score on any image: a log of classes or boxes alone has none."""
+        if self.end != RESULTS:
+            return True
+        found = [scores_of(self.candidate(i)) for i in range(len(self.names))]
+        return not any(s.size for s in found) or any(not np.isnan(s).all() for s in found if s.size)
+
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
         if way.mates is not None and way.mates.stage in self.stages:
             return self._among_mates(way, way.mates, image)
         return self._runner.at(way, image, self.end, self._seen(image).begun)
 
-    def whole(self, way: Way, image: int) -> At:
-        """What a way makes of the image from its bytes to its results."""
-        return self._runner.at(way, image, RESULTS)
+    def onward(self, way: Way, image: int) -> At:
+        """The results that a way makes of the candidate's own value at the end."""
+        geometry = self._runner.at(self._reference, image, self.end).geometry
+        return self._runner.at(way, image, RESULTS, (self.end, At(self.candidate(image), geometry)))
+
+    def own(self, way: Way, image: int, stage: str) -> At:
+        """What a way has at a stage by itself, from the image's bytes."""
+        return self._runner.at(way, image, stage)
 
     def _among_mates(self, way: Way, mates: Mates, image: int) -> At:
         """Others begin at the candidate's own values too, as far as these are known. Where its pixels went stays its own."""
@@ -110,7 +123,7 @@ class Stretch:
             made = self.made(way, image)
         except (SeatrialError, ArgumentError, ValueError):
             return MISMATCH
-        return distance(self.end, made.value, self.candidate(image))
+        return distance(self.end, made.value, self.candidate(image), self.scored)
 
     def same(self, way: Way, image: int) -> bool:
         try:
@@ -118,7 +131,7 @@ class Stretch:
         except (SeatrialError, ArgumentError, ValueError):
             return False
         if self.end == RESULTS:
-            return result_distance(made.value, self.candidate(image)) <= self._limits.results
+            return result_distance(made.value, self.candidate(image), self.scored) <= self._limits.results
         return self._limits.hold(self.end, made.value, self.candidate(image))
 
 

@@ -55,8 +55,9 @@ def tap(task: TapTask, _folder: Path, tell: Tell) -> TapAnswer:
     with opened.backend:
         taps = _Tapped(w, opened)
         colors: dict[Literal["decoded", "resized"], Any] = dict.fromkeys(("decoded", "resized"), w.spec.decode.color)
+        runs = {"precision": w.precision, "backend": w.backend.backend}
         with TapsWriter(
-            Path(task.out), task.producer, taps.stages, color=colors, batch=w.batch, total=len(w.images)
+            Path(task.out), task.producer, taps.stages, color=colors, batch=w.batch, total=len(w.images), **runs
         ) as writer:
             for start in range(0, len(w.images), w.batch):
                 tell("tapping", start / len(w.images))

@@ -112,13 +112,16 @@ def _sentence(said: str) -> str:
 def nothing_said(record: ParityRecord) -> list[str]:
     """Where pipelines part and no known mistake explains it: all that is known instead."""
     first = record.first_divergence
-    said = [f"none of {count_of(record.tried, 'known mistake')} that were tried explains it"]
+    tried = count_of(record.tried, "known mistake")
+    said = [f"none of {tried} that were tried explains it"]
+    if record.too_little:
+        said = [f"{record.too_little}, which is too little to tell which of {tried} it is"]
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
         if first.shape:
             said.append(f"the difference looks like this: {first.shape}")
     if record.near:
-        said.append(f"nearest: {near_said(record.near)}")
+        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(record.near)}")
     return said
 
 
@@ -154,6 +157,8 @@ def head_said(record: ParityRecord) -> str:
         return "Not known"
     if record.verdict == "EQUAL":
         return "Both are equal"
+    if record.too_little and not record.diagnosis:
+        return "They differ, and there is too little to tell why"
     if not record.diagnosis:
         return "They differ, and no known mistake explains it" if is_unexplained(record) else "They differ"
     if len(record.diagnosis) > 1:
@@ -169,6 +174,8 @@ def summary_said(record: ParityRecord) -> str:
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
             "what the reference differs from itself by."
         )
+    if record.verdict == "DIFFER" and record.first_divergence is None:
+        return f"The pipelines differ in their answers: {record.reason}."
     if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
         return f"It is not known whether both pipelines give the same: {record.reason}."
     first = record.first_divergence
@@ -176,7 +183,7 @@ def summary_said(record: ParityRecord) -> str:
     if not record.diagnosis:
         return (
             f"{where} No known mistake explains it."
-            if is_unexplained(record)
+            if is_unexplained(record) and not record.too_little
             else f"{where} {_sentence(record.reason)}"
         )
     many = len(record.diagnosis) > 1

@@ -16,6 +16,7 @@ from seatrial.digests import hash_file
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.images.files import SUFFIXES
 from seatrial.pipeline.results import Result
+from seatrial.runtimes.names import OWN, third_party
 from seatrial.taps.folder import TapsFolder, array_of, result_of
 from seatrial.taps.manifest import FILE, RESULTS
 from seatrial.taps.npz import Npz
@@ -85,7 +86,7 @@ class _Counts:
         self.seen: dict[str, dict[str, None]] = {}
 
     def result(self, stage: str, result: Result) -> None:
-        scores = getattr(result, "scores", np.zeros(0))
+        scores = np.asarray(getattr(result, "scores", getattr(result, "score", ())))
         bare = " without scores" if scores.size and np.isnan(scores).all() else ""
         self.seen.setdefault(stage, {})[NONE if result is None else f"{type(result).__name__}{bare}"] = None
 
@@ -98,6 +99,10 @@ class _Counts:
         manifest, total = folder.manifest, len(folder.names)
         if manifest.note:
             yield f"taps.json says: {manifest.note}"
+        known = [*OWN, *third_party()]
+        if manifest.backend and manifest.backend not in known:
+            near = did_you_mean(manifest.backend, known)
+            yield f"backend {manifest.backend!r} is none that seatrial knows{near}: it is taken for another than the plan's"
         bare = sum(not image.sha256 for image in manifest.images)
         if bare:
             yield f"no sha256 for {bare} of {count_of(total, 'image')}: nothing tells whether they are the plan's own; add it"

@@ -9,11 +9,12 @@ import json
 import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from seatrial.errors import DataError, did_you_mean, printable, short_list
+from seatrial.plan.fields import Precision
 
 SCHEMA: Literal["seatrial.taps/1"] = "seatrial.taps/1"
 FILE = "taps.json"
@@ -22,6 +23,7 @@ STAGES = ("decoded", "resized", "input", "outputs", "candidates", "results")
 OUTPUT = "output."
 PICTURES, RESULTS = ("decoded", "resized"), ("candidates", "results")
 MOST_BYTES = 1 << 26
+PRECISIONS: list[str] = list(get_args(Precision))
 _FORM = "write stages as decoded, resized, input, output.NAME, candidates and results"
 
 
@@ -58,13 +60,16 @@ class TappedImage(_Frozen):
 
 class TapsManifest(_Frozen):
     """stages: of every image, in order. color: of the stages `decoded` and `resized`, where the producer says it. batch: images
-    a run of the model had. note: what is to be known of the whole, such as that it was broken off."""
+    a run of the model had. precision: in which the model computed, and backend: by what, as seatrial calls them or in the
+    producer's words; '' where it does not say. note: what is to be known of the whole, such as that it was broken off."""
 
     schema_: Literal["seatrial.taps/1"] = Field(SCHEMA, alias="schema")
     producer: str = ""
     stages: tuple[str, ...]
     color: dict[Literal["decoded", "resized"], Literal["bgr", "rgb", "gray"]] = {}
     batch: int | None = Field(None, ge=1)
+    precision: str = ""
+    backend: str = ""
     images: tuple[TappedImage, ...]
     note: str = ""
 
@@ -80,6 +85,16 @@ class TapsManifest(_Frozen):
         if not given or len(set(given)) < len(given):
             raise ValueError(
                 f"expected each stage that every image has, once, got {short_list(given) or 'none'}; {_FORM}"
+            )
+        return given
+
+    @field_validator("precision", mode="after")
+    @classmethod
+    def _of_the_list(cls, given: str) -> str:
+        if given and given not in PRECISIONS:
+            raise ValueError(
+                f"expected one of {', '.join(PRECISIONS)}, got {given[:80]!r}{did_you_mean(given, PRECISIONS)}; leave it out "
+                "where it is not known"
             )
         return given
 

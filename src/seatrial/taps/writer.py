@@ -30,8 +30,8 @@ SAFE_EVERY_S = 5.0
 
 
 class TapsWriter:
-    """stages: of manifest.STAGES those that each image has. color: of its pictures. total: of so many images, where that is
-    known, a note says that the folder is a part.
+    """stages: of manifest.STAGES those that each image has. color: of its pictures. precision, backend: the model's. total: of
+    so many images, where that is known, a note says that the folder is a part.
 
     Within its `with` block; where that fails, what was written stays readable, with a note. ResultsError where the folder has
     something in it already, or can't be written.
@@ -45,6 +45,8 @@ class TapsWriter:
         *,
         color: Mapping[Literal["decoded", "resized"], Color] | None = None,
         batch: int | None = None,
+        precision: str = "",
+        backend: str = "",
         total: int | None = None,
     ) -> None:
         for stage in stages:
@@ -55,6 +57,7 @@ class TapsWriter:
         self._stages = [s for s in STAGES if s in stages]
         self._color = {k: v for k, v in (color or {}).items() if k in self._stages}
         self._batch = batch
+        self._precision, self._backend = precision, backend
         self._total = total
         self._images: list[TappedImage] = []
         self._outputs: tuple[str, ...] | None = None
@@ -104,6 +107,8 @@ class TapsWriter:
             stages=tuple(stages),
             color=self._color,
             batch=self._batch,
+            precision=self._precision,
+            backend=self._backend,
             images=tuple(self._images),
             note=note,
         )
@@ -135,8 +140,9 @@ def _arrays_of(name: str, stage: str, taps: ImageTaps) -> dict[str, Array]:
         found: Result = taps.results if stage == "results" else taps.candidates
         fields: dict[str, Any] = {KIND: NONE} if found is None else {KIND: type(found).__name__, **vars(found)}
         arrays = {f"{stage}.{field}": np.asarray(value) for field, value in fields.items()}
-        if (scores := arrays.get(f"{stage}.scores")) is not None and scores.size and np.isnan(scores).all():
-            del arrays[f"{stage}.scores"]  # nobody knows them
+        for key in (f"{stage}.scores", f"{stage}.score"):
+            if (scores := arrays.get(key)) is not None and scores.size and np.isnan(scores).all():
+                del arrays[key]  # nobody knows them
     elif stage == "outputs":
         arrays = {OUTPUT + key: np.asarray(array) for key, array in taps.outputs.items()}
     else:

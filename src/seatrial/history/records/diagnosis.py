@@ -105,7 +105,8 @@ class TaskFigure(Frozen):
 
 
 class ParityRecord(Frozen):
-    """near: what explains most where nothing explains enough."""
+    """near: what explains most where nothing explains enough. too_little: what the candidate gives that says so little
+    that any of `near` may be the mistake."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -118,6 +119,7 @@ class ParityRecord(Frozen):
     first_divergence: StageDifference | None = None
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
+    too_little: str = ""
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
     warnings: tuple[Warning, ...] = ()
