@@ -42,18 +42,18 @@ def ask(task: OwnCodeTask, _folder: Path, tell: Tell) -> OwnCodeAnswer:
             tell(f"asking {task.function}", k / len(w.images))
             try:
                 result = function(path)
-            except Exception as e:  # whatever it is, it is the user's
+            except (Exception, SystemExit) as e:  # whatever it is, it is the user's
                 traceback.print_exc()
                 raise PlanError(
                     f"raised {type(e).__name__} on image {printable(name)}: {printable(str(e))}; its traceback ends in "
                     f"{_place(e)}",
                     subject=task.function,
                 ) from None
-            writer.add(name, ImageTaps(results=check_result(result)))
+            writer.add(name, ImageTaps(results=check_result(result, f"{task.function}, on image {printable(name)},")))
     return OwnCodeAnswer(images=len(w.images))
 
 
-def _place(e: Exception) -> str:
+def _place(e: BaseException) -> str:
     last = traceback.extract_tb(e.__traceback__)[-1]
     return f"{Path(last.filename).name}:{last.lineno}, in {last.name}: {(last.line or '').strip()}"
 

@@ -29,7 +29,7 @@ from seatrial.warning import Warning
 
 # Of a process beside what it is given for its work: opening, and a runtime's own start.
 START_S = 120.0
-# Of a candidate that is run here: as long as a model is slow, so long it takes.
+# Of a candidate that is run here: as long as a model is slow, so long it takes. More where more was given for the diagnosis.
 TAP_S = 3600.0
 Says = Callable[[str], None]
 
@@ -107,7 +107,7 @@ def diagnose_sides(
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
-    taps, warnings = _taps(ready, run, workload, other, tell, work)
+    taps, warnings = _taps(ready, run, workload, other, max(TAP_S, time_s), tell, work)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
@@ -120,7 +120,8 @@ def diagnose_sides(
         same_by_plan=_same_by_plan(ready, side, other),
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
-    record = _done(run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell), "the diagnosis")
+    ended = run_job(job.JOB, task, work / "diagnosis", time_s + START_S, tell, time_option=option("max_time"))
+    record = _done(ended, "the diagnosis")
     figures, problem = _truth_figures(ready, work / "diagnosis", side, other)
     warnings += [*record.warnings, *problem]
     task_figures = (*record.task, *figures)
@@ -145,7 +146,13 @@ def _backend_of(ready: Ready, side: Side) -> str:
 
 
 def _taps(
-    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path
+    ready: Ready,
+    run: RunFolder,
+    reference: PipelineWorkload,
+    other: Candidate,
+    timeout_s: float,
+    tell: Tell,
+    work: Path,
 ) -> tuple[Path, list[Warning]]:
     """The folder of what the candidate shows, and what is to be said of how it came about."""
     if other.taps:
@@ -153,13 +160,16 @@ def _taps(
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
-        _done(run_job(own_code.JOB, task, work / "candidate", TAP_S, tell), other.function)
+        _done(
+            run_job(own_code.JOB, task, work / "candidate", timeout_s, tell, time_option=option("max_time")),
+            other.function,
+        )
         return out, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
         return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     assert other.side
-    tapped = tap_side(ready, run, other.side, out, TAP_S, tell)
+    tapped = tap_side(ready, run, other.side, out, timeout_s, tell, option("max_time"))
     if not tapped.changed:
         return out, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"

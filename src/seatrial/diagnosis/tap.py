@@ -31,14 +31,17 @@ def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorklo
     return workload_of(ready, cell, made)
 
 
-def tap_side(ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell) -> TapAnswer:
-    """out: an empty folder, or one that is not there. Raises what its process ended with; DataError where inputs changed."""
+def tap_side(
+    ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell, time_option: str = ""
+) -> TapAnswer:
+    """out: an empty folder, or one that is not there. time_option: as run_job's. Raises what its process ended with; DataError
+    where inputs changed."""
     task = TapTask(
         workload=workload_of_side(ready, run, side),
         out=str(out.absolute()),
         producer=f"seatrial: {side.id} of {ready.plan.path.name}",
     )
-    ended = run_job(tap_job.JOB, task, run.work / f"tap.{side.id}", timeout_s, tell)
+    ended = run_job(tap_job.JOB, task, run.work / f"tap.{side.id}", timeout_s, tell, time_option=time_option)
     ready.inputs.check(side.pipeline)
     if ended.answer is None:
         raise error_of(ended.failure, side.id) if ended.failure else CellError(f"{side.id} ended without a word")

@@ -19,6 +19,7 @@ from seatrial.warning import Warning
 
 # For all pipelines of a trial together, less what tapping takes: the verdict stands without it.
 TIME_S = 60.0
+_CURE = "ask 'seatrial parity' with that cell as the candidate"
 _OF_ANSWERS = ("parity", "agreement", "map_drop", "accuracy", "outputs without NaN")
 
 
@@ -37,7 +38,7 @@ def explained(
             found[name] = diagnose_sides(trial.ready, trial.run, reference, other, TIME_S / len(failing), work=work)
         except SeatrialError as e:
             said = f"why the answers of {name} failed could not be looked into: {e.for_command_line()}"
-            warnings.append(Warning("not-explained", said))
+            warnings.append(Warning("not-explained", said, _CURE))
     warnings += _not_looked_into(cells, decisions, list(found.values()))
     reasons = {record.candidate: words for record in found.values() if (words := _words(record))}
     return [_with_reason(d, cells, reasons) for d in decisions], list(found.values()), warnings
@@ -111,4 +112,4 @@ def _not_looked_into(
         return []
     named = short_list(list(others.values()))
     said = f"why the answers of {named} failed was not looked into: one configuration of a pipeline is"
-    return [Warning("not-explained", said, "ask 'seatrial parity' with that cell as the candidate")]
+    return [Warning("not-explained", said, _CURE)]
