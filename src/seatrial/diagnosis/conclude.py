@@ -14,7 +14,7 @@ from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.evidence import NotFinite
 from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
-from seatrial.diagnosis.telling import telling_said
+from seatrial.diagnosis.telling import one_and_the_same, telling_said
 from seatrial.diagnosis.verdict import judged
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of, short_list
@@ -93,6 +93,8 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     if found is None or found.best is None:
         return []
     best = found.best
+    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, part.stretch.end)}
+    others = [f for e in found.alike if id(e) not in same for f in e.faults]
     return [
         Diagnosis(
             fault=m.fault,
@@ -102,8 +104,8 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             exact=best.exact,
             confirmed=best.images,
             runner_up=_other(found.runner_up) if found.runner_up else None,
-            alike=tuple(_other(e) for e in found.alike),
-            telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",
+            alike=tuple(_other(e, same=id(e) in same) for e in found.alike),
+            telling=telling_said(m.fault, others) if others else "",
             # Of a pair both together: it is told once.
             effect=effect_of(part.stretch, way, best.mutations) if number == 0 else None,
             at=m.key,
@@ -112,9 +114,9 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     ]
 
 
-def _other(e: Explanation) -> OtherFault:
+def _other(e: Explanation, same: bool = False) -> OtherFault:
     what = ", and ".join(m.what for m in e.mutations)
-    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6))
+    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6), same=same)
 
 
 def _worst(compared: Comparison, diverging: Sequence[Part]) -> tuple[WorstImage, ...]:

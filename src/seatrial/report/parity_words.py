@@ -79,9 +79,15 @@ def alike_said(d: Diagnosis) -> str:
     """'' where the images tell it from all others."""
     if not d.alike:
         return ""
-    others = " or ".join(map(other_said, d.alike))
-    would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
-    return f"these images cannot tell it from {others}; {would}"
+    same = [other_said(o) for o in d.alike if o.same]
+    others = [other_said(o) for o in d.alike if not o.same]
+    said = (
+        [f"{' and '.join(same)} {'does' if len(same) == 1 else 'do'} the very same: no picture tells"] if same else []
+    )
+    if others:
+        would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
+        said.append(f"these images cannot tell it from {' or '.join(others)}; {would}")
+    return "; ".join(said)
 
 
 def effect_said(e: FaultEffect) -> str:

@@ -36,11 +36,12 @@ class StageDifference(Frozen):
 
 
 class OtherFault(Frozen):
-    """An explanation that is not the one."""
+    """An explanation that is not the one. same: it does the very same to every picture, so that none tells them apart."""
 
     fault: str
     what: str
     explained: float
+    same: bool = False
 
 
 class FaultEffect(Frozen):
