@@ -55,4 +55,4 @@ def test_a_mistake_of_few_images_is_weighed_as_such():
 def test_boxes_that_move_without_an_effect_are_said_to():
     e = effect(20, lambda _image: box(10), lambda image: box(10 + image / 40))
     assert (e.within, e.moved_px) == (1.0, pytest.approx(0.475, abs=1e-5))
-    assert effect_said(e).endswith("; none that this shows; matched boxes move by at most 0.48 pixels")
+    assert effect_said(e).endswith("; no box is lost or gained; matched boxes move by at most 0.48 pixels")

@@ -97,7 +97,7 @@ def effect_said(e: FaultEffect) -> str:
     said = f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
     if e.moved_px is None:
         return said
-    none = "; none that this shows" if e.within == e.without else ""
+    none = "; no box is lost or gained" if e.within == e.without else ""
     return f"{said}{none}; matched boxes move by at most {e.moved_px:.2g} pixels"
 
 
