@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import onnx
 import pytest
 from long_graphs import network, overflowing
@@ -9,6 +10,7 @@ from onnx import helper
 
 from seatrial.cli.output import console
 from seatrial.cli.parity_models import parity_of_models
+from seatrial.cli.schema import schema_of
 from seatrial.demo import MODEL, PICTURE
 from seatrial.errors import ExitCode, UsageError
 from seatrial.precision.half import halved
@@ -44,6 +46,7 @@ def test_the_node_is_named_with_what_differs_and_json_has_all(model, tmp_path, c
     assert (found["schema"], found["verdict"], found["made_up_inputs"]) == ("seatrial.parity/1", "FAIL", True)
     assert found["first_divergence"]["node"] == "BatchNormalization_51"
     assert len(found["inside"]["errors"]) == 124
+    jsonschema.validate(found, schema_of("parity"))
 
 
 def test_pictures_go_in_as_init_would_have_it(tmp_path, capsys):

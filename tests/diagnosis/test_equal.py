@@ -139,6 +139,11 @@ def test_nan_in_the_reference_is_said_and_never_equal(tmp_path, at):
     assert f"'outputs' (y), on {len(odd)} image" in warning.text
     assert f"first {odd[0]}" in warning.text
     assert warning.cure
+    # A number in its place is another matter.
+    finite = own(
+        reference, encoded, ("outputs",), lambda t, k: replace(t, outputs={"y": np.nan_to_num(t.outputs["y"])})
+    )
+    assert said(reference, encoded, finite).verdict == "DIFFER"
     # What differs besides still does.
     other = own(reference, encoded, ("outputs",), lambda t, k: replace(t, outputs={"y": t.outputs["y"] + 3}))
     record = said(reference, encoded, other)
@@ -352,7 +357,7 @@ def test_a_difference_of_another_precisions_size_says_how_to_state_it(tmp_path):
 
 def random(folder):
     more = [
-        helper.make_node("RandomNormalLike", ["z"], ["n"], scale=0.2),
+        helper.make_node("RandomNormalLike", ["z"], ["n"], scale=0.2, seed=5.0),
         helper.make_node("Add", ["z", "n"], ["y"]),
     ]
     return linear(folder, more=more)
@@ -439,3 +444,32 @@ def test_labels_alone_of_few_images_do_not_show_that_a_pipeline_is_equal(tmp_pat
     }
     record = said(reference, encoded, Shown(taps, frozenset(("results",))), tmp_path)
     assert record.verdict != "EQUAL"
+
+
+def test_channels_in_the_other_order_are_a_convention_only_where_the_input_shows_it(tmp_path):
+    reference, encoded = classifier(linear(tmp_path)), pictures()
+
+    def swapped(stages):
+        taps = {}
+        for name, t in own(reference, encoded, ("input",)).by_name.items():
+            image = cv2.imdecode(np.frombuffer(encoded[name], np.uint8), cv2.IMREAD_COLOR)
+            taps[name] = replace(t, decoded=np.ascontiguousarray(image[..., ::-1]))
+        return said(reference, encoded, Shown(taps, frozenset(stages)))
+
+    alone, both = swapped(("decoded",)), swapped(("decoded", "input"))
+    assert (alone.verdict, both.verdict) == ("INCONCLUSIVE", "EQUAL")
+    assert "channels are in the other order" in alone.reason
+    assert codes(both) == ["channel-convention"]
+
+
+def test_grey_pictures_cannot_show_a_swap_of_channels_which_is_said(tmp_path):
+    reference = classifier(linear(tmp_path))
+    encoded = {
+        name: cv2.imencode(".png", cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), 1), cv2.COLOR_BGR2GRAY))[
+            1
+        ].tobytes()
+        for name, data in pictures().items()
+    }
+    record = said(reference, encoded, own(reference, encoded, ALL))
+    assert (record.verdict, codes(record)) == ("EQUAL", ["grey-images"])
+    assert "saturated" in record.warnings[0].cure

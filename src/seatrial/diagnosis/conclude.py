@@ -11,8 +11,9 @@ import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.effect import effect_of
-from seatrial.diagnosis.evidence import NotFinite
+from seatrial.diagnosis.evidence import NotFinite, is_colorless
 from seatrial.diagnosis.search import Explanation
+from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import one_and_the_same, telling_said
 from seatrial.diagnosis.verdict import judged
@@ -52,7 +53,7 @@ def conclude(
     same_by_plan: bool = False,
 ) -> ParityRecord:
     """way: the reference. Names are as the user gave them. agreement, same_by_plan: see verdict.judged."""
-    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end), way) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     found = judged(compared, way, agreement, same_by_plan)
     return ParityRecord(
@@ -69,13 +70,17 @@ def conclude(
         ),
         too_little=next((part.too_little for part, _ in diverging), ""),
         worst_images=_worst(compared, [part for part, _ in diverging]),
-        warnings=(*_of_reference(compared, found.not_finite), *_warnings(compared)),
+        warnings=(
+            *_of_reference(compared, found.not_finite),
+            *(_of_images(compared, way) if found.verdict == "EQUAL" else ()),
+            *_warnings(compared),
+        ),
         tried=sum(part.found.tried for part in compared.parts if part.found),
         wall_s=round(compared.wall_s, 2),
     )
 
 
-def _stage(part: Part, floor: float) -> StageDifference:
+def _stage(part: Part, floor: float, way: Way) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
@@ -84,6 +89,8 @@ def _stage(part: Part, floor: float) -> StageDifference:
         floor=floor,
         images=len(part.differing),
         of=len(part.distances),
+        largest=part.largest,
+        shape=unexplained_shape(part, way),
     )
 
 
@@ -146,6 +153,14 @@ def _of_reference(compared: Comparison, odd: Sequence[NotFinite]) -> list[Warnin
     return found
 
 
+def _of_images(compared: Comparison, way: Way) -> list[Warning]:
+    """What they could not have shown."""
+    if not is_colorless(compared, way):
+        return []
+    said = "no image has a colour: channels in the wrong order would not have shown"
+    return [Warning("grey-images", said, f"compare with {telling_said('channel-order', [])} too")]
+
+
 def _warnings(compared: Comparison) -> list[Warning]:
     found = []
     for alone, side, other in (
@@ -160,6 +175,13 @@ def _warnings(compared: Comparison) -> list[Warning]:
     for stage in sorted(compared.reversed_at):
         said = f"the candidate's '{stage}' images have their channels in the other order than the plan's decode.color"
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
+    for stage in compared.not_compared:
+        found.append(
+            Warning(
+                "stage-not-compared",
+                f"the candidate shows '{stage}', which is not compared, since the reference has none",
+            )
+        )
     untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
     for why in untried:
         found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))

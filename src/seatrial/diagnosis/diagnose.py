@@ -33,7 +33,8 @@ class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
     differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
     they should. rounding: no known mistake explains the difference, and it is no more than another runtime's rounding makes.
-    too_little: what is odd of the candidate, so that any of several mistakes may have made it."""
+    too_little: what is odd of the candidate, so that any of several mistakes may have made it.
+    largest: max |Δ|, where there is one."""
 
     stretch: Stretch
     distances: Sequence[float]
@@ -41,6 +42,7 @@ class Part:
     found: Found | None
     way: Way
     on_purpose: bool = False
+    largest: float | None = None
     rounding: bool = False
     too_little: str = ""
 
@@ -51,7 +53,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference."""
+    """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
+    not_compared: stages that the candidate shows, and the reference has none of."""
 
     names: list[str]
     reference_alone: list[str]
@@ -60,6 +63,7 @@ class Comparison:
     reversed_at: frozenset[str]
     limits: Limits
     wall_s: float
+    not_compared: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
         """The reference's own, image by image, from the encoded bytes."""
@@ -95,7 +99,9 @@ def compare(
         part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
         parts.append(part)
         start, current = stage, part.way
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, time.monotonic() - began)
+    wall_s = time.monotonic() - began
+    other = tuple(sorted(set(shown.stages) - set(stages)))
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other)
 
 
 def _part(
@@ -152,7 +158,9 @@ def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
     distances = [stretch.distance(way, i) for i in range(len(names))]
     differing = [i for i in range(len(names)) if not stretch.same(way, i)]
-    return Part(stretch, distances, tuple(sorted(differing, key=lambda i: -distances[i])), None, way)
+    largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
+    order = tuple(sorted(differing, key=lambda i: -distances[i]))
+    return Part(stretch, distances, order, None, way, largest=max(largest, default=None))
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:

@@ -6,16 +6,19 @@ For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.calibration import InputRange
 from seatrial.errors import DataError, SeatrialError, count_of, did_you_mean, short_list
-from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.history.records.diagnosis import Invariant, ParityRecord
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
 from seatrial.plan import pipelines
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
 
 if TYPE_CHECKING:
@@ -28,12 +31,18 @@ if TYPE_CHECKING:
     from seatrial.taps.folder import TapsFolder
 
 
+# Of a second or two for each calibration that is tried.
+CALIBRATION_S = 20.0
+
+
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class DiagnoseTask:
     """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
     it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
     known to run another model; other_backend, other_precision: what it runs on, '' where the taps have to say it, or nobody
-    does. same_by_plan: whether both sides are one and the same, whatever they are called. least_agreement: the plan's limit."""
+    does. same_by_plan: whether both sides are one and the same, whatever they are called. least_agreement: the plan's limit.
+    other_invariants, other_computed_in, other_range: what is known of it by itself. required: what share of its products has
+    to compute in its precision. together, choices: the plan's largest batch, and its backends."""
 
     workload: PipelineWorkload
     reference: str
@@ -43,6 +52,12 @@ class DiagnoseTask:
     other_model: bool = False
     other_backend: str = ""
     other_precision: str = ""
+    other_invariants: tuple[Invariant, ...] = ()
+    other_computed_in: dict[str, int] = field(default_factory=dict)
+    other_range: InputRange | None = None
+    required: float | None = None
+    together: int = 0
+    choices: tuple[BackendChoice, ...] = ()
     same_by_plan: bool = False
     least_agreement: float | None = None
 
@@ -52,6 +67,7 @@ KIND_IMAGES = 8
 
 
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
+    from seatrial.diagnosis.alone import SHARE_OF_TIME, held_alone
     from seatrial.diagnosis.conclude import conclude
     from seatrial.diagnosis.diagnose import compare
     from seatrial.diagnosis.floor import measured
@@ -66,7 +82,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     w = task.workload
     backend = task.other_backend or shown.manifest.backend
     precisions = w.precision, task.other_precision or shown.manifest.precision
-    with open_way(w, tell, backend) as opened:
+    with open_way(w, tell, backend, task.choices) as opened:
         _check_images(shown, opened)
         left_out = _check_stages(shown, opened.way)
         runner = Runner(lambda i: opened.data[i])
@@ -82,7 +98,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
             time_s=task.time_s,
             other_model=task.other_model,
             limits=limits_of(floor, precisions, same_runtime, decoded=decodes(w), agreement=task.least_agreement),
-            colors=dict(shown.manifest.color),
+            colors={str(stage): color for stage, color in shown.manifest.color.items()},
             tell=tell,
         )
         tell("drawing the worst images", 1.0)
@@ -91,7 +107,10 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         tell("collecting results", 1.0)
         agreement, figures, warnings = _results(folder, compared, opened.way, shown)
         record = conclude(compared, opened.way, task.reference, task.candidate, agreement, task.same_by_plan)
-        return record.model_copy(update={"task": figures, "warnings": (*record.warnings, *left_out, *warnings)})
+        record = record.model_copy(update={"task": figures, "warnings": (*record.warnings, *left_out, *warnings)})
+        tell("trying the reference by itself", 1.0)
+        held = held_alone(w, "reference", task.together, task.time_s * SHARE_OF_TIME, opened.way.subject.run)
+        return _with_evidence(record, task, shown, opened, compared, held, tell)
 
 
 def _results(
@@ -120,6 +139,46 @@ def _results(
 def decodes(w: PipelineWorkload) -> bool:
     """Whether the pipeline makes results of raw outputs, which can decide where these are of less precision."""
     return not (isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw")
+
+
+def _with_evidence(
+    record: ParityRecord,
+    task: DiagnoseTask,
+    shown: TapsFolder,
+    opened: OpenedWay,
+    compared: Comparison,
+    held: tuple[Invariant, ...],
+    tell: Tell,
+) -> ParityRecord:
+    """What is known otherwise than by making mistakes in the reference. held: of the reference by itself."""
+    from seatrial.diagnosis.by_itself import with_findings, with_invariants, with_precision, with_reference_odd
+    from seatrial.diagnosis.calibration import calibrated_otherwise, range_wrong
+    from seatrial.diagnosis.mutations.model import AGAINST
+    from seatrial.diagnosis.rows import batch_dependent
+    from seatrial.diagnosis.stages import OUTPUTS
+    from seatrial.diagnosis.votes import backend_wrong, in_fp32, precision_not_applied
+
+    w, found = task.workload, []
+    precision = task.other_precision or shown.manifest.precision
+    unexplained = [p for p in compared.parts if p.found and not p.found.best and not p.too_little]
+    for part in unexplained[:1]:
+        found.append(batch_dependent(part, shown.manifest.batch or 0, shown.names))
+        if not task.other_model and task.other_precision == w.precision:
+            backends = w.backend.backend, task.other_backend
+            found.append(backend_wrong(part, opened.way, backends, opened.judges))
+    ends = {p.stretch.end for p in compared.parts if p.diverges and not (p.found and p.found.best)}
+    if task.other_range and OUTPUTS in ends:
+        found.append(range_wrong(task.other_range))
+    if unexplained and not any(found) and (not precision or precision.startswith("int8")):
+        tell("calibrating again", 1.0)
+        left_s = min(CALIBRATION_S, task.time_s - compared.wall_s)
+        found.append(calibrated_otherwise(unexplained[0], opened.way, left_s))
+    record = with_findings(record, [d for d in found if d])
+    record = with_reference_odd(record, AGAINST)
+    record = with_invariants(record, (*held, *task.other_invariants))
+    pairs = in_fp32(compared.parts, opened.way) if w.precision == "fp32" and not task.other_model else []
+    why = precision_not_applied(precision or "fp32", task.other_computed_in, pairs)
+    return with_precision(record, precision, why, task.other_computed_in, task.required)
 
 
 def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:

@@ -137,7 +137,7 @@ def _one_way(moves: F64, limit: float) -> bool:
     moves = moves[np.isfinite(moves)]
     if len(moves) < LEAST_TO_DRIFT:
         return False
-    return abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves)))
+    return bool(abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves))))
 
 
 def _moved(reference: Result, candidate: Result) -> Iterator[tuple[float, float, float, float]]:

@@ -7,16 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
+from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
 from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
-from seatrial.diagnosis.tap import tap_side, workload_of_side
+from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
+from seatrial.diagnosis.tap_job import TapAnswer
 from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import CellError, CodeRefusedError, SeatrialError, UsageError, error_of, option
+from seatrial.gate.budgets import concerns
 from seatrial.history.records import Environment
 from seatrial.history.records.diagnosis import ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
@@ -80,15 +85,24 @@ def run_parity(
     time_s: float,
     allow_code: bool = False,
     says: Says = lambda _said: None,
+    look: LookInside | None = None,
 ) -> ParityRecord:
-    """Raises what preflight raises, and CellError where a process broke."""
+    """look: what searches two models, where raw outputs differ.
+
+    Raises what preflight raises, and CellError where a process broke.
+    """
     side = side_of(plan, reference) if reference else reference_side(plan)
     other = candidate(side) if callable(candidate) else candidate
     if other.function and not allow_code:
         raise CodeRefusedError(
             f"{other.function} is Python code, which would be run; read it, then give {option('allow_code')}"
         )
-    return diagnose_sides(preflight(plan, allow_code, says), run, side, other, time_s, says)
+    ready = preflight(plan, allow_code, says)
+    record = diagnose_sides(ready, run, side, other, time_s, says)
+    if look is None or other.side is None or not parts_at_outputs(record):
+        return record
+    sides = [workload_of_side(ready, run, s) for s in (side, other.side)]
+    return with_inside(record, sides[0], sides[1], look, time_s - record.wall_s, says)
 
 
 def diagnose_sides(
@@ -107,7 +121,7 @@ def diagnose_sides(
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
-    taps, warnings = _taps(ready, run, workload, other, max(TAP_S, time_s), tell, work)
+    taps, tapped, warnings = _taps(ready, run, workload, other, tell, work, time_s)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
@@ -117,6 +131,12 @@ def diagnose_sides(
         other_model=_other_model(ready, side, other),
         other_backend=_backend_of(ready, other.side) if other.side else "",
         other_precision=other.side.precision if other.side else "",
+        other_invariants=tapped.invariants if tapped else not_run_again(),
+        other_computed_in=tapped.computed_in if tapped else {},
+        other_range=tapped.input_range if tapped else None,
+        required=_required(ready, other.side) if other.side else None,
+        together=largest_batch(ready),
+        choices=tuple(ready.plan.plan.matrix.choices),
         same_by_plan=_same_by_plan(ready, side, other),
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
@@ -145,35 +165,38 @@ def _backend_of(ready: Ready, side: Side) -> str:
     return next(c.backend for c in ready.plan.plan.matrix.choices if c.label == side.backend)
 
 
+def _required(ready: Ready, side: Side) -> float | None:
+    """What share of a cell's products has to compute in its precision, by the plan's budgets."""
+    plan = ready.plan.plan
+    return max((b.limit for b in plan.budgets if b.metric == "computed_in" and concerns(plan, b, side)), default=None)
+
+
 def _taps(
-    ready: Ready,
-    run: RunFolder,
-    reference: PipelineWorkload,
-    other: Candidate,
-    timeout_s: float,
-    tell: Tell,
-    work: Path,
-) -> tuple[Path, list[Warning]]:
-    """The folder of what the candidate shows, and what is to be said of how it came about."""
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path, time_s: float
+) -> tuple[Path, TapAnswer | None, list[Warning]]:
+    """The folder of what the candidate shows, what is known of one that was run here, and what is to be said of how it came
+    about. time_s: for the diagnosis, which a part of is for what must hold of the candidate by itself."""
     if other.taps:
-        return other.taps.absolute(), []
+        return other.taps.absolute(), None, []
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         _done(
-            run_job(own_code.JOB, task, work / "candidate", timeout_s, tell, time_option=option("max_time")),
+            run_job(own_code.JOB, task, work / "candidate", max(TAP_S, time_s), tell, time_option=option("max_time")),
             other.function,
         )
-        return out, []
+        return out, None, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
-        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
+        return out, None, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     assert other.side
-    tapped = tap_side(ready, run, other.side, out, timeout_s, tell, option("max_time"))
+    timeout_s, alone_s = max(TAP_S, time_s), time_s * SHARE_OF_TIME
+    tapped = tap_side(ready, run, other.side, out, timeout_s, tell, alone_s, option("max_time"))
     if not tapped.changed:
-        return out, []
+        return out, tapped, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
-    return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+    cure = "copy in the stage that writes, or nobody else can trust the image"
+    return out, tapped, [Warning("changed-in-place", said, cure)]
 
 
 def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
@@ -201,5 +224,6 @@ def _finished(record: ParityRecord, ready: Ready, side: Side, other: Candidate) 
             "diagnosis": found,
             "warnings": (*ready.warnings, *record.warnings),
             "environment": Environment.model_validate(environment()),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )

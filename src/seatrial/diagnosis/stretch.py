@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
+from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.result_distance import result_distance, scores_of
 from seatrial.diagnosis.runner import Runner
@@ -24,6 +26,8 @@ from seatrial.kernels.arguments import ArgumentError
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
+# What a way raises that cannot be gone: a kernel of OpenCV's refuses levels between whole ones in its own words.
+CANNOT = (SeatrialError, ArgumentError, ValueError, cv2.error)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +86,11 @@ class Stretch:
     def candidate(self, image: int) -> Any:
         return self._seen(image).value
 
+    def given(self, image: int) -> Any:
+        """The candidate's own value at the start; None at the encoded bytes."""
+        begun = self._seen(image).begun
+        return begun[1].value if begun else None
+
     @cached_property
     def scored(self) -> bool:
         """Whether the candidate's results have a score on any image: a log of classes or boxes alone has none."""
@@ -121,14 +130,23 @@ class Stretch:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
         try:
             made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image), self.scored)
+
+    def largest(self, way: Way, image: int) -> float | None:
+        """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
+        if self.end == RESULTS:
+            return None
+        try:
+            return largest(self.made(way, image).value, self.candidate(image))
+        except (SeatrialError, ArgumentError, ValueError):
+            return None
 
     def same(self, way: Way, image: int) -> bool:
         try:
             made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return False
         if self.end == RESULTS:
             return result_distance(made.value, self.candidate(image), self.scored) <= self._limits.results

@@ -23,6 +23,8 @@ from seatrial.parity.tolerance import FLOOR_FACTOR, SQNR_DB, SQNR_DB_OF_EIGHT_BI
 
 # Of fewer, that they are equal says nothing of the next one.
 LEAST_IMAGES = 4
+# What a reason says where nothing is named.
+UNEXPLAINED = ", and no known mistake explains it"
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
         return "INCONCLUSIVE", f"{where}, but by no more than the reference differs from itself: {_unstable(compared)}"
     nan = _nan_said(compared, first, way)
     if not found and not any(p.too_little for p in diverging):
-        return "DIFFER", f"{where}, and no known mistake explains it{nan}{_precision_said(compared, first, way)}"
+        return "DIFFER", f"{where}{UNEXPLAINED}{nan}{_precision_said(compared, first, way)}"
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
 
 

@@ -9,11 +9,13 @@ from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import (
     Diagnosis,
     FaultEffect,
+    Invariant,
     OtherFault,
     ParityRecord,
     StageDifference,
     TaskFigure,
 )
+from seatrial.history.records.inside import InsideOfPlan
 
 STAGES = {
     "encoded": "encoded file",
@@ -47,7 +49,9 @@ def title_of(fault: str) -> str:
 
 
 def explained_said(d: Diagnosis) -> str:
-    """How well it explains the difference, on how many images, and what comes next."""
+    """How well it explains the difference, on how many images, and what comes next; or what shows it otherwise."""
+    if d.evidence or d.explained is None:
+        return d.evidence
     confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
     if d.exact:
         how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
@@ -124,11 +128,55 @@ def nothing_said(record: ParityRecord) -> list[str]:
         said = [f"{record.too_little}, which is too little to tell which of {tried} it is"]
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
-        if first.shape:
-            said.append(f"the difference looks like this: {first.shape}")
-    if record.near:
-        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(record.near)}")
+    said += shapes_said(record)
+    near = [n for n in record.near if n.explained > 0]
+    if near:
+        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(near)}")
     return said
+
+
+def shapes_said(record: ParityRecord) -> list[str]:
+    """What the difference looks like at each stage where nothing explains it, by itself and with its largest."""
+    return [
+        f"the difference of the {stage_said(s.stage)} looks like this: {s.shape}"
+        + (f"; at most {number_said(s.largest)}" if s.largest is not None else "")
+        for s in record.stages
+        if s.shape
+    ]
+
+
+def outputs_differ(record: ParityRecord) -> bool:
+    return any(s.stage == "outputs" and s.images for s in record.stages)
+
+
+def inside_said(inside: InsideOfPlan) -> str:
+    """'the models differ: …; first at Conv /model/…'."""
+    first = f"; first at {inside.jumps[0].said}" if inside.jumps else ""
+    return f"{_INSIDE[inside.verdict]}: {inside.reason}{first}"
+
+
+_INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not enough": "not enough to tell"}
+
+
+def inside_how(record: ParityRecord) -> str:
+    """'' where the models need no search, or had one."""
+    if record.inside is not None or not outputs_differ(record):
+        return ""
+    return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
+
+
+def invariants_said(invariants: Sequence[Invariant]) -> list[tuple[bool | None, str]]:
+    """A line each for what does not hold; what holds of a side, or was not tried for one reason, shares a line."""
+    lines: dict[tuple[str, bool | None, str], list[str]] = {}
+    for i in invariants:
+        lines.setdefault((i.side, i.holds, "" if i.holds else i.said), []).append(i.name)
+    return [
+        (holds, f"the {side} by itself: {', '.join(names)}{f': {said}' if said else ''}")
+        for (side, holds, said), names in sorted(lines.items(), key=lambda line: _ORDER[line[0][1]])
+    ]
+
+
+_ORDER = {False: 0, None: 1, True: 2}
 
 
 def near_said(near: Sequence[OtherFault]) -> str:
@@ -162,7 +210,7 @@ def head_said(record: ParityRecord) -> str:
     if record.verdict == "INCONCLUSIVE":
         return "Not known"
     if record.verdict == "EQUAL":
-        return "Both are equal"
+        return "Both are equal" + "".join(f", but: {title_of(d.fault)}" for d in record.diagnosis)
     if record.too_little and not record.diagnosis:
         return "They differ, and there is too little to tell why"
     if not record.diagnosis:
@@ -178,20 +226,21 @@ def summary_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "what the reference differs from itself by."
+            "the tolerance of each." + "".join(f" But {_named_said(d)}" for d in record.diagnosis)
         )
     if record.verdict == "DIFFER" and record.first_divergence is None:
-        return f"The pipelines differ in their answers: {record.reason}."
+        named = (_named_said(d) for d in record.diagnosis)
+        return " ".join([f"The pipelines differ in their answers: {record.reason}.", *named])
     if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
         return f"It is not known whether both pipelines give the same: {record.reason}."
     first = record.first_divergence
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
-        return (
-            f"{where} No known mistake explains it."
-            if is_unexplained(record) and not record.too_little
-            else f"{where} {_sentence(record.reason)}"
-        )
+        if not is_unexplained(record) or record.too_little:
+            # What the record's reason says behind the stage, which is said here already.
+            return f"{where} {_sentence(record.reason.split(': ', 1)[-1])}"
+        looks = f" What the difference looks like: {_sentence(first.shape)}" if first.shape else ""
+        return f"{where} No known mistake explains it.{looks}"
     many = len(record.diagnosis) > 1
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
     return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])

@@ -68,9 +68,11 @@ def _failing(
 
 def _words(record: ParityRecord) -> str:
     """'' where nothing is known that the reason does not say already."""
-    if record.diagnosis:
-        faults = " and ".join(dict.fromkeys(d.fault for d in record.diagnosis))
-        return f"known mistake: {faults}, at '{record.diagnosis[0].stage}'"
+    # In more bits than were asked for no answer gets worse.
+    named = [d for d in record.diagnosis if d.fault != "precision-not-applied"]
+    if named:
+        faults = " and ".join(dict.fromkeys(d.fault for d in named))
+        return f"known mistake: {faults}, at '{named[0].stage}'"
     if record.verdict == "DIFFER":
         return f"no known mistake explains it: {record.reason}"
     return ""

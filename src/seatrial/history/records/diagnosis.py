@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.history.records.inside import InsideOfPlan
 from seatrial.history.records.subject import Environment
 from seatrial.history.records.values import Frozen
 from seatrial.warning import Warning
@@ -59,14 +60,16 @@ class FaultEffect(Frozen):
 class Diagnosis(Frozen):
     """A known mistake that, made in the reference, gives what the candidate gave. explained: the share of the difference, on
     images that it was not found on; exact: whether nothing stays. confirmed: on so many images. alike: faults that these
-    images cannot tell from it, and `telling` the picture that would."""
+    images cannot tell from it, and `telling` the picture that would. evidence: of one that shows otherwise than by being made
+    in the reference, which then explains no share: what shows it."""
 
     fault: str
     what: str
     stage: str
-    explained: float
-    exact: bool
-    confirmed: int
+    explained: float | None = None
+    exact: bool = False
+    confirmed: int = 0
+    evidence: str = ""
     runner_up: OtherFault | None = None
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
@@ -78,11 +81,13 @@ class Diagnosis(Frozen):
 
 
 class Invariant(Frozen):
-    """One that must hold of the candidate alone, such as that a row of a batch is what the image gives alone."""
+    """What must hold of one side alone, such as that a row of a batch is what the image gives alone. holds: None where it was
+    not tried; `said` has why."""
 
     name: str
     holds: bool | None
     said: str
+    side: Literal["reference", "candidate"] = "candidate"
 
 
 class WorstImage(Frozen):
@@ -107,7 +112,7 @@ class TaskFigure(Frozen):
 
 class ParityRecord(Frozen):
     """near: what explains most where nothing explains enough. too_little: what the candidate gives that says so little
-    that any of `near` may be the mistake."""
+    that any of `near` may be the mistake. inside: where raw outputs differ, and both models are here."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -121,12 +126,14 @@ class ParityRecord(Frozen):
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
     too_little: str = ""
+    inside: InsideOfPlan | None = None
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
     warnings: tuple[Warning, ...] = ()
     declared: tuple[str, ...] = ()
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
+    created: str = ""
     wall_s: float = 0.0
     environment: Environment | None = None
 
