@@ -20,7 +20,9 @@ def small_files():
 
 
 def test_files_that_may_not_be_so_large(tmp_path, small_files):
-    picture = StagePicture(**{name: b"" if name.endswith("picture") else "" for name in StagePicture.__dataclass_fields__})
+    picture = StagePicture(
+        **{name: b"" if name.endswith("picture") else "" for name in StagePicture.__dataclass_fields__}
+    )
     names = [f"image-{k}.jpg" for k in range(20)]
     with pytest.raises(ResultsError, match=r"cannot be written: the disk is full \(File too large\)") as e:
         write_pictures(tmp_path, [picture])

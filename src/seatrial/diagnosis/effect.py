@@ -67,4 +67,4 @@ def _moved_px(pairs: Sequence[tuple[Result, Result]]) -> float | None:
         if isinstance(right, Detections) and isinstance(wrong, Detections)
         for i, j, _ in match(right, wrong)
     ]
-    return max(moved, default=None)
+    return max((m for m in moved if np.isfinite(m)), default=None)
