@@ -9,6 +9,7 @@ from pooled_models import SPEC, outputs_of, pooled, saved, weights
 from result_candidates import Detector, Shown, Taps, demo_images, demo_way, opened, said_of, way
 
 from seatrial.diagnosis.floor import in_batches, measured
+from seatrial.diagnosis.graph_changes import graph_changes
 from seatrial.diagnosis.runner import Runner
 
 RIGHT = Detector()
@@ -107,6 +108,26 @@ def test_another_exporters_pooling(tmp_path, own, other):
 
     assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
         "pooling-mode",
+    )
+
+
+def leaky(path, alpha, **conv):
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["c"], strides=[4, 4], name="conv", **conv),
+        helper.make_node("LeakyRelu", ["c"], ["l"], alpha=alpha, name="leaky"),
+        helper.make_node("ReduceMax", ["l"], ["v"], axes=[2, 3], keepdims=0, name="reduce"),
+        helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
+    ]
+    return saved(path, nodes, weights(w=(4, 3, 3, 3), head=(4, 6)))
+
+
+def test_another_attribute_is_no_pooling_where_there_is_none(tmp_path):
+    model = leaky(tmp_path / "a.onnx", 0.1, pads=[1] * 4)
+    assert {fault for fault, _, _ in graph_changes(model)} == {"graph-attribute"}
+    reference = way(model, SPEC)
+    session, inputs = outputs_of(leaky(tmp_path / "b.onnx", 0.1, pads=[0, 0, 1, 1]), reference)
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "graph-attribute",
     )
 
 

@@ -25,6 +25,7 @@ from seatrial.warning import Warning
 if TYPE_CHECKING:
     from seatrial.diagnosis.diagnose import Comparison
     from seatrial.diagnosis.opened import OpenedWay
+    from seatrial.diagnosis.runner import Runner
     from seatrial.diagnosis.way import Way
     from seatrial.history.records import ParityResult
     from seatrial.history.records.diagnosis import TaskFigure
@@ -62,6 +63,10 @@ class DiagnoseTask:
     least_agreement: float | None = None
 
 
+# Of so many images one has a result on either side, or the kind is not asked for.
+KIND_IMAGES = 8
+
+
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     from seatrial.diagnosis.alone import SHARE_OF_TIME, held_alone
     from seatrial.diagnosis.conclude import conclude
@@ -81,8 +86,10 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     with open_way(w, tell, backend, task.choices) as opened:
         _check_images(shown, opened)
         left_out = _check_stages(shown, opened.way, task.other_model)
+        runner = Runner(lambda i: opened.data[i])
+        _check_kinds(task, shown, opened, runner)
         tell("measuring the reference's own floor", 0.0)
-        floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
+        floor = measured(opened.way, runner, range(len(opened.names)), opened.again)
         same_runtime = backend == w.backend.backend
         compared = compare(
             opened.way,
@@ -198,6 +205,27 @@ def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
             f"({short_list(others)}); compare what was made of the same images",
             subject=shown.path,
         )
+
+
+def _check_kinds(task: DiagnoseTask, shown: TapsFolder, opened: OpenedWay, runner: Runner) -> None:
+    """DataError where the sides' results are of two kinds: no mistake that is tried makes boxes of classes."""
+    from seatrial.diagnosis.stages import RESULTS
+
+    if RESULTS not in shown.stages or RESULTS not in opened.way.steps:
+        return
+    known = set(shown.names)
+    for i in [i for i, name in enumerate(opened.names) if name in known][:KIND_IMAGES]:
+        candidate, reference = shown.load(opened.names[i]).results, runner.at(opened.way, i, RESULTS).value
+        if candidate is None or reference is None:
+            continue
+        ours, theirs = type(reference), type(candidate)
+        if not (issubclass(ours, theirs) or issubclass(theirs, ours)):
+            raise DataError(
+                f"gives {theirs.__name__} as results, where {task.reference} gives {ours.__name__}; compare pipelines of one "
+                "task, or write results.kind where taps were taken for another",
+                subject=task.candidate,
+            )
+        return
 
 
 def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warning]:

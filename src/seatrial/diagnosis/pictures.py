@@ -18,6 +18,7 @@ from seatrial.diagnosis.way import Way
 from seatrial.drawing.results import Names
 from seatrial.drawing.stages import image_picture, input_picture, outputs_picture, results_picture
 from seatrial.errors import SeatrialError
+from seatrial.history.files import write_atomic
 from seatrial.images.decode import DecodeSettings, decode
 from seatrial.report.parity_page import MOST_IMAGES, StagePicture
 
@@ -53,7 +54,7 @@ def _picture(part: Part, way: Way, i: int, name: str, encoded: Any, names: Names
 
 def write_pictures(folder: Path, pictures: Sequence[StagePicture]) -> None:
     rows = [asdict(p) | {k: base64.b64encode(getattr(p, k)).decode() for k in _PICTURES} for p in pictures]
-    (folder / FILE).write_text(json.dumps(rows), "utf-8")
+    write_atomic(folder / FILE, json.dumps(rows).encode())
 
 
 def read_pictures(folder: Path) -> list[StagePicture]:

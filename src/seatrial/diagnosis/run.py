@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
@@ -17,15 +16,15 @@ from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.begun import failed
 from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
+from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
 from seatrial.diagnosis.tap_job import TapAnswer
 from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import BrokenProcessError, CodeRefusedError, PlanError, SeatrialError, UsageError, option
-from seatrial.faults.names import NAMES
 from seatrial.gate.budgets import concerns
 from seatrial.history.records import Environment
-from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
+from seatrial.history.records.diagnosis import ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.job import AnswerT, Tell
 from seatrial.jobs.process import Ended, run_job
@@ -36,7 +35,7 @@ from seatrial.warning import Warning
 
 # Of a process beside what it is given for its work: opening, and a runtime's own start.
 START_S = 120.0
-# Of a candidate that is run here: as long as a model is slow, so long it takes.
+# Of a candidate that is run here: as long as a model is slow, so long it takes. More where more was given for the diagnosis.
 TAP_S = 3600.0
 Says = Callable[[str], None]
 
@@ -123,7 +122,7 @@ def diagnose_sides(
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
-    taps, tapped, warnings = _taps(ready, run, workload, other, tell, work, time_s * SHARE_OF_TIME)
+    taps, tapped, warnings = _taps(ready, run, workload, other, tell, work, time_s)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
@@ -148,8 +147,8 @@ def diagnose_sides(
     figures, problem = _truth_figures(ready, at, side, other)
     warnings += [*record.warnings, *problem]
     task_figures = (*record.task, *figures)
-    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": task_figures}
-    return _finished(record.model_copy(update=update), ready, side)
+    update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": task_figures}
+    return _finished(record.model_copy(update=update), ready, side, other)
 
 
 def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
@@ -160,7 +159,7 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
 
 def _same_by_plan(ready: Ready, side: Side, other: Candidate) -> bool:
     """One cell under two names, or one."""
-    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other)
+    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other.side)
 
 
 def _backend_of(ready: Ready, side: Side) -> str:
@@ -175,23 +174,25 @@ def _required(ready: Ready, side: Side) -> float | None:
 
 
 def _taps(
-    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path, alone_s: float
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path, time_s: float
 ) -> tuple[Path, TapAnswer | None, list[Warning]]:
     """The folder of what the candidate shows, what is known of one that was run here, and what is to be said of how it came
-    about. alone_s: for what must hold of it by itself."""
+    about. time_s: for the diagnosis, which a part of is for what must hold of the candidate by itself."""
     if other.taps:
         return other.taps.absolute(), None, []
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         at = work / "candidate"
-        _done(run_job(own_code.JOB, task, at, TAP_S, tell), other.function, at, PlanError)
+        ended = run_job(own_code.JOB, task, at, max(TAP_S, time_s), tell, time_option=option("max_time"))
+        _done(ended, other.function, at, PlanError)
         return out, None, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
         return out, None, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     assert other.side
-    tapped = tap_side(ready, run, other.side, out, TAP_S, tell, alone_s)
+    timeout_s, alone_s = max(TAP_S, time_s), time_s * SHARE_OF_TIME
+    tapped = tap_side(ready, run, other.side, out, timeout_s, tell, alone_s, option("max_time"))
     if not tapped.changed:
         return out, tapped, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
@@ -208,42 +209,17 @@ def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> 
         return [], [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
 
 
-def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:
-    """What the plan itself says differently of both; it may say so while the code does otherwise."""
-    if other.side is None:
-        return ()
-    own, theirs = (ready.plan.plan.pipelines[s.pipeline].model_dump() for s in (side, other.side))
-    found = [
-        f"{key}: {_said(a)} against {_said(b)}"
-        for key, (a, b) in _pairs(own, theirs).items()
-        if a != b and key != "extends"
-    ]
-    names = ("backend", "precision", "batch", "threads")
-    pairs = [(n, getattr(side, n), getattr(other.side, n)) for n in names]
-    return (*found, *(f"{n}: {a} against {b}" for n, a, b in pairs if a != b))
-
-
-def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values of both by dotted key."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in dict.fromkeys((*a, *b)):
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            found |= _pairs(x, y, f"{within}{key}.")
-        else:
-            found[within + key] = (x, y)
-    return found
-
-
 def _done(ended: Ended[AnswerT], what: str, folder: Path, otherwise: type[SeatrialError]) -> AnswerT:
     if ended.answer is None:
         raise failed(ended, what, folder, otherwise)
     return ended.answer
 
 
-def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
+def _finished(record: ParityRecord, ready: Ready, side: Side, other: Candidate) -> ParityRecord:
     """With what only this process knows: the plan's lines, its warnings, the machine."""
-    found = tuple(_with_fix(d, ready.plan, side) for d in record.diagnosis)
+    found = tuple(
+        with_fix(d, ready.plan, side.pipeline, other.side.pipeline if other.side else "") for d in record.diagnosis
+    )
     return record.model_copy(
         update={
             "diagnosis": found,
@@ -252,21 +228,3 @@ def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
-
-
-def _said(value: object) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_said, value))}]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
-    """at: the plan's line that says what the reference does, with its value."""
-    assert d.fault in NAMES
-    keys = [key for key in d.at.split(".") if key]
-    value: object = plan.plan.pipelines[side.pipeline]
-    for key in keys:
-        value = getattr(value, key, None)
-    where = plan.where(("pipelines", side.pipeline, *keys))
-    said = f"{where}: {_said(value)}" if isinstance(value, str | int | float | tuple) else where
-    return d.model_copy(update={"at": said})

@@ -34,9 +34,17 @@ def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorklo
 
 
 def tap_side(
-    ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell, alone_s: float = 0.0
+    ready: Ready,
+    run: RunFolder,
+    side: Side,
+    out: Path,
+    timeout_s: float,
+    tell: Tell,
+    alone_s: float = 0.0,
+    time_option: str = "",
 ) -> TapAnswer:
     """out: an empty folder, or one that is not there. alone_s: for what must hold of the side by itself, 0 where nobody asks.
+    time_option: as run_job's.
 
     Raises what its process ended with; DataError where inputs changed.
     """
@@ -48,7 +56,7 @@ def tap_side(
         alone_s=alone_s,
     )
     folder = run.work / f"tap.{side.id}"
-    ended = run_job(tap_job.JOB, task, folder, timeout_s, tell)
+    ended = run_job(tap_job.JOB, task, folder, timeout_s, tell, time_option=time_option)
     ready.inputs.check(side.pipeline)
     if ended.answer is None:
         spec = task.workload.spec

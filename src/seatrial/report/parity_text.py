@@ -75,8 +75,8 @@ def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
     """Of a trial: one line a mistake, with the evidence; 'seatrial faults' has the rest."""
     for record in diagnoses:
         for d in record.diagnosis:
-            said = f"{record.candidate}: the candidate {d.what}; {explained_said(d)}; {d.at}; seatrial faults {d.fault}"
-            hanging(out, (f"{d.fault}  ", "bold red"), said)
+            said = (f"the candidate {d.what}", explained_said(d), d.at, f"seatrial faults {d.fault}")
+            hanging(out, (f"{d.fault}  ", "bold red"), f"{record.candidate}: {'; '.join(filter(None, said))}")
 
 
 def _scope(record: ParityRecord) -> str:

@@ -85,15 +85,26 @@ def alike_said(d: Diagnosis) -> str:
     """'' where the images tell it from all others."""
     if not d.alike:
         return ""
-    others = " or ".join(map(other_said, d.alike))
-    would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
-    return f"these images cannot tell it from {others}; {would}"
+    same = [other_said(o) for o in d.alike if o.same]
+    others = [other_said(o) for o in d.alike if not o.same]
+    said = (
+        [f"{' and '.join(same)} {'does' if len(same) == 1 else 'do'} the very same: no picture tells"] if same else []
+    )
+    if others:
+        would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
+        said.append(f"these images cannot tell it from {' or '.join(others)}; {would}")
+    return "; ".join(said)
 
 
 def effect_said(e: FaultEffect) -> str:
     low, high = e.interval or (None, None)
     between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    between += f", on {count_of(e.images, 'image')}" if e.images else ""
+    said = f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    if e.moved_px is None:
+        return said
+    none = "; no box is lost or gained" if e.within == e.without else ""
+    return f"{said}{none}; matched boxes move by at most {e.moved_px:.2g} pixels"
 
 
 def fix_said(d: Diagnosis) -> str:

@@ -167,8 +167,7 @@ def _of_other_files(way: Way) -> Iterator[Mutation]:
         return with_float16_range(subject.model.path)
 
     yield Mutation("fp16-overflow", "computes all of the model in float16, which overflows", OUTPUTS, _of_graph(ranged))
-    for what, changed in graph_changes(subject.model.path):
-        fault = "half-pixel" if what.startswith(("samples its resizes", "rounds coordinates")) else "pooling-mode"
+    for fault, what, changed in graph_changes(subject.model.path):
         yield Mutation(fault, what, OUTPUTS, _of_graph(changed))
 
 

@@ -37,20 +37,24 @@ class StageDifference(Frozen):
 
 
 class OtherFault(Frozen):
-    """An explanation that is not the one."""
+    """An explanation that is not the one. same: it does the very same to every picture, so that none tells them apart."""
 
     fault: str
     what: str
     explained: float
+    same: bool = False
 
 
 class FaultEffect(Frozen):
-    """What the fault does to the task: the reference's own results with and without it. unit: what agrees."""
+    """What the fault does to the task: the reference's own results with and without it, on so many images, drawn at random of
+    all that were compared. metric: what agrees. moved_px: by so much a side of a matched box moves at most, in pixels."""
 
     metric: str
     without: float
     within: float
     interval: tuple[float | None, float | None] | None = None
+    images: int = 0
+    moved_px: float | None = None
 
 
 class Diagnosis(Frozen):
@@ -73,8 +77,9 @@ class Diagnosis(Frozen):
     telling: str = ""
     effect: FaultEffect | None = None
     fix: str = ""
+    """What the candidate must do; of a pipeline of the plan that is declared otherwise, its line and what belongs there."""
     at: str = ""
-    """The line of the plan that says what the reference does."""
+    """The line of the plan that says what the reference does; '' of a mistake that no key is about."""
 
 
 class Invariant(Frozen):
