@@ -34,6 +34,7 @@ COMMANDS = [
     "tap write",
     "tap check",
     "plan schema",
+    "schema",
 ]
 
 

@@ -6,6 +6,7 @@ import shutil
 import sys
 
 import numpy as np
+import onnx
 import pytest
 
 from seatrial.demo import PLAN
@@ -33,6 +34,7 @@ import sys
 
 import cv2
 import numpy as np
+import onnx
 import onnxruntime
 import seatrial
 
@@ -294,3 +296,44 @@ def test_a_detector_that_finds_nothing_on_either_side_is_no_proof(seatrial_cli, 
     )  # fmt: skip
     assert done.returncode == 3, done.stdout
     assert "no image has a result on either side" in record_of(desk).reason
+
+
+@pytest.mark.slow
+def test_where_raw_outputs_differ_the_node_is_named(seatrial_cli, desk):
+    proto = onnx.load(DEMO / "models" / "seamarks-v1.onnx")
+    wrong = [n for n in proto.graph.node if n.op_type == "Relu"][3]
+    wrong.op_type = "LeakyRelu"
+    onnx.save(proto, desk / "wrong.onnx")
+    write_plan(desk, "model: wrong.onnx")
+    done = seatrial_cli("parity", "trial.yaml", "--json", "out.json")
+    assert done.returncode == 1, done.stderr
+    found = record_of(desk)
+    assert found.first_divergence.stage == "outputs"
+    assert [j.node for j in found.inside.jumps] == [wrong.name]
+    assert found.inside.images == 4
+    said = " ".join(done.stdout.split())
+    assert f"first at Relu {wrong.name} (LeakyRelu in B)" in said
+    page = next(desk.glob("results/*/*/report.html")).read_text()
+    assert "<svg" in page
+    assert len(page) < 2_000_000
+    listed = seatrial_cli("results")
+    assert listed.returncode == 0
+    assert "candidate against baseline" in listed.stdout
+
+
+@pytest.mark.slow
+def test_what_no_mistake_explains_is_described(seatrial_cli, desk):
+    write_plan(desk, "input: null")
+    assert seatrial_cli("tap", "write", "trial.yaml", "--pipeline", "baseline", "--out", "taps").returncode == 0
+    manifest = json.loads((desk / "taps" / "taps.json").read_text())
+    (desk / "taps" / "taps.json").write_text(json.dumps(manifest | {"stages": ["decoded", "resized", "input"]}))
+    for image in manifest["images"]:
+        arrays = dict(np.load(desk / "taps" / image["file"]))
+        arrays["input"] = arrays["input"] ** np.float32(0.8)
+        np.savez(desk / "taps" / image["file"], **arrays)
+    done = seatrial_cli("parity", "trial.yaml", "--reference", "baseline", "--taps", "taps", "--json", "out.json")
+    found = record_of(desk)
+    assert (found.verdict, found.diagnosis) == ("DIFFER", ())
+    assert found.first_divergence.shape.startswith("a curve of the values, such as gamma, explains 9")
+    assert 0 < found.first_divergence.largest < 0.2
+    assert "looks like this: a curve of the values" in " ".join(done.stdout.split())

@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import onnx
 import pytest
 from long_graphs import network, overflowing
@@ -9,6 +10,7 @@ from onnx import helper
 
 from seatrial.cli.output import console
 from seatrial.cli.parity_models import parity_of_models
+from seatrial.cli.schema import schema_of
 from seatrial.demo import MODEL, PICTURE
 from seatrial.errors import ExitCode, UsageError
 from seatrial.precision.half import halved
@@ -44,6 +46,7 @@ def test_the_node_is_named_with_what_differs_and_json_has_all(model, tmp_path, c
     assert (found["schema"], found["verdict"], found["made_up_inputs"]) == ("seatrial.parity/1", "FAIL", True)
     assert found["first_divergence"]["node"] == "BatchNormalization_51"
     assert len(found["inside"]["errors"]) == 124
+    jsonschema.validate(found, schema_of("parity"))
 
 
 def test_pictures_go_in_as_init_would_have_it(tmp_path, capsys):
@@ -70,4 +73,5 @@ def test_a_recipe_is_written_as_convert_reads_it(tmp_path, capsys):
     nodes = [n for n in proto.graph.node if read_recipe(str(recipe)).keeps(n)]
     assert {n.name for n in nodes} == needed
     with pytest.raises(UsageError, match="which a recipe is for, got one in fp32"):
-        parity_of_models(console(), tmp_path / "a.onnx", tmp_path / "a.onnx", count=1, recipe=recipe)
+        # Before anything runs: A is not even there.
+        parity_of_models(console(), tmp_path / "none.onnx", tmp_path / "a.onnx", count=1, recipe=recipe)

@@ -1,13 +1,14 @@
 """A black box's answers in a comparison: whose classes they are of, and that the diagnosis reads them as any candidate."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from seatrial.cells.preflight import preflight
 from seatrial.demo import PLAN
-from seatrial.diagnosis.answers import answers_as_taps, kind_of
+from seatrial.diagnosis.answers import _categories, answers_as_taps, kind_of
 from seatrial.diagnosis.run import Candidate, run_parity
 from seatrial.errors import DataError
 from seatrial.history.run_folder import new_run
@@ -76,3 +77,13 @@ def test_a_log_of_classes_is_compared_as_any_candidate(workspace, tmp_path, chan
     assert record.verdict == verdict
     assert "scores-unknown" in [w.code for w in record.warnings]
     assert np.array_equal([s.stage for s in record.stages], ["results"])
+
+
+@pytest.mark.parametrize(("classes", "person"), [(90, 0), (91, 1)])
+def test_without_a_truth_cocos_numbers_are_those_that_the_head_has(classes, person):
+    post = {"task": "detect", "format": "ssd", "class_ids": "coco91"}
+    spec = Pipeline.model_validate({"model": "m.onnx", "preprocess": {"size": [8, 8]}, "postprocess": post})
+    names = [f"class {k}" for k in range(classes)]
+    plan = SimpleNamespace(plan=SimpleNamespace(pipelines={"p": spec}))
+    ready = SimpleNamespace(class_maps={}, labels={"p": names}, models={"p": SimpleNamespace(outputs=[])}, plan=plan)
+    assert _categories(ready, "p").index(1) == person

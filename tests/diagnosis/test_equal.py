@@ -357,7 +357,7 @@ def test_a_difference_of_another_precisions_size_says_how_to_state_it(tmp_path):
 
 def random(folder):
     more = [
-        helper.make_node("RandomNormalLike", ["z"], ["n"], scale=0.2),
+        helper.make_node("RandomNormalLike", ["z"], ["n"], scale=0.2, seed=5.0),
         helper.make_node("Add", ["z", "n"], ["y"]),
     ]
     return linear(folder, more=more)
@@ -458,7 +458,7 @@ def test_channels_in_the_other_order_are_a_convention_only_where_the_input_shows
 
     alone, both = swapped(("decoded",)), swapped(("decoded", "input"))
     assert (alone.verdict, both.verdict) == ("INCONCLUSIVE", "EQUAL")
-    assert "channels are in the other order at 'decoded'" in alone.reason
+    assert "channels are in the other order" in alone.reason
     assert codes(both) == ["channel-convention"]
 
 

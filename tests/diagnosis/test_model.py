@@ -4,10 +4,12 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper
+from pooled_models import SPEC, outputs_of, pooled, saved, weights
 from result_candidates import Detector, Shown, Taps, demo_images, demo_way, opened, said_of, way
 
 from seatrial.diagnosis.floor import in_batches, measured
+from seatrial.diagnosis.graph_changes import graph_changes
 from seatrial.diagnosis.runner import Runner
 
 RIGHT = Detector()
@@ -77,44 +79,6 @@ def test_the_first_row_for_all_of_a_batch():
     )
 
 
-SPEC = {
-    "preprocess": {"size": [32, 32], "mode": "stretch", "color": "rgb"},
-    "postprocess": {"task": "classify", "activation": "softmax", "top_k": 3},
-}
-
-
-def saved(path, nodes, constants):
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 32, 32])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 6])],
-        constants,
-    )
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
-    return path
-
-
-def weights(**shapes):
-    rng = np.random.default_rng(5)
-    return [numpy_helper.from_array(rng.normal(0, 0.5, s).astype(np.float32), n) for n, s in shapes.items()]
-
-
-def pooled(path, gain=1.0, **pool):
-    """Convolution, pooling of an odd size, and scores. gain: how large the values in between become."""
-    constants = weights(w=(4, 3, 3, 3), head=(4, 6))
-    constants += [numpy_helper.from_array(np.array(v, np.float32), n) for n, v in (("up", gain), ("down", 1 / gain))]
-    nodes = [
-        helper.make_node("Conv", ["images", "w"], ["c"], name="conv"),
-        helper.make_node("Mul", ["c", "up"], ["large"], name="large"),
-        helper.make_node("Mul", ["large", "down"], ["small"], name="small"),
-        helper.make_node("AveragePool", ["small"], ["p"], kernel_shape=[5, 5], strides=[4, 4], name="pool", **pool),
-        helper.make_node("ReduceMax", ["p"], ["v"], axes=[2, 3], keepdims=0, name="reduce"),
-        helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
-    ]
-    return saved(path, nodes, constants)
-
-
 def batch_normalised(path):
     nodes = [
         helper.make_node("ReduceMean", ["images"], ["m"], axes=[0], keepdims=1, name="mean"),
@@ -125,15 +89,6 @@ def batch_normalised(path):
         helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
     ]
     return saved(path, nodes, weights(w=(4, 3, 3, 3), head=(4, 6)))
-
-
-def outputs_of(model, reference):
-    """By ONNX Runtime itself, of the reference's own inputs."""
-    session = ort.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    encoded = demo_images()
-    runner = Runner(lambda i: list(encoded.values())[i])
-    inputs = [runner.at(reference, i, "input").value for i in range(len(encoded))]
-    return session, dict(zip(encoded, inputs, strict=True))
 
 
 def named(reference, outputs, inputs):
@@ -153,6 +108,26 @@ def test_another_exporters_pooling(tmp_path, own, other):
 
     assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
         "pooling-mode",
+    )
+
+
+def leaky(path, alpha, **conv):
+    nodes = [
+        helper.make_node("Conv", ["images", "w"], ["c"], strides=[4, 4], name="conv", **conv),
+        helper.make_node("LeakyRelu", ["c"], ["l"], alpha=alpha, name="leaky"),
+        helper.make_node("ReduceMax", ["l"], ["v"], axes=[2, 3], keepdims=0, name="reduce"),
+        helper.make_node("MatMul", ["v", "head"], ["logits"], name="scores"),
+    ]
+    return saved(path, nodes, weights(w=(4, 3, 3, 3), head=(4, 6)))
+
+
+def test_another_attribute_is_no_pooling_where_there_is_none(tmp_path):
+    model = leaky(tmp_path / "a.onnx", 0.1, pads=[1] * 4)
+    assert {fault for fault, _, _ in graph_changes(model)} == {"graph-attribute"}
+    reference = way(model, SPEC)
+    session, inputs = outputs_of(leaky(tmp_path / "b.onnx", 0.1, pads=[0, 0, 1, 1]), reference)
+    assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
+        "graph-attribute",
     )
 
 
@@ -233,30 +208,6 @@ def test_the_references_own_backend_is_the_odd_one(tmp_path):
 
     assert named(reference, {n: session.run(None, {"images": x})[0] for n, x in inputs.items()}, inputs) == (
         "backend-wrong",
-    )
-
-
-def test_calibrated_on_other_values(tmp_path):
-    """A coarse stand-in for int8: eight bits over the range that calibration saw."""
-    path = pooled(tmp_path / "a.onnx")
-
-    def recalibrated(change):
-        whole = opened(path, 1)
-        seen = change({"images": np.random.default_rng(0).random((4, 3, 32, 32), np.float32)})["images"]
-        top = np.abs(np.concatenate([whole({"images": s[None]})[0].copy() for s in seen])).max() + 1e-6
-
-        def run(feeds):
-            return [np.clip(np.rint(o / top * 127), -127, 127).astype(np.float32) * top / 127 for o in whole(feeds)]
-
-        return run
-
-    reference = way(path, SPEC, recalibrated=recalibrated)
-    reference = reference.with_run(recalibrated(lambda feeds: feeds))
-    _, inputs = outputs_of(path, reference)
-    candidate = recalibrated(lambda feeds: {k: v * 2 - 1 for k, v in feeds.items()})
-
-    assert named(reference, {n: np.array(candidate({"images": x})[0]) for n, x in inputs.items()}, inputs) == (
-        "calibration",
     )
 
 

@@ -1,10 +1,14 @@
 """Sides of a comparison by name: pipelines and cells of a plan, and what the plan declares differently of two."""
 
+import re
+
 import pytest
 
+from seatrial.diagnosis.of_the_plan import with_fix
 from seatrial.diagnosis.run import Candidate, candidate_of
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.errors import PlanError, UsageError
+from seatrial.history.records.diagnosis import Diagnosis
 
 
 @pytest.fixture
@@ -59,3 +63,29 @@ def test_what_was_not_said_is_the_plans_reference_and_its_other_pipeline(plan, w
     with pytest.raises(UsageError) as e:
         candidate_of(single, reference_side(single), None, None, None)
     assert "has one pipeline, only; say what it is held against" in str(e.value)
+
+
+def diagnosis(at):
+    return Diagnosis(
+        fault="channel-order", what="feeds BGR", stage="input", explained=1.0, exact=True, confirmed=8, at=at
+    )
+
+
+def test_what_to_change_is_the_candidates_line_of_the_plan_or_what_it_must_do(workspace):
+    plan = workspace.load(
+        pipelines="\n  a:\n    model: model.fake.json\n    preprocess: {size: [8, 8], color: rgb}\n  b: {extends: a, preprocess: {color: bgr}}"
+    )
+    swapped = with_fix(diagnosis("preprocess.color"), plan, "a", "b")
+    assert swapped.at.endswith("pipelines.a.preprocess.color: rgb")
+    assert re.search(r"\.yaml:\d+: pipelines\.b\.preprocess\.color: rgb, not bgr$", swapped.fix)
+    turned = with_fix(diagnosis("preprocess.color"), plan, "b", "a")
+    assert turned.fix.endswith("pipelines.a.preprocess.color: bgr, not rgb")
+    for candidate in ("", "a"):
+        said = with_fix(diagnosis("preprocess.color"), plan, "a", candidate).fix
+        assert said == "the candidate must do what preprocess.color: rgb says; it feeds BGR"
+
+
+def test_of_what_no_key_is_about_no_line_is_named(workspace):
+    plan = workspace.load(pipelines="{a: {model: model.fake.json, preprocess: {size: [8, 8]}}}")
+    found = with_fix(diagnosis(""), plan, "a", "")
+    assert (found.at, found.fix) == ("", "")

@@ -342,3 +342,27 @@ def test_probabilities_of_nothing_are_no_difference(between):
     found = between(proto, proto, [{"x": x}], (ORT, OPENVINO))
     assert (found.verdict, found.jumps) == ("equal", ())
     assert found.notes[0].startswith("y: no value reaches 0.05 on either side")
+
+
+def logarithms(factor):
+    """NaN wherever x is above zero."""
+    nodes = [
+        helper.make_node("Mul", ["x", "k"], ["a"]),
+        helper.make_node("Neg", ["a"], ["n"]),
+        helper.make_node("Log", ["n"], ["y"]),
+    ]
+    return model_of(nodes, {"x": (1, 64)}, {"y": (1, 64)}, {"k": np.float32([factor])})
+
+
+def test_nan_on_both_sides_is_no_agreement(between):
+    above = np.linspace(1, 2, 64, dtype=np.float32)[None]
+    for other in (1.0, 3.0):
+        found = between(logarithms(1.0), logarithms(other), [{"x": above}])
+        assert found.verdict != "equal"
+        assert found.outputs[0].neither == 64
+    found = between(logarithms(1.0), logarithms(1.0), [{"x": above}])
+    assert found.verdict == "not enough"
+    assert "output y: NaN or infinite on both sides throughout" in found.reason
+    half = between(logarithms(1.0), logarithms(1.0), [{"x": np.where(np.arange(64) < 32, above, -above)}])
+    assert half.verdict == "equal"
+    assert "y: 32 of 64 values NaN or infinite on both sides, and not compared" in half.notes

@@ -20,7 +20,9 @@ from seatrial.kernels.results import (
     TextRegions,
 )
 from seatrial.parity.black_box import Asked, read_answers
-from seatrial.taps.shown import Shown
+from seatrial.taps.folder import TapsFolder
+from seatrial.taps.shown import ImageTaps, Shown
+from seatrial.taps.writer import TapsWriter
 
 NAMES = ("day/a.jpg", "b.jpg", "000017.jpg")
 IMAGES = [ImageFile(Path("/photos") / name, name) for name in NAMES]
@@ -269,6 +271,18 @@ def test_boxes_in_a_csv_are_what_their_columns_say(tmp_path, header, box):
 def test_texts_are_read(tmp_path):
     found = answers(tmp_path, csv("a,Grüße,0.5", "b,,0.25", "17,x,1", header="image,text,score"), Text)
     assert [found.load(n).results.text for n in NAMES] == ["Grüße", "", "x"]
+
+
+def test_scores_of_texts_that_nobody_logged_are_unknown_in_a_folder_of_taps_too(tmp_path):
+    found = answers(tmp_path, csv("a,Grüße", "b,", "17,x", header="image,text"), Text)
+    assert "scores-unknown" in [w.code for w in found.warnings]
+    with TapsWriter(tmp_path / "taps", "a log", ["results"]) as writer:
+        for name in NAMES:
+            writer.add(name, ImageTaps(results=found.load(name).results))
+    read = TapsFolder.open(tmp_path / "taps")
+    own = [read.load(name).results for name in NAMES]
+    assert [r.text for r in own] == ["Grüße", "", "x"]
+    assert all(np.isnan(r.score) for r in own)
 
 
 @pytest.mark.parametrize(

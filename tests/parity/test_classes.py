@@ -6,7 +6,7 @@ import pytest
 
 from seatrial.errors import DataError
 from seatrial.parity.classes import map_classes
-from seatrial.parity.coco_classes import COCO80
+from seatrial.parity.coco_classes import COCO80, coco_numbers
 from seatrial.parity.label_images import LabelImages
 from seatrial.parity.names import pair_names
 from seatrial.parity.truth import Truth
@@ -248,3 +248,9 @@ def test_numbers_of_label_images_are_said_to_be_the_labels_order():
     assert (confirmed.ids, confirmed.warnings) == ((0, 1, 2), ())
     assert map_classes(truth, None, None, 3).warnings == ()
     assert map_classes(truth, names, {"sky": 0, "ship": 2}, 3).warnings == ()
+
+
+@pytest.mark.parametrize(("count", "person"), [(90, 0), (91, 1), (None, 1)])
+def test_cocos_numbers_begin_where_the_heads_do(count, person):
+    assert coco_numbers("coco91", count).index(1) == person
+    assert coco_numbers("coco80", 80).index(90) == 79

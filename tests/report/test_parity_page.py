@@ -61,7 +61,9 @@ def test_it_is_whole_and_asks_nobody_for_anything(name):
     assert all(s.startswith("data:image/png;base64,") for s in page.sources)
     assert "default-src 'none'" in text
     assert not set(page.tags) & {"script", "link", "iframe", "object"}
-    assert not re.search(r"https?:|//[a-z]|@import|url\(", text)
+    # A plot names what it is written in, and its own clips.
+    named = re.sub(r'xmlns(:xlink)?="[^"]+"|url\(#errors-[^)]+\)', "", text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", named)
 
 
 def test_names_are_escaped():
@@ -133,7 +135,9 @@ def test_without_an_explanation_it_says_what_is_known():
 
 def test_two_models_differ_on_purpose_and_no_mistake_is_missed():
     reason = "they run two models; nothing differs in front of the models or behind them"
-    record = RECORDS["unknown"].model_copy(update={"tried": 0, "near": (), "reason": reason})
+    first = RECORDS["unknown"].stages[0].model_copy(update={"shape": ""})
+    update = {"tried": 0, "near": (), "reason": reason, "stages": (first,), "first_divergence": first}
+    record = RECORDS["unknown"].model_copy(update=update)
     words = Page(parity_page(record)).words
     assert "They run two models; nothing differs in front of the models or behind them." in words
     assert "known mistake explains" not in words
@@ -169,7 +173,7 @@ def test_a_side_without_a_picture_and_equal_sides_are_said():
     ]
     page = Page(parity_page(RECORDS["fault"], own))
     assert page.tags.count("img") == 2
-    assert "the same in both" in page.words
+    assert "The same in both" in page.words
     assert "the candidate has NaN there" in page.words
 
 
@@ -190,3 +194,48 @@ def test_candidates_before_nms_are_a_stage_of_the_flow_where_they_are_shown():
     stages = (*RECORDS["equal"].stages, stage("candidates", "outputs", of=32))
     assert "boxes before NMS" in parity_page(RECORDS["equal"].model_copy(update={"stages": stages}))
     assert "boxes before NMS" not in parity_page(RECORDS["equal"])
+
+
+def test_what_an_unexplained_difference_looks_like_stands_at_the_top():
+    looks = stage(
+        "input", "resized", 9, 0.2, of=10, largest=0.5, shape="a shift by 2 px to the right explains 93 % of it"
+    )
+    record = RECORDS["unknown"].model_copy(update={"stages": (looks,), "first_divergence": looks})
+    words = Page(parity_page(record)).words
+    top = words[: words.index("No known mistake explains it", words.index("Where they part"))]
+    assert "What the difference looks like: A shift by 2 px to the right explains 93 % of it." in top
+    assert "The difference of the input tensor looks like this: a shift by 2 px to the right" in words
+    assert "of it; at most 0.5" in words
+
+
+def test_a_difference_beside_a_named_mistake_is_not_lost():
+    first, *others = RECORDS["fault"].stages
+    looks = stage("outputs", "input", 9, 0.2, of=10, shape="it looks random")
+    record = RECORDS["fault"].model_copy(update={"stages": (first, looks, *others)})
+    words = Page(parity_page(record)).words
+    assert "What no known mistake explains beside" in words
+    assert "The difference of the raw outputs looks like this: it looks random." in words
+    assert "seatrial parity A.onnx B.onnx" in words, "of taps it is said how to look inside"
+
+
+def test_inside_the_models_is_a_plot_and_a_table():
+    text = parity_page(RECORDS["inside"])
+    page = Page(text)
+    assert page.tags.count("svg") == 1
+    assert "seatrial parity A.onnx B.onnx" not in page.words
+    for said in (
+        "The models differ: output output0: an error of 0.31",
+        "first at Conv /layer.1/Conv",
+        "trained.onnx in fp32",
+        "not finite",
+        "0.2",
+    ):
+        assert said in page.words, said
+
+
+def test_pictures_say_what_they_are():
+    webp = cv2.imencode(".webp", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    jpeg = cv2.imencode(".jpg", np.zeros((4, 4, 3), np.uint8))[1].tobytes()
+    page = Page(parity_page(RECORDS["fault"], [StagePicture("a.jpg", "input", png(1), webp, jpeg)]))
+    kinds = [s.split(";")[0] for s in page.sources]
+    assert kinds == ["data:image/png", "data:image/webp", "data:image/jpeg"]

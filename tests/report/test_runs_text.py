@@ -47,6 +47,13 @@ def test_what_is_compared_and_why_a_run_cannot_be_read_are_sentences():
     assert all(word in said for word in (*compared.split(), *why.split()))
 
 
+def test_a_comparison_of_pipelines_has_no_cells():
+    said = printed([row("taps of line 3 against baseline", kind="parity", verdict="DIFFER", cells=0)], 100)
+    assert "DIFFER" in said
+    assert "–" in said
+    assert "taps of line 3 against baseline" in said
+
+
 def test_a_path_is_cut_in_its_middle():
     assert cut("short.yaml", 20) == "short.yaml"
     assert cut("/tmp/some/where/far/away/trial.yaml", 20) == "/tmp…away/trial.yaml"

@@ -9,6 +9,7 @@ from seatrial.history.records.diagnosis import (
     StageDifference,
     WorstImage,
 )
+from seatrial.history.records.inside import InsideJump, InsideOfPlan, InsideTensor
 from seatrial.warning import Warning
 
 REFERENCE = "baseline (onnxruntime-cpu fp32, seamarks-v1.onnx)"
@@ -21,6 +22,8 @@ def stage(name, start, images=0, value=0.0, floor=0.0, of=200, **fields):
     )  # fmt: skip
 
 
+RANDOM = stage("outputs", "input", 200, 0.31, 1.9e-6, largest=12.5, shape="random, in all classes alike")
+TRAINED = stage("outputs", "input", 32, 0.31, 1.9e-6, of=32, largest=3.5)
 SWAPPED = stage("input", "resized", 198, 0.4127, largest=0.8824)
 RECORDS = {
     "fault": ParityRecord(
@@ -100,8 +103,8 @@ RECORDS = {
         reference=REFERENCE,
         candidate=CANDIDATE,
         images=200,
-        stages=(stage("outputs", "input", 200, 0.31, 1.9e-6, largest=12.5),),
-        first_divergence=stage("outputs", "input", 200, 0.31, 1.9e-6, largest=12.5, shape="random, in all classes alike"),
+        stages=(RANDOM,),
+        first_divergence=RANDOM,
         near=(
             OtherFault(fault="calibration", what="was calibrated on BGR", explained=0.31),
             OtherFault(fault="pooling-mode", what="rounds pooling up", explained=-1.0),
@@ -118,6 +121,31 @@ RECORDS = {
         images=32,
         stages=(stage("outputs", "input", 0, 2.1e-6, 1.9e-6, of=32), stage("results", "outputs", 0, of=32, metric="share of the results that is wrong")),
         wall_s=3.2,
+    ),
+    "inside": ParityRecord(
+        verdict="DIFFER",
+        reason="the pipelines part at 'outputs' on 32 of 32 images: they run two models",
+        reference=REFERENCE,
+        candidate="candidate",
+        images=32,
+        stages=(TRAINED,),
+        first_divergence=TRAINED,
+        inside=InsideOfPlan(
+            verdict="differ",
+            reason="output output0: an error of 0.31 of its spread in the worst of 9 rows, above 0.001",
+            a="seamarks-v1.onnx in fp32 on onnxruntime-cpu",
+            b="trained.onnx in fp32 on onnxruntime-cpu",
+            jumps=(
+                InsideJump(node="/layer.1/Conv", operator="Conv", tensor="t1", position=1, error_in=0.0, error_out=0.2, own_error=0.2, tolerance=3e-5, how="other weights"),
+                InsideJump(node="/layer.2/Conv", operator="Conv", tensor="t2", position=2, error_in=0.2, error_out=None, own_error=None, tolerance=3e-5, among=("/pad",)),
+            ),
+            errors=tuple(InsideTensor(tensor=f"t{k}", position=k, error=e, own_error=e) for k, e in enumerate((0.0, 0.2, None, 0.4))),
+            matched=4,
+            nodes=4,
+            images=4,
+            notes=("marking tensors as outputs keeps a runtime from fusing across them",),
+        ),
+        wall_s=9.0,
     ),
     "inconclusive": ParityRecord(
         verdict="INCONCLUSIVE",

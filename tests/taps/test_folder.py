@@ -328,3 +328,9 @@ def test_a_pipe_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "a.npz")
     with pytest.raises(DataError, match="no such file"):
         load(tmp_path)
+
+
+def test_a_pipe_in_place_of_the_manifest_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "taps.json")
+    with pytest.raises(DataError, match="expected a file, got something else"):
+        TapsFolder.open(tmp_path)

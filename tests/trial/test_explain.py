@@ -2,7 +2,11 @@
 
 import numpy as np
 import pytest
+import records
 
+from seatrial.history.records import Decision
+from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.trial.explain import _not_looked_into, _with_reason
 from seatrial.trial.run import run_trial
 
 # Classes are channels: fed the other way round, red is taken for blue.
@@ -47,6 +51,31 @@ def test_what_no_mistake_explains_is_said_so(colours):
     (failed,) = [d for d in outcome.record.decisions if d.verdict == "FAIL"]
     assert "no known mistake explains it: the pipelines part at 'outputs'" in failed.reason
     assert "they run two models" in failed.reason
+
+
+def failing(cell):
+    return Decision(check="agreement with p", verdict="FAIL", reason="0.5 below 0.9", cell=cell.id)
+
+
+def test_a_mistake_of_one_configuration_is_not_written_on_another():
+    looked_into = records.cell("p", backend="onnxruntime-cpu", precision="fp16")
+    other_batch = records.cell("p", backend="onnxruntime-cpu", precision="fp16", batch=4)
+    other_precision = records.cell("p", backend="onnxruntime-cpu", precision="int8")
+    other_backend = records.cell("p", backend="openvino-cpu", precision="fp16")
+    cells = [looked_into, other_batch, other_precision, other_backend]
+    mistake = "known mistake: fp16-overflow, at 'outputs'"
+    said = [_with_reason(failing(c), cells, {looked_into.id: mistake}).reason for c in cells]
+    assert said == [
+        f"0.5 below 0.9; {mistake}",
+        f"0.5 below 0.9; as of {looked_into.id}: {mistake}",
+        "0.5 below 0.9",
+        "0.5 below 0.9",
+    ]
+    found = [ParityRecord(verdict="DIFFER", reason="", reference="p", candidate=looked_into.id, images=8)]
+    (warning,) = _not_looked_into(cells, [failing(c) for c in cells], found)
+    assert other_batch.id not in warning.text
+    assert f"{other_precision.id}, {other_backend.id} failed" in warning.text
+    assert not _not_looked_into(cells, [failing(looked_into), failing(other_batch)], found)
 
 
 def test_a_trial_that_passes_looks_into_nothing(colours):

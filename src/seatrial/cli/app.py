@@ -31,6 +31,7 @@ def main() -> None:
             parity,
             plans,
             quick,
+            schema,
             tap,
             trials,
         )

@@ -10,6 +10,7 @@ import typer
 from rich.text import Text
 
 from seatrial.cli.output import console, shown, write_json
+from seatrial.cli.parity_inside import look_inside
 from seatrial.cli.parity_models import parity_of_models
 from seatrial.cli.shell import (
     AllowCodeOption,
@@ -125,6 +126,7 @@ def parity(
             time_s=seconds,
             allow_code=allow_code,
             says=lambda said: status.update(Text(said)),
+            look=look_inside,
         )
         kept = run.path / "parity.json"
         write_named(kept, record.json_bytes(), named_by="results")

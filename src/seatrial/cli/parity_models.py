@@ -48,6 +48,7 @@ def parity_of_models(
     from seatrial.localise import models
 
     backends = check_backend(backends[0]), check_backend(backends[1])
+    precision = "" if recipe is None else _precision_for_recipe(b)
     pipeline = _pipeline(out, a, plan, images, shape, count) if plan or images else None
     with out.status("reading both models") as status:
         found = models(
@@ -65,7 +66,7 @@ def parity_of_models(
     words = (f"{shown(a)} on {backends[0].words()}", f"{shown(b)} on {backends[1].words()}")
     hunted = None
     if recipe is not None:
-        hunted = _recipe(out, a, b, pipeline, shape, count, threads, timeout_s)
+        hunted = _recipe(out, a, precision, pipeline, shape, count, threads, timeout_s)
         _write(recipe, hunted)
         print_recipe(out, hunted, str(recipe))
     print_inside(out, words, pipeline is None, found)
@@ -90,18 +91,9 @@ def _pipeline(
     return workload_of(ready, Cell(pipeline, "onnxruntime-cpu", "fp32", batch, 1), info.path)
 
 
-def _recipe(
-    out: Console,
-    a: Path,
-    b: Path,
-    pipeline: PipelineWorkload | None,
-    shape: list[str] | None,
-    count: int,
-    threads: int,
-    timeout_s: float,
-) -> FoundRecipe:
+def _precision_for_recipe(b: Path) -> str:
+    """Asked before anything runs, whose answer would be lost."""
     from seatrial.localise.job import precision_of
-    from seatrial.localise.recipe_job import recipe_of
     from seatrial.model.file import inspect_model
 
     precision = precision_of(inspect_model(b))
@@ -110,6 +102,21 @@ def _recipe(
             f"{b}: expected a model in 16 or 8 bits, which a recipe is for, got one in fp32; leave it out",
             option="recipe",
         )
+    return precision
+
+
+def _recipe(
+    out: Console,
+    a: Path,
+    precision: str,
+    pipeline: PipelineWorkload | None,
+    shape: list[str] | None,
+    count: int,
+    threads: int,
+    timeout_s: float,
+) -> FoundRecipe:
+    from seatrial.localise.recipe_job import recipe_of
+
     with out.status("looking for a recipe") as status:
         return recipe_of(
             a,

@@ -170,10 +170,10 @@ def results(
     debug: DebugOption = False,
 ) -> ExitCode:
     """List the runs that are kept, with their verdicts."""
-    from seatrial.history.find import list_runs
+    from seatrial.history.find import list_all
     from seatrial.report.runs_text import print_runs
 
-    rows = [_listed(run) for run in list_runs(results)]
+    rows = [_listed(run) for run in list_all(results)]
     print_runs(console(quiet, json), rows, results)
     write_json(json, rows)
     return ExitCode.PASS

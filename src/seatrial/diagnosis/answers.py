@@ -23,7 +23,8 @@ from seatrial.kernels.results import (
     TextRegions,
 )
 from seatrial.parity.black_box import Asked, read_answers
-from seatrial.parity.coco_classes import COCO80
+from seatrial.parity.coco_classes import coco_numbers
+from seatrial.pipeline.class_count import head_classes
 from seatrial.plan import pipelines
 from seatrial.taps.shown import ImageTaps
 from seatrial.taps.writer import TapsWriter
@@ -83,8 +84,8 @@ def _categories(ready: Ready, pipeline: str) -> tuple[int | None, ...]:
     if not isinstance(post, pipelines.Postprocess) or post.class_ids is None:
         return ()
     if post.class_ids in ("coco91", "coco80"):
-        # Heads of COCO's own numbers have a class for each, those of 80 classes the ones that are used.
-        return COCO80 if post.class_ids == "coco80" else tuple(range(91))
+        count = head_classes(post, ready.models[pipeline]) or len(ready.labels[pipeline] or ()) or None
+        return coco_numbers(post.class_ids, count)
     return _mapped(post.class_ids, ready.labels[pipeline] or []) if isinstance(post.class_ids, Mapping) else ()
 
 

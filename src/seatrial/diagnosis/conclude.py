@@ -6,28 +6,27 @@ For: what was found, as data. Not for: where the plan says it, which the process
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
+from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.evidence import NotFinite, is_colorless
-from seatrial.diagnosis.search import Explanation, Found
+from seatrial.diagnosis.search import Explanation
+from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
-from seatrial.diagnosis.telling import telling_said
+from seatrial.diagnosis.telling import one_and_the_same, telling_said
 from seatrial.diagnosis.verdict import judged
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError, count_of, short_list
+from seatrial.errors import count_of, short_list
 from seatrial.history.records import ParityResult
 from seatrial.history.records.diagnosis import (
     Diagnosis,
-    FaultEffect,
     OtherFault,
     ParityRecord,
     StageDifference,
     WorstImage,
 )
-from seatrial.parity.results import agreement
 from seatrial.warning import Warning
 
 _CURES = {
@@ -36,8 +35,6 @@ _CURES = {
     RESULTS: "look at its raw outputs, and at what the postprocess makes of them",
 }
 MOST_WORST = 8
-# Of so many images the effect of a fault on the results is told.
-EFFECT_IMAGES = 32
 _METRICS = {
     DECODED: "mean |Δ| over the image's mean deviation",
     RESIZED: "mean |Δ| over the image's mean deviation",
@@ -56,7 +53,7 @@ def conclude(
     same_by_plan: bool = False,
 ) -> ParityRecord:
     """way: the reference. Names are as the user gave them. agreement, same_by_plan: see verdict.judged."""
-    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end)) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end), way) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     found = judged(compared, way, agreement, same_by_plan)
     return ParityRecord(
@@ -84,7 +81,7 @@ def conclude(
     )
 
 
-def _stage(part: Part, floor: float) -> StageDifference:
+def _stage(part: Part, floor: float, way: Way) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
@@ -93,6 +90,8 @@ def _stage(part: Part, floor: float) -> StageDifference:
         floor=floor,
         images=len(part.differing),
         of=len(part.distances),
+        largest=part.largest,
+        shape=unexplained_shape(part, way),
     )
 
 
@@ -102,6 +101,8 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     if found is None or found.best is None:
         return []
     best = found.best
+    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, part.stretch.end)}
+    others = [f for e in found.alike if id(e) not in same for f in e.faults]
     return [
         Diagnosis(
             fault=m.fault,
@@ -112,40 +113,19 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             confirmed=best.images,
             again=best.again,
             runner_up=_other(found.runner_up) if found.runner_up else None,
-            alike=tuple(_other(e) for e in found.alike),
-            telling=telling_said(m.fault, [f for e in found.alike for f in e.faults]) if found.alike else "",
+            alike=tuple(_other(e, same=id(e) in same) for e in found.alike),
+            telling=telling_said(m.fault, others) if others else "",
             # Of a pair both together: it is told once.
-            effect=_effect(part, way, found) if number == 0 else None,
+            effect=effect_of(part.stretch, way, best.mutations) if number == 0 else None,
             at=m.key,
         )
         for number, m in enumerate(best.mutations)
     ]
 
 
-def _other(e: Explanation) -> OtherFault:
+def _other(e: Explanation, same: bool = False) -> OtherFault:
     what = ", and ".join(m.what for m in e.mutations)
-    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6))
-
-
-def _effect(part: Part, way: Way, found: Found) -> FaultEffect | None:
-    """The reference's own results with the fault in it, against those without; None where it has none to compare."""
-    assert found.best
-    wrong = way
-    for m in found.best.mutations:
-        wrong = m.change(wrong)
-    if wrong.mates is not None:
-        # What images have of each other is known from the candidate's values on, not from the bytes.
-        return None
-    images = [*part.differing[: EFFECT_IMAGES // 2]]
-    images += [i for i in range(len(part.distances)) if i not in set(images)][: EFFECT_IMAGES - len(images)]
-    try:
-        sides: list[list[Any]] = [[part.stretch.own(w, i, RESULTS).value for i in images] for w in (way, wrong)]
-        agrees = agreement(*sides)
-    except (SeatrialError, ValueError):
-        return None
-    if agrees is None or agrees.value is None:
-        return None
-    return FaultEffect(metric=agrees.unit, without=1.0, within=agrees.value, interval=agrees.interval(0))
+    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6), same=same)
 
 
 def _worst(compared: Comparison, diverging: Sequence[Part]) -> tuple[WorstImage, ...]:
@@ -197,6 +177,13 @@ def _warnings(compared: Comparison) -> list[Warning]:
     for stage in sorted(compared.reversed_at):
         said = f"the candidate's '{stage}' images have their channels in the other order than the plan's decode.color"
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
+    for stage in compared.not_compared:
+        found.append(
+            Warning(
+                "stage-not-compared",
+                f"the candidate shows '{stage}', which is not compared, since the reference has none",
+            )
+        )
     for said in compared.passed_over:
         found.append(Warning("stage-passed-over", said, "log what the model is given, in its own layout and type"))
     untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)

@@ -35,7 +35,8 @@ class Part:
     """One stretch, judged. distances: by image; differing: their indices, the most different first. found: None where nothing
     differs. way: the reference with what explains the difference in it. on_purpose: the models are two, whose outputs differ as
     they should. rounding: no known mistake explains the difference, and it is no more than another runtime's rounding makes.
-    too_little: what is odd of the candidate, so that any of several mistakes may have made it."""
+    too_little: what is odd of the candidate, so that any of several mistakes may have made it.
+    largest: max |Δ|, where there is one."""
 
     stretch: Stretch
     distances: Sequence[float]
@@ -43,6 +44,7 @@ class Part:
     found: Found | None
     way: Way
     on_purpose: bool = False
+    largest: float | None = None
     rounding: bool = False
     too_little: str = ""
 
@@ -54,7 +56,8 @@ class Part:
 @dataclass(frozen=True)
 class Comparison:
     """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
-    passed_over: stages that the reference cannot go on from, and why, as a sentence each."""
+    not_compared: stages that the candidate shows, and the reference has none of. passed_over: stages that the reference cannot
+    go on from, and why, as a sentence each."""
 
     names: list[str]
     reference_alone: list[str]
@@ -63,6 +66,7 @@ class Comparison:
     reversed_at: frozenset[str]
     limits: Limits
     wall_s: float
+    not_compared: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
@@ -106,7 +110,10 @@ def compare(
         else:
             start, current = stage, part.way
     wall_s = time.monotonic() - began
-    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, tuple(passed_over))
+    other = tuple(sorted(set(shown.stages) - set(stages)))
+    return Comparison(
+        both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other, tuple(passed_over)
+    )
 
 
 def _part(
@@ -164,7 +171,9 @@ def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
     compared = [stretch.compared(way, i) for i in range(len(names))]
     distances = [c.distance for c in compared]
     differing = [i for i, c in enumerate(compared) if not c.same]
-    return Part(stretch, distances, tuple(sorted(differing, key=lambda i: -distances[i])), None, way)
+    largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
+    order = tuple(sorted(differing, key=lambda i: -distances[i]))
+    return Part(stretch, distances, order, None, way, largest=max(largest, default=None))
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:

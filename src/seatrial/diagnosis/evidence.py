@@ -18,11 +18,9 @@ import numpy.typing as npt
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESULTS
-from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.too_little import is_nothing
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError
-from seatrial.kernels.arguments import ArgumentError
 from seatrial.kernels.results import DenseMap
 from seatrial.parity.answers import Answers
 from seatrial.pipeline.results import Result
@@ -70,7 +68,7 @@ def _own(stretch: Stretch, way: Way, image: int, stages: Sequence[str]) -> Itera
     for stage in stages:
         try:
             value = stretch.own(way, image, stage).value
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return
         for name, array in _floats(stage, value, way):
             yield stage, name, array
@@ -119,7 +117,7 @@ def alone_in_candidate(part: Part, way: Way) -> list[int]:
 def _has_alone(stretch: Stretch, way: Way, image: int) -> bool:
     try:
         made, candidate = stretch.made(way, image).value, stretch.candidate(image)
-    except (SeatrialError, ArgumentError, ValueError):
+    except CANNOT:
         return False
     pairs = zip(made, candidate, strict=True) if stretch.end == OUTPUTS else [(made, candidate)]
     return any(r.shape == c.shape and bool((np.isfinite(r) & ~np.isfinite(c)).any()) for r, c in pairs)
@@ -136,7 +134,7 @@ def says_nothing(compared: Comparison, part: Part, way: Way) -> str:
         first = next(values)
         if any(not _alike(first, v, stretch.end, compared) for v in values):
             return ""
-    except (SeatrialError, ArgumentError, ValueError):
+    except CANNOT:
         return ""
     if stretch.end == OUTPUTS:
         return (

@@ -18,15 +18,20 @@ _EPSILONS = (1e-3, 1e-5, 1e-6, 1e-12)
 _NORMALISED = ("BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization")
 
 
-def graph_changes(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """What each does, as a clause about the candidate, and what makes the changed ModelProto. All nodes of a kind change alike,
-    as they do by another exporter."""
+def graph_changes(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
+    """The fault, what each does, as a clause about the candidate, and what makes the changed ModelProto. All nodes of a kind
+    change alike, as they do by another exporter."""
     import onnx
 
     whole = onnx.load(str(path))
     nodes = list(whole.graph.node)
     kinds = {n.op_type for n in nodes}
-    yield from _pools(whole, nodes)
+    yield from (("pooling-mode", *change) for change in _pools(whole, kinds))
+    yield from (("half-pixel", *change) for change in _grids(whole, kinds))
+    yield from (("graph-attribute", *change) for change in _others(whole, nodes, kinds))
+
+
+def _grids(whole: Any, kinds: set[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
     if "Resize" in kinds:
         for mode in _SAMPLED:
             said = f"samples its resizes by {mode} coordinates"
@@ -34,6 +39,10 @@ def graph_changes(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
         for mode in _ROUNDED:
             said = f"rounds coordinates of its resizes by {mode}"
             yield said, _set(whole, ("Resize",), "nearest_mode", mode, "round_prefer_floor")
+
+
+def _others(whole: Any, nodes: list[Any], kinds: set[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    if "Resize" in kinds:
         for mode in ("nearest", "linear"):
             yield f"resizes by {mode} inside the model", _set(whole, ("Resize",), "mode", mode, "nearest")
     if kinds & set(_NORMALISED):
@@ -45,10 +54,12 @@ def graph_changes(path: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     if "Gelu" in kinds:
         for form in ("tanh", "none"):
             yield f"has GELUs with approximate {form}", _set(whole, ("Gelu",), "approximate", form, "none")
+    if any(n.op_type in ("Conv", *_POOLS) and any(_pads(n)) for n in nodes):
+        yield "pads below and to the right first (SAME_UPPER)", _moved(whole, 1)
+        yield "pads above and to the left first (SAME_LOWER)", _moved(whole, 0)
 
 
-def _pools(whole: Any, nodes: list[Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
-    kinds = {n.op_type for n in nodes}
+def _pools(whole: Any, kinds: set[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
     if kinds & set(_POOLS):
         for value, said in ((1, "rounds sizes of its pools up (ceil_mode)"), (0, "rounds sizes of its pools down")):
             yield said, _set(whole, _POOLS, "ceil_mode", value, 0)
@@ -58,10 +69,6 @@ def _pools(whole: Any, nodes: list[Any]) -> Iterator[tuple[str, Callable[[], Any
         yield "takes the greatest of its pools, not the mean", _renamed(whole, "AveragePool", "MaxPool")
     if "MaxPool" in kinds:
         yield "takes the mean of its pools, not the greatest", _renamed(whole, "MaxPool", "AveragePool")
-    padded = [n for n in nodes if n.op_type in ("Conv", *_POOLS) and any(_pads(n))]
-    if padded:
-        yield "pads below and to the right first (SAME_UPPER)", _moved(whole, 1)
-        yield "pads above and to the left first (SAME_LOWER)", _moved(whole, 0)
 
 
 def _set(whole: Any, operators: tuple[str, ...], name: str, value: Any, default: Any) -> Callable[[], Any]:

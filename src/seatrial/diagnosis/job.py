@@ -7,25 +7,33 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic.dataclasses import dataclass
 
+from seatrial.diagnosis.calibration import InputRange
 from seatrial.errors import DataError, SeatrialError, count_of, did_you_mean, short_list
-from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.history.records.diagnosis import Invariant, ParityRecord
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.workload import STRICT, PipelineWorkload
 from seatrial.plan import pipelines
+from seatrial.runtimes.choice import BackendChoice
 from seatrial.warning import Warning
 
 if TYPE_CHECKING:
     from seatrial.diagnosis.diagnose import Comparison
     from seatrial.diagnosis.opened import OpenedWay
+    from seatrial.diagnosis.runner import Runner
     from seatrial.diagnosis.way import Way
     from seatrial.history.records import ParityResult
     from seatrial.history.records.diagnosis import TaskFigure
     from seatrial.taps.folder import TapsFolder
+
+
+# Of a second or two for each calibration that is tried.
+CALIBRATION_S = 20.0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -33,7 +41,9 @@ class DiagnoseTask:
     """Beside its answer it leaves pictures (pictures.py) and results (task_metrics.py). workload: the reference. candidate: how
     it is called; taps: the folder of what it shows. time_s: for all of it, less opening. other_model: whether the candidate is
     known to run another model; other_backend, other_precision: what it runs on, '' where the taps have to say it, or nobody
-    does. same_by_plan: whether both sides are one and the same, whatever they are called. least_agreement: the plan's limit."""
+    does. same_by_plan: whether both sides are one and the same, whatever they are called. least_agreement: the plan's limit.
+    other_invariants, other_computed_in, other_range: what is known of it by itself. required: what share of its products has
+    to compute in its precision. together, choices: the plan's largest batch, and its backends."""
 
     workload: PipelineWorkload
     reference: str
@@ -43,11 +53,22 @@ class DiagnoseTask:
     other_model: bool = False
     other_backend: str = ""
     other_precision: str = ""
+    other_invariants: tuple[Invariant, ...] = ()
+    other_computed_in: dict[str, int] = field(default_factory=dict)
+    other_range: InputRange | None = None
+    required: float | None = None
+    together: int = 0
+    choices: tuple[BackendChoice, ...] = ()
     same_by_plan: bool = False
     least_agreement: float | None = None
 
 
+# Of so many images one has a result on either side, or the kind is not asked for.
+KIND_IMAGES = 8
+
+
 def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
+    from seatrial.diagnosis.alone import SHARE_OF_TIME, held_alone
     from seatrial.diagnosis.conclude import conclude
     from seatrial.diagnosis.diagnose import compare
     from seatrial.diagnosis.floor import measured
@@ -62,11 +83,13 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
     w = task.workload
     backend = task.other_backend or shown.manifest.backend
     precisions = w.precision, task.other_precision or shown.manifest.precision
-    with open_way(w, tell, backend) as opened:
+    with open_way(w, tell, backend, task.choices) as opened:
         _check_images(shown, opened)
         left_out = _check_stages(shown, opened.way, task.other_model)
+        runner = Runner(lambda i: opened.data[i])
+        _check_kinds(task, shown, opened, runner)
         tell("measuring the reference's own floor", 0.0)
-        floor = measured(opened.way, Runner(lambda i: opened.data[i]), range(len(opened.names)), opened.again)
+        floor = measured(opened.way, runner, range(len(opened.names)), opened.again)
         same_runtime = backend == w.backend.backend
         compared = compare(
             opened.way,
@@ -85,7 +108,10 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         tell("collecting results", 1.0)
         agreement, figures, warnings = _results(folder, compared, opened.way, shown)
         record = conclude(compared, opened.way, task.reference, task.candidate, agreement, task.same_by_plan)
-        return record.model_copy(update={"task": figures, "warnings": (*record.warnings, *left_out, *warnings)})
+        record = record.model_copy(update={"task": figures, "warnings": (*record.warnings, *left_out, *warnings)})
+        tell("trying the reference by itself", 1.0)
+        held = held_alone(w, "reference", task.together, task.time_s * SHARE_OF_TIME, opened.way.subject.run)
+        return _with_evidence(record, task, shown, opened, compared, held, tell)
 
 
 def _results(
@@ -116,6 +142,46 @@ def decodes(w: PipelineWorkload) -> bool:
     return not (isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw")
 
 
+def _with_evidence(
+    record: ParityRecord,
+    task: DiagnoseTask,
+    shown: TapsFolder,
+    opened: OpenedWay,
+    compared: Comparison,
+    held: tuple[Invariant, ...],
+    tell: Tell,
+) -> ParityRecord:
+    """What is known otherwise than by making mistakes in the reference. held: of the reference by itself."""
+    from seatrial.diagnosis.by_itself import with_findings, with_invariants, with_precision, with_reference_odd
+    from seatrial.diagnosis.calibration import calibrated_otherwise, range_wrong
+    from seatrial.diagnosis.mutations.model import AGAINST
+    from seatrial.diagnosis.rows import batch_dependent
+    from seatrial.diagnosis.stages import OUTPUTS
+    from seatrial.diagnosis.votes import backend_wrong, in_fp32, precision_not_applied
+
+    w, found = task.workload, []
+    precision = task.other_precision or shown.manifest.precision
+    unexplained = [p for p in compared.parts if p.found and not p.found.best and not p.too_little]
+    for part in unexplained[:1]:
+        found.append(batch_dependent(part, shown.manifest.batch or 0, shown.names))
+        if not task.other_model and task.other_precision == w.precision:
+            backends = w.backend.backend, task.other_backend
+            found.append(backend_wrong(part, opened.way, backends, opened.judges))
+    ends = {p.stretch.end for p in compared.parts if p.diverges and not (p.found and p.found.best)}
+    if task.other_range and OUTPUTS in ends:
+        found.append(range_wrong(task.other_range))
+    if unexplained and not any(found) and (not precision or precision.startswith("int8")):
+        tell("calibrating again", 1.0)
+        left_s = min(CALIBRATION_S, task.time_s - compared.wall_s)
+        found.append(calibrated_otherwise(unexplained[0], opened.way, left_s))
+    record = with_findings(record, [d for d in found if d])
+    record = with_reference_odd(record, AGAINST)
+    record = with_invariants(record, (*held, *task.other_invariants))
+    pairs = in_fp32(compared.parts, opened.way) if w.precision == "fp32" and not task.other_model else []
+    why = precision_not_applied(precision or "fp32", task.other_computed_in, pairs)
+    return with_precision(record, precision, why, task.other_computed_in, task.required)
+
+
 def _fit(shapes: Sequence[tuple[int, ...]], way: Way) -> bool:
     """With the model's outputs, one by one: with or without a batch of one."""
     infos = way.subject.model.outputs
@@ -139,6 +205,27 @@ def _check_images(shown: TapsFolder, opened: OpenedWay) -> None:
             f"({short_list(others)}); compare what was made of the same images",
             subject=shown.path,
         )
+
+
+def _check_kinds(task: DiagnoseTask, shown: TapsFolder, opened: OpenedWay, runner: Runner) -> None:
+    """DataError where the sides' results are of two kinds: no mistake that is tried makes boxes of classes."""
+    from seatrial.diagnosis.stages import RESULTS
+
+    if RESULTS not in shown.stages or RESULTS not in opened.way.steps:
+        return
+    known = set(shown.names)
+    for i in [i for i, name in enumerate(opened.names) if name in known][:KIND_IMAGES]:
+        candidate, reference = shown.load(opened.names[i]).results, runner.at(opened.way, i, RESULTS).value
+        if candidate is None or reference is None:
+            continue
+        ours, theirs = type(reference), type(candidate)
+        if not (issubclass(ours, theirs) or issubclass(theirs, ours)):
+            raise DataError(
+                f"gives {theirs.__name__} as results, where {task.reference} gives {ours.__name__}; compare pipelines of one "
+                "task, or write results.kind where taps were taken for another",
+                subject=task.candidate,
+            )
+        return
 
 
 def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warning]:

@@ -5,9 +5,9 @@ For: whoever diagnoses. Not for: timing (jobs/opened.py).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from seatrial.backends import OpenOptions, availability, open_backend
@@ -29,12 +29,14 @@ OTHER_THREADS = 2
 
 @dataclass(frozen=True, eq=False)
 class OpenedWay:
-    """names: of its images, in order; encoded: their bytes, by name. again: the same model once more, by what differs."""
+    """names: of its images, in order; encoded: their bytes, by name. again: the same model once more, by what differs. judges:
+    the same model by backends that are neither side's, by name."""
 
     way: Way
     names: tuple[str, ...]
     data: ImageBytes
     again: Sequence[tuple[str, Callable[[], Run]]] = ()
+    judges: Mapping[str, Run] = field(default_factory=dict)
 
     def encoded(self, name: str) -> bytes:
         return self.data[self.names.index(name)]
@@ -42,9 +44,12 @@ class OpenedWay:
 
 @contextmanager
 def open_way(
-    w: PipelineWorkload, tell: Tell = lambda _step, _share: None, other_backend: str = ""
+    w: PipelineWorkload,
+    tell: Tell = lambda _step, _share: None,
+    other_backend: str = "",
+    choices: Sequence[BackendChoice] = (),
 ) -> Iterator[OpenedWay]:
-    """other_backend: the candidate's, which cannot judge itself; '' where nobody knows.
+    """other_backend: the candidate's, which cannot judge itself; '' where nobody knows. choices: backends of the plan.
 
     Raises what opening a pipeline raises: PlanError, ModelError, BackendUnavailableError.
     """
@@ -72,7 +77,10 @@ def open_way(
         tell("loading", 0.0)
         model = Path(w.model)
         own = stack.enter_context(backend(model, w.batch, w.backend))
-        judge = _judge(w.backend.backend, other_backend)
+        judges = {
+            c.backend: _late(lambda c=c: others.run(lambda: backend(model, w.batch, c)))  # type: ignore[misc]
+            for c in _judges(w.backend.backend, other_backend, choices)
+        }
         subject = Subject(
             w.name,
             w.model_info,
@@ -81,7 +89,7 @@ def open_way(
             w.allow_code,
             w.batch,
             open=of_file,
-            judge=_late(lambda: others.run(lambda: backend(model, w.batch, BackendChoice(judge)))) if judge else None,
+            judge=next(iter(judges.values()), None),
         )
         again = [
             ("opened anew", lambda: others.run(lambda: backend(model, w.batch, w.backend))),
@@ -90,12 +98,13 @@ def open_way(
                 lambda: others.run(lambda: backend(model, w.batch, w.backend, OTHER_THREADS)),
             ),
         ]
-        yield OpenedWay(way_of(subject, w.spec), tuple(name for _, name in w.images), data, again)
+        yield OpenedWay(way_of(subject, w.spec), tuple(name for _, name in w.images), data, again, judges)
 
 
-def _judge(reference: str, candidate: str) -> str:
-    """A backend that is neither; '' where none is here."""
-    return next((n for n in JUDGES if n not in (reference, candidate) and availability(n).ok), "")
+def _judges(reference: str, candidate: str, choices: Sequence[BackendChoice]) -> list[BackendChoice]:
+    """Backends that are here and neither side's, one of each kind."""
+    known = {c.backend: c for c in [*reversed(choices), *map(BackendChoice, reversed(JUDGES))]}
+    return [c for n, c in reversed(known.items()) if n not in (reference, candidate, "fake") and availability(n).ok]
 
 
 def _late(opened: Callable[[], Run]) -> Run:

@@ -51,10 +51,7 @@ def ask(task: OwnCodeTask, folder: Path, tell: Tell) -> OwnCodeAnswer:
                     f"{_place(e)}",
                     subject=task.function,
                 ) from None
-            try:
-                writer.add(name, ImageTaps(results=check_result(result)))
-            except PlanError as e:
-                raise PlanError(f"of image {printable(name)}: {e.text}", subject=task.function) from None
+            writer.add(name, ImageTaps(results=check_result(result, f"{task.function}, on image {printable(name)},")))
     return OwnCodeAnswer(images=len(w.images))
 
 

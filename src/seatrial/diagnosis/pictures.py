@@ -18,11 +18,12 @@ from seatrial.diagnosis.way import Way
 from seatrial.drawing.results import Names
 from seatrial.drawing.stages import image_picture, input_picture, outputs_picture, results_picture
 from seatrial.errors import SeatrialError
+from seatrial.history.files import write_atomic
 from seatrial.images.decode import DecodeSettings, decode
 from seatrial.report.parity_page import MOST_IMAGES, StagePicture
 
 FILE = "pictures.json"
-_PNG = ("reference_png", "candidate_png", "difference_png")
+_PICTURES = ("reference_picture", "candidate_picture", "difference_picture")
 
 
 def worst_pictures(compared: Comparison, way: Way, encoded: Any, names: Names) -> Iterator[StagePicture]:
@@ -52,10 +53,10 @@ def _picture(part: Part, way: Way, i: int, name: str, encoded: Any, names: Names
 
 
 def write_pictures(folder: Path, pictures: Sequence[StagePicture]) -> None:
-    rows = [asdict(p) | {k: base64.b64encode(getattr(p, k)).decode() for k in _PNG} for p in pictures]
-    (folder / FILE).write_text(json.dumps(rows), "utf-8")
+    rows = [asdict(p) | {k: base64.b64encode(getattr(p, k)).decode() for k in _PICTURES} for p in pictures]
+    write_atomic(folder / FILE, json.dumps(rows).encode())
 
 
 def read_pictures(folder: Path) -> list[StagePicture]:
     rows = json.loads((folder / FILE).read_text("utf-8"))
-    return [StagePicture(**(row | {k: base64.b64decode(row[k]) for k in _PNG})) for row in rows]
+    return [StagePicture(**(row | {k: base64.b64decode(row[k]) for k in _PICTURES})) for row in rows]

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from seatrial.cells.preflight import Ready, preflight
 from seatrial.diagnosis import job, own_code
+from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.begun import failed
+from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
+from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
-from seatrial.diagnosis.tap import tap_side, workload_of_side
+from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
+from seatrial.diagnosis.tap_job import TapAnswer
 from seatrial.diagnosis.task_metrics import truth_figures
 from seatrial.errors import BrokenProcessError, CodeRefusedError, PlanError, SeatrialError, UsageError, option
-from seatrial.faults.names import NAMES
+from seatrial.gate.budgets import concerns
 from seatrial.history.records import Environment
-from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, TaskFigure
+from seatrial.history.records.diagnosis import ParityRecord, TaskFigure
 from seatrial.history.run_folder import RunFolder
 from seatrial.jobs.job import AnswerT, Tell
 from seatrial.jobs.process import Ended, run_job
@@ -31,7 +35,7 @@ from seatrial.warning import Warning
 
 # Of a process beside what it is given for its work: opening, and a runtime's own start.
 START_S = 120.0
-# Of a candidate that is run here: as long as a model is slow, so long it takes.
+# Of a candidate that is run here: as long as a model is slow, so long it takes. More where more was given for the diagnosis.
 TAP_S = 3600.0
 Says = Callable[[str], None]
 
@@ -82,15 +86,24 @@ def run_parity(
     time_s: float,
     allow_code: bool = False,
     says: Says = lambda _said: None,
+    look: LookInside | None = None,
 ) -> ParityRecord:
-    """Raises what preflight raises, PlanError where the user's own code broke, BrokenProcessError where another process did."""
+    """look: what searches two models, where raw outputs differ.
+
+    Raises what preflight raises, PlanError where the user's own code broke, BrokenProcessError where another process did.
+    """
     side = side_of(plan, reference) if reference else reference_side(plan)
     other = candidate(side) if callable(candidate) else candidate
     if other.function and not allow_code:
         raise CodeRefusedError(
             f"{other.function} is Python code, which would be run; read it, then give {option('allow_code')}"
         )
-    return diagnose_sides(preflight(plan, allow_code, says), run, side, other, time_s, says)
+    ready = preflight(plan, allow_code, says)
+    record = diagnose_sides(ready, run, side, other, time_s, says)
+    if look is None or other.side is None or not parts_at_outputs(record):
+        return record
+    sides = [workload_of_side(ready, run, s) for s in (side, other.side)]
+    return with_inside(record, sides[0], sides[1], look, time_s - record.wall_s, says)
 
 
 def diagnose_sides(
@@ -109,7 +122,7 @@ def diagnose_sides(
     def tell(step: str, share: float) -> None:
         says(f"{step} … {share:.0%}" if share else step)
 
-    taps, warnings = _taps(ready, run, workload, other, tell, work)
+    taps, tapped, warnings = _taps(ready, run, workload, other, tell, work, time_s)
     task = job.DiagnoseTask(
         workload=workload,
         reference=side.id,
@@ -119,6 +132,12 @@ def diagnose_sides(
         other_model=_other_model(ready, side, other),
         other_backend=_backend_of(ready, other.side) if other.side else "",
         other_precision=other.side.precision if other.side else "",
+        other_invariants=tapped.invariants if tapped else not_run_again(),
+        other_computed_in=tapped.computed_in if tapped else {},
+        other_range=tapped.input_range if tapped else None,
+        required=_required(ready, other.side) if other.side else None,
+        together=largest_batch(ready),
+        choices=tuple(ready.plan.plan.matrix.choices),
         same_by_plan=_same_by_plan(ready, side, other),
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
@@ -128,8 +147,8 @@ def diagnose_sides(
     figures, problem = _truth_figures(ready, at, side, other)
     warnings += [*record.warnings, *problem]
     task_figures = (*record.task, *figures)
-    update = {"declared": declared(ready, side, other), "warnings": tuple(warnings), "task": task_figures}
-    return _finished(record.model_copy(update=update), ready, side)
+    update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": task_figures}
+    return _finished(record.model_copy(update=update), ready, side, other)
 
 
 def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
@@ -140,7 +159,7 @@ def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
 
 def _same_by_plan(ready: Ready, side: Side, other: Candidate) -> bool:
     """One cell under two names, or one."""
-    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other)
+    return other.side is not None and not _other_model(ready, side, other) and not declared(ready, side, other.side)
 
 
 def _backend_of(ready: Ready, side: Side) -> str:
@@ -148,27 +167,37 @@ def _backend_of(ready: Ready, side: Side) -> str:
     return next(c.backend for c in ready.plan.plan.matrix.choices if c.label == side.backend)
 
 
+def _required(ready: Ready, side: Side) -> float | None:
+    """What share of a cell's products has to compute in its precision, by the plan's budgets."""
+    plan = ready.plan.plan
+    return max((b.limit for b in plan.budgets if b.metric == "computed_in" and concerns(plan, b, side)), default=None)
+
+
 def _taps(
-    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path
-) -> tuple[Path, list[Warning]]:
-    """The folder of what the candidate shows, and what is to be said of how it came about."""
+    ready: Ready, run: RunFolder, reference: PipelineWorkload, other: Candidate, tell: Tell, work: Path, time_s: float
+) -> tuple[Path, TapAnswer | None, list[Warning]]:
+    """The folder of what the candidate shows, what is known of one that was run here, and what is to be said of how it came
+    about. time_s: for the diagnosis, which a part of is for what must hold of the candidate by itself."""
     if other.taps:
-        return other.taps.absolute(), []
+        return other.taps.absolute(), None, []
     out = work / "taps"
     if other.function:
         task = own_code.OwnCodeTask(workload=replace(reference, allow_code=True), function=other.function, out=str(out))
         at = work / "candidate"
-        _done(run_job(own_code.JOB, task, at, TAP_S, tell), other.function, at, PlanError)
-        return out, []
+        ended = run_job(own_code.JOB, task, at, max(TAP_S, time_s), tell, time_option=option("max_time"))
+        _done(ended, other.function, at, PlanError)
+        return out, None, []
     if other.answers:
         # COCO's results have no row for an image without objects; that some have none is said.
-        return out, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
+        return out, None, list(answers_as_taps(other.answers, ready, reference.name, out, rowless_are_empty=True))
     assert other.side
-    tapped = tap_side(ready, run, other.side, out, TAP_S, tell)
+    timeout_s, alone_s = max(TAP_S, time_s), time_s * SHARE_OF_TIME
+    tapped = tap_side(ready, run, other.side, out, timeout_s, tell, alone_s, option("max_time"))
     if not tapped.changed:
-        return out, []
+        return out, tapped, []
     said = f"{other.name} changes its {' and '.join(tapped.changed)} in place; what was compared is from before"
-    return out, [Warning("changed-in-place", said, "copy in the stage that writes, or nobody else can trust the image")]
+    cure = "copy in the stage that writes, or nobody else can trust the image"
+    return out, tapped, [Warning("changed-in-place", said, cure)]
 
 
 def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
@@ -180,64 +209,22 @@ def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> 
         return [], [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
 
 
-def declared(ready: Ready, side: Side, other: Candidate) -> tuple[str, ...]:
-    """What the plan itself says differently of both; it may say so while the code does otherwise."""
-    if other.side is None:
-        return ()
-    own, theirs = (ready.plan.plan.pipelines[s.pipeline].model_dump() for s in (side, other.side))
-    found = [
-        f"{key}: {_said(a)} against {_said(b)}"
-        for key, (a, b) in _pairs(own, theirs).items()
-        if a != b and key != "extends"
-    ]
-    names = ("backend", "precision", "batch", "threads")
-    pairs = [(n, getattr(side, n), getattr(other.side, n)) for n in names]
-    return (*found, *(f"{n}: {a} against {b}" for n, a, b in pairs if a != b))
-
-
-def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, tuple[Any, Any]]:
-    """Values of both by dotted key."""
-    found: dict[str, tuple[Any, Any]] = {}
-    for key in dict.fromkeys((*a, *b)):
-        x, y = a.get(key), b.get(key)
-        if isinstance(x, dict) and isinstance(y, dict):
-            found |= _pairs(x, y, f"{within}{key}.")
-        else:
-            found[within + key] = (x, y)
-    return found
-
-
 def _done(ended: Ended[AnswerT], what: str, folder: Path, otherwise: type[SeatrialError]) -> AnswerT:
     if ended.answer is None:
         raise failed(ended, what, folder, otherwise)
     return ended.answer
 
 
-def _finished(record: ParityRecord, ready: Ready, side: Side) -> ParityRecord:
+def _finished(record: ParityRecord, ready: Ready, side: Side, other: Candidate) -> ParityRecord:
     """With what only this process knows: the plan's lines, its warnings, the machine."""
-    found = tuple(_with_fix(d, ready.plan, side) for d in record.diagnosis)
+    found = tuple(
+        with_fix(d, ready.plan, side.pipeline, other.side.pipeline if other.side else "") for d in record.diagnosis
+    )
     return record.model_copy(
         update={
             "diagnosis": found,
             "warnings": (*ready.warnings, *record.warnings),
             "environment": Environment.model_validate(environment()),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
     )
-
-
-def _said(value: object) -> str:
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_said, value))}]"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
-
-
-def _with_fix(d: Diagnosis, plan: PlanFile, side: Side) -> Diagnosis:
-    """at: the plan's line that says what the reference does, with its value."""
-    assert d.fault in NAMES
-    keys = d.at.split(".")
-    value: object = plan.plan.pipelines[side.pipeline]
-    for key in keys:
-        value = getattr(value, key, None)
-    where = plan.where(("pipelines", side.pipeline, *keys))
-    said = f"{where}: {_said(value)}" if isinstance(value, str | int | float | tuple) else where
-    return d.model_copy(update={"at": said})

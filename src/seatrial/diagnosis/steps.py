@@ -43,7 +43,7 @@ class Subject:
     """What all of a pipeline's steps are made for. run: the model, opened; batch: how many rows it takes at least.
 
     What only some mistakes need, None where there is none: open: another model file, for so many rows, by the same backend.
-    judge: the same model by a third backend. recalibrated: the model in its int8, calibrated on feeds with a change.
+    judge: the same model by a third backend.
     """
 
     name: str
@@ -54,7 +54,6 @@ class Subject:
     batch: int = 1
     open: Callable[[ModelFile, int], Run] | None = None
     judge: Run | None = None
-    recalibrated: Callable[[Callable[[Feeds], Feeds]], Run] | None = None
 
 
 Maker = Callable[[Subject, pipelines.Pipeline], Step]

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
+from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import EXACT, Limits
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner, StepError, told
@@ -24,6 +25,8 @@ from seatrial.kernels.arguments import ArgumentError
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
+# What a way raises that cannot be gone: a kernel of OpenCV's refuses levels between whole ones in its own words.
+CANNOT = (SeatrialError, ArgumentError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +96,7 @@ class Stretch:
                     continue
                 try:
                     onward.made(way, i)
-                except (SeatrialError, ArgumentError, ValueError):
+                except CANNOT:
                     return f"is {theirs} where the reference has {own}, first of {name}"
         return ""
 
@@ -114,6 +117,11 @@ class Stretch:
 
     def candidate(self, image: int) -> Any:
         return self._seen(image).value
+
+    def given(self, image: int) -> Any:
+        """The candidate's own value at the start; None at the encoded bytes."""
+        begun = self._seen(image).begun
+        return begun[1].value if begun else None
 
     @cached_property
     def scored(self) -> bool:
@@ -169,7 +177,7 @@ class Stretch:
             made = self.made(way, image)
         except StepError as e:
             return Compared(MISMATCH, False, e.text)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return Compared(MISMATCH, False)
         theirs = self.candidate(image)
         apart = distance(self.end, made.value, theirs, self.scored)
@@ -180,9 +188,18 @@ class Stretch:
     def distance(self, way: Way, image: int) -> float:
         try:
             made = self.made(way, image)
-        except (SeatrialError, ArgumentError, ValueError):
+        except CANNOT:
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image), self.scored)
+
+    def largest(self, way: Way, image: int) -> float | None:
+        """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
+        if self.end == RESULTS:
+            return None
+        try:
+            return largest(self.made(way, image).value, self.candidate(image))
+        except CANNOT:
+            return None
 
 
 def _as(given: Array, reference: Array) -> Array:

@@ -33,18 +33,39 @@ def workload_of_side(ready: Ready, run: RunFolder, side: Side) -> PipelineWorklo
     return workload_of(ready, cell, made)
 
 
-def tap_side(ready: Ready, run: RunFolder, side: Side, out: Path, timeout_s: float, tell: Tell) -> TapAnswer:
-    """out: an empty folder, or one that is not there. Raises what its process ended with; DataError where inputs changed."""
+def tap_side(
+    ready: Ready,
+    run: RunFolder,
+    side: Side,
+    out: Path,
+    timeout_s: float,
+    tell: Tell,
+    alone_s: float = 0.0,
+    time_option: str = "",
+) -> TapAnswer:
+    """out: an empty folder, or one that is not there. alone_s: for what must hold of the side by itself, 0 where nobody asks.
+    time_option: as run_job's.
+
+    Raises what its process ended with; DataError where inputs changed.
+    """
     task = TapTask(
         workload=workload_of_side(ready, run, side),
         out=str(out.absolute()),
         producer=f"seatrial: {side.id} of {ready.plan.path.name}",
+        together=largest_batch(ready),
+        alone_s=alone_s,
     )
     folder = run.work / f"tap.{side.id}"
-    ended = run_job(tap_job.JOB, task, folder, timeout_s, tell)
+    ended = run_job(tap_job.JOB, task, folder, timeout_s, tell, time_option=time_option)
     ready.inputs.check(side.pipeline)
     if ended.answer is None:
         spec = task.workload.spec
         own_code = any(isinstance(s, UserCode) for s in (spec.preprocess, spec.postprocess))
         raise failed(ended, side.id, folder, PlanError if own_code else BrokenProcessError, side.id)
     return ended.answer
+
+
+def largest_batch(ready: Ready) -> int:
+    """Of the plan's matrix; 0 where it runs none of two images or more."""
+    largest = max(ready.plan.plan.matrix.batch_sizes)
+    return largest if largest > 1 else 0

@@ -9,6 +9,7 @@ import hashlib
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,10 +18,13 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
 from seatrial.diagnosis.begun import begin
+from seatrial.diagnosis.calibration import InputRange, calibrated_range
 from seatrial.errors import PlanError, SeatrialError, printable, short_list
+from seatrial.history.records.diagnosis import Invariant
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import OpenedPipeline, open_pipeline
 from seatrial.jobs.workload import STRICT, PipelineWorkload
+from seatrial.model.file import FAKE_SUFFIX
 from seatrial.plan import pipelines
 from seatrial.taps.shown import ImageTaps
 from seatrial.taps.writer import TapsWriter
@@ -33,20 +37,28 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class TapTask:
-    """out: the folder to write, which has to be empty. producer: what its taps.json says of it."""
+    """out: the folder to write, which has to be empty. producer: what its taps.json says of it. alone_s: for what must hold of
+    the side by itself, with batches of `together` where it runs no larger ones; 0 where nobody asks."""
 
     workload: PipelineWorkload
     out: str
     producer: str
+    together: int = 0
+    alone_s: float = 0.0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
 class TapAnswer:
-    """stages: that were tapped. changed: of these such as a later stage changed in place; what was kept is from before."""
+    """stages: that were tapped. changed: of these such as a later stage changed in place; what was kept is from before.
+    invariants, computed_in (Backend's own account, of other precisions than fp32) and input_range (of a model whose file
+    quantises its input): where they were asked for."""
 
     images: int
     stages: tuple[str, ...]
     changed: tuple[str, ...] = ()
+    invariants: tuple[Invariant, ...] = ()
+    computed_in: dict[str, int] = field(default_factory=dict)
+    input_range: InputRange | None = None
 
 
 def tap(task: TapTask, folder: Path, tell: Tell) -> TapAnswer:
@@ -68,7 +80,22 @@ def tap(task: TapTask, folder: Path, tell: Tell) -> TapAnswer:
                     rows = taps.of_batch(start, len(names))
                 for k, (name, found) in enumerate(zip(names, rows, strict=True)):
                     writer.add(name, found, hashlib.sha256(opened.data[start + k]).hexdigest())
-    return TapAnswer(images=len(w.images), stages=taps.stages, changed=tuple(sorted(taps.changed)))
+        alone = _by_itself(task, opened, taps, tell) if task.alone_s else {}
+    return TapAnswer(images=len(w.images), stages=taps.stages, changed=tuple(sorted(taps.changed)), **alone)
+
+
+def _by_itself(task: TapTask, opened: OpenedPipeline, taps: _Tapped, tell: Tell) -> dict[str, Any]:
+    from seatrial.diagnosis.alone import held_alone
+
+    tell("trying the candidate by itself", 1.0)
+    w, computed = task.workload, {}
+    if w.precision != "fp32":
+        try:
+            computed = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
+        except Exception:  # whatever a runtime raises: what was tapped stands
+            traceback.print_exc()
+    held = held_alone(w, "candidate", task.together, task.alone_s, opened.backend.run)
+    return {"invariants": held, "computed_in": computed, "input_range": taps.input_range()}
 
 
 @contextmanager
@@ -96,6 +123,10 @@ class _Tapped:
         self._input = pick_input(f"pipelines.{w.name}", w.spec, w.model_info).name
         self._resized = _resized(w, opened)
         self.changed: set[str] = set()
+        self._range = None
+        if not w.model.endswith(FAKE_SUFFIX):
+            self._range = calibrated_range(Path(w.model), self._input)
+        self._fed: list[tuple[float, float, float]] = []
         raw = isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw"
         self.stages = (
             "decoded",
@@ -116,6 +147,11 @@ class _Tapped:
         geometries = opened.pipeline.preprocess(images, opened.feeds)
         self._watch("decoded", decoded, images)
         inputs = np.array(opened.feeds[self._input])
+        if self._range:
+            low, high, _ = self._range
+            self._fed.append(
+                (float(inputs.min()), float(inputs.max()), float(((inputs < low) | (inputs > high)).mean()))
+            )
         outputs = opened.backend.run(opened.feeds)
         kept = [np.array(o) for o in outputs]
         results = opened.pipeline.postprocess(outputs, geometries)
@@ -134,6 +170,15 @@ class _Tapped:
             )
             for k in range(count)
         ]
+
+    def input_range(self) -> InputRange | None:
+        """None of a model whose file does not quantise its input."""
+        if not self._range:
+            return None
+        low, high, symmetric = self._range
+        least, greatest, outside = zip(*self._fed, strict=True)
+        fed = min(least), max(greatest)
+        return InputRange(calibrated=(low, high), symmetric=symmetric, fed=fed, outside=float(np.mean(outside)))
 
     def _resized_of(self, decoded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
         from seatrial.diagnosis.way import At

@@ -13,6 +13,7 @@ import numpy as np
 
 from seatrial.cells.preflight import Ready
 from seatrial.gate.accuracy import drop_interval
+from seatrial.history.files import write_atomic
 from seatrial.history.records import ParityResult
 from seatrial.history.records.diagnosis import TaskFigure
 from seatrial.parity.accuracy import evaluate
@@ -27,7 +28,7 @@ SIDES, NAMES = ("reference.npz", "candidate.npz"), "names.json"
 
 def write_results(folder: Path, names: Sequence[str], reference: Iterable[Result], candidate: Iterable[Result]) -> None:
     """Both sides' of the images so called, one by one, for the process that has the truth."""
-    (folder / NAMES).write_text(json.dumps(list(names)), "utf-8")
+    write_atomic(folder / NAMES, json.dumps(list(names)).encode())
     for name, results in zip(SIDES, (reference, candidate), strict=True):
         with ResultsWriter(folder / name) as writer:
             for result in results:

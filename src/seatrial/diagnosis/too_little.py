@@ -14,10 +14,9 @@ import numpy as np
 from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
-from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError, count_of
-from seatrial.kernels.arguments import ArgumentError
+from seatrial.errors import count_of
 from seatrial.kernels.results import Classification, Detections, Labels, Text
 from seatrial.pipeline.results import Result
 
@@ -48,6 +47,8 @@ def _odd(stretch: Stretch, way: Way) -> tuple[str, bool]:
             return f"the candidate has one on {where}", True
     if count < 2 or stretch.end not in (OUTPUTS, RESULTS) or not _all_the_same(values):
         return "", True
+    if not _varies(stretch, way, values[0]):
+        return "", True
     numbers = [values[0]] if stretch.end == RESULTS else values[0]
     constant = all(_is_one_number(n) for n in numbers)
     return f"the candidate gives one and the same on all of {count_of(count, 'image')}", not constant
@@ -64,8 +65,19 @@ def _with_any(stretch: Stretch, way: Way) -> int:
     """Images on which the reference has a result."""
     try:
         return sum(not is_nothing(stretch.made(way, i).value) for i in range(len(stretch.names)))
-    except (SeatrialError, ArgumentError, ValueError):
+    except CANNOT:
         return 0
+
+
+def _varies(stretch: Stretch, way: Way, like: Any) -> bool:
+    """Whether the reference has another for some images, in what the candidate shows: of a log of classes as many of these."""
+    try:
+        made = [stretch.made(way, i).value for i in range(len(stretch.names))]
+    except CANNOT:
+        return True
+    if isinstance(like, Classification) and not stretch.scored:
+        made = [[m.class_ids[: len(like.class_ids)]] for m in made if isinstance(m, Classification)]
+    return not _all_the_same(made)
 
 
 def _all_the_same(values: list[Any]) -> bool:

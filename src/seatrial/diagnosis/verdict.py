@@ -23,6 +23,8 @@ from seatrial.parity.tolerance import FLOOR_FACTOR, SQNR_DB, SQNR_DB_OF_EIGHT_BI
 
 # Of fewer, that they are equal says nothing of the next one.
 LEAST_IMAGES = 4
+# What a reason says where nothing is named.
+UNEXPLAINED = ", and no known mistake explains it"
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
     if not found and not any(p.too_little for p in diverging):
         return (
             "DIFFER",
-            f"{where}, {_unexplained(diverging)}{_type_said(first)}{nan}{_precision_said(compared, first, way)}",
+            f"{where}{_unexplained(diverging)}{_type_said(first)}{nan}{_precision_said(compared, first, way)}",
         )
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
 
@@ -109,12 +111,12 @@ def _unexplained(diverging: Sequence[Part]) -> str:
     found = [p.found for p in diverging if p.found]
     tried, left = sum(f.tried for f in found), sum(f.left for f in found)
     if left and not tried:
-        return "and time was up before any known mistake had been tried"
+        return ", and time was up before any known mistake had been tried"
     if left:
-        return f"and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
+        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
     if any(f.out_of_time for f in found):
-        return "and no known mistake explains it alone; time was up before pairs had been tried"
-    return "and no known mistake explains it"
+        return f"{UNEXPLAINED} alone; time was up before pairs had been tried"
+    return UNEXPLAINED
 
 
 def _what(part: Part) -> str:

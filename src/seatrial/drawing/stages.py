@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.drawing.difference import difference
+from seatrial.drawing.encoded import encoded
 from seatrial.drawing.heat import scale_of
 from seatrial.drawing.results import PALETTE, U8, Look, Names, draw, name_of
 from seatrial.errors import count_of, printable
@@ -25,6 +26,8 @@ from seatrial.report.parity_page import StagePicture
 Array = npt.NDArray[Any]
 # Pixels: a page shows three beside each other.
 LARGEST = 340
+# Of what both sides have alike, which the page shows small.
+OF_BOTH = 170
 SIZE_WH = (LARGEST, LARGEST)
 # Classes that a note names.
 MOST_NAMED = 3
@@ -92,12 +95,14 @@ def _picture(image: str, stage: str, reference: U8, candidate: U8, note: str = "
     """The difference is of the pixels themselves; all three are made smaller afterwards. same: of the values, of which a
     picture may not show all."""
     if same:
-        return StagePicture(image, stage, _png(_small(reference)), b"", b"", note=note, same=True)
+        return StagePicture(image, stage, encoded(_small(reference, OF_BOTH)), b"", b"", note=note, same=True)
     between = difference(reference, candidate)
-    reference_png, candidate_png, difference_png = (_png(_small(p)) for p in (reference, candidate, between.pixels))
+    reference_picture, candidate_picture, difference_picture = (
+        encoded(_small(p)) for p in (reference, candidate, between.pixels)
+    )
     if reference.shape != candidate.shape:
         note = f"{_size(reference)} against {_size(candidate)} pixels"
-    return StagePicture(image, stage, reference_png, candidate_png, difference_png, between.factor, note)
+    return StagePicture(image, stage, reference_picture, candidate_picture, difference_picture, between.factor, note)
 
 
 def _class_ids(result: Result) -> list[int]:
@@ -136,8 +141,8 @@ def _heat(own: Array, reference: Array) -> U8:
     return np.asarray(cv2.applyColorMap(levels, cv2.COLORMAP_VIRIDIS), np.uint8)
 
 
-def _small(pixels: U8) -> U8:
-    scale = LARGEST / max(pixels.shape[:2])
+def _small(pixels: U8, largest: int = LARGEST) -> U8:
+    scale = largest / max(pixels.shape[:2])
     if scale >= 1:
         return pixels
     size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
@@ -146,7 +151,3 @@ def _small(pixels: U8) -> U8:
 
 def _size(pixels: U8) -> str:
     return f"{pixels.shape[1]} × {pixels.shape[0]}"
-
-
-def _png(pixels: U8) -> bytes:
-    return bytes(cv2.imencode(".png", pixels, [cv2.IMWRITE_PNG_COMPRESSION, 9])[1].tobytes())

@@ -77,15 +77,27 @@ RUNTIME = (
     ),
     Fault(
         "pooling-mode",
-        "pooling rounds its size up instead of down",
+        "pooling in another mode",
         "outputs",
-        "ceil_mode of a pooling layer was lost or gained in the conversion: the last row and column are pooled "
-        "otherwise.",
+        "ceil_mode or count_include_pad of a pooling layer was lost or gained in the conversion, or the mean stands for the "
+        "greatest: the last row and column, or all, are pooled otherwise.",
         "Features shift by up to a cell towards one border; accuracy drops by about a point.",
         "Keep ceil_mode in the export (MaxPool's and AveragePool's attribute in ONNX); odd sizes show it, even ones "
         "do not.",
         "1.2 points of top-1 (ResNet-50)",
         "a model with odd sizes before a pooling layer",
+    ),
+    Fault(
+        "graph-attribute",
+        "a node of the model has another attribute",
+        "outputs",
+        "The candidate's file computes as the reference's does with another attribute of its nodes: an epsilon, a slope, a "
+        "GELU's form, where a strided node pads, how a Resize interpolates.",
+        "Outputs are off a little in every picture, by another exporter or another version of one; nothing looks wrong.",
+        "Hold the attributes of both files against each other (seatrial parity of both models names the node), and export "
+        "anew with the training's: LayerNorm's eps, GELU's approximate, TensorFlow's SAME as explicit padding.",
+        "",
+        "any picture",
     ),
 )
 

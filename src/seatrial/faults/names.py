@@ -8,4 +8,5 @@ NAMES = (
     "layout-reshape", "non-contiguous", "jpeg-decoder", "yuv-range", "yuv-matrix", "chroma-subsampling", "alpha-or-depth",
     "fp16-overflow", "precision-not-applied", "backend-wrong", "batch-dependent", "calibration", "stale-output", "activation",
     "label-offset", "label-map", "box-format", "box-normalised", "nms-settings", "decode-mode", "pooling-mode",
+    "graph-attribute",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ from seatrial.history.reading import check_schema, read_record
 from seatrial.history.records import Record
 from seatrial.history.run_folder import RunFolder, check_nameable
 
+PARITY_FILE = "parity.json"
 NAMES = {"bench": "bench", "compare": "comparison"}
 WORST_FIRST = ("REGRESSION", "INCONCLUSIVE", "EQUIVALENT", "IMPROVED")
 
@@ -25,8 +27,36 @@ def list_runs(results: Path) -> list[RunFolder]:
         return [RunFolder(results)]
     if not results.is_dir():
         raise ResultsError(f"{results}: no such results folder; 'seatrial run PLAN' makes one")
-    starts = {*results.glob("*/*/run.json"), *results.glob("*/run.json")}
+    return _in_order(_below(results, "run.json"))
+
+
+def list_parities(results: Path) -> list[RunFolder]:
+    """Comparisons of two pipelines, which have no run.json: what reads records does not meet them."""
+    if not results.is_dir() or (results / "run.json").is_file():
+        return []
+    found = {p for p in _below(results, PARITY_FILE) if not p.with_name("run.json").is_file()}
+    return _in_order(found | ({results / PARITY_FILE} if (results / PARITY_FILE).is_file() else set()))
+
+
+def list_all(results: Path) -> list[RunFolder]:
+    """Runs and comparisons of pipelines, oldest first."""
+    return _in_order({_start(r) for r in (*list_runs(results), *list_parities(results))})
+
+
+def _below(results: Path, name: str) -> set[Path]:
+    return {*results.glob(f"*/*/{name}"), *results.glob(f"*/{name}")}
+
+
+def _in_order(starts: Collection[Path]) -> list[RunFolder]:
     return [RunFolder(p.parent) for p in sorted(starts, key=lambda p: (_began(p), p.parent.name, p))]
+
+
+def _start(run: RunFolder) -> Path:
+    return run.path / (PARITY_FILE if is_parity(run) else "run.json")
+
+
+def is_parity(run: RunFolder) -> bool:
+    return (run.path / PARITY_FILE).is_file() and not (run.path / "run.json").is_file()
 
 
 def _began(start: Path) -> float:
@@ -77,6 +107,8 @@ def find_run(text: str, results: Path, but: str = "") -> RunFolder:
     matches = [r for r in runs if r.path.name == text] or [r for r in runs if text in r.path.name]
     if len(matches) == 1:
         return matches[0]
+    if (path / PARITY_FILE).is_file() or any(text == r.path.name for r in list_parities(results)):
+        raise ResultsError(f"{text} is a comparison of two pipelines, not a run; it is told by its own report.html")
     names = ", ".join(r.path.name for r in (matches or runs)[-5:]) or "none"
     what = "several runs match" if matches else "no run matches"
     raise ResultsError(f"{what} {text!r} in {results}; expected a run's folder, 'latest', or one of {names}")
@@ -104,6 +136,8 @@ class Heading:
 
 def heading(run: RunFolder) -> Heading:
     """From what its JSON says, unchecked: a list may be of thousands. ResultsError where it can't be read."""
+    if is_parity(run):
+        return _heading_of_parity(run.path / PARITY_FILE)
     if run.complete:
         path = run.path / "record.json"
         data = read_json(path)
@@ -115,6 +149,15 @@ def heading(run: RunFolder) -> Heading:
     start = run.start()
     state = "running" if run.running else "interrupted"
     return Heading(start.kind, state, len(run.finished_cells()), None, " and ".join(start.subject))
+
+
+def _heading_of_parity(path: Path) -> Heading:
+    data = read_json(path)
+    try:
+        subject = f"{data['candidate']} against {data['reference']}"
+        return Heading("parity", str(data["verdict"]), 0, float(data["wall_s"]), subject)
+    except (KeyError, TypeError, ValueError):
+        raise ResultsError(f"{path}: the comparison is damaged; delete its folder and make it again") from None
 
 
 def _heading_of(record: dict[str, Any]) -> Heading:

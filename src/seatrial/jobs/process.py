@@ -80,8 +80,8 @@ def run_job(
     """Does the task in a fresh process, with `tell(step, share)` for its progress. Kills it on time-out or Ctrl-C.
 
     folder: for its task, its answer and what it leaves beside it. shared: memory for its samples, which the caller can read
-    however it ends. time_option: what a user would change to give it more time, by `option` where it is one. What measures is
-    watched for disturbances. ResultsError where its folder can't be written.
+    however it ends. time_option: what a user would change to give it more time, by `option` where it is one; '' where nothing
+    is. What measures is watched for disturbances. ResultsError where its folder can't be written.
     """
     # A user's code may change the process's working folder.
     folder = folder.absolute()
@@ -143,7 +143,8 @@ def _run_job(
             )
         timed_out = _listen(child, reader, began + timeout_s, tell)
     wall_s = time.monotonic() - began
-    late = f"took longer than {format_seconds(timeout_s)} and was stopped; if that is normal, raise {time_option}"
+    cure = f"if that is normal, raise {time_option}" if time_option else "give it fewer images"
+    late = f"took longer than {format_seconds(timeout_s)} and was stopped; {cure}"
     ended = _outcome(job, folder, child.returncode, late if timed_out else "", wall_s)
     return replace(ended, noise=watch.report()) if watch else ended
 

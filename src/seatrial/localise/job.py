@@ -88,7 +88,7 @@ def models(
             count=max(1, count),
             budget_bytes=budget_bytes,
         )
-        ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("timeout"))
+        ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("max_time"))
     if ended.answer is None:
         assert ended.failure is not None
         raise error_of(ended.failure, "", BrokenProcessError)

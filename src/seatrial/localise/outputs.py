@@ -71,12 +71,14 @@ class OutputDistance:
     share: bool = False
     whole: Distance = field(default_factory=Distance)
     rows: list[Rows] | None = None
+    values: int = 0
 
     def __post_init__(self) -> None:
         self.whole.least_scale = LEAST_SHARE if self.share else 0.0
 
     def add(self, reference: Array, other: Array) -> None:
         self.whole.add(reference, other)
+        self.values += reference.size
         if reference.shape == other.shape and reference.dtype.kind == "f":
             self.rows = Rows.along(reference.shape) if self.rows is None else self.rows
             for rows in self.rows:
@@ -120,6 +122,8 @@ def _row(a: Side, name: str, d: OutputDistance) -> OutputError:
         rows=len(rows),
         lost_rows=int((rows > LOST).sum()),
         quiet=d.share and max(d.whole.greatest, d.whole.other_greatest) < QUIET,
+        values=d.values,
+        neither=0 if d.whole.shapes else d.values - d.whole.count - d.whole.special,
     )
 
 
@@ -146,6 +150,12 @@ def verdict_of(
         return (
             "differ",
             f"output {lost[0].tensor}: {lost[0].lost_rows} of {lost[0].rows} rows keep nothing of their variation",
+        )
+    empty = [o.tensor for o in outputs if o.says_nothing]
+    if empty:
+        return (
+            "not enough",
+            f"output {short_list(empty, 3)}: NaN or infinite on both sides throughout, which is no agreement",
         )
     if alone:
         return "not enough", f"outputs without a partner in B: {short_list(list(alone), 3)}; the others agree"

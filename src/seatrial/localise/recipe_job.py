@@ -53,7 +53,7 @@ def recipe_of(
         workload=workload, other=workload, pipeline=pipeline, count=max(1, count), precision=precision, most=most
     )
     with tempfile.TemporaryDirectory(prefix="seatrial-recipe-") as folder:
-        ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("timeout"))
+        ended = run_job(JOB, task, Path(folder), timeout_s, tell, time_option=option("max_time"))
     if ended.answer is None:
         assert ended.failure is not None
         raise error_of(ended.failure, "", BrokenProcessError)

@@ -58,6 +58,7 @@ class TensorError:
 @dataclass(frozen=True, config=_CONFIG, kw_only=True)
 class OutputError:
     """Of a whole model's output. special: values that are NaN or infinite on one side alone. shapes: A's and B's where unlike.
+    neither: of `values` so many are NaN, or infinite alike, on both sides, which says nothing of either.
 
     rows: along the axis that differs most, with the worst's error over its own spread, and how many are lost. quiet: shares of
     one, of which none says anything on either side.
@@ -72,6 +73,12 @@ class OutputError:
     rows: int = 0
     lost_rows: int = 0
     quiet: bool = False
+    values: int = 0
+    neither: int = 0
+
+    @property
+    def says_nothing(self) -> bool:
+        return 0 < self.values == self.neither
 
 
 @dataclass(frozen=True, config=_CONFIG, kw_only=True)

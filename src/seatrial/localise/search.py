@@ -244,7 +244,7 @@ def _summary(
         nodes=len(a.graph.nodes),
         images=images,
         untested=untested,
-        notes=(*_quiet(outputs), *_notes(a, b, matching, untested, verdict, jumps)),
+        notes=(*_quiet(outputs), *_neither(outputs), *_notes(a, b, matching, untested, verdict, jumps)),
     )
 
 
@@ -254,6 +254,14 @@ def _quiet(outputs: Sequence[OutputError]) -> list[str]:
         f"{short_list(names, 3)}: no value reaches {QUIET} on either side: these inputs show little of it, give others"
     )
     return [said] if names else []
+
+
+def _neither(outputs: Sequence[OutputError]) -> list[str]:
+    return [
+        f"{o.tensor}: {o.neither} of {count_of(o.values, 'value')} NaN or infinite on both sides, and not compared"
+        for o in outputs
+        if o.neither
+    ]
 
 
 def _notes(

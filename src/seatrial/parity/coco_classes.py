@@ -18,6 +18,14 @@ COCO80 = tuple(i for i in range(1, 91) if i not in (12, 26, 29, 30, 45, 66, 68, 
 Ids = list[int | None]
 
 
+def coco_numbers(scheme: str, count: int | None) -> tuple[int, ...]:
+    """COCO's category of each class of a head, by class_ids coco80 or coco91. count: of the head's classes, where it is known.
+    Of coco91 a head of 90 has none for COCO's 0, which is no category."""
+    if scheme == "coco80":
+        return COCO80
+    return tuple(range(1, 91)) if count == 90 else tuple(range(91))
+
+
 @dataclass(frozen=True)
 class _Categories:
     """Ids and names in order of id; a placeholder (see truth.py) is left out."""
@@ -152,21 +160,19 @@ def _by_numbers(truth: Truth, categories: _Categories, scheme: str, count: int |
             raise DataError(
                 f"{at}, which is for heads of 80 classes, but the model has {classes}; {_likely(categories, count)}"
             )
-        numbered = list(COCO80)
     else:
         if count not in (None, 90, 91):
             raise DataError(
                 f"{at}, which is for heads of 91 classes (index = category id) or 90 (index + 1 = category id), but the model "
                 f"has {classes}; {_likely(categories, count)}"
             )
-        numbered = list(range(1, 91)) if count == 90 else list(range(91))
     strange = sorted(i for i in _annotated(truth) if i not in COCO80 and i in categories.ids)
     if strange:
         raise DataError(
             f"{at}, but COCO's numbering has no object class {', '.join(map(str, strange[:5]))}, which has annotations here: "
             f"these categories are numbered otherwise; {_likely(categories, count)}"
         )
-    return [i if i in categories.ids else None for i in numbered]
+    return [i if i in categories.ids else None for i in coco_numbers(scheme, count)]
 
 
 def _by_plan(

@@ -20,7 +20,7 @@ from seatrial.kernels.results import Classification, Detections, Labels, Text
 from seatrial.parity.answer_names import Found, images_called
 from seatrial.parity.csv_rows import header_of, repeated_rows, rows_of
 from seatrial.parity.names import folded_note, labels_text, pair_names, quoted_list
-from seatrial.pipeline.results import Result, sound_result
+from seatrial.pipeline.results import Result
 from seatrial.warning import Warning
 
 _NUMBER = r"-?[0-9]{1,9}"
@@ -65,7 +65,7 @@ def read_csv_answers(
         if row.image in called:
             by_image.setdefault(called[row.image], []).append(row)
     strangers = list(dict.fromkeys(row.image for row in rows if row.image not in called))
-    warnings = [] if scored or form is Text else [_without_scores()]
+    warnings = [] if scored else [_without_scores("texts" if form is Text else "order and classes")]
     if form is Text:
         return Found({name: _text(path, own) for name, own in by_image.items()}, strangers, warnings)
     classes, notes = _classes(path, [row for own in by_image.values() for row in own if row.word], labels)
@@ -129,9 +129,9 @@ def _number(text: str) -> float:
         return math.nan
 
 
-def _without_scores() -> Warning:
+def _without_scores(compared: str) -> Warning:
     return Warning(
-        "scores-unknown", "the answers have no scores: their order and classes alone are compared", "log a column score"
+        "scores-unknown", f"the answers have no scores: their {compared} alone are compared", "log a column score"
     )
 
 
@@ -200,7 +200,6 @@ def _text(path: Path, rows: Sequence[_Row]) -> Result:
             "another text of an image that has one; keep one row an image", subject=path, key=f"line {rows[1].number}"
         )
     try:
-        found = Text.of(rows[0].word, 0.0 if math.isnan(rows[0].score) else rows[0].score)
+        return Text.of(rows[0].word, rows[0].score)
     except ValueError as e:
         raise DataError(f"no text ({e})", subject=path, key=f"line {rows[0].number}") from None
-    return sound_result(Text, vars(found))

@@ -50,20 +50,20 @@ KINDS = (
 Values = Mapping[str, npt.NDArray[Any]]
 
 
-def check_result(result: Any) -> Result:
-    """One result of a user's own stage, as its plain kind with sound arrays. PlanError says what is wrong with it."""
+def check_result(result: Any, whose: str = "the Python postprocess") -> Result:
+    """One result of a user's own code, as its plain kind with sound arrays. PlanError says what is wrong with it."""
     kind = next((k for k in KINDS if isinstance(result, k)), None)
     if result is None:
         return None
     if kind is None:
         raise PlanError(
-            f"the Python postprocess gave a {type(result).__name__}; expected one of "
+            f"{whose} gave a {type(result).__name__}; expected one of "
             f"seatrial's {', '.join(k.__name__ for k in KINDS)}, or None for each image"
         )
     try:
         return sound_result(kind, {name: np.asarray(getattr(result, name)) for name in kind.__dataclass_fields__})
     except ValueError as e:
-        raise PlanError(f"the Python postprocess gave {e}") from None
+        raise PlanError(f"{whose} gave {e}") from None
 
 
 def sound_result(kind: type, values: Values) -> Result:
@@ -77,6 +77,8 @@ def sound_result(kind: type, values: Values) -> Result:
             f"SemanticMask.class_ids of {values['class_ids'].dtype}; expected whole class numbers: "
             "class_ids.astype(np.uint8), whose 255 is no class"
         )
+    if kind is not SemanticMask and (ids := values.get("class_ids")) is not None and (ids != np.floor(ids)).any():
+        raise ValueError(f"{kind.__name__}.class_ids of {ids.dtype} that are not whole; expected class numbers from 0")
     if not _SOUND[kind](values):
         shapes = ", ".join(f"{name} {value.shape}" for name, value in values.items())
         raise ValueError(f"{kind.__name__} of {shapes}; see seatrial.{kind.__name__} for the shapes")

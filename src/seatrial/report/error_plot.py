@@ -12,6 +12,8 @@ from seatrial.report.ticks import in_figures, limits, scale
 # What float32 cannot tell from nothing, in the lowest line; what is not finite stands in the highest.
 LEAST, MOST = 1e-8, 10.0
 NAMED = 5
+# Of the width, which is about what a node's name takes.
+APART = 0.2
 
 
 class TensorDot(Protocol):
@@ -47,7 +49,7 @@ def error_plot(errors: Sequence[TensorDot], jumps: Sequence[JumpDot]) -> str:
     own = [(e.position, _drawn(e.own_error)) for e in errors if e.own_error is not None]
     axes.plot([p for p, _ in own], [v for _, v in own], "o", color=alone, markersize=3.5, markeredgewidth=0)
     axes.plot([j.position for j in jumps], [_drawn(j.own_error) for j in jumps], "D", color=blamed, markersize=7)
-    for k, jump in enumerate(jumps[:NAMED]):
+    for k, jump in enumerate(_named(jumps, max(x) - min(x))):
         axes.annotate(
             jump.node, (jump.position, _drawn(jump.own_error)), (6, 8 + 11 * (k % 2)), textcoords="offset points",
             fontsize=8, color=INK,
@@ -63,6 +65,15 @@ def error_plot(errors: Sequence[TensorDot], jumps: Sequence[JumpDot]) -> str:
     drawn = words if jumps else words[:2]
     legend(figure, [Line2D([], [], color=c, marker=m, linestyle="none", label=text) for c, m, text in drawn])
     return svg_of(figure, "errors")
+
+
+def _named(jumps: Sequence[JumpDot], width: float) -> list[JumpDot]:
+    """The first, and others whose names do not run into one another."""
+    found: list[JumpDot] = []
+    for jump in jumps:
+        if len(found) < NAMED and all(abs(jump.position - f.position) >= APART * width for f in found):
+            found.append(jump)
+    return found
 
 
 def _drawn(error: float) -> float:

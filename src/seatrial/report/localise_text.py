@@ -14,6 +14,10 @@ from seatrial.errors import count_of, printable
 from seatrial.report.hanging import hanging, sentence
 
 MOST_JUMPS = 10
+ERRORS_SAID = (
+    "Errors are the root mean square of the difference over the tensor's spread; on equal inputs: the other side's node, run "
+    "on the very tensors that this one read"
+)
 STYLES = {"equal": "bold green", "differ": "bold red", "not enough": "bold yellow"}
 
 
@@ -83,15 +87,7 @@ def print_inside(out: Console, sides: tuple[str, str], made_up: bool, found: Ins
     for letter, words in zip("AB", sides, strict=True):
         hanging(out, (f"{letter}  ", "bold"), words)
     if found.jumps:
-        out.print(_table(found.jumps))
-        if len(found.jumps) > MOST_JUMPS:
-            sentence(out, f"and {len(found.jumps) - MOST_JUMPS} nodes more, in the JSON")
-        sentence(
-            out,
-            "errors are the root mean square of the difference over the tensor's spread; on equal inputs: the other side's "
-            "node, run on the very tensors that this one read",
-            "dim",
-        )
+        print_jumps(out, found.jumps)
     what = "made-up input" if made_up else "image"
     count = count_of(found.images, what)
     said = f"{count_of(found.matched, 'tensor')} matched, {found.unmatched_a} of A and {found.unmatched_b} of B not; {count}"
@@ -103,12 +99,19 @@ def print_inside(out: Console, sides: tuple[str, str], made_up: bool, found: Ins
     hanging(out, (f"{mark}  ", STYLES[found.verdict]), f"{found.reason}{first}")
 
 
+def print_jumps(out: Console, jumps: Sequence[JumpLine], most: int = MOST_JUMPS) -> None:
+    out.print(_table(jumps[:most]))
+    if len(jumps) > most:
+        sentence(out, f"and {len(jumps) - most} nodes more, in the JSON")
+    sentence(out, f"{ERRORS_SAID[0].lower()}{ERRORS_SAID[1:]}", "dim")
+
+
 def _table(jumps: Sequence[JumpLine]) -> Table:
     table = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("node", "error in", "out", "on equal inputs", "allowed", "in what the files differ"):
         right = name not in ("node", "in what the files differ")
         table.add_column(name, justify="right" if right else "left", no_wrap=right, overflow="fold")
-    for jump in jumps[:MOST_JUMPS]:
+    for jump in jumps:
         own = error_words(jump.own_error) if jump.confirmed else "not run alone"
         table.add_row(
             Text(printable(jump.said)),
@@ -116,9 +119,14 @@ def _table(jumps: Sequence[JumpLine]) -> Table:
             error_words(jump.error_out),
             Text(own, "bold" if jump.confirmed else "yellow"),
             error_words(jump.tolerance),
-            Text(printable("; ".join(filter(None, [jump.how, _doubt(jump)])))),
+            Text(printable(said_of_files(jump))),
         )
     return table
+
+
+def said_of_files(jump: JumpLine) -> str:
+    """In what they differ there, and what else it may be."""
+    return "; ".join(filter(None, [jump.how, _doubt(jump)]))
 
 
 def _doubt(jump: JumpLine) -> str:

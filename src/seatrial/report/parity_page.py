@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, StageDifference
+from seatrial.report.error_plot import error_plot
+from seatrial.report.localise_text import ERRORS_SAID, MOST_JUMPS, error_words, said_of_files
 from seatrial.report.page_environment import page_environment, style
 from seatrial.report.parity_words import (
     STAGES,
@@ -23,13 +25,18 @@ from seatrial.report.parity_words import (
     fix_said,
     head_said,
     images_said,
+    inside_how,
+    inside_said,
+    invariants_said,
     is_first,
     is_unexplained,
     near_said,
     nothing_said,
     number_said,
+    shapes_said,
     stage_said,
     summary_said,
+    task_said,
     title_of,
 )
 from seatrial.units import format_seconds
@@ -43,14 +50,15 @@ _CLASSES = {"EQUAL": "pass", "DIFFER": "fail", "INCONCLUSIVE": "inconclusive"}
 
 @dataclass(frozen=True)
 class StagePicture:
-    """One stage of one image, as PNG of both sides and of the difference, `factor` times as large. note: said below them. same:
-    both sides are equal, so that the reference's picture stands for both. A side that has no picture has no bytes."""
+    """One stage of one image: pictures (PNG, WebP or JPEG) of both sides and of the difference, `factor` times as large. note:
+    said below them. same: both sides are equal, so that the reference's picture stands for both. A side that has no picture has
+    no bytes."""
 
     image: str
     stage: str
-    reference_png: bytes
-    candidate_png: bytes
-    difference_png: bytes
+    reference_picture: bytes
+    candidate_picture: bytes
+    difference_picture: bytes
     factor: int = 1
     note: str = ""
     same: bool = False
@@ -65,10 +73,15 @@ def parity_page(record: ParityRecord, pictures: Sequence[StagePicture] = ()) -> 
         verdict_class=_CLASSES[record.verdict],
         head=head_said(record),
         summary=summary_said(record),
+        task=[(f.metric, task_said(f)) for f in record.task],
         flow=_flow(record),
         findings=[_finding(d) for d in record.diagnosis],
         nothing=nothing_said(record) if is_unexplained(record) else [],
+        invariants=invariants_said(record.invariants),
         near=near_said(record.near) if record.diagnosis and record.near else "",
+        rest=[] if is_unexplained(record) else shapes_said(record),
+        inside=_inside(record),
+        inside_how=inside_how(record),
         images=[_image(name, record, pictures) for name in names[:MOST_IMAGES]],
         left_out=max(0, len(names) - MOST_IMAGES),
     )
@@ -100,7 +113,7 @@ def _stop(record: ParityRecord, stage: str, s: StageDifference | None) -> dict[s
     if not s.of:
         return {"name": stage_said(stage), "state": "unseen", "said": "not compared", "first": False}
     state = "differs" if s.images else "agrees"
-    said = f"differs {images_said(s)}" if s.images else f"the same in {count_of(s.of, 'image')}"
+    said = f"differs {images_said(s)}" if s.images else f"agrees in {count_of(s.of, 'image')}"
     return {"name": stage_said(stage), "state": state, "said": said, "first": is_first(record, s)}
 
 
@@ -123,6 +136,30 @@ def _finding(d: Diagnosis) -> dict[str, Any]:
     }
 
 
+def _inside(record: ParityRecord) -> dict[str, Any] | None:
+    inside = record.inside
+    if inside is None:
+        return None
+    return {
+        "said": inside_said(inside),
+        "sides": [("A", inside.a), ("B", inside.b)],
+        "plot": error_plot(inside.errors, inside.jumps),
+        "jumps": [
+            {
+                "node": j.said,
+                "figures": [error_words(e) for e in (j.error_in, j.error_out)],
+                "own": error_words(j.own_error) if j.confirmed else "not run alone",
+                "tolerance": error_words(j.tolerance),
+                "files": said_of_files(j),
+            }
+            for j in inside.jumps[:MOST_JUMPS]
+        ],
+        "left_out": max(0, len(inside.jumps) - MOST_JUMPS),
+        "errors_said": ERRORS_SAID,
+        "notes": inside.notes,
+    }
+
+
 def _image(name: str, record: ParityRecord, pictures: Sequence[StagePicture]) -> dict[str, Any]:
     own = [p for p in pictures if p.image == name]
     worst = next((w for w in record.worst_images if w.name == name), None)
@@ -135,21 +172,28 @@ def _image(name: str, record: ParityRecord, pictures: Sequence[StagePicture]) ->
                 "stage": stage_said(p.stage),
                 "first": first is not None and p.stage == first.stage,
                 "note": p.note,
-                "same": p.same,
                 "sides": [
-                    (caption, _source(png))
-                    for caption, png in (
-                        ("reference", p.reference_png),
-                        ("candidate", p.candidate_png),
-                        (f"difference × {p.factor}" if p.factor > 1 else "difference", p.difference_png),
+                    (caption, _source(picture))
+                    for caption, picture in (
+                        ("reference", p.reference_picture),
+                        ("candidate", p.candidate_picture),
+                        (f"difference × {p.factor}" if p.factor > 1 else "difference", p.difference_picture),
                     )
                 ],
             }
             for p in own
+            if not p.same
         ],
+        "same": [(stage_said(p.stage), _source(p.reference_picture), p.note) for p in own if p.same],
     }
 
 
-def _source(png: bytes) -> str:
+def _source(picture: bytes) -> str:
     """'' of a side that has no picture."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}" if png else ""
+    return f"data:{_media_type(picture)};base64,{base64.b64encode(picture).decode()}" if picture else ""
+
+
+def _media_type(picture: bytes) -> str:
+    if picture.startswith(b"\x89PNG"):
+        return "image/png"
+    return "image/jpeg" if picture.startswith(b"\xff\xd8") else "image/webp"

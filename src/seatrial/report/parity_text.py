@@ -10,18 +10,23 @@ from rich.text import Text
 
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
-from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
+from seatrial.history.records.diagnosis import Diagnosis, ParityRecord
 from seatrial.report.hanging import hanging
+from seatrial.report.localise_text import print_jumps
 from seatrial.report.parity_words import (
     alike_said,
     effect_said,
     explained_said,
     fix_said,
+    inside_how,
+    inside_said,
+    invariants_said,
     is_first,
     is_unexplained,
     metrics_said,
     nothing_said,
     number_said,
+    shapes_said,
     stage_said,
     task_said,
     title_of,
@@ -30,6 +35,8 @@ from seatrial.units import format_seconds
 
 STYLES = {"EQUAL": "bold green", "DIFFER": "bold red", "INCONCLUSIVE": "bold yellow"}
 MOST_IMAGES = 5
+# Another training moves every node: the page and the JSON have more.
+MOST_NODES = 4
 # Columns from which on the table says what each stage was begun from.
 WIDE = 100
 _MARKS = {True: ("✓ ", "green"), False: ("✗ ", "bold red"), None: ("? ", "yellow")}
@@ -49,9 +56,13 @@ def print_parity(out: Console, record: ParityRecord) -> None:
         _print_finding(out, d)
     if is_unexplained(record):
         _print_nothing(out, record)
+    elif shapes_said(record):
+        _print_rest(out, record)
+    _print_inside(out, record)
     if record.verdict == "DIFFER":
         out.print()
-    _print_invariants(out, record.invariants)
+    for holds, said in invariants_said(record.invariants):
+        hanging(out, _MARKS[holds], said)
     if record.worst_images:
         worst = [f"{w.name} ({stage_said(w.stage)} {number_said(w.value)})" for w in record.worst_images[:MOST_IMAGES]]
         hanging(out, ("worst: ", "dim"), ", ".join(worst), "dim")
@@ -64,8 +75,8 @@ def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
     """Of a trial: one line a mistake, with the evidence; 'seatrial faults' has the rest."""
     for record in diagnoses:
         for d in record.diagnosis:
-            said = f"{record.candidate}: the candidate {d.what}; {explained_said(d)}; {d.at}; seatrial faults {d.fault}"
-            hanging(out, (f"{d.fault}  ", "bold red"), said)
+            said = (f"the candidate {d.what}", explained_said(d), d.at, f"seatrial faults {d.fault}")
+            hanging(out, (f"{d.fault}  ", "bold red"), f"{record.candidate}: {'; '.join(filter(None, said))}")
 
 
 def _scope(record: ParityRecord) -> str:
@@ -125,10 +136,22 @@ def _print_nothing(out: Console, record: ParityRecord) -> None:
         hanging(out, ("  ", ""), said)
 
 
-def _print_invariants(out: Console, invariants: tuple[Invariant, ...]) -> None:
-    """Those that hold share a line."""
-    for i in (i for i in invariants if not i.holds):
-        hanging(out, _MARKS[i.holds], f"{i.name}: {i.said}")
-    holding = [i.name for i in invariants if i.holds]
-    if holding:
-        hanging(out, _MARKS[True], f"the candidate alone: {', '.join(holding)}")
+def _print_rest(out: Console, record: ParityRecord) -> None:
+    """What no known mistake explains beside what one does."""
+    out.print()
+    for said in shapes_said(record):
+        hanging(out, ("unexplained: ", "bold yellow"), said)
+
+
+def _print_inside(out: Console, record: ParityRecord) -> None:
+    how = inside_how(record)
+    if how:
+        hanging(out, ("inside: ", "dim"), how, "dim")
+    if record.inside is None:
+        return
+    out.print()
+    hanging(out, ("inside the models: ", "bold"), inside_said(record.inside))
+    if record.inside.jumps:
+        print_jumps(out, record.inside.jumps, MOST_NODES)
+    for note in record.inside.notes:
+        hanging(out, ("note: ", "dim"), note, "dim")

@@ -9,11 +9,13 @@ from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import (
     Diagnosis,
     FaultEffect,
+    Invariant,
     OtherFault,
     ParityRecord,
     StageDifference,
     TaskFigure,
 )
+from seatrial.history.records.inside import InsideOfPlan
 
 STAGES = {
     "encoded": "encoded file",
@@ -47,7 +49,9 @@ def title_of(fault: str) -> str:
 
 
 def explained_said(d: Diagnosis) -> str:
-    """How well it explains the difference, on how many images, and what comes next."""
+    """How well it explains the difference, on how many images, and what comes next; or what shows it otherwise."""
+    if d.evidence or d.explained is None:
+        return d.evidence
     confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
     if d.again:
         confirmed += f", {d.again} of which it was found on, as so few differ"
@@ -81,15 +85,26 @@ def alike_said(d: Diagnosis) -> str:
     """'' where the images tell it from all others."""
     if not d.alike:
         return ""
-    others = " or ".join(map(other_said, d.alike))
-    would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
-    return f"these images cannot tell it from {others}; {would}"
+    same = [other_said(o) for o in d.alike if o.same]
+    others = [other_said(o) for o in d.alike if not o.same]
+    said = (
+        [f"{' and '.join(same)} {'does' if len(same) == 1 else 'do'} the very same: no picture tells"] if same else []
+    )
+    if others:
+        would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
+        said.append(f"these images cannot tell it from {' or '.join(others)}; {would}")
+    return "; ".join(said)
 
 
 def effect_said(e: FaultEffect) -> str:
     low, high = e.interval or (None, None)
     between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    return f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    between += f", on {count_of(e.images, 'image')}" if e.images else ""
+    said = f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
+    if e.moved_px is None:
+        return said
+    none = "; no box is lost or gained" if e.within == e.without else ""
+    return f"{said}{none}; matched boxes move by at most {e.moved_px:.2g} pixels"
 
 
 def fix_said(d: Diagnosis) -> str:
@@ -121,11 +136,55 @@ def nothing_said(record: ParityRecord) -> list[str]:
         said = [f"{record.too_little}, which is too little to tell which of {tried} it is"]
     if first is not None:
         said.append(f"they part at the {stage_said(first.stage)}, {images_said(first)}")
-        if first.shape:
-            said.append(f"the difference looks like this: {first.shape}")
-    if record.near:
-        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(record.near)}")
+    said += shapes_said(record)
+    near = [n for n in record.near if n.explained > 0]
+    if near:
+        said.append(f"{'any of these would do that' if record.too_little else 'nearest'}: {near_said(near)}")
     return said
+
+
+def shapes_said(record: ParityRecord) -> list[str]:
+    """What the difference looks like at each stage where nothing explains it, by itself and with its largest."""
+    return [
+        f"the difference of the {stage_said(s.stage)} looks like this: {s.shape}"
+        + (f"; at most {number_said(s.largest)}" if s.largest is not None else "")
+        for s in record.stages
+        if s.shape
+    ]
+
+
+def outputs_differ(record: ParityRecord) -> bool:
+    return any(s.stage == "outputs" and s.images for s in record.stages)
+
+
+def inside_said(inside: InsideOfPlan) -> str:
+    """'the models differ: …; first at Conv /model/…'."""
+    first = f"; first at {inside.jumps[0].said}" if inside.jumps else ""
+    return f"{_INSIDE[inside.verdict]}: {inside.reason}{first}"
+
+
+_INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not enough": "not enough to tell"}
+
+
+def inside_how(record: ParityRecord) -> str:
+    """'' where the models need no search, or had one."""
+    if record.inside is not None or not outputs_differ(record):
+        return ""
+    return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
+
+
+def invariants_said(invariants: Sequence[Invariant]) -> list[tuple[bool | None, str]]:
+    """A line each for what does not hold; what holds of a side, or was not tried for one reason, shares a line."""
+    lines: dict[tuple[str, bool | None, str], list[str]] = {}
+    for i in invariants:
+        lines.setdefault((i.side, i.holds, "" if i.holds else i.said), []).append(i.name)
+    return [
+        (holds, f"the {side} by itself: {', '.join(names)}{f': {said}' if said else ''}")
+        for (side, holds, said), names in sorted(lines.items(), key=lambda line: _ORDER[line[0][1]])
+    ]
+
+
+_ORDER = {False: 0, None: 1, True: 2}
 
 
 def near_said(near: Sequence[OtherFault]) -> str:
@@ -159,7 +218,7 @@ def head_said(record: ParityRecord) -> str:
     if record.verdict == "INCONCLUSIVE":
         return "Not known"
     if record.verdict == "EQUAL":
-        return "Both are equal"
+        return "Both are equal" + "".join(f", but: {title_of(d.fault)}" for d in record.diagnosis)
     if record.too_little and not record.diagnosis:
         return "They differ, and there is too little to tell why"
     if not record.diagnosis:
@@ -175,20 +234,21 @@ def summary_said(record: ParityRecord) -> str:
     if record.verdict == "EQUAL":
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "what the reference differs from itself by."
+            "the tolerance of each." + "".join(f" But {_named_said(d)}" for d in record.diagnosis)
         )
     if record.verdict == "DIFFER" and record.first_divergence is None:
-        return f"The pipelines differ in their answers: {record.reason}."
+        named = (_named_said(d) for d in record.diagnosis)
+        return " ".join([f"The pipelines differ in their answers: {record.reason}.", *named])
     if record.verdict == "INCONCLUSIVE" or record.first_divergence is None:
         return f"It is not known whether both pipelines give the same: {record.reason}."
     first = record.first_divergence
     where = f"The pipelines part at the {stage_said(first.stage)}, {images_said(first)}."
     if not record.diagnosis:
-        return (
-            f"{where} No known mistake explains it."
-            if is_unexplained(record) and not record.too_little
-            else f"{where} {_sentence(record.reason)}"
-        )
+        if not is_unexplained(record) or record.too_little:
+            # What the record's reason says behind the stage, which is said here already.
+            return f"{where} {_sentence(record.reason.split(': ', 1)[-1])}"
+        looks = f" What the difference looks like: {_sentence(first.shape)}" if first.shape else ""
+        return f"{where} No known mistake explains it.{looks}"
     many = len(record.diagnosis) > 1
     makes = f"{len(record.diagnosis)} known mistakes" if many else "a known mistake"
     return " ".join([where, f"The candidate makes {makes}.", *(_named_said(d) for d in record.diagnosis)])

@@ -11,11 +11,14 @@ from rich.text import Text
 
 from seatrial.errors import printable
 from seatrial.report.comparison_text import STYLES as COMPARISON_STYLES
+from seatrial.report.parity_text import STYLES as PARITY_STYLES
 from seatrial.report.tables import STYLES
 from seatrial.units import format_seconds
 
 # With less room for a path the machine's name goes, where it is everywhere the same.
 LEAST_FOR_PATHS = 20
+# Kinds whose subject is two things held against each other, and which have no cells of their own.
+SENTENCES = ("compare", "parity")
 # Behind the name of a first trial, which no plan's file stands for (trial/quick.py).
 IN_MEMORY = " (plan in memory)"
 
@@ -46,18 +49,18 @@ def print_runs(out: Console, rows: Sequence[Mapping[str, object]], results: Path
 
 def _line(row: Mapping[str, object]) -> list[str]:
     took = format_seconds(float(str(row["wall_s"]))) if "wall_s" in row else "–"
-    ran = "–" if row.get("kind") == "compare" else str(row.get("cells", "–"))
+    ran = "–" if row.get("kind") in SENTENCES else str(row.get("cells", "–"))
     subject = str(row["why"]) if "why" in row else _subject(str(row.get("plan", "")))
     return [str(row["run"]), str(row["machine"]), str(row["verdict"]), ran, took, printable(subject)]
 
 
 def _is_sentence(row: Mapping[str, object]) -> bool:
     """What breaks between words; a path has none."""
-    return "why" in row or row.get("kind") == "compare"
+    return "why" in row or row.get("kind") in SENTENCES
 
 
 def _style(verdict: str) -> str:
-    return (STYLES | COMPARISON_STYLES).get(verdict, "")
+    return (STYLES | COMPARISON_STYLES | PARITY_STYLES).get(verdict, "")
 
 
 def _subject(told: str) -> str:

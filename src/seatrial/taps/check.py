@@ -86,7 +86,7 @@ class _Counts:
         self.seen: dict[str, dict[str, None]] = {}
 
     def result(self, stage: str, result: Result) -> None:
-        scores = getattr(result, "scores", np.zeros(0))
+        scores = np.asarray(getattr(result, "scores", getattr(result, "score", ())))
         bare = " without scores" if scores.size and np.isnan(scores).all() else ""
         self.seen.setdefault(stage, {})[NONE if result is None else f"{type(result).__name__}{bare}"] = None
 

@@ -128,6 +128,11 @@ def read_manifest(path: Path) -> TapsManifest:
 
 
 def _json_of(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():
+        # Reading a pipe would wait for ever.
+        raise DataError(
+            "expected a file, got something else; expected a folder of taps, see docs/taps.md", subject=path
+        )
     try:
         if (size := path.stat().st_size) > MOST_BYTES:
             raise DataError(

@@ -29,7 +29,8 @@ _BY_FIELDS: dict[frozenset[str], type[Any]] = {frozenset(k.__dataclass_fields__)
 }
 _CHANNELS = (1, 3, 4)
 # A pose's sigmas are its pipeline's; scores that nobody logged are NaN.
-_BY_DEFAULT = {"sigmas", "scores"}
+_SCORES = {"scores", "score"}
+_BY_DEFAULT = {"sigmas", *_SCORES}
 
 
 def picture(file: Npz, key: str) -> U8:
@@ -80,10 +81,12 @@ def result(file: Npz, stage: str) -> Result:
         values["sigmas"] = np.array(
             sigmas_of(points.shape[1]) if points.ndim == 3 and points.shape[1] else (), np.float32
         )
-    if "scores" in default:
+    for unknown in _SCORES & default:
         # Sound but for them, which nobody knows.
-        found = _sound(file, stage, kind, values | {"scores": np.ones(values["class_ids"].shape, np.float32)})
-        return replace(found, scores=np.full(len(values["class_ids"]), np.nan, np.float32))  # type: ignore[type-var]
+        shape = values["class_ids"].shape if unknown == "scores" else ()
+        found: Any = _sound(file, stage, kind, values | {unknown: np.ones(shape, np.float32)})
+        none: Result = replace(found, **{unknown: np.full(shape, np.nan, np.float32)})
+        return none
     return _by_score(_sound_but_scores(file, stage, kind, values))
 
 

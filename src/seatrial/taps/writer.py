@@ -140,8 +140,9 @@ def _arrays_of(name: str, stage: str, taps: ImageTaps) -> dict[str, Array]:
         found: Result = taps.results if stage == "results" else taps.candidates
         fields: dict[str, Any] = {KIND: NONE} if found is None else {KIND: type(found).__name__, **vars(found)}
         arrays = {f"{stage}.{field}": np.asarray(value) for field, value in fields.items()}
-        if (scores := arrays.get(f"{stage}.scores")) is not None and scores.size and np.isnan(scores).all():
-            del arrays[f"{stage}.scores"]  # nobody knows them
+        for key in (f"{stage}.scores", f"{stage}.score"):
+            if (scores := arrays.get(key)) is not None and scores.size and np.isnan(scores).all():
+                del arrays[key]  # nobody knows them
     elif stage == "outputs":
         arrays = {OUTPUT + key: np.asarray(array) for key, array in taps.outputs.items()}
     else:

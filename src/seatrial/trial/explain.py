@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
-from seatrial.errors import SeatrialError
+from seatrial.errors import SeatrialError, short_list
 from seatrial.history.records import CellRecord, Decision
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.plan.reference import baseline_name, is_reference_configuration
@@ -19,6 +19,7 @@ from seatrial.warning import Warning
 
 # For all pipelines of a trial together, less what tapping takes: the verdict stands without it.
 TIME_S = 60.0
+_CURE = "ask 'seatrial parity' with that cell as the candidate"
 _OF_ANSWERS = ("parity", "agreement", "map_drop", "accuracy", "outputs without NaN")
 
 
@@ -37,8 +38,9 @@ def explained(
             found[name] = diagnose_sides(trial.ready, trial.run, reference, other, TIME_S / len(failing), work=work)
         except SeatrialError as e:
             said = f"why the answers of {name} failed could not be looked into: {e.for_command_line()}"
-            warnings.append(Warning("not-explained", said))
-    reasons = {name: words for name, record in found.items() if (words := _words(record))}
+            warnings.append(Warning("not-explained", said, _CURE))
+    warnings += _not_looked_into(cells, decisions, list(found.values()))
+    reasons = {record.candidate: words for record in found.values() if (words := _words(record))}
     return [_with_reason(d, cells, reasons) for d in decisions], list(found.values()), warnings
 
 
@@ -51,7 +53,7 @@ def _failing(
     by_id = {c.id: c for c in cells if c.status == "ok"}
     failed: dict[str, list[CellRecord]] = {}
     for d in decisions:
-        if d.verdict == "FAIL" and d.check.startswith(_OF_ANSWERS) and d.cell in by_id:
+        if _is_of_answers(d) and d.cell in by_id:
             failed.setdefault(by_id[d.cell].pipeline, []).append(by_id[d.cell])
     found = {}
     for name, own in failed.items():
@@ -66,17 +68,50 @@ def _failing(
 
 def _words(record: ParityRecord) -> str:
     """'' where nothing is known that the reason does not say already."""
-    if record.diagnosis:
-        faults = " and ".join(dict.fromkeys(d.fault for d in record.diagnosis))
-        return f"known mistake: {faults}, at '{record.diagnosis[0].stage}'"
+    # In more bits than were asked for no answer gets worse.
+    named = [d for d in record.diagnosis if d.fault != "precision-not-applied"]
+    if named:
+        faults = " and ".join(dict.fromkeys(d.fault for d in named))
+        return f"known mistake: {faults}, at '{named[0].stage}'"
     if record.verdict == "DIFFER":
         return record.reason if record.left else f"no known mistake explains it: {record.reason}"
     return ""
 
 
+def _is_of_answers(d: Decision) -> bool:
+    return d.verdict == "FAIL" and d.check.startswith(_OF_ANSWERS)
+
+
 def _with_reason(d: Decision, cells: Sequence[CellRecord], reasons: Mapping[str, str]) -> Decision:
-    if d.verdict != "FAIL" or not d.check.startswith(_OF_ANSWERS):
+    """reasons: by the cell that was looked into. Another batch or number of threads may be wrong by the same, which is said as
+    what it is; another backend or precision has mistakes of its own."""
+    if not _is_of_answers(d):
         return d
-    pipeline = next((c.pipeline for c in cells if c.id == d.cell), "")
-    words = reasons.get(pipeline)
+    words = reasons.get(d.cell)
+    own = _model_run(cells, d.cell)
+    if words is None and own is not None:
+        words = next((f"as of {c}: {said}" for c, said in reasons.items() if _model_run(cells, c) == own), None)
     return d.model_copy(update={"reason": f"{d.reason}; {words}"}) if words else d
+
+
+def _model_run(cells: Sequence[CellRecord], name: str) -> tuple[str, str, str] | None:
+    """Pipeline, backend and precision of the cell so called."""
+    return next(((c.pipeline, c.backend, c.precision) for c in cells if c.id == name), None)
+
+
+def _not_looked_into(
+    cells: Sequence[CellRecord], decisions: Sequence[Decision], found: Sequence[ParityRecord]
+) -> list[Warning]:
+    """Failing backends and precisions of a pipeline of which another one was diagnosed."""
+    known = [run for record in found if (run := _model_run(cells, record.candidate))]
+    pipelines = {pipeline for pipeline, _, _ in known}
+    others: dict[tuple[str, str, str], str] = {}
+    for d in decisions:
+        run = _model_run(cells, d.cell)
+        if _is_of_answers(d) and run and run[0] in pipelines and run not in known:
+            others.setdefault(run, d.cell)
+    if not others:
+        return []
+    named = short_list(list(others.values()))
+    said = f"why the answers of {named} failed was not looked into: one configuration of a pipeline is"
+    return [Warning("not-explained", said, _CURE)]

@@ -42,6 +42,16 @@ def attribute(kind: str, key: str, value):
     return edit
 
 
+def padded_at_the_end(model: onnx.ModelProto, _setting: Setting) -> None:
+    """Strided convolutions pad as TensorFlow's SAME does where an even size is halved."""
+    for node in model.graph.node:
+        values = {a.name: list(a.ints) for a in node.attribute}
+        if node.op_type == "Conv" and values.get("strides") == [2, 2] and values.get("pads") == [1, 1, 1, 1]:
+            kept = [a for a in node.attribute if a.name != "pads"]
+            del node.attribute[:]
+            node.attribute.extend([*kept, helper.make_attribute("pads", [0, 0, 1, 1])])
+
+
 def without_activation(model: onnx.ModelProto, _setting: Setting) -> None:
     """The last sigmoid or softmax lets all through."""
     last = [n for n in model.graph.node if n.op_type in ("Sigmoid", "Softmax")][-1]
@@ -176,6 +186,8 @@ INJECTIONS = (
         "half-pixel", "inside-the-model",
         edited("corners", attribute("Resize", "coordinate_transformation_mode", "align_corners")), ("segment",),
     ),
+    Injection("graph-attribute", "padded-at-the-end", edited("same", padded_at_the_end), ("detect", "segment")),
+    Injection("graph-attribute", "nearest", edited("nearest", attribute("Resize", "mode", "nearest")), ("segment",)),
     Injection("activation", "left-out", edited("bare", without_activation), ("detect", "classify", "text")),
     # What is NaN answers nothing, so that answers alone say nothing of it.
     Injection("fp16-overflow", "early", edited("overflow-early", overflow(0.15)), levels=MODEL),

@@ -21,6 +21,7 @@ UNSEEN = {
     "batch-dependent": "each image alone is right",
     "calibration": "the picture is the same; the model's int8 ranges are not",
     "pooling-mode": "it lies within the model, at the border of a feature map",
+    "graph-attribute": "it lies within the model",
 }
 """Why there is no picture of a fault."""
 

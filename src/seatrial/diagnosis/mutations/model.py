@@ -19,12 +19,14 @@ import numpy.typing as npt
 from seatrial.diagnosis.graph_changes import graph_changes, with_float16_range
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
-from seatrial.diagnosis.way import At, Feeds, Mates, Run, Subject, Way
+from seatrial.diagnosis.way import At, Mates, Run, Subject, Way
 from seatrial.errors import ModelError
 from seatrial.model.file import FAKE_SUFFIX
 
 Array = npt.NDArray[Any]
 BATCHES = (2, 4, 8, 16)
+# What a third backend says that takes the candidate's part.
+AGAINST = "against the reference's"
 
 
 def model_mutations(way: Way) -> Iterator[Mutation]:
@@ -33,7 +35,7 @@ def model_mutations(way: Way) -> Iterator[Mutation]:
     yield from _of_other_files(way)
     if way.subject.judge is not None:
         judge = way.subject.judge
-        what = "agrees with a third backend, against the reference's"
+        what = f"agrees with a third backend, {AGAINST}"
         yield Mutation("backend-wrong", what, OUTPUTS, lambda way: way.with_run(judge))
 
 
@@ -98,8 +100,36 @@ def _batches(way: Way) -> Iterator[Mutation]:
             for which, of in (("first", first), ("last", last)):
                 what = f"gives the {said} of the {which} row to each of its batch of {batch}"
                 yield _among("batch-dependent", what, stage, stage, of, _own)
+        yield _turned(batch)
         if way.subject.open is not None:
             yield _together(way.subject, batch)
+
+
+def _turned(batch: int) -> Mutation:
+    """Of a batch's outputs, whose memory is read with the next axis first: at batch 1 that is the same."""
+
+    def make(own: At, theirs: Sequence[At]) -> list[Array]:
+        place = next(k for k, at in enumerate(theirs) if _alike(at.value, own.value))
+        found = []
+        for output in range(len(own.value)):
+            whole = np.concatenate([at.value[output][:1] for at in theirs])
+            if whole.ndim < 2:
+                raise ValueError("an output of one axis has no other order")
+            count, channels = whole.shape[:2]
+            found.append(whole.reshape(channels, count, *whole.shape[2:])[:, place][None])
+        return found
+
+    def of(place: int, count: int) -> list[int]:
+        """Its batch, the last one shorter."""
+        start = place // batch * batch
+        return list(range(start, min(start + batch, count)))
+
+    what = f"reads the outputs of a batch of {batch} as if the batch were their second axis"
+    return _among("batch-dependent", what, OUTPUTS, OUTPUTS, of, make)
+
+
+def _alike(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    return all(x is y or np.array_equal(x, y, equal_nan=x.dtype.kind == "f") for x, y in zip(a, b, strict=True))
 
 
 def _together(subject: Subject, batch: int) -> Mutation:
@@ -137,12 +167,8 @@ def _of_other_files(way: Way) -> Iterator[Mutation]:
         return with_float16_range(subject.model.path)
 
     yield Mutation("fp16-overflow", "computes all of the model in float16, which overflows", OUTPUTS, _of_graph(ranged))
-    for what, changed in graph_changes(subject.model.path):
-        fault = "half-pixel" if what.startswith(("samples its resizes", "rounds coordinates")) else "pooling-mode"
+    for fault, what, changed in graph_changes(subject.model.path):
         yield Mutation(fault, what, OUTPUTS, _of_graph(changed))
-    if subject.recalibrated is not None:
-        for what, feeds in _CALIBRATED.items():
-            yield Mutation("calibration", what, OUTPUTS, _of_calibration(feeds))
 
 
 def _of_graph(changed: Callable[[], Any]) -> Callable[[Way], Way]:
@@ -169,31 +195,3 @@ def _file(changed: Callable[[], Any]) -> Iterator[Path]:
         except Exception as e:  # protobuf's own, of a model beyond 2 GiB
             raise ModelError(f"cannot be changed: {e}") from e
         yield path
-
-
-def _of_calibration(feeds: Callable[[Feeds], Feeds]) -> Callable[[Way], Way]:
-    def change(way: Way) -> Way:
-        assert way.subject.recalibrated
-        return way.with_run(way.subject.recalibrated(feeds))
-
-    return change
-
-
-def _each(change: Callable[[Array], Array]) -> Callable[[Feeds], Feeds]:
-    """Of every feed of four dimensions: images."""
-    return lambda feeds: {k: change(v).astype(v.dtype) if v.ndim == 4 else v for k, v in feeds.items()}
-
-
-_MEAN = np.array((0.485, 0.456, 0.406), np.float32).reshape(1, 3, 1, 1)
-_STD = np.array((0.229, 0.224, 0.225), np.float32).reshape(1, 3, 1, 1)
-_CALIBRATED: dict[str, Callable[[Feeds], Feeds]] = {
-    "was calibrated on values that were not divided by 255": _each(lambda x: x * np.float32(255)),
-    "was calibrated on values that were divided by 255 twice": _each(lambda x: x / np.float32(255)),
-    "was calibrated on values with ImageNet's mean and std applied": _each(lambda x: (x - _MEAN) / _STD),
-    "was calibrated on values without ImageNet's mean and std": _each(lambda x: x * _STD + _MEAN),
-    "was calibrated on values from -1 to 1": _each(lambda x: x * np.float32(2) - np.float32(1)),
-    "was calibrated on values from 0 to 1 in place of -1 to 1": _each(lambda x: (x + np.float32(1)) / np.float32(2)),
-    "was calibrated on channels in the other order": _each(lambda x: x[:, ::-1]),
-    "was calibrated on noise": _each(lambda x: np.random.default_rng(0).random(x.shape, np.float32)),
-    "was calibrated on nothing but zeros": _each(np.zeros_like),
-}

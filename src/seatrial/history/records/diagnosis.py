@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from seatrial.history.records.inside import InsideOfPlan
 from seatrial.history.records.subject import Environment
 from seatrial.history.records.values import Frozen
 from seatrial.warning import Warning
@@ -36,50 +37,59 @@ class StageDifference(Frozen):
 
 
 class OtherFault(Frozen):
-    """An explanation that is not the one."""
+    """An explanation that is not the one. same: it does the very same to every picture, so that none tells them apart."""
 
     fault: str
     what: str
     explained: float
+    same: bool = False
 
 
 class FaultEffect(Frozen):
-    """What the fault does to the task: the reference's own results with and without it. unit: what agrees."""
+    """What the fault does to the task: the reference's own results with and without it, on so many images, drawn at random of
+    all that were compared. metric: what agrees. moved_px: by so much a side of a matched box moves at most, in pixels."""
 
     metric: str
     without: float
     within: float
     interval: tuple[float | None, float | None] | None = None
+    images: int = 0
+    moved_px: float | None = None
 
 
 class Diagnosis(Frozen):
     """A known mistake that, made in the reference, gives what the candidate gave. explained: the share of the difference, on
     images that it was not found on; exact: whether nothing stays. confirmed: on so many images. alike: faults that these
-    images cannot tell from it, and `telling` the picture that would."""
+    images cannot tell from it, and `telling` the picture that would. evidence: of one that shows otherwise than by being made
+    in the reference, which then explains no share: what shows it."""
 
     fault: str
     what: str
     stage: str
-    explained: float
-    exact: bool
-    confirmed: int
+    explained: float | None = None
+    exact: bool = False
+    confirmed: int = 0
     again: int = 0
     """Of these, such as it was found on too: of few images that differ there are no others."""
+    evidence: str = ""
     runner_up: OtherFault | None = None
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
     effect: FaultEffect | None = None
     fix: str = ""
+    """What the candidate must do; of a pipeline of the plan that is declared otherwise, its line and what belongs there."""
     at: str = ""
-    """The line of the plan that says what the reference does."""
+    """The line of the plan that says what the reference does; '' of a mistake that no key is about."""
 
 
 class Invariant(Frozen):
-    """One that must hold of the candidate alone, such as that a row of a batch is what the image gives alone."""
+    """What must hold of one side alone, such as that a row of a batch is what the image gives alone. holds: None where it was
+    not tried; `said` has why."""
 
     name: str
     holds: bool | None
     said: str
+    side: Literal["reference", "candidate"] = "candidate"
 
 
 class WorstImage(Frozen):
@@ -104,7 +114,7 @@ class TaskFigure(Frozen):
 
 class ParityRecord(Frozen):
     """near: what explains most where nothing explains enough. too_little: what the candidate gives that says so little
-    that any of `near` may be the mistake."""
+    that any of `near` may be the mistake. inside: where raw outputs differ, and both models are here."""
 
     schema_: str = Field(PARITY_SCHEMA, alias="schema", serialization_alias="schema")
     verdict: ParityVerdict
@@ -118,12 +128,14 @@ class ParityRecord(Frozen):
     diagnosis: tuple[Diagnosis, ...] = ()
     near: tuple[OtherFault, ...] = ()
     too_little: str = ""
+    inside: InsideOfPlan | None = None
     invariants: tuple[Invariant, ...] = ()
     worst_images: tuple[WorstImage, ...] = ()
     warnings: tuple[Warning, ...] = ()
     declared: tuple[str, ...] = ()
     """What the plan itself says differently of both, where both are its own."""
     tried: int = 0
+    created: str = ""
     left: int = 0
     """Mistakes that were not tried, as time was up."""
     wall_s: float = 0.0

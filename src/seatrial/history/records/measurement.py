@@ -57,8 +57,13 @@ class Measurement(Frozen):
 
     def share_as_asked(self, precision: str) -> float | None:
         """Of the products, how many compute in that precision; None where nobody tells, or there are none."""
-        products = sum(self.computed_in.values())
-        return self.computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
+        return share_computed(self.computed_in, precision)
+
+
+def share_computed(computed_in: Mapping[str, int], precision: str) -> float | None:
+    """As share_as_asked has it."""
+    products = sum(computed_in.values())
+    return computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
 
 
 def said_of_types(computed_in: Mapping[str, int]) -> str:
