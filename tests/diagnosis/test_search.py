@@ -57,6 +57,12 @@ def test_how_many_images_a_mistake_was_found_on_that_confirm_it(count, again):
     assert count == 1 or set(s._confirm) - set(s._search)
 
 
+def test_of_two_of_one_fault_that_searched_images_show_alike_the_others_tell():
+    wrong, right = (mistake("exif", v) for v in (lambda i: 10.0 if i % 2 == 0 else 0.0, lambda _i: 10.0))
+    found = search(range(7)).find([wrong, right], ())
+    assert (found.best.mutations, found.best.exact) == ((right,), True)
+
+
 def test_numbers_are_fitted_to_half_of_few_images():
     assert search([3, 1, 4, 0, 2])._fitted == [3, 4, 2]
     assert search([3, 1, 4, 0, 2])._confirm == [1, 0, 3, 4, 2]

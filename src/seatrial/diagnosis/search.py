@@ -140,7 +140,8 @@ class Search:
             return Found(None, near=near)
         enough = tuple(_one_each(hopeful))
         # The best of each fault are confirmed, and what comes right behind them, or the runner-up would be another image set's.
-        chosen = _one_each(ranked)[:MOST_CONFIRMED]
+        # Two of one fault may be alike on the searched images, and one of them the mistake.
+        chosen = list(dict.fromkeys([*_one_each(ranked)[:MOST_CONFIRMED], *hopeful[:MOST_CONFIRMED]]))
         confirmed = [e for e in (self._tried(c.mutations, self._confirm) for c in chosen) if e is not None]
         confirmed.sort(key=lambda e: e.rank)
         if not confirmed or confirmed[0].explained < LEAST_EXPLAINED:
