@@ -82,6 +82,20 @@ def test_wrong_feeds_are_told(name):
             backend.run({})
 
 
+@pytest.mark.parametrize("name", REAL)
+def test_an_input_that_cannot_be_written_to_is_read_anew_each_time(name):
+    own = feeds()["images"]
+    kept = own.view()
+    kept.flags.writeable = False
+    with opened(name) as backend:
+        first = [np.array(o) for o in backend.run({"images": kept})]
+        own[:] = 0.5
+        second = [np.array(o) for o in backend.run({"images": kept})]
+        right = [np.array(o) for o in backend.run({"images": own.copy()})]
+    assert any((a != b).any() for a, b in zip(first, second, strict=True))
+    assert all((a == b).all() for a, b in zip(second, right, strict=True))
+
+
 def test_onnxruntime_refuses_a_strided_input():
     with opened("onnxruntime-cpu") as backend, pytest.raises(CellError, match="contiguous"):
         backend.run({"images": feeds()["images"][:, ::-1]})

@@ -4,7 +4,7 @@ import pytest
 
 from seatrial.diagnosis import run as parity
 from seatrial.diagnosis.run import Candidate, run_parity
-from seatrial.errors import CellError, DataError, PlanError
+from seatrial.errors import DataError, PlanError
 from seatrial.history.run_folder import new_run
 
 CODE = """
@@ -61,6 +61,6 @@ def test_what_a_function_gives_is_told_with_its_name_and_the_image(asked, functi
 
 def test_what_takes_too_long_says_which_option_gives_more(asked, monkeypatch):
     monkeypatch.setattr(parity, "TAP_S", 1.5)
-    with pytest.raises(CellError, match=r"stopped; if that is normal, raise max_time") as e:
+    with pytest.raises(PlanError, match=r"stopped; if that is normal, raise max_time") as e:
         asked("sleeps", time_s=0.5)
     assert "raise --max-time" in e.value.for_command_line()

@@ -10,7 +10,7 @@ from float_graphs import model_of
 from long_graphs import network, pictures
 from onnx import helper
 
-from seatrial.errors import BackendUnavailableError, CellError, DataError, ModelError, UsageError
+from seatrial.errors import BackendUnavailableError, BrokenProcessError, DataError, ModelError, UsageError
 from seatrial.localise import models
 from seatrial.localise.as_json import inside_json, recipe_json
 from seatrial.localise.recipe_job import recipe_of
@@ -88,7 +88,7 @@ def test_what_cannot_be_compared_is_refused_in_words(files, tmp_path):
         models(a, b, feeds=[{"y": np.zeros(1)}])
     with pytest.raises(ModelError, match="takes no 1x3; give shape with its own"):
         models(a, b, shapes={"x": (1, 3)})
-    with pytest.raises(CellError, match=r"took longer than .* raise max_time"):
+    with pytest.raises(BrokenProcessError, match=r"took longer than .* raise max_time"):
         models(a, b, timeout_s=0.01)
     with pytest.raises(BackendUnavailableError):
         models(a, b, backends=("onnxruntime-cpu", "tensorrt"))

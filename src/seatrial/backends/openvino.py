@@ -110,8 +110,11 @@ class OpenVinoBackend(Closing):
         for name, array in feeds.items():
             key = bound_key(array)
             if self._bound.get(name) != key:
-                self.request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=True))
-                if self.in_place:
+                # What cannot be written to is not taken as it is, and is copied at each run.
+                own = array.flags.writeable
+                self.request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=own))
+                self._bound.pop(name, None)
+                if self.in_place and own:
                     self._bound[name] = key
         try:
             self.request.infer()

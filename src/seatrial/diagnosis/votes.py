@@ -45,10 +45,6 @@ def odd_one_out(outputs: Mapping[str, Sequence[Sequence[Array]]]) -> str | None:
     return None
 
 
-# Share of a tensor's spread below which backends differ by their rounding.
-LEAST_ODD = 1e-3
-
-
 def backend_wrong(part: Part, way: Way, backends: tuple[str, str], judges: Mapping[str, Run]) -> Diagnosis | None:
     """Of the same model, in the same precision, on the candidate's own inputs. backends: the reference's and the candidate's,
     '' where nobody knows it: then the model may be another one as well. None where there is no third, or no odd one."""
