@@ -191,10 +191,10 @@ def test_an_output_that_is_no_file_is_written_to(failing):
     "words",
     [
         pytest.param("inspect model.onnx", marks=pytest.mark.slow),
-        "backends",
+        pytest.param("backends", marks=pytest.mark.slow),
         "plan check trial.yaml",
         "results",
-        "doctor",
+        pytest.param("doctor", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("output", [">/dev/full", ">&-"])

@@ -116,7 +116,8 @@ def test_one_service_time_is_enough_for_an_estimate():
     assert 150 < estimate.low <= estimate.value <= estimate.high < 200
 
 
-@pytest.mark.parametrize("runs", [pytest.param(2, id="few"), pytest.param(20, id="many", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("runs", [pytest.param(2, id="few"), pytest.param(20, id="many")])
 def test_the_interval_covers_the_true_rate(runs):
     """2,000 service times of a gamma distribution, one and two clients; the truth from 400,000."""
     for clients in (1, 2):
