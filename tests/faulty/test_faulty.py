@@ -45,7 +45,7 @@ def plans(tmp_path_factory):
     return made
 
 
-@pytest.mark.parametrize("task", [t if t == "detect" else pytest.param(t, marks=pytest.mark.slow) for t in EVERYWHERE])
+@pytest.mark.parametrize("task", ["detect", pytest.param("segment", marks=pytest.mark.slow), *EVERYWHERE[len(HERE) :]])
 def test_the_right_pipeline_is_seatrial_s_own_to_the_bit(plans, task):
     plan, files, traces = plans(task, 16)
     spec = load_plan(plan).plan.pipelines["baseline"]
