@@ -88,6 +88,13 @@ class Stretch:
         """Why the reference cannot go on from what the candidate has at the end; '' where it can. Of one image that it does
         not look like the reference's own."""
         following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end != RESULTS else []
+        if following and self.end == INPUT:
+            for i, name in enumerate(self.names):
+                own, theirs = self.own(way, i, INPUT).value, self.candidate(i)
+                if theirs.dtype == np.float16 != own.dtype:
+                    return f"is float16 where the reference has {own.dtype}, which may be the log's rounding alone"
+                if np.isfinite(own).all() and not np.isfinite(theirs).all():
+                    return f"has NaN or infinity where the reference has none, first of {name}"
         for stage in following:
             onward = Stretch(self.end, stage, self.names, self._shown, self._runner, self._reference, self._limits)
             for i, name in enumerate(self.names):

@@ -94,17 +94,9 @@ def _parted(compared: Comparison, way: Way, diverging: Sequence[Part]) -> tuple[
     if not found and not any(p.too_little for p in diverging):
         return (
             "DIFFER",
-            f"{where}{_unexplained(diverging)}{_type_said(first)}{nan}{_precision_said(compared, first, way)}",
+            f"{where}{_unexplained(diverging)}{nan}{_precision_said(compared, first, way)}",
         )
     return "DIFFER", f"{where}: {', then '.join(_what(p) for p in diverging)}{nan}"
-
-
-def _type_said(part: Part) -> str:
-    """Of an input in half the digits, whose rounding is a difference like any other."""
-    stretch = part.stretch
-    if stretch.end != INPUT or stretch.candidate(part.differing[0]).dtype != np.float16:
-        return ""
-    return "; its input is float16, which rounds each value: log what the model is given, as it is given"
 
 
 def _unexplained(diverging: Sequence[Part]) -> str:
