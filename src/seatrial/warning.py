@@ -184,7 +184,7 @@ CODES = {
     "grey-images": "no image has a colour: channels in the wrong order show in none of them",
     "not-compared": "taps have stages or outputs that the plan's pipeline has not",
     "outputs-by-order": "taps have other names for the model's outputs, and were compared in their order",
-    "stage-passed-over": "the reference cannot go on from what the candidate has at a stage, of another shape or type, or no number",
+    "stage-passed-over": "the reference cannot go on from a stage of the candidate: another shape or type, or no number",
     "taps-note": "what taps say of themselves, such as that they were broken off",
     "changed-in-place": "a stage changes in place what another gave it",
     "not-explained": "why answers failed could not be looked into",

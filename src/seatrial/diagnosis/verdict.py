@@ -13,7 +13,7 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
