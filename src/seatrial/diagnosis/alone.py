@@ -66,8 +66,8 @@ def held_alone(
 
 
 def not_run_again() -> tuple[Invariant, ...]:
-    """Of a candidate that shows what it had, and that is all."""
-    return _untried("candidate", "what was recorded cannot be run again")
+    """Of a candidate that shows what it had, or what it answers, and that is all."""
+    return _untried("candidate", "it is no cell of the plan, so that it cannot be run for this")
 
 
 def _untried(side: Literal["reference", "candidate"], why: str) -> tuple[Invariant, ...]:

@@ -107,7 +107,7 @@ def _unexplained(diverging: Sequence[Part]) -> str:
     if left:
         return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
     if any(f.out_of_time for f in found):
-        return f"{UNEXPLAINED} alone; time was up before pairs had been tried"
+        return ", and time was up before all that was tried could be confirmed, and pairs be tried"
     return UNEXPLAINED
 
 

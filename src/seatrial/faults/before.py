@@ -7,12 +7,12 @@ from seatrial.faults.fault import Fault
 DECODING = (
     Fault(
         "exif",
-        "EXIF orientation ignored",
+        "pictures turned otherwise: EXIF orientation ignored",
         "decoded",
         "A photograph is stored as the sensor lay and carries a tag that says how to turn it; the decoder does not "
         "read the tag.",
         "Phone photographs reach the model lying on their side or upside down: few objects are found in them, and "
-        "boxes of those lie in the wrong place; pictures from other sources are right.",
+        "boxes of those lie in the wrong place; pictures without the tag are right, unless the code turns them all.",
         "cv2.imread(path) turns a JPEG, with IMREAD_UNCHANGED or IMREAD_IGNORE_ORIENTATION it does not; with Pillow, "
         "ImageOps.exif_transpose(image) behind Image.open; in a plan, decode.exif: apply.",
         "",

@@ -23,8 +23,9 @@ RUNTIME = (
         "outputs",
         "An engine that is called fp16 or int8 computes in float32, since its builder or runtime fell back silently.",
         "Results equal float32's to the last digits, and latency too: the speed that was paid for is missing.",
-        "Set BuilderFlag.FP16, or build from a float16 model where types are strong; in OpenVINO "
-        "INFERENCE_PRECISION_HINT; inspect which types the layers compute in.",
+        "Take a backend that has kernels for it, or a precision that this one has: int8-u8 on ONNX Runtime's CPU, where "
+        "float16 is float32; in TensorRT BuilderFlag.FP16, or a float16 model where types are strong; in OpenVINO "
+        "INFERENCE_PRECISION_HINT. Inspect which types the layers compute in.",
         "7.4 against 2.3 ms",
         "no picture shows it: times and the layers' types do",
     ),

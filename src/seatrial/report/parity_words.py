@@ -104,7 +104,8 @@ def effect_said(e: FaultEffect) -> str:
     if e.moved_px is None:
         return said
     none = "; no box is lost or gained" if e.within == e.without else ""
-    return f"{said}{none}; matched boxes move by at most {e.moved_px:.2g} pixels"
+    moved = f"; matched boxes move by at most {e.moved_px:.2g} pixels" if e.moved_px else ""
+    return f"{said}{none}{moved}"
 
 
 def fix_said(d: Diagnosis) -> str:
