@@ -191,7 +191,6 @@ CODES = {
     "reference-unsound": "the reference's answers depend on what it is run with, so that nothing is measured by it",
     "mistakes-untried": "some known mistakes could not be tried, for want of a package or because of an error",
     "diagnosis-cut-short": "time was up before all known mistakes had been tried",
-    "stage-not-compared": "the candidate shows a stage that the reference has none of",
     "inside-not-searched": "raw outputs differ, and both models were not searched for the node that makes it",
     # The run as a whole.
     "noise-floor": "what processes differ by without any change is not known",

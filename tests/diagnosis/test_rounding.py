@@ -146,3 +146,44 @@ def test_maps_vectors_labels_and_masks_in_all_they_hold():
     renamed = np.where(mask == 3, 4, 0).astype(np.uint8)
     assert may_be_rounding(SemanticMask(mask), SemanticMask(mask), SPEC)
     assert not may_be_rounding(SemanticMask(mask), SemanticMask(renamed), SPEC)
+
+
+def test_a_list_of_other_classes_behind_the_first_is_no_rounding():
+    own, other = classes([1, 2, 3], [0.6, 0.3, 0.1]), classes([1, 7, 8], [0.6, 0.3, 0.1])
+    assert not may_be_rounding(own, other, SPEC)
+    assert may_be_rounding(own, classes([1, 2, 9], [0.6, 0.3, 0.098]), SPEC)  # as good as the last
+    assert may_be_rounding(own, classes([1], [np.nan]), SPEC)
+    assert not may_be_rounding(own, classes([1, 3, 2], [np.nan] * 3), SPEC)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda v: Embedding(v * np.float32(1.01)),
+        lambda v: DenseMap(v.reshape(8, 8) + np.float32(0.005)),
+    ],
+)
+def test_lengths_and_levels_that_go_one_way_are_no_rounding(change):
+    rng = np.random.default_rng(1)
+    vectors = [rng.normal(size=64).astype(np.float32) for _ in range(8)]
+    kind = type(change(vectors[0]))
+    right = [Embedding(v) if kind is Embedding else DenseMap(v.reshape(8, 8)) for v in vectors]
+    pairs = list(zip(right, map(change, vectors), strict=True))
+    assert of_all(pairs[:1], SPEC)
+    assert not of_all(pairs, SPEC)
+
+
+def test_objects_lost_at_the_threshold_on_one_side_alone_are_no_rounding():
+    lost = [(boxes(SURE, EDGE), boxes(SURE))] * 8
+    assert of_all(lost[:7], SPEC)
+    assert not of_all(lost, SPEC)
+    assert of_all([*lost, (boxes(SURE), boxes(SURE, EDGE))], SPEC)
+
+
+def test_a_pixel_on_large_boxes_is_no_rounding():
+    pairs = []
+    for k in range(12):
+        box = np.array([10, 10, 410, 510], np.float64) + 2 * k
+        score = 0.5 + 0.03 * k
+        pairs.append((boxes((*box, score, 1)), boxes((*(box + 1), score + 0.0015 * (-1) ** k, 1))))
+    assert not of_all(pairs, SPEC)

@@ -23,13 +23,14 @@ _WHAT = {
 
 def with_findings(record: ParityRecord, found: Sequence[Diagnosis]) -> ParityRecord:
     """found: what explains where they part, which no mistake that was tried did."""
-    if not found:
-        return record
-    names = " and ".join(dict.fromkeys(d.fault for d in found))
-    alone = UNEXPLAINED in record.reason
-    reason = record.reason.replace(UNEXPLAINED, f": {names}") if alone else f"{record.reason}; {names}"
     known = {d.fault for d in record.diagnosis}
     more = tuple(d for d in found if d.fault not in known)
+    if not more:
+        return record
+    names = " and ".join(dict.fromkeys(d.fault for d in more))
+    reason = record.reason.replace(UNEXPLAINED, f": {names}")
+    if reason == record.reason and record.verdict == "DIFFER":
+        reason = f"{reason}; {names}"
     return record.model_copy(update={"reason": reason, "diagnosis": (*record.diagnosis, *more)})
 
 

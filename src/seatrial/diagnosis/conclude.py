@@ -177,13 +177,6 @@ def _warnings(compared: Comparison) -> list[Warning]:
     for stage in sorted(compared.reversed_at):
         said = f"the candidate's '{stage}' images have their channels in the other order than the plan's decode.color"
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
-    for stage in compared.not_compared:
-        found.append(
-            Warning(
-                "stage-not-compared",
-                f"the candidate shows '{stage}', which is not compared, since the reference has none",
-            )
-        )
     for said in compared.passed_over:
         found.append(Warning("stage-passed-over", said, "log what the model is given, in its own layout and type"))
     untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)

@@ -56,8 +56,7 @@ class Part:
 @dataclass(frozen=True)
 class Comparison:
     """All parts in order. reversed_at: stages at which the candidate has its channels in the other order than the reference.
-    not_compared: stages that the candidate shows, and the reference has none of. passed_over: stages that the reference cannot
-    go on from, and why, as a sentence each."""
+    passed_over: stages that the reference cannot go on from, and why, as a sentence each."""
 
     names: list[str]
     reference_alone: list[str]
@@ -66,7 +65,6 @@ class Comparison:
     reversed_at: frozenset[str]
     limits: Limits
     wall_s: float
-    not_compared: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
 
     def reference_results(self, way: Way) -> Iterator[Result]:
@@ -110,10 +108,7 @@ def compare(
         else:
             start, current = stage, part.way
     wall_s = time.monotonic() - began
-    other = tuple(sorted(set(shown.stages) - set(stages)))
-    return Comparison(
-        both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, other, tuple(passed_over)
-    )
+    return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, tuple(passed_over))
 
 
 def _part(

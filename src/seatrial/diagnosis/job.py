@@ -6,10 +6,10 @@ For: both ends of the process boundary. Not for: the diagnosis itself (diagnose.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pydantic.dataclasses import dataclass
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from seatrial.taps.folder import TapsFolder
 
 
+Value = TypeVar("Value")
+Given = ParamSpec("Given")
 # Of a second or two for each calibration that is tried.
 CALIBRATION_S = 20.0
 
@@ -120,7 +122,7 @@ def _results(
     """Left in the folder for who has the truth, with how far they agree. Where the candidate shows none they are what the
     reference makes of its raw outputs."""
     from seatrial.diagnosis.stages import OUTPUTS, RESULTS
-    from seatrial.diagnosis.task_metrics import agreement_figure, results_agreement, write_results
+    from seatrial.diagnosis.task_metrics import agreement_figure, forget_results, results_agreement, write_results
     from seatrial.kernels.arguments import ArgumentError
 
     of_outputs = RESULTS not in shown.stages
@@ -133,6 +135,7 @@ def _results(
         found = results_agreement(folder)
     except (SeatrialError, ArgumentError, ValueError) as e:
         said = f"both sides' results cannot be held against each other: {e}"
+        forget_results(folder)
         return None, (), (Warning("task-not-judged", said),)
     return found, (agreement_figure(found, of_outputs),) if found else (), ()
 
@@ -140,6 +143,16 @@ def _results(
 def decodes(w: PipelineWorkload) -> bool:
     """Whether the pipeline makes results of raw outputs, which can decide where these are of less precision."""
     return not (isinstance(w.spec.postprocess, pipelines.Postprocess) and w.spec.postprocess.task == "raw")
+
+
+def _unless_broken(look: Callable[Given, Value], *args: Given.args, **kwargs: Given.kwargs) -> Value | None:
+    """None where the way cannot be gone, which the comparison has said."""
+    from seatrial.diagnosis.stretch import CANNOT
+
+    try:
+        return look(*args, **kwargs)
+    except CANNOT:
+        return None
 
 
 def _with_evidence(
@@ -161,23 +174,24 @@ def _with_evidence(
 
     w, found = task.workload, []
     precision = task.other_precision or shown.manifest.precision
-    unexplained = [p for p in compared.parts if p.found and not p.found.best and not p.too_little]
+    unexplained = [p for p in compared.parts if p.diverges and p.found and not p.found.best and not p.too_little]
     for part in unexplained[:1]:
-        found.append(batch_dependent(part, shown.manifest.batch or 0, shown.names))
+        found.append(_unless_broken(batch_dependent, part, shown.manifest.batch or 0, shown.names))
         if not task.other_model and task.other_precision == w.precision:
             backends = w.backend.backend, task.other_backend
-            found.append(backend_wrong(part, opened.way, backends, opened.judges))
+            found.append(_unless_broken(backend_wrong, part, opened.way, backends, opened.judges))
     ends = {p.stretch.end for p in compared.parts if p.diverges and not (p.found and p.found.best)}
     if task.other_range and OUTPUTS in ends:
         found.append(range_wrong(task.other_range))
     if unexplained and not any(found) and (not precision or precision.startswith("int8")):
         tell("calibrating again", 1.0)
         left_s = min(CALIBRATION_S, task.time_s - compared.wall_s)
-        found.append(calibrated_otherwise(unexplained[0], opened.way, left_s))
+        found.append(_unless_broken(calibrated_otherwise, unexplained[0], opened.way, left_s))
     record = with_findings(record, [d for d in found if d])
     record = with_reference_odd(record, AGAINST)
     record = with_invariants(record, (*held, *task.other_invariants))
-    pairs = in_fp32(compared.parts, opened.way) if w.precision == "fp32" and not task.other_model else []
+    asked = precision not in ("", "fp32") and w.precision == "fp32" and not task.other_model
+    pairs = (_unless_broken(in_fp32, compared.parts, opened.way) if asked else None) or []
     why = precision_not_applied(precision or "fp32", task.other_computed_in, pairs)
     return with_precision(record, precision, why, task.other_computed_in, task.required)
 
@@ -219,7 +233,7 @@ def _check_kinds(task: DiagnoseTask, shown: TapsFolder, opened: OpenedWay, runne
         if candidate is None or reference is None:
             continue
         ours, theirs = type(reference), type(candidate)
-        if not (issubclass(ours, theirs) or issubclass(theirs, ours)):
+        if ours is not theirs:
             raise DataError(
                 f"gives {theirs.__name__} as results, where {task.reference} gives {ours.__name__}; compare pipelines of one "
                 "task, or write results.kind where taps were taken for another",

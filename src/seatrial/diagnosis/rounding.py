@@ -29,14 +29,17 @@ OVERLAP, BESIDE = 0.9, 0.1
 PIXELS, CLASS_OVERLAP, CLASS_PIXELS = 0.01, 0.8, 16
 # Mean error of a map in shares of its own spread, and of a vector in shares of its length (a cosine of 0.999).
 VALUES, VECTOR = 0.01, 0.045
-# What answers move on the mean, beyond three standard errors: places and sizes in shares of a box's side, and scores.
-DRIFT_OF_PLACES, DRIFT_OF_SCORES = 0.005, 0.002
+# What answers move on the mean, beyond three standard errors: places and sizes in shares of a box's side or in pixels of the
+# picture, scores, and values in shares of a map's spread or a vector's length.
+DRIFT_OF_PLACES, DRIFT_OF_PIXELS, DRIFT_OF_SCORES, DRIFT_OF_VALUES = 0.005, 0.3, 0.002, 0.001
 LEAST_TO_DRIFT = 4
+# So many objects at the threshold, all of one side alone, are so in one case of 128 by chance.
+LEAST_ALONE = 8
 
 
 def may_be_rounding(pairs: Sequence[tuple[Result, Result]], spec: pipelines.Pipeline) -> bool:
     """pairs: reference's and candidate's of every image that differs. spec: the reference's, whose confidence it is."""
-    return all(_alike(r, c, spec) for r, c in pairs) and not drift(pairs)
+    return all(_alike(r, c, spec) for r, c in pairs) and not drift(pairs) and not _of_one_side(pairs)
 
 
 def _alike(reference: Result, candidate: Result, spec: pipelines.Pipeline) -> bool:
@@ -55,15 +58,33 @@ def _alike(reference: Result, candidate: Result, spec: pipelines.Pipeline) -> bo
 
 
 def _boxes(reference: Detections, candidate: Detections, threshold: float | None) -> bool:
-    """Each of one side belongs to one of the other."""
+    return all(_at_threshold(scores, threshold) for scores in _alone(reference, candidate))
+
+
+def _alone(reference: Detections, candidate: Detections) -> tuple[F64, F64]:
+    """Scores of objects that have no other on the other side: each belongs to one at most."""
     of_reference, of_candidate = (np.zeros(len(x.scores), np.bool_) for x in (reference, candidate))
     for i, j, overlap in matched(reference, candidate):
         near = not abs(float(reference.scores[i]) - float(candidate.scores[j])) > SCORE
         same = reference.class_ids[i] == candidate.class_ids[j]
         if overlap >= OVERLAP and near and same and beside(reference, candidate, i, j) <= BESIDE:
             of_reference[i] = of_candidate[j] = True
-    alone = [np.asarray(x.scores, np.float64)[~f] for x, f in ((reference, of_reference), (candidate, of_candidate))]
-    return _at_threshold(np.concatenate(alone), threshold)
+    return (
+        np.asarray(reference.scores, np.float64)[~of_reference],
+        np.asarray(candidate.scores, np.float64)[~of_candidate],
+    )
+
+
+def _of_one_side(pairs: Sequence[tuple[Result, Result]]) -> bool:
+    """Whether objects come at the threshold on one side alone: a threshold that lies elsewhere does that, rounding both."""
+    counts = np.zeros(2, np.int64)
+    for r, c in pairs:
+        if isinstance(r, Detections) and isinstance(c, Detections):
+            counts += [len(scores) for scores in _alone(r, c)]
+        elif isinstance(r, Labels) and isinstance(c, Labels):
+            of, theirs = set(r.class_ids.tolist()), set(c.class_ids.tolist())
+            counts += [len(of - theirs), len(theirs - of)]
+    return bool(counts.max() >= LEAST_ALONE and counts.min() == 0)
 
 
 def _at_threshold(scores: F64, threshold: float | None) -> bool:
@@ -74,11 +95,15 @@ def _classes(reference: Classification, candidate: Classification) -> bool:
     """A log of classes alone has NaN for scores."""
     if not len(reference.class_ids) or not len(candidate.class_ids):
         return False
-    of = _by_class(reference)
+    of, theirs = _by_class(reference), _by_class(candidate)
+    last = float(reference.scores[-1])
+    for own, k in zip(reference.scores.tolist(), candidate.class_ids.tolist(), strict=False):
+        # Beyond the end of the list a class has the last score at most.
+        if abs(own - of.get(k, last)) > SCORE:
+            return False
     if float(reference.scores[0]) - of.get(int(candidate.class_ids[0]), -1.0) > SCORE:
         return False
-    theirs = _by_class(candidate)
-    return not any(abs(of[k] - theirs[k]) > SCORE for k in set(of) & set(theirs))
+    return not any(abs(of.get(k, last) - s) > SCORE for k, s in theirs.items())
 
 
 def _labels(reference: Labels, candidate: Labels, threshold: float | None) -> bool:
@@ -129,9 +154,15 @@ _KINDS: dict[type, Callable[[Any, Any], bool]] = {
 
 def drift(pairs: Sequence[tuple[Result, Result]]) -> bool:
     """Whether places, sizes or scores go one way on the mean of all images, by more than rounding does and chance explains."""
-    places = np.array([p for r, c in pairs for p in _moved(r, c)], np.float64).reshape(-1, 4)
+    moves = np.array([p for r, c in pairs for p in _moved(r, c)], np.float64).reshape(-1, 2, 4)
     scores = np.array([s for r, c in pairs for s in _rose(r, c)], np.float64)
-    return any(_one_way(x, DRIFT_OF_PLACES) for x in places.T) or _one_way(scores, DRIFT_OF_SCORES)
+    values = np.array([v for r, c in pairs for v in _grew(r, c)], np.float64)
+    return (
+        any(_one_way(x, DRIFT_OF_PLACES) for x in moves[:, 0].T)
+        or any(_one_way(x, DRIFT_OF_PIXELS) for x in moves[:, 1].T)
+        or _one_way(scores, DRIFT_OF_SCORES)
+        or _one_way(values, DRIFT_OF_VALUES)
+    )
 
 
 def _one_way(moves: F64, limit: float) -> bool:
@@ -141,8 +172,8 @@ def _one_way(moves: F64, limit: float) -> bool:
     return bool(abs(moves.mean()) > max(limit, 3 * moves.std(ddof=1) / np.sqrt(len(moves))))
 
 
-def _moved(reference: Result, candidate: Result) -> Iterator[tuple[float, float, float, float]]:
-    """Of each box its centre's dx and dy and its sides' growth, in shares of its sides."""
+def _moved(reference: Result, candidate: Result) -> Iterator[F64]:
+    """Of each box its centre's dx and dy and its sides' growth, (2, 4): in shares of its sides, and in pixels."""
     if not isinstance(reference, Detections) or not isinstance(candidate, Detections):
         return
     for i, j, overlap in matched(reference, candidate):
@@ -151,7 +182,8 @@ def _moved(reference: Result, candidate: Result) -> Iterator[tuple[float, float,
         )
         w, h = x1 - x0, y1 - y0
         if overlap >= OVERLAP and w > 0 and h > 0:
-            yield (u0 + u1 - x0 - x1) / 2 / w, (v0 + v1 - y0 - y1) / 2 / h, (u1 - u0) / w - 1, (v1 - v0) / h - 1
+            pixels = np.array(((u0 + u1 - x0 - x1) / 2, (v0 + v1 - y0 - y1) / 2, u1 - u0 - w, v1 - v0 - h))
+            yield np.stack((pixels / [w, h, w, h], pixels))
 
 
 def _rose(reference: Result, candidate: Result) -> Iterator[float]:
@@ -163,3 +195,17 @@ def _rose(reference: Result, candidate: Result) -> Iterator[float]:
         # A classification's scores add up to one: only its best may go one way.
         kept = reference.class_ids[:1] if isinstance(reference, Classification) else reference.class_ids
         yield from (theirs[k] - of[k] for k in kept.tolist() if k in theirs)
+
+
+def _grew(reference: Result, candidate: Result) -> Iterator[float]:
+    """Of a vector its length, of a map its mean."""
+    if isinstance(reference, Embedding) and isinstance(candidate, Embedding):
+        sizes = [float(np.linalg.norm(x.vector.astype(np.float64))) for x in (reference, candidate)]
+        if sizes[0] > 0:
+            yield sizes[1] / sizes[0] - 1
+    elif isinstance(reference, DenseMap) and isinstance(candidate, DenseMap):
+        r, c = reference.values.astype(np.float64), candidate.values.astype(np.float64)
+        there = np.isfinite(r) & np.isfinite(c) if r.shape == c.shape else np.zeros(0, np.bool_)
+        if there.any():
+            spread = float(np.abs(r[there] - r[there].mean()).mean()) or float(np.abs(r[there]).mean()) or 1.0
+            yield float((c[there] - r[there]).mean()) / spread

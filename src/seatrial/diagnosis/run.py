@@ -142,7 +142,7 @@ def diagnose_sides(
         least_agreement=ready.plan.plan.parity.agreement if ready.plan.plan.parity else None,
     )
     at = work / "diagnosis"
-    ended = run_job(job.JOB, task, at, time_s + START_S, tell, time_option=option("max_time"))
+    ended = run_job(job.JOB, task, at, TAP_S + time_s + START_S, tell, time_option=option("max_time"))
     record = _done(ended, "the diagnosis", at, BrokenProcessError)
     figures, problem = _truth_figures(ready, at, side, other)
     warnings += [*record.warnings, *problem]

@@ -74,6 +74,12 @@ def agreement_figure(found: ParityResult, of_outputs: bool) -> TaskFigure:
     )
 
 
+def forget_results(folder: Path) -> None:
+    """What was written of them before something broke, which nobody is to read."""
+    for name in (NAMES, *SIDES):
+        (folder / name).unlink(missing_ok=True)
+
+
 def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> list[TaskFigure]:
     """Both sides against the truth, of what was written into the folder; none where nothing was, or there is no truth of it.
     pipelines: whose classes each side counts.

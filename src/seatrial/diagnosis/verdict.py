@@ -14,6 +14,7 @@ from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.limits import sqnr_db
 from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stretch import CANNOT
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
 from seatrial.gate.agreement import agreement_verdict
@@ -137,12 +138,15 @@ def _precision_said(compared: Comparison, part: Part, way: Way) -> str:
     reference, candidate = compared.limits.precisions
     if part.stretch.end != OUTPUTS or candidate or reference != "fp32":
         return ""
-    pairs = [
-        (r, c)
-        for i in part.differing
-        for r, c in zip(part.stretch.made(way, i).value, part.stretch.candidate(i), strict=True)
-        if r.dtype.kind == "f"
-    ]
+    try:
+        pairs = [
+            (r, c)
+            for i in part.differing
+            for r, c in zip(part.stretch.made(way, i).value, part.stretch.candidate(i), strict=True)
+            if r.dtype.kind == "f"
+        ]
+    except CANNOT:
+        return ""
     least = min((sqnr_db(r, c) for r, c in pairs), default=-np.inf)
     of = {"fp16": SQNR_DB["fp16"][0], "bf16": SQNR_DB["bf16"][0], "int8": SQNR_DB_OF_EIGHT_BITS[0]}
     likely = next((p for p, db in of.items() if least >= db), "")
@@ -181,8 +185,6 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
     doubts = []
     if same_by_plan:
         doubts.append("both sides are one and the same by the plan, so that they are equal says nothing; name another")
-    if compared.reversed_at and {p.stretch.end for p in compared.parts} <= {DECODED, RESIZED}:
-        doubts.append("its channels are in the other order, and no stage is shown behind that would judge it")
     for part in compared.parts:
         if part.stretch.end == OUTPUTS and compared.limits.least_db is not None and agreement is not None:
             # Of less precision another image's outputs may pass: that is why results decide.
@@ -208,11 +210,19 @@ def _by_results(compared: Comparison, way: Way, agreement: ParityResult | None, 
     below = _below(compared, way)
     if below:
         return "INCONCLUSIVE", [below]
-    if agreement is None or agreement.agreement is None or (last.end != RESULTS and limits.least_db is None):
+    weak = limits.least_db is not None or any(p.rounding for p in compared.parts) or not last.scored
+    if agreement is None or agreement.agreement is None:
+        # A pipeline without results was judged by its outputs.
+        decides = weak and limits.decoded
+        return (
+            ("INCONCLUSIVE", ["results have to decide, and how far they agree is not known"])
+            if decides
+            else ("PASS", [])
+        )
+    if last.end != RESULTS and limits.least_db is None:
         return "PASS", []
     if agreement.reference_empty and vacuous:
         return "INCONCLUSIVE", []
-    weak = limits.least_db is not None or any(p.rounding for p in compared.parts) or not last.scored
     short = agreement.agreement < limits.least_agreement
     verdict, reason = agreement_verdict(agreement, limits.least_agreement, counted=weak or short)
     return verdict, [] if verdict == "PASS" else [reason]

@@ -61,9 +61,6 @@ class Way:
         made.__dict__["steps"] = {**self.steps, stage: wrap(self.steps[stage])}
         return made
 
-    def with_step(self, stage: str, step: Step) -> Way:
-        return self.wrapped(stage, lambda _: step)
-
     def behind(self, stage: str, change: Callable[[At], At]) -> Way:
         """The same, with a change of what the step of `stage` gives."""
         return self.wrapped(stage, lambda step: lambda at: change(step(at)))

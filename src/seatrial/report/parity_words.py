@@ -233,9 +233,10 @@ def head_said(record: ParityRecord) -> str:
 def summary_said(record: ParityRecord) -> str:
     """What somebody who reads one paragraph is to know."""
     if record.verdict == "EQUAL":
+        odd = f" But for what rounding makes: {record.reason}." if any(s.images for s in record.stages) else ""
         return (
             f"Both pipelines give the same on all {count_of(record.images, 'image')}, at every stage that was compared, within "
-            "the tolerance of each." + "".join(f" But {_named_said(d)}" for d in record.diagnosis)
+            f"the tolerance of each.{odd}" + "".join(f" But {_named_said(d)}" for d in record.diagnosis)
         )
     if record.verdict == "DIFFER" and record.first_divergence is None:
         named = (_named_said(d) for d in record.diagnosis)
