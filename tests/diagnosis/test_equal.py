@@ -433,6 +433,21 @@ def test_what_may_be_rounding_is_not_equal_before_known_mistakes_were_tried(tmp_
     assert "too few to show 99.0%" in record.reason
 
 
+def test_where_results_have_to_decide_not_to_know_them_is_no_pass(tmp_path):
+    """Scores this way and that as rounding may, and outputs of eight bits: what agrees was never computed."""
+    reference, encoded = classifier(linear(tmp_path)), pictures(12)
+
+    def nearly(taps, k):
+        off = np.float32(0.004 if k % 2 else -0.004)
+        return replace(taps, results=Classification(taps.results.class_ids, taps.results.scores + off))
+
+    record = said(reference, encoded, own(reference, encoded, ("results",), nearly))
+    assert (record.verdict, record.stages[0].images) == ("INCONCLUSIVE", 12)
+    assert "results have to decide" in record.reason
+    eight = limits_of(measured(reference, Runner(lambda i: b""), [], []), ("fp32", "int8"), True)
+    assert said(reference, encoded, own(reference, encoded, ALL), limits=eight).verdict == "INCONCLUSIVE"
+
+
 def test_labels_alone_of_few_images_do_not_show_that_a_pipeline_is_equal(tmp_path):
     """A wrong resize that seldom moves the first class."""
     reference, encoded = classifier(linear(tmp_path)), pictures(12)
