@@ -31,7 +31,7 @@ def test_behind_it_the_input_is_the_judge():
 def test_with_nothing_behind_it_nobody_knows(stages):
     found = judged(stages)
     assert (found.verdict, found.diagnosis) == ("INCONCLUSIVE", ())
-    assert "no stage is shown behind" in found.reason
+    assert "what the model is fed, which would tell, is not shown" in found.reason
 
 
 def test_what_the_taps_say_of_their_order_is_held_against_them():
