@@ -1,4 +1,4 @@
-"""How far the reference is from itself: opened anew, with other threads, in batches. What a difference is measured by.
+"""How far the reference is from itself: opened anew, and with other threads. What a difference is measured by.
 
 For: the tolerance of raw outputs and of results. Not for: the floor of a trial's cells, which is kept in its records
 (cells/floor.py).
@@ -18,7 +18,7 @@ from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, distance, s
 from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
-from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import OUTPUTS, RESULTS
 from seatrial.diagnosis.way import Run, Way
 from seatrial.errors import SeatrialError
 from seatrial.parity.tolerance import ACROSS, FLOOR_FACTOR, SAME_RUNTIME
@@ -26,8 +26,8 @@ from seatrial.parity.tolerance import ACROSS, FLOOR_FACTOR, SAME_RUNTIME
 Array = npt.NDArray[Any]
 # Enough to see what is not the same twice.
 FLOOR_IMAGES = 6
-# Another batch or thread count may not widen the tolerance beyond what runtimes differ by: one that is wrong there would be its
-# own yardstick.
+# Another thread count may not widen the tolerance beyond what runtimes differ by: one that is wrong there would be its own
+# yardstick.
 WIDE = ACROSS["fp32"] or (0.0, 0.0)
 # Of results: what the table has across runtimes, of each of a third.
 WIDE_RESULTS = FLOOR_FACTOR * RESULT_TOLERANCE
@@ -89,22 +89,6 @@ def measured(
             greatest = [max(a, b) for a, b in zip(greatest, f.deltas, strict=True)]
             apart, results = max(apart, f.outputs), max(results, f.results)
     return Measured(tuple(greatest), results, tuple(what), tuple(problems), tuple(unstable), apart)
-
-
-def in_batches(way: Way, opened: Callable[[], Run], batch: int, runner: Runner, images: Sequence[int]) -> Run:
-    """A run of one image at a time that is a row of a batch of others: what stands beside it must not count."""
-    run = opened()
-    (name,) = (i.name for i in way.subject.model.inputs)
-    mates = [runner.at(way, i, INPUT).value for i in list(images)[: batch - 1]]
-    filled = [*mates, *(mates[-1:] * (batch - 1 - len(mates)))]
-
-    def alone(feeds: dict[str, Array]) -> list[Array]:
-        outputs = run({name: np.concatenate([feeds[name][:1], *filled])})
-        if any(len(o) != batch for o in outputs):
-            raise ValueError("outputs without a row an image")
-        return [np.array(o[:1]) for o in outputs]
-
-    return alone
 
 
 @dataclass(frozen=True)
