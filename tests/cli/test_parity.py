@@ -263,7 +263,7 @@ def test_taps_of_other_files_are_refused_and_missing_images_are_said(seatrial_cl
         ("ends", "service:ends on scene-06.jpg: ended with exit status 3"),
         ("crashes", "service:crashes on scene-06.jpg: crashed with SIGSEGV"),
         ("interrupts", "service:interrupts: raised KeyboardInterrupt on image scene-06.jpg"),
-        ("no_result", "service:no_result: of image scene-00.jpg: the Python postprocess gave a list"),
+        ("no_result", "service:no_result, on image scene-00.jpg, gave a list"),
     ],
 )
 def test_code_that_ends_its_process_differs_from_nobody(seatrial_cli, desk, function, said):
