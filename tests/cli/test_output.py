@@ -39,8 +39,8 @@ def failing(workspace):
         pytest.param("seatrial run fail.yaml --json - 2>&1 >/dev/null | true", 1, marks=pytest.mark.slow),
         ("seatrial run nowhere.yaml 2>&1 | true", 4),
         ("seatrial init model.onnx --output - | true", 0),
-        ("seatrial plan schema | true", 0),
-        ("seatrial --version | true", 0),
+        pytest.param("seatrial plan schema | true", 0, marks=pytest.mark.slow),
+        pytest.param("seatrial --version | true", 0, marks=pytest.mark.slow),
         ("seatrial results --results elsewhere 2>&1 | true", 5),
     ],
 )
@@ -193,7 +193,7 @@ def test_an_output_that_is_no_file_is_written_to(failing):
         pytest.param("inspect model.onnx", marks=pytest.mark.slow),
         pytest.param("backends", marks=pytest.mark.slow),
         "plan check trial.yaml",
-        "results",
+        pytest.param("results", marks=pytest.mark.slow),
         pytest.param("doctor", marks=pytest.mark.slow),
     ],
 )

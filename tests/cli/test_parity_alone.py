@@ -85,6 +85,7 @@ def test_a_reference_that_mixes_rows_is_no_yardstick(seatrial_cli, desk):
     assert "the reference is no yardstick" in found.reason
 
 
+@pytest.mark.slow
 def test_a_precision_that_does_not_run_is_never_silent(seatrial_cli, desk):
     done, found = asked(seatrial_cli, desk, "--candidate", "baseline.fp16")
 

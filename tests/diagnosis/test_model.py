@@ -40,6 +40,7 @@ def test_the_outputs_of_the_image_before():
     assert said_of(demo_way(), demo_images(), shown, "outputs")[0] == ("stale-output",)
 
 
+@pytest.mark.slow
 def test_the_outputs_of_the_image_before_and_a_fresh_buffer():
     """The first image's is as large as all others' differences: without it nothing is explained."""
     shown = stale(right_taps())

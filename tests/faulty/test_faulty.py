@@ -110,7 +110,7 @@ def test_a_fault_begins_at_the_stage_that_it_is_put_into(plans, task, stage):
         assert seen == {stage} or (injection.name in NOT_SEEN and not seen), (injection.name, seen)
 
 
-@pytest.mark.parametrize("task", HERE)
+@pytest.mark.parametrize("task", ["detect", pytest.param("segment", marks=pytest.mark.slow)])
 def test_what_is_written_is_a_sound_folder_of_taps(plans, task, tmp_path):
     plan, files, traces = plans(task)
     write_taps(tmp_path / "taps", traces, files)

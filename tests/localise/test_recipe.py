@@ -86,6 +86,7 @@ def test_a_metric_of_ones_own_decides(tmp_path):
     assert list(asked[0][0]) == ["r15"]
 
 
+@pytest.mark.slow
 def test_eight_bits_have_recipes_too():
     rng = np.random.default_rng(0)
     feeds = [{"images": rng.random((1, 3, 320, 320), np.float32)}]
