@@ -37,7 +37,11 @@ def test_one_that_is_late_and_one_that_is_wrong_are_no_race():
 
 
 @pytest.mark.parametrize(
-    ("factors", "named"), [pytest.param((1, 0, 0), ["scale-wrong"], marks=pytest.mark.slow), pytest.param((0, 0, 0), [], marks=pytest.mark.slow)]
+    ("factors", "named"),
+    [
+        pytest.param((1, 0, 0), ["scale-wrong"], marks=pytest.mark.slow),
+        pytest.param((0, 0, 0), [], marks=pytest.mark.slow),
+    ],
 )
 def test_channels_without_a_factor(factors, named):
     """cv2.dnn's scalefactor of one number in a Scalar. A tensor of nothing but zeros is no evidence of any factor."""
