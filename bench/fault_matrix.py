@@ -35,7 +35,7 @@ def main() -> None:
     known = read_rows(given.out) if given.resume else {}
     if not given.resume:
         given.out.unlink(missing_ok=True)
-    bench = Bench(given.work, given.images, given.timeout)
+    bench = Bench(given.work, given.images, given.timeout, given.max_time)
     if given.shuffle is not None:
         random.Random(given.shuffle).shuffle(cells)
     left = [c for k, c in enumerate(cells) if k % parts == number - 1 and c.key not in known]
@@ -81,6 +81,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shuffle", type=int, metavar="SEED", help="in this order, so that a part is a fair sample")
     parser.add_argument("--resume", action="store_true")
     parser.add_argument("--timeout", type=float, default=300, help="seconds a diagnosis")
+    parser.add_argument(
+        "--max-time", default="5 min", help="seatrial's own limit; longer where other work runs beside it"
+    )
     parser.add_argument("--out", type=Path, default=Path("fault-matrix.jsonl"))
     parser.add_argument("--work", type=Path, default=Path("/tmp/fault-matrix"), help="models, plans and pictures")
     given = parser.parse_args()

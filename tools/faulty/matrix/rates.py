@@ -52,6 +52,10 @@ def matrix(rows: list[Row]) -> dict[str, dict[str, int]]:
     return {fault: dict(names.most_common()) for fault, names in sorted(out.items())}
 
 
+# What other work on the machine takes is in the first alone.
+TIMES = {"seconds": "seconds", "CPU seconds": "cpu_seconds"}
+
+
 def groups(rows: list[Row]) -> dict[tuple[str, str], list[Row]]:
     """By kind and level."""
     out: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -69,13 +73,24 @@ def summary(rows: list[Row]) -> dict[str, Any]:
             t: [sum(is_right(r) for r in tried if r["task"] == t), sum(r["task"] == t for r in tried)]
             for t in sorted({r["task"] for r in tried})
         }
-        seconds = sorted(r["seconds"] for r in tried)
         out[f"{kind} {level}"] = {
             "right": right, "of": len(tried), "interval": interval(right, len(tried)) if tried else None, "by_task": by_task,
             "states": dict(Counter(r["state"] for r in own)), "confusion": matrix(own),
-            "seconds": {"median": seconds[len(seconds) // 2], "most": seconds[-1]} if seconds else None,
+            "seconds": spread([r["seconds"] for r in tried]),
+            "cpu_seconds": spread([r["cpu_seconds"] for r in tried if "cpu_seconds" in r]),
         }  # fmt: skip
     return out
+
+
+def spread(seconds: list[float]) -> dict[str, float] | None:
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return {"median": ordered[len(ordered) // 2], "p90": ordered[int(len(ordered) * 0.9)], "most": ordered[-1]}
+
+
+def _said(found: dict[str, float]) -> str:
+    return f"median {found['median']:.1f}, nine in ten within {found['p90']:.1f}, most {found['most']:.1f}"
 
 
 def printed(rows: list[Row]) -> str:
@@ -88,9 +103,7 @@ def printed(rows: list[Row]) -> str:
             low, high = found["interval"]
             tasks = ", ".join(f"{t} {a}/{b}" for t, (a, b) in found["by_task"].items())
             lines.append(f"{word}: {found['right']} of {found['of']} ({low:.1%} to {high:.1%}); {tasks}")
-            lines.append(
-                f"seconds a diagnosis: median {found['seconds']['median']:.1f}, most {found['seconds']['most']:.1f}"
-            )
+            lines += [f"{title} a diagnosis: {_said(found[key])}" for title, key in TIMES.items() if found[key]]
         lines.append("; ".join(f"{state}: {count}" for state, count in found["states"].items()) + "\n")
         lines.append("| injected | named first |\n|---|---|")
         lines += [

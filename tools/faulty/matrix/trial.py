@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -32,11 +33,13 @@ ASKED, NO_EFFECT, SAYS_NOTHING, BROKE = "asked", "no effect", "says nothing", "b
 
 @dataclass(frozen=True)
 class Bench:
-    """Where plans, models and pictures are made, once for all cells; images: so many of the sixteen; timeout_s: of a diagnosis."""
+    """Where plans, models and pictures are made, once for all cells; images: so many of the sixteen; timeout_s: of a diagnosis;
+    max_time: what seatrial itself is told."""
 
     folder: Path
     images: int = 16
     timeout_s: float = 300
+    max_time: str = "5 min"
 
     def files(self, task: str, first: int) -> dict[str, bytes]:
         put_plan(TASKS[task], self.folder / task, first)
@@ -109,20 +112,26 @@ def written(cell: Cell, bench: Bench, traces: list[Trace], scratch: Path) -> lis
 def asked(arguments: list[str], scratch: Path, bench: Bench) -> dict[str, Any]:
     out = scratch / "parity.json"
     paths = [str(scratch), str(REPOSITORY / "tools"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    command = [sys.executable, "-c", CLI, "parity", *arguments, "--json", str(out)]
-    began = time.monotonic()
+    command = [sys.executable, "-c", CLI, "parity", *arguments, "--json", str(out), "--max-time", bench.max_time]
+    began, cpu_s = time.monotonic(), _cpu_s()
     try:
         done = subprocess.run(
             command, cwd=scratch, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, timeout=bench.timeout_s,
             capture_output=True, text=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        took = time.monotonic() - began
+        took = {"seconds": time.monotonic() - began, "cpu_seconds": _cpu_s() - cpu_s}
         if not out.is_file():
             said = (done.stderr or done.stdout).strip()[-600:]
-            return {"state": BROKE, "seconds": took, "exit": done.returncode, "said": said}
-        return {"state": ASKED, "seconds": took, "exit": done.returncode, **said_in(json.loads(out.read_text()))}
+            return {"state": BROKE, **took, "exit": done.returncode, "said": said}
+        return {"state": ASKED, **took, "exit": done.returncode, **said_in(json.loads(out.read_text()))}
     except subprocess.TimeoutExpired:
         return {"state": BROKE, "seconds": bench.timeout_s, "exit": None, "said": "timed out"}
+
+
+def _cpu_s() -> float:
+    """Of all processes that were begun here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def said_in(record: dict[str, Any]) -> dict[str, Any]:
