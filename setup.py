@@ -61,4 +61,8 @@ extensions = [
     extension("device_preprocess", *device_preprocess),
 ]
 
-setup(ext_modules=cythonize(extensions, language_level=3, include_path=["src"]))
+# Extensions are built beside one another: the kernels take as long as the others together.
+setup(
+    ext_modules=cythonize(extensions, language_level=3, include_path=["src"]),
+    options={"build_ext": {"parallel": os.cpu_count()}},
+)
