@@ -279,3 +279,21 @@ def test_quiet_prints_nothing_and_json_has_it_all(inspect, no_processes, tmp_pat
     assert facts["operators"] == [{"name": "Conv", "domain": "", "count": 1, "function": False, "custom": False}]
     assert facts["cost"] is None
     assert "--shape" in facts["no_cost"]
+
+
+def test_nodes_are_listed_by_operator(inspect, tmp_path, no_processes):
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"], name="first [bold]"),
+        helper.make_node("Neg", ["a"], ["b"]),
+        helper.make_node("Relu", ["b"], ["y"], name="/block/relu"),
+    ]
+    path = saved(tmp_path / "m.onnx", nodes, [VALUE("x", FLOAT, [1, 4])], [VALUE("y", FLOAT, [1, 4])])
+    said = inspect(path, "--nodes").output.splitlines()
+    assert said[said.index("Nodes, by operator") :] == [
+        "Nodes, by operator", "  Relu", "    first [bold]", "    /block/relu",
+        "  1 node without a name: only by operator",
+    ]  # fmt: skip
+    assert "first" not in inspect(path).output
+    written = tmp_path / "look.json"
+    inspect(path, "--json", written)
+    assert json.loads(written.read_text())["node_names"] == {"Relu": ["first [bold]", "/block/relu"]}

@@ -15,6 +15,7 @@ from seatrial.report.inspection_text import (
     BackendLine,
     print_backend_lines,
     print_inspection,
+    print_nodes,
     print_recognised,
     shapes_said,
 )
@@ -39,6 +40,7 @@ MOST_OPERATORS = 12
 def inspect_command(
     model: Annotated[Path, typer.Argument(help="An ONNX file.", show_default=False)],
     shape: ShapeOption = None,
+    nodes: Annotated[bool, typer.Option("--nodes", help="List every node's name, by operator.")] = False,
     json: JsonOption = None,
     quiet: QuietOption = False,
     debug: DebugOption = False,
@@ -53,6 +55,8 @@ def inspect_command(
     print_inspection(out, look.info, look.contents, look.cost, look.no_cost, MOST_OPERATORS)
     print_recognised(out, look.guess.why if look.guess else (), look.guess.unsure if look.guess else (), look.no_guess)
     print_backend_lines(out, backend_lines(look))
+    if nodes:
+        print_nodes(out, look.contents)
     write_json(json, look_json(look))
     return ExitCode.PASS
 

@@ -130,6 +130,7 @@ def look_json(look: Look) -> dict[str, Any]:
         "operators": [vars(o) | {"custom": o.custom} for o in contents.operators],
         "nodes": contents.nodes,
         "nodes_in_subgraphs": contents.inside,
+        "node_names": contents.node_names,
         "cost": None
         if cost is None
         else vars(cost) | {n: [vars(u) for u in getattr(cost, n)] for n in ("uncounted", "left_out")},

@@ -60,7 +60,7 @@ class Contents:
     """parameters: of initializers, in every graph; constants: tensors of Constant nodes, where some exporters put weights.
 
     operators: of every graph and function, the most frequent first. nodes: in all; inside: those of them in subgraphs of
-    control flow.
+    control flow. node_names: of the nodes that have one, by operator, in the file's order.
     """
 
     ir_version: int
@@ -71,6 +71,7 @@ class Contents:
     operators: tuple[Operator, ...]
     nodes: int
     inside: int
+    node_names: dict[str, tuple[str, ...]]
 
 
 def contents_of(path: Path) -> Contents:
@@ -94,7 +95,16 @@ def contents_of(path: Path) -> Contents:
         ),
         nodes=counted.total(),
         inside=sum(len(g.node) for g in graphs) - len(model.graph.node),
+        node_names=_node_names(all_nodes(model)),
     )
+
+
+def _node_names(nodes: Iterable[Any]) -> dict[str, tuple[str, ...]]:
+    names: dict[str, list[str]] = {}
+    for node in nodes:
+        if node.name:
+            names.setdefault(node.op_type, []).append(node.name)
+    return {operator: tuple(own) for operator, own in names.items()}
 
 
 def _check_dims(path: Path, model: Any) -> None:

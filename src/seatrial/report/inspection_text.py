@@ -47,6 +47,17 @@ def print_inspection(
     _line(out, "operators", f"{_operators(contents.operators, most_operators)}; {nodes}{inside}")
 
 
+def print_nodes(out: Console, contents: Contents) -> None:
+    """Every node that has a name, as recipes of precision and searches inside a model call it."""
+    out.print("Nodes, by operator")
+    for operator, names in contents.node_names.items():
+        out.print(Text(f"  {printable(operator)}"))
+        for name in names:
+            out.print(Text(f"    {printable(name)}"), soft_wrap=True)
+    if nameless := contents.nodes - sum(map(len, contents.node_names.values())):
+        sentence(out, Text(f"  {count_of(nameless, 'node')} without a name: only by operator"))
+
+
 def print_brief(out: Console, info: ModelInfo, contents: Contents, cost: Cost | None, pipeline: str) -> None:
     """The same in a few lines, in front of something else. pipeline: what it is tried as, or ''."""
     print_heading(out, info, contents)
