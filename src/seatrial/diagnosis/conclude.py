@@ -124,8 +124,7 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
 
 
 def _other(e: Explanation, same: bool = False) -> OtherFault:
-    what = ", and ".join(m.what for m in e.mutations)
-    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6), same=same)
+    return OtherFault(fault=" and ".join(e.faults), what=e.what, explained=round(e.explained, 6), same=same)
 
 
 def _worst(compared: Comparison, diverging: Sequence[Part]) -> tuple[WorstImage, ...]:

@@ -19,7 +19,7 @@ from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.result_fits import SHIFT, result_fits
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
-from seatrial.diagnosis.search import Found, Search
+from seatrial.diagnosis.search import SHARE_ALONE, Found, Search
 from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
@@ -137,7 +137,15 @@ def _part(
     if other_model and OUTPUTS in part.stretch.stages:
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
-    search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
+    early = deadline - (1 - SHARE_ALONE) * max(0.0, deadline - time.monotonic())
+    search = Search(
+        part.stretch,
+        way,
+        part.differing,
+        agreeing,
+        lambda: time.monotonic() < deadline,
+        lambda: time.monotonic() < early,
+    )
     # Fitted on every other image that differs, so that what is confirmed was not fitted.
     fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]

@@ -22,12 +22,18 @@ from seatrial.warning import Warning
 MOST_IMAGES = 4
 # With less time left a detector's graph is not gone through.
 LEAST_S = 20.0
+NOT_SEARCHED = "inside-not-searched"
 # The reference, the candidate, how many seconds: what was found.
 LookInside = Callable[[PipelineWorkload, PipelineWorkload, float, Tell], InsideOfPlan]
 
 
 def parts_at_outputs(record: ParityRecord) -> bool:
-    return any(s.stage == OUTPUTS and s.images for s in record.stages)
+    """Beyond their tolerance; or within that of a lesser precision, where results disagree all the same."""
+    outputs = next((s for s in record.stages if s.stage == OUTPUTS), None)
+    if outputs is None:
+        return False
+    within = record.verdict == "DIFFER" and record.first_divergence is None
+    return outputs.images > 0 or (within and outputs.value > 0)
 
 
 def with_inside(
@@ -57,5 +63,5 @@ def with_inside(
 
 
 def _without(record: ParityRecord, why: str) -> ParityRecord:
-    found = Warning("inside-not-searched", f"both models were not searched for the node that differs: {why}")
+    found = Warning(NOT_SEARCHED, f"both models were not searched for the node that differs: {why}")
     return record.model_copy(update={"warnings": (*record.warnings, found)})

@@ -12,6 +12,7 @@ import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
+from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.limits import sqnr_db
 from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.stretch import CANNOT
@@ -105,11 +106,20 @@ def _unexplained(diverging: Sequence[Part]) -> str:
     tried, left = sum(f.tried for f in found), sum(f.left for f in found)
     if left and not tried:
         return ", and time was up before any known mistake had been tried"
+    nearest = _nearest_said(found)
     if left:
-        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
+        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it{nearest}"
     if any(f.out_of_time for f in found):
-        return ", and time was up before all that was tried could be confirmed, and pairs be tried"
+        return f", and time was up before all that was tried could be confirmed, and pairs be tried{nearest}"
     return UNEXPLAINED
+
+
+def _nearest_said(found: Sequence[Found]) -> str:
+    """Of a search that time ended: what it would have gone on with."""
+    nearest = next((f.near[0] for f in found if f.out_of_time and f.near and f.near[0].explained > 0), None)
+    if nearest is None:
+        return ""
+    return f"; nearest, and not confirmed, was {' and '.join(nearest.faults)} ({nearest.what})"
 
 
 def _what(part: Part) -> str:
