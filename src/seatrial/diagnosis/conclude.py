@@ -12,9 +12,10 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.evidence import NotFinite, is_colorless
+from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.shapes.part import unexplained_shape
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import CANDIDATES, DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import one_and_the_same, telling_said
 from seatrial.diagnosis.verdict import judged
 from seatrial.diagnosis.way import Way
@@ -40,6 +41,7 @@ _METRICS = {
     RESIZED: "mean |Δ| over the image's mean deviation",
     INPUT: "mean |Δ| over the tensor's mean deviation",
     OUTPUTS: "mean |Δ| over the output's mean deviation",
+    CANDIDATES: "share of the boxes before NMS that is wrong",
     RESULTS: "share of the results that is wrong",
 }
 
@@ -101,13 +103,13 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     if found is None or found.best is None:
         return []
     best = found.best
-    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, part.stretch.end)}
+    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, _last(part))}
     others = [f for e in found.alike if id(e) not in same for f in e.faults]
     return [
         Diagnosis(
             fault=m.fault,
             what=m.what,
-            stage=m.stage,
+            stage=_stage_of(m, part),
             explained=round(best.explained, 6),
             exact=best.exact,
             confirmed=best.images,
@@ -121,6 +123,16 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
         )
         for number, m in enumerate(best.mutations)
     ]
+
+
+def _last(part: Part) -> str:
+    """The step whose value both sides are held against each other by."""
+    return part.stretch.stages[-1]
+
+
+def _stage_of(m: Mutation, part: Part) -> str:
+    """Of the step that is in front of NMS and behind it, the part that was judged."""
+    return CANDIDATES if m.stage == RESULTS and part.stretch.end == CANDIDATES else m.stage
 
 
 def _other(e: Explanation, same: bool = False) -> OtherFault:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seatrial.diagnosis.candidates import has_candidates
 from seatrial.diagnosis.distance import mean
 from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import Mutation
@@ -19,8 +20,8 @@ from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.result_fits import SHIFT, result_fits
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
-from seatrial.diagnosis.search import SHARE_ALONE, Found, Search
-from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
+from seatrial.diagnosis.search import LEAST_EXPLAINED, SHARE_ALONE, Found, Search
+from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
@@ -93,44 +94,53 @@ def compare(
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
     reversed_at = _reversed_at(way, runner, both, shown, colors or {})
-    stages = [s for s in in_order(shown.stages) if s in way.steps]
+    stages = [
+        s for s in in_order(shown.stages) if s in way.steps or (s == CANDIDATES and compares_candidates(way, shown))
+    ]
     parts: list[Part] = []
     passed_over: list[str] = []
     start, current = ENCODED, way
+    earlier = start
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
-        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
+        if stage == CANDIDATES and start != OUTPUTS:
+            # Passed over, which is said: behind another runtime's rounding no box of hundreds is the same one.
+            continue
+        # Behind boxes before NMS results are made of raw outputs all the same: a log's own boxes may be clipped already.
+        begun = [(earlier, current), (start, way)] if start == CANDIDATES else [(start, way)]
+        part = _part(begun, current, runner, both, shown, stage, reversed_at, deadline, other_model, limits)
         parts.append(part)
         refused = part.stretch.refused(way)
         if refused:
             passed_over.append(f"the candidate's '{stage}' {refused}: what lies behind is judged from '{start}' on")
         else:
-            start, current = stage, part.way
+            earlier, start, current = start, stage, part.way
     wall_s = time.monotonic() - began
     return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, tuple(passed_over))
 
 
 def _part(
-    way: Way,
+    begun: Sequence[tuple[str, Way]],
     before: Way,
     runner: Runner,
     names: Sequence[str],
     shown: Shown,
-    ends: tuple[str, str],
+    end: str,
     reversed_at: frozenset[str],
     deadline: float,
     other_model: bool,
     limits: Limits,
 ) -> Part:
-    """before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
-    start, end = ends
-    part = None
-    for geometry in dict.fromkeys((before, way)):
-        stretch = Stretch(start, end, names, shown, runner, geometry, limits, reversed_at)
-        judged = _judged(stretch, way, names)
-        if part is None or len(judged.differing) < len(part.differing):
-            part = judged
+    """begun: where it may begin, with what of the reference goes on from there; that is meant which leaves fewer differences.
+    before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
+    part, way, start = None, begun[0][1], begun[0][0]
+    for first, base in begun:
+        for geometry in dict.fromkeys((before, base)):
+            stretch = Stretch(first, end, names, shown, runner, geometry, limits, reversed_at)
+            judged = _judged(stretch, base, names)
+            if part is None or len(judged.differing) < len(part.differing):
+                part, way, start = judged, base, first
     assert part
     if not part.differing:
         return replace(part, way=before)
@@ -138,6 +148,8 @@ def _part(
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     early = deadline - (1 - SHARE_ALONE) * max(0.0, deadline - time.monotonic())
+    if start == OUTPUTS and way is not begun[-1][1] and _is_explained(part, way, begun[-1][1]):
+        return replace(part, way=before)
     search = Search(
         part.stretch,
         way,
@@ -150,7 +162,7 @@ def _part(
     fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
     tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
-    rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
+    rounding = start not in (OUTPUTS, CANDIDATES) and end == RESULTS and _may_be_rounding(part, way)
     if rounding:
         # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything: but
         # rounding moves no box the same way as all others.
@@ -162,6 +174,17 @@ def _part(
     found, too_little = named_by_chance(part.stretch, way, found)
     explained = _with(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained, too_little=too_little)
+
+
+def _is_explained(part: Part, changed: Way, way: Way) -> bool:
+    """Whether what still differs is no more than what was found in front leaves of it: no mistake of its own."""
+    left, all_of_it = (sum(part.stretch.distance(w, i) for i in part.differing) for w in (changed, way))
+    return left <= (1 - LEAST_EXPLAINED) * all_of_it
+
+
+def compares_candidates(way: Way, shown: Shown) -> bool:
+    """Of a detector of boxes that NMS chooses among, behind raw outputs that are shown."""
+    return OUTPUTS in shown.stages and OUTPUTS in way.steps and has_candidates(way.spec)
 
 
 def _with(way: Way, mutations: Sequence[Mutation]) -> Way:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, same_specials
 from seatrial.diagnosis.floor import Measured
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OF_RESULTS, OUTPUTS, RESIZED
 from seatrial.parity.tolerance import least_agreement, sqnr_limits
 
 Array = npt.NDArray[Any]
@@ -93,7 +93,7 @@ class Limits:
         return all(limit.holds(r, c) for limit, r, c in zip(limits, reference, candidate, strict=True))
 
     def floor(self, stage: str) -> float:
-        return {OUTPUTS: self.floors[0], RESULTS: self.floors[1]}.get(stage, 0.0)
+        return {OUTPUTS: self.floors[0], **dict.fromkeys(OF_RESULTS, self.floors[1])}.get(stage, 0.0)
 
 
 def limits_of(

@@ -19,7 +19,7 @@ from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.boxes import rule
 from seatrial.diagnosis.mutations.labels import renumbered
 from seatrial.diagnosis.mutations.thresholds import OVERLAPS, kept
-from seatrial.diagnosis.stages import RESULTS
+from seatrial.diagnosis.stages import OF_RESULTS, RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
@@ -48,7 +48,7 @@ SHIFT = "unletterbox"
 def result_fits(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
     """images: those to fit on, which should not be all that differ. Empty where the stretch does not end in results."""
     post = way.spec.postprocess
-    if stretch.end != RESULTS or not isinstance(post, pipelines.Postprocess):
+    if stretch.end not in OF_RESULTS or not isinstance(post, pipelines.Postprocess):
         return []
     images = list(images)[:FIT_IMAGES]
     try:
@@ -57,7 +57,7 @@ def result_fits(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutat
     except (SeatrialError, ArgumentError, ValueError):
         return []
     fits: list[Mutation] = []
-    if post.task in tasks.OBJECTS:
+    if post.task in tasks.OBJECTS and stretch.end == RESULTS:
         fits += _thresholds(stretch, way, post, images, pairs)
     fits += _classes(pairs)
     if post.task == "detect" and post.format in detector.FAMILIES:

@@ -14,7 +14,7 @@ from seatrial.diagnosis.explanation import Found as Found
 from seatrial.diagnosis.explanation import one_each, together
 from seatrial.diagnosis.fits import FITS, Fit, fitted
 from seatrial.diagnosis.mutation import Mutation
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import BackendUnavailableError, SeatrialError
@@ -129,7 +129,7 @@ class Search:
         if alone.best is None or found.best is None:
             return found if found.best else replace(alone, near=found.near)
         better = found.best.exact or (
-            self.stretch.end not in (OUTPUTS, RESULTS) and _clearly_better(found.best, alone.best)
+            self.stretch.end not in (OUTPUTS, *OF_RESULTS) and _clearly_better(found.best, alone.best)
         )
         return found if better and len(found.best.mutations) > 1 else alone
 

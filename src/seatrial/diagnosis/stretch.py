@@ -13,15 +13,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.diagnosis.candidates import above, before_nms, clipped, of_candidates
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import EXACT, Limits
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner, StepError, told
-from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
-from seatrial.diagnosis.way import At, Mates, Way
+from seatrial.diagnosis.stages import (
+    CANDIDATES,
+    DECODED,
+    ENCODED,
+    INPUT,
+    OF_RESULTS,
+    OUTPUTS,
+    RESIZED,
+    RESULTS,
+    between,
+)
+from seatrial.diagnosis.way import At, Mates, Step, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.kernels.results import Detections
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
@@ -67,6 +79,8 @@ class Stretch:
         self._shown, self._runner, self._reference = shown, runner, reference
         self._limits = limits
         self._reversed_at = reversed_at
+        self._before_nms: dict[Way, Way] = {}
+        self._of_candidates: dict[Way, Step] = {}
 
     def _seen(self, image: int) -> Seen:
         return self._runner.kept(self, image, lambda: self._look(image))
@@ -77,17 +91,20 @@ class Stretch:
         if self.start == ENCODED:
             return Seen(None, own)
         # Where its pixels went is the reference's belief until a mutation says otherwise.
-        geometry = self._runner.at(self._reference, image, self.start).geometry
+        begun = OUTPUTS if self.start == CANDIDATES else self.start
+        geometry = self._runner.at(self._reference, image, begun).geometry
         return Seen((self.start, At(self._begin(taps, image), geometry)), own)
 
     def _begin(self, taps: ImageTaps, image: int) -> Any:
+        if self.start == CANDIDATES:
+            return taps.candidates
         value = self._value(taps, image, self.start)
         return in_type(value, self.own(self._reference, image, INPUT).value.dtype) if self.start == INPUT else value
 
     def refused(self, way: Way) -> str:
         """Why the reference cannot go on from what the candidate has at the end; '' where it can. Of one image that it does
         not look like the reference's own."""
-        following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end != RESULTS else []
+        following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end not in OF_RESULTS else []
         if following and self.end == INPUT:
             for i, name in enumerate(self.names):
                 own, theirs = self.own(way, i, INPUT).value, self.candidate(i)
@@ -115,6 +132,8 @@ class Stretch:
             return [_as(o, r) for o, r in zip(own, reference, strict=True)] if len(own) == len(reference) else own
         if stage == RESULTS:
             return taps.results
+        if stage == CANDIDATES:
+            return above(taps.candidates, self._reference)
         value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
         assert value is not None
         if stage == INPUT:
@@ -133,16 +152,35 @@ class Stretch:
     @cached_property
     def scored(self) -> bool:
         """Whether the candidate's results have a score on any image: a log of classes or boxes alone has none."""
-        if self.end != RESULTS:
+        if self.end not in OF_RESULTS:
             return True
         found = [scores_of(self.candidate(i)) for i in range(len(self.names))]
         return not any(s.size for s in found) or any(not np.isnan(s).all() for s in found if s.size)
 
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
+        begun = self._seen(image).begun
+        if self.start == CANDIDATES:
+            assert begun
+            step = self._step(way)
+            return self._runner.kept(step, image, lambda: told(step, begun[1]))
+        way = self._up_to_end(way)
         if way.mates is not None and way.mates.stage in self.stages:
             return self._among_mates(way, way.mates, image)
-        return self._runner.at(way, image, self.end, self._seen(image).begun)
+        return self._runner.at(way, image, self.stages[-1], begun)
+
+    def _up_to_end(self, way: Way) -> Way:
+        """Where the stretch ends before NMS, the way without it."""
+        if self.end != CANDIDATES:
+            return way
+        if way not in self._before_nms:
+            self._before_nms[way] = before_nms(way)
+        return self._before_nms[way]
+
+    def _step(self, way: Way) -> Step:
+        if way not in self._of_candidates:
+            self._of_candidates[way] = of_candidates(way)
+        return self._of_candidates[way]
 
     def at(self, way: Way, image: int, stage: str) -> At:
         """What a way has of it at a stage in between."""
@@ -150,6 +188,9 @@ class Stretch:
 
     def onward(self, way: Way, image: int) -> At:
         """The results that a way makes of the candidate's own value at the end."""
+        if self.end == CANDIDATES:
+            geometry = self._runner.at(self._reference, image, OUTPUTS).geometry
+            return of_candidates(way)(At(self.candidate(image), geometry))
         geometry = self._runner.at(self._reference, image, self.end).geometry
         return self._runner.at(way, image, RESULTS, (self.end, At(self.candidate(image), geometry)))
 
@@ -176,7 +217,8 @@ class Stretch:
         # One that is made twice may be two: not all is kept, and who mixes rows knows its own by what it is.
         theirs = [own if places[o] == image else self.at(way, places[o], mates.source) for o in others]
         at = At(told(mates.make, own, theirs), own.geometry)
-        return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
+        last = self.stages[-1]
+        return self._runner.at(way, image, last, (mates.stage, at)) if mates.stage != last else at
 
     def compared(self, way: Way, image: int) -> Compared:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
@@ -187,8 +229,8 @@ class Stretch:
         except CANNOT:
             return Compared(MISMATCH, False)
         theirs = self.candidate(image)
-        apart = distance(self.end, made.value, theirs, self.scored)
-        if self.end == RESULTS:
+        apart = self._apart(made, theirs)
+        if self.end in OF_RESULTS:
             return Compared(apart, apart <= self._limits.results)
         return Compared(apart, self._limits.hold(self.end, made.value, theirs))
 
@@ -197,11 +239,18 @@ class Stretch:
             made = self.made(way, image)
         except CANNOT:
             return MISMATCH
-        return distance(self.end, made.value, self.candidate(image), self.scored)
+        return self._apart(made, self.candidate(image))
+
+    def _apart(self, made: At, theirs: Any) -> float:
+        apart = distance(self.end, made.value, theirs, self.scored)
+        if self.end != CANDIDATES or not apart or not isinstance(theirs, Detections) or made.geometry is None:
+            return apart
+        # Whether boxes are clipped before NMS or behind it is no difference by itself.
+        return min(apart, distance(self.end, made.value, clipped(theirs, made.geometry), self.scored))
 
     def largest(self, way: Way, image: int) -> float | None:
         """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
-        if self.end == RESULTS:
+        if self.end in OF_RESULTS:
             return None
         try:
             return largest(self.made(way, image).value, self.candidate(image))

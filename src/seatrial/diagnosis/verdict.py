@@ -14,7 +14,7 @@ from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
 from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, OF_RESULTS, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.stretch import CANNOT
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
@@ -172,7 +172,7 @@ def _no_more_than_itself(compared: Comparison, diverging: Sequence[Part]) -> boo
     """Behind the model only, where the reference gives other answers each time."""
     limits = compared.limits
     return bool(limits.unstable) and all(
-        p.stretch.end in (OUTPUTS, RESULTS) and max(p.distances) <= FLOOR_FACTOR * limits.floor(p.stretch.end)
+        p.stretch.end in (OUTPUTS, *OF_RESULTS) and max(p.distances) <= FLOOR_FACTOR * limits.floor(p.stretch.end)
         for p in diverging
     )
 
@@ -186,7 +186,7 @@ def _of_reference(compared: Comparison, odd: Sequence[NotFinite]) -> list[str]:
     if odd:
         said = " and ".join(o.said for o in odd)
         doubts.append(f"the reference itself has NaN or infinity at {said}, which nothing can be held against")
-    if compared.limits.unstable and any(p.stretch.end in (OUTPUTS, RESULTS) for p in compared.parts):
+    if compared.limits.unstable and any(p.stretch.end in (OUTPUTS, *OF_RESULTS) for p in compared.parts):
         doubts.append(f"the reference is not the same twice: {_unstable(compared)}")
     return doubts
 
@@ -201,7 +201,7 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
             continue
         said = says_nothing(compared, part, way)
         if said:
-            cure = "objects or classes of several kinds" if part.stretch.end == RESULTS else "unlike content"
+            cure = "objects or classes of several kinds" if part.stretch.end in OF_RESULTS else "unlike content"
             doubts.append(f"{said}; images with {cure} would tell")
     last = compared.parts[-1].stretch.end
     if compared.reversed_at and last in (DECODED, RESIZED):
