@@ -8,10 +8,11 @@ from logged_detector import ENCODED, NAMES, logged, own, said
 from result_candidates import demo_way
 
 from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.logged import in_type, outputs_in_order
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Search
-from seatrial.diagnosis.stretch import Stretch, in_type, outputs_in_order
+from seatrial.diagnosis.stretch import Stretch
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -81,7 +81,9 @@ def test_boxes_before_nms_are_boxes_and_no_fewer_than_it_leaves(tmp_path):
         np.savez(tmp_path / f"{name}.npz", **BOXES, **more)
     taps_json(tmp_path, {n: f"{n}.npz" for n in "abc"}, ["candidates", "results"])
     notes = checked(tmp_path).notes
-    assert "candidates are no boxes in 1 of 3 images: b; write what NMS is given, with the fields of Detections" in notes
+    assert (
+        "candidates are no boxes in 1 of 3 images: b; write what NMS is given, with the fields of Detections" in notes
+    )
     assert "candidates has fewer boxes than results in 1 of 3 images: a; write them in front of NMS" in notes
     assert not any(": c" in note for note in notes)
 

@@ -194,12 +194,15 @@ def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
 
 
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
-    compared = [stretch.compared(way, i) for i in range(len(names))]
+    compared, largest = [], []
+    for i in range(len(names)):
+        # Both of one image: of hundreds none is kept until they all were compared.
+        compared.append(stretch.compared(way, i))
+        largest.append(stretch.largest(way, i))
     distances = [c.distance for c in compared]
     differing = [i for i, c in enumerate(compared) if not c.same]
-    largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
     order = tuple(sorted(differing, key=lambda i: -distances[i]))
-    return Part(stretch, distances, order, None, way, largest=max(largest, default=None))
+    return Part(stretch, distances, order, None, way, largest=max((d for d in largest if d is not None), default=None))
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:

@@ -246,8 +246,8 @@ def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warnin
     """What of the taps nothing is compared with, and what they say of themselves. DataError where they have raw outputs, and
     one of the model's is not among them, by name or by its place and shape: but another model may have others."""
     from seatrial.diagnosis.diagnose import compares_candidates
+    from seatrial.diagnosis.logged import outputs_in_order
     from seatrial.diagnosis.stages import CANDIDATES
-    from seatrial.diagnosis.stretch import outputs_in_order
 
     names = [o.name for o in way.subject.model.outputs]
     own = shown.manifest.output_names

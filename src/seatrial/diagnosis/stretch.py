@@ -5,7 +5,7 @@ For: judging each stretch alone, so that a fault in front of it is not counted a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,8 @@ import numpy.typing as npt
 from seatrial.diagnosis.candidates import above, before_nms, clipped, of_candidates
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
-from seatrial.diagnosis.limits import EXACT, Limits
+from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.logged import in_shape, in_type, outputs_in_order
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner, StepError, told
 from seatrial.diagnosis.stages import (
@@ -33,7 +34,9 @@ from seatrial.diagnosis.stages import (
 from seatrial.diagnosis.way import At, Mates, Step, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Detections
+from seatrial.taps.folder import TapsFolder
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
@@ -76,7 +79,9 @@ class Stretch:
     ) -> None:
         self.start, self.end, self.names = start, end, names
         self.stages = between(start, end)
-        self._shown, self._runner, self._reference = shown, runner, reference
+        # Of a file of taps no more is read than is compared.
+        self._shown = shown.of_stages((start, end)) if isinstance(shown, TapsFolder) else shown
+        self._runner, self._reference = runner, reference
         self._limits = limits
         self._reversed_at = reversed_at
         self._before_nms: dict[Way, Way] = {}
@@ -91,15 +96,21 @@ class Stretch:
         if self.start == ENCODED:
             return Seen(None, own)
         # Where its pixels went is the reference's belief until a mutation says otherwise.
-        begun = OUTPUTS if self.start == CANDIDATES else self.start
-        geometry = self._runner.at(self._reference, image, begun).geometry
+        geometry = self._geometry(image, self.start)
         return Seen((self.start, At(self._begin(taps, image), geometry)), own)
+
+    def _geometry(self, image: int, stage: str) -> Geometry | None:
+        """Behind the tensor pixels go nowhere: no model need run to tell where they are."""
+        before = INPUT if stage in (OUTPUTS, CANDIDATES) else stage
+        return self._runner.form(self._reference, image, before).geometry
 
     def _begin(self, taps: ImageTaps, image: int) -> Any:
         if self.start == CANDIDATES:
             return taps.candidates
         value = self._value(taps, image, self.start)
-        return in_type(value, self.own(self._reference, image, INPUT).value.dtype) if self.start == INPUT else value
+        return (
+            in_type(value, self._runner.form(self._reference, image, INPUT).dtypes[0]) if self.start == INPUT else value
+        )
 
     def refused(self, way: Way) -> str:
         """Why the reference cannot go on from what the candidate has at the end; '' where it can. Of one image that it does
@@ -126,10 +137,10 @@ class Stretch:
 
     def _value(self, taps: ImageTaps, image: int, stage: str) -> Any:
         if stage == OUTPUTS:
-            reference = self._runner.at(self._reference, image, OUTPUTS).value
+            shapes = self._runner.form(self._reference, image, OUTPUTS).shapes
             names = [o.name for o in self._reference.subject.model.outputs]
             own = outputs_in_order(taps.outputs, names)
-            return [_as(o, r) for o, r in zip(own, reference, strict=True)] if len(own) == len(reference) else own
+            return [in_shape(o, s) for o, s in zip(own, shapes, strict=True)] if len(own) == len(shapes) else own
         if stage == RESULTS:
             return taps.results
         if stage == CANDIDATES:
@@ -137,7 +148,7 @@ class Stretch:
         value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
         assert value is not None
         if stage == INPUT:
-            return _as(value, self._runner.at(self._reference, image, INPUT).value)
+            return in_shape(value, self._runner.form(self._reference, image, INPUT).shapes[0])
         value = value if value.ndim == 3 else value[..., None]
         return np.ascontiguousarray(value[..., ::-1]) if stage in self._reversed_at else value
 
@@ -189,9 +200,8 @@ class Stretch:
     def onward(self, way: Way, image: int) -> At:
         """The results that a way makes of the candidate's own value at the end."""
         if self.end == CANDIDATES:
-            geometry = self._runner.at(self._reference, image, OUTPUTS).geometry
-            return of_candidates(way)(At(self.candidate(image), geometry))
-        geometry = self._runner.at(self._reference, image, self.end).geometry
+            return of_candidates(way)(At(self.candidate(image), self._geometry(image, self.end)))
+        geometry = self._geometry(image, self.end)
         return self._runner.at(way, image, RESULTS, (self.end, At(self.candidate(image), geometry)))
 
     def own(self, way: Way, image: int, stage: str) -> At:
@@ -256,27 +266,6 @@ class Stretch:
             return largest(self.made(way, image).value, self.candidate(image))
         except CANNOT:
             return None
-
-
-def _as(given: Array, reference: Array) -> Array:
-    """With the reference's batch dimension, where one side has it and the other has not."""
-    if given.shape != reference.shape and given.size == reference.size:
-        short, long = sorted((given.shape, reference.shape), key=len)
-        if (1, *short) == tuple(long):
-            return given.reshape(reference.shape)
-    return given
-
-
-def in_type(given: Array, dtype: Any) -> Array:
-    """A log of the input in another type than the model's, in the model's where that changes no value."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        cast = given.astype(dtype, copy=False)
-    return cast if EXACT[INPUT].holds(given, cast) else given
-
-
-def outputs_in_order(given: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
-    """As the model has them, by its names; of a log that calls some otherwise, in its own order."""
-    return [given[n] for n in names] if set(names) <= set(given) else list(given.values())
 
 
 def _kind(value: Any) -> str:
