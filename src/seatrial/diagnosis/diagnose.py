@@ -135,12 +135,13 @@ def _part(
     """begun: where it may begin, with what of the reference goes on from there; that is meant which leaves fewer differences.
     before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
     part, way, start = None, begun[0][1], begun[0][0]
-    for first, base in begun:
-        for geometry in dict.fromkeys((before, base)):
-            stretch = Stretch(first, end, names, shown, runner, geometry, limits, reversed_at)
-            judged = _judged(stretch, base, names)
-            if part is None or len(judged.differing) < len(part.differing):
-                part, way, start = judged, base, first
+    for first, base, geometry in [(f, b, g) for f, b in begun for g in dict.fromkeys((before, b))]:
+        if part is not None and not part.differing:
+            break
+        stretch = Stretch(first, end, names, shown, runner, geometry, limits, reversed_at)
+        judged = _judged(stretch, base, names)
+        if part is None or len(judged.differing) < len(part.differing):
+            part, way, start = judged, base, first
     assert part
     if not part.differing:
         return replace(part, way=before)
