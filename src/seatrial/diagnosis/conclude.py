@@ -67,9 +67,7 @@ def conclude(
         stages=stages,
         first_divergence=diverging[0][1] if diverging else None,
         diagnosis=tuple(d for part, _ in diverging for d in _diagnoses(part, way)),
-        near=tuple(
-            _other(e) for part, _ in diverging[:1] if part.found and not part.found.best for e in part.found.near
-        ),
+        near=tuple(_other(e) for part in compared.parts if part.is_unexplained and part.found for e in part.found.near),
         too_little=next((part.too_little for part, _ in diverging), ""),
         worst_images=_worst(compared, [part for part, _ in diverging]),
         warnings=(

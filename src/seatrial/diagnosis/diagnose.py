@@ -53,6 +53,13 @@ class Part:
     def diverges(self) -> bool:
         return (self.found is not None and not self.rounding) or self.on_purpose
 
+    @property
+    def is_unexplained(self) -> bool:
+        """Where what came nearest says something: also of rounding for which time was up before it was known to be that."""
+        if self.found is None or self.found.best is not None:
+            return False
+        return not self.rounding or self.found.out_of_time
+
 
 @dataclass(frozen=True)
 class Comparison:

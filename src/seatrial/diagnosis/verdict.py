@@ -208,8 +208,9 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
         doubts.append(
             f"channels are in the other order at '{last}', and what the model is fed, which would tell, is not shown"
         )
-    if any(p.rounding and p.found and p.found.out_of_time for p in compared.parts):
-        doubts.append("results differ, and time was up before known mistakes had been tried")
+    cut_short = [p.found for p in compared.parts if p.rounding and p.found and p.found.out_of_time]
+    if cut_short:
+        doubts.append(f"results differ, and time was up before known mistakes had been tried{_nearest_said(cut_short)}")
     return doubts
 
 
