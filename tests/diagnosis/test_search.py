@@ -4,7 +4,7 @@ import pytest
 
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.search import Search
-from seatrial.diagnosis.stages import INPUT
+from seatrial.diagnosis.stages import INPUT, RESULTS
 from seatrial.diagnosis.stretch import Compared
 from seatrial.diagnosis.verdict import _unexplained
 
@@ -126,6 +126,29 @@ def test_a_pair_of_the_nearest_is_found_before_all_mistakes_were_tried():
     assert found.best is not None
     assert (sorted(found.best.faults), found.best.exact) == (["channel-order", "scale-wrong"], True)
     assert found.left > 500
+
+
+def test_what_decides_which_results_stay_comes_before_all_else_behind_what_explains_most():
+    """It shows nothing alone: the second half is there only where the first is."""
+    tries = []
+
+    class Whole(Numbers):
+        end, stages = RESULTS, (INPUT, RESULTS)
+
+        def compared(self, way, image):
+            tries.append(image)
+            return super().compared(way, image)
+
+    def behind(name, fault, value):
+        return Mutation(fault, name, RESULTS, lambda way: lambda i: value if way(i) == 6.0 else way(i))
+
+    first = mistake("channel-order", lambda _i: 6.0)
+    stays = behind("stays", "nms-settings", 10.0)
+    others = [behind(f"o{k}", f"o{k}", 5.0) for k in range(400)]
+    clock = {"in_time": lambda: len(tries) < 600, "early": lambda: len(tries) < 450}
+    found = Search(Whole(), lambda _i: 0.0, range(60), (), **clock).find([first, *others[:80], stays, *others[80:]], ())
+    assert found.best is not None
+    assert (found.best.faults, found.best.exact) == (("channel-order", "nms-settings"), True)
 
 
 def test_mistakes_that_the_pairs_came_before_are_tried_in_what_time_is_left():

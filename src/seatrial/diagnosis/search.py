@@ -6,7 +6,7 @@ For: one stretch between two stages. Thresholds are the module's constants, each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from seatrial.diagnosis.explanation import Explanation as Explanation
@@ -14,7 +14,7 @@ from seatrial.diagnosis.explanation import Found as Found
 from seatrial.diagnosis.explanation import one_each, together
 from seatrial.diagnosis.fits import FITS, Fit, fitted
 from seatrial.diagnosis.mutation import Mutation
-from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS, RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import BackendUnavailableError, SeatrialError
@@ -32,6 +32,7 @@ BEAM = 4
 # First of all pairs those of so many of the best alone: of two faults that show each by itself these are the two, and wherever
 # time is short there is none for pairs with everything. Mistakes alone get so much of the time before that.
 NEAREST, SHARE_ALONE = 8, 0.7
+STAYS = "nms-settings"
 # Of a pair the first must explain at least so much alone: below it every pair of 100 would have to be tried.
 LEAST_SHARE = 0.05
 # So near an explanation leaves nothing that another mistake could make: one level of 255 in one pixel of twelve, on an image
@@ -89,9 +90,10 @@ class Search:
             ranked = together(self._funnel(singles, self.early), ranked)
             found = self._named(ranked)
         pairs: list[Explanation] = []
-        if not _complete(found) and self.in_time():
-            pairs = self._funnel(self._nearest_pairs(ranked), pairs=True)
-            found = self._with_pairs(found, ranked, pairs)
+        for near in self._nearest_pairs(ranked, mutations):
+            if not _complete(found) and self.in_time():
+                pairs = together(self._funnel(near, pairs=True), pairs)
+                found = self._with_pairs(found, ranked, pairs)
         if not _complete(found) and self.in_time():
             found = self._widely(found, ranked, pairs, mutations, fits)
         tried = sum(self._seen.values())
@@ -185,10 +187,18 @@ class Search:
         runner_up = next((e for e in others if e not in level), None)
         return Found(best, tuple(alike), runner_up, near, enough)
 
-    def _nearest_pairs(self, ranked: Sequence[Explanation]) -> list[tuple[Mutation, ...]]:
-        """The best of each fault that explains some, each with each, the most promising first."""
+    def _nearest_pairs(
+        self, ranked: Sequence[Explanation], mutations: Sequence[Mutation]
+    ) -> Iterator[list[tuple[Mutation, ...]]]:
+        """The best of each fault that explains some, each with each. Then the best few with what decides which results stay,
+        which may show in none but those that the other mistake gives, and with all else that is done to results: no model runs
+        for that."""
         best = [e.mutations[0] for e in one_each(ranked) if e.explained >= LEAST_SHARE][:NEAREST]
-        return [self._in_order(best[k], best[n]) for n in range(len(best)) for k in range(n)]
+        yield [self._in_order(best[k], best[n]) for n in range(len(best)) for k in range(n)]
+        behind = [m for m in mutations if m.stage == RESULTS and not self._in_vain(m)]
+        in_front = [m for m in best[:BEAM] if m.stage != RESULTS]
+        for stays in (True, False):
+            yield [(f, s) for f in in_front for s in behind if (s.fault == STAYS) == stays]
 
     def _in_order(self, first: Mutation, second: Mutation) -> tuple[Mutation, ...]:
         return tuple(sorted((first, second), key=lambda m: self.stretch.stages.index(m.stage)))
