@@ -75,6 +75,17 @@ def test_without_raw_outputs_they_are_not_compared():
     assert compared(Detector(), stages=("candidates", "results")) == {"results": None}
 
 
+def test_behind_raw_outputs_that_cannot_be_gone_on_from_they_are_said_not_to_be_compared():
+    def short(t):
+        return replace(t, outputs={"output0": t.outputs["output0"][:, :3]})
+
+    shown = {name: short(taps(Detector(), data)) for name, data in demo_images().items()}
+    stages = frozenset(("input", "outputs", "candidates", "results"))
+    _, _, found = said_of(demo_way(), demo_images(), Shown(shown, stages))
+    assert [p.stretch.end for p in found.parts] == ["input", "outputs", "results"]
+    assert any(said.startswith("the candidate's 'candidates' are not compared") for said in found.passed_over)
+
+
 def test_of_masks_and_of_models_without_nms_there_are_none():
     spec = demo_way().spec
     assert has_candidates(spec)

@@ -112,7 +112,10 @@ def compare(
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
         if stage == CANDIDATES and start != OUTPUTS:
-            # Passed over, which is said: behind another runtime's rounding no box of hundreds is the same one.
+            # Behind another runtime's rounding no box of hundreds is the same one.
+            passed_over.append(
+                f"the candidate's '{stage}' are not compared, as the raw outputs in front are not gone on from"
+            )
             continue
         # Behind boxes before NMS results are made of raw outputs all the same: a log's own boxes may be clipped already.
         begun = [(earlier, current), (start, way)] if start == CANDIDATES else [(start, way)]
