@@ -6,15 +6,17 @@ For: one stretch between two stages. Thresholds are the module's constants, each
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from seatrial.diagnosis.explanation import Explanation as Explanation
 from seatrial.diagnosis.explanation import Found as Found
 from seatrial.diagnosis.explanation import one_each, together
 from seatrial.diagnosis.fits import FITS, Fit, fitted
 from seatrial.diagnosis.mutation import Mutation
-from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS, RESULTS
+from seatrial.diagnosis.pairs import LEAST_SHARE, nearest_pairs, wide_pairs
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import BackendUnavailableError, SeatrialError
@@ -27,14 +29,8 @@ RUNNER_UP_FACTOR = 5.0
 FIRST_IMAGES, SEARCH_IMAGES, CONFIRM_IMAGES = 4, 12, 24
 # What explains less than this of the difference on the first images is no explanation by itself.
 HOPELESS = 0.3
-# So many of those that explain some are tried with each of the others, where none does alone.
-BEAM = 4
-# First of all pairs those of so many of the best alone: of two faults that show each by itself these are the two, and wherever
-# time is short there is none for pairs with everything. Mistakes alone get so much of the time before that.
-NEAREST, SHARE_ALONE = 8, 0.7
-STAYS = "nms-settings"
-# Of a pair the first must explain at least so much alone: below it every pair of 100 would have to be tried.
-LEAST_SHARE = 0.05
+# Mistakes alone get so much of the time before pairs of the nearest are tried.
+SHARE_ALONE = 0.7
 # So near an explanation leaves nothing that another mistake could make: one level of 255 in one pixel of twelve, on an image
 # that varies by forty levels.
 ROUNDING = 0.002
@@ -90,7 +86,7 @@ class Search:
             ranked = together(self._funnel(singles, self.early), ranked)
             found = self._named(ranked)
         pairs: list[Explanation] = []
-        for near in self._nearest_pairs(ranked, mutations):
+        for near in nearest_pairs(ranked, self._makeable(mutations), self.stretch.stages):
             if not _complete(found) and self.in_time():
                 pairs = together(self._funnel(near, pairs=True), pairs)
                 found = self._with_pairs(found, ranked, pairs)
@@ -117,8 +113,9 @@ class Search:
         alone = self._named(ranked)
         if not _complete(alone) and self.in_time():
             known = {frozenset(e.mutations) for e in pairs}
-            wide = [p for p in self._pairs(ranked, mutations, fits) if frozenset(p) not in known]
-            pairs = together(self._funnel(wide, pairs=True), pairs)
+            made_behind = partial(self._fitted_behind, fits=fits)
+            wide = wide_pairs(ranked, self._makeable(mutations), self.stretch.stages, made_behind)
+            pairs = together(self._funnel([p for p in wide if frozenset(p) not in known], pairs=True), pairs)
         now = self._with_pairs(alone, ranked, pairs)
         # Once time is up nothing is confirmed, and what was stays.
         return now if now.best or not found.best else replace(found, near=now.near)
@@ -187,46 +184,13 @@ class Search:
         runner_up = next((e for e in others if e not in level), None)
         return Found(best, tuple(alike), runner_up, near, enough)
 
-    def _nearest_pairs(
-        self, ranked: Sequence[Explanation], mutations: Sequence[Mutation]
-    ) -> Iterator[list[tuple[Mutation, ...]]]:
-        """The best of each fault that explains some, each with each. Then the best few with what decides which results stay,
-        which may show in none but those that the other mistake gives, and with all else that is done to results: no model runs
-        for that."""
-        best = [e.mutations[0] for e in one_each(ranked) if e.explained >= LEAST_SHARE][:NEAREST]
-        yield [self._in_order(best[k], best[n]) for n in range(len(best)) for k in range(n)]
-        behind = [m for m in mutations if m.stage == RESULTS and not self._in_vain(m)]
-        in_front = [m for m in best[:BEAM] if m.stage != RESULTS]
-        for stays in (True, False):
-            yield [(f, s) for f in in_front for s in behind if (s.fault == STAYS) == stays]
-
-    def _in_order(self, first: Mutation, second: Mutation) -> tuple[Mutation, ...]:
-        return tuple(sorted((first, second), key=lambda m: self.stretch.stages.index(m.stage)))
-
-    def _pairs(
-        self, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
-    ) -> list[tuple[Mutation, ...]]:
-        """Each of the best few with every other mutation of another fault, and with what can be fitted behind it."""
-        beam = [e for e in one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]
-        firsts = [e.mutations[0] for e in beam]
-        added = {m: self._fitted_behind(m, fits) for m in firsts}
-        # By the second: models that it has changed are opened once for all of the first.
-        both = [(f, s) for s in mutations if not self._in_vain(s) for f in firsts]
-        both += [(f, s) for f, more in added.items() for s in more]
-        pairs = {}
-        for first, second in both:
-            if second.fault != first.fault:
-                pair = self._in_order(first, second)
-                pairs[frozenset(map(id, pair))] = pair
-        return list(pairs.values())
-
     def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> list[Mutation]:
         way = self._way((first,))
         return fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
 
-    def _in_vain(self, mutation: Mutation) -> bool:
-        """What cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
-        return self._ways.get((id(mutation),), self.base) is None
+    def _makeable(self, mutations: Sequence[Mutation]) -> list[Mutation]:
+        """Less what cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
+        return [m for m in mutations if self._ways.get((id(m),), self.base) is not None]
 
     def _tried(
         self,
