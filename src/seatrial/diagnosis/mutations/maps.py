@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -99,7 +100,7 @@ class Sampled:
         if self.post.format == "class_map":
             found[:] = self._sampled(channels[0], geometry).astype(np.uint16)
         elif self.numbers:
-            found[:] = np.rint(self._sampled(channels.argmax(axis=0).astype(np.float32), geometry)).astype(found.dtype)
+            found[:] = self._between_classes(channels.argmax(axis=0), geometry)
         elif not self.linear:
             found[:] = self._sampled(channels.argmax(axis=0).astype(np.float32), geometry).astype(found.dtype)
         else:
@@ -110,6 +111,13 @@ class Sampled:
                 found[better], best[better] = k, own[better]
         found[gone] = none
         return found
+
+    def _between_classes(self, classes: Array, geometry: Geometry) -> Array:
+        """By OpenCV, which rounds halves of whole numbers its own way, where the map is all of the picture."""
+        if geometry.resized_hw == geometry.input_hw and classes.max() < 256:
+            size_wh = geometry.source_hw[1], geometry.source_hw[0]
+            return np.asarray(cv2.resize(classes.astype(np.uint8), size_wh, interpolation=cv2.INTER_LINEAR))
+        return np.rint(self._sampled(classes.astype(np.float32), geometry))
 
     def _dense(self, values: F32, gone: Array) -> DenseMap:
         values = values * np.float32(self.post.scale) + np.float32(self.post.shift)

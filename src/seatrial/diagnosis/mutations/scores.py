@@ -72,6 +72,11 @@ def _other_axes(part: Part, way: Way, post: pipelines.Postprocess) -> Iterator[M
         change = part.changed(lambda x, axis=axis: _softmax_along(x, axis))  # type: ignore[misc]
         said = f"puts scores through a softmax along axis {axis}, which is not that of classes"
         yield Mutation("activation", said, OUTPUTS, lambda way, change=change: way.behind(OUTPUTS, change), _KEY)  # type: ignore[misc]
+        if post.task != "detect":
+            at_results = f"{said}, before all else"
+            yield Mutation(
+                "activation", at_results, RESULTS, lambda way, change=change: way.before(RESULTS, change), _KEY
+            )  # type: ignore[misc]
         if post.activation not in (None, "none"):
             yield Mutation("activation", f"{said}, and through nothing else", RESULTS, _alone(change), _KEY)
     if post.task == "classify":
