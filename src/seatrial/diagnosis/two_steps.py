@@ -109,10 +109,23 @@ def _long_side(flag: int, whole: Callable[[float], int]) -> Callable[[Array, int
     return first
 
 
+def _by_factor(flag: int) -> Callable[[Array, int], Array]:
+    """cv2.resize(image, None, fx=factor, fy=factor), which samples by the factor and not by the sides that come of it."""
+
+    def first(image: Array, side: int) -> Array:
+        factor = side / max(image.shape[:2])
+        made = cv2.resize(image, None, fx=factor, fy=factor, interpolation=flag)
+        return np.asarray(made if made.ndim == 3 else made[..., None])
+
+    return first
+
+
 _FIRST: dict[str, Callable[[Array, int], Array]] = {
     "makes a thumbnail (Pillow's thumbnail())": _thumbnail,
     "resizes linearly (OpenCV's INTER_LINEAR) to a long side": _long_side(cv2.INTER_LINEAR, round),
     "averages areas (OpenCV's INTER_AREA) to a long side": _long_side(cv2.INTER_AREA, round),
+    "resizes linearly (OpenCV's fx and fy) to a long side": _by_factor(cv2.INTER_LINEAR),
+    "averages areas (OpenCV's fx and fy) to a long side": _by_factor(cv2.INTER_AREA),
     "resizes linearly (OpenCV's INTER_LINEAR, other sides cut) to a long side": _long_side(cv2.INTER_LINEAR, int),
     "averages areas (OpenCV's INTER_AREA, other sides cut) to a long side": _long_side(cv2.INTER_AREA, int),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -69,14 +70,11 @@ def _other_axes(part: Part, way: Way, post: pipelines.Postprocess) -> Iterator[M
     rank = len(way.subject.model.outputs[part.output].shape)
     axes = [a for a in range(rank) if a != part.axis % rank]
     for axis in axes:
-        change = part.changed(lambda x, axis=axis: _softmax_along(x, axis))  # type: ignore[misc]
+        change = part.changed(partial(_softmax_along, axis=axis))
         said = f"puts scores through a softmax along axis {axis}, which is not that of classes"
-        yield Mutation("activation", said, OUTPUTS, lambda way, change=change: way.behind(OUTPUTS, change), _KEY)  # type: ignore[misc]
+        yield Mutation("activation", said, OUTPUTS, _behind_model(change), _KEY)
         if post.task != "detect":
-            at_results = f"{said}, before all else"
-            yield Mutation(
-                "activation", at_results, RESULTS, lambda way, change=change: way.before(RESULTS, change), _KEY
-            )  # type: ignore[misc]
+            yield Mutation("activation", f"{said}, before all else", RESULTS, _before_results(change), _KEY)
         if post.activation not in (None, "none"):
             yield Mutation("activation", f"{said}, and through nothing else", RESULTS, _alone(change), _KEY)
     if post.task == "classify":
@@ -86,6 +84,14 @@ def _other_axes(part: Part, way: Way, post: pipelines.Postprocess) -> Iterator[M
 
 def _softmax_along(x: Array, axis: int) -> Array:
     return np.moveaxis(reference.softmax(np.ascontiguousarray(np.moveaxis(x, axis, -1))), -1, axis)
+
+
+def _behind_model(change: Callable[[At], At]) -> Callable[[Way], Way]:
+    return lambda way: way.behind(OUTPUTS, change)
+
+
+def _before_results(change: Callable[[At], At]) -> Callable[[Way], Way]:
+    return lambda way: way.before(RESULTS, change)
 
 
 def _alone(change: Callable[[At], At]) -> Callable[[Way], Way]:
@@ -120,7 +126,7 @@ def _dropped(post: pipelines.Postprocess, part: Part) -> Iterator[Mutation]:
                 yield _numbered_on(plain, f"{what}, with the others' numbers as they are")
     elif post.task in ("classify", "segment") and post.format not in ("one_channel", "class_map"):
         what = "drops the first class's scores, as a background's"
-        plain = Mutation("label-offset", what, RESULTS, lambda way: way.before(RESULTS, _without_first(part)), "")
+        plain = Mutation("label-offset", what, RESULTS, _before_results(_without_first(part)))
         yield plain
         yield _numbered_on(plain, f"{what}, with the others' numbers as they are")
 
