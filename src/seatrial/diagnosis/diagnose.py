@@ -17,10 +17,11 @@ from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.result_fits import SHIFT, result_fits
+from seatrial.diagnosis.result_fits import result_fits
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import LEAST_EXPLAINED, SHARE_ALONE, Found, Search
+from seatrial.diagnosis.shift_fits import SHIFT
 from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance

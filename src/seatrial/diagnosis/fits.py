@@ -26,6 +26,7 @@ from seatrial.diagnosis.stages import INPUT, RESIZED
 from seatrial.diagnosis.stale_fits import fit_stale
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.tensors import as_hwc, like_hwc
+from seatrial.diagnosis.two_steps import fit_two_steps
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
 from seatrial.kernels.arguments import ArgumentError
@@ -292,4 +293,5 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_layout, fit_stale, fit_overflow)
+_PIXELS_AND_VALUES: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_layout, fit_two_steps)
+FITS = (*_PIXELS_AND_VALUES, fit_stale, fit_overflow)
