@@ -9,6 +9,7 @@ from seatrial.history.records.diagnosis import PARITY_SCHEMA, Diagnosis, ParityR
 from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
 from seatrial.history.records.measurement import (
+    UNTOLD,
     Accuracy,
     ClassFigure,
     EngineComparison,
@@ -16,6 +17,7 @@ from seatrial.history.records.measurement import (
     Measurement,
     Noise,
     Spike,
+    mostly_in,
     said_of_types,
 )
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
@@ -41,6 +43,7 @@ from seatrial.history.records.subject import (
 from seatrial.history.records.values import Frozen, Measured, StageSummary
 
 __all__ = [
+    "UNTOLD",
     "Accuracy",
     "Asked",
     "AskedSide",
@@ -88,6 +91,7 @@ __all__ = [
     "TensorDifference",
     "Verdict",
     "configuration",
+    "mostly_in",
     "said_of_types",
     "CONVERSIONS",
 ]
