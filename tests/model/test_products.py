@@ -1,5 +1,7 @@
 """Which nodes of a file multiply, wherever they stand: a runtime's own account is held against their number."""
 
+from itertools import pairwise
+
 import numpy as np
 import onnx
 import pytest
@@ -60,7 +62,7 @@ def test_neither_what_is_constant_nor_what_nothing_needs_is_counted(tmp_path):
 def test_those_of_bodies_and_of_each_call_of_a_function_are_counted(tmp_path):
     def branch(output, number):
         names = ["x", *(f"{output}{k}" for k in range(number - 1)), output]
-        nodes = [product(a, b) for a, b in zip(names, names[1:], strict=False)]
+        nodes = [product(a, b) for a, b in pairwise(names)]
         return helper.make_graph(nodes, output, [], [value(output, 4, 4)])
 
     twice = helper.make_function(

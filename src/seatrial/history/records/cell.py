@@ -70,8 +70,8 @@ class CellRecord(Frozen):
 
     @property
     def ran_in(self) -> str:
-        """'ran in fp32', of the type in which most products compute, where it is not what was asked for; 'ran in: not told' where
-        the runtime does not say; else ''. Of fp32, the file as it is, only a type that is told, and where the file is float32."""
+        """'ran in fp32', of the type in which most products compute, where it is not what was asked for; 'ran in: not told'
+        where the runtime does not say; else ''. Of fp32, the file as it is, only where it is float32, and a type is told."""
         if not self.measurement or (self.precision == "fp32" and self.weights):
             return ""
         found = mostly_in(self.measurement.computed_in, self.precision)
