@@ -11,8 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from seatrial.history.records import UNTOLD
 from seatrial.model.products import is_product
+from seatrial.runtimes.told import UNTOLD
 
 _NAMES = {
     **dict.fromkeys(("float", "f32"), "fp32"),

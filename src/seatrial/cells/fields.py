@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
-from seatrial.history.records import UNTOLD, EngineComparison, Measured, Measurement, mostly_in, said_of_types
+from seatrial.history.records import EngineComparison, Measured, Measurement, mostly_in, said_of_types
 from seatrial.jobs.summarise import changed_kernels, exact, measurement_of, not_converged, unaccounted_time
 from seatrial.jobs.workload import Workload
+from seatrial.runtimes.told import UNTOLD
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 from seatrial.warning import Warning

@@ -13,12 +13,13 @@ import numpy.typing as npt
 from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
-from seatrial.history.records import UNTOLD, CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
+from seatrial.runtimes.told import UNTOLD
 from seatrial.stages import END_TO_END
 from seatrial.stats.means import BLOCKS
 from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up

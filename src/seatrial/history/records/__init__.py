@@ -9,7 +9,6 @@ from seatrial.history.records.diagnosis import PARITY_SCHEMA, Diagnosis, ParityR
 from seatrial.history.records.harness import Harness
 from seatrial.history.records.load import LoadResult, PythonPath, RatePoint, ShapeResult
 from seatrial.history.records.measurement import (
-    UNTOLD,
     Accuracy,
     ClassFigure,
     EngineComparison,
@@ -43,7 +42,6 @@ from seatrial.history.records.subject import (
 from seatrial.history.records.values import Frozen, Measured, StageSummary
 
 __all__ = [
-    "UNTOLD",
     "Accuracy",
     "Asked",
     "AskedSide",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from seatrial.history.records.load import LoadResult
-from seatrial.history.records.measurement import UNTOLD, Accuracy, Measurement, Noise, Spike, mostly_in
+from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike, mostly_in
 from seatrial.history.records.parity import ParityResult
 from seatrial.history.records.soak import SoakResult
 from seatrial.history.records.values import Frozen, StageSummary
 from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.told import UNTOLD
 from seatrial.warning import Warning
 
 CELL_SCHEMA = "seatrial.cell/2"

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial.history.records.values import Frozen, Measured, StageSummary
+from seatrial.runtimes.told import UNTOLD
 from seatrial.warning import Warning
 
 # In which type the products of a precision compute, where its name is another.
 TYPE_OF = {"int8-u8": "int8"}
-# Among types: of these products nobody knows it.
-UNTOLD = "unknown"
 
 
 class EngineComparison(Frozen):
