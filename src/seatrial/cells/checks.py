@@ -8,7 +8,8 @@ from seatrial.errors import BackendUnavailableError, UsageError
 from seatrial.machine.environment import usable_cores
 from seatrial.runtimes import openvino
 from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
-from seatrial.runtimes.names import problem_of
+from seatrial.runtimes.names import problem_of, third_party
+from seatrial.runtimes.options import option_problems
 from seatrial.runtimes.settings import problems_of
 
 
@@ -39,8 +40,12 @@ def check_name(backend: str | BackendChoice) -> BackendChoice:
 
 
 def misfits(choice: BackendChoice) -> dict[str, str]:
-    """What is wrong with each option, by its name: what the backend does not take, and what this machine has not."""
-    found = problems_of(choice.backend, takes(choice.backend), choice.options)
+    """What is wrong with each option, by its name: what the backend does not take, and what this machine has not. Of seatrial's
+    own it is what a plan is told."""
+    if choice.backend in third_party():
+        found = problems_of(choice.backend, takes(choice.backend), choice.options)
+    else:
+        found = option_problems(choice.backend, choice.options)
     streams, cores = choice.options.get("streams"), len(usable_cores())
     if "streams" not in found and choice.backend in openvino.SETTINGS and isinstance(streams, int) and streams > cores:
         found["streams"] = (

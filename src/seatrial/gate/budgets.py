@@ -19,6 +19,7 @@ from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
+from seatrial.runtimes.told import UNTOLD
 from seatrial.stages import END_TO_END
 from seatrial.stats.means import BLOCKS
 from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up
@@ -230,7 +231,10 @@ def _judge_computed(budget: Budget, cell: CellRecord) -> Judgement:
     share = cell.measured.share_as_asked(cell.precision)
     if share is None:
         return _inconclusive("the runtime does not say in which type it computes, or the model has no products")
-    return Judgement("PASS" if share >= budget.limit else "FAIL", share, said_of_types(cell.measured.computed_in))
+    computed_in = cell.measured.computed_in
+    at_most = share + computed_in.get(UNTOLD, 0) / sum(computed_in.values())
+    verdict: Verdict = "PASS" if share >= budget.limit else "FAIL" if at_most < budget.limit else "INCONCLUSIVE"
+    return Judgement(verdict, share, said_of_types(computed_in))
 
 
 def _judge_measured(budget: Budget, measured: Measured) -> Judgement:

@@ -208,9 +208,7 @@ def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
             value = cell.measured.throughput.value if cell and cell.measured.throughput else None
             latency = cell.stages[END_TO_END].p50.value if cell else None
             row.append({"value": value, "latency": latency, "shade": value / best if value else 0})
-        ran = next(
-            (f" (ran in {c.ran_in})" for c in own if (c.backend, c.precision) == (backend, precision) and c.ran_in), ""
-        )
+        ran = next((f" ({c.ran_in})" for c in own if (c.backend, c.precision) == (backend, precision) and c.ran_in), "")
         rows.append({"name": f"{backend} {precision}{ran}", "cells": row})
     many = len({t for _, t in columns}) > 1
     heads = [f"batch {b}" + (f", {t} threads" if many else "") for b, t in columns]

@@ -16,6 +16,7 @@ from seatrial.history.records.measurement import (
     Measurement,
     Noise,
     Spike,
+    mostly_in,
     said_of_types,
 )
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
@@ -88,6 +89,7 @@ __all__ = [
     "TensorDifference",
     "Verdict",
     "configuration",
+    "mostly_in",
     "said_of_types",
     "CONVERSIONS",
 ]
