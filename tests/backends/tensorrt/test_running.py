@@ -287,7 +287,7 @@ def test_a_device_lost_at_whatever_call_is_one_line(bench, cnn):
         else:
             break
     assert {type(e) for e in errors} == {BackendUnavailableError, CellError}
-    assert all("CUDA_ERROR_UNKNOWN (999)" in str(e) for e in errors), errors
+    assert [str(e) for e in errors if "CUDA_ERROR_UNKNOWN (999)" not in str(e)] == []
     assert len(errors) > 40
     errors.clear()
     bench.forget_lost()

@@ -1,5 +1,9 @@
 """A model alone in a bench: by the device's own clock, over the simulated driver. Times are the simulation's and the host's own."""
 
+import gc
+import weakref
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from simulated_tensorrt import VERSIONS
@@ -62,6 +66,29 @@ def test_a_request_is_split_as_its_options_say(bench, cnn, options, policy):
     else:
         assert rate == pytest.approx(2 / (rows[:, -1].mean() / 1e9))
     opened.backend.close()
+
+
+@pytest.mark.parametrize("options", [{}, {"cuda_graph": False}, {"in_flight": 2}], ids=["graph", "plain", "pipelined"])
+def test_each_client_keeps_the_context_that_its_request_runs_in(bench, cnn, monkeypatch, options):
+    bench.install(VERSIONS[0])
+    task = task_of(cnn, options)
+    made = []
+    create = bench.trt.ICudaEngine.create_execution_context
+
+    def noted(self, *config):
+        context = create(self, *config)
+        made.append(weakref.ref(context))
+        return context
+
+    monkeypatch.setattr(bench.trt.ICudaEngine, "create_execution_context", noted)
+    opened = open_works(replace(task, workload=replace(task.workload, clients=3)), lambda _step, _share: None)
+    gc.collect()
+    assert len(made) == 3 * options.get("in_flight", 1)
+    assert all(context() is not None for context in made)
+    opened.backend.close()
+    del opened
+    gc.collect()
+    assert not any(context() is not None for context in made)
 
 
 def test_every_other_backend_has_one_stage():

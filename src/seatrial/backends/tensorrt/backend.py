@@ -199,7 +199,7 @@ class TensorRtBackend(Closing):
     def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Request:
         """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
 
-        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as this backend.
+        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as the request.
         """
         while len(self._others) < in_flight - 1:
             self._others.append(self.another())
@@ -242,6 +242,7 @@ class TensorRtBackend(Closing):
             self._context.execute_async_v3 if self._graph is None else self._graph,
             [(s.device, s.pinned) for s in self._given],
             [(s.pinned, s.device) for s in self._made],
+            self,
         )
 
     def another(self) -> Self:
