@@ -16,7 +16,7 @@ from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
 from seatrial.runtimes.choice import BackendChoice
-from seatrial.runtimes.options import requests_overlap
+from seatrial.runtimes.options import flushes, requests_overlap
 from seatrial.stats.sample import CONFIDENCE, quantile_of
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
@@ -72,6 +72,12 @@ class Sweep:
                 raise UsageError(
                     f"in_flight={backend.options['in_flight']} of {backend.label} is one client's requests behind each other, "
                     f"got {load.scenario} with {count_of(clients, 'client')}; leave in_flight out, or the scenario",
+                    option="backend",
+                )
+            if flushes(backend) and load.scenario in ("server", "mlperf"):
+                raise UsageError(
+                    f"l2_flush of {backend.label} empties the device's cache before each request, which then starts when that is "
+                    f"done and not when it is due, got {load.scenario}; leave l2_flush out, or the scenario",
                     option="backend",
                 )
             if self.soak:

@@ -61,6 +61,8 @@ class TensorRtBackend(Closing):
         self._about = about
         self._place = place
         self._others: list[TensorRtBackend] = []
+        # Whether a request was asked for, which obeys options that a run does not.
+        self._has_worked = False
         self._graph: Graph | None = None
         try:
             self._stream = Stream(place.context)
@@ -85,7 +87,7 @@ class TensorRtBackend(Closing):
         library, device = usable(cls.name)
         engine_options, run = options_of(options.settings)
         engine_options = replace(engine_options, build_number=options.build_number)
-        check_settings(library, engine_options, run)
+        check_settings(library, run)
         if options.open_shapes:
             raise ModelError(
                 f"{cls.name} runs fixed shapes, and each request of a mix brings its own; use onnxruntime-tensorrt for those",
@@ -207,8 +209,10 @@ class TensorRtBackend(Closing):
         return Request(self._stream, slots, **settings)
 
     def work(self, feeds: Mapping[str, Array]) -> Work:
-        """Without the interpreter, and by the device's own clock: stages as runtimes/tensorrt.py has them."""
+        """By the device's own clock, and without the interpreter where there is a graph: stages as runtimes/tensorrt.py has
+        them."""
         run = self._of_open().run
+        self._has_worked = True
         flushed = self._place.context.device.l2_bytes if run.l2_flush else 0
         try:
             made = self.request(
@@ -228,6 +232,8 @@ class TensorRtBackend(Closing):
     def io_policy(self) -> str:
         run = self._of_open().run
         said = super().io_policy()
+        if not self._has_worked:
+            return said
         if not run.transfers:
             said = "a model alone is timed without copies to the device and back, shapes fixed when opened"
         parts = [f"{run.in_flight} requests in flight"] if run.in_flight > 1 else []

@@ -20,18 +20,11 @@ from seatrial.model.file import ModelInfo
 from seatrial.units import format_seconds, format_value
 
 
-def check_settings(library: Library, engine: EngineOptions, run: RunOptions) -> None:
-    """PlanError for settings that this library, or one another, leave without an effect."""
+def check_settings(library: Library, run: RunOptions) -> None:
+    """PlanError for settings that this library leaves without an effect."""
     if run.kernel_strategy != "eager" and not library.rtx:
         raise PlanError(
             "only tensorrt-rtx compiles kernels for shapes as they come; leave it out", key="options.kernel_strategy"
-        )
-    if run.weight_budget_mib is not None and not (engine.weight_streaming or run.engine):
-        raise PlanError("it needs weight_streaming: true", key="options.weight_budget_mib")
-    if run.engine and engine.given:
-        raise PlanError(
-            f"{', '.join(engine.given)} belongs to building, and the engine is given; leave one out",
-            key="options.engine",
         )
 
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from seatrial.errors import PlanError
-from seatrial.runtimes.options import settings_of
+from seatrial.runtimes.options import settings_of, unfit
 from seatrial.runtimes.settings import Value, problems_of
 
 # Of both libraries.
@@ -69,6 +69,8 @@ class RunOptions:
 def options_of(settings: Mapping[str, Value]) -> tuple[EngineOptions, RunOptions]:
     """PlanError for a name that no TensorRT takes, and for a value of another kind. Which library takes which: library.py."""
     for name, why in problems_of("TensorRT", SETTINGS, settings).items():
+        raise PlanError(why, key=f"options.{name}")
+    for name, why in unfit("tensorrt", settings).items():
         raise PlanError(why, key=f"options.{name}")
     engine = {n: v for n, v in settings.items() if n in {f.name for f in fields(EngineOptions)}}
     run = {n: v for n, v in settings.items() if n not in engine}
