@@ -76,8 +76,8 @@ class Sweep:
                 )
             if flushes(backend) and load.scenario in ("server", "mlperf"):
                 raise UsageError(
-                    f"l2_flush of {backend.label} empties the device's cache before each request, which then starts when that is "
-                    f"done and not when it is due, got {load.scenario}; leave l2_flush out, or the scenario",
+                    f"l2_flush of {backend.label} empties the device's cache before each request, which then starts when that "
+                    f"is done and not when it is due, got {load.scenario}; leave l2_flush out, or the scenario",
                     option="backend",
                 )
             if self.soak:
