@@ -170,6 +170,18 @@ def test_kernels_change_while_it_runs_where_they_are_compiled_late(bench, cnn, g
     bench.install(VERSIONS[2])
     with open_backend("tensorrt-rtx", cnn, settings(**given)) as backend:
         assert backend.kernels_change == backend.another().kernels_change == change
+        # A graph would go on with the kernels that there were when it was captured.
+        assert backend.native == (not change)
+        details = backend.details()
+        if not change:
+            assert details["launch"] == "one CUDA graph"
+            assert "others while it runs" not in details["kernel_strategy"]
+            return
+        assert details["launch"].startswith("kernel by kernel: a graph would keep the general kernels")
+        bench.trt.calls.clear()
+        for _ in range(3):
+            backend.run(feeds())
+        assert bench.trt.calls.count("IExecutionContext.execute_async_v3") == 3
 
 
 def test_what_an_update_or_another_card_leaves_is_not_taken(bench, cnn):
@@ -198,6 +210,29 @@ def test_weights_are_streamed_by_the_librarys_own_name(bench, cnn, label):
     bench.install(label)
     with open_backend(bench.name, cnn, settings(weight_streaming=True, weight_budget_mib=3)):
         assert "ICudaEngine.weight_streaming_budget_v2 =" in bench.trt.calls
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["manifest", "unknown"])
+@pytest.mark.parametrize("label", VERSIONS)
+def test_a_budget_for_weights_that_do_not_stream_is_refused(bench, cnn, tmp_path, label, known):
+    bench.install(label)
+    for streams in (True, False):
+        open_backend(bench.name, cnn, settings(weight_streaming=streams)).close()
+        engine = next(
+            p for p in (tmp_path / "cache").rglob("*.engine") if ("WEIGHT_STREAMING" in p.read_text()) == streams
+        )
+        if not known:
+            engine = engine.rename(tmp_path / f"{streams}.engine")
+        options = settings(engine=str(engine), weight_budget_mib=1, allow_engine=True)
+        bench.trt.calls.clear()
+        if streams:
+            with open_backend(bench.name, cnn, options):
+                assert "ICudaEngine.weight_streaming_budget_v2 =" in bench.trt.calls
+        else:
+            with pytest.raises(
+                PlanError, match="options.weight_budget_mib: the engine was built without weight_streaming"
+            ):
+                open_backend(bench.name, cnn, options)
 
 
 @pytest.mark.parametrize("portable", [True, False])

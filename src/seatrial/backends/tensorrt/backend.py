@@ -64,6 +64,7 @@ class TensorRtBackend(Closing):
         # Whether a request was asked for, which obeys options that a run does not.
         self._has_worked = False
         self._graph: Graph | None = None
+        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         try:
             self._stream = Stream(place.context)
             self._context: Any = loaded.new_context(self._batch, place.free_bytes)
@@ -76,7 +77,6 @@ class TensorRtBackend(Closing):
             free_bytes = place.free_bytes
         except CudaError as e:
             raise CellError(f"{self.name} failed before its first answer: {e}", refusal=True) from e
-        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         # A graph is launched without the interpreter; the library's own function is not called so.
         self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.
@@ -96,7 +96,7 @@ class TensorRtBackend(Closing):
         info = inspect_model(model)
         shapes = dict(options.input_shapes) or fixed_shapes(info, 1, {})
         data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
-        streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
+        streamed = None if manifest is None else bool(manifest.options.get("weight_streaming"))
         portable = bool(manifest and manifest.options.get("version_compatible"))
         place = Place.of_first_device(cls.name)
         loaded = load(library, device, data, run, streamed, portable, options.build_number)
@@ -143,6 +143,8 @@ class TensorRtBackend(Closing):
         loaded.keep_compiled()
         if not loaded.run.cuda_graph:
             return "kernel by kernel"
+        if self.kernels_change:
+            return "kernel by kernel: a graph would keep the general kernels that kernel_strategy: lazy begins with"
         capturable = getattr(self._context, "is_stream_capturable", None)
         if capturable is not None and not capturable(self._stream.handle):
             return "kernel by kernel: the library says that this engine cannot be captured"

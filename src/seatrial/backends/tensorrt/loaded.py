@@ -18,7 +18,7 @@ from seatrial.backends.tensorrt.library import Library
 from seatrial.backends.tensorrt.log import Log, logger_of, plain
 from seatrial.backends.tensorrt.options import RunOptions
 from seatrial.backends.tensorrt.profiles import Shape
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, flag
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, flag
 from seatrial.units import format_value
 
 
@@ -115,16 +115,19 @@ def load(
     device: Device,
     data: bytes,
     run: RunOptions,
-    streamed: bool,
+    streamed: bool | None,
     portable: bool = False,
     build_number: int = 0,
 ) -> LoadedEngine:
     """Of bytes whose digest was checked: to deserialize is to run code of theirs.
 
-    portable: built to run with other versions, for which they bring code for the host too.
+    streamed: whether it was built to stream its weights; None: nobody knows, and the engine is asked. portable: built to run
+    with other versions, for which they bring code for the host too.
 
     Raises:
         BackendUnavailableError: the library takes them for no engine of this device and version.
+        CellError: the device has no room for the weights.
+        PlanError: a budget for weights that do not stream.
     """
     logger, log = logger_of(library)
     runtime = library.trt.Runtime(logger)
@@ -141,9 +144,17 @@ def load(
         raise BackendUnavailableError(
             f"{library.label} does not load the engine: {said}; build it again with 'seatrial build'"
         )
+    budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
+    if streamed is None:
+        streamed = budget is not None and library.streams_weights(engine)
     if streamed:
-        budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
         library.stream_weights(engine, budget)
+    elif budget is not None:
+        raise PlanError(
+            "the engine was built without weight_streaming, and holds all of its weights on the device; leave the budget out, "
+            "or build it again with weight_streaming",
+            key="options.weight_budget_mib",
+        )
     note = f"suboptimal here: {why}" if validity == "SUBOPTIMAL" else ""
     return LoadedEngine(library, device, engine, runtime, log, run, note, build_number)
 
