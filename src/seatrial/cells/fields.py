@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
-from seatrial.history.records import EngineComparison, Measured, Measurement, said_of_types
+from seatrial.history.records import EngineComparison, Measured, Measurement, said_of_types, share_unknown
 from seatrial.jobs.summarise import changed_kernels, exact, measurement_of, not_converged, unaccounted_time
 from seatrial.jobs.workload import Workload
 from seatrial.stages import PIPELINE_STAGES
@@ -53,6 +53,8 @@ def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warn
     precision, share = w.precision, m.share_as_asked(w.precision)
     if (precision == "fp32" and w.model_info.weights) or share is None or share >= 0.5:
         return None
+    if share + share_unknown(m.computed_in) >= 0.5:
+        return Warning("computed-unknown", f"asked for {precision}, and {said_of_types(m.computed_in)}")
     said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
     said += ", and it is the reference that other cells are judged against" if is_reference else ""
     cure = "name a backend that has kernels for it, or leave the precision out"

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
-from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types, share_unknown
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
@@ -230,7 +230,10 @@ def _judge_computed(budget: Budget, cell: CellRecord) -> Judgement:
     share = cell.measured.share_as_asked(cell.precision)
     if share is None:
         return _inconclusive("the runtime does not say in which type it computes, or the model has no products")
-    return Judgement("PASS" if share >= budget.limit else "FAIL", share, said_of_types(cell.measured.computed_in))
+    said = said_of_types(cell.measured.computed_in)
+    if share < budget.limit <= share + share_unknown(cell.measured.computed_in):
+        return Judgement("INCONCLUSIVE", share, f"{said}; more of them may")
+    return Judgement("PASS" if share >= budget.limit else "FAIL", share, said)
 
 
 def _judge_measured(budget: Budget, measured: Measured) -> Judgement:

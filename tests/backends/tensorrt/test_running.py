@@ -297,7 +297,7 @@ def test_no_memory_for_the_weights_is_no_matter_of_the_batch(bench, cnn, monkeyp
 
     monkeypatch.setattr(bench.trt.Runtime, "deserialize_cuda_engine", no_room)
     with pytest.raises(
-        CellError, match="out of device memory: the engine of .*, weights above all, does not go into"
+        CellError, match="out of device memory: the engine of .*, weights above all, does not go into the .* free"
     ) as e:
         open_backend("tensorrt", cnn, OPTIONS)
     assert "whatever the batch" in str(e.value)

@@ -281,7 +281,7 @@ class TensorRtBackend(Closing):
         return said
 
     def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:
-        return computed_in(self._of_open().layers(), named_products(self._model))
+        return computed_in(self._of_open().layers(), *named_products(self._model))
 
     def close(self) -> None:
         # In this order: each needs the one that goes after it.

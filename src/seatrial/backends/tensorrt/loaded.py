@@ -150,8 +150,8 @@ def load(
     if engine is None:
         if log.is_out_of_memory():
             raise CellError(
-                f"out of device memory: the engine of {format_value(len(data), 'B')}, weights above all, does not go into the "
-                f"{format_value(free_bytes, 'B')} that are free, whatever the batch; free what other programs hold (nvidia-smi) "
+                f"out of device memory: the engine of {format_value(len(data), 'B')}, weights above all, does not go into "
+                f"the {format_value(free_bytes, 'B')} free, whatever the batch; free what other programs hold (nvidia-smi), "
                 "or set weight_streaming"
             )
         said = plain(log.first_error()) or "it does not say why"

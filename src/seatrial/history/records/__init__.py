@@ -17,6 +17,7 @@ from seatrial.history.records.measurement import (
     Noise,
     Spike,
     said_of_types,
+    share_unknown,
 )
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
 from seatrial.history.records.record import (
@@ -89,5 +90,6 @@ __all__ = [
     "Verdict",
     "configuration",
     "said_of_types",
+    "share_unknown",
     "CONVERSIONS",
 ]

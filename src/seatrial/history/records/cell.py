@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from seatrial.history.records.load import LoadResult
-from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike
+from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike, share_unknown
 from seatrial.history.records.parity import ParityResult
 from seatrial.history.records.soak import SoakResult
 from seatrial.history.records.values import Frozen, StageSummary
@@ -71,11 +71,13 @@ class CellRecord(Frozen):
     @property
     def ran_in(self) -> str:
         """The type in which most products compute, where it is not what was asked for; else ''. Of fp32, the file as it is,
-        only where that is float32."""
+        only where that is float32; nothing where the runtime does not tell of enough of them."""
         share = self.measurement.share_as_asked(self.precision) if self.measurement else None
         if (self.precision == "fp32" and self.weights) or share is None or share >= 0.5:
             return ""
         assert self.measurement is not None
+        if share + share_unknown(self.measurement.computed_in) >= 0.5:
+            return ""
         return max(self.measurement.computed_in.items(), key=lambda item: item[1])[0]
 
     @property

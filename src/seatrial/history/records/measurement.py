@@ -61,9 +61,15 @@ class Measurement(Frozen):
 
 
 def share_computed(computed_in: Mapping[str, int], precision: str) -> float | None:
-    """As share_as_asked has it."""
+    """As share_as_asked has it: those that are known to."""
     products = sum(computed_in.values())
     return computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
+
+
+def share_unknown(computed_in: Mapping[str, int]) -> float:
+    """Of the products, of how many the runtime does not tell: it computes them, in whatever."""
+    products = sum(computed_in.values())
+    return sum(n for kind, n in computed_in.items() if kind.startswith("unknown")) / products if products else 0.0
 
 
 def said_of_types(computed_in: Mapping[str, int]) -> str:
