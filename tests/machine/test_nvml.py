@@ -105,8 +105,8 @@ class TestSimulated:
             ({"CUDA_VISIBLE_DEVICES": "1"}, "1"),
             ({"CUDA_VISIBLE_DEVICES": "GPU-00000002"}, "2"),
             ({"CUDA_VISIBLE_DEVICES": "2,0"}, "2"),
-            ({"CUDA_VISIBLE_DEVICES": ""}, "no whole GPU is CUDA_VISIBLE_DEVICES="),
-            ({"CUDA_VISIBLE_DEVICES": "MIG-1234"}, "no whole GPU is CUDA_VISIBLE_DEVICES=MIG-1234"),
+            ({"CUDA_VISIBLE_DEVICES": ""}, "no whole GPU is '' of CUDA_VISIBLE_DEVICES="),
+            ({"CUDA_VISIBLE_DEVICES": "MIG-1234"}, "no whole GPU is 'MIG-1234' of CUDA_VISIBLE_DEVICES=MIG-1234"),
             ({"CUDA_VISIBLE_DEVICES": "7"}, "no whole GPU"),
         ],
     )
@@ -114,6 +114,34 @@ class TestSimulated:
         gpu.script({"count": 3})
         code = f"with Nvml() as n:\n try: print(n.used_device({variables!r}).index)\n except NvmlUnavailableError as e: print(e)"
         assert gpu.run(SAY + code).startswith(said)
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({}, "1"),
+            ({"CUDA_VISIBLE_DEVICES": "2,0"}, "0"),
+            ({"CUDA_VISIBLE_DEVICES": "GPU-00000001, GPU-00000002"}, "2"),
+            ({"CUDA_VISIBLE_DEVICES": "2"}, "CUDA_VISIBLE_DEVICES=2 shows no device 1; name one"),
+            ({"CUDA_VISIBLE_DEVICES": "0,7"}, "no whole GPU is '7' of CUDA_VISIBLE_DEVICES=0,7"),
+        ],
+    )
+    def test_which_gpu_is_device_1(self, gpu, variables, said):
+        gpu.script({"count": 3})
+        code = f"with Nvml() as n:\n try: print(n.used_device({variables!r}, 1).index)\n except NvmlUnavailableError as e: print(e)"
+        assert gpu.run(SAY + code).startswith(said)
+
+    def test_the_watch_reads_the_gpu_that_the_backend_runs_on(self, gpu):
+        """device_id: 1 of the options; figures of card 0 would be another's."""
+        gpu.script({"count": 2, "clock1": 900})
+        code = (
+            "import os; from seatrial.noise.watch import NoiseWatch\n"
+            "from seatrial.runtimes.choice import BackendChoice\n"
+            "for options in ({}, {'device_id': 1}, {'device_id': 2}):\n"
+            " gpu = BackendChoice('onnxruntime-cuda', options=options).device_ordinal\n"
+            " with NoiseWatch(os.getpid(), gpu=gpu) as w: pass\n"
+            " c = w.report().timeline.column('gpu_clock_mhz'); print(None if c is None else int(c[-1]))"
+        )
+        assert gpu.run(code) == "1980\n900\nNone\n"
 
     def test_unlike_gpus_are_not_guessed(self, gpu):
         gpu.script({"count": 2, "name0": "NVIDIA A", "name1": "NVIDIA B"})
