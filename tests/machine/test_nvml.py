@@ -205,6 +205,26 @@ class TestLock:
         assert "held=False, why='the clocks are set already" in gpu.run(LOCK)
         assert not [c for c in gpu.calls if "lock" in c]
 
+    def test_a_clock_that_is_lower_without_a_reason_is_somebodys(self, gpu):
+        """What nvidia-smi --lock-gpu-clocks leaves: NVML tells nothing of it."""
+        gpu.script({"clock": 1410, "max_clock": 1980, "reasons": 0})
+        assert "held=False, why='the clock is at 1410 of 1980 MHz and the driver names no reason" in gpu.run(LOCK)
+        assert not [c for c in gpu.calls if "lock" in c]
+
+    def test_what_nobody_can_know_is_said(self, gpu):
+        gpu.script({"clock": 345, "reasons": 1})
+        assert "note='NVML does not tell a lock that was set before" in gpu.run(LOCK)
+
+    @pytest.mark.parametrize(("end", "code"), [("pass", 0), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)])
+    def test_a_block_within_another_gives_its_clock_back(self, gpu, end, code):
+        within = f"    with locked_clocks(n.used_device({{}}), 1200) as inner: print(inner); {end}\n"
+        process = gpu.start(LOCK + within)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert out.count("held=True") == 2 or code
+        restored = [] if code else ["lock 1410 1410"]
+        assert [c for c in gpu.calls if "lock" in c] == ["lock 1410 1410", "lock 1200 1200", *restored, "unlock 0 0"]
+
     @pytest.mark.parametrize(
         ("end", "code"),
         [
