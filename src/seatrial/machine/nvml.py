@@ -178,8 +178,8 @@ class Nvml:
             raise NvmlUnavailableError(f"NVML: {e}", _CURES.get(e.value, "see nvidia-smi")) from None
 
     def used_device(self, variables: Mapping[str, str] = os.environ, ordinal: int = 0) -> Device:
-        """The GPU that is CUDA's device of that number in this environment. NvmlUnavailableError where nobody can say which that
-        is."""
+        """The GPU that is CUDA's device of that number in this environment. NvmlUnavailableError where nobody can say which
+        that is."""
         devices = self.devices()
         if not devices:
             raise NvmlUnavailableError("NVML: the driver shows no GPU", "see nvidia-smi -L")
