@@ -26,7 +26,7 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "support")]
 
 from gpu_backend_steps import onnxruntime, tensorrt, tensorrt_rtx  # noqa: E402
-from gpu_say import (
+from gpu_say import (  # noqa: E402
     ROOT,
     NotPossibleError,
     Say,
@@ -42,6 +42,7 @@ from simulated_cuda import PTX  # noqa: E402
 
 from seatrial import cuda  # noqa: E402
 from seatrial._native.timing import StageSamples, closed_loop, now_ns  # noqa: E402
+from seatrial.machine.gpu_clocks import locked_clocks  # noqa: E402
 from seatrial.machine.nvml import Nvml, reasons_said  # noqa: E402
 
 MIB = 1 << 20
@@ -67,6 +68,18 @@ def driver(say: Say) -> None:
         refused = "; ".join(f"{k}: {why}" for k, why in device.missing.items())
         figure = f"{_listed(told)}; clock held by: {reasons}; refused: {refused or 'nothing'}"
         say.row("NVML readings", figure, question=5)
+    with say.part("clock lock", 5), Nvml() as nvml:
+        device = nvml.used_device()
+        mhz = device.base_clock_mhz() or device.facts().sm_clock_mhz
+        if not mhz:
+            raise NotPossibleError(f"its clock: {device.missing}")
+        with locked_clocks(device, mhz) as lock:
+            time.sleep(0.2)
+            now = device.read().sm_clock_mhz
+        told = (
+            f"held at {mhz} MHz, read {now}" if lock.held else f"not permitted: {lock.why}; clocks are observed instead"
+        )
+        say.row("clock lock", told, question=5)
     with say.part("energy counter moves", 5), Nvml() as nvml:
         device = nvml.used_device()
         if device.read().energy_mj is None:

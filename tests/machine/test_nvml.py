@@ -8,8 +8,11 @@ import pytest
 from extras import extra
 from simulated_nvml import SimulatedNvml, build_nvml
 
+from seatrial.errors import UsageError
+from seatrial.loads.clock_lock import held_clocks
 from seatrial.machine.gpu_clocks import locked_clocks
 from seatrial.machine.nvml import CLOCK_REASONS, Device, NvmlUnavailableError, gpu_facts, reasons_said, words_of
+from seatrial.runtimes.choice import BackendChoice
 
 SAY = "from dataclasses import asdict; from seatrial.machine.nvml import *; import json\n"
 
@@ -215,6 +218,25 @@ class TestLock:
         gpu.script({"clock": 345, "reasons": 1})
         assert "note='NVML does not tell a lock that was set before" in gpu.run(LOCK)
 
+    @pytest.mark.parametrize(
+        ("asked", "script", "said", "calls"),
+        [
+            ("1410", {}, "were held at 1410 MHz while this was measured; NVML does not tell", ["lock 1410 1410", "unlock 0 0"]),
+            ("base", {}, "were held at 1395 MHz", ["lock 1395 1395", "unlock 0 0"]),
+            ("base", {"base_clock.error": 3}, "not held at base, and only observed: its base clock is not told (", []),
+            ("1410", {"lock.error": 4}, "not held at 1410 MHz, and only observed: Insufficient Permissions", []),
+            ("1410", {"init.error": 9}, "not held at 1410, and only observed: NVML: Driver Not Loaded", []),
+        ],
+    )  # fmt: skip
+    def test_a_bench_holds_them_where_it_may_and_says_where_not(self, gpu, asked, script, said, calls):
+        gpu.script(script)
+        code = (
+            "from seatrial.loads.clock_lock import held_clocks; from seatrial.runtimes.choice import BackendChoice\n"
+            f"with held_clocks({asked!r}, BackendChoice('tensorrt')) as word: print(word.code, word.text)"
+        )
+        assert said in gpu.run(code)
+        assert [c for c in gpu.calls if "lock" in c] == calls
+
     @pytest.mark.parametrize(("end", "code"), [("pass", 0), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)])
     def test_a_block_within_another_gives_its_clock_back(self, gpu, end, code):
         within = f"    with locked_clocks(n.used_device({{}}), 1200) as inner: print(inner); {end}\n"
@@ -259,6 +281,20 @@ def test_nvidias_own_library_without_a_device(tmp_path):
 def test_the_error_is_no_error_of_a_users():
     error = NvmlUnavailableError("no driver", "install one")
     assert (str(error), error.reason, error.cure) == ("no driver; install one", "no driver", "install one")
+
+
+@pytest.mark.parametrize(
+    ("asked", "backend", "said"),
+    [
+        ("fast", "tensorrt", "expected MHz, such as 1410, or base, got 'fast'"),
+        ("0", "tensorrt", "expected MHz"),
+        ("1410", "onnxruntime-cpu", "onnxruntime-cpu runs on no GPU of NVIDIA's"),
+        ("1410", "openvino-gpu", "openvino-gpu runs on no GPU of NVIDIA's"),
+    ],
+)
+def test_what_cannot_be_held_is_told_at_once(asked, backend, said):
+    with pytest.raises(UsageError, match=said), held_clocks(asked, BackendChoice(backend)):
+        pass
 
 
 class LibraryOfLocks:

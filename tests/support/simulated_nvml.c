@@ -136,6 +136,11 @@ int nvmlDeviceGetTotalEnergyConsumption(Gpu* gpu, unsigned long long* to) {
     *to = (unsigned long long)(number("energy_base", 0) + floor(now_s() / period) * period * number("power_mw", 100000));
     return error_of("energy");
 }
+int nvmlDeviceGetDefaultApplicationsClock(Gpu* gpu, int kind, unsigned* to) {
+    (void)gpu;
+    (void)kind;
+    return whole_of("base_clock", 1395, to);
+}
 int nvmlDeviceSetGpuLockedClocks(Gpu* gpu, unsigned least, unsigned most) {
     (void)gpu;
     const int error = error_of("lock");

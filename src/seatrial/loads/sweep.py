@@ -44,13 +44,14 @@ class LoadPoint:
 @dataclass(frozen=True)
 class Sweep:
     """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'. soak:
-    how long each goes on whatever it shows, instead of max_time_s."""
+    how long each goes on whatever it shows, instead of max_time_s. lock_clocks: of a GPU, as held_clocks has it."""
 
     loads: Sequence[LoadPoint]
     max_time_s: float
     percentiles: tuple[str, ...] = ()
     seed: int = 0
     soak: SoakPlan | None = None
+    lock_clocks: str = ""
 
     def check(self, subject_threads: int, backend: BackendChoice) -> None:
         """UsageError where it asks for more than the machine, the time or the memory has."""

@@ -98,6 +98,13 @@ class Device:
     def uuid(self) -> str | None:
         return self.ask("uuid", lambda: _text(self.library.nvmlDeviceGetUUID(self.handle)))
 
+    def base_clock_mhz(self) -> int | None:
+        """Of the SMs, as the driver sets it where nobody says."""
+        n = self.library
+        return self.ask(
+            "base_clock_mhz", lambda: int(n.nvmlDeviceGetDefaultApplicationsClock(self.handle, n.NVML_CLOCK_GRAPHICS))
+        )
+
     def facts(self, driver: str | None = None) -> GpuFacts:
         n, h = self.library, self.handle
         found: dict[str, Any] = {}
