@@ -61,6 +61,7 @@ CODES = {
     "heat": "heat slowed the cores",
     "clock-frequency": "the cores' clock moved",
     "gpu-clock": "requests ran in a lower clock state of the GPU",
+    "gpu-clock-lock": "the GPU's clocks were to be held while it was measured",
     "gpu-persistence": "the GPU's driver unloads between runs",
     "clock-jump": "the system's date jumped",
     "sleep": "the machine slept",

@@ -27,6 +27,8 @@ def cell(precision, computed_in, weights=""):
         ("fp16", {"fp32": 3, "unknown": 2}, "onnxruntime-cpu fp16 (ran in fp32) b1 t1"),
         ("fp16", {"fp16": 3, "unknown": 3}, "onnxruntime-cpu fp16 b1 t1"),
         ("fp32", {"unknown": 5}, "onnxruntime-cpu fp32 b1 t1"),
+        ("fp16", {"fp16": 1, "fp32": 2, "unknown (fused)": 1}, "onnxruntime-cpu fp16 (ran in: not told) b1 t1"),
+        ("fp16", {"fp16": 1, "fp32": 4, "unknown (fused)": 1}, "onnxruntime-cpu fp16 (ran in fp32) b1 t1"),
     ],
 )
 def test_a_cells_name_says_what_ran(precision, computed_in, name):
@@ -60,6 +62,11 @@ def test_types_are_said_with_the_most_first():
         ({"int8": 7, "unknown": 3}, "INCONCLUSIVE", 0.7),
         ({"int8": 8, "unknown": 2}, "PASS", 0.8),
         ({"int8": 5, "fp32": 3, "unknown": 2}, "FAIL", 0.5),
+        # Of what was fused nobody knows: neither a PASS nor a FAIL hangs on it.
+        ({"int8": 28, "unknown (fused: int8 goes in, int8 comes out)": 7}, "PASS", 0.8),
+        ({"int8": 20, "unknown (fused: int8 goes in, int8 comes out)": 15}, "INCONCLUSIVE", 20 / 35),
+        ({"fp32": 8, "unknown": 27}, "FAIL", 0.0),
+        ({"unknown": 35}, "INCONCLUSIVE", 0.0),
     ],
 )
 @pytest.mark.parametrize("precision", ["int8", "int8-u8"])

@@ -13,13 +13,12 @@ import numpy.typing as npt
 from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
-from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types, share_untold
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
 from seatrial.plan.models import Plan
 from seatrial.plan.reference import Configuration, baseline_name, reference_cell
-from seatrial.runtimes.told import UNTOLD
 from seatrial.stages import END_TO_END
 from seatrial.stats.means import BLOCKS
 from seatrial.stats.sample import CONFIDENCE, quantile_below, quantile_of, round_up
@@ -232,7 +231,7 @@ def _judge_computed(budget: Budget, cell: CellRecord) -> Judgement:
     if share is None:
         return _inconclusive("the runtime does not say in which type it computes, or the model has no products")
     computed_in = cell.measured.computed_in
-    at_most = share + computed_in.get(UNTOLD, 0) / sum(computed_in.values())
+    at_most = share + share_untold(computed_in)
     verdict: Verdict = "PASS" if share >= budget.limit else "FAIL" if at_most < budget.limit else "INCONCLUSIVE"
     return Judgement(verdict, share, said_of_types(computed_in))
 

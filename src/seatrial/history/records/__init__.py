@@ -18,6 +18,7 @@ from seatrial.history.records.measurement import (
     Spike,
     mostly_in,
     said_of_types,
+    share_untold,
 )
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
 from seatrial.history.records.record import (
@@ -91,5 +92,6 @@ __all__ = [
     "configuration",
     "mostly_in",
     "said_of_types",
+    "share_untold",
     "CONVERSIONS",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial.history.records.values import Frozen, Measured, StageSummary
-from seatrial.runtimes.told import UNTOLD
+from seatrial.runtimes.told import UNTOLD, is_untold
 from seatrial.warning import Warning
 
 # In which type the products of a precision compute, where its name is another.
@@ -63,9 +63,15 @@ class Measurement(Frozen):
 
 
 def share_computed(computed_in: Mapping[str, int], precision: str) -> float | None:
-    """As share_as_asked has it."""
+    """As share_as_asked has it: those that are known to."""
     products = sum(computed_in.values())
     return computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
+
+
+def share_untold(computed_in: Mapping[str, int]) -> float:
+    """Of the products, of how many the runtime does not tell: it computes them, in whatever."""
+    products = sum(computed_in.values())
+    return sum(n for kind, n in computed_in.items() if is_untold(kind)) / products if products else 0.0
 
 
 def mostly_in(computed_in: Mapping[str, int], precision: str) -> str:
@@ -74,20 +80,21 @@ def mostly_in(computed_in: Mapping[str, int], precision: str) -> str:
     products, own = sum(computed_in.values()), TYPE_OF.get(precision, precision)
     if 2 * computed_in.get(own, 0) >= products:
         return ""
-    others = {kind: n for kind, n in computed_in.items() if kind not in (own, UNTOLD)}
+    others = {kind: n for kind, n in computed_in.items() if kind != own and not is_untold(kind)}
     return max(others, key=lambda kind: others[kind]) if 2 * sum(others.values()) > products else UNTOLD
 
 
 def said_of_types(computed_in: Mapping[str, int]) -> str:
     """'29 of 35 convolutions and matrix products compute in int8, 6 in fp32', the most first, and last what is not told."""
-    products, untold = sum(computed_in.values()), computed_in.get(UNTOLD, 0)
-    ordered = sorted(((k, n) for k, n in computed_in.items() if k != UNTOLD), key=lambda item: (-item[1], item[0]))
+    products, untold = sum(computed_in.values()), [(k, n) for k, n in computed_in.items() if is_untold(k)]
+    ordered = sorted(((k, n) for k, n in computed_in.items() if not is_untold(k)), key=lambda item: (-item[1], item[0]))
     if not ordered:
         return (
             f"the runtime tells of none of its {products} convolutions and matrix products in which type they compute"
         )
     (kind, count), *rest = ordered
-    others = "".join(f", {n} in {k}" for k, n in rest) + (f"; of {untold} the runtime does not tell" if untold else "")
+    others = "".join(f", {n} in {k}" for k, n in rest)
+    others += "".join(f"; of {n} the runtime does not tell{k.removeprefix(UNTOLD)}" for k, n in untold)
     return f"{count} of {products} convolutions and matrix products compute in {kind}{others}"
 
 
