@@ -22,7 +22,7 @@ from seatrial.parity.relabel import relabelling
 from seatrial.parity.seen import nothing_found, unknown_classes
 from seatrial.parity.tags import read_tags
 from seatrial.parity.truth import Truth
-from seatrial.report.groups import group_warnings
+from seatrial.report.groups import alike_warnings, group_warnings
 from seatrial.stats.compare import paired_effect
 from seatrial.stats.sample import percentile_estimate
 from seatrial.warning import CODES, COUNTED, Warning
@@ -158,6 +158,15 @@ def test_what_a_failed_cell_says_is_not_said_again(record):
     told = Warning("cut-short", "was killed"), Warning("cut-short", "interrupted")
     run = record("trial").model_copy(update={"warnings": told, "cells": (failed,)})
     assert group_warnings(run) == {told[1]: []}
+
+
+def test_a_number_in_a_name_is_no_figure():
+    """Else a line about fp16 would hide what is said of fp8."""
+    said = [
+        Warning("computed-otherwise", f"asked for {precision}, and {n} of 35 compute in fp32", "leave it out")
+        for precision, n in (("fp16", 35), ("fp16", 34), ("fp8", 35))
+    ]
+    assert alike_warnings({w: [str(k)] for k, w in enumerate(said)}) == [(said[:2], ["0", "1"]), (said[2:], ["2"])]
 
 
 def test_a_warning_in_a_record_is_three_texts(record):

@@ -5,11 +5,12 @@ import onnx
 import pytest
 import records
 from onnx import TensorProto, helper, numpy_helper
+from parity_records import RECORDS
 
 from seatrial.history.records import Decision
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.report.html import render
-from seatrial.trial.explain import _not_looked_into, _with_reason
+from seatrial.trial.explain import _not_looked_into, _with_reason, _words
 from seatrial.trial.run import run_trial
 
 # Classes are channels: fed the other way round, red is taken for blue.
@@ -54,6 +55,23 @@ def test_what_no_mistake_explains_is_said_so(colours):
     (failed,) = [d for d in outcome.record.decisions if d.verdict == "FAIL"]
     assert "no known mistake explains it: the pipelines part at 'outputs'" in failed.reason
     assert "they run two models" in failed.reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (
+            "they part at 'outputs', and no known mistake explains it",
+            "they part at 'outputs', and no known mistake explains it",
+        ),
+        (
+            "they part at 'outputs': they run two models",
+            "no known mistake explains it: they part at 'outputs': they run two models",
+        ),
+    ],
+)
+def test_that_no_mistake_explains_it_is_said_once(reason, said):
+    assert _words(RECORDS["unknown"].model_copy(update={"reason": reason, "inside": None, "left": 0})) == said
 
 
 def failing(cell):

@@ -50,6 +50,10 @@ def cell_measurement(
     return m, tuple(filter(None, warnings))
 
 
+# In the names of runtimes' options that may choose a type.
+_OF_PRECISION = ("precision", "fp16", "bf16", "int8", "fp8", "fast_math", "execution_mode_hint")
+
+
 def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warning | None:
     """Of fp32, the file as it is, only where the file is float32, and a type is told."""
     precision, found = w.precision, mostly_in(m.computed_in, w.precision)
@@ -67,7 +71,7 @@ def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warn
         cure = (
             f"inference_precision: {asked} asks for that; with precisions: [{chosen}] answers are judged as {chosen}'s"
         )
-    elif w.backend.options:
+    elif any(word in name for name in w.backend.options for word in _OF_PRECISION):
         cure += f"; or see whether {w.backend.words()} asks for it"
     return Warning("computed-otherwise", said, cure)
 

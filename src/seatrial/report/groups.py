@@ -127,5 +127,6 @@ def alike_warnings(cells_of: Mapping[Warning, Sequence[str]]) -> list[tuple[list
 
 
 def _kind(warning: Warning) -> str:
-    """Equal for cells' warnings that differ in their figures alone, units included where the code says so."""
-    return "" if warning.code in COUNTED else re.sub(r"\d[\d.,]*", "0", str(warning))
+    """Equal for cells' warnings that differ in their figures alone, units included where the code says so. A number behind a
+    letter is part of a name, such as fp16."""
+    return "" if warning.code in COUNTED else re.sub(r"(?<![A-Za-z\d])\d[\d.,]*", "0", str(warning))

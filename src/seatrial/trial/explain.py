@@ -13,6 +13,7 @@ from seatrial.diagnosis.inside import NOT_SEARCHED, parts_at_outputs, with_insid
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
 from seatrial.diagnosis.tap import workload_of_side
+from seatrial.diagnosis.verdict import UNEXPLAINED
 from seatrial.errors import SeatrialError, short_list
 from seatrial.history.records import CellRecord, Decision
 from seatrial.history.records.diagnosis import ParityRecord
@@ -106,8 +107,9 @@ def _mistake(record: ParityRecord) -> str:
         faults = " and ".join(dict.fromkeys(d.fault for d in named))
         return f"known mistake: {faults}, at '{named[0].stage}'"
     if record.verdict == "DIFFER":
-        cut_short = record.left or any(w.code == "diagnosis-cut-short" for w in record.warnings)
-        return record.reason if cut_short else f"no known mistake explains it: {record.reason}"
+        said = UNEXPLAINED in record.reason or record.left
+        said = said or any(w.code == "diagnosis-cut-short" for w in record.warnings)
+        return record.reason if said else f"no known mistake explains it: {record.reason}"
     return ""
 
 
