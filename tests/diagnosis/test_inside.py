@@ -6,7 +6,7 @@ import pytest
 from parity_records import RECORDS
 
 from seatrial.demo import MODEL
-from seatrial.diagnosis.inside import LEAST_S, parts_at_outputs, with_inside
+from seatrial.diagnosis.inside import LEAST_S, with_inside
 from seatrial.errors import ModelError
 from seatrial.history.records.diagnosis import WorstImage
 from seatrial.jobs.workload import PipelineWorkload
@@ -35,9 +35,9 @@ def side():
 
 
 def test_it_is_searched_where_raw_outputs_differ_alone():
-    assert parts_at_outputs(DIFFERS)
-    assert not parts_at_outputs(RECORDS["fault"])
-    assert not parts_at_outputs(RECORDS["equal"])
+    assert DIFFERS.outputs_differ
+    assert not RECORDS["fault"].outputs_differ
+    assert not RECORDS["equal"].outputs_differ
 
 
 def test_the_images_that_differ_most_go_in(side):

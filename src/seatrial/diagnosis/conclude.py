@@ -16,7 +16,7 @@ from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import one_and_the_same, telling_said
-from seatrial.diagnosis.verdict import judged
+from seatrial.diagnosis.verdict import judged, untried
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of, short_list
 from seatrial.history.records import ParityResult
@@ -65,10 +65,8 @@ def conclude(
         stages=stages,
         first_divergence=diverging[0][1] if diverging else None,
         diagnosis=tuple(d for part, _ in diverging for d in _diagnoses(part, way)),
-        near=tuple(
-            _other(e) for part, _ in diverging[:1] if part.found and not part.found.best for e in part.found.near
-        ),
-        too_little=next((part.too_little for part, _ in diverging), ""),
+        near=tuple(_other(e) for part, _ in diverging if part.found and not part.found.best for e in part.found.near),
+        too_little=" and ".join(dict.fromkeys(part.too_little for part, _ in diverging if part.too_little)),
         worst_images=_worst(compared, [part for part, _ in diverging]),
         warnings=(
             *_of_reference(compared, found.not_finite),
@@ -179,9 +177,9 @@ def _warnings(compared: Comparison) -> list[Warning]:
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
     for said in compared.passed_over:
         found.append(Warning("stage-passed-over", said, "log what the model is given, in its own layout and type"))
-    untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
-    for why in untried:
-        found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))
+    for why, count in untried(compared.parts).items():
+        many = f" ({count} of them)" if count > 1 else ""
+        found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}{many}"))
     unfinished = [p for p in compared.parts if p.found and p.found.out_of_time]
     if unfinished:
         said = "time was up before all known mistakes had been tried"

@@ -12,11 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from seatrial.diagnosis.distance import mean
+from seatrial.diagnosis.explanation import Untried
+from seatrial.diagnosis.fit import Fitted, fitted
 from seatrial.diagnosis.limits import Limits
-from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.mutation import with_mutations
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.result_fits import SHIFT, result_fits
+from seatrial.diagnosis.result_fits import FIT_IMAGES, RESULT_FITS, SHIFT
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Found, Search
@@ -138,10 +140,12 @@ def _part(
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
     search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
-    # Fitted on every other image that differs, so that what is confirmed was not fitted.
-    fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
-    tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
+    # Fitted on every other image that differs, so that what is confirmed was not fitted.
+    of_results = Fitted()
+    if end == RESULTS:
+        of_results = fitted(RESULT_FITS, part.stretch, way, [*part.differing[::2], *agreeing[:3]][:FIT_IMAGES])
+        tried += of_results.mutations
     rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
     if rounding:
         # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything: but
@@ -149,17 +153,12 @@ def _part(
         found = search.find([m for m in tried if (not m.parameters or m.fault == SHIFT) and m.stage != OUTPUTS], ())
     else:
         found = search.find(tried)
+    found = replace(found, untried=(*found.untried, *map(Untried, of_results.broken)))
     if rounding and found.best is None:
         return replace(part, found=found, way=before, rounding=True)
     found, too_little = named_by_chance(part.stretch, way, found)
-    explained = _with(before, found.best.mutations) if found.best else before
+    explained = with_mutations(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained, too_little=too_little)
-
-
-def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
-    for m in mutations:
-        way = m.change(way)
-    return way
 
 
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from seatrial.diagnosis.stages import OUTPUTS
 from seatrial.errors import SeatrialError
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.history.records.inside import InsideOfPlan
@@ -24,10 +23,6 @@ MOST_IMAGES = 4
 LEAST_S = 20.0
 # The reference, the candidate, how many seconds: what was found.
 LookInside = Callable[[PipelineWorkload, PipelineWorkload, float, Tell], InsideOfPlan]
-
-
-def parts_at_outputs(record: ParityRecord) -> bool:
-    return any(s.stage == OUTPUTS and s.images for s in record.stages)
 
 
 def with_inside(

@@ -91,7 +91,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         runner = Runner(lambda i: opened.data[i])
         _check_kinds(task, shown, opened, runner)
         tell("measuring the reference's own floor", 0.0)
-        floor = measured(opened.way, runner, range(len(opened.names)), opened.again)
+        floor = measured(opened.way, runner, range(len(opened.names)), opened.again, w.precision)
         same_runtime = backend == w.backend.backend
         compared = compare(
             opened.way,

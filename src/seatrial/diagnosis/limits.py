@@ -12,18 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, same_specials
+from seatrial.diagnosis.distance import RESULT_TOLERANCE, same_specials
 from seatrial.diagnosis.floor import Measured
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
+from seatrial.diagnosis.tolerances import EXACT, HALF, WIDE
 from seatrial.parity.tolerance import least_agreement, sqnr_limits
 
 Array = npt.NDArray[Any]
-# Images are whole numbers, whoever computes them; of a tensor of floats two libraries may round the last digit otherwise.
-EXACT = {DECODED: Tolerance(), RESIZED: Tolerance(), INPUT: Tolerance(1.3e-6, 1e-5)}
-# Of an input that is kept in half the digits, by the table.
-HALF = Tolerance(1e-3, 1e-5)
-# Of outputs where no floor could be measured.
-ACROSS = Tolerance(1e-3, 1e-3)
 
 
 class Holds(Protocol):
@@ -89,7 +84,7 @@ class Limits:
             return EXACT[stage].holds(reference, candidate)
         if len(reference) != len(candidate):
             return False
-        limits = self.outputs or (ACROSS,) * len(reference)
+        limits = self.outputs or (WIDE,) * len(reference)
         return all(limit.holds(r, c) for limit, r, c in zip(limits, reference, candidate, strict=True))
 
     def floor(self, stage: str) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,13 @@ class Mutation:
     change: Callable[[Way], Way]
     key: str = ""
     parameters: int = 0
+
+
+def with_mutations(way: Way, mutations: Sequence[Mutation]) -> Way:
+    """The way with all of the mistakes in it. Raises what their changes raise."""
+    for m in mutations:
+        way = m.change(way)
+    return way
 
 
 def setting(fault: str, what: str, stage: str, section: str, **values: Any) -> Mutation:

@@ -42,8 +42,12 @@ class Runner:
 
     def __init__(self, encoded: Callable[[int], bytes], memory_bytes: int = MEMORY_BYTES) -> None:
         self._encoded = encoded
-        self._left = memory_bytes
+        self._memory_bytes = self._left = memory_bytes
         self._kept: OrderedDict[Hashable, tuple[Any, int, tuple[object, ...]]] = OrderedDict()
+
+    def forget(self) -> None:
+        self._kept.clear()
+        self._left = self._memory_bytes
 
     def kept(self, owner: object, image: int, make: Callable[[], Value]) -> Value:
         """What its owner has of an image, made again where it has fallen out."""

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
-from seatrial.diagnosis.limits import EXACT, Limits
+from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner, StepError, told
 from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
+from seatrial.diagnosis.tolerances import EXACT
 from seatrial.diagnosis.way import At, Mates, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
@@ -198,6 +199,10 @@ class Stretch:
         except CANNOT:
             return MISMATCH
         return distance(self.end, made.value, self.candidate(image), self.scored)
+
+    def forget(self) -> None:
+        """What is kept of images, which is made again where it is asked for: whoever is out of memory has it back."""
+        self._runner.forget()
 
     def largest(self, way: Way, image: int) -> float | None:
         """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""

@@ -154,10 +154,6 @@ def shapes_said(record: ParityRecord) -> list[str]:
     ]
 
 
-def outputs_differ(record: ParityRecord) -> bool:
-    return any(s.stage == "outputs" and s.images for s in record.stages)
-
-
 def inside_said(inside: InsideOfPlan) -> str:
     """'the models differ: …; first at Conv /model/…'."""
     first = f"; first at {inside.jumps[0].said}" if inside.jumps else ""
@@ -169,7 +165,7 @@ _INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not 
 
 def inside_how(record: ParityRecord) -> str:
     """'' where the models need no search, or had one."""
-    if record.inside is not None or not outputs_differ(record):
+    if record.inside is not None or not record.outputs_differ:
         return ""
     return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
 

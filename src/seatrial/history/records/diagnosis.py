@@ -141,6 +141,10 @@ class ParityRecord(Frozen):
     wall_s: float = 0.0
     environment: Environment | None = None
 
+    @property
+    def outputs_differ(self) -> bool:
+        return any(s.stage == "outputs" and s.images for s in self.stages)
+
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
         return data
