@@ -7,7 +7,7 @@ from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.way import At
 from seatrial.kernels.results import Classification, Detections
-from seatrial.report.parity_words import effect_said
+from seatrial.report.finding_words import effect_said
 
 
 class Made:

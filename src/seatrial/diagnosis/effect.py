@@ -25,13 +25,13 @@ MOST_IMAGES, TIME_S, LEAST_IMAGES = 96, 10.0, 16
 
 def effect_of(stretch: Stretch, way: Way, mutations: Sequence[Mutation]) -> FaultEffect | None:
     """way: the reference. None where there are no results to compare, or the mistake is in what images have of one another."""
-    wrong = with_mutations(way, mutations)
-    if wrong.mates is not None:
-        return None
     try:
+        wrong = with_mutations(way, mutations)
+        if wrong.mates is not None:
+            return None
         pairs = _without_and_with(stretch, way, wrong)
         agrees = agreement([r for r, _ in pairs], [w for _, w in pairs])
-    except (*CANNOT, MemoryError):
+    except (*CANNOT, KeyError, MemoryError):
         return None
     if agrees is None or agrees.value is None:
         return None

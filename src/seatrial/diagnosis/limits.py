@@ -54,15 +54,16 @@ def sqnr_db(reference: Array, candidate: Array) -> float:
 @dataclass(frozen=True)
 class Limits:
     """outputs: of each, in the model's order; by default of any. results: the distance of an image's. floors: of these two
-    stages, what the reference differs from itself by. least_db: what all outputs must keep for that alone to be enough, None
-    where they are held element by element; decoded: whether results are there to decide the rest. precisions: the reference's
-    and the candidate's, '' where nobody says. agreement: of results, the plan's own, None for a trial's default. unmeasured,
-    unstable: of the floor."""
+    stages, what the reference differs from itself by. least_db: what all outputs must keep for that alone to be enough, and
+    failing_db less than what they differ; None where they are held element by element. decoded: whether results are there to
+    decide the rest. precisions: the reference's and the candidate's, '' where nobody says. agreement: of results, the plan's
+    own, None for a trial's default. unmeasured, unstable: of the floor."""
 
     outputs: tuple[Holds, ...] = ()
     results: float = RESULT_TOLERANCE
     floors: tuple[float, float] = (0.0, 0.0)
     least_db: float | None = None
+    failing_db: float | None = None
     decoded: bool = True
     precisions: tuple[str, str] = ("fp32", "fp32")
     agreement: float | None = None
@@ -114,4 +115,4 @@ def limits_of(
         return Limits(measured.tolerances(reference, same_runtime), **common)
     limit = sqnr_limits(candidate, reference, decoded, None)
     failing, least = limit.failing or 0.0, limit.least or 0.0
-    return Limits((Sqnr(failing),) * len(measured.outputs), least_db=least, **common)
+    return Limits((Sqnr(failing),) * len(measured.outputs), least_db=least, failing_db=failing, **common)

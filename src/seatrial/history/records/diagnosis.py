@@ -34,6 +34,8 @@ class StageDifference(Frozen):
     """max |Δ|, of images and tensors whose shapes agree."""
     shape: str = ""
     """What the difference looks like where no fault explains it."""
+    held: str = ""
+    """By what it is held, where not value by value: outputs of less precision."""
 
 
 class OtherFault(Frozen):
@@ -76,6 +78,13 @@ class Diagnosis(Frozen):
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
     effect: FaultEffect | None = None
+    """Of this fault alone, whatever else the candidate does."""
+    together: FaultEffect | None = None
+    """Of the first of a pair of faults: of both at once."""
+    open_between: tuple[float, float] | None = None
+    """Of a threshold: any value between these does the same to all of these images."""
+    twin: bool = False
+    """The other mistake of that name, such as antialiasing where the reference has none."""
     fix: str = ""
     """What the candidate must do; of a pipeline of the plan that is declared otherwise, its line and what belongs there."""
     at: str = ""
