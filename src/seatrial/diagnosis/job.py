@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Given = ParamSpec("Given")
-# Of a second or two for each calibration that is tried.
-CALIBRATION_S = 20.0
+# Of a second or two for each of some thirty calibrations that are tried.
+CALIBRATION_S = 45.0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)

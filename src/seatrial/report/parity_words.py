@@ -96,7 +96,7 @@ def tried_said(record: ParityRecord) -> str:
 def alone_said(record: ParityRecord) -> list[str]:
     """What ✓ does not say, where somebody may read it as more: of stages that agree beside a verdict that is not EQUAL."""
     said = [f"{stage_said(s.stage)}: {s.held}" for s in record.stages if s.held]
-    if record.verdict != "EQUAL" and any(not s.images for s in record.stages):
+    if record.verdict == "INCONCLUSIVE" and any(not s.images for s in record.stages):
         said.append(
             "✓ is of a stage by itself, begun at the candidate's own values, and not of the pipeline up to there"
         )
