@@ -40,7 +40,8 @@ def explained_said(d: Diagnosis) -> str:
     if d.exact:
         how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
     else:
-        left = share_said(1 - d.explained) if 1 - d.explained >= 0.001 else "less than 0.1 %"
+        # Both add up to all of it.
+        left = f"{(1000 - int(1000 * d.explained)) / 10:.1f} %" if 1 - d.explained >= 0.001 else "less than 0.1 %"
         how = f"made in the reference, it explains {share_said(d.explained)} of the difference and leaves {left}; {confirmed}"
     if d.open_between is not None:
         low, high = d.open_between
