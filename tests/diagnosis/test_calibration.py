@@ -85,8 +85,9 @@ def test_int8_that_was_calibrated_as_it_is_fed_is_not_accused(tmp_path):
     assert said_of(tmp_path, lambda x: x) is None
 
 
-def test_outputs_that_take_all_values_are_not_tried(tmp_path):
-    """Other weights, in floats."""
+@pytest.mark.slow
+def test_other_weights_are_not_accused(tmp_path):
+    """Six numbers an image, in floats: so few may be of eight bits, and no calibration comes near."""
     path = pooled(tmp_path / "a.onnx")
     reference = way(path, SPEC)
     _, inputs = outputs_of(path, reference)
@@ -96,7 +97,28 @@ def test_outputs_that_take_all_values_are_not_tried(tmp_path):
     shown = Shown(taps, frozenset(("input", "outputs")))
     compared = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600)
 
-    assert calibrated_otherwise(compared.parts[-1], reference, 0.0) is None
+    assert calibrated_otherwise(compared.parts[-1], reference, 600) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "tried"),
+    [(400, 20, True), (400, 100_000, False), (6, 100_000, True)],
+    ids=["few", "all", "too few"],
+)
+def test_outputs_that_may_be_of_eight_bits(rows, steps, tried):
+    """rows: numbers of an image; steps: values that they take."""
+    made = [np.random.default_rng(k).normal(0, 1, rows) for k in range(8)]
+
+    class Stretch:
+        def made(self, _way, image):
+            return At([made[image]], None)
+
+        def candidate(self, image):
+            return [np.round(made[image] * steps) / steps]
+
+    subject = SimpleNamespace(model=SimpleNamespace(outputs=["logits"]))
+    part = SimpleNamespace(stretch=Stretch(), differing=range(8))
+    assert calibration._in_fewer_values(part, SimpleNamespace(subject=subject)) is tried
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 40, 200])
@@ -109,16 +131,10 @@ def test_sets_that_calibrate(count):
     assert tuple(range(count)) in sets
 
 
-@pytest.fixture
-def of_few_values(monkeypatch):
-    """This model's six numbers an image are too few to take few values."""
-    monkeypatch.setattr(calibration, "_in_fewer_values", lambda *_: True)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda x: x * 255, lambda x: x / 8], ids=["not divided", "dark"])
 @pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11)])
-def test_images_that_nobody_can_guess(tmp_path, of_few_values, change, chosen):
+def test_images_that_nobody_can_guess(tmp_path, change, chosen):
     """What was done to the values is said only where that reproduces the candidate."""
     found = said_of(tmp_path, change, chosen)
     assert found.fault == "calibration"
@@ -132,7 +148,7 @@ def test_images_that_nobody_can_guess(tmp_path, of_few_values, change, chosen):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11), (5,)])
-def test_right_values_of_other_images_are_not_accused(tmp_path, of_few_values, chosen):
+def test_right_values_of_other_images_are_not_accused(tmp_path, chosen):
     assert said_of(tmp_path, lambda x: x, chosen) is None
 
 

@@ -29,6 +29,8 @@ FAR = 3.0
 BELOW, NOT_BELOW = 0.4, 0.05
 # Outputs of eight bits take fewer values than the reference's, though functions behind the last product multiply them.
 FEWER_VALUES = 0.5
+# Of a few scores an image nothing is seen of that: eight bits have 256 values.
+ENOUGH_VALUES = 1024
 
 
 @checked(frozen=True, config=STRICT, kw_only=True)
@@ -100,11 +102,13 @@ def calibrated_otherwise(part: Part, way: Way, limit_s: float) -> Diagnosis | No
 
 
 def _in_fewer_values(part: Part, way: Way) -> bool:
-    """Whether the candidate's outputs, of all images together, take far fewer values than the reference's."""
-    images = part.differing[: 2 * CHOSEN_BY]
+    """Whether the candidate's outputs, of all images together, take far fewer values than the reference's; or are too few for
+    that to show, so that they may be of eight bits."""
+    images, enough = part.differing[: 2 * CHOSEN_BY], False
     for k in range(len(way.subject.model.outputs)):
         reference = np.concatenate([part.stretch.made(way, i).value[k].ravel() for i in images])
         candidate = np.concatenate([np.asarray(part.stretch.candidate(i)[k]).ravel() for i in images])
+        enough = enough or reference.size >= ENOUGH_VALUES
         if len(np.unique(candidate)) <= FEWER_VALUES * len(np.unique(reference)):
             return True
-    return False
+    return not enough

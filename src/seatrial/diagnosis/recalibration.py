@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -173,6 +174,10 @@ class Recalibration:
             evidence=evidence,
         )
 
+    @cached_property
+    def _ready(self) -> bytes:
+        return ready_to_quantise(self._way.subject.model.path)
+
     def _each(
         self, what: str, change: Callable[[Array], Array], recipes: Sequence[Recipe], sets: Sequence[Sequence[int]]
     ) -> Iterator[_Member]:
@@ -219,7 +224,7 @@ class Recalibration:
         def file() -> Iterator[Path]:
             with TemporaryDirectory() as folder:
                 out = Path(folder) / "int8.onnx"
-                quantised_plainly(subject.model.path, [{name: t} for t in tensors], *recipe, out)
+                quantised(self._ready, [{name: t} for t in tensors], *recipe, out)
                 yield out
 
         return subject.open(file, subject.batch)
@@ -237,8 +242,25 @@ def quantised_plainly(model: Path, feeds: Sequence[Feeds], operators: Operators,
     """By onnxruntime.quantization as people call it: static, QDQ, least to greatest. operators: None for all that it knows.
 
     ModelError where it cannot."""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    quantised(ready_to_quantise(model), feeds, operators, per_channel, out)
+
+
+def ready_to_quantise(model: Path) -> bytes:
+    """The model with its shapes inferred, as a file's bytes. ModelError where it cannot be."""
     from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with TemporaryDirectory() as folder:
+        ready = Path(folder) / "ready.onnx"
+        try:
+            quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
+        except Exception as e:  # the quantizer raises bare exceptions of many kinds
+            raise _refused(e) from e
+        return ready.read_bytes()
+
+
+def quantised(ready: bytes, feeds: Sequence[Feeds], operators: Operators, per_channel: bool, out: Path) -> None:
+    """See quantised_plainly."""
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -247,11 +269,11 @@ def quantised_plainly(model: Path, feeds: Sequence[Feeds], operators: Operators,
         def get_next(self) -> Feeds | None:
             return next(self._feeds, None)
 
-    ready = out.with_suffix(".ready.onnx")
+    path = out.with_suffix(".ready.onnx")
+    path.write_bytes(ready)
     try:
-        quant_pre_process(str(model), str(ready), skip_symbolic_shape=True)
         quantize_static(
-            str(ready),
+            str(path),
             str(out),
             Reader(),
             quant_format=QuantFormat.QDQ,
@@ -260,5 +282,9 @@ def quantised_plainly(model: Path, feeds: Sequence[Feeds], operators: Operators,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-    except Exception as e:  # the quantizer raises bare exceptions of many kinds
-        raise ModelError(f"cannot be quantized: {type(e).__name__}: {str(e)[:300]}") from e
+    except Exception as e:
+        raise _refused(e) from e
+
+
+def _refused(e: Exception) -> ModelError:
+    return ModelError(f"cannot be quantized: {type(e).__name__}: {str(e)[:300]}")
