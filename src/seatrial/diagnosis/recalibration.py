@@ -154,12 +154,14 @@ class Recalibration:
         if not best.what or min(len(members), len(right)) < LEAST_MEMBERS:
             return None
         left = min(self._left(m, self._confirmed_by) for m in members)
-        apart = float(np.median([self._nearest(m, members) for m in members]))
+        # As far as the one of them that lies farthest: each of them would be known for a member.
+        apart = max(self._nearest(m, members) for m in members)
         if left > min(apart, FAMILY_LEFT) or min([*right, *self._near]) < FAMILY_FACTOR * left:
             return None
         evidence = (
             f"calibrated so on {count_of(len(members), 'set')} of these images the reference leaves {left:.0%} of the "
-            f"difference, and these lie {apart:.0%} of it from each other; on right values it leaves {min(right):.0%} and more"
+            f"difference, and these lie up to {apart:.0%} of it from the nearest other; on right values it leaves "
+            f"{min(right):.0%} and more"
         )
         rivals = [self._left(m, self._confirmed_by) for m in known if m.what not in ("", best.what)]
         return self._diagnosis(best.what if min(rivals, default=0) >= FAMILY_FACTOR * left else UNTOLD, left, evidence)
