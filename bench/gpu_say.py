@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from seatrial import cuda
-from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop
+from seatrial._native.timing import NO_DEADLINE_NS, StageSamples, closed_loop, now_ns, open_loop
 from seatrial.machine.nvml import NvmlUnavailableError
 
 ROOT = Path(__file__).parents[1]
@@ -110,6 +110,16 @@ def rows_of(request: cuda.Request, count: int) -> dict[str, np.ndarray]:
     if request.checked != count or len(samples) != count:
         raise RuntimeError(f"expected {count} requests, got {len(samples)}, {request.checked} of them checked")
     return dict(zip(("start", *request.stage_names, "all"), samples.to_array().T, strict=True))
+
+
+def paced_rows_of(request: cuda.Request, count: int, gap_ns: int = 5_000_000) -> dict[str, np.ndarray]:
+    """As rows_of, of requests that are due so often, whatever became of the one before."""
+    samples = StageSamples(count, 1 + len(request.stage_names))
+    due = np.arange(count, dtype=np.int64) * gap_ns
+    open_loop([request], [samples], due, first_ns=now_ns() + gap_ns, deadline_ns=NO_DEADLINE_NS)
+    if request.checked != count or len(samples) != count:
+        raise RuntimeError(f"expected {count} requests, got {len(samples)}, {request.checked} of them checked")
+    return dict(zip(("start", "queue", *request.stage_names, "all"), samples.to_array().T, strict=True))
 
 
 def us(times_ns: np.ndarray) -> str:

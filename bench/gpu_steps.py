@@ -26,11 +26,23 @@ import numpy as np
 sys.path[:0] = [str(Path(__file__).parents[1] / "tests" / "support")]
 
 from gpu_backend_steps import onnxruntime, tensorrt, tensorrt_rtx  # noqa: E402
-from gpu_say import ROOT, NotPossibleError, Say, intervals_ns, lines_of, package, rows_of, torch_on_device, us  # noqa: E402
+from gpu_say import (  # noqa: E402
+    ROOT,
+    NotPossibleError,
+    Say,
+    intervals_ns,
+    lines_of,
+    paced_rows_of,
+    package,
+    rows_of,
+    torch_on_device,
+    us,
+)
 from simulated_cuda import PTX  # noqa: E402
 
 from seatrial import cuda  # noqa: E402
 from seatrial._native.timing import StageSamples, closed_loop, now_ns  # noqa: E402
+from seatrial.machine.gpu_clocks import locked_clocks  # noqa: E402
 from seatrial.machine.nvml import Nvml, reasons_said  # noqa: E402
 
 MIB = 1 << 20
@@ -56,6 +68,18 @@ def driver(say: Say) -> None:
         refused = "; ".join(f"{k}: {why}" for k, why in device.missing.items())
         figure = f"{_listed(told)}; clock held by: {reasons}; refused: {refused or 'nothing'}"
         say.row("NVML readings", figure, question=5)
+    with say.part("clock lock", 5), Nvml() as nvml:
+        device = nvml.used_device()
+        mhz = device.base_clock_mhz() or device.facts().sm_clock_mhz
+        if not mhz:
+            raise NotPossibleError(f"its clock: {device.missing}")
+        with locked_clocks(device, mhz) as lock:
+            time.sleep(0.2)
+            now = device.read().sm_clock_mhz
+        told = (
+            f"held at {mhz} MHz, read {now}" if lock.held else f"not permitted: {lock.why}; clocks are observed instead"
+        )
+        say.row("clock lock", told, question=5)
     with say.part("energy counter moves", 5), Nvml() as nvml:
         device = nvml.used_device()
         if device.read().energy_mj is None:
@@ -159,7 +183,7 @@ def graph(say: Say) -> None:
 
 
 def requests(say: Say) -> None:
-    """One workload, copies there, a kernel, copies back: why four ways of timing it tell four numbers."""
+    """One workload, copies there, a kernel, copies back: why five ways of timing it tell five numbers."""
     context = cuda.Context()
     stream, count = cuda.Stream(context), min(8, say.copy_mib) * MIB
     kernel = cuda.Module(context, PTX).function("add_one")
@@ -185,6 +209,7 @@ def requests(say: Say) -> None:
     for name, used, settings, why in (
         ("synchronous", 1, {}, "one ends before the next begins"),
         ("pipelined, 2 slots", 2, {}, "copies beside kernels: a request takes longer, more end a second"),
+        ("paced", 1, {}, "one each time it is due, on a device that was idle; latency from then on"),
         (
             "held",
             1,
@@ -204,7 +229,7 @@ def requests(say: Say) -> None:
             request = cuda.Request(stream, [s for s, _, _ in slots[:used]], **settings)
             for number in range(used):
                 request.run(number)
-            r = rows_of(request, say.requests)
+            r = paced_rows_of(request, say.requests) if name == "paced" else rows_of(request, say.requests)
             right = all(bool((got == sent + 1).all()) for _, sent, got in slots[:used])
             stages = ", ".join(f"{stage} {us(r[stage])}" for stage in ("h2d", "compute", "d2h"))
             periods[name] = np.median(np.diff(r["start"])) if say.requests > 1 else np.median(r["all"])

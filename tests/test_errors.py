@@ -162,6 +162,29 @@ def _raised(function, *given, **options):
 def test_errors_carry_what_they_are_about():
     assert _raised(check_threads, 10_000).option == "threads"
     assert _raised(check_name, "nonsense").option == "backend"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("onnxruntime-cpu:intra_op_threads=2", "threads stand under matrix.threads"),
+        ("onnxruntime-tensorrt:trt_fp16_enable=true", "precision belongs to the model"),
+        ("onnxruntime-cpu:fp16=true", "precision belongs to the model"),
+        ("onnxruntime-cpu:execution_mode=parallel", "parallel needs inter_op_threads of 2 or more"),
+        ("onnxruntime-cuda:cuda_graph=true", "set device_io too"),
+        ("onnxruntime-cpu:hint=latency", "(openvino-cpu has)"),
+        ("fake:hint=latency", "fake has no option 'hint'"),
+    ],
+)
+def test_an_option_on_a_command_line_is_told_what_a_plans_is(text, said):
+    from seatrial.runtimes.choice import read_choice
+    from seatrial.runtimes.options import option_problems, settings_of
+
+    found = _raised(check_name, text)
+    assert found.option == "backend"
+    assert said in str(found)
+    choice = read_choice(text, settings_of(text.partition(":")[0]))
+    assert all(why in str(found) for why in list(option_problems(choice.backend, choice.options).values())[:1])
     assert _raised(Question(metrics=("p42",)).check).option == "metric"
     assert _raised(Question(margin=2).check).option == "margin"
     refused = _raised(load_user_function, "a:b", Path("plans"), "pipelines.a.preprocess", False)

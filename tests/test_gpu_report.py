@@ -136,7 +136,14 @@ def test_a_card_that_computes_nothing_is_off(tmp_path):
     done = ran(words, cwd=tmp_path, env=environment(build().parent))
     assert done.returncode == 1, done.stderr
     rows = {r["shows"]: r for r in _read(tmp_path / "r.json")}
-    for name in ("50 empty kernels, plain and as a graph", "synchronous", "pipelined, 2 slots", "held", "L2 flushed"):
+    for name in (
+        "50 empty kernels, plain and as a graph",
+        "synchronous",
+        "pipelined, 2 slots",
+        "paced",
+        "held",
+        "L2 flushed",
+    ):
         assert rows[name]["verdict"] == "ok", rows[name]
     assert rows["bits of the CPU's kernels"]["verdict"] == "off"
 

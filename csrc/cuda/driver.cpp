@@ -88,12 +88,16 @@ void Driver::initialise() const {
     initialised_.store(true, std::memory_order_release);
 }
 
-void Driver::fail(const char* call, int code, const std::string& about) const {
+std::string Driver::said(const char* call, int code) const {
     const char *name = nullptr, *text = nullptr;
     if (GetErrorName(code, &name) || !name) name = "unknown to this driver";
     if (GetErrorString(code, &text) || !text) text = "no description";
+    return std::string(call) + ": " + name + " (" + std::to_string(code) + "): " + text;
+}
+
+void Driver::fail(const char* call, int code, const std::string& about) const {
     const Kind kind = code == kOutOfMemory ? Kind::memory : is_unavailable(code) ? Kind::unavailable : Kind::failed;
-    std::string message = std::string(call) + ": " + name + " (" + std::to_string(code) + "): " + text;
+    std::string message = said(call, code);
     if (!about.empty()) message += "; " + about;
     throw Error(kind, message + "; " + cure(code), call, code);
 }

@@ -57,6 +57,7 @@ constexpr int kLeastVersion = 11040;
     X(MemcpyDtoDAsync, 3020, Address to, Address from, std::size_t bytes, StreamHandle* stream)                       \
     X(MemsetD8Async, 3020, Address to, unsigned char value, std::size_t bytes, StreamHandle* stream)                  \
     X(PointerGetAttribute, 4000, void* value, int attribute, Address pointer)                                         \
+    X(MemGetAddressRange, 3020, Address* base, std::size_t* bytes, Address pointer)                                   \
     X(StreamCreate, 2000, StreamHandle** stream, unsigned flags)                                                      \
     X(StreamDestroy, 4000, StreamHandle* stream)                                                                      \
     X(StreamSynchronize, 2000, StreamHandle* stream)                                                                  \
@@ -64,6 +65,7 @@ constexpr int kLeastVersion = 11040;
     X(StreamGetCtx, 9020, StreamHandle* stream, ContextHandle** context)                                              \
     X(StreamBeginCapture, 10010, StreamHandle* stream, int mode)                                                      \
     X(StreamEndCapture, 10000, StreamHandle* stream, GraphHandle** graph)                                             \
+    X(ThreadExchangeStreamCaptureMode, 10010, int* mode)                                                              \
     X(EventCreate, 2000, EventHandle** event, unsigned flags)                                                         \
     X(EventDestroy, 4000, EventHandle* event)                                                                         \
     X(EventRecord, 2000, EventHandle* event, StreamHandle* stream)                                                    \
@@ -125,6 +127,8 @@ class Driver {
         if (const int code = call(arguments...)) fail(call.name, code);
     }
 
+    // "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory".
+    std::string said(const char* call, int code) const;
     // `about`: what was asked for, such as a kernel's name.
     [[noreturn]] void fail(const char* call, int code, const std::string& about = "") const;
 

@@ -13,10 +13,10 @@ namespace {
 constexpr int kMultiprocessors = 16, kL2Bytes = 38, kMajor = 75, kMinor = 76;
 constexpr unsigned kNonBlocking = 1, kBlockingSync = 1, kNoTiming = 2;
 constexpr unsigned kPortable = 1, kMapped = 2;
-constexpr int kThreadLocal = 1;
+constexpr int kThreadLocal = 1, kRelaxed = 2;
 constexpr int kJitErrorLog = 5, kJitErrorBytes = 6;
 constexpr int kMemoryType = 2, kIsManaged = 8, kPointerOrdinal = 9, kDeviceMemory = 2;
-constexpr int kInvalidValue = 1;
+constexpr int kInvalidValue = 1, kNotFound = 500, kNotSupported = 801;
 
 int device_of(const Driver& driver, int ordinal) {
     const int count = device_count(driver);
@@ -34,15 +34,29 @@ int attribute(const Driver& driver, int which, int device) {
     return value;
 }
 
+std::string asked_for(std::size_t bytes) {
+    const std::string size = bytes_text(bytes), exact = std::to_string(bytes) + " bytes";
+    return "asked for " + size + (size == exact ? "" : " (" + exact + ")");
+}
+
 // What was asked for beside what there is: the first question of whoever reads the error.
 [[noreturn]] void fail_allocation(const Context& context, const char* call, int code, std::size_t bytes) {
     const Driver& driver = context.driver();
-    const std::string size = bytes_text(bytes), exact = std::to_string(bytes) + " bytes";
-    std::string about = "asked for " + size + (size == exact ? "" : " (" + exact + ")");
+    std::string about = asked_for(bytes);
     std::size_t free = 0, total = 0;
     if (code == kOutOfMemory && driver.MemGetInfo(&free, &total) == kSuccess)
         about += ", " + bytes_text(free) + " of " + bytes_text(total) + " free on device " + std::to_string(context.ordinal());
     driver.fail(call, code, about);
+}
+
+// The driver has one code for both: the device has room, and a smaller batch is no cure.
+[[noreturn]] void fail_host_allocation(const Driver& driver, const char* call, int code, std::size_t bytes) {
+    const std::string about = asked_for(bytes) + " of the host's memory, pinned";
+    if (code != kOutOfMemory) driver.fail(call, code, about);
+    throw Error(Kind::failed,
+                driver.said(call, code) + "; " + about + "; free memory of the host, or raise the limits of this process or its "
+                "container on memory and on what of it is locked (`ulimit -l`)",
+                call, code);
 }
 
 }  // namespace
@@ -106,6 +120,16 @@ Current::~Current() {
     if (code_ == kSuccess) driver_.CtxPopCurrent(&popped);
 }
 
+Freeing::Freeing(const Context& context) noexcept
+    : current_(context, std::nothrow),
+      driver_(context.driver()),
+      mode_(kRelaxed),
+      exchanged_(driver_.ThreadExchangeStreamCaptureMode(&mode_) == kSuccess) {}
+
+Freeing::~Freeing() {
+    if (exchanged_) driver_.ThreadExchangeStreamCaptureMode(&mode_);
+}
+
 void push(const Context& context) { context.driver().run(context.driver().CtxPushCurrent, context.handle()); }
 
 void pop(const Context& context) {
@@ -136,7 +160,7 @@ Stream::Stream(SharedContext context, StreamHandle* handle) : context_(std::move
 
 Stream::~Stream() {
     if (!own_) return;
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().StreamDestroy(handle_);
 }
 
@@ -190,7 +214,7 @@ Event::Event(SharedContext context, bool timed, bool sleeps) : context_(std::mov
 }
 
 Event::~Event() {
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().EventDestroy(handle_);
 }
 
@@ -224,7 +248,7 @@ DeviceMemory::DeviceMemory(SharedContext context, std::size_t bytes) : context_(
 }
 
 DeviceMemory::~DeviceMemory() {
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().MemFree(address_);
 }
 
@@ -232,11 +256,11 @@ PinnedMemory::PinnedMemory(SharedContext context, std::size_t bytes) : context_(
     const Current current(*context_);
     const Driver& driver = context_->driver();
     if (const int code = driver.MemHostAlloc(&data_, bytes ? bytes : 1, kPortable | kMapped))
-        fail_allocation(*context_, driver.MemHostAlloc.name, code, bytes);
+        fail_host_allocation(driver, driver.MemHostAlloc.name, code, bytes);
 }
 
 PinnedMemory::~PinnedMemory() {
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().MemFreeHost(data_);
 }
 
@@ -270,7 +294,7 @@ Graph::Graph(const Stream& stream) : context_(stream.context()) {
 }
 
 Graph::~Graph() {
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().GraphExecDestroy(exec_);
 }
 
@@ -295,7 +319,7 @@ Module::Module(SharedContext context, const std::string& ptx) : context_(std::mo
 }
 
 Module::~Module() {
-    const Current current(*context_, std::nothrow);
+    const Freeing freeing(*context_);
     context_->driver().ModuleUnload(handle_);
 }
 
@@ -335,6 +359,24 @@ PointerFacts pointer_facts(const Context& context, Address pointer) {
     facts.managed = managed != 0;
     facts.on_device = type == kDeviceMemory || facts.managed;
     return facts;
+}
+
+std::size_t allocated_bytes(const Context& context, Address pointer, std::size_t bytes) {
+    const Current current(context);
+    const Driver& driver = context.driver();
+    std::size_t found = 0;
+    // torch's expandable segments are several, one behind the other.
+    while (found < bytes) {
+        Address base = 0;
+        std::size_t size = 0;
+        const int code = driver.MemGetAddressRange(&base, &size, pointer + found);
+        if (code == kInvalidValue || code == kNotFound || code == kNotSupported) return found ? found : bytes;
+        if (code) driver.fail(driver.MemGetAddressRange.name, code);
+        const Address end = base + size;
+        if (end <= pointer + found) break;
+        found = static_cast<std::size_t>(end - pointer);
+    }
+    return found < bytes ? found : bytes;
 }
 
 }  // namespace seatrial::cuda

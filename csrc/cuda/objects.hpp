@@ -63,6 +63,22 @@ class Current {
     int code_;
 };
 
+// Around what a destructor gives back: current, and allowed also while this thread captures a stream, where the driver refuses
+// to free anything and gives up the capture.
+class Freeing {
+  public:
+    explicit Freeing(const Context& context) noexcept;
+    ~Freeing();
+    Freeing(const Freeing&) = delete;
+    Freeing& operator=(const Freeing&) = delete;
+
+  private:
+    const Current current_;
+    const Driver& driver_;
+    int mode_;
+    bool exchanged_;
+};
+
 // Makes it this thread's current one until pop(), for who uses the driver on his own.
 void push(const Context& context);
 void pop(const Context& context);
@@ -204,5 +220,9 @@ struct PointerFacts {
     int ordinal = -1;
 };
 PointerFacts pointer_facts(const Context& context, Address pointer);
+
+// How much of `bytes` is allocated from the pointer on, over allocations that lie against one another; all of it where the
+// driver does not know the first one's bounds.
+std::size_t allocated_bytes(const Context& context, Address pointer, std::size_t bytes);
 
 }  // namespace seatrial::cuda

@@ -35,7 +35,7 @@ CODES = {
     "unsteady-warm-up": "the warm-up ended before the latency kept its level, where the runtime may exchange kernels",
     "images-on-disk": "the images did not fit in memory, so that decode reads them from disk",
     "computed-otherwise": "most products compute in another type than the precision's",
-    "computed-unknown": "it could not be found out in which type the products compute",
+    "computed-unknown": "the runtime does not tell in which type most products compute, or it could not be found out",
     "engine-comparison": "native and reference kernels could not be held against each other",
     # The machine, before a run.
     "governor": "the CPU's governor lets clocks follow the load",
@@ -61,6 +61,7 @@ CODES = {
     "heat": "heat slowed the cores",
     "clock-frequency": "the cores' clock moved",
     "gpu-clock": "requests ran in a lower clock state of the GPU",
+    "gpu-clock-lock": "the GPU's clocks were to be held while it was measured",
     "gpu-persistence": "the GPU's driver unloads between runs",
     "clock-jump": "the system's date jumped",
     "sleep": "the machine slept",

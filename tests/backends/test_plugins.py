@@ -92,6 +92,12 @@ class Half(Good):
 class Whole(Good):
     def run(self, feeds): return [o.astype(int) for o in super().run(feeds)]
 
+class Wide(Good):
+    def run(self, feeds): return [o.astype(float) for o in super().run(feeds)]
+
+class Narrow(Good):
+    def run(self, feeds): return [o.astype("float16") for o in super().run(feeds)]
+
 class Nothing(Good):
     def run(self, feeds): return None
 
@@ -181,6 +187,8 @@ def test_what_is_wrong_with_one_is_said_and_nothing_else_breaks(installed, value
         ("Lists", "theirs answers with list for output output0, and expected was an array"),
         ("Half", "output output0 as float32[1, 9, 7], and by its outputs() it is float32[1, 9, 2100]"),
         ("Whole", "output output0 as int64[1, 9, 2100], and by its outputs() it is float32[1, 9, 2100]"),
+        ("Wide", "output output0 as float64[1, 9, 2100], and by its outputs() it is float32[1, 9, 2100]"),
+        ("Narrow", "output output0 as float16[1, 9, 2100], and by its outputs() it is float32[1, 9, 2100]"),
         ("Nothing", "theirs answers with NoneType, and expected was a list of arrays"),
     ],
 )

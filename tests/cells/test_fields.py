@@ -64,7 +64,26 @@ def test_a_type_that_an_option_asked_for_is_not_blamed_on_the_backend(options, c
     w = SimpleNamespace(
         precision="fp32", model_info=SimpleNamespace(weights=""), backend=BackendChoice("openvino-cpu", "", options)
     )
-    m = SimpleNamespace(share_as_asked=lambda _precision: 0.0, computed_in={"bf16": 64})
+    m = SimpleNamespace(computed_in={"bf16": 64})
     found = _computed_otherwise(w, m, False)
     assert found is not None
     assert (found.code, found.cure) == ("computed-otherwise", cure)
+
+
+@pytest.mark.parametrize(
+    ("precision", "computed_in", "code"),
+    [
+        ("fp16", {"unknown": 5}, "computed-unknown"),
+        ("fp16", {"fp32": 2, "unknown": 3}, "computed-unknown"),
+        ("fp16", {"fp32": 3, "unknown": 2}, "computed-otherwise"),
+        ("fp16", {"fp16": 3, "unknown": 2}, ""),
+        ("fp16", {}, ""),
+        ("fp32", {"unknown": 5}, ""),
+    ],
+)
+def test_a_type_that_the_runtime_does_not_tell_is_warned_of(precision, computed_in, code):
+    w = SimpleNamespace(
+        precision=precision, model_info=SimpleNamespace(weights=""), backend=BackendChoice("openvino-cpu")
+    )
+    found = _computed_otherwise(w, SimpleNamespace(computed_in=computed_in), False)
+    assert (found.code if found else "") == code

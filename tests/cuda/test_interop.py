@@ -148,11 +148,30 @@ def test_a_capsule_is_taken_once(context):
         (lambda b: Interface(b, data=(0, False)), ValueError, "got a null pointer"),
         (lambda b: Interface(b, data=(None, False)), ValueError, "got a null pointer"),
         (lambda b: Interface(b, strides=(4, 8, 24)), ValueError, "expected an array in C order"),
+        (
+            lambda b: Interface(b, shape=(1 << 20,)),
+            ValueError,
+            r"expected memory of 4194304 bytes for shape \[1048576\] of float32, got an allocation that has 96 from there on",
+        ),
+        (lambda b: Interface(b, data=(b.pointer + 4, False)), ValueError, "expected memory of 96 bytes .* has 92 from"),
     ],
 )
 def test_what_does_not_fit_is_refused_with_what_helps(context, buffer, make, error, text):
     with pytest.raises(error, match=text):
         cuda.as_device_array(make(buffer), context)
+
+
+@pytest.mark.parametrize(
+    ("strides", "text"),
+    [
+        ((32,), "expected memory of 100 bytes .* has 96 from"),
+        ((-4,), r"got strides \(-4,\) bytes that lead out of it"),
+        ((-(1 << 50),), r"that lead out of it"),
+    ],
+)
+def test_strides_that_lead_out_of_the_memory_are_refused(context, buffer, strides, text):
+    with pytest.raises(ValueError, match=text):
+        cuda.as_device_array(Interface(buffer, shape=(4,), strides=strides), context, contiguous=False)
 
 
 def test_a_stream_of_another_device_is_refused(simulated):

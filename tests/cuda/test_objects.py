@@ -1,5 +1,6 @@
 """Memory, streams, events, graphs and kernels, over a driver that does nothing before somebody waits for it."""
 
+import gc
 import re
 from pathlib import Path
 
@@ -42,6 +43,73 @@ def test_out_of_memory_says_what_was_asked_for_and_what_is_free(simulated):
         "cuMemAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory; asked for 3 MiB (3145728 bytes), 1 MiB of 1 MiB free on "
         "device 0; use a smaller batch, or end what else holds the device's memory (`nvidia-smi` lists it)"
     )
+
+
+def test_out_of_the_hosts_memory_is_not_told_as_the_devices(simulated):
+    simulated.script("fail cuMemHostAlloc 2")
+    with pytest.raises(cuda.CudaError) as e:
+        cuda.PinnedBuffer(cuda.Context(), 3 << 20)
+    assert not isinstance(e.value, cuda.OutOfDeviceMemoryError)
+    assert str(e.value) == (
+        "cuMemHostAlloc: CUDA_ERROR_OUT_OF_MEMORY (2): out of memory; asked for 3 MiB (3145728 bytes) of the host's memory, "
+        "pinned; free memory of the host, or raise the limits of this process or its container on memory and on what of it is "
+        "locked (`ulimit -l`)"
+    )
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_a_graph_keeps_what_it_launches(simulated, by_hand):
+    context = cuda.Context()
+    stream, got = cuda.Stream(context), np.zeros(4, np.uint8)
+
+    def graph_of():
+        there, kernel = cuda.DeviceBuffer(context, 4), cuda.Module(context, PTX).function("add_one")
+        stream.fill(there, 7)
+
+        def enqueue(_handle):
+            # By another object for the same stream, as a library that is given the handle has it.
+            own = stream if by_hand else cuda.Stream(context, stream.handle)
+            kernel.launch(own, 1, 4, [there, np.uint64(4)])
+            own.copy_to_host(got, there)
+
+        if not by_hand:
+            return cuda.captured(stream, enqueue)
+        stream.begin_capture()
+        enqueue(0)
+        return stream.end_capture()
+
+    graph = graph_of()
+    gc.collect()
+    graph.launch(stream)
+    stream.synchronize()
+    assert (got == 8).all()
+    del graph
+    gc.collect()
+    assert (simulated.alive()["memory"], simulated.alive()["modules"]) == (0, 0)
+
+
+def test_what_is_given_up_during_a_capture_is_freed_and_the_capture_goes_on(simulated):
+    context = cuda.Context()
+    stream = cuda.Stream(context)
+    nothing = cuda.Module(context, PTX).function("nothing")
+    given_up = [
+        cuda.DeviceBuffer(context, 4),
+        cuda.PinnedBuffer(context, 4),
+        cuda.Module(context, PTX),
+        cuda.Event(context),
+    ]
+
+    def enqueue(_handle):
+        nothing.launch(stream, 1, 1, [])
+        given_up.clear()
+
+    graph = cuda.captured(stream, enqueue)
+    assert graph.nodes == 1
+    alive = simulated.alive()
+    assert (alive["memory"], alive["pinned"], alive["modules"], alive["events"]) == (0, 0, 1, 0)
+    # What is asked for is still refused: it would not be there when the graph is launched.
+    with pytest.raises(cuda.CudaError, match=r"^cuMemAlloc: .*\(900\).*run what is captured once before"):
+        cuda.captured(stream, lambda _handle: cuda.DeviceBuffer(context, 4))
 
 
 def test_the_first_example_of_the_page_runs(simulated):

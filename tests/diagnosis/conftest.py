@@ -2,7 +2,7 @@
 
 import pytest
 
-FRONT = ("test_places", "test_color", "test_values", "test_memory", "test_decode", "test_samples")
+FRONT = ("test_places", "test_color", "test_values", "test_memory", "test_decode", "test_samples", "test_smaller")
 # One or two of each family, and what must accuse nobody.
 CORE = (
     "test_the_same_in_other_operations_is_no_fault[input]",
@@ -13,6 +13,11 @@ CORE = (
     "test_images_of_the_inputs_size_show_no_padding",
     "test_plan_of_a_letterbox[black]",
     "test_plan_of_a_letterbox[stretch]",
+    "test_sides_that_are_rounded_otherwise[cut-and-odd-first]",
+    "test_plan_of_a_letterbox[height-for-width]",
+    "test_an_input_that_is_not_square_with_its_sides_swapped[stretch]",
+    "test_a_smaller_decode[reduced-2-taps]",
+    "test_a_resize_in_two_steps[thumbnail-taps]",
     "test_a_plan_of_rgb_is_the_same_to_a_candidate_of_bgr",
     "test_pillows_jpegs_are_opencvs",
     "test_images_that_cannot_show_it_accuse_nobody",

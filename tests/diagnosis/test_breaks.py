@@ -103,7 +103,7 @@ def test_what_a_runner_kept_is_free_again_and_made_anew():
     assert runner.kept("own", 0, lambda: np.zeros(50, np.uint8)).sum() == 0
     runner.forget()
     assert runner.kept("own", 0, lambda: np.ones(50, np.uint8)).sum() == 50
-    assert runner._left == 50
+    assert runner.bytes == 50
 
 
 def test_models_that_are_open_for_later_make_room():

@@ -40,6 +40,16 @@ def test_it_is_searched_where_raw_outputs_differ_alone():
     assert not RECORDS["equal"].outputs_differ
 
 
+def test_it_is_searched_too_where_results_disagree_though_outputs_keep_a_lesser_precisions_limit():
+    outputs = RECORDS["inside"].first_divergence.model_copy(update={"images": 0})
+    within = DIFFERS.model_copy(update={"stages": (outputs,), "first_divergence": None})
+    assert outputs.value > 0
+    assert within.outputs_differ
+    assert not within.model_copy(update={"verdict": "EQUAL"}).outputs_differ
+    same = outputs.model_copy(update={"value": 0.0})
+    assert not within.model_copy(update={"stages": (same,)}).outputs_differ
+
+
 def test_the_images_that_differ_most_go_in(side):
     seen = []
 

@@ -9,10 +9,11 @@ from result_candidates import demo_way
 
 from seatrial.diagnosis.explanation import Untried
 from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.logged import in_type, outputs_in_order
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import Search
-from seatrial.diagnosis.stretch import Stretch, in_type, outputs_in_order
+from seatrial.diagnosis.stretch import Stretch
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import cv2
@@ -21,6 +22,10 @@ from image_candidates import (
     tensor,
     what,
 )
+
+from seatrial.diagnosis.mutations.places import place_mutations
+from seatrial.diagnosis.stages import DECODED, RESIZED
+from seatrial.diagnosis.way import At, way_of
 
 
 def stretch(image):
@@ -88,7 +93,36 @@ class ZerosAround:
         return out
 
 
+def cut_and_odd_first(image):
+    """int() for both sides, and an odd row or column in front."""
+    _, scale, _ = letterbox(image, whole=int)
+    h, w = round(image.shape[0] * scale[0]), round(image.shape[1] * scale[1])
+    top, left = -(-(SIZE[0] - h) // 2), -(-(SIZE[1] - w) // 2)
+    return (
+        np.pad(
+            cv2.resize(image, (w, h)),
+            ((top, SIZE[0] - h - top), (left, SIZE[1] - w - left), (0, 0)),
+            constant_values=114,
+        ),
+        scale,
+        (top, left),
+    )
+
+
+def height_for_width(image):
+    """cv2.resize(image, (h, w)), laid in the middle by what came out."""
+    h, w = image.shape[:2]
+    r = min(SIZE[0] / h, SIZE[1] / w)
+    small = cv2.resize(image, (round(h * r), round(w * r)))
+    (nh, nw), out = small.shape[:2], np.full((*SIZE, 3), 114, np.uint8)
+    top, left = (SIZE[0] - nh) // 2, (SIZE[1] - nw) // 2
+    out[top : top + nh, left : left + nw] = small
+    return out, (nh / h, nw / w), (top, left)
+
+
 LETTERBOX = {
+    "height-for-width": ("resize-mode", RIGHT.but(resize=height_for_width)),
+    "height-for-width-back-as-meant": ("resize-mode", RIGHT.but(resize=height_for_width, back=as_letterboxed)),
     "stretch": ("resize-mode", RIGHT.but(resize=stretch)),
     "stretch-back-as-letterboxed": ("resize-mode", RIGHT.but(resize=stretch, back=as_letterboxed)),
     "crop": ("resize-mode", RIGHT.but(resize=partial(crop, short=320))),
@@ -197,3 +231,45 @@ def test_images_of_the_inputs_size_show_no_padding():
     """A square image has none: nothing differs, and nothing is accused."""
     files = demo_files(["scene-07", "scene-15", "scene-23"])
     assert not said(compared(LETTERBOX["black"][1], "taps", files=files))
+
+
+def odd_files() -> dict[str, bytes]:
+    """Of sides that a letterbox of 320 rounds in both directions."""
+    sizes = [(431, 637), (640, 411), (353, 500), (477, 638), (639, 433), (301, 517), (419, 601), (555, 403)]
+    pictures = [cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) for data in demo_files().values()]
+    files = {}
+    for k, ((h, w), picture) in enumerate(zip(sizes, pictures, strict=False)):
+        files[f"{k}.png"] = cv2.imencode(".png", cv2.resize(picture, (w, h), interpolation=cv2.INTER_AREA))[1].tobytes()
+    return files
+
+
+@pytest.mark.parametrize(
+    ("resize", "fault", "words"),
+    [
+        (partial(letterbox, whole=int), "resize-mode", "cuts the resized sides"),
+        (partial(letterbox, whole=math.ceil), "resize-mode", "rounds the resized sides up"),
+        (cut_and_odd_first, "resize-mode", "cuts the resized sides to whole pixels, which are rounded here, and pads"),
+        (odd_first, "pad-anchor", "odd pixel at the left and above"),
+    ],
+    ids=["cut", "up", "cut-and-odd-first", "odd-first"],
+)
+def test_sides_that_are_rounded_otherwise(resize, fault, words):
+    assert words in what(assert_named(fault, RIGHT.but(resize=resize), "taps", files=odd_files()))
+
+
+@pytest.mark.parametrize("mode", ["stretch", "letterbox"])
+def test_an_input_that_is_not_square_with_its_sides_swapped(mode):
+    """cv2.resize given the plan's (height, width): an image that is as high as it should be wide, where the model takes it."""
+    plain = reference()
+    image = plain.subject.model.inputs[0]
+    open_sides = replace(image, shape=(*image.shape[:2], "height", "width"))
+    subject = replace(plain.subject, model=replace(plain.subject.model, inputs=(open_sides,)))
+    way = way_of(subject, plain.spec).with_settings("preprocess", mode=mode, size=[192, 320])
+    turned = next(m for m in place_mutations(way) if "input's height for its width" in m.what)
+    encoded = demo_files()["scene-00.jpg"]
+    found = turned.change(way).steps[RESIZED](way.steps[DECODED](At(encoded))).value
+    pixels = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+    assert found.shape == (320, 192, 3)
+    if mode == "stretch":
+        assert np.array_equal(found, cv2.resize(pixels, (192, 320)))
+    assert not [m for m in place_mutations(plain) if "input's height for its width" in m.what]

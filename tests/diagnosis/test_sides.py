@@ -8,6 +8,8 @@ from seatrial.diagnosis.of_the_plan import with_fix
 from seatrial.diagnosis.run import Candidate, candidate_of
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.errors import PlanError, UsageError
+from seatrial.faults.lines import LINES, line_of
+from seatrial.faults.names import NAMES
 from seatrial.history.records.diagnosis import Diagnosis
 
 
@@ -80,9 +82,32 @@ def test_what_to_change_is_the_candidates_line_of_the_plan_or_what_it_must_do(wo
     assert re.search(r"\.yaml:\d+: pipelines\.b\.preprocess\.color: rgb, not bgr$", swapped.fix)
     turned = with_fix(diagnosis("preprocess.color"), plan, "b", "a")
     assert turned.fix.endswith("pipelines.a.preprocess.color: bgr, not rgb")
-    for candidate in ("", "a"):
-        said = with_fix(diagnosis("preprocess.color"), plan, "a", candidate).fix
-        assert said == "the candidate must do what preprocess.color: rgb says; it feeds BGR"
+    said = with_fix(diagnosis("preprocess.color"), plan, "a", "a").fix
+    assert said == "the candidate must do what preprocess.color: rgb says; it feeds BGR"
+
+
+def test_of_code_of_ones_own_and_of_its_logs_the_usual_line_is_said_too(workspace):
+    plan = workspace.load(
+        pipelines="\n  a:\n    model: model.fake.json\n    preprocess: {size: [8, 8], color: rgb}\n  b: {extends: a, preprocess: {color: bgr}}"
+    )
+    own = "cv2.cvtColor(image, cv2.COLOR_BGR2RGB)"
+    said = with_fix(diagnosis("preprocess.color"), plan, "a", "").fix
+    assert said.startswith(f"the candidate must do what preprocess.color: rgb says; it feeds BGR; in code: {own} once")
+    # The other way round the same line would be the mistake.
+    assert "in code: no cv2.cvtColor" in with_fix(diagnosis("preprocess.color"), plan, "b", "").fix
+    scale = diagnosis("preprocess.scale").model_copy(update={"fault": "scale-missing"})
+    assert with_fix(scale, plan, "a", "").fix.endswith("; in code: image.astype(np.float32) / 255")
+
+
+@pytest.mark.parametrize("fault", NAMES)
+def test_every_fault_has_a_line_without_a_plans_key(fault):
+    for value in (*LINES.get(fault, {}), "other"):
+        said = line_of(fault, value, 0.25)
+        assert said
+        assert "in a plan" not in said.lower()
+        assert "{" not in said
+    assert line_of("scale-wrong", "0.25", 0.25).endswith("/ 4")
+    assert line_of("scale-wrong", "0.007", 0.007).endswith("* 0.007")
 
 
 def test_of_what_no_key_is_about_no_line_is_named(workspace):

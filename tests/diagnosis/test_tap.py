@@ -37,7 +37,7 @@ def test_each_stage_is_the_pipelines_own_to_the_bit(tmp_path):
     }
     plan = load_plan(PLAN, changes)
     answer, folder = tapped(plan, tmp_path, "baseline.b4")
-    assert answer.stages == ("decoded", "resized", "input", "outputs", "results")
+    assert answer.stages == ("decoded", "resized", "input", "outputs", "candidates", "results")
     assert (answer.images, answer.changed, folder.manifest.batch) == (5, (), 4)
     assert folder.manifest.color == {"decoded": "bgr", "resized": "bgr"}
     assert folder.manifest.producer == "seatrial: baseline.onnxruntime-cpu.fp32.b4.t1 of trial.yaml"
@@ -57,6 +57,13 @@ def test_each_stage_is_the_pipelines_own_to_the_bit(tmp_path):
             for stage in ("decoded", "resized", "input"):
                 assert np.array_equal(getattr(taps, stage), runner.at(opened.way, i, stage).value), stage
             (output,) = taps.outputs.values()
+            # What NMS chose is among what it was given.
+            given = {
+                tuple(row) for row in np.column_stack([taps.candidates.boxes_xyxy, taps.candidates.scores]).tolist()
+            }
+            kept = np.column_stack([taps.results.boxes_xyxy, taps.results.scores]).tolist()
+            assert 0 < len(kept) < len(given)
+            assert all(tuple(row) in given for row in kept)
             np.testing.assert_allclose(output, runner.at(opened.way, i, "outputs").value[0], rtol=1e-3, atol=1e-3)
             assert len(taps.results) == len(runner.at(opened.way, i, "results").value)
 

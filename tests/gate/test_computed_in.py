@@ -22,6 +22,13 @@ def cell(precision, computed_in, weights=""):
         ("int8", {"int8": 17, "fp32": 17}, "onnxruntime-cpu int8 b1 t1"),
         ("fp8", {}, "onnxruntime-cpu fp8 b1 t1"),
         ("fp32", {"bf16": 3}, "onnxruntime-cpu fp32 (ran in bf16) b1 t1"),
+        ("fp16", {"unknown": 5}, "onnxruntime-cpu fp16 (ran in: not told) b1 t1"),
+        ("fp16", {"fp32": 2, "unknown": 2}, "onnxruntime-cpu fp16 (ran in: not told) b1 t1"),
+        ("fp16", {"fp32": 3, "unknown": 2}, "onnxruntime-cpu fp16 (ran in fp32) b1 t1"),
+        ("fp16", {"fp16": 3, "unknown": 3}, "onnxruntime-cpu fp16 b1 t1"),
+        ("fp32", {"unknown": 5}, "onnxruntime-cpu fp32 b1 t1"),
+        ("fp16", {"fp16": 1, "fp32": 2, "unknown (fused)": 1}, "onnxruntime-cpu fp16 (ran in: not told) b1 t1"),
+        ("fp16", {"fp16": 1, "fp32": 4, "unknown (fused)": 1}, "onnxruntime-cpu fp16 (ran in fp32) b1 t1"),
     ],
 )
 def test_a_cells_name_says_what_ran(precision, computed_in, name):
@@ -35,6 +42,12 @@ def test_of_the_file_as_it_is_nothing_is_said_where_that_is_no_float32():
 def test_types_are_said_with_the_most_first():
     said = said_of_types({"fp32": 6, "int8": 29})
     assert said == "29 of 35 convolutions and matrix products compute in int8, 6 in fp32"
+    assert said_of_types({"unknown": 2, "fp32": 1}) == (
+        "1 of 3 convolutions and matrix products compute in fp32; of 2 the runtime does not tell"
+    )
+    assert said_of_types({"unknown": 2}) == (
+        "the runtime tells of none of its 2 convolutions and matrix products in which type they compute"
+    )
 
 
 @pytest.mark.parametrize(
@@ -45,6 +58,15 @@ def test_types_are_said_with_the_most_first():
         ({"int8": 27, "fp32": 8}, "FAIL", 27 / 35),
         ({"fp32": 35}, "FAIL", 0.0),
         ({}, "INCONCLUSIVE", None),
+        ({"unknown": 5}, "INCONCLUSIVE", 0.0),
+        ({"int8": 7, "unknown": 3}, "INCONCLUSIVE", 0.7),
+        ({"int8": 8, "unknown": 2}, "PASS", 0.8),
+        ({"int8": 5, "fp32": 3, "unknown": 2}, "FAIL", 0.5),
+        # Of what was fused nobody knows: neither a PASS nor a FAIL hangs on it.
+        ({"int8": 28, "unknown (fused: int8 goes in, int8 comes out)": 7}, "PASS", 0.8),
+        ({"int8": 20, "unknown (fused: int8 goes in, int8 comes out)": 15}, "INCONCLUSIVE", 20 / 35),
+        ({"fp32": 8, "unknown": 27}, "FAIL", 0.0),
+        ({"unknown": 35}, "INCONCLUSIVE", 0.0),
     ],
 )
 @pytest.mark.parametrize("precision", ["int8", "int8-u8"])

@@ -8,8 +8,11 @@ import pytest
 from extras import extra
 from simulated_nvml import SimulatedNvml, build_nvml
 
+from seatrial.errors import UsageError
+from seatrial.loads.clock_lock import held_clocks
 from seatrial.machine.gpu_clocks import locked_clocks
 from seatrial.machine.nvml import CLOCK_REASONS, Device, NvmlUnavailableError, gpu_facts, reasons_said, words_of
+from seatrial.runtimes.choice import BackendChoice
 
 SAY = "from dataclasses import asdict; from seatrial.machine.nvml import *; import json\n"
 
@@ -105,8 +108,8 @@ class TestSimulated:
             ({"CUDA_VISIBLE_DEVICES": "1"}, "1"),
             ({"CUDA_VISIBLE_DEVICES": "GPU-00000002"}, "2"),
             ({"CUDA_VISIBLE_DEVICES": "2,0"}, "2"),
-            ({"CUDA_VISIBLE_DEVICES": ""}, "no whole GPU is CUDA_VISIBLE_DEVICES="),
-            ({"CUDA_VISIBLE_DEVICES": "MIG-1234"}, "no whole GPU is CUDA_VISIBLE_DEVICES=MIG-1234"),
+            ({"CUDA_VISIBLE_DEVICES": ""}, "no whole GPU is '' of CUDA_VISIBLE_DEVICES="),
+            ({"CUDA_VISIBLE_DEVICES": "MIG-1234"}, "no whole GPU is 'MIG-1234' of CUDA_VISIBLE_DEVICES=MIG-1234"),
             ({"CUDA_VISIBLE_DEVICES": "7"}, "no whole GPU"),
         ],
     )
@@ -114,6 +117,34 @@ class TestSimulated:
         gpu.script({"count": 3})
         code = f"with Nvml() as n:\n try: print(n.used_device({variables!r}).index)\n except NvmlUnavailableError as e: print(e)"
         assert gpu.run(SAY + code).startswith(said)
+
+    @pytest.mark.parametrize(
+        ("variables", "said"),
+        [
+            ({}, "1"),
+            ({"CUDA_VISIBLE_DEVICES": "2,0"}, "0"),
+            ({"CUDA_VISIBLE_DEVICES": "GPU-00000001, GPU-00000002"}, "2"),
+            ({"CUDA_VISIBLE_DEVICES": "2"}, "CUDA_VISIBLE_DEVICES=2 shows no device 1; name one"),
+            ({"CUDA_VISIBLE_DEVICES": "0,7"}, "no whole GPU is '7' of CUDA_VISIBLE_DEVICES=0,7"),
+        ],
+    )
+    def test_which_gpu_is_device_1(self, gpu, variables, said):
+        gpu.script({"count": 3})
+        code = f"with Nvml() as n:\n try: print(n.used_device({variables!r}, 1).index)\n except NvmlUnavailableError as e: print(e)"
+        assert gpu.run(SAY + code).startswith(said)
+
+    def test_the_watch_reads_the_gpu_that_the_backend_runs_on(self, gpu):
+        """device_id: 1 of the options; figures of card 0 would be another's."""
+        gpu.script({"count": 2, "clock1": 900})
+        code = (
+            "import os; from seatrial.noise.watch import NoiseWatch\n"
+            "from seatrial.runtimes.choice import BackendChoice\n"
+            "for options in ({}, {'device_id': 1}, {'device_id': 2}):\n"
+            " gpu = BackendChoice('onnxruntime-cuda', options=options).device_ordinal\n"
+            " with NoiseWatch(os.getpid(), gpu=gpu) as w: pass\n"
+            " c = w.report().timeline.column('gpu_clock_mhz'); print(None if c is None else int(c[-1]))"
+        )
+        assert gpu.run(code) == "1980\n900\nNone\n"
 
     def test_unlike_gpus_are_not_guessed(self, gpu):
         gpu.script({"count": 2, "name0": "NVIDIA A", "name1": "NVIDIA B"})
@@ -177,6 +208,45 @@ class TestLock:
         assert "held=False, why='the clocks are set already" in gpu.run(LOCK)
         assert not [c for c in gpu.calls if "lock" in c]
 
+    def test_a_clock_that_is_lower_without_a_reason_is_somebodys(self, gpu):
+        """What nvidia-smi --lock-gpu-clocks leaves: NVML tells nothing of it."""
+        gpu.script({"clock": 1410, "max_clock": 1980, "reasons": 0})
+        assert "held=False, why='the clock is at 1410 of 1980 MHz and the driver names no reason" in gpu.run(LOCK)
+        assert not [c for c in gpu.calls if "lock" in c]
+
+    def test_what_nobody_can_know_is_said(self, gpu):
+        gpu.script({"clock": 345, "reasons": 1})
+        assert "note='NVML does not tell a lock that was set before" in gpu.run(LOCK)
+
+    @pytest.mark.parametrize(
+        ("asked", "script", "said", "calls"),
+        [
+            ("1410", {}, "were held at 1410 MHz while this was measured; NVML does not tell", ["lock 1410 1410", "unlock 0 0"]),
+            ("base", {}, "were held at 1395 MHz", ["lock 1395 1395", "unlock 0 0"]),
+            ("base", {"base_clock.error": 3}, "not held at base, and only observed: its base clock is not told (", []),
+            ("1410", {"lock.error": 4}, "not held at 1410 MHz, and only observed: Insufficient Permissions", []),
+            ("1410", {"init.error": 9}, "not held at 1410, and only observed: NVML: Driver Not Loaded", []),
+        ],
+    )  # fmt: skip
+    def test_a_bench_holds_them_where_it_may_and_says_where_not(self, gpu, asked, script, said, calls):
+        gpu.script(script)
+        code = (
+            "from seatrial.loads.clock_lock import held_clocks; from seatrial.runtimes.choice import BackendChoice\n"
+            f"with held_clocks({asked!r}, BackendChoice('tensorrt')) as word: print(word.code, word.text)"
+        )
+        assert said in gpu.run(code)
+        assert [c for c in gpu.calls if "lock" in c] == calls
+
+    @pytest.mark.parametrize(("end", "code"), [("pass", 0), ("os.kill(os.getpid(), signal.SIGTERM)", -signal.SIGTERM)])
+    def test_a_block_within_another_gives_its_clock_back(self, gpu, end, code):
+        within = f"    with locked_clocks(n.used_device({{}}), 1200) as inner: print(inner); {end}\n"
+        process = gpu.start(LOCK + within)
+        out, _ = process.communicate(timeout=60)
+        assert process.returncode == code
+        assert out.count("held=True") == 2 or code
+        restored = [] if code else ["lock 1410 1410"]
+        assert [c for c in gpu.calls if "lock" in c] == ["lock 1410 1410", "lock 1200 1200", *restored, "unlock 0 0"]
+
     @pytest.mark.parametrize(
         ("end", "code"),
         [
@@ -211,6 +281,20 @@ def test_nvidias_own_library_without_a_device(tmp_path):
 def test_the_error_is_no_error_of_a_users():
     error = NvmlUnavailableError("no driver", "install one")
     assert (str(error), error.reason, error.cure) == ("no driver; install one", "no driver", "install one")
+
+
+@pytest.mark.parametrize(
+    ("asked", "backend", "said"),
+    [
+        ("fast", "tensorrt", "expected MHz, such as 1410, or base, got 'fast'"),
+        ("0", "tensorrt", "expected MHz"),
+        ("1410", "onnxruntime-cpu", "onnxruntime-cpu runs on no GPU of NVIDIA's"),
+        ("1410", "openvino-gpu", "openvino-gpu runs on no GPU of NVIDIA's"),
+    ],
+)
+def test_what_cannot_be_held_is_told_at_once(asked, backend, said):
+    with pytest.raises(UsageError, match=said), held_clocks(asked, BackendChoice(backend)):
+        pass
 
 
 class LibraryOfLocks:

@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from seatrial.errors import ExitCode, PlanError
-from seatrial.gate.budgets import _METRIC_OF_DROP, _METRIC_OF_ERROR
+from seatrial.gate.budgets import _METRIC_OF_ERROR, METRIC_OF_DROP
 from seatrial.plan.budgets import METRICS, Metric
 from seatrial.plan.load import plan_in_memory
 
@@ -71,7 +71,7 @@ def judges(metric, task):
         return task == "dense"
     if metric == "accuracy":
         return task in FIGURE and task != "dense"
-    return FIGURE.get(task) == _METRIC_OF_DROP[metric]
+    return FIGURE.get(task) == METRIC_OF_DROP[metric]
 
 
 @pytest.mark.parametrize(("metric", "task"), list(product(get_args(Metric), POSTS)))

@@ -72,6 +72,66 @@ def test_where_none_passes_it_is_said_and_where_nothing_is_asked_nothing():
     assert choice_said(record([failed])).startswith("no configuration")
 
 
+def decision(check, own, verdict="PASS", **fields):
+    return Decision(check=check, verdict=verdict, value=0.0, limit=1.0, reason="", cell=own.id, **fields)
+
+
+def judged(cells, *decisions):
+    return records.record(cells, kind="trial", decisions=decisions)
+
+
+def test_what_no_budget_judges_is_not_named_and_is_counted():
+    """A budget of batch 1 says nothing of batch 4, however fast that is."""
+    four, eight = cell(seconds=0.004, batch=4), cell(seconds=0.004, batch=8)
+    one = decision("latency p50 end_to_end batch=1", FP32)
+    parity = [decision("parity tensors", four), decision("cells run", eight).model_copy(update={"limit": None})]
+    found = judged([FP32, four, eight], one, *parity)
+    assert fastest_that_passes(found).cell.id == FP32.id
+    assert choice_said(found).endswith("; 2 faster configurations are left out, whose latency no budget judges")
+    failing = judged([FP32, four], one.model_copy(update={"verdict": "FAIL"}))
+    assert choice_said(failing) == (
+        "no configuration passes every budget: none is to be deployed by this trial; 1 configuration is left out, whose latency "
+        "no budget judges"
+    )
+
+
+def test_each_metric_that_has_a_budget_must_have_been_judged():
+    decisions = [
+        decision("latency p50 precision=fp32", FP32),
+        decision("peak_memory", FP32),
+        decision("peak_memory", INT8),
+    ]
+    assert fastest_that_passes(judged([FP32, INT8], *decisions)).cell.id == FP32.id
+    both = decision("latency p99 precision=int8", INT8)
+    assert fastest_that_passes(judged([FP32, INT8], *decisions, both)).cell.id == INT8.id
+    open_still = both.model_copy(update={"verdict": "INCONCLUSIVE"})
+    assert fastest_that_passes(judged([FP32, INT8], *decisions, open_still)).cell.id == FP32.id
+
+
+def test_what_others_are_held_against_needs_no_agreement_and_the_file_as_it_is_no_precision():
+    decisions = [
+        decision("latency p50", FP32),
+        decision("latency p50", INT8),
+        decision("agreement", INT8, "FAIL", against=FP32.id),
+        decision("computed_in precision=int8", INT8),
+    ]
+    assert fastest_that_passes(judged([FP32, INT8], *decisions)).cell.id == FP32.id
+
+
+def test_one_budget_on_how_right_the_answers_are_is_enough():
+    decisions = [decision("accuracy precision=fp32", FP32), decision("map_drop precision=int8", INT8)]
+    assert fastest_that_passes(judged([FP32, INT8], *decisions)).cell.id == INT8.id
+    compared = decision("regression new against old", FP32)
+    assert fastest_that_passes(judged([FP32, INT8], *decisions, compared)).cell.id == INT8.id
+
+
+def test_budgets_of_another_pipeline_are_not_asked_of_this_one():
+    maps = cell("maps", seconds=0.001)
+    decisions = [decision("miou_drop pipeline=maps", maps), decision("map_drop pipeline=new", FP32)]
+    assert fastest_that_passes(judged([FP32, maps], *decisions)).cell.id == maps.id
+    assert fastest_that_passes(judged([FP32, maps], decisions[1])).cell.id == FP32.id, "it has no budget at all"
+
+
 def test_of_errors_less_is_better():
     far, near = (
         cell(value=0.2, seconds=0.01, metric="AbsRel", precision="int8"),

@@ -20,6 +20,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -116,6 +117,7 @@ struct Operation {
 struct Graph {
     std::vector<Operation> operations;
     bool invalid = false;
+    std::thread::id thread;          // that captures it
 };
 
 struct Context {
@@ -220,7 +222,11 @@ int entered(const char* name, bool wants_context) {
     const auto fault = w.script.faults.find(name);
     if (fault != w.script.faults.end() && calls >= fault->second.skip && calls < fault->second.skip + fault->second.times)
         return fault->second.code;
-    if (w.lost) return 999;
+    if (w.lost) {
+        // Nothing is captured on it any more, and who goes on with another is not kept from anything.
+        for (Stream* each : w.streams) each->capture.reset();
+        return 999;
+    }
     if (w.sticky) return w.sticky;
     if (wants_context && !w.initialised) return 3;
     if (wants_context && !top()) return 201;
@@ -298,6 +304,18 @@ bool spoils(Stream& s) {
     if (!s.capture) return false;
     s.capture->invalid = true;
     return true;
+}
+
+// CU_STREAM_CAPTURE_MODE_THREAD_LOCAL; 2 is relaxed.
+thread_local int capture_mode = 1;
+
+// What may not be asked while this thread captures any stream, since it waits for the device or may; the capture is lost by it.
+bool prohibited() {
+    bool captures = false;
+    for (Stream* each : world().streams)
+        if (capture_mode != 2 && each->capture && each->capture->thread == std::this_thread::get_id())
+            captures = spoils(*each);
+    return captures;
 }
 
 int copy(void* handle, Address device, void* host, std::size_t bytes, bool to_device, std::unique_lock<std::mutex>& lock) {
@@ -500,6 +518,7 @@ API int cuMemGetInfo_v2(std::size_t* free, std::size_t* total) {
 
 API int cuMemAlloc_v2(Address* address, std::size_t bytes) {
     ENTER("cuMemAlloc", true);
+    if (prohibited()) return 900;
     if (!bytes) return 1;
     Address used = 0;
     for (auto& each : w.memory)
@@ -514,11 +533,13 @@ API int cuMemAlloc_v2(Address* address, std::size_t bytes) {
 
 API int cuMemFree_v2(Address address) {
     ENTER("cuMemFree", true);
+    if (prohibited()) return 900;
     return w.memory.erase(address) ? 0 : 1;
 }
 
 API int cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
     ENTER("cuMemHostAlloc", true);
+    if (prohibited()) return 900;
     if (!bytes) return 1;
     if (posix_memalign(memory, 4096, bytes)) return 2;
     std::memset(*memory, 0xcd, bytes);
@@ -528,6 +549,7 @@ API int cuMemHostAlloc(void** memory, std::size_t bytes, unsigned) {
 
 API int cuMemFreeHost(void* memory) {
     ENTER("cuMemFreeHost", true);
+    if (prohibited()) return 900;
     if (!w.pinned.erase(static_cast<char*>(memory))) return 1;
     std::free(memory);
     return 0;
@@ -591,6 +613,23 @@ API int cuPointerGetAttribute(void* value, int attribute, Address pointer) {
     return 0;
 }
 
+API int cuMemGetAddressRange_v2(Address* base, std::size_t* bytes, Address pointer) {
+    ENTER("cuMemGetAddressRange", true);
+    for (auto& [address, each] : w.memory)
+        if (pointer >= address && pointer < address + each.bytes.size()) {
+            *base = address;
+            *bytes = each.bytes.size();
+            return 0;
+        }
+    return 500;
+}
+
+API int cuThreadExchangeStreamCaptureMode(int* mode) {
+    ENTER("cuThreadExchangeStreamCaptureMode", false);
+    std::swap(*mode, capture_mode);
+    return 0;
+}
+
 API int cuStreamCreate(Stream** stream, unsigned) {
     ENTER("cuStreamCreate", true);
     *stream = new Stream;
@@ -642,6 +681,7 @@ API int cuStreamBeginCapture_v2(void* stream, int) {
     if (!s) return 400;
     if (s->capture || reinterpret_cast<std::uintptr_t>(stream) <= 1) return 900;
     s->capture = std::make_unique<Graph>();
+    s->capture->thread = std::this_thread::get_id();
     return 0;
 }
 
@@ -720,7 +760,7 @@ API int cuGraphGetNodes(Graph* graph, void**, std::size_t* count) {
 API int cuGraphInstantiateWithFlags(Graph** exec, Graph* graph, unsigned long long) {
     ENTER("cuGraphInstantiateWithFlags", true);
     if (!w.graphs.count(graph)) return 400;
-    *exec = new Graph{graph->operations, false};
+    *exec = new Graph{graph->operations, false, {}};
     w.execs.insert(*exec);
     return 0;
 }
@@ -780,6 +820,7 @@ API int cuModuleLoadDataEx(Module** module, const void* image, unsigned count, i
 
 API int cuModuleUnload(Module* module) {
     ENTER("cuModuleUnload", true);
+    if (prohibited()) return 900;
     if (!w.modules.erase(module)) return 400;
     delete module;
     return 0;
@@ -859,6 +900,7 @@ const std::map<std::string, void*>& functions() {
         PLAIN(cuMemHostAlloc), PLAIN(cuMemFreeHost), NAMED("cuMemHostGetDevicePointer", cuMemHostGetDevicePointer_v2),
         NAMED("cuMemcpyHtoDAsync", cuMemcpyHtoDAsync_v2), NAMED("cuMemcpyDtoHAsync", cuMemcpyDtoHAsync_v2),
         NAMED("cuMemcpyDtoDAsync", cuMemcpyDtoDAsync_v2), PLAIN(cuMemsetD8Async), PLAIN(cuPointerGetAttribute),
+        NAMED("cuMemGetAddressRange", cuMemGetAddressRange_v2), PLAIN(cuThreadExchangeStreamCaptureMode),
         PLAIN(cuStreamCreate), NAMED("cuStreamDestroy", cuStreamDestroy_v2), PLAIN(cuStreamSynchronize), PLAIN(cuStreamWaitEvent),
         PLAIN(cuStreamGetCtx), NAMED("cuStreamBeginCapture", cuStreamBeginCapture_v2), PLAIN(cuStreamEndCapture),
         PLAIN(cuEventCreate), NAMED("cuEventDestroy", cuEventDestroy_v2), PLAIN(cuEventRecord), PLAIN(cuEventQuery),

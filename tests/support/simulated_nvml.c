@@ -111,8 +111,9 @@ int nvmlDeviceGetMigMode(Gpu* gpu, unsigned* now, unsigned* next) {
 }
 int nvmlDeviceGetEnforcedPowerLimit(Gpu* gpu, unsigned* to) { (void)gpu; return whole_of("power_limit_mw", 300000, to); }
 int nvmlDeviceGetClockInfo(Gpu* gpu, int kind, unsigned* to) {
-    (void)gpu;
-    return kind == 1 ? whole_of("clock", 1980, to) : whole_of("memory_clock", 2619, to);
+    char key[16];
+    snprintf(key, sizeof key, "clock%d", (int)(gpu - gpus));
+    return kind == 1 ? whole_of("clock", number(key, 1980), to) : whole_of("memory_clock", 2619, to);
 }
 int nvmlDeviceGetMaxClockInfo(Gpu* gpu, int kind, unsigned* to) { (void)gpu; (void)kind; return whole_of("max_clock", 1980, to); }
 #ifndef OLD_DRIVER
@@ -134,6 +135,11 @@ int nvmlDeviceGetTotalEnergyConsumption(Gpu* gpu, unsigned long long* to) {
     const double period = number("period", 0.1);
     *to = (unsigned long long)(number("energy_base", 0) + floor(now_s() / period) * period * number("power_mw", 100000));
     return error_of("energy");
+}
+int nvmlDeviceGetDefaultApplicationsClock(Gpu* gpu, int kind, unsigned* to) {
+    (void)gpu;
+    (void)kind;
+    return whole_of("base_clock", 1395, to);
 }
 int nvmlDeviceSetGpuLockedClocks(Gpu* gpu, unsigned least, unsigned most) {
     (void)gpu;

@@ -259,7 +259,11 @@ class Runtime:
 
 
 class ICudaEngine:
-    streamable_weights_size = weight_streaming_budget_v2 = 10
+    weight_streaming_budget_v2 = 10
+
+    @property
+    def streamable_weights_size(self):
+        return 10 if "WEIGHT_STREAMING" in self._plan["flags"] else 0
 
     def _load(self, plan):
         import onnx

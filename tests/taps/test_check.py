@@ -73,6 +73,21 @@ def test_what_may_surprise_is_counted(tmp_path):
     )
 
 
+def test_boxes_before_nms_are_boxes_and_no_fewer_than_it_leaves(tmp_path):
+    fewer = {k.replace("results", "candidates"): v[:0] for k, v in BOXES.items()}
+    other = {"candidates.class_ids": np.array([1]), "candidates.scores": np.array([0.5])}
+    same = {k.replace("results", "candidates"): v for k, v in BOXES.items()}
+    for name, more in (("a", fewer), ("b", other), ("c", same)):
+        np.savez(tmp_path / f"{name}.npz", **BOXES, **more)
+    taps_json(tmp_path, {n: f"{n}.npz" for n in "abc"}, ["candidates", "results"])
+    notes = checked(tmp_path).notes
+    assert (
+        "candidates are no boxes in 1 of 3 images: b; write what NMS is given, with the fields of Detections" in notes
+    )
+    assert "candidates has fewer boxes than results in 1 of 3 images: a; write them in front of NMS" in notes
+    assert not any(": c" in note for note in notes)
+
+
 def _with_images(tmp_path, **changes):
     """Taps of photos a.png and sub/b.png, with their digests."""
     photos = tmp_path / "photos"

@@ -1,11 +1,14 @@
 """A trial whose answers fail looks into why, and says the mistake's name where it says that they fail."""
 
 import numpy as np
+import onnx
 import pytest
 import records
+from onnx import TensorProto, helper, numpy_helper
 
 from seatrial.history.records import Decision
 from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.report.html import render
 from seatrial.trial.explain import _not_looked_into, _with_reason
 from seatrial.trial.run import run_trial
 
@@ -82,3 +85,59 @@ def test_a_trial_that_passes_looks_into_nothing(colours):
     outcome = run_trial(plan_of(colours, "{extends: baseline}"), colours.folder / "results")
     assert not [d for d in outcome.record.decisions if d.verdict == "FAIL"]
     assert outcome.record.diagnoses == ()
+
+
+def of_two_large_weights(path):
+    """Six classes of an image's pixels. Two weights of each take each other back on a picture of one colour, and are so large that
+    8 bits leave nothing of the others, which decide."""
+    w = np.random.default_rng(3).normal(0, 0.2, (3 * 8 * 8, 6)).astype(np.float32)
+    w[:2] = [[1000.0], [-1000.0]]
+    constants = {"w": w}
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["f"], "/flatten"),
+        helper.make_node("MatMul", ["f", "w"], ["z"], "/head/MatMul"),
+        helper.make_node("Sigmoid", ["z"], ["y"], "/head/Sigmoid"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 6])],
+        [numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
+def in_two_precisions(colours):
+    of_two_large_weights(colours.folder / "model.onnx")
+    return colours.load(
+        images="images",
+        pipelines="{only: {model: model.onnx, preprocess: {size: [8, 8], mode: stretch}, "
+        "postprocess: {task: classify, activation: softmax, top_k: 3}}}",
+        matrix="{backends: [onnxruntime-cpu], precisions: [fp32, int8], batch_sizes: [1], threads: [1]}",
+        parity="{}",
+        budgets="[{metric: agreement, min: 90%}]",
+    )
+
+
+@pytest.mark.slow
+def test_of_one_model_in_two_precisions_the_node_is_named(colours):
+    outcome = run_trial(in_two_precisions(colours), colours.folder / "results")
+    (found,) = outcome.record.diagnoses
+    assert found.inside is not None
+    assert found.inside.jumps[0].node == "/head/MatMul"
+    failed = [d for d in outcome.record.decisions if d.verdict == "FAIL"]
+    assert failed
+    assert all("; inside the model, first at MatMul /head/MatMul" in d.reason for d in failed)
+    assert "/head/MatMul" in render(outcome.run)
+
+
+@pytest.mark.slow
+def test_where_no_time_is_left_for_that_it_is_said(colours, monkeypatch):
+    monkeypatch.setattr("seatrial.trial.explain.TIME_S", 10.0)
+    outcome = run_trial(in_two_precisions(colours), colours.folder / "results")
+    (found,) = outcome.record.diagnoses
+    assert found.inside is None
+    (warning,) = [w for w in outcome.record.warnings if w.code == "inside-not-searched"]
+    assert warning.text.startswith(f"{found.candidate}: both models were not searched for the node that differs: ")
+    assert "were left, which is too little" in warning.text

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import onnx
 from onnx import numpy_helper
+from PIL import Image, ImageOps
 
 from faulty.injections.injection import Injection, Setting, after, step
 from faulty.injections.model import edited
-from faulty.pipelines import infer_of
+from faulty.pipelines import infer_of, resize_of
 from faulty.tasks import REPOSITORY
 from faulty.way import Array
 
@@ -105,6 +106,41 @@ def equalised(image: Array) -> Array:
     return cv2.cvtColor(lab, cv2.COLOR_LAB2BGR)
 
 
+def whole_histogram(image: Array) -> Array:
+    ycc = cv2.cvtColor(image, cv2.COLOR_BGR2YCrCb)
+    ycc[..., 0] = cv2.equalizeHist(ycc[..., 0])
+    return cv2.cvtColor(ycc, cv2.COLOR_YCrCb2BGR)
+
+
+def contrast(cutoff: float):
+    def stretched(image: Array) -> Array:
+        return np.asarray(ImageOps.autocontrast(Image.fromarray(image), cutoff=cutoff))
+
+    return after("decode", stretched)
+
+
+def to_linear(levels: Array) -> Array:
+    s = levels.astype(np.float32) / 255
+    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
+
+
+def linear_light(by: int):
+    """The resize works on light, not on sRGB's levels."""
+
+    def resized(image: Array, size_hw: tuple[int, int]) -> Array:
+        light = np.clip(cv2.resize(to_linear(image), size_hw[::-1], interpolation=by), 0, 1)
+        srgb = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+        return np.round(255 * srgb).astype(np.uint8)
+
+    return step("resize", lambda s: resize_of(s.task, by=resized))
+
+
+def white_balanced(image: Array) -> Array:
+    """Grey world."""
+    means = image.reshape(-1, 3).mean(axis=0)
+    return np.clip(image * (means.mean() / np.maximum(means, 1)), 0, 255).astype(np.uint8)
+
+
 def noisy_tensor(tensor: Array) -> Array:
     rng = np.random.default_rng(int(np.abs(tensor).sum()) % 2**32)
     return (tensor + rng.normal(0, 0.05 * tensor.std(), tensor.shape)).astype(np.float32)
@@ -130,5 +166,11 @@ OUTSIDE = (
     _outside("hue", after("decode", hue)),
     _outside("recompressed", after("decode", again)),
     _outside("equalised", after("decode", equalised)),
+    _outside("equalised-whole", after("decode", whole_histogram)),
+    _outside("auto-contrast", contrast(0)),
+    _outside("auto-contrast-2", contrast(2)),
+    _outside("linear-light", linear_light(cv2.INTER_LINEAR)),
+    _outside("linear-light-area", linear_light(cv2.INTER_AREA)),
+    _outside("white-balanced", after("decode", white_balanced)),
     _outside("noisy-tensor", after("tensor", noisy_tensor)),
 )

@@ -41,7 +41,9 @@ def write_taps(
 
 
 def arrays(trace: Trace, stages: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """By the format's keys."""
+    """By the format's keys; an image of levels between whole ones is none of its stages."""
+    if trace.resized.dtype != np.uint8:
+        stages = tuple(s for s in stages if s != "resized")
     pictures = {"decoded": trace.decoded, "resized": trace.resized, "input": trace.tensor}
     found = {key: value for key, value in pictures.items() if key in stages}
     if "outputs" in stages:

@@ -48,7 +48,6 @@ cdef class Driver:
 cdef class Context:
     cdef SharedContext shared
     cdef readonly Driver driver
-    cdef list entered
 
 
 cdef class Stream:
@@ -56,3 +55,5 @@ cdef class Stream:
     cdef const CStream* stream
     cdef readonly Context context
     cdef object owner
+    # Of a capture: what it launches and moves.
+    cdef list captured

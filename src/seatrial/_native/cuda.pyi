@@ -104,6 +104,8 @@ class Context:
         """Waits for all that was asked of the device in this context, by whomever."""
     def pointer_device(self, pointer: int) -> int | None:
         """The device on which memory lies; None for the host's, whether CUDA knows it or not."""
+    def allocated_bytes(self, pointer: int, nbytes: int) -> int:
+        """How much of `nbytes` is allocated from there on; all where the driver does not tell."""
     def is_pinned(self, pointer: int) -> bool:
         """Whether CUDA knows memory of the host, so that the device copies from and to it by itself."""
     def __enter__(self) -> Self: ...
@@ -138,8 +140,9 @@ class Stream:
         """Every byte."""
     def begin_capture(self) -> None:
         """What this thread asks of the stream is kept for a graph instead of done, until end_capture()."""
-    def end_capture(self) -> Graph:
-        """CudaError where something could not be captured; ValueError where nothing was."""
+    def end_capture(self, kept: object = None) -> Graph:
+        """kept: whatever else the graph needs for as long as it lives. CudaError where something could not be captured;
+        ValueError where nothing was."""
 
 class Event:
     """timed: it has a time. sleeps: waiting for it gives the core away."""
@@ -177,10 +180,14 @@ class PinnedBuffer:
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 class Graph:
-    """What a stream captured, ready to be launched. What it reads and writes must be kept alive by the caller."""
+    """What a stream captured, ready to be launched.
+
+    It keeps the kernels that were launched on that Stream object and the memory that was named to it; what a library enqueued by
+    the stream's handle, by `kept`.
+    """
 
     context: Context
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, kept: object = None) -> None:
         """Ends the stream's capture, as Stream.end_capture()."""
     @property
     def nodes(self) -> int: ...

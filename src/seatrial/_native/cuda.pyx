@@ -61,6 +61,8 @@ cdef extern from "cuda/objects.hpp" namespace "seatrial::cuda" nogil:
     int _device_count "seatrial::cuda::device_count"(const CDriver& driver) except +raise_error
     CFacts _device_facts "seatrial::cuda::device_facts"(const CDriver& driver, int ordinal) except +raise_error
     CPointerFacts _pointer_facts "seatrial::cuda::pointer_facts"(const CContext& context, Address pointer) except +raise_error
+    size_t _allocated "seatrial::cuda::allocated_bytes"(
+        const CContext& context, Address pointer, size_t size) except +raise_error
     void _push "seatrial::cuda::push"(const CContext& context) except +raise_error
     void _pop "seatrial::cuda::pop"(const CContext& context) except +raise_error
     cdef cppclass CEvent "seatrial::cuda::Event":
@@ -243,7 +245,6 @@ cdef class Device:
 cdef class Context:
     def __cinit__(self, int ordinal=0, Driver driver=None):
         self.driver = _driver(driver)
-        self.entered = []
         cdef const CDriver* c = self.driver.driver
         cdef CContext* made
         with nogil:
@@ -273,6 +274,12 @@ cdef class Context:
         with nogil:
             facts = _pointer_facts(self.shared.get()[0], pointer)
         return facts.ordinal if facts.known and facts.on_device else None
+
+    def allocated_bytes(self, Address pointer, size_t nbytes) -> int:
+        cdef size_t found
+        with nogil:
+            found = _allocated(self.shared.get()[0], pointer, nbytes)
+        return found
 
     def is_pinned(self, Address pointer) -> bool:
         cdef CPointerFacts facts
@@ -326,29 +333,39 @@ cdef class Stream:
         with _Host(source, False) as host:
             _same_size(there.bytes, host.nbytes)
             _copy_to_device(self, there.address, host)
+        self._keep(to, source)
 
     def copy_to_host(self, to, source) -> None:
         cdef _Span here = _span(source, False)
         with _Host(to, True) as host:
             _same_size(host.nbytes, here.bytes)
             _copy_to_host(self, host, here.address)
+        self._keep(to, source)
 
     def copy_on_device(self, to, source) -> None:
         cdef _Span there = _span(to, True), here = _span(source, False)
         _same_size(there.bytes, here.bytes)
         with nogil:
             self.stream.copy_on_device(there.address, here.address, there.bytes)
+        self._keep(to, source)
 
     def fill(self, to, unsigned char value) -> None:
         cdef _Span there = _span(to, True)
         with nogil:
             self.stream.fill(there.address, value, there.bytes)
+        self._keep(to)
 
     def begin_capture(self) -> None:
         self.stream.begin_capture()
+        self.captured = []
 
-    def end_capture(self) -> Graph:
-        return Graph(self)
+    def end_capture(self, kept=None) -> Graph:
+        return Graph(self, kept)
+
+    # A graph launches kernels and moves memory by their addresses, long after.
+    def _keep(self, *used) -> None:
+        if self.captured is not None:
+            self.captured.extend(used)
 
 
 cdef int _same_size(to, source) except -1:
@@ -495,13 +512,17 @@ cdef class PinnedBuffer:
         PyBuffer_FillInfo(view, self, self.memory.data(), self.memory.bytes(), False, flags)
 
 
+# What it launches must outlive it, also where a collection ends both.
+@cython.no_gc_clear
 cdef class Graph:
     cdef CGraph* graph
     cdef readonly Context context
     cdef object kept
 
-    def __cinit__(self, Stream stream not None):
+    def __cinit__(self, Stream stream not None, kept=None):
         self.context = stream.context
+        self.kept = stream.captured, kept
+        stream.captured = None
         with nogil:
             self.graph = new CGraph(stream.stream[0])
 
@@ -559,6 +580,7 @@ cdef class Function:
         cdef string name = self.name.encode()
         with nogil:
             _launch(stream.stream[0], self.function, name, grid_size, block_size, shared_bytes, addresses.data())
+        stream._keep(self, *arguments)
 
 
 cdef bytes _value(argument):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import PythonWork, Work
@@ -212,6 +213,31 @@ def check_feeds(model: Path, known: Sequence[str], feeds: Mapping[str, Any]) -> 
         )
 
 
-def bound_key(array: npt.NDArray[Any]) -> tuple[int, tuple[int, ...], str]:
-    """Identity of an array's memory: bind again only where this changes. To be kept only where binding copies nothing."""
-    return array.__array_interface__["data"][0], array.shape, array.dtype.str
+# Address, shape, strides, type with its byte order.
+BoundKey = tuple[int, tuple[int, ...], tuple[int, ...], str]
+
+
+def bound_key(array: npt.NDArray[Any]) -> BoundKey:
+    """Identity of an array's memory as it is read: bind again only where this changes. To be kept only where binding copies
+    nothing."""
+    return array.__array_interface__["data"][0], array.shape, array.strides, array.dtype.str
+
+
+def check_array(spec: TensorSpec, array: npt.NDArray[Any]) -> None:
+    """CellError where a runtime that is told an address, a type and a shape would read something else, or refuse it in its own
+    words. Types that NumPy has no name for, and shapes of unknown rank, are the runtime's own to judge."""
+    fits = len(spec.shape) == array.ndim and all(d in (None, n) for d, n in zip(spec.shape, array.shape, strict=True))
+    if spec.dtype in np.sctypeDict and array.dtype.name != spec.dtype:
+        problem = f"expected {spec.dtype}, got {array.dtype.name}; give array.astype('{spec.dtype}')"
+    elif spec.shape and not fits:
+        expected = ", ".join("?" if d is None else str(d) for d in spec.shape)
+        problem = (
+            f"expected shape [{expected}], got {list(array.shape)}; the stage in front of the model is to make that"
+        )
+    elif not array.flags.c_contiguous:
+        problem = f"expected a contiguous array, got strides {array.strides}; give np.ascontiguousarray(array)"
+    elif not array.dtype.isnative:
+        problem = f"expected this machine's byte order, got {array.dtype.str}; give array.astype('{array.dtype.name}')"
+    else:
+        return
+    raise CellError(f"input {spec.name}: {problem}")

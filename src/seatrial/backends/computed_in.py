@@ -11,6 +11,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from seatrial.model.products import is_product
+from seatrial.runtimes.told import UNTOLD
+
 _NAMES = {
     **dict.fromkeys(("float", "f32"), "fp32"),
     **dict.fromkeys(("float16", "f16"), "fp16"),
@@ -29,16 +32,18 @@ def of_profile(path: Path, provider: str = "") -> dict[str, int]:
     """
     events: Iterable[Mapping[str, Any]] = json.loads(path.read_text("utf-8"))
     found: Counter[str] = Counter()
-    seen: set[str] = set()
+    seen: set[tuple[str, str]] = set()
     for event in events:
         given = event.get("args", {})
         operator, name = given.get("op_name", ""), event.get("name", "")
-        if not name.endswith("_kernel_time") or not _is_product(operator) or name in seen:
+        # Two bodies may name a node alike.
+        kernel = (name, str(given.get("node_index", "")))
+        if not name.endswith("_kernel_time") or not is_product(operator) or kernel in seen:
             continue
-        seen.add(name)
+        seen.add(kernel)
         types = [next(iter(t)) for t in given.get("input_type_shape", []) if t]
         # It takes floats and quantises them itself.
-        kind = "int8" if operator.startswith("Dynamic") else _NAMES.get(types[0], types[0]) if types else "unknown"
+        kind = "int8" if operator.startswith("Dynamic") else _NAMES.get(types[0], types[0]) if types else UNTOLD
         ran_on = given.get("provider", provider)
         found[f"{kind} on {ran_on}" if provider and ran_on != provider else kind] += 1
     return dict(found)
@@ -50,14 +55,16 @@ def of_runtime_model(model: Any) -> dict[str, int]:
     for operator in model.get_ops():
         about = operator.get_rt_info()
         layer, precision = (_text(about, key) for key in ("layerType", "runtimePrecision"))
-        if _is_product(layer):
+        if is_product(layer):
             found[_NAMES.get(precision, precision)] += 1
     return dict(found)
 
 
-def _is_product(operator: str) -> bool:
-    """Convolutions and matrix products, fused, quantised or by another layout; not what only converts."""
-    return any(word in operator for word in ("Conv", "Gemm", "MatMul", "FullyConnected")) and "Convert" not in operator
+def with_untold(told: Mapping[str, int], products: int) -> dict[str, int]:
+    """With the file's products that a runtime does not speak of: what it fuses into another kernel, say. By their number alone:
+    one that it makes several of may stand for another."""
+    missing = products - sum(told.values())
+    return {**told, UNTOLD: told.get(UNTOLD, 0) + missing} if missing > 0 else dict(told)
 
 
 def _text(about: Any, key: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy.typing as npt
 
-from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.base import BoundKey, Closing, OpenOptions, TensorSpec, bound_key, check_array, check_feeds
 from seatrial.backends.computed_in import of_runtime_model
 from seatrial.backends.openvino_joins import wrong_joins
 from seatrial.backends.reasons import last_line
@@ -32,7 +32,7 @@ class OpenVinoBackend(Closing):
         self._outputs = [_spec(port, options.input_shapes) for port in compiled.outputs]
         self._input_names = [i.name for i in self._inputs]
         self._known = set(self._input_names)
-        self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
+        self._bound: dict[str, BoundKey] = {}
 
     @classmethod
     def open(cls, model: Path, options: OpenOptions) -> Self:
@@ -65,6 +65,12 @@ class OpenVinoBackend(Closing):
                 f"{cls.name}: asked for {wanted} arithmetic, but OpenVINO would compute in {precision} on this device; set "
                 f"inference_precision to {precision}, or leave it out for f32"
             )
+        for asked, what, has in _asked_and_had(options, compiled):
+            if asked != has:
+                raise BackendUnavailableError(
+                    f"{cls.name}: asked for {what} {asked}, but OpenVINO would have {has} on this device; leave {what} out, or "
+                    "give the cell that many threads"
+                )
         if joins := wrong_joins(network, compiled, cls.device):
             raise ModelError(
                 f"OpenVINO {ov.__version__.split('-')[0]} answers wrong: what {short_list(joins, 3)} joins for a convolution "
@@ -107,16 +113,15 @@ class OpenVinoBackend(Closing):
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
         if feeds.keys() != self._known:
             check_feeds(self._model, self._input_names, feeds)
-        for name, array in feeds.items():
-            key = bound_key(array)
-            if self._bound.get(name) != key:
-                # What cannot be written to is not taken as it is, and is copied at each run.
-                own = array.flags.writeable
-                self.request.set_input_tensor(self._input_names.index(name), self._tensor(array, shared_memory=own))
-                self._bound.pop(name, None)
-                if self.in_place and own:
-                    self._bound[name] = key
         try:
+            for name, array in feeds.items():
+                key = bound_key(array)
+                if self._bound.get(name) != key:
+                    self._bound.pop(name, None)
+                    self._bind(self._input_names.index(name), array)
+                    # What cannot be written to is not taken as it is, and is copied at each run.
+                    if self.in_place and array.flags.writeable:
+                        self._bound[name] = key
             self.request.infer()
         except RuntimeError as e:
             raise CellError(f"OpenVINO failed in a run: {last_line(e)}", refusal=True) from e
@@ -126,8 +131,8 @@ class OpenVinoBackend(Closing):
         import openvino as ov
 
         get = self.compiled.get_property
-        hint = {"hint": str(self._options.settings["hint"])} if "hint" in self._options.settings else {}
-        return hint | {
+        return {
+            "hint": _hint_of(self.compiled),
             "runtime": f"openvino {ov.__version__.split('-')[0]}",
             "device": ", ".join(get("EXECUTION_DEVICES")),
             "inference_precision": _type_name(get("INFERENCE_PRECISION_HINT")),
@@ -141,6 +146,10 @@ class OpenVinoBackend(Closing):
 
     def close(self) -> None:
         self.request = self.compiled = None
+
+    def _bind(self, index: int, array: npt.NDArray[Any]) -> None:
+        check_array(self._inputs[index], array)
+        self.request.set_input_tensor(index, self._tensor(array, shared_memory=array.flags.writeable))
 
 
 class OpenVinoGpuBackend(OpenVinoBackend):
@@ -162,6 +171,20 @@ def _spec(port: Any, wanted: Collection[str]) -> TensorSpec:
     names = sorted(port.get_names(), key=lambda n: (n not in wanted, n)) or [port.node.friendly_name]
     name = names[0]
     return TensorSpec(name, shape, port.element_type.to_dtype().name)
+
+
+def _asked_and_had(options: OpenOptions, compiled: Any) -> Iterator[tuple[str, str, str]]:
+    """What was asked for by number or name, the option, and what OpenVINO says that it has."""
+    streams, hint = options.settings.get("streams"), str(options.settings.get("hint", "none"))
+    if isinstance(streams, int):
+        yield str(streams), "streams", str(compiled.get_property("NUM_STREAMS"))
+    if hint != "none":
+        yield hint, "hint", _hint_of(compiled)
+
+
+def _hint_of(compiled: Any) -> str:
+    """'latency', 'throughput' or the like; OpenVINO has one whoever chose it."""
+    return str(compiled.get_property("PERFORMANCE_HINT")).rpartition(".")[2].lower()
 
 
 def _type_name(value: Any) -> str:

@@ -94,10 +94,18 @@ def _no_answer(backend: Backend, outputs: Any) -> str:
         fits = len(spec.shape) == array.ndim and all(
             d in (None, n) for d, n in zip(spec.shape, array.shape, strict=True)
         )
-        if np.dtype(spec.dtype).kind != array.dtype.kind or (spec.shape and not fits):
+        if not _is_called(array.dtype, spec.dtype) or (spec.shape and not fits):
             got = f"{array.dtype.name}{list(array.shape)}"
             return f"output {spec.name} as {got}, and by its outputs() it is {spec.dtype}{list(spec.shape) or ''}"
     return ""
+
+
+def _is_called(dtype: np.dtype[Any], said: str) -> bool:
+    try:
+        return np.dtype(said) == dtype
+    except TypeError:
+        # NumPy has no such type by itself, such as bfloat16.
+        return dtype.name == said
 
 
 def availability(name: str) -> Availability:

@@ -8,7 +8,8 @@ from seatrial.errors import BackendUnavailableError, UsageError
 from seatrial.machine.environment import usable_cores
 from seatrial.runtimes import openvino
 from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
-from seatrial.runtimes.names import problem_of
+from seatrial.runtimes.names import problem_of, third_party
+from seatrial.runtimes.options import option_problems, unfit, unmet_by_run
 from seatrial.runtimes.settings import problems_of
 
 
@@ -39,15 +40,26 @@ def check_name(backend: str | BackendChoice) -> BackendChoice:
 
 
 def misfits(choice: BackendChoice) -> dict[str, str]:
-    """What is wrong with each option, by its name: what the backend does not take, and what this machine has not."""
-    found = problems_of(choice.backend, takes(choice.backend), choice.options)
+    """What is wrong with each option, by its name: what the backend does not take, and what this machine has not. Of seatrial's
+    own it is what a plan is told."""
+    if choice.backend in third_party():
+        found = problems_of(choice.backend, takes(choice.backend), choice.options)
+    else:
+        found = option_problems(choice.backend, choice.options)
     streams, cores = choice.options.get("streams"), len(usable_cores())
     if "streams" not in found and choice.backend in openvino.SETTINGS and isinstance(streams, int) and streams > cores:
         found["streams"] = (
             f"expected at most {cores}, the cores that this process may use, got {streams}: each stream computes on a core of "
             "its own; give fewer, or auto"
         )
-    return found
+    return found or unfit(choice.backend, choice.options)
+
+
+def check_runs(choice: BackendChoice) -> BackendChoice:
+    """UsageError for options that have no effect where whole runs are timed: a record would claim them all the same."""
+    for name, why in unmet_by_run(choice.backend, choice.options).items():
+        raise UsageError(f"{choice.backend}, option {name}: {why}", option="backend")
+    return choice
 
 
 def check_backend(backend: str | BackendChoice) -> BackendChoice:

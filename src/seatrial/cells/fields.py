@@ -7,9 +7,10 @@ import numpy.typing as npt
 
 from seatrial.cells.engines import StageEngines
 from seatrial.cells.measure import MeasureAnswer, MeasureTask
-from seatrial.history.records import EngineComparison, Measured, Measurement, said_of_types
+from seatrial.history.records import EngineComparison, Measured, Measurement, mostly_in, said_of_types
 from seatrial.jobs.summarise import changed_kernels, exact, measurement_of, not_converged, unaccounted_time
 from seatrial.jobs.workload import Workload
+from seatrial.runtimes.told import UNTOLD
 from seatrial.stages import PIPELINE_STAGES
 from seatrial.stats.sample import CONFIDENCE, percentile_estimate
 from seatrial.warning import Warning
@@ -40,20 +41,25 @@ def cell_measurement(
     if answer.engines_problem:
         said = f"native and reference kernels could not be compared: {answer.engines_problem}"
         warnings.append(Warning("engine-comparison", said))
-    # Of a reference cell alone the floor is measured.
-    warnings.append(_computed_otherwise(task.workload, m, is_reference=bool(task.floor)))
     if answer.computed_problem:
         said = f"nobody knows in which type the products compute: {answer.computed_problem}"
         warnings.append(Warning("computed-unknown", said))
+    else:
+        # Of a reference cell alone the floor is measured.
+        warnings.append(_computed_otherwise(task.workload, m, is_reference=bool(task.floor)))
     return m, tuple(filter(None, warnings))
 
 
 def _computed_otherwise(w: Workload, m: Measurement, is_reference: bool) -> Warning | None:
-    """Of fp32, the file as it is, only where the file is float32."""
-    precision, share = w.precision, m.share_as_asked(w.precision)
-    if (precision == "fp32" and w.model_info.weights) or share is None or share >= 0.5:
+    """Of fp32, the file as it is, only where the file is float32, and a type is told."""
+    precision, found = w.precision, mostly_in(m.computed_in, w.precision)
+    if not found or (precision == "fp32" and (w.model_info.weights or found == UNTOLD)):
         return None
-    said = f"asked for {precision}, and {said_of_types(m.computed_in)}: what was measured is not that precision's speed"
+    said = f"asked for {precision}, and {said_of_types(m.computed_in)}"
+    if found == UNTOLD:
+        said += ": what was measured may be another precision's speed"
+        return Warning("computed-unknown", said, "see what the runtime's own profiler says of its kernels")
+    said += ": what was measured is not that precision's speed"
     said += ", and it is the reference that other cells are judged against" if is_reference else ""
     cure = "name a backend that has kernels for it, or leave the precision out"
     asked = w.backend.options.get("inference_precision")

@@ -83,11 +83,12 @@ def why_skipped(
 def _without_kernels(backend: str, precision: str) -> str:
     if backend == "onnxruntime-cpu" and precision == "bf16":
         return "ONNX Runtime's CPU provider has no bfloat16 kernels, and refuses the model; openvino-cpu runs it"
-    if backend.startswith("onnxruntime") and precision == "fp8":
+    if backend == "onnxruntime-cpu" and precision == "fp8":
         return (
-            "ONNX Runtime computes fp8 models in float32, and its optimiser drops a Relu before a float8 tensor, so that "
-            "answers are wrong; openvino-cpu runs them"
+            "ONNX Runtime's CPU provider computes fp8 models in float32, and its optimiser drops a Relu before a float8 "
+            "tensor, so that answers are wrong; openvino-cpu runs them"
         )
-    if backend in ("tensorrt", "tensorrt-rtx") and precision == "int8-u8":
+    # ONNX Runtime's providers of that name hand the model to the same parser.
+    if backend.removeprefix("onnxruntime-") in ("tensorrt", "tensorrt-rtx") and precision == "int8-u8":
         return "TensorRT reads uint8 as int8, so that all above 127 is lost; it runs the signed form, int8"
     return ""

@@ -13,12 +13,15 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass
 
 from seatrial._native.timing import PythonWork, StageSamples
+from seatrial.backends.computed_in import with_untold
 from seatrial.cells.engines import StageEngines, compare_engines
 from seatrial.jobs.child import pin
 from seatrial.jobs.job import Job, Tell
 from seatrial.jobs.opened import OpenedPipeline, build, open_pipeline
 from seatrial.jobs.shared import FD_VARIABLE, SharedSamples
 from seatrial.jobs.workload import STRICT, OpenedFacts, PipelineWorkload, Stopping, Timing, timing_of
+from seatrial.model.file import FAKE_SUFFIX
+from seatrial.model.products import count_products
 from seatrial.pipeline.decoders import has_two_engines
 from seatrial.plan import pipelines
 from seatrial.stages import PIPELINE_STAGES, kernel_column
@@ -104,6 +107,7 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
         computed, untold = {}, ""
         try:
             computed = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
+            computed = with_untold(computed, 0 if w.model.endswith(FAKE_SUFFIX) else count_products(Path(w.model)))
         except Exception as e:  # as above
             untold = f"{type(e).__name__}: {str(e)[:200]}"
         return MeasureAnswer(

@@ -16,7 +16,7 @@ from typing import Any
 
 from seatrial.backends.catalogue import takes
 from seatrial.cells import variant
-from seatrial.cells.checks import check_backend, check_threads
+from seatrial.cells.checks import check_backend, check_name, check_runs, check_threads
 from seatrial.cells.matrix import Cell
 from seatrial.cells.measure import MeasureTask
 from seatrial.cells.preflight import Ready
@@ -248,7 +248,7 @@ def pipeline_cell(
 def _choice(matrix: Matrix, backend: str | BackendChoice | None) -> BackendChoice:
     """The matrix's first; or the one that the plan calls so; or a backend with options, as a command gives it."""
     if backend is None:
-        return check_backend(matrix.choices[0])
+        return check_backend(check_runs(matrix.choices[0]))
     named = next((c for c in matrix.choices if c.label == backend), None)
     if named is None and isinstance(backend, str) and problem_of(named_in(backend)):
         names = list(dict.fromkeys((*matrix.backend_names, *known_names())))
@@ -257,4 +257,4 @@ def _choice(matrix: Matrix, backend: str | BackendChoice | None) -> BackendChoic
             f"{did_you_mean(backend, names)}",
             option="backend",
         )
-    return check_backend(named or backend)
+    return check_backend(check_runs(check_name(named or backend)))

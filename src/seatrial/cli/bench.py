@@ -127,6 +127,14 @@ def bench(
             "--max-latency-growth", metavar="N%/h[@p99]", help="Of a soak's p50: the most allowed, such as 2%/h."
         ),
     ] = "",
+    lock_clocks: Annotated[
+        str,
+        typer.Option(
+            "--lock-clocks",
+            metavar="MHZ|base",
+            help="Hold the GPU's clock meanwhile, where that is permitted; else it is observed.",
+        ),
+    ] = "",
     shape: ShapeOption = None,
     mix: Annotated[
         list[str] | None,
@@ -161,7 +169,8 @@ def bench(
     thread_counts = several("--threads", threads, lambda t: count("--threads", t), str) if threads else [None]
     loads = loads_of(LoadOptions(scenario, clients, thread_counts, rate, arrivals, gap, find_rate, latency_bound, mix))
     soak_plan = soak_of(soak, max_memory_growth, max_latency_growth, max_time, percentile)
-    sweep = Sweep(loads, seconds, tuple(percentile_of("--percentile", p)[0] for p in percentile or ()), seed, soak_plan)
+    asked = tuple(percentile_of("--percentile", p)[0] for p in percentile or ())
+    sweep = Sweep(loads, seconds, asked, seed, soak_plan, lock_clocks)
     out = console(quiet, json)
     with new_run(results, machine_name()) as run, out.status("checking") as status:
         options: dict[str, Any] = {

@@ -10,7 +10,6 @@ import typer
 from rich.text import Text
 
 from seatrial.cli.output import console, shown, write_json
-from seatrial.cli.parity_inside import look_inside
 from seatrial.cli.parity_models import parity_of_models
 from seatrial.cli.shell import (
     AllowCodeOption,
@@ -88,6 +87,7 @@ def parity(
     from seatrial.diagnosis.run import candidate_of, run_parity
     from seatrial.history.files import write_named
     from seatrial.history.run_folder import new_run
+    from seatrial.localise.sides import look_inside
     from seatrial.machine.environment import machine_name
     from seatrial.plan import load_plan
     from seatrial.report.parity_page import parity_page

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.backends.catalogue import has_native_loop
-from seatrial.cells.checks import check_backend, check_name, check_threads
+from seatrial.cells.checks import check_backend, check_name, check_runs, check_threads
 from seatrial.cells.inputs import model_alone
 from seatrial.cells.preflight import Ready
 from seatrial.cells.prepare import cell_inputs, pipeline_cell
@@ -49,7 +49,7 @@ def model_side(
         UsageError: more threads than cores.
     """
     check_threads(threads)
-    choice = check_name(backend)
+    choice = check_runs(check_name(backend))
     info = inspect_model(model)
     if model.name.endswith(FAKE_SUFFIX):
         choice = BackendChoice("fake")

@@ -179,7 +179,25 @@ def as_device_array(
             f"expected an array in C order, got strides {array.strides} bytes for shape {list(array.shape)} of {array.dtype}; "
             "make it contiguous (torch: .contiguous(), cupy: ascontiguousarray)"
         )
+    if array.size:
+        _check_extent(array, context)
     return array
+
+
+def _check_extent(array: DeviceArray, context: Context) -> None:
+    """Its library may say anything: a copy of more than is there reads another's memory, or ends the context."""
+    spans = [(n - 1) * s for n, s in zip(array.shape, array.strides, strict=True)]
+    low, high = sum(s for s in spans if s < 0), sum(s for s in spans if s > 0) + array.dtype.itemsize
+    first = array.pointer + low
+    if first < 0 or context.pointer_device(first) != context.ordinal:
+        raise ValueError(
+            f"expected memory from the array's first element on, got strides {array.strides} bytes that lead out of it"
+        )
+    if (there := context.allocated_bytes(first, high - low)) < high - low:
+        raise ValueError(
+            f"expected memory of {high - low} bytes for shape {list(array.shape)} of {array.dtype}, got an allocation that has "
+            f"{there} from there on; was it freed, or is its shape another's?"
+        )
 
 
 def _from_dlpack(given: Any, context: Context, stream: Stream | None) -> DeviceArray:

@@ -23,16 +23,18 @@ class Slot:
     """One request in flight. compute: a captured graph, or a function that enqueues on the stream whose handle it is given.
 
     The function may give False where it failed, as TensorRT's execute_async_v3 does. Host memory is pinned (PinnedBuffer), or
-    the driver stages it, which takes longer and waits.
+    the driver stages it, which takes longer and waits. owner: whatever else must live as long as the request does.
     """
 
     compute: Graph | Callable[[int], object]
     to_device: Sequence[tuple[Memory, HostMemory]] = ()
     to_host: Sequence[tuple[HostMemory, Memory]] = ()
+    owner: object = None
 
 
 def captured(stream: Stream, enqueue: Callable[[int], object]) -> Graph:
-    """What `enqueue` asks of the stream, as a graph. Run it once before: what loads or allocates cannot be captured.
+    """What `enqueue` asks of the stream, as a graph, which keeps it. Run it once before: what loads or allocates cannot be
+    captured.
 
     CudaError where something could not be captured or enqueue gave False, ValueError where nothing was. The stream is free
     again either way.
@@ -45,7 +47,7 @@ def captured(stream: Stream, enqueue: Callable[[int], object]) -> Graph:
         with suppress(CudaError, ValueError):  # the first error says more
             stream.end_capture()
         raise
-    return stream.end_capture()
+    return stream.end_capture(enqueue)
 
 
 def check_transfers(stream: Stream, slot: Slot) -> None:

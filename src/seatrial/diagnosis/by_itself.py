@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from seatrial.diagnosis.verdict import UNEXPLAINED
 from seatrial.history.records.diagnosis import Diagnosis, Invariant, ParityRecord
-from seatrial.history.records.measurement import said_of_types, share_computed
+from seatrial.history.records.measurement import said_of_types, share_computed, share_untold
 from seatrial.warning import Warning
 
 # By the invariant that does not hold. A model that gives other numbers for an open shape than for the same one fixed is not run
@@ -90,7 +90,7 @@ def with_precision(
     share = share_computed(computed_in, precision)
     if record.verdict != "DIFFER":
         update["reason"] = f"{record.reason}; but precision-not-applied: {said}"
-        if required is not None and share is not None and share < required:
+        if required is not None and share is not None and share + share_untold(computed_in) < required:
             least = f"the plan asks for {required:.0%} of them"
             update |= {"verdict": "DIFFER", "reason": f"precision-not-applied: {said}, and {least}; {record.reason}"}
     return record.model_copy(update=update)

@@ -13,10 +13,11 @@ from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.evidence import NotFinite, is_colorless
 from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.open_between import open_between
 from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.shapes.part import unexplained_shape
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import CANDIDATES, DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import one_and_the_same, telling_said
 from seatrial.diagnosis.verdict import judged, untried
 from seatrial.diagnosis.way import Way
@@ -42,6 +43,7 @@ _METRICS = {
     RESIZED: "mean |Δ| over the image's mean deviation",
     INPUT: "mean |Δ| over the tensor's mean deviation",
     OUTPUTS: "mean |Δ| over the output's mean deviation",
+    CANDIDATES: "share of the boxes before NMS that is wrong",
     RESULTS: "share of the results that is wrong",
 }
 
@@ -67,7 +69,7 @@ def conclude(
         stages=stages,
         first_divergence=diverging[0][1] if diverging else None,
         diagnosis=tuple(d for part, _ in diverging for d in _diagnoses(part, way)),
-        near=tuple(_other(e) for part, _ in diverging if part.found and not part.found.best for e in part.found.near),
+        near=tuple(_other(e) for part in compared.parts if part.is_unexplained and part.found for e in part.found.near),
         too_little=" and ".join(dict.fromkeys(part.too_little for part, _ in diverging if part.too_little)),
         worst_images=_worst(compared, [part for part, _ in diverging]),
         warnings=(
@@ -114,13 +116,13 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     if found is None or found.best is None:
         return []
     best = found.best
-    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, part.stretch.end)}
+    same = {id(e) for e in found.alike if one_and_the_same(way, best.mutations, e.mutations, _last(part))}
     others = [f for e in found.alike if id(e) not in same for f in e.faults]
     return [
         Diagnosis(
             fault=m.fault,
             what=m.what,
-            stage=m.stage,
+            stage=_stage_of(m, part),
             explained=round(best.explained, 6),
             exact=best.exact,
             confirmed=best.images,
@@ -138,9 +140,18 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
     ]
 
 
+def _last(part: Part) -> str:
+    """The step whose value both sides are held against each other by."""
+    return part.stretch.stages[-1]
+
+
+def _stage_of(m: Mutation, part: Part) -> str:
+    """Of the step that is in front of NMS and behind it, the part that was judged."""
+    return CANDIDATES if m.stage == RESULTS and part.stretch.end == CANDIDATES else m.stage
+
+
 def _other(e: Explanation, same: bool = False) -> OtherFault:
-    what = ", and ".join(m.what for m in e.mutations)
-    return OtherFault(fault=" and ".join(e.faults), what=what, explained=round(e.explained, 6), same=same)
+    return OtherFault(fault=" and ".join(e.faults), what=e.what, explained=round(e.explained, 6), same=same)
 
 
 def _worst(compared: Comparison, diverging: Sequence[Part]) -> tuple[WorstImage, ...]:

@@ -112,6 +112,7 @@ FAMILIES: dict[str, _Family] = {
 # (boxes xyxy in pixels of the input, where its pixels went) -> boxes in the picture's, not clipped; or of the picture's.
 Placed = Callable[[F64, Geometry], F64]
 TIMES, IGNORED, ALONE, AS_CLASS, FROM_CLASS = "times", "ignored", "alone", "as_class", "from_class"
+SCORE, OBJECTNESS, CLASS_ALONE = "score", "objectness", "class_alone"
 
 
 def back(boxes: F64, g: Geometry) -> F64:
@@ -127,8 +128,10 @@ def as_it_is(boxes: F64, _: Geometry) -> F64:
 class Rules:
     """One detector's rules. form: how a box's four numbers are read. unit: what they count. activation: of scores, in order.
     background: which column is dropped. objectness: times the scores, or what else becomes of it. each_class: whether an anchor
-    offers all its classes. keeps_empty: boxes without area too. clip: to the picture's sides less `margin`. written: what
-    becomes of the picture's boxes at the end."""
+    offers all its classes. held: what the confidence is held against. corners: what becomes of these in the input.
+    keeps_empty: boxes without area too. before_nms: so many of the best candidates go into NMS, all where None. suppressed:
+    what NMS takes for boxes. clip: to the picture's sides less `margin`. written: what becomes of the picture's boxes at the
+    end."""
 
     read: Read
     form: str
@@ -142,7 +145,11 @@ class Rules:
     class_agnostic: bool
     max_detections: int
     nms: bool
+    held: str = SCORE
+    corners: Callable[[F32], F32] | None = None
     keeps_empty: bool = False
+    before_nms: int | None = None
+    suppressed: Placed = as_it_is
     back: Placed = back
     clip: bool = True
     margin: int = 0
@@ -150,10 +157,11 @@ class Rules:
 
     def __call__(self, rows: list[F32], geometry: Geometry) -> Detections:
         boxes, scores, classes = self._candidates(self.read(rows, geometry.input_hw), geometry)
+        chosen = reference.top_k(scores, (self.before_nms if self.nms else self.max_detections) or len(scores))
         if self.nms:
-            chosen = reference.nms(boxes, scores, classes, self.iou, self.class_agnostic, self.max_detections)
-        else:
-            chosen = reference.top_k(scores, self.max_detections)
+            taken = self.suppressed(boxes[chosen].astype(np.float64), geometry).astype(np.float32)
+            kept = scores[chosen], classes[chosen], self.iou, self.class_agnostic, self.max_detections
+            chosen = chosen[reference.nms(taken, *kept)]
         placed = self._placed(boxes[chosen], geometry)
         seen = self._with_area(placed)
         written = self.written(placed[seen], geometry).astype(np.float32)
@@ -161,7 +169,7 @@ class Rules:
 
     def _candidates(self, head: Head, geometry: Geometry) -> tuple[F32, F32, I64]:
         scores, classes, anchors = self._scored(head)
-        kept = scores > self.confidence
+        kept = self._held(head, scores, anchors) > self.confidence
         scores, classes, anchors = scores[kept], classes[kept], anchors[kept]
         boxes = _CORNERS[self.form](head.boxes[anchors])
         height, width = geometry.input_hw
@@ -169,8 +177,15 @@ class Rules:
             boxes = boxes * np.array([width, height] * 2, np.float32)
         elif self.unit == "fractions_hw":
             boxes = boxes * np.array([height, width] * 2, np.float32)
+        boxes = self.corners(boxes) if self.corners else boxes
         sound = np.isfinite(boxes).all(axis=1) & self._with_area(boxes)
         return boxes[sound], scores[sound], classes[sound]
+
+    def _held(self, head: Head, scores: F32, anchors: I64) -> F32:
+        if self.held == SCORE or head.objectness is None:
+            return scores
+        own = head.objectness[anchors]
+        return own if self.held == OBJECTNESS else scores / own
 
     def _scored(self, head: Head) -> tuple[F32, I64, I64]:
         """Of each candidate its score, class and anchor."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from seatrial.diagnosis.candidates import has_candidates
 from seatrial.diagnosis.distance import mean
 from seatrial.diagnosis.explanation import Untried
 from seatrial.diagnosis.fit import Fitted, fitted
@@ -18,11 +19,12 @@ from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import with_mutations
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.result_fits import FIT_IMAGES, RESULT_FITS, SHIFT
+from seatrial.diagnosis.result_fits import FIT_IMAGES, RESULT_FITS
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
-from seatrial.diagnosis.search import Found, Search
-from seatrial.diagnosis.stages import DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
+from seatrial.diagnosis.search import LEAST_EXPLAINED, SHARE_ALONE, Found, Search
+from seatrial.diagnosis.shift_fits import SHIFT
+from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OF_RESULTS, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
@@ -53,6 +55,13 @@ class Part:
     @property
     def diverges(self) -> bool:
         return (self.found is not None and not self.rounding) or self.on_purpose
+
+    @property
+    def is_unexplained(self) -> bool:
+        """Where what came nearest says something: also of rounding for which time was up before it was known to be that."""
+        if self.found is None or self.found.best is not None:
+            return False
+        return not self.rounding or self.found.out_of_time
 
 
 @dataclass(frozen=True)
@@ -95,58 +104,81 @@ def compare(
     both, reference_alone, candidate_alone = check_names(names, shown)
     runner = Runner(lambda i: encoded(both[i]))
     reversed_at = _reversed_at(way, runner, both, shown, colors or {})
-    stages = [s for s in in_order(shown.stages) if s in way.steps]
+    stages = [
+        s for s in in_order(shown.stages) if s in way.steps or (s == CANDIDATES and compares_candidates(way, shown))
+    ]
     parts: list[Part] = []
     passed_over: list[str] = []
     start, current = ENCODED, way
+    earlier = start
     for k, stage in enumerate(stages):
         tell(f"comparing {stage}", k / len(stages))
         deadline = began + time_s * (k + 1) / len(stages)
-        part = _part(way, current, runner, both, shown, (start, stage), reversed_at, deadline, other_model, limits)
+        if stage == CANDIDATES and start != OUTPUTS:
+            # Behind another runtime's rounding no box of hundreds is the same one.
+            passed_over.append(
+                f"the candidate's '{stage}' are not compared, as the raw outputs in front are not gone on from"
+            )
+            continue
+        # Behind boxes before NMS results are made of raw outputs all the same: a log's own boxes may be clipped already.
+        begun = [(earlier, current), (start, way)] if start == CANDIDATES else [(start, way)]
+        part = _part(begun, current, runner, both, shown, stage, reversed_at, deadline, other_model, limits)
         parts.append(part)
         refused = part.stretch.refused(way)
         if refused:
             passed_over.append(f"the candidate's '{stage}' {refused}: what lies behind is judged from '{start}' on")
         else:
-            start, current = stage, part.way
+            earlier, start, current = start, stage, part.way
     wall_s = time.monotonic() - began
     return Comparison(both, reference_alone, candidate_alone, parts, reversed_at, limits, wall_s, tuple(passed_over))
 
 
 def _part(
-    way: Way,
+    begun: Sequence[tuple[str, Way]],
     before: Way,
     runner: Runner,
     names: Sequence[str],
     shown: Shown,
-    ends: tuple[str, str],
+    end: str,
     reversed_at: frozenset[str],
     deadline: float,
     other_model: bool,
     limits: Limits,
 ) -> Part:
-    """before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
-    start, end = ends
-    part = None
-    for geometry in dict.fromkeys((before, way)):
-        stretch = Stretch(start, end, names, shown, runner, geometry, limits, reversed_at)
-        judged = _judged(stretch, way, names)
+    """begun: where it may begin, with what of the reference goes on from there; that is meant which leaves fewer differences.
+    before: the reference with what was found so far: its pixels may lie elsewhere, and then go back from there."""
+    part, way, start = None, begun[0][1], begun[0][0]
+    for first, base, geometry in [(f, b, g) for f, b in begun for g in dict.fromkeys((before, b))]:
+        if part is not None and not part.differing:
+            break
+        stretch = Stretch(first, end, names, shown, runner, geometry, limits, reversed_at)
+        judged = _judged(stretch, base, names)
         if part is None or len(judged.differing) < len(part.differing):
-            part = judged
+            part, way, start = judged, base, first
     assert part
     if not part.differing:
         return replace(part, way=before)
     if other_model and OUTPUTS in part.stretch.stages:
         return replace(part, way=before, on_purpose=True)
     agreeing = [i for i in range(len(names)) if i not in set(part.differing)]
-    search = Search(part.stretch, way, part.differing, agreeing, lambda: time.monotonic() < deadline)
+    early = deadline - (1 - SHARE_ALONE) * max(0.0, deadline - time.monotonic())
+    if start == OUTPUTS and way is not begun[-1][1] and _is_explained(part, way, begun[-1][1]):
+        return replace(part, way=before)
+    search = Search(
+        part.stretch,
+        way,
+        part.differing,
+        agreeing,
+        lambda: time.monotonic() < deadline,
+        lambda: time.monotonic() < early,
+    )
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
     # Fitted on every other image that differs, so that what is confirmed was not fitted.
     of_results = Fitted()
-    if end == RESULTS:
+    if end in OF_RESULTS:
         of_results = fitted(RESULT_FITS, part.stretch, way, [*part.differing[::2], *agreeing[:3]][:FIT_IMAGES])
         tried += of_results.mutations
-    rounding = start != OUTPUTS and end == RESULTS and _may_be_rounding(part, way)
+    rounding = start not in (OUTPUTS, CANDIDATES) and end == RESULTS and _may_be_rounding(part, way)
     if rounding:
         # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything: but
         # rounding moves no box the same way as all others.
@@ -161,13 +193,27 @@ def _part(
     return replace(part, found=found, way=explained, too_little=too_little)
 
 
+def _is_explained(part: Part, changed: Way, way: Way) -> bool:
+    """Whether what still differs is no more than what was found in front leaves of it: no mistake of its own."""
+    left, all_of_it = (sum(part.stretch.distance(w, i) for i in part.differing) for w in (changed, way))
+    return left <= (1 - LEAST_EXPLAINED) * all_of_it
+
+
+def compares_candidates(way: Way, shown: Shown) -> bool:
+    """Of a detector of boxes that NMS chooses among, behind raw outputs that are shown."""
+    return OUTPUTS in shown.stages and OUTPUTS in way.steps and has_candidates(way.spec)
+
+
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:
-    compared = [stretch.compared(way, i) for i in range(len(names))]
+    compared, largest = [], []
+    for i in range(len(names)):
+        # Both of one image: of hundreds none is kept until they all were compared.
+        compared.append(stretch.compared(way, i))
+        largest.append(stretch.largest(way, i))
     distances = [c.distance for c in compared]
     differing = [i for i, c in enumerate(compared) if not c.same]
-    largest = [d for d in (stretch.largest(way, i) for i in range(len(names))) if d is not None]
     order = tuple(sorted(differing, key=lambda i: -distances[i]))
-    return Part(stretch, distances, order, None, way, largest=max(largest, default=None))
+    return Part(stretch, distances, order, None, way, largest=max((d for d in largest if d is not None), default=None))
 
 
 def _may_be_rounding(part: Part, way: Way) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.result_distance import result_distance
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
 
 Array = npt.NDArray[Any]
 # What cannot be subtracted is as far as ten times what an image varies by: further than any picture is from another.
@@ -57,7 +57,7 @@ def same_specials(reference: Array, candidate: Array) -> npt.NDArray[np.bool_]:
 
 def distance(stage: str, reference: Any, candidate: Any, scored: bool = True) -> float:
     """0 where the values are the same; of a result, and of `scored`, see result_distance. Never NaN."""
-    if stage == RESULTS:
+    if stage in OF_RESULTS:
         return result_distance(reference, candidate, scored)
     if stage == OUTPUTS:
         if len(reference) != len(candidate):

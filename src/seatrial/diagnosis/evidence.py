@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.result_distance import result_distance
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OF_RESULTS, OUTPUTS, RESULTS
 from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.too_little import is_nothing
 from seatrial.diagnosis.way import Way
@@ -129,7 +129,7 @@ def says_nothing(compared: Comparison, part: Part, way: Way) -> str:
     stretch, count = part.stretch, len(compared.names)
     try:
         values = (stretch.made(way, i).value for i in range(count))
-        if stretch.end == RESULTS:
+        if stretch.end in OF_RESULTS:
             return _no_results(list(values), compared.limits.results)
         first = next(values)
         if any(not _alike(first, v, stretch.end, compared) for v in values):

@@ -5,6 +5,7 @@ For: data. Not for: searching (search.py).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from seatrial.diagnosis.mutation import Mutation
@@ -30,6 +31,10 @@ class Explanation:
     @property
     def faults(self) -> tuple[str, ...]:
         return tuple(m.fault for m in self.mutations)
+
+    @property
+    def what(self) -> str:
+        return ", and ".join(m.what for m in self.mutations)
 
     @property
     def parameters(self) -> int:
@@ -72,3 +77,17 @@ class Found:
     left: int = 0
     untried: tuple[Untried, ...] = ()
     out_of_time: bool = False
+
+
+def one_each(ranked: Sequence[Explanation]) -> list[Explanation]:
+    """The best of each set of faults, in order."""
+    first: dict[frozenset[str], Explanation] = {}
+    for e in ranked:
+        first.setdefault(frozenset(e.faults), e)
+    return list(first.values())
+
+
+def together(again: Sequence[Explanation], before: Sequence[Explanation]) -> list[Explanation]:
+    """What was tried again as it is now, else as it was; the best first."""
+    known = {e.mutations: e for e in (*before, *again)}
+    return sorted(known.values(), key=lambda e: e.rank)

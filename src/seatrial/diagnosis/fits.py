@@ -27,6 +27,7 @@ from seatrial.diagnosis.stages import INPUT, RESIZED
 from seatrial.diagnosis.stale_fits import fit_stale
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.tensors import as_hwc, like_hwc
+from seatrial.diagnosis.two_steps import fit_two_steps
 from seatrial.diagnosis.way import Way
 from seatrial.plan import pipelines
 
@@ -281,12 +282,12 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-FITS = (
+_PIXELS_AND_VALUES = (
     Fit("scale-wrong and mean-std", fit_values),
     Fit("pad-value", fit_padding),
     Fit("crop-fraction", fit_crop),
     Fit("non-contiguous", fit_rows),
     Fit("layout-reshape", fit_layout),
-    Fit("stale-output", fit_stale),
-    Fit("fp16-overflow", fit_overflow),
+    Fit("interpolation", fit_two_steps),
 )
+FITS = (*_PIXELS_AND_VALUES, Fit("stale-output", fit_stale), Fit("fp16-overflow", fit_overflow))

@@ -28,6 +28,7 @@ def graph_changes(path: Path) -> Iterator[tuple[str, str, Callable[[], Any]]]:
     kinds = {n.op_type for n in nodes}
     yield from (("pooling-mode", *change) for change in _pools(whole, kinds))
     yield from (("half-pixel", *change) for change in _grids(whole, kinds))
+    yield from (("activation", *change) for change in _ends(whole, nodes))
     yield from (("graph-attribute", *change) for change in _others(whole, nodes, kinds))
 
 
@@ -39,6 +40,30 @@ def _grids(whole: Any, kinds: set[str]) -> Iterator[tuple[str, Callable[[], Any]
         for mode in _ROUNDED:
             said = f"rounds coordinates of its resizes by {mode}"
             yield said, _set(whole, ("Resize",), "nearest_mode", mode, "round_prefer_floor")
+
+
+def _ends(whole: Any, nodes: list[Any]) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """The activation at the end, by another: behind it what went in is no longer known."""
+    last = next((n.op_type for n in reversed(nodes) if n.op_type in ("Sigmoid", "Softmax")), None)
+    if last == "Softmax":
+        yield "ends in a sigmoid where the model has a softmax", _ending(whole, "Sigmoid")
+    elif last == "Sigmoid":
+        yield "ends in a softmax along axis 1 where the model has a sigmoid", _ending(whole, "Softmax", axis=1)
+        yield "ends in a softmax along the last axis where the model has a sigmoid", _ending(whole, "Softmax", axis=-1)
+
+
+def _ending(whole: Any, kind: str, **attributes: int) -> Callable[[], Any]:
+    def made() -> Any:
+        from onnx import helper
+
+        copy = _copy(whole)
+        last = next(n for n in reversed(copy.graph.node) if n.op_type in ("Sigmoid", "Softmax"))
+        last.op_type = kind
+        del last.attribute[:]
+        last.attribute.extend(helper.make_attribute(k, v) for k, v in attributes.items())
+        return _checked(copy, 1)
+
+    return made
 
 
 def _others(whole: Any, nodes: list[Any], kinds: set[str]) -> Iterator[tuple[str, Callable[[], Any]]]:

@@ -121,12 +121,12 @@ def _results(
 ) -> tuple[ParityResult | None, tuple[TaskFigure, ...], tuple[Warning, ...]]:
     """Left in the folder for who has the truth, with how far they agree. Where the candidate shows none they are what the
     reference makes of its raw outputs."""
-    from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+    from seatrial.diagnosis.stages import CANDIDATES, OUTPUTS, RESULTS
     from seatrial.diagnosis.task_metrics import agreement_figure, forget_results, results_agreement, write_results
     from seatrial.kernels.arguments import ArgumentError
 
     of_outputs = RESULTS not in shown.stages
-    if not compared.parts or (of_outputs and compared.parts[-1].stretch.end != OUTPUTS):
+    if not compared.parts or (of_outputs and compared.parts[-1].stretch.end not in (OUTPUTS, CANDIDATES)):
         return None, (), ()
     last = compared.parts[-1].stretch
     candidate = (last.onward(way, i).value if of_outputs else last.candidate(i) for i in range(len(compared.names)))
@@ -245,7 +245,9 @@ def _check_kinds(task: DiagnoseTask, shown: TapsFolder, opened: OpenedWay, runne
 def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warning]:
     """What of the taps nothing is compared with, and what they say of themselves. DataError where they have raw outputs, and
     one of the model's is not among them, by name or by its place and shape: but another model may have others."""
-    from seatrial.diagnosis.stretch import outputs_in_order
+    from seatrial.diagnosis.diagnose import compares_candidates
+    from seatrial.diagnosis.logged import outputs_in_order
+    from seatrial.diagnosis.stages import CANDIDATES
 
     names = [o.name for o in way.subject.model.outputs]
     own = shown.manifest.output_names
@@ -267,10 +269,13 @@ def _check_stages(shown: TapsFolder, way: Way, other_model: bool) -> list[Warnin
                 subject=shown.path,
             )
     over = [] if missing else [f"output {n!r}" for n in own if n not in names]
-    over += [f"'{s}'" for s in shown.stages if s not in way.steps]
+    over += [f"'{s}'" for s in shown.stages if s not in (*way.steps, CANDIDATES)]
     if over:
         said = f"the taps have {short_list(over)}, which the plan's pipeline has not: nothing is compared with it"
         found.append(Warning("not-compared", said))
+    if CANDIDATES in shown.stages and not compares_candidates(way, shown):
+        said = "they are where NMS chooses among a detector's boxes, and the raw outputs in front of them are shown too"
+        found.append(Warning("not-compared", f"the taps' '{CANDIDATES}' are not compared: {said}"))
     if shown.manifest.note:
         found.append(Warning("taps-note", f"taps.json says: {shown.manifest.note}"))
     return found

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.distance import RESULT_TOLERANCE, same_specials
 from seatrial.diagnosis.floor import Measured
-from seatrial.diagnosis.stages import INPUT, OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import INPUT, OF_RESULTS, OUTPUTS
 from seatrial.diagnosis.tolerances import EXACT, HALF, WIDE
 from seatrial.parity.tolerance import least_agreement, sqnr_limits
 
@@ -89,7 +89,7 @@ class Limits:
         return all(limit.holds(r, c) for limit, r, c in zip(limits, reference, candidate, strict=True))
 
     def floor(self, stage: str) -> float:
-        return {OUTPUTS: self.floors[0], RESULTS: self.floors[1]}.get(stage, 0.0)
+        return {OUTPUTS: self.floors[0], **dict.fromkeys(OF_RESULTS, self.floors[1])}.get(stage, 0.0)
 
 
 def limits_of(

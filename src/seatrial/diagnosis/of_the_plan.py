@@ -9,6 +9,7 @@ from typing import Any
 
 from seatrial.cells.preflight import Ready
 from seatrial.diagnosis.sides import Side
+from seatrial.faults.lines import line_of
 from seatrial.faults.names import NAMES
 from seatrial.history.records.diagnosis import Diagnosis
 from seatrial.plan.load import PlanFile
@@ -45,7 +46,8 @@ def _pairs(a: dict[str, Any], b: dict[str, Any], within: str = "") -> dict[str, 
 
 def with_fix(d: Diagnosis, plan: PlanFile, reference: str, candidate: str) -> Diagnosis:
     """at: the plan's line that says what the reference does, with its value. fix: what the candidate must do; of a pipeline of
-    the plan that is declared otherwise, its own line and what belongs there. Both '' of a mistake that no key is about.
+    the plan that is declared otherwise, its own line and what belongs there; of code of one's own, and of logs, with the usual
+    line of such code. Both '' of a mistake that no key is about.
 
     reference, candidate: pipelines; candidate: '' where it is none of the plan's.
     """
@@ -61,7 +63,9 @@ def with_fix(d: Diagnosis, plan: PlanFile, reference: str, candidate: str) -> Di
     if isinstance(own, _SAID) and own != value:
         fix = f"{plan.where(('pipelines', candidate, *keys))}: {_said(value)}, not {_said(own)}"
     else:
-        fix = f"the candidate must do what {d.at}: {_said(value)} says; it {d.what}"
+        in_code = not candidate or own is None
+        line = f"; in code: {line_of(d.fault, _said(value), value)}" if in_code else ""
+        fix = f"the candidate must do what {d.at}: {_said(value)} says; it {d.what}{line}"
     return d.model_copy(update={"at": f"{where}: {_said(value)}", "fix": fix})
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from seatrial.diagnosis.diagnose import Comparison, Part
-from seatrial.diagnosis.stages import DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, INPUT, OF_RESULTS, OUTPUTS, RESIZED
 from seatrial.diagnosis.way import Way
 from seatrial.drawing.results import Names
 from seatrial.drawing.stages import image_picture, input_picture, outputs_picture, results_picture
@@ -47,9 +47,9 @@ def _picture(part: Part, way: Way, i: int, name: str, encoded: Any, names: Names
         return input_picture(name, reference, candidate, getattr(way.spec.preprocess, "color", "rgb"))
     if stage == OUTPUTS:
         return outputs_picture(name, reference, candidate)
-    assert stage == RESULTS
+    assert stage in OF_RESULTS
     pixels = decode(encoded(name), DecodeSettings(exif=way.spec.decode.exif))
-    return results_picture(name, pixels, reference, candidate, names)
+    return results_picture(name, pixels, reference, candidate, names, stage)
 
 
 def write_pictures(folder: Path, pictures: Sequence[StagePicture]) -> None:

@@ -52,12 +52,13 @@ class Resize:
 
     def sampled(self, image: Array, size_hw: HW) -> Array:
         """The image in another size, without padding or crop."""
-        return image if size_hw == image.shape[:2] else (self.sample or self._sample)(image, size_hw)
+        return image if size_hw == image.shape[:2] else (self.sample or self.by_plan)(image, size_hw)
 
     def _back(self, geometry: Geometry) -> Geometry:
         return self.back(geometry.source_hw) if self.back else geometry
 
-    def _sample(self, image: Array, size_hw: HW) -> Array:
+    def by_plan(self, image: Array, size_hw: HW) -> Array:
+        """The image in another size, by the plan's own filter."""
         k = self.kernel
         plain: dict[str, Any] = {"scale": 1, "dtype": "uint8", "layout": "nhwc", "color": k.color}
         own = Preprocess(

@@ -1,7 +1,7 @@
-"""Mistakes behind the model whose numbers are read off the candidate's own results: thresholds, lists of classes, shifts.
+"""Mistakes behind the model whose numbers are read off the candidate's own results: thresholds, lists of classes.
 
 For: mutations that no list of usual values has. They are tried like all others, and must hold on images that they were not
-fitted on. Not for: fits of tensors (fits.py).
+fitted on. Not for: shifts of boxes (shift_fits.py), or fits of tensors (fits.py).
 """
 
 from __future__ import annotations
@@ -13,41 +13,33 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis import detector
 from seatrial.diagnosis.fit import Fit
 from seatrial.diagnosis.matching import matched
 from seatrial.diagnosis.mutation import Mutation
-from seatrial.diagnosis.mutations.boxes import rule
 from seatrial.diagnosis.mutations.labels import renumbered
 from seatrial.diagnosis.mutations.thresholds import OVERLAPS, kept
+from seatrial.diagnosis.shift_fits import SHIFT, fit_shift
+from seatrial.diagnosis.stages import RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import PlanError
 from seatrial.kernels.detection_formats import FORMATS
-from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Classification, Detections, Labels, SemanticMask
 from seatrial.plan import pipelines, tasks
 
 I64 = npt.NDArray[np.int64]
-F64 = npt.NDArray[np.float64]
 # Below it there is nothing of which a decoder says anything.
 LEAST_CONFIDENCE = 0.001
 FIT_IMAGES, LEAST_IMAGES = 12, 200
 FEW = 4
 # Of the votes for what a class became, so many must agree; and a class that was seen once only proves nothing.
 AGREE = 0.8
-# Boxes for four numbers, with enough over that these are not made of noise.
-LEAST_BOXES = 8
-# Pixels of the input, and shares of a side, below which a shift is rounding.
-LEAST_SHIFT_PX, LEAST_STRETCH = 0.02, 2e-4
-# What fitted shifts and scales of boxes are.
-SHIFT = "unletterbox"
 
 
 def fit_thresholds(stretch: Stretch, way: Way, images: Sequence[int]) -> Iterator[Mutation]:
     """IoU and classes among what both sides would keep; then how many, and confidence with it: several at once."""
     post = way.spec.postprocess
-    if not isinstance(post, pipelines.Postprocess) or post.task not in tasks.OBJECTS:
+    if stretch.end != RESULTS or not isinstance(post, pipelines.Postprocess) or post.task not in tasks.OBJECTS:
         return
     least = _least(stretch)
     several: dict[str, Any] = {}
@@ -225,67 +217,6 @@ def _of_pixels(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> list
     both = reference.astype(np.int64) * 65536 + candidate
     codes, counts = np.unique(both, return_counts=True)
     return [(int(k) // 65536, int(k) % 65536, int(n)) for k, n in zip(codes, counts, strict=True)]
-
-
-def fit_shift(stretch: Stretch, way: Way, images: Sequence[int]) -> Iterator[Mutation]:
-    """A scale and a shift of each axis, in pixels of the input and in the picture's own."""
-    post = way.spec.postprocess
-    if not isinstance(post, pipelines.Postprocess) or post.task != "detect" or post.format not in detector.FAMILIES:
-        return
-    pairs, places = _pairs(stretch, way, images), [stretch.made(way, i).geometry for i in images]
-    inside: list[tuple[F64, F64]] = []
-    in_input: list[tuple[F64, F64]] = []
-    for (reference, candidate), geometry in zip(pairs, places, strict=True):
-        if not isinstance(candidate, Detections) or not isinstance(reference, Detections) or geometry is None:
-            continue
-        for i, j, _ in matched(reference, candidate, by_class=True):
-            own, other = reference.boxes_xyxy[i][None], candidate.boxes_xyxy[j][None]
-            if _free(own[0], geometry) and _free(other[0], geometry):
-                inside.append((own[0].astype(np.float64), other[0].astype(np.float64)))
-                in_input.append((geometry.to_input(own)[0].astype(float), geometry.to_input(other)[0].astype(float)))
-    if len(inside) < LEAST_BOXES:
-        return
-    for found, whose in ((in_input, "the input"), (inside, "the picture")):
-        scale, shift = _line(found)
-        if np.abs(scale - 1).max() < LEAST_STRETCH and np.abs(shift).max() < LEAST_SHIFT_PX:
-            continue
-        yield _moved(scale, shift, whose, 4)
-        plain = np.median([o - r for r, o in found], axis=0)
-        if np.abs(plain).max() >= LEAST_SHIFT_PX:
-            yield _moved(np.ones(2), np.array([plain[[0, 2]].mean(), plain[[1, 3]].mean()]), whose, 2)
-
-
-def _free(box: npt.NDArray[Any], g: Geometry) -> bool:
-    """Not cut at the picture's edge."""
-    return bool(box[0] > 0.5 and box[1] > 0.5 and box[2] < g.source_hw[1] - 1.5 and box[3] < g.source_hw[0] - 1.5)
-
-
-def _line(pairs: Sequence[tuple[F64, F64]]) -> tuple[F64, F64]:
-    """Of x and y: scale and shift by least squares, once more without what lies far off."""
-    own = np.array([r.reshape(2, 2) for r, _ in pairs]).reshape(-1, 2)
-    other = np.array([c.reshape(2, 2) for _, c in pairs]).reshape(-1, 2)
-    scale, shift = np.ones(2), np.zeros(2)
-    for axis in (0, 1):
-        x, y = own[:, axis], other[:, axis]
-        near = np.ones(len(x), np.bool_)
-        for _ in range(3):
-            scale[axis], shift[axis] = np.polyfit(x[near], y[near], 1)
-            apart = np.abs(y - scale[axis] * x - shift[axis])
-            near = apart <= 3 * np.median(apart) + 1e-6
-    return scale, shift
-
-
-def _moved(scale: F64, shift: F64, whose: str, parameters: int) -> Mutation:
-    scales, shifts = np.tile(scale, 2), np.tile(shift, 2)
-
-    def back(boxes: F64, g: Geometry) -> F64:
-        if whose == "the input":
-            return detector.back(boxes * scales + shifts, g)
-        return detector.back(boxes, g) * scales + shifts
-
-    stretched = f", and its sides by {scale[0]:.4f} and {scale[1]:.4f}" if parameters == 4 else ""
-    what = f"moves boxes by {shift[0]:.2f}, {shift[1]:.2f} pixels of {whose}{stretched}"
-    return rule(SHIFT, what, "", parameters, back=back)
 
 
 RESULT_FITS = (Fit("nms-settings", fit_thresholds), Fit("label-map", fit_classes), Fit(SHIFT, fit_shift))

@@ -16,6 +16,7 @@ from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.begun import failed
 from seatrial.diagnosis.inside import LookInside, with_inside
+from seatrial.diagnosis.loss import Loss, with_loss
 from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
 from seatrial.diagnosis.tap import largest_batch, tap_side, workload_of_side
@@ -144,11 +145,12 @@ def diagnose_sides(
     at = work / "diagnosis"
     ended = run_job(job.JOB, task, at, TAP_S + time_s + START_S, tell, time_option=option("max_time"))
     record = _done(ended, "the diagnosis", at, BrokenProcessError)
-    figures, problem = _truth_figures(ready, at, side, other)
+    figures, loss, problem = _truth_figures(ready, at, side, other)
     warnings += [*record.warnings, *problem]
     task_figures = (*record.task, *figures)
     update = {"declared": declared(ready, side, other.side), "warnings": tuple(warnings), "task": task_figures}
-    return _finished(record.model_copy(update=update), ready, side, other)
+    record = with_loss(record.model_copy(update=update), loss, ready.plan.plan, other.side)
+    return _finished(record, ready, side, other)
 
 
 def _other_model(ready: Ready, side: Side, other: Candidate) -> bool:
@@ -200,13 +202,15 @@ def _taps(
     return out, tapped, [Warning("changed-in-place", said, cure)]
 
 
-def _truth_figures(ready: Ready, folder: Path, side: Side, other: Candidate) -> tuple[list[TaskFigure], list[Warning]]:
+def _truth_figures(
+    ready: Ready, folder: Path, side: Side, other: Candidate
+) -> tuple[list[TaskFigure], Loss | None, list[Warning]]:
     """And a warning where results cannot be judged."""
     pipelines = side.pipeline, other.side.pipeline if other.side else side.pipeline
     try:
-        return truth_figures(ready, folder, pipelines), []
+        return *truth_figures(ready, folder, pipelines), []
     except (SeatrialError, ValueError) as e:
-        return [], [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
+        return [], None, [Warning("task-not-judged", f"both sides' results cannot be held against the truth: {e}")]
 
 
 def _done(ended: Ended[AnswerT], what: str, folder: Path, otherwise: type[SeatrialError]) -> AnswerT:

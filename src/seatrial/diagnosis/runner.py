@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.stages import ENCODED
-from seatrial.diagnosis.way import At, Way
+from seatrial.diagnosis.stages import ENCODED, OUTPUTS, RESULTS
+from seatrial.diagnosis.way import At, Step, Way
 from seatrial.errors import SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.kernels.geometry import Geometry
 
-# Decoded images and tensors of some dozens of images; what falls out is made again.
-MEMORY_BYTES = 256 << 20
+# Results and raw outputs of hundreds of images, which are small and dear to make; decoded images and tensors of some dozens.
+# What falls out is made again: without shares of their own a look at all images would push out the former for the latter.
+MEMORY_BYTES = 384 << 20
+_SHARES = {RESULTS: 1 / 8, OUTPUTS: 3 / 8}
 Value = TypeVar("Value")
 Given = ParamSpec("Given")
 
@@ -37,28 +41,54 @@ def told(step: Callable[Given, Value], *args: Given.args, **kwargs: Given.kwargs
         raise StepError(f"{type(e).__name__}: {str(e).strip()[:200]}") from e
 
 
+@dataclass(frozen=True)
+class Form:
+    """What a value is like, without it. shapes, dtypes: of its arrays, one of each; none of results."""
+
+    geometry: Geometry | None
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype[Any], ...]
+
+
 class Runner:
     """encoded(image): its bytes, by index."""
 
     def __init__(self, encoded: Callable[[int], bytes], memory_bytes: int = MEMORY_BYTES) -> None:
         self._encoded = encoded
-        self._memory_bytes = self._left = memory_bytes
-        self._kept: OrderedDict[Hashable, tuple[Any, int, tuple[object, ...]]] = OrderedDict()
+        self._memories = {stage: _Memory(int(share * memory_bytes)) for stage, share in _SHARES.items()}
+        self._others = _Memory(int((1 - sum(_SHARES.values())) * memory_bytes))
+        self._forms: dict[Hashable, tuple[Form, tuple[Step, ...]]] = {}
+
+    @property
+    def bytes(self) -> int:
+        return sum(m.bytes for m in (*self._memories.values(), self._others))
 
     def forget(self) -> None:
-        self._kept.clear()
-        self._left = self._memory_bytes
+        for memory in (*self._memories.values(), self._others):
+            memory.forget()
 
     def kept(self, owner: object, image: int, make: Callable[[], Value]) -> Value:
         """What its owner has of an image, made again where it has fallen out."""
         key = (id(owner), image)
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            found: Value = self._kept[key][0]
+        known = self._others.get(key)
+        if known is not None:
+            found: Value = known[0]
             return found
         found = make()
-        self._keep(key, found, (owner,))
+        self._others.keep(key, found, (owner,))
         return found
+
+    def form(self, way: Way, image: int, stage: str) -> Form:
+        """Of what the way has at a stage from the encoded bytes: never forgotten."""
+        names = list(way.steps)
+        steps = tuple(way.steps[s] for s in names[: names.index(stage) + 1])
+        key = (image, tuple(map(id, steps)))
+        if key not in self._forms:
+            at = self.at(way, image, stage)
+            arrays = [a for a in (at.value if isinstance(at.value, list) else [at.value]) if isinstance(a, np.ndarray)]
+            form = Form(at.geometry, tuple(a.shape for a in arrays), tuple(a.dtype for a in arrays))
+            self._forms[key] = form, steps
+        return self._forms[key][0]
 
     def at(self, way: Way, image: int, stage: str, begun: tuple[str, At] | None = None) -> At:
         """What the way has at a stage, from the encoded bytes, or from a value that it is given at an earlier stage."""
@@ -70,16 +100,39 @@ class Runner:
         steps = tuple(way.steps[s] for s in path)
         # A step is known by itself, not by what it is called: a mutation's is another one.
         key = (image, start, id(value), tuple(map(id, steps)))
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            at: At = self._kept[key][0]
+        memory = self._memories.get(stage, self._others)
+        known = memory.get(key)
+        if known is not None:
+            at: At = known[0]
             return at
         before = path[-2] if len(path) > 1 else start
         found = told(steps[-1], self.at(way, image, before, begun))
-        self._keep(key, found, (value, *steps))
+        memory.keep(key, found, (value, *steps))
         return found
 
-    def _keep(self, key: Hashable, found: object, alive: tuple[object, ...]) -> None:
+
+class _Memory:
+    """What was asked for last, up to so many bytes."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = self._left = most_bytes
+        self._kept: OrderedDict[Hashable, tuple[Any, int, tuple[object, ...]]] = OrderedDict()
+
+    @property
+    def bytes(self) -> int:
+        return self._most - self._left
+
+    def forget(self) -> None:
+        self._kept.clear()
+        self._left = self._most
+
+    def get(self, key: Hashable) -> tuple[Any, int, tuple[object, ...]] | None:
+        """The value first."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+        return self._kept.get(key)
+
+    def keep(self, key: Hashable, found: object, alive: tuple[object, ...]) -> None:
         """alive: what the key names by its address, which must not be given to another meanwhile."""
         size = sum(array.nbytes for array in _arrays(found))
         for array in _arrays(found):

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from seatrial.diagnosis.distance import MISMATCH
 from seatrial.diagnosis.explanation import Explanation as Explanation
 from seatrial.diagnosis.explanation import Found as Found
-from seatrial.diagnosis.explanation import Untried
+from seatrial.diagnosis.explanation import Untried, one_each, together
 from seatrial.diagnosis.fit import NO_ROOM, Fit, fitted, raised
 from seatrial.diagnosis.fits import FITS
 from seatrial.diagnosis.mutation import Mutation, with_mutations
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.pairs import LEAST_SHARE, nearest_pairs, wide_pairs
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
 from seatrial.diagnosis.stretch import Compared, Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import BackendUnavailableError, SeatrialError
@@ -29,10 +31,8 @@ RUNNER_UP_FACTOR = 5.0
 FIRST_IMAGES, SEARCH_IMAGES, CONFIRM_IMAGES = 4, 12, 24
 # What explains less than this of the difference on the first images is no explanation by itself.
 HOPELESS = 0.3
-# So many of those that explain some are tried with each of the others, where none does alone.
-BEAM = 4
-# Of a pair the first must explain at least so much alone: below it every pair of 100 would have to be tried.
-LEAST_SHARE = 0.05
+# Mistakes alone get so much of the time before pairs of the nearest are tried.
+SHARE_ALONE = 0.7
 # So near an explanation leaves nothing that another mistake could make: one level of 255 in one pixel of twelve, on an image
 # that varies by forty levels.
 ROUNDING = 0.002
@@ -45,13 +45,15 @@ WORSE = 1.5
 
 @dataclass
 class Search:
-    """One stretch's. base: the reference. differing and agreeing: images, by index, the most different first."""
+    """One stretch's. base: the reference. differing and agreeing: images, by index, the most different first. in_time: whether
+    any is left; early: whether it is still that of mistakes alone."""
 
     stretch: Stretch
     base: Way
     differing: Sequence[int]
     agreeing: Sequence[int]
     in_time: Callable[[], bool]
+    early: Callable[[], bool] = lambda: True
     _base_distances: dict[int, float] = field(default_factory=dict)
     _ways: dict[tuple[int, ...], Way | None] = field(default_factory=dict)
     _alone: dict[Mutation, float] = field(default_factory=dict)
@@ -78,42 +80,69 @@ class Search:
     def find(self, mutations: Sequence[Mutation], fits: Sequence[Fit] = FITS) -> Found:
         """fits: made where no mutation without fitted numbers is exact."""
         singles = [(m,) for m in mutations]
-        ranked = self._funnel(singles)
+        ranked = self._funnel(singles, self.early)
         found = self._named(ranked)
-        if self._one_is_exact and not (found.best and found.best.exact):
+        if self._one_is_exact and not (found.best and found.best.exact) and self.in_time():
             # It was on some images alone, and others had been given up for it.
             self._gives_up = False
-            ranked = self._funnel(singles)
+            ranked = together(self._funnel(singles, self.early), ranked)
             found = self._named(ranked)
+        pairs: list[Explanation] = []
+        for near in nearest_pairs(ranked, self._makeable(mutations), self.stretch.stages):
+            if not _complete(found) and self.in_time():
+                pairs = together(self._funnel(near, pairs=True), pairs)
+                found = self._with_pairs(found, ranked, pairs)
         if not _complete(found) and self.in_time():
-            made = self._fits(fits, self.base)
-            ranked = sorted([*ranked, *self._funnel([(m,) for m in made])], key=lambda e: e.rank)
-            found = self._named(ranked)
-        if not _complete(found) and self.in_time():
-            found = self._with_pairs(found, ranked, mutations, fits)
+            found = self._widely(found, ranked, pairs, mutations, fits)
         tried = sum(self._seen.values())
         left = sum(m not in self._seen for m in mutations)
         untried = tuple(Untried(why, count) for why, count in self._untried.items())
         return replace(found, tried=tried, left=left, untried=untried, out_of_time=not self.in_time())
 
-    def _with_pairs(
-        self, alone: Found, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
+    def _widely(
+        self,
+        found: Found,
+        ranked: list[Explanation],
+        pairs: list[Explanation],
+        mutations: Sequence[Mutation],
+        fits: Sequence[Fit],
     ) -> Found:
+        """found: so far, of those alone (ranked) and of the nearest pairs. What is left alone, numbers that are fitted, and
+        pairs of the best with everything."""
+        more = self._funnel([(m,) for m in mutations if m not in self._seen])
+        made = self._fits(fits, self.base) if self.in_time() else ()
+        more += self._funnel([(m,) for m in made])
+        ranked = together(more, ranked)
+        alone = self._named(ranked)
+        if not _complete(alone) and self.in_time():
+            known = {frozenset(e.mutations) for e in pairs}
+            made_behind = partial(self._fitted_behind, fits=fits)
+            wide = wide_pairs(ranked, self._makeable(mutations), self.stretch.stages, made_behind)
+            pairs = together(self._funnel([p for p in wide if frozenset(p) not in known], pairs=True), pairs)
+        now = self._with_pairs(alone, ranked, pairs)
+        # Once time is up nothing is confirmed, and what was stays.
+        return now if now.best or not found.best else replace(found, near=now.near)
+
+    def _with_pairs(self, alone: Found, ranked: Sequence[Explanation], pairs: Sequence[Explanation]) -> Found:
         """A large fault explains most even where a small one is beside it: then a pair must do clearly better."""
-        pairs = self._funnel(self._pairs(ranked, mutations, fits), pairs=True)
         if not pairs:
             return alone
         found = self._named([*pairs, *ranked])
         if alone.best is None or found.best is None:
-            return found if found.best else alone
+            return found if found.best else replace(alone, near=found.near)
         better = found.best.exact or (
-            self.stretch.end not in (OUTPUTS, RESULTS) and _clearly_better(found.best, alone.best)
+            self.stretch.end not in (OUTPUTS, *OF_RESULTS) and _clearly_better(found.best, alone.best)
         )
         return found if better and len(found.best.mutations) > 1 else alone
 
-    def _funnel(self, candidates: Sequence[tuple[Mutation, ...]], pairs: bool = False) -> list[Explanation]:
-        """All on few images, then what is not hopeless on more; the best first."""
-        first = [e for e in (self._first_try(c, pairs) for c in candidates) if e is not None]
+    def _funnel(
+        self,
+        candidates: Sequence[tuple[Mutation, ...]],
+        while_: Callable[[], bool] = lambda: True,
+        pairs: bool = False,
+    ) -> list[Explanation]:
+        """All on few images while there is time for it, then what is not hopeless on more; the best first."""
+        first = [e for e in (self._first_try(c, pairs) for c in candidates if while_()) if e is not None]
         first.sort(key=lambda e: e.rank)
         hopeful = [e for e in first if e.explained >= HOPELESS]
         more = [self._tried(e.mutations, self._search, 1 - HOPELESS) or e for e in hopeful[:MOST_SEARCHED]]
@@ -138,14 +167,14 @@ class Search:
         return found
 
     def _named(self, ranked: Sequence[Explanation]) -> Found:
-        near = tuple(_one_each(ranked)[:3])
+        near = tuple(one_each(sorted(ranked, key=lambda e: e.rank))[:3])
         hopeful = [e for e in ranked if e.explained >= LEAST_EXPLAINED]
         if not hopeful:
             return Found(None, near=near)
-        enough = tuple(_one_each(hopeful))
+        enough = tuple(one_each(hopeful))
         # The best of each fault are confirmed, and what comes right behind them, or the runner-up would be another image set's.
         # Two of one fault may be alike on the searched images, and one of them the mistake.
-        chosen = list(dict.fromkeys([*_one_each(ranked)[:MOST_CONFIRMED], *hopeful[:MOST_CONFIRMED]]))
+        chosen = list(dict.fromkeys([*one_each(ranked)[:MOST_CONFIRMED], *hopeful[:MOST_CONFIRMED]]))
         confirmed = [e for e in (self._tried(c.mutations, self._confirm) for c in chosen) if e is not None]
         confirmed.sort(key=lambda e: e.rank)
         if not confirmed or confirmed[0].explained < LEAST_EXPLAINED:
@@ -158,24 +187,6 @@ class Search:
         runner_up = next((e for e in others if e not in level), None)
         return Found(best, tuple(alike), runner_up, near, enough)
 
-    def _pairs(
-        self, ranked: Sequence[Explanation], mutations: Sequence[Mutation], fits: Sequence[Fit]
-    ) -> list[tuple[Mutation, ...]]:
-        """Each of the best few with every other mutation of another fault, and with what can be fitted behind it."""
-        beam = [e for e in _one_each(ranked) if e.explained >= LEAST_SHARE and len(e.mutations) == 1][:BEAM]
-        firsts = [e.mutations[0] for e in beam]
-        added = {m: self._fitted_behind(m, fits) for m in firsts}
-        # By the second: models that it has changed are opened once for all of the first.
-        both = [(f, s) for s in mutations if not self._in_vain(s) for f in firsts]
-        both += [(f, s) for f, more in added.items() for s in more]
-        stages = self.stretch.stages
-        pairs = {}
-        for first, second in both:
-            if second.fault != first.fault:
-                pair = tuple(sorted((first, second), key=lambda m: stages.index(m.stage)))
-                pairs[frozenset(map(id, pair))] = pair
-        return list(pairs.values())
-
     def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> Sequence[Mutation]:
         way = self._way((first,))
         return self._fits(fits, way) if way and self.in_time() else []
@@ -186,9 +197,9 @@ class Search:
             self._untried_as(why)
         return found.mutations
 
-    def _in_vain(self, mutation: Mutation) -> bool:
-        """What cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
-        return self._ways.get((id(mutation),), self.base) is None
+    def _makeable(self, mutations: Sequence[Mutation]) -> list[Mutation]:
+        """Less what cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
+        return [m for m in mutations if self._ways.get((id(m),), self.base) is not None]
 
     def _tried(
         self,
@@ -271,11 +282,3 @@ def _clearly_better(best: Explanation, other: Explanation) -> bool:
     if best.exact:
         return not other.exact
     return other.left >= RUNNER_UP_FACTOR * best.left
-
-
-def _one_each(ranked: Sequence[Explanation]) -> list[Explanation]:
-    """The best of each set of faults, in order."""
-    first: dict[frozenset[str], Explanation] = {}
-    for e in ranked:
-        first.setdefault(frozenset(e.faults), e)
-    return list(first.values())

@@ -5,7 +5,7 @@ For: judging each stretch alone, so that a fault in front of it is not counted a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,16 +13,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seatrial.diagnosis.candidates import above, before_nms, clipped, of_candidates
 from seatrial.diagnosis.distance import MISMATCH, distance
 from seatrial.diagnosis.largest import largest
 from seatrial.diagnosis.limits import Limits
+from seatrial.diagnosis.logged import in_shape, in_type, outputs_in_order
 from seatrial.diagnosis.result_distance import scores_of
 from seatrial.diagnosis.runner import Runner, StepError, told
-from seatrial.diagnosis.stages import DECODED, ENCODED, INPUT, OUTPUTS, RESIZED, RESULTS, between
-from seatrial.diagnosis.tolerances import EXACT
-from seatrial.diagnosis.way import At, Mates, Way
+from seatrial.diagnosis.stages import (
+    CANDIDATES,
+    DECODED,
+    ENCODED,
+    INPUT,
+    OF_RESULTS,
+    OUTPUTS,
+    RESIZED,
+    RESULTS,
+    between,
+)
+from seatrial.diagnosis.way import At, Mates, Step, Way
 from seatrial.errors import DataError, SeatrialError
 from seatrial.kernels.arguments import ArgumentError
+from seatrial.kernels.geometry import Geometry
+from seatrial.kernels.results import Detections
+from seatrial.taps.folder import TapsFolder
 from seatrial.taps.shown import ImageTaps, Shown
 
 Array = npt.NDArray[Any]
@@ -65,9 +79,13 @@ class Stretch:
     ) -> None:
         self.start, self.end, self.names = start, end, names
         self.stages = between(start, end)
-        self._shown, self._runner, self._reference = shown, runner, reference
+        # Of a file of taps no more is read than is compared.
+        self._shown = shown.of_stages((start, end)) if isinstance(shown, TapsFolder) else shown
+        self._runner, self._reference = runner, reference
         self._limits = limits
         self._reversed_at = reversed_at
+        self._before_nms: dict[Way, Way] = {}
+        self._of_candidates: dict[Way, Step] = {}
 
     def _seen(self, image: int) -> Seen:
         return self._runner.kept(self, image, lambda: self._look(image))
@@ -78,17 +96,26 @@ class Stretch:
         if self.start == ENCODED:
             return Seen(None, own)
         # Where its pixels went is the reference's belief until a mutation says otherwise.
-        geometry = self._runner.at(self._reference, image, self.start).geometry
+        geometry = self._geometry(image, self.start)
         return Seen((self.start, At(self._begin(taps, image), geometry)), own)
 
+    def _geometry(self, image: int, stage: str) -> Geometry | None:
+        """Behind the tensor pixels go nowhere: no model need run to tell where they are."""
+        before = INPUT if stage in (OUTPUTS, CANDIDATES) else stage
+        return self._runner.form(self._reference, image, before).geometry
+
     def _begin(self, taps: ImageTaps, image: int) -> Any:
+        if self.start == CANDIDATES:
+            return taps.candidates
         value = self._value(taps, image, self.start)
-        return in_type(value, self.own(self._reference, image, INPUT).value.dtype) if self.start == INPUT else value
+        return (
+            in_type(value, self._runner.form(self._reference, image, INPUT).dtypes[0]) if self.start == INPUT else value
+        )
 
     def refused(self, way: Way) -> str:
         """Why the reference cannot go on from what the candidate has at the end; '' where it can. Of one image that it does
         not look like the reference's own."""
-        following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end != RESULTS else []
+        following = [s for s in way.steps if s in between(self.end, RESULTS)][:1] if self.end not in OF_RESULTS else []
         if following and self.end == INPUT:
             for i, name in enumerate(self.names):
                 own, theirs = self.own(way, i, INPUT).value, self.candidate(i)
@@ -110,16 +137,18 @@ class Stretch:
 
     def _value(self, taps: ImageTaps, image: int, stage: str) -> Any:
         if stage == OUTPUTS:
-            reference = self._runner.at(self._reference, image, OUTPUTS).value
+            shapes = self._runner.form(self._reference, image, OUTPUTS).shapes
             names = [o.name for o in self._reference.subject.model.outputs]
             own = outputs_in_order(taps.outputs, names)
-            return [_as(o, r) for o, r in zip(own, reference, strict=True)] if len(own) == len(reference) else own
+            return [in_shape(o, s) for o, s in zip(own, shapes, strict=True)] if len(own) == len(shapes) else own
         if stage == RESULTS:
             return taps.results
+        if stage == CANDIDATES:
+            return above(taps.candidates, self._reference)
         value = {DECODED: taps.decoded, RESIZED: taps.resized, INPUT: taps.input}[stage]
         assert value is not None
         if stage == INPUT:
-            return _as(value, self._runner.at(self._reference, image, INPUT).value)
+            return in_shape(value, self._runner.form(self._reference, image, INPUT).shapes[0])
         value = value if value.ndim == 3 else value[..., None]
         return np.ascontiguousarray(value[..., ::-1]) if stage in self._reversed_at else value
 
@@ -134,16 +163,35 @@ class Stretch:
     @cached_property
     def scored(self) -> bool:
         """Whether the candidate's results have a score on any image: a log of classes or boxes alone has none."""
-        if self.end != RESULTS:
+        if self.end not in OF_RESULTS:
             return True
         found = [scores_of(self.candidate(i)) for i in range(len(self.names))]
         return not any(s.size for s in found) or any(not np.isnan(s).all() for s in found if s.size)
 
     def made(self, way: Way, image: int) -> At:
         """What a way makes of it at the end. Raises what its steps raise."""
+        begun = self._seen(image).begun
+        if self.start == CANDIDATES:
+            assert begun
+            step = self._step(way)
+            return self._runner.kept(step, image, lambda: told(step, begun[1]))
+        way = self._up_to_end(way)
         if way.mates is not None and way.mates.stage in self.stages:
             return self._among_mates(way, way.mates, image)
-        return self._runner.at(way, image, self.end, self._seen(image).begun)
+        return self._runner.at(way, image, self.stages[-1], begun)
+
+    def _up_to_end(self, way: Way) -> Way:
+        """Where the stretch ends before NMS, the way without it."""
+        if self.end != CANDIDATES:
+            return way
+        if way not in self._before_nms:
+            self._before_nms[way] = before_nms(way)
+        return self._before_nms[way]
+
+    def _step(self, way: Way) -> Step:
+        if way not in self._of_candidates:
+            self._of_candidates[way] = of_candidates(way)
+        return self._of_candidates[way]
 
     def at(self, way: Way, image: int, stage: str) -> At:
         """What a way has of it at a stage in between."""
@@ -151,7 +199,9 @@ class Stretch:
 
     def onward(self, way: Way, image: int) -> At:
         """The results that a way makes of the candidate's own value at the end."""
-        geometry = self._runner.at(self._reference, image, self.end).geometry
+        if self.end == CANDIDATES:
+            return of_candidates(way)(At(self.candidate(image), self._geometry(image, self.end)))
+        geometry = self._geometry(image, self.end)
         return self._runner.at(way, image, RESULTS, (self.end, At(self.candidate(image), geometry)))
 
     def own(self, way: Way, image: int, stage: str) -> At:
@@ -177,7 +227,8 @@ class Stretch:
         # One that is made twice may be two: not all is kept, and who mixes rows knows its own by what it is.
         theirs = [own if places[o] == image else self.at(way, places[o], mates.source) for o in others]
         at = At(told(mates.make, own, theirs), own.geometry)
-        return self._runner.at(way, image, self.end, (mates.stage, at)) if mates.stage != self.end else at
+        last = self.stages[-1]
+        return self._runner.at(way, image, last, (mates.stage, at)) if mates.stage != last else at
 
     def compared(self, way: Way, image: int) -> Compared:
         """MISMATCH where the way cannot be gone: shapes that do not go together, or values that a kernel refuses."""
@@ -188,8 +239,8 @@ class Stretch:
         except CANNOT:
             return Compared(MISMATCH, False)
         theirs = self.candidate(image)
-        apart = distance(self.end, made.value, theirs, self.scored)
-        if self.end == RESULTS:
+        apart = self._apart(made, theirs)
+        if self.end in OF_RESULTS:
             return Compared(apart, apart <= self._limits.results)
         return Compared(apart, self._limits.hold(self.end, made.value, theirs))
 
@@ -198,7 +249,14 @@ class Stretch:
             made = self.made(way, image)
         except CANNOT:
             return MISMATCH
-        return distance(self.end, made.value, self.candidate(image), self.scored)
+        return self._apart(made, self.candidate(image))
+
+    def _apart(self, made: At, theirs: Any) -> float:
+        apart = distance(self.end, made.value, theirs, self.scored)
+        if self.end != CANDIDATES or not apart or not isinstance(theirs, Detections) or made.geometry is None:
+            return apart
+        # Whether boxes are clipped before NMS or behind it is no difference by itself.
+        return min(apart, distance(self.end, made.value, clipped(theirs, made.geometry), self.scored))
 
     def forget(self) -> None:
         """What is kept of images, which is made again where it is asked for: whoever is out of memory has it back."""
@@ -206,33 +264,12 @@ class Stretch:
 
     def largest(self, way: Way, image: int) -> float | None:
         """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
-        if self.end == RESULTS:
+        if self.end in OF_RESULTS:
             return None
         try:
             return largest(self.made(way, image).value, self.candidate(image))
         except CANNOT:
             return None
-
-
-def _as(given: Array, reference: Array) -> Array:
-    """With the reference's batch dimension, where one side has it and the other has not."""
-    if given.shape != reference.shape and given.size == reference.size:
-        short, long = sorted((given.shape, reference.shape), key=len)
-        if (1, *short) == tuple(long):
-            return given.reshape(reference.shape)
-    return given
-
-
-def in_type(given: Array, dtype: Any) -> Array:
-    """A log of the input in another type than the model's, in the model's where that changes no value."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        cast = given.astype(dtype, copy=False)
-    return cast if EXACT[INPUT].holds(given, cast) else given
-
-
-def outputs_in_order(given: Mapping[str, Array], names: Sequence[str]) -> list[Array]:
-    """As the model has them, by its names; of a log that calls some otherwise, in its own order."""
-    return [given[n] for n in names] if set(names) <= set(given) else list(given.values())
 
 
 def _kind(value: Any) -> str:

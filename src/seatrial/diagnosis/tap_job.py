@@ -30,7 +30,7 @@ from seatrial.taps.shown import ImageTaps
 from seatrial.taps.writer import TapsWriter
 
 if TYPE_CHECKING:
-    from seatrial.diagnosis.way import Step
+    from seatrial.diagnosis.way import Way
 
 Array = npt.NDArray[Any]
 
@@ -117,11 +117,15 @@ class _Tapped:
     """changed: stages whose value a later one was seen to change in place."""
 
     def __init__(self, w: PipelineWorkload, opened: OpenedPipeline) -> None:
+        from seatrial.diagnosis.candidates import before_nms, has_candidates
         from seatrial.pipeline.build import pick_input
 
         self._w, self._opened = w, opened
         self._input = pick_input(f"pipelines.{w.name}", w.spec, w.model_info).name
-        self._resized = _resized(w, opened)
+        way = _way(w, opened)
+        # Where the pipeline itself does not stop. A preprocess of the user's own has no such size.
+        self._resized = way.steps.get("resized")
+        self._candidates = before_nms(way).steps["results"] if has_candidates(w.spec) else None
         self.changed: set[str] = set()
         self._range = None
         if not w.model.endswith(FAKE_SUFFIX):
@@ -133,11 +137,13 @@ class _Tapped:
             *(["resized"] if self._resized else []),
             "input",
             "outputs",
+            *(["candidates"] if self._candidates else []),
             *([] if raw else ["results"]),
         )
 
     def of_batch(self, start: int, count: int) -> list[ImageTaps]:
         """What each image of a batch had. A batch that is not full is filled up with its last image, as a cell's is."""
+        from seatrial.diagnosis.at import At
         from seatrial.pipeline.image_outputs import outputs_by_image, with_batch
 
         w, opened = self._w, self._opened
@@ -157,15 +163,15 @@ class _Tapped:
         results = opened.pipeline.postprocess(outputs, geometries)
         self._watch("outputs", kept, outputs)
         rows = outputs_by_image(w.spec.postprocess, w.model_info.outputs, kept, w.batch)
+        names = [info.name for info in w.model_info.outputs]
+        own = [[with_batch(row, whole) for row, whole in zip(rows[k], kept, strict=True)] for k in range(count)]
         return [
             ImageTaps(
                 decoded=decoded[k],
                 resized=self._resized_of(decoded[k]),
                 input=inputs[k : k + 1],
-                outputs={
-                    info.name: with_batch(row, whole)
-                    for info, row, whole in zip(w.model_info.outputs, rows[k], kept, strict=True)
-                },
+                outputs=dict(zip(names, own[k], strict=True)),
+                candidates=self._candidates(At(own[k], geometries[k])).value if self._candidates else None,
                 results=results[k],
             )
             for k in range(count)
@@ -181,7 +187,7 @@ class _Tapped:
         return InputRange(calibrated=(low, high), symmetric=symmetric, fed=fed, outside=float(np.mean(outside)))
 
     def _resized_of(self, decoded: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8] | None:
-        from seatrial.diagnosis.way import At
+        from seatrial.diagnosis.at import At
 
         return np.asarray(self._resized(At(decoded)).value) if self._resized else None
 
@@ -190,14 +196,13 @@ class _Tapped:
             self.changed.add(stage)
 
 
-def _resized(w: PipelineWorkload, opened: OpenedPipeline) -> Step | None:
-    """The one stage that the pipeline itself does not stop at; None where the preprocess is the user's own."""
+def _way(w: PipelineWorkload, opened: OpenedPipeline) -> Way:
     from seatrial.diagnosis.way import Subject, way_of
 
-    subject = Subject(
-        w.name, w.model_info, Path(w.folder), lambda feeds: list(opened.backend.run(feeds)), w.allow_code, w.batch
-    )
-    return way_of(subject, w.spec).steps.get("resized")
+    def run(feeds: Any) -> list[Any]:
+        return list(opened.backend.run(feeds))
+
+    return way_of(Subject(w.name, w.model_info, Path(w.folder), run, w.allow_code, w.batch), w.spec)
 
 
 JOB = Job("seatrial.diagnosis.tap_job", TapTask, TapAnswer, tap, timed=False)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from seatrial.cells.preflight import Ready
+from seatrial.diagnosis.loss import Loss, loss_of
 from seatrial.gate.accuracy import drop_interval
 from seatrial.history.files import write_atomic
 from seatrial.history.records import ParityResult
@@ -80,14 +81,14 @@ def forget_results(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> list[TaskFigure]:
-    """Both sides against the truth, of what was written into the folder; none where nothing was, or there is no truth of it.
-    pipelines: whose classes each side counts.
+def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> tuple[list[TaskFigure], Loss | None]:
+    """Both sides against the truth, of what was written into the folder, and what the candidate loses; none where nothing was,
+    or there is no truth of it. pipelines: whose classes each side counts.
 
     ValueError where results are of no kind that the truth is of, or no image that was compared has a truth.
     """
     if ready.truth is None or not (folder / NAMES).is_file():
-        return []
+        return [], None
     names = json.loads((folder / NAMES).read_text("utf-8"))
     by_name = {image.name: image for image in ready.images}
     images = [by_name[name] for name in names]
@@ -96,7 +97,7 @@ def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> lis
         for side, pipeline in zip(SIDES, pipelines, strict=True)
     ]
     if sides[0] is None or sides[1] is None:
-        return []
+        return [], None
     values = [value_of(e) for e in sides if e is not None]
     if values[0] is None or values[1] is None:
         raise ValueError(f"the truth has nothing that {sides[1].metric} could be told of on these images")
@@ -110,4 +111,4 @@ def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> lis
         interval=interval,
         said=said,
     )
-    return [figure]
+    return [figure], loss_of(sides[0], sides[1])

@@ -13,7 +13,7 @@ import numpy as np
 
 from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
 from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
@@ -37,7 +37,7 @@ def _odd(stretch: Stretch, way: Way) -> tuple[str, bool]:
     """'' of a candidate that says enough; whether one mistake that reproduces it to the last digit is known by that."""
     count = len(stretch.names)
     values = [stretch.candidate(i) for i in range(count)]
-    if stretch.end == RESULTS:
+    if stretch.end in OF_RESULTS:
         wanted = _with_any(stretch, way)
         there = sum(not is_nothing(v) for v in values)
         if not there and wanted:
@@ -45,11 +45,11 @@ def _odd(stretch: Stretch, way: Way) -> tuple[str, bool]:
         if wanted and there <= NEXT_TO_NONE * wanted:
             where = f"{there} of {wanted} images on which the reference has a result"
             return f"the candidate has one on {where}", True
-    if count < 2 or stretch.end not in (OUTPUTS, RESULTS) or not _all_the_same(values):
+    if count < 2 or stretch.end not in (OUTPUTS, *OF_RESULTS) or not _all_the_same(values):
         return "", True
     if not _varies(stretch, way, values[0]):
         return "", True
-    numbers = [values[0]] if stretch.end == RESULTS else values[0]
+    numbers = [values[0]] if stretch.end in OF_RESULTS else values[0]
     constant = all(_is_one_number(n) for n in numbers)
     return f"the candidate gives one and the same on all of {count_of(count, 'image')}", not constant
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.evidence import NotFinite, alone_in_candidate, not_finite, says_nothing
+from seatrial.diagnosis.explanation import Found
 from seatrial.diagnosis.limits import sqnr_db
-from seatrial.diagnosis.stages import DECODED, OUTPUTS, RESIZED, RESULTS
+from seatrial.diagnosis.stages import DECODED, OF_RESULTS, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.stretch import CANNOT
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of
@@ -105,11 +106,20 @@ def _unexplained(diverging: Sequence[Part]) -> str:
     tried, left = sum(f.tried for f in found), sum(f.left for f in found)
     if left and not tried:
         return ", and time was up before any known mistake had been tried"
+    nearest = _nearest_said(found)
     if left:
-        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it"
+        return f", and time was up after {tried} of {tried + left} known mistakes, none of which explains it{nearest}"
     if any(f.out_of_time for f in found):
-        return ", and time was up before all that was tried could be confirmed, and pairs be tried"
+        return f", and time was up before all that was tried could be confirmed, and pairs be tried{nearest}"
     return UNEXPLAINED
+
+
+def _nearest_said(found: Sequence[Found]) -> str:
+    """Of a search that time ended: what it would have gone on with."""
+    nearest = next((f.near[0] for f in found if f.out_of_time and f.near and f.near[0].explained > 0), None)
+    if nearest is None:
+        return ""
+    return f"; nearest, and not confirmed, was {' and '.join(nearest.faults)} ({nearest.what})"
 
 
 def _what(part: Part) -> str:
@@ -162,7 +172,7 @@ def _no_more_than_itself(compared: Comparison, diverging: Sequence[Part]) -> boo
     """Behind the model only, where the reference gives other answers each time."""
     limits = compared.limits
     return bool(limits.unstable) and all(
-        p.stretch.end in (OUTPUTS, RESULTS) and max(p.distances) <= FLOOR_FACTOR * limits.floor(p.stretch.end)
+        p.stretch.end in (OUTPUTS, *OF_RESULTS) and max(p.distances) <= FLOOR_FACTOR * limits.floor(p.stretch.end)
         for p in diverging
     )
 
@@ -176,7 +186,7 @@ def _of_reference(compared: Comparison, odd: Sequence[NotFinite]) -> list[str]:
     if odd:
         said = " and ".join(o.said for o in odd)
         doubts.append(f"the reference itself has NaN or infinity at {said}, which nothing can be held against")
-    if compared.limits.unstable and any(p.stretch.end in (OUTPUTS, RESULTS) for p in compared.parts):
+    if compared.limits.unstable and any(p.stretch.end in (OUTPUTS, *OF_RESULTS) for p in compared.parts):
         doubts.append(f"the reference is not the same twice: {_unstable(compared)}")
     return doubts
 
@@ -191,15 +201,16 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
             continue
         said = says_nothing(compared, part, way)
         if said:
-            cure = "objects or classes of several kinds" if part.stretch.end == RESULTS else "unlike content"
+            cure = "objects or classes of several kinds" if part.stretch.end in OF_RESULTS else "unlike content"
             doubts.append(f"{said}; images with {cure} would tell")
     last = compared.parts[-1].stretch.end
     if compared.reversed_at and last in (DECODED, RESIZED):
         doubts.append(
             f"channels are in the other order at '{last}', and what the model is fed, which would tell, is not shown"
         )
-    if any(p.rounding and p.found and p.found.out_of_time for p in compared.parts):
-        doubts.append("results differ, and time was up before known mistakes had been tried")
+    cut_short = [p.found for p in compared.parts if p.rounding and p.found and p.found.out_of_time]
+    if cut_short:
+        doubts.append(f"results differ, and time was up before known mistakes had been tried{_nearest_said(cut_short)}")
     why = next(iter(untried([p for p in compared.parts if p.rounding])), "")
     if why:
         # One of those may be the mistake: who has what it takes to try it would be told that they differ.

@@ -18,7 +18,7 @@ from seatrial.diagnosis.stages import INPUT, OUTPUTS
 from seatrial.diagnosis.way import Run, Way
 from seatrial.errors import SeatrialError, count_of
 from seatrial.history.records.diagnosis import Diagnosis
-from seatrial.history.records.measurement import said_of_types, share_computed
+from seatrial.history.records.measurement import said_of_types, share_computed, share_untold
 
 Array = npt.NDArray[Any]
 # Of three, the odd one is so many times as far from both as these are from each other.
@@ -92,7 +92,7 @@ def precision_not_applied(
     if precision == "fp32":
         return ""
     share = share_computed(computed_in, precision)
-    if share is not None and share < LEAST_SHARE:
+    if share is not None and share + share_untold(computed_in) < LEAST_SHARE:
         return f"{said_of_types(computed_in)}, by the runtime's own account"
     pairs = [(a, b) for x, y in in_fp32 for a, b in zip(x, y, strict=True)]
     floats = [(a, b) for a, b in pairs if a.dtype.kind == "f" and a.size > 1]

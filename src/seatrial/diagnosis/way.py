@@ -52,7 +52,7 @@ class Way:
 
     @cached_property
     def steps(self) -> Mapping[str, Step]:
-        return {stage: _wrapped(base, self.wraps.get(stage, ())) for stage, base in self.bases.items()}
+        return {stage: wrapped(base, self.wraps.get(stage, ())) for stage, base in self.bases.items()}
 
     def wrapped(self, stage: str, wrap: Wrap) -> Way:
         """The same, with another step made of the one of `stage`."""
@@ -117,7 +117,7 @@ class Way:
     def _with_bases(self, steps: Mapping[str, Step], spec: pipelines.Pipeline, bases: Mapping[str, Step]) -> Way:
         """steps: as they were before; those of other bases stay the same ones."""
         made = replace(self, spec=spec, bases={**self.bases, **bases})
-        changed = {stage: _wrapped(base, self.wraps.get(stage, ())) for stage, base in bases.items()}
+        changed = {stage: wrapped(base, self.wraps.get(stage, ())) for stage, base in bases.items()}
         made.__dict__["steps"] = {**steps, **changed}
         return made
 
@@ -128,7 +128,7 @@ def way_of(subject: Subject, spec: pipelines.Pipeline) -> Way:
     return Way(subject, spec, makers, {stage: make(subject, spec) for stage, make in makers.items()})
 
 
-def _wrapped(step: Step, wraps: tuple[Wrap, ...]) -> Step:
+def wrapped(step: Step, wraps: tuple[Wrap, ...]) -> Step:
     for wrap in wraps:
         step = wrap(step)
     return step

@@ -59,16 +59,16 @@ def outputs_picture(image: str, reference: Sequence[Array], candidate: Sequence[
 
 
 def results_picture(
-    image: str, pixels_bgr: U8, reference: Result, candidate: Result, names: Names = None
+    image: str, pixels_bgr: U8, reference: Result, candidate: Result, names: Names = None, stage: str = "results"
 ) -> StagePicture:
-    """pixels_bgr: the decoded image, (H, W, 3)."""
+    """pixels_bgr: the decoded image, (H, W, 3). stage: also that of boxes before NMS."""
     both = [name_of(k, names) for r in (reference, candidate) for k in _class_ids(r)]
     colours = {name: PALETTE[k % len(PALETTE)] for k, name in enumerate(dict.fromkeys(both))}
     look = Look(names, colours, scale_of((reference, candidate)))
     right, other = (draw(pixels_bgr, r, look, SIZE_WH) for r in (reference, candidate))
     said = [_said(r, names) for r in (reference, candidate)]
     note = f"reference: {said[0]}; candidate: {said[1]}" if all(said) else ""
-    return _picture(image, "results", right, other, note, _are_same(reference, candidate))
+    return _picture(image, stage, right, other, note, _are_same(reference, candidate))
 
 
 def _are_same(reference: Result, candidate: Result) -> bool:

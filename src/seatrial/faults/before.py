@@ -34,12 +34,13 @@ DECODING = (
         "jpeg-decoder",
         "another JPEG decoder",
         "decoded",
-        "The decoder uses a fast inverse DCT, or repeats colour samples where the reference interpolates them (fancy "
-        "upsampling).",
+        "The decoder uses a fast inverse DCT, repeats colour samples where the reference interpolates them (fancy "
+        "upsampling), or decodes at a half, a quarter or an eighth of the size.",
         "Values differ by a few levels, most along coloured edges; scores move in the second digit, and objects near "
         "the threshold come and go. Pictures look the same.",
         "Decode with the library that the training used, or set its DCT to the exact one (libjpeg's JDCT_ISLOW, "
-        "do_fancy_upsampling = TRUE); of a hardware decoder measure the loss, or train with its pictures.",
+        "do_fancy_upsampling = TRUE), without cv2.IMREAD_REDUCED_COLOR_2 and Pillow's draft(), which thumbnail() calls; of a "
+        "hardware decoder measure the loss, or train with its pictures.",
         "1.0 point of top-1 (ResNet-50)",
         "a JPEG with coloured edges, 4:2:0 for the upsampling",
     ),
@@ -125,7 +126,7 @@ PLACES = (
         "resized",
         "The picture is resized by another filter (nearest, linear, cubic, area) or another library than at training."
         " OpenCV's cv2.resize(image, size, cv2.INTER_AREA) is such a case: the third place is dst, and the resize "
-        "silently linear.",
+        "silently linear. Or it is resized twice, as where a thumbnail is made first, or levels are left between whole ones.",
         "Values differ along edges; scores move, accuracy drops by up to a point, and nothing looks wrong.",
         "Name the argument, cv2.resize(image, size, interpolation=cv2.INTER_AREA), and take the training's library; "
         "in a plan, preprocess.interpolation.",
@@ -149,7 +150,8 @@ PLACES = (
         "letterbox against stretch",
         "resized",
         "The model was trained on pictures that keep their aspect on a padded canvas, and gets them stretched (or the"
-        " reverse, or a centre crop).",
+        " reverse, or a centre crop); or its new sides are rounded otherwise, or change places: cv2.resize and Pillow take "
+        "width before height.",
         "Objects are too wide or too tall; scores drop, and the more so the less square the picture; with a crop, "
         "objects at the borders are never found.",
         "Ultralytics' LetterBox, or torchvision's Resize of both sides, as the training had it; in a plan, "
@@ -246,7 +248,7 @@ VALUES = (
         "another mean and standard deviation",
         "input",
         "Channels are normalised by another data set's numbers (ImageNet's, CLIP's, 0.5, Caffe's means), by none, or "
-        "by those of the channels in the other order.",
+        "by those of the channels in the other order; or levels of 0 to 1 by numbers for 0 to 255.",
         "Contrast and tint are off for all pictures alike; a classifier loses up to a third of its accuracy.",
         "transforms.Normalize(mean, std) with the numbers of the model's card, in the tensor's own channel order; in "
         "a plan, preprocess.mean and preprocess.std.",

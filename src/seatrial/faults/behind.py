@@ -107,7 +107,8 @@ RESULTS = (
         "activation",
         "softmax or sigmoid twice, or not at all",
         "results",
-        "The model's file ends in the activation already and the code applies it again, or neither does.",
+        "The model's file ends in the activation already and the code applies it again, or neither does; or it works along "
+        "another axis than that of classes, or scores are logged in percent or as what goes into the activation.",
         "The order of classes stays, but scores are all near 0.5 (twice) or beyond 1 and below 0 (never): thresholds "
         "keep all, or nothing.",
         "Look at the last node of the file (Softmax, Sigmoid), and apply torch.softmax or torch.sigmoid only where "
@@ -119,7 +120,8 @@ RESULTS = (
         "label-offset",
         "class numbers off by one",
         "results",
-        "One side counts a background class, the other does not: each number is one (or two) too high or too low.",
+        "One side counts a background class, the other does not: each number is one (or two) too high or too low, or a class "
+        "that is none is dropped as the background.",
         "Boxes are right and each name is its neighbour's in the list; accuracy is near 0.",
         "Drop or add the background: labels[class_id - 1], or the file of labels without its first line; in a plan, "
         "postprocess.labels, postprocess.background.",
@@ -142,8 +144,8 @@ RESULTS = (
         "unletterbox",
         "the way back from the letterbox is wrong or missing",
         "results",
-        "Boxes stay in pixels of the padded input, or padding and scale are undone with other rounding than they were"
-        " made.",
+        "Boxes stay in pixels of the padded input, padding and scale are undone with other rounding than they were made, or "
+        "by those of another image of the batch; or boxes are clipped or dropped at another edge than the picture's.",
         "Boxes are shifted towards one side or scaled, by the same in each picture of a size; rounding alone costs "
         "some pixels.",
         "Subtract the padding that was added, then divide by the same scale, and clip; keep both from the "
@@ -155,7 +157,8 @@ RESULTS = (
         "box-format",
         "corners taken for centre and size, or the reverse",
         "results",
-        "Four numbers are read as x1, y1, x2, y2 where they are x, y, width, height, the centre's, or y before x.",
+        "Four numbers are read as x1, y1, x2, y2 where they are x, y, width, height, the centre's, or y before x; or a box "
+        "ends in its last pixel on one side (w = x2 - x1 + 1) and behind it on the other.",
         "Boxes are too large and too far to the right and below (or mirrored at the diagonal), and mAP is near 0.",
         "Convert once (torchvision.ops.box_convert(boxes, 'cxcywh', 'xyxy')), where boxes leave the model; in a plan,"
         " postprocess.format.",
@@ -176,8 +179,9 @@ RESULTS = (
         "nms-settings",
         "another threshold, or another NMS",
         "results",
-        "The least score, the IoU of NMS, NMS across classes, or the most detections is another than in the "
-        "evaluation.",
+        "The least score, the IoU of NMS, NMS across classes, or the most detections is another than in the evaluation; or NMS "
+        "is handed boxes in another form than it takes (cv2.dnn.NMSBoxes takes x, y, width, height), cut to whole pixels, or "
+        "the best few alone.",
         "Objects are boxed twice, neighbours vanish, or unsure ones are missing; those that both give are equal.",
         "Pass the numbers on purpose: conf, iou, agnostic_nms, max_det; in a plan, postprocess.confidence, "
         "postprocess.iou, postprocess.class_agnostic, postprocess.max_detections.",

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from seatrial.gate.accuracy import Judgement, judge_accuracy, judge_drop, judge_error
 from seatrial.gate.agreement import agreement_verdict
 from seatrial.gate.decisions import decision
-from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types
+from seatrial.history.records import CellRecord, Decision, Measured, NoiseFloor, Verdict, said_of_types, share_untold
 from seatrial.parity.dense import ErrorEvaluation
 from seatrial.parity.evaluation import Evaluation
 from seatrial.plan.budgets import Budget
@@ -35,7 +35,7 @@ _SINGLE_READINGS = {
 Latencies = Callable[[CellRecord, str], npt.NDArray[np.float64]]
 # A cell's results against the truth; None where there is no truth, or none for its task.
 Evaluations = Callable[[CellRecord], Evaluation | None]
-_METRIC_OF_DROP = {
+METRIC_OF_DROP = {
     "map_drop": "mAP",
     "top1_drop": "top-1",
     "miou_drop": "mIoU",
@@ -127,8 +127,8 @@ def _judge(
         return _inconclusive(cell.measured.doubt)
     if budget.metric == "latency":
         return _judge_latency(plan, budget, cell, latencies)
-    if budget.metric == "accuracy" or budget.metric in _METRIC_OF_DROP | _METRIC_OF_ERROR:
-        against = reference.id if reference and budget.metric in _METRIC_OF_DROP else ""
+    if budget.metric == "accuracy" or budget.metric in METRIC_OF_DROP | _METRIC_OF_ERROR:
+        against = reference.id if reference and budget.metric in METRIC_OF_DROP else ""
         return replace(_judge_evaluated(budget, cell, reference, evaluations, plan.measure.seed), against=against)
     if budget.metric == "agreement":
         return _judge_agreement(budget, cell)
@@ -207,7 +207,7 @@ def _judge_evaluated(
         return _inconclusive(f"this task's metric is {own.metric}, {cure}")
     if budget.metric == "accuracy":
         return judge_accuracy(own, budget.limit, seed)
-    wanted = _METRIC_OF_DROP[budget.metric]
+    wanted = METRIC_OF_DROP[budget.metric]
     # map_drop judges the mAP of masks and of keypoints too, by which task the pipeline has.
     if wanted not in (own.metric, own.metric.split()[-1]):
         return _inconclusive(f"this task's metric is {own.metric}, not {wanted}")
@@ -230,7 +230,10 @@ def _judge_computed(budget: Budget, cell: CellRecord) -> Judgement:
     share = cell.measured.share_as_asked(cell.precision)
     if share is None:
         return _inconclusive("the runtime does not say in which type it computes, or the model has no products")
-    return Judgement("PASS" if share >= budget.limit else "FAIL", share, said_of_types(cell.measured.computed_in))
+    computed_in = cell.measured.computed_in
+    at_most = share + share_untold(computed_in)
+    verdict: Verdict = "PASS" if share >= budget.limit else "FAIL" if at_most < budget.limit else "INCONCLUSIVE"
+    return Judgement(verdict, share, said_of_types(computed_in))
 
 
 def _judge_measured(budget: Budget, measured: Measured) -> Judgement:

@@ -18,8 +18,8 @@ LEAST_FOR_SPIKES = 20
 
 
 def runs_on_gpu(backend: str) -> bool:
-    """Whether a GPU's clocks and memory are those of the load: by the backend's name."""
-    return any(word in backend for word in ("cuda", "tensorrt", "gpu"))
+    """Whether the clocks and memory of NVIDIA's GPU are those of the load: by the backend's name. OpenVINO's GPU is Intel's."""
+    return "openvino" not in backend and any(word in backend for word in ("cuda", "tensorrt", "gpu"))
 
 
 def noise_of(

@@ -139,7 +139,12 @@ def _run_job(
         watch = None
         if job.timed:
             watch = stack.enter_context(
-                NoiseWatch(child.pid, period_s=job.watch_period_s, cores=cores_for(threads * clients))
+                NoiseWatch(
+                    child.pid,
+                    period_s=job.watch_period_s,
+                    cores=cores_for(threads * clients),
+                    gpu=task.workload.backend.device_ordinal,
+                )
             )
         timed_out = _listen(child, reader, began + timeout_s, tell)
     wall_s = time.monotonic() - began

@@ -33,6 +33,7 @@ from seatrial.jobs.process import Ended, run_job
 from seatrial.jobs.shared import SharedSamples, merged
 from seatrial.jobs.workload import PipelineWorkload, Timing, Workload
 from seatrial.loads import job
+from seatrial.loads.clock_lock import held_clocks
 from seatrial.loads.mlperf import check_loadgen
 from seatrial.loads.rate_search import read_kept
 from seatrial.loads.results import MORE_TIME, results_of
@@ -76,7 +77,9 @@ def run_bench(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -
     sweep = replace(sweep, loads=[replace(p, load=with_whole_shapes(p.load, subject.workload)) for p in sweep.loads])
     if any(p.load.mlperf for p in sweep.loads):
         check_loadgen()
-    return _run_loads(run, subject, sweep, tell)
+    with held_clocks(sweep.lock_clocks, subject.workload.backend) as word:
+        subject = replace(subject, warnings=(*subject.warnings, *filter(None, [word])))
+        return _run_loads(run, subject, sweep, tell)
 
 
 def _run_loads(run: RunFolder, subject: BenchSubject, sweep: Sweep, tell: Tell) -> Outcome:

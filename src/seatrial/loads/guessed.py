@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seatrial.backends.catalogue import takes
-from seatrial.cells.checks import check_backend
+from seatrial.cells.checks import check_backend, check_runs
 from seatrial.errors import DataError, ModelError, SeatrialError, count_of, flag, option
 from seatrial.jobs.guessed import guess_seen
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo, inspect_model
@@ -56,7 +56,7 @@ def guessed_plan(
     if not Path(images).exists():
         raise DataError(f"{option('images')}: expected a folder of images, or one, got {images!r}, which is not there")
     backend = "fake" if model.name.endswith(FAKE_SUFFIX) else backend
-    choice = check_backend(backend)
+    choice = check_runs(check_backend(backend))
     choice = choice.within(Path.cwd(), takes(choice.backend))
     size = picture_size(info, shapes, batch or 1)
     init = f"seatrial init {shlex.quote(str(model))} {flag('images')} {shlex.quote(images)}"

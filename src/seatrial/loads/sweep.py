@@ -16,7 +16,7 @@ from seatrial.loads.task import Load
 from seatrial.machine.environment import usable_cores
 from seatrial.model.shapes import fixed_shapes
 from seatrial.runtimes.choice import BackendChoice
-from seatrial.runtimes.options import requests_overlap
+from seatrial.runtimes.options import flushes, requests_overlap
 from seatrial.stats.sample import CONFIDENCE, quantile_of
 from seatrial.stats.share import requests_needed
 from seatrial.timing import arrivals
@@ -44,13 +44,14 @@ class LoadPoint:
 @dataclass(frozen=True)
 class Sweep:
     """The loads to put on a subject, one cell each, and when each has enough. percentiles: asked for by name, 'p99.9'. soak:
-    how long each goes on whatever it shows, instead of max_time_s."""
+    how long each goes on whatever it shows, instead of max_time_s. lock_clocks: of a GPU, as held_clocks has it."""
 
     loads: Sequence[LoadPoint]
     max_time_s: float
     percentiles: tuple[str, ...] = ()
     seed: int = 0
     soak: SoakPlan | None = None
+    lock_clocks: str = ""
 
     def check(self, subject_threads: int, backend: BackendChoice) -> None:
         """UsageError where it asks for more than the machine, the time or the memory has."""
@@ -72,6 +73,12 @@ class Sweep:
                 raise UsageError(
                     f"in_flight={backend.options['in_flight']} of {backend.label} is one client's requests behind each other, "
                     f"got {load.scenario} with {count_of(clients, 'client')}; leave in_flight out, or the scenario",
+                    option="backend",
+                )
+            if flushes(backend) and load.scenario in ("server", "mlperf"):
+                raise UsageError(
+                    f"l2_flush of {backend.label} empties the device's cache before each request, which then starts when that "
+                    f"is done and not when it is due, got {load.scenario}; leave l2_flush out, or the scenario",
                     option="backend",
                 )
             if self.soak:

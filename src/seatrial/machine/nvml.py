@@ -98,6 +98,13 @@ class Device:
     def uuid(self) -> str | None:
         return self.ask("uuid", lambda: _text(self.library.nvmlDeviceGetUUID(self.handle)))
 
+    def base_clock_mhz(self) -> int | None:
+        """Of the SMs, as the driver sets it where nobody says."""
+        n = self.library
+        return self.ask(
+            "base_clock_mhz", lambda: int(n.nvmlDeviceGetDefaultApplicationsClock(self.handle, n.NVML_CLOCK_GRAPHICS))
+        )
+
     def facts(self, driver: str | None = None) -> GpuFacts:
         n, h = self.library, self.handle
         found: dict[str, Any] = {}
@@ -177,13 +184,18 @@ class Nvml:
         except n.NVMLError as e:
             raise NvmlUnavailableError(f"NVML: {e}", _CURES.get(e.value, "see nvidia-smi")) from None
 
-    def used_device(self, variables: Mapping[str, str] = os.environ) -> Device:
-        """The GPU that is CUDA's device 0 in this environment. NvmlUnavailableError where nobody can say which that is."""
+    def used_device(self, variables: Mapping[str, str] = os.environ, ordinal: int = 0) -> Device:
+        """The GPU that is CUDA's device of that number in this environment. NvmlUnavailableError where nobody can say which
+        that is."""
         devices = self.devices()
         if not devices:
             raise NvmlUnavailableError("NVML: the driver shows no GPU", "see nvidia-smi -L")
         asked = variables.get("CUDA_VISIBLE_DEVICES")
-        first = "0" if asked is None else asked.split(",")[0].strip()
+        visible = [str(d.index) for d in devices] if asked is None else [part.strip() for part in asked.split(",")]
+        if ordinal >= len(visible):
+            among = "the driver" if asked is None else f"CUDA_VISIBLE_DEVICES={asked}"
+            raise NvmlUnavailableError(f"{among} shows no device {ordinal}", "name one from 0 on that it shows")
+        first = visible[ordinal]
         cure = "set CUDA_VISIBLE_DEVICES to its UUID, as nvidia-smi -L has it"
         if first.isdigit() and int(first) < len(devices):
             if (
@@ -197,7 +209,7 @@ class Nvml:
             uuid = device.uuid()
             if first and uuid and uuid.startswith(first):
                 return device
-        raise NvmlUnavailableError(f"no whole GPU is CUDA_VISIBLE_DEVICES={asked}", cure)
+        raise NvmlUnavailableError(f"no whole GPU is {first!r} of CUDA_VISIBLE_DEVICES={asked}", cure)
 
     def close(self) -> None:
         if self._open:
@@ -224,11 +236,11 @@ def gpu_facts() -> tuple[tuple[GpuFacts, ...], str]:
         return (), str(e)
 
 
-def why_unread() -> str:
-    """Why nobody can read the GPU that CUDA's device 0 is, and the cure; '' where it can be."""
+def why_unread(ordinal: int = 0) -> str:
+    """Why nobody can read the GPU that CUDA's device of that number is, and the cure; '' where it can be."""
     try:
         with Nvml() as nvml:
-            nvml.used_device()
+            nvml.used_device(ordinal=ordinal)
     except NvmlUnavailableError as e:
         return str(e)
     return ""

@@ -48,9 +48,9 @@ _CLOCKS_APART_NS = 1_000_000
 
 
 class Counters:
-    """Open files of some processes and cores; `read()` gives one row, in the order of COLUMNS."""
+    """Open files of some processes and cores; `read()` gives one row, in the order of COLUMNS. gpu: by CUDA's number."""
 
-    def __init__(self, pids: Sequence[int], cores: Sequence[int], root: Path = ROOT) -> None:
+    def __init__(self, pids: Sequence[int], cores: Sequence[int], root: Path = ROOT, gpu: int = 0) -> None:
         self._processes = [_Process(pid, root) for pid in pids]
         self._cores = _Cores(cores, root)
         self._limits = _Limits(pids, root)
@@ -58,7 +58,7 @@ class Counters:
         self._frequency = _Frequency(cores, root)
         self._thermal = _Thermal(cores, root)
         # Of another tree than this machine's there is no driver to ask.
-        self._gpu = GpuCounters() if root == ROOT else None
+        self._gpu = GpuCounters(gpu) if root == ROOT else None
         self._last = [UNREAD] * len(COLUMNS)
 
     def read(self) -> list[int]:

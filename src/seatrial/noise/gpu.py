@@ -28,14 +28,14 @@ LOWER_CLOCK = 0.03
 
 
 class GpuCounters:
-    """One GPU, open for as long as the watch is. `why`: why there is none to read; '' where there is."""
+    """One GPU, by CUDA's number, open for as long as the watch is. `why`: why there is none to read; '' where there is."""
 
-    def __init__(self) -> None:
+    def __init__(self, ordinal: int = 0) -> None:
         self.why = ""
         self._nvml: Nvml | None = None
         try:
             self._nvml = Nvml()
-            self._device = self._nvml.used_device()
+            self._device = self._nvml.used_device(ordinal=ordinal)
         except NvmlUnavailableError as e:
             self.why = str(e)
             self.close()

@@ -35,16 +35,22 @@ class NoiseWatch:
     """Reads, beside a running process, what the kernel counts about it and its cores: `with NoiseWatch(child.pid) as w:`.
 
     `cores` are those that the process is measured on, by default all that it may use at the start; a process that pins
-    itself later needs them named. Processes and threads may end meanwhile, and any counter may be missing.
+    itself later needs them named. `gpu` is the one that it uses, by CUDA's number. Processes and threads may end meanwhile, and
+    any counter may be missing.
     """
 
     def __init__(
-        self, pid: int | Iterable[int], period_s: float = 0.05, cores: Iterable[int] | None = None, root: Path = ROOT
+        self,
+        pid: int | Iterable[int],
+        period_s: float = 0.05,
+        cores: Iterable[int] | None = None,
+        root: Path = ROOT,
+        gpu: int = 0,
     ) -> None:
         self._pids = [pid] if isinstance(pid, int) else list(pid)
         self._period_s = period_s
         self._cores = sorted(set(cores or ())) or _cores_of(self._pids)
-        self._root = root
+        self._root, self._gpu = root, gpu
         self._rows = array("q")
         self._cost_ns = 0
         self._done = threading.Event()
@@ -52,7 +58,7 @@ class NoiseWatch:
 
     def __enter__(self) -> Self:
         began = time.thread_time_ns()
-        self._counters = Counters(self._pids, self._cores, self._root)
+        self._counters = Counters(self._pids, self._cores, self._root, self._gpu)
         self._rows.extend(self._counters.read())
         self._cost_ns += time.thread_time_ns() - began
         self._thread.start()

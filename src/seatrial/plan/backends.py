@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from seatrial.plan.fields import Strict, listed
 from seatrial.runtimes.choice import BackendChoice
 from seatrial.runtimes.names import OWN, is_label, problem_of
-from seatrial.runtimes.options import option_problems
+from seatrial.runtimes.options import option_problems, unmet_by_run
 from seatrial.runtimes.settings import Value
 
 
@@ -49,7 +49,8 @@ class NamedBackend(Strict):
             )
         # A third party's are known once it is loaded: checked with the models.
         if self.backend in OWN:
-            for option, why in option_problems(self.backend, self.options).items():
+            found = option_problems(self.backend, self.options) or unmet_by_run(self.backend, self.options)
+            for option, why in found.items():
                 raise PydanticCustomError("bad_option", "{why}", {"key": "options", "under": option, "why": why})
         return self
 

@@ -24,11 +24,13 @@ from seatrial.report.backend_words import io_policies, named_backends
 from seatrial.report.bench_text import binding_costs
 from seatrial.report.choice import choice_said
 from seatrial.report.class_table import class_table
+from seatrial.report.error_plot import error_plot
 from seatrial.report.finding_words import explained_said, fix_said
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.page_environment import page_environment, style
+from seatrial.report.parity_words import inside_said
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
 from seatrial.report.soak_plot import soak_plot
@@ -63,6 +65,8 @@ def template() -> jinja2.Template:
         bounded=bounded,
         in_a_row=in_a_row,
         explained=explained_said,
+        inside=inside_said,
+        error_plot=lambda inside: error_plot(inside.errors, inside.jumps),
         fix=fix_said,
         tail_of=tail_of,
         binding_costs=binding_costs,
@@ -205,9 +209,7 @@ def _heatmap(pipeline: str, cells: list[CellRecord]) -> dict[str, Any]:
             value = cell.measured.throughput.value if cell and cell.measured.throughput else None
             latency = cell.stages[END_TO_END].p50.value if cell else None
             row.append({"value": value, "latency": latency, "shade": value / best if value else 0})
-        ran = next(
-            (f" (ran in {c.ran_in})" for c in own if (c.backend, c.precision) == (backend, precision) and c.ran_in), ""
-        )
+        ran = next((f" ({c.ran_in})" for c in own if (c.backend, c.precision) == (backend, precision) and c.ran_in), "")
         rows.append({"name": f"{backend} {precision}{ran}", "cells": row})
     many = len({t for _, t in columns}) > 1
     heads = [f"batch {b}" + (f", {t} threads" if many else "") for b, t in columns]

@@ -76,6 +76,8 @@ def print_mistakes(out: Console, diagnoses: Sequence[ParityRecord]) -> None:
         for d in record.diagnosis:
             said = (f"the candidate {d.what}", explained_said(d), d.at, f"seatrial faults {d.fault}")
             hanging(out, (f"{d.fault}  ", "bold red"), f"{record.candidate}: {'; '.join(filter(None, said))}")
+        if record.inside:
+            hanging(out, ("inside the model  ", "bold"), f"{record.candidate}: {inside_said(record.inside)}")
 
 
 def _scope(record: ParityRecord) -> str:

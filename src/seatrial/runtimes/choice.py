@@ -21,6 +21,11 @@ class BackendChoice:
     def label(self) -> str:
         return self.name or self.backend
 
+    @property
+    def device_ordinal(self) -> int:
+        """Of a backend on a GPU: which one, as CUDA counts them."""
+        return int(self.options.get("device_id", 0))
+
     def within(self, folder: Path, settings: Sequence[Setting]) -> BackendChoice:
         """With the options that name files as paths from that folder: a plan's own are relative to it."""
         paths = {s.name for s in settings if s.is_path}

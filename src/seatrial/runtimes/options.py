@@ -40,4 +40,21 @@ def option_problems(backend: str, options: Mapping[str, object]) -> dict[str, st
         not_here=onnxruntime.NOT_HERE if is_onnxruntime else {},
         elsewhere={s.name: name for name, settings in reversed(list(_SETTINGS.items())) for s in settings},
     )
-    return found or (dict(onnxruntime.unfit(options)) if is_onnxruntime else {})
+    return found or unfit(backend, options)
+
+
+def unfit(backend: str, options: Mapping[str, object]) -> dict[str, str]:
+    """Options that each fit and do not go together: the name of one, and why."""
+    if backend in onnxruntime.SETTINGS:
+        return dict(onnxruntime.unfit(options))
+    return dict(tensorrt.unfit(options)) if backend in tensorrt.SETTINGS else {}
+
+
+def unmet_by_run(backend: str, options: Mapping[str, object]) -> dict[str, str]:
+    """Options without an effect where a backend's `run` is timed, as in pipelines and comparisons: by name, and why."""
+    return dict(tensorrt.unmet_by_run(options)) if backend in tensorrt.SETTINGS else {}
+
+
+def flushes(choice: BackendChoice) -> bool:
+    """Whether each request waits for the device first, so that it cannot start when it is due."""
+    return choice.backend in tensorrt.SETTINGS and bool(choice.options.get("l2_flush"))

@@ -1,8 +1,11 @@
-"""What TensorRT's backends take as options. Not for: what a library does with them (backends/tensorrt/library.py)."""
+"""What TensorRT's backends take as options, which of them do not go together, and which a model alone in a bench obeys.
+
+Not for: what a library does with them (backends/tensorrt/library.py).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from seatrial.runtimes.settings import Setting, Value
 from seatrial.stages import COMPUTE, D2H, ENQUEUE, H2D, WAIT
@@ -18,7 +21,7 @@ _ALL = (
     Setting("allow_engine", bool, "run it even where seatrial did not write it: an engine is code", default=False),
     Setting("cuda_graph", bool, "whether launches are captured once and replayed", default=True),
 )
-# Of a model alone in a bench or a comparison, timed without the interpreter and by the device's own clock.
+# Of a model alone in a bench, timed by the device's own clock: what only a request obeys, and no run.
 _TIMED = (
     Setting(
         "in_flight",
@@ -66,6 +69,39 @@ SETTINGS: Mapping[str, tuple[Setting, ...]] = {
     "tensorrt": (*_ALL, *_TIMED, *_DATACENTRE),
     "tensorrt-rtx": (*_ALL, *_TIMED, *_RTX),
 }
+
+_BUILDING = (
+    "workspace_mib",
+    "tf32",
+    "weight_streaming",
+    "version_compatible",
+    "builder_level",
+    "hardware_compatibility",
+)
+
+
+def unfit(options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Options that each fit and do not go together: the name of one, and why."""
+    if options.get("in_flight", 1) != 1:
+        for name in ("hold", "l2_flush"):
+            if options.get(name):
+                yield name, f"it is for one request at a time, got in_flight: {options['in_flight']}; leave one out"
+    if options.get("weight_budget_mib") is not None and not (options.get("weight_streaming") or options.get("engine")):
+        yield "weight_budget_mib", "it needs weight_streaming: true"
+    given = [n for n in _BUILDING if not any(options.get(n) is v for v in (None, False)) and options[n] != "none"]
+    if options.get("engine") and given:
+        yield "engine", f"{', '.join(given)} belongs to building, and the engine is given; leave one out"
+
+
+def unmet_by_run(options: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Options that would be in a record and change nothing, where runs are timed as any other backend's: name and why."""
+    for setting in _TIMED:
+        if options.get(setting.name, setting.default) != setting.default:
+            yield (
+                setting.name,
+                "it is for a model alone in a bench; pipelines and comparisons time whole runs, one at a time and with their "
+                "copies, as of every backend: leave it out, or use 'seatrial bench MODEL'",
+            )
 
 
 def timed_stages(options: Mapping[str, Value]) -> tuple[str, ...]:

@@ -15,10 +15,11 @@ import numpy as np
 from seatrial.digests import hash_file
 from seatrial.errors import DataError, count_of, did_you_mean, short_list
 from seatrial.images.files import SUFFIXES
+from seatrial.kernels.results import Detections
 from seatrial.pipeline.results import Result
 from seatrial.runtimes.names import OWN, third_party
 from seatrial.taps.folder import TapsFolder, array_of, result_of
-from seatrial.taps.manifest import FILE, RESULTS
+from seatrial.taps.manifest import CANDIDATES, FILE, RESULTS
 from seatrial.taps.npz import Npz
 from seatrial.taps.shown import Array
 from seatrial.taps.values import NONE
@@ -84,8 +85,14 @@ class _Counts:
         self.unread: Counter[str] = Counter()
         self.special: dict[str, list[str]] = {}
         self.seen: dict[str, dict[str, None]] = {}
+        self.objects: dict[tuple[str, str], int] = {}
+        self.without_boxes: list[str] = []
 
-    def result(self, stage: str, result: Result) -> None:
+    def result(self, name: str, stage: str, result: Result) -> None:
+        if isinstance(result, Detections):
+            self.objects[name, stage] = len(result)
+        elif stage == CANDIDATES and result is not None:
+            self.without_boxes.append(name)
         scores = np.asarray(getattr(result, "scores", getattr(result, "score", ())))
         bare = " without scores" if scores.size and np.isnan(scores).all() else ""
         self.seen.setdefault(stage, {})[NONE if result is None else f"{type(result).__name__}{bare}"] = None
@@ -109,9 +116,24 @@ class _Counts:
         for stage, names in self.special.items():
             where = f"NaN or infinity in {len(names)} of {count_of(total, 'image')}: {short_list(names)}"
             yield f"{stage} has {where}; where the pipeline has none there, the writer is at fault"
+        yield from self._of_candidates(total)
         if self.unread:
             keys = short_list([f"{key} in {count_of(count, 'image')}" for key, count in self.unread.most_common()])
             yield f"{count_of(len(self.unread), 'key')} of no stage that taps.json lists, which are not read: {keys}"
+
+    def _of_candidates(self, total: int) -> Iterable[str]:
+        """NMS chooses among them: none of its results can be missing there."""
+        if self.without_boxes:
+            where = f"{len(self.without_boxes)} of {count_of(total, 'image')}: {short_list(self.without_boxes)}"
+            yield f"{CANDIDATES} are no boxes in {where}; write what NMS is given, with the fields of Detections"
+        fewer = [
+            n
+            for (n, stage), k in self.objects.items()
+            if stage == CANDIDATES and k < self.objects.get((n, "results"), 0)
+        ]
+        if fewer:
+            where = f"{len(fewer)} of {count_of(total, 'image')}: {short_list(fewer)}"
+            yield f"{CANDIDATES} has fewer boxes than results in {where}; write them in front of NMS"
 
 
 def _of_image(folder: TapsFolder, name: str, counted: _Counts) -> list[TapsProblem]:
@@ -132,7 +154,7 @@ def _of_image(folder: TapsFolder, name: str, counted: _Counts) -> list[TapsProbl
 
 def _stage(file: Npz, name: str, stage: str, counted: _Counts) -> None:
     if stage in RESULTS:
-        counted.result(stage, result_of(file, stage))
+        counted.result(name, stage, result_of(file, stage))
     else:
         counted.array(name, stage, array_of(file, stage))
 

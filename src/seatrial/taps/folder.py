@@ -5,13 +5,14 @@ For: taps.json with the files beside it, neither of which is trusted. Not for: f
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Self
 
 from seatrial.errors import DataError, did_you_mean
 from seatrial.pipeline.results import Result
 from seatrial.taps import values
-from seatrial.taps.manifest import FILE, OUTPUT, PICTURES, RESULTS, TappedImage, TapsManifest, read_manifest
+from seatrial.taps.manifest import FILE, OUTPUT, PICTURES, RESULTS, STAGES, TappedImage, TapsManifest, read_manifest
 from seatrial.taps.npz import Npz
 from seatrial.taps.shown import Array, ImageTaps
 
@@ -19,8 +20,10 @@ from seatrial.taps.shown import Array, ImageTaps
 class TapsFolder:
     """names: of its images, in order. stages: those of manifest.STAGES that every image has."""
 
-    def __init__(self, path: Path, manifest: TapsManifest) -> None:
+    def __init__(self, path: Path, manifest: TapsManifest, read: Collection[str] = STAGES) -> None:
+        """read: of manifest.STAGES those that are read where an image has them."""
         self.path = path
+        self._read = read
         # A user's code may change the working folder.
         self._root = path.resolve()
         self.manifest = manifest
@@ -46,7 +49,7 @@ class TapsFolder:
 
     @property
     def stages(self) -> frozenset[str]:
-        return frozenset("outputs" if s.startswith(OUTPUT) else s for s in self.manifest.stages)
+        return frozenset(map(_kind_of, self.manifest.stages))
 
     def image(self, name: str) -> TappedImage:
         """DataError where there is none of that name."""
@@ -63,11 +66,17 @@ class TapsFolder:
         _check_within(self._root, image.file, shown)
         return Npz(self._root / image.file, f"{shown}: image {name}")
 
+    def of_stages(self, stages: Collection[str]) -> Self:
+        """The same, of which no others are read."""
+        return type(self)(self.path, self.manifest, stages)
+
     def load(self, name: str) -> ImageTaps:
-        """All stages that taps.json lists. DataError names the image, the file and the key of what is missing or not sound."""
+        """All stages that taps.json lists, or those asked for. DataError names the image, the file and the key of what is
+        missing or not sound."""
         with self.file(name) as file:
-            arrays = {s: array_of(file, s) for s in self.manifest.stages if s not in RESULTS}
-            results = {s: result_of(file, s) for s in self.manifest.stages if s in RESULTS}
+            stages = [s for s in self.manifest.stages if _kind_of(s) in self._read]
+            arrays = {s: array_of(file, s) for s in stages if s not in RESULTS}
+            results = {s: result_of(file, s) for s in stages if s in RESULTS}
             return ImageTaps(
                 decoded=arrays.pop("decoded", None),
                 resized=arrays.pop("resized", None),
@@ -77,6 +86,10 @@ class TapsFolder:
                 results=results.get("results"),
                 unread=file.unread,
             )
+
+
+def _kind_of(stage: str) -> str:
+    return "outputs" if stage.startswith(OUTPUT) else stage
 
 
 def array_of(file: Npz, stage: str) -> Array:

@@ -21,7 +21,8 @@ FILE = "taps.json"
 # Of an image in order of the pipeline; `outputs` stands for all of `output.NAME`.
 STAGES = ("decoded", "resized", "input", "outputs", "candidates", "results")
 OUTPUT = "output."
-PICTURES, RESULTS = ("decoded", "resized"), ("candidates", "results")
+CANDIDATES = "candidates"
+PICTURES, RESULTS = ("decoded", "resized"), (CANDIDATES, "results")
 MOST_BYTES = 1 << 26
 PRECISIONS: list[str] = list(get_args(Precision))
 _FORM = "write stages as decoded, resized, input, output.NAME, candidates and results"

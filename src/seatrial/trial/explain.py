@@ -7,18 +7,23 @@ For: a trial's own diagnosis, within a time of its own. Not for: the diagnosis i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from seatrial.diagnosis.inside import NOT_SEARCHED, with_inside
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
+from seatrial.diagnosis.tap import workload_of_side
 from seatrial.errors import SeatrialError, short_list
 from seatrial.history.records import CellRecord, Decision
 from seatrial.history.records.diagnosis import ParityRecord
+from seatrial.localise.sides import look_inside
 from seatrial.plan.reference import baseline_name, is_reference_configuration
 from seatrial.trial.context import TrialContext
 from seatrial.warning import Warning
 
-# For all pipelines of a trial together, less what tapping takes: the verdict stands without it.
-TIME_S = 60.0
+# For all pipelines of a trial together, less what tapping takes: the verdict stands without it. Where both sides run one model
+# so much of it is for known mistakes, and what is left for the search inside.
+TIME_S, FOR_MISTAKES = 60.0, 0.6
 _CURE = "ask 'seatrial parity' with that cell as the candidate"
 _OF_ANSWERS = ("parity", "agreement", "map_drop", "accuracy", "outputs without NaN")
 
@@ -33,15 +38,33 @@ def explained(
     for name, (reference, candidate) in failing.items():
         try:
             trial.watcher.diagnoses(name)
-            other = Candidate(candidate.id, side=candidate)
-            work = trial.run.work / f"diagnosis.{name}"
-            found[name] = diagnose_sides(trial.ready, trial.run, reference, other, TIME_S / len(failing), work=work)
+            found[name] = _diagnosed(trial, reference, candidate, TIME_S / len(failing))
         except SeatrialError as e:
             said = f"why the answers of {name} failed could not be looked into: {e.for_command_line()}"
             warnings.append(Warning("not-explained", said, _CURE))
+    unsearched = [(r, w) for r in found.values() for w in r.warnings if w.code == NOT_SEARCHED]
+    warnings += [replace(w.of(r.candidate), cure=w.cure or _CURE) for r, w in unsearched]
     warnings += _not_looked_into(cells, decisions, list(found.values()))
     reasons = {record.candidate: words for record in found.values() if (words := _words(record))}
     return [_with_reason(d, cells, reasons) for d in decisions], list(found.values()), warnings
+
+
+def _diagnosed(trial: TrialContext, reference: Side, candidate: Side, time_s: float) -> ParityRecord:
+    """Of one model on two backends or in two precisions also which node makes its raw outputs differ."""
+    ready, run = trial.ready, trial.run
+    one_model = ready.models[reference.pipeline].digest == ready.models[candidate.pipeline].digest
+    record = diagnose_sides(
+        ready,
+        run,
+        reference,
+        Candidate(candidate.id, side=candidate),
+        time_s * (FOR_MISTAKES if one_model else 1),
+        work=run.work / f"diagnosis.{candidate.pipeline}",
+    )
+    if not one_model or not record.outputs_differ:
+        return record
+    sides = [workload_of_side(ready, run, side) for side in (reference, candidate)]
+    return with_inside(record, sides[0], sides[1], look_inside, time_s - record.wall_s)
 
 
 def _failing(
@@ -68,13 +91,23 @@ def _failing(
 
 def _words(record: ParityRecord) -> str:
     """'' where nothing is known that the reason does not say already."""
+    said = _mistake(record)
+    jumps = record.inside.jumps if record.inside else ()
+    if not jumps:
+        return said
+    more = f" and {len(jumps) - 1} more" if len(jumps) > 1 else ""
+    return "; ".join(filter(None, (said, f"inside the model, first at {jumps[0].said}{more}")))
+
+
+def _mistake(record: ParityRecord) -> str:
     # In more bits than were asked for no answer gets worse.
     named = [d for d in record.diagnosis if d.fault != "precision-not-applied"]
     if named:
         faults = " and ".join(dict.fromkeys(d.fault for d in named))
         return f"known mistake: {faults}, at '{named[0].stage}'"
     if record.verdict == "DIFFER":
-        return record.reason if record.left else f"no known mistake explains it: {record.reason}"
+        cut_short = record.left or any(w.code == "diagnosis-cut-short" for w in record.warnings)
+        return record.reason if cut_short else f"no known mistake explains it: {record.reason}"
     return ""
 
 

@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from simulated_tensorrt import VERSIONS
 
+from seatrial.backends import OpenOptions, open_backend
 from seatrial.backends.tensorrt import engine_files
 from seatrial.backends.tensorrt.cache import build_and_keep, engine_path, found_engine
 from seatrial.backends.tensorrt.driver import Device
@@ -20,7 +23,8 @@ from seatrial.model.file import inspect_model
 
 L4 = Device("NVIDIA L4", "sm89", 24 << 30, (13, 0))
 SHAPES = {"x": (2, 3, 6, 6), "scale": (1,)}
-RTX, ELEVEN = VERSIONS[2], VERSIONS[1]
+RTX, ELEVEN, TEN = VERSIONS[2], VERSIONS[1], VERSIONS[0]
+T4, A10 = replace(L4, name="NVIDIA T4", capability="sm75"), replace(L4, name="NVIDIA A10", capability="sm86")
 
 
 @pytest.fixture
@@ -87,12 +91,78 @@ def test_a_stale_engine_says_what_it_is_of(kept, label, changes, error, said):
     [
         ({"version": "10.1"}, {"version_compatible": True}),
         ({"device": "another", "capabilities": ("sm80",)}, {"hardware_compatibility": "ampere_plus"}),
+        ({"device": "another"}, {"hardware_compatibility": "same_capability"}),
     ],
 )
 def test_what_was_built_to_be_carried_is_taken(kept, changes, options):
     path, library, model, manifest = kept(ELEVEN, **options)
     write_engine(path, path.read_bytes(), replace(manifest, **changes), "")
     assert read_engine(path, library, model, L4, allowed=False)[1] is not None
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "options", "said"),
+    [
+        (L4, {"version": "11.10.0"}, {"version_compatible": True}, "is tensorrt 11.4.0.106: version_compatible is for later"),
+        (T4, {}, {"hardware_compatibility": "ampere_plus"}, r"built for sm80 and later \(ampere_plus\), and NVIDIA T4 is sm75"),
+        (T4, {}, {"hardware_compatibility": "same_capability"}, "built for sm89, and NVIDIA T4 is sm75"),
+        (A10, {}, {"hardware_compatibility": "same_capability"}, "built for sm89, and NVIDIA A10 is sm86"),
+    ],
+)  # fmt: skip
+def test_what_was_built_to_be_carried_is_not_carried_further(kept, device, changes, options, said):
+    path, library, model, manifest = kept(ELEVEN, **options)
+    write_engine(path, path.read_bytes(), replace(manifest, **changes), "")
+    with pytest.raises(BackendUnavailableError, match=said):
+        read_engine(path, library, model, device, allowed=True)
+    assert found_engine(library, model, SHAPES, EngineOptions(**options), device) is None
+
+
+@pytest.mark.parametrize(("first", "second"), [(TEN, ELEVEN), (ELEVEN, TEN)])
+def test_another_versions_engine_is_not_measured_under_this_ones_name(bench, cnn, first, second):
+    options = OpenOptions(input_shapes=SHAPES, settings={"version_compatible": True})
+    for label in (first, second):
+        bench.install(label)
+        with open_backend("tensorrt", cnn, options) as backend:
+            details = backend.details()
+        assert "built now" in details["engine"]
+        assert details["engine_build"].endswith(f"for sm89 on NVIDIA L4, by tensorrt {label.split()[1]}")
+
+
+def test_a_damaged_engine_in_the_cache_is_built_again_and_that_is_said(bench, cnn, tmp_path):
+    """The digest is checked before a byte of it is loaded; it is for an engine that a plan names that it is refused."""
+    bench.install(ELEVEN)
+    options = OpenOptions(input_shapes=SHAPES)
+    open_backend("tensorrt", cnn, options).close()
+    path = next((tmp_path / "cache").rglob("*.engine"))
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ModelError, match="changed or cut short since"):
+        open_backend("tensorrt", cnn, replace(options, settings={"engine": str(path)}))
+    with open_backend("tensorrt", cnn, options) as backend:
+        assert f"built now: what the cache had as {path.name} was changed or cut short" in backend.details()["engine"]
+    with open_backend("tensorrt", cnn, options) as backend:
+        assert "from the cache" in backend.details()["engine"]
+
+
+def test_two_that_write_the_same_engine_leave_one_that_fits_its_manifest(kept, monkeypatch):
+    path, library, model, manifest = kept()
+    data = path.read_bytes() + b" "
+    other = replace(manifest, digest=engine_files.digest_of(data), size_bytes=len(data))
+    begun = threading.Thread(target=write_engine, args=(path, data, other, ""))
+    real = Path.replace
+
+    def meanwhile(self, target):
+        done = real(self, target)
+        if not begun.ident and str(target).endswith(".engine"):
+            # As another process that was at it too: its temporary names are its own.
+            monkeypatch.setattr(os, "getpid", lambda: 4242)
+            begun.start()
+            begun.join(0.5)
+        return done
+
+    monkeypatch.setattr(Path, "replace", meanwhile)
+    write_engine(path, path.read_bytes(), manifest, "")
+    begun.join()
+    assert read_engine(path, library, model, L4, allowed=False)[1] == other
 
 
 def test_the_key_has_everything_that_an_engine_depends_on(kept, cnn, tmp_path, bench):

@@ -188,6 +188,28 @@ def test_both_schemas_of_the_inspector_say_the_same(tensors, ports):
 
 
 @pytest.mark.parametrize(
+    ("nodes", "casts", "found"),
+    [
+        (
+            ["conv1", "cast1", "conv2", "cast2"],
+            ["cast1", "cast2"],
+            {"unknown (fused: fp16 goes in, fp32 comes out)": 2},
+        ),
+        (["conv1", "relu1", "conv2"], [], {"unknown (fused: fp16 goes in, fp32 comes out)": 2}),
+        (["conv1", "cast1"], ["cast1"], {"unknown (fused: fp16 goes in, fp32 comes out)": 1, "unknown": 1}),
+        (["conv1", "relu1"], ["cast1"], {"fp16": 1, "unknown": 1}),
+    ],
+)
+def test_what_computes_within_a_fusion_is_not_guessed_by_its_ports(nodes, casts, found):
+    """A product that was kept in fp32 between two casts is fused with its neighbours, whose types are all that is told."""
+    layer = {"Name": "{ForeignNode[conv1...]}", "LayerType": "Myelin", "TacticName": "__myl_conv",
+             "Metadata": "".join(f"[ONNX Layer: {n}]" for n in nodes),
+             "Inputs": [{"Name": "x", "Datatype": "Half"}], "Outputs": [{"Name": "y", "Datatype": "Float"}]}  # fmt: skip
+    layers = of_inspector(json.dumps({"Layers": [layer], "I/O Tensors": []}))
+    assert computed_in(layers, ["conv1", "conv2"], casts) == found
+
+
+@pytest.mark.parametrize(
     ("said", "name"),
     [
         ("Row major linear FP32", "fp32"), ("Float", "fp32"), ("Half", "fp16"), ("FP16", "fp16"), ("BFloat16", "bf16"), ("BF16", "bf16"),

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from itertools import chain
 
-from faulty.injections import decode, model, resize, results, values
+from faulty.injections import decode, model, places, resize, results, scores, sizes, suppression, values
 from faulty.injections.injection import Injection, Setting, together
 
 INJECTIONS: tuple[Injection, ...] = tuple(
-    chain(decode.INJECTIONS, resize.INJECTIONS, values.INJECTIONS, model.INJECTIONS, results.INJECTIONS)
+    chain.from_iterable(
+        family.INJECTIONS for family in (decode, resize, sizes, values, model, results, places, scores, suppression)
+    )
 )
 # Two pipelines of one plan show these, not what production wrote: numbers alone do not say what computed them.
 UNSEEN = {

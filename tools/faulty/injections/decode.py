@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ from PIL import Image, ImageOps
 
 from faulty.injections.injection import Injection, Setting, after, step
 from faulty.pipelines import decode
-from faulty.way import Array
+from faulty.way import Array, Steps
 
 
 def _levels(data: bytes) -> Array:
@@ -145,6 +146,50 @@ def half_chroma(image: Array) -> Array:
     return cv2.cvtColor(cv2.merge([y, u, v]), cv2.COLOR_YCrCb2BGR)
 
 
+def reduced(by: int, own_pixels: bool = False):
+    """cv2.IMREAD_REDUCED_COLOR_2, 4 or 8, to save time; boxes are brought back to the picture as it is stored, or own_pixels:
+    to the one that was decoded."""
+    flag = {2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4, 8: cv2.IMREAD_REDUCED_COLOR_8}[by]
+    return _smaller(lambda data: cv2.imdecode(_levels(data), flag), own_pixels)
+
+
+def drafted(own_pixels: bool = False):
+    """Pillow's draft: the decoder gives the smallest of its sizes that holds the input."""
+
+    def change(steps: Steps, setting: Setting) -> Steps:
+        def small(data: bytes) -> Array:
+            with Image.open(io.BytesIO(data)) as image:
+                if image.format != "JPEG":
+                    return decode(data)
+                image.draft("RGB", setting.task.size_hw[::-1])
+                turned = ImageOps.exif_transpose(image).convert("RGB")
+            return np.ascontiguousarray(np.asarray(turned)[:, :, ::-1])
+
+        return _smaller(small, own_pixels)(steps, setting)
+
+    return change
+
+
+def _smaller(small, own_pixels: bool):
+    def change(steps: Steps, _setting: Setting) -> Steps:
+        whole_hw: list[tuple[int, int]] = []
+
+        def decoded(data: bytes) -> Array:
+            whole_hw[:] = [decode(data).shape[:2]]
+            return small(data)
+
+        def resize(image: Array):
+            out, placed = steps.resize(image)
+            if own_pixels:
+                return out, placed
+            ratio = np.array(image.shape[1::-1]) / whole_hw[0][::-1]
+            return out, replace(placed, source_hw=whole_hw[0], scale_xy=tuple(np.array(placed.scale_xy) * ratio))
+
+        return replace(steps, decode=decoded, resize=resize)
+
+    return change
+
+
 def _decode(fault: str, variant: str, function, **more) -> Injection:
     def made(_setting: Setting):
         return function
@@ -164,6 +209,10 @@ INJECTIONS = (
     _decode("jpeg-decoder", "fast-transform", turbo(fastdct=True), needs="simplejpeg"),
     _decode("jpeg-decoder", "fast-upsampling", turbo(fastupsample=True), needs="simplejpeg"),
     _decode("jpeg-decoder", "fast-both", turbo(fastdct=True, fastupsample=True), needs="simplejpeg"),
+    Injection("jpeg-decoder", "reduced-2", reduced(2)),
+    Injection("jpeg-decoder", "reduced-4", reduced(4)),
+    Injection("jpeg-decoder", "reduced-2-and-its-pixels", reduced(2, own_pixels=True), ("detect", "text", "segment")),
+    Injection("jpeg-decoder", "drafted", drafted()),
     _decode("yuv-range", "full-as-limited", yuv(expand=True)),
     _decode("yuv-range", "limited-as-full", yuv(squeeze=True)),
     _decode("yuv-matrix", "709-for-601", yuv("709")),

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
 from faulty.injections.injection import Injection, Setting, step
+from faulty.injections.scores import ALONG_BATCH
 from faulty.pipelines import decode, infer_of, right_steps, tensor_of
 from faulty.way import Array, Steps
 
@@ -58,6 +59,19 @@ def without_activation(model: onnx.ModelProto, _setting: Setting) -> None:
     last = [n for n in model.graph.node if n.op_type in ("Sigmoid", "Softmax")][-1]
     last.op_type = "Identity"
     del last.attribute[:]
+
+
+def other_activation(kind: str):
+    """The last sigmoid or softmax is the other one, along the axis of classes."""
+
+    def edit(model: onnx.ModelProto, _setting: Setting) -> None:
+        last = [n for n in model.graph.node if n.op_type in ("Sigmoid", "Softmax")][-1]
+        last.op_type = kind
+        del last.attribute[:]
+        if kind == "Softmax":
+            last.attribute.append(helper.make_attribute("axis", 1))
+
+    return edit
 
 
 def overflow(share: float):
@@ -193,6 +207,8 @@ INJECTIONS = (
     Injection("graph-attribute", "padded-at-the-end", edited("same", padded_at_the_end), ("detect", "segment")),
     Injection("graph-attribute", "nearest", edited("nearest", attribute("Resize", "mode", "nearest")), ("segment",)),
     Injection("activation", "left-out", edited("bare", without_activation), ("detect", "classify", "text")),
+    Injection("activation", "sigmoid-for-softmax", edited("sigmoid", other_activation("Sigmoid")), ("classify",)),
+    Injection("activation", "softmax-for-sigmoid", edited("softmax", other_activation("Softmax")), ("detect",)),
     # What is NaN answers nothing, so that answers alone say nothing of it.
     Injection("fp16-overflow", "early", edited("overflow-early", overflow(0.15)), levels=MODEL),
     Injection("fp16-overflow", "late", edited("overflow-late", overflow(0.7)), levels=MODEL),
@@ -200,6 +216,7 @@ INJECTIONS = (
     Injection("calibration", "dark", calibrated("dark", scale=1 / 255 / 8), levels=MODEL),
     Injection("stale-output", "previous", stale),
     # A single image at a time knows no batch.
+    ALONG_BATCH,
     Injection("batch-dependent", "leaking-rows", leaking_rows, levels=("taps", "answers")),
     Injection("batch-dependent", "axes-mixed", mixed_layout, ("detect", "classify", "segment"), ("taps", "answers")),
 )  # fmt: skip

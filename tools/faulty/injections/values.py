@@ -15,12 +15,25 @@ HALF = (0.5, 0.5, 0.5)
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 CAFFE = (103.939, 116.779, 123.68)
+# The same numbers as levels of 255, as torchvision-less code has them.
+LEVELS, LEVEL_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 SQUARE = ("detect", "classify", "text")
 
 
 def channels_kept(setting: Setting):
     right = tensor_of(setting.task)
     return lambda image: right(image[:, :, ::-1])
+
+
+def bgr_means(setting: Setting):
+    """cv2.dnn.blobFromImage without swapRB, mean and std of R, G, B."""
+    mean, std = np.array(setting.task.mean), np.float32(setting.task.std)
+
+    def tensor(image: Array) -> Array:
+        blob = cv2.dnn.blobFromImage(image, 1 / 255, mean=tuple(255 * mean), swapRB=False)
+        return np.ascontiguousarray(blob / std.reshape(1, 3, 1, 1), np.float32)
+
+    return tensor
 
 
 def order_turned(setting: Setting):
@@ -104,6 +117,10 @@ INJECTIONS = (
     _tensor("mean-std", "none", NORMALISED, mean=ZERO, std=(1.0, 1.0, 1.0)),
     _tensor("mean-std", "mean-only", NORMALISED, std=(1.0, 1.0, 1.0)),
     _tensor("mean-std", "turned", NORMALISED, mean=MEAN[::-1], std=STD[::-1]),
+    _tensor("mean-std", "levels-on-fractions", mean=LEVELS, std=LEVEL_STD),
+    _tensor("mean-std", "levels-mean-on-fractions", mean=LEVELS, std=(1.0, 1.0, 1.0)),
+    _tensor("mean-std", "minus-one-to-one-of-the-plan-s", NORMALISED, mean=HALF, std=(1.0, 1.0, 1.0)),
+    Injection("channel-order", "bgr-with-rgb-means", step("tensor", bgr_means), NORMALISED),
     Injection("mean-std", "caffe", step("tensor", lambda _s: caffe), also=("channel-order", "scale-missing")),
     Injection("normalise-order", "before-the-division", step("tensor", order_turned), NORMALISED),
     Injection("pad-value", "zero-after-normalising", padded_after, BOXES),

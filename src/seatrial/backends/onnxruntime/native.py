@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from seatrial._native.ort import LoadedModel, Request, library_version, reads_host_memory
 from seatrial._native.timing import Work
-from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.base import BoundKey, Closing, OpenOptions, TensorSpec, bound_key, check_array, check_feeds
 from seatrial.backends.onnxruntime.assignment import FORBID, RECORD, Assigned, in_words, of_native, refuse_fallback
 from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
 from seatrial.backends.onnxruntime.settings import SessionSetup, session_setup
@@ -54,7 +54,7 @@ class NativeOnnxRuntimeBackend(Closing):
         self._input_names = [i.name for i in self._inputs]
         self._request: Any
         self._request, self._preallocated = self._new_request()
-        self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
+        self._bound: dict[str, BoundKey] = {}
 
     @classmethod
     def _provider(cls) -> Provider:
@@ -155,12 +155,13 @@ class NativeOnnxRuntimeBackend(Closing):
         self,
         request: Request,
         feeds: Mapping[str, npt.NDArray[Any]],
-        bound: dict[str, tuple[int, tuple[int, ...], str]],
+        bound: dict[str, BoundKey],
     ) -> None:
         check_feeds(self._model, self._input_names, feeds)
         for index, name in enumerate(self._input_names):
             key = bound_key(feeds[name])
             if bound.get(name) != key:
+                check_array(self._inputs[index], feeds[name])
                 try:
                     request.bind_input(index, feeds[name])
                 except ValueError as e:

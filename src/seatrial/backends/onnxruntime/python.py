@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from seatrial._native.ort import reads_host_memory
 from seatrial._native.timing import PythonWork, Work
-from seatrial.backends.base import Closing, OpenOptions, TensorSpec, bound_key, check_feeds
+from seatrial.backends.base import BoundKey, Closing, OpenOptions, TensorSpec, bound_key, check_array, check_feeds
 from seatrial.backends.onnxruntime.assignment import RECORD, in_words, recorded
 from seatrial.backends.onnxruntime.device_io import device_place, next_graph
 from seatrial.backends.onnxruntime.providers import PROVIDERS, Provider
@@ -49,12 +49,12 @@ class OnnxRuntimeBackend(Closing):
         self._inputs = [TensorSpec(i.name, _ints(i.shape), _DTYPES.get(i.type, i.type)) for i in session.get_inputs()]
         self._outputs = [TensorSpec(o.name, _ints(o.shape), _DTYPES.get(o.type, o.type)) for o in session.get_outputs()]
         self._input_names = [i.name for i in self._inputs]
-        self._known = set(self._input_names)
+        self._known = {i.name: i for i in self._inputs}
         self._binding = session.io_binding()
         self._run_options = uncaptured(self._setup)
         self.kernels_change = self._setup.kernels_change
         self.in_place = reads_host_memory(self._provider().execution_provider)
-        self._bound: dict[str, tuple[int, tuple[int, ...], str]] = {}
+        self._bound: dict[str, BoundKey] = {}
         # Kept alive for as long as the runtime may write to it.
         self._preallocated: list[npt.NDArray[Any] | None] = []
         for spec in self._outputs:
@@ -76,7 +76,7 @@ class OnnxRuntimeBackend(Closing):
         return self._outputs
 
     def run(self, feeds: Mapping[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        if feeds.keys() != self._known:
+        if feeds.keys() != self._known.keys():
             check_feeds(self._model, self._input_names, feeds)
         try:
             for name, array in feeds.items():
@@ -148,18 +148,16 @@ class OnnxRuntimeBackend(Closing):
         self._binding = self.session = None
 
     def _bind_input(self, name: str, array: npt.NDArray[Any]) -> None:
-        if not array.flags.c_contiguous:
-            raise CellError(f"input {name}: expected a contiguous array, got strides {array.strides}")
-        # The runtime is told a type and an address, and neither tells the order of bytes.
-        if not array.dtype.isnative:
-            raise CellError(f"input {name}: expected this machine's byte order, got {array.dtype.str}")
+        check_array(self._known[name], array)
         self._binding.bind_input(name, "cpu", 0, array.dtype.type, array.shape, array.ctypes.data)
 
     def _device_binding(self, feeds: Mapping[str, npt.NDArray[Any]]) -> Any:
         """Inputs copied to the device, and room there for outputs: neither moves again, as a captured graph needs it."""
         binding, place = self.session.io_binding(), device_place(self._provider(), self._setup)
         for name, array in feeds.items():
-            binding.bind_ortvalue_input(name, place.holding(np.ascontiguousarray(array)))
+            given = np.ascontiguousarray(array)
+            check_array(self._known[name], given)
+            binding.bind_ortvalue_input(name, place.holding(given))
         for spec in self._outputs:
             if not spec.shape or not all(isinstance(d, int) for d in spec.shape) or spec.dtype not in _DTYPES.values():
                 raise CellError(

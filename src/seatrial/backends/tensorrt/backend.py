@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
-from seatrial.backends.tensorrt.buffers import Buffers, Place, buffers_of, in_order
+from seatrial.backends.tensorrt.buffers import Buffers, Place, buffers_of, in_order, size_of
 from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
 from seatrial.backends.tensorrt.layers import computed_in
-from seatrial.backends.tensorrt.loaded import LoadedEngine, load
+from seatrial.backends.tensorrt.loaded import LoadedEngine, load, out_of_device_memory
 from seatrial.backends.tensorrt.log import plain
 from seatrial.backends.tensorrt.network import named_products
 from seatrial.backends.tensorrt.options import options_of
@@ -28,6 +28,7 @@ from seatrial.backends.tensorrt.status import usable
 from seatrial.cuda import (
     CudaError,
     Graph,
+    OutOfDeviceMemoryError,
     Request,
     Slot,
     Stream,
@@ -61,11 +62,15 @@ class TensorRtBackend(Closing):
         self._about = about
         self._place = place
         self._others: list[TensorRtBackend] = []
+        # Whether a request was asked for, which obeys options that a run does not.
+        self._has_worked = False
         self._graph: Graph | None = None
+        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         try:
             self._stream = Stream(place.context)
-            self._context: Any = loaded.new_context(self._batch, place.free_bytes)
-            slots = self._bind(loaded)
+            free_bytes = place.free_bytes
+            self._context: Any = loaded.new_context(self._batch, free_bytes, self._input_bytes(loaded))
+            slots = self._bind(loaded, free_bytes)
             # Inputs and outputs in the order of the file, which an engine does not keep.
             self._given = in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
             self._made = in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
@@ -74,7 +79,6 @@ class TensorRtBackend(Closing):
             free_bytes = place.free_bytes
         except CudaError as e:
             raise CellError(f"{self.name} failed before its first answer: {e}", refusal=True) from e
-        self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         # A graph is launched without the interpreter; the library's own function is not called so.
         self.native = self._graph is not None
         # Other programs' memory is in it too, where they take or give some meanwhile.
@@ -85,7 +89,7 @@ class TensorRtBackend(Closing):
         library, device = usable(cls.name)
         engine_options, run = options_of(options.settings)
         engine_options = replace(engine_options, build_number=options.build_number)
-        check_settings(library, engine_options, run)
+        check_settings(library, run)
         if options.open_shapes:
             raise ModelError(
                 f"{cls.name} runs fixed shapes, and each request of a mix brings its own; use onnxruntime-tensorrt for those",
@@ -94,18 +98,24 @@ class TensorRtBackend(Closing):
         info = inspect_model(model)
         shapes = dict(options.input_shapes) or fixed_shapes(info, 1, {})
         data, manifest, about = chosen_engine(library, device, info, shapes, engine_options, run)
-        streamed = engine_options.weight_streaming or bool(manifest and manifest.options.get("weight_streaming"))
+        streamed = None if manifest is None else bool(manifest.options.get("weight_streaming"))
         portable = bool(manifest and manifest.options.get("version_compatible"))
         place = Place.of_first_device(cls.name)
-        loaded = load(library, device, data, run, streamed, portable, options.build_number)
+        loaded = load(library, device, data, run, place.free_at_first, streamed, portable, options.build_number)
         return cls(loaded, info, options, shapes, about, place)
 
     @property
     def _batch(self) -> int:
         return (self._shapes.get(batch_input(self._model)) or (1,))[0]
 
-    def _bind(self, loaded: LoadedEngine) -> list[Buffers]:
-        """Shapes and addresses of every tensor, once: they do not change from run to run."""
+    def _input_bytes(self, loaded: LoadedEngine) -> int:
+        return sum(size_of(loaded.spec(n, self._shapes[n])) for n in loaded.names if loaded.is_input(n))
+
+    def _bind(self, loaded: LoadedEngine, free_bytes: int) -> list[Buffers]:
+        """Shapes and addresses of every tensor, once: they do not change from run to run.
+
+        free_bytes: before there was a context. CellError where that is too little for it and the buffers.
+        """
         profile = loaded.profile_of(self._shapes)
         if not self._context.set_optimization_profile_async(profile, self._stream.handle):
             raise CellError(f"{self.name} does not take optimisation profile {profile}")
@@ -115,7 +125,7 @@ class TensorRtBackend(Closing):
                 raise ModelError(f"{name} gives a shape, which is to lie in host memory; fold it into the model")
             if loaded.is_input(name) and not self._context.set_input_shape(name, tuple(self._shapes[name])):
                 raise CellError(f"{self.name} does not take {name} as {self._shapes[name]}")
-        slots = []
+        specs = []
         for name in names:
             shape = tuple(int(d) for d in self._context.get_tensor_shape(name))
             if any(d < 0 for d in shape):
@@ -124,9 +134,15 @@ class TensorRtBackend(Closing):
                     "onnxruntime-tensorrt",
                     subject=self._model.path,
                 )
-            slots.append(buffers_of(loaded.spec(name, shape), self._place, self._batch))
-            if not self._context.set_tensor_address(name, slots[-1].device.pointer):
-                raise CellError(f"{self.name} does not take the memory of {name}")
+            specs.append(loaded.spec(name, shape))
+        try:
+            slots = [buffers_of(spec, self._place) for spec in specs]
+        except OutOfDeviceMemoryError:
+            needed = loaded.scratch_bytes + sum(map(size_of, specs))
+            raise out_of_device_memory(needed, free_bytes, self._batch) from None
+        for slot in slots:
+            if not self._context.set_tensor_address(slot.spec.name, slot.device.pointer):
+                raise CellError(f"{self.name} does not take the memory of {slot.spec.name}")
         return slots
 
     def _warm_and_capture(self) -> str:
@@ -141,6 +157,8 @@ class TensorRtBackend(Closing):
         loaded.keep_compiled()
         if not loaded.run.cuda_graph:
             return "kernel by kernel"
+        if self.kernels_change:
+            return "kernel by kernel: a graph would keep the general kernels that kernel_strategy: lazy begins with"
         capturable = getattr(self._context, "is_stream_capturable", None)
         if capturable is not None and not capturable(self._stream.handle):
             return "kernel by kernel: the library says that this engine cannot be captured"
@@ -199,7 +217,7 @@ class TensorRtBackend(Closing):
     def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Request:
         """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
 
-        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as this backend.
+        in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as the request.
         """
         while len(self._others) < in_flight - 1:
             self._others.append(self.another())
@@ -207,8 +225,10 @@ class TensorRtBackend(Closing):
         return Request(self._stream, slots, **settings)
 
     def work(self, feeds: Mapping[str, Array]) -> Work:
-        """Without the interpreter, and by the device's own clock: stages as runtimes/tensorrt.py has them."""
+        """By the device's own clock, and without the interpreter where there is a graph: stages as runtimes/tensorrt.py has
+        them."""
         run = self._of_open().run
+        self._has_worked = True
         flushed = self._place.context.device.l2_bytes if run.l2_flush else 0
         try:
             made = self.request(
@@ -226,15 +246,8 @@ class TensorRtBackend(Closing):
         return made
 
     def io_policy(self) -> str:
-        run = self._of_open().run
         said = super().io_policy()
-        if not run.transfers:
-            said = "a model alone is timed without copies to the device and back, shapes fixed when opened"
-        parts = [f"{run.in_flight} requests in flight"] if run.in_flight > 1 else []
-        parts += ["kernels held until all is enqueued"] if run.hold else []
-        parts += ["the device's cache emptied before each request"] if run.l2_flush else []
-        parts += ["the host gives its core away while it waits"] if run.synchronisation == "block" else []
-        return ", ".join([said, *parts])
+        return self._of_open().run.policy(said) if self._has_worked else said
 
     def _device_slot(self, feeds: Mapping[str, Array]) -> Slot:
         self._take(feeds)
@@ -242,6 +255,7 @@ class TensorRtBackend(Closing):
             self._context.execute_async_v3 if self._graph is None else self._graph,
             [(s.device, s.pinned) for s in self._given],
             [(s.pinned, s.device) for s in self._made],
+            self,
         )
 
     def another(self) -> Self:
@@ -267,7 +281,7 @@ class TensorRtBackend(Closing):
         return said
 
     def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:
-        return computed_in(self._of_open().layers(), named_products(self._model))
+        return computed_in(self._of_open().layers(), *named_products(self._model))
 
     def close(self) -> None:
         # In this order: each needs the one that goes after it.

@@ -5,6 +5,7 @@ For: backend.py, which binds them. Not for: copying, or what computes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,8 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends.base import TensorSpec
-from seatrial.backends.tensorrt.loaded import out_of_device_memory
-from seatrial.cuda import Context, CudaError, DeviceBuffer, OutOfDeviceMemoryError, PinnedBuffer
+from seatrial.cuda import Context, CudaError, DeviceBuffer, PinnedBuffer
 from seatrial.errors import BackendUnavailableError
 from seatrial.model.file import TensorInfo
 
@@ -51,15 +51,15 @@ class Place:
         return self.context.memory_info()[0]
 
 
-def buffers_of(spec: TensorSpec, place: Place, batch: int) -> Buffers:
-    """CellError where the device has no room, with the batch that fits."""
-    shape = tuple(d or 0 for d in spec.shape)
-    size = max(1, int(np.prod(shape)) * np.dtype(spec.dtype).itemsize)
-    try:
-        device, pinned = DeviceBuffer(place.context, size), PinnedBuffer(place.context, size)
-    except OutOfDeviceMemoryError:
-        raise out_of_device_memory(size, place.free_bytes, batch) from None
-    array = pinned.as_array()[: int(np.prod(shape)) * np.dtype(spec.dtype).itemsize].view(spec.dtype).reshape(shape)
+def size_of(spec: TensorSpec) -> int:
+    return math.prod(d or 0 for d in spec.shape) * np.dtype(spec.dtype).itemsize
+
+
+def buffers_of(spec: TensorSpec, place: Place) -> Buffers:
+    """OutOfDeviceMemoryError where the device has no room, CudaError where the host has none."""
+    size = size_of(spec)
+    device, pinned = DeviceBuffer(place.context, max(1, size)), PinnedBuffer(place.context, max(1, size))
+    array = pinned.as_array()[:size].view(spec.dtype).reshape(tuple(d or 0 for d in spec.shape))
     # The first run comes before any feeds: an index of whatever lay there would end the device's context.
     array[...] = 0
     return Buffers(spec, device, pinned, array)

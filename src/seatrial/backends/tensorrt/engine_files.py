@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -27,6 +28,7 @@ from seatrial.model.file import ModelInfo
 
 SCHEMA = "seatrial.engine/1"
 SUFFIX = ".engine"
+_AMPERE = 80
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,10 @@ class Manifest:
         return cls(**own)
 
 
+class DamagedEngineError(ModelError):
+    """Its bytes are not those that its manifest was written for, or are gone."""
+
+
 def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
@@ -116,10 +122,30 @@ def write_engine(path: Path, data: bytes, manifest: Manifest, cure: str) -> None
         with _fresh(path) as engine, _fresh(manifest_path(path)) as note:
             engine.write_bytes(data)
             note.write_text(json.dumps(manifest.as_json(), indent=1), "utf-8")
-            engine.replace(path)
-            note.replace(manifest_path(path))
+            with _locked(path.parent, fcntl.LOCK_EX):
+                engine.replace(path)
+                note.replace(manifest_path(path))
     except OSError as e:
         raise _not_written(path, e, cure) from None
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, how: int) -> Iterator[None]:
+    """Whoever else writes or reads an engine there waits: of two that build the same one, a file of each would not fit.
+
+    Where a file system has no locks, or the folder is gone, nobody waits.
+    """
+    try:
+        held = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(held, how)
+        yield
+    finally:
+        os.close(held)
 
 
 @contextlib.contextmanager
@@ -145,21 +171,22 @@ def manifest_of(engine: Path) -> Manifest | None:
 
 
 def read_engine(
-    path: Path, library: Library, model: ModelInfo, device: Device | None, allowed: bool
+    path: Path, library: Library, model: ModelInfo, device: Device | None, allowed: bool, named: bool = True
 ) -> tuple[bytes, Manifest | None]:
     """The engine's bytes, once they are what the manifest says, and of this model, library and device.
 
-    allowed: takes one without a manifest, which is then held against nothing.
+    allowed: takes one without a manifest, which is then held against nothing. named: as stale has it.
 
     Raises:
-        ModelError: it is missing, not ours, changed since it was written, or of another model.
+        DamagedEngineError: it is missing, or changed since it was written.
+        ModelError: it is not ours, or of another model.
         BackendUnavailableError: it is of another library, version or device.
     """
     try:
-        data = path.read_bytes()
+        with _locked(path.parent, fcntl.LOCK_SH):
+            data, manifest = path.read_bytes(), manifest_of(path)
     except OSError as e:
-        raise ModelError(f"the engine cannot be read: {e.strerror or e}", subject=path) from None
-    manifest = manifest_of(path)
+        raise DamagedEngineError(f"the engine cannot be read: {e.strerror or e}", subject=path) from None
     if manifest is None:
         if allowed:
             return data, None
@@ -169,7 +196,7 @@ def read_engine(
             subject=path,
         )
     if digest_of(data) != manifest.digest:
-        raise ModelError(
+        raise DamagedEngineError(
             "refused: the engine is not the one that its manifest was written for: it was changed or cut short since; "
             "build it again with 'seatrial build', or delete it",
             subject=path,
@@ -180,24 +207,40 @@ def read_engine(
             "content; build it again with 'seatrial build'",
             subject=path,
         )
-    if why := stale(manifest, library, device):
+    if why := stale(manifest, library, device, named):
         raise BackendUnavailableError(
             f"refused: the engine is stale: {why}; build it again with 'seatrial build'", subject=path
         )
     return data, manifest
 
 
-def stale(manifest: Manifest, library: Library, device: Device | None) -> str:
-    """Why an engine does not run with this library on this device, or ''."""
-    if (manifest.library, manifest.version) != (library.name, library.version) and not (
-        manifest.options.get("version_compatible") and manifest.library == library.name
-    ):
-        return f"it was built by {manifest.library} {manifest.version}, and this is {library.name} {library.version}"
-    portable = manifest.options.get("hardware_compatibility", "none") != "none"
-    if device is None or portable:
-        return ""
+def stale(manifest: Manifest, library: Library, device: Device | None, named: bool = False) -> str:
+    """Why an engine does not run with this library on this device, or ''.
+
+    named: it was asked for as it is; else it stands for what this library builds, so that another version's is none.
+    """
+    if (manifest.library, manifest.version) != (library.name, library.version):
+        built = f"it was built by {manifest.library} {manifest.version}, and this is {library.name} {library.version}"
+        if not (named and manifest.library == library.name and manifest.options.get("version_compatible")):
+            return built
+        if _number(manifest.version) > _number(library.version):
+            return f"{built}: version_compatible is for later versions alone"
+    return _misplaced(manifest, device) if device else ""
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in version.split("."))
+
+
+def _misplaced(manifest: Manifest, device: Device) -> str:
+    """Why an engine does not run on this device, or ''."""
+    carried = manifest.options.get("hardware_compatibility", "none")
+    if carried == "ampere_plus":
+        if int(device.capability.removeprefix("sm")) >= _AMPERE:
+            return ""
+        return f"it was built for sm{_AMPERE} and later (ampere_plus), and {device.name} is {device.capability}"
     if device.capability not in manifest.capabilities:
         return f"it was built for {', '.join(manifest.capabilities)}, and {device.name} is {device.capability}"
-    if manifest.device not in ("", device.name):
+    if carried == "none" and manifest.device not in ("", device.name):
         return f"it was built on {manifest.device}, and this is {device.name}"
     return ""

@@ -123,17 +123,28 @@ def _types(tensors: Iterable[Mapping[str, Any]]) -> list[str]:
     return [_type(str(next((t[k] for k in keys if k in t), ""))) for t in tensors]
 
 
-def computed_in(layers: Iterable[Layer], products: Collection[str]) -> dict[str, int]:
-    """How many of the ONNX nodes that multiply compute in which type. A node that no layer names is counted as unknown."""
+def computed_in(layers: Iterable[Layer], products: Collection[str], casts: Collection[str] = ()) -> dict[str, int]:
+    """How many of the ONNX nodes that multiply compute in which type. A node that no layer names is counted as unknown; so is
+    one that was fused with another product or with a Cast, with the types that go in and out: within, any may be used."""
     # A Gemm becomes a product and what it adds to; a fusion has copies about it: that which multiplies counts.
     ordered = sorted(layers, key=lambda layer: bool(_MULTIPLIES.search(f"{layer.kind} {layer.tactic}")))
-    by_node = {node: layer.takes for layer in ordered for node in layer.nodes if layer.takes}
+    by_node = {node: _computes(layer, products, casts) for layer in ordered for node in layer.nodes if layer.takes}
     return dict(Counter(by_node.get(name) or "unknown" for name in products))
+
+
+def _computes(layer: Layer, products: Collection[str], casts: Collection[str]) -> str:
+    if sum(node in products for node in layer.nodes) > 1 or any(node in casts for node in layer.nodes):
+        return f"unknown (fused: {layer.takes} goes in, {layer.gives or 'an unknown type'} comes out)"
+    return layer.takes
 
 
 def product_nodes(proto: Any) -> list[str]:
     """Names of the file's convolutions and matrix products, by which layers name them."""
     return [node.name for node in proto.graph.node if node.op_type in PRODUCTS]
+
+
+def cast_nodes(proto: Any) -> list[str]:
+    return [node.name for node in proto.graph.node if node.op_type in ("Cast", "CastLike")]
 
 
 def _nodes(metadata: str) -> tuple[str, ...]:

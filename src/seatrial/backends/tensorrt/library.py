@@ -143,6 +143,10 @@ class Library:
         size = getattr(engine, "device_memory_size_v2", None)
         return int(engine.device_memory_size if size is None else size)
 
+    def streams_weights(self, engine: Any) -> bool:
+        """Whether the engine was built to; the size is 0 where it was not."""
+        return bool(getattr(engine, "streamable_weights_size", 0))
+
     def stream_weights(self, engine: Any, budget_bytes: int | None) -> None:
         """None: what the library itself thinks right."""
         budget = engine.get_weight_streaming_automatic_budget() if budget_bytes is None else budget_bytes

@@ -18,7 +18,7 @@ from seatrial.backends.tensorrt.library import Library
 from seatrial.backends.tensorrt.log import Log, logger_of, plain
 from seatrial.backends.tensorrt.options import RunOptions
 from seatrial.backends.tensorrt.profiles import Shape
-from seatrial.errors import BackendUnavailableError, CellError, ModelError, flag
+from seatrial.errors import BackendUnavailableError, CellError, ModelError, PlanError, flag
 from seatrial.units import format_value
 
 
@@ -57,15 +57,22 @@ class LoadedEngine:
             f"the engine has no optimisation profile for {shown}; build it with that {flag('shape')} and {flag('batch')}"
         )
 
-    def new_context(self, batch: int, free_bytes: int) -> Any:
-        """An execution context. CellError where the device has no room for it, with the batch that fits."""
+    @property
+    def scratch_bytes(self) -> int:
+        """Of each context."""
+        return self.library.device_memory_bytes(self.engine)
+
+    def new_context(self, batch: int, free_bytes: int, input_bytes: int) -> Any:
+        """An execution context. CellError where the device has no room for it, with the batch that may fit.
+
+        input_bytes: of the buffers that are to come beside it; of the outputs only a context tells.
+        """
         self.log.clear()
         context = self.engine.create_execution_context(*self._runtime_config())
         if context is None:
             said = plain(self.log.first_error())
-            needed = self.library.device_memory_bytes(self.engine)
-            if needed > free_bytes or "memory" in said.lower():
-                raise out_of_device_memory(needed, free_bytes, batch)
+            if self.scratch_bytes > free_bytes or self.log.is_out_of_memory():
+                raise out_of_device_memory(self.scratch_bytes + input_bytes, free_bytes, batch)
             raise CellError(f"{self.library.label} makes no context: {said or 'it does not say why'}", refusal=True)
         return context
 
@@ -115,16 +122,20 @@ def load(
     device: Device,
     data: bytes,
     run: RunOptions,
-    streamed: bool,
+    free_bytes: int,
+    streamed: bool | None,
     portable: bool = False,
     build_number: int = 0,
 ) -> LoadedEngine:
     """Of bytes whose digest was checked: to deserialize is to run code of theirs.
 
-    portable: built to run with other versions, for which they bring code for the host too.
+    streamed: whether it was built to stream its weights; None: nobody knows, and the engine is asked. portable: built to run
+    with other versions, for which they bring code for the host too.
 
     Raises:
         BackendUnavailableError: the library takes them for no engine of this device and version.
+        CellError: the device has no room for the weights.
+        PlanError: a budget for weights that do not stream.
     """
     logger, log = logger_of(library)
     runtime = library.trt.Runtime(logger)
@@ -137,13 +148,27 @@ def load(
         runtime.engine_host_code_allowed = True
     engine = runtime.deserialize_cuda_engine(data)
     if engine is None:
+        if log.is_out_of_memory():
+            raise CellError(
+                f"out of device memory: the engine of {format_value(len(data), 'B')}, weights above all, does not go into "
+                f"the {format_value(free_bytes, 'B')} free, whatever the batch; free what other programs hold (nvidia-smi), "
+                "or set weight_streaming"
+            )
         said = plain(log.first_error()) or "it does not say why"
         raise BackendUnavailableError(
             f"{library.label} does not load the engine: {said}; build it again with 'seatrial build'"
         )
+    budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
+    if streamed is None:
+        streamed = budget is not None and library.streams_weights(engine)
     if streamed:
-        budget = None if run.weight_budget_mib is None else run.weight_budget_mib << 20
         library.stream_weights(engine, budget)
+    elif budget is not None:
+        raise PlanError(
+            "the engine was built without weight_streaming, and holds all of its weights on the device; leave the budget out, "
+            "or build it again with weight_streaming",
+            key="options.weight_budget_mib",
+        )
     note = f"suboptimal here: {why}" if validity == "SUBOPTIMAL" else ""
     return LoadedEngine(library, device, engine, runtime, log, run, note, build_number)
 
@@ -159,10 +184,10 @@ def _validity(library: Library, runtime: Any, data: bytes) -> tuple[str, str]:
 
 
 def out_of_device_memory(needed: int, free: int, batch: int) -> CellError:
-    """Scratch memory grows with the batch: a rule of three."""
+    """needed: scratch and buffers of a client, which both grow with the batch; by a rule of three, that is no promise."""
     fits = int(batch * free / needed) if needed else 0
-    cure = f"a batch of {fits} fits" if 0 < fits < batch else "use a smaller batch"
+    cure = f"a batch of {fits} may fit, or " if 0 < fits < batch else "use a smaller batch, or " if batch > 1 else ""
     return CellError(
-        f"out of device memory: a batch of {batch} needs {format_value(needed, 'B')}, and {format_value(free, 'B')} are free; "
-        f"{cure}, or free what other programs hold (nvidia-smi)"
+        f"out of device memory: a batch of {batch} needs {format_value(needed, 'B')} or more, and {format_value(free, 'B')} "
+        f"are free; {cure}free what other programs hold (nvidia-smi)"
     )

@@ -14,6 +14,9 @@ from seatrial.backends.tensorrt.library import Library
 
 _ERRORS = ("INTERNAL_ERROR", "ERROR")
 _OF_DRIVER = re.compile(r"cudaError \d+|CUDA initialization failure")
+_NO_ROOM = re.compile(
+    r"out ?_?of ?_?memory|enough (?:free )?memory|could not be allocated|cudaError 2\b", re.IGNORECASE
+)
 # Which node was being parsed: the parser's own list of errors says it better.
 _TRACE = re.compile(r"ModelImporter\.cpp:\d+: (While parsing|--- )")
 _PLACE = re.compile(r"\s*In \w+ at /\S+?:\d+\)?")
@@ -50,6 +53,10 @@ class Log:
         errors = [text for severity, text in self.lines if severity in _ERRORS and not _TRACE.search(text)]
         reasons = [e for e in errors if not _OF_DRIVER.search(e)] or errors
         return reasons[0] if reasons else ""
+
+    def is_out_of_memory(self) -> bool:
+        """Whether an error says that the device had no room; an illegal access to memory is another thing."""
+        return any(severity in _ERRORS and _NO_ROOM.search(text) for severity, text in self.lines)
 
     def telling_warnings(self) -> tuple[str, ...]:
         """Those that say that numbers are not what the file has, each once."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from seatrial.backends.tensorrt.layers import Layer, of_network, product_nodes
+from seatrial.backends.tensorrt.layers import Layer, cast_nodes, of_network, product_nodes
 from seatrial.backends.tensorrt.library import Library
 from seatrial.backends.tensorrt.log import Log
 from seatrial.backends.tensorrt.profiles import Profile, check_profiles, give_sizes
@@ -93,10 +93,10 @@ def add_profiles(parsed_network: Parsed, config: Any, profiles: Sequence[Profile
         config.add_optimization_profile(profile)
 
 
-def named_products(model: ModelInfo) -> list[str]:
-    """Of the file, by the names that an engine's layers have them by."""
+def named_products(model: ModelInfo) -> tuple[list[str], list[str]]:
+    """Of the file, by the names that an engine's layers have them by; and its casts."""
     import onnx
 
     proto = onnx.load(str(model.path), load_external_data=False)
     _name_nodes(proto)
-    return product_nodes(proto)
+    return product_nodes(proto), cast_nodes(proto)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from seatrial.errors import PlanError
-from seatrial.runtimes.options import settings_of
+from seatrial.runtimes.options import settings_of, unfit
 from seatrial.runtimes.settings import Value, problems_of
 
 # Of both libraries.
@@ -65,10 +65,23 @@ class RunOptions:
     hold: bool = False
     l2_flush: bool = False
 
+    def policy(self, of_runs: str) -> str:
+        """What a timed request pays for, in place of what a run does."""
+        said = of_runs
+        if not self.transfers:
+            said = "a model alone is timed without copies to the device and back, shapes fixed when opened"
+        parts = [f"{self.in_flight} requests in flight"] if self.in_flight > 1 else []
+        parts += ["kernels held until all is enqueued"] if self.hold else []
+        parts += ["the device's cache emptied before each request"] if self.l2_flush else []
+        parts += ["the host gives its core away while it waits"] if self.synchronisation == "block" else []
+        return ", ".join([said, *parts])
+
 
 def options_of(settings: Mapping[str, Value]) -> tuple[EngineOptions, RunOptions]:
     """PlanError for a name that no TensorRT takes, and for a value of another kind. Which library takes which: library.py."""
     for name, why in problems_of("TensorRT", SETTINGS, settings).items():
+        raise PlanError(why, key=f"options.{name}")
+    for name, why in unfit("tensorrt", settings).items():
         raise PlanError(why, key=f"options.{name}")
     engine = {n: v for n, v in settings.items() if n in {f.name for f in fields(EngineOptions)}}
     run = {n: v for n, v in settings.items() if n not in engine}

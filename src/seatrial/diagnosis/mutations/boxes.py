@@ -127,6 +127,11 @@ def _as_if_stretched(b: F64, g: Geometry) -> F64:
     return np.asarray(b / np.array([g.input_hw[1] / g.source_hw[1], g.input_hw[0] / g.source_hw[0]] * 2))
 
 
+def _as_if_turned(b: F64, g: Geometry) -> F64:
+    """Of a picture whose shape is read as width and height."""
+    return np.asarray(b * np.array([g.source_hw[0] / g.input_hw[1], g.source_hw[1] / g.input_hw[0]] * 2))
+
+
 def _longer(g: Geometry) -> float:
     return max(g.input_hw[0] / g.source_hw[0], g.input_hw[1] / g.source_hw[1])
 
@@ -154,6 +159,7 @@ BACKS: dict[str, Placed] = {
     "takes the padding's top off x and its left off y": lambda b, g: (b - _offsets(g)[[1, 0, 3, 2]]) / _scales(g),
     "scales each side by itself, as after a stretch": _as_if_stretched,
     "scales by the other side's ratio": _longer_ratio,
+    "scales x by the height's ratio and y by the width's, as after a stretch": _as_if_turned,
     "takes off half of the padding on both sides, where it is at one": lambda b, g: (b - _spare(g)) / _ratio(g),
     "takes the letterbox's ratio and padding before they are rounded": lambda b, g: (b - _spare(g)) / _ratio(g),
     "takes the letterbox's ratio before its sides are rounded": lambda b, g: (b - _offsets(g)) / _ratio(g),
@@ -197,6 +203,9 @@ def _back_of_all(masks: bool) -> Iterator[Mutation]:
 def _of_points() -> dict[str, Callable[[Geometry], Geometry]]:
     """With scales that no whole number of pixels makes, by which masks are not drawn."""
     ways: dict[str, Callable[[Geometry], Geometry]] = {
+        "scales x by the height's ratio and y by the width's, as after a stretch": lambda g: _Scaled(
+            g.source_hw, g.input_hw, g.input_hw, 0, 0, (g.input_hw[1] / g.source_hw[0], g.input_hw[0] / g.source_hw[1])
+        ),
         "takes the padding off, and does not scale": lambda g: _scaled(g, 1.0),
         "scales by the other side's ratio": lambda g: _scaled(g, _longer(g)),
         "takes the letterbox's ratio before its sides are rounded": lambda g: _scaled(g, _ratio(g)),
@@ -208,21 +217,25 @@ def _of_points() -> dict[str, Callable[[Geometry], Geometry]]:
 
 @dataclass(frozen=True)
 class _Scaled(Geometry):
-    """One that points are brought back by, with a scale of its own."""
+    """One that points are brought back by, with scales of its own."""
 
-    ratio: float = 1.0
+    scales_xy: tuple[float, float] = (1.0, 1.0)
 
     @property
     def scale_x(self) -> float:
-        return self.ratio
+        return self.scales_xy[0]
 
     @property
     def scale_y(self) -> float:
-        return self.ratio
+        return self.scales_xy[1]
+
+
+def scaled(g: Geometry, scales_xy: tuple[float, float]) -> Geometry:
+    return _Scaled(g.source_hw, g.resized_hw, g.input_hw, g.offset_x, g.offset_y, scales_xy)
 
 
 def _scaled(g: Geometry, ratio: float) -> Geometry:
-    return _Scaled(g.source_hw, g.resized_hw, g.input_hw, g.offset_x, g.offset_y, ratio)
+    return scaled(g, (ratio, ratio))
 
 
 def _told(geometry: Callable[[Geometry], Geometry]) -> Callable[[Way], Way]:

@@ -9,6 +9,7 @@ from seatrial.diagnosis.mutations.memory import memory_mutations
 from seatrial.diagnosis.mutations.model import model_mutations
 from seatrial.diagnosis.mutations.padding import padding_mutations
 from seatrial.diagnosis.mutations.places import place_mutations
+from seatrial.diagnosis.mutations.reduced import reduced_mutations
 from seatrial.diagnosis.mutations.results import result_mutations
 from seatrial.diagnosis.mutations.samples import sample_mutations
 from seatrial.diagnosis.mutations.values import value_mutations
@@ -22,6 +23,7 @@ FAMILIES = (
     padding_mutations,
     sample_mutations,
     decode_mutations,
+    reduced_mutations,
     memory_mutations,
     model_mutations,
     color_mutations,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -48,6 +49,8 @@ def map_mutations(post: pipelines.Postprocess) -> Iterator[Mutation]:
         yield decoded_by("interpolation", what, Sampled(post, CENTRES, False), "postprocess.resize")
         return
     if post.format in (None, "scores", "channels_last"):
+        what = "takes the best class of each cell, and draws class numbers out linearly: borders get those between two"
+        yield decoded_by("interpolation", what, Sampled(post, CENTRES, True, numbers=True), "postprocess.resize")
         for grid in (CENTRES, EDGES):
             what = f"draws the scores out to the input's size, and takes the nearest pixel of that; {_WORDS[grid]}"
             fault = "half-pixel" if grid == EDGES else "interpolation"
@@ -57,12 +60,13 @@ def map_mutations(post: pipelines.Postprocess) -> Iterator[Mutation]:
 @dataclass(frozen=True)
 class Sampled:
     """One output at the picture's size. grid: which points of pixels and cells lie upon each other. by_way_of_input: first
-    drawn out linearly to the input's size."""
+    drawn out linearly to the input's size. numbers: classes are drawn out, not scores."""
 
     post: pipelines.Postprocess
     grid: str
     linear: bool
     by_way_of_input: bool = False
+    numbers: bool = False
 
     def __call__(self, outputs: Sequence[Array], geometries: Sequence[Geometry]) -> list[Any]:
         return [self._one(outputs[0][i], g) for i, g in enumerate(geometries[:1])]
@@ -95,6 +99,8 @@ class Sampled:
         found = np.zeros(geometry.source_hw, np.uint16 if wide else np.uint8)
         if self.post.format == "class_map":
             found[:] = self._sampled(channels[0], geometry).astype(np.uint16)
+        elif self.numbers:
+            found[:] = self._between_classes(channels.argmax(axis=0), geometry)
         elif not self.linear:
             found[:] = self._sampled(channels.argmax(axis=0).astype(np.float32), geometry).astype(found.dtype)
         else:
@@ -105,6 +111,13 @@ class Sampled:
                 found[better], best[better] = k, own[better]
         found[gone] = none
         return found
+
+    def _between_classes(self, classes: Array, geometry: Geometry) -> Array:
+        """By OpenCV, which rounds halves of whole numbers its own way, where the map is all of the picture."""
+        if geometry.resized_hw == geometry.input_hw and classes.max() < 256:
+            size_wh = geometry.source_hw[1], geometry.source_hw[0]
+            return np.asarray(cv2.resize(classes.astype(np.uint8), size_wh, interpolation=cv2.INTER_LINEAR))
+        return np.rint(self._sampled(classes.astype(np.float32), geometry))
 
     def _dense(self, values: F32, gone: Array) -> DenseMap:
         values = values * np.float32(self.post.scale) + np.float32(self.post.shift)

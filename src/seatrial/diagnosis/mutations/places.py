@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ class _Mode:
     what: str
     place: Place
     border: Border | None = None
+    parameters: int = 0
 
 
 def place_mutations(way: Way) -> Iterator[Mutation]:
@@ -41,10 +43,10 @@ def _modes(way: Way, pre: pipelines.Preprocess) -> Iterator[Mutation]:
     post = way.spec.postprocess
     placed = not isinstance(post, pipelines.Postprocess) or post.task in _WITH_PLACES
     for mode in _other_modes(pre):
-        yield Mutation("resize-mode", mode.what, RESIZED, _placed(mode), "preprocess.mode")
+        yield Mutation("resize-mode", mode.what, RESIZED, _placed(mode), "preprocess.mode", mode.parameters)
         if placed:
             what = f"{mode.what}, and brings results back as if it did not"
-            yield Mutation("resize-mode", what, RESIZED, _placed(mode, back=True), "preprocess.mode")
+            yield Mutation("resize-mode", what, RESIZED, _placed(mode, back=True), "preprocess.mode", mode.parameters)
     for varying in VARYING:
         if varying != pre.mode and pre.resize_short is None and _takes_any_size(way):
             what = f"gives each image an input of its own size (mode {varying})"
@@ -69,10 +71,15 @@ def _other_modes(pre: pipelines.Preprocess) -> Iterator[_Mode]:
     size = pre.size
     if pre.mode != "stretch":
         yield _Mode("stretches both sides to the size", lambda hw: fit(hw, size, "stretch"))
+    yield from _swapped(pre)
     if pre.mode in ("letterbox", "rect"):
-        yield _Mode(
-            "cuts the resized sides to whole pixels, which are rounded here", _letterbox(size, int, pre.pad_anchor)
-        )
+        for said, whole in _WHOLE.items():
+            yield _Mode(f"{said}, which are rounded here", _letterbox(size, whole, pre.pad_anchor))
+            if pre.pad_anchor == "center":
+                where = "pads with an odd pixel at the left and above"
+                # Two mistakes in one: either alone is meant where it does as well.
+                place = _letterbox(size, whole, "odd_first")
+                yield _Mode(f"{said}, which are rounded here, and {where}", place, parameters=1)
         small = _letterbox(size, round, pre.pad_anchor, largest=1.0)
         yield _Mode("keeps the aspect and pads, but never enlarges", small)
     else:
@@ -100,10 +107,40 @@ def _letterbox(size: HW, whole: Callable[[float], int], anchor: str, largest: fl
         ratio = min(size[0] / hw[0], size[1] / hw[1], largest)
         resized = min(size[0], max(1, whole(hw[0] * ratio))), min(size[1], max(1, whole(hw[1] * ratio)))
         spare_h, spare_w = size[0] - resized[0], size[1] - resized[1]
-        left, top = (0, 0) if anchor == "top_left" else (spare_w // 2, spare_h // 2)
-        return Geometry(hw, resized, size, left, top)
+        return Geometry(hw, resized, size, _offset(spare_w, anchor), _offset(spare_h, anchor))
 
     return place
+
+
+def _offset(spare: int, anchor: str) -> int:
+    if anchor == "top_left":
+        return 0
+    return -(-spare // 2) if anchor == "odd_first" else spare // 2
+
+
+_WHOLE: dict[str, Callable[[float], int]] = {
+    "cuts the resized sides to whole pixels": int,
+    "rounds the resized sides up": math.ceil,
+    "rounds halves of the resized sides up": lambda side: int(side + 0.5),
+}
+
+
+def _swapped(pre: pipelines.Preprocess) -> Iterator[_Mode]:
+    """As cv2.resize given (h, w) where it takes (w, h), and Pillow's resize."""
+
+    def turned(hw: HW) -> Geometry:
+        g = fit(hw, pre.size, pre.mode, pre.pad_anchor, pre.resize_short)
+        h, w = g.resized_hw[::-1]
+        anchor = "center" if pre.mode == "resize_center_crop" else pre.pad_anchor
+        spare_h, spare_w = pre.size[0] - h, pre.size[1] - w
+        return Geometry(hw, (h, w), pre.size, _offset(spare_w, anchor), _offset(spare_h, anchor))
+
+    if pre.mode in ("letterbox", "resize_center_crop"):
+        yield _Mode("resizes to the new height for the width, and to the width for the height", turned)
+    if pre.size[0] != pre.size[1] and pre.mode in ("letterbox", "stretch", "resize_center_crop"):
+        size = pre.size[::-1]
+        said = "gives the input's height for its width, and its width for its height"
+        yield _Mode(said, lambda hw: fit(hw, size, pre.mode, pre.pad_anchor, pre.resize_short))
 
 
 def _squashed(size: HW, fraction: float) -> Place:
@@ -140,6 +177,7 @@ def _crops(pre: pipelines.Preprocess) -> Iterator[Mutation]:
             yield cropped_from(short, f"resizes the short side to {short} (crop fraction {fraction:g})")
     roundings: dict[str, tuple[Callable[[float], int], Callable[[int], int]]] = {
         "rounds the long side, which is cut to whole pixels here": (round, lambda spare: round(spare / 2)),
+        "rounds the long side up, which is cut to whole pixels here": (math.ceil, lambda spare: round(spare / 2)),
         "crops at the lower of two centre pixels": (int, lambda spare: spare // 2),
         "crops at the upper of two centre pixels": (int, lambda spare: -(-spare // 2)),
         "rounds the long side and crops at the lower of two centre pixels": (round, lambda spare: spare // 2),

@@ -15,14 +15,18 @@ from seatrial.diagnosis import detector
 from seatrial.diagnosis.detector import FAMILIES
 from seatrial.diagnosis.mutation import Mutation, setting
 from seatrial.diagnosis.mutations.boxes import box_mutations, rule
+from seatrial.diagnosis.mutations.edges import edge_mutations
 from seatrial.diagnosis.mutations.labels import label_mutations
 from seatrial.diagnosis.mutations.maps import map_mutations
+from seatrial.diagnosis.mutations.scored import scores_in
+from seatrial.diagnosis.mutations.scores import score_mutations
+from seatrial.diagnosis.mutations.shared_places import shared_place_mutations
+from seatrial.diagnosis.mutations.suppression import suppression_mutations
 from seatrial.diagnosis.mutations.thresholds import threshold_mutations
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
 from seatrial.diagnosis.way import At, Way
 from seatrial.kernels import reference
 from seatrial.kernels.detection_formats import FORMATS
-from seatrial.pipeline.outputs_read import columns_behind, outputs_read
 from seatrial.plan import pipelines, tasks
 
 Array = npt.NDArray[Any]
@@ -36,7 +40,12 @@ def result_mutations(way: Way) -> Iterator[Mutation]:
     yield from _modes(post)
     yield from label_mutations(way, post)
     yield from box_mutations(post)
+    if post.task == "detect" and post.format in FAMILIES:
+        yield from edge_mutations()
     yield from threshold_mutations(post)
+    yield from suppression_mutations(post)
+    yield from score_mutations(way, post)
+    yield from shared_place_mutations(way)
     yield from map_mutations(post)
 
 
@@ -100,45 +109,16 @@ _TRANSFORMS: dict[str, Callable[[Array], Array]] = {
 
 
 def scores_changed(way: Way, post: pipelines.Postprocess, name: str) -> Callable[[At], At] | None:
-    """The part of the outputs that holds scores, put through something; None where none does."""
-    where = _scores(way, post)
-    if where is None:
+    """The part of the outputs that holds scores, put through something along its classes; None where none does."""
+    part = scores_in(way, post)
+    if part is None:
         return None
-    index, axis, start, stop = where
-    transform = _TRANSFORMS[name]
 
-    def change(at: At) -> At:
-        outputs = list(at.value)
-        whole = np.moveaxis(np.array(outputs[index], np.float32), axis, -1)
-        end = whole.shape[-1] + stop if stop < 0 else whole.shape[-1]
-        with np.errstate(all="ignore"):
-            made = transform(np.ascontiguousarray(whole[..., start:end]))
-        whole = np.concatenate([whole[..., :start], made, whole[..., end:]], axis=-1)
-        outputs[index] = np.ascontiguousarray(np.moveaxis(whole, -1, axis))
-        return At(outputs, at.geometry)
+    def along_classes(values: Array) -> Array:
+        made = _TRANSFORMS[name](np.ascontiguousarray(np.moveaxis(values, part.axis, -1)))
+        return np.moveaxis(made, -1, part.axis)
 
-    return change
-
-
-def _scores(way: Way, post: pipelines.Postprocess) -> tuple[int, int, int, int] | None:
-    """Which output, along which of its axes, from where, and how many of its end are no scores (as a negative number, or 0)."""
-    infos = way.subject.model.outputs
-    names = [o.name for o in infos]
-    if post.task in tasks.OBJECTS:
-        form = FORMATS[post.format or ""]
-        read = [names.index(n) for n in outputs_read(post, infos)]
-        part = next((p for p in form.parts if p.name in ("scores", "logits")), None)
-        if part is None or not form.class_columns or (form.choose is None and post.format not in FAMILIES):
-            return None
-        behind = columns_behind(post, [infos[i] for i in read]) or 0
-        # A row's score is one column, and no class.
-        return (read[part.output], part.axis + 1, part.start, -behind) if part.stop is None else None
-    index = names.index(post.outputs[0]) if post.outputs else 0
-    if post.task == "classify" or post.format == "ctc":
-        return index, -1, 0, 0
-    if post.task == "segment" and post.format != "class_map":
-        return index, -1 if post.format == "channels_last" else 1, 0, 0
-    return (index, 1, 0, 0) if post.format == "db" else None
+    return part.changed(along_classes)
 
 
 def _modes(post: pipelines.Postprocess) -> Iterator[Mutation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from seatrial.diagnosis.diagnose import Part
 from seatrial.diagnosis.shapes.clause import MOST_IMAGES, MOST_RESULTS
 from seatrial.diagnosis.shapes.shape import shape_of
-from seatrial.diagnosis.stages import RESULTS
+from seatrial.diagnosis.stages import OF_RESULTS
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
 from seatrial.kernels.arguments import ArgumentError
@@ -24,6 +24,6 @@ def unexplained_shape(part: Part, way: Way) -> str:
             continue
         sides.append((made.value, part.stretch.candidate(i)))
         sizes.append(made.geometry.source_hw if made.geometry else None)
-        if part.stretch.end != RESULTS and len(sides) == MOST_IMAGES:
+        if part.stretch.end not in OF_RESULTS and len(sides) == MOST_IMAGES:
             break
     return shape_of(part.stretch.end, sides, [o.name for o in way.subject.model.outputs], sizes)

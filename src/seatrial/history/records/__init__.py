@@ -16,7 +16,9 @@ from seatrial.history.records.measurement import (
     Measurement,
     Noise,
     Spike,
+    mostly_in,
     said_of_types,
+    share_untold,
 )
 from seatrial.history.records.parity import Floor, ParityResult, TensorDifference
 from seatrial.history.records.record import (
@@ -88,6 +90,8 @@ __all__ = [
     "TensorDifference",
     "Verdict",
     "configuration",
+    "mostly_in",
     "said_of_types",
+    "share_untold",
     "CONVERSIONS",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Literal
 
 from seatrial.history.records.load import LoadResult
-from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike
+from seatrial.history.records.measurement import Accuracy, Measurement, Noise, Spike, mostly_in
 from seatrial.history.records.parity import ParityResult
 from seatrial.history.records.soak import SoakResult
 from seatrial.history.records.values import Frozen, StageSummary
 from seatrial.runtimes.choice import BackendChoice
+from seatrial.runtimes.told import UNTOLD
 from seatrial.warning import Warning
 
 CELL_SCHEMA = "seatrial.cell/2"
@@ -70,13 +71,14 @@ class CellRecord(Frozen):
 
     @property
     def ran_in(self) -> str:
-        """The type in which most products compute, where it is not what was asked for; else ''. Of fp32, the file as it is,
-        only where that is float32."""
-        share = self.measurement.share_as_asked(self.precision) if self.measurement else None
-        if (self.precision == "fp32" and self.weights) or share is None or share >= 0.5:
+        """'ran in fp32', of the type in which most products compute, where it is not what was asked for; 'ran in: not told'
+        where the runtime does not say; else ''. Of fp32, the file as it is, only where it is float32, and a type is told."""
+        if not self.measurement or (self.precision == "fp32" and self.weights):
             return ""
-        assert self.measurement is not None
-        return max(self.measurement.computed_in.items(), key=lambda item: item[1])[0]
+        found = mostly_in(self.measurement.computed_in, self.precision)
+        if found == UNTOLD:
+            return "" if self.precision == "fp32" else "ran in: not told"
+        return found and f"ran in {found}"
 
     @property
     def backend_words(self) -> str:
@@ -89,7 +91,7 @@ class CellRecord(Frozen):
         """'onnxruntime-cpu fp32 b1 t1', with what the file holds where that is something else than fp32."""
         words = configuration(self.id)
         if ran := self.ran_in:
-            return words.replace(f" {self.precision} ", f" {self.precision} (ran in {ran}) ", 1)
+            return words.replace(f" {self.precision} ", f" {self.precision} ({ran}) ", 1)
         return words.replace(" fp32 ", f" fp32 ({self.weights} in the file) ", 1) if self.weights else words
 
 

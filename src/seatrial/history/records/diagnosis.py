@@ -152,7 +152,12 @@ class ParityRecord(Frozen):
 
     @property
     def outputs_differ(self) -> bool:
-        return any(s.stage == "outputs" and s.images for s in self.stages)
+        """Beyond their tolerance; or within that of a lesser precision, where results disagree all the same."""
+        outputs = next((s for s in self.stages if s.stage == "outputs"), None)
+        if outputs is None:
+            return False
+        within = self.verdict == "DIFFER" and self.first_divergence is None
+        return outputs.images > 0 or (within and outputs.value > 0)
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from seatrial.history.records.values import Frozen, Measured, StageSummary
+from seatrial.runtimes.told import UNTOLD, is_untold
 from seatrial.warning import Warning
 
 # In which type the products of a precision compute, where its name is another.
@@ -49,29 +50,51 @@ class Measurement(Frozen):
     engines: dict[str, EngineComparison] = {}
     """What the other kernels would have cost: stages preprocess and postprocess, where they are built in."""
     computed_in: dict[str, int] = {}
-    """How many convolutions and matrix products compute in which type, by the runtime's own account; else empty."""
+    """How many convolutions and matrix products compute in which type, by the runtime's own account; `unknown`: those of
+    the file that it does not tell of. Empty where the file has none."""
     nan_outputs: tuple[str, ...] = ()
     """Outputs that held a NaN on some image."""
     doubt: str = ""
     """Why its latencies may not be judged, such as stages that do not add up; empty where they may."""
 
     def share_as_asked(self, precision: str) -> float | None:
-        """Of the products, how many compute in that precision; None where nobody tells, or there are none."""
+        """Of the products, how many compute in that precision; None where there are none, or nobody counted."""
         return share_computed(self.computed_in, precision)
 
 
 def share_computed(computed_in: Mapping[str, int], precision: str) -> float | None:
-    """As share_as_asked has it."""
+    """As share_as_asked has it: those that are known to."""
     products = sum(computed_in.values())
     return computed_in.get(TYPE_OF.get(precision, precision), 0) / products if products else None
 
 
-def said_of_types(computed_in: Mapping[str, int]) -> str:
-    """'29 of 35 convolutions and matrix products compute in int8, 6 in fp32', the most first."""
+def share_untold(computed_in: Mapping[str, int]) -> float:
+    """Of the products, of how many the runtime does not tell: it computes them, in whatever."""
     products = sum(computed_in.values())
-    ordered = sorted(computed_in.items(), key=lambda item: (-item[1], item[0]))
+    return sum(n for kind, n in computed_in.items() if is_untold(kind)) / products if products else 0.0
+
+
+def mostly_in(computed_in: Mapping[str, int], precision: str) -> str:
+    """'' where at least half of the products compute in that precision, or there are none; the most usual other type where more
+    than half compute otherwise; UNTOLD where the runtime does not tell enough for either."""
+    products, own = sum(computed_in.values()), TYPE_OF.get(precision, precision)
+    if 2 * computed_in.get(own, 0) >= products:
+        return ""
+    others = {kind: n for kind, n in computed_in.items() if kind != own and not is_untold(kind)}
+    return max(others, key=lambda kind: others[kind]) if 2 * sum(others.values()) > products else UNTOLD
+
+
+def said_of_types(computed_in: Mapping[str, int]) -> str:
+    """'29 of 35 convolutions and matrix products compute in int8, 6 in fp32', the most first, and last what is not told."""
+    products, untold = sum(computed_in.values()), [(k, n) for k, n in computed_in.items() if is_untold(k)]
+    ordered = sorted(((k, n) for k, n in computed_in.items() if not is_untold(k)), key=lambda item: (-item[1], item[0]))
+    if not ordered:
+        return (
+            f"the runtime tells of none of its {products} convolutions and matrix products in which type they compute"
+        )
     (kind, count), *rest = ordered
     others = "".join(f", {n} in {k}" for k, n in rest)
+    others += "".join(f"; of {n} the runtime does not tell{k.removeprefix(UNTOLD)}" for k, n in untold)
     return f"{count} of {products} convolutions and matrix products compute in {kind}{others}"
 
 

@@ -56,7 +56,7 @@ def soak_cell(
     """
     w = subject.workload
     on_gpu = runs_on_gpu(w.backend.backend)
-    gpu_missing = why_unread() if on_gpu else ""
+    gpu_missing = why_unread(w.backend.device_ordinal) if on_gpu else ""
     task = SoakTask(
         workload=w,
         load=load,

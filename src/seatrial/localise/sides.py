@@ -1,20 +1,21 @@
-"""The search inside both models of a plan's parity. For: the command `parity`. Not for: when it is made (diagnosis)."""
+"""The search inside the models of two sides of a plan, as a parity's record has it.
+
+Not for: when it is made, and on which images (diagnosis/inside.py), or the search (search.py).
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from seatrial.cli.output import shown
 from seatrial.history.records.inside import InsideOfPlan
 from seatrial.jobs.job import Tell
 from seatrial.jobs.workload import PipelineWorkload
+from seatrial.localise.as_json import inside_json
+from seatrial.localise.job import models
 
 
 def look_inside(a: PipelineWorkload, b: PipelineWorkload, timeout_s: float, tell: Tell) -> InsideOfPlan:
     """a: the reference, whose pictures and preprocessing feed both."""
-    from seatrial.localise import models
-    from seatrial.localise.as_json import inside_json
-
     found = models(
         Path(a.model),
         Path(b.model),
@@ -31,4 +32,7 @@ def look_inside(a: PipelineWorkload, b: PipelineWorkload, timeout_s: float, tell
 
 
 def _words(w: PipelineWorkload) -> str:
-    return f"{shown(Path(w.model_info.path))} in {w.precision} on {w.backend.words()}"
+    """The file as a user in the working folder would type it, and what it runs as."""
+    path, here = Path(w.model_info.path), Path.cwd()
+    shown = path.relative_to(here) if path.is_relative_to(here) else path
+    return f"{shown} in {w.precision} on {w.backend.words()}"
