@@ -1,19 +1,23 @@
 """Int8 that was calibrated on other values than it is fed: told by its file, and by calibrating the reference's model again."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnxruntime as ort
 import pytest
 from pooled_models import SPEC, outputs_of, pooled
 from result_candidates import Shown, Taps, demo_images, way
 
+import seatrial.diagnosis.calibration as calibration
+from seatrial.diagnosis.at import At
 from seatrial.diagnosis.calibration import (
     InputRange,
     calibrated_otherwise,
     calibrated_range,
-    quantised_plainly,
     range_wrong,
 )
 from seatrial.diagnosis.diagnose import compare
+from seatrial.diagnosis.recalibration import Recalibration, quantised_plainly, sets_of
 
 RNG = np.random.default_rng(2)
 
@@ -55,12 +59,12 @@ def test_ranges_that_fit_and_that_do_not(calibrated, symmetric, fed, wrong):
     assert bool(range_wrong(InputRange(calibrated=calibrated, symmetric=symmetric, fed=fed, outside=0.0))) == wrong
 
 
-def said_of(tmp_path, change):
-    """Of recorded taps of an int8 model that was calibrated on changed values."""
+def said_of(tmp_path, change, chosen=range(8)):
+    """Of recorded taps of an int8 model that was calibrated on changed values of the chosen images."""
     path = pooled(tmp_path / "a.onnx")
     reference = way(path, SPEC)
     _, inputs = outputs_of(path, reference)
-    calibrating = [{"images": change(x).astype(np.float32)} for x in list(inputs.values())[:8]]
+    calibrating = [{"images": change(x).astype(np.float32)} for x in [list(inputs.values())[k] for k in chosen]]
     quantised_plainly(path, calibrating, None, False, tmp_path / "int8.onnx")
     session = ort.InferenceSession(str(tmp_path / "int8.onnx"), providers=["CPUExecutionProvider"])
     taps = {n: Taps(input=x, outputs={"logits": session.run(None, {"images": x})[0]}) for n, x in inputs.items()}
@@ -81,8 +85,9 @@ def test_int8_that_was_calibrated_as_it_is_fed_is_not_accused(tmp_path):
     assert said_of(tmp_path, lambda x: x) is None
 
 
-def test_outputs_that_take_all_values_are_not_tried(tmp_path):
-    """Other weights, in floats."""
+@pytest.mark.slow
+def test_other_weights_are_not_accused(tmp_path):
+    """Six numbers an image, in floats: so few may be of eight bits, and no calibration comes near."""
     path = pooled(tmp_path / "a.onnx")
     reference = way(path, SPEC)
     _, inputs = outputs_of(path, reference)
@@ -92,4 +97,100 @@ def test_outputs_that_take_all_values_are_not_tried(tmp_path):
     shown = Shown(taps, frozenset(("input", "outputs")))
     compared = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600)
 
-    assert calibrated_otherwise(compared.parts[-1], reference, 0.0) is None
+    assert calibrated_otherwise(compared.parts[-1], reference, 600) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "steps", "tried"),
+    [(400, 20, True), (400, 100_000, False), (6, 100_000, True)],
+    ids=["few", "all", "too few"],
+)
+def test_outputs_that_may_be_of_eight_bits(rows, steps, tried):
+    """rows: numbers of an image; steps: values that they take."""
+    made = [np.random.default_rng(k).normal(0, 1, rows) for k in range(8)]
+
+    class Stretch:
+        def made(self, _way, image):
+            return At([made[image]], None)
+
+        def candidate(self, image):
+            return [np.round(made[image] * steps) / steps]
+
+    subject = SimpleNamespace(model=SimpleNamespace(outputs=["logits"]))
+    part = SimpleNamespace(stretch=Stretch(), differing=range(8))
+    assert calibration._in_fewer_values(part, SimpleNamespace(subject=subject)) is tried
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8, 9, 16, 40, 200])
+def test_sets_that_calibrate(count):
+    """As many as there are, each once, and no image that is not there."""
+    sets = [tuple(s) for s in sets_of(count)]
+    assert len(set(sets)) == len(sets)
+    assert all(s and max(s) < count for s in sets)
+    assert sets[0] == tuple(range(min(8, count)))
+    assert tuple(range(count)) in sets
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [lambda x: x * 255, lambda x: x / 8], ids=["not divided", "dark"])
+@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11)])
+def test_images_that_nobody_can_guess(tmp_path, change, chosen):
+    """What was done to the values is said only where that reproduces the candidate."""
+    found = said_of(tmp_path, change, chosen)
+    assert found.fault == "calibration"
+    told = (
+        "was calibrated on values that were not divided by 255"
+        if change(1) > 1
+        else "was calibrated on images an eighth as bright"
+    )
+    assert found.what in ((told,) if found.explained > 0.98 else ("was calibrated on other values than it is fed",))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11), (5,)])
+def test_right_values_of_other_images_are_not_accused(tmp_path, chosen):
+    assert said_of(tmp_path, lambda x: x, chosen) is None
+
+
+class Numbers:
+    """A stretch whose candidate and calibrations have one number an image: the candidate's is 1, the reference's 0."""
+
+    end = "outputs"
+
+    def distance(self, way, image):
+        return abs(way - 1.0)
+
+    def made(self, way, image):
+        return At([np.array([way, way + 2.0])], None)
+
+
+def of_family(wrong, right, other=(9.0, 9.0, 9.0)):
+    """wrong, right, other: the number of each calibration."""
+    part = SimpleNamespace(stretch=Numbers(), differing=range(8), distances=[1.0] * 8, found=None)
+    again = Recalibration(part, None, [], 0.0)
+    known = [
+        again._member(what, None, (None, False), v)
+        for what, vs in (("dark", wrong), ("", right), ("noise", other))
+        for v in vs
+    ]
+    return again._of_family(min(known, key=again._of_choice), known)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right", "named"),
+    [
+        pytest.param((0.8, 1.3, 0.5), (0.0, 0.1, 0.05), True, id="as near as its members are to each other"),
+        pytest.param((0.8, 0.81, 0.79), (0.0, 0.1, 0.05), False, id="no member: these are all alike, and it is not"),
+        pytest.param((0.8, 1.3, 0.5), (0.0, 0.1, 0.5), False, id="right values come near on one set"),
+        pytest.param((0.6, 1.5, 0.1), (0.0, 0.1, 0.05), False, id="most of a third stays"),
+        pytest.param((0.8, 1.3), (0.0, 0.1, 0.05), False, id="too few sets to know the family"),
+        pytest.param((0.5, 0.4, 0.1), (0.9, 1.2, 0.7), False, id="right values are nearest"),
+    ],
+)
+def test_one_of_a_family(wrong, right, named):
+    found = of_family(wrong, right)
+    assert (found is not None) == named
+    if named:
+        assert (found.fault, found.what) == ("calibration", "dark")
+        assert "the reference leaves 20% of the difference" in found.evidence
+        assert of_family(wrong, right, other=(0.7, 0.75, 0.8)).what == "was calibrated on other values than it is fed"

@@ -6,7 +6,7 @@ import pytest
 from parity_records import RECORDS
 
 from seatrial.demo import MODEL
-from seatrial.diagnosis.inside import LEAST_S, parts_at_outputs, with_inside
+from seatrial.diagnosis.inside import LEAST_S, with_inside
 from seatrial.errors import ModelError
 from seatrial.history.records.diagnosis import WorstImage
 from seatrial.jobs.workload import PipelineWorkload
@@ -35,19 +35,19 @@ def side():
 
 
 def test_it_is_searched_where_raw_outputs_differ_alone():
-    assert parts_at_outputs(DIFFERS)
-    assert not parts_at_outputs(RECORDS["fault"])
-    assert not parts_at_outputs(RECORDS["equal"])
+    assert DIFFERS.outputs_differ
+    assert not RECORDS["fault"].outputs_differ
+    assert not RECORDS["equal"].outputs_differ
 
 
 def test_it_is_searched_too_where_results_disagree_though_outputs_keep_a_lesser_precisions_limit():
     outputs = RECORDS["inside"].first_divergence.model_copy(update={"images": 0})
     within = DIFFERS.model_copy(update={"stages": (outputs,), "first_divergence": None})
     assert outputs.value > 0
-    assert parts_at_outputs(within)
-    assert not parts_at_outputs(within.model_copy(update={"verdict": "EQUAL"}))
+    assert within.outputs_differ
+    assert not within.model_copy(update={"verdict": "EQUAL"}).outputs_differ
     same = outputs.model_copy(update={"value": 0.0})
-    assert not parts_at_outputs(within.model_copy(update={"stages": (same,)}))
+    assert not within.model_copy(update={"stages": (same,)}).outputs_differ
 
 
 def test_the_images_that_differ_most_go_in(side):

@@ -5,7 +5,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper, numpy_helper
 
-from seatrial.diagnosis.invariants import dynamic_as_fixed, invariants, same_in
+from seatrial.diagnosis.invariants import dynamic_as_fixed, invariants
+from seatrial.diagnosis.tolerances import same_in
 
 RNG = np.random.default_rng(3)
 IMAGES = [{"x": RNG.normal(k, 1 + k, (1, 3, 8, 8)).astype(np.float32)} for k in range(5)]

@@ -7,6 +7,7 @@ import pytest
 from logged_detector import ENCODED, NAMES, logged, own, said
 from result_candidates import demo_way
 
+from seatrial.diagnosis.explanation import Untried
 from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.logged import in_type, outputs_in_order
 from seatrial.diagnosis.mutation import Mutation
@@ -126,7 +127,7 @@ def test_a_mistake_that_breaks_is_counted_and_costs_no_other():
     stretch = Stretch("input", "outputs", NAMES, shown, runner_of(), demo_way(), Limits())
     found = Search(stretch, demo_way(), range(6), [], lambda: True).find([one, other], ())
     assert found.best.mutations == (other,)
-    assert found.untried == ("pooling-mode: KeyError: 'anything'",)
+    assert found.untried == (Untried("pooling-mode: KeyError: 'anything'"),)
 
 
 def more(at):

@@ -5,7 +5,7 @@ from result_candidates import demo_way
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.telling import one_and_the_same
 from seatrial.history.records.diagnosis import Diagnosis, OtherFault
-from seatrial.report.parity_words import alike_said
+from seatrial.report.finding_words import alike_said
 
 
 def test_mistakes_that_are_one_by_two_names_are_told_by_no_picture():

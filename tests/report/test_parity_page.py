@@ -11,8 +11,9 @@ from parity_records import RECORDS, stage
 
 from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import OtherFault
+from seatrial.report.finding_words import share_said
 from seatrial.report.parity_page import MOST_IMAGES, StagePicture, parity_page
-from seatrial.report.parity_words import head_said, share_said, summary_said
+from seatrial.report.parity_words import head_said, summary_said
 
 VOID = {"meta", "img", "br", "hr", "link"}
 

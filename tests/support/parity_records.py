@@ -153,7 +153,7 @@ RECORDS = {
         reference=REFERENCE,
         candidate="evil\x1b[31m<script>alert(1)</script>",
         images=4,
-        stages=(stage("results", "encoded", 0, of=0),),
+        stages=(stage("results", "encoded", 0, of=4),),
         warnings=(Warning("nan-reference", "NaN in the reference's outputs", "take another model"),),
         wall_s=0.4,
     ),

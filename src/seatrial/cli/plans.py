@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import shlex
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seatrial.cli.output import console, write_json, write_out
+from seatrial.cli.schema import print_schema
 from seatrial.cli.shell import DebugOption, JsonOption, QuietOption, ShapeOption, app, command
 from seatrial.cli.words import shapes_of
 from seatrial.errors import NOT_UTF8, ExitCode, UsageError, count_of, is_utf8, printable
@@ -184,11 +184,5 @@ def check(
     examples=["seatrial plan schema > trial.schema.json", "seatrial plan schema --json trial.schema.json"],
 )
 def schema(json: JsonOption = None, quiet: QuietOption = False, debug: DebugOption = False) -> ExitCode:
-    """Print the plan's JSON Schema, for completion and checks in editors."""
-    from seatrial.plan import Plan
-
-    data = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Plan.model_json_schema()}
-    if json is None and not quiet:
-        write_out(json_module.dumps(data, indent=1) + "\n")
-    write_json(json, data)
-    return ExitCode.PASS
+    """Print the plan's JSON Schema, as 'seatrial schema plan' does."""
+    return print_schema("plan", json, quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -22,6 +23,10 @@ def schema(
     debug: DebugOption = False,
 ) -> ExitCode:
     """Print the JSON Schema of a plan, of what 'parity' and 'run' write, or of a folder of taps."""
+    return print_schema(of, json, quiet)
+
+
+def print_schema(of: Of, json: Path | None, quiet: bool) -> ExitCode:
     data = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema_of(of)}
     if json is None and not quiet:
         write_out(json_module.dumps(data, indent=1) + "\n")

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.backends import OpenOptions, open_backend
-from seatrial.diagnosis.invariants import Feeds, dynamic_as_fixed, invariants, same_in
+from seatrial.diagnosis.invariants import Feeds, dynamic_as_fixed, invariants
+from seatrial.diagnosis.tolerances import same_in
 from seatrial.errors import SeatrialError, count_of
 from seatrial.history.records.diagnosis import Invariant
 from seatrial.jobs.opened import build, image_bytes

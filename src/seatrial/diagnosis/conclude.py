@@ -12,12 +12,14 @@ import numpy as np
 from seatrial.diagnosis.diagnose import Comparison, Part
 from seatrial.diagnosis.effect import effect_of
 from seatrial.diagnosis.evidence import NotFinite, is_colorless
+from seatrial.diagnosis.limits import Limits
 from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.open_between import open_between
 from seatrial.diagnosis.search import Explanation
 from seatrial.diagnosis.shapes.part import unexplained_shape
 from seatrial.diagnosis.stages import CANDIDATES, DECODED, INPUT, OUTPUTS, RESIZED, RESULTS
 from seatrial.diagnosis.telling import one_and_the_same, telling_said
-from seatrial.diagnosis.verdict import judged
+from seatrial.diagnosis.verdict import judged, untried
 from seatrial.diagnosis.way import Way
 from seatrial.errors import count_of, short_list
 from seatrial.history.records import ParityResult
@@ -55,7 +57,7 @@ def conclude(
     same_by_plan: bool = False,
 ) -> ParityRecord:
     """way: the reference. Names are as the user gave them. agreement, same_by_plan: see verdict.judged."""
-    stages = tuple(_stage(part, compared.limits.floor(part.stretch.end), way) for part in compared.parts)
+    stages = tuple(_stage(part, compared.limits, way) for part in compared.parts)
     diverging = [(part, stage) for part, stage in zip(compared.parts, stages, strict=True) if part.diverges]
     found = judged(compared, way, agreement, same_by_plan)
     return ParityRecord(
@@ -68,7 +70,7 @@ def conclude(
         first_divergence=diverging[0][1] if diverging else None,
         diagnosis=tuple(d for part, _ in diverging for d in _diagnoses(part, way)),
         near=tuple(_other(e) for part in compared.parts if part.is_unexplained and part.found for e in part.found.near),
-        too_little=next((part.too_little for part, _ in diverging), ""),
+        too_little=" and ".join(dict.fromkeys(part.too_little for part, _ in diverging if part.too_little)),
         worst_images=_worst(compared, [part for part, _ in diverging]),
         warnings=(
             *_of_reference(compared, found.not_finite),
@@ -81,22 +83,35 @@ def conclude(
     )
 
 
-def _stage(part: Part, floor: float, way: Way) -> StageDifference:
+def _stage(part: Part, limits: Limits, way: Way) -> StageDifference:
     return StageDifference(
         stage=part.stretch.end,
         start=part.stretch.start,
         metric=_METRICS[part.stretch.end],
         value=float(np.mean(part.distances)),
-        floor=floor,
+        floor=limits.floor(part.stretch.end),
         images=len(part.differing),
         of=len(part.distances),
         largest=part.largest,
         shape=unexplained_shape(part, way),
+        held=_held(part, limits),
+    )
+
+
+def _held(part: Part, limits: Limits) -> str:
+    """What it takes to differ, where that is not another value."""
+    if part.stretch.end != OUTPUTS or limits.failing_db is None:
+        return ""
+    less = next(p for p in limits.precisions[::-1] if p)
+    decide = "the results decide" if limits.decoded else "nothing behind them could decide"
+    return (
+        f"of {less} only what has less than {limits.failing_db:.0f} dB of signal to noise counts as differing: that no image "
+        f"does is no sign that they are equal; {decide}"
     )
 
 
 def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
-    """Of a pair of faults one each, both with what the pair explains."""
+    """Of a pair of faults one each, both with what the pair explains, each with its own effect, and the first with both's."""
     found = part.found
     if found is None or found.best is None:
         return []
@@ -115,8 +130,10 @@ def _diagnoses(part: Part, way: Way) -> list[Diagnosis]:
             runner_up=_other(found.runner_up) if found.runner_up else None,
             alike=tuple(_other(e, same=id(e) in same) for e in found.alike),
             telling=telling_said(m.fault, others) if others else "",
-            # Of a pair both together: it is told once.
-            effect=effect_of(part.stretch, way, best.mutations) if number == 0 else None,
+            effect=effect_of(part.stretch, way, [m]),
+            together=effect_of(part.stretch, way, best.mutations) if len(best.mutations) > number + 1 else None,
+            open_between=open_between(part.stretch, way, best, [*part.differing, *range(len(part.distances))]),
+            twin=m.twin,
             at=m.key,
         )
         for number, m in enumerate(best.mutations)
@@ -188,9 +205,9 @@ def _warnings(compared: Comparison) -> list[Warning]:
         found.append(Warning("channel-convention", said, "no fault by itself: the order is judged at 'input'"))
     for said in compared.passed_over:
         found.append(Warning("stage-passed-over", said, "log what the model is given, in its own layout and type"))
-    untried = dict.fromkeys(why for p in compared.parts if p.found for why in p.found.untried)
-    for why in untried:
-        found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}"))
+    for why, count in untried(compared.parts).items():
+        many = f" ({count} of them)" if count > 1 else ""
+        found.append(Warning("mistakes-untried", f"not every known mistake was tried: {why}{many}"))
     unfinished = [p for p in compared.parts if p.found and p.found.out_of_time]
     if unfinished:
         said = "time was up before all known mistakes had been tried"

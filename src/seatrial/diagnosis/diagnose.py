@@ -13,16 +13,18 @@ import numpy as np
 
 from seatrial.diagnosis.candidates import has_candidates
 from seatrial.diagnosis.distance import mean
+from seatrial.diagnosis.explanation import Untried
+from seatrial.diagnosis.fit import Fitted, fitted
 from seatrial.diagnosis.limits import Limits
-from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.mutation import with_mutations
 from seatrial.diagnosis.mutations.every import mutations_of
 from seatrial.diagnosis.result_distance import scores_of
-from seatrial.diagnosis.result_fits import result_fits
+from seatrial.diagnosis.result_fits import FIT_IMAGES, RESULT_FITS
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import LEAST_EXPLAINED, SHARE_ALONE, Found, Search
 from seatrial.diagnosis.shift_fits import SHIFT
-from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OUTPUTS, RESIZED, RESULTS, in_order
+from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OF_RESULTS, OUTPUTS, RESIZED, RESULTS, in_order
 from seatrial.diagnosis.stretch import Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
@@ -170,10 +172,12 @@ def _part(
         lambda: time.monotonic() < deadline,
         lambda: time.monotonic() < early,
     )
-    # Fitted on every other image that differs, so that what is confirmed was not fitted.
-    fitted = part.differing[::2]
     tried = [m for m in mutations_of(way) if m.stage in part.stretch.stages]
-    tried += result_fits(part.stretch, way, [*fitted, *agreeing[:3]])
+    # Fitted on every other image that differs, so that what is confirmed was not fitted.
+    of_results = Fitted()
+    if end in OF_RESULTS:
+        of_results = fitted(RESULT_FITS, part.stretch, way, [*part.differing[::2], *agreeing[:3]][:FIT_IMAGES])
+        tried += of_results.mutations
     rounding = start not in (OUTPUTS, CANDIDATES) and end == RESULTS and _may_be_rounding(part, way)
     if rounding:
         # Another batch or backend of the reference rounds as the candidate may, and numbers can be fitted to anything: but
@@ -181,10 +185,11 @@ def _part(
         found = search.find([m for m in tried if (not m.parameters or m.fault == SHIFT) and m.stage != OUTPUTS], ())
     else:
         found = search.find(tried)
+    found = replace(found, untried=(*found.untried, *map(Untried, of_results.broken)))
     if rounding and found.best is None:
         return replace(part, found=found, way=before, rounding=True)
     found, too_little = named_by_chance(part.stretch, way, found)
-    explained = _with(before, found.best.mutations) if found.best else before
+    explained = with_mutations(before, found.best.mutations) if found.best else before
     return replace(part, found=found, way=explained, too_little=too_little)
 
 
@@ -197,12 +202,6 @@ def _is_explained(part: Part, changed: Way, way: Way) -> bool:
 def compares_candidates(way: Way, shown: Shown) -> bool:
     """Of a detector of boxes that NMS chooses among, behind raw outputs that are shown."""
     return OUTPUTS in shown.stages and OUTPUTS in way.steps and has_candidates(way.spec)
-
-
-def _with(way: Way, mutations: Sequence[Mutation]) -> Way:
-    for m in mutations:
-        way = m.change(way)
-    return way
 
 
 def _judged(stretch: Stretch, way: Way, names: Sequence[str]) -> Part:

@@ -10,11 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.mutation import Mutation, with_mutations
 from seatrial.diagnosis.stages import RESULTS
-from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.stretch import CANNOT, Stretch
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError
 from seatrial.history.records.diagnosis import FaultEffect
 from seatrial.kernels.results import Detections
 from seatrial.parity.results import agreement, match
@@ -26,15 +25,13 @@ MOST_IMAGES, TIME_S, LEAST_IMAGES = 96, 10.0, 16
 
 def effect_of(stretch: Stretch, way: Way, mutations: Sequence[Mutation]) -> FaultEffect | None:
     """way: the reference. None where there are no results to compare, or the mistake is in what images have of one another."""
-    wrong = way
-    for m in mutations:
-        wrong = m.change(wrong)
-    if wrong.mates is not None:
-        return None
     try:
+        wrong = with_mutations(way, mutations)
+        if wrong.mates is not None:
+            return None
         pairs = _without_and_with(stretch, way, wrong)
         agrees = agreement([r for r, _ in pairs], [w for _, w in pairs])
-    except (SeatrialError, ValueError):
+    except (*CANNOT, KeyError, MemoryError):
         return None
     if agrees is None or agrees.value is None:
         return None

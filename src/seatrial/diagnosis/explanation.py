@@ -53,11 +53,20 @@ class Explanation:
 
 
 @dataclass(frozen=True)
+class Untried:
+    """why: as a sentence, with the names of the faults where it is one of theirs alone; count: of mistakes, pairs and fits that
+    it is so of."""
+
+    why: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
 class Found:
     """best: the explanation, None where there is none. alike: others that these images cannot tell from it. runner_up: the next
     best of another fault. near: what explains most, where nothing explains enough. enough: all that would do by itself, one a
-    fault. tried: how many mutations, each counted once; left: how many were not, as time was up. untried: why some could not
-    be."""
+    fault. tried: how many mutations, each counted once; left: how many were not, as time was up. untried: what could not be
+    tried, or broke, and why."""
 
     best: Explanation | None
     alike: tuple[Explanation, ...] = ()
@@ -66,7 +75,7 @@ class Found:
     enough: tuple[Explanation, ...] = ()
     tried: int = 0
     left: int = 0
-    untried: tuple[str, ...] = ()
+    untried: tuple[Untried, ...] = ()
     out_of_time: bool = False
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from seatrial.diagnosis.at import At
 from seatrial.diagnosis.distance import mean
+from seatrial.diagnosis.fit import Fit
 from seatrial.diagnosis.mutation import Mutation, setting
 from seatrial.diagnosis.mutations.memory import pitched, wider_frame
 from seatrial.diagnosis.mutations.padding import PADDED, filled, padded
@@ -28,31 +29,16 @@ from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.tensors import as_hwc, like_hwc
 from seatrial.diagnosis.two_steps import fit_two_steps
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError
-from seatrial.kernels.arguments import ArgumentError
 from seatrial.plan import pipelines
 
 Array = npt.NDArray[Any]
 F64 = npt.NDArray[np.float64]
-# Mistakes with numbers that fit the candidate best on some images, by index.
-Fit = Callable[[Stretch, Way, Sequence[int]], Sequence[Mutation]]
-# Pixels of an image that a line is fitted through, and images that are looked at.
-_PIXELS, _IMAGES = 20_000, 4
+# Pixels of an image that a line is fitted through.
+_PIXELS = 20_000
 # Fitted numbers are said, and used, with so many digits where these fit as well.
 _DIGITS = 4
 # What a fitted line may differ by from the plan's own and still be it, in shares of its size.
 _SAME = 1e-4
-
-
-def fitted(fits: Sequence[Fit], stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
-    """What can be fitted there; nothing where the way cannot be gone."""
-    found: list[Mutation] = []
-    for fit in fits:
-        try:
-            found += fit(stretch, way, images[:_IMAGES])
-        except (SeatrialError, ArgumentError, ValueError, AssertionError):
-            continue
-    return found
 
 
 def fit_values(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
@@ -62,7 +48,10 @@ def fit_values(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutati
         return []
     pre = way.spec.preprocess
     floats = isinstance(pre, pipelines.Preprocess) and pre.dtype.startswith("float")
-    pairs = [_pixels(stretch, levels_of(way) if floats else way, i) for i in images]
+    looked = [_pixels(stretch, levels_of(way) if floats else way, i) for i in images]
+    pairs = [p for p in looked if p is not None]
+    if not pairs:
+        return []
     ours, theirs = (np.concatenate(side) for side in zip(*pairs, strict=True))
     found = []
     # By place; and by rank, which does not mind where pixels lie.
@@ -77,12 +66,12 @@ def fit_values(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutati
     return found
 
 
-def _pixels(stretch: Stretch, way: Way, image: int) -> tuple[F64, F64]:
-    """Levels of the way and values of the candidate, (N, C), of the pixels that show the image."""
+def _pixels(stretch: Stretch, way: Way, image: int) -> tuple[F64, F64] | None:
+    """Levels of the way and values of the candidate, (N, C), of the pixels that show the image; None of two shapes."""
     made = stretch.made(way, image)
     ours, theirs = as_hwc(made.value), as_hwc(stretch.candidate(image))
     if ours.shape != theirs.shape:
-        raise ValueError(f"expected the shape {ours.shape}, got {theirs.shape}")
+        return None
     if made.geometry:
         rows, columns = content(made.geometry)
         ours, theirs = ours[rows, columns], theirs[rows, columns]
@@ -293,5 +282,12 @@ def _around(best: int, low: int, high: int) -> Iterator[int]:
     yield from (v for v in (best, best - 1, best + 1) if low <= v <= high)
 
 
-_PIXELS_AND_VALUES: tuple[Fit, ...] = (fit_values, fit_padding, fit_crop, fit_rows, fit_layout, fit_two_steps)
-FITS = (*_PIXELS_AND_VALUES, fit_stale, fit_overflow)
+_PIXELS_AND_VALUES = (
+    Fit("scale-wrong and mean-std", fit_values),
+    Fit("pad-value", fit_padding),
+    Fit("crop-fraction", fit_crop),
+    Fit("non-contiguous", fit_rows),
+    Fit("layout-reshape", fit_layout),
+    Fit("interpolation", fit_two_steps),
+)
+FITS = (*_PIXELS_AND_VALUES, Fit("stale-output", fit_stale), Fit("fp16-overflow", fit_overflow))

@@ -19,6 +19,7 @@ from seatrial.diagnosis.result_distance import result_distance
 from seatrial.diagnosis.rounding import may_be_rounding
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.stages import OUTPUTS, RESULTS
+from seatrial.diagnosis.tolerances import WIDE, Same, same_in
 from seatrial.diagnosis.way import Run, Way
 from seatrial.errors import SeatrialError
 from seatrial.parity.tolerance import ACROSS, FLOOR_FACTOR, SAME_RUNTIME
@@ -26,9 +27,6 @@ from seatrial.parity.tolerance import ACROSS, FLOOR_FACTOR, SAME_RUNTIME
 Array = npt.NDArray[Any]
 # Enough to see what is not the same twice.
 FLOOR_IMAGES = 6
-# Another thread count may not widen the tolerance beyond what runtimes differ by: one that is wrong there would be its own
-# yardstick.
-WIDE = ACROSS["fp32"] or (0.0, 0.0)
 # Of results: what the table has across runtimes, of each of a third.
 WIDE_RESULTS = FLOOR_FACTOR * RESULT_TOLERANCE
 
@@ -48,10 +46,10 @@ class Measured:
 
     def tolerances(self, precision: str, same_runtime: bool) -> tuple[Tolerance, ...]:
         """Of each output: 3 × its floor, or the table's pair where that is greater."""
-        pair = (SAME_RUNTIME if same_runtime else ACROSS).get(precision) or ACROSS["bf16"]
-        assert pair
-        rtol, atol = pair
-        wide = max(WIDE[1], atol)
+        rtol, atol = (SAME_RUNTIME if same_runtime else ACROSS).get(precision) or ACROSS["bf16"]
+        # Another thread count may not widen it beyond what runtimes differ by: one that is wrong there would be its own
+        # yardstick.
+        wide = max(WIDE.atol, atol)
         return tuple(Tolerance(rtol, max(atol, min(FLOOR_FACTOR * f, wide))) for f in self.outputs)
 
     @property
@@ -61,9 +59,14 @@ class Measured:
 
 
 def measured(
-    way: Way, runner: Runner, images: Sequence[int], others: Sequence[tuple[str, Callable[[], Run]]]
+    way: Way,
+    runner: Runner,
+    images: Sequence[int],
+    others: Sequence[tuple[str, Callable[[], Run]]],
+    precision: str = "fp32",
 ) -> Measured:
-    """others: what differs of each, such as 'built anew' or '2 threads', and what opens it for the reference's own batch."""
+    """others: what differs of each, such as 'built anew' or '2 threads', and what opens it for the reference's own batch.
+    precision: the reference's, by which is judged whether it is the same twice."""
     images = list(images)[:FLOOR_IMAGES]
     count = len(way.subject.model.outputs)
     greatest, apart, results = [0.0] * count, 0.0, 0.0
@@ -77,7 +80,7 @@ def measured(
         try:
             other = way.with_run(opened())
             # Backwards: what a model keeps from one run to the next, or its random numbers, would else come again.
-            found = [_against_itself(way, other, runner, i) for i in reversed(images)]
+            found = [_against_itself(way, other, runner, i, same_in(precision)) for i in reversed(images)]
         except (SeatrialError, ValueError) as e:
             problems.append(f"{name}: {str(e).splitlines()[0][:200]}")
             continue
@@ -101,14 +104,13 @@ class _Image:
     unlike: list[str]
 
 
-def _against_itself(way: Way, other: Way, runner: Runner, image: int) -> _Image:
+def _against_itself(way: Way, other: Way, runner: Runner, image: int, same: Same) -> _Image:
     reference, again = runner.at(way, image, OUTPUTS).value, runner.at(other, image, OUTPUTS).value
     names = [o.name for o in way.subject.model.outputs]
-    wide = Tolerance(*WIDE)
     unlike = [
         f"output {name!r} differs by up to {_largest(r, a):.3g}"
         for name, r, a in zip(names, reference, again, strict=True)
-        if not wide.holds(r, a)
+        if not same(r, a)
     ]
     own, others = runner.at(way, image, RESULTS).value, runner.at(other, image, RESULTS).value
     results = result_distance(own, others)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from seatrial.diagnosis.stages import OUTPUTS
 from seatrial.errors import SeatrialError
 from seatrial.history.records.diagnosis import ParityRecord
 from seatrial.history.records.inside import InsideOfPlan
@@ -25,15 +24,6 @@ LEAST_S = 20.0
 NOT_SEARCHED = "inside-not-searched"
 # The reference, the candidate, how many seconds: what was found.
 LookInside = Callable[[PipelineWorkload, PipelineWorkload, float, Tell], InsideOfPlan]
-
-
-def parts_at_outputs(record: ParityRecord) -> bool:
-    """Beyond their tolerance; or within that of a lesser precision, where results disagree all the same."""
-    outputs = next((s for s in record.stages if s.stage == OUTPUTS), None)
-    if outputs is None:
-        return False
-    within = record.verdict == "DIFFER" and record.first_divergence is None
-    return outputs.images > 0 or (within and outputs.value > 0)
 
 
 def with_inside(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import Tolerance, tensor_distance
+from seatrial.diagnosis.tolerances import WIDE, Same
 from seatrial.errors import SeatrialError
 from seatrial.history.records.diagnosis import Invariant
 
@@ -21,29 +21,11 @@ Array = npt.NDArray[Any]
 Feeds = Mapping[str, Array]
 # Feeds of as many images as they have rows to the outputs, each with a row an image.
 RunBatch = Callable[[Feeds], Sequence[Array]]
-# Whether a row is the same as another.
-Same = Callable[[Array, Array], bool]
-# Other batches sum in another order, or by another kernel: what runtimes may differ by, not what the same run may.
-OTHER_BATCH = Tolerance(1e-3, 1e-3)
-# In fewer bits single elements differ by more than their mean tells: mean |Δ| over the spread then. A row that a neighbour has
-# a part in is several tenths off.
-MEAN_APART = {"fp16": 1e-2, "bf16": 3e-2}
-MEAN_APART_OF_EIGHT_BITS = 0.1
 # More rows are not run alone each: the first, the last, and two between.
 MOST_ALONE = 4
 
 
-def same_in(precision: str) -> Same:
-    """Of one model on one backend, in batches of two sizes."""
-    if precision == "fp32":
-        return OTHER_BATCH.holds
-    most = MEAN_APART.get(precision, MEAN_APART_OF_EIGHT_BITS)
-    return lambda r, o: r.shape == o.shape and (OTHER_BATCH.holds(r, o) or tensor_distance(r, o) <= most)
-
-
-def invariants(
-    run: RunBatch, images: Sequence[Feeds], batch: int, same: Same = OTHER_BATCH.holds
-) -> tuple[Invariant, ...]:
+def invariants(run: RunBatch, images: Sequence[Feeds], batch: int, same: Same = WIDE.holds) -> tuple[Invariant, ...]:
     """images: feeds of unlike images, a row each; run: takes `batch` rows at once, and one alone, which may mean the same one
     in all rows of a model that takes no fewer."""
     if batch < 2 or len(images) < 2:
@@ -64,9 +46,7 @@ def invariants(
     )
 
 
-def dynamic_as_fixed(
-    dynamic: RunBatch, fixed: RunBatch, images: Sequence[Feeds], same: Same = OTHER_BATCH.holds
-) -> Invariant:
+def dynamic_as_fixed(dynamic: RunBatch, fixed: RunBatch, images: Sequence[Feeds], same: Same = WIDE.holds) -> Invariant:
     """A model opened for any shape against itself opened for these."""
 
     def violated() -> str:

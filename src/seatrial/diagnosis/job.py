@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 Given = ParamSpec("Given")
-# Of a second or two for each calibration that is tried.
-CALIBRATION_S = 20.0
+# Of a second or two for each of some thirty calibrations that are tried.
+CALIBRATION_S = 45.0
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -91,7 +91,7 @@ def diagnose(task: DiagnoseTask, folder: Path, tell: Tell) -> ParityRecord:
         runner = Runner(lambda i: opened.data[i])
         _check_kinds(task, shown, opened, runner)
         tell("measuring the reference's own floor", 0.0)
-        floor = measured(opened.way, runner, range(len(opened.names)), opened.again)
+        floor = measured(opened.way, runner, range(len(opened.names)), opened.again, w.precision)
         same_runtime = backend == w.backend.backend
         compared = compare(
             opened.way,

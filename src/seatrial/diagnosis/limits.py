@@ -12,18 +12,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.distance import RESULT_TOLERANCE, Tolerance, same_specials
+from seatrial.diagnosis.distance import RESULT_TOLERANCE, same_specials
 from seatrial.diagnosis.floor import Measured
-from seatrial.diagnosis.stages import DECODED, INPUT, OF_RESULTS, OUTPUTS, RESIZED
+from seatrial.diagnosis.stages import INPUT, OF_RESULTS, OUTPUTS
+from seatrial.diagnosis.tolerances import EXACT, HALF, WIDE
 from seatrial.parity.tolerance import least_agreement, sqnr_limits
 
 Array = npt.NDArray[Any]
-# Images are whole numbers, whoever computes them; of a tensor of floats two libraries may round the last digit otherwise.
-EXACT = {DECODED: Tolerance(), RESIZED: Tolerance(), INPUT: Tolerance(1.3e-6, 1e-5)}
-# Of an input that is kept in half the digits, by the table.
-HALF = Tolerance(1e-3, 1e-5)
-# Of outputs where no floor could be measured.
-ACROSS = Tolerance(1e-3, 1e-3)
 
 
 class Holds(Protocol):
@@ -59,15 +54,16 @@ def sqnr_db(reference: Array, candidate: Array) -> float:
 @dataclass(frozen=True)
 class Limits:
     """outputs: of each, in the model's order; by default of any. results: the distance of an image's. floors: of these two
-    stages, what the reference differs from itself by. least_db: what all outputs must keep for that alone to be enough, None
-    where they are held element by element; decoded: whether results are there to decide the rest. precisions: the reference's
-    and the candidate's, '' where nobody says. agreement: of results, the plan's own, None for a trial's default. unmeasured,
-    unstable: of the floor."""
+    stages, what the reference differs from itself by. least_db: what all outputs must keep for that alone to be enough, and
+    failing_db less than what they differ; None where they are held element by element. decoded: whether results are there to
+    decide the rest. precisions: the reference's and the candidate's, '' where nobody says. agreement: of results, the plan's
+    own, None for a trial's default. unmeasured, unstable: of the floor."""
 
     outputs: tuple[Holds, ...] = ()
     results: float = RESULT_TOLERANCE
     floors: tuple[float, float] = (0.0, 0.0)
     least_db: float | None = None
+    failing_db: float | None = None
     decoded: bool = True
     precisions: tuple[str, str] = ("fp32", "fp32")
     agreement: float | None = None
@@ -89,7 +85,7 @@ class Limits:
             return EXACT[stage].holds(reference, candidate)
         if len(reference) != len(candidate):
             return False
-        limits = self.outputs or (ACROSS,) * len(reference)
+        limits = self.outputs or (WIDE,) * len(reference)
         return all(limit.holds(r, c) for limit, r, c in zip(limits, reference, candidate, strict=True))
 
     def floor(self, stage: str) -> float:
@@ -119,4 +115,4 @@ def limits_of(
         return Limits(measured.tolerances(reference, same_runtime), **common)
     limit = sqnr_limits(candidate, reference, decoded, None)
     failing, least = limit.failing or 0.0, limit.least or 0.0
-    return Limits((Sqnr(failing),) * len(measured.outputs), least_db=least, **common)
+    return Limits((Sqnr(failing),) * len(measured.outputs), least_db=least, failing_db=failing, **common)

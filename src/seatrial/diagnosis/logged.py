@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis.limits import EXACT
 from seatrial.diagnosis.stages import INPUT
+from seatrial.diagnosis.tolerances import EXACT
 
 Array = npt.NDArray[Any]
 

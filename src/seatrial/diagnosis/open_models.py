@@ -27,15 +27,19 @@ class OpenModels:
         return self
 
     def __exit__(self, *_: object) -> None:
-        while self._open:
-            self._close_oldest()
+        self._close()
 
     def run(self, opening: Callable[[], Backend]) -> Run:
         """Opened at once, so that what is wrong with it is told here; and again where it is run after others had it closed."""
         key = object()
 
         def run(feeds: Feeds) -> list[object]:
-            return list(self._backend(key, opening).run(feeds))
+            backend = self._backend(key, opening)
+            try:
+                return list(backend.run(feeds))
+            except MemoryError:
+                self._close()
+                raise
 
         self._backend(key, opening)
         return run  # type: ignore[return-value]
@@ -46,8 +50,17 @@ class OpenModels:
             return self._open[key]
         while len(self._open) >= self._most:
             self._close_oldest()
-        self._open[key] = opening()
+        try:
+            self._open[key] = opening()
+        except MemoryError:
+            # What is open for later can be opened again.
+            self._close()
+            self._open[key] = opening()
         return self._open[key]
+
+    def _close(self) -> None:
+        while self._open:
+            self._close_oldest()
 
     def _close_oldest(self) -> None:
         _, backend = self._open.popitem(last=False)

@@ -13,17 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.diagnosis import detector
+from seatrial.diagnosis.fit import Fit
 from seatrial.diagnosis.matching import matched
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.labels import renumbered
 from seatrial.diagnosis.mutations.thresholds import OVERLAPS, kept
-from seatrial.diagnosis.shift_fits import fit_shift
-from seatrial.diagnosis.stages import OF_RESULTS, RESULTS
+from seatrial.diagnosis.shift_fits import SHIFT, fit_shift
+from seatrial.diagnosis.stages import RESULTS
 from seatrial.diagnosis.stretch import Stretch
 from seatrial.diagnosis.way import Way
-from seatrial.errors import SeatrialError
-from seatrial.kernels.arguments import ArgumentError
+from seatrial.errors import PlanError
 from seatrial.kernels.detection_formats import FORMATS
 from seatrial.kernels.results import Classification, Detections, Labels, SemanticMask
 from seatrial.plan import pipelines, tasks
@@ -37,39 +36,20 @@ FEW = 4
 AGREE = 0.8
 
 
-def result_fits(stretch: Stretch, way: Way, images: Sequence[int]) -> list[Mutation]:
-    """images: those to fit on, which should not be all that differ. Empty where the stretch does not end in results."""
-    post = way.spec.postprocess
-    if stretch.end not in OF_RESULTS or not isinstance(post, pipelines.Postprocess):
-        return []
-    images = list(images)[:FIT_IMAGES]
-    try:
-        pairs = [(stretch.made(way, i).value, stretch.candidate(i)) for i in images]
-        places = [stretch.made(way, i).geometry for i in images]
-    except (SeatrialError, ArgumentError, ValueError):
-        return []
-    fits: list[Mutation] = []
-    if post.task in tasks.OBJECTS and stretch.end == RESULTS:
-        fits += _thresholds(stretch, way, post, images, pairs)
-    fits += _classes(pairs)
-    if post.task == "detect" and post.format in detector.FAMILIES:
-        fits += fit_shift(pairs, places)
-    return fits
-
-
-def _thresholds(
-    stretch: Stretch, way: Way, post: pipelines.Postprocess, images: Sequence[int], pairs: Sequence[tuple[Any, Any]]
-) -> Iterator[Mutation]:
+def fit_thresholds(stretch: Stretch, way: Way, images: Sequence[int]) -> Iterator[Mutation]:
     """IoU and classes among what both sides would keep; then how many, and confidence with it: several at once."""
+    post = way.spec.postprocess
+    if stretch.end != RESULTS or not isinstance(post, pipelines.Postprocess) or post.task not in tasks.OBJECTS:
+        return
     least = _least(stretch)
     several: dict[str, Any] = {}
-    if (most := _most(pairs)) is not None:
+    if (most := _most(_pairs(stretch, way, images))) is not None:
         several["max_detections"] = most
         yield kept(f"keeps {most} at most", 1, max_detections=most)
     if FORMATS[post.format or ""].needs_nms:
         # Above the least score that the candidate gives its confidence drops nothing.
         above = {"confidence": max(0.0, least - 1e-4)} if least is not None else {}
-        agnostic, iou = _suppression(stretch, way, post, list(images[:FEW]), several | above)
+        agnostic, iou = _suppression(stretch, way, post, images[:FEW], several | above)
         several |= {"class_agnostic": agnostic, "iou": iou}
     confidence = _confidence(stretch, way, post, images, several, least)
     if confidence is not None:
@@ -81,6 +61,11 @@ def _thresholds(
     if len(changed) > 1:
         said = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in changed.items())
         yield kept(f"keeps objects by {said}", len(changed), **changed)
+
+
+def _pairs(stretch: Stretch, way: Way, images: Sequence[int]) -> list[tuple[Any, Any]]:
+    """The way's results and the candidate's."""
+    return [(stretch.made(way, i).value, stretch.candidate(i)) for i in images]
 
 
 def _least(stretch: Stretch) -> float | None:
@@ -104,9 +89,9 @@ def _confidence(
         return None
     try:
         low = way.with_settings("postprocess", **beside, confidence=min(LEAST_CONFIDENCE, least))
-        every = [stretch.made(low, i).value.scores for i in images]
-    except (SeatrialError, ArgumentError, ValueError):
-        return None
+    except (PlanError, ValueError):
+        return None  # scores that no plan's confidence can be among
+    every = [stretch.made(low, i).value.scores for i in images]
     # The reference's own score of the least that the candidate gives may be a rounding away from it.
     below = [float(s[s < least - 1e-4].max()) for s in every if (s < least - 1e-4).any()]
     bottom = max(below, default=0.0)
@@ -140,7 +125,7 @@ def _suppression(
     def apart(agnostic: bool, iou: float) -> float:
         try:
             changed = way.with_settings("postprocess", **{**beside, "class_agnostic": agnostic, "iou": iou})
-        except (SeatrialError, ValueError):
+        except (PlanError, ValueError):
             return np.inf
         return float(sum(stretch.distance(changed, i) for i in images))
 
@@ -164,8 +149,11 @@ def _suppression(
     return agnostic, best
 
 
-def _classes(pairs: Sequence[tuple[Any, Any]]) -> Iterator[Mutation]:
+def fit_classes(stretch: Stretch, way: Way, images: Sequence[int]) -> Iterator[Mutation]:
     """What became of each class, by most votes."""
+    if not isinstance(way.spec.postprocess, pipelines.Postprocess):
+        return
+    pairs = _pairs(stretch, way, images)
     votes: dict[int, Counter[int]] = defaultdict(Counter)
     seen: dict[tuple[int, int], set[int]] = defaultdict(set)
     for k, (reference, candidate) in enumerate(pairs):
@@ -229,3 +217,6 @@ def _of_pixels(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> list
     both = reference.astype(np.int64) * 65536 + candidate
     codes, counts = np.unique(both, return_counts=True)
     return [(int(k) // 65536, int(k) % 65536, int(n)) for k, n in zip(codes, counts, strict=True)]
+
+
+RESULT_FITS = (Fit("nms-settings", fit_thresholds), Fit("label-map", fit_classes), Fit(SHIFT, fit_shift))

@@ -15,7 +15,7 @@ from seatrial.diagnosis import job, own_code
 from seatrial.diagnosis.alone import SHARE_OF_TIME, not_run_again
 from seatrial.diagnosis.answers import answers_as_taps
 from seatrial.diagnosis.begun import failed
-from seatrial.diagnosis.inside import LookInside, parts_at_outputs, with_inside
+from seatrial.diagnosis.inside import LookInside, with_inside
 from seatrial.diagnosis.loss import Loss, with_loss
 from seatrial.diagnosis.of_the_plan import declared, with_fix
 from seatrial.diagnosis.sides import Side, reference_side, side_of
@@ -101,7 +101,7 @@ def run_parity(
         )
     ready = preflight(plan, allow_code, says)
     record = diagnose_sides(ready, run, side, other, time_s, says)
-    if look is None or other.side is None or not parts_at_outputs(record):
+    if look is None or other.side is None or not record.outputs_differ:
         return record
     sides = [workload_of_side(ready, run, s) for s in (side, other.side)]
     return with_inside(record, sides[0], sides[1], look, time_s - record.wall_s, says)

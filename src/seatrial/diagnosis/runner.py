@@ -63,6 +63,10 @@ class Runner:
     def bytes(self) -> int:
         return sum(m.bytes for m in (*self._memories.values(), self._others))
 
+    def forget(self) -> None:
+        for memory in (*self._memories.values(), self._others):
+            memory.forget()
+
     def kept(self, owner: object, image: int, make: Callable[[], Value]) -> Value:
         """What its owner has of an image, made again where it has fallen out."""
         key = (id(owner), image)
@@ -117,6 +121,10 @@ class _Memory:
     @property
     def bytes(self) -> int:
         return self._most - self._left
+
+    def forget(self) -> None:
+        self._kept.clear()
+        self._left = self._most
 
     def get(self, key: Hashable) -> tuple[Any, int, tuple[object, ...]] | None:
         """The value first."""

@@ -10,14 +10,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from seatrial.diagnosis.distance import MISMATCH
 from seatrial.diagnosis.explanation import Explanation as Explanation
 from seatrial.diagnosis.explanation import Found as Found
-from seatrial.diagnosis.explanation import one_each, together
-from seatrial.diagnosis.fits import FITS, Fit, fitted
-from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.explanation import Untried, one_each, together
+from seatrial.diagnosis.fit import NO_ROOM, Fit, fitted, raised
+from seatrial.diagnosis.fits import FITS
+from seatrial.diagnosis.mutation import Mutation, with_mutations
 from seatrial.diagnosis.pairs import LEAST_SHARE, nearest_pairs, wide_pairs
 from seatrial.diagnosis.stages import OF_RESULTS, OUTPUTS
-from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.stretch import Compared, Stretch
 from seatrial.diagnosis.way import Way
 from seatrial.errors import BackendUnavailableError, SeatrialError
 
@@ -58,7 +60,7 @@ class Search:
     _one_is_exact: bool = False
     _gives_up: bool = True
     _seen: dict[Mutation, bool] = field(default_factory=dict)
-    _untried: dict[str, None] = field(default_factory=dict)
+    _untried: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # Agreeing images count too: a mutation that moves them explains nothing.
@@ -94,7 +96,8 @@ class Search:
             found = self._widely(found, ranked, pairs, mutations, fits)
         tried = sum(self._seen.values())
         left = sum(m not in self._seen for m in mutations)
-        return replace(found, tried=tried, left=left, untried=tuple(self._untried), out_of_time=not self.in_time())
+        untried = tuple(Untried(why, count) for why, count in self._untried.items())
+        return replace(found, tried=tried, left=left, untried=untried, out_of_time=not self.in_time())
 
     def _widely(
         self,
@@ -107,7 +110,7 @@ class Search:
         """found: so far, of those alone (ranked) and of the nearest pairs. What is left alone, numbers that are fitted, and
         pairs of the best with everything."""
         more = self._funnel([(m,) for m in mutations if m not in self._seen])
-        made = fitted(fits, self.stretch, self.base, self._fitted) if self.in_time() else []
+        made = self._fits(fits, self.base) if self.in_time() else ()
         more += self._funnel([(m,) for m in made])
         ranked = together(more, ranked)
         alone = self._named(ranked)
@@ -184,9 +187,15 @@ class Search:
         runner_up = next((e for e in others if e not in level), None)
         return Found(best, tuple(alike), runner_up, near, enough)
 
-    def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> list[Mutation]:
+    def _fitted_behind(self, first: Mutation, fits: Sequence[Fit]) -> Sequence[Mutation]:
         way = self._way((first,))
-        return fitted(fits, self.stretch, way, self._fitted) if way and self.in_time() else []
+        return self._fits(fits, way) if way and self.in_time() else []
+
+    def _fits(self, fits: Sequence[Fit], way: Way) -> Sequence[Mutation]:
+        found = fitted(fits, self.stretch, way, self._fitted)
+        for why in found.broken:
+            self._untried_as(why)
+        return found.mutations
 
     def _makeable(self, mutations: Sequence[Mutation]) -> list[Mutation]:
         """Less what cannot be made alone. One that changes nothing alone may: a threshold that only other scores cross."""
@@ -211,9 +220,11 @@ class Search:
         for k, i in enumerate(images):
             base = self._base(i)
             before += base
-            compared = self.stretch.compared(way, i)
+            compared = self._compared(way, i)
             if compared.broken:
-                self._untried[f"{_faults(mutations)}: {compared.broken}"] = None
+                self._untried_as(f"{_faults(mutations)}: {compared.broken}")
+                # It is not tried again, nor in a pair, and what it holds is let go.
+                self._ways[tuple(map(id, mutations))] = None
                 return None
             after += compared.distance
             exact = exact and compared.same
@@ -224,24 +235,34 @@ class Search:
         again = self._again if images is self._confirm else 0
         return Explanation(mutations, after / before if before else 1.0, after / (k + 1), exact, len(images), again)
 
+    def _compared(self, way: Way, image: int) -> Compared:
+        try:
+            return self.stretch.compared(way, image)
+        except MemoryError:
+            self.stretch.forget()
+            return Compared(MISMATCH, False, NO_ROOM)
+
     def _way(self, mutations: tuple[Mutation, ...]) -> Way | None:
         key = tuple(map(id, mutations))
         if key not in self._ways:
-            way: Way | None = self.base
-            try:
-                for m in mutations:
-                    assert way
-                    way = m.change(way)
-            except BackendUnavailableError as e:
-                self._untried[str(e)] = None
-                way = None
-            except (SeatrialError, ValueError, KeyError):
-                way = None
-            except Exception as e:  # one mistake that cannot be made must not cost the others
-                self._untried[f"{_faults(mutations)}: {type(e).__name__}: {str(e)[:120]}"] = None
-                way = None
-            self._ways[key] = way
+            self._ways[key] = self._changed(mutations)
         return self._ways[key]
+
+    def _changed(self, mutations: tuple[Mutation, ...]) -> Way | None:
+        try:
+            return with_mutations(self.base, mutations)
+        except BackendUnavailableError as e:
+            self._untried_as(str(e))
+        except (SeatrialError, ValueError, KeyError):
+            pass  # such a pipeline cannot make this mistake
+        except MemoryError:
+            self._untried_as(f"{_faults(mutations)}: {NO_ROOM}")
+        except Exception as e:  # one mistake that cannot be made must not cost the others
+            self._untried_as(f"{_faults(mutations)}: {raised(e)}")
+        return None
+
+    def _untried_as(self, why: str) -> None:
+        self._untried[why] = self._untried.get(why, 0) + 1
 
     def _base(self, image: int) -> float:
         if image not in self._base_distances:

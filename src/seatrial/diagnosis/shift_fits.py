@@ -16,8 +16,11 @@ from seatrial.diagnosis import detector
 from seatrial.diagnosis.matching import matched
 from seatrial.diagnosis.mutation import Mutation
 from seatrial.diagnosis.mutations.boxes import rule
+from seatrial.diagnosis.stretch import Stretch
+from seatrial.diagnosis.way import Way
 from seatrial.kernels.geometry import Geometry
 from seatrial.kernels.results import Detections
+from seatrial.plan import pipelines
 
 F64 = npt.NDArray[np.float64]
 # Boxes for four numbers, with enough over that these are not made of noise.
@@ -28,8 +31,14 @@ LEAST_SHIFT_PX, LEAST_STRETCH = 0.02, 2e-4
 SHIFT = "unletterbox"
 
 
-def fit_shift(pairs: Sequence[tuple[Any, Any]], places: Sequence[Geometry | None]) -> Iterator[Mutation]:
+def fit_shift(stretch: Stretch, way: Way, images: Sequence[int]) -> Iterator[Mutation]:
     """A scale and a shift of each axis, and a shift of each corner, in pixels of the input and in the picture's own."""
+    post = way.spec.postprocess
+    if not isinstance(post, pipelines.Postprocess) or post.task != "detect" or post.format not in detector.FAMILIES:
+        return
+    made = [stretch.made(way, i) for i in images]
+    pairs = [(m.value, stretch.candidate(i)) for m, i in zip(made, images, strict=True)]
+    places = [m.geometry for m in made]
     inside: list[tuple[F64, F64]] = []
     in_input: list[tuple[F64, F64]] = []
     for (reference, candidate), geometry in zip(pairs, places, strict=True):

@@ -258,6 +258,10 @@ class Stretch:
         # Whether boxes are clipped before NMS or behind it is no difference by itself.
         return min(apart, distance(self.end, made.value, clipped(theirs, made.geometry), self.scored))
 
+    def forget(self) -> None:
+        """What is kept of images, which is made again where it is asked for: whoever is out of memory has it back."""
+        self._runner.forget()
+
     def largest(self, way: Way, image: int) -> float | None:
         """max |Δ| of images and tensors; None of results, of shapes that differ, and where the way cannot be gone."""
         if self.end in OF_RESULTS:

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from seatrial.diagnosis.distance import distance
-from seatrial.diagnosis.mutation import Mutation
+from seatrial.diagnosis.mutation import Mutation, with_mutations
 from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
@@ -37,16 +37,10 @@ def one_and_the_same(way: Way, one: Sequence[Mutation], other: Sequence[Mutation
     probes = [cv2.imencode(".png", noise.integers(0, 256, (*hw, 3), np.uint8))[1].tobytes() for hw in _PROBES_HW]
     runner = Runner(lambda i: probes[i])
     try:
-        ways = _changed(way, one), _changed(way, other)
+        ways = with_mutations(way, one), with_mutations(way, other)
         values = [[runner.at(w, i, stage).value for i in range(len(probes))] for w in (way, *ways)]
     except (SeatrialError, ArgumentError, ValueError, KeyError):
         return False
     right, first, second = values
     shown = all(distance(stage, r, v) > 0 for r, v in zip(right, first, strict=True))
     return shown and all(distance(stage, a, b) == 0 for a, b in zip(first, second, strict=True))
-
-
-def _changed(way: Way, mutations: Sequence[Mutation]) -> Way:
-    for m in mutations:
-        way = m.change(way)
-    return way

@@ -211,7 +211,19 @@ def _vacuous(compared: Comparison, way: Way, agreement: ParityResult | None, sam
     cut_short = [p.found for p in compared.parts if p.rounding and p.found and p.found.out_of_time]
     if cut_short:
         doubts.append(f"results differ, and time was up before known mistakes had been tried{_nearest_said(cut_short)}")
+    why = next(iter(untried([p for p in compared.parts if p.rounding])), "")
+    if why:
+        # One of those may be the mistake: who has what it takes to try it would be told that they differ.
+        doubts.append(f"results differ, and not every known mistake could be tried: {why}")
     return doubts
+
+
+def untried(parts: Sequence[Part]) -> dict[str, int]:
+    """Why mistakes could not be tried, and how many."""
+    found: dict[str, int] = {}
+    for u in (u for p in parts if p.found for u in p.found.untried):
+        found[u.why] = found.get(u.why, 0) + u.count
+    return found
 
 
 def _by_results(compared: Comparison, way: Way, agreement: ParityResult | None, vacuous: bool) -> tuple[str, list[str]]:

@@ -17,6 +17,18 @@ DECODING = (
         "ImageOps.exif_transpose(image) behind Image.open; in a plan, decode.exif: apply.",
         "",
         "an EXIF orientation of 2 to 8",
+        Fault(
+            "exif",
+            "every picture mirrored or turned",
+            "decoded",
+            "Each picture is flipped or turned, whatever its EXIF orientation says.",
+            "Boxes lie on the wrong side, or turned about the picture's middle; classes that have a left and a right change "
+            "places, and a model that was trained with flips hardly loses score.",
+            "Take out the cv2.flip, cv2.rotate or transpose that stands behind the decoder (a selfie camera's mirror, a "
+            "display's, or a training's augmentation that was left on).",
+            "",
+            "content that is not the same mirrored",
+        ),
     ),
     Fault(
         "jpeg-decoder",
@@ -95,6 +107,18 @@ PLACES = (
         " for a downscale. In a plan, preprocess.interpolation: antialias_linear.",
         "68.9 against 69.8 %",
         "fine detail, at least twice as large as the input",
+        Fault(
+            "antialias",
+            "antialiasing on a downscale that the reference does without",
+            "resized",
+            "The picture is made smaller by a filter that averages all pixels, where the reference reads only the nearest "
+            "2 x 2 or 4 x 4.",
+            "Fine texture is smoother than what the reference feeds; scores move, more on large pictures.",
+            "cv2.resize with INTER_LINEAR or INTER_CUBIC, F.interpolate(antialias=False). In a plan, preprocess.interpolation: "
+            "linear or cubic; if the model was trained with antialiasing, the reference is what should change.",
+            "",
+            "fine detail, at least twice as large as the input",
+        ),
     ),
     Fault(
         "interpolation",

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Fault:
     """name: one of names.NAMES. stage: at whose value it is first seen. is_: what it is, in one sentence. shows: what a person
     sees. cure: the line of code or the plan's key to change. reported: what others measured, or ''.
-    telling: what a picture must have to show it."""
+    telling: what a picture must have to show it. twin: the mistake that goes by the same name and is another one, such as the
+    same the other way round, in its own words."""
 
     name: str
     title: str
@@ -19,3 +20,4 @@ class Fault:
     cure: str
     reported: str
     telling: str
+    twin: Fault | None = None

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seatrial.parity.tolerance import SQNR_DB, SQNR_DB_OF_EIGHT_BITS
+from seatrial.parity.tolerance import ACROSS, SQNR_DB, SQNR_DB_OF_EIGHT_BITS
 
 Array = npt.NDArray[Any]
 # Of one node on equal inputs. float32: sums of thousands of terms in another order, or by Winograd's form, differ by up to 1e-5
@@ -30,8 +30,8 @@ NODE_TOLERANCE = {"fp32": 3e-5, "fp16": 1e-2, "bf16": 8e-2}
 NODE_TOLERANCE_OF_EIGHT_BITS = 10 ** (-SQNR_DB_OF_EIGHT_BITS[1] / 20)
 # Across runtimes, of float32: other kernels, and approximations of transcendental functions.
 ACROSS_TOLERANCE = 2e-4
-# Outputs of whole models in float32: ACROSS of parity/tolerance.py, over the spread.
-OUTPUT_TOLERANCE = 1e-3
+# Outputs of whole models in float32, over the spread.
+OUTPUT_TOLERANCE = ACROSS["fp32"][0]
 # The rounding of a long sum is more than that of its terms moved once each.
 NOISE_FACTOR = 10.0
 # A tie that noise breaks would otherwise allow anything.

@@ -47,6 +47,14 @@ def print_fault(out: Console, fault: Fault) -> None:
     for name, said in rows:
         if said:
             labelled(out, name, said)
+    if fault.twin is not None:
+        out.print(Text.assemble("\nby the same name: ", (fault.twin.title, "bold")))
+        for name, said in (
+            ("what it is", fault.twin.is_),
+            ("how it shows", fault.twin.shows),
+            ("cure", fault.twin.cure),
+        ):
+            labelled(out, name, said)
 
 
 def labelled(out: Console, name: str, said: str) -> None:

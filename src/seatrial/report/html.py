@@ -25,11 +25,12 @@ from seatrial.report.bench_text import binding_costs
 from seatrial.report.choice import choice_said
 from seatrial.report.class_table import class_table
 from seatrial.report.error_plot import error_plot
+from seatrial.report.finding_words import explained_said, fix_said
 from seatrial.report.groups import alike_warnings, group_warnings, rows_of
 from seatrial.report.highlights import throughput_knee, worth_telling
 from seatrial.report.load_plots import pair_effects, rate_curve, scaling, timeline
 from seatrial.report.page_environment import page_environment, style
-from seatrial.report.parity_words import explained_said, fix_said, inside_said
+from seatrial.report.parity_words import inside_said
 from seatrial.report.percentiles import asked_of, bounded, in_a_row, missing, shown_percentiles, tail_of
 from seatrial.report.plots import distributions, waterfall
 from seatrial.report.soak_plot import soak_plot

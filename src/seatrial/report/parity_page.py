@@ -12,17 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from seatrial.errors import count_of, printable
-from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import Diagnosis, ParityRecord, StageDifference
 from seatrial.report.error_plot import error_plot
+from seatrial.report.finding_words import alike_said, effects_said, explained_said, fix_said, known, near_said, title_of
 from seatrial.report.localise_text import ERRORS_SAID, MOST_JUMPS, error_words, said_of_files
 from seatrial.report.page_environment import page_environment, style
 from seatrial.report.parity_words import (
     STAGES,
-    alike_said,
-    effect_said,
-    explained_said,
-    fix_said,
+    alone_said,
+    beside_said,
     head_said,
     images_said,
     inside_how,
@@ -30,14 +28,12 @@ from seatrial.report.parity_words import (
     invariants_said,
     is_first,
     is_unexplained,
-    near_said,
     nothing_said,
     number_said,
-    shapes_said,
     stage_said,
     summary_said,
     task_said,
-    title_of,
+    tried_said,
 )
 from seatrial.units import format_seconds
 
@@ -79,7 +75,9 @@ def parity_page(record: ParityRecord, pictures: Sequence[StagePicture] = ()) -> 
         nothing=nothing_said(record) if is_unexplained(record) else [],
         invariants=invariants_said(record.invariants),
         near=near_said(record.near) if record.diagnosis and record.near else "",
-        rest=[] if is_unexplained(record) else shapes_said(record),
+        rest=[] if is_unexplained(record) else beside_said(record),
+        tried=tried_said(record),
+        alone=alone_said(record),
         inside=_inside(record),
         inside_how=inside_how(record),
         images=[_image(name, record, pictures) for name in names[:MOST_IMAGES]],
@@ -110,29 +108,26 @@ _ALWAYS = ("decoded", "resized", "input", "outputs", "results")
 def _stop(record: ParityRecord, stage: str, s: StageDifference | None) -> dict[str, Any]:
     if s is None:
         return {"name": stage_said(stage), "state": "unseen", "said": "not shown", "first": False}
-    if not s.of:
-        return {"name": stage_said(stage), "state": "unseen", "said": "not compared", "first": False}
     state = "differs" if s.images else "agrees"
     said = f"differs {images_said(s)}" if s.images else f"agrees in {count_of(s.of, 'image')}"
     return {"name": stage_said(stage), "state": state, "said": said, "first": is_first(record, s)}
 
 
 def _finding(d: Diagnosis) -> dict[str, Any]:
-    known = FAULTS.get(d.fault)
+    fault = known(d)
     return {
         "fault": d.fault,
-        "title": title_of(d.fault),
+        "title": title_of(d),
         "what": d.what,
         "stage": stage_said(d.stage),
-        "is_": known.is_ if known else "",
-        "shows": known.shows if known else "",
+        "is_": fault.is_ if fault else "",
+        "shows": fault.shows if fault else "",
         "evidence": explained_said(d),
         "alike": alike_said(d),
-        "effect": effect_said(d.effect) if d.effect else "",
-        "reported": known.reported if known else "",
+        "effect": effects_said(d),
+        "reported": fault.reported if fault else "",
         "fix": fix_said(d),
         "at": d.at,
-        "known": known is not None,
     }
 
 

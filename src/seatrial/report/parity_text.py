@@ -11,13 +11,12 @@ from rich.text import Text
 from seatrial.errors import count_of, printable
 from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import Diagnosis, ParityRecord
+from seatrial.report.finding_words import alike_said, effects_said, explained_said, fix_said, title_of
 from seatrial.report.hanging import hanging
 from seatrial.report.localise_text import print_jumps
 from seatrial.report.parity_words import (
-    alike_said,
-    effect_said,
-    explained_said,
-    fix_said,
+    alone_said,
+    beside_said,
     inside_how,
     inside_said,
     invariants_said,
@@ -26,10 +25,8 @@ from seatrial.report.parity_words import (
     metrics_said,
     nothing_said,
     number_said,
-    shapes_said,
     stage_said,
     task_said,
-    title_of,
 )
 from seatrial.units import format_seconds
 
@@ -50,13 +47,15 @@ def print_parity(out: Console, record: ParityRecord) -> None:
     if record.stages:
         out.print(stage_rows(record, out.width))
         hanging(out, ("by: ", "dim"), metrics_said(record.stages), "dim")
+        for said in alone_said(record):
+            hanging(out, ("note: ", "dim"), said, "dim")
     for figure in record.task:
         hanging(out, (f"{figure.metric}  ", "bold"), task_said(figure))
     for d in record.diagnosis:
         _print_finding(out, d)
     if is_unexplained(record):
         _print_nothing(out, record)
-    elif shapes_said(record):
+    elif beside_said(record):
         _print_rest(out, record)
     _print_inside(out, record)
     if record.verdict == "DIFFER":
@@ -97,13 +96,13 @@ def stage_rows(record: ParityRecord, width: int) -> Table:
         table.add_column(name, justify="right" if right else "left", overflow="fold")
     for s in record.stages:
         differs = s.images > 0
-        mark, style = _MARKS[not differs if s.of else None]
+        mark, style = _MARKS[not differs]
         table.add_row(
             Text(mark.strip(), style),
             Text(stage_said(printable(s.stage)), "bold" if differs else ""),
             *((stage_said(printable(s.start)),) if wide else ()),
-            f"{s.images} of {s.of}" if s.of else "–",
-            number_said(s.value) if s.of else "–",
+            f"{s.images} of {s.of}",
+            number_said(s.value),
             number_said(s.floor),
             number_said(s.largest),
             Text("← they part here" if is_first(record, s) else "", "bold red"),
@@ -117,10 +116,10 @@ def _print_finding(out: Console, d: Diagnosis) -> None:
     head = Text.assemble((printable(d.fault), "bold red"), f"  the candidate {printable(d.what)}")
     hanging(out, ("", ""), head)
     rows = (
-        ("what it is", f"{title_of(d.fault)}, at the {stage_said(d.stage)}"),
+        ("what it is", f"{title_of(d)}, at the {stage_said(d.stage)}"),
         ("evidence", explained_said(d)),
         ("but", alike_said(d)),
-        ("effect", effect_said(d.effect) if d.effect else ""),
+        ("effect", effects_said(d)),
         ("fix", fix_said(d)),
         ("plan", d.at),
         ("more", f"seatrial faults {d.fault}" if d.fault in FAULTS else ""),
@@ -141,7 +140,7 @@ def _print_nothing(out: Console, record: ParityRecord) -> None:
 def _print_rest(out: Console, record: ParityRecord) -> None:
     """What no known mistake explains beside what one does."""
     out.print()
-    for said in shapes_said(record):
+    for said in beside_said(record):
         hanging(out, ("unexplained: ", "bold yellow"), said)
 
 

@@ -1,21 +1,20 @@
-"""What a parity record says, in words that terminal and page share. Not for: layout (parity_text.py, parity_page.py)."""
+"""What a parity record says, in words that terminal and page share. Not for: one finding (finding_words.py), or layout
+(parity_text.py, parity_page.py)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from seatrial.errors import count_of
-from seatrial.faults.catalogue import FAULTS
 from seatrial.history.records.diagnosis import (
     Diagnosis,
-    FaultEffect,
     Invariant,
-    OtherFault,
     ParityRecord,
     StageDifference,
     TaskFigure,
 )
 from seatrial.history.records.inside import InsideOfPlan
+from seatrial.report.finding_words import effects_said, near_said, title_of
 
 STAGES = {
     "encoded": "encoded file",
@@ -36,34 +35,6 @@ def number_said(value: float | None) -> str:
     return "–" if value is None else f"{value:.3g}"
 
 
-def share_said(explained: float) -> str:
-    """'97.3 %', and 'none' of what makes it no smaller. Rounded down: 99.96 % is not all of it."""
-    if explained <= 0:
-        return "none"
-    return f"{int(1000 * explained) / 10:.1f} %"
-
-
-def title_of(fault: str) -> str:
-    """'BGR and RGB swapped'; the name itself of one that a later version found."""
-    return FAULTS[fault].title if fault in FAULTS else fault
-
-
-def explained_said(d: Diagnosis) -> str:
-    """How well it explains the difference, on how many images, and what comes next; or what shows it otherwise."""
-    if d.evidence or d.explained is None:
-        return d.evidence
-    confirmed = f"confirmed on {count_of(d.confirmed, 'image')}"
-    if d.again:
-        confirmed += f", {d.again} of which it was found on, as so few differ"
-    if d.exact:
-        how = f"made in the reference, it gives exactly what the candidate gave; {confirmed}"
-    else:
-        how = f"made in the reference, it explains {share_said(d.explained)} of the difference; {confirmed}"
-    if d.runner_up is None:
-        return how
-    return f"{how}; the next best, {other_said(d.runner_up)}, {_explains(d.runner_up)}"
-
-
 def task_said(figure: TaskFigure) -> str:
     """Both sides in the task's terms, with the interval."""
     ends = ["?" if v is None else f"{v:.3f}" for v in figure.interval or (None, None)]
@@ -71,46 +42,6 @@ def task_said(figure: TaskFigure) -> str:
         return f"{figure.candidate:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
     sides = f"{figure.reference:.3f} of the reference, {figure.candidate:.3f} of the candidate"
     return f"{sides}; a drop of {figure.drop:.3f} ({ends[0]} to {ends[1]}): {figure.said}"
-
-
-def other_said(other: OtherFault) -> str:
-    return f"{other.fault} ({other.what})"
-
-
-def _explains(other: OtherFault) -> str:
-    return "explains none of it" if other.explained <= 0 else f"explains {share_said(other.explained)}"
-
-
-def alike_said(d: Diagnosis) -> str:
-    """'' where the images tell it from all others."""
-    if not d.alike:
-        return ""
-    same = [other_said(o) for o in d.alike if o.same]
-    others = [other_said(o) for o in d.alike if not o.same]
-    said = (
-        [f"{' and '.join(same)} {'does' if len(same) == 1 else 'do'} the very same: no picture tells"] if same else []
-    )
-    if others:
-        would = f"a picture with {d.telling} would" if d.telling else "none that ships would"
-        said.append(f"these images cannot tell it from {' or '.join(others)}; {would}")
-    return "; ".join(said)
-
-
-def effect_said(e: FaultEffect) -> str:
-    low, high = e.interval or (None, None)
-    between = "" if low is None or high is None else f" (95 % interval {low:.3f} to {high:.3f})"
-    between += f", on {count_of(e.images, 'image')}" if e.images else ""
-    said = f"{e.metric}: {e.without:.3f} without it, {e.within:.3f} with it{between}"
-    if e.moved_px is None:
-        return said
-    none = "; no box is lost or gained" if e.within == e.without else ""
-    moved = f"; matched boxes move by at most {e.moved_px:.2g} pixels" if e.moved_px else ""
-    return f"{said}{none}{moved}"
-
-
-def fix_said(d: Diagnosis) -> str:
-    """The record's own, or else the catalogue's."""
-    return d.fix or (FAULTS[d.fault].cure if d.fault in FAULTS else "")
 
 
 def is_unexplained(record: ParityRecord) -> bool:
@@ -144,6 +75,34 @@ def nothing_said(record: ParityRecord) -> list[str]:
     return said
 
 
+def beside_said(record: ParityRecord) -> list[str]:
+    """What is not explained beside what is."""
+    said = shapes_said(record)
+    if record.too_little:
+        would = f": any of these would do that: {near_said(record.near)}" if record.near else ""
+        said.append(f"{record.too_little}, which is too little to tell why{would}")
+    return said
+
+
+def tried_said(record: ParityRecord) -> str:
+    """'143 known mistakes were tried, 12 more were not, as time was up'; '' where there was nothing to explain."""
+    if not record.tried and not record.left:
+        return ""
+    tried = f"{count_of(record.tried, 'known mistake')} {'was' if record.tried == 1 else 'were'} tried"
+    left = f", {record.left} more {'was' if record.left == 1 else 'were'} not, as time was up" if record.left else ""
+    return tried + left
+
+
+def alone_said(record: ParityRecord) -> list[str]:
+    """What ✓ does not say, where somebody may read it as more: of stages that agree beside a verdict that is not EQUAL."""
+    said = [f"{stage_said(s.stage)}: {s.held}" for s in record.stages if s.held]
+    if record.verdict == "INCONCLUSIVE" and any(not s.images for s in record.stages):
+        said.append(
+            "✓ is of a stage by itself, begun at the candidate's own values, and not of the pipeline up to there"
+        )
+    return said
+
+
 def shapes_said(record: ParityRecord) -> list[str]:
     """What the difference looks like at each stage where nothing explains it, by itself and with its largest."""
     return [
@@ -152,10 +111,6 @@ def shapes_said(record: ParityRecord) -> list[str]:
         for s in record.stages
         if s.shape
     ]
-
-
-def outputs_differ(record: ParityRecord) -> bool:
-    return any(s.stage == "outputs" and s.images for s in record.stages)
 
 
 def inside_said(inside: InsideOfPlan) -> str:
@@ -169,7 +124,7 @@ _INSIDE = {"equal": "the models are equal", "differ": "the models differ", "not 
 
 def inside_how(record: ParityRecord) -> str:
     """'' where the models need no search, or had one."""
-    if record.inside is not None or not outputs_differ(record):
+    if record.inside is not None or not record.outputs_differ:
         return ""
     return "to find the node that makes the raw outputs differ, search both models: seatrial parity A.onnx B.onnx"
 
@@ -186,10 +141,6 @@ def invariants_said(invariants: Sequence[Invariant]) -> list[tuple[bool | None, 
 
 
 _ORDER = {False: 0, None: 1, True: 2}
-
-
-def near_said(near: Sequence[OtherFault]) -> str:
-    return "; ".join(f"{other_said(n)} {_explains(n)}" for n in near)
 
 
 def is_first(record: ParityRecord, s: StageDifference) -> bool:
@@ -209,8 +160,6 @@ def metrics_said(stages: Sequence[StageDifference]) -> str:
 
 
 def images_said(s: StageDifference) -> str:
-    if not s.of:
-        return "on no image"
     return f"in {'all ' if s.images == s.of > 1 else f'{s.images} of '}{count_of(s.of, 'image')}"
 
 
@@ -219,7 +168,7 @@ def head_said(record: ParityRecord) -> str:
     if record.verdict == "INCONCLUSIVE":
         return "Not known"
     if record.verdict == "EQUAL":
-        return "Both are equal" + "".join(f", but: {title_of(d.fault)}" for d in record.diagnosis)
+        return "Both are equal" + "".join(f", but: {title_of(d)}" for d in record.diagnosis)
     if record.too_little and not record.diagnosis:
         return "They differ, and there is too little to tell why"
     if not record.diagnosis:
@@ -227,7 +176,7 @@ def head_said(record: ParityRecord) -> str:
     if len(record.diagnosis) > 1:
         return f"They differ: {len(record.diagnosis)} known mistakes"
     (d,) = record.diagnosis
-    return f"They differ: {title_of(d.fault)}" + (", or what looks like it" if d.alike else "")
+    return f"They differ: {title_of(d)}" + (", or what looks like it" if d.alike else "")
 
 
 def summary_said(record: ParityRecord) -> str:
@@ -257,9 +206,10 @@ def summary_said(record: ParityRecord) -> str:
 
 
 def _named_said(d: Diagnosis) -> str:
-    title = title_of(d.fault)
+    title = title_of(d)
     said = _sentence(f"{title}: it {d.what}")
     if d.alike:
         others = " or ".join(o.fault for o in d.alike)
         said += f" It may be {others} instead, which these images do not tell apart."
-    return said + (f" What that costs: {effect_said(d.effect)}." if d.effect else "")
+    cost = effects_said(d)
+    return said + (f" What that costs: {cost}." if cost else "")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from seatrial.diagnosis.inside import NOT_SEARCHED, parts_at_outputs, with_inside
+from seatrial.diagnosis.inside import NOT_SEARCHED, with_inside
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
 from seatrial.diagnosis.tap import workload_of_side
@@ -62,7 +62,7 @@ def _diagnosed(trial: TrialContext, reference: Side, candidate: Side, time_s: fl
         time_s * (FOR_MISTAKES if one_model else 1),
         work=run.work / f"diagnosis.{candidate.pipeline}",
     )
-    if not one_model or not parts_at_outputs(record):
+    if not one_model or not record.outputs_differ:
         return record
     sides = [workload_of_side(ready, run, side) for side in (reference, candidate)]
     return with_inside(record, sides[0], sides[1], look_inside, time_s - record.wall_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,14 +25,15 @@ _BEHIND = {
     "black": "lays images on black, or multiplies their colours by alpha",
     "white": "lays images on white",
 }
+# What the candidate does to which images, by the EXIF orientation that asks for it.
 _TURNS = {
-    2: "mirrored",
-    3: "by 180 degrees",
-    4: "upside down",
-    5: "transposed",
-    6: "by 90 degrees clockwise",
-    7: "transposed across the other diagonal",
-    8: "by 90 degrees counterclockwise",
+    2: "mirrors {} (left and right change places)",
+    3: "turns {} by 180 degrees",
+    4: "mirrors {} upside down",
+    5: "transposes {}",
+    6: "turns {} by 90 degrees clockwise",
+    7: "transposes {} across the other diagonal",
+    8: "turns {} by 90 degrees counterclockwise",
 }
 _BACK = {6: 8, 8: 6}
 
@@ -63,9 +65,11 @@ def _orientations(way: Way) -> Iterator[Mutation]:
         yield _oriented("turns images by EXIF the wrong way round", lambda tag: (_BACK.get(tag, tag),))
         yield _oriented("knows the orientations 3, 6 and 8 alone", lambda tag: (tag if tag in (3, 6, 8) else 1,))
         for k, what in _TURNS.items():
-            yield _oriented(f"turns every image with an orientation in EXIF {what}", partial(_tagged, k))
+            yield _oriented(what.format("every image with an orientation in EXIF"), partial(_tagged, k))
     for k, what in _TURNS.items():
-        yield _oriented(f"turns every image {what}", partial(_each, k, applied))
+        said = f"{what.format('every image')}, as EXIF orientation {k} would ask, whatever its own is"
+        # No key of a plan turns every picture.
+        yield replace(_oriented(said, partial(_each, k, applied)), key="", twin=True)
 
 
 def _tagged(k: int, tag: int) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from seatrial.diagnosis.mutation import Mutation, setting
 from seatrial.diagnosis.resize import Sample
@@ -24,10 +25,12 @@ def sample_mutations(way: Way) -> Iterator[Mutation]:
     for name, (what, family, grid, wide) in OWN.items():
         if name != ours:
             said = what + _POSITION if (ours, name) == ("area", "linear") else what
-            yield setting(fault_of(ours, family, grid, wide), said, RESIZED, "preprocess", interpolation=name)
+            fault = fault_of(ours, family, grid, wide)
+            made = setting(fault, said, RESIZED, "preprocess", interpolation=name)
+            yield replace(made, twin=fault == "antialias" and wide)
     for sampler in SAMPLERS:
         fault = fault_of(ours, sampler.family, sampler.grid, sampler.wide)
-        yield sampled(fault, sampler.what, sampler.levels)
+        yield replace(sampled(fault, sampler.what, sampler.levels), twin=fault == "antialias" and sampler.wide)
 
 
 def sampled(fault: str, what: str, sample: Sample) -> Mutation:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from seatrial.diagnosis.mutation import Mutation, setting
@@ -41,7 +42,7 @@ def kept(what: str, parameters: int = 0, **values: Any) -> Mutation:
 
 def setting_with(parameters: int, fault: str, what: str, **values: Any) -> Mutation:
     plain = setting(fault, what, RESULTS, "postprocess", **values)
-    return Mutation(plain.fault, plain.what, plain.stage, plain.change, plain.key, parameters)
+    return replace(plain, parameters=parameters)
 
 
 def _suppression(post: pipelines.Postprocess) -> Iterator[Mutation]:

@@ -34,6 +34,8 @@ class StageDifference(Frozen):
     """max |Δ|, of images and tensors whose shapes agree."""
     shape: str = ""
     """What the difference looks like where no fault explains it."""
+    held: str = ""
+    """By what it is held, where not value by value: outputs of less precision."""
 
 
 class OtherFault(Frozen):
@@ -76,6 +78,13 @@ class Diagnosis(Frozen):
     alike: tuple[OtherFault, ...] = ()
     telling: str = ""
     effect: FaultEffect | None = None
+    """Of this fault alone, whatever else the candidate does."""
+    together: FaultEffect | None = None
+    """Of the first of a pair of faults: of both at once."""
+    open_between: tuple[float, float] | None = None
+    """Of a threshold: any value between these does the same to all of these images."""
+    twin: bool = False
+    """The other mistake of that name, such as antialiasing where the reference has none."""
     fix: str = ""
     """What the candidate must do; of a pipeline of the plan that is declared otherwise, its line and what belongs there."""
     at: str = ""
@@ -140,6 +149,15 @@ class ParityRecord(Frozen):
     """Mistakes that were not tried, as time was up."""
     wall_s: float = 0.0
     environment: Environment | None = None
+
+    @property
+    def outputs_differ(self) -> bool:
+        """Beyond their tolerance; or within that of a lesser precision, where results disagree all the same."""
+        outputs = next((s for s in self.stages if s.stage == "outputs"), None)
+        if outputs is None:
+            return False
+        within = self.verdict == "DIFFER" and self.first_divergence is None
+        return outputs.images > 0 or (within and outputs.value > 0)
 
     def to_json(self) -> dict[str, Any]:
         data: dict[str, Any] = self.model_dump(mode="json", by_alias=True)
