@@ -1,6 +1,7 @@
 #include "objects.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <new>
 #include <utility>
 #include <vector>
@@ -10,7 +11,7 @@ namespace seatrial::cuda {
 namespace {
 
 // cuda.h's numbers.
-constexpr int kMultiprocessors = 16, kL2Bytes = 38, kMajor = 75, kMinor = 76;
+constexpr int kMultiprocessors = 16, kL2Bytes = 38, kMajor = 75, kMinor = 76, kReadsPageable = 88;
 constexpr unsigned kNonBlocking = 1, kBlockingSync = 1, kNoTiming = 2;
 constexpr unsigned kPortable = 1, kMapped = 2;
 constexpr int kThreadLocal = 1, kRelaxed = 2;
@@ -37,6 +38,21 @@ int attribute(const Driver& driver, int which, int device) {
 std::string asked_for(std::size_t bytes) {
     const std::string size = bytes_text(bytes), exact = std::to_string(bytes) + " bytes";
     return "asked for " + size + (size == exact ? "" : " (" + exact + ")");
+}
+
+// Throws Error where PTX is for later devices than this one: the driver's own words do not say so.
+void require_capability(const Context& context, const std::string& ptx) {
+    const auto at = ptx.find(".target sm_");
+    if (at == std::string::npos) return;
+    const int least = std::atoi(ptx.c_str() + at + 11);
+    const Driver& driver = context.driver();
+    const int device = device_of(driver, context.ordinal());
+    const int major = attribute(driver, kMajor, device), minor = attribute(driver, kMinor, device);
+    if (10 * major + minor >= least) return;
+    const auto text = [](int tens, int ones) { return std::to_string(tens) + "." + std::to_string(ones); };
+    throw Error(Kind::unavailable, "the kernels need compute capability " + text(least / 10, least % 10) + " or later, and device " +
+                                       std::to_string(context.ordinal()) + " has " + text(major, minor) +
+                                       "; use a later card, or do on the CPU what they do");
 }
 
 // What was asked for beside what there is: the first question of whoever reads the error.
@@ -79,6 +95,7 @@ DeviceFacts device_facts(const Driver& driver, int ordinal) {
     facts.minor = attribute(driver, kMinor, device);
     facts.multiprocessors = attribute(driver, kMultiprocessors, device);
     facts.l2_bytes = static_cast<std::size_t>(attribute(driver, kL2Bytes, device));
+    facts.reads_pageable = attribute(driver, kReadsPageable, device) != 0;
     driver.run(driver.DeviceTotalMem, &facts.memory_bytes, device);
     unsigned char uuid[16] = {};
     driver.run(driver.DeviceGetUuid, uuid, device);
@@ -312,6 +329,7 @@ Module::Module(SharedContext context, const std::string& ptx) : context_(std::mo
     void* values[] = {log.data(), reinterpret_cast<void*>(static_cast<std::uintptr_t>(log.size()))};
     const int code = driver.ModuleLoadDataEx(&handle_, ptx.c_str(), 2, options, values);
     if (!code) return;
+    require_capability(*context_, ptx);
     log.back() = '\0';
     std::string said(log.data());
     while (!said.empty() && (said.back() == '\n' || said.back() == ' ')) said.pop_back();

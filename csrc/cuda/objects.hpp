@@ -17,6 +17,7 @@ struct DeviceFacts {
     std::string name, uuid;  // "NVIDIA L4", "GPU-1b4e28ba-2fa1-11d2-883f-0016d3cca427"
     int major = 0, minor = 0, multiprocessors = 0;
     std::size_t memory_bytes = 0, l2_bytes = 0;
+    bool reads_pageable = false;  // it copies from any host memory by itself, and need not stage it before the call returns
 };
 
 int device_count(const Driver& driver);
@@ -191,7 +192,7 @@ class Graph {
 
 class Module {
   public:
-    // PTX text. Throws Error with the driver's compiler's own log.
+    // PTX text. Throws Error with the driver's compiler's own log, or with the capability that it needs and the device has not.
     Module(SharedContext context, const std::string& ptx);
     ~Module();
     Module(const Module&) = delete;

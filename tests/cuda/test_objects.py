@@ -2,6 +2,7 @@
 
 import gc
 import re
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -273,3 +274,45 @@ def test_an_event_is_done_when_what_came_before_it_is(simulated):
     event.synchronize()
     assert event.is_done
     assert there.nbytes == 8
+
+
+def test_kernels_for_later_cards_say_which(simulated):
+    simulated.script("capability 61")
+    with pytest.raises(cuda.CudaUnavailableError) as e:
+        cuda.Module(cuda.Context(), PTX)
+    assert str(e.value) == (
+        "the kernels need compute capability 7.5 or later, and device 0 has 6.1; use a later card, or do on the CPU what they do"
+    )
+    simulated.script("capability 75")
+    cuda.Module(cuda.Context(), PTX)
+
+
+def test_a_temporary_lives_until_a_device_that_reads_it_by_itself_has(simulated):
+    """Where pageable memory is not staged (GH200), the call returns before the copy has read it."""
+    simulated.script("reads_pageable")
+    context = cuda.Context()
+    stream, there, got = cuda.Stream(context), cuda.DeviceBuffer(context, COUNT), np.zeros(COUNT, np.uint8)
+    given = np.arange(COUNT, dtype=np.uint8)
+    kept = weakref.ref(given)
+    stream.copy_to_device(there, given)
+    del given
+    gc.collect()
+    assert kept() is not None
+    stream.synchronize()
+    assert kept() is None
+    stream.copy_to_host(got, there)
+    stream.synchronize()
+    assert (got == range(COUNT)).all()
+    # Of pinned memory, which its owner keeps, nothing is.
+    pinned = cuda.PinnedBuffer(context, COUNT)
+    own = weakref.ref(pinned.as_array())
+    stream.copy_to_device(there, pinned)
+    assert own() is None
+    # Nor is more and more of it.
+    arrays = []
+    for _ in range(200):
+        array = np.zeros(COUNT, np.uint8)
+        arrays.append(weakref.ref(array))
+        stream.copy_to_device(there, array)
+    del array
+    assert sum(a() is not None for a in arrays) < 70

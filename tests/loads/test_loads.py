@@ -22,6 +22,7 @@ from processes import SEATRIAL, all_gone, started
 from workloads import load_task
 
 from seatrial._native.timing import SpinWork, StageSamples
+from seatrial.errors import UsageError
 from seatrial.history.records import LoadResult
 from seatrial.history.run_folder import RunFolder, new_run
 from seatrial.loads.bench import run_bench
@@ -509,6 +510,13 @@ def test_no_time_at_all_is_said_so(measured):
     assert run.code == 2, run.stdout
     assert "--max-time 1.00 ns: no request was done in it; raise it" in run.stderr
     assert not list(run.folder.glob("*/*"))
+
+
+def test_clocks_of_no_gpu_are_not_held(folder):
+    subject = model_bench(script("small", latency_ms=1), "fake", batch=1, threads=1, shapes={}, native=False)
+    sweep = Sweep([LoadPoint(Load())], 0.3, lock_clocks="1410")
+    with pytest.raises(UsageError, match="fake runs on no GPU of NVIDIA's"):
+        run_bench(new_run(Path("locked"), "here"), subject, sweep, lambda step, share: None)
 
 
 @pytest.mark.slow

@@ -55,6 +55,8 @@ struct Script {
     long unrecorded = -1;            // this call of cuEventRecord, from 0, is forgotten without a word
     bool copies_at_bind = false;     // the first copy from an address is the copy for ever
     long lost_after = -1;            // calls until the device is lost
+    int capability = 89;             // 10 * major + minor
+    bool reads_pageable = false;     // copies read host memory when they are carried out, pinned or not
     bool trace = false;              // names of calls are kept in order, for simulated_trace()
     std::map<std::string, Fault> faults;
     std::set<std::string> missing;
@@ -77,6 +79,8 @@ struct Script {
             else if (word == "unrecorded") words >> script.unrecorded;
             else if (word == "copies_at_bind") script.copies_at_bind = true;
             else if (word == "lost_after") words >> script.lost_after;
+            else if (word == "capability") words >> script.capability;
+            else if (word == "reads_pageable") script.reads_pageable = true;
             else if (word == "trace") script.trace = true;
             else if (word == "missing") { words >> name; script.missing.insert(name); }
             else if (word == "fail") {
@@ -331,7 +335,7 @@ int copy(void* handle, Address device, void* host, std::size_t bytes, bool to_de
         else std::memcpy(host, memory, bytes);
     };
     Operation operation{0, w.script.copy_ns, moves, nullptr, nullptr, nullptr};
-    if (to_device && (w.script.copies_at_bind || !pinned)) {
+    if (to_device && (w.script.copies_at_bind || !(pinned || w.script.reads_pageable))) {
         // Pageable memory is read before the call returns.
         auto& kept = w.bound[{device, host}];
         if (!w.script.copies_at_bind || kept.empty()) kept.assign(static_cast<char*>(host), static_cast<char*>(host) + bytes);
@@ -435,9 +439,12 @@ API int cuDeviceGetName(char* name, int length, int device) {
 
 API int cuDeviceGetAttribute(int* value, int attribute, int) {
     ENTER("cuDeviceGetAttribute", false);
-    static const std::map<int, int> values = {{1, 1024}, {10, 32}, {16, 8}, {38, 1 << 20}, {39, 2048}, {75, 8}, {76, 9}};
+    static const std::map<int, int> values = {{1, 1024}, {10, 32}, {16, 8}, {38, 1 << 20}, {39, 2048}};
     const auto found = values.find(attribute);
-    *value = found == values.end() ? 0 : found->second;
+    *value = attribute == 75   ? w.script.capability / 10
+             : attribute == 76 ? w.script.capability % 10
+             : attribute == 88 ? w.script.reads_pageable
+             : found == values.end() ? 0 : found->second;
     return 0;
 }
 
@@ -803,6 +810,9 @@ API int cuModuleLoadDataEx(Module** module, const void* image, unsigned count, i
     const auto version = ptx.find(".version ");
     if (version == std::string::npos) return fail(218, "ptxas application ptx input, line 1; fatal   : Missing .version directive");
     if (std::stod(ptx.substr(version + 9)) > 8.4) return fail(222, "ptxas fatal   : Unsupported .version");
+    const auto target = ptx.find(".target sm_");
+    if (target != std::string::npos && std::atoi(ptx.c_str() + target + 11) > w.script.capability)
+        return fail(218, "ptxas fatal   : SM version specified by .target is higher than default SM version assumed");
     auto made = std::make_unique<Module>();
     for (std::size_t at = 0; (at = ptx.find(".entry ", at)) != std::string::npos;) {
         at += 7;

@@ -48,6 +48,9 @@ cdef class Driver:
 cdef class Context:
     cdef SharedContext shared
     cdef readonly Driver driver
+    # Of the device: -1 until it was asked.
+    cdef int reads_pageable
+    cdef bint reads_late(self, size_t pointer) except *
 
 
 cdef class Stream:
@@ -57,3 +60,5 @@ cdef class Stream:
     cdef object owner
     # Of a capture: what it launches and moves.
     cdef list captured
+    # What copies that are not over may still read.
+    cdef list sent

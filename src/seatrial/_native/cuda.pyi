@@ -117,7 +117,8 @@ class Stream:
     """A stream of its own, or somebody else's by its handle, whose owner is kept.
 
     ValueError where the handle is of another context. Host memory that a copy reads or writes must live until the stream was
-    waited for; where it is not pinned, the driver stages it and the copy may wait itself.
+    waited for; where it is not pinned, the driver stages it and the copy may wait itself, or the device reads it on its own
+    (GH200): what copy_to_device was given is kept until synchronize().
     """
 
     context: Context

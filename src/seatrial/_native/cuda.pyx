@@ -55,6 +55,7 @@ cdef extern from "cuda/objects.hpp" namespace "seatrial::cuda" nogil:
         string name, uuid
         int major, minor, multiprocessors
         size_t memory_bytes, l2_bytes
+        cbool reads_pageable
     cdef cppclass CPointerFacts "seatrial::cuda::PointerFacts":
         cbool known, on_device, managed
         int ordinal
@@ -245,6 +246,7 @@ cdef class Device:
 cdef class Context:
     def __cinit__(self, int ordinal=0, Driver driver=None):
         self.driver = _driver(driver)
+        self.reads_pageable = -1
         cdef const CDriver* c = self.driver.driver
         cdef CContext* made
         with nogil:
@@ -274,6 +276,15 @@ cdef class Context:
         with nogil:
             facts = _pointer_facts(self.shared.get()[0], pointer)
         return facts.ordinal if facts.known and facts.on_device else None
+
+    # Whether a copy from host memory may still read it when the call has returned.
+    cdef bint reads_late(self, size_t pointer) except *:
+        cdef CFacts facts
+        if self.reads_pageable < 0:
+            with nogil:
+                facts = _device_facts(self.driver.driver[0], self.shared.get().ordinal())
+            self.reads_pageable = facts.reads_pageable
+        return self.reads_pageable and not self.is_pinned(pointer)
 
     def allocated_bytes(self, Address pointer, size_t nbytes) -> int:
         cdef size_t found
@@ -323,6 +334,7 @@ cdef class Stream:
     def synchronize(self) -> None:
         with nogil:
             self.stream.synchronize()
+        self.sent = None
 
     def wait_for(self, Stream other not None) -> None:
         with nogil:
@@ -333,6 +345,8 @@ cdef class Stream:
         with _Host(source, False) as host:
             _same_size(there.bytes, host.nbytes)
             _copy_to_device(self, there.address, host)
+            if self.captured is None and self.context.reads_late(<size_t>(<_Host>host).view.buf):
+                self._send(source)
         self._keep(to, source)
 
     def copy_to_host(self, to, source) -> None:
@@ -361,6 +375,14 @@ cdef class Stream:
 
     def end_capture(self, kept=None) -> Graph:
         return Graph(self, kept)
+
+    # A temporary would be gone, and its memory another's, before the device reads it. Of many the stream is waited for.
+    def _send(self, source) -> None:
+        if self.sent is None:
+            self.sent = []
+        self.sent.append(source)
+        if len(self.sent) > 64:
+            self.synchronize()
 
     # A graph launches kernels and moves memory by their addresses, long after.
     def _keep(self, *used) -> None:

@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import numpy.typing as npt
 
 from seatrial._native.timing import Work
 from seatrial.backends.base import Closing, OpenOptions, TensorSpec, check_feeds
 from seatrial.backends.tensorrt.buffers import Buffers, Place, buffers_of, in_order, size_of
 from seatrial.backends.tensorrt.chosen import check_settings, chosen_engine
+from seatrial.backends.tensorrt.inputs import Inputs, OnDevice, addresses_of
 from seatrial.backends.tensorrt.layers import computed_in
 from seatrial.backends.tensorrt.loaded import LoadedEngine, load, out_of_device_memory
 from seatrial.backends.tensorrt.log import plain
@@ -25,19 +25,10 @@ from seatrial.backends.tensorrt.network import named_products
 from seatrial.backends.tensorrt.options import options_of
 from seatrial.backends.tensorrt.profiles import Shape
 from seatrial.backends.tensorrt.status import usable
-from seatrial.cuda import (
-    CudaError,
-    Graph,
-    OutOfDeviceMemoryError,
-    Request,
-    Slot,
-    Stream,
-    captured,
-)
+from seatrial.cuda import CudaError, Graph, OutOfDeviceMemoryError, Request, Slot, Stream, captured
 from seatrial.errors import CellError, ModelError
 from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
-from seatrial.units import format_value
 
 Array = npt.NDArray[Any]
 
@@ -65,6 +56,9 @@ class TensorRtBackend(Closing):
         # Whether a request was asked for, which obeys options that a run does not.
         self._has_worked = False
         self._graph: Graph | None = None
+        # Of inputs that lie on the device: where those of the last run lay, and a graph that reads them there.
+        self._last_addresses: dict[str, int] = {}
+        self._graph_there: Graph | None = None
         self.kernels_change = loaded.library.rtx and loaded.run.kernel_strategy == "lazy"
         try:
             self._stream = Stream(place.context)
@@ -75,6 +69,7 @@ class TensorRtBackend(Closing):
             self._given = in_order(model.inputs, [s for s in slots if loaded.is_input(s.spec.name)])
             self._made = in_order(model.outputs, [s for s in slots if not loaded.is_input(s.spec.name)])
             self._input_names = [s.spec.name for s in self._given]
+            self._inputs = Inputs(self._context, self._stream, self._given)
             self._graph_said = self._warm_and_capture()
             free_bytes = place.free_bytes
         except CudaError as e:
@@ -151,8 +146,8 @@ class TensorRtBackend(Closing):
         Returns how runs are launched, for details().
         """
         loaded = self._of_open()
-        self._copy_in()
-        self._compute()
+        self._inputs.copy_in({})
+        self._compute({})
         self._stream.synchronize()
         loaded.keep_compiled()
         if not loaded.run.cuda_graph:
@@ -163,16 +158,13 @@ class TensorRtBackend(Closing):
         if capturable is not None and not capturable(self._stream.handle):
             return "kernel by kernel: the library says that this engine cannot be captured"
         try:
-            self._graph = captured(self._stream, self._context.execute_async_v3)
+            self._graph = self._captured({})
         except (CudaError, ValueError) as e:
             return f"kernel by kernel: capturing a graph failed ({e})"
         return "one CUDA graph"
 
-    def _copy_in(self) -> None:
-        for slot in self._given:
-            self._stream.copy_to_device(slot.device, slot.pinned)
-
-    def _compute(self) -> None:
+    def _compute(self, there: OnDevice) -> None:
+        self._inputs.bind(there)
         if not self._context.execute_async_v3(self._stream.handle):
             raise CellError(f"{self.name} failed in a run: {plain(self._of_open().log.first_error())}", refusal=True)
 
@@ -187,14 +179,21 @@ class TensorRtBackend(Closing):
     def outputs(self) -> list[TensorSpec]:
         return [s.spec for s in self._made]
 
-    def run(self, feeds: Mapping[str, Array]) -> list[Array]:
-        self._take(feeds)
+    @property
+    def stream(self) -> Stream:
+        """Of who makes inputs on the device: there they need not be waited for."""
+        return self._stream
+
+    def run(self, feeds: Mapping[str, Any]) -> list[Array]:
+        """An input may lie on the device, as torch's, cupy's and pycuda's arrays do: it is read there, without a copy."""
+        check_feeds(self._model.path, self._input_names, feeds)
         try:
-            self._copy_in()
-            if self._graph is not None:
-                self._graph.launch(self._stream)
+            there = self._inputs.take(feeds)
+            self._inputs.copy_in(there)
+            if graph := self._graph_of(there):
+                graph.launch(self._stream)
             else:
-                self._compute()
+                self._compute(there)
             for slot in self._made:
                 self._stream.copy_to_host(slot.pinned, slot.device)
             self._stream.synchronize()
@@ -202,19 +201,22 @@ class TensorRtBackend(Closing):
             raise CellError(f"{self.name} failed in a run: {e}", refusal=True) from e
         return [s.array for s in self._made]
 
-    def _take(self, feeds: Mapping[str, Array]) -> None:
-        """What the feeds hold now, into pinned memory."""
-        check_feeds(self._model.path, self._input_names, feeds)
-        for slot in self._given:
-            given = feeds[slot.spec.name]
-            if given.shape != slot.array.shape or given.dtype != slot.array.dtype:
-                raise CellError(
-                    f"input {slot.spec.name}: expected {slot.array.dtype.name}{list(slot.array.shape)}, got "
-                    f"{given.dtype.name}{list(given.shape)}"
-                )
-            np.copyto(slot.array, given)
+    def _graph_of(self, there: OnDevice) -> Graph | None:
+        """A graph reads at the addresses of its capture: one that is made anew where inputs lie elsewhere, once they stay."""
+        if not there or self._graph is None:
+            return self._graph
+        addresses = addresses_of(there)
+        if addresses != self._last_addresses:
+            self._last_addresses, self._graph_there = addresses, None
+        elif self._graph_there is None:
+            self._graph_there = self._captured(there)
+        return self._graph_there
 
-    def request(self, feeds: Mapping[str, Array], in_flight: int = 1, **settings: Any) -> Request:
+    def _captured(self, there: OnDevice) -> Graph:
+        self._inputs.bind(there)
+        return captured(self._stream, self._context.execute_async_v3)
+
+    def request(self, feeds: Mapping[str, Any], in_flight: int = 1, **settings: Any) -> Request:
         """For the timing loops by the device's own clock: a seatrial.cuda.Request, whose settings these are.
 
         in_flight: more than one is pipelined, each with a context and buffers of its own. They live as long as the request.
@@ -224,7 +226,7 @@ class TensorRtBackend(Closing):
         slots = [self._device_slot(feeds), *(other._device_slot(feeds) for other in self._others[: in_flight - 1])]
         return Request(self._stream, slots, **settings)
 
-    def work(self, feeds: Mapping[str, Array]) -> Work:
+    def work(self, feeds: Mapping[str, Any]) -> Work:
         """By the device's own clock, and without the interpreter where there is a graph: stages as runtimes/tensorrt.py has
         them."""
         run = self._of_open().run
@@ -249,36 +251,30 @@ class TensorRtBackend(Closing):
         said = super().io_policy()
         return self._of_open().run.policy(said) if self._has_worked else said
 
-    def _device_slot(self, feeds: Mapping[str, Array]) -> Slot:
-        self._take(feeds)
+    def _device_slot(self, feeds: Mapping[str, Any]) -> Slot:
+        check_feeds(self._model.path, self._input_names, feeds)
+        there = self._inputs.take(feeds)
+
+        context, inputs = self._context, self._inputs
+
+        def enqueue(handle: int) -> object:
+            # A run in between may have had others.
+            inputs.bind(there)
+            return context.execute_async_v3(handle)
+
+        graph = self._graph if self._graph is None or not there else self._captured(there)
         return Slot(
-            self._context.execute_async_v3 if self._graph is None else self._graph,
-            [(s.device, s.pinned) for s in self._given],
+            enqueue if graph is None else graph,
+            [(s.device, s.pinned) for s in self._inputs.from_host(there)],
             [(s.pinned, s.device) for s in self._made],
-            self,
+            (self, there),
         )
 
     def another(self) -> Self:
         return type(self)(self._of_open(), self._model, self._options, self._shapes, self._about, self._place)
 
     def details(self) -> dict[str, str]:
-        loaded = self._of_open()
-        scratch = format_value(loaded.library.device_memory_bytes(loaded.engine), "B")
-        taken = format_value(self._taken_bytes, "B")
-        said = {
-            "runtime": loaded.library.label,
-            "device": f"{loaded.device.name} ({loaded.device.capability}), driver for CUDA "
-            f"{'.'.join(map(str, loaded.device.driver))}",
-            **self._about,
-            "device_memory": f"{taken} taken since the engine was loaded, {scratch} of it scratch a client",
-            "launch": self._graph_said,
-        }
-        if loaded.note:
-            said["engine_note"] = loaded.note
-        if loaded.library.rtx:
-            changing = ": general kernels first, others while it runs" if loaded.run.kernel_strategy == "lazy" else ""
-            said["kernel_strategy"] = loaded.run.kernel_strategy + changing
-        return said
+        return self._of_open().details(self._about, self._taken_bytes, self._graph_said)
 
     def computed_in(self, _feeds: Mapping[str, Array]) -> dict[str, int]:
         return computed_in(self._of_open().layers(), *named_products(self._model))
@@ -287,7 +283,8 @@ class TensorRtBackend(Closing):
         # In this order: each needs the one that goes after it.
         for other in self._others:
             other.close()
-        self._graph = self._context = None
+        self._graph = self._graph_there = self._context = None
+        self._inputs = Inputs(None, self._stream, ())
         self._given, self._made, self._others = [], [], []
         self._loaded = None
 

@@ -57,6 +57,24 @@ class LoadedEngine:
             f"the engine has no optimisation profile for {shown}; build it with that {flag('shape')} and {flag('batch')}"
         )
 
+    def details(self, about: Mapping[str, str], taken_bytes: int, launch: str) -> dict[str, str]:
+        """For the record. about: of where the engine is from; taken_bytes: of the device, by one client; launch: of kernels."""
+        scratch, taken = format_value(self.scratch_bytes, "B"), format_value(taken_bytes, "B")
+        said = {
+            "runtime": self.library.label,
+            "device": f"{self.device.name} ({self.device.capability}), driver for CUDA "
+            f"{'.'.join(map(str, self.device.driver))}",
+            **about,
+            "device_memory": f"{taken} taken since the engine was loaded, {scratch} of it scratch a client",
+            "launch": launch,
+        }
+        if self.note:
+            said["engine_note"] = self.note
+        if self.library.rtx:
+            changing = ": general kernels first, others while it runs" if self.run.kernel_strategy == "lazy" else ""
+            said["kernel_strategy"] = self.run.kernel_strategy + changing
+        return said
+
     @property
     def scratch_bytes(self) -> int:
         """Of each context."""
