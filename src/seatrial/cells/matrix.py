@@ -85,8 +85,8 @@ def _without_kernels(backend: str, precision: str) -> str:
         return "ONNX Runtime's CPU provider has no bfloat16 kernels, and refuses the model; openvino-cpu runs it"
     if backend == "onnxruntime-cpu" and precision == "fp8":
         return (
-            "ONNX Runtime's CPU provider computes fp8 models in float32, and its optimiser drops a Relu before a float8 tensor, so that "
-            "answers are wrong; openvino-cpu runs them"
+            "ONNX Runtime's CPU provider computes fp8 models in float32, and its optimiser drops a Relu before a float8 "
+            "tensor, so that answers are wrong; openvino-cpu runs them"
         )
     # ONNX Runtime's providers of that name hand the model to the same parser.
     if backend.removeprefix("onnxruntime-") in ("tensorrt", "tensorrt-rtx") and precision == "int8-u8":
