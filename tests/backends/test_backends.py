@@ -193,6 +193,18 @@ def test_a_missing_package_names_the_extra(monkeypatch):
     assert availability("openvino-cpu").cure == "python -m pip install 'seatrial[cpu]'"
 
 
+def test_what_else_a_provider_needs_is_said_before_its_runtime_is_here(monkeypatch):
+    """What is installed next may not fit by then: PyPI's TensorRT is 11."""
+    monkeypatch.setattr(
+        "seatrial.backends.catalogue.find_spec", lambda name: None if name == "onnxruntime" else find_spec(name)
+    )
+    cure = availability("onnxruntime-tensorrt").cure
+    assert cure.startswith(
+        "python -m pip install 'seatrial[gpu]'; onnxruntime-gpu's TensorRT provider wants TensorRT 10"
+    )
+    assert "TensorRT" not in availability("onnxruntime-cuda").cure
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_of_every_backend_of_a_plan_it_is_known_whether_it_runs_here(name):
     status = availability(name)

@@ -165,6 +165,9 @@ def test_each_library_has_its_cure(library, cure):
     ("onnxruntime-tensorrt-rtx", "python -m pip install 'seatrial[onnxruntime-tensorrt-rtx]'"),
     ("onnxruntime-openvino", "python -m pip install 'seatrial[onnxruntime-openvino]'"),
     ("onnxruntime-cuda", "python -m pip uninstall -y onnxruntime && python -m pip install 'seatrial[gpu]'; it needs NVIDIA's driver"),
+    ("onnxruntime-tensorrt", "python -m pip uninstall -y onnxruntime && python -m pip install 'seatrial[gpu]'; onnxruntime-gpu's TensorRT provider "
+     "wants TensorRT 10, and PyPI's is 11: python -m pip install --extra-index-url https://pypi.nvidia.com 'tensorrt-cu13<11', in an environment "
+     "without tensorrt 11; it needs NVIDIA's driver"),
 ])  # fmt: skip
 def test_a_missing_wheel_is_told_with_the_command_that_brings_it(name, command):
     if PROVIDERS[name].library_path():

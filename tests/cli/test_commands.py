@@ -162,9 +162,12 @@ def test_doctor_and_backends_tell_what_runs_here(seatrial_cli):
     assert done.returncode == 0
     assert "onnxruntime-cpu" in done.stdout
     assert "kernels: " in seatrial_cli("doctor").stdout
-    assert json.loads(done.stdout[done.stdout.index("{") :])["environment"]["simd"] == simd_level()
+    facts = json.loads(done.stdout[done.stdout.index("{") :])
+    assert (facts["schema"], facts["environment"]["simd"]) == ("seatrial.doctor/1", simd_level())
     listed = seatrial_cli("backends", "--quiet", "--json", "-")
-    rows = {row["name"]: row for row in json.loads(listed.stdout)}
+    said = json.loads(listed.stdout)
+    assert (said["schema"], said["left_out"]) == ("seatrial.backends/1", [])
+    rows = {row["name"]: row for row in said["backends"]}
     assert rows["onnxruntime-cpu"]["ok"]
     assert rows["tensorrt"]["cure"]
     assert "inference_precision one of f32, bf16, f16, auto; " in " ".join(

@@ -6,8 +6,9 @@ import records
 from records import measured
 from svg import texts
 
-from seatrial.history.records import Accuracy, Decision, ParityResult
+from seatrial.history.records import Accuracy, Decision, ParityResult, TensorDifference
 from seatrial.report.choice import choice_said, fastest_that_passes, unbeaten
+from seatrial.report.rightness import rightness_of
 from seatrial.report.tradeoff_plot import MARKS, tradeoff
 
 
@@ -19,6 +20,10 @@ def cell(pipeline="new", precision="fp32", seconds=0.01, value=None, metric="mAP
     return records.cell(
         pipeline, "onnxruntime-cpu", precision, batch, measurement=own, accuracy=accuracy, across=other, **fields
     )
+
+
+def front(cells):
+    return unbeaten(cells, rightness_of(cells).goodness)
 
 
 def record(cells, failing=(), limit=1.0):
@@ -138,13 +143,13 @@ def test_of_errors_less_is_better():
         cell(value=0.1, seconds=0.02, metric="AbsRel"),
     )
     assert "10.0 points worse than its fp32" in choice_said(record([far, near]))
-    assert [c.id for c in unbeaten([near, far])] == [far.id, near.id]
+    assert [c.id for c in front([near, far])] == [far.id, near.id]
 
 
 def test_what_another_one_beats_in_both_is_not_on_the_line():
     slow = cell(precision="bf16", value=0.75, seconds=0.03)
-    assert [c.precision for c in unbeaten([FP32, INT8, slow])] == ["int8", "fp32"]
-    assert [c.precision for c in unbeaten([FP32, INT8, FP16, slow])] == ["fp16"]
+    assert [c.precision for c in front([FP32, INT8, slow])] == ["int8", "fp32"]
+    assert [c.precision for c in front([FP32, INT8, FP16, slow])] == ["fp16"]
 
 
 @pytest.mark.parametrize("cells", [[FP32], [FP32, INT8.model_copy(update={"accuracy": None})]])
@@ -158,3 +163,55 @@ def test_every_precision_has_a_mark_and_the_unbeaten_their_names():
     assert {*MARKS, "new", "mAP"} <= set(texts(svg))
     assert sum(t.startswith("onnxruntime-cpu") for t in texts(svg)) == len(MARKS)
     assert svg == tradeoff(cells, ["new"]), "the same record, the same bytes"
+
+
+def compared(own, agreement=None, *noise_db):
+    tensors = tuple(
+        TensorDifference(
+            name="y",
+            max_abs=0.0 if db is None else 0.1,
+            mean_abs=0,
+            cosine=None,
+            sqnr_db=db,
+            share_outside=None,
+            nan_mismatch=False,
+        )
+        for db in noise_db
+    )
+    parity = ParityResult(reference=FP32.id, rtol=None, atol=None, agreement=agreement, tensors=tensors)
+    return own.model_copy(update={"parity": parity, "accuracy": None})
+
+
+PLAIN = FP32.model_copy(update={"accuracy": None})
+
+
+def test_without_a_truth_the_plot_has_the_share_of_results_that_are_the_references():
+    cells = [PLAIN, compared(FP16, 0.99, 50.0), compared(INT8, 0.85, 9.0)]
+    found = rightness_of(cells)
+    assert found.values == {FP32.id: 1.0, FP16.id: 0.99, INT8.id: 0.85}
+    assert [c.precision for c in front(cells)] == ["fp16", "fp32"]
+    svg = tradeoff(cells, ["new"])
+    assert {"share of results that are the reference's", "fp16", "int8", "new"} <= set(texts(svg))
+
+
+def test_where_all_results_are_the_references_it_has_the_noise_of_the_worst_output():
+    cells = [PLAIN, compared(FP16, 1.0, 80.0, 50.0), compared(INT8, 1.0, None, 9.0), compared(cell("old"), 1.0, None)]
+    found = rightness_of(cells)
+    assert (found.values[FP16.id], found.values[INT8.id]) == (50.0, 9.0)
+    assert found.values[FP32.id] == found.values[cells[3].id] == found.exact > 50
+    assert {"signal to noise of the outputs, dB", "as the reference, to the bit"} <= set(
+        texts(tradeoff(cells, ["new", "old"]))
+    )
+
+
+def test_where_nothing_differs_or_nobody_knows_there_is_no_plot():
+    assert rightness_of([PLAIN, compared(INT8, 1.0, None)]) is None
+    assert rightness_of([PLAIN, compared(INT8)]) is None
+    unknown = compared(INT8, None, None)
+    broken = unknown.parity.tensors[0].model_copy(update={"nan_mismatch": True})
+    unknown = unknown.model_copy(update={"parity": unknown.parity.model_copy(update={"tensors": (broken,)})})
+    assert rightness_of([PLAIN, unknown]) is None
+
+
+def test_a_truth_goes_before_parity():
+    assert rightness_of([FP32, compared(INT8, 0.5).model_copy(update={"accuracy": INT8.accuracy})]).label == "mAP"

@@ -11,7 +11,7 @@ from typing import cast
 
 from seatrial.backends import plugins
 from seatrial.backends.base import Availability, Backend, OpenOptions
-from seatrial.backends.onnxruntime.provider_library import provider_problem
+from seatrial.backends.onnxruntime.provider_library import also_needed, provider_problem
 from seatrial.backends.onnxruntime.providers import PROVIDERS
 from seatrial.errors import BackendUnavailableError
 from seatrial.runtimes.choice import BackendChoice, choice_of
@@ -58,12 +58,10 @@ def availability(name: str) -> Availability:
         return plugins.availability(name)
     entry = _ENTRIES[name]
     if find_spec(entry.package) is None:
-        return Availability(
-            name,
-            False,
-            reason=f"the package {entry.package} is not installed",
-            cure=f"python -m pip install 'seatrial[{entry.extra}]'",
-        )
+        cure = f"python -m pip install 'seatrial[{entry.extra}]'"
+        if name in PROVIDERS and PROVIDERS[name].nvidia:
+            cure += f"; {also_needed(PROVIDERS[name])}"
+        return Availability(name, False, reason=f"the package {entry.package} is not installed", cure=cure)
     found = _version(entry.distributions)
     if name in PROVIDERS and (problem := provider_problem(PROVIDERS[name])):
         return Availability(name, False, found, problem.reason, problem.cure)

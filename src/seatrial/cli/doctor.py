@@ -46,7 +46,7 @@ def doctor(
             )
         print_harness(out, harness)
     facts_of = {"environment": facts, "backends": [vars(b) for b in backends]}
-    write_json(json, facts_of | ({"harness": harness.to_dict()} if harness else {}))
+    write_json(json, {"schema": "seatrial.doctor/1"} | facts_of | ({"harness": harness.to_dict()} if harness else {}))
     return ExitCode.PASS if any(b.ok for b in backends) else ExitCode.ENVIRONMENT
 
 
@@ -76,5 +76,6 @@ def backends(
         print_settings(out, takes(name))
     else:
         print_clashes(out, clashes())
-    write_json(json, [vars(b) | {"options": [s.to_dict() for s in takes(b.name)]} for b in found])
+    listed = [vars(b) | {"options": [s.to_dict() for s in takes(b.name)]} for b in found]
+    write_json(json, {"schema": "seatrial.backends/1", "backends": listed, "left_out": [] if name else list(clashes())})
     return ExitCode.PASS

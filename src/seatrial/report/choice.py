@@ -6,7 +6,7 @@ For: one sentence at a trial's end, and which cells no other one beats. Not for:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from seatrial.errors import count_of
@@ -130,16 +130,10 @@ def metric_of(cell: CellRecord) -> float | None:
     return cell.accuracy.value.value if cell.accuracy is not None and cell.accuracy.value is not None else None
 
 
-def unbeaten(cells: Sequence[CellRecord]) -> list[CellRecord]:
+def unbeaten(cells: Sequence[CellRecord], goodness: Callable[[CellRecord], float]) -> list[CellRecord]:
     """Those than which no other one is as fast and as right, and better in either: the Pareto front, the fastest first."""
     front: list[CellRecord] = []
-    for cell in sorted(cells, key=lambda c: (seconds_an_image(c), -_goodness(c))):
-        if not front or _goodness(cell) > _goodness(front[-1]):
+    for cell in sorted(cells, key=lambda c: (seconds_an_image(c), -goodness(c))):
+        if not front or goodness(cell) > goodness(front[-1]):
             front.append(cell)
     return front
-
-
-def _goodness(cell: CellRecord) -> float:
-    value = metric_of(cell)
-    assert value is not None
-    return -value if cell.accuracy is not None and cell.accuracy.metric in ERRORS else value

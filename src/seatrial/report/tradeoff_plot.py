@@ -1,12 +1,16 @@
-"""Accuracy against latency, a point a cell, with the line of those that no other one beats. Not for: which is deployed."""
+"""Accuracy, or without a truth what parity has, against latency: a point a cell, and the line of those that none beats.
+
+Not for: which is deployed (choice.py).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from seatrial.history.records import CellRecord
-from seatrial.report.choice import metric_of, seconds_an_image, unbeaten
+from seatrial.report.choice import seconds_an_image, unbeaten
 from seatrial.report.plots import FAINT, INK, PIPELINE_COLOURS, figure_of, legend, svg_of
+from seatrial.report.rightness import rightness_of
 from seatrial.report.ticks import in_figures, in_seconds, limits, scale
 
 # By precision; in a colour by pipeline.
@@ -14,38 +18,44 @@ MARKS = {"fp32": "o", "fp16": "s", "bf16": "D", "int8": "^", "int8-u8": "v", "fp
 
 
 def tradeoff(cells: Sequence[CellRecord], pipelines: Sequence[str]) -> str:
-    """'' where fewer than two cells have a figure of one metric. Labelled are those that no other one beats."""
+    """'' where fewer than two cells have a figure of one kind. Labelled are those that no other one beats."""
     from matplotlib.lines import Line2D
 
-    shown = [c for c in cells if metric_of(c) is not None]
-    metrics = {c.accuracy.metric for c in shown if c.accuracy is not None}
-    if len(shown) < 2 or len(metrics) != 1:
+    right = rightness_of([c for c in cells if c.status == "ok"])
+    if right is None:
         return ""
+    shown = [c for c in cells if c.id in right.values]
     figure, axes = figure_of(9.6, 4.2)
     colours = {name: PIPELINE_COLOURS[i % len(PIPELINE_COLOURS)] for i, name in enumerate(pipelines)}
     for cell in shown:
         axes.plot(
-            seconds_an_image(cell), metric_of(cell), MARKS.get(cell.precision, "X"), color=colours[cell.pipeline],
+            seconds_an_image(cell), right.values[cell.id], MARKS.get(cell.precision, "X"), color=colours[cell.pipeline],
             markersize=8, alpha=0.75, markeredgewidth=0,
         )  # fmt: skip
-    front = unbeaten(shown)
+    front = unbeaten(shown, right.goodness)
     axes.plot(
-        [seconds_an_image(c) for c in front], [metric_of(c) for c in front], color=FAINT, linewidth=1.2, zorder=0,
+        [seconds_an_image(c) for c in front], [right.values[c.id] for c in front], color=FAINT, linewidth=1.2, zorder=0,
         drawstyle="steps-post",
     )  # fmt: skip
     for k, cell in enumerate(front):
         # Below and above in turn, and farther each time: neighbours' words are not to meet.
         up = (-14 - 12 * (k // 2)) if k % 2 == 0 else 8 + 12 * (k // 2)
         axes.annotate(
-            cell.configuration, (seconds_an_image(cell), metric_of(cell)), (6, up), textcoords="offset points",
+            cell.configuration, (seconds_an_image(cell), right.values[cell.id]), (6, up), textcoords="offset points",
             fontsize=8, color=INK,
+        )  # fmt: skip
+    if right.exact is not None:
+        axes.axhline(right.exact, color=FAINT, linewidth=0.8, linestyle=":", zorder=0)
+        axes.annotate(
+            "as the reference, to the bit", (1, right.exact), (-4, 3), xycoords=("axes fraction", "data"),
+            textcoords="offset points", ha="right", fontsize=8, color=FAINT,
         )  # fmt: skip
     low, high = limits([seconds_an_image(c) for c in shown], log=True)
     # Room for the last one's words.
     scale(axes, "x", (low, high * (high / low) ** 0.3), in_seconds, log=True)
-    scale(axes, "y", limits([v for c in shown if (v := metric_of(c)) is not None], pad=0.15), in_figures)
+    scale(axes, "y", limits(right.values.values(), pad=0.15), in_figures)
     axes.set_xlabel("median latency an image, end to end", color=INK, fontsize=9)
-    axes.set_ylabel(next(iter(metrics)), color=INK, fontsize=9)
+    axes.set_ylabel(right.label, color=INK, fontsize=9)
     drawn = [p for p in MARKS if any(c.precision == p for c in shown)]
     there = [n for n in pipelines if any(c.pipeline == n for c in shown)]
     dots = [Line2D([], [], color=colours[n], marker="o", linestyle="none", label=n) for n in there]

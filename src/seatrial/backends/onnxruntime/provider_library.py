@@ -198,11 +198,15 @@ def provider_problem(provider: Provider) -> Problem | None:
             f"the package {provider.distribution} is not installed",
             f"python -m pip install 'seatrial[{provider.name}]'",
         )
-    return Problem(
-        f"this onnxruntime has no {provider.execution_provider}",
-        # Both write the same files.
-        "python -m pip uninstall -y onnxruntime && python -m pip install 'seatrial[gpu]'; it needs NVIDIA's driver",
-    )
+    # Both write the same files.
+    command = "python -m pip uninstall -y onnxruntime && python -m pip install 'seatrial[gpu]'"
+    return Problem(f"this onnxruntime has no {provider.execution_provider}", f"{command}; {also_needed(provider)}")
+
+
+def also_needed(provider: Provider) -> str:
+    """What the provider needs beside its wheel, before that is installed: what comes next may not fit what is there by then."""
+    driver = "it needs NVIDIA's driver"
+    return f"{_TENSORRT_10}; {driver}" if provider.name == "onnxruntime-tensorrt" else driver
 
 
 def _reason(library: str, folders: list[Path]) -> str:

@@ -20,7 +20,8 @@ from seatrial.errors import BackendUnavailableError, did_you_mean
 MODULES = {"tensorrt": "tensorrt", "tensorrt-rtx": "tensorrt_rtx"}
 CURES = {
     # PyPI has its bindings whole, and stubs in place of its libraries.
-    "tensorrt": "python -m pip install tensorrt --extra-index-url https://pypi.nvidia.com (PyPI alone has no libraries of it)",
+    "tensorrt": "python -m pip install tensorrt --extra-index-url https://pypi.nvidia.com (PyPI alone has no libraries "
+    "of it, and beside onnxruntime-gpu, whose provider wants TensorRT 10, it is 'tensorrt-cu13<11' in place of tensorrt)",
     "tensorrt-rtx": "python -m pip install 'seatrial[tensorrt-rtx]'",
 }
 MAJORS = (10, 11)
