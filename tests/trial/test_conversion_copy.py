@@ -1,26 +1,27 @@
-"""What a conversion leaves where it cannot be written."""
+"""What a conversion leaves where it cannot be written, or where no file stands."""
 
 import errno
-from pathlib import Path
+import os
+import stat
+import threading
 
 import pytest
 
 from seatrial.errors import ResultsError
+from seatrial.history import files
 from seatrial.trial import conversion
 
 
 def test_a_full_disk_keeps_what_stood_there_and_no_half_a_file(tmp_path, monkeypatch):
-    made, out = tmp_path / "made.onnx", tmp_path / "out" / "m.onnx"
-    made.write_bytes(b"new")
+    out = tmp_path / "out" / "m.onnx"
     out.parent.mkdir()
     out.write_bytes(b"old")
 
-    def full(_source, target):
-        Path(target).write_bytes(b"ne")
+    def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(conversion.shutil, "copyfile", full)
-    with pytest.raises(ResultsError, match="No space left on device"):
-        conversion._copy(made, out)
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(ResultsError, match="the disk is full"):
+        conversion.write_named(out, b"new", "output")
     assert [p.name for p in out.parent.iterdir()] == ["m.onnx"]
     assert out.read_bytes() == b"old"

@@ -30,14 +30,9 @@ METHODS = {"minmax": "MinMax", "entropy": "Entropy", "percentile": "Percentile"}
 
 # What onnxruntime.quantization puts behind a tensor's name, without looking whether that is one already.
 _QUANTIZERS = (
-    "_scale",
-    "_zero_point",
-    "_quantized",
-    "_QuantizeLinear_Output",
-    "_DequantizeLinear_Output",
-    "_dequantized",
+    *("_scale", "_zero_point", "_quantized", "_quantized_scale", "_quantized_zero_point", "_dequantized"),
+    *("_QuantizeLinear_Input", "_QuantizeLinear_Output", "_DequantizeLinear_Input", "_DequantizeLinear_Output"),
 )
-_QUANTIZERS += ("_QuantizeLinear_Input", "_DequantizeLinear_Input", "_quantized_scale", "_quantized_zero_point")
 
 
 @dataclass(frozen=True)
