@@ -3,7 +3,6 @@
 import errno
 import os
 import stat
-import threading
 
 import pytest
 
@@ -25,3 +24,17 @@ def test_a_full_disk_keeps_what_stood_there_and_no_half_a_file(tmp_path, monkeyp
         conversion.write_named(out, b"new", "output")
     assert [p.name for p in out.parent.iterdir()] == ["m.onnx"]
     assert out.read_bytes() == b"old"
+
+
+def test_a_link_stays_one_and_a_device_or_pipe_is_written_into(tmp_path):
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "real.onnx")
+    conversion.write_named(tmp_path / "link.onnx", b"new", "output")
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert (tmp_path / "real.onnx").read_bytes() == b"new"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    conversion.write_named(pipe, b"new", "output")
+    assert os.read(reader, 10) == b"new"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)

@@ -112,11 +112,12 @@ class _Plan:
         for node in graph.node:
             inputs = [i for i, name in enumerate(node.input) if name in self.floats]
             outputs = [i for i, name in enumerate(node.output) if name in self.floats]
-            if not inputs and not outputs:
+            unknown = not self.untyped.isdisjoint(node.output)
+            if not inputs and not outputs and not unknown:
                 continue
             own = self._of_type(node, inputs, outputs)
             reason = self._why_kept(node, own)
-            if not outputs:
+            if not outputs and not unknown:
                 # Shapes, comparisons, the greatest one's place: nothing of it is kept in floats.
                 if not reason:
                     self.changes[node.name] = own
