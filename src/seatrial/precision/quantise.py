@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.errors import ModelError
+from seatrial.model.nodes import sort_nodes
 from seatrial.precision.names import without_clashes
 from seatrial.precision.prepare import inside_graphs
 from seatrial.precision.ranges import Range, value_ranges
@@ -159,4 +160,8 @@ def _write(proto: Any, form: Form, ranges: Any, kept: list[str], out: Path) -> N
     )
     quantizer.quantize_model()
     quantizer.model.save_model_to_file(str(out), False)
-    onnx.checker.check_model(onnx.load(str(out)), full_check=True)
+    whole = onnx.load(str(out))
+    # It does not see what graphs inside a node read.
+    sort_nodes(whole.graph)
+    onnx.checker.check_model(whole, full_check=True)
+    onnx.save(whole, str(out))
