@@ -17,6 +17,7 @@ from seatrial.errors import ModelError
 from seatrial.model.nodes import subgraphs
 from seatrial.precision.conversion import Kept
 from seatrial.precision.fold import drop_unread
+from seatrial.precision.names import untyped_in
 from seatrial.precision.recipe import Recipe
 from seatrial.precision.sizes import of_sizes
 from seatrial.precision.sums import SQUARE, sum_of, window
@@ -101,7 +102,7 @@ class _Plan:
         # Names that must go on meaning a float32 tensor: for callers, and for the insides of If and Loop.
         self.pinned = {o.name for o in graph.output}
         # Nothing is known of their type: they may be float32, which no neighbour in 16 bits can read.
-        self.untyped = _untyped(graph)
+        self.untyped = untyped_in(graph)
         self.sizes = of_sizes(graph)
         for node in graph.node:
             self.pinned |= set(_captured(node))
@@ -285,17 +286,6 @@ def _half_constant(tensor: Any, name: str, element: int) -> Any:
 
     raw = values.astype(ml_dtypes.bfloat16).tobytes()
     return onnx.helper.make_tensor(name, element, tensor.dims, raw, raw=True)
-
-
-def _untyped(graph: Any) -> set[str]:
-    values = (*graph.input, *graph.output, *graph.value_info)
-    # Sequences and the like have a type too, only none of a tensor.
-    known = {t.name for t in graph.initializer} | {v.name for v in values if _has_type(v)}
-    return {n for node in graph.node for n in (*node.input, *node.output) if n} - known
-
-
-def _has_type(value: Any) -> bool:
-    return bool(value.type.WhichOneof("value") not in (None, "tensor_type") or value.type.tensor_type.elem_type)
 
 
 def _captured(node: Any) -> Iterator[str]:

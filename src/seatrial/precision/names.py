@@ -48,3 +48,15 @@ def _rename(graph: Any, names: Mapping[str, str]) -> None:
             side[:] = [names.get(n, n) for n in side]
         for inner in subgraphs(node):
             _rename(inner, names)
+
+
+def untyped_in(graph: Any) -> set[str]:
+    """Values that nodes of the graph itself read or give, whose type nothing states."""
+    values = (*graph.input, *graph.output, *graph.value_info)
+    # Sequences and the like have a type too, only none of a tensor.
+    known = {t.name for t in graph.initializer} | {v.name for v in values if _has_type(v)}
+    return {n for node in graph.node for n in (*node.input, *node.output) if n} - known
+
+
+def _has_type(value: Any) -> bool:
+    return bool(value.type.WhichOneof("value") not in (None, "tensor_type") or value.type.tensor_type.elem_type)
