@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ from float_graphs import model_of
 from onnx import helper
 from typer.testing import CliRunner
 
+from seatrial.cells.matrix import why_skipped
 from seatrial.cli.convert import _near
 from seatrial.demo import MODEL, PICTURE, PLAN
 from seatrial.model.file import inspect_model
@@ -40,7 +42,9 @@ def test_a_plans_pipeline_becomes_a_file_and_says_what_was_done(convert, tmp_pat
     onnx.checker.check_model(str(made))
     assert inspect_model(made).weights == "float16"
     said = json.loads((tmp_path / "out.json").read_text())
+    assert said["schema"] == "seatrial.conversion/1"
     assert said["precision"] == "fp16"
+    assert (said["measured_on"], said["warnings"]) == ("4 pictures beside those of the ranges", [])
     assert said["nodes"] > 100
     assert {k["reason"] for k in said["kept"]} >= {"the recipe says so"}
     assert said["run_by"] == "onnxruntime"
@@ -77,6 +81,8 @@ def test_a_model_alone_is_fed_as_init_would(convert, tmp_path, precision):
         ((PLAN, "--precision", "fp16", "--keep-fp32", "gone.yaml"), 4, "gone.yaml: the recipe cannot be read"),
         ((PLAN, "--precision", "fp16", "--keep-fp32", "Sofmax"), 4, "no node and no operator called Sofmax"),
         ((PLAN, "--precision", "fp16", "-o", "gone/made.onnx"), 5, "gone/made.onnx: cannot be written: No such file"),
+        ((PLAN, "--precision", "int8", "--calibration", "entropie"), 2, "--calibration: expected one of minmax, entropy, percentile, got 'entropie' (did you mean 'entropy'?)"),
+        ((PLAN, "--precision", "fp8", "--calibration", "entropy"), 2, "--calibration: fp8 takes the greatest magnitudes: leave it out"),
         ((f"{PLAN}:baseline", "--precision", "fp16", "-o", MODEL), 2, "this is the model itself"),
     ],
 )  # fmt: skip
@@ -106,9 +112,12 @@ def test_what_stood_there_stays_where_nothing_can_be_made(convert, tmp_path):
     assert (tmp_path / "made.onnx").read_bytes() == b"before"
 
 
-def test_one_picture_is_enough_to_calibrate_on(convert, tmp_path):
+def test_one_picture_is_enough_to_calibrate_on_and_is_told(convert, tmp_path):
     done = convert(MODEL, "--precision", "int8", "--images", PICTURE, "-o", "made.onnx")
     assert done.exit_code == 0, done.output
+    said = " ".join(done.output.split())
+    assert "int8 ranges are seen on 1 picture, and what others bring is not known: name 8 or more" in said
+    assert "on the first picture, whose ranges are in it, by onnxruntime" in said
     onnx.checker.check_model(str(tmp_path / "made.onnx"))
 
 
@@ -163,3 +172,57 @@ def test_a_model_that_takes_no_float32_is_refused(convert, tmp_path, kind):
 )
 def test_how_near_it_comes_in_words(decibels, said):
     assert _near(decibels) == said
+
+
+def test_what_the_cache_holds_is_not_handed_out_once_it_is_damaged(convert, tmp_path):
+    assert convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "a.onnx").exit_code == 0
+    (cached,) = (tmp_path / "cache" / "precision").glob("*.onnx")
+    cached.write_bytes(bytes(cached.stat().st_size))
+    done = convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "b.onnx")
+    assert "the cache's own was made anew: the file has changed since it was made" in " ".join(done.output.split())
+    assert (tmp_path / "b.onnx").read_bytes() == (tmp_path / "a.onnx").read_bytes()
+    cached.with_suffix(".json").write_text("{}")
+    done = convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "b.onnx")
+    assert "what was noted of it is gone or damaged" in " ".join(done.output.split())
+    assert "made anew" not in convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "b.onnx").output
+
+
+def test_how_ranges_are_seen_can_be_said_without_a_plan(convert, tmp_path):
+    files = [f"{method}.onnx" for method in ("minmax", "entropy", "percentile")]
+    for file in files:
+        given = ("--calibration", file.removesuffix(".onnx"), "--limit", "3")
+        done = convert(MODEL, "--precision", "int8", "--images", PICTURE.parent, "-o", file, *given)
+        assert done.exit_code == 0, done.output
+        assert "int8 ranges are seen on 3 pictures" in " ".join(done.output.split())
+    assert len({(tmp_path / file).read_bytes() for file in files}) == 3
+
+
+def test_a_file_becomes_no_device_and_no_link(convert, tmp_path):
+    (tmp_path / "link.onnx").symlink_to(tmp_path / "there.onnx")
+    assert convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", "link.onnx").exit_code == 0
+    assert (tmp_path / "link.onnx").is_symlink()
+    assert inspect_model(tmp_path / "there.onnx").weights == "float16"
+    assert convert(f"{PLAN}:baseline", "--precision", "fp16", "-o", os.devnull).exit_code == 0
+    assert not os.path.isfile(os.devnull)
+
+
+def sized(path, kind):
+    """As RT-DETR: a picture, and a size beside it that its boxes are scaled by."""
+    value = helper.make_tensor_value_info
+    proto = model_of(
+        [helper.make_node("Conv", ["x", "w"], ["c"]), helper.make_node("GlobalAveragePool", ["c"], ["p"]),
+         helper.make_node("Flatten", ["p"], ["f"]), helper.make_node("Cast", ["size"], ["s"], to=onnx.TensorProto.FLOAT),
+         helper.make_node("ReduceMax", ["s"], ["m"], keepdims=0), helper.make_node("Mul", ["f", "m"], ["y"])],
+        {"x": ("n", 3, 32, 32)}, {"y": ("n", 4)}, {"w": np.full((4, 3, 3, 3), 0.5, np.float32)}, opset=17,
+    )  # fmt: skip
+    proto.graph.input.append(value("size", kind, ["n", 2]))
+    onnx.save(proto, str(path))
+
+
+def test_whole_numbers_beside_the_picture_are_no_reason_to_refuse(tmp_path):
+    """A size stays what it is; another kind of floats is named."""
+    sized(tmp_path / "m.onnx", onnx.TensorProto.INT64)
+    assert why_skipped(inspect_model(tmp_path / "m.onnx"), "onnxruntime-cpu", "fp16", 1, 1, 1, 1) == ""
+    sized(tmp_path / "m.onnx", onnx.TensorProto.DOUBLE)
+    said = "the model's input size is float64, and fp16 variants are made from float32 models"
+    assert why_skipped(inspect_model(tmp_path / "m.onnx"), "onnxruntime-cpu", "fp16", 1, 1, 1, 1) == said

@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from seatrial.errors import ModelError
 from seatrial.precision.half import halved
+from seatrial.precision.ranges import greatest_magnitudes
 from seatrial.precision.recipe import Recipe
 
 F32, F16, BF16 = TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16
@@ -166,7 +167,7 @@ def test_casts_counts_and_other_domains_stay(precision):
         {"y": (3000, 2)},
     )
     made = halved(proto, precision, {})
-    assert [k.operator for k in made.kept] == ["Cast"]
+    assert [k.operator for k in made.kept] == ["Cast", "ReduceSum"]
     assert node(made.proto, "Cast_1").attribute[0].i == F32
 
 
@@ -256,3 +257,85 @@ def test_a_shape_of_a_float_needs_no_cast_and_one_of_sixteen_bits_neither():
     assert node(made.proto, "Shape_2").input[0] == "r"
     assert list(node(made.proto, "Greater_4").input) == ["r", "limit_fp16"]
     assert sum(n.op_type == "Cast" for n in made.proto.graph.node) == 2
+
+
+def pooled(operator, attributes, inputs=("a",), constants=(), feed=60.0):
+    """A model whose inputs and outputs fit float16 though what `operator` adds up on its way may not; as it is made."""
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node(operator, [*inputs], ["b"], **attributes),
+             helper.make_node("Neg", ["b"], ["y"])]  # fmt: skip
+    proto = model_of(nodes, {"x": (1, 4, 40, 40)}, {"y": None}, dict(constants), opset=19)
+    x = {"x": np.full((1, 4, 40, 40), feed, np.float32) + np.arange(4, dtype=np.float32).reshape(1, 4, 1, 1)}
+    return proto, halved(proto, "fp16", greatest_magnitudes(proto, [x])), x
+
+
+AXES = {"axes": np.array([2, 3])}
+NORMS = {"s": np.ones(4, np.float32), "z": np.zeros(4, np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("operator", "attributes", "inputs", "constants"),
+    [
+        ("ReduceL2", {}, ("a", "axes"), AXES),
+        ("ReduceMean", {}, ("a", "axes"), AXES),
+        ("ReduceMean", {}, ("a",), ()),
+        ("ReduceLogSum", {}, ("a", "axes"), AXES),
+        ("GlobalAveragePool", {}, ("a",), ()),
+        ("AveragePool", {"kernel_shape": [40, 40]}, ("a",), ()),
+        ("InstanceNormalization", {}, ("a", "s", "z"), NORMS),
+        ("LayerNormalization", {"axis": 1}, ("a", "one"), {"one": np.ones(40, np.float32)}),
+        ("LpNormalization", {"axis": 2}, ("a",), ()),
+        ("LRN", {"size": 3, "alpha": 1.0}, ("a",), ()),
+    ],
+)
+def test_what_overflows_on_the_way_stays(operator, attributes, inputs, constants):
+    _, made, _ = pooled(operator, attributes, inputs, constants, feed=100.0)
+    assert [k.operator for k in made.kept] == [operator]
+    assert "add" in made.kept[0].reason or "squares" in made.kept[0].reason
+
+
+@pytest.mark.parametrize("operator", ["ReduceMean", "GlobalAveragePool", "InstanceNormalization"])
+def test_what_fits_on_the_way_changes(operator):
+    inputs, constants = (("a", "s", "z"), NORMS) if operator.startswith("Inst") else (("a",), ())
+    assert not pooled(operator, {}, inputs, constants, feed=0.5)[1].kept
+
+
+def test_a_norm_goes_on_answering_in_float16():
+    proto, made, x = pooled("ReduceL2", {}, ("a", "axes"), AXES, feed=500.0)
+    (own,), (found,) = (ReferenceEvaluator(p).run(None, x) for p in (proto, made.proto))
+    np.testing.assert_allclose(found, own, rtol=2e-3)
+
+
+@EITHER
+def test_a_size_that_is_worked_out_in_floats_stays_what_it_is(precision):
+    """301 is no bfloat16, and 2049 no float16."""
+    nodes = [
+        helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Shape", ["a"], ["s"], start=2),
+        helper.make_node("Cast", ["s"], ["f"], to=F32), helper.make_node("Mul", ["f", "one"], ["g"]),
+        helper.make_node("Floor", ["g"], ["h"]), helper.make_node("Cast", ["h"], ["i"], to=TensorProto.INT64),
+        helper.make_node("Shape", ["a"], ["front"], end=2), helper.make_node("Concat", ["front", "i"], ["sizes"], axis=0),
+        helper.make_node("Resize", ["a", "", "", "sizes"], ["y"]),
+    ]  # fmt: skip
+    proto = model_of(nodes, {"x": (1, 1, 301, 2049)}, {"y": None}, {"one": np.ones(1, np.float32)}, opset=22)
+    made = halved(proto, precision, {})
+    assert [(k.operator, k.reason) for k in made.kept[1:]] == [
+        ("Mul", "it works out sizes"),
+        ("Floor", "it works out sizes"),
+    ]
+    assert made.kept[0].operator == "Cast"
+    (found,) = ReferenceEvaluator(made.proto).run(None, {"x": np.zeros((1, 1, 301, 2049), np.float32)})
+    assert found.shape == (1, 1, 301, 2049)
+
+
+def test_what_nobody_knows_the_type_of_stays_with_its_neighbours():
+    proto = model_of(
+        [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Own", ["a"], ["b"], domain="some.where"),
+         helper.make_node("Mul", ["b", "k"], ["c"]), helper.make_node("Relu", ["c"], ["y"])],
+        {"x": (2,)}, {"y": (2,)}, {"k": np.ones(1, np.float32)}, domains=("some.where",),
+    )  # fmt: skip
+    plan_of = halved(proto, "fp16", {})
+    assert [(k.operator, k.reason) for k in plan_of.kept] == [
+        ("Own", "the type of what it reads or gives is not known"),
+        ("Mul", "the type of what it reads or gives is not known"),
+        ("Relu", "the type of what it reads or gives is not known"),
+    ]
+    assert node(plan_of.proto, "Own_1").input[0] == "a_fp32"

@@ -217,3 +217,40 @@ def test_products_inside_a_branch_are_said_to_be_there(tmp_path):
     proto = model_of([choice], {"x": [1, 3]}, {"y": None}, {"c": np.array(True)})
     assert inside_graphs(proto) == ", beside what stands in graphs of their own (If choose)"
     assert inside_graphs(model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": [1, 3]}, {"y": [1, 3]})) == ""
+
+
+def test_a_name_that_a_fold_would_take_is_somebody_elses():
+    rng = np.random.default_rng(3)
+    constants = {"w": rng.normal(size=(6, 4, 1, 1)).astype(np.float32), **norm_constants(rng, 6, 1.0)}
+    constants["y_weight"], constants["y_bias"] = constants.pop("scale"), constants.pop("bias")
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"]),
+        helper.make_node("BatchNormalization", ["c", "y_weight", "y_bias", "mean", "var"], ["y"]),
+        helper.make_node("BatchNormalization", ["y", "y_weight", "y_bias", "mean", "var"], ["z"]),
+    ]
+    proto = model_of(nodes, {"x": (1, 4, 3, 3)}, {"z": None, "y": None}, constants)
+    x = {"x": rng.normal(size=(1, 4, 3, 3)).astype(np.float32)}
+    expected = run(proto, x)
+    assert fold_batch_norms(proto) == 1
+    np.testing.assert_allclose(run(proto, x), expected, rtol=1e-4, atol=1e-4)
+    names = [t.name for t in proto.graph.initializer]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("given", ["value", "value_float"])
+def test_a_constant_node_that_is_no_number_is_refused_by_name(tmp_path, given):
+    value = numpy_helper.from_array(np.array([1, np.nan], np.float32)) if given == "value" else float("nan")
+    nodes = [helper.make_node("Constant", [], ["k"], **{given: value}), helper.make_node("Add", ["x", "k"], ["y"])]
+    with pytest.raises(ModelError, match="1 value is NaN in constant k"):
+        prepared(info_of(model_of(nodes, {"x": [2]}, {"y": [2]}, opset=17), tmp_path))
+
+
+def test_what_onnx_cannot_infer_is_asked_of_the_runtime(tmp_path):
+    """An operator of another domain in the middle, and an output that states no shape."""
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Gelu", ["a"], ["b"], domain="com.microsoft"),
+             helper.make_node("Relu", ["b"], ["y"])]  # fmt: skip
+    proto = model_of(nodes, {"x": ["n", 3]}, {"y": None}, opset=17, domains=("com.microsoft",))
+    made = prepared(info_of(proto, tmp_path))
+    found = {v.name: v.type.tensor_type for v in (*made.graph.value_info, *made.graph.output)}
+    assert (found["b"].elem_type, found["y"].elem_type) == (1, 1)
+    assert [d.dim_param or d.dim_value for d in found["y"].shape.dim] == ["n", 3]

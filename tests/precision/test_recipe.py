@@ -1,5 +1,7 @@
 """What stays in fp32, as a user says it."""
 
+import glob
+
 import pytest
 from onnx import helper
 
@@ -14,7 +16,7 @@ NODES = [
 
 def test_names_after_commas_are_operators_or_nodes():
     recipe = read_recipe("Softmax, /head/*,top")
-    assert recipe == Recipe(("/head/*", "top"), ("Softmax",))
+    assert recipe == Recipe(("Softmax", "/head/*", "top"), ("Softmax",))
     assert [recipe.keeps(n) for n in NODES] == [True, True]
     assert not recipe.unmatched(NODES)
 
@@ -34,6 +36,24 @@ def test_a_name_with_brackets_or_a_case_of_its_own_is_taken_as_it_is():
     node = helper.make_node("Conv", ["x"], ["y"], name="Block")
     assert not Recipe(("block",)).keeps(node)
     assert Recipe(("Block",)).keeps(node)
+    for name, other in (("conv[0]", "conv0"), ("what?", "whats"), ("a*b", "ab")):
+        node.name = name
+        assert Recipe((glob.escape(name),)).keeps(node), "as a search for a recipe writes it"
+        assert Recipe((name,)).keeps(node)
+        node.name = other
+        assert Recipe((name,)).keeps(node) == ("*" in name)
+        assert not Recipe((glob.escape(name),)).keeps(node)
+
+
+def test_what_may_be_an_operators_or_a_nodes_is_whichever_the_model_has():
+    nodes = [
+        helper.make_node("Conv", ["x"], ["y"], name="Convolution28"),
+        helper.make_node("Relu", ["y"], ["z"], name="last"),
+    ]
+    for text, kept in (("Convolution28", [True, False]), ("Relu", [False, True]), ("Relu,Convolution28", [True, True])):
+        recipe = read_recipe(text)
+        assert ([recipe.keeps(n) for n in nodes], recipe.unmatched(nodes)) == (kept, ())
+    assert read_recipe("Convolution29").unmatched(nodes) == ("Convolution29",)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Variants as a trial makes them: of a real model, cached by everything they depend on, and noted."""
 
 import errno
+import json
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from seatrial.model.file import inspect_model
 from seatrial.precision import Calibration, variant, variants
 from seatrial.precision.makers import MAKERS
 from seatrial.precision.recipe import Recipe
-from seatrial.precision.variants import conversion_of, convert, variant_path
+from seatrial.precision.variants import conversion_of, convert, variant_path, why_not_whole
 
 MODEL = Path(seatrial.demo.__file__).parent / "models" / "seamarks-v1.onnx"
 INT8 = pytest.mark.parametrize("precision", ["int8", "int8-u8"])
@@ -209,7 +211,7 @@ def test_a_conversion_that_changes_the_answers_is_refused(info, tmp_path, monkey
 def test_a_model_without_products_is_refused(tmp_path, precision):
     proto = model_of([helper.make_node("Relu", ["x"], ["y"])], {"x": (1, 3)}, {"y": (1, 3)}, opset=17)
     onnx.save(proto, str(tmp_path / "m.onnx"))
-    feeds = [{"x": np.ones((1, 3), np.float32)}]
+    feeds = [{"x": np.arange(3, dtype=np.float32).reshape(1, 3)}]
     with pytest.raises(ModelError, match="nothing to quantize"):
         convert(
             inspect_model(tmp_path / "m.onnx"), precision, Calibration(lambda: iter(feeds), "e"), tmp_path / "o.onnx"
@@ -225,3 +227,184 @@ def test_a_cache_that_gets_full_in_the_middle_is_named_with_the_cure(info, monke
         ResultsError, match="the cache of fp16 models cannot be written: No space left on device; set SEATRIAL_CACHE"
     ):
         variant(info, "fp16", calibration())
+
+
+def lie(path):
+    note = json.loads(path.with_suffix(".json").read_text())
+    note["file"]["sha256"] = "0" * 64
+    path.with_suffix(".json").write_text(json.dumps(note))
+
+
+@pytest.mark.parametrize(
+    ("harm", "why"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-100]), "the file has changed"),
+        (lambda path: path.write_bytes(bytes(path.stat().st_size)), "the file has changed"),
+        (lambda path: path.write_bytes(b""), "the file has changed"),
+        (lambda path: path.unlink(), "it is gone"),
+        (lambda path: path.with_suffix(".json").write_text("{}"), "what was noted of it is gone or damaged"),
+        (lambda path: path.with_suffix(".json").unlink(), "what was noted of it is gone or damaged"),
+        (lie, "the file has changed"),
+    ],
+    ids=["cut", "zeros", "empty", "gone", "empty note", "no note", "another digest"],
+)
+def test_a_damaged_variant_is_made_once_more(info, harm, why):
+    path = variant(info, "fp16", calibration())
+    whole, said = path.read_bytes(), conversion_of(path)
+    assert why_not_whole(path) == ""
+    harm(path)
+    assert why_not_whole(path).startswith(why)
+    assert variant(info, "fp16", calibration()) == path
+    assert (why_not_whole(path), path.read_bytes(), conversion_of(path)) == ("", whole, said)
+
+
+def test_nothing_is_said_of_what_never_was_in_the_cache(info):
+    assert why_not_whole(variant_path(info, "fp16", "never")) is None
+
+
+def made_of(nodes, constants, feeds, precision, tmp_path, outputs=None, **given):
+    proto = model_of(nodes, {n: a.shape for n, a in feeds[0].items()}, outputs or {"y": None}, constants, opset=17)
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    return convert(
+        inspect_model(tmp_path / "m.onnx"),
+        precision,
+        Calibration(lambda: iter(feeds), "q", **given),
+        tmp_path / "o.onnx",
+    )
+
+
+RNG = np.random.default_rng(5)
+CONV = helper.make_node("Conv", ["x", "w"], ["c"], name="first")
+WEIGHTS = {"w": RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)}
+PICTURES = [{"x": RNG.random((1, 3, 8, 8), np.float32)} for _ in range(3)]
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-u8", "fp8"])
+def test_pictures_with_nothing_on_them_tell_no_range(tmp_path, precision):
+    black = [{"x": np.zeros((1, 3, 8, 8), np.float32)}] * 3
+    with pytest.raises(
+        ModelError, match="3 calibration pictures, and nothing on them: every number .* is 0, which tells no range"
+    ):
+        made_of([CONV, helper.make_node("Relu", ["c"], ["y"])], WEIGHTS, black, precision, tmp_path)
+
+
+@pytest.mark.parametrize("precision", sorted(MAKERS))
+def test_few_pictures_are_said_to_be_few(tmp_path, precision):
+    nodes = [CONV, helper.make_node("Relu", ["c"], ["y"])]
+    found = made_of(nodes, WEIGHTS, PICTURES, precision, tmp_path)
+    assert found.measured_on == "the first picture, whose ranges are in it"
+    said = f"{precision} ranges are seen on 3 pictures, and what others bring is not known: name 8 or more"
+    assert found.warnings == (() if precision == "bf16" else (said,))
+    assert not made_of(nodes, WEIGHTS, PICTURES * 3, precision, tmp_path).warnings
+
+
+def test_answers_are_compared_on_pictures_beside_the_ranges_and_the_worst_counts(tmp_path):
+    nodes = [CONV, helper.make_node("Relu", ["c"], ["y"])]
+    bright = [{"x": 40 * p["x"]} for p in PICTURES]
+    own = made_of(nodes, WEIGHTS, PICTURES, "int8", tmp_path)
+    other = made_of(nodes, WEIGHTS, PICTURES, "int8", tmp_path, aside=lambda: iter([PICTURES[0], *bright]))
+    assert other.measured_on == "4 pictures beside those of the ranges"
+    assert other.sqnr_db["y"] < 5 < 25 < own.sqnr_db["y"]
+
+
+@pytest.mark.parametrize("precision", sorted(MAKERS))
+def test_whole_numbers_are_compared_too(tmp_path, precision):
+    proto = model_of(
+        [CONV, helper.make_node("ArgMax", ["c"], ["y"], axis=1)], {"x": (1, 3, 8, 8)}, {}, WEIGHTS, opset=17
+    )
+    proto.graph.output.append(helper.make_tensor_value_info("y", TensorProto.INT64, None))
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    made = convert(
+        inspect_model(tmp_path / "m.onnx"), precision, Calibration(lambda: iter(PICTURES), "q"), tmp_path / "o.onnx"
+    )
+    assert (dict(made.sqnr_db), dict(made.unknown)) == ({}, {})
+    assert 0.8 < made.equal_share["y"] <= 1
+
+
+@pytest.mark.parametrize("precision", ["int8", "int8-u8", "fp8"])
+def test_products_are_counted_in_the_file(tmp_path, precision):
+    """One multiplies float64, one reads an infinity: neither is quantised, and both are named."""
+    nodes = [
+        CONV, helper.make_node("Relu", ["c"], ["r"]), helper.make_node("Cast", ["r"], ["d"], to=TensorProto.DOUBLE),
+        helper.make_node("MatMul", ["d", "v"], ["e"], name="double"), helper.make_node("Cast", ["e"], ["z"], to=TensorProto.FLOAT),
+        helper.make_node("Log", ["zero"], ["l"]), helper.make_node("Add", ["r", "l"], ["endless"]),
+        helper.make_node("MatMul", ["endless", "u"], ["q"], name="endless"), helper.make_node("Clip", ["q", "low", "high"], ["k"]),
+        helper.make_node("Add", ["z", "k"], ["y"]),
+    ]  # fmt: skip
+    constants = WEIGHTS | {
+        "v": RNG.normal(size=(6, 5)), "u": RNG.random((6, 5), np.float32), "zero": np.zeros(1, np.float32),
+        "low": np.array(-1, np.float32), "high": np.array(1, np.float32),
+    }  # fmt: skip
+    made = made_of(nodes, constants, PICTURES, precision, tmp_path)
+    assert made.nodes == 1
+    assert {k.node: k.reason for k in made.kept} == {
+        "double": "what it multiplies is not float32",
+        "endless": "endless was seen to be NaN or infinite, for which there is no scale",
+    }
+
+
+def test_a_histogram_of_what_is_no_number_is_refused(tmp_path):
+    nodes = [CONV, helper.make_node("Sqrt", ["c"], ["r"]), helper.make_node("Conv", ["r", "v"], ["d"], name="second"),
+             helper.make_node("Concat", ["c", "d"], ["y"], axis=1)]  # fmt: skip
+    constants = WEIGHTS | {"v": RNG.normal(size=(4, 4, 1, 1)).astype(np.float32)}
+    with pytest.raises(
+        ModelError, match="entropy has no histogram of what is no number: r was seen to be NaN or infinite"
+    ):
+        made_of(nodes, constants, PICTURES, "int8", tmp_path, method="entropy")
+
+
+@pytest.mark.parametrize("method", ["minmax", "entropy", "percentile"])
+def test_pictures_of_several_sizes_calibrate(tmp_path, method):
+    proto = model_of(
+        [CONV, helper.make_node("Relu", ["c"], ["y"])], {"x": (1, 3, 8, "w")}, {"y": None}, WEIGHTS, opset=17
+    )
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    feeds = [{"x": RNG.random((1, 3, 8, width), np.float32)} for width in (8, 12, 20)]
+    made = convert(
+        inspect_model(tmp_path / "m.onnx"), "int8", Calibration(lambda: iter(feeds), "v", method), tmp_path / "o.onnx"
+    )
+    assert made.sqnr_db["y"] > 25
+
+
+def test_histograms_hold_no_more_than_one_picture_makes(tmp_path):
+    """All at once, twenty pictures of 9 MB of activations were 180 MB and more."""
+    constants = {"w": RNG.normal(size=(16, 3, 1, 1)).astype(np.float32)}
+    shape = (1, 3, 384, 384)
+
+    def peak(count):
+        feeds = [{"x": RNG.random(shape, np.float32)}] * count
+        tracemalloc.start()
+        made_of([CONV, helper.make_node("Relu", ["c"], ["y"])], constants, feeds, "int8", tmp_path, method="percentile")
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    assert peak(20) < 1.5 * peak(2) + 20e6
+
+
+def test_a_name_that_the_quantizer_would_take_is_somebody_elses(tmp_path):
+    nodes = [CONV, helper.make_node("Mul", ["c", "x_scale"], ["m"]), helper.make_node("Conv", ["m", "v"], ["y"])]
+    constants = WEIGHTS | {"v": RNG.normal(size=(4, 4, 1, 1)).astype(np.float32), "x_scale": np.array(3, np.float32)}
+    for precision in ("int8", "int8-u8"):
+        assert made_of(nodes, constants, PICTURES, precision, tmp_path).sqnr_db["y"] > 25
+
+
+def test_an_operator_that_openvino_lacks_costs_the_figure_alone(tmp_path):
+    nodes = [CONV, helper.make_node("Det", ["c"], ["y"])]
+    for precision in ("bf16", "fp8"):
+        made = made_of(nodes, WEIGHTS, PICTURES, precision, tmp_path)
+        assert (made.run_by, dict(made.sqnr_db)) == ("", {})
+        assert made.unknown[""].startswith("openvino does not run it: ")
+
+
+@pytest.mark.parametrize("precision", sorted(MAKERS))
+def test_an_operator_of_another_domain_in_the_middle(tmp_path, precision):
+    nodes = [CONV, helper.make_node("Gelu", ["c"], ["g"], domain="com.microsoft"), helper.make_node("Mul", ["g", "k"], ["m"]),
+             helper.make_node("Conv", ["m", "v"], ["y"])]  # fmt: skip
+    constants = WEIGHTS | {"v": RNG.normal(size=(4, 4, 1, 1)).astype(np.float32), "k": np.array(2, np.float32)}
+    proto = model_of(nodes, {"x": (1, 3, 8, 8)}, {"y": None}, constants, opset=17, domains=("com.microsoft",))
+    onnx.save(proto, str(tmp_path / "m.onnx"))
+    made = convert(
+        inspect_model(tmp_path / "m.onnx"), precision, Calibration(lambda: iter(PICTURES), "q"), tmp_path / "o.onnx"
+    )
+    assert made.sqnr_db["y"] > 20

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper, numpy_helper
 F32 = TensorProto.FLOAT
 
 
-def model_of(nodes, inputs, outputs, constants=(), opset=22, ir=10):
+def model_of(nodes, inputs, outputs, constants=(), opset=22, ir=10, domains=()):
     """inputs, outputs: shapes by name, None where it is to be worked out; constants: arrays by name."""
     graph = helper.make_graph(
         [*nodes],
@@ -17,7 +17,11 @@ def model_of(nodes, inputs, outputs, constants=(), opset=22, ir=10):
     )
     for index, node in enumerate(graph.node):
         node.name = node.name or f"{node.op_type}_{index}"
-    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=ir)
+    proto = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)],
+        ir_version=ir,
+    )
     return onnx.shape_inference.infer_shapes(proto)
 
 

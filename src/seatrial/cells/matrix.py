@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from seatrial.errors import count_of
+from seatrial.errors import count_of, printable
 from seatrial.model.file import FAKE_SUFFIX, ModelInfo
 from seatrial.model.image_size import main_input
 from seatrial.plan.load import PlanFile
@@ -71,13 +71,22 @@ def why_skipped(
         return f"{threads} threads on {count_of(cores, 'usable core')} would measure the scheduler"
     if batch > image_count:
         return f"a batch of {batch} needs {batch} images; there are {image_count}"
-    if precision != "fp32" and any(i.dtype != "float32" for i in model.inputs):
-        return f"the model takes {main_input(model).dtype}, and {precision} variants are made from float32 models"
+    if precision != "fp32" and (other := _no_float32(model)):
+        return f"the model's input {other}, and {precision} variants are made from float32 models"
     if precision != "fp32" and model.held:
         return f"the model {model.held}, and {precision} variants are made from float32 models"
     if is_fake and precision != "fp32":
         return "a fake script has no precisions"
     return _without_kernels(backend, precision)
+
+
+def _no_float32(model: ModelInfo) -> str:
+    """Which input is of other floats, or the picture of no floats; whole numbers beside it, such as sizes, stay as they are."""
+    for tensor in model.inputs:
+        beside = tensor is not main_input(model) and tensor.dtype.startswith(("int", "uint", "bool"))
+        if tensor.dtype != "float32" and not beside:
+            return f"{printable(tensor.name)} is {tensor.dtype}"
+    return ""
 
 
 def _without_kernels(backend: str, precision: str) -> str:

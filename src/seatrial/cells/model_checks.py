@@ -25,7 +25,7 @@ def check_models(plan: PlanFile) -> tuple[dict[str, ModelInfo], Labels, list[War
     for name, spec in specs.items():
         _check_pipeline(name, spec, infos[name], plan)
     labels = {name: labels_of(spec, infos[name], plan.folder) for name, spec in specs.items()}
-    warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos)]
+    warnings = [*_unconfirmed(plan), *_weights(infos), *_twins(plan, infos), *_int8_alone(plan)]
     for name, spec in specs.items():
         check_labels(f"pipelines.{name}", spec, infos[name], labels[name])
         warnings += [*label_notes(name, spec, infos[name], labels[name]), *unusual_inputs(f"pipelines.{name}", spec)]
@@ -65,6 +65,15 @@ def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
             said = f"{info.path.name} {info.held}, and its fp32 cells run the file as it is"
             found_warnings.append(Warning("reduced-weights", said).of(f"pipeline {name}"))
     return found_warnings
+
+
+def _int8_alone(plan: PlanFile) -> list[Warning]:
+    """The name once stood for the other form; a plan that has both knows."""
+    precisions = plan.plan.matrix.precisions
+    if "int8" not in precisions or "int8-u8" in precisions:
+        return []
+    said = "int8 is the signed, symmetric form, which TensorRT takes; what int8 once was, and CPUs run fast, is int8-u8"
+    return [Warning("int8-form", said, "name int8-u8 too, or instead")]
 
 
 def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:

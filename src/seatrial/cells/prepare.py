@@ -6,7 +6,6 @@ For: tasks of any kind, and variants made once and cached. Not for: running cell
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -41,11 +40,12 @@ from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.image_size import main_input
 from seatrial.plan.models import Matrix
 from seatrial.plan.reference import is_reference_configuration
-from seatrial.precision.variants import variant_path
+from seatrial.precision.variants import conversion_of, variant_path, why_not_whole
 from seatrial.runtimes.choice import BackendChoice, named_in
 from seatrial.runtimes.names import known_names, problem_of
 from seatrial.stages import END_TO_END
 from seatrial.stats.sample import quantile_of
+from seatrial.warning import Warning
 
 # Why there is no model in some precision.
 NoModel = Ended[VariantAnswer]
@@ -72,7 +72,7 @@ def models_to_make(ready: Ready, cells: Sequence[Cell]) -> int:
     """How many variants the cells need that are not in the cache."""
     reduced = {(c.pipeline, c.precision) for c in cells if c.precision != "fp32"}
     return sum(
-        not variant_path(ready.models[name], precision, calibration_digest(ready, name)).is_file()
+        why_not_whole(variant_path(ready.models[name], precision, calibration_digest(ready, name))) != ""
         for name, precision in reduced
     )
 
@@ -82,10 +82,12 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
     info = ready.models[cell.pipeline]
     digest = calibration_digest(ready, cell.pipeline)
     cached = variant_path(info, cell.precision, digest)
-    found = _inspected(cached)
+    why_anew = why_not_whole(cached)
+    found = _inspected(cached) if why_anew == "" else None
     if found is None:
-        with contextlib.suppress(OSError):  # whoever makes it says what is wrong with the cache
-            cached.unlink()
+        if why_anew:
+            said = f"{cached}: {why_anew}, so that the {cell.precision} model was made anew"
+            _warn(ready, cell, Warning("made-anew", said))
         if why := ready.inputs.changed(cell.pipeline):
             return NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT))
         workload = replace(workload_of(ready, cell, info.path), batch=_fixed_batch(info))
@@ -100,8 +102,18 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
         found = _inspected(cached)
         if found is None:
             return NoModel(None, Failure.of_text(f"{cached}: went from the cache as soon as it was made; run again"))
+    conversion = conversion_of(cached)
+    for said in conversion.warnings if conversion else ():
+        _warn(ready, cell, Warning("conversion", said))
     ready.inputs.add(cell_inputs(cell), found.hashed)
     return cached
+
+
+def _warn(ready: Ready, cell: Cell, warning: Warning) -> None:
+    """Once, however often the cell is prepared."""
+    own = warning.of(f"pipeline {cell.pipeline}")
+    if own not in ready.warnings:
+        ready.warnings.append(own)
 
 
 def cell_inputs(cell: Cell) -> str:

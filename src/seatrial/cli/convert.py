@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
@@ -15,6 +15,7 @@ from seatrial.cli.shell import AllowCodeOption, DebugOption, JsonOption, QuietOp
 from seatrial.cli.subjects import pipeline_name, plan_of
 from seatrial.cli.words import shapes_of
 from seatrial.errors import ExitCode, UsageError, count_of, did_you_mean, printable
+from seatrial.plan.convert import Convert
 from seatrial.plan.fields import Precision
 from seatrial.report.hanging import hanging, sentence
 from seatrial.units import format_value
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MADE = tuple(p for p in get_args(Precision) if p != "fp32")
 NODES_NAMED = 3
+METHODS = get_args(Convert.model_fields["calibration"].annotation)
+SCHEMA = "seatrial.conversion/1"
 
 
 @command(
@@ -52,6 +55,15 @@ def convert_command(
         str | None,
         typer.Option("--keep-fp32", metavar="RECIPE", help="What stays: a file, or operators and nodes after commas."),
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            "--calibration", metavar="METHOD", help="Of int8: minmax, entropy or percentile; else the plan's."
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, metavar="N", help="Pictures that ranges are seen on; else 64.")
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: NAME-PRECISION.onnx, here.")
     ] = None,
@@ -63,12 +75,17 @@ def convert_command(
 ) -> ExitCode:
     """Write a model in another precision, with ranges and scales seen on pictures."""
     from seatrial.precision.recipe import read_recipe
-    from seatrial.trial.conversion import convert_pipeline
+    from seatrial.trial.conversion import OwnSettings, convert_pipeline
 
     if precision not in MADE:
         near = did_you_mean(precision, list(MADE))
         raise UsageError(f"expected one of {', '.join(MADE)}, got {precision!r}{near}", option="precision")
-    recipe = None if keep_fp32 is None else read_recipe(keep_fp32)
+    if calibration is not None and calibration not in METHODS:
+        near = did_you_mean(calibration, list(METHODS))
+        raise UsageError(f"expected one of {', '.join(METHODS)}, got {calibration!r}{near}", option="calibration")
+    if calibration is not None and not precision.startswith("int8"):
+        raise UsageError(f"{precision} takes the greatest magnitudes: leave it out", option="calibration")
+    own = OwnSettings(None if keep_fp32 is None else read_recipe(keep_fp32), calibration, limit)
     out = console(quiet, json)
     with out.status("reading the file") as status:
         file, pipeline = conversion_subject(out, subject, plan, images, shape)
@@ -76,13 +93,15 @@ def convert_command(
         target = output or Path(f"{model.stem}-{precision}.onnx")
         if target.resolve() == model.resolve():
             raise UsageError(f"{target}: this is the model itself; name another file", option="output")
-        conversion = convert_pipeline(
-            file, pipeline, precision, recipe, target, allow_code, lambda step, _share: status.update(step)
+        written = convert_pipeline(
+            file, pipeline, precision, own, target, allow_code, lambda step, _share: status.update(step)
         )
-    _print(out, conversion)
-    size = format_value(target.stat().st_size, "B")
-    out.print(f"{shown(target)}: {size}, {target.stat().st_size / model.stat().st_size:.0%} of {shown(model)}")
-    write_json(json, {"output": str(target), **asdict(conversion)})
+    if written.anew:
+        sentence(out, f"the cache's own was made anew: {written.anew}", "yellow")
+    _print(out, written.conversion)
+    size = format_value(written.size_bytes, "B")
+    out.print(f"{shown(target)}: {size}, {written.size_bytes / model.stat().st_size:.0%} of {shown(model)}")
+    write_json(json, {"schema": SCHEMA, "output": str(target), **_as_json(written.conversion)})
     return ExitCode.PASS
 
 
@@ -143,15 +162,32 @@ def _print(out: Console, conversion: Conversion) -> None:
     for reason, named in by_reason.items():
         more = f" and {len(named) - NODES_NAMED} more" if len(named) > NODES_NAMED else ""
         hanging(out, ("kept: ", "dim"), f"{', '.join(map(printable, named[:NODES_NAMED]))}{more}: {reason}")
-    if not conversion.sqnr_db:
-        sentence(out, f"no runtime here runs {conversion.precision}: how near its answers are is not known", "yellow")
+    for warning in conversion.warnings:
+        sentence(out, warning, "yellow")
+    _print_near(out, conversion)
+
+
+def _print_near(out: Console, conversion: Conversion) -> None:
+    where = f", on {conversion.measured_on}, by {conversion.run_by}"
+    for name, why in conversion.unknown.items():
+        sentence(out, f"how near {printable(name) if name else 'its answers'} comes is not known: {why}", "yellow")
     for name, decibels in conversion.sqnr_db.items():
-        said = f"{printable(name)}: {_near(decibels)}, on the first picture, by {conversion.run_by}"
+        said = f"{printable(name)}: {_near(decibels)}{where}"
         hanging(out, ("near: ", "dim" if decibels > 0 else "bold red"), said)
+    for name, share in conversion.equal_share.items():
+        said = f"{printable(name)}: {share:.2%} of its whole numbers are the same{where}"
+        hanging(out, ("near: ", "dim" if share > 0.5 else "bold red"), said)
     if conversion.precision == "fp16" and conversion.run_by == "onnxruntime":
         sentence(
             out, "onnxruntime computes fp16 in fp32 on a CPU: that is what rounding the weights costs, no more", "dim"
         )
+
+
+def _as_json(conversion: Conversion) -> dict[str, Any]:
+    """JSON has no infinity: null stands for answers that are the same to the bit."""
+    found = asdict(conversion)
+    found["sqnr_db"] = {name: value if math.isfinite(value) else None for name, value in found["sqnr_db"].items()}
+    return found
 
 
 def _near(decibels: float) -> str:

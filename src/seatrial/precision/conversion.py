@@ -19,13 +19,15 @@ Feeds = Mapping[str, npt.NDArray[Any]]
 class Calibration:
     """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on.
 
-    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32.
+    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32. aside: inputs that are not among `feeds`, for
+    how near the answers are; without them it is told on the first of `feeds`.
     """
 
     feeds: Callable[[], Iterator[Feeds]]
     digest: str
     method: str = "minmax"
     recipe: Recipe = field(default_factory=Recipe)
+    aside: Callable[[], Iterator[Feeds]] = lambda: iter(())
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,14 @@ class Conversion:
     kept: tuple[Kept, ...] = ()
     run_by: str = ""
     sqnr_db: Mapping[str, float] = field(default_factory=dict)
-    """Of each float output on the first image, by that runtime; empty where none here runs the precision."""
+    """Of each float output, by that runtime, the worst of the images; empty where none here runs the precision."""
+    equal_share: Mapping[str, float] = field(default_factory=dict)
+    """Of each output of whole numbers, how many are the same."""
+    unknown: Mapping[str, str] = field(default_factory=dict)
+    """Why an output has no figure; under '' why none has."""
+    measured_on: str = ""
+    """Which images these figures are of."""
+    warnings: tuple[str, ...] = ()
 
 
 Maker = Callable[[ModelInfo, Path, Calibration], Conversion]

@@ -8,6 +8,7 @@ keep the greatest magnitude inside: there is no better one to look for, as there
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy.typing as npt
 
 from seatrial.errors import ModelError
 from seatrial.precision.fold import drop_unread
+from seatrial.precision.names import fresh_name, names_in
 from seatrial.precision.prepare import inside_graphs
 from seatrial.precision.quantise import PRODUCTS
 from seatrial.precision.recipe import Recipe
@@ -23,8 +25,16 @@ F32 = npt.NDArray[np.float32]
 GREATEST = 448.0
 
 
-def in_float8(proto: Any, greatest: Mapping[str, float], recipe: Recipe = Recipe()) -> Any:
-    """The ModelProto with its products' activations quantised a tensor, their weights a channel; biases stay float32.
+@dataclass(frozen=True)
+class InFloat8:
+    """The ModelProto, and why products were left that could have been quantised, by name."""
+
+    proto: Any
+    left: Mapping[str, str]
+
+
+def in_float8(proto: Any, greatest: Mapping[str, float], recipe: Recipe = Recipe()) -> InFloat8:
+    """The model with its products' activations quantised a tensor, their weights a channel; biases stay float32.
 
     greatest: magnitudes of its tensors, by name, that were seen on images.
 
@@ -40,17 +50,21 @@ def in_float8(proto: Any, greatest: Mapping[str, float], recipe: Recipe = Recipe
     floats = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT} | set(greatest)
     pairs: dict[tuple[str, int | None], str] = {}
     nodes: list[Any] = []
+    left: dict[str, str] = {}
+    taken = names_in(graph)
     count = 0
     for node in graph.node:
         own = [n for n in node.input[:2] if n in floats] if node.op_type in PRODUCTS else []
-        finite = all(np.isfinite(greatest.get(n, 0.0)) for n in own)
-        if len(own) == 2 and finite and not recipe.keeps(node):
+        endless = next((n for n in own if not np.isfinite(greatest.get(n, 0.0))), "")
+        if endless:
+            left[node.name] = f"{endless} was seen to be NaN or infinite, for which there is no scale"
+        if len(own) == 2 and not endless and not recipe.keeps(node):
             count += 1
             for index, name in enumerate(node.input[:2]):
                 axis = _channel_axis(node, index, constants)
                 if (name, axis) not in pairs:
                     scale = _scale(constants.get(name), axis, greatest.get(name, 0.0))
-                    pairs[name, axis] = _pair(graph, nodes, name, axis, scale, constants.get(name))
+                    pairs[name, axis] = _pair(graph, nodes, name, axis, scale, constants.get(name), taken)
                 node.input[index] = pairs[name, axis]
         nodes.append(node)
     if not count:
@@ -67,7 +81,7 @@ def in_float8(proto: Any, greatest: Mapping[str, float], recipe: Recipe = Recipe
         onnx.checker.check_model(made, full_check=True)
     except Exception as e:  # of many kinds
         raise ModelError(f"fp8: the converted model is not sound: {str(e)[:300]}") from e
-    return made
+    return InFloat8(made, left)
 
 
 def _channel_axis(node: Any, index: int, constants: Mapping[str, Any]) -> int | None:
@@ -100,23 +114,22 @@ def _scale(constant: Any, axis: int | None, greatest: float) -> F32:
     return np.where(scale < np.finfo(np.float32).tiny, 1.0, scale).astype(np.float32)
 
 
-def _pair(graph: Any, nodes: list[Any], name: str, axis: int | None, scale: F32, constant: Any) -> str:
+def _pair(graph: Any, nodes: list[Any], name: str, axis: int | None, scale: F32, constant: Any, taken: set[str]) -> str:
     """Quantised and back. Of a constant only the way back is in the graph, and its eight bits are in the file."""
     import onnx
 
-    own = f"{name}_fp8" if axis is None else f"{name}_fp8_{axis}"
+    own = fresh_name(f"{name}_fp8" if axis is None else f"{name}_fp8_{axis}", taken)
+    scale_name, zero_name, held = (fresh_name(f"{own}_{part}", taken) for part in ("scale", "zero", "q"))
     element = onnx.TensorProto.FLOAT8E4M3FN
     given = {} if axis is None else {"axis": axis}
-    zero = onnx.helper.make_tensor(f"{own}_zero", element, scale.shape, bytes(scale.size), raw=True)
-    graph.initializer.extend([onnx.numpy_helper.from_array(scale, f"{own}_scale"), zero])
-    typed = [f"{own}_scale", f"{own}_zero"]
+    zero = onnx.helper.make_tensor(zero_name, element, scale.shape, bytes(scale.size), raw=True)
+    graph.initializer.extend([onnx.numpy_helper.from_array(scale, scale_name), zero])
+    typed = [scale_name, zero_name]
     if constant is None:
-        nodes.append(onnx.helper.make_node("QuantizeLinear", [name, *typed], [f"{own}_q"], name=f"quantise_{own}"))
+        nodes.append(onnx.helper.make_node("QuantizeLinear", [name, *typed], [held], name=f"quantise_{own}"))
     else:
-        graph.initializer.append(_eight_bits(constant, f"{own}_q", axis, scale))
-    nodes.append(
-        onnx.helper.make_node("DequantizeLinear", [f"{own}_q", *typed], [own], name=f"dequantise_{own}", **given)
-    )
+        graph.initializer.append(_eight_bits(constant, held, axis, scale))
+    nodes.append(onnx.helper.make_node("DequantizeLinear", [held, *typed], [own], name=f"dequantise_{own}", **given))
     return own
 
 

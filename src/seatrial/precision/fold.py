@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.model.external_data import all_graphs
+from seatrial.precision.names import fresh_name, names_in
 
 F64 = npt.NDArray[np.float64]
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm")
@@ -65,6 +66,7 @@ def fold_batch_norms(proto: Any) -> int:
             reads.update(name for node in inner.node for name in node.input)
             reads.update(o.name for o in inner.output)
     folded = []
+    taken = names_in(graph)
     for norm in graph.node:
         product = makers.get(norm.input[0]) if norm.op_type == "BatchNormalization" else None
         if product is None or not _is_fixed(norm, constants) or not _takes(product, constants, reads):
@@ -83,7 +85,7 @@ def fold_batch_norms(proto: Any) -> int:
             if attribute.name == "beta":
                 attribute.f = 1.0
         # Other products may share the constants: these have names of their own.
-        named = [f"{norm.output[0]}_weight", f"{norm.output[0]}_bias"]
+        named = [fresh_name(f"{norm.output[0]}_{part}", taken) for part in ("weight", "bias")]
         graph.initializer.extend(numpy_helper.from_array(v, n) for v, n in zip((own, shift), named, strict=True))
         del product.input[1:]
         product.input.extend(named)

@@ -14,9 +14,13 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import ModelError
+from seatrial.model.nodes import subgraphs
 from seatrial.precision.conversion import Kept
 from seatrial.precision.fold import drop_unread
+from seatrial.precision.names import untyped_in
 from seatrial.precision.recipe import Recipe
+from seatrial.precision.sizes import of_sizes
+from seatrial.precision.sums import SQUARE, sum_of, window
 
 # Magnitudes that the type holds: the greatest, the least with all its digits, the least of all.
 GREATEST = {"fp16": 65504.0, "bf16": 3.3895313892515355e38}
@@ -97,6 +101,9 @@ class _Plan:
                 self.floats.add(value.name)
         # Names that must go on meaning a float32 tensor: for callers, and for the insides of If and Loop.
         self.pinned = {o.name for o in graph.output}
+        # Nothing is known of their type: they may be float32, which no neighbour in 16 bits can read.
+        self.untyped = untyped_in(graph)
+        self.sizes = of_sizes(graph)
         for node in graph.node:
             self.pinned |= set(_captured(node))
         self.greatest = greatest
@@ -106,11 +113,12 @@ class _Plan:
         for node in graph.node:
             inputs = [i for i, name in enumerate(node.input) if name in self.floats]
             outputs = [i for i, name in enumerate(node.output) if name in self.floats]
-            if not inputs and not outputs:
+            unknown = not self.untyped.isdisjoint(node.output)
+            if not inputs and not outputs and not unknown:
                 continue
             own = self._of_type(node, inputs, outputs)
             reason = self._why_kept(node, own)
-            if not outputs:
+            if not outputs and not unknown:
                 # Shapes, comparisons, the greatest one's place: nothing of it is kept in floats.
                 if not reason:
                     self.changes[node.name] = own
@@ -140,12 +148,18 @@ class _Plan:
             return "the recipe says so"
         if node.op_type in _QUANTISED:
             return "it is quantised"
-        if any(True for _ in _subgraphs(node)):
+        if subgraphs(node):
             return "it holds a graph of its own"
         if node.op_type in _OWN_TYPE:
             return "what it gives is typed by itself, or counts"
+        if not self.untyped.isdisjoint((*node.input, *node.output)):
+            return "the type of what it reads or gives is not known"
+        if not self.sizes.isdisjoint(self.floats.intersection(node.output)):
+            return "it works out sizes"
         if not any(own):
             return f"the operator does not take {self.precision}"
+        if self.precision == "fp16" and (why := self._why_summed(node)):
+            return why
         names = [node.input[i] for i in own[0]]
         for name in (*names, *(node.output[i] for i in own[1])):
             if self.greatest.get(name, 0.0) * HEADROOM > GREATEST[self.precision]:
@@ -154,6 +168,17 @@ class _Plan:
         for name in names:
             if why := self._does_not_hold(name, node.op_type):
                 return why
+        return ""
+
+    def _why_summed(self, node: Any) -> str:
+        """What it adds up inside itself may be beyond float16, though neither what it reads is nor what it gives."""
+        if node.op_type in SQUARE:
+            return "squares, powers and products of many numbers leave float16's range both ways"
+        greatest = self.greatest.get(sum_of(node), 0.0)
+        if node.op_type == "AveragePool":
+            greatest = window(node) * self.greatest.get(node.input[0], 0.0)
+        if greatest * HEADROOM > GREATEST["fp16"]:
+            return f"what it adds up was seen to reach {greatest:.4g}, and fp16 ends at {GREATEST['fp16']:.4g}"
         return ""
 
     def _does_not_hold(self, name: str, operator: str) -> str:
@@ -263,16 +288,9 @@ def _half_constant(tensor: Any, name: str, element: int) -> Any:
     return onnx.helper.make_tensor(name, element, tensor.dims, raw, raw=True)
 
 
-def _subgraphs(node: Any) -> Iterator[Any]:
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _captured(node: Any) -> Iterator[str]:
     """Names that the graphs inside a node read; their own among them, which do no harm."""
-    for graph in _subgraphs(node):
+    for graph in subgraphs(node):
         for inner in graph.node:
             yield from inner.input
             yield from _captured(inner)

@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 
 from seatrial.errors import ModelError, count_of, short_list
+from seatrial.model.external_data import all_graphs, all_nodes
 from seatrial.model.file import ModelInfo
 from seatrial.precision.fold import constants_as_initialisers, fold_batch_norms
+from seatrial.precision.older_operators import note_older, restore_older
+from seatrial.precision.runtime_types import ask_runtime
 
 # The first opset in which QuantizeLinear knows float8, and which TensorRT's parser takes whole.
 LEAST_OPSET = 19
@@ -35,12 +38,16 @@ def prepared(model: ModelInfo, least_opset: int = LEAST_OPSET) -> Any:
     _name_dimensions(proto)
     try:
         if _opset(proto) < least_opset:
+            older = note_older(proto, _opset(proto))
             proto = version_converter.convert_version(proto, least_opset)
+            restore_older(proto, older)
         constants_as_initialisers(proto)
         fold_batch_norms(proto)
         _name_nodes(proto)
         whole = _with_shapes(proto)
         onnx.checker.check_model(whole, full_check=True)
+    except ModelError as e:
+        raise ModelError(e.text, subject=model.path) from None
     except Exception as e:  # onnx raises bare exceptions of many kinds
         raise ModelError(
             f"cannot be brought to opset {least_opset}: {type(e).__name__}: {str(e)[:300]}", subject=model.path
@@ -60,24 +67,34 @@ def _weights_are_numbers(proto: Any, model: ModelInfo) -> None:
     """ModelError for NaN in a constant: every precision would keep it, and no range can be told. Infinities may be masks."""
     from onnx import TensorProto, numpy_helper
 
-    for tensor in proto.graph.initializer:
+    held = [(t.name, t) for graph in all_graphs(proto) for t in graph.initializer]
+    for node in all_nodes(proto):
+        if node.op_type == "Constant":
+            held += [(node.output[0], a.t) for a in node.attribute if a.HasField("t")]
+            if any(np.isnan([a.f, *a.floats]).any() for a in node.attribute):
+                raise _no_numbers(1, node.output[0], model)
+    for name, tensor in held:
         if tensor.data_type in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16):
             try:
                 missing = int(np.isnan(numpy_helper.to_array(tensor)).sum())
             except ValueError:
                 size = " x ".join(map(str, tensor.dims))
                 raise ModelError(
-                    f"constant {tensor.name} says that it is {size}, and the file holds another number: it is cut off "
+                    f"constant {name} says that it is {size}, and the file holds another number: it is cut off "
                     "or damaged; export the model anew",
                     subject=model.path,
                 ) from None
             if missing:
-                values = count_of(missing, "value is", "values are")
-                raise ModelError(
-                    f"{values} NaN in constant {tensor.name}, and so are the answers that depend on it: export the model anew "
-                    "from weights that are numbers",
-                    subject=model.path,
-                )
+                raise _no_numbers(missing, name, model)
+
+
+def _no_numbers(missing: int, name: str, model: ModelInfo) -> ModelError:
+    values = count_of(missing, "value is", "values are")
+    return ModelError(
+        f"{values} NaN in constant {name}, and so are the answers that depend on it: export the model anew from weights that "
+        "are numbers",
+        subject=model.path,
+    )
 
 
 def _constants_are_no_inputs(proto: Any) -> None:
@@ -95,11 +112,25 @@ def _with_shapes(proto: Any) -> Any:
 
     del proto.graph.value_info[:]
     try:
-        return onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
+        whole = onnx.shape_inference.infer_shapes(proto, strict_mode=True, data_prop=True)
     except onnx.shape_inference.InferenceError:
         for output in proto.graph.output:
             output.type.tensor_type.ClearField("shape")
-        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+        whole = onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    # Each answer may let inference go on behind it.
+    if ask_runtime(whole):
+        whole = onnx.shape_inference.infer_shapes(whole, data_prop=True)
+    if shapeless := [o.name for o in whole.graph.output if _is_shapeless(o)]:
+        raise ModelError(
+            f"output {shapeless[0]} states no shape, and neither onnx nor ONNX Runtime can tell how many dimensions it has: "
+            "export the model with the shapes of its outputs"
+        )
+    return whole
+
+
+def _is_shapeless(output: Any) -> bool:
+    kind = output.type.WhichOneof("value")
+    return kind is None or (kind == "tensor_type" and not output.type.tensor_type.HasField("shape"))
 
 
 def _opset(proto: Any) -> int:

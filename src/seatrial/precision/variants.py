@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from seatrial.errors import BackendUnavailableError, ModelError, ResultsError
+from seatrial.digests import hash_file
+from seatrial.errors import BackendUnavailableError, ModelError, ResultsError, count_of
 from seatrial.history.records import CONVERSIONS
 from seatrial.machine.packages import packages
 from seatrial.model.file import ModelInfo
@@ -39,9 +40,9 @@ def variant_path(model: ModelInfo, precision: str, calibration_digest: str) -> P
 
 
 def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
-    """The model file in that precision; made where the cache has none. ModelError where it can't be made."""
+    """The model file in that precision; made where the cache has none that is whole. ModelError where it can't be made."""
     path = variant_path(model, precision, calibration.digest)
-    if precision == "fp32" or path.is_file():
+    if precision == "fp32" or why_not_whole(path) == "":
         return path
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,8 +53,9 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
             fresh = Path(folder) / "variant.onnx"
             conversion = convert(model, precision, calibration, fresh)
             note = Path(folder) / "variant.json"
-            note.write_text(json.dumps(asdict(conversion)), "utf-8")
-            # Two makers of the same variant write the same content: whoever is last wins, and nobody sees half a file.
+            held = {"file": {"sha256": hash_file(fresh).sha256, "bytes": fresh.stat().st_size}}
+            note.write_text(json.dumps(held | {"conversion": asdict(conversion)}), "utf-8")
+            # Nobody sees half a file; between the two a note does not fit, and the variant is made once more.
             note.replace(_note_of(path))
             fresh.replace(path)
     except OSError as e:
@@ -65,11 +67,30 @@ def variant(model: ModelInfo, precision: str, calibration: Calibration) -> Path:
             errno.EROFS,
             errno.EPERM,
             errno.ENOTDIR,
+            errno.EISDIR,
             errno.EEXIST,
         ):
             raise
         raise _unwritable(path.parent, precision, e) from None
     return path
+
+
+def why_not_whole(path: Path) -> str | None:
+    """Why a cached variant is not what was made, for people; '' where it is, None where there never was one."""
+    if not path.exists() and not _note_of(path).exists():
+        return None
+    try:
+        found = json.loads(_note_of(path).read_text("utf-8"))["file"]
+        size, sha256 = found["bytes"], found["sha256"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return "what was noted of it is gone or damaged"
+    if conversion_of(path) is None:
+        return "what was noted of it is damaged"
+    try:
+        whole = path.stat().st_size == size and hash_file(path).sha256 == sha256
+    except OSError:
+        return "it is gone, and what was noted of it is still there"
+    return "" if whole else "the file has changed since it was made"
 
 
 def _unwritable(folder: Path, precision: str, e: OSError) -> ResultsError:
@@ -90,23 +111,47 @@ def convert(model: ModelInfo, precision: str, calibration: Calibration, out: Pat
         raise BackendUnavailableError(
             f"{precision}: onnxruntime makes the model and is not installed; python -m pip install 'seatrial[cpu]'"
         )
-    from seatrial.precision.closeness import closeness
-    from seatrial.precision.makers import MAKERS, first_feeds
+    from seatrial.precision.makers import MAKERS
 
     try:
-        made = MAKERS[precision](model, out, calibration)
-        run_by, decibels = closeness(model.path, out, precision, first_feeds(calibration))
-        return replace(made, run_by=run_by, sqnr_db=decibels)
+        return _judged(MAKERS[precision](model, out, calibration), model, out, calibration)
     except ModelError as e:
         raise ModelError(e.text, subject=e.subject or model.path) from e
 
 
+def _judged(made: Conversion, model: ModelInfo, out: Path, calibration: Calibration) -> Conversion:
+    """With how near it comes, on pictures that no range was seen on where there are any."""
+    import onnx
+
+    from seatrial.precision.closeness import closeness
+    from seatrial.precision.feeds import CalibrationFeeds, picture_of
+    from seatrial.precision.same import decided_by
+
+    aside = [{name: array.copy() for name, array in given.items()} for given in calibration.aside()]
+    decided = decided_by(onnx.load(str(model.path), load_external_data=False))
+    feeds = aside or [CalibrationFeeds(calibration).first]
+    found = closeness(model.path, out, made.precision, feeds, decided)
+    pictures = count_of(len(aside), "picture")
+    seen = [p for p in map(picture_of, feeds) if p is not None]
+    empty = seen and all(p.min() == p.max() for p in seen)
+    said = "there is nothing on the picture that answers were compared on: how near they are is not known by that"
+    return replace(
+        made,
+        run_by=found.run_by,
+        sqnr_db=found.sqnr_db,
+        equal_share=found.equal_share,
+        unknown=found.unknown,
+        measured_on=f"{pictures} beside those of the ranges" if aside else "the first picture, whose ranges are in it",
+        warnings=(*made.warnings, said) if empty else made.warnings,
+    )
+
+
 def conversion_of(path: Path) -> Conversion | None:
     """What was noted beside a cached variant; None where there is no note."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-        found = json.loads(_note_of(path).read_text("utf-8"))
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = json.loads(_note_of(path).read_text("utf-8"))["conversion"]
         kept = tuple(Kept(**k) for k in found.pop("kept"))
-        return Conversion(**found, kept=kept)
+        return Conversion(**{**found, "kept": kept, "warnings": tuple(found["warnings"])})
     return None
 
 

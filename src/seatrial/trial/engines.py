@@ -24,7 +24,7 @@ from seatrial.model.file import ModelInfo, inspect_model
 from seatrial.model.shapes import batch_input, fixed_shapes
 from seatrial.plan.load import PlanFile
 from seatrial.precision.recipe import Recipe
-from seatrial.trial.conversion import convert_pipeline
+from seatrial.trial.conversion import OwnSettings, convert_pipeline
 
 # Of the tensor cores that have the type.
 _LEAST_CAPABILITY = {"bf16": 80, "fp8": 89}
@@ -170,7 +170,7 @@ def _variant(
     matrix = file.plan.matrix.model_copy(update={"backends": ["onnxruntime-cpu"]})
     file = replace(file, plan=file.plan.model_copy(update={"matrix": matrix}))
     out = folder / f"{model.stem}-{request.precision}.onnx"
-    convert_pipeline(file, pipeline, request.precision, request.recipe, out, allow_code, tell)
+    convert_pipeline(file, pipeline, request.precision, OwnSettings(request.recipe), out, allow_code, tell)
     return inspect_model(out)
 
 
