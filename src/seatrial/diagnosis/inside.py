@@ -21,7 +21,6 @@ from seatrial.warning import Warning
 MOST_IMAGES = 4
 # With less time left a detector's graph is not gone through.
 LEAST_S = 20.0
-NOT_SEARCHED = "inside-not-searched"
 # The reference, the candidate, how many seconds: what was found.
 LookInside = Callable[[PipelineWorkload, PipelineWorkload, float, Tell], InsideOfPlan]
 
@@ -53,5 +52,5 @@ def with_inside(
 
 
 def _without(record: ParityRecord, why: str) -> ParityRecord:
-    found = Warning(NOT_SEARCHED, f"both models were not searched for the node that differs: {why}")
+    found = Warning("inside-not-searched", f"both models were not searched for the node that differs: {why}")
     return record.model_copy(update={"warnings": (*record.warnings, found)})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from seatrial.diagnosis.inside import NOT_SEARCHED, with_inside
+from seatrial.diagnosis.inside import with_inside
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
 from seatrial.diagnosis.tap import workload_of_side
@@ -43,7 +43,7 @@ def explained(
         except SeatrialError as e:
             said = f"why the answers of {name} failed could not be looked into: {e.for_command_line()}"
             warnings.append(Warning("not-explained", said, _CURE))
-    unsearched = [(r, w) for r in found.values() for w in r.warnings if w.code == NOT_SEARCHED]
+    unsearched = [(r, w) for r in found.values() for w in r.warnings if w.code == "inside-not-searched"]
     warnings += [replace(w.of(r.candidate), cure=w.cure or _CURE) for r, w in unsearched]
     warnings += _not_looked_into(cells, decisions, list(found.values()))
     reasons = {record.candidate: words for record in found.values() if (words := _words(record))}
