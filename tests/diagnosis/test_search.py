@@ -48,6 +48,18 @@ def test_nothing_is_given_up_for_what_is_exact_on_some_images_alone(fault, value
     assert (found.best.mutations, found.best.exact) == ((right,), False)
 
 
+@pytest.mark.parametrize(("others", "named"), [(0.05, True), (0.4, True), (0.6, False), (1.0, False)])
+def test_what_holds_of_one_image_alone_is_met_by_chance(others, named):
+    """Two images differ a hundred times as much as the others, as where two ranks are flipped, and a mistake gives these."""
+    numbers = Numbers()
+    numbers.end, numbers.stages = RESULTS, (RESULTS,)
+    numbers.compared = lambda way, i: Compared((100.0 if i in (0, 1) else 1.0) * way(i), way(i) == 0)
+    numbers.distance = lambda way, i: numbers.compared(way, i).distance
+    s = Search(numbers, lambda _i: 1.0, range(12), (), lambda: True)
+    found = s.find([mistake("right", lambda i: 0.01 if i in (0, 1) else others)], ())
+    assert (found.best is not None) == named
+
+
 @pytest.mark.parametrize(("count", "again"), [(1, 1), (2, 1), (5, 3), (7, 4), (8, 0), (20, 0)])
 def test_how_many_images_a_mistake_was_found_on_that_confirm_it(count, again):
     s = search(range(count), range(100, 104))

@@ -23,6 +23,7 @@ class Explanation:
     exact: bool
     images: int
     again: int = 0
+    left_of_others: float = 0.0
 
     @property
     def explained(self) -> float:
