@@ -6,7 +6,7 @@ from seatrial.cells.matrix import Cell
 from seatrial.cells.model_checks import check_models
 from seatrial.cells.preflight import preflight
 from seatrial.cells.prepare import models_to_make, prepare_variants
-from seatrial.cells.variant import LEAST_IMAGES, MOST_COMPARED, _chosen
+from seatrial.cells.variant import MOST_COMPARED, _chosen
 from seatrial.cells.watch import Watcher
 from seatrial.demo import PLAN
 from seatrial.history.run_folder import new_run
@@ -44,17 +44,12 @@ def test_a_variant_that_was_damaged_is_made_anew_and_said_to_be(plan, tmp_path):
 
 @pytest.mark.parametrize("images", [1, 2, 8, 9, 10, 12, 32, 64, 65, 1000])
 @pytest.mark.parametrize("most", [1, 4, 64])
-def test_ranges_and_figures_are_of_other_pictures_where_there_are_enough(images, most):
-    seen, beside = _chosen(images, most)
-    assert not {*seen} & {*beside}
-    assert {*seen, *beside} <= {*range(images)}
-    assert 1 <= len(seen) <= most
-    assert len(beside) <= MOST_COMPARED
-    if most == 64:
-        assert len(seen) >= min(images, LEAST_IMAGES)
-        assert len(beside) == min(MOST_COMPARED, max(0, images - LEAST_IMAGES))
-    if images > most:
-        assert beside
+def test_ranges_are_of_as_many_as_may_be_and_figures_of_others_where_there_are_any(images, most):
+    seen, compared = _chosen(images, most)
+    assert len({*seen}) == len(seen) == min(images, most)
+    assert {*seen, *compared} <= {*range(images)}
+    assert len({*compared}) == len(compared) == min(MOST_COMPARED, images - len(seen) or images)
+    assert bool({*seen} & {*compared}) == (images <= most)
 
 
 @pytest.mark.parametrize(

@@ -292,18 +292,20 @@ def test_pictures_with_nothing_on_them_tell_no_range(tmp_path, precision):
 def test_few_pictures_are_said_to_be_few(tmp_path, precision):
     nodes = [CONV, helper.make_node("Relu", ["c"], ["y"])]
     found = made_of(nodes, WEIGHTS, PICTURES, precision, tmp_path)
-    assert found.measured_on == "the first picture, whose ranges are in it"
+    assert found.measured_on == "1 picture that gave ranges too"
     said = f"{precision} ranges are seen on 3 pictures, and what others bring is not known: name 8 or more"
     assert found.warnings == (() if precision == "bf16" else (said,))
     assert not made_of(nodes, WEIGHTS, PICTURES * 3, precision, tmp_path).warnings
 
 
-def test_answers_are_compared_on_pictures_beside_the_ranges_and_the_worst_counts(tmp_path):
+def test_answers_are_compared_on_other_pictures_and_the_worst_counts(tmp_path):
     nodes = [CONV, helper.make_node("Relu", ["c"], ["y"])]
     bright = [{"x": 40 * p["x"]} for p in PICTURES]
     own = made_of(nodes, WEIGHTS, PICTURES, "int8", tmp_path)
-    other = made_of(nodes, WEIGHTS, PICTURES, "int8", tmp_path, aside=lambda: iter([PICTURES[0], *bright]))
-    assert other.measured_on == "4 pictures beside those of the ranges"
+    other = made_of(
+        nodes, WEIGHTS, PICTURES, "int8", tmp_path, compared=lambda: iter([PICTURES[0], *bright]), apart=True
+    )
+    assert other.measured_on == "4 pictures that no range was seen on"
     assert other.sqnr_db["y"] < 5 < 25 < own.sqnr_db["y"]
 
 

@@ -73,12 +73,14 @@ def test_a_converted_model_loads_and_agrees_within_its_measured_floor(export, tm
     info = inspect_model(export(name))
     feeds = list(feeds_of(info, name))
     out = tmp_path / "made.onnx"
-    made = convert(info, precision, Calibration(lambda: iter(feeds[:8]), "", aside=lambda: iter(feeds[8:])), out)
+    made = convert(
+        info, precision, Calibration(lambda: iter(feeds[:8]), "", compared=lambda: iter(feeds[8:]), apart=True), out
+    )
     onnx.checker.check_model(str(out), full_check=True)
     if precision not in ("bf16", "fp8"):
         ort.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     assert made.run_by == ("openvino" if precision in ("bf16", "fp8") else "onnxruntime")
-    assert made.measured_on == "4 pictures beside those of the ranges"
+    assert made.measured_on == "4 pictures that no range was seen on"
     assert not made.unknown
     assert made.nodes > 10
     assert min(made.sqnr_db.values()) > FLOORS_DB[name][precision] - MARGIN_DB, dict(made.sqnr_db)

@@ -1,15 +1,18 @@
 """Which configuration a trial's end names, what that costs, and the plot of accuracy against speed."""
 
+import re
+
 import numpy as np
 import pytest
 import records
 from records import measured
 from svg import texts
 
-from seatrial.history.records import Accuracy, Decision, ParityResult, TensorDifference
+from seatrial.history.records import Accuracy, Decision, NoiseFloor, ParityResult, TensorDifference
 from seatrial.report.choice import choice_said, fastest_that_passes, unbeaten
 from seatrial.report.rightness import rightness_of
 from seatrial.report.tradeoff_plot import MARKS, tradeoff
+from seatrial.stages import END_TO_END
 
 
 def cell(pipeline="new", precision="fp32", seconds=0.01, value=None, metric="mAP", batch=1, across=True, **fields):
@@ -50,10 +53,33 @@ OLD = cell("old", "int8", 0.001, 0.7, across=False)
 def test_the_fastest_of_those_that_pass_is_named_with_its_cost():
     said = choice_said(record([FP32, INT8, FP16, OLD], failing={FP16.id}))
     assert said == (
-        "fastest that passes every check: new · onnxruntime-cpu int8 b1 t1, 10.0 ms an image; mAP 0.790, 1.0 points worse than its fp32"
+        "fastest that passes every check: new · onnxruntime-cpu int8 b1 t1, 10.0 ms an image; mAP 0.790 on 100 images, 1.0 points worse than its fp32"
     )
     assert "as its fp32" in choice_said(record([FP32, FP16]))
-    assert choice_said(record([FP32])).endswith("20.0 ms an image; mAP 0.800")
+    assert choice_said(record([FP32])).endswith("20.0 ms an image; mAP 0.800 on 100 images")
+
+
+@pytest.mark.parametrize(
+    ("floor", "said"), [(0.0, ""), (0.9, ""), (1.1, "; another that passes is within"), (4.0, "; 2 others")]
+)
+def test_what_the_noise_does_not_tell_apart_is_said(floor, said):
+    noise = NoiseFloor(cell=FP32.id, first=measured(0.02), again=measured(0.02), shares={END_TO_END: floor})
+    found = choice_said(
+        record([FP32, INT8, cell(precision="bf16", seconds=0.04)]).model_copy(update={"noise_floor": noise})
+    )
+    assert "int8" in found
+    assert ("within this machine's noise" in found) == bool(said)
+    assert said in found
+
+
+def test_the_plot_has_hollow_marks_for_what_ran_in_another_precision_and_no_tick_above_the_most():
+    ran = cell(value=1.0, precision="fp16")
+    ran = ran.model_copy(update={"measurement": ran.measurement.model_copy(update={"computed_in": {"fp32": 3}})})
+    assert ran.ran_in == "ran in fp32"
+    told = texts(tradeoff([ran, cell(value=1.0, seconds=0.02)], ["new"]))
+    assert "ran in another, or not told" in told
+    assert max(float(t) for t in told if re.fullmatch(r"[01]\.?\d*", t)) == 1.0
+    assert "ran in another, or not told" not in texts(tradeoff([FP32, INT8], ["new"]))
 
 
 def test_the_reference_is_no_candidate():
@@ -92,12 +118,20 @@ def test_what_no_budget_judges_is_not_named_and_is_counted():
     parity = [decision("parity tensors", four), decision("cells run", eight).model_copy(update={"limit": None})]
     found = judged([FP32, four, eight], one, *parity)
     assert fastest_that_passes(found).cell.id == FP32.id
-    assert choice_said(found).endswith("; 2 faster configurations are left out, whose latency no budget judges")
+    assert choice_said(found).endswith("; 2 faster configurations are left out, whose speed no budget judges")
     failing = judged([FP32, four], one.model_copy(update={"verdict": "FAIL"}))
     assert choice_said(failing) == (
-        "no configuration passes every budget: none is to be deployed by this trial; 1 configuration is left out, whose latency "
+        "no configuration passes every budget: none is to be deployed by this trial; 1 configuration is left out, whose speed "
         "no budget judges"
     )
+
+
+def test_a_plan_that_asks_for_latency_at_one_batch_and_throughput_at_another_names_either():
+    """As the demo's does."""
+    four = cell(seconds=0.03, batch=4)
+    found = judged([FP32, four], decision("latency p50 batch=1", FP32), decision("throughput batch=4", four))
+    assert fastest_that_passes(found).cell.id == four.id
+    assert "left out" not in choice_said(found)
 
 
 def test_each_metric_that_has_a_budget_must_have_been_judged():

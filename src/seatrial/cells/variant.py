@@ -15,8 +15,8 @@ from seatrial.jobs.opened import build, image_bytes
 from seatrial.jobs.workload import STRICT, PipelineWorkload
 
 Feeds = dict[str, npt.NDArray[Any]]
-# Answers are compared on so many pictures, each run by both models; ranges want at least so many.
-MOST_COMPARED, LEAST_IMAGES = 4, 8
+# Answers are compared on so many pictures, each run by both models.
+MOST_COMPARED = 4
 
 
 @dataclass(frozen=True, config=STRICT, kw_only=True)
@@ -42,7 +42,7 @@ def make_variant(task: VariantTask, _folder: Path, tell: Tell) -> VariantAnswer:
     pipeline = build(w)
     data = image_bytes(w)
     # Spread over the whole set: neighbours in a folder often look alike.
-    chosen, beside = _chosen(len(data), settings.images)
+    chosen, compared = _chosen(len(data), settings.images)
 
     def feeds(indices: Sequence[int] = chosen, step: str = f"calibrating {w.precision}") -> Iterator[Feeds]:
         for count, index in enumerate(indices):
@@ -58,21 +58,23 @@ def make_variant(task: VariantTask, _folder: Path, tell: Tell) -> VariantAnswer:
         task.calibration_digest,
         settings.calibration,
         recipe,
-        lambda: feeds(beside, f"comparing {w.precision} with fp32"),
+        lambda: feeds(compared, f"comparing {w.precision} with fp32"),
+        apart=not set(chosen) & set(compared),
     )
     return VariantAnswer(str(variant(w.model_info, w.precision, calibration)))
 
 
 def _chosen(images: int, most: int) -> tuple[list[int], list[int]]:
-    """Places of the images that ranges are seen on, spread over all, and of those that answers are compared on.
+    """Places of the images that ranges are seen on, and of those that answers are compared on, each spread over all.
 
-    Of these a few are kept back, unless the others would be too few to see ranges on.
+    Others where there are any; none is kept back for it: a trial judges the answers on every image, by ranges of all that it
+    may use.
     """
-    kept_back = min(MOST_COMPARED, images - LEAST_IMAGES) if images > LEAST_IMAGES else 0
-    seen = np.unique(np.linspace(0, images - 1, max(1, min(images - kept_back, most))).astype(int))
+    seen = np.linspace(0, images - 1, min(images, most)).astype(int)
     others = np.setdiff1d(np.arange(images), seen)
-    spread = np.linspace(0, len(others) - 1, min(len(others), MOST_COMPARED)).astype(int)
-    return seen.tolist(), others[spread].tolist()
+    among = others if len(others) else seen
+    spread = np.linspace(0, len(among) - 1, min(len(among), MOST_COMPARED)).astype(int)
+    return seen.tolist(), among[spread].tolist()
 
 
 JOB = Job("seatrial.cells.variant", VariantTask, VariantAnswer, make_variant, timed=False)

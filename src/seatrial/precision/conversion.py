@@ -19,15 +19,16 @@ Feeds = Mapping[str, npt.NDArray[Any]]
 class Calibration:
     """Inputs as the pipeline's own preprocessing makes them, and a digest of whatever they depend on.
 
-    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32. aside: inputs that are not among `feeds`, for
-    how near the answers are; without them it is told on the first of `feeds`.
+    method: minmax, entropy or percentile, for int8. recipe: what stays in fp32. compared: inputs to tell on how near the
+    answers are, without which it is told on the first of `feeds`; apart: whether none of them is among `feeds`.
     """
 
     feeds: Callable[[], Iterator[Feeds]]
     digest: str
     method: str = "minmax"
     recipe: Recipe = field(default_factory=Recipe)
-    aside: Callable[[], Iterator[Feeds]] = lambda: iter(())
+    compared: Callable[[], Iterator[Feeds]] = lambda: iter(())
+    apart: bool = False
 
 
 @dataclass(frozen=True)

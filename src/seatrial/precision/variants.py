@@ -120,18 +120,19 @@ def convert(model: ModelInfo, precision: str, calibration: Calibration, out: Pat
 
 
 def _judged(made: Conversion, model: ModelInfo, out: Path, calibration: Calibration) -> Conversion:
-    """With how near it comes, on pictures that no range was seen on where there are any."""
+    """With how near it comes."""
     import onnx
 
     from seatrial.precision.closeness import closeness
     from seatrial.precision.feeds import CalibrationFeeds, picture_of
     from seatrial.precision.same import decided_by
 
-    aside = [{name: array.copy() for name, array in given.items()} for given in calibration.aside()]
+    given = [{name: array.copy() for name, array in each.items()} for each in calibration.compared()]
     decided = decided_by(onnx.load(str(model.path), load_external_data=False))
-    feeds = aside or [CalibrationFeeds(calibration).first]
+    feeds = given or [CalibrationFeeds(calibration).first]
     found = closeness(model.path, out, made.precision, feeds, decided)
-    pictures = count_of(len(aside), "picture")
+    pictures = count_of(len(feeds), "picture")
+    which = "no range was seen on" if given and calibration.apart else "gave ranges too"
     seen = [p for p in map(picture_of, feeds) if p is not None]
     empty = seen and all(p.min() == p.max() for p in seen)
     said = "there is nothing on the picture that answers were compared on: how near they are is not known by that"
@@ -141,7 +142,7 @@ def _judged(made: Conversion, model: ModelInfo, out: Path, calibration: Calibrat
         sqnr_db=found.sqnr_db,
         equal_share=found.equal_share,
         unknown=found.unknown,
-        measured_on=f"{pictures} beside those of the ranges" if aside else "the first picture, whose ranges are in it",
+        measured_on=f"{pictures} that {which}",
         warnings=(*made.warnings, said) if empty else made.warnings,
     )
 

@@ -16,6 +16,7 @@ from seatrial.units import format_seconds
 
 # Metrics of which less is better.
 ERRORS = ("AbsRel", "RMSE")
+SPEED = ("latency", "throughput")
 # Budgets on how right the answers are, beside drops.
 RIGHTNESS = ("accuracy", "agreement", "abs_rel", "rmse")
 
@@ -66,8 +67,8 @@ def choice_said(record: Record) -> str:
     each = format_seconds(seconds_an_image(cell))
     said = f"fastest that passes every check: {cell.pipeline} · {cell.configuration}, {each} an image"
     value = metric_of(cell)
-    if value is not None and cell.accuracy is not None:
-        said += f"; {cell.accuracy.metric} {value:.3f}"
+    if value is not None and cell.accuracy is not None and cell.accuracy.value is not None:
+        said += f"; {cell.accuracy.metric} {value:.3f} on {count_of(cell.accuracy.value.n, 'image')}"
     if found.lost is not None:
         points = abs(found.lost) * 100
         how = (
@@ -76,7 +77,18 @@ def choice_said(record: Record) -> str:
             else f"{points:.1f} points {'worse' if found.lost > 0 else 'better'} than its fp32"
         )
         said += f", {how}"
+    if near := _as_fast(record, cell):
+        are, within = ("is", "another that passes") if near == 1 else ("are", f"{near} others that pass")
+        said += f"; {within} {are} within this machine's noise of it: seatrial compare tells them apart"
     return said + _left_out(record, found.unjudged, "faster ")
+
+
+def _as_fast(record: Record, best: CellRecord) -> int:
+    """How many others that pass every check the noise floor of the median does not tell from it."""
+    floor = record.noise_floor.shares.get(END_TO_END, 0.0) if record.noise_floor else 0.0
+    most = seconds_an_image(best) * (1 + floor)
+    passing = [c for c in _failing_nothing(record) if not _lacks(record, c)]
+    return sum(c.id != best.id and seconds_an_image(c) <= most for c in passing)
 
 
 def _left_out(record: Record, cells: Sequence[CellRecord], how: str = "") -> str:
@@ -112,9 +124,12 @@ def _budgeted(decision: Decision) -> bool:
 
 
 def _metric(decision: Decision) -> str:
-    """'accuracy' for all that judges how right the answers are: with one of them a cell is judged by that."""
+    """'accuracy' for all that judges how right the answers are, 'speed' for latency and throughput, of which plans ask the one
+    at a batch of 1 and the other at a large one: with one of them a cell is judged by that."""
     first = decision.check.split()[0]
-    return "accuracy" if first in RIGHTNESS or first.endswith("_drop") else first
+    if first in RIGHTNESS or first.endswith("_drop"):
+        return "accuracy"
+    return "speed" if first in SPEED else first
 
 
 def _candidates(record: Record) -> list[CellRecord]:

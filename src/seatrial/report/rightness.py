@@ -15,12 +15,14 @@ from seatrial.report.choice import ERRORS, metric_of
 @dataclass(frozen=True)
 class Rightness:
     """label: what the numbers are. values: by the cell's id. exact: the value that stands for no difference at all, above all
-    others; None where the numbers say that by themselves. less_is_better: of the task's own errors."""
+    others; None where the numbers say that by themselves. less_is_better: of the task's own errors. most: what none can be more
+    than; None where there is no such number."""
 
     label: str
     values: Mapping[str, float]
     exact: float | None = None
     less_is_better: bool = False
+    most: float | None = None
 
     def goodness(self, cell: CellRecord) -> float:
         value = self.values[cell.id]
@@ -39,7 +41,7 @@ def _by_metric(cells: Sequence[CellRecord]) -> Rightness | None:
     if len(found) < 2 or len(metrics) != 1:
         return None
     (metric,) = metrics
-    return Rightness(metric, found, less_is_better=metric in ERRORS)
+    return Rightness(metric, found, less_is_better=metric in ERRORS, most=None if metric in ERRORS else 1.0)
 
 
 def _by_agreement(cells: Sequence[CellRecord]) -> Rightness | None:
@@ -47,7 +49,7 @@ def _by_agreement(cells: Sequence[CellRecord]) -> Rightness | None:
     if min(found.values(), default=1.0) == 1.0:
         return None
     found |= dict.fromkeys(_references(cells, found), 1.0)
-    return Rightness("share of results that are the reference's", found) if len(found) > 1 else None
+    return Rightness("share of results that are the reference's", found, most=1.0) if len(found) > 1 else None
 
 
 def _by_noise(cells: Sequence[CellRecord]) -> Rightness | None:

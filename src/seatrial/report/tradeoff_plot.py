@@ -6,6 +6,7 @@ Not for: which is deployed (choice.py).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from seatrial.history.records import CellRecord
 from seatrial.report.choice import seconds_an_image, unbeaten
@@ -16,9 +17,12 @@ from seatrial.report.ticks import in_figures, in_seconds, limits, scale
 # By precision; in a colour by pipeline.
 MARKS = {"fp32": "o", "fp16": "s", "bf16": "D", "int8": "^", "int8-u8": "v", "fp8": "P"}
 
+_HOLLOW: dict[str, Any] = {"markerfacecolor": "none", "markeredgewidth": 1.4}
+
 
 def tradeoff(cells: Sequence[CellRecord], pipelines: Sequence[str]) -> str:
-    """'' where fewer than two cells have a figure of one kind. Labelled are those that no other one beats."""
+    """'' where fewer than two cells have a figure of one kind. Labelled are those that no other one beats; hollow those that
+    did not run in the precision that they were asked for."""
     from matplotlib.lines import Line2D
 
     right = rightness_of([c for c in cells if c.status == "ok"])
@@ -30,7 +34,7 @@ def tradeoff(cells: Sequence[CellRecord], pipelines: Sequence[str]) -> str:
     for cell in shown:
         axes.plot(
             seconds_an_image(cell), right.values[cell.id], MARKS.get(cell.precision, "X"), color=colours[cell.pipeline],
-            markersize=8, alpha=0.75, markeredgewidth=0,
+            markersize=8, alpha=0.75, **(_HOLLOW if cell.ran_in else {"markeredgewidth": 0}),
         )  # fmt: skip
     front = unbeaten(shown, right.goodness)
     axes.plot(
@@ -53,12 +57,18 @@ def tradeoff(cells: Sequence[CellRecord], pipelines: Sequence[str]) -> str:
     low, high = limits([seconds_an_image(c) for c in shown], log=True)
     # Room for the last one's words.
     scale(axes, "x", (low, high * (high / low) ** 0.3), in_seconds, log=True)
-    scale(axes, "y", limits(right.values.values(), pad=0.15), in_figures)
+    low, high = limits(right.values.values(), pad=0.15)
+    scale(axes, "y", (low, high if right.most is None else min(high, right.most)), in_figures)
+    # Room for the marks of those that have the most, where no tick is.
+    axes.set_ylim(low, high)
     axes.set_xlabel("median latency an image, end to end", color=INK, fontsize=9)
     axes.set_ylabel(right.label, color=INK, fontsize=9)
     drawn = [p for p in MARKS if any(c.precision == p for c in shown)]
     there = [n for n in pipelines if any(c.pipeline == n for c in shown)]
     dots = [Line2D([], [], color=colours[n], marker="o", linestyle="none", label=n) for n in there]
     marks = [Line2D([], [], color=INK, marker=MARKS[p], linestyle="none", label=p) for p in drawn]
+    if any(c.ran_in for c in shown):
+        what = "ran in another, or not told"
+        marks.append(Line2D([], [], color=INK, marker="o", linestyle="none", label=what, **_HOLLOW))
     legend(figure, [*dots, *marks])
     return svg_of(figure, "tradeoff")
