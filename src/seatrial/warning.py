@@ -94,7 +94,7 @@ CODES = {
     "enlarged-images": "preprocessing enlarges an image many times",
     # Plan and models.
     "check-marks": "lines of the plan are still marked CHECK",
-    "int8-form": "a plan names int8, which once was what int8-u8 is, and not int8-u8",
+    "integer-form": "a plan names int8, which once was what int8-u8 is, and not int8-u8",
     "conversion": "what a model in another precision was made on says little of it",
     "made-anew": "a model of the cache was damaged, and was made once more",
     "reduced-weights": "a model's file is not fp32, and its fp32 cells run it as it is",

@@ -59,5 +59,5 @@ def test_ranges_are_of_as_many_as_may_be_and_figures_of_others_where_there_are_a
 def test_a_plan_that_says_int8_alone_is_told_once_which_one_it_is(precisions, told):
     text = PLAN.read_text().replace("precisions: [fp32, int8-u8]", f"precisions: [{precisions}]")
     found = check_models(plan_in_memory(text, PLAN.with_name("trial.yaml (in memory)"), {}))[2]
-    assert [w.code for w in found].count("int8-form") == told
+    assert [w.code for w in found].count("integer-form") == told
     assert load_plan(PLAN).plan.matrix.precisions == ["fp32", "int8-u8"]

@@ -7,7 +7,7 @@ from onnx import helper
 from pooled_models import pooled, saved, weights
 
 from seatrial.demo import PLAN
-from seatrial.diagnosis.calibration import quantised_plainly
+from seatrial.diagnosis.recalibration import quantised_plainly
 from seatrial.history.records.diagnosis import ParityRecord
 
 TEXT = f"""version: 1

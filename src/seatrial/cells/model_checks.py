@@ -73,7 +73,7 @@ def _int8_alone(plan: PlanFile) -> list[Warning]:
     if "int8" not in precisions or "int8-u8" in precisions:
         return []
     said = "int8 is the signed, symmetric form, which TensorRT takes; what int8 once was, and CPUs run fast, is int8-u8"
-    return [Warning("int8-form", said, "name int8-u8 too, or instead")]
+    return [Warning("integer-form", said, "name int8-u8 too, or instead")]
 
 
 def _twins(plan: PlanFile, infos: dict[str, ModelInfo]) -> list[Warning]:
