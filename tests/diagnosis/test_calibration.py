@@ -17,7 +17,7 @@ from seatrial.diagnosis.calibration import (
     range_wrong,
 )
 from seatrial.diagnosis.diagnose import compare
-from seatrial.diagnosis.recalibration import Recalibration, quantised_plainly, sets_of
+from seatrial.diagnosis.recalibration import quantised_plainly, sets_of
 
 RNG = np.random.default_rng(2)
 
@@ -150,47 +150,3 @@ def test_images_that_nobody_can_guess(tmp_path, change, chosen):
 @pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11), (5,)])
 def test_right_values_of_other_images_are_not_accused(tmp_path, chosen):
     assert said_of(tmp_path, lambda x: x, chosen) is None
-
-
-class Numbers:
-    """A stretch whose candidate and calibrations have one number an image: the candidate's is 1, the reference's 0."""
-
-    end = "outputs"
-
-    def distance(self, way, image):
-        return abs(way - 1.0)
-
-    def made(self, way, image):
-        return At([np.array([way, way + 2.0])], None)
-
-
-def of_family(wrong, right, other=(9.0, 9.0, 9.0)):
-    """wrong, right, other: the number of each calibration."""
-    part = SimpleNamespace(stretch=Numbers(), differing=range(8), distances=[1.0] * 8, found=None)
-    again = Recalibration(part, None, [], 0.0)
-    known = [
-        again._member(what, None, (None, False), v)
-        for what, vs in (("dark", wrong), ("", right), ("noise", other))
-        for v in vs
-    ]
-    return again._of_family(min(known, key=again._of_choice), known)
-
-
-@pytest.mark.parametrize(
-    ("wrong", "right", "named"),
-    [
-        pytest.param((0.8, 1.3, 0.5), (0.0, 0.1, 0.05), True, id="as near as its members are to each other"),
-        pytest.param((0.8, 0.81, 0.79), (0.0, 0.1, 0.05), False, id="no member: these are all alike, and it is not"),
-        pytest.param((0.8, 1.3, 0.5), (0.0, 0.1, 0.5), False, id="right values come near on one set"),
-        pytest.param((0.6, 1.5, 0.1), (0.0, 0.1, 0.05), False, id="most of a third stays"),
-        pytest.param((0.8, 1.3), (0.0, 0.1, 0.05), False, id="too few sets to know the family"),
-        pytest.param((0.5, 0.4, 0.1), (0.9, 1.2, 0.7), False, id="right values are nearest"),
-    ],
-)
-def test_one_of_a_family(wrong, right, named):
-    found = of_family(wrong, right)
-    assert (found is not None) == named
-    if named:
-        assert (found.fault, found.what) == ("calibration", "dark")
-        assert "the reference leaves 20% of the difference" in found.evidence
-        assert of_family(wrong, right, other=(0.7, 0.75, 0.8)).what == "was calibrated on other values than it is fed"

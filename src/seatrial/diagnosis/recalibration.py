@@ -1,8 +1,7 @@
 """The reference's fp32 model in int8 once more, calibrated on wrong values, until it gives what an int8 candidate gave.
 
 For: recorded outputs of eight bits that nothing else explains. Which images calibrated the candidate nobody knows, so that
-several sets are tried; and where none is the one, whether the candidate is one of a family: as near to what one mistake makes
-of other sets as these are to each other, and far from what right values make. Not for: a file's own scales (calibration.py).
+several sets are tried. Not for: a file's own scales (calibration.py).
 """
 
 from __future__ import annotations
@@ -20,11 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.diagnose import Part
-from seatrial.diagnosis.distance import distance
 from seatrial.diagnosis.search import LEAST_EXPLAINED, RUNNER_UP_FACTOR
 from seatrial.diagnosis.stages import OUTPUTS
 from seatrial.diagnosis.way import Feeds, Run, Way
-from seatrial.errors import ModelError, SeatrialError, count_of
+from seatrial.errors import ModelError, SeatrialError
 from seatrial.history.records.diagnosis import Diagnosis
 from seatrial.pipeline.build import preprocess_kernel
 from seatrial.plan import pipelines
@@ -40,18 +38,14 @@ MOST_CALIBRATING = 96
 # So many calibrate, as many as people take.
 FEW, MANY = 8, 32
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-# Values of an output that tell how far two calibrations are from each other.
-SAMPLED = 50_000
 # Where two mistakes with the values come as near.
 UNTOLD = "was calibrated on other values than it is fed"
 # What leaves so little is not to be bettered.
 NEAR = (1 - LEAST_EXPLAINED) / RUNNER_UP_FACTOR
+# On so many sets right values must have been tried, and be farther, before what is only near is named.
+LEAST_RIGHT = 3
 # Whichever way it was quantised, the same calibration is recognised; which way fits best is tried once that is known.
 RECIPES: tuple[Recipe, ...] = ((("Conv",), False), (PRODUCTS, True), (None, False))
-# Of a family: sets that have to be tried to know how far its members lie from each other; what a member may leave, less than
-# a third; and how much farther what right values make must be. Sets of pictures move a family's members by a fifth of the
-# difference (measured on a classifier), and right values leave four fifths and more of it.
-LEAST_MEMBERS, FAMILY_LEFT, FAMILY_FACTOR = 3, 0.3, 3.0
 
 
 def sets_of(count: int) -> list[Sequence[int]]:
@@ -70,15 +64,13 @@ def sets_of(count: int) -> list[Sequence[int]]:
 
 
 @dataclass(frozen=True, eq=False)
-class _Member:
-    """One calibration: what was done to the values, '' of the right ones. apart: how far from the candidate each image then is;
-    sample: of its outputs so many values as are enough to know how far two calibrations are from each other."""
+class _Calibrated:
+    """One calibration: what was done to the values, '' of the right ones. apart: how far from the candidate each image is."""
 
     what: str
     change: Callable[[Array], Array]
     recipe: Recipe
     apart: dict[int, float]
-    sample: dict[int, list[Array]]
 
 
 def changes(spec: pipelines.Pipeline) -> dict[str, Callable[[Array], Array]]:
@@ -119,7 +111,7 @@ class Recalibration:
         self._near = [1 - e.explained for e in (part.found.near if part.found else ())]
 
     def found(self) -> Diagnosis | None:
-        """Each mistake on the first images; the nearest two by other recipes; then these and the right values on other sets."""
+        """Each mistake on the first images; the nearest two by other recipes; then the right values and these on other sets."""
         first, *others = sets_of(len(self._tensors))
         known = list(self._each("", _as_it_is, RECIPES[:1], [first]))
         if not known:
@@ -131,49 +123,31 @@ class Recalibration:
         nearest = sorted((m for m in known if m.what), key=self._of_choice)[:2]
         for m in nearest:
             known += self._each(m.what, m.change, RECIPES[1:], [first])
+        if not nearest:
+            return None
         recipe = min((m for m in known if m.what), key=self._of_choice).recipe
-        for m in (*nearest, known[0]):
+        for m in (known[0], *nearest):
             sets = others if recipe == RECIPES[0] or m.what else [first, *others]
             known += self._each(m.what, m.change, [recipe], sets)
         best = min(known, key=self._of_choice)
-        return self._named(best, known) or self._of_family(best, [m for m in known if m.recipe == recipe])
+        return self._named(best, known)
 
-    def _named(self, best: _Member, known: Sequence[_Member]) -> Diagnosis | None:
+    def _named(self, best: _Calibrated, known: Sequence[_Calibrated]) -> Diagnosis | None:
         """By the usual rule, on images that it was not chosen by. Int8 that was calibrated as it should be is not the reference
         either."""
         left = self._left(best, self._confirmed_by)
         right = [self._left(m, self._confirmed_by) for m in known if not m.what]
         if not best.what or 1 - left < LEAST_EXPLAINED or min([*right, *self._near]) < RUNNER_UP_FACTOR * left:
             return None
-        # What leaves more may be another mistake with the values, on images that were not tried.
-        return self._diagnosis(best.what if left <= NEAR else UNTOLD, left)
-
-    def _of_family(self, best: _Member, known: Sequence[_Member]) -> Diagnosis | None:
-        members = [m for m in known if m.what == best.what]
-        right = [self._left(m, self._confirmed_by) for m in known if not m.what]
-        if not best.what or min(len(members), len(right)) < LEAST_MEMBERS:
+        # What leaves more may be another mistake with the values, on images that were not tried; or none, on such.
+        if left > NEAR and len(right) < min(LEAST_RIGHT, len(sets_of(len(self._tensors)))):
             return None
-        left = min(self._left(m, self._confirmed_by) for m in members)
-        # As far as the one of them that lies farthest: each of them would be known for a member.
-        apart = max(self._nearest(m, members) for m in members)
-        if left > min(apart, FAMILY_LEFT) or min([*right, *self._near]) < FAMILY_FACTOR * left:
-            return None
-        evidence = (
-            f"calibrated so on {count_of(len(members), 'set')} of these images the reference leaves {left:.0%} of the "
-            f"difference, and these lie up to {apart:.0%} of it from the nearest other; on right values it leaves "
-            f"{min(right):.0%} and more"
-        )
-        rivals = [self._left(m, self._confirmed_by) for m in known if m.what not in ("", best.what)]
-        return self._diagnosis(best.what if min(rivals, default=0) >= FAMILY_FACTOR * left else UNTOLD, left, evidence)
-
-    def _diagnosis(self, what: str, left: float, evidence: str = "") -> Diagnosis:
         return Diagnosis(
             fault="calibration",
-            what=what,
+            what=best.what if left <= NEAR else UNTOLD,
             stage=OUTPUTS,
             explained=round(1 - left, 6),
             confirmed=len(self._confirmed_by),
-            evidence=evidence,
         )
 
     @cached_property
@@ -182,7 +156,7 @@ class Recalibration:
 
     def _each(
         self, what: str, change: Callable[[Array], Array], recipes: Sequence[Recipe], sets: Sequence[Sequence[int]]
-    ) -> Iterator[_Member]:
+    ) -> Iterator[_Calibrated]:
         """Nothing more once time is up."""
         for recipe in recipes:
             for images in sets:
@@ -190,29 +164,20 @@ class Recalibration:
                     return
                 try:
                     run = self._recalibrated([change(self._tensors[i]).astype(np.float32) for i in images], recipe)
-                    yield self._member(what, change, recipe, self._way.with_run(run))
+                    yield self._calibrated(what, change, recipe, self._way.with_run(run))
                 except (SeatrialError, ValueError):
                     continue  # a model that cannot be quantised so was not quantised so
 
-    def _member(self, what: str, change: Callable[[Array], Array], recipe: Recipe, way: Way) -> _Member:
-        stretch, images = self._part.stretch, (*self._chosen_by, *self._confirmed_by)
-        apart = {i: stretch.distance(way, i) for i in images}
-        sample = {i: [np.array(_sampled(o)) for o in stretch.made(way, i).value] for i in self._confirmed_by}
-        return _Member(what, change, recipe, apart, sample)
+    def _calibrated(self, what: str, change: Callable[[Array], Array], recipe: Recipe, way: Way) -> _Calibrated:
+        images = (*self._chosen_by, *self._confirmed_by)
+        return _Calibrated(what, change, recipe, {i: self._part.stretch.distance(way, i) for i in images})
 
-    def _of_choice(self, member: _Member) -> float:
-        return self._left(member, self._chosen_by)
+    def _of_choice(self, calibrated: _Calibrated) -> float:
+        return self._left(calibrated, self._chosen_by)
 
-    def _left(self, member: _Member, images: Sequence[int]) -> float:
+    def _left(self, calibrated: _Calibrated, images: Sequence[int]) -> float:
         """Share of the difference that stays."""
-        return sum(member.apart[i] for i in images) / self._whole(images)
-
-    def _nearest(self, member: _Member, members: Sequence[_Member]) -> float:
-        """How far the nearest other member lies, in shares of the candidate's difference."""
-        images = self._confirmed_by
-        return min(
-            sum(distance(OUTPUTS, m.sample[i], member.sample[i]) for i in images) for m in members if m is not member
-        ) / self._whole(images)
+        return sum(calibrated.apart[i] for i in images) / self._whole(images)
 
     def _whole(self, images: Sequence[int]) -> float:
         return sum(self._part.distances[i] for i in images) or 1.0
@@ -230,10 +195,6 @@ class Recalibration:
                 yield out
 
         return subject.open(file, subject.batch)
-
-
-def _sampled(values: Array) -> Array:
-    return values.ravel()[:: -(-values.size // SAMPLED) or 1]
 
 
 def _as_it_is(tensor: Array) -> Array:
