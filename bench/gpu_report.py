@@ -215,6 +215,9 @@ def main() -> int:
     parser.add_argument("--steps", default="", help=f"of {', '.join(s.name for s in STEPS)}; all")
     parser.add_argument("--copy-mib", type=int, default=256, help="size of the copies whose bandwidth is told")
     parser.add_argument("--requests", type=int, default=200, help="requests behind each latency")
+    parser.add_argument(
+        "--lock-clocks", action="store_true", help="try to hold them; lets go of another's lock behind it"
+    )
     given = parser.parse_args()
     asked = [name.strip() for name in given.steps.split(",") if name.strip()]
     if unknown := [name for name in asked if name not in {s.name for s in STEPS}]:
@@ -232,7 +235,8 @@ def main() -> int:
         signal.signal(number, lambda number, _: asked_to_end.append(number))
     code = 0
     try:
-        run(report, steps, ["--copy-mib", str(given.copy_mib), "--requests", str(given.requests)])
+        words = ["--copy-mib", str(given.copy_mib), "--requests", str(given.requests)]
+        run(report, steps, [*words, "--lock-clocks"] if given.lock_clocks else words)
         report.state = "finished"
     except EndedError as e:
         report.rows[-1:-1] = e.rows  # before what says that it was running

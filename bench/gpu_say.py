@@ -38,6 +38,7 @@ class Say:
     copy_mib: int
     requests: int
     begun: float = 0.0
+    lock_clocks: bool = False
 
     def row(self, shows: str, figure: str, limit: str = "", verdict: str = "ok", question: int | None = None) -> None:
         now = time.monotonic()

@@ -18,6 +18,7 @@ from seatrial.errors import ModelError, ResultsError
 from seatrial.model.file import inspect_model
 from seatrial.precision import Calibration, variant, variants
 from seatrial.precision.makers import MAKERS
+from seatrial.precision.ranges import value_ranges
 from seatrial.precision.recipe import Recipe
 from seatrial.precision.variants import conversion_of, convert, variant_path, why_not_whole
 
@@ -410,3 +411,20 @@ def test_an_operator_of_another_domain_in_the_middle(tmp_path, precision):
         inspect_model(tmp_path / "m.onnx"), precision, Calibration(lambda: iter(PICTURES), "q"), tmp_path / "o.onnx"
     )
     assert made.sqnr_db["y"] > 20
+
+
+@pytest.mark.parametrize("at", [0, 1, 95, 190, 191])
+def test_one_number_that_is_none_is_seen_wherever_it_lies(at):
+    """ONNX Runtime's ReduceMax of a tensor with NaN is NaN only where its first number is."""
+    picture = np.ones((1, 3, 8, 8), np.float32)
+    picture.flat[at] = -1.0
+    proto = model_of([helper.make_node("Log", ["x"], ["y"])], {"x": (1, 3, 8, 8)}, {"y": (1, 3, 8, 8)}, {}, opset=17)
+    assert value_ranges(proto, [{"x": picture}])["y"] == (-np.inf, np.inf)
+
+
+def test_black_pictures_with_a_mean_and_std_of_each_channel_have_nothing_on_them(tmp_path):
+    black = [
+        {"x": np.broadcast_to(np.array([-2.1, -2.0, -1.8], np.float32).reshape(1, 3, 1, 1), (1, 3, 8, 8)).copy()}
+    ] * 9
+    with pytest.raises(ModelError, match="9 calibration pictures, and nothing on them"):
+        made_of([CONV, helper.make_node("Relu", ["c"], ["y"])], WEIGHTS, black, "int8", tmp_path)

@@ -147,6 +147,13 @@ def test_each_metric_that_has_a_budget_must_have_been_judged():
     assert fastest_that_passes(judged([FP32, INT8], *decisions, open_still)).cell.id == FP32.id
 
 
+def test_budgets_on_what_is_not_chosen_by_leave_nobody_out():
+    four = cell(seconds=0.03, batch=4)
+    one = [decision("latency p50 batch=1", FP32), decision("cold_start batch=1", FP32)]
+    found = judged([FP32, four], *one, decision("throughput batch=4", four), decision("peak_memory batch=4", four))
+    assert fastest_that_passes(found).cell.id == four.id
+
+
 def test_what_others_are_held_against_needs_no_agreement_and_the_file_as_it_is_no_precision():
     decisions = [
         decision("latency p50", FP32),

@@ -9,7 +9,7 @@ from seatrial.machine.environment import usable_cores
 from seatrial.runtimes import openvino
 from seatrial.runtimes.choice import BackendChoice, named_in, read_choice
 from seatrial.runtimes.names import problem_of, third_party
-from seatrial.runtimes.options import option_problems, unfit, unmet_by_run
+from seatrial.runtimes.options import option_problems, unmet_by_run
 from seatrial.runtimes.settings import problems_of
 
 
@@ -52,7 +52,7 @@ def misfits(choice: BackendChoice) -> dict[str, str]:
             f"expected at most {cores}, the cores that this process may use, got {streams}: each stream computes on a core of "
             "its own; give fewer, or auto"
         )
-    return found or unfit(choice.backend, choice.options)
+    return found
 
 
 def check_runs(choice: BackendChoice) -> BackendChoice:

@@ -104,10 +104,11 @@ def measure_cell(task: MeasureTask, folder: Path, tell: Tell) -> MeasureAnswer:
             engines = _engines(w, opened)
         except Exception as e:  # whatever it is, the cell's own measurement stands
             problem = f"{type(e).__name__}: {e}"
-        computed, untold = {}, ""
+        computed: dict[str, int] = {}
+        untold = ""
         try:
-            computed = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
-            computed = with_untold(computed, 0 if w.model.endswith(FAKE_SUFFIX) else count_products(Path(w.model)))
+            told = {str(kind): int(n) for kind, n in opened.backend.computed_in(opened.feeds).items()}
+            computed = with_untold(told, 0 if w.model.endswith(FAKE_SUFFIX) else count_products(Path(w.model)))
         except Exception as e:  # as above
             untold = f"{type(e).__name__}: {str(e)[:200]}"
         return MeasureAnswer(

@@ -69,8 +69,11 @@ def _weights(infos: dict[str, ModelInfo]) -> list[Warning]:
 
 def _int8_alone(plan: PlanFile) -> list[Warning]:
     """The name once stood for the other form; a plan that has both knows."""
-    precisions = plan.plan.matrix.precisions
-    if "int8" not in precisions or "int8-u8" in precisions:
+    matrix = plan.plan.matrix
+    # These take no other form.
+    names = [b if isinstance(b, str) else b.backend for b in matrix.backends]
+    on_tensorrt = all(name.removeprefix("onnxruntime-").startswith("tensorrt") for name in names)
+    if "int8" not in matrix.precisions or "int8-u8" in matrix.precisions or on_tensorrt:
         return []
     said = "int8 is the signed, symmetric form, which TensorRT takes; what int8 once was, and CPUs run fast, is int8-u8"
     return [Warning("integer-form", said, "name int8-u8 too, or instead")]

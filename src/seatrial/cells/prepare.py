@@ -85,9 +85,10 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
     why_anew = why_not_whole(cached)
     found = _inspected(cached) if why_anew == "" else None
     if found is None:
-        if why_anew:
-            said = f"{cached}: {why_anew}, so that the {cell.precision} model was made anew"
-            _warn(ready, cell, Warning("made-anew", said))
+        if why_anew == "":
+            # Whole, and no model all the same: an older version's, or a file of whoever wrote the note too.
+            cached.unlink(missing_ok=True)
+            why_anew = "the file is no model that can be read"
         if why := ready.inputs.changed(cell.pipeline):
             return NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT))
         workload = replace(workload_of(ready, cell, info.path), batch=_fixed_batch(info))
@@ -99,6 +100,9 @@ def _variant(ready: Ready, run: RunFolder, cell: Cell, watcher: Watcher) -> Path
             return NoModel(None, Failure.of_text(why, ExitCode.BAD_INPUT))
         if ended.answer is None:
             return ended
+        if why_anew:
+            said = f"{cached}: {why_anew}, so that the {cell.precision} model was made anew"
+            _warn(ready, cell, Warning("made-anew", said))
         found = _inspected(cached)
         if found is None:
             return NoModel(None, Failure.of_text(f"{cached}: went from the cache as soon as it was made; run again"))

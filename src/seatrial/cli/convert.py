@@ -170,7 +170,8 @@ def _print(out: Console, conversion: Conversion) -> None:
 def _print_near(out: Console, conversion: Conversion) -> None:
     where = f", on {conversion.measured_on}, by {conversion.run_by}"
     for name, why in conversion.unknown.items():
-        sentence(out, f"how near {printable(name) if name else 'its answers'} comes is not known: {why}", "yellow")
+        said = f"{printable(name)} comes" if name else "its answers come"
+        sentence(out, f"how near {said} is not known: {why}", "yellow")
     for name, decibels in conversion.sqnr_db.items():
         said = f"{printable(name)}: {_near(decibels)}{where}"
         hanging(out, ("near: ", "dim" if decibels > 0 else "bold red"), said)
@@ -184,15 +185,18 @@ def _print_near(out: Console, conversion: Conversion) -> None:
 
 
 def _as_json(conversion: Conversion) -> dict[str, Any]:
-    """JSON has no infinity: null stands for answers that are the same to the bit."""
+    """JSON has no infinity: null stands for answers that are the same to the bit, "not finite" for such beside numbers."""
     found = asdict(conversion)
-    found["sqnr_db"] = {name: value if math.isfinite(value) else None for name, value in found["sqnr_db"].items()}
+    found["sqnr_db"] = {
+        name: value if math.isfinite(value) else None if value > 0 else "not finite"
+        for name, value in found["sqnr_db"].items()
+    }
     return found
 
 
 def _near(decibels: float) -> str:
     if math.isinf(decibels):
-        return "the same to the bit" if decibels > 0 else "NaN or infinity, where the model's own answers are numbers"
+        return "the same to the bit" if decibels > 0 else "NaN or infinity on one side alone"
     if decibels <= 0:
         return f"its error is greater than the answers themselves ({format_value(decibels, 'dB')})"
     return f"{format_value(decibels, 'dB')} over its error"

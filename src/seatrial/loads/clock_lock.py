@@ -27,7 +27,7 @@ def held_clocks(asked: str, backend: BackendChoice) -> Iterator[Warning | None]:
     if not asked:
         yield None
         return
-    if asked != BASE and not (asked.isdigit() and int(asked)):
+    if asked != BASE and not (asked.isdecimal() and int(asked)):
         raise UsageError(f"expected MHz, such as 1410, or {BASE}, got {asked!r}", option="lock_clocks")
     if not runs_on_gpu(backend.backend):
         raise UsageError(f"{backend.label} runs on no GPU of NVIDIA's; leave it out", option="lock_clocks")
@@ -39,7 +39,8 @@ def held_clocks(asked: str, backend: BackendChoice) -> Iterator[Warning | None]:
             return
         mhz = device.base_clock_mhz() if asked == BASE else int(asked)
         if not mhz:
-            yield _not_held(asked, f"its base clock is not told ({device.missing['base_clock_mhz']}); give it in MHz")
+            why = device.missing.get("base_clock_mhz", "the driver says 0")
+            yield _not_held(asked, f"its base clock is not told ({why}); give it in MHz")
             return
         lock = stack.enter_context(locked_clocks(device, mhz))
         if not lock.held:

@@ -101,7 +101,7 @@ def _held_by_others(device: Device) -> str:
     highest = device.facts().max_sm_clock_mhz
     if read.clock_reasons == 0 and read.sm_clock_mhz and highest and read.sm_clock_mhz < (1 - _LOWER) * highest:
         return (
-            f"the clock is at {read.sm_clock_mhz} of {highest} MHz and the driver names no reason: somebody holds it there, "
+            f"the clock is at {read.sm_clock_mhz} of {highest} MHz and the driver names no reason: somebody may hold it there, "
             f"and letting it go would undo that; {_CURE} first"
         )
     return ""

@@ -61,10 +61,15 @@ def closeness(model: Path, made: Path, precision: str, feeds: Sequence[Feeds], d
         if find_spec("openvino") is None:
             return Closeness(unknown={"": f"no runtime here runs {precision}"})
         run, run_by = _by_openvino, "openvino"
-    own = [by_onnx_runtime(str(model), given) for given in feeds]
+    try:
+        own = [by_onnx_runtime(str(model), given) for given in feeds]
+    except Exception as e:  # runtimes raise their own types
+        raise ModelError(
+            f"the model does not run on every picture: {(str(e).strip() or type(e).__name__)[:300]}"
+        ) from e
     try:
         other = [run(str(made), given) for given in feeds]
-    except Exception as e:  # runtimes raise their own types
+    except Exception as e:  # as above
         said = (str(e).strip() or type(e).__name__).splitlines()[-1][:200]
         if run_by == "openvino":
             return Closeness(unknown={"": f"openvino does not run it: {said}"})
@@ -74,14 +79,23 @@ def closeness(model: Path, made: Path, precision: str, feeds: Sequence[Feeds], d
     unknown: dict[str, str] = {}
     for ours, theirs in zip(own, other, strict=True):
         for name, a in ours.items():
-            b = _like(name, a, theirs, precision, decided)
+            try:
+                b = _like(name, a, theirs, precision, decided)
+            except ModelError as e:
+                # Its own mistake may it be: the file is for other runtimes too.
+                if run_by != "openvino":
+                    raise
+                unknown[name] = f"by openvino, {e.text}"
+                continue
             if b is None:
                 unknown[name] = f"{decided[name]} leaves another number of rows"
             elif a.size and a.dtype.kind == "f":
                 decibels[name] = min(decibels.get(name, np.inf), sqnr_db(a, b))
             elif a.size and a.dtype.kind in "biu":
                 equal[name] = min(equal.get(name, 1.0), float((a == b).mean()))
-    return Closeness(run_by, decibels, equal, unknown)
+    # One picture's figure is none where another's cannot be told.
+    known = {n: v for n, v in decibels.items() if n not in unknown}
+    return Closeness(run_by, known, {n: v for n, v in equal.items() if n not in unknown}, unknown)
 
 
 def _like(

@@ -31,18 +31,22 @@ class CalibrationFeeds:
         self.count = 0
 
     def __iter__(self) -> Iterator[Feeds]:
-        count, least, most = 0, np.inf, -np.inf
+        count = 0
+        least: npt.NDArray[Any] = np.array(np.inf)
+        most: npt.NDArray[Any] = np.array(-np.inf)
         for given in self._again():
             count += 1
             picture = picture_of(given)
             if picture is not None:
-                least, most = min(least, float(picture.min())), max(most, float(picture.max()))
+                darkest, brightest = extremes(picture)
+                least, most = np.minimum(least, darkest), np.maximum(most, brightest)
             yield given
         self.count = count
-        if least == most:
+        if (least == most).all():
+            numbers = ", ".join(f"{v:g}" for v in np.unique(least))
             raise ModelError(
                 f"{count_of(count, 'calibration picture')}, and nothing on them: every number that goes into the model is "
-                f"{least:g}, which tells no range; name pictures such as the model is used on"
+                f"{numbers}, which tells no range; name pictures such as the model is used on"
             )
 
     def warnings(self, precision: str) -> tuple[str, ...]:
@@ -52,6 +56,13 @@ class CalibrationFeeds:
             f"{precision} ranges are seen on {count_of(self.count, 'picture')}, and what others bring is not known: name "
             f"{LEAST_IMAGES} or more",
         )
+
+
+def extremes(picture: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Least and most of each channel: a black picture is of three numbers, where each has its mean."""
+    channels = next((a for a in (1, picture.ndim - 1) if picture.ndim == 4 and picture.shape[a] in (1, 3, 4)), None)
+    others = tuple(a for a in range(picture.ndim) if a != channels)
+    return picture.min(axis=others), picture.max(axis=others)
 
 
 def picture_of(given: Feeds) -> npt.NDArray[Any] | None:

@@ -94,7 +94,7 @@ class _Watched:
             self.made.graph.initializer.append(numpy_helper.from_array(values, name))
 
     def add(self, name: str, called: str) -> None:
-        from onnx import TensorProto, helper
+        from onnx import helper
 
         graph = self.made.graph
         row, whole = self.fresh("row"), self.fresh("all")
@@ -104,8 +104,18 @@ class _Watched:
         for operator in ("ReduceMin", "ReduceMax"):
             one = self.fresh("extreme")
             graph.node.append(helper.make_node(operator, [whole], [one], keepdims=0))
-            graph.output.append(helper.make_tensor_value_info(one, TensorProto.FLOAT, []))
-            self.outputs[one] = called
+            self.give(one, called)
+        # Where there is NaN an extreme may be a number all the same, and a sum of it times zero is none.
+        nothing, one = self.fresh("nothing"), self.fresh("extreme")
+        graph.node.append(helper.make_node("Mul", [whole, self.zero], [nothing]))
+        graph.node.append(helper.make_node("ReduceSum", [nothing], [one], keepdims=0))
+        self.give(one, called)
+
+    def give(self, one: str, called: str) -> None:
+        from onnx import TensorProto, helper
+
+        self.made.graph.output.append(helper.make_tensor_value_info(one, TensorProto.FLOAT, []))
+        self.outputs[one] = called
 
 
 def _rank(values: Mapping[str, Any], node: Any) -> int | None:

@@ -44,8 +44,8 @@ def ask_runtime(proto: Any) -> bool:
 def _state(target: Any, name: str, element: int, shape: list[Any] | None) -> None:
     target.name = name
     target.type.tensor_type.elem_type = element
-    if shape is None:
-        return
+    if not shape:
+        return  # a scalar, or of unknown rank: ONNX Runtime says [] of both
     target.type.tensor_type.shape.SetInParent()
     for size in shape:
         dimension = target.type.tensor_type.shape.dim.add()

@@ -31,7 +31,7 @@ def sum_node(node: Any, rank: int | None, name: str) -> Any:
     if node.op_type in _ADD:
         own = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         return helper.make_node("ReduceL1", list(node.input), [name], **own)
-    if rank is None:
+    if not rank:
         return None
     if node.op_type in _BEHIND_CHANNELS:
         operator = "ReduceL1" if node.op_type == "GlobalAveragePool" else "ReduceSumSquare"

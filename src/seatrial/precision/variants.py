@@ -15,6 +15,8 @@ from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from seatrial.digests import hash_file
 from seatrial.errors import BackendUnavailableError, ModelError, ResultsError, count_of
 from seatrial.history.records import CONVERSIONS
@@ -124,7 +126,7 @@ def _judged(made: Conversion, model: ModelInfo, out: Path, calibration: Calibrat
     import onnx
 
     from seatrial.precision.closeness import closeness
-    from seatrial.precision.feeds import CalibrationFeeds, picture_of
+    from seatrial.precision.feeds import CalibrationFeeds, extremes, picture_of
     from seatrial.precision.same import decided_by
 
     given = [{name: array.copy() for name, array in each.items()} for each in calibration.compared()]
@@ -134,7 +136,7 @@ def _judged(made: Conversion, model: ModelInfo, out: Path, calibration: Calibrat
     pictures = count_of(len(feeds), "picture")
     which = "no range was seen on" if given and calibration.apart else "gave ranges too"
     seen = [p for p in map(picture_of, feeds) if p is not None]
-    empty = seen and all(p.min() == p.max() for p in seen)
+    empty = seen and all(np.array_equal(*extremes(p)) for p in seen)
     said = "there is nothing on the picture that answers were compared on: how near they are is not known by that"
     return replace(
         made,

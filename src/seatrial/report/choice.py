@@ -106,17 +106,14 @@ def _failing_nothing(record: Record) -> list[CellRecord]:
 
 
 def _lacks(record: Record, cell: CellRecord) -> set[str]:
-    """What some budget judges on its pipeline's cells, or of a pipeline without budgets on others', and none on this one. What
-    the others are held against agrees with itself, and the file as it is computes in what it says unless its name tells
-    otherwise."""
+    """Speed or accuracy, where some budget judges it on its pipeline's cells, or of a pipeline without budgets on others', and
+    none on this one: they are what is chosen by. What others are held against agrees with itself."""
     everywhere = [d for d in record.decisions if _budgeted(d)]
     own = {c.id for c in record.cells if c.pipeline == cell.pipeline}
     decisions = [d for d in everywhere if d.cell in own] or everywhere
     about = {_metric(d) for d in decisions if d.cell == cell.id}
     about |= {_metric(d) for d in decisions if d.against == cell.id}
-    if cell.precision == "fp32" and not cell.ran_in:
-        about.add("computed_in")
-    return {_metric(d) for d in decisions} - about
+    return ({_metric(d) for d in decisions} & {"speed", "accuracy"}) - about
 
 
 def _budgeted(decision: Decision) -> bool:

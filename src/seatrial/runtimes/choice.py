@@ -23,8 +23,9 @@ class BackendChoice:
 
     @property
     def device_ordinal(self) -> int:
-        """Of a backend on a GPU: which one, as CUDA counts them."""
-        return int(self.options.get("device_id", 0))
+        """Of a backend on a GPU: which one, as CUDA counts them. Another package's own words for a device are none."""
+        given = self.options.get("device_id", 0)
+        return given if isinstance(given, int) else 0
 
     def within(self, folder: Path, settings: Sequence[Setting]) -> BackendChoice:
         """With the options that name files as paths from that folder: a plan's own are relative to it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from seatrial.diagnosis.inside import with_inside
+from seatrial.diagnosis.inside import LEAST_S, with_inside
 from seatrial.diagnosis.run import Candidate, diagnose_sides
 from seatrial.diagnosis.sides import Side, reference_side
 from seatrial.diagnosis.tap import workload_of_side
@@ -54,12 +54,14 @@ def _diagnosed(trial: TrialContext, reference: Side, candidate: Side, time_s: fl
     """Of one model on two backends or in two precisions also which node makes its raw outputs differ."""
     ready, run = trial.ready, trial.run
     one_model = ready.models[reference.pipeline].digest == ready.models[candidate.pipeline].digest
+    # Shared by several pipelines it may be too little for a search, and mistakes come first.
+    split = one_model and time_s * (1 - FOR_MISTAKES) >= LEAST_S
     record = diagnose_sides(
         ready,
         run,
         reference,
         Candidate(candidate.id, side=candidate),
-        time_s * (FOR_MISTAKES if one_model else 1),
+        time_s * (FOR_MISTAKES if split else 1),
         work=run.work / f"diagnosis.{candidate.pipeline}",
     )
     if not one_model or not record.outputs_differ:

@@ -16,7 +16,7 @@ from seatrial.warning import Warning
 SCHEMA: Literal["seatrial.record/2"] = "seatrial.record/2"
 RUN_SCHEMA: Literal["seatrial.run/2"] = "seatrial.run/2"
 # Which way of making precisions new records are of.
-CONVERSIONS = 3
+CONVERSIONS = 4
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
