@@ -70,7 +70,7 @@ def said_of(tmp_path, change, chosen=range(8)):
     taps = {n: Taps(input=x, outputs={"logits": session.run(None, {"images": x})[0]}) for n, x in inputs.items()}
     shown = Shown(taps, frozenset(("input", "outputs")))
     compared = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600)
-    return calibrated_otherwise(compared.parts[-1], reference, 600)
+    return calibrated_otherwise(compared.parts[-1], reference, 600, print)
 
 
 def test_calibrating_again_reproduces_it(tmp_path):
@@ -97,7 +97,7 @@ def test_other_weights_are_not_accused(tmp_path):
     shown = Shown(taps, frozenset(("input", "outputs")))
     compared = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600)
 
-    assert calibrated_otherwise(compared.parts[-1], reference, 600) is None
+    assert calibrated_otherwise(compared.parts[-1], reference, 600, print) is None
 
 
 @pytest.mark.parametrize(
@@ -150,3 +150,17 @@ def test_images_that_nobody_can_guess(tmp_path, change, chosen):
 @pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11), (5,)])
 def test_right_values_of_other_images_are_not_accused(tmp_path, chosen):
     assert said_of(tmp_path, lambda x: x, chosen) is None
+
+
+def test_what_was_not_tried_is_told(tmp_path):
+    path = pooled(tmp_path / "a.onnx")
+    reference = way(path, SPEC)
+    _, inputs = outputs_of(path, reference)
+    taps = {
+        n: Taps(input=x, outputs={"logits": RNG.normal(0, 1, (1, 6)).astype(np.float32)}) for n, x in inputs.items()
+    }
+    shown = Shown(taps, frozenset(("input", "outputs")))
+    part = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=0.1).parts[-1]
+    told = []
+    assert calibrated_otherwise(part, reference, -1, told.append) is None
+    assert told == ["calibration: time was up before all sets of images and values had been tried"]

@@ -8,6 +8,7 @@ outputs otherwise (mutations/model.py).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from pydantic.dataclasses import dataclass as checked
 
 from seatrial.diagnosis.diagnose import Part
-from seatrial.diagnosis.recalibration import CHOSEN_BY, MOST_CALIBRATING, Recalibration
+from seatrial.diagnosis.recalibration import CHOSEN_BY, FEW, MOST_BYTES, MOST_CALIBRATING, Recalibration
 from seatrial.diagnosis.stages import INPUT, OUTPUTS
 from seatrial.diagnosis.way import Way
 from seatrial.history.records.diagnosis import Diagnosis
@@ -89,16 +90,19 @@ def range_wrong(found: InputRange) -> Diagnosis | None:
     )
 
 
-def calibrated_otherwise(part: Part, way: Way, limit_s: float) -> Diagnosis | None:
+def calibrated_otherwise(part: Part, way: Way, limit_s: float, tell: Callable[[str], None]) -> Diagnosis | None:
     """The reference's own fp32 model in int8, calibrated on changed values until it gives what the candidate gave. part: one
-    that nothing else explains. None where none does, or the candidate's outputs are not of eight bits."""
+    that nothing else explains. None where none does, or the candidate's outputs are not of eight bits. tell: what was not
+    tried, and why."""
     inside = (part.stretch.start, part.stretch.end) == (INPUT, OUTPUTS)
     if not inside or way.subject.open is None or len(way.subject.model.inputs) != 1 or len(part.differing) < CHOSEN_BY:
         return None
-    tensors = [part.stretch.given(i) for i in range(min(len(part.distances), MOST_CALIBRATING))]
+    each = np.asarray(part.stretch.given(0)).nbytes or 1
+    count = min(len(part.distances), MOST_CALIBRATING, max(FEW, MOST_BYTES // each))
+    tensors = [part.stretch.given(i) for i in range(count)]
     if not _in_fewer_values(part, way) or any(t is None or t.dtype != np.float32 for t in tensors):
         return None
-    return Recalibration(part, way, tensors, time.monotonic() + limit_s).found()
+    return Recalibration(part, way, tensors, time.monotonic() + limit_s, tell).found()
 
 
 def _in_fewer_values(part: Part, way: Way) -> bool:

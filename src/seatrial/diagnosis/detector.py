@@ -1,7 +1,6 @@
 """A detector's postprocess with each of its rules to be changed alone: how boxes are read, which scores count, the way back.
 
-For: mistakes that no plan could ask for. Not for: results (kernels/postprocess.py, which this equals where nothing is changed),
-or which mistakes there are (mutations/).
+For: mistakes that no plan could ask for. Not for: results (kernels/postprocess.py, which this equals unchanged).
 """
 
 from __future__ import annotations
@@ -158,10 +157,12 @@ class Rules:
     def __call__(self, rows: list[F32], geometry: Geometry) -> Detections:
         boxes, scores, classes = self._candidates(self.read(rows, geometry.input_hw), geometry)
         chosen = reference.top_k(scores, (self.before_nms if self.nms else self.max_detections) or len(scores))
-        if self.nms:
+        if self.nms and self.iou < 1:
             taken = self.suppressed(boxes[chosen].astype(np.float64), geometry).astype(np.float32)
-            kept = scores[chosen], classes[chosen], self.iou, self.class_agnostic, self.max_detections
-            chosen = chosen[reference.nms(taken, *kept)]
+            there, settings = np.isfinite(taken).all(axis=1), (self.iou, self.class_agnostic, self.max_detections)
+            chosen = chosen[there]
+            chosen = chosen[reference.nms(taken[there], scores[chosen], classes[chosen], *settings)]
+        chosen = chosen[: self.max_detections or None]
         placed = self._placed(boxes[chosen], geometry)
         seen = self._with_area(placed)
         written = self.written(placed[seen], geometry).astype(np.float32)

@@ -25,7 +25,7 @@ from seatrial.diagnosis.runner import Runner
 from seatrial.diagnosis.search import LEAST_EXPLAINED, SHARE_ALONE, Found, Search
 from seatrial.diagnosis.shift_fits import SHIFT
 from seatrial.diagnosis.stages import CANDIDATES, DECODED, ENCODED, OF_RESULTS, OUTPUTS, RESIZED, RESULTS, in_order
-from seatrial.diagnosis.stretch import Stretch, check_names
+from seatrial.diagnosis.stretch import CANNOT, Stretch, check_names
 from seatrial.diagnosis.too_little import named_by_chance
 from seatrial.diagnosis.way import Way
 from seatrial.errors import SeatrialError
@@ -189,7 +189,11 @@ def _part(
     if rounding and found.best is None:
         return replace(part, found=found, way=before, rounding=True)
     found, too_little = named_by_chance(part.stretch, way, found)
-    explained = with_mutations(before, found.best.mutations) if found.best else before
+    try:
+        explained = with_mutations(before, found.best.mutations) if found.best else before
+    except CANNOT:
+        # What was found in front mixes images already: it stands, and geometry is no other by that.
+        explained = before
     return replace(part, found=found, way=explained, too_little=too_little)
 
 

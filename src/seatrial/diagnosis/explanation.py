@@ -10,6 +10,22 @@ from dataclasses import dataclass
 
 from seatrial.diagnosis.mutation import Mutation
 
+# Of one image that differs alone: what leaves next to nothing of that is no chance.
+LEFT_OF_ONE = 0.02
+
+
+def share(after: Sequence[float], before: Sequence[float]) -> float:
+    """How much of the distances before is left."""
+    return sum(after) / sum(before) if sum(before) else 1.0
+
+
+def left_of_others(after: Sequence[float], before: Sequence[float], alone: bool) -> float:
+    """Without the image that differs most. alone: no other one does; then 0 where next to nothing of it is left, else 1."""
+    if alone:
+        return 0.0 if share(after, before) <= LEFT_OF_ONE else 1.0
+    most = before.index(max(before))
+    return share([*after[:most], *after[most + 1 :]], [*before[:most], *before[most + 1 :]])
+
 
 @dataclass(frozen=True)
 class Explanation:

@@ -186,7 +186,10 @@ def _with_evidence(
     if unexplained and not any(found) and (not precision or precision.startswith("int8")):
         tell("calibrating again", 1.0)
         left_s = min(CALIBRATION_S, task.time_s - compared.wall_s)
-        found.append(_unless_broken(calibrated_otherwise, unexplained[0], opened.way, left_s))
+        untried: list[str] = []
+        found.append(_unless_broken(calibrated_otherwise, unexplained[0], opened.way, left_s, untried.append))
+        said = [Warning("mistakes-untried", f"not every known mistake was tried: {u}") for u in dict.fromkeys(untried)]
+        record = record.model_copy(update={"warnings": (*record.warnings, *said)})
     record = with_findings(record, [d for d in found if d])
     record = with_reference_odd(record, AGAINST)
     record = with_invariants(record, (*held, *task.other_invariants))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from seatrial.diagnosis.sides import Side
+from seatrial.diagnosis.verdict import LEAST_IMAGES
 from seatrial.errors import count_of
 from seatrial.gate.accuracy import drop_interval
 from seatrial.gate.budgets import METRIC_OF_DROP, concerns, describe
@@ -20,6 +21,10 @@ from seatrial.stats.sample import CONFIDENCE
 
 # Where no budget says how much: what results may differ by across runtimes.
 ROUNDING = 1e-3
+
+
+# Of a reference that says something else each time, or nothing, no loss is told.
+_NO_YARDSTICK = ("reference-not-stable", "reference-not-finite")
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,9 @@ def loss_of(reference: Evaluation, candidate: Evaluation) -> Loss | None:
 
 def with_loss(record: ParityRecord, loss: Loss | None, plan: Plan, side: Side | None) -> ParityRecord:
     """DIFFER where more is surely lost than may be. side: the candidate, where it is one of the plan's."""
-    if loss is None or record.verdict == "DIFFER" or loss.low is None:
+    if loss is None or record.verdict == "DIFFER" or loss.low is None or loss.images < LEAST_IMAGES:
+        return record
+    if any(w.code in _NO_YARDSTICK for w in record.warnings):
         return record
     allowed, by = _allowed(loss, plan, side)
     if loss.low <= allowed:

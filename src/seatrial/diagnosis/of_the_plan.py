@@ -64,7 +64,7 @@ def with_fix(d: Diagnosis, plan: PlanFile, reference: str, candidate: str) -> Di
         fix = f"{plan.where(('pipelines', candidate, *keys))}: {_said(value)}, not {_said(own)}"
     else:
         in_code = not candidate or own is None
-        line = f"; in code: {line_of(d.fault, _said(value), value)}" if in_code else ""
+        line = f"; in code: {line_of(d.fault, _said(value), value, d.twin)}" if in_code else ""
         fix = f"the candidate must do what {d.at}: {_said(value)} says; it {d.what}{line}"
     return d.model_copy(update={"at": f"{where}: {_said(value)}", "fix": fix})
 

@@ -19,6 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from seatrial.diagnosis.diagnose import Part
+from seatrial.diagnosis.distance import distance
+from seatrial.diagnosis.fit import NO_ROOM
 from seatrial.diagnosis.search import LEAST_EXPLAINED, RUNNER_UP_FACTOR
 from seatrial.diagnosis.stages import OUTPUTS
 from seatrial.diagnosis.way import Feeds, Run, Way
@@ -35,6 +37,8 @@ Recipe = tuple[Operators, bool]
 # Of the images that differ so many choose, and as many others confirm.
 CHOSEN_BY = 4
 MOST_CALIBRATING = 96
+# Of all of them together, and once more as they were changed.
+MOST_BYTES = 256 << 20
 # So many calibrate, as many as people take.
 FEW, MANY = 8, 32
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -103,9 +107,12 @@ def changes(spec: pipelines.Pipeline) -> dict[str, Callable[[Array], Array]]:
 
 
 class Recalibration:
-    """tensors: the candidate's inputs, in order. deadline: of time.monotonic()."""
+    """tensors: the candidate's inputs, in order. deadline: of time.monotonic(). tell: what was not tried, and why."""
 
-    def __init__(self, part: Part, way: Way, tensors: Sequence[Array], deadline: float) -> None:
+    def __init__(
+        self, part: Part, way: Way, tensors: Sequence[Array], deadline: float, tell: Callable[[str], None]
+    ) -> None:
+        self._tell = tell
         self._part, self._way, self._tensors, self._deadline = part, way, tensors, deadline
         self._chosen_by, self._confirmed_by = part.differing[0::2][:CHOSEN_BY], part.differing[1::2][:CHOSEN_BY]
         self._near = [1 - e.explained for e in (part.found.near if part.found else ())]
@@ -139,8 +146,10 @@ class Recalibration:
         right = [self._left(m, self._confirmed_by) for m in known if not m.what]
         if not best.what or 1 - left < LEAST_EXPLAINED or min([*right, *self._near]) < RUNNER_UP_FACTOR * left:
             return None
-        # What leaves more may be another mistake with the values, on images that were not tried; or none, on such.
-        if left > NEAR and len(right) < min(LEAST_RIGHT, len(sets_of(len(self._tensors)))):
+        # What leaves more may be another mistake with the values, on images that were not tried; or none, on such; and outputs
+        # that are next to the same for all images are anything's.
+        few = len(right) < min(LEAST_RIGHT, len(sets_of(len(self._tensors))))
+        if left > NEAR and (few or self._left_of_mean() < RUNNER_UP_FACTOR * left):
             return None
         return Diagnosis(
             fault="calibration",
@@ -161,12 +170,16 @@ class Recalibration:
         for recipe in recipes:
             for images in sets:
                 if time.monotonic() > self._deadline:
+                    self._tell("calibration: time was up before all sets of images and values had been tried")
                     return
                 try:
                     run = self._recalibrated([change(self._tensors[i]).astype(np.float32) for i in images], recipe)
                     yield self._calibrated(what, change, recipe, self._way.with_run(run))
                 except (SeatrialError, ValueError):
                     continue  # a model that cannot be quantised so was not quantised so
+                except MemoryError:
+                    self._tell(f"calibration: {NO_ROOM}")
+                    return
 
     def _calibrated(self, what: str, change: Callable[[Array], Array], recipe: Recipe, way: Way) -> _Calibrated:
         images = (*self._chosen_by, *self._confirmed_by)
@@ -178,6 +191,13 @@ class Recalibration:
     def _left(self, calibrated: _Calibrated, images: Sequence[int]) -> float:
         """Share of the difference that stays."""
         return sum(calibrated.apart[i] for i in images) / self._whole(images)
+
+    def _left_of_mean(self) -> float:
+        """What the candidate's own mean leaves, which says nothing of any image."""
+        of_choice = [self._part.stretch.candidate(i) for i in self._chosen_by]
+        mean = [np.mean(values, axis=0) for values in zip(*of_choice, strict=True)]
+        images = self._confirmed_by
+        return sum(distance(OUTPUTS, mean, self._part.stretch.candidate(i)) for i in images) / self._whole(images)
 
     def _whole(self, images: Sequence[int]) -> float:
         return sum(self._part.distances[i] for i in images) or 1.0

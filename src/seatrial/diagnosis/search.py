@@ -13,7 +13,7 @@ from functools import partial
 from seatrial.diagnosis.distance import MISMATCH
 from seatrial.diagnosis.explanation import Explanation as Explanation
 from seatrial.diagnosis.explanation import Found as Found
-from seatrial.diagnosis.explanation import Untried, one_each, together
+from seatrial.diagnosis.explanation import Untried, left_of_others, one_each, share, together
 from seatrial.diagnosis.fit import NO_ROOM, Fit, fitted, raised
 from seatrial.diagnosis.fits import FITS
 from seatrial.diagnosis.mutation import Mutation, with_mutations
@@ -240,9 +240,8 @@ class Search:
             if not exact and ((self._one_is_exact and self._gives_up) or sum(after) > limit * sum(before)):
                 break
         again = self._again if images is self._confirm else 0
-        most = before.index(max(before))
-        others = _share([*after[:most], *after[most + 1 :]], [*before[:most], *before[most + 1 :]])
-        return Explanation(mutations, _share(after, before), sum(after) / len(after), exact, len(images), again, others)
+        others = left_of_others(after, before, alone=len(self.differing) == 1)
+        return Explanation(mutations, share(after, before), sum(after) / len(after), exact, len(images), again, others)
 
     def _compared(self, way: Way, image: int) -> Compared:
         try:
@@ -277,10 +276,6 @@ class Search:
         if image not in self._base_distances:
             self._base_distances[image] = self.stretch.distance(self.base, image)
         return self._base_distances[image]
-
-
-def _share(after: Sequence[float], before: Sequence[float]) -> float:
-    return sum(after) / sum(before) if sum(before) else 1.0
 
 
 def _faults(mutations: tuple[Mutation, ...]) -> str:

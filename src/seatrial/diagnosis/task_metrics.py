@@ -18,7 +18,7 @@ from seatrial.history.files import write_atomic
 from seatrial.history.records import ParityResult
 from seatrial.history.records.diagnosis import TaskFigure
 from seatrial.parity.accuracy import evaluate
-from seatrial.parity.evaluation import judged_images, value_of
+from seatrial.parity.evaluation import BoxEvaluation, judged_images, value_of
 from seatrial.parity.results import agreement
 from seatrial.pipeline.results import Result, ResultsWriter
 from seatrial.pipeline.stored import load_results_file
@@ -98,6 +98,8 @@ def truth_figures(ready: Ready, folder: Path, pipelines: tuple[str, str]) -> tup
     ]
     if sides[0] is None or sides[1] is None:
         return [], None
+    if isinstance(sides[1], BoxEvaluation) and any(np.isnan(c.score).any() for c in sides[1].classes):
+        raise ValueError("the candidate's boxes have no scores, by which mAP ranks them; log scores")
     values = [value_of(e) for e in sides if e is not None]
     if values[0] is None or values[1] is None:
         raise ValueError(f"the truth has nothing that {sides[1].metric} could be told of on these images")

@@ -24,7 +24,9 @@ LINES: dict[str, dict[str, str]] = {
     },
     "antialias": {
         "linear": "cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), which does not antialias",
+        "cubic": "cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC), which does not antialias",
         "antialias_linear": "Pillow's image.resize((width, height), Image.BILINEAR), or resize(…, antialias=True)",
+        "antialias_cubic": "Pillow's image.resize((width, height), Image.BICUBIC), or resize(…, antialias=True)",
     },
     "pad-value": {"": "cv2.copyMakeBorder(image, *sides, cv2.BORDER_CONSTANT, value=({value}, {value}, {value}))"},
     "exif": {
@@ -39,12 +41,12 @@ LINES: dict[str, dict[str, str]] = {
 _IN_A_PLAN = ("; in a plan", " In a plan")
 
 
-def line_of(fault: str, said: str, value: object = None) -> str:
+def line_of(fault: str, said: str, value: object = None, twin: bool = False) -> str:
     """'cv2.cvtColor(…)', or the catalogue's cure without what it says of plans. said: the key's value, as the plan has it;
-    value: the same as a number, where it is one."""
+    value: the same as a number, where it is one; twin: of the other mistake by that name."""
     lines = LINES.get(fault, {})
     line = lines.get(said, lines.get(""))
-    return line.format(value=said, times=_times(said, value)) if line else cure_in_code(fault)
+    return line.format(value=said, times=_times(said, value)) if line else cure_in_code(fault, twin)
 
 
 def _times(said: str, value: object) -> str:
@@ -53,8 +55,9 @@ def _times(said: str, value: object) -> str:
     return f"/ {inverse:.0f}" if inverse > 1 and abs(inverse - round(inverse)) < 1e-6 * inverse else f"* {said}"
 
 
-def cure_in_code(fault: str) -> str:
-    cure = FAULTS[fault].cure
+def cure_in_code(fault: str, twin: bool = False) -> str:
+    own = FAULTS[fault]
+    cure = (own.twin or own if twin else own).cure
     for words in _IN_A_PLAN:
         cure = cure.partition(words)[0]
     return cure.rstrip(".")

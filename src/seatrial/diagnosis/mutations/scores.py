@@ -83,6 +83,8 @@ def _other_axes(part: Part, way: Way, post: pipelines.Postprocess) -> Iterator[M
 
 
 def _softmax_along(x: Array, axis: int) -> Array:
+    if x.shape[axis] < 2:
+        raise ValueError("a softmax along an axis of one makes all the same, and nobody's mistake")
     return np.moveaxis(reference.softmax(np.ascontiguousarray(np.moveaxis(x, axis, -1))), -1, axis)
 
 
