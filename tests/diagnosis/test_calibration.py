@@ -85,9 +85,8 @@ def test_int8_that_was_calibrated_as_it_is_fed_is_not_accused(tmp_path):
     assert said_of(tmp_path, lambda x: x) is None
 
 
-@pytest.mark.slow
-def test_other_weights_are_not_accused(tmp_path):
-    """Six numbers an image, in floats: so few may be of eight bits, and no calibration comes near."""
+def of_random_outputs(tmp_path, time_s):
+    """Six numbers an image, in floats, that are no model's. The last part, and the reference."""
     path = pooled(tmp_path / "a.onnx")
     reference = way(path, SPEC)
     _, inputs = outputs_of(path, reference)
@@ -95,9 +94,13 @@ def test_other_weights_are_not_accused(tmp_path):
         n: Taps(input=x, outputs={"logits": RNG.normal(0, 1, (1, 6)).astype(np.float32)}) for n, x in inputs.items()
     }
     shown = Shown(taps, frozenset(("input", "outputs")))
-    compared = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=600)
+    return compare(reference, demo_images().__getitem__, list(taps), shown, time_s=time_s).parts[-1], reference
 
-    assert calibrated_otherwise(compared.parts[-1], reference, 600, print) is None
+
+@pytest.mark.slow
+def test_other_weights_are_not_accused(tmp_path):
+    """So few numbers may be of eight bits, and no calibration comes near."""
+    assert calibrated_otherwise(*of_random_outputs(tmp_path, 600), 600, print) is None
 
 
 @pytest.mark.parametrize(
@@ -153,14 +156,6 @@ def test_right_values_of_other_images_are_not_accused(tmp_path, chosen):
 
 
 def test_what_was_not_tried_is_told(tmp_path):
-    path = pooled(tmp_path / "a.onnx")
-    reference = way(path, SPEC)
-    _, inputs = outputs_of(path, reference)
-    taps = {
-        n: Taps(input=x, outputs={"logits": RNG.normal(0, 1, (1, 6)).astype(np.float32)}) for n, x in inputs.items()
-    }
-    shown = Shown(taps, frozenset(("input", "outputs")))
-    part = compare(reference, demo_images().__getitem__, list(taps), shown, time_s=0.1).parts[-1]
     told = []
-    assert calibrated_otherwise(part, reference, -1, told.append) is None
+    assert calibrated_otherwise(*of_random_outputs(tmp_path, 0.1), -1, told.append) is None
     assert told == ["calibration: time was up before all sets of images and values had been tried"]
