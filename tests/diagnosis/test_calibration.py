@@ -136,7 +136,7 @@ def test_sets_that_calibrate(count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda x: x * 255, lambda x: x / 8], ids=["not divided", "dark"])
-@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11)])
+@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10)])
 def test_images_that_nobody_can_guess(tmp_path, change, chosen):
     """What was done to the values is said only where that reproduces the candidate."""
     found = said_of(tmp_path, change, chosen)
