@@ -136,10 +136,14 @@ def test_sets_that_calibrate(count):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("change", [lambda x: x * 255, lambda x: x / 8], ids=["not divided", "dark"])
-@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10)])
+@pytest.mark.parametrize("chosen", [(1, 3, 4, 6, 10), (0, 11)])
 def test_images_that_nobody_can_guess(tmp_path, change, chosen):
-    """What was done to the values is said only where that reproduces the candidate."""
+    """What was done to the values is said only where that reproduces the candidate. Of two dark images no set that is tried
+    comes near enough, and then nothing is named."""
     found = said_of(tmp_path, change, chosen)
+    if len(chosen) == 2 and change(1) < 1:
+        assert found is None
+        return
     assert found.fault == "calibration"
     told = (
         "was calibrated on values that were not divided by 255"
